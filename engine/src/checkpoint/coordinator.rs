@@ -1,0 +1,352 @@
+//! The checkpoint coordinator: when a checkpoint is triggered, sealed, given up, retained, notified. Pure.
+//!
+//! Facts go in (time passed, acknowledgement counted, manifest durable …), [`Command`]s come out; the JobManager's shell
+//! obeys them. One checkpoint at a time.
+//!
+//! The periodic trigger is `max(previous trigger + max(interval, min_pause), last completion + min_pause)`: unlike Flink's
+//! fixed grid, a long checkpoint does not make the following gaps shorter.
+//!
+//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its manifest is
+//! durable; (C3) the newest completed checkpoint is never subsumed; (C4) a checkpoint ends once.
+//! Source: apache/flink `CheckpointCoordinator`, `PendingCheckpoint`, `CheckpointFailureManager`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::manifest::SubtaskState;
+use crate::config::CheckpointConfig;
+use crate::event::AbortReason;
+use crate::ids::{CheckpointId, SubtaskId};
+use crate::time::Time;
+
+/// What the shell has to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Ask every source to inject the barrier. `last`: the final checkpoint, after the end of input.
+    Trigger {
+        /// The new checkpoint.
+        id: CheckpointId,
+        /// Whether it is the final one.
+        last: bool,
+    },
+    /// Write the manifest; answer with [`Coordinator::on_sealed`].
+    Seal {
+        /// The checkpoint.
+        id: CheckpointId,
+        /// Its trigger.
+        triggered_at: Time,
+        /// What every subtask handed in.
+        states: BTreeMap<SubtaskId, SubtaskState>,
+    },
+    /// It is durable; say so to the world.
+    Completed {
+        /// The checkpoint.
+        id: CheckpointId,
+        /// Bytes of keyed state.
+        bytes: u64,
+    },
+    /// Tell every task, so that sinks commit.
+    Notify(CheckpointId),
+    /// Given up; tell every task.
+    Abort(CheckpointId, AbortReason),
+    /// Delete what was uploaded for a checkpoint that nobody may restore from.
+    Discard(CheckpointId),
+    /// It left the retained set; delete its files.
+    Subsume(CheckpointId),
+    /// More failures in a row than are tolerated.
+    FailJob(String),
+    /// The final checkpoint is complete and every commit acknowledged.
+    Finish,
+}
+
+/// `Acknowledging` -last ack-> `Sealing` -durable-> completed; both -abort-> gone.
+#[derive(Debug)]
+enum Stage {
+    /// Barriers are in the graph; these subtasks have not acknowledged (never empty).
+    Acknowledging(BTreeSet<SubtaskId>),
+    /// The manifest is being written. Sinks must not commit yet: a crash here loses the epoch.
+    Sealing,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: CheckpointId,
+    triggered_at: Time,
+    last: bool,
+    stage: Stage,
+    states: BTreeMap<SubtaskId, SubtaskState>,
+    bytes: u64,
+}
+
+/// Completed, but not every sink has said that it committed.
+#[derive(Debug)]
+struct Unacknowledged {
+    id: CheckpointId,
+    last: bool,
+    sinks: BTreeSet<SubtaskId>,
+    notified_at: Time,
+}
+
+/// Decides about the checkpoints of one job, over all its attempts.
+#[derive(Debug)]
+pub struct Coordinator {
+    config: CheckpointConfig,
+    notify_retry: Duration,
+    sinks: BTreeSet<SubtaskId>,
+    next_id: CheckpointId,
+    /// Subtasks of the running attempt; empty while none runs.
+    running: BTreeSet<SubtaskId>,
+    at_end: BTreeSet<SubtaskId>,
+    next_trigger: Time,
+    pending: Option<Pending>,
+    /// Given up while their manifest was being written.
+    sealing_aborted: BTreeSet<CheckpointId>,
+    retained: Vec<CheckpointId>,
+    damaged: BTreeSet<CheckpointId>,
+    failures: u32,
+    unacknowledged: Option<Unacknowledged>,
+    finished: bool,
+}
+
+impl Coordinator {
+    /// `retained` are the completed checkpoints found in the store, oldest first; `next_id` is above every id seen there.
+    pub fn new(
+        config: CheckpointConfig,
+        notify_retry: Duration,
+        sinks: BTreeSet<SubtaskId>,
+        retained: Vec<CheckpointId>,
+        next_id: CheckpointId,
+    ) -> Self {
+        Self {
+            config,
+            notify_retry,
+            sinks,
+            next_id,
+            running: BTreeSet::new(),
+            at_end: BTreeSet::new(),
+            next_trigger: Time::NEVER,
+            pending: None,
+            sealing_aborted: BTreeSet::new(),
+            retained,
+            damaged: BTreeSet::new(),
+            failures: 0,
+            unacknowledged: None,
+            finished: false,
+        }
+    }
+
+    /// The checkpoint to restore from: the newest that is complete and not known to be damaged.
+    pub fn restorable(&self) -> Option<CheckpointId> {
+        self.retained.iter().rev().find(|id| !self.damaged.contains(id)).copied()
+    }
+
+    /// The newest completed checkpoint, damaged or not: sinks may have committed up to it.
+    pub fn newest(&self) -> Option<CheckpointId> {
+        self.retained.last().copied()
+    }
+
+    /// The highest id given out; epochs up to it may have open transactions.
+    pub fn highest(&self) -> CheckpointId {
+        CheckpointId(self.next_id.0 - 1)
+    }
+
+    /// A checkpoint's files turned out damaged: it is not restored from again.
+    pub fn on_damaged(&mut self, id: CheckpointId) {
+        self.damaged.insert(id);
+    }
+
+    /// The job fell back behind every damaged checkpoint: no commit of theirs can happen any more, so their files may go.
+    pub fn on_fell_back(&mut self) -> Vec<Command> {
+        let damaged = std::mem::take(&mut self.damaged);
+        self.retained.retain(|id| !damaged.contains(id));
+        damaged.into_iter().map(Command::Subsume).collect()
+    }
+
+    /// Every task of a new attempt runs, so all state of `restored` was verified: only now its transactions may be committed.
+    /// Earlier, one sink could commit while another task still finds the checkpoint damaged, and no way would lead back.
+    /// The first trigger comes `first_delay` later (Flink: a random part of the interval).
+    pub fn on_running(
+        &mut self,
+        now: Time,
+        tasks: BTreeSet<SubtaskId>,
+        restored: Option<CheckpointId>,
+        first_delay: Duration,
+    ) -> Vec<Command> {
+        self.running = tasks;
+        self.next_trigger = now + first_delay;
+        let mut commands = Vec::new();
+        if let Some(id) = restored {
+            self.unacknowledged = Some(Unacknowledged { id, last: false, sinks: self.sinks.clone(), notified_at: now });
+            commands.push(Command::Notify(id));
+            commands.extend(self.finish_if_committed());
+        }
+        // Tasks may have reached the end of their input while others were still loading state.
+        commands.extend(self.on_time(now));
+        commands
+    }
+
+    /// The attempt is over, by failure or success; what is pending ends with it.
+    pub fn on_stopped(&mut self, reason: AbortReason, now: Time) -> Vec<Command> {
+        let commands = self.abort(reason, now);
+        self.running.clear();
+        self.at_end.clear();
+        self.next_trigger = Time::NEVER;
+        self.unacknowledged = None;
+        commands
+    }
+
+    /// A subtask of the current attempt has seen the end of its input; perhaps before all others run.
+    pub fn on_end_of_input(&mut self, subtask: SubtaskId, now: Time) -> Vec<Command> {
+        self.at_end.insert(subtask);
+        self.on_time(now)
+    }
+
+    fn input_ended(&self) -> bool {
+        !self.running.is_empty() && self.at_end == self.running
+    }
+
+    /// When [`Coordinator::on_time`] has something to do next.
+    pub fn wake_at(&self) -> Time {
+        let expiry = self.pending.as_ref().map(|pending| pending.triggered_at + self.config.timeout);
+        let retry = self.unacknowledged.as_ref().map(|waiting| waiting.notified_at + self.notify_retry);
+        let trigger = match (&self.pending, &self.unacknowledged) {
+            // The job only waits for its last commits.
+            (_, Some(Unacknowledged { last: true, .. })) | (Some(_), _) => None,
+            _ if self.finished || self.running.is_empty() => None,
+            // Every task waits for the final checkpoint, so there is nothing to space it from.
+            _ if self.input_ended() => Some(Time::ZERO),
+            _ => Some(self.next_trigger),
+        };
+        [expiry, retry, trigger].into_iter().flatten().min().unwrap_or(Time::NEVER)
+    }
+
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Time) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if self.pending.as_ref().is_some_and(|pending| now >= pending.triggered_at + self.config.timeout) {
+            commands.extend(self.abort(AbortReason::Expired, now));
+        }
+        if let Some(waiting) = &mut self.unacknowledged {
+            if now >= waiting.notified_at + self.notify_retry {
+                waiting.notified_at = now;
+                commands.push(Command::Notify(waiting.id));
+            }
+        }
+        let due = self.pending.is_none() && !self.running.is_empty() && !self.finished;
+        let committing_last = self.unacknowledged.as_ref().is_some_and(|waiting| waiting.last);
+        if due && !committing_last && (self.input_ended() || now >= self.next_trigger) {
+            let id = self.next_id;
+            self.next_id = id.next();
+            let last = self.input_ended();
+            let stage = Stage::Acknowledging(self.running.clone());
+            self.pending = Some(Pending { id, triggered_at: now, last, stage, states: BTreeMap::new(), bytes: 0 });
+            self.next_trigger = now + self.config.interval.max(self.config.min_pause);
+            commands.push(Command::Trigger { id, last });
+        }
+        commands
+    }
+
+    /// A subtask acknowledged with its state. The flag says whether it counted: late and repeated ones do not.
+    pub fn on_acknowledged(&mut self, id: CheckpointId, from: SubtaskId, state: SubtaskState) -> (bool, Vec<Command>) {
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.id == id) else {
+            return (false, Vec::new());
+        };
+        let Stage::Acknowledging(missing) = &mut pending.stage else { return (false, Vec::new()) };
+        if !missing.remove(&from) {
+            return (false, Vec::new());
+        }
+        let done = missing.is_empty();
+        pending.bytes += state.bytes();
+        pending.states.insert(from, state);
+        if !done {
+            return (true, Vec::new());
+        }
+        pending.stage = Stage::Sealing;
+        let states = std::mem::take(&mut pending.states);
+        (true, vec![Command::Seal { id, triggered_at: pending.triggered_at, states }])
+    }
+
+    /// A subtask could not take or upload its snapshot.
+    pub fn on_declined(&mut self, id: CheckpointId, reason: AbortReason, now: Time) -> Vec<Command> {
+        match &self.pending {
+            Some(pending) if pending.id == id => self.abort(reason, now),
+            // Late, or of an attempt that is gone (FLINK-13593): it must not hit the checkpoint of today.
+            _ => Vec::new(),
+        }
+    }
+
+    /// The manifest is durable, or could not be written.
+    pub fn on_sealed(&mut self, id: CheckpointId, durable: bool, now: Time) -> Vec<Command> {
+        if self.sealing_aborted.remove(&id) {
+            // The write outlived the abort: nobody may find this manifest later.
+            return vec![Command::Discard(id)];
+        }
+        let Some(pending) = self.pending.take_if(|pending| pending.id == id) else {
+            unreachable!("C4: unrequested manifest {id}")
+        };
+        if !durable {
+            self.pending = Some(pending);
+            return self.abort(AbortReason::FinalizeFailure, now);
+        }
+        self.failures = 0;
+        self.retained.push(id);
+        assert!(self.retained.is_sorted(), "C1");
+        self.next_trigger = self.next_trigger.max(now + self.config.min_pause);
+        let mut commands = vec![Command::Completed { id, bytes: pending.bytes }];
+        while self.retained.len() > self.config.retained as usize {
+            // The oldest goes first, so the newest stays (C3).
+            commands.push(Command::Subsume(self.retained.remove(0)));
+        }
+        if !self.running.is_empty() {
+            commands.push(Command::Notify(id));
+            let waiting = Unacknowledged { id, last: pending.last, sinks: self.sinks.clone(), notified_at: now };
+            self.unacknowledged = Some(waiting);
+            commands.extend(self.finish_if_committed());
+        }
+        commands
+    }
+
+    /// A sink committed everything up to `id`. The flag says whether it counted.
+    pub fn on_commit_acknowledged(&mut self, id: CheckpointId, from: SubtaskId) -> (bool, Vec<Command>) {
+        let Some(waiting) = &mut self.unacknowledged else { return (false, Vec::new()) };
+        let counted = id >= waiting.id && waiting.sinks.remove(&from);
+        (counted, self.finish_if_committed())
+    }
+
+    fn finish_if_committed(&mut self) -> Vec<Command> {
+        let Some(waiting) = self.unacknowledged.take_if(|waiting| waiting.sinks.is_empty()) else { return Vec::new() };
+        if !waiting.last {
+            return Vec::new();
+        }
+        self.finished = true;
+        vec![Command::Finish]
+    }
+
+    fn abort(&mut self, reason: AbortReason, now: Time) -> Vec<Command> {
+        let Some(pending) = self.pending.take() else { return Vec::new() };
+        let mut commands = vec![Command::Abort(pending.id, reason)];
+        match pending.stage {
+            // Uploads may still be under way; each task deletes its own when it hears of the abort, the rest goes here.
+            Stage::Acknowledging(_) => commands.push(Command::Discard(pending.id)),
+            Stage::Sealing if reason == AbortReason::FinalizeFailure => {
+                // The store's answer says nothing certain: the manifest may be there, and whoever finds it may use it.
+            }
+            Stage::Sealing => drop(self.sealing_aborted.insert(pending.id)),
+        }
+        if reason.counts() {
+            self.failures += 1;
+            // A final checkpoint is wanted at once; after a failure it waits its turn like any other.
+            self.next_trigger = self.next_trigger.max(now);
+            if self.failures > self.config.tolerable_failed {
+                let tolerable = self.config.tolerable_failed;
+                let why = format!("checkpoint {} failed ({}); {tolerable} failures in a row are tolerated", pending.id, reason.name());
+                self.failures = 0;
+                commands.push(Command::FailJob(why));
+            }
+        }
+        commands
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! The manifest of a checkpoint: which state each subtask begins with when the job is restored from it.
+//!
+//! On disk (`chk-<id>/_metadata`): magic, format version, then the postcard encoding of [`Manifest`], then the length and
+//! xxh3 hash of all that, little endian. Every file that a manifest names is recorded with length and hash; a reader checks
+//! both before it uses the bytes. Flink has neither: there, damage is found late or never.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::env::Checksum;
+use crate::graph::JobSpec;
+use crate::graph::element::encode;
+use crate::graph::source::SplitPosition;
+use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::time::Time;
+
+const MAGIC: &[u8; 8] = b"FLQMANIF";
+const VERSION: u32 = 1;
+
+/// Everything a job needs to go on from a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Attempt of the job that took it.
+    pub attempt: Attempt,
+    /// Term of the JobManager that sealed it.
+    pub term: Term,
+    /// The job it belongs to.
+    pub job: JobSpec,
+    /// Arrival of the job's first record.
+    pub start: Time,
+    /// Trigger of the checkpoint.
+    pub triggered_at: Time,
+    /// State of every subtask.
+    pub subtasks: BTreeMap<SubtaskId, SubtaskState>,
+}
+
+/// What one subtask begins with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskState {
+    /// Positions of its source.
+    pub positions: Vec<SplitPosition>,
+    /// Its keyed state.
+    pub files: Vec<StateFile>,
+    /// Its sink's transactions that are not known to be committed, in order of their epochs.
+    pub transactions: Vec<Transaction>,
+}
+
+impl SubtaskState {
+    /// Bytes of keyed state.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.checksum.length).sum()
+    }
+}
+
+/// One file of keyed state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFile {
+    /// Its name for the backend.
+    pub name: String,
+    /// Where it is.
+    pub place: StatePlace,
+    /// What it must contain.
+    pub checksum: Checksum,
+}
+
+/// Where a state file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatePlace {
+    /// In the checkpoint store.
+    Stored(String),
+    /// Here (backend `memory`).
+    Inline(Bytes),
+}
+
+/// Output of one epoch: durable, invisible until committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// The checkpoint that closed it. With the subtask it identifies the transaction for ever.
+    pub epoch: CheckpointId,
+    /// Pending objects in the output store, in order.
+    pub chunks: Vec<String>,
+    /// Records in it.
+    pub records: u64,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} is damaged: expected {expected}, found {found}")]
+pub struct Damaged {
+    /// The file.
+    pub path: String,
+    /// What should be there.
+    pub expected: String,
+    /// What is.
+    pub found: String,
+}
+
+/// Folder of a checkpoint in the checkpoint store.
+pub fn folder(checkpoint: CheckpointId) -> String {
+    format!("chk-{:08}", checkpoint.0)
+}
+
+/// Path of a checkpoint's manifest.
+pub fn path(checkpoint: CheckpointId) -> String {
+    format!("{}/_metadata", folder(checkpoint))
+}
+
+/// The checkpoint whose manifest stands at `path`.
+pub fn checkpoint_at(path: &str) -> Option<CheckpointId> {
+    path.strip_suffix("/_metadata")?.rsplit('/').next().and_then(checkpoint_of_folder)
+}
+
+/// The checkpoint that a folder `chk-N` belongs to.
+pub fn checkpoint_of_folder(folder: &str) -> Option<CheckpointId> {
+    folder.strip_prefix("chk-")?.parse().ok().map(CheckpointId)
+}
+
+impl Manifest {
+    /// Its bytes on disk.
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        encode(self, &mut out);
+        let checksum = Checksum::of(&out);
+        out.extend_from_slice(&checksum.length.to_le_bytes());
+        out.extend_from_slice(&checksum.hash);
+        out.into()
+    }
+
+    /// Reads and verifies what [`Manifest::encode`] wrote; `path` is for messages.
+    pub fn decode(bytes: &[u8], path: &str) -> Result<Self, Damaged> {
+        let damaged = |expected: String, found: String| Damaged { path: path.into(), expected, found };
+        let Some((body, trailer)) = bytes.split_last_chunk::<16>().filter(|(body, _)| body.len() >= 12) else {
+            return Err(damaged("at least 28 bytes".into(), format!("{} bytes", bytes.len())));
+        };
+        if &body[..8] != MAGIC {
+            return Err(damaged("a checkpoint manifest".into(), "another kind of file".into()));
+        }
+        let (length, hash) = trailer.split_at(8);
+        let expected = Checksum {
+            length: u64::from_le_bytes(length.try_into().expect("8 of 16")),
+            hash: hash.try_into().expect("8 of 16"),
+        };
+        let found = Checksum::of(body);
+        if expected != found {
+            return Err(damaged(expected.to_string(), found.to_string()));
+        }
+        let version = u32::from_le_bytes(body[8..12].try_into().expect("4 bytes"));
+        if version != VERSION {
+            return Err(damaged(format!("format version {VERSION}"), format!("format version {version}")));
+        }
+        postcard::from_bytes(&body[12..]).map_err(|error| damaged("a readable manifest".into(), error.to_string()))
+    }
+
+    /// Bytes of keyed state in all subtasks.
+    pub fn state_bytes(&self) -> u64 {
+        self.subtasks.values().map(SubtaskState::bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::JobConfig;
+    use crate::graph::{InputKind, InputSpec};
+    use crate::ids::VertexId;
+
+    fn manifest() -> Manifest {
+        let kind = InputKind::File { path: "words.txt".into(), repeat: 1 };
+        let input = InputSpec { kind, splits: 2, period_fs: 0 };
+        let job = JobSpec { program: "p".into(), params: BTreeMap::new(), input, config: JobConfig::default() };
+        let state = SubtaskState {
+            files: vec![StateFile {
+                name: "heap".into(),
+                place: StatePlace::Inline(Bytes::from_static(b"state")),
+                checksum: Checksum::of(b"state"),
+            }],
+            ..SubtaskState::default()
+        };
+        Manifest {
+            checkpoint: CheckpointId(7),
+            attempt: Attempt(1),
+            term: Term(1),
+            job,
+            start: Time(1),
+            triggered_at: Time(2),
+            subtasks: BTreeMap::from([(SubtaskId { vertex: VertexId(1), index: 0 }, state)]),
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        assert_eq!(Manifest::decode(&manifest().encode(), "m"), Ok(manifest()));
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_truncation_is_found() {
+        let bytes = manifest().encode();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.to_vec();
+            flipped[at] ^= 0x10;
+            assert!(Manifest::decode(&flipped, "m").is_err(), "flip at {at}");
+            assert!(Manifest::decode(&bytes[..at], "m").is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn paths_name_their_checkpoint() {
+        assert_eq!(checkpoint_at(&path(CheckpointId(12))), Some(CheckpointId(12)));
+        assert_eq!(checkpoint_at("chk-00000012/state"), None);
+    }
+}

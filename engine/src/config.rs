@@ -1,0 +1,217 @@
+//! Every knob of the engine: its type, unit, default and range. Validated once, at the edge, by [`JobConfig::validate`].
+//!
+//! Names and defaults follow Apache Flink where Flink has the knob; where a default differs, the field says so.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Where keyed state lives while it is worked on, and where its snapshots go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// State on the heap; snapshots travel in the acknowledgement and lie inside the manifest. For small state.
+    Memory,
+    /// State on the heap; snapshots are files in the checkpoint store.
+    Fs,
+    /// State in RocksDB on local disk; snapshots are its files, copied to the checkpoint store.
+    RocksDb,
+}
+
+impl BackendKind {
+    /// All of them, in the order in which they are listed to users.
+    pub const ALL: [BackendKind; 3] = [BackendKind::Memory, BackendKind::Fs, BackendKind::RocksDb];
+
+    /// The name used in scenario files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            BackendKind::Memory => "memory",
+            BackendKind::Fs => "fs",
+            BackendKind::RocksDb => "rocksdb",
+        }
+    }
+
+    /// The backend of that name.
+    pub fn from_name(name: &str) -> Option<BackendKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether this build contains it.
+    pub fn is_built(self) -> bool {
+        self != BackendKind::RocksDb || cfg!(feature = "rocksdb")
+    }
+}
+
+/// When checkpoints are taken and what their failure means (Flink: `execution.checkpointing.*`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointConfig {
+    /// Period `I` between triggers; at least 10 ms.
+    pub interval: Duration,
+    /// Least time `P` between a completion and the next trigger; default 0.
+    pub min_pause: Duration,
+    /// A checkpoint not completed after this long is aborted (`expired`); default 10 min.
+    pub timeout: Duration,
+    /// Completed checkpoints kept for restore; default 1, at least 1.
+    pub retained: u32,
+    /// Consecutive failed checkpoints that are put up with before the job fails over; default 0.
+    pub tolerable_failed: u32,
+    /// Checkpoints in flight at once; only 1 is supported, as with unaligned checkpoints in Flink.
+    pub max_concurrent: u32,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+            min_pause: Duration::ZERO,
+            timeout: Duration::from_secs(600),
+            retained: 1,
+            tolerable_failed: 0,
+            max_concurrent: 1,
+        }
+    }
+}
+
+/// Detection, restart and transport settings of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobConfig {
+    /// Instances of every vertex, `1..=max_parallelism`.
+    pub parallelism: u16,
+    /// Number of key groups; fixed for the life of the state. Default 128.
+    pub max_parallelism: u16,
+    /// State backend; default `memory`.
+    pub backend: BackendKind,
+    /// Checkpointing.
+    pub checkpoints: CheckpointConfig,
+    /// Period of heartbeats, sent both ways; default 1 s (Flink: 10 s).
+    pub heartbeat_interval: Duration,
+    /// A peer silent for this long is lost; default 5 s (Flink: 50 s). Must exceed the interval.
+    pub heartbeat_timeout: Duration,
+    /// Fixed-delay restart strategy: the delay; default 1 s.
+    pub restart_delay: Duration,
+    /// Fixed-delay restart strategy: failovers allowed; `None` is unlimited (the default; Flink: 1).
+    pub restart_attempts: Option<u32>,
+    /// Once there are slots enough, deployment waits until no TaskManager has registered for this long, so that the tasks
+    /// spread over all that come; default 10 ms (Flink's adaptive scheduler: 10 s).
+    pub slot_stabilization: Duration,
+    /// A buffer goes out after this long even if it is not full; default 100 ms.
+    pub buffer_timeout: Duration,
+    /// A full buffer's size in bytes; default 32 KiB.
+    pub buffer_size: u32,
+    /// Buffers in flight per channel, at least 1; default 4 (Flink: 2 exclusive + 8 floating per gate).
+    pub credits: u16,
+    /// Uncommitted output leaves the sink's memory at least this often, and at [`JobConfig::sink_chunk`]; default 1 s.
+    pub sink_flush_interval: Duration,
+    /// Uncommitted output leaves the sink's memory at this many bytes; default 8 MiB.
+    pub sink_chunk: u32,
+    /// A completed checkpoint's notification is sent again when a sink has not answered for this long; default 1 s.
+    pub notify_retry: Duration,
+    /// Time allowed for a connection to be made; default 5 s.
+    pub connect_timeout: Duration,
+}
+
+impl Default for JobConfig {
+    fn default() -> Self {
+        Self {
+            parallelism: 1,
+            max_parallelism: 128,
+            backend: BackendKind::Memory,
+            checkpoints: CheckpointConfig::default(),
+            heartbeat_interval: Duration::from_secs(1),
+            heartbeat_timeout: Duration::from_secs(5),
+            restart_delay: Duration::from_secs(1),
+            restart_attempts: None,
+            slot_stabilization: Duration::from_millis(10),
+            buffer_timeout: Duration::from_millis(100),
+            buffer_size: 32 * 1024,
+            credits: 4,
+            sink_flush_interval: Duration::from_secs(1),
+            sink_chunk: 8 << 20,
+            notify_retry: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A pair of settings that cannot stand together, or a value outside its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} = {value}: {accepted}")]
+pub struct ConfigError {
+    /// The field at fault, as scenario files spell it.
+    pub field: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What would be accepted, and why.
+    pub accepted: String,
+}
+
+impl JobConfig {
+    /// Checks ranges and combinations; the first offence found is returned.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let c = &self.checkpoints;
+        let bad = |field, value: String, accepted: &str| Err(ConfigError { field, value, accepted: accepted.into() });
+        if self.max_parallelism == 0 || self.max_parallelism > 32_768 {
+            return bad("max_parallelism", self.max_parallelism.to_string(), "1 to 32768 key groups");
+        }
+        if self.parallelism == 0 || self.parallelism > self.max_parallelism {
+            let most = format!("1 to max_parallelism ({}), since a key group has one owner", self.max_parallelism);
+            return bad("parallelism", self.parallelism.to_string(), &most);
+        }
+        if c.interval < Duration::from_millis(10) {
+            return bad("interval", format!("{:?}", c.interval), "at least 10ms");
+        }
+        if c.timeout.is_zero() {
+            return bad("timeout", format!("{:?}", c.timeout), "more than zero");
+        }
+        if c.retained == 0 {
+            return bad("retained", "0".into(), "at least 1: without a completed checkpoint nothing can be restored");
+        }
+        if c.max_concurrent > 1 && !c.min_pause.is_zero() {
+            let why = format!("1 while min_pause is {:?}: a pause leaves no room for concurrency", c.min_pause);
+            return bad("max_concurrent", c.max_concurrent.to_string(), &why);
+        }
+        if c.max_concurrent != 1 {
+            return bad("max_concurrent", c.max_concurrent.to_string(), "1: concurrent checkpoints are not supported");
+        }
+        if self.heartbeat_interval.is_zero() {
+            return bad("heartbeat_interval", "0s".into(), "more than zero");
+        }
+        if self.heartbeat_timeout <= self.heartbeat_interval {
+            let more = format!("more than heartbeat_interval ({:?})", self.heartbeat_interval);
+            return bad("heartbeat_timeout", format!("{:?}", self.heartbeat_timeout), &more);
+        }
+        if self.credits == 0 {
+            return bad("credits", "0".into(), "at least 1: without credit no buffer moves");
+        }
+        if self.buffer_size < 64 || self.buffer_size > 16 << 20 {
+            return bad("buffer_size", self.buffer_size.to_string(), "64 bytes to 16 MiB");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(JobConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn offences_name_field_value_and_remedy() {
+        let mut config = JobConfig { heartbeat_timeout: Duration::from_secs(1), ..JobConfig::default() };
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.field, "heartbeat_timeout");
+        assert!(error.to_string().contains("more than heartbeat_interval (1s)"), "{error}");
+
+        config = JobConfig::default();
+        config.checkpoints.max_concurrent = 2;
+        config.checkpoints.min_pause = Duration::from_secs(1);
+        assert!(config.validate().unwrap_err().to_string().contains("min_pause is 1s"));
+
+        config = JobConfig { parallelism: 200, ..JobConfig::default() };
+        assert_eq!(config.validate().unwrap_err().field, "parallelism");
+    }
+}

@@ -1,0 +1,154 @@
+//! Input files, read once per process and shared: the lines that sources emit.
+//!
+//! A line is what stands between two line feeds, without them; a last line needs none. A file that is missing, empty, binary
+//! (holds a NUL byte) or not UTF-8 is refused with the place of the first offence, before anything runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Why a file cannot be read as lines of text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// The file system's answer.
+    #[error("cannot read input file {}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// It holds no line.
+    #[error("input file {} is empty: a text file with at least one line is needed", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no text.
+    #[error("input file {} is not text: line {line}, byte {offset} is {what}; UTF-8 lines are needed", path.display())]
+    Binary {
+        /// The file.
+        path: PathBuf,
+        /// Line of the offence, from 1.
+        line: u64,
+        /// Byte of the offence within the file, from 0.
+        offset: u64,
+        /// What stands there.
+        what: &'static str,
+    },
+}
+
+/// A text file in memory with an index of its lines.
+pub struct Lines {
+    text: String,
+    /// Where each line begins; one more entry stands for the end.
+    starts: Vec<u64>,
+}
+
+impl Lines {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, InputError> {
+        let bytes = std::fs::read(path)
+            .map_err(|cause| InputError::Unreadable { path: path.into(), cause: cause.to_string() })?;
+        Self::parse(bytes, path)
+    }
+
+    /// Checks the contents of a file; `path` is for messages only.
+    pub fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self, InputError> {
+        let offence = |bytes: &[u8], at: usize, what| InputError::Binary {
+            path: path.into(),
+            line: 1 + bytes[..at].iter().filter(|b| **b == b'\n').count() as u64,
+            offset: at as u64,
+            what,
+        };
+        if let Some(at) = bytes.iter().position(|b| *b == 0) {
+            return Err(offence(&bytes, at, "a NUL byte"));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            offence(error.as_bytes(), at, "not valid UTF-8")
+        })?;
+        if text.is_empty() {
+            return Err(InputError::Empty { path: path.into() });
+        }
+        let mut starts = vec![0];
+        starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at as u64 + 1));
+        if *starts.last().expect("starts with 0") != text.len() as u64 {
+            starts.push(text.len() as u64 + 1);
+        }
+        Ok(Self { text, starts })
+    }
+
+    /// How many lines.
+    pub fn len(&self) -> u64 {
+        self.starts.len() as u64 - 1
+    }
+
+    /// Never: an empty file is refused.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Line `index`, from 0, without its line feed.
+    ///
+    /// # Panics
+    /// If there is no such line.
+    pub fn line(&self, index: u64) -> &str {
+        let index = index as usize;
+        &self.text[self.starts[index] as usize..self.starts[index + 1] as usize - 1]
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lines({})", self.len())
+    }
+}
+
+/// Input files by path, each read once.
+#[derive(Default)]
+pub struct InputFiles(Mutex<BTreeMap<String, Arc<Lines>>>);
+
+impl InputFiles {
+    /// The lines of a file; read now if nobody asked before.
+    pub fn lines(&self, path: &str) -> Result<Arc<Lines>, InputError> {
+        let mut files = self.0.lock().expect("no panic while reading");
+        if let Some(lines) = files.get(path) {
+            return Ok(lines.clone());
+        }
+        let lines = Arc::new(Lines::read(Path::new(path))?);
+        files.insert(path.to_owned(), lines.clone());
+        Ok(lines)
+    }
+
+    /// Hands in a file that was read elsewhere.
+    pub fn insert(&self, path: String, lines: Arc<Lines>) {
+        self.0.lock().expect("no panic while reading").insert(path, lines);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &[u8]) -> Result<Lines, InputError> {
+        Lines::parse(text.to_vec(), Path::new("words.txt"))
+    }
+
+    #[test]
+    fn lines_with_and_without_last_line_feed() {
+        for text in [&b"a\nbb\n\nc"[..], b"a\nbb\n\nc\n"] {
+            let lines = parse(text).unwrap();
+            let all: Vec<_> = (0..lines.len()).map(|i| lines.line(i).to_owned()).collect();
+            assert_eq!(all, ["a", "bb", "", "c"]);
+        }
+    }
+
+    #[test]
+    fn offences_are_placed() {
+        assert!(matches!(parse(b""), Err(InputError::Empty { .. })));
+        assert!(matches!(parse(b"a\nb\0c"), Err(InputError::Binary { line: 2, offset: 3, .. })));
+        assert!(matches!(parse(b"a\n\xff"), Err(InputError::Binary { line: 2, offset: 2, .. })));
+    }
+}

@@ -1,0 +1,338 @@
+//! The engine's only door to clock, tasks, network, disk, object store, randomness and events.
+//!
+//! Every component is given an [`Env`] when it is built and uses nothing else of the outside world. Inside stands one of two
+//! worlds: real tokio ([`tokio`]) or the simulated cluster (`sim`, behind the feature of that name); both offer the same
+//! names with the same meaning, so engine code never chooses between them and cannot tell which it is in.
+//! `tokio::sync`, `tokio::select!` (biased) and `bytes` are used directly by the engine: they work in both.
+//!
+//! Invariants: (V1) after a node was struck, nothing that its old incarnation does through its `Env` has an effect;
+//! (V2) [`Env::emit`] does not return to a struck emitter.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventRecord};
+use crate::ids::NodeName;
+use crate::mutation::Mutation;
+use crate::time::Time;
+
+mod input;
+mod net;
+#[cfg(feature = "sim")]
+pub mod sim;
+mod store;
+mod task;
+pub mod tokio;
+
+pub use input::{InputError, InputFiles, Lines};
+pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
+pub use store::{Store, StoreError};
+pub use task::{TaskHandle, Timer};
+
+#[cfg(all(feature = "sim", not(madsim)))]
+compile_error!(
+    "the simulator needs `--cfg madsim`: it stands in .cargo/config.toml, and a RUSTFLAGS variable in the environment \
+     replaces it. Unset RUSTFLAGS, or add `--cfg madsim` to it."
+);
+
+/// Where a node can be reached: `tm-1:data` in simulation, `127.0.0.1:40123` for real.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address(pub String);
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The two services of a node. Control has connections of its own, so that it never waits behind data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// JobManager: registration, deployment, checkpoints, heartbeats.
+    Control,
+    /// TaskManager: records.
+    Data,
+}
+
+/// Which durable store is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreKind {
+    /// Checkpoints and the job's durable facts.
+    Checkpoints,
+    /// Output of the sinks.
+    Output,
+}
+
+/// Work that costs processor time. Real worlds pay it by doing it; the simulated one charges its cost model's price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Records through an operator chain, with the bytes they have on the wire.
+    Records {
+        /// How many.
+        records: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Synchronous part of a snapshot over this many bytes of state.
+    Snapshot {
+        /// Bytes written by it.
+        bytes: u64,
+    },
+    /// Loading state.
+    Restore {
+        /// Bytes loaded.
+        bytes: u64,
+    },
+    /// Starting one subtask.
+    Deploy,
+}
+
+/// Handle to the world of one incarnation of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Env(Arc<Inner>);
+
+struct Inner {
+    node: NodeName,
+    incarnation: u32,
+    seed: u64,
+    world: World,
+}
+
+enum World {
+    Tokio(tokio::TokioWorld),
+    #[cfg(feature = "sim")]
+    Sim(sim::SimNode),
+}
+
+impl Env {
+    /// The world of a real process.
+    pub fn real(node: NodeName, seed: u64, world: tokio::TokioWorld) -> Self {
+        Self(Arc::new(Inner { node, incarnation: 1, seed, world: World::Tokio(world) }))
+    }
+
+    #[cfg(feature = "sim")]
+    fn simulated(node: NodeName, incarnation: u32, seed: u64, world: sim::SimNode) -> Self {
+        Self(Arc::new(Inner { node, incarnation, seed, world: World::Sim(world) }))
+    }
+
+    /// The node this is.
+    pub fn node(&self) -> &NodeName {
+        &self.0.node
+    }
+
+    /// Which life of the node this is, from 1. Always 1 for a real process.
+    pub fn incarnation(&self) -> u32 {
+        self.0.incarnation
+    }
+
+    /// The clock.
+    pub fn now(&self) -> Time {
+        match &self.0.world {
+            World::Tokio(world) => world.now(),
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.now(),
+        }
+    }
+
+    /// Returns after `duration`, at once if it is zero.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration).await;
+    }
+
+    /// Returns at `deadline`, at once if it has passed.
+    pub async fn sleep_until(&self, deadline: Time) {
+        let mut timer = self.timer();
+        timer.set(Some(deadline));
+        timer.wait().await;
+    }
+
+    /// A timer for loops: set it as often as you like, and wait on it beside other things.
+    pub fn timer(&self) -> Timer {
+        match &self.0.world {
+            World::Tokio(world) => Timer::real(world.clone()),
+            #[cfg(feature = "sim")]
+            World::Sim(_) => Timer::simulated(),
+        }
+    }
+
+    /// Starts a task on this node; it is aborted when its handle is dropped, unless that was detached.
+    #[must_use = "dropping the handle aborts the task"]
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+        match &self.0.world {
+            World::Tokio(_) => TaskHandle::real(future),
+            #[cfg(feature = "sim")]
+            World::Sim(_) => TaskHandle::simulated(future),
+        }
+    }
+
+    /// Runs work that blocks its thread (files, a database) away from the tasks that must stay responsive.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match &self.0.world {
+            World::Tokio(_) => tokio::blocking(work).await,
+            #[cfg(feature = "sim")]
+            World::Sim(_) => work(),
+        }
+    }
+
+    /// Opens a service of this node.
+    pub async fn listen(&self, port: Port) -> Result<Listener, NetError> {
+        match &self.0.world {
+            World::Tokio(world) => tokio::listen(world, port).await,
+            #[cfg(feature = "sim")]
+            World::Sim(world) => Ok(Listener::simulated(world.listen(port)?)),
+        }
+    }
+
+    /// Connects to another node's service within `timeout`.
+    pub async fn connect(&self, to: &Address, timeout: Duration) -> Result<Connection, NetError> {
+        match &self.0.world {
+            World::Tokio(_) => tokio::connect(to, timeout).await,
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.connect(to, timeout).await.map(Connection::simulated),
+        }
+    }
+
+    /// A durable store.
+    pub fn store(&self, kind: StoreKind) -> Store {
+        match &self.0.world {
+            World::Tokio(world) => Store::new(world.store(kind)),
+            #[cfg(feature = "sim")]
+            World::Sim(world) => Store::new(world.store(kind)),
+        }
+    }
+
+    /// A folder on this node's own disk, empty when the incarnation began; lost with the node.
+    pub fn local_folder(&self) -> std::io::Result<PathBuf> {
+        match &self.0.world {
+            World::Tokio(world) => world.local_folder(),
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.local_folder(),
+        }
+    }
+
+    /// The input files; one copy of each is shared by all who ask.
+    pub fn inputs(&self) -> &InputFiles {
+        match &self.0.world {
+            World::Tokio(world) => world.inputs(),
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.inputs(),
+        }
+    }
+
+    /// Whether background threads may work for the engine (RocksDB's own flushes and compactions).
+    pub fn background_threads(&self) -> bool {
+        matches!(&self.0.world, World::Tokio(_))
+    }
+
+    /// Pays for work done; returns when a core of this node would have finished it. Call it per batch, not per record.
+    pub async fn charge(&self, work: Work) {
+        match &self.0.world {
+            World::Tokio(_) => {}
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.charge(work).await,
+        }
+    }
+
+    /// Whether a planted bug is switched on; always false in a build without the feature `mutations`.
+    pub fn mutated(&self, mutation: Mutation) -> bool {
+        #[cfg(all(feature = "mutations", feature = "sim"))]
+        if let World::Sim(world) = &self.0.world {
+            return world.mutated(mutation);
+        }
+        let _ = mutation;
+        false
+    }
+
+    /// Tells the world that a step of the protocol took effect.
+    pub async fn emit(&self, event: Event) {
+        match &self.0.world {
+            World::Tokio(world) => world.emit(self.record(event)),
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.emit(self.record(event)).await,
+        }
+    }
+
+    fn record(&self, event: Event) -> EventRecord {
+        EventRecord { at: self.now(), node: self.0.node.clone(), incarnation: self.0.incarnation, event }
+    }
+
+    /// The `n`-th draw of the stream `(purpose, entity)`: any 64-bit number, the same in every run with the same seed.
+    pub fn draw(&self, purpose: &str, entity: u64, n: u64) -> u64 {
+        draw(self.0.seed, purpose, entity, n)
+    }
+}
+
+/// The `n`-th draw of a named stream: `hash(seed, purpose, entity, n)`, so that no draw depends on another.
+pub fn draw(seed: u64, purpose: &str, entity: u64, n: u64) -> u64 {
+    use xxhash_rust::xxh3::xxh3_64_with_seed;
+    let mut key = [0u8; 16];
+    key[..8].copy_from_slice(&entity.to_le_bytes());
+    key[8..].copy_from_slice(&n.to_le_bytes());
+    xxh3_64_with_seed(&key, xxh3_64_with_seed(purpose.as_bytes(), seed))
+}
+
+/// Maps a draw onto `low..=high` without a float.
+pub fn draw_between(draw: u64, low: u64, high: u64) -> u64 {
+    let span = u128::from(high.saturating_sub(low)) + 1;
+    low + ((u128::from(draw) * span) >> 64) as u64
+}
+
+/// Length and hash of some bytes: what a manifest records and every reader checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Checksum {
+    /// Length in bytes.
+    pub length: u64,
+    /// xxh3, 64 bits, little endian: of fixed size on the wire, so that its value never changes a message's length.
+    pub hash: [u8; 8],
+}
+
+impl Checksum {
+    /// The checksum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { length: bytes.len() as u64, hash: xxhash_rust::xxh3::xxh3_64(bytes).to_le_bytes() }
+    }
+
+    /// The checksum of the concatenation of `parts`.
+    pub fn of_parts(parts: &[Bytes]) -> Self {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut length = 0;
+        for part in parts {
+            hasher.update(part);
+            length += part.len() as u64;
+        }
+        Self { length, hash: hasher.digest().to_le_bytes() }
+    }
+}
+
+impl std::fmt::Display for Checksum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes, hash {:016x}", self.length, u64::from_le_bytes(self.hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_independent_of_each_other_and_stay_in_range() {
+        assert_eq!(draw(7, "latency", 1, 2), draw(7, "latency", 1, 2));
+        assert_ne!(draw(7, "latency", 1, 2), draw(7, "latency", 1, 3));
+        assert_ne!(draw(7, "latency", 1, 2), draw(7, "faults", 1, 2));
+        assert!((0..1000).all(|n| (5..=9).contains(&draw_between(draw(1, "x", 0, n), 5, 9))));
+        assert_eq!(draw_between(u64::MAX, 3, 3), 3);
+        assert_eq!(draw_between(u64::MAX, 0, u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn checksum_of_parts_equals_checksum_of_whole() {
+        let whole = b"hello world";
+        let parts = [Bytes::from_static(b"hello "), Bytes::from_static(b"world")];
+        assert_eq!(Checksum::of(whole), Checksum::of_parts(&parts));
+    }
+}

@@ -1,0 +1,391 @@
+//! The simulated world: nodes, network, stores, local disks and the price of work, on madsim's executor and virtual clock.
+//!
+//! [`SimWorld`] is the one madsim plug-in of a run (several would be reset in an order that differs between builds). A
+//! harness configures it, adds nodes, hands in an [`Observer`], and hurts the cluster through its methods; the engine meets
+//! it only as an [`Env`]. Start at [`SimWorld::add_node`] and [`SimWorld::kill`].
+//!
+//! Invariants: (W1) the network learns how a node dies before the node's tasks are dropped; (W2) a dead incarnation's
+//! calls have no effect and are counted in [`SimWorld::late_effects`]; (W3) no lock is held while an observer runs.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use madsim::plugin::Simulator;
+use madsim::runtime::{Handle, Runtime};
+
+use super::input::{InputFiles, Lines};
+use super::{Address, Env, NetError, Port, StoreKind, Work};
+use crate::event::EventRecord;
+use crate::ids::NodeName;
+use crate::time::Time;
+
+mod cost;
+mod network;
+mod store;
+mod timer;
+
+pub use cost::CostModel;
+pub(crate) use network::{SimListener, SimReceiver, SimSender};
+pub use network::{LinkConfig, NetworkTotals};
+pub use store::{SimStores, StoreConfig, StoreMutation};
+pub(crate) use timer::SimTimer;
+pub use timer::{now, sleep_until};
+
+use network::Network;
+
+/// Everything about a simulated cluster that is not its nodes.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// Names every counter-based stream of draws.
+    pub seed: u64,
+    /// Every link of the cluster.
+    pub link: LinkConfig,
+    /// The durable stores.
+    pub store: StoreConfig,
+    /// Prices of work.
+    pub cost: CostModel,
+    /// Cores of each node.
+    pub cores: u32,
+    /// Where local disks are made, one folder per incarnation.
+    pub local_root: PathBuf,
+    /// Planted bugs; without effect in a build without the feature `mutations`.
+    pub mutations: Vec<crate::mutation::Mutation>,
+}
+
+/// How a node dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The process dies, the machine lives: connections are reset at once.
+    Crash,
+    /// The machine is gone: silence; peers hear of it only when it is back.
+    MachineLoss,
+}
+
+/// Sees what happens, the moment it happens, before the one who did it goes on.
+pub trait Observer: Send {
+    /// An event was emitted. May kill, cut and damage through `world`.
+    fn on_event(&mut self, world: &Arc<SimWorld>, record: &EventRecord);
+    /// A durable store changed.
+    fn on_store(&mut self, world: &Arc<SimWorld>, mutation: &StoreMutation);
+}
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a node runs, from the start, in each of its lives.
+pub type NodeMain = Arc<dyn Fn(Env) -> BoxFuture + Send + Sync>;
+
+/// The simulated world of one run.
+#[derive(Default)]
+pub struct SimWorld {
+    state: Mutex<Option<State>>,
+    observer: Mutex<Option<Box<dyn Observer>>>,
+    stores: SimStores,
+    inputs: Arc<InputFiles>,
+    late_effects: AtomicU64,
+}
+
+struct State {
+    config: SimConfig,
+    nodes: Vec<Node>,
+    network: Network,
+}
+
+struct Node {
+    name: NodeName,
+    id: Option<madsim::task::NodeId>,
+    incarnation: u32,
+    alive: Arc<AtomicBool>,
+    /// When each core has worked off what was charged to it.
+    cores: Vec<Time>,
+    /// When the node's way to the stores is free again.
+    store_link: Time,
+}
+
+impl Simulator for SimWorld {
+    fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> Self {
+        Self::default()
+    }
+    // Nothing in reset_node: `kill` below told the network how the node died before madsim drops its tasks (W1).
+}
+
+impl SimWorld {
+    /// Makes the world of a run; the runtime must be fresh.
+    pub fn install(runtime: &Runtime, config: SimConfig) {
+        runtime.add_simulator::<SimWorld>();
+        runtime.block_on(async {
+            let world = madsim::plugin::simulator::<SimWorld>();
+            let network = Network::new(config.seed, config.link);
+            *world.state.lock().expect("fresh") = Some(State { config, nodes: Vec::new(), network });
+        });
+    }
+
+    /// The world of the run that is going on in this thread.
+    pub fn current() -> Arc<SimWorld> {
+        madsim::plugin::simulator::<SimWorld>()
+    }
+
+    /// Hands in who sees what happens.
+    pub fn observe(&self, observer: Box<dyn Observer>) {
+        *self.observer.lock().expect("observers do not panic while swapped") = Some(observer);
+    }
+
+    /// Takes the observer back.
+    pub fn take_observer(&self) -> Option<Box<dyn Observer>> {
+        self.observer.lock().expect("observers do not panic while swapped").take()
+    }
+
+    /// Hands in an input file's lines, so that every run of a process shares one copy.
+    pub fn add_input(&self, path: String, lines: Arc<Lines>) {
+        self.inputs.insert(path, lines);
+    }
+
+    /// Adds a node and starts it.
+    pub fn add_node(self: &Arc<Self>, name: &str, main: NodeMain) {
+        let index = {
+            let mut state = self.lock();
+            let cores = state.config.cores;
+            state.nodes.push(Node {
+                name: name.into(),
+                id: None,
+                incarnation: 0,
+                alive: Arc::new(AtomicBool::new(false)),
+                cores: vec![Time::ZERO; cores as usize],
+                store_link: Time::ZERO,
+            });
+            state.network.add_node(name);
+            state.nodes.len() - 1
+        };
+        let world = self.clone();
+        let init = move || {
+            let env = world.boot(index);
+            main(env)
+        };
+        let node = Handle::current().create_node().name(name).init(init).build();
+        self.lock().nodes[index].id = Some(node.id());
+    }
+
+    /// A new life of a node begins.
+    fn boot(self: &Arc<Self>, index: usize) -> Env {
+        let now = now();
+        let mut state = self.lock();
+        state.network.node_started(index, now);
+        let seed = state.config.seed;
+        let node = &mut state.nodes[index];
+        node.incarnation += 1;
+        node.alive = Arc::new(AtomicBool::new(true));
+        node.cores.fill(now);
+        node.store_link = now;
+        let handle = SimNode { world: self.clone(), index, incarnation: node.incarnation, alive: node.alive.clone() };
+        Env::simulated(node.name.clone(), node.incarnation, seed, handle)
+    }
+
+    /// Kills a node before its next instruction; false if it was not alive.
+    pub fn kill(&self, name: &str, death: Death) -> bool {
+        let id = {
+            let now = now();
+            let mut state = self.lock();
+            let Some(index) = state.index_of(name) else { return false };
+            if !state.nodes[index].alive.swap(false, Ordering::Relaxed) {
+                return false;
+            }
+            state.network.node_died(index, death, now);
+            state.nodes[index].id.expect("set when built")
+        };
+        Handle::current().kill(id);
+        true
+    }
+
+    /// Starts a dead node again; one that is alive stays as it is. At least a millisecond must lie between: its old tasks are
+    /// dropped in that time.
+    pub fn restart(&self, name: &str) {
+        let id = {
+            let state = self.lock();
+            let node = state.index_of(name).map(|index| &state.nodes[index]);
+            node.filter(|node| !node.alive.load(Ordering::Relaxed)).and_then(|node| node.id)
+        };
+        if let Some(id) = id {
+            Handle::current().restart(id);
+        }
+    }
+
+    /// Cuts a link in one direction: what is sent or under way stays away until it heals. Cuts add up.
+    pub fn cut(&self, from: &str, to: &str) {
+        let now = now();
+        let mut state = self.lock();
+        if let (Some(from), Some(to)) = (state.index_of(from), state.index_of(to)) {
+            state.network.cut(from, to, now);
+        }
+    }
+
+    /// Heals one cut of a link; connections go on where they stood, after TCP's own delay.
+    pub fn heal(&self, from: &str, to: &str) {
+        let now = now();
+        let mut state = self.lock();
+        if let (Some(from), Some(to)) = (state.index_of(from), state.index_of(to)) {
+            state.network.heal(from, to, now);
+        }
+    }
+
+    /// The durable stores, for damage and inspection.
+    pub fn stores(&self) -> &SimStores {
+        &self.stores
+    }
+
+    /// Whether a node is up.
+    pub fn is_alive(&self, name: &str) -> bool {
+        let state = self.lock();
+        state.index_of(name).is_some_and(|index| state.nodes[index].alive.load(Ordering::Relaxed))
+    }
+
+    /// Messages and bytes delivered, and the digest over all of them.
+    pub fn network_totals(&self) -> NetworkTotals {
+        self.lock().network.totals()
+    }
+
+    /// Calls of dead incarnations that were made inert (W2).
+    pub fn late_effects(&self) -> u64 {
+        self.late_effects.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> Locked<'_> {
+        Locked(self.state.lock().expect("the simulated world does not panic"))
+    }
+
+    fn notify(self: &Arc<Self>, tell: impl FnOnce(&mut dyn Observer, &Arc<SimWorld>)) {
+        // Taken out while it runs, so that whatever it does to the world may come back here (W3).
+        let Some(mut observer) = self.take_observer() else { return };
+        tell(observer.as_mut(), self);
+        self.observe(observer);
+    }
+}
+
+struct Locked<'a>(MutexGuard<'a, Option<State>>);
+
+impl std::ops::Deref for Locked<'_> {
+    type Target = State;
+    fn deref(&self) -> &State {
+        self.0.as_ref().expect("SimWorld::install came first")
+    }
+}
+
+impl std::ops::DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().expect("SimWorld::install came first")
+    }
+}
+
+impl State {
+    fn index_of(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name.as_str() == name)
+    }
+}
+
+/// One incarnation's door to the simulated world.
+#[derive(Clone)]
+pub(super) struct SimNode {
+    world: Arc<SimWorld>,
+    index: usize,
+    incarnation: u32,
+    alive: Arc<AtomicBool>,
+}
+
+impl SimNode {
+    pub(super) fn now(&self) -> Time {
+        now()
+    }
+
+    /// Whether this incarnation may still have effects; a dead one that asks is counted.
+    fn alive(&self) -> bool {
+        let alive = self.alive.load(Ordering::Relaxed);
+        if !alive {
+            self.world.late_effects.fetch_add(1, Ordering::Relaxed);
+        }
+        alive
+    }
+
+    /// Never returns to a dead caller: the executor drops it here.
+    async fn only_alive(&self) {
+        if !self.alive() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub(super) fn listen(&self, port: Port) -> Result<SimListener, NetError> {
+        if !self.alive() {
+            return Err(NetError::Other("the node is dead".into()));
+        }
+        SimListener::open(self.clone(), port)
+    }
+
+    pub(super) async fn connect(
+        &self,
+        to: &Address,
+        timeout: Duration,
+    ) -> Result<(SimSender, SimReceiver), NetError> {
+        self.only_alive().await;
+        network::connect(self, to, timeout).await
+    }
+
+    pub(super) fn store(&self, kind: StoreKind) -> Arc<dyn object_store::ObjectStore> {
+        store::node_store(self.clone(), kind)
+    }
+
+    pub(super) fn local_folder(&self) -> std::io::Result<PathBuf> {
+        let path = {
+            let state = self.world.lock();
+            state.config.local_root.join(format!("{}.{}", state.nodes[self.index].name, self.incarnation))
+        };
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    #[cfg(feature = "mutations")]
+    pub(super) fn mutated(&self, mutation: crate::mutation::Mutation) -> bool {
+        self.world.lock().config.mutations.contains(&mutation)
+    }
+
+    pub(super) fn inputs(&self) -> &InputFiles {
+        &self.world.inputs
+    }
+
+    pub(super) async fn charge(&self, work: Work) {
+        let until = {
+            let now = now();
+            let mut state = self.world.lock();
+            let price = state.config.cost.price(work);
+            if price.is_zero() {
+                return;
+            }
+            let cores = &mut state.nodes[self.index].cores;
+            let core = cores.iter_mut().min().expect("a node has cores");
+            *core = (*core).max(now) + price;
+            *core
+        };
+        timer::sleep_until(until).await;
+    }
+
+    pub(super) async fn emit(&self, record: EventRecord) {
+        self.only_alive().await;
+        tracing::debug!(at = %record.at, node = %record.node, incarnation = record.incarnation, "{}", record.event);
+        self.world.notify(|observer, world| observer.on_event(world, &record));
+        self.halt_if_struck().await;
+    }
+
+    /// Struck by what an observer did: the executor drops this task before its next instruction (V2).
+    async fn halt_if_struck(&self) {
+        if !self.alive.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Starts a task on the node that the caller runs on.
+pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> madsim::task::AbortHandle {
+    madsim::task::spawn(future).abort_handle()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! Durable storage as the engine uses it: few operations over the `object_store` trait, errors by what the caller does next.
+//!
+//! Objects are written once: [`Store::create`] is the fencing primitive everywhere, since local folders, unlike the cloud
+//! stores, know no conditional update.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+/// Why the store did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No such object.
+    #[error("{path}: no such object")]
+    NotFound {
+        /// The object.
+        path: String,
+    },
+    /// The store's own words. After a write, whether it took effect is unknown.
+    #[error("{path}: {cause}")]
+    Failed {
+        /// The object.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// A durable store.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<dyn ObjectStore>);
+
+impl Store {
+    /// Any `object_store`.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self(store)
+    }
+
+    /// Writes an object that must not exist yet; false if it does (and is left alone).
+    pub async fn create(&self, path: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.0.put_opts(&Path::from(path), bytes.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(translate(path, error)),
+        }
+    }
+
+    /// The whole object.
+    pub async fn get(&self, path: &str) -> Result<Bytes, StoreError> {
+        let result = self.0.get(&Path::from(path)).await.map_err(|error| translate(path, error))?;
+        result.bytes().await.map_err(|error| translate(path, error))
+    }
+
+    /// Gives an object its final name unless that is taken; false if it is. The old name is gone afterwards.
+    pub async fn publish(&self, from: &str, to: &str) -> Result<bool, StoreError> {
+        match self.0.rename_if_not_exists(&Path::from(from), &Path::from(to)).await {
+            Ok(()) => Ok(true),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(translate(from, error)),
+        }
+    }
+
+    /// Removes an object; one that is not there is no error.
+    pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
+        match self.0.delete(&Path::from(path)).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(translate(path, error)),
+        }
+    }
+
+    /// Paths and sizes of all objects below a folder, in order of their paths.
+    pub async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let objects: Vec<_> =
+            self.0.list(Some(&Path::from(folder))).try_collect().await.map_err(|error| translate(folder, error))?;
+        let mut paths: Vec<_> = objects.into_iter().map(|object| (object.location.to_string(), object.size)).collect();
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+fn translate(path: &str, error: Error) -> StoreError {
+    match error {
+        Error::NotFound { .. } => StoreError::NotFound { path: path.into() },
+        other => StoreError::Failed { path: path.into(), cause: other.to_string() },
+    }
+}

@@ -1,0 +1,155 @@
+//! A bounded queue of buffers between one producer and one consumer, and the list by which a consumer of many channels
+//! learns which of them have something.
+//!
+//! `announced` is true while the channel's number stands in its consumer's [`ReadyList`] or is in the consumer's hands; so
+//! each channel stands there at most once, and none is forgotten.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
+
+use super::Buffer;
+
+/// Numbers of channels that have something, in the order in which they got it. One consumer waits on it.
+#[derive(Default)]
+pub struct ReadyList(Mutex<Ready>);
+
+#[derive(Default)]
+struct Ready {
+    numbers: VecDeque<usize>,
+    waker: Option<Waker>,
+}
+
+impl ReadyList {
+    /// Adds a channel.
+    pub fn push(&self, number: usize) {
+        let mut ready = self.0.lock().expect("no panic inside");
+        ready.numbers.push_back(number);
+        if let Some(waker) = ready.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The next channel that has something. Nothing is lost if the future is dropped.
+    pub async fn next(&self) -> usize {
+        poll_fn(|cx| {
+            let mut ready = self.0.lock().expect("no panic inside");
+            match ready.numbers.pop_front() {
+                Some(number) => Poll::Ready(number),
+                None => {
+                    if !ready.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                        ready.waker = Some(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// A bounded queue of buffers. Control buffers do not count towards the bound: there are few, and they must get through.
+pub struct Channel {
+    state: Mutex<State>,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Buffer>,
+    data: usize,
+    consumer: Option<(Arc<ReadyList>, usize)>,
+    announced: bool,
+    producer: Option<Waker>,
+}
+
+impl Channel {
+    /// Holds `capacity` data buffers, at least one.
+    pub fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "a channel without room blocks for ever");
+        Self { state: Mutex::default(), capacity }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic inside")
+    }
+
+    /// Who is told, and under which number, when there is something. Replaces the one before.
+    pub fn attach(&self, list: Arc<ReadyList>, number: usize) {
+        let mut state = self.lock();
+        state.consumer = Some((list, number));
+        state.announced = false;
+        state.announce();
+    }
+
+    /// Adds a buffer; waits while the channel is full of data.
+    pub async fn push(&self, buffer: Buffer) {
+        let mut buffer = Some(buffer);
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            let data = buffer.as_ref().expect("not polled after completion").is_data();
+            if data && state.data >= self.capacity {
+                state.producer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            state.add(buffer.take().expect("looked at above"));
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Adds a buffer that a credit vouches for.
+    ///
+    /// # Panics
+    /// If the peer sent more than it was granted (X2).
+    pub fn push_credited(&self, buffer: Buffer) {
+        let mut state = self.lock();
+        state.add(buffer);
+        assert!(state.data <= self.capacity, "X2: more data buffers than credits");
+    }
+
+    /// Whether the next buffer needs a credit; `None` if there is none.
+    pub fn next_is_data(&self) -> Option<bool> {
+        self.lock().queue.front().map(Buffer::is_data)
+    }
+
+    /// Takes the next buffer and makes room for its producer.
+    pub fn pop(&self) -> Option<Buffer> {
+        let mut state = self.lock();
+        let buffer = state.queue.pop_front()?;
+        if buffer.is_data() {
+            state.data -= 1;
+            if let Some(producer) = state.producer.take() {
+                producer.wake();
+            }
+        }
+        Some(buffer)
+    }
+
+    /// The consumer is done with the channel for now: it is announced again at once if there is more, else with the next
+    /// buffer.
+    pub fn release(&self) {
+        let mut state = self.lock();
+        state.announced = false;
+        state.announce();
+    }
+}
+
+impl State {
+    fn add(&mut self, buffer: Buffer) {
+        self.data += usize::from(buffer.is_data());
+        self.queue.push_back(buffer);
+        self.announce();
+    }
+
+    fn announce(&mut self) {
+        if self.announced || self.queue.is_empty() {
+            return;
+        }
+        if let Some((list, number)) = &self.consumer {
+            self.announced = true;
+            list.push(*number);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The consumer's end of a connection to one producing TaskManager: requests channels, fills them, grants credit.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::channel::Channel;
+use super::{Buffer, ToConsumer, ToProducer};
+use crate::env::{Address, Connection, Env, Frame, NetError, TaskHandle};
+use crate::graph::element::{decode, encoded};
+use crate::ids::{ChannelId, Execution};
+
+/// Collects the credits of consumed buffers until the granting task takes them.
+pub struct CreditReturn {
+    /// Credits are granted once this many came together per channel: half of them, so that grants are few and none stalls.
+    batch: u16,
+    state: Mutex<Returned>,
+}
+
+#[derive(Default)]
+struct Returned {
+    credits: BTreeMap<u32, u16>,
+    due: bool,
+    waker: Option<Waker>,
+}
+
+impl CreditReturn {
+    fn new(credits: u16) -> Self {
+        Self { batch: (credits / 2).max(1), state: Mutex::default() }
+    }
+
+    /// A data buffer of channel `number` was consumed.
+    pub fn give_back(&self, number: u32) {
+        let mut state = self.state.lock().expect("no panic inside");
+        let credits = state.credits.entry(number).or_default();
+        *credits += 1;
+        if *credits >= self.batch {
+            state.due = true;
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    async fn take(&self) -> Vec<(u32, u16)> {
+        poll_fn(|cx| {
+            let mut state = self.state.lock().expect("no panic inside");
+            if !std::mem::take(&mut state.due) {
+                state.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(std::mem::take(&mut state.credits).into_iter().collect())
+        })
+        .await
+    }
+}
+
+/// The channels wanted from one producing TaskManager, and their tasks.
+pub struct DataClient {
+    channels: Vec<(ChannelId, Arc<Channel>)>,
+    credits: u16,
+    credit_return: Arc<CreditReturn>,
+}
+
+impl DataClient {
+    /// Each channel gets `credits` buffers.
+    pub fn new(credits: u16) -> Self {
+        Self { channels: Vec::new(), credits, credit_return: Arc::new(CreditReturn::new(credits)) }
+    }
+
+    /// Wants a channel; returns where it will be filled, and how its credits go back.
+    pub fn request(&mut self, id: ChannelId) -> (Arc<Channel>, Arc<CreditReturn>, u32) {
+        let number = self.channels.len() as u32;
+        let channel = Arc::new(Channel::new(usize::from(self.credits)));
+        self.channels.push((id, channel.clone()));
+        (channel, self.credit_return.clone(), number)
+    }
+
+    /// Connects and keeps the channels filled until the task is aborted; `lost` hears why if the connection fails.
+    pub fn start(
+        self,
+        env: &Env,
+        execution: Execution,
+        peer: Address,
+        connect_timeout: Duration,
+        lost: impl FnOnce(NetError) + Send + 'static,
+    ) -> TaskHandle {
+        let within = env.clone();
+        env.spawn(async move {
+            if let Err(error) = self.run(&within, execution, &peer, connect_timeout).await {
+                lost(error);
+            }
+        })
+    }
+
+    async fn run(
+        self,
+        env: &Env,
+        execution: Execution,
+        peer: &Address,
+        connect_timeout: Duration,
+    ) -> Result<(), NetError> {
+        let Connection { mut sender, mut receiver } = env.connect(peer, connect_timeout).await?;
+        sender.send(encoded(&ToProducer::Hello(execution)).into()).await?;
+        for (number, (channel, _)) in (0..).zip(&self.channels) {
+            let request = ToProducer::Request { number, channel: *channel, credits: self.credits };
+            sender.send(encoded(&request).into()).await?;
+        }
+        let credits = self.credit_return.clone();
+        // A task of its own: a grant must not wait until data arrives (X3).
+        let _granting = env.spawn(async move {
+            loop {
+                let grant = ToProducer::Credit(credits.take().await);
+                if sender.send(encoded(&grant).into()).await.is_err() {
+                    // The reading side sees the same failure and reports it.
+                    return;
+                }
+            }
+        });
+        loop {
+            let frame = receiver.receive().await?;
+            let (number, buffer) = read(frame)?;
+            let (_, channel) = self.channels.get(number as usize).ok_or_else(|| protocol("an unknown channel"))?;
+            channel.push_credited(buffer);
+        }
+    }
+}
+
+fn read(frame: Frame) -> Result<(u32, Buffer), NetError> {
+    let message = decode(&mut &frame.head[..]).map_err(|_| protocol("an unreadable head"))?;
+    Ok(match message {
+        ToConsumer::Records { number, records } => (number, Buffer::Records { bytes: frame.body, records }),
+        ToConsumer::Barrier { number, id } => (number, Buffer::Barrier(id)),
+        ToConsumer::EndOfInput { number } => (number, Buffer::EndOfInput),
+    })
+}
+
+pub(super) fn protocol(what: &str) -> NetError {
+    NetError::Other(format!("the peer sent {what}"))
+}

@@ -1,0 +1,179 @@
+//! Progress of credit-based flow control on real tokio: random graphs, few credits, one-frame buffers, a slow receiver.
+#![allow(clippy::disallowed_methods, reason = "tests of the real world drive tokio themselves")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::gate::InputGate;
+use super::*;
+use crate::env::Env;
+use crate::ids::{SubtaskId, VertexId};
+
+fn node(index: u16) -> SubtaskId {
+    SubtaskId { vertex: VertexId(index), index: 0 }
+}
+
+fn record(buffer: u32) -> Buffer {
+    Buffer::Records { bytes: Bytes::copy_from_slice(&buffer.to_le_bytes()), records: 1 }
+}
+
+/// Sources send `buffers` each to all their successors, inner nodes forward to all of theirs; counts what sinks get.
+async fn run(layers: Vec<u16>, edges: Vec<bool>, credits: u16, buffers: u32, slow: u16) -> (u64, u64) {
+    let nodes: Vec<(usize, u16)> =
+        layers.iter().enumerate().flat_map(|(layer, width)| (0..*width).map(move |_| layer)).zip(0..).collect();
+    let mut bits = edges.into_iter().cycle();
+    let mut channels = Vec::new();
+    for (layer, from) in &nodes {
+        let next: Vec<_> = nodes.iter().filter(|(other, _)| *other == layer + 1).map(|(_, to)| *to).collect();
+        for (position, to) in next.iter().enumerate() {
+            // Everyone has a successor; the rest is chance.
+            if position == usize::from(*from) % next.len() || bits.next().unwrap_or(true) {
+                channels.push(ChannelId { from: node(*from), to: node(*to) });
+            }
+        }
+    }
+    let exchange = Exchange::new(credits);
+    let mut expected = vec![0u64; nodes.len()];
+    let mut tasks = Vec::new();
+    let (done, mut results) = tokio::sync::mpsc::unbounded_channel();
+    for (layer, index) in nodes.clone() {
+        let outputs: Vec<_> =
+            channels.iter().filter(|c| c.from == node(index)).map(|c| exchange.channel(*c)).collect();
+        let inputs: Vec<_> = channels.iter().filter(|c| c.to == node(index)).copied().collect();
+        expected[usize::from(index)] = match layer {
+            0 => u64::from(buffers),
+            _ => inputs.iter().map(|c| expected[usize::from(c.from.vertex.0)]).sum(),
+        };
+        let mut gate = InputGate::default();
+        inputs.iter().for_each(|c| gate.add_local(*c, exchange.channel(*c)));
+        let done = done.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut seen = 0u64;
+            let mut ended = 0;
+            if inputs.is_empty() {
+                for buffer in 0..buffers {
+                    for output in &outputs {
+                        output.push(record(buffer)).await;
+                    }
+                }
+            }
+            while ended < inputs.len() {
+                match gate.next().await.1 {
+                    Buffer::EndOfInput => ended += 1,
+                    buffer => {
+                        seen += 1;
+                        if index == slow {
+                            tokio::task::yield_now().await;
+                        }
+                        for output in &outputs {
+                            output.push(buffer.clone()).await;
+                        }
+                    }
+                }
+            }
+            for output in &outputs {
+                output.push(Buffer::EndOfInput).await;
+            }
+            if outputs.is_empty() {
+                done.send(seen).expect("the test listens");
+            }
+        }));
+    }
+    drop(done);
+    let mut total = 0;
+    while let Some(seen) = results.recv().await {
+        total += seen;
+    }
+    let sinks = nodes.iter().filter(|(_, index)| !channels.iter().any(|c| c.from == node(*index)));
+    let wanted = sinks.filter(|(layer, _)| *layer > 0).map(|(_, index)| expected[usize::from(*index)]).sum();
+    (total, wanted)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn random_graphs_make_progress(
+        layers in prop::collection::vec(1u16..4, 2..5),
+        edges in prop::collection::vec(any::<bool>(), 1..20),
+        credits in 1u16..5,
+        buffers in 1u32..40,
+        slow in 0u16..8,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (total, wanted) = runtime.block_on(async {
+            let run = run(layers, edges, credits, buffers, slow);
+            tokio::time::timeout(Duration::from_secs(20), run).await.expect("no progress")
+        });
+        prop_assert_eq!(total, wanted);
+    }
+
+    /// Across a connection, too: several channels share one socket, one receiver is blocked for a while, and the others
+    /// must not wait for it.
+    #[test]
+    fn a_blocked_channel_does_not_stop_its_neighbours(credits in 1u16..5, channels in 2u16..5, buffers in 1u32..40) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let all = over_the_network(credits, channels, buffers);
+            tokio::time::timeout(Duration::from_secs(20), all).await.expect("no progress");
+        });
+    }
+}
+
+fn real_env() -> Env {
+    let memory = || Arc::new(object_store::memory::InMemory::new());
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let world = crate::env::tokio::TokioWorld::new(nowhere, memory(), memory(), std::env::temp_dir(), |_| {});
+    Env::real("tm-1".into(), 0, world)
+}
+
+async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
+    let env = real_env();
+    let exchange = Arc::new(Exchange::new(credits));
+    let mut listener = env.listen(crate::env::Port::Data).await.unwrap();
+    let address = listener.address();
+    let serving = (env.clone(), exchange.clone());
+    let _server = env.spawn(async move {
+        let connection = listener.accept().await.unwrap();
+        let (env, exchange) = serving;
+        let _ = server::serve(env, connection, |_| Some(exchange)).await;
+    });
+    let ids: Vec<_> = (0..channels).map(|from| ChannelId { from: node(from), to: node(99) }).collect();
+    let mut client = client::DataClient::new(credits);
+    let mut gate = InputGate::default();
+    for id in &ids {
+        let (channel, credit, number) = client.request(*id);
+        gate.add_remote(*id, channel, credit, number);
+    }
+    let _client = client.start(&env, Execution::default(), address, Duration::from_secs(5), |error| panic!("{error}"));
+    let mut producers = Vec::new();
+    for id in &ids {
+        let channel = exchange.channel(*id);
+        producers.push(env.spawn(async move {
+            for buffer in 0..buffers {
+                channel.push(record(buffer)).await;
+            }
+            channel.push(Buffer::Barrier(CheckpointId(1))).await;
+        }));
+    }
+    // Channel 0 is blocked until all others have delivered their barrier.
+    gate.block(0);
+    let mut barriers = 0;
+    let mut next = vec![0u32; usize::from(channels)];
+    while barriers < usize::from(channels) {
+        let (index, buffer) = gate.next().await;
+        match buffer {
+            Buffer::Records { bytes, .. } => {
+                assert_eq!(bytes[..], next[index].to_le_bytes(), "X1");
+                next[index] += 1;
+            }
+            _ => {
+                barriers += 1;
+                if barriers == usize::from(channels) - 1 {
+                    gate.unblock_all();
+                }
+            }
+        }
+    }
+    assert!(next.iter().all(|count| *count == buffers));
+}

@@ -1,0 +1,393 @@
+//! Operator chains: what one subtask does with its records, compiled into one piece.
+//!
+//! A chain is a head (source or network input), any number of [`Link`]s, each owning the next, and a tail (network output or
+//! sink). Records are pushed from link to link by static calls. What the subtask's shell needs of a chain (outputs to flush,
+//! state to snapshot) it reaches through [`Chain::parts`], once per batch.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use super::element::{Element, decode, encode};
+use super::source::{Source, SourceReader, SourceStatus, SplitPosition};
+use super::{InputSpec, Partitioning};
+use crate::ids::SubtaskId;
+use crate::state::key_group::{group_of, groups_of, owner_of};
+use crate::state::{Backend, CurrentKey, Key, StateError, StateOpener, StateSet, StateTable};
+use crate::time::Time;
+
+/// Why a chain cannot go on. Fails the task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// The program's own error.
+    #[error("user function failed: {0}")]
+    User(String),
+    /// The state backend's error.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A buffer that does not hold what the edge's type says: the two ends run different programs.
+    #[error("records cannot be decoded: {0}")]
+    Decode(String),
+}
+
+/// What a chain is built with.
+pub struct ChainContext<'a> {
+    /// Which subtask it is for.
+    pub subtask: SubtaskId,
+    /// Subtasks per vertex.
+    pub parallelism: u16,
+    /// Key groups.
+    pub max_parallelism: u16,
+    /// Where keyed state lives.
+    pub backend: &'a mut Backend,
+    /// What sources read.
+    pub input: &'a InputSpec,
+    /// Arrival of the first record of the job.
+    pub start: Time,
+    /// Positions restored, for sources.
+    pub positions: &'a [SplitPosition],
+}
+
+/// A chain without its types. Called only from its subtask, one call per batch.
+pub trait Chain: Send {
+    /// Pushes a buffer of `records` encoded records through; only for chains with network input.
+    fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), ChainError>;
+    /// Emits at most `budget` records; only for chains with a source.
+    fn poll_source(&mut self, now: Time, budget: u32) -> Result<SourceStatus, ChainError>;
+    /// What the shell works on between batches.
+    fn parts(&mut self) -> ChainParts<'_>;
+}
+
+/// The parts of a chain that its subtask's shell works on.
+#[derive(Default)]
+pub struct ChainParts<'a> {
+    /// Positions of the source at the head.
+    pub positions: Vec<SplitPosition>,
+    /// Tables of keyed state.
+    pub tables: Vec<&'a mut dyn StateTable>,
+    /// Records for the next vertex.
+    pub output: Option<&'a mut Output>,
+    /// Records for the outside world.
+    pub sink: Option<&'a mut SinkBuffer>,
+}
+
+/// One link of a chain: takes records of type `T`.
+pub trait Link<T>: Send {
+    /// Processes one record, and all that follows from it down the chain.
+    fn push(&mut self, record: T) -> Result<(), ChainError>;
+    /// Adds its own parts, then those of the next link.
+    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>);
+}
+
+/// Head of a chain that reads from a source.
+pub(super) struct SourceHead<S: Source, N> {
+    pub(super) source: std::sync::Arc<S>,
+    pub(super) reader: SourceReader,
+    pub(super) next: N,
+}
+
+impl<S: Source, N: Link<S::Out>> Chain for SourceHead<S, N> {
+    fn process(&mut self, _: &[u8], _: u32) -> Result<(), ChainError> {
+        unreachable!("a source has no input channels")
+    }
+
+    fn poll_source(&mut self, now: Time, budget: u32) -> Result<SourceStatus, ChainError> {
+        let Self { source, reader, next } = self;
+        reader.poll(source.len(), now, budget, |index| next.push(source.record(index)))
+    }
+
+    fn parts(&mut self) -> ChainParts<'_> {
+        let mut parts = ChainParts { positions: self.reader.positions().to_vec(), ..ChainParts::default() };
+        self.next.collect(&mut parts);
+        parts
+    }
+}
+
+/// Head of a chain that reads from other subtasks.
+pub(super) struct NetworkHead<T, N> {
+    pub(super) next: N,
+    pub(super) types: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + Send + 'static, N: Link<T>> Chain for NetworkHead<T, N> {
+    fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), ChainError> {
+        let mut input = bytes;
+        for _ in 0..records {
+            let record = decode(&mut input).map_err(|error| ChainError::Decode(error.to_string()))?;
+            self.next.push(record)?;
+        }
+        if !input.is_empty() {
+            return Err(ChainError::Decode(format!("{} bytes are left over", input.len())));
+        }
+        Ok(())
+    }
+
+    fn poll_source(&mut self, _: Time, _: u32) -> Result<SourceStatus, ChainError> {
+        unreachable!("only a source is polled")
+    }
+
+    fn parts(&mut self) -> ChainParts<'_> {
+        let mut parts = ChainParts::default();
+        self.next.collect(&mut parts);
+        parts
+    }
+}
+
+pub(super) struct MapLink<F, N> {
+    pub(super) function: F,
+    pub(super) next: N,
+}
+
+impl<T, U, F: Fn(T) -> U + Send, N: Link<U>> Link<T> for MapLink<F, N> {
+    fn push(&mut self, record: T) -> Result<(), ChainError> {
+        self.next.push((self.function)(record))
+    }
+
+    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
+        self.next.collect(parts);
+    }
+}
+
+pub(super) struct FilterLink<F, N> {
+    pub(super) keep: F,
+    pub(super) next: N,
+}
+
+impl<T, F: Fn(&T) -> bool + Send, N: Link<T>> Link<T> for FilterLink<F, N> {
+    fn push(&mut self, record: T) -> Result<(), ChainError> {
+        if (self.keep)(&record) { self.next.push(record) } else { Ok(()) }
+    }
+
+    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
+        self.next.collect(parts);
+    }
+}
+
+/// A function over keyed records that remembers (Flink: `KeyedProcessFunction`).
+pub trait ProcessFunction: Send + Sync + Clone + 'static {
+    /// The key.
+    type Key: Key;
+    /// What comes in.
+    type In: Element;
+    /// What goes out.
+    type Out: Element;
+    /// What is remembered: a [`crate::state::ValueState`] or a tuple of them.
+    type State: StateSet;
+
+    /// Declares the states; called once per attempt, before any record.
+    fn open(&self, states: &mut StateOpener<'_>) -> Result<Self::State, StateError>;
+
+    /// Processes one record of `key`; emits 0..n records. An error fails the task.
+    fn process(
+        &mut self,
+        key: &CurrentKey<Self::Key>,
+        record: Self::In,
+        state: &mut Self::State,
+        out: &mut Emit<impl Link<Self::Out>>,
+    ) -> Result<(), ChainError>;
+}
+
+/// Where a process function sends its results; calls the next link directly.
+pub struct Emit<N>(N);
+
+impl<N> Emit<N> {
+    /// Sends one record on.
+    pub fn emit<T>(&mut self, record: T) -> Result<(), ChainError>
+    where
+        N: Link<T>,
+    {
+        self.0.push(record)
+    }
+}
+
+pub(super) struct ProcessLink<P: ProcessFunction, KF, N> {
+    function: P,
+    key_of: KF,
+    max_parallelism: u16,
+    state: P::State,
+    next: Emit<N>,
+}
+
+impl<P: ProcessFunction, KF, N> ProcessLink<P, KF, N> {
+    pub(super) fn open(function: P, key_of: KF, context: &mut ChainContext<'_>, next: N) -> Result<Self, ChainError> {
+        let state = function.open(&mut StateOpener::new(context.backend))?;
+        Ok(Self { function, key_of, max_parallelism: context.max_parallelism, state, next: Emit(next) })
+    }
+}
+
+impl<P, KF, N> Link<P::In> for ProcessLink<P, KF, N>
+where
+    P: ProcessFunction,
+    KF: Fn(&P::In) -> P::Key + Send,
+    N: Link<P::Out>,
+{
+    fn push(&mut self, record: P::In) -> Result<(), ChainError> {
+        let key = (self.key_of)(&record);
+        let group = group_of(&key, self.max_parallelism);
+        self.function.process(&CurrentKey { key, group }, record, &mut self.state, &mut self.next)
+    }
+
+    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
+        self.state.tables(&mut parts.tables);
+        self.next.0.collect(parts);
+    }
+}
+
+/// Records waiting to be sent to the subtasks of the next vertex: one buffer being filled per channel, and full ones.
+pub struct Output {
+    channels: Vec<Filling>,
+    full: Vec<(usize, FullBuffer)>,
+    buffer_size: usize,
+}
+
+#[derive(Default)]
+struct Filling {
+    bytes: Vec<u8>,
+    records: u32,
+}
+
+/// A buffer ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullBuffer {
+    /// Encoded records.
+    pub bytes: bytes::Bytes,
+    /// How many.
+    pub records: u32,
+}
+
+impl Output {
+    fn new(channels: u16) -> Self {
+        Self {
+            channels: (0..channels).map(|_| Filling::default()).collect(),
+            full: Vec::new(),
+            buffer_size: crate::config::JobConfig::default().buffer_size as usize,
+        }
+    }
+
+    /// Size at which a buffer is full, in bytes.
+    pub fn set_buffer_size(&mut self, bytes: usize) {
+        self.buffer_size = bytes;
+    }
+
+    fn write<T: Element>(&mut self, channel: usize, record: &T) {
+        let size = self.buffer_size;
+        let filling = &mut self.channels[channel];
+        if filling.bytes.capacity() == 0 {
+            // A small start: at low rates most buffers leave by time-out, nearly empty.
+            filling.bytes.reserve_exact(1024.min(size));
+        }
+        encode(record, &mut filling.bytes);
+        filling.records += 1;
+        if filling.bytes.len() >= size {
+            self.seal(channel);
+            self.channels[channel].bytes.reserve_exact(size + size / 8);
+        }
+    }
+
+    fn seal(&mut self, channel: usize) {
+        let filling = std::mem::take(&mut self.channels[channel]);
+        if filling.records > 0 {
+            self.full.push((channel, FullBuffer { bytes: filling.bytes.into(), records: filling.records }));
+        }
+    }
+
+    /// Whether records wait in buffers that are not full.
+    pub fn has_partial(&self) -> bool {
+        self.channels.iter().any(|filling| filling.records > 0)
+    }
+
+    /// Makes every buffer count as full.
+    pub fn seal_all(&mut self) {
+        (0..self.channels.len()).for_each(|channel| self.seal(channel));
+    }
+
+    /// Takes the full buffers, in the order in which they filled, with the index of their channel.
+    pub fn take_full(&mut self) -> std::vec::IntoIter<(usize, FullBuffer)> {
+        std::mem::take(&mut self.full).into_iter()
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Output({} channels, {} full)", self.channels.len(), self.full.len())
+    }
+}
+
+/// Tail of a chain that sends to the next vertex. `KF` gives the key for [`Partitioning::Hash`].
+pub(super) struct OutputLink<KF> {
+    output: Output,
+    key_of: KF,
+    partitioning: Partitioning,
+    parallelism: u16,
+    max_parallelism: u16,
+    turn: usize,
+}
+
+impl<KF> OutputLink<KF> {
+    pub(super) fn new(key_of: KF, partitioning: Partitioning, context: &ChainContext<'_>) -> Self {
+        Self {
+            output: Output::new(context.parallelism),
+            key_of,
+            partitioning,
+            parallelism: context.parallelism,
+            max_parallelism: context.max_parallelism,
+            // Each subtask begins with another target, so that few records spread, too.
+            turn: usize::from(context.subtask.index),
+        }
+    }
+}
+
+impl<T: Element, K: Key, KF: Fn(&T) -> K + Send> Link<T> for OutputLink<KF> {
+    fn push(&mut self, record: T) -> Result<(), ChainError> {
+        let channel = match self.partitioning {
+            Partitioning::Hash => {
+                let group = group_of(&(self.key_of)(&record), self.max_parallelism);
+                usize::from(owner_of(group, self.max_parallelism, self.parallelism))
+            }
+            Partitioning::Rebalance => {
+                self.turn = (self.turn + 1) % usize::from(self.parallelism);
+                self.turn
+            }
+        };
+        self.output.write(channel, &record);
+        Ok(())
+    }
+
+    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
+        parts.output = Some(&mut self.output);
+    }
+}
+
+/// Formatted output that no transaction holds yet.
+#[derive(Debug, Default)]
+pub struct SinkBuffer {
+    /// Formatted records.
+    pub bytes: Vec<u8>,
+    /// How many.
+    pub records: u64,
+}
+
+/// Tail of a chain that writes to the outside world.
+pub(super) struct SinkLink<F> {
+    pub(super) format: F,
+    pub(super) buffer: SinkBuffer,
+}
+
+impl<T, F: Fn(&T, &mut Vec<u8>) + Send> Link<T> for SinkLink<F> {
+    fn push(&mut self, record: T) -> Result<(), ChainError> {
+        (self.format)(&record, &mut self.buffer.bytes);
+        self.buffer.records += 1;
+        Ok(())
+    }
+
+    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
+        parts.sink = Some(&mut self.buffer);
+    }
+}
+
+impl ChainContext<'_> {
+    /// The key groups of this subtask.
+    pub fn groups(&self) -> std::ops::Range<u16> {
+        groups_of(self.subtask.index, self.max_parallelism, self.parallelism)
+    }
+}

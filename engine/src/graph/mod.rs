@@ -1,0 +1,184 @@
+//! Jobs: the typed DataStream API, the operator chains it compiles to, and the graph of chains that is deployed.
+//!
+//! Start at [`stream::StreamBuilder`]: a program builds a [`JobGraph`] of chains; every TaskManager builds it again from the
+//! [`JobSpec`] and makes the chains of its subtasks. Inside a chain everything is monomorphised; the only dynamic calls are
+//! per batch, at [`chain::Chain`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigError, JobConfig};
+use crate::env::{InputError, InputFiles};
+use crate::ids::{ChannelId, SubtaskId, VertexId};
+
+pub mod chain;
+pub mod element;
+pub mod source;
+pub mod stream;
+
+use chain::{Chain, ChainContext};
+
+/// A job as it is submitted: a program by name, what it reads, and its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Name of the program in the registry.
+    pub program: String,
+    /// Its parameters.
+    pub params: BTreeMap<String, String>,
+    /// What its sources read.
+    pub input: InputSpec,
+    /// Settings of the engine.
+    pub config: JobConfig,
+}
+
+/// What the sources of a job read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Where records come from.
+    pub kind: InputKind,
+    /// Parts of the input; record `i` belongs to split `i mod splits`.
+    pub splits: u32,
+    /// Time between two arrivals in femtoseconds, whole numbers so that no float becomes time; 0: all is there at once.
+    pub period_fs: u64,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputKind {
+    /// Lines of a file, `repeat` times over.
+    File {
+        /// Its path.
+        path: String,
+        /// How often it is read.
+        repeat: u32,
+    },
+    /// Generated records.
+    Generator {
+        /// Name of the generator, known to the program.
+        name: String,
+        /// How many records.
+        records: u64,
+        /// Seed of the generator.
+        seed: u64,
+    },
+}
+
+impl InputSpec {
+    /// Femtoseconds between arrivals at `rate` records per second; `None` or a rate that is no positive number: 0.
+    pub fn period_of(rate: Option<f64>) -> u64 {
+        match rate {
+            // One division and one rounding, both exactly defined: the same everywhere.
+            Some(rate) if rate > 0.0 => (1e15 / rate).round().clamp(1.0, 1e19) as u64,
+            _ => 0,
+        }
+    }
+}
+
+/// Why a job cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// No such program.
+    #[error("no job is called `{name}`; there are: {known}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A parameter or an input that the program does not accept.
+    #[error("job `{job}`: {what}")]
+    Refused {
+        /// The program.
+        job: String,
+        /// What it refuses, and what it would accept.
+        what: String,
+    },
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The input cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+}
+
+/// Builds a job's graph; every node of a cluster holds the same.
+pub type JobBuilder = Arc<dyn Fn(&JobSpec, &InputFiles) -> Result<JobGraph, JobError> + Send + Sync>;
+
+/// How records are spread over the subtasks of the next vertex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partitioning {
+    /// By key group.
+    Hash,
+    /// In turn.
+    Rebalance,
+}
+
+/// An operator chain.
+#[derive(Clone)]
+pub struct Vertex {
+    /// Its name, e.g. `lines -> key_by`.
+    pub name: String,
+    /// Makes the chain for one subtask.
+    pub build: Arc<dyn Fn(ChainContext<'_>) -> Result<Box<dyn Chain>, chain::ChainError> + Send + Sync>,
+    /// It has no input but a source.
+    pub is_source: bool,
+    /// It ends in a transactional sink.
+    pub has_sink: bool,
+    /// It holds keyed state.
+    pub is_keyed: bool,
+}
+
+/// Records flow from one vertex to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Upstream.
+    pub from: VertexId,
+    /// Downstream.
+    pub to: VertexId,
+    /// How they are spread.
+    pub partitioning: Partitioning,
+}
+
+/// Chains and edges, in topological order. All vertices have the job's parallelism and share its slots: subtask `i` of
+/// every vertex runs in slot `i`.
+#[derive(Clone, Default)]
+pub struct JobGraph {
+    /// Indexed by [`VertexId`].
+    pub vertices: Vec<Vertex>,
+    /// From lower to higher vertices.
+    pub edges: Vec<Edge>,
+}
+
+impl JobGraph {
+    /// Ids of the vertices for which `which` holds.
+    pub fn vertices_where<'a>(&'a self, which: impl Fn(&Vertex) -> bool + 'a) -> impl Iterator<Item = VertexId> + 'a {
+        let ids = (0..).map(VertexId);
+        ids.zip(&self.vertices).filter(move |(_, vertex)| which(vertex)).map(|(id, _)| id)
+    }
+
+    /// Every subtask at this parallelism, in order.
+    pub fn subtasks(&self, parallelism: u16) -> Vec<SubtaskId> {
+        let vertices = (0..self.vertices.len() as u16).map(VertexId);
+        vertices.flat_map(|vertex| (0..parallelism).map(move |index| SubtaskId { vertex, index })).collect()
+    }
+
+    /// The channels into a subtask, in order of the upstream subtasks.
+    pub fn inputs_of(&self, to: SubtaskId, parallelism: u16) -> Vec<ChannelId> {
+        let edges = self.edges.iter().filter(|edge| edge.to == to.vertex);
+        edges
+            .flat_map(|edge| (0..parallelism).map(move |index| SubtaskId { vertex: edge.from, index }))
+            .map(|from| ChannelId { from, to })
+            .collect()
+    }
+
+    /// The channels out of a subtask, in order of the downstream subtasks.
+    pub fn outputs_of(&self, from: SubtaskId, parallelism: u16) -> Vec<ChannelId> {
+        let edges = self.edges.iter().filter(|edge| edge.from == from.vertex);
+        edges
+            .flat_map(|edge| (0..parallelism).map(move |index| SubtaskId { vertex: edge.to, index }))
+            .map(|to| ChannelId { from, to })
+            .collect()
+    }
+}

@@ -1,0 +1,329 @@
+//! The JobManager: one job, from submission to its end. Decisions are in [`job_master`] (pure); here they are carried out.
+//!
+//! Start at [`run`]. A fact arrives (a message, a store's answer, time), [`job_master::JobMaster::step`] answers with
+//! commands, and they are obeyed in order. Durable facts of a job, in the checkpoint store beside its checkpoints:
+//! `job` (the submission and the arrival of the first record) and `terms/N` (one object per JobManager that ever led it).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::checkpoint::manifest::{Damaged, Manifest, checkpoint_of_folder, folder, path};
+use crate::connectors::file_sink::abort_above;
+use crate::env::{Connection, Env, NetError, Port, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle};
+use crate::event::Event;
+use crate::graph::element::{decode, encoded};
+use crate::graph::{JobBuilder, JobError, JobSpec};
+use crate::ids::{CheckpointId, NodeName, Term};
+use crate::mutation::Mutation;
+use crate::time::Time;
+use crate::wire::{ToJobManager, ToTaskManager};
+
+pub mod job_master;
+
+use job_master::{Command, Fact, JobMaster, LoadError};
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobResult {
+    /// All input processed, all output committed.
+    Finished,
+    /// Given up, for this reason.
+    Failed(String),
+}
+
+/// Why a job could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program, its parameters or its input.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The store.
+    #[error("checkpoint store: {0}")]
+    Store(#[from] StoreError),
+    /// The control port.
+    #[error("control port: {0}")]
+    Network(#[from] NetError),
+    /// Another job's checkpoints.
+    #[error("the checkpoint store belongs to the job `{found}`, not to `{wanted}`")]
+    OtherJob {
+        /// The job to be started.
+        wanted: String,
+        /// The job found.
+        found: String,
+    },
+    /// A file that cannot be read.
+    #[error("{0}")]
+    Damaged(#[from] Damaged),
+}
+
+/// What a job's store says about it beside its checkpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct JobFacts {
+    program: String,
+    start: Time,
+}
+
+/// What a JobManager finds in the store of its job.
+struct Recovered {
+    term: Term,
+    start: Time,
+    completed: Vec<CheckpointId>,
+    /// Folders without a manifest: checkpoints that nobody will complete.
+    unfinished: Vec<CheckpointId>,
+    next_id: CheckpointId,
+}
+
+/// Runs a job to its end. A job whose store holds completed checkpoints goes on from the newest usable one.
+pub async fn run(
+    env: Env,
+    spec: JobSpec,
+    jobs: JobBuilder,
+    listening: impl FnOnce(&crate::env::Address),
+) -> Result<JobResult, StartError> {
+    spec.config.validate().map_err(JobError::from)?;
+    let graph = jobs(&spec, env.inputs())?;
+    let mut listener = env.listen(Port::Control).await?;
+    listening(&listener.address());
+    let store = env.store(StoreKind::Checkpoints);
+    let recovered = recover(&env, &store, &spec).await?;
+    env.emit(Event::LeadershipGranted { term: recovered.term }).await;
+    for id in &recovered.unfinished {
+        delete_checkpoint(&store, *id).await?;
+    }
+
+    let (facts, mut incoming) = unbounded_channel();
+    let accepting = (env.clone(), facts.clone());
+    let _accepting = env.spawn(async move {
+        let (env, facts) = accepting;
+        let mut number = 0;
+        while let Ok(connection) = listener.accept().await {
+            number += 1;
+            env.spawn(greet(connection, number, facts.clone())).detach();
+        }
+    });
+
+    let start = recovered.start;
+    let term = recovered.term;
+    let seed = env.draw("job master", term.0, 0);
+    let mut master = JobMaster::new(spec.clone(), &graph, start, seed, recovered.completed, recovered.next_id);
+    if env.mutated(Mutation::SkipFencing) {
+        master.skip_fencing();
+    }
+    let mut shell = Shell { env: env.clone(), store, spec, start, term, facts, peers: BTreeMap::new() };
+    let mut timer = env.timer();
+    let mut commands = master.step(env.now(), Fact::Time);
+    loop {
+        for command in commands {
+            if let Some(result) = shell.obey(command).await {
+                return Ok(result);
+            }
+        }
+        timer.set(Some(master.wake_at()).filter(|at| *at != Time::NEVER));
+        let fact = tokio::select! {
+            biased;
+            arrived = incoming.recv() => match arrived {
+                Some(Arrived::Connected { node, connection, sender, receiver, register }) => {
+                    shell.connect(node, connection, sender, receiver);
+                    register
+                }
+                Some(Arrived::Fact(fact)) => fact,
+                None => unreachable!("the shell holds a sender of its own"),
+            },
+            () = timer.wait() => Fact::Time,
+        };
+        commands = master.step(env.now(), fact);
+    }
+}
+
+enum Arrived {
+    Connected { node: NodeName, connection: u64, sender: Sender, receiver: Receiver, register: Fact },
+    Fact(Fact),
+}
+
+/// Reads a connection's first message.
+async fn greet(connection: Connection, number: u64, facts: UnboundedSender<Arrived>) {
+    let Connection { sender, mut receiver } = connection;
+    let Ok(frame) = receiver.receive().await else { return };
+    let Ok(ToJobManager::Register { node, incarnation, slots, data }) = decode(&mut &frame.body[..]) else {
+        tracing::warn!("connection {number} did not begin with a registration");
+        return;
+    };
+    let register = Fact::Registered { node: node.clone(), connection: number, incarnation, slots, data };
+    let _ = facts.send(Arrived::Connected { node, connection: number, sender, receiver, register });
+}
+
+struct Peer {
+    connection: u64,
+    outbox: UnboundedSender<ToTaskManager>,
+    _tasks: [TaskHandle; 2],
+}
+
+struct Shell {
+    env: Env,
+    store: Store,
+    spec: JobSpec,
+    start: Time,
+    term: Term,
+    facts: UnboundedSender<Arrived>,
+    peers: BTreeMap<NodeName, Peer>,
+}
+
+impl Shell {
+    fn connect(&mut self, node: NodeName, connection: u64, mut sender: Sender, mut receiver: Receiver) {
+        let (outbox, mut orders) = unbounded_channel::<ToTaskManager>();
+        let writing = self.env.spawn(async move {
+            while let Some(message) = orders.recv().await {
+                if sender.send(encoded(&message).into()).await.is_err() {
+                    // The reading side sees the same and says so.
+                    return;
+                }
+            }
+        });
+        let (facts, name) = (self.facts.clone(), node.clone());
+        let reading = self.env.spawn(async move {
+            loop {
+                let message = match receiver.receive().await {
+                    Ok(frame) => decode(&mut &frame.body[..]).map_err(|error| NetError::Other(error.to_string())),
+                    Err(error) => Err(error),
+                };
+                let (fact, ended) = match message {
+                    Ok(message) => (Fact::Message { node: name.clone(), connection, message }, false),
+                    Err(error) => (Fact::Disconnected { node: name.clone(), connection, cause: error.to_string() }, true),
+                };
+                if facts.send(Arrived::Fact(fact)).is_err() || ended {
+                    return;
+                }
+            }
+        });
+        self.peers.insert(node, Peer { connection, outbox, _tasks: [writing, reading] });
+    }
+
+    /// Carries out one command; the job's result if that ends it.
+    async fn obey(&mut self, command: Command) -> Option<JobResult> {
+        match command {
+            Command::Send(node, order) => {
+                if let Some(peer) = self.peers.get(&node) {
+                    let _ = peer.outbox.send(ToTaskManager { term: self.term, order });
+                }
+            }
+            Command::Emit(event) => self.env.emit(event).await,
+            Command::Disconnect(node, connection) => {
+                if self.peers.get(&node).is_some_and(|peer| peer.connection == connection) {
+                    self.peers.remove(&node);
+                }
+            }
+            Command::Load(id) => {
+                let store = self.store.clone();
+                self.background(async move { Fact::Loaded(id, load(&store, id).await.map(Box::new)) });
+            }
+            Command::Seal { id, attempt, triggered_at, states } => {
+                let manifest = Manifest {
+                    checkpoint: id,
+                    attempt,
+                    term: self.term,
+                    job: self.spec.clone(),
+                    start: self.start,
+                    triggered_at,
+                    subtasks: states,
+                };
+                let store = self.store.clone();
+                self.background(async move {
+                    let written = store.create(&path(id), manifest.encode()).await;
+                    if let Err(error) = &written {
+                        tracing::warn!("manifest of checkpoint {id}: {error}");
+                    }
+                    Fact::Sealed(id, matches!(written, Ok(true)))
+                });
+            }
+            Command::AbortAbove { restored, highest, sinks } => {
+                let output = self.env.store(StoreKind::Output);
+                self.background(async move {
+                    Fact::AbortsDecided(abort_above(&output, &sinks, restored, highest).await)
+                });
+            }
+            Command::Delete(id) => {
+                let store = self.store.clone();
+                let task = self.env.spawn(async move {
+                    if let Err(error) = delete_checkpoint(&store, id).await {
+                        tracing::warn!("files of checkpoint {id} stay behind: {error}");
+                    }
+                });
+                task.detach();
+            }
+            Command::End(result) => return Some(result),
+        }
+        None
+    }
+
+    fn background(&self, work: impl Future<Output = Fact> + Send + 'static) {
+        let facts = self.facts.clone();
+        let task = self.env.spawn(async move {
+            // The loop that reads facts outlives every task but itself.
+            let _ = facts.send(Arrived::Fact(work.await));
+        });
+        task.detach();
+    }
+}
+
+async fn load(store: &Store, id: CheckpointId) -> Result<Manifest, LoadError> {
+    let path = path(id);
+    match store.get(&path).await {
+        Ok(bytes) => Manifest::decode(&bytes, &path).map_err(LoadError::Damaged),
+        Err(StoreError::NotFound { path }) => {
+            Err(LoadError::Damaged(Damaged { path, expected: "the manifest".into(), found: "no such file".into() }))
+        }
+        Err(error) => Err(LoadError::Store(error.to_string())),
+    }
+}
+
+async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result<(), StoreError> {
+    let mut files = store.list(&folder(id)).await?;
+    // The manifest goes first: what is half deleted must not look complete.
+    files.sort_by_key(|(name, _)| !name.ends_with("/_metadata"));
+    for (file, _) in files {
+        store.delete(&file).await?;
+    }
+    Ok(())
+}
+
+async fn recover(env: &Env, store: &Store, spec: &JobSpec) -> Result<Recovered, StartError> {
+    let facts = JobFacts { program: spec.program.clone(), start: env.now() };
+    let mine = serde_json::to_vec(&facts).expect("plain data");
+    let facts = match store.create("job", Bytes::from(mine)).await? {
+        true => facts,
+        false => {
+            let bytes = store.get("job").await?;
+            let damaged = |error: serde_json::Error| Damaged {
+                path: "job".into(),
+                expected: "the job's durable facts".into(),
+                found: error.to_string(),
+            };
+            serde_json::from_slice::<JobFacts>(&bytes).map_err(damaged)?
+        }
+    };
+    if facts.program != spec.program {
+        return Err(StartError::OtherJob { wanted: spec.program.clone(), found: facts.program });
+    }
+    let mut term = 1 + store.list("terms").await?.len() as u64;
+    while !store.create(&format!("terms/{term:08}"), Bytes::from(env.node().to_string())).await? {
+        term += 1;
+    }
+    let mut seen: BTreeMap<CheckpointId, bool> = BTreeMap::new();
+    for (file, _) in store.list("").await? {
+        if let Some((folder, name)) = file.split_once('/') {
+            if let Some(id) = checkpoint_of_folder(folder) {
+                *seen.entry(id).or_default() |= name == "_metadata";
+            }
+        }
+    }
+    let next_id = seen.keys().last().map_or(CheckpointId(1), |highest| highest.next());
+    let ids = |complete: bool| seen.iter().filter(move |(_, is)| **is == complete).map(|(id, _)| *id).collect();
+    Ok(Recovered { term: Term(term), start: facts.start, completed: ids(true), unfinished: ids(false), next_id })
+}
+
+/// Pause after which a JobManager without TaskManagers says again that it waits.
+pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);

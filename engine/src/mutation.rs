@@ -1,0 +1,42 @@
+//! Planted bugs: known mistakes of real engines that can be switched on, to prove that the oracles of a test harness bite.
+//!
+//! They exist only under the feature `mutations`; without it [`crate::env::Env::mutated`] is a constant `false` and the
+//! compiler removes every trace of them.
+
+use serde::{Deserialize, Serialize};
+
+/// A planted bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mutation {
+    /// Sinks commit when they pre-commit, before the checkpoint is complete.
+    CommitOnPreCommit,
+    /// Neither side asks for the attempt of a message, and tasks of an old attempt live on.
+    SkipFencing,
+    /// A subtask snapshots at the first barrier and does not block channels.
+    NoBarrierAlignment,
+    /// A sink throws away the transaction of a checkpoint that was given up.
+    AbortOnCheckpointFailure,
+    /// A sink that was told of a completed checkpoint says that it committed, and forgets to.
+    ForgetCommit,
+    /// Sources of a restored job begin one record early.
+    ReplayOneTooMany,
+    /// A subtask drains its input channels newest buffer first.
+    ReorderBuffers,
+    /// A subtask that was restored never answers a barrier.
+    IgnoreBarrierAfterRestore,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Mutation; 8] = [
+        Mutation::CommitOnPreCommit,
+        Mutation::SkipFencing,
+        Mutation::NoBarrierAlignment,
+        Mutation::AbortOnCheckpointFailure,
+        Mutation::ForgetCommit,
+        Mutation::ReplayOneTooMany,
+        Mutation::ReorderBuffers,
+        Mutation::IgnoreBarrierAfterRestore,
+    ];
+}

@@ -1,0 +1,292 @@
+//! Keyed state: what a process function remembers per key, and how it is snapshotted and restored.
+//!
+//! A function declares its states in `open` ([`StateOpener`]) and works on [`ValueState`]s; a [`Backend`] decides where the
+//! values live: on the heap (`memory`, `fs`) or in RocksDB. Values are typed all the way; a snapshot is bytes (heap) or
+//! files (RocksDB), [`LocalSnapshot`].
+//!
+//! Invariants: (S1) a snapshot holds every update made before it and none made after; (S2) a subtask sees only keys of
+//! its own groups; (S3) equal operations give equal bytes (heap) or equal file names and sizes (RocksDB).
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::BackendKind;
+
+mod heap;
+pub mod key_group;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+
+use heap::HeapTable;
+
+/// What can be a key.
+pub trait Key: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'static {}
+impl<T: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'static> Key for T {}
+
+/// What can be remembered.
+pub trait Value: Serialize + DeserializeOwned + Clone + Debug + Send + 'static {}
+impl<T: Serialize + DeserializeOwned + Clone + Debug + Send + 'static> Value for T {}
+
+/// Why state cannot be read or written. Fails the task; the job recovers from the last checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("state: {0}")]
+pub struct StateError(pub String);
+
+/// The key of the record at hand, with its group.
+#[derive(Debug, Clone)]
+pub struct CurrentKey<K> {
+    /// The key.
+    pub key: K,
+    /// Its group; see [`key_group`].
+    pub group: u16,
+}
+
+/// One value per key.
+pub struct ValueState<K, V>(Table<K, V>);
+
+enum Table<K, V> {
+    Heap(HeapTable<K, V>),
+    #[cfg(feature = "rocksdb")]
+    RocksDb(rocksdb::RocksTable<K, V>),
+}
+
+impl<K: Key, V: Value> ValueState<K, V> {
+    /// The value of a key.
+    pub fn value(&mut self, key: &CurrentKey<K>) -> Result<Option<V>, StateError> {
+        match &mut self.0 {
+            Table::Heap(table) => Ok(table.get(key).cloned()),
+            #[cfg(feature = "rocksdb")]
+            Table::RocksDb(table) => table.get(key),
+        }
+    }
+
+    /// Remembers `value`.
+    pub fn update(&mut self, key: &CurrentKey<K>, value: V) -> Result<(), StateError> {
+        self.replace(key, |_| value).map(drop)
+    }
+
+    /// Remembers `change(old value)`; with one look-up where the backend can. Returns the old value.
+    pub fn replace(
+        &mut self,
+        key: &CurrentKey<K>,
+        change: impl FnOnce(Option<&V>) -> V,
+    ) -> Result<Option<V>, StateError> {
+        match &mut self.0 {
+            Table::Heap(table) => Ok(table.replace(key, change)),
+            #[cfg(feature = "rocksdb")]
+            Table::RocksDb(table) => {
+                let old = table.get(key)?;
+                table.put(key, &change(old.as_ref()))?;
+                Ok(old)
+            }
+        }
+    }
+
+    /// Forgets.
+    pub fn clear(&mut self, key: &CurrentKey<K>) -> Result<(), StateError> {
+        match &mut self.0 {
+            Table::Heap(table) => table.remove(key),
+            #[cfg(feature = "rocksdb")]
+            Table::RocksDb(table) => table.delete(key)?,
+        }
+        Ok(())
+    }
+}
+
+/// The states that one process function declared.
+pub trait StateSet: Send {
+    /// All tables, in the order of their declaration.
+    fn tables<'a>(&'a mut self, into: &mut Vec<&'a mut dyn StateTable>);
+}
+
+impl<K: Key, V: Value> StateSet for ValueState<K, V> {
+    fn tables<'a>(&'a mut self, into: &mut Vec<&'a mut dyn StateTable>) {
+        into.push(self);
+    }
+}
+
+impl StateSet for () {
+    fn tables<'a>(&'a mut self, _: &mut Vec<&'a mut dyn StateTable>) {}
+}
+
+impl<A: StateSet, B: StateSet> StateSet for (A, B) {
+    fn tables<'a>(&'a mut self, into: &mut Vec<&'a mut dyn StateTable>) {
+        self.0.tables(into);
+        self.1.tables(into);
+    }
+}
+
+/// One entry of keyed state, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Name of the state.
+    pub state: String,
+    /// Key group.
+    pub group: u16,
+    /// The key, as its `Debug` prints it.
+    pub key: String,
+    /// The value, as its `Debug` prints it.
+    pub value: String,
+}
+
+/// A table without its types: what snapshots need of it.
+pub trait StateTable: Send {
+    /// Appends the heap's contents in the snapshot format; RocksDB's tables append nothing.
+    fn write_snapshot(&self, out: &mut Vec<u8>);
+    /// Takes a table's part from the front of a snapshot.
+    fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError>;
+    /// Every entry, ordered by group and key text.
+    fn entries(&self) -> Result<Vec<Entry>, StateError>;
+}
+
+impl<K: Key, V: Value> StateTable for ValueState<K, V> {
+    fn write_snapshot(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Table::Heap(table) => table.write_snapshot(out),
+            #[cfg(feature = "rocksdb")]
+            Table::RocksDb(_) => {}
+        }
+    }
+
+    fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError> {
+        match &mut self.0 {
+            Table::Heap(table) => table.read_snapshot(input),
+            #[cfg(feature = "rocksdb")]
+            Table::RocksDb(_) => Ok(()),
+        }
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, StateError> {
+        let mut entries = match &self.0 {
+            Table::Heap(table) => table.entries(),
+            #[cfg(feature = "rocksdb")]
+            Table::RocksDb(table) => table.entries()?,
+        };
+        entries.sort();
+        Ok(entries)
+    }
+}
+
+/// A snapshot as the synchronous part leaves it, not yet durable.
+#[derive(Debug)]
+pub enum LocalSnapshot {
+    /// Heap state, serialised.
+    Bytes(Bytes),
+    /// RocksDB's files: name and place; the folder is to be removed once they are uploaded.
+    Files {
+        /// Name within the database and path on local disk, by name.
+        files: Vec<(String, PathBuf)>,
+        /// Holds them all.
+        folder: PathBuf,
+    },
+}
+
+/// State to begin with, as it was loaded and verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoredState {
+    /// Name and contents of each file; heap snapshots have one, called [`HEAP_FILE`].
+    pub files: Vec<(String, Bytes)>,
+}
+
+/// Name of the one file of a heap snapshot.
+pub const HEAP_FILE: &str = "heap";
+
+/// Where the keyed state of one subtask lives.
+pub struct Backend {
+    groups: Range<u16>,
+    heap_restored: Option<Bytes>,
+    #[cfg(feature = "rocksdb")]
+    rocksdb: Option<rocksdb::RocksStore>,
+}
+
+impl Backend {
+    /// Opens a backend in `folder` (used by RocksDB only) with what was restored; `background` lets RocksDB flush and
+    /// compact with threads of its own.
+    pub fn open(
+        kind: BackendKind,
+        groups: Range<u16>,
+        folder: impl FnOnce() -> std::io::Result<PathBuf>,
+        restored: Option<RestoredState>,
+        background: bool,
+    ) -> Result<Self, StateError> {
+        let mut restored = restored.unwrap_or_default();
+        match kind {
+            BackendKind::Memory | BackendKind::Fs => {
+                if restored.files.iter().any(|(name, _)| name != HEAP_FILE) {
+                    let kind = kind.name();
+                    return Err(StateError(format!("the restored state was not written by the `{kind}` backend")));
+                }
+                Ok(Self {
+                    groups,
+                    heap_restored: restored.files.pop().map(|(_, bytes)| bytes),
+                    #[cfg(feature = "rocksdb")]
+                    rocksdb: None,
+                })
+            }
+            #[cfg(feature = "rocksdb")]
+            BackendKind::RocksDb => {
+                let folder = folder().map_err(|error| StateError(format!("no local folder: {error}")))?;
+                let store = rocksdb::RocksStore::open(folder, restored, background)?;
+                Ok(Self { groups, heap_restored: None, rocksdb: Some(store) })
+            }
+            #[cfg(not(feature = "rocksdb"))]
+            BackendKind::RocksDb => {
+                let _ = (folder, background);
+                Err(StateError("this build has no RocksDB: build with the feature `rocksdb`".into()))
+            }
+        }
+    }
+
+    /// Takes a snapshot of `tables`, all that were opened here (S1).
+    pub fn snapshot(&mut self, tables: &[&mut dyn StateTable], id: u64) -> Result<LocalSnapshot, StateError> {
+        let _ = id;
+        #[cfg(feature = "rocksdb")]
+        if let Some(store) = &mut self.rocksdb {
+            return store.snapshot(id);
+        }
+        let mut out = Vec::new();
+        tables.iter().for_each(|table| table.write_snapshot(&mut out));
+        Ok(LocalSnapshot::Bytes(out.into()))
+    }
+}
+
+/// Opens the states of one function; handed to its `open`.
+pub struct StateOpener<'a> {
+    backend: &'a mut Backend,
+    opened: u8,
+}
+
+impl<'a> StateOpener<'a> {
+    /// For the one stateful function of a chain.
+    pub fn new(backend: &'a mut Backend) -> Self {
+        Self { backend, opened: 0 }
+    }
+
+    /// A state with one value per key. States are told apart by the order in which they are opened.
+    pub fn value_state<K: Key, V: Value>(&mut self, name: &str) -> Result<ValueState<K, V>, StateError> {
+        let index = self.opened;
+        self.opened += 1;
+        #[cfg(feature = "rocksdb")]
+        if let Some(store) = &self.backend.rocksdb {
+            return Ok(ValueState(Table::RocksDb(store.table(name, index))));
+        }
+        let _ = index;
+        let mut table = HeapTable::new(name, self.backend.groups.clone());
+        if let Some(bytes) = &mut self.backend.heap_restored {
+            let mut input = &bytes[..];
+            table.read_snapshot(&mut input)?;
+            let rest = bytes.len() - input.len();
+            bytes::Buf::advance(bytes, rest);
+        }
+        Ok(ValueState(Table::Heap(table)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Keyed state in RocksDB: the database holds the working state, a snapshot is its files.
+//!
+//! Key on disk: group (big endian, so that a group is a range), table index, postcard key; value: postcard. The write-ahead
+//! log is off: what is not in a checkpoint is replayed from the sources anyway.
+//!
+//! Without background threads (simulation) the database does nothing on its own: it is flushed after a counted number of
+//! bytes and compacted after a counted number of flushes, so that equal operations leave files of equal names and sizes
+//! (S3). Their bytes differ between runs all the same: RocksDB writes a session id into every file.
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, Options, WriteOptions};
+
+use super::{CurrentKey, Entry, Key, LocalSnapshot, RestoredState, StateError, Value};
+use crate::graph::element::encode;
+
+/// Bytes written between two flushes where background threads do not decide.
+const FLUSH_BYTES: u64 = 32 << 20;
+/// Flushes between two compactions where background threads do not decide.
+const COMPACT_FLUSHES: u64 = 8;
+
+fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
+    move |error| StateError(format!("RocksDB cannot {what}: {error}"))
+}
+
+pub(super) struct RocksStore {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    background: bool,
+    flushes: u64,
+}
+
+struct Shared {
+    db: DB,
+    unlogged: WriteOptions,
+    written: AtomicU64,
+}
+
+impl RocksStore {
+    pub(super) fn open(folder: PathBuf, restored: RestoredState, background: bool) -> Result<Self, StateError> {
+        let place = folder.join("db");
+        std::fs::create_dir_all(&place).map_err(|error| StateError(format!("{}: {error}", place.display())))?;
+        for (name, bytes) in &restored.files {
+            let path = place.join(name);
+            std::fs::write(&path, bytes).map_err(|error| StateError(format!("{}: {error}", path.display())))?;
+        }
+        let mut table = BlockBasedOptions::default();
+        table.set_bloom_filter(10.0, false);
+        table.set_format_version(5);
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_block_based_table_factory(&table);
+        options.set_paranoid_checks(true);
+        options.set_stats_dump_period_sec(0);
+        options.set_keep_log_file_num(1);
+        if background {
+            options.set_write_buffer_size(64 << 20);
+        } else {
+            options.set_disable_auto_compactions(true);
+            options.set_write_buffer_size(2 * FLUSH_BYTES as usize);
+        }
+        let db = DB::open(&options, &place).map_err(fault("open its files"))?;
+        let mut unlogged = WriteOptions::default();
+        unlogged.disable_wal(true);
+        let shared = Arc::new(Shared { db, unlogged, written: AtomicU64::new(0) });
+        Ok(Self { shared, folder, background, flushes: 0 })
+    }
+
+    pub(super) fn table<K: Key, V: Value>(&self, name: &str, index: u8) -> RocksTable<K, V> {
+        RocksTable {
+            name: name.into(),
+            index,
+            shared: self.shared.clone(),
+            background: self.background,
+            key: Vec::new(),
+            value: Vec::new(),
+            types: PhantomData,
+        }
+    }
+
+    pub(super) fn snapshot(&mut self, id: u64) -> Result<LocalSnapshot, StateError> {
+        let folder = self.folder.join(format!("snapshot-{id}"));
+        self.shared.flush()?;
+        self.flushes += 1;
+        if !self.background && self.flushes.is_multiple_of(COMPACT_FLUSHES) {
+            self.shared.db.compact_range::<&[u8], &[u8]>(None, None);
+        }
+        let checkpoint = Checkpoint::new(&self.shared.db).map_err(fault("prepare a checkpoint"))?;
+        checkpoint.create_checkpoint(&folder).map_err(fault("write a checkpoint"))?;
+        let listing = std::fs::read_dir(&folder).map_err(|error| StateError(format!("{}: {error}", folder.display())))?;
+        let mut files = Vec::new();
+        for file in listing {
+            let file = file.map_err(|error| StateError(error.to_string()))?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            // The options of the new database apply, not those of the old one.
+            if !name.starts_with("OPTIONS") {
+                files.push((name, file.path()));
+            }
+        }
+        files.sort();
+        Ok(LocalSnapshot::Files { files, folder })
+    }
+}
+
+impl Shared {
+    fn flush(&self) -> Result<(), StateError> {
+        self.written.store(0, Ordering::Relaxed);
+        let mut wait = FlushOptions::default();
+        wait.set_wait(true);
+        self.db.flush_opt(&wait).map_err(fault("flush"))
+    }
+}
+
+pub(super) struct RocksTable<K, V> {
+    name: String,
+    index: u8,
+    shared: Arc<Shared>,
+    background: bool,
+    /// Kept between calls, so that no record allocates.
+    key: Vec<u8>,
+    value: Vec<u8>,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Key, V: Value> RocksTable<K, V> {
+    fn encode_key(&mut self, key: &CurrentKey<K>) {
+        self.key.clear();
+        self.key.extend_from_slice(&key.group.to_be_bytes());
+        self.key.push(self.index);
+        encode(&key.key, &mut self.key);
+    }
+
+    pub(super) fn get(&mut self, key: &CurrentKey<K>) -> Result<Option<V>, StateError> {
+        self.encode_key(key);
+        let Some(bytes) = self.shared.db.get_pinned(&self.key).map_err(fault("read"))? else { return Ok(None) };
+        decode(&bytes).map(Some)
+    }
+
+    pub(super) fn put(&mut self, key: &CurrentKey<K>, value: &V) -> Result<(), StateError> {
+        self.encode_key(key);
+        self.value.clear();
+        encode(value, &mut self.value);
+        self.shared.db.put_opt(&self.key, &self.value, &self.shared.unlogged).map_err(fault("write"))?;
+        self.count((self.key.len() + self.value.len()) as u64)
+    }
+
+    pub(super) fn delete(&mut self, key: &CurrentKey<K>) -> Result<(), StateError> {
+        self.encode_key(key);
+        self.shared.db.delete_opt(&self.key, &self.shared.unlogged).map_err(fault("delete"))?;
+        self.count(self.key.len() as u64)
+    }
+
+    fn count(&self, bytes: u64) -> Result<(), StateError> {
+        if !self.background && self.shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes >= FLUSH_BYTES {
+            self.shared.flush()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, StateError> {
+        let mut entries = Vec::new();
+        for item in self.shared.db.iterator(IteratorMode::Start) {
+            let (key, value) = item.map_err(fault("scan"))?;
+            let (Some((group, rest)), true) = (key.split_first_chunk::<2>(), key.get(2) == Some(&self.index)) else {
+                continue;
+            };
+            entries.push(Entry {
+                state: self.name.clone(),
+                group: u16::from_be_bytes(*group),
+                key: format!("{:?}", decode::<K>(&rest[1..])?),
+                value: format!("{:?}", decode::<V>(&value)?),
+            });
+        }
+        Ok(entries)
+    }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
+    postcard::from_bytes(bytes).map_err(|error| StateError(format!("RocksDB holds a value of another type: {error}")))
+}

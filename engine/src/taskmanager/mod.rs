@@ -1,0 +1,325 @@
+//! The TaskManager: registers its slots, runs subtasks, carries words between them and the JobManager.
+//!
+//! Start at [`run`]. It connects to the JobManager, obeys its orders, and begins again when the connection or the heartbeats
+//! fail: a TaskManager without a JobManager has no tasks. The tasks themselves are in [`subtask`].
+//!
+//! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of another
+//! attempt, have no effect.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::config::JobConfig;
+use crate::env::{Address, Connection, Env, NetError, Port, TaskHandle};
+use crate::event::Event;
+use crate::exchange::client::DataClient;
+use crate::exchange::gate::InputGate;
+use crate::exchange::{Exchange, server};
+use crate::graph::element::{decode, encoded};
+use crate::graph::{JobBuilder, JobGraph};
+use crate::ids::{Attempt, Execution, NodeName, SubtaskId, Term};
+use crate::mutation::Mutation;
+use crate::time::Time;
+use crate::wire::{Deployment, Order, TaskFailure, TaskReport, ToJobManager, ToTaskManager};
+
+mod restore;
+mod sink;
+mod snapshot;
+mod subtask;
+
+use subtask::{Mail, Subtask};
+
+/// What a TaskManager is started with.
+#[derive(Clone)]
+pub struct TaskManagerConfig {
+    /// Slots it offers.
+    pub slots: u16,
+    /// Where the JobManager listens.
+    pub job_manager: Address,
+    /// Pause between attempts to reach the JobManager.
+    pub retry: Duration,
+    /// Time allowed for a connection to be made.
+    pub connect_timeout: Duration,
+}
+
+/// Sends reports of one attempt's tasks to the JobManager.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    attempt: Attempt,
+    to: UnboundedSender<ToJobManager>,
+}
+
+impl Reporter {
+    fn report(&self, report: TaskReport) {
+        // Nobody listens once the connection is gone; then the tasks end, too.
+        let _ = self.to.send(ToJobManager::Task(self.attempt, report));
+    }
+}
+
+/// The tasks of one attempt.
+struct Running {
+    exchange: Arc<Exchange>,
+    mailboxes: BTreeMap<SubtaskId, UnboundedSender<Mail>>,
+    _tasks: Vec<TaskHandle>,
+}
+
+/// The outgoing channels by execution, shared with the data server: a consumer may ask before the deployment arrives here.
+#[derive(Default)]
+struct Exchanges {
+    oldest: Execution,
+    capacity: u16,
+    by_execution: BTreeMap<Execution, Arc<Exchange>>,
+}
+
+impl Exchanges {
+    fn get(&mut self, execution: Execution) -> Option<Arc<Exchange>> {
+        if execution < self.oldest {
+            return None;
+        }
+        let capacity = self.capacity;
+        Some(self.by_execution.entry(execution).or_insert_with(|| Arc::new(Exchange::new(capacity))).clone())
+    }
+
+    fn forget_before(&mut self, execution: Execution) {
+        self.oldest = self.oldest.max(execution);
+        self.by_execution.retain(|old, _| *old >= execution);
+    }
+}
+
+/// Runs a TaskManager until its node dies. Returns only if the data port cannot be opened.
+pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Result<(), NetError> {
+    let mut listener = env.listen(Port::Data).await?;
+    let data = listener.address();
+    let exchanges = Arc::new(Mutex::new(Exchanges { capacity: JobConfig::default().credits, ..Exchanges::default() }));
+    let serving = (env.clone(), exchanges.clone());
+    let _server = env.spawn(async move {
+        let (env, exchanges) = serving;
+        while let Ok(connection) = listener.accept().await {
+            let exchanges = exchanges.clone();
+            let within = env.clone();
+            env.spawn(async move {
+                let find = |execution| exchanges.lock().expect("no panic inside").get(execution);
+                if let Err(error) = server::serve(within, connection, find).await {
+                    tracing::debug!("data connection ended: {error}");
+                }
+            })
+            .detach();
+        }
+    });
+    let mut term = Term(0);
+    loop {
+        if let Ok(connection) = env.connect(&config.job_manager, config.connect_timeout).await {
+            let mut session = Session {
+                env: env.clone(),
+                jobs: jobs.clone(),
+                exchanges: exchanges.clone(),
+                running: BTreeMap::new(),
+                term,
+                to_job_manager: unbounded_channel().0,
+            };
+            let cause = session.run(connection, &config, &data).await;
+            term = session.term;
+            drop(session);
+            env.emit(Event::JobManagerLost { cause }).await;
+        }
+        env.sleep(config.retry).await;
+    }
+}
+
+/// One connection to a JobManager and the tasks that live by it.
+struct Session {
+    env: Env,
+    jobs: JobBuilder,
+    exchanges: Arc<Mutex<Exchanges>>,
+    /// At most one, unless fencing is mutated away (T1).
+    running: BTreeMap<Attempt, Running>,
+    term: Term,
+    to_job_manager: UnboundedSender<ToJobManager>,
+}
+
+impl Session {
+    /// Returns why it ended.
+    async fn run(&mut self, connection: Connection, config: &TaskManagerConfig, data: &Address) -> String {
+        let Connection { mut sender, mut receiver } = connection;
+        let (outbox, mut reports) = unbounded_channel::<ToJobManager>();
+        self.to_job_manager = outbox.clone();
+        let register = ToJobManager::Register {
+            node: self.env.node().clone(),
+            incarnation: self.env.incarnation(),
+            slots: config.slots,
+            data: data.clone(),
+        };
+        let _ = outbox.send(register);
+        let _writing = self.env.spawn(async move {
+            while let Some(message) = reports.recv().await {
+                if sender.send(encoded(&message).into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let (heard, mut orders): (_, UnboundedReceiver<Result<ToTaskManager, NetError>>) = unbounded_channel();
+        let _reading = self.env.spawn(async move {
+            loop {
+                let message = match receiver.receive().await {
+                    Ok(frame) => decode(&mut &frame.body[..]).map_err(|error| NetError::Other(error.to_string())),
+                    Err(error) => Err(error),
+                };
+                let ended = message.is_err();
+                if heard.send(message).is_err() || ended {
+                    return;
+                }
+            }
+        });
+        let mut silence = self.env.timer();
+        let mut patience = config.connect_timeout;
+        silence.set(Some(self.env.now() + patience));
+        loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(Ok(message)) => {
+                        if message.term < self.term {
+                            continue;
+                        }
+                        self.term = message.term;
+                        if let Order::Registered { heartbeat_timeout_ns } = message.order {
+                            patience = Duration::from_nanos(heartbeat_timeout_ns);
+                        }
+                        silence.set(Some(self.env.now() + patience));
+                        self.obey(message.order).await;
+                    }
+                    Some(Err(error)) => return error.to_string(),
+                    None => return "connection closed".into(),
+                },
+                () = silence.wait() => {
+                    self.env.emit(Event::HeartbeatMissed { peer: "job-manager".into() }).await;
+                    return format!("no word from the JobManager for {patience:?}");
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Registered { .. } => {}
+            Order::Heartbeat => drop(self.to_job_manager.send(ToJobManager::Heartbeat)),
+            Order::Deploy(deployment) => self.deploy(*deployment).await,
+            Order::Cancel(attempt) => {
+                self.end_attempts_before(attempt.next());
+                let _ = self.to_job_manager.send(ToJobManager::Canceled(attempt));
+            }
+            Order::Finish(attempt) => self.end_attempts_before(attempt.next()),
+            Order::Trigger(attempt, id) => self.tell(attempt, |_| Mail::Trigger(id)),
+            Order::Completed(attempt, id) => self.tell(attempt, |_| Mail::Completed(id)),
+            Order::Aborted(attempt, id) => self.tell(attempt, |_| Mail::Aborted(id)),
+        }
+    }
+
+    fn end_attempts_before(&mut self, attempt: Attempt) {
+        if self.env.mutated(Mutation::SkipFencing) {
+            return;
+        }
+        self.exchanges.lock().expect("no panic inside").forget_before(Execution { term: self.term, attempt });
+        self.running.retain(|old, _| *old >= attempt);
+    }
+
+    fn tell(&self, attempt: Attempt, mail: impl Fn(SubtaskId) -> Mail) {
+        let unfenced = self.env.mutated(Mutation::SkipFencing);
+        let addressed = self.running.iter().filter(|(running, _)| **running == attempt || unfenced);
+        for (subtask, mailbox) in addressed.flat_map(|(_, running)| &running.mailboxes) {
+            // A subtask that has failed reads no mail; its failure is reported already.
+            let _ = mailbox.send(mail(*subtask));
+        }
+    }
+
+    async fn deploy(&mut self, deployment: Deployment) {
+        let attempt = deployment.attempt;
+        self.end_attempts_before(attempt);
+        let reporter = Reporter { attempt, to: self.to_job_manager.clone() };
+        let Some(first) = deployment.subtasks.keys().next().copied() else { return };
+        let graph = match (self.jobs)(&deployment.job, self.env.inputs()) {
+            Ok(graph) => graph,
+            Err(error) => return reporter.report(TaskReport::Failed(first, TaskFailure::Failed(error.to_string()))),
+        };
+        let exchange = {
+            let mut exchanges = self.exchanges.lock().expect("no panic inside");
+            exchanges.capacity = deployment.job.config.credits;
+            exchanges.get(Execution { term: self.term, attempt })
+        };
+        // T2: an order that a newer one has overtaken.
+        let Some(exchange) = exchange else { return };
+        let mut running = Running { exchange, mailboxes: BTreeMap::new(), _tasks: Vec::new() };
+        let mut gates = self.connect_inputs(&deployment, &graph, &reporter, &mut running);
+        for (id, state) in &deployment.subtasks {
+            let (mailbox, mail) = unbounded_channel();
+            let outputs = graph.outputs_of(*id, deployment.job.config.parallelism);
+            let subtask = Subtask {
+                env: self.env.clone(),
+                id: *id,
+                attempt,
+                term: self.term,
+                config: deployment.job.config.clone(),
+                reporter: reporter.clone(),
+                mailbox: mailbox.clone(),
+                mail,
+                gate: gates.remove(id).filter(|gate| gate.channels() > 0),
+                outputs: outputs.into_iter().map(|channel| running.exchange.channel(channel)).collect(),
+                vertex: graph.vertices[usize::from(id.vertex.0)].clone(),
+                input: deployment.job.input.clone(),
+                start: deployment.start,
+                checkpoint: deployment.checkpoint,
+                restored: state.clone(),
+            };
+            running.mailboxes.insert(*id, mailbox);
+            running._tasks.push(self.env.spawn(subtask.run()));
+        }
+        self.running.insert(attempt, running);
+    }
+
+    /// Opens the gates of all subtasks here: channels of neighbours are read directly, all others over one connection per
+    /// TaskManager.
+    fn connect_inputs(
+        &self,
+        deployment: &Deployment,
+        graph: &JobGraph,
+        reporter: &Reporter,
+        running: &mut Running,
+    ) -> BTreeMap<SubtaskId, InputGate> {
+        let config = &deployment.job.config;
+        let mut gates: BTreeMap<SubtaskId, InputGate> = BTreeMap::new();
+        let mut clients: BTreeMap<&NodeName, (SubtaskId, DataClient)> = BTreeMap::new();
+        for subtask in deployment.subtasks.keys() {
+            let gate = gates.entry(*subtask).or_default();
+            for channel in graph.inputs_of(*subtask, config.parallelism) {
+                let producer = &deployment.placement[&channel.from];
+                if producer == self.env.node() {
+                    gate.add_local(channel, running.exchange.channel(channel));
+                } else {
+                    let (_, client) =
+                        clients.entry(producer).or_insert_with(|| (*subtask, DataClient::new(config.credits)));
+                    let (filled, credit, number) = client.request(channel);
+                    gate.add_remote(channel, filled, credit, number);
+                }
+            }
+        }
+        for (producer, (subtask, client)) in clients {
+            let (reporter, name) = (reporter.clone(), producer.clone());
+            let lost = move |error: NetError| {
+                let cause = TaskFailure::Failed(format!("data connection to {name}: {error}"));
+                reporter.report(TaskReport::Failed(subtask, cause));
+            };
+            let address = deployment.data[producer].clone();
+            let execution = Execution { term: self.term, attempt: deployment.attempt };
+            running._tasks.push(client.start(&self.env, execution, address, config.connect_timeout, lost));
+        }
+        gates
+    }
+}
+
+/// When something is due next, of several things.
+fn earliest(times: impl IntoIterator<Item = Option<Time>>) -> Option<Time> {
+    times.into_iter().flatten().min()
+}

@@ -1,0 +1,104 @@
+//! The asynchronous part of a snapshot: upload, then acknowledge. Runs beside the processing of records.
+
+use bytes::Bytes;
+
+use super::Reporter;
+use super::sink::PreCommit;
+use crate::checkpoint::manifest::{StateFile, StatePlace, SubtaskState, Transaction, folder};
+use crate::config::BackendKind;
+use crate::env::{Checksum, Env, Store, StoreError, StoreKind};
+use crate::event::{AbortReason, Event};
+use crate::graph::source::SplitPosition;
+use crate::ids::{Attempt, CheckpointId, SubtaskId};
+use crate::state::{HEAP_FILE, LocalSnapshot};
+use crate::wire::TaskReport;
+
+/// Everything that the synchronous part took.
+pub(super) struct Snapshot {
+    pub(super) subtask: SubtaskId,
+    pub(super) attempt: Attempt,
+    pub(super) checkpoint: CheckpointId,
+    pub(super) backend: BackendKind,
+    pub(super) positions: Vec<SplitPosition>,
+    /// Keyed state, if the chain holds any.
+    pub(super) state: Option<LocalSnapshot>,
+    pub(super) transactions: Vec<Transaction>,
+    pub(super) pre_commit: Option<PreCommit>,
+}
+
+impl Snapshot {
+    /// Makes everything durable, then acknowledges; declines if the store refuses.
+    pub(super) async fn finish(self, env: Env, reporter: Reporter) {
+        let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
+        let report = match self.upload(&env).await {
+            Ok(state) => {
+                let bytes = state.bytes();
+                env.emit(Event::SnapshotAsyncEnded { attempt, checkpoint, subtask, bytes }).await;
+                TaskReport::Acknowledge { checkpoint, subtask, state }
+            }
+            Err(error) => {
+                tracing::warn!("checkpoint {checkpoint} of subtask {subtask}: {error}");
+                TaskReport::Decline { checkpoint, subtask, reason: AbortReason::AsyncException }
+            }
+        };
+        reporter.report(report);
+    }
+
+    async fn upload(self, env: &Env) -> Result<SubtaskState, StoreError> {
+        let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
+        let store = env.store(StoreKind::Checkpoints);
+        // Unique per attempt: a late writer of an older one must not meet the file of a newer.
+        let prefix = format!("{}/{}-{}-{}", folder(checkpoint), subtask.vertex.0, subtask.index, attempt.0);
+        let mut files = Vec::new();
+        match self.state {
+            None => {}
+            Some(LocalSnapshot::Bytes(bytes)) if self.backend == BackendKind::Memory => {
+                let checksum = Checksum::of(&bytes);
+                files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum });
+            }
+            Some(LocalSnapshot::Bytes(bytes)) => {
+                let path = format!("{prefix}-{HEAP_FILE}");
+                let checksum = put(env, &store, &path, bytes, self.attempt, checkpoint, subtask).await?;
+                files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Stored(path), checksum });
+            }
+            Some(LocalSnapshot::Files { files: local, folder }) => {
+                for (name, local) in local {
+                    let bytes = env.blocking(move || std::fs::read(&local)).await;
+                    let path = format!("{prefix}-{name}");
+                    let failed = |cause: std::io::Error| StoreError::Failed { path: path.clone(), cause: cause.to_string() };
+                    let bytes = Bytes::from(bytes.map_err(failed)?);
+                    let checksum = put(env, &store, &path, bytes, self.attempt, checkpoint, subtask).await?;
+                    files.push(StateFile { name, place: StatePlace::Stored(path), checksum });
+                }
+                let removed = env.blocking(move || std::fs::remove_dir_all(folder)).await;
+                if let Err(error) = removed {
+                    tracing::warn!("local snapshot of checkpoint {checkpoint} stays behind: {error}");
+                }
+            }
+        }
+        if let Some(pre_commit) = self.pre_commit {
+            let bytes = pre_commit.durable().await?;
+            env.emit(Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes }).await;
+        }
+        Ok(SubtaskState { positions: self.positions, files, transactions: self.transactions })
+    }
+}
+
+async fn put(
+    env: &Env,
+    store: &Store,
+    path: &str,
+    bytes: Bytes,
+    attempt: Attempt,
+    checkpoint: CheckpointId,
+    subtask: SubtaskId,
+) -> Result<Checksum, StoreError> {
+    let checksum = Checksum::of(&bytes);
+    if !store.create(path, bytes).await? {
+        return Err(StoreError::Failed { path: path.into(), cause: "a file of this name is there already".into() });
+    }
+    let event =
+        Event::StateUploaded { attempt, checkpoint, subtask, path: path.into(), bytes: checksum.length };
+    env.emit(event).await;
+    Ok(checksum)
+}

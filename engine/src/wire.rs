@@ -1,0 +1,151 @@
+//! What JobManager and TaskManagers say to each other. One connection each, opened by the TaskManager.
+//!
+//! Every message to a TaskManager carries the sender's term; a TaskManager obeys only the highest it has seen. Messages about
+//! tasks carry the attempt; either side ignores those of another attempt than its own.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::manifest::{Damaged, SubtaskState};
+use crate::env::Address;
+use crate::event::AbortReason;
+use crate::graph::JobSpec;
+use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
+use crate::time::Time;
+
+/// From a TaskManager.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToJobManager {
+    /// First message of a connection.
+    Register {
+        /// Who it is.
+        node: NodeName,
+        /// Which life of it; a new one has none of the tasks of the old.
+        incarnation: u32,
+        /// Slots it offers.
+        slots: u16,
+        /// Where its outgoing channels are served.
+        data: Address,
+    },
+    /// Answer to a heartbeat.
+    Heartbeat,
+    /// Something about a task of an attempt.
+    Task(Attempt, TaskReport),
+    /// No task of the attempt, or of any before, is left.
+    Canceled(Attempt),
+}
+
+/// What a task reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum TaskReport {
+    /// State is loaded; it processes records.
+    Running(SubtaskId),
+    /// It cannot go on.
+    Failed(SubtaskId, TaskFailure),
+    /// All its input channels have ended.
+    EndOfInput(SubtaskId),
+    /// Its snapshot is durable.
+    Acknowledge {
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+        /// Whose.
+        subtask: SubtaskId,
+        /// What it would begin with.
+        state: SubtaskState,
+    },
+    /// It has no snapshot for the checkpoint.
+    Decline {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Whose.
+        subtask: SubtaskId,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// Its sink committed everything up to the checkpoint.
+    Committed {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Whose.
+        subtask: SubtaskId,
+    },
+}
+
+/// Why a task failed, by what the JobManager does about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskFailure {
+    /// Restart from the last checkpoint.
+    Failed(String),
+    /// The checkpoint it was to start from cannot be used; restart from an older one, if that is allowed.
+    Damaged(CheckpointId, DamagedFile),
+}
+
+/// A file that is not what the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedFile {
+    /// Its path in the checkpoint store.
+    pub path: String,
+    /// What the manifest says.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+}
+
+impl From<Damaged> for DamagedFile {
+    fn from(damaged: Damaged) -> Self {
+        Self { path: damaged.path, expected: damaged.expected, found: damaged.found }
+    }
+}
+
+/// To a TaskManager, under the sender's term.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToTaskManager {
+    /// Fencing token.
+    pub term: Term,
+    /// What to do.
+    pub order: Order,
+}
+
+/// What a TaskManager is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Order {
+    /// The registration is accepted; heartbeats come at this pace.
+    Registered {
+        /// Silence of the JobManager beyond this means that it is lost, in nanoseconds.
+        heartbeat_timeout_ns: u64,
+    },
+    /// Say that you live.
+    Heartbeat,
+    /// Run these subtasks; whatever runs of an older attempt ends.
+    Deploy(Box<Deployment>),
+    /// End all tasks up to this attempt.
+    Cancel(Attempt),
+    /// Sources: inject the barrier.
+    Trigger(Attempt, CheckpointId),
+    /// The checkpoint is durable: sinks commit everything up to it.
+    Completed(Attempt, CheckpointId),
+    /// The checkpoint was given up.
+    Aborted(Attempt, CheckpointId),
+    /// The job is finished.
+    Finish(Attempt),
+}
+
+/// The subtasks of one attempt that one TaskManager runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The job.
+    pub job: JobSpec,
+    /// Arrival of the job's first record.
+    pub start: Time,
+    /// The checkpoint restored from.
+    pub checkpoint: Option<CheckpointId>,
+    /// The subtasks, with what each begins with.
+    pub subtasks: BTreeMap<SubtaskId, SubtaskState>,
+    /// Where every subtask of the job runs.
+    pub placement: BTreeMap<SubtaskId, NodeName>,
+    /// Where every TaskManager of the job serves its channels.
+    pub data: BTreeMap<NodeName, Address>,
+}

@@ -1,0 +1,67 @@
+//! `flowquake list`: what can stand in a scenario file, and what is judged.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use flowquake_engine::event::Event;
+use flowquake_reports::table::{Align, Cell, Table};
+
+use super::color;
+use crate::jobs::Jobs;
+use crate::{nemesis, oracles};
+
+#[derive(Args)]
+pub(super) struct ListArgs {
+    /// What to list
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Registered jobs with their parameters
+    Jobs,
+    /// Kinds of faults and how a correct engine answers
+    Faults,
+    /// Events that a fault can be triggered by
+    Events,
+    /// What is judged in every run
+    Oracles,
+}
+
+pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
+    let table = match args.what {
+        What::Jobs => {
+            let mut table = columns(["job", "what it does", "input", "parameters"]);
+            for (name, job) in jobs.iter() {
+                let mut input: Vec<&str> = job.generators.to_vec();
+                if job.accepts_file {
+                    input.push("a file");
+                }
+                let params: Vec<_> = job.params.iter().map(|p| format!("{} = {} ({})", p.name, p.default, p.meaning)).collect();
+                table.row([name, job.description, &input.join(", "), &params.join("; ")].map(Cell::new));
+            }
+            table
+        }
+        What::Faults => {
+            let mut table = columns(["do", "what it does", "a correct engine"]);
+            nemesis::CATALOGUE.iter().for_each(|(name, what, answer)| table.row([name, what, answer].map(Cell::new)));
+            table
+        }
+        What::Events => {
+            let mut table = columns(["event", "meaning"]);
+            Event::CATALOGUE.iter().for_each(|(name, what)| table.row([name, what.trim()].map(Cell::new)));
+            table
+        }
+        What::Oracles => {
+            let mut table = columns(["oracle", "property", "judges"]);
+            oracles::CATALOGUE.iter().for_each(|(id, property, unit)| table.row([id, property, unit].map(Cell::new)));
+            table
+        }
+    };
+    print!("{}", table.text(0, color()));
+    ExitCode::SUCCESS
+}
+
+fn columns<const N: usize>(headings: [&'static str; N]) -> Table {
+    Table::new(headings.map(|heading| (heading, Align::Left)))
+}

@@ -1,0 +1,96 @@
+//! The command line. Each command is a file; this one knows their names and what they share.
+//!
+//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
+//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use flowquake_reports::ansi::Color;
+
+use crate::engine_command::{self, EngineArgs, ProcessArgs};
+use crate::jobs::Jobs;
+use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
+
+mod check;
+mod list;
+mod logging;
+mod replay;
+mod run;
+mod state;
+
+/// Bad input: a file, a path, an option.
+const BAD_INPUT: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "flowquake", version, about = "Proves or refutes the fault tolerance of a stream engine")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenarios in simulation and judge them
+    Run(run::RunArgs),
+    /// Read scenarios and say what is wrong with them; runs nothing
+    Check(check::CheckArgs),
+    /// Run a saved plan again: same plan, same trace hash
+    Replay(replay::ReplayArgs),
+    /// List what exists
+    List(list::ListArgs),
+    /// Look into checkpoints
+    State(state::StateArgs),
+    /// Run a job for real: one process per JobManager and TaskManager
+    Engine(Box<EngineArgs>),
+    #[command(flatten)]
+    Process(ProcessArgs),
+}
+
+/// Runs the command line with these jobs; a program that adds its own calls this from its `main`.
+pub fn main(jobs: &Jobs) -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(&args, jobs),
+        Command::Check(args) => check::check(&args, jobs),
+        Command::Replay(args) => replay::replay(&args, jobs),
+        Command::List(args) => list::list(&args, jobs),
+        Command::State(args) => state::state(&args, jobs),
+        Command::Engine(args) => engine_command::run(&args, jobs),
+        Command::Process(args) => engine_command::run_process(&args, jobs),
+    }
+}
+
+/// The registry's table of contents.
+pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
+    let entry = |job: &crate::jobs::Job| JobEntry {
+        description: job.description.into(),
+        params: job
+            .params
+            .iter()
+            .map(|p| JobParam { name: p.name.into(), default: p.default.into(), meaning: p.meaning.into() })
+            .collect(),
+        generators: job.generators.iter().map(|name| (*name).into()).collect(),
+        accepts_file: job.accepts_file,
+        vertices: job.vertices,
+        keyed: job.keyed_vertex.is_some(),
+    };
+    JobCatalogue { jobs: jobs.iter().map(|(name, job)| (name.to_owned(), entry(job))).collect() }
+}
+
+fn refuse(error: ScenarioError) -> ExitCode {
+    eprintln!("{:?}", miette::Report::new(error));
+    ExitCode::from(BAD_INPUT)
+}
+
+/// Colour only where a person looks.
+fn color() -> Color {
+    let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if wanted { Color::Yes } else { Color::No }
+}
+
+fn refuse_text(what: &str, remedy: &str) -> ExitCode {
+    eprintln!("error: {what}\n  help: {remedy}");
+    ExitCode::from(BAD_INPUT)
+}

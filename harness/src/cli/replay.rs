@@ -1,0 +1,54 @@
+//! `flowquake replay`: runs a saved plan again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use flowquake_reports::record::Verdict;
+use flowquake_reports::terminal;
+
+use super::logging::{self, Level};
+use super::{catalogue, color, refuse};
+use crate::jobs::Jobs;
+use crate::scenario::load_plan;
+use crate::session::execute;
+
+#[derive(Args)]
+pub(super) struct ReplayArgs {
+    /// A plan saved by `flowquake run`, perhaps edited
+    plan: PathBuf,
+    /// Write the trace to this file, one event per line
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Print the trace's hash and nothing else
+    #[arg(long)]
+    hash_only: bool,
+    /// The engine's log lines, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    log: Level,
+}
+
+pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
+    let plan = match load_plan(&args.plan, &catalogue(jobs)) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(error),
+    };
+    logging::start(args.log);
+    let command = format!("cargo run -- replay {}", args.plan.display());
+    let (record, outcome) = execute(&plan, jobs, &[], command);
+    if let Some(file) = &args.trace {
+        if let Err(problem) = super::run::write_trace(file, &outcome) {
+            return super::refuse_text(&problem, "name a file that can be written");
+        }
+    }
+    if args.hash_only {
+        println!("{}", record.trace_hash);
+        return ExitCode::SUCCESS;
+    }
+    match &record.verdict {
+        Verdict::Passed | Verdict::NotBuilt { .. } => println!("{}", terminal::details(&record, color())),
+        _ => println!("{}", terminal::failure(&record, color())),
+    }
+    println!("{}: {}, trace {}", record.scenario, record.verdict.label(), record.trace_hash);
+    ExitCode::from(record.verdict.exit_code())
+}

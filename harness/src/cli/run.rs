@@ -1,0 +1,260 @@
+//! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, mpsc};
+
+use clap::Args;
+use flowquake_engine::event::EventRecord;
+use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
+use flowquake_reports::{folder, json, terminal};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::logging::{self, Level};
+use super::{color, refuse_text};
+use crate::jobs::Jobs;
+use crate::plan::RunPlan;
+use crate::run::{Outcome, report_folder};
+use crate::scenario::save_plan;
+use crate::session::execute;
+use crate::trace::first_difference;
+
+#[derive(Args)]
+pub(super) struct RunArgs {
+    /// Scenario files, or folders to search for them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// First seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds of each scenario, counted up from the first
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Runs at the same time [default: one per core]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Also write the run records to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the trace to this file, one event per line; for a single run
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Print every run in full, not only those that did not pass
+    #[arg(long, short)]
+    verbose: bool,
+    /// Run each plan a second time, in another process, and compare the hashes
+    #[arg(long)]
+    verify_determinism: bool,
+    /// The engine's log lines, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    log: Level,
+}
+
+pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
+    let scenarios = match super::check::load(&args.paths, jobs) {
+        Ok(scenarios) => scenarios,
+        Err(code) => return code,
+    };
+    if args.seeds == 0 {
+        return refuse_text("--seeds 0", "at least one seed is needed");
+    }
+    let seeds = args.seed..=args.seed.saturating_add(args.seeds - 1);
+    let plans: Vec<RunPlan> = scenarios.iter().flat_map(|s| seeds.clone().map(move |seed| s.plan(seed))).collect();
+    if args.trace.is_some() && plans.len() > 1 {
+        let remedy = format!("name one scenario and one seed; these are {} runs", plans.len());
+        return refuse_text("--trace needs a single run", &remedy);
+    }
+    logging::start(args.log);
+    let folder = report_folder();
+    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let runs = execute_all(plans, jobs, parallel, args, &folder);
+    let (mut records, mut problems) = (Vec::new(), Vec::new());
+    for run in runs {
+        match run {
+            Ok(record) => records.push(record),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    finish(records, &problems, args, &folder)
+}
+
+/// Runs all plans, `parallel` at a time; results in the order of the plans.
+fn execute_all(
+    plans: Vec<RunPlan>,
+    jobs: &Jobs,
+    parallel: usize,
+    args: &RunArgs,
+    folder: &Path,
+) -> Vec<Result<RunRecord, String>> {
+    let total = plans.len();
+    let progress = Progress::new(total as u64);
+    let queue = Mutex::new(plans.into_iter().enumerate().collect::<VecDeque<_>>());
+    let (done, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.min(total) {
+            let (done, queue) = (done.clone(), &queue);
+            scope.spawn(move || {
+                loop {
+                    let next = queue.lock().map(|mut queue| queue.pop_front());
+                    let Ok(Some((index, plan))) = next else { return };
+                    let result = one(&plan, jobs, args, folder);
+                    if done.send((index, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut all: Vec<_> = (0..total).map(|_| None).collect();
+        for (index, result) in results {
+            progress.step(&result);
+            all[index] = Some(result);
+        }
+        progress.end();
+        all.into_iter().flatten().collect()
+    })
+}
+
+fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<RunRecord, String> {
+    let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
+    let (mut record, outcome) = execute(plan, jobs, &[], replay);
+    if args.verify_determinism && record.verdict == Verdict::Passed {
+        if let Some(difference) = differs_elsewhere(plan, &outcome)? {
+            record.verdict = Verdict::Nondeterministic { difference };
+        }
+    }
+    if record.verdict != Verdict::Passed && !matches!(record.verdict, Verdict::NotBuilt { .. }) {
+        let path = folder.join("plans").join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
+        std::fs::create_dir_all(folder.join("plans")).map_err(|error| format!("{}: {error}", folder.display()))?;
+        save_plan(&path, plan).map_err(|error| error.to_string())?;
+        record.replay = format!("cargo run -- replay {}", path.display());
+    }
+    if let Some(file) = &args.trace {
+        write_trace(file, &outcome)?;
+    }
+    Ok(record)
+}
+
+/// Writes one event per line, as JSON.
+pub(super) fn write_trace(file: &Path, outcome: &Outcome) -> Result<(), String> {
+    let mut text = String::new();
+    for record in &outcome.trace.events {
+        text.push_str(&serde_json::to_string(record).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    json::write_atomically(file, text.as_bytes()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Runs the plan in another process; the first difference, if there is one.
+fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let (plan_file, trace_file) = (folder.path().join("plan.json"), folder.path().join("trace.jsonl"));
+    save_plan(&plan_file, plan).map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = std::process::Command::new(program)
+        .args(["replay", "--hash-only", "--trace"])
+        .args([&trace_file, &plan_file])
+        .output()
+        .map_err(|error| format!("second process: {error}"))?;
+    let hash = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if hash == format!("{:016x}", outcome.trace.hash()) {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&trace_file).map_err(|error| format!("second process: {error}"))?;
+    let other: Result<Vec<EventRecord>, _> = text.lines().map(serde_json::from_str).collect();
+    let other = other.map_err(|error| format!("trace of the second process: {error}"))?;
+    let difference = first_difference(&outcome.trace.events, &other);
+    Ok(Some(difference.unwrap_or_else(|| "the events are equal, but frames or output differ".into())))
+}
+
+fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: &Path) -> ExitCode {
+    let set = RunSet {
+        schema_version: SCHEMA_VERSION,
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        program: format!("flowquake {}", env!("CARGO_PKG_VERSION")),
+        runs: records,
+    };
+    for run in &set.runs {
+        if run.verdict == Verdict::Passed || matches!(run.verdict, Verdict::NotBuilt { .. }) {
+            if args.verbose {
+                println!("{}", terminal::details(run, color()));
+            }
+        } else {
+            println!("{}", terminal::failure(run, color()));
+        }
+    }
+    println!("{}", terminal::verdicts(&set, color()));
+    let mut problems = problems.to_vec();
+    match folder::write_report_folder(folder, &set) {
+        Ok(files) => {
+            let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));
+            println!("report: {}", page.map_or(folder, PathBuf::as_path).display());
+        }
+        Err(error) => problems.push(format!("report folder {}: {error}", folder.display())),
+    }
+    if let Some(file) = &args.json {
+        if let Err(error) = json::write(file, &set) {
+            problems.push(format!("{}: {error}", file.display()));
+        }
+    }
+    problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+    if !problems.is_empty() {
+        return ExitCode::from(super::BAD_INPUT);
+    }
+    ExitCode::from(worst(&set.runs))
+}
+
+/// The exit code of a set of runs: that of the worst.
+fn worst(runs: &[RunRecord]) -> u8 {
+    const ORDER: [u8; 7] = [1, 5, 4, 6, 3, 7, 0];
+    let codes: Vec<u8> = runs.iter().map(|run| run.verdict.exit_code()).collect();
+    ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+}
+
+/// A bar on a terminal; elsewhere a plain line for each run, or for every hundredth of many.
+struct Progress {
+    bar: Option<ProgressBar>,
+    total: u64,
+    done: std::cell::Cell<u64>,
+    failed: std::cell::Cell<u64>,
+}
+
+impl Progress {
+    fn new(total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs  {msg}  {elapsed}  eta {eta}");
+            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, total, done: Default::default(), failed: Default::default() }
+    }
+
+    fn step(&self, result: &Result<RunRecord, String>) {
+        self.done.set(self.done.get() + 1);
+        let (name, label) = match result {
+            Ok(record) => (format!("{} seed {}", record.scenario, record.seed), record.verdict.label()),
+            Err(_) => ("a run".to_owned(), "error"),
+        };
+        if label != "passed" {
+            self.failed.set(self.failed.get() + 1);
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(format!("{} not passed", self.failed.get()));
+                bar.inc(1);
+            }
+            None if self.total <= 100 || label != "passed" || self.done.get().is_multiple_of(100) => {
+                eprintln!("{}/{}  {name}: {label}", self.done.get(), self.total);
+            }
+            None => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+

@@ -1,0 +1,72 @@
+//! `flowquake state show`: reads the keyed state of a checkpoint from its manifest and the files beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use flowquake_engine::checkpoint::manifest::Manifest;
+use flowquake_engine::env::InputFiles;
+use flowquake_reports::table::{Align, Cell, Table};
+
+use super::{color, refuse_text};
+use crate::jobs::Jobs;
+use crate::state_reader;
+
+#[derive(Args)]
+pub(super) struct StateArgs {
+    #[command(subcommand)]
+    command: StateCommand,
+}
+
+#[derive(Subcommand)]
+enum StateCommand {
+    /// Print the keyed state of a checkpoint
+    Show {
+        /// The checkpoint's manifest: `chk-N/_metadata` in its checkpoint folder
+        manifest: PathBuf,
+        /// Only this key
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+pub(super) fn state(args: &StateArgs, jobs: &Jobs) -> ExitCode {
+    let StateCommand::Show { manifest, key } = &args.command;
+    match show(manifest, key.as_deref(), jobs) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => refuse_text(&problem, "name the `_metadata` file of a complete checkpoint, in its folder"),
+    }
+}
+
+fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let manifest = Manifest::decode(&bytes, &path.to_string_lossy()).map_err(|error| error.to_string())?;
+    // Paths in a manifest count from the checkpoint folder, two levels above it.
+    let root = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    let file = |name: &str| std::fs::read(root.join(name)).ok().map(Bytes::from);
+    let all = state_reader::read(&manifest, jobs, &InputFiles::default(), file).map_err(|error| error.to_string())?;
+    println!(
+        "checkpoint {} of {}, {}, {} subtasks, backend {}",
+        manifest.checkpoint,
+        manifest.job.program,
+        manifest.attempt,
+        manifest.subtasks.len(),
+        manifest.job.config.backend.name()
+    );
+    for (subtask, state) in &manifest.subtasks {
+        for position in &state.positions {
+            println!("  subtask {subtask}: {} at record {}", position.split, position.emitted);
+        }
+    }
+    let columns = [("subtask", Align::Left), ("state", Align::Left), ("group", Align::Right), ("key", Align::Left), ("value", Align::Left)];
+    let mut table = Table::new(columns);
+    for (subtask, entry) in all.iter().flat_map(|(subtask, entries)| entries.iter().map(move |entry| (subtask, entry))) {
+        if key.is_none_or(|key| key == entry.key) {
+            let group = entry.group.to_string();
+            table.row([&subtask.to_string(), &entry.state, &group, &entry.key, &entry.value].map(Cell::new));
+        }
+    }
+    print!("{}", table.text(0, color()));
+    Ok(())
+}

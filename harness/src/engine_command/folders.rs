@@ -1,0 +1,230 @@
+//! The two folders of a run: what may be in them before it begins, and what a crash may have left behind.
+//!
+//! A fresh run wants folders without a past, a resumed one the past of this very job. Start at [`check`]; it only reads.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use flowquake_engine::checkpoint::manifest::{Manifest, checkpoint_of_folder};
+use flowquake_engine::connectors::file_sink::DECISIONS;
+use flowquake_engine::graph::{InputKind, JobSpec};
+
+use super::Refused;
+use super::options::Options;
+
+/// Refuses folders that do not fit the run.
+pub(super) fn check(options: &Options) -> Result<(), Refused> {
+    if options.resume { check_resumed(options) } else { check_fresh(options) }
+}
+
+fn check_fresh(options: &Options) -> Result<(), Refused> {
+    let (checkpoints, output) = (&options.checkpoints, &options.output);
+    if !names(checkpoints, "--checkpoint-dir")?.is_empty() {
+        let what = format!("--checkpoint-dir {} is not empty", checkpoints.display());
+        return Err(Refused::new(what, "add --resume to go on from the checkpoints in it, or name a new folder"));
+    }
+    let holds_decisions = !names(&output.join(DECISIONS), "--output")?.is_empty();
+    // What begins with a dot is no committed output; decisions are, since a new job would take them for its own.
+    let committed = names(output, "--output")?.into_iter().find(|name| !name.starts_with('.'));
+    if let Some(name) = committed.or(holds_decisions.then(|| DECISIONS.to_owned())) {
+        let what = format!("--output {} already holds output of another run ({name})", output.display());
+        return Err(Refused::new(what, "name a new folder, or move the files away; to go on with that run use --resume"));
+    }
+    Ok(())
+}
+
+fn check_resumed(options: &Options) -> Result<(), Refused> {
+    let folder = &options.checkpoints;
+    let shown = folder.display();
+    let remedy = "name the folder of the run to go on with, or leave --resume out to begin a new one";
+    if !folder.exists() {
+        return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} does not exist"), remedy));
+    }
+    let names = names(folder, "--checkpoint-dir")?;
+    if names.is_empty() {
+        return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} is empty"), remedy));
+    }
+    if !names.iter().any(|name| name == "job") {
+        return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} holds no run of a job"), remedy));
+    }
+    let Some(manifest) = newest_manifest(folder, &names)? else {
+        // Killed before its first checkpoint: nothing is committed, and the engine begins at the beginning.
+        return Ok(());
+    };
+    if let Some((what, taken, given)) = difference(&manifest.job, &options.job) {
+        let id = manifest.checkpoint;
+        let what = format!("--resume: checkpoint {id} in {shown} was taken with {what} {taken}, not {given}");
+        return Err(Refused::new(what, format!("give {taken} again, or name new folders and leave --resume out")));
+    }
+    if !options.output.is_dir() {
+        let what = format!("--resume: --output {} does not exist, but checkpoints in {shown} committed into it", options.output.display());
+        return Err(Refused::new(what, "name the output folder of the run to go on with"));
+    }
+    Ok(())
+}
+
+/// The newest manifest that can be read. Damage is left to the engine, which knows whether it may fall back.
+fn newest_manifest(folder: &Path, names: &[String]) -> Result<Option<Manifest>, Refused> {
+    let mut checkpoints: Vec<_> = names.iter().filter(|name| checkpoint_of_folder(name).is_some()).collect();
+    checkpoints.sort();
+    for name in checkpoints.into_iter().rev() {
+        let path = folder.join(name).join("_metadata");
+        match fs::read(&path) {
+            Ok(bytes) => {
+                if let Ok(manifest) = Manifest::decode(&bytes, &path.display().to_string()) {
+                    return Ok(Some(manifest));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unreadable("--checkpoint-dir", &path, &error)),
+        }
+    }
+    Ok(None)
+}
+
+/// The first thing in which two jobs differ so that the state of the one is not the state of the other.
+fn difference(taken: &JobSpec, given: &JobSpec) -> Option<(&'static str, String, String)> {
+    let params = |job: &JobSpec| match job.params.is_empty() {
+        true => "none".to_owned(),
+        false => job.params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
+    };
+    let input = |job: &JobSpec| match &job.input.kind {
+        InputKind::File { path, repeat: 1 } => path.clone(),
+        InputKind::File { path, repeat } => format!("{path} {repeat} times"),
+        InputKind::Generator { name, records, seed } => format!("{records} {name} of seed {seed}"),
+    };
+    let compared: [(&'static str, &dyn Fn(&JobSpec) -> String); 7] = [
+        ("the job", &|job| job.program.clone()),
+        ("parallelism", &|job| job.config.parallelism.to_string()),
+        ("max-parallelism", &|job| job.config.max_parallelism.to_string()),
+        ("backend", &|job| job.config.backend.name().to_owned()),
+        ("the input", &input),
+        ("splits", &|job| job.input.splits.to_string()),
+        ("parameters", &params),
+    ];
+    let values = compared.into_iter().map(|(what, value)| (what, value(taken), value(given)));
+    values.into_iter().find(|(_, taken, given)| taken != given)
+}
+
+/// Names of what is in a folder; none if it does not exist.
+fn names(folder: &Path, option: &str) -> Result<Vec<String>, Refused> {
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(option, folder, &error)),
+    };
+    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    listing.map(name).collect::<io::Result<_>>().map_err(|error| unreadable(option, folder, &error))
+}
+
+fn unreadable(option: &str, path: &Path, error: &io::Error) -> Refused {
+    let what = format!("{option}: {} cannot be read: {error}", path.display());
+    Refused::new(what, "name a folder that you may read and write")
+}
+
+/// Removes what writers that were killed left half written: `object_store` writes to `name#1` and then renames.
+/// To be called only while no process of the run lives.
+pub(super) fn sweep(folder: &Path) -> io::Result<()> {
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let staged = name.to_string_lossy().rsplit_once('#').is_some_and(|(_, suffix)| suffix.parse::<u32>().is_ok());
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if staged {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flowquake_engine::config::{BackendKind, JobConfig};
+    use flowquake_engine::checkpoint::manifest::path;
+    use flowquake_engine::graph::InputSpec;
+    use flowquake_engine::ids::{Attempt, CheckpointId, Term};
+    use flowquake_engine::time::Time;
+
+    use super::*;
+
+    fn options(root: &Path, resume: bool) -> Options {
+        let kind = InputKind::File { path: "/words.txt".into(), repeat: 1 };
+        let input = InputSpec { kind, splits: 2, period_fs: 0 };
+        let config = JobConfig { parallelism: 2, ..JobConfig::default() };
+        let job = JobSpec { program: "p".into(), params: BTreeMap::new(), input, config };
+        let (output, checkpoints) = (root.join("out"), root.join("chk"));
+        Options { job, input_len: 1, output, checkpoints, resume, task_managers: 1, slots: 2 }
+    }
+
+    fn refusal(options: &Options) -> String {
+        check(options).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_fresh_run_wants_folders_without_a_past() {
+        let root = tempfile::tempdir().unwrap();
+        let options = options(root.path(), false);
+        assert_eq!(check(&options), Ok(()), "folders need not exist");
+        fs::create_dir_all(options.output.join(".pending/1-0")).unwrap();
+        fs::create_dir_all(&options.checkpoints).unwrap();
+        assert_eq!(check(&options), Ok(()), "pending output is nobody's");
+        fs::write(options.output.join("part-1-0-00000001-0000.txt"), "x\n").unwrap();
+        let text = refusal(&options);
+        assert!(text.contains(&options.output.display().to_string()) && text.contains("--resume"), "{text}");
+        fs::write(options.checkpoints.join("job"), "{}").unwrap();
+        let text = refusal(&options);
+        assert!(text.contains(&options.checkpoints.display().to_string()) && text.contains("--resume"), "{text}");
+    }
+
+    #[test]
+    fn a_resumed_run_wants_its_own_past() {
+        let root = tempfile::tempdir().unwrap();
+        let mut options = options(root.path(), true);
+        assert!(refusal(&options).contains("does not exist"));
+        fs::create_dir_all(&options.checkpoints).unwrap();
+        assert!(refusal(&options).contains("is empty"));
+        fs::write(options.checkpoints.join("notes"), "").unwrap();
+        assert!(refusal(&options).contains("holds no run"));
+        fs::write(options.checkpoints.join("job"), "{}").unwrap();
+        assert_eq!(check(&options), Ok(()), "no checkpoint yet: from the beginning");
+        let manifest = Manifest {
+            checkpoint: CheckpointId(3),
+            attempt: Attempt(1),
+            term: Term(1),
+            job: options.job.clone(),
+            start: Time(1),
+            triggered_at: Time(2),
+            subtasks: BTreeMap::new(),
+        };
+        fs::create_dir_all(options.checkpoints.join("chk-00000003")).unwrap();
+        fs::write(options.checkpoints.join(path(CheckpointId(3))), manifest.encode()).unwrap();
+        assert!(refusal(&options).contains("committed into it"), "no output folder");
+        fs::create_dir_all(&options.output).unwrap();
+        assert_eq!(check(&options), Ok(()));
+        options.job.config.backend = BackendKind::Fs;
+        assert!(refusal(&options).contains("backend memory, not fs"));
+        options.job.config.parallelism = 4;
+        assert!(refusal(&options).contains("parallelism 2, not 4"));
+        options.job.program = "q".into();
+        assert!(refusal(&options).contains("the job p, not q"));
+    }
+
+    #[test]
+    fn half_written_files_are_swept_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".pending/1-0");
+        fs::create_dir_all(&folder).unwrap();
+        ["0001-000001-00000000", "0001-000001-00000001#1", "notes#x"].map(|name| fs::write(folder.join(name), "x").unwrap());
+        sweep(root.path()).unwrap();
+        let mut left = names(&folder, "").unwrap();
+        left.sort();
+        assert_eq!(left, ["0001-000001-00000000", "notes#x"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! `flowquake engine`: runs a job on the engine for real, as operating-system processes on this machine.
+//!
+//! ```text
+//! launcher (this process): checks, supervises, shows progress
+//!   ├─ job manager     one process; its events come back as JSON lines on its standard output
+//!   └─ task managers   one process each; restarted when they die, as an orchestrator would
+//! ```
+//! All are this same executable: a child is started with the hidden subcommand of [`ProcessArgs`], is told what it is in the
+//! first line of its standard input, and ends when that pipe ends, however the launcher died. Start at [`run`];
+//! [`options`] and [`folders`] refuse bad input before anything is created, [`launcher`] supervises.
+//!
+//! Exit codes: 0 the job finished, 1 it failed, 2 bad input, 130 interrupted.
+#![allow(clippy::disallowed_methods, reason = "a shell around real processes: it drives tokio, pipes and signals itself")]
+
+use std::process::ExitCode;
+
+use crate::jobs::Jobs;
+
+mod committed;
+mod folders;
+mod job_manager;
+mod launcher;
+mod options;
+mod process;
+mod progress;
+mod status;
+mod supervised;
+mod task_manager;
+
+pub use options::EngineArgs;
+pub use process::{ProcessArgs, run_process};
+
+/// All input processed, all output committed.
+const FINISHED: u8 = 0;
+/// The job was given up, or could not be started.
+const FAILED: u8 = 1;
+/// The command line, the input or a folder; nothing was created.
+const BAD_INPUT: u8 = 2;
+/// Ctrl-C or SIGTERM.
+const INTERRUPTED: u8 = 130;
+
+/// Why a run is refused before it begins, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}\n  help: {remedy}")]
+struct Refused {
+    what: String,
+    remedy: String,
+}
+
+impl Refused {
+    fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// Runs a job to its end.
+pub fn run(args: &EngineArgs, jobs: &Jobs) -> ExitCode {
+    let checked = args.check(jobs).and_then(|options| folders::check(&options).map(|()| options));
+    let options = match checked {
+        Ok(options) => options,
+        Err(refused) => {
+            eprintln!("error: {refused}");
+            return BAD_INPUT.into();
+        }
+    };
+    match launcher::launch(&options) {
+        Ok(launcher::Outcome::Finished) => FINISHED.into(),
+        Ok(launcher::Outcome::Interrupted) => {
+            eprintln!("interrupted: committed output stays; go on with the same command and --resume");
+            INTERRUPTED.into()
+        }
+        Ok(launcher::Outcome::Failed(cause)) => {
+            eprintln!("error: the job failed: {cause}");
+            FAILED.into()
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            FAILED.into()
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What the processes of a run have in common: how a child learns what it is, how it ends, what it tells.
+//!
+//! The first line of a child's standard input is its [`Orders`]; the end of that pipe is the order to stop, and comes even
+//! if the launcher was killed. A child of which tasks hang ends by force after [`GRACE`].
+
+use std::io::{BufRead, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowquake_engine::env::tokio::TokioWorld;
+use flowquake_engine::env::{Address, Env};
+use flowquake_engine::event::EventRecord;
+use flowquake_engine::graph::JobSpec;
+use flowquake_engine::ids::NodeName;
+use object_store::local::LocalFileSystem;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::{BAD_INPUT, FAILED, FINISHED, job_manager, task_manager};
+use crate::jobs::Jobs;
+
+/// Time for a process to stop in good order.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// The hidden subcommand of a real cluster's processes. `flowquake engine` starts them; not for use by hand.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum ProcessArgs {
+    /// A JobManager or TaskManager
+    #[command(hide = true)]
+    EngineProcess {
+        /// Shown in process lists
+        name: String,
+    },
+}
+
+/// What a child is to be.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Orders {
+    pub(super) node: NodeName,
+    pub(super) checkpoints: PathBuf,
+    pub(super) output: PathBuf,
+    /// Its own folder, new; it removes it when it stops.
+    pub(super) local: PathBuf,
+    pub(super) role: Role,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Role {
+    JobManager { listen: SocketAddr, job: Box<JobSpec> },
+    TaskManager { job_manager: Address, slots: u16, connect_timeout: Duration },
+}
+
+/// What a JobManager says, one line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// TaskManagers may connect.
+    Listening(SocketAddr),
+    /// Something happened.
+    Event(EventRecord),
+    /// The job is finished.
+    Finished,
+    /// The job was given up.
+    Failed(String),
+}
+
+/// Says something to the launcher. If that is gone, so will this process be in a moment.
+pub(super) fn report(report: &Report) {
+    let mut line = serde_json::to_vec(report).expect("plain data");
+    line.push(b'\n');
+    let _ = std::io::stdout().lock().write_all(&line);
+}
+
+/// Runs a process of a real cluster until its orders end.
+pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    let orders: Orders = match read.map_err(serde_json::Error::io).and_then(|_| serde_json::from_str(&line)) {
+        Ok(orders) => orders,
+        Err(error) => {
+            eprintln!("error: this subcommand is started by `flowquake engine`, not by hand ({error})");
+            return BAD_INPUT.into();
+        }
+    };
+    let local = orders.local.clone();
+    let stopped = watch_lifeline();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            return FAILED.into();
+        }
+    };
+    let code = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = stopped => FINISHED,
+            code = play(orders, jobs) => code,
+        }
+    });
+    runtime.shutdown_timeout(GRACE);
+    let _ = std::fs::remove_dir_all(&local);
+    if let Some(all) = local.parent() {
+        // Succeeds for the last process of a run whose launcher cannot do it any more.
+        let _ = std::fs::remove_dir(all);
+    }
+    code.into()
+}
+
+/// Resolves when the launcher closed its end of standard input, or died.
+fn watch_lifeline() -> oneshot::Receiver<()> {
+    let (stop, stopped) = oneshot::channel();
+    // A thread, not a task: a runtime cannot leave a task that reads standard input behind.
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+        let _ = stop.send(());
+        std::thread::sleep(2 * GRACE);
+        std::process::abort();
+    });
+    stopped
+}
+
+async fn play(orders: Orders, jobs: &Jobs) -> u8 {
+    let is_job_manager = matches!(orders.role, Role::JobManager { .. });
+    let control = match &orders.role {
+        Role::JobManager { listen, .. } => *listen,
+        Role::TaskManager { .. } => SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
+    let open = |folder: &PathBuf| -> Result<Arc<LocalFileSystem>, object_store::Error> {
+        // Durable means durable: a manifest must not outlive, in a crash of the machine, the files that it names.
+        Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true)))
+    };
+    let (checkpoints, output) = match (open(&orders.checkpoints), open(&orders.output)) {
+        (Ok(checkpoints), Ok(output)) => (checkpoints, output),
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("error: {error}");
+            return FAILED;
+        }
+    };
+    let observer = move |record: &EventRecord| {
+        if is_job_manager {
+            report(&Report::Event(record.clone()));
+        }
+    };
+    let world = TokioWorld::new(control, checkpoints, output, orders.local, observer);
+    let env = Env::real(orders.node, u64::from(std::process::id()), world);
+    match orders.role {
+        Role::JobManager { job, .. } => job_manager::run(env, *job, jobs).await,
+        Role::TaskManager { job_manager, slots, connect_timeout } => {
+            task_manager::run(env, job_manager, slots, connect_timeout, jobs).await
+        }
+    }
+}

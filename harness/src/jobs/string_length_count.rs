@@ -1,0 +1,315 @@
+//! `string-length-count`: keys strings by their length, counts per key, emits `value - count`, the count before the update.
+//!
+//! The reference: per key, the output ordered by count is 0, 1, 2 … once each, and a merge of the splits' subsequences.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flowquake_engine::connectors::lines::LineSource;
+use flowquake_engine::env::{InputFiles, draw};
+use flowquake_engine::graph::chain::{ChainError, Emit, Link, ProcessFunction};
+use flowquake_engine::graph::source::Source;
+use flowquake_engine::graph::stream::StreamBuilder;
+use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
+use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
+
+use super::{Consumed, Job, Reference, Refusal, index_of};
+
+/// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
+const MERGES_MAX: usize = 4096;
+
+pub(super) const JOB: Job = Job {
+    description: "keys strings by their length, counts per length, emits `value - count` (the count before the update)",
+    params: &[],
+    generators: &["words"],
+    accepts_file: true,
+    vertices: 2,
+    keyed_vertex: Some(1),
+    build,
+    reference: |spec, files| {
+        Ok(Box::new(Accepted { strings: strings(spec, files)?, splits: spec.input.splits as usize, counts: BTreeMap::new() }))
+    },
+};
+
+/// The article's program.
+#[derive(Clone)]
+struct CountPerLength;
+
+impl ProcessFunction for CountPerLength {
+    type Key = u32;
+    type In = String;
+    type Out = String;
+    type State = ValueState<u32, i32>;
+
+    fn open(&self, states: &mut StateOpener<'_>) -> Result<Self::State, StateError> {
+        states.value_state("count")
+    }
+
+    fn process(
+        &mut self,
+        key: &CurrentKey<u32>,
+        value: String,
+        count: &mut Self::State,
+        out: &mut Emit<impl Link<String>>,
+    ) -> Result<(), ChainError> {
+        let before = count.replace(key, |old| old.copied().unwrap_or(0) + 1)?.unwrap_or(0);
+        out.emit(format!("{value} - {before}"))
+    }
+}
+
+fn build(spec: &JobSpec, files: &InputFiles) -> Result<JobGraph, JobError> {
+    let job = StreamBuilder::new();
+    job.source("strings", strings(spec, files)?)
+        .key_by(|value: &String| length(value))
+        .process(CountPerLength)
+        .sink("output", |line: &String, out| {
+            out.extend_from_slice(line.as_bytes());
+            out.push(b'\n');
+        });
+    Ok(job.build())
+}
+
+/// Length in characters.
+fn length(value: &str) -> u32 {
+    value.chars().count() as u32
+}
+
+enum Strings {
+    Lines(LineSource),
+    Words { records: u64, seed: u64 },
+}
+
+impl Source for Strings {
+    type Out = String;
+
+    fn len(&self) -> u64 {
+        match self {
+            Strings::Lines(lines) => lines.len(),
+            Strings::Words { records, .. } => *records,
+        }
+    }
+
+    fn record(&self, index: u64) -> String {
+        match self {
+            Strings::Lines(lines) => lines.record(index),
+            Strings::Words { seed, .. } => word(*seed, index),
+        }
+    }
+}
+
+/// A word of 1 to 16 letters and its number, so that every record can be told from every other.
+fn word(seed: u64, index: u64) -> String {
+    let bits = draw(seed, "words", 0, index);
+    let letters = 1 + (bits >> 60) as usize;
+    let mut word: String = (0..letters).map(|i| char::from(b'a' + ((bits >> (i * 3)) % 26) as u8)).collect();
+    word.push_str(&format!("-{index}"));
+    word
+}
+
+fn strings(spec: &JobSpec, files: &InputFiles) -> Result<Strings, JobError> {
+    match &spec.input.kind {
+        InputKind::File { path, repeat } => {
+            let lines: Arc<_> = files.lines(path)?;
+            Ok(Strings::Lines(LineSource::new(lines, *repeat)))
+        }
+        InputKind::Generator { name, records, seed } if name == "words" => {
+            Ok(Strings::Words { records: *records, seed: *seed })
+        }
+        InputKind::Generator { name, .. } => Err(JobError::Refused {
+            job: spec.program.clone(),
+            what: format!("there is no generator `{name}`; it reads a file or the generator `words`"),
+        }),
+    }
+}
+
+/// Accepts spans of output; remembers the count of every key.
+struct Accepted {
+    strings: Strings,
+    splits: usize,
+    counts: BTreeMap<u32, i32>,
+}
+
+impl Reference for Accepted {
+    fn input_len(&self) -> u64 {
+        self.strings.len()
+    }
+
+    fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        // What must come out, by key: per split, in order.
+        let mut expected: BTreeMap<u32, Vec<Vec<String>>> = BTreeMap::new();
+        for (split, positions) in consumed.iter().enumerate() {
+            for position in positions.clone() {
+                let value = self.strings.record(index_of(position, split, self.splits));
+                let per_split = expected.entry(length(&value)).or_insert_with(|| vec![Vec::new(); consumed.len()]);
+                per_split[split].push(value);
+            }
+        }
+        // What came out, by key and count.
+        let mut found: BTreeMap<u32, BTreeMap<i32, &str>> = BTreeMap::new();
+        for line in lines {
+            let Some((value, count)) = line.rsplit_once(" - ").and_then(|(v, c)| Some((v, c.parse::<i32>().ok()?)))
+            else {
+                refusals.push(Refusal::Content(format!("`{line}` is not of the form `value - count`")));
+                continue;
+            };
+            let key = length(value);
+            if let Some(other) = found.entry(key).or_default().insert(count, value) {
+                let what = format!("length {key}: count {count} stands twice, with `{other}` and with `{value}`");
+                refusals.push(Refusal::Content(what));
+            }
+        }
+        let keys: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
+        for key in keys {
+            let splits = expected.remove(&key).unwrap_or_default();
+            let outputs = found.remove(&key).unwrap_or_default();
+            let first = self.counts.get(&key).copied().unwrap_or(0);
+            let due: usize = splits.iter().map(Vec::len).sum();
+            if !partial {
+                if let Some(refusal) = compare(key, first, due, &splits, &outputs) {
+                    refusals.push(refusal);
+                }
+            } else if let Some((count, value)) = outputs.iter().find(|(count, _)| !(first..first + due as i32).contains(count)) {
+                refusals.push(Refusal::Content(format!("length {key}: `{value} - {count}` was never due")));
+            }
+            *self.counts.entry(key).or_default() += due as i32;
+        }
+        if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+    }
+
+    fn keyed_state(&self) -> BTreeMap<String, String> {
+        self.counts.iter().map(|(key, count)| (key.to_string(), count.to_string())).collect()
+    }
+}
+
+/// Judges one key's output of one span.
+fn compare(
+    key: u32,
+    first: i32,
+    due: usize,
+    splits: &[Vec<String>],
+    outputs: &BTreeMap<i32, &str>,
+) -> Option<Refusal> {
+    let mut missing: BTreeMap<&str, i64> = BTreeMap::new();
+    splits.iter().flatten().for_each(|value| *missing.entry(value).or_default() += 1);
+    outputs.values().for_each(|value| *missing.entry(value).or_default() -= 1);
+    if let Some((value, times)) = missing.iter().find(|(_, times)| **times > 0) {
+        return Some(Refusal::Content(format!("length {key}: `{value}` is lost ({times} times of {due} records due)")));
+    }
+    if let Some((value, times)) = missing.iter().find(|(_, times)| **times < 0) {
+        let times = -times;
+        return Some(Refusal::Content(format!("length {key}: `{value}` came out {times} times too often")));
+    }
+    let wanted = first..first + due as i32;
+    if let Some(count) = wanted.clone().find(|count| !outputs.contains_key(count)) {
+        return Some(Refusal::Content(format!("length {key}: no output has count {count} (due: {wanted:?})")));
+    }
+    let sequence: Vec<&str> = outputs.values().copied().collect();
+    match is_merge(splits, &sequence) {
+        Some(at) => {
+            let what = format!(
+                "length {key}: `{} - {}` is no possible next value: records of one split are out of order",
+                sequence[at],
+                first + at as i32
+            );
+            Some(Refusal::Order(what))
+        }
+        None => None,
+    }
+}
+
+/// Whether `sequence` can be split into the given subsequences; the index at which every try has failed, if not.
+/// Follows all sets of positions that are possible so far: equal values at the heads of two splits leave more than one.
+fn is_merge(splits: &[Vec<String>], sequence: &[&str]) -> Option<usize> {
+    let mut possible = BTreeSet::from([vec![0usize; splits.len()]]);
+    for (at, value) in sequence.iter().enumerate() {
+        let mut next = BTreeSet::new();
+        for positions in &possible {
+            for split in 0..splits.len() {
+                if splits[split].get(positions[split]).is_some_and(|head| head == value) {
+                    let mut positions = positions.clone();
+                    positions[split] += 1;
+                    next.insert(positions);
+                }
+            }
+        }
+        if next.is_empty() {
+            return Some(at);
+        }
+        if next.len() > MERGES_MAX {
+            return None;
+        }
+        possible = next;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(words: u64) -> Accepted {
+        Accepted { strings: Strings::Words { records: words, seed: 1 }, splits: 2, counts: BTreeMap::new() }
+    }
+
+    /// The output of one possible run over `consumed`.
+    fn output(counts: &mut BTreeMap<u32, i32>, consumed: &Consumed) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (split, positions) in consumed.iter().enumerate() {
+            for position in positions.clone() {
+                let value = word(1, index_of(position, split, 2));
+                let count = counts.entry(length(&value)).or_default();
+                lines.push(format!("{value} - {count}"));
+                *count += 1;
+            }
+        }
+        lines
+    }
+
+    fn refs(lines: &[String]) -> Vec<&str> {
+        lines.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn accepts_what_a_run_may_do_span_by_span() {
+        let mut reference = accepted(1000);
+        let mut counts = BTreeMap::new();
+        for consumed in [vec![0..10, 0..20], vec![10..400, 20..300], vec![400..500, 300..500]] {
+            let lines = output(&mut counts, &consumed);
+            assert_eq!(reference.accept(&consumed, &refs(&lines), false), Ok(()));
+        }
+        assert_eq!(reference.keyed_state().len(), counts.len());
+    }
+
+    #[test]
+    fn finds_lost_doubled_and_reordered_records() {
+        let consumed = vec![0..100, 0..100];
+        let good = output(&mut BTreeMap::new(), &consumed);
+        let mut lost = good.clone();
+        lost.remove(17);
+        assert!(matches!(&accepted(200).accept(&consumed, &refs(&lost), false).unwrap_err()[..], [Refusal::Content(_), ..]));
+        let mut doubled = good.clone();
+        doubled.push(good[3].clone());
+        assert!(accepted(200).accept(&consumed, &refs(&doubled), false).is_err());
+        // Two records of one split and length change their counts.
+        let by_length = |line: &String| length(line.rsplit_once(" - ").unwrap().0);
+        let (a, b) = (0..100)
+            .flat_map(|a| (a + 1..100).map(move |b| (a, b)))
+            .find(|(a, b)| by_length(&good[*a]) == by_length(&good[*b]))
+            .unwrap();
+        let mut swapped = good.clone();
+        let value = |line: &str| line.rsplit_once(" - ").unwrap().0.to_owned();
+        let count = |line: &str| line.rsplit_once(" - ").unwrap().1.to_owned();
+        swapped[a] = format!("{} - {}", value(&good[b]), count(&good[a]));
+        swapped[b] = format!("{} - {}", value(&good[a]), count(&good[b]));
+        assert!(matches!(&accepted(200).accept(&consumed, &refs(&swapped), false).unwrap_err()[..], [Refusal::Order(_)]));
+    }
+
+    #[test]
+    fn equal_heads_leave_both_ways_open() {
+        let splits = vec![vec!["a".to_owned(), "b".into()], vec!["a".into(), "c".into()]];
+        assert_eq!(is_merge(&splits, &["a", "c", "a", "b"]), None);
+        assert_eq!(is_merge(&splits, &["a", "b", "a", "c"]), None);
+        assert_eq!(is_merge(&splits, &["b", "a", "a", "c"]), Some(0));
+    }
+}

@@ -1,0 +1,21 @@
+//! Proves or refutes the fault tolerance of a stream engine: one scenario in, one verdict with evidence out.
+//!
+//! The way of the data: a scenario file becomes a [`plan::RunPlan`] ([`scenario`]), a plan becomes an [`run::Outcome`]
+//! ([`run`]), an outcome is judged ([`oracles`], [`verdict`]) and measured ([`measure`]), and all of it is one
+//! `RunRecord` ([`session`]) that reports are made of. The command line is [`cli`].
+
+pub mod cli;
+pub mod engine_command;
+pub mod jobs;
+pub mod measure;
+pub mod nemesis;
+pub mod oracles;
+pub mod plan;
+pub mod run;
+pub mod scenario;
+pub mod session;
+pub mod state_reader;
+pub mod trace;
+pub mod verdict;
+
+pub use cli::main;

@@ -1,0 +1,7 @@
+//! The `flowquake` program: the command line of the library, with the jobs that ship with it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flowquake::cli::main(&flowquake::jobs::Jobs::builtin())
+}

@@ -1,0 +1,120 @@
+//! Checkpoints in parts. The parts of a completed one lie along its critical path, through the subtask whose acknowledgement
+//! came last, so that they sum to the whole.
+
+use std::collections::BTreeMap;
+
+use flowquake_engine::event::Event;
+use flowquake_engine::ids::{CheckpointId, SubtaskId};
+use flowquake_reports::record::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
+
+use crate::run::Outcome;
+
+#[derive(Default)]
+struct Building {
+    record: Option<CheckpointRecord>,
+    subtasks: BTreeMap<SubtaskId, SubtaskCheckpoint>,
+    last_acknowledged: Option<SubtaskId>,
+}
+
+/// Every checkpoint that was triggered, by id.
+pub(super) fn measure(outcome: &Outcome) -> Vec<CheckpointRecord> {
+    let mut all: BTreeMap<CheckpointId, Building> = BTreeMap::new();
+    for record in &outcome.trace.events {
+        let (event, at) = (&record.event, record.at.0);
+        let Some(id) = event.checkpoint() else { continue };
+        if let Event::CheckpointTriggered { attempt, last, .. } = event {
+            let building = all.entry(id).or_default();
+            building.record = Some(CheckpointRecord {
+                id: id.0,
+                attempt: attempt.0,
+                kind: if *last { "final" } else { "periodic" }.into(),
+                triggered_at_ns: at,
+                ended_at_ns: None,
+                end: CheckpointEnd::Unfinished,
+                state_bytes: 0,
+                parts: None,
+                subtasks: Vec::new(),
+            });
+            continue;
+        }
+        let Some(building) = all.get_mut(&id) else { continue };
+        let Some(checkpoint) = &mut building.record else { continue };
+        if event.attempt().is_some_and(|attempt| attempt.0 != checkpoint.attempt) {
+            continue;
+        }
+        match event {
+            Event::CheckpointCompleted { bytes, .. } => {
+                checkpoint.ended_at_ns = Some(at);
+                checkpoint.end = CheckpointEnd::Completed;
+                checkpoint.state_bytes = *bytes;
+            }
+            Event::CheckpointAborted { reason, .. } => {
+                checkpoint.ended_at_ns = Some(at);
+                checkpoint.end = CheckpointEnd::Aborted { reason: reason.name().into() };
+            }
+            _ => {}
+        }
+        let Some(subtask) = event.subtask() else { continue };
+        let entry = building.subtasks.entry(subtask).or_default();
+        match event {
+            Event::BarrierInjected { .. } => {
+                entry.node = record.node.to_string();
+                entry.first_barrier_ns = Some(at);
+                entry.aligned_ns = Some(at);
+            }
+            Event::BarrierReceived { .. } => {
+                entry.node = record.node.to_string();
+                entry.first_barrier_ns.get_or_insert(at);
+            }
+            Event::AlignmentClosed { .. } => entry.aligned_ns = Some(at),
+            Event::SnapshotSyncEnded { .. } => entry.sync_end_ns = Some(at),
+            Event::SnapshotAsyncEnded { bytes, .. } => {
+                entry.async_end_ns = Some(at);
+                entry.state_bytes = *bytes;
+            }
+            Event::CheckpointAcknowledged { .. } => {
+                entry.acknowledged_ns = Some(at);
+                building.last_acknowledged = Some(subtask);
+            }
+            _ => {}
+        }
+    }
+    all.into_values().filter_map(Building::finish).collect()
+}
+
+impl Building {
+    fn finish(self) -> Option<CheckpointRecord> {
+        let mut record = self.record?;
+        if record.end == CheckpointEnd::Completed {
+            let last = self.last_acknowledged.and_then(|subtask| self.subtasks.get(&subtask));
+            record.parts = last.and_then(|path| parts(record.triggered_at_ns, path, record.ended_at_ns?));
+        }
+        let named = |(id, mut subtask): (SubtaskId, SubtaskCheckpoint)| {
+            subtask.subtask = id.to_string();
+            subtask
+        };
+        record.subtasks = self.subtasks.into_iter().map(named).collect();
+        Some(record)
+    }
+}
+
+fn parts(triggered: u64, path: &SubtaskCheckpoint, completed: u64) -> Option<CheckpointParts> {
+    let steps = [
+        triggered,
+        path.first_barrier_ns?,
+        path.aligned_ns?,
+        path.sync_end_ns?,
+        path.async_end_ns?,
+        path.acknowledged_ns?,
+        completed,
+    ];
+    let part = |step: usize| steps[step + 1].checked_sub(steps[step]);
+    Some(CheckpointParts {
+        barrier_ns: part(0)?,
+        alignment_ns: part(1)?,
+        sync_ns: part(2)?,
+        async_ns: part(3)?,
+        ack_ns: part(4)?,
+        finalise_ns: part(5)?,
+    })
+}

@@ -1,0 +1,116 @@
+//! From a trace to measurements: checkpoints and recoveries in parts, the timeline, the totals.
+//!
+//! Everything is read from events; the engine is not asked. Start at [`record`], which puts a run's [`RunRecord`] together.
+
+use std::collections::BTreeMap;
+
+use flowquake_engine::event::Event;
+use flowquake_engine::time::nanos;
+use flowquake_reports::record::{
+    FaultRecord, JobSummary, NodeLane, OracleRecord, RunRecord, Settings, Totals, Verdict,
+};
+
+use crate::nemesis::{describe, kind};
+use crate::plan::RunPlan;
+use crate::run::Outcome;
+
+mod checkpoints;
+mod recoveries;
+mod timeline;
+
+/// What a run leaves behind. `sources` is the number of source subtasks, `replay` the command that runs the plan again.
+pub fn record(
+    plan: &RunPlan,
+    outcome: &Outcome,
+    sources: usize,
+    verdict: Verdict,
+    oracles: Vec<OracleRecord>,
+    replay: String,
+) -> RunRecord {
+    let checkpoints = checkpoints::measure(outcome);
+    let recoveries = recoveries::measure(outcome, &checkpoints, sources);
+    let config = &plan.job.config;
+    RunRecord {
+        scenario: plan.scenario.clone(),
+        why: plan.why.clone(),
+        file: plan.file.clone(),
+        seed: plan.seed,
+        target: "sim".into(),
+        job: JobSummary {
+            name: plan.job.name.clone(),
+            backend: config.backend.name().into(),
+            parallelism: config.parallelism.into(),
+            task_managers: plan.cluster.task_managers,
+            slots_per_task_manager: plan.cluster.slots.into(),
+        },
+        verdict,
+        options: plan.options.clone(),
+        trace_hash: format!("{:016x}", outcome.trace.hash()),
+        replay,
+        cost_profile: plan.cluster.cost_profile.clone(),
+        nodes: lanes(outcome),
+        faults: faults(plan, outcome),
+        checkpoints,
+        recoveries,
+        oracles,
+        timeline: timeline::entries(plan, outcome),
+        totals: totals(outcome),
+        settings: Settings {
+            interval_ns: nanos(config.checkpoints.interval),
+            min_pause_ns: nanos(config.checkpoints.min_pause),
+            heartbeat_interval_ns: nanos(config.heartbeat_interval),
+            heartbeat_timeout_ns: nanos(config.heartbeat_timeout),
+            restart_delay_ns: nanos(config.restart_delay),
+            input_rate: plan.job.input.rate.unwrap_or(0.0),
+        },
+    }
+}
+
+fn lanes(outcome: &Outcome) -> Vec<NodeLane> {
+    let mut lanes: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
+    for (name, from, to) in &outcome.lives {
+        lanes.entry(name).or_default().push((from.0, to.0.min(outcome.ended_at.0.max(from.0))));
+    }
+    lanes.into_iter().map(|(name, up)| NodeLane { name: name.into(), up }).collect()
+}
+
+fn faults(plan: &RunPlan, outcome: &Outcome) -> Vec<FaultRecord> {
+    let pairs = plan.faults.iter().zip(&outcome.strikes);
+    pairs
+        .map(|(fault, strike)| FaultRecord {
+            id: fault.id,
+            kind: kind(&fault.action).into(),
+            target: strike.target.clone(),
+            trigger: describe(&fault.trigger),
+            struck_at_ns: strike.struck_at.map(|at| at.0),
+            healed_at_ns: strike.healed_at.map(|at| at.0),
+            detail: strike.detail.clone(),
+        })
+        .collect()
+}
+
+fn totals(outcome: &Outcome) -> Totals {
+    let mut events_by_name: BTreeMap<String, u64> = BTreeMap::new();
+    for record in &outcome.trace.events {
+        *events_by_name.entry(record.event.name().into()).or_default() += 1;
+    }
+    let last = outcome.sealed.values().last();
+    let positions = last.iter().flat_map(|sealed| sealed.manifest.subtasks.values()).flat_map(|state| &state.positions);
+    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    Totals {
+        virtual_ns: outcome.ended_at.0,
+        cpu_ns: nanos(outcome.cpu),
+        wall_ns: nanos(outcome.wall),
+        records_in: positions.map(|position| position.emitted).sum(),
+        records_committed: outcome.visible.iter().map(|part| lines(&part.bytes)).sum(),
+        events: outcome.trace.events.len() as u64,
+        messages: outcome.network.messages,
+        bytes: outcome.network.bytes,
+        events_by_name,
+    }
+}
+
+/// Whether the job's own words say that this event ends an attempt.
+fn ends_attempt(event: &Event) -> bool {
+    matches!(event, Event::FailoverBegun { .. } | Event::JobFinished { .. } | Event::JobFailed { .. })
+}

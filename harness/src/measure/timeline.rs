@@ -1,0 +1,84 @@
+//! The timeline: the state changes that a reader of a run wants to see, with the faults in their places.
+
+use flowquake_engine::event::Event;
+use flowquake_engine::ids::CheckpointId;
+use flowquake_reports::record::{TimelineEntry, TimelineKind};
+
+use crate::nemesis::kind;
+use crate::plan::RunPlan;
+use crate::run::Outcome;
+
+/// One entry per state change, ordered by time.
+pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
+    let mut entries = Vec::new();
+    for (fault, strike) in plan.faults.iter().zip(&outcome.strikes) {
+        let what = format!("fault {}: {} {}", fault.id, kind(&fault.action), strike.target);
+        if let Some(at) = strike.struck_at {
+            let text = format!("{what} ({})", strike.detail);
+            entries.push(TimelineEntry { at_ns: at.0, node: node(&strike.target), kind: TimelineKind::Fault, text });
+        }
+        if let Some(at) = strike.healed_at.filter(|at| strike.struck_at != Some(*at)) {
+            let text = format!("{what} is over");
+            entries.push(TimelineEntry { at_ns: at.0, node: node(&strike.target), kind: TimelineKind::Heal, text });
+        }
+    }
+    let mut committed: Option<CheckpointId> = None;
+    for record in &outcome.trace.events {
+        if let Some((kind, text)) = describe(&record.event, &mut committed) {
+            entries.push(TimelineEntry { at_ns: record.at.0, node: record.node.to_string(), kind, text });
+        }
+    }
+    entries.sort_by_key(|entry| entry.at_ns);
+    entries
+}
+
+/// The first word of a target: a node, or the first end of a link.
+fn node(target: &str) -> String {
+    let first = target.split([' ', '/']).next().unwrap_or_default();
+    if first.starts_with("chk-") { "store".into() } else { first.into() }
+}
+
+fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(TimelineKind, String)> {
+    use TimelineKind::*;
+    Some(match event {
+        Event::LeadershipGranted { term } => (Job, format!("leads the job, {term}")),
+        Event::TaskManagerRegistered { task_manager, slots } => (Job, format!("{task_manager} offers {slots} slots")),
+        Event::TaskManagerLost { task_manager, cause } => (Failover, format!("{task_manager} is lost: {cause}")),
+        Event::JobManagerLost { cause } => (Failover, format!("JobManager is lost: {cause}")),
+        Event::HeartbeatMissed { peer } => (Failover, format!("no heartbeat of {peer}")),
+        Event::WaitingForSlots { needed, offered, .. } => (Job, format!("waits for slots: {needed} needed, {offered} offered")),
+        Event::DeploymentBegun { attempt, restored, .. } => {
+            let from = restored.map_or("nothing".to_owned(), |id| format!("checkpoint {id}"));
+            (Restore, format!("deploys {attempt} from {from}"))
+        }
+        Event::JobRunning { attempt } => (Job, format!("{attempt} runs")),
+        Event::TaskFailed { subtask, cause, .. } => (Failover, format!("subtask {subtask} failed: {cause}")),
+        Event::FailoverBegun { attempt, cause } => (Failover, format!("{attempt} fails over: {cause}")),
+        Event::TasksCanceled { attempt } => (Failover, format!("tasks of {attempt} are gone")),
+        Event::JobFinished { .. } => (Job, "job finished".into()),
+        Event::JobFailed { cause, .. } => (Failover, format!("job failed: {cause}")),
+        Event::CheckpointTriggered { checkpoint, last, .. } => {
+            (Checkpoint, format!("triggers {}checkpoint {checkpoint}", if *last { "final " } else { "" }))
+        }
+        Event::CheckpointCompleted { checkpoint, bytes, .. } => {
+            (Checkpoint, format!("checkpoint {checkpoint} is complete, {bytes} bytes of state"))
+        }
+        Event::CheckpointAborted { checkpoint, reason, .. } => {
+            (Abort, format!("checkpoint {checkpoint} is given up: {}", reason.name()))
+        }
+        Event::CheckpointDamaged { checkpoint, file, expected, found } => {
+            (Abort, format!("checkpoint {checkpoint}: {file} is damaged: expected {expected}, found {found}"))
+        }
+        // One line per checkpoint, not per sink.
+        Event::SinkCommitted { checkpoint, .. } if *committed != Some(*checkpoint) => {
+            *committed = Some(*checkpoint);
+            (Commit, format!("commits checkpoint {checkpoint}"))
+        }
+        Event::SinkAborted { epoch, subtask } => (Commit, format!("epoch {epoch} of subtask {subtask} is aborted")),
+        Event::FellBack { from, to } => {
+            let to = to.map_or("the beginning".to_owned(), |id| format!("checkpoint {id}"));
+            (Restore, format!("falls back from checkpoint {from} to {to}"))
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,246 @@
+//! Scenario files: from the text that a person wrote to a [`RunPlan`] that can be run, or to errors that tell what to write.
+//!
+//! ```text
+//! text ─► read (form, with places) ─► RunPlan ─► rules (meaning, on the plan alone) ─► Scenario ─(+seed)─► RunPlan
+//! plan.json ────────────────────────────► RunPlan ─► the same rules
+//! ```
+//! Start at [`Scenario::load`]; `read` holds one file per section, `rules` one per subject, [`discover`] finds files,
+//! [`load_plan`] and [`save_plan`] keep plans. What a job accepts is told by a [`JobCatalogue`].
+//!
+//! Invariants: (S1) a [`Scenario`] has passed every rule; (S2) no text makes loading panic; (S3) all offences of a file are
+//! reported together, except that a text which is not TOML is judged as text only; (S4) nothing is drawn here but the
+//! scheduling seed, so a plan depends on file, catalogue and seed alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::plan::{InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
+
+pub mod catalogue;
+mod discover;
+mod error;
+mod input_file;
+mod json_places;
+mod plan_file;
+mod read;
+mod rules;
+mod suggest;
+#[cfg(test)]
+mod tests;
+pub(crate) mod units;
+
+pub use catalogue::{JobCatalogue, JobEntry, JobParam};
+pub use discover::discover;
+pub use error::{Problem, ScenarioError};
+pub use plan_file::{load_plan, save_plan};
+pub use rules::COST_PROFILES;
+
+use input_file::{InputFacts, InputFault};
+use read::{Reader, Table, expect, fault, job, settings, value};
+use units::Rate;
+
+/// A scenario file that passed every check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Complete but for the seeds.
+    template: RunPlan,
+}
+
+impl Scenario {
+    /// Reads and checks one file.
+    pub fn load(path: &Path, catalogue: &JobCatalogue) -> Result<Self, ScenarioError> {
+        Self::parse(&read_text(path)?, path, catalogue)
+    }
+
+    /// Reads and checks all files of one invocation; names must differ, since verdicts and reports go by name.
+    pub fn load_all(paths: &[PathBuf], catalogue: &JobCatalogue) -> Result<Vec<Self>, Vec<ScenarioError>> {
+        let (mut scenarios, mut errors) = (Vec::new(), Vec::new());
+        let mut named: BTreeMap<String, &Path> = BTreeMap::new();
+        for path in paths {
+            match Self::load(path, catalogue) {
+                Ok(scenario) => match named.insert(scenario.name().to_owned(), path) {
+                    None => scenarios.push(scenario),
+                    Some(other) => {
+                        let (name, other, path_shown) = (scenario.name(), other.display(), path.display());
+                        let message = format!("two scenarios are called `{name}`: {other} and {path_shown}");
+                        let help = "reports go by name: rename one of them, both the file and its `name`";
+                        errors.push(ScenarioError::of_path(path, Problem::new("duplicate-name", message, help)));
+                    }
+                },
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(scenarios) } else { Err(errors) }
+    }
+
+    /// Checks a text as the content of `path`, beside which input files are looked for.
+    pub fn parse(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<Self, ScenarioError> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            let problems = errors.iter().map(|error| {
+                let help = "a scenario is a TOML file: key = value, with text in quotes";
+                let problem = Problem::new("syntax", format!("this is no TOML: {}", error.message()), help);
+                problem.at(error.span().unwrap_or(0..0), "here")
+            });
+            return Err(ScenarioError::in_text(path, text, problems.collect()));
+        }
+        let mut reader = Reader::default();
+        let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);
+        if let Some((template, input)) = template {
+            let found = rules::check(&template, catalogue, input.as_ref());
+            let locate = |at: &str| reader.spans.get(at).cloned();
+            reader.problems.extend(rules::report(found, &reader.tainted, locate, rules::Wording::Scenario));
+            if reader.problems.is_empty() {
+                return Ok(Self { template });
+            }
+        }
+        Err(ScenarioError::in_text(path, text, reader.problems))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.template.scenario
+    }
+
+    /// Why it exists.
+    pub fn why(&self) -> &str {
+        &self.template.why
+    }
+
+    /// Its file, as it was given.
+    pub fn file(&self) -> &str {
+        &self.template.file
+    }
+
+    /// The run that `seed` makes of it.
+    pub fn plan(&self, seed: u64) -> RunPlan {
+        let scheduling_seed = xxh3_64_with_seed(b"scheduling", seed);
+        let mut plan = RunPlan { seed, scheduling_seed, ..self.template.clone() };
+        // First, since it is the only thing that differs between two seeds of one scenario.
+        plan.options.insert(0, ("scheduling_seed".to_owned(), format!("{scheduling_seed:#018x} (drawn)")));
+        plan
+    }
+}
+
+/// What is found at the path of an input file; `None` for generated records.
+type Input = Option<Result<InputFacts, InputFault>>;
+
+/// Reads every section. `None` if there is no `[job]`: without it nothing that the rules look at is there.
+fn read_scenario(
+    reader: &mut Reader,
+    root: &DeTable,
+    path: &Path,
+    catalogue: &JobCatalogue,
+) -> Option<(RunPlan, Input)> {
+    let top = Table { section: "the top level", at: 0..0, entries: root };
+    reader.known_keys(&top);
+    let help = "name the scenario as its file: name = \"...\"";
+    let name = reader.required(&top, "name", "scenario", help, value::kebab_case);
+    if let Some(name) = &name {
+        matches_file(reader, name, path);
+    }
+    let help = "say in a sentence what this scenario proves: why = \"...\"; it is printed with every failure";
+    let why = reader.required(&top, "why", "why", help, value::non_empty).unwrap_or_default();
+
+    let checkpointing = section(reader, &top, "checkpointing", "[checkpointing]", "job.config.checkpoints");
+    let cluster = section(reader, &top, "cluster", "[cluster]", "cluster");
+    let engine = section(reader, &top, "engine", "[engine]", "job.config");
+    let expect = section(reader, &top, "expect", "[expect]", "expect");
+    let job = section(reader, &top, "job", "[job]", "job");
+    if top.get("job").is_none() {
+        let help = "add a section [job] with name = \"...\" and input = { ... }";
+        reader.missing(&top, &["job"], "job", help);
+    }
+
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let job = job.map(|table| job::job(reader, &table, folder, catalogue));
+    let cluster = settings::cluster(reader, cluster.as_ref());
+    let checkpoints = settings::checkpointing(reader, checkpointing.as_ref());
+    let parallelism = job.as_ref().map_or(1, |job| job.parallelism);
+    let config = settings::engine(reader, engine.as_ref(), parallelism, checkpoints);
+    let faults = fault::faults(reader, root.get("fault"));
+    let expect = expect::expect(reader, expect.as_ref());
+    let limit = reader.read(&top, "time_limit", "time_limit", value::duration);
+
+    let job = job?;
+    let input = match &job.input.source {
+        InputSource::File { path, .. } => Some(input_file::examine(path)),
+        InputSource::Generator { .. } => None,
+    };
+    let time_limit = limit.unwrap_or_else(|| {
+        let (limit, why) = default_time_limit(&job.input, job.rate, input.as_ref());
+        reader.options.push(("time_limit".to_owned(), format!("{} (default: {why})", units::format_duration(limit))));
+        limit
+    });
+    let plan = RunPlan {
+        version: PLAN_VERSION,
+        scenario: name.unwrap_or_default(),
+        why,
+        file: path.display().to_string(),
+        seed: 0,
+        scheduling_seed: 0,
+        job: JobPlan { name: job.name, params: job.params, input: job.input, config },
+        cluster,
+        faults,
+        expect,
+        time_limit,
+        options: std::mem::take(&mut reader.options),
+    };
+    Some((plan, input))
+}
+
+/// The table under `key`, if there is one.
+fn section<'d>(reader: &mut Reader, top: &Table<'d>, key: &str, name: &'static str, path: &str) -> Option<Table<'d>> {
+    let value: &'d Spanned<DeValue<'d>> = top.get(key)?;
+    reader.table(name, value, path)
+}
+
+/// A scenario is found by its file and reported by its name: they must be the same word.
+fn matches_file(reader: &mut Reader, name: &str, path: &Path) {
+    let Some(stem) = path.file_stem().map(|stem| stem.to_string_lossy()) else { return };
+    if stem != name {
+        let message = format!("the scenario is called `{name}`, but its file is {stem}.toml");
+        let help = format!("write name = \"{stem}\", or rename the file to {name}.toml");
+        let span = reader.spans.get("scenario").cloned().unwrap_or(0..0);
+        reader.problems.push(Problem::new("name-differs", message, help).at(span, "must equal the file's name"));
+    }
+}
+
+/// Time for the input to arrive three times over and two minutes for recoveries; five minutes where it is there at once.
+fn default_time_limit(
+    input: &InputPlan,
+    rate: Option<Rate>,
+    file: Option<&Result<InputFacts, InputFault>>,
+) -> (Duration, String) {
+    let records = match (&input.source, file) {
+        (InputSource::Generator { records, .. }, _) => *records,
+        (InputSource::File { repeat, .. }, Some(Ok(facts))) => facts.lines.saturating_mul((*repeat).into()),
+        (InputSource::File { .. }, _) => 0,
+    };
+    match rate.filter(|rate| rate.milli > 0) {
+        None => (Duration::from_secs(300), "no rate is given".to_owned()),
+        Some(rate) => {
+            let arrival = rate.time_for(records);
+            let limit = (arrival * 3 + Duration::from_secs(120)).min(units::DURATION_MAX);
+            (limit, format!("3 × {} of input + 120s", units::format_duration(arrival)))
+        }
+    }
+}
+
+/// The text of a file, or where it stops being text.
+fn read_text(path: &Path) -> Result<String, ScenarioError> {
+    let bytes = std::fs::read(path).map_err(|error| discover::unreadable(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message =
+            format!("{} is not text: bytes that are no UTF-8 in line {line}, at byte offset {at}", path.display());
+        let help = "save the file as UTF-8 text";
+        ScenarioError::of_path(path, Problem::new("not-text", message, help))
+    })
+}

@@ -1,0 +1,114 @@
+//! Run plans as files: pretty JSON, to be read, edited, kept beside a failure, and replayed.
+//!
+//! Start at [`load_plan`] and [`save_plan`]. A plan that was edited by hand is held to the same rules as a scenario; what
+//! offends is shown with its line and its JSON path.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::catalogue::JobCatalogue;
+use super::error::{Problem, ScenarioError, Span};
+use super::json_places::places;
+use super::{input_file, rules, suggest};
+use crate::plan::{InputSource, PLAN_VERSION, RunPlan};
+
+/// Reads a plan and checks it. A relative input path counts from the current folder, as it did when the plan was made.
+pub fn load_plan(path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {
+    let text = super::read_text(path)?;
+    parse_plan(&text, path, catalogue)
+}
+
+/// Writes a plan as pretty JSON: whole or not at all, since a plan cut short by a crash would replay nothing.
+pub fn save_plan(path: &Path, plan: &RunPlan) -> Result<(), ScenarioError> {
+    let failed = |cause: String| {
+        let message = format!("plan {} cannot be written: {cause}", path.display());
+        let problem = Problem::new("unwritable", message, "check that the folder exists and may be written to");
+        ScenarioError::of_path(path, problem)
+    };
+    let mut json = serde_json::to_string_pretty(plan).map_err(|error| failed(error.to_string()))?;
+    json.push('\n');
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; a plan is made to be shared, as far as the umask lets it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".plan-").tempfile_in(folder).map_err(|error| failed(error.to_string()))?;
+    file.write_all(json.as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(|error| failed(error.to_string()))?;
+    file.persist(path).map_err(|error| failed(error.error.to_string()))?;
+    Ok(())
+}
+
+/// As [`load_plan`], of a text that is already at hand.
+pub(super) fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {
+    // The version alone first: a plan of another version may have fields that this one does not know.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let places = places(text);
+    if let Ok(Version { version }) = serde_json::from_str(text)
+        && version != PLAN_VERSION
+    {
+        let message = format!("this plan has version {version}, but this build reads version {PLAN_VERSION}");
+        let help =
+            "make the plan anew from its scenario and seed with this build, or replay it with the build that wrote it";
+        let span = places.get("version").cloned().unwrap_or(0..0);
+        let problem = Problem::new("plan-version", message, help).at(span, "another version");
+        return Err(ScenarioError::in_text(path, text, vec![problem]));
+    }
+    let plan: RunPlan = serde_json::from_str(text)
+        .map_err(|error| ScenarioError::in_text(path, text, vec![unfit(text, &error, &places)]))?;
+    let input = match &plan.job.input.source {
+        InputSource::File { path, .. } => Some(input_file::examine(path)),
+        InputSource::Generator { .. } => None,
+    };
+    let found = rules::check(&plan, catalogue, input.as_ref());
+    let problems: Vec<Problem> =
+        rules::report(found, &[], |at| places.get(at).cloned(), rules::Wording::Plan).collect();
+    if problems.is_empty() { Ok(plan) } else { Err(ScenarioError::in_text(path, text, problems)) }
+}
+
+/// What `serde_json` refused, as a problem: it tells line and column, the path and the word are found from there.
+fn unfit(text: &str, error: &serde_json::Error, places: &std::collections::BTreeMap<String, Span>) -> Problem {
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line").map_or(message.as_str(), |(message, _)| message);
+    let offset = offset(text, error.line(), error.column());
+    if error.is_syntax() || error.is_eof() {
+        let help = "a plan is JSON, as written when a run is made; look for a missing comma, quote or bracket before this place";
+        let problem = Problem::new("syntax", format!("this is no JSON: {message}"), help);
+        return problem.at(offset.saturating_sub(1)..offset, "here, or shortly before");
+    }
+    // "unknown field `evnt`, expected one of `event`, `node`": the first word was read, the others are accepted.
+    let mut words = message.split('`').skip(1).step_by(2);
+    let read = words.next().filter(|_| message.starts_with("unknown"));
+    let word = read.and_then(|read| {
+        let quoted = format!("\"{read}\"");
+        let start = text[..offset].rfind(&quoted)?;
+        Some((start..start + quoted.len(), suggest::choose(read, &words.collect::<Vec<_>>())))
+    });
+    let around = |span: &Span| span.contains(&offset.saturating_sub(1));
+    let enclosing = places.iter().filter(|(_, span)| around(span)).min_by_key(|(_, span)| span.len());
+    let path = enclosing.map(|(path, _)| path.as_str()).filter(|path| !path.is_empty()).unwrap_or("the plan");
+    if let Some((span, help)) = word {
+        // The help lists what is accepted; once is enough.
+        let message = message.split_once(", expected").map_or(message, |(message, _)| message);
+        return Problem::new("bad-plan", format!("{path}: {message}"), help).at(span, "unknown");
+    }
+    let span = enclosing.map_or(offset..offset, |(_, span)| span.clone());
+    let help = "correct the value, or make the plan anew from its scenario";
+    Problem::new("bad-plan", format!("{path}: {message}"), help).at(span, "does not fit")
+}
+
+/// The byte after the one at `line` and `column`, both from 1; on a character's border.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let mut offset = (start + column).min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}

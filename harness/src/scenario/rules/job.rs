@@ -1,0 +1,143 @@
+//! Rules for the job and what it reads: a registered name, parameters it has, and an input that exists and has records.
+
+use std::path::Path;
+
+use super::Finding;
+use crate::plan::{InputSource, RunPlan};
+use crate::scenario::catalogue::{JobCatalogue, JobEntry};
+use crate::scenario::input_file::{self, InputFacts, InputFault};
+use crate::scenario::{suggest, units};
+
+/// Splits are listed and assigned one by one: more than this is a slip of the keyboard.
+const SPLITS_MAX: u32 = 65_536;
+
+pub(super) fn check(
+    plan: &RunPlan,
+    catalogue: &JobCatalogue,
+    input: Option<&Result<InputFacts, InputFault>>,
+    found: &mut Vec<Finding>,
+) {
+    match catalogue.get(&plan.job.name) {
+        Some(entry) => {
+            params(plan, entry, found);
+            accepts(plan, entry, found);
+        }
+        None => {
+            let message = format!("no job is registered as `{}`", plan.job.name);
+            let help = suggest::choose(&plan.job.name, &catalogue.names());
+            found.push(Finding::new("unknown-job", message, help).at("job.name", "unknown job"));
+        }
+    }
+    numbers(plan, found);
+    if let (InputSource::File { path, .. }, Some(Err(fault))) = (&plan.job.input.source, input) {
+        found.push(unusable_file(path, fault));
+    }
+}
+
+fn params(plan: &RunPlan, entry: &JobEntry, found: &mut Vec<Finding>) {
+    let names = entry.param_names();
+    for name in plan.job.params.keys().filter(|name| !names.contains(&name.as_str())) {
+        let message = format!("job `{}` has no parameter `{name}`", plan.job.name);
+        let help = match entry.params.is_empty() {
+            true => "this job takes no parameters: remove `params`".to_owned(),
+            false => {
+                let list = entry.params.iter().map(|p| format!("`{}` ({}; default {})", p.name, p.meaning, p.default));
+                let list = format!("accepted: {}", list.collect::<Vec<_>>().join(", "));
+                suggest::guess_then(suggest::nearest(name, &names), &list)
+            }
+        };
+        let finding = Finding::new("unknown-parameter", message, help);
+        found.push(finding.at(format!("job.params.{name}"), "unknown parameter").given("job.name"));
+    }
+}
+
+fn accepts(plan: &RunPlan, entry: &JobEntry, found: &mut Vec<Finding>) {
+    let generators: Vec<&str> = entry.generators.iter().map(String::as_str).collect();
+    let job = &plan.job.name;
+    let finding = match &plan.job.input.source {
+        InputSource::Generator { name, .. } if generators.is_empty() => Finding::new(
+            "unknown-generator",
+            format!("job `{job}` takes no generated records, but the generator is `{name}`"),
+            "give it a text file: input = { file = \"words.txt\" }",
+        )
+        .at("job.input.source.generator.name", "not accepted by this job"),
+        InputSource::Generator { name, .. } if !generators.contains(&name.as_str()) => {
+            let (message, help) =
+                (format!("job `{job}` takes no records of a generator `{name}`"), suggest::choose(name, &generators));
+            Finding::new("unknown-generator", message, help).at("job.input.source.generator.name", "unknown generator")
+        }
+        InputSource::File { .. } if !entry.accepts_file => {
+            let help = format!("give it generated records, from {}", suggest::quoted(&generators));
+            Finding::new("file-not-accepted", format!("job `{job}` does not read files"), help)
+                .at("job.input.source.file.path", "not accepted by this job")
+        }
+        _ => return,
+    };
+    found.push(finding.given("job.name"));
+}
+
+fn numbers(plan: &RunPlan, found: &mut Vec<Finding>) {
+    let input = &plan.job.input;
+    match input.splits {
+        1..=SPLITS_MAX => {}
+        splits => {
+            let help = format!(
+                "write 1 to {SPLITS_MAX}; as many as the parallelism ({}) keep all source subtasks busy",
+                plan.job.config.parallelism
+            );
+            let finding = Finding::new("bad-splits", format!("an input cannot have {splits} splits"), help);
+            found.push(finding.at("job.input.splits", "out of range"));
+        }
+    }
+    match &input.source {
+        InputSource::File { repeat: 0, .. } => {
+            let help = "write how often the file is read, at least 1, or leave `repeat` out";
+            let finding = Finding::new("no-records", "the file is read 0 times: the job would have no input", help);
+            found.push(finding.at("job.input.source.file.repeat", "at least 1"));
+        }
+        InputSource::Generator { records: 0, .. } => {
+            let help =
+                "write how many records are generated, at least 1; enough for a few checkpoints at the given rate";
+            let finding = Finding::new("no-records", "0 records are generated: the job would have no input", help);
+            found.push(finding.at("job.input.source.generator.records", "at least 1"));
+        }
+        _ => {}
+    }
+    // Also refuses what is not a number, which a comparison with a range would let through.
+    let in_range = |rate: f64| rate > 0.0 && rate <= units::RATE_MAX as f64;
+    if let Some(rate) = input.rate.filter(|rate| !in_range(*rate)) {
+        let message = format!("at a rate of {rate}/s no record ever arrives, or all at once");
+        let help = "write a rate above zero such as \"2000/s\", or leave `rate` out: then everything is there at once";
+        found.push(Finding::new("bad-rate", message, help).at("job.input.rate", "out of range"));
+    }
+}
+
+fn unusable_file(path: &Path, fault: &InputFault) -> Finding {
+    let shown = path.display();
+    let (code, message, label, help) = match fault {
+        InputFault::Missing => {
+            let rest = "a relative path counts from the scenario's folder, in a plan from the current one";
+            let help = suggest::guess_then(input_file::similar_name(path).as_deref(), rest);
+            ("missing-input", format!("there is no input file {shown}"), "not found".to_owned(), help)
+        }
+        InputFault::Empty => {
+            let help = "a job without input proves nothing: put a line into the file, or name another".to_owned();
+            ("empty-input", format!("input file {shown} is empty"), "0 bytes".to_owned(), help)
+        }
+        InputFault::Folder => {
+            let help = "name a text file inside it".to_owned();
+            ("missing-input", format!("{shown} is a folder"), "not a file".to_owned(), help)
+        }
+        InputFault::Unreadable(cause) => {
+            let help = "check the file's permissions".to_owned();
+            ("unreadable-input", format!("input file {shown} cannot be read: {cause}"), "unreadable".to_owned(), help)
+        }
+        InputFault::Binary { what, line, offset } => {
+            let message = format!("input file {shown} is not text: {what} in line {line}, at byte offset {offset}");
+            let help =
+                "a job reads lines of UTF-8 text: convert the file (such as with iconv), or name another".to_owned();
+            ("binary-input", message, format!("line {line}, byte {offset}"), help)
+        }
+    };
+    Finding::new(code, message, help).at("job.input.source.file.path", label)
+}

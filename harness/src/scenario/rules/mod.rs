@@ -1,0 +1,124 @@
+//! What a run plan must fulfil before it may run, whether it was made from a scenario file or edited by hand.
+//!
+//! Start at [`check`]. Rules see only the plan and return [`Finding`]s that name places by *plan path* (`faults[0].trigger.on`);
+//! [`report`] turns paths into places of the text, which is TOML for one reader and JSON for the other.
+//!
+//! Invariants: (C1) no plan, however odd, makes a rule panic or loop; (C2) a finding names its path, the value it found, and
+//! the remedy; (C3) a finding that leans on a refused value is dropped ([`report`]).
+
+use super::catalogue::JobCatalogue;
+use super::error::{Problem, Span};
+use super::input_file::{InputFacts, InputFault};
+use crate::plan::RunPlan;
+
+mod event_fields;
+mod expect;
+mod faults;
+mod job;
+mod settings;
+
+/// Names of the cost profiles that a cluster may ask for.
+pub const COST_PROFILES: &[&str] = &["builtin"];
+
+/// One offence against a rule.
+pub(super) struct Finding {
+    code: &'static str,
+    message: String,
+    help: String,
+    /// Path and label; the first one is the offence.
+    places: Vec<(String, String)>,
+    /// Paths whose values led to this finding besides those of `places`.
+    given: Vec<String>,
+}
+
+impl Finding {
+    fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: help.into(), places: Vec::new(), given: Vec::new() }
+    }
+
+    /// A place with a text beside it.
+    fn at(mut self, path: impl Into<String>, label: impl Into<String>) -> Self {
+        self.places.push((path.into(), label.into()));
+        self
+    }
+
+    /// A value that the finding leans on without showing it.
+    fn given(mut self, path: impl Into<String>) -> Self {
+        self.given.push(path.into());
+        self
+    }
+
+    /// Whether it leans on the value at `tainted`, or on something that value contains.
+    fn leans_on(&self, tainted: &str) -> bool {
+        let within = |path: &String| {
+            path.strip_prefix(tainted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.places.iter().map(|(path, _)| path).chain(&self.given).any(within)
+    }
+}
+
+/// All offences of `plan`; `input` is what was found at the path of its input file, if it has one.
+pub(super) fn check(
+    plan: &RunPlan,
+    catalogue: &JobCatalogue,
+    input: Option<&Result<InputFacts, InputFault>>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let entry = catalogue.get(&plan.job.name);
+    job::check(plan, catalogue, input, &mut found);
+    settings::check(plan, &mut found);
+    faults::check(plan, entry, &mut found);
+    expect::check(plan, &mut found);
+    found
+}
+
+/// What kind of text the findings are told of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wording {
+    /// A scenario: what is not written there has its default.
+    Scenario,
+    /// A plan: everything is written, and paths are what its reader sees.
+    Plan,
+}
+
+/// The findings as problems of a text, without those that lean on a value at a `tainted` path.
+pub(super) fn report(
+    found: Vec<Finding>,
+    tainted: &[String],
+    locate: impl Fn(&str) -> Option<Span>,
+    wording: Wording,
+) -> impl Iterator<Item = Problem> {
+    let sound = move |finding: &Finding| !tainted.iter().any(|path| finding.leans_on(path));
+    found.into_iter().filter(sound).map(move |finding| {
+        let mut places = finding.places.into_iter();
+        let (path, label) = places.next().unwrap_or_default();
+        let message = match wording {
+            Wording::Scenario => finding.message,
+            Wording::Plan => format!("{path}: {}", finding.message),
+        };
+        let (span, label) = match locate(&path) {
+            Some(span) => (span, label),
+            // What stands nowhere is shown at the section that could have held it.
+            None => (enclosing(&path, &locate).unwrap_or(0..0), format!("{label} (by default)")),
+        };
+        let mut problem = Problem::new(finding.code, message, finding.help).at(span, label);
+        for (path, label) in places {
+            if let Some(span) = locate(&path) {
+                problem = problem.at(span, label);
+            }
+        }
+        problem
+    })
+}
+
+/// Where the nearest enclosing value of `path` stands.
+fn enclosing(path: &str, locate: &impl Fn(&str) -> Option<Span>) -> Option<Span> {
+    let mut path = path;
+    while let Some(end) = path.rfind(['.', '[']) {
+        path = &path[..end];
+        if let Some(span) = locate(path) {
+            return Some(span);
+        }
+    }
+    None
+}

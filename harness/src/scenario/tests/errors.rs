@@ -1,0 +1,176 @@
+//! Every report a user may get, as it is shown. A change here is a change of what users read: look at it as one.
+
+use super::*;
+
+/// Renders the report for a file made of the usual head and job, and `rest`.
+fn report(rest: &str) -> String {
+    report_of(&format!("{HEAD}{JOB}{rest}"))
+}
+
+fn report_of(text: &str) -> String {
+    render(&parse(text).unwrap_err())
+}
+
+macro_rules! shows {
+    ($($name:ident => $report:expr;)*) => {
+        $(#[test] fn $name() { insta::assert_snapshot!(stringify!($name), $report); })*
+    };
+}
+
+shows! {
+    misspelt_key => report("\n[checkpointing]\nintervall = \"1s\"\n");
+    key_of_another_section => report("\n[cluster]\nbackend = \"fs\"\n");
+    top_level_key_in_a_section => report("\n[expect]\njob = \"finished\"\ntime_limit = \"300s\"\n");
+    bare_number_for_a_duration => report("\n[checkpointing]\ninterval = 5\n");
+    unknown_unit => report("\n[engine]\nrestart_delay = \"3 seconds\"\n");
+    bare_number_for_a_rate =>
+        report_of(&format!("{HEAD}{}", JOB.replace("\"2000/s\"", "2000")));
+    quoted_number => report("\n[cluster]\nslots = \"4\"\n");
+    negative_number => report("\n[cluster]\nslots = -4\n");
+    unknown_backend => report("\n[checkpointing]\nbackend = \"rocks\"\n");
+    unknown_job => report_of(&format!("{HEAD}{}", JOB.replace("string-length-count", "string-lenght-count")));
+    unknown_parameter => report_of(&format!("{HEAD}{JOB}params = {{ emit_evry = 10 }}\n"));
+    unknown_generator => report_of(&format!("{HEAD}{}", JOB.replace("\"words\"", "\"orders\"")));
+    too_few_slots => report_of(&format!("{HEAD}{JOB}parallelism = 8\n\n[cluster]\ntask_managers = 3\nslots = 2\n"));
+    too_few_slots_by_default => report_of(&format!("{HEAD}{JOB}\n[cluster]\ntask_managers = 1\nslots = 1\n"));
+    pause_with_concurrency => report("\n[checkpointing]\nmin_pause = \"1s\"\nmax_concurrent = 2\n");
+    timeout_below_interval =>
+        report("\n[engine]\nheartbeat_interval = \"10s\"\n");
+    unknown_event =>
+        report("\n[[fault]]\non = { event = \"sink-precommitted\", checkpoint = 3 }\ndo = \"kill\"\ntarget = \"emitter\"\n");
+    filter_that_never_matches =>
+        report("\n[[fault]]\non = { event = \"task-running\", checkpoint = 3 }\ndo = \"kill\"\ntarget = \"emitter\"\n");
+    no_such_node => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"kill\"\ntarget = \"tm-4\"\n");
+    killing_the_only_job_manager => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"kill\"\ntarget = \"leader\"\n");
+    killing_the_emitter_of_a_coordinator_event =>
+        report("\n[[fault]]\non = { event = \"checkpoint-completed\" }\ndo = \"machine-loss\"\ntarget = \"emitter\"\n");
+    emitter_of_a_time => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"kill\"\ntarget = \"emitter\"\n");
+    link_to_itself => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"cut\"\nlink = \"tm-1 - tm-1\"\nheal_after = \"1s\"\n");
+    arrow_in_a_cut => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"cut\"\nlink = \"tm-1 -> tm-2\"\n");
+    restart_of_a_cut =>
+        report("\n[[fault]]\nat = \"2.5s\"\ndo = \"cut\"\nlink = \"tm-1 - tm-2\"\nrestart_after = \"1s\"\n");
+    two_triggers =>
+        report("\n[[fault]]\non = { event = \"job-running\" }\nat = \"2.5s\"\ndo = \"kill\"\ntarget = \"tm-1\"\n");
+    no_trigger => report("\n[[fault]]\ndo = \"kill\"\ntarget = \"tm-1\"\n");
+    state_file_of_backend_memory =>
+        report("\n[checkpointing]\nbackend = \"memory\"\n\n[[fault]]\nat = \"2.5s\"\ndo = \"damage\"\nhow = \"flip-byte\"\n");
+    fault_after_itself => report(
+        "\n[[fault]]\non = { event = \"job-running\", after_fault = 1 }\ndo = \"kill\"\ntarget = \"tm-1\"\n",
+    );
+    name_differs_from_file => report_of(&format!("name = \"other\"\nwhy = \"w\"\n{JOB}"));
+    syntax_errors => report_of("name = broken\nwhy = \"never closed\n[job\n");
+    missing_input_file => report_of(&format!("{HEAD}\n[job]\nname = \"upper-case\"\ninput = {{ file = \"words.txt\" }}\n"));
+    several_errors_at_once => report_of(
+        "nmae = \"broken\"\nwhy = \"\"\n\n[job]\nname = \"string-length-count\"\nparallelism = 4\n\
+         input = { file = \"words.txt\", records = 5, splits = 0 }\n\n[cluster]\nlatency = \"1ms..200us\"\nslots = 1.5\n\n\
+         [[fault]]\non = { event = \"sink-pre-committed\", subtask = 4, nth = 0 }\ndo = \"exlode\"\n",
+    );
+    unrelated_values_are_not_blamed_for_a_refused_one => report("parallelism = 4\n\n[cluster]\ntask_managers = \"three\"\nslots = 1\n");
+}
+
+#[test]
+fn binary_input_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("words.bin"), b"some\nwords\n\x00\x01\xff").unwrap();
+    let text = format!("{HEAD}\n[job]\nname = \"upper-case\"\ninput = {{ file = \"words.bin\" }}\n");
+    let error = Scenario::parse(&text, &folder.path().join("broken.toml"), &catalogue()).unwrap_err();
+    assert_eq!(error.problems()[0].code_name(), "binary-input");
+    assert!(error.to_string().ends_with("a NUL byte in line 3, at byte offset 11"), "{error}");
+    std::fs::write(folder.path().join("words.bin"), b"").unwrap();
+    let error = Scenario::parse(&text, &folder.path().join("broken.toml"), &catalogue()).unwrap_err();
+    assert_eq!(error.problems()[0].code_name(), "empty-input");
+}
+
+/// The offences too plain to be worth a picture: each gets its own code, and only that.
+#[test]
+fn each_offence_is_told_once_under_its_code() {
+    let fault = |text: &str| format!("{HEAD}{JOB}\n[[fault]]\n{text}\n");
+    let job = |from: &str, to: &str| format!("{HEAD}{}", JOB.replace(from, to));
+    let with = |text: &str| format!("{HEAD}{JOB}{text}\n");
+    let file = concat!("file = \"", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml\"");
+    let on = |filters: &str| fault(&format!("on = {{ {filters} }}\ndo = \"kill\"\ntarget = \"tm-1\""));
+    let cases = [
+        ("bad-rate", job("2000/s", "0/s")),
+        ("bad-unit", job("2000/s", "-5/s")),
+        ("no-records", job("20_000", "0")),
+        ("bad-splits", job("rate =", "splits = 0, rate =")),
+        ("misplaced-key", job("rate =", "repeat = 2, rate =")),
+        ("two-inputs", job("rate =", "file = \"x\", rate =")),
+        ("missing-key", job("generator = \"words\", records = 20_000, ", "")),
+        ("unknown-key", job("generator", "generater")),
+        ("unknown-key", format!("{HEAD}{JOB}parallelism = 6\n\n[cluster]\ntask_manager = 3\n")),
+        ("unknown-key", fault("att = \"1s\"\ndo = \"kill\"\ntarget = \"tm-1\"")),
+        ("unknown-key", with("\n[expect]\njobs = \"finished\"")),
+        (
+            "file-not-accepted",
+            job("string-length-count", "order-join").replace("generator = \"words\", records = 20_000", file),
+        ),
+        ("missing-key", format!("{HEAD}\n[cluster]\nslots = 2\n")),
+        ("missing-key", format!("{HEAD}\n[job]\nname = \"upper-case\"\n")),
+        ("bad-name", format!("name = \"Broken Sink\"\nwhy = \"w\"\n{JOB}")),
+        ("wrong-type", format!("{HEAD}{JOB}\n[fault]\nat = \"1s\"\n")),
+        ("wrong-type", format!("{HEAD}job = 3\n")),
+        ("counts-from-one", on("event = \"barrier-received\", checkpoint = 0")),
+        ("counts-from-one", on("event = \"barrier-received\", nth = 0")),
+        ("counts-from-one", on("event = \"barrier-received\", attempt = 0")),
+        ("no-such-vertex", on("event = \"barrier-received\", vertex = 2")),
+        ("no-such-subtask", on("event = \"barrier-received\", subtask = 2")),
+        ("no-such-node", on("event = \"barrier-received\", node = \"tm-9\"")),
+        ("bad-order", on("event = \"barrier-received\", after_fault = 2")),
+        ("bad-order", on("event = \"barrier-received\", after_fault = 0")),
+        ("missing-key", on("checkpoint = 1")),
+        ("kills-job-manager", fault("at = \"1s\"\ndo = \"kill\"\ntarget = \"jm-1\"")),
+        ("missing-key", fault("at = \"1s\"\ndo = \"kill\"")),
+        ("missing-key", fault("at = \"1s\"\ndo = \"cut\"")),
+        ("misplaced-key", fault("at = \"1s\"\ndo = \"kill\"\ntarget = \"tm-1\"\nheal_after = \"1s\"")),
+        ("never-strikes", fault("at = \"400s\"\ndo = \"kill\"\ntarget = \"tm-1\"")),
+        ("bad-link", fault("at = \"1s\"\ndo = \"cut-one-way\"\nlink = \"tm-1 - tm-2\"")),
+        ("bad-link", fault("at = \"1s\"\ndo = \"cut\"\nlink = \"tm-1\"")),
+        ("no-emitter", fault("at = \"1s\"\ndo = \"cut\"\nlink = \"emitter - tm-1\"")),
+        ("link-to-itself", fault("at = \"1s\"\ndo = \"cut\"\nlink = \"leader - jm-1\"")),
+        ("no-such-node", fault("at = \"1s\"\ndo = \"cut\"\nlink = \"tm-1 - tm-3\"")),
+        ("no-time", fault("at = \"1s\"\ndo = \"cut\"\nlink = \"tm-1 - tm-2\"\nheal_after = \"0s\"")),
+        ("no-state-files", fault("at = \"1s\"\ndo = \"damage\"\nhow = \"delete\"")),
+        (
+            "no-such-file",
+            fault("at = \"1s\"\ndo = \"damage\"\nhow = \"delete\"\nfile = { kind = \"manifest\", index = 1 }"),
+        ),
+        ("wrong-value", with("\n[expect]\noutput = \"at-least-once\"")),
+        ("wrong-value", with("\n[expect]\njob = \"failed\"")),
+        ("no-reason", with("\n[expect]\njob = \"failed()\"")),
+        ("no-time", with("\n[expect]\nrecovers_within = \"0s\"")),
+        ("bad-cluster", with("\n[cluster]\nbandwidth = \"0B/s\"")),
+        ("bad-cluster", with("\n[cluster]\ntask_managers = 0")),
+        ("unknown-cost-profile", with("\n[cluster]\ncost_profile = \"laptop\"")),
+        ("bad-setting", with("\n[engine]\nnotify_retry = \"0s\"")),
+        ("bad-setting", with("\n[checkpointing]\ninterval = \"1ms\"")),
+        ("wrong-value", with("\n[engine]\nrestart_attempts = \"many\"")),
+        ("out-of-range", with("\n[engine]\nsink_chunk = \"4GiB\"")),
+    ];
+    for (code, text) in cases {
+        assert_eq!(codes(&text), [code], "{text}");
+    }
+    let keyless = fault("at = \"1s\"\ndo = \"damage\"\nhow = \"delete\"\n\n[checkpointing]\nbackend = \"fs\"");
+    assert_eq!(codes(&keyless), [""; 0]);
+    let keyless =
+        keyless.replace("string-length-count", "upper-case").replace("generator = \"words\", records = 20_000", file);
+    assert_eq!(codes(&keyless), ["no-state-files"]);
+}
+
+#[test]
+fn two_scenarios_of_one_name_are_refused_and_all_files_are_judged() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let good = format!("{HEAD}{JOB}");
+    let paths = [write("a/broken.toml", &good), write("b/broken.toml", &good), write("c/bad.toml", "name = 1\n")];
+    let errors = Scenario::load_all(&paths, &catalogue()).unwrap_err();
+    assert_eq!(errors.len(), 2);
+    assert_eq!(errors[0].problems()[0].code_name(), "duplicate-name");
+    assert!(errors[0].to_string().contains("a/broken.toml and "), "{}", errors[0]);
+    assert_eq!(errors[1].path(), paths[2]);
+}

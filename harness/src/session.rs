@@ -1,0 +1,66 @@
+//! One plan from beginning to end: run, judge, measure. Start at [`execute`].
+
+use flowquake_engine::config::BackendKind;
+use flowquake_engine::env::InputFiles;
+use flowquake_engine::mutation::Mutation;
+use flowquake_reports::record::{RunRecord, Verdict};
+
+use crate::jobs::Jobs;
+use crate::plan::{KillMode, RunPlan};
+use crate::run::{End, Outcome, job_spec, run};
+use crate::{measure, oracles, verdict};
+
+/// Runs a plan and says what it proved. `replay` is the command that runs it again.
+pub fn execute(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], replay: String) -> (RunRecord, Outcome) {
+    if let Some(feature) = not_built(plan) {
+        let outcome = nothing();
+        let verdict = Verdict::NotBuilt { feature: feature.into() };
+        return (measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome);
+    }
+    let outcome = run(plan, jobs, mutations);
+    let inputs = InputFiles::default();
+    let (oracles, violations) = match outcome.end {
+        // A crashed run has no output worth judging; the panic is the verdict.
+        End::Panicked(_) | End::NoYield => Default::default(),
+        _ => oracles::judge(plan, &outcome, jobs, &inputs),
+    };
+    let mut verdict = verdict::decide(plan, &outcome, &violations, None);
+    if verdict == Verdict::Passed && !plan.faults.is_empty() && !every_strike_shows(plan) {
+        let clean = run(&RunPlan { faults: Vec::new(), ..plan.clone() }, jobs, mutations);
+        verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
+    }
+    let spec = job_spec(plan);
+    let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &inputs));
+    let sources = graph.map_or(0, |graph| graph.vertices_where(|vertex| vertex.is_source).count());
+    let sources = sources * usize::from(plan.job.config.parallelism);
+    (measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome)
+}
+
+/// Killing a node that has tasks changes the trace by itself, so there is no need to run the plan without its faults.
+fn every_strike_shows(plan: &RunPlan) -> bool {
+    use crate::plan::FaultAction::Kill;
+    let all_kill = plan.faults.iter().all(|fault| matches!(fault.action, Kill { mode: KillMode::Crash, .. }));
+    all_kill && plan.expect.failovers.is_some_and(|failovers| failovers > 0)
+}
+
+fn not_built(plan: &RunPlan) -> Option<&'static str> {
+    let backend = plan.job.config.backend;
+    (backend == BackendKind::RocksDb && !backend.is_built()).then_some("rocksdb")
+}
+
+fn nothing() -> Outcome {
+    Outcome {
+        end: End::TimeLimit,
+        ended_at: Default::default(),
+        trace: Default::default(),
+        strikes: Vec::new(),
+        sealed: Default::default(),
+        visible: Vec::new(),
+        retracted: Vec::new(),
+        lives: Vec::new(),
+        network: Default::default(),
+        late_effects: 0,
+        cpu: Default::default(),
+        wall: Default::default(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Reads the keyed state of a checkpoint with the job's own types: for the oracles and for `flowquake state show`.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, SubtaskState};
+use flowquake_engine::env::{Checksum, InputFiles};
+use flowquake_engine::graph::JobGraph;
+use flowquake_engine::graph::chain::ChainContext;
+use flowquake_engine::ids::SubtaskId;
+use flowquake_engine::state::key_group::groups_of;
+use flowquake_engine::state::{Backend, Entry, RestoredState};
+
+use crate::jobs::Jobs;
+
+/// Why state cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// A file is not there, or not what the manifest says.
+    #[error("{path}: expected {expected}, found {found}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What the manifest says.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The job or the backend refuses.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Keyed state by subtask. `file` gives the contents of a stored file by its path.
+pub fn read(
+    manifest: &Manifest,
+    jobs: &Jobs,
+    inputs: &InputFiles,
+    file: impl Fn(&str) -> Option<Bytes>,
+) -> Result<BTreeMap<SubtaskId, Vec<Entry>>, ReadError> {
+    let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
+    let job = jobs.get(&manifest.job.program).map_err(|error| refused(&error))?;
+    let graph = (job.build)(&manifest.job, inputs).map_err(|error| refused(&error))?;
+    let mut all = BTreeMap::new();
+    for (subtask, state) in &manifest.subtasks {
+        let keyed = graph.vertices.get(usize::from(subtask.vertex.0)).is_some_and(|vertex| vertex.is_keyed);
+        if keyed {
+            all.insert(*subtask, entries(manifest, &graph, *subtask, state, &file)?);
+        }
+    }
+    Ok(all)
+}
+
+fn entries(
+    manifest: &Manifest,
+    graph: &JobGraph,
+    subtask: SubtaskId,
+    state: &SubtaskState,
+    file: &impl Fn(&str) -> Option<Bytes>,
+) -> Result<Vec<Entry>, ReadError> {
+    let mut restored = RestoredState::default();
+    for named in &state.files {
+        let (path, bytes) = match &named.place {
+            StatePlace::Inline(bytes) => (named.name.clone(), Some(bytes.clone())),
+            StatePlace::Stored(path) => (path.clone(), file(path)),
+        };
+        let expected = named.checksum.to_string();
+        let Some(bytes) = bytes else {
+            return Err(ReadError::Damaged { path, expected, found: "no such file".into() });
+        };
+        let found = Checksum::of(&bytes);
+        if found != named.checksum {
+            return Err(ReadError::Damaged { path, expected, found: found.to_string() });
+        }
+        restored.files.push((named.name.clone(), bytes));
+    }
+    let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
+    let config = &manifest.job.config;
+    let groups = groups_of(subtask.index, config.max_parallelism, config.parallelism);
+    // RocksDB works on files of its own; they go when the entries are read.
+    let folder = tempfile::tempdir().map_err(|error| refused(&error))?;
+    let place = folder.path().to_owned();
+    let mut backend = Backend::open(config.backend, groups, || Ok(place), Some(restored), false)
+        .map_err(|error| refused(&error))?;
+    let context = ChainContext {
+        subtask,
+        parallelism: config.parallelism,
+        max_parallelism: config.max_parallelism,
+        backend: &mut backend,
+        input: &manifest.job.input,
+        start: manifest.start,
+        positions: &state.positions,
+    };
+    let build = &graph.vertices[usize::from(subtask.vertex.0)].build;
+    let mut chain = build(context).map_err(|error| refused(&error))?;
+    let mut all = Vec::new();
+    for table in chain.parts().tables {
+        all.extend(table.entries().map_err(|error| refused(&error))?);
+    }
+    Ok(all)
+}

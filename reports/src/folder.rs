@@ -1,0 +1,58 @@
+//! The report folder: every document of one set of runs, side by side.
+//!
+//! Start at [`write_report_folder`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ansi::Color;
+use crate::json::{to_string, write_atomically};
+use crate::record::{RunSet, Verdict};
+use crate::{html, terminal};
+
+/// Writes `runs.json`, `report.html` and `verdicts.txt` into `folder`, creating it; returns their paths in that order.
+///
+/// Each file appears whole or not at all; the data comes first, so that a full disk loses only what can be made again.
+/// Files of other names are left alone. `verdicts.txt` holds the verdict table and explains each run that did not pass.
+pub fn write_report_folder(folder: &Path, set: &RunSet) -> io::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder)?;
+    let documents =
+        [("runs.json", to_string(set)), ("report.html", html::report(set)), ("verdicts.txt", verdicts(set))];
+    let mut files = Vec::with_capacity(documents.len());
+    for (name, text) in documents {
+        let file = folder.join(name);
+        write_atomically(&file, text.as_bytes())?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn verdicts(set: &RunSet) -> String {
+    let mut text = terminal::verdicts(set, Color::No);
+    for run in set.runs.iter().filter(|run| run.verdict != Verdict::Passed) {
+        text.push('\n');
+        text.push_str(&terminal::failure(run, Color::No));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixtures, json};
+
+    #[test]
+    fn a_folder_holds_data_page_and_verdicts_and_can_be_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("reports/today");
+        for _ in 0..2 {
+            let files = write_report_folder(&folder, &fixtures::set()).unwrap();
+            let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+            assert_eq!(names, ["runs.json", "report.html", "verdicts.txt"]);
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
+        }
+        assert_eq!(json::read(&folder.join("runs.json")).unwrap(), fixtures::set());
+        let verdicts = std::fs::read_to_string(folder.join("verdicts.txt")).unwrap();
+        assert!(verdicts.contains("--seed 7\n"), "the failure is explained with its replay command");
+    }
+}

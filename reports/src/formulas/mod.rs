@@ -1,0 +1,114 @@
+//! The formulas that people plan with, and those that hold: pure functions, each with equation, units, domain and source.
+//!
+//! Start at [`trigger`] (when the next checkpoint begins), [`recovery`] (how long an outage lasts) and [`optimum`] (which
+//! interval to choose). Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters,
+//! the unit is `f64` seconds.
+//!
+//! Invariant: (F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
+//! [`OutsideDomain`], because a number printed there would be believed. Transcendental functions come from `libm`, so that
+//! the same inputs give the same bits on every machine.
+
+pub mod optimum;
+pub mod recovery;
+pub mod trigger;
+
+/// Why a formula has no value for these inputs.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum OutsideDomain {
+    /// An input that has to be a positive finite number is not.
+    #[error("{symbol} must be positive and finite, is {value}")]
+    NotPositive {
+        /// Symbol of the input, as in the equation.
+        symbol: &'static str,
+        /// What was passed.
+        value: f64,
+    },
+    /// An input that has to be a finite number of at least zero is not.
+    #[error("{symbol} must be finite and not negative, is {value}")]
+    Negative {
+        /// Symbol of the input, as in the equation.
+        symbol: &'static str,
+        /// What was passed.
+        value: f64,
+    },
+    /// Input arrives at least as fast as the job can process it: a backlog never drains.
+    #[error("input rate {rate} is not below the capacity {capacity}: the backlog never drains")]
+    Overloaded {
+        /// Input rate λ in records per second.
+        rate: f64,
+        /// Capacity μ in records per second.
+        capacity: f64,
+    },
+    /// The interval is so short that checkpoints eat the capacity that the input needs.
+    #[error("interval {interval_s} s is not above {limit_s} s: checkpoints leave too little capacity")]
+    IntervalTooShort {
+        /// The interval T in seconds.
+        interval_s: f64,
+        /// What it has to exceed, in seconds.
+        limit_s: f64,
+    },
+    /// A checkpoint costs so much, measured in times between failures, that the approximation no longer means anything.
+    #[error("checkpoint cost {cost_s} s is not below {limit_s} s: the approximation does not hold")]
+    CostTooHigh {
+        /// Checkpoint cost c in seconds.
+        cost_s: f64,
+        /// What it has to stay below, in seconds.
+        limit_s: f64,
+    },
+    /// The result is larger than a floating-point number holds.
+    #[error("the result is too large to be a time")]
+    TooLarge,
+}
+
+/// A positive finite number, or why not.
+fn positive(symbol: &'static str, value: f64) -> Result<f64, OutsideDomain> {
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(OutsideDomain::NotPositive { symbol, value }) }
+}
+
+/// A finite number of at least zero, or why not.
+fn not_negative(symbol: &'static str, value: f64) -> Result<f64, OutsideDomain> {
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(OutsideDomain::Negative { symbol, value }) }
+}
+
+/// Last gate of every formula (F1): large finite inputs may still overflow on the way.
+fn finite(seconds: f64) -> Result<f64, OutsideDomain> {
+    if seconds.is_finite() && seconds >= 0.0 { Ok(seconds) } else { Err(OutsideDomain::TooLarge) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{optimum, recovery, trigger};
+
+    /// Numbers that hurt: zeros, negatives, subnormals, infinities, NaN, next to ordinary ones.
+    fn any_number() -> impl Strategy<Value = f64> {
+        prop_oneof![any::<f64>(), 0.0..1e6f64, Just(0.0), Just(-1.0), Just(f64::NAN), Just(f64::INFINITY)]
+    }
+
+    proptest! {
+        #[test]
+        fn every_result_is_a_time(c in any_number(), m in any_number(), x in any_number(), y in any_number()) {
+            let results = [
+                optimum::young(c, m),
+                optimum::daly_first_order(c, m, x),
+                optimum::daly_higher_order(c, m),
+                optimum::exact(c, m),
+                recovery::catch_up(c, m, x, y),
+                recovery::total(c, m, x, y),
+                recovery::capacity_with_checkpoints(c, x, m, y),
+                trigger::exactly_once_latency_mean(c, m, x),
+                trigger::exactly_once_latency_max(c, m, x),
+            ];
+            for result in results.into_iter().flatten() {
+                prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_input_outside_the_domain_is_named() {
+        let message = optimum::young(-1.0, 600.0).unwrap_err().to_string();
+        assert_eq!(message, "c must be positive and finite, is -1");
+    }
+}

@@ -1,0 +1,153 @@
+//! Run sets as JSON files: written whole or not at all, read only in the schema version this program knows.
+//!
+//! Start at [`write()`] and [`read`]. A reader that guessed at an older schema would show zeros where a number had another
+//! name; it refuses instead, and names file, found and expected version.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::record::{RunSet, SCHEMA_VERSION};
+
+/// Why a file gave no run set.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read: check the path.
+    #[error("cannot read {}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no run set: it is another file, or was edited.
+    #[error("{} is no run set", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// The file was written by another version of the program: run again, or read it with that version.
+    #[error("{} has schema version {found}, expected {expected}", file.display())]
+    SchemaVersion {
+        /// The file.
+        file: PathBuf,
+        /// Version in the file.
+        found: u32,
+        /// Version that this program reads.
+        expected: u32,
+    },
+}
+
+/// `set` as pretty JSON, ended by a line break.
+pub fn to_string(set: &RunSet) -> String {
+    // Only maps with keys that are no strings, or a failing writer, could fail; the record has neither.
+    let mut text = serde_json::to_string_pretty(set).expect("a run set is always JSON");
+    text.push('\n');
+    text
+}
+
+/// Writes `set` to `file`, atomically.
+pub fn write(file: &Path, set: &RunSet) -> io::Result<()> {
+    write_atomically(file, to_string(set).as_bytes())
+}
+
+/// Reads the set in `file`.
+pub fn read(file: &Path) -> Result<RunSet, ReadError> {
+    /// The one field that is read before the version is known to be right.
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema_version: u32,
+    }
+    let malformed = |source| ReadError::Malformed { file: file.to_owned(), source };
+    let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
+    let Versioned { schema_version: found } = serde_json::from_str(&text).map_err(malformed)?;
+    if found != SCHEMA_VERSION {
+        return Err(ReadError::SchemaVersion { file: file.to_owned(), found, expected: SCHEMA_VERSION });
+    }
+    serde_json::from_str(&text).map_err(malformed)
+}
+
+/// Writes `bytes` to `file` so that a reader sees the old content or the new, never a part.
+///
+/// Writes beside `file` (a rename is atomic only within one file system), flushes to disk, then renames. The name of the
+/// temporary file carries the process id, so that two programs do not write into each other's. On an error nothing is left.
+pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a name"))?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.partial", std::process::id()));
+    let temporary = file.with_file_name(hidden);
+    let written = write_durably(&temporary, bytes).and_then(|()| fs::rename(&temporary, file));
+    if written.is_err() {
+        // The first error is the one to report; the leftover may not even exist.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut out = File::create(file)?;
+    out.write_all(bytes)?;
+    out.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runs.json");
+        write(&file, &fixtures::set()).unwrap();
+        assert_eq!(read(&file).unwrap(), fixtures::set());
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["runs.json"], "no temporary file is left");
+    }
+
+    #[test]
+    fn another_schema_is_refused_by_file_found_and_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("old.json");
+        // Whatever else changed: only the version may be looked at.
+        fs::write(&file, r#"{"schema_version": 999, "runs": "none"}"#).unwrap();
+        let message = read(&file).unwrap_err().to_string();
+        assert_eq!(message, format!("{} has schema version 999, expected {SCHEMA_VERSION}", file.display()));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("other.json");
+        assert!(matches!(read(&file), Err(ReadError::Unreadable { .. })));
+        fs::write(&file, "[]").unwrap();
+        assert!(matches!(read(&file), Err(ReadError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_no_leftover() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder of that name cannot be replaced by a file.
+        let file = folder.path().join("runs.json");
+        fs::create_dir(&file).unwrap();
+        assert!(write(&file, &fixtures::set()).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(write_atomically(Path::new("/"), b"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_runs_survive_the_round_trip(run in fixtures::any_run()) {
+            let set = RunSet { runs: vec![run], ..fixtures::set() };
+            prop_assert_eq!(serde_json::from_str::<RunSet>(&to_string(&set)).unwrap(), set);
+        }
+    }
+}

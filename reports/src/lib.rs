@@ -1,0 +1,22 @@
+//! Run records in, documents out. Pure: no engine, no clock, no network; the only I/O is the writing of files asked for.
+//!
+//! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
+//! them all. [`timing`] compares what was measured with [`formulas`]; [`tables`] decides what is shown; [`terminal`],
+//! [`html`] and [`svg`] decide how.
+
+pub mod ansi;
+pub mod folder;
+pub mod formulas;
+pub mod html;
+pub mod json;
+pub mod record;
+pub mod svg;
+pub mod table;
+pub mod tables;
+pub mod terminal;
+pub mod timeline;
+pub mod timing;
+pub mod units;
+
+#[cfg(test)]
+mod fixtures;

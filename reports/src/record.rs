@@ -1,0 +1,460 @@
+//! The record of a run: what a run leaves behind, as plain data, in the JSON that every report is made from.
+//!
+//! Start at [`RunRecord`]; a [`RunSet`] holds those of one command. Times are nanoseconds on the run's clock (virtual time
+//! on `sim`), counted from the start of the run; durations say so in their name. Nothing here knows the engine: whoever
+//! runs something else (real processes, a real Flink cluster) fills in the same record.
+//!
+//! Invariants: (R1) the parts of a completed checkpoint and of a recovery sum to the whole, to the nanosecond;
+//! (R2) a schema change that readers notice raises [`SCHEMA_VERSION`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this schema; a reader refuses another one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// All runs of one command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSet {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// The command line that made this set, paste-able.
+    pub command: String,
+    /// Version of the program, commit included where it is known.
+    pub program: String,
+    /// The runs, in the order in which they were asked for.
+    pub runs: Vec<RunRecord>,
+}
+
+/// One run: one scenario with one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Why the scenario exists, in its author's words.
+    pub why: String,
+    /// Path of the scenario file, as given.
+    pub file: String,
+    /// The seed that every draw of the run was made from.
+    pub seed: u64,
+    /// Where it ran: `sim`, `process`, `flink`.
+    pub target: String,
+    /// The job under test and its cluster.
+    pub job: JobSummary,
+    /// What the run proved.
+    pub verdict: Verdict,
+    /// What was drawn or defaulted rather than written in the scenario, in a fixed order.
+    pub options: Vec<(String, String)>,
+    /// Hash of the whole trace, 16 hexadecimal digits.
+    pub trace_hash: String,
+    /// A command that replays exactly this run.
+    pub replay: String,
+    /// The cost rates in force, by name of their profile.
+    pub cost_profile: String,
+    /// Lanes of the timeline, in display order.
+    pub nodes: Vec<NodeLane>,
+    /// Faults of the plan, ordered by [`FaultRecord::id`].
+    pub faults: Vec<FaultRecord>,
+    /// Checkpoints, ordered by trigger.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// Failovers, ordered by failure.
+    pub recoveries: Vec<RecoveryRecord>,
+    /// Every oracle that was asked, whether it held or not.
+    pub oracles: Vec<OracleRecord>,
+    /// What happened, one line per state change, ordered by time.
+    pub timeline: Vec<TimelineEntry>,
+    /// Sums over the run.
+    pub totals: Totals,
+    /// Bounds and settings that the formulas need.
+    pub settings: Settings,
+}
+
+/// The job and its cluster, as far as a reader of tables needs them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSummary {
+    /// Name of the registered job.
+    pub name: String,
+    /// State backend: `memory`, `fs` or `rocksdb`.
+    pub backend: String,
+    /// Parallelism of the job.
+    pub parallelism: u32,
+    /// TaskManagers of the cluster.
+    pub task_managers: u32,
+    /// Slots of each TaskManager.
+    pub slots_per_task_manager: u32,
+}
+
+/// Settings of a run that formulas refer to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Checkpoint interval `I`.
+    pub interval_ns: u64,
+    /// Minimum pause `P` between a completion and the next trigger.
+    pub min_pause_ns: u64,
+    /// Time between two heartbeats.
+    pub heartbeat_interval_ns: u64,
+    /// Silence after which a peer counts as dead.
+    pub heartbeat_timeout_ns: u64,
+    /// Restart delay (backoff) of the restart strategy.
+    pub restart_delay_ns: u64,
+    /// Input rate λ in records per second; 0 means "as fast as it goes".
+    pub input_rate: f64,
+}
+
+/// What a run proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "class", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every oracle held, the expectations were met, every fault struck and mattered.
+    Passed,
+    /// An oracle or an expectation was violated.
+    Failed {
+        /// Id of the oracle (`O1` …) or `expect` for an expectation of the scenario.
+        oracle: String,
+        /// What shows it, the most telling line first.
+        evidence: Vec<String>,
+    },
+    /// The run proves nothing: this did not happen.
+    Vacuous {
+        /// What did not happen.
+        missing: String,
+    },
+    /// The job made no progress; the reason is named.
+    Stuck {
+        /// What the job was waiting for.
+        reason: String,
+    },
+    /// The program under test panicked.
+    Crashed {
+        /// Message of the panic.
+        panic: String,
+    },
+    /// Two runs of one plan differ; the first differing event.
+    Nondeterministic {
+        /// The first event in which the two runs differ.
+        difference: String,
+    },
+    /// The scenario needs a part that this build left out; never counts as passed.
+    NotBuilt {
+        /// The Cargo feature that was left out.
+        feature: String,
+    },
+}
+
+impl Verdict {
+    /// The word shown in tables.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Failed { .. } => "failed",
+            Verdict::Vacuous { .. } => "vacuous",
+            Verdict::Stuck { .. } => "stuck",
+            Verdict::Crashed { .. } => "crashed",
+            Verdict::Nondeterministic { .. } => "nondeterministic",
+            Verdict::NotBuilt { .. } => "not built",
+        }
+    }
+
+    /// The process exit code of this class; 2 is bad input and belongs to no verdict.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Verdict::Passed => 0,
+            Verdict::Failed { .. } => 1,
+            Verdict::Vacuous { .. } => 3,
+            Verdict::Stuck { .. } => 4,
+            Verdict::Crashed { .. } => 5,
+            Verdict::Nondeterministic { .. } => 6,
+            Verdict::NotBuilt { .. } => 7,
+        }
+    }
+
+    /// One line of evidence, for tables; empty for a passed run.
+    pub fn headline(&self) -> String {
+        match self {
+            Verdict::Passed => String::new(),
+            Verdict::Failed { oracle, evidence } => {
+                format!("{oracle}: {}", evidence.first().map_or("", String::as_str))
+            }
+            Verdict::Vacuous { missing } => missing.clone(),
+            Verdict::Stuck { reason } => reason.clone(),
+            Verdict::Crashed { panic } => panic.lines().next().unwrap_or_default().to_owned(),
+            Verdict::Nondeterministic { difference } => difference.clone(),
+            Verdict::NotBuilt { feature } => format!("built without `{feature}`"),
+        }
+    }
+}
+
+/// A node and when it was up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeLane {
+    /// Name of the node, e.g. `tm-2`.
+    pub name: String,
+    /// `[from, to)` of each incarnation; `to` is the end of the run for the last one that lived.
+    pub up: Vec<(u64, u64)>,
+}
+
+/// One fault of the plan and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// Position in the plan, from 1.
+    pub id: u32,
+    /// `kill`, `cut`, `damage` …
+    pub kind: String,
+    /// The node, link or file it aimed at, resolved.
+    pub target: String,
+    /// When it was to strike: a time or an event, as text.
+    pub trigger: String,
+    /// When it struck; `None`: never.
+    pub struck_at_ns: Option<u64>,
+    /// When its effect ended (restart, heal).
+    pub healed_at_ns: Option<u64>,
+    /// What it did, e.g. the file and byte damaged.
+    pub detail: String,
+}
+
+/// How a checkpoint ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum CheckpointEnd {
+    /// Sealed and durable.
+    Completed,
+    /// Given up, with the reason in Flink's words.
+    Aborted {
+        /// Reason of the abort.
+        reason: String,
+    },
+    /// The run ended first.
+    Unfinished,
+}
+
+/// One checkpoint, measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// Checkpoint id, from 1, growing over attempts.
+    pub id: u64,
+    /// Execution attempt of the job it belongs to, from 1.
+    pub attempt: u32,
+    /// `periodic` or `final`.
+    pub kind: String,
+    /// When the coordinator decided to trigger it.
+    pub triggered_at_ns: u64,
+    /// Completion or abortion; `None` if unfinished.
+    pub ended_at_ns: Option<u64>,
+    /// How it ended.
+    pub end: CheckpointEnd,
+    /// Bytes of state named by the manifest.
+    pub state_bytes: u64,
+    /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
+    pub parts: Option<CheckpointParts>,
+    /// What each subtask did for it.
+    pub subtasks: Vec<SubtaskCheckpoint>,
+}
+
+impl CheckpointRecord {
+    /// Trigger to completion, of completed checkpoints.
+    pub fn duration_ns(&self) -> Option<u64> {
+        match self.end {
+            CheckpointEnd::Completed => self.ended_at_ns.and_then(|end| end.checked_sub(self.triggered_at_ns)),
+            _ => None,
+        }
+    }
+}
+
+/// Durations along the critical path: through the subtask whose acknowledgement came last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointParts {
+    /// Trigger decided until the last subtask's first barrier arrived (or was injected, at a source).
+    pub barrier_ns: u64,
+    /// First barrier until the last one: alignment.
+    pub alignment_ns: u64,
+    /// Synchronous part of the snapshot.
+    pub sync_ns: u64,
+    /// Asynchronous part: upload.
+    pub async_ns: u64,
+    /// Snapshot done until the coordinator counted the acknowledgement.
+    pub ack_ns: u64,
+    /// Last acknowledgement until the manifest was durable.
+    pub finalise_ns: u64,
+}
+
+impl CheckpointParts {
+    /// Names and durations in order, for tables.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("barrier", self.barrier_ns),
+            ("alignment", self.alignment_ns),
+            ("sync", self.sync_ns),
+            ("async", self.async_ns),
+            ("ack", self.ack_ns),
+            ("finalise", self.finalise_ns),
+        ]
+    }
+
+    /// The whole (R1).
+    pub fn total_ns(&self) -> u64 {
+        self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
+    }
+}
+
+/// What one subtask did for one checkpoint; `None` where it did not get that far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskCheckpoint {
+    /// Operator chain and index, e.g. `count#2`.
+    pub subtask: String,
+    /// Node that ran it.
+    pub node: String,
+    /// When its first barrier arrived, or was injected at a source.
+    pub first_barrier_ns: Option<u64>,
+    /// When its last barrier arrived.
+    pub aligned_ns: Option<u64>,
+    /// When the synchronous part of its snapshot was done.
+    pub sync_end_ns: Option<u64>,
+    /// When its upload was done.
+    pub async_end_ns: Option<u64>,
+    /// When the coordinator counted its acknowledgement.
+    pub acknowledged_ns: Option<u64>,
+    /// Bytes of state it handed in.
+    pub state_bytes: u64,
+}
+
+/// One failover, from the fault (or the failure seen) to being caught up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryRecord {
+    /// Attempt that was started by this recovery.
+    pub attempt: u32,
+    /// Root cause as the JobManager stated it.
+    pub cause: String,
+    /// The fault of the plan behind it ([`FaultRecord::id`]), where one is.
+    pub fault: Option<u32>,
+    /// The strike of that fault, else the moment the failure was detected.
+    pub failed_at_ns: u64,
+    /// Checkpoint restored; `None`: started empty.
+    pub restored_checkpoint: Option<u64>,
+    /// Age `A` of the restored snapshot: its trigger to the failure.
+    pub snapshot_age_ns: u64,
+    /// Duration of the restored checkpoint, for the article's formula.
+    pub restored_checkpoint_duration_ns: Option<u64>,
+    /// Bytes of state loaded.
+    pub restored_bytes: u64,
+    /// Parts of the outage `D`; they sum to `first_record_at - failed_at` (R1). `None`: no record was seen again.
+    pub parts: Option<RecoveryParts>,
+    /// When the sources had again emitted all that had arrived; `None`: not within the run.
+    pub caught_up_at_ns: Option<u64>,
+}
+
+impl RecoveryRecord {
+    /// Outage `D`: failure to first record processed again.
+    pub fn outage_ns(&self) -> Option<u64> {
+        self.parts.map(|p| p.total_ns())
+    }
+}
+
+/// Durations of an outage, in order; each begins where the one before ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryParts {
+    /// Failure until the JobManager knew.
+    pub detect_ns: u64,
+    /// Until cancellation was done and the restart delay was over (they run side by side).
+    pub backoff_or_cancel_ns: u64,
+    /// Until enough slots were there.
+    pub slots_ns: u64,
+    /// Until the first subtask began to restore.
+    pub deploy_ns: u64,
+    /// Until the last subtask had its state loaded.
+    pub restore_ns: u64,
+    /// Until the first record was processed.
+    pub init_ns: u64,
+}
+
+impl RecoveryParts {
+    /// Names and durations in order, for tables.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("detect", self.detect_ns),
+            ("max(backoff, cancel)", self.backoff_or_cancel_ns),
+            ("slots", self.slots_ns),
+            ("deploy", self.deploy_ns),
+            ("restore", self.restore_ns),
+            ("init", self.init_ns),
+        ]
+    }
+
+    /// The whole (R1).
+    pub fn total_ns(&self) -> u64 {
+        self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
+    }
+}
+
+/// What one oracle said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OracleRecord {
+    /// `O1` …
+    pub id: String,
+    /// The property it judges, in one line.
+    pub property: String,
+    /// Whether the property held.
+    pub held: bool,
+    /// How many things it judged; an oracle that judged nothing proves nothing.
+    pub judged: u64,
+    /// What `judged` counts, e.g. `records`.
+    pub unit: String,
+}
+
+/// Kind of a timeline entry; decides column, sign and colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimelineKind {
+    /// A fault of the plan struck.
+    Fault,
+    /// The effect of a fault ended.
+    Heal,
+    /// A checkpoint was triggered or completed.
+    Checkpoint,
+    /// A checkpoint was given up.
+    Abort,
+    /// Output became visible.
+    Commit,
+    /// A failure was detected, or tasks were cancelled or redeployed.
+    Failover,
+    /// State was loaded.
+    Restore,
+    /// The job or one of its attempts changed state.
+    Job,
+}
+
+/// One state change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When it happened.
+    pub at_ns: u64,
+    /// The node that it happened on; empty for the run as a whole.
+    pub node: String,
+    /// What sort of change it was.
+    pub kind: TimelineKind,
+    /// The change in one line.
+    pub text: String,
+}
+
+/// Sums over the run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Length of the run on its own clock.
+    pub virtual_ns: u64,
+    /// Processor time that the run took.
+    pub cpu_ns: u64,
+    /// Real time that the run took.
+    pub wall_ns: u64,
+    /// Records read by the sources, replays counted once.
+    pub records_in: u64,
+    /// Records made visible by the sinks.
+    pub records_committed: u64,
+    /// Events of the trace.
+    pub events: u64,
+    /// Messages sent over the network.
+    pub messages: u64,
+    /// Bytes sent over the network.
+    pub bytes: u64,
+    /// How often each event was emitted, by its name.
+    pub events_by_name: BTreeMap<String, u64>,
+}

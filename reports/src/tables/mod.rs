@@ -1,0 +1,219 @@
+//! What stands in which table: one function per table, from records to cells.
+//!
+//! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show these same tables,
+//! so a number cannot differ between them. Tables without rows are left out by both.
+
+mod times;
+
+use std::collections::BTreeMap;
+
+pub use self::times::{
+    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, recoveries, timing_rows, timing_summary,
+};
+
+use crate::ansi::Style;
+use crate::record::{CheckpointEnd, RunRecord, RunSet, Verdict};
+use crate::table::Align::{Left, Right};
+use crate::table::{Cell, Table};
+use crate::units;
+
+/// The style of a verdict: only `passed` is good, and what proves nothing is not bad.
+pub fn verdict_style(verdict: &Verdict) -> Style {
+    match verdict {
+        Verdict::Passed => Style::Good,
+        Verdict::Vacuous { .. } | Verdict::NotBuilt { .. } => Style::Warn,
+        Verdict::Failed { .. } | Verdict::Stuck { .. } | Verdict::Crashed { .. } | Verdict::Nondeterministic { .. } => {
+            Style::Bad
+        }
+    }
+}
+
+/// One row per run: what it proved and what it took.
+pub fn verdicts(set: &RunSet) -> Table {
+    let mut table = Table::new([
+        ("scenario", Left),
+        ("seed", Right),
+        ("backend", Left),
+        ("verdict", Left),
+        ("completed", Right),
+        ("aborted", Right),
+        ("recoveries", Right),
+        ("worst outage", Right),
+        ("virtual time", Right),
+        ("cpu", Right),
+        ("trace hash", Left),
+    ]);
+    for run in &set.runs {
+        let (completed, aborted) = checkpoint_counts(run);
+        table.row([
+            Cell::new(&run.scenario),
+            Cell::new(run.seed.to_string()),
+            Cell::new(&run.job.backend),
+            Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
+            Cell::count(completed),
+            Cell::count(aborted),
+            Cell::count(run.recoveries.len() as u64),
+            Cell::maybe_duration(worst_outage_ns(run)),
+            Cell::duration(run.totals.virtual_ns),
+            Cell::duration(run.totals.cpu_ns),
+            Cell::new(&run.trace_hash).styled(Style::Dim),
+        ]);
+    }
+    table
+}
+
+/// One row per run that did not pass: its verdict and the first line of evidence.
+pub fn unproved(set: &RunSet) -> Table {
+    let mut table = Table::new([("", Left), ("", Left), ("", Right), ("", Left)]);
+    for run in set.runs.iter().filter(|run| run.verdict != Verdict::Passed) {
+        table.row([
+            Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
+            Cell::new(&run.scenario),
+            Cell::new(run.seed.to_string()),
+            Cell::new(run.verdict.headline()),
+        ]);
+    }
+    table
+}
+
+/// Completed and aborted checkpoints of a run.
+pub fn checkpoint_counts(run: &RunRecord) -> (u64, u64) {
+    let count = |wanted: fn(&CheckpointEnd) -> bool| run.checkpoints.iter().filter(|c| wanted(&c.end)).count() as u64;
+    (count(|end| *end == CheckpointEnd::Completed), count(|end| matches!(end, CheckpointEnd::Aborted { .. })))
+}
+
+/// The longest outage of a run in nanoseconds.
+pub fn worst_outage_ns(run: &RunRecord) -> Option<u64> {
+    run.recoveries.iter().filter_map(|recovery| recovery.outage_ns()).max()
+}
+
+/// Drawn and defaulted options.
+pub fn options(run: &RunRecord) -> Table {
+    let mut table = Table::new([("option", Left), ("value", Left)]);
+    for (name, value) in &run.options {
+        table.row([Cell::new(name), Cell::new(value)]);
+    }
+    table
+}
+
+/// Faults and what became of them.
+pub fn faults(run: &RunRecord) -> Table {
+    let mut table = Table::new([
+        ("fault", Right),
+        ("kind", Left),
+        ("target", Left),
+        ("struck", Right),
+        ("healed", Right),
+        ("trigger", Left),
+        ("detail", Left),
+    ]);
+    for fault in &run.faults {
+        let struck = match fault.struck_at_ns {
+            Some(ns) => Cell::new(units::instant(ns)),
+            None => Cell::new("never").styled(Style::Warn),
+        };
+        table.row([
+            Cell::new(format!("#{}", fault.id)),
+            Cell::new(&fault.kind),
+            Cell::new(&fault.target),
+            struck,
+            Cell::maybe_instant(fault.healed_at_ns),
+            Cell::new(&fault.trigger),
+            Cell::new(&fault.detail),
+        ]);
+    }
+    table
+}
+
+/// Oracles and what they judged.
+pub fn oracles(run: &RunRecord) -> Table {
+    let mut table = Table::new([("oracle", Left), ("property", Left), ("judged", Right), ("", Left), ("held", Left)]);
+    for oracle in &run.oracles {
+        let held = match (oracle.held, oracle.judged) {
+            (false, _) => Cell::new("violated").styled(Style::Bad),
+            // Held because nothing was there to break it: says so, or it would read like a proof.
+            (true, 0) => Cell::new("judged nothing").styled(Style::Warn),
+            (true, _) => Cell::new("held").styled(Style::Good),
+        };
+        table.row([
+            Cell::new(&oracle.id),
+            Cell::new(&oracle.property),
+            Cell::count(oracle.judged),
+            Cell::new(&oracle.unit),
+            held,
+        ]);
+    }
+    table
+}
+
+/// The numbers that describe a run as a whole, as name and value.
+pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
+    let job = &run.job;
+    let rate = if run.settings.input_rate > 0.0 {
+        format!("{} records/s", run.settings.input_rate)
+    } else {
+        "as fast as it goes".to_owned()
+    };
+    vec![
+        ("job", format!("{}, parallelism {}", job.name, job.parallelism)),
+        ("backend", job.backend.clone()),
+        (
+            "cluster",
+            format!("{} TaskManagers with {} slots on {}", job.task_managers, job.slots_per_task_manager, run.target),
+        ),
+        ("input rate λ", rate),
+        ("interval I", units::duration(run.settings.interval_ns)),
+        ("minimum pause P", units::duration(run.settings.min_pause_ns)),
+        (
+            "heartbeat",
+            format!(
+                "every {}, lost after {}",
+                units::duration(run.settings.heartbeat_interval_ns),
+                units::duration(run.settings.heartbeat_timeout_ns)
+            ),
+        ),
+        ("restart delay", units::duration(run.settings.restart_delay_ns)),
+        ("records read", units::count(run.totals.records_in)),
+        ("records committed", units::count(run.totals.records_committed)),
+        ("virtual time", units::duration(run.totals.virtual_ns)),
+        ("cpu time", units::duration(run.totals.cpu_ns)),
+        ("real time", units::duration(run.totals.wall_ns)),
+        ("events", units::count(run.totals.events)),
+        ("messages", format!("{}, {}", units::count(run.totals.messages), units::bytes(run.totals.bytes))),
+        ("cost rates", run.cost_profile.clone()),
+        ("trace hash", run.trace_hash.clone()),
+    ]
+}
+
+/// Number of runs per verdict, in the order of exit codes, classes without runs left out.
+pub fn verdict_counts(set: &RunSet) -> Vec<(&'static str, Style, usize)> {
+    let mut counts = BTreeMap::new();
+    for run in &set.runs {
+        let verdict = &run.verdict;
+        counts.entry(verdict.exit_code()).or_insert((verdict.label(), verdict_style(verdict), 0)).2 += 1;
+    }
+    counts.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ansi::Color;
+    use crate::fixtures;
+
+    #[test]
+    fn an_oracle_that_judged_nothing_does_not_read_as_held() {
+        let text = oracles(&fixtures::passed()).text(0, Color::No);
+        let line = text.lines().find(|line| line.starts_with("O10")).expect("in the fixture");
+        assert!(line.ends_with("judged nothing"), "{line}");
+    }
+
+    #[test]
+    fn verdicts_are_counted_by_class() {
+        let counts: Vec<_> = verdict_counts(&fixtures::set()).into_iter().map(|(label, _, n)| (label, n)).collect();
+        assert_eq!(
+            counts,
+            [("passed", 1), ("failed", 1), ("vacuous", 1), ("stuck", 1), ("crashed", 1), ("not built", 1)]
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! The tables of times: checkpoints and outages with their parts, and measured times beside formulas.
+//!
+//! Start at [`checkpoints`]; [`timing_summary`] and [`timing_rows`] show what [`timing::compare`](crate::timing::compare)
+//! found.
+
+use std::collections::BTreeSet;
+
+use crate::ansi::Style;
+use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryParts, RunRecord};
+use crate::table::Align::{Left, Right};
+use crate::table::{Cell, Table};
+use crate::timing::{Rule, Subject, Timing, TimingRow};
+use crate::units;
+
+/// Rows of trigger gaps that a table shows; of more, the worst are shown, since the others say nothing new.
+pub const GAPS_MAX: usize = 12;
+
+/// Checkpoints with their parts along the critical path.
+pub fn checkpoints(run: &RunRecord) -> Table {
+    let mut table = Table::new([
+        ("id", Right),
+        ("attempt", Right),
+        ("kind", Left),
+        ("triggered", Right),
+        ("duration", Right),
+        ("barrier", Right),
+        ("alignment", Right),
+        ("sync", Right),
+        ("async", Right),
+        ("ack", Right),
+        ("finalise", Right),
+        ("acked", Right),
+        ("state", Right),
+        ("end", Left),
+    ]);
+    for checkpoint in &run.checkpoints {
+        let [barrier, alignment, sync, upload, ack, finalise] = match &checkpoint.parts {
+            Some(parts) => parts.named().map(|(_, ns)| Cell::duration(ns)),
+            None => std::array::from_fn(|_| Cell::none()),
+        };
+        table.row([
+            Cell::new(checkpoint.id.to_string()),
+            Cell::new(checkpoint.attempt.to_string()),
+            Cell::new(&checkpoint.kind),
+            Cell::new(units::instant(checkpoint.triggered_at_ns)),
+            Cell::maybe_duration(checkpoint.duration_ns()),
+            barrier,
+            alignment,
+            sync,
+            upload,
+            ack,
+            finalise,
+            acknowledged(checkpoint),
+            Cell::bytes(checkpoint.state_bytes),
+            checkpoint_end(&checkpoint.end),
+        ]);
+    }
+    table
+}
+
+fn acknowledged(checkpoint: &CheckpointRecord) -> Cell {
+    let acked = checkpoint.subtasks.iter().filter(|s| s.acknowledged_ns.is_some()).count();
+    Cell::new(format!("{acked}/{}", checkpoint.subtasks.len()))
+}
+
+fn checkpoint_end(end: &CheckpointEnd) -> Cell {
+    match end {
+        CheckpointEnd::Completed => Cell::new("completed").styled(Style::Good),
+        // No violation: a checkpoint that a fault hits has to be given up.
+        CheckpointEnd::Aborted { reason } => Cell::new(format!("aborted: {reason}")).styled(Style::Warn),
+        CheckpointEnd::Unfinished => Cell::new("unfinished").styled(Style::Warn),
+    }
+}
+
+/// Recoveries: why, and from what.
+pub fn recoveries(run: &RunRecord) -> Table {
+    let mut table = Table::new([
+        ("attempt", Right),
+        ("fault", Right),
+        ("failed", Right),
+        ("restored", Left),
+        ("age", Right),
+        ("loaded", Right),
+        ("cause", Left),
+    ]);
+    for recovery in &run.recoveries {
+        table.row([
+            Cell::new(recovery.attempt.to_string()),
+            recovery.fault.map_or_else(Cell::none, |id| Cell::new(format!("#{id}"))),
+            Cell::new(units::instant(recovery.failed_at_ns)),
+            recovery.restored_checkpoint.map_or_else(|| Cell::new("nothing"), |id| Cell::new(format!("chk-{id}"))),
+            Cell::duration(recovery.snapshot_age_ns),
+            Cell::bytes(recovery.restored_bytes),
+            Cell::new(&recovery.cause),
+        ]);
+    }
+    table
+}
+
+/// The outage of each recovery with its parts, and when the backlog was worked off.
+pub fn outages(run: &RunRecord) -> Table {
+    // The headings have to be those of the record, or a part would stand under another's name.
+    let [detect, backoff, slots, deploy, restore, init] = RecoveryParts::default().named().map(|(name, _)| name);
+    let mut table = Table::new([
+        ("attempt", Right),
+        (detect, Right),
+        (backoff, Right),
+        (slots, Right),
+        (deploy, Right),
+        (restore, Right),
+        (init, Right),
+        ("outage", Right),
+        ("caught up after", Right),
+    ]);
+    for recovery in &run.recoveries {
+        let [detect, backoff, slots, deploy, restore, init] = match &recovery.parts {
+            Some(parts) => parts.named().map(|(_, ns)| Cell::duration(ns)),
+            None => std::array::from_fn(|_| Cell::none()),
+        };
+        let outage = recovery.outage_ns();
+        let caught_up = recovery.caught_up_at_ns.and_then(|at| at.checked_sub(recovery.failed_at_ns));
+        table.row([
+            Cell::new(recovery.attempt.to_string()),
+            detect,
+            backoff,
+            slots,
+            deploy,
+            restore,
+            init,
+            outage.map_or_else(|| Cell::new("no record seen").styled(Style::Bad), Cell::duration),
+            caught_up.map_or_else(|| Cell::new("not in this run").styled(Style::Warn), Cell::duration),
+        ]);
+    }
+    table
+}
+
+/// Residuals per formula.
+pub fn timing_summary(timing: &Timing) -> Table {
+    let mut table = Table::new([
+        ("measured", Left),
+        ("rule", Left),
+        ("formula", Left),
+        ("compared", Right),
+        ("median residual", Right),
+        ("worst residual", Right),
+    ]);
+    for summary in &timing.summaries {
+        table.row([
+            Cell::new(summary.subject.label()),
+            Cell::new(summary.rule.label()),
+            Cell::new(summary.formula),
+            Cell::new(match summary.unpredicted {
+                0 => summary.judged.to_string(),
+                n => format!("{} of {}", summary.judged, summary.judged + n),
+            }),
+            Cell::maybe_difference(summary.residual_median_ns),
+            Cell::maybe_difference(summary.residual_worst_ns),
+        ]);
+    }
+    table
+}
+
+/// Each measured time beside what each formula gives, in the order of time; of more than [`GAPS_MAX`] trigger gaps only
+/// the worst. The formulas themselves stand in [`timing_summary`].
+pub fn timing_rows(timing: &Timing) -> Table {
+    let mut table = Table::new([
+        ("measured at", Left),
+        ("measured", Right),
+        ("rule", Left),
+        ("predicted", Right),
+        ("residual", Right),
+        ("missing from the formula", Left),
+    ]);
+    let shown = shown_gaps(timing);
+    let mut last = None;
+    for row in timing.rows.iter().filter(|row| row.subject != Subject::TriggerGap || shown.contains(&row.what)) {
+        // Both formulas speak of one measurement: name it once.
+        let repeated = last == Some(&row.what);
+        last = Some(&row.what);
+        let (what, measured) = match repeated {
+            true => (Cell::default(), Cell::default()),
+            false => (Cell::new(&row.what), Cell::duration(row.measured_ns)),
+        };
+        table.row([
+            what,
+            measured,
+            Cell::new(row.rule.label()),
+            Cell::maybe_duration(row.predicted_ns),
+            Cell::maybe_difference(row.residual_ns),
+            Cell::new(&row.missing).styled(Style::Dim),
+        ]);
+    }
+    table
+}
+
+/// How many trigger gaps [`timing_rows`] leaves out.
+pub fn hidden_gaps(timing: &Timing) -> usize {
+    gaps(timing).len().saturating_sub(GAPS_MAX)
+}
+
+/// One row per trigger gap: that of the corrected rule, which comes second and judges.
+fn gaps(timing: &Timing) -> Vec<&TimingRow> {
+    let is_judging = |row: &&TimingRow| row.subject == Subject::TriggerGap && row.rule == Rule::Corrected;
+    timing.rows.iter().filter(is_judging).collect()
+}
+
+fn shown_gaps(timing: &Timing) -> BTreeSet<String> {
+    let mut gaps = gaps(timing);
+    gaps.sort_by_key(|row| std::cmp::Reverse(row.residual_ns.map(i64::unsigned_abs)));
+    gaps.truncate(GAPS_MAX);
+    gaps.into_iter().map(|row| row.what.clone()).collect()
+}
+
+/// Percentiles of checkpoint durations; one row, or none.
+pub fn durations(timing: &Timing) -> Table {
+    let mut table = Table::new([
+        ("checkpoints", Right),
+        ("shortest", Right),
+        ("median", Right),
+        ("p90", Right),
+        ("p99", Right),
+        ("longest", Right),
+    ]);
+    if let Some(p) = timing.durations {
+        let [min, p50, p90, p99, max] = [p.min_ns, p.p50_ns, p.p90_ns, p.p99_ns, p.max_ns].map(Cell::duration);
+        table.row([Cell::count(p.count), min, p50, p90, p99, max]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ansi::Color;
+    use crate::{fixtures, timing};
+
+    #[test]
+    fn the_worst_gaps_survive_the_cut() {
+        let mut run = fixtures::passed();
+        run.checkpoints.truncate(1);
+        for id in 2..40 {
+            let mut next = run.checkpoints[0].clone();
+            next.id = id;
+            // One gap is 5 ms late.
+            next.triggered_at_ns = id * 1_000_000_000 + if id >= 30 { 5_000_000 } else { 0 };
+            next.ended_at_ns = next.parts.map(|p| next.triggered_at_ns + p.total_ns());
+            run.checkpoints.push(next);
+        }
+        let timing = timing::compare(&run);
+        let text = timing_rows(&timing).text(0, Color::No);
+        assert!(text.contains("checkpoint 29 to 30"), "{text}");
+        assert_eq!(hidden_gaps(&timing), 38 - GAPS_MAX);
+    }
+}

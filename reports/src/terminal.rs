@@ -1,0 +1,170 @@
+//! Documents for a terminal, as one string each.
+//!
+//! Start at [`verdicts`] for a set of runs; [`details`] shows all of one run; [`failure`] explains one that did not pass.
+//! Colour only if the caller asks for it; without colour nothing is lost.
+
+use crate::ansi::{Color, Style, clean, paint};
+use crate::record::{RunRecord, RunSet, Verdict};
+use crate::table::Table;
+use crate::{tables, timeline, timing, units};
+
+/// The verdict table of a set, one line of evidence per run that did not pass, and the sum.
+pub fn verdicts(set: &RunSet, color: Color) -> String {
+    let mut out = tables::verdicts(set).text(0, color);
+    let unproved = tables::unproved(set);
+    if !unproved.is_empty() {
+        out.push('\n');
+        out.push_str(&unproved.text(0, color));
+    }
+    out.push('\n');
+    out.push_str(&sum(set, color));
+    out.push('\n');
+    out
+}
+
+/// `3 runs: 2 passed, 1 failed`.
+fn sum(set: &RunSet, color: Color) -> String {
+    let runs = units::counted(set.runs.len(), "run");
+    let classes: Vec<String> = tables::verdict_counts(set)
+        .into_iter()
+        .map(|(label, style, n)| paint(&format!("{n} {label}"), style, color))
+        .collect();
+    if classes.is_empty() { runs } else { format!("{runs}: {}", classes.join(", ")) }
+}
+
+/// Everything the record of one run holds, as tables.
+pub fn details(run: &RunRecord, color: Color) -> String {
+    let timing = timing::compare(run);
+    let mut out = title(run, color);
+    out.push_str(&format!("  {}\n", clean(&run.why)));
+    out.push_str(&section("Evidence", &evidence(&run.verdict), color));
+    let facts: Vec<String> =
+        tables::facts(run).iter().map(|(name, value)| format!("  {name:<18}{}", clean(value))).collect();
+    out.push_str(&section("Run", &facts, color));
+    out.push_str(&table("Options drawn or defaulted", &tables::options(run), color));
+    out.push_str(&table("Faults", &tables::faults(run), color));
+    out.push_str(&table("Checkpoints", &tables::checkpoints(run), color));
+    out.push_str(&table("Checkpoint durations", &tables::durations(&timing), color));
+    out.push_str(&table("Recoveries", &tables::recoveries(run), color));
+    out.push_str(&table("Outages, failure to first record", &tables::outages(run), color));
+    out.push_str(&table("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), color));
+    out.push_str(&table("Formulas, case by case", &tables::timing_rows(&timing), color));
+    if tables::hidden_gaps(&timing) > 0 {
+        out.push_str(&format!(
+            "  … and {}, none further off\n",
+            units::counted(tables::hidden_gaps(&timing), "trigger gap")
+        ));
+    }
+    out.push_str(&table("Oracles", &tables::oracles(run), color));
+    out.push_str(&section("Timeline, in seconds", &timeline::full(run, color), color));
+    out.push_str(&section("Replay", &[clean(&run.replay)], color));
+    out
+}
+
+/// Why a run did not pass: options first, then the replay command, the evidence, and the timeline around the faults.
+///
+/// Options come first because they are the part that the reader of the scenario file does not know. The replay command
+/// stands alone on its line, not indented, to be copied with one gesture.
+pub fn failure(run: &RunRecord, color: Color) -> String {
+    let mut out = title(run, color);
+    out.push_str(&table("Options drawn or defaulted", &tables::options(run), color));
+    out.push_str(&section("Replay", &[clean(&run.replay)], color));
+    out.push_str(&section("Evidence", &evidence(&run.verdict), color));
+    out.push_str(&section("Timeline around the faults, in seconds", &timeline::excerpt(run, color), color));
+    out
+}
+
+fn title(run: &RunRecord, color: Color) -> String {
+    format!(
+        "{}  {}  seed {}, backend {}, {}\n",
+        paint(run.verdict.label(), tables::verdict_style(&run.verdict), color),
+        paint(&clean(&run.scenario), Style::Heading, color),
+        run.seed,
+        clean(&run.job.backend),
+        clean(&run.file),
+    )
+}
+
+/// The evidence of a verdict, line by line; empty for a passed run.
+pub(crate) fn evidence_lines(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Passed => Vec::new(),
+        Verdict::Failed { oracle, evidence } => {
+            let first = evidence.first().map_or("no evidence recorded", String::as_str);
+            let head = format!("{oracle}: {first}");
+            std::iter::once(head).chain(evidence.iter().skip(1).cloned()).collect()
+        }
+        Verdict::Crashed { panic } => panic.lines().map(str::to_owned).collect(),
+        Verdict::Vacuous { .. }
+        | Verdict::Stuck { .. }
+        | Verdict::Nondeterministic { .. }
+        | Verdict::NotBuilt { .. } => vec![verdict.headline()],
+    }
+}
+
+fn evidence(verdict: &Verdict) -> Vec<String> {
+    evidence_lines(verdict).iter().map(|line| format!("  {}", clean(line))).collect()
+}
+
+/// A heading and lines; nothing without lines.
+fn section(heading: &str, lines: &[String], color: Color) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}\n", paint(heading, Style::Heading, color), lines.join("\n"))
+}
+
+/// A heading and a table; nothing without rows.
+fn table(heading: &str, table: &Table, color: Color) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}", paint(heading, Style::Heading, color), table.text(2, color))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures;
+    use crate::record::RunSet;
+
+    #[test]
+    fn verdict_table() {
+        insta::assert_snapshot!("verdicts", verdicts(&fixtures::set(), Color::No));
+    }
+
+    #[test]
+    fn verdict_table_in_colour() {
+        let text = verdicts(&RunSet { runs: vec![fixtures::failed()], ..fixtures::set() }, Color::Yes);
+        assert!(text.contains("\x1b[1;31mfailed\x1b[0m"), "{text}");
+    }
+
+    #[test]
+    fn details_of_a_passed_run() {
+        insta::assert_snapshot!("details", details(&fixtures::passed(), Color::No));
+    }
+
+    #[test]
+    fn failure_explained() {
+        insta::assert_snapshot!("failure", failure(&fixtures::failed(), Color::No));
+    }
+
+    #[test]
+    fn an_empty_set_and_an_empty_run_have_documents() {
+        let none = RunSet { runs: vec![], ..fixtures::set() };
+        assert!(verdicts(&none, Color::No).ends_with("\n0 runs\n"));
+        assert!(details(&fixtures::empty(), Color::No).contains("passed"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_runs_have_documents_without_foreign_escapes(run in fixtures::any_run()) {
+            let set = RunSet { runs: vec![run.clone()], ..fixtures::set() };
+            for text in [verdicts(&set, Color::No), details(&run, Color::No), failure(&run, Color::No)] {
+                prop_assert!(!text.contains('\x1b'));
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Measured times of one run beside what the formulas say.
+//!
+//! Start at [`compare`]. Trigger gaps are judged between neighbouring completed periodic checkpoints of one attempt: an
+//! aborted or final checkpoint, or a failover, in between starts the clock of another rule. Outages are judged per recovery.
+//!
+//! The corrected outage is a sum of measured parts, so its residual checks the bookkeeping (R1) and not the formula; the
+//! planning rule is a prediction of the whole from two numbers, and its residual is what it forgot.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::formulas::{recovery, trigger};
+use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryRecord, RunRecord};
+use crate::units;
+
+/// Said beside the corrected outage, since a residual of zero there would read like a proof.
+const IDENTITY: &str = "nothing; a sum of measured parts";
+
+/// What a formula speaks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// Trigger to next trigger.
+    TriggerGap,
+    /// Failure to first record processed again.
+    Outage,
+}
+
+impl Subject {
+    /// The words shown in tables.
+    pub fn label(self) -> &'static str {
+        match self {
+            Subject::TriggerGap => "trigger gap",
+            Subject::Outage => "outage",
+        }
+    }
+}
+
+/// Whose formula it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The rule of thumb that people plan with.
+    Article,
+    /// The rule that this engine follows.
+    Corrected,
+}
+
+impl Rule {
+    /// The words shown in tables.
+    pub fn label(self) -> &'static str {
+        match self {
+            Rule::Article => "planning rule",
+            Rule::Corrected => "corrected",
+        }
+    }
+}
+
+/// One measured time beside one formula.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimingRow {
+    /// Where it was measured, e.g. `checkpoint 3 to 4`.
+    pub what: String,
+    /// What the formula speaks about.
+    pub subject: Subject,
+    /// Whose formula it is.
+    pub rule: Rule,
+    /// Measured duration in nanoseconds.
+    pub measured_ns: u64,
+    /// The formula as text.
+    pub formula: &'static str,
+    /// What the formula gives in nanoseconds; `None` where an input of it was not measured.
+    pub predicted_ns: Option<u64>,
+    /// Measured less predicted, in nanoseconds.
+    pub residual_ns: Option<i64>,
+    /// Where the residual comes from: terms missing from the formula, or the one branch it has.
+    pub missing: String,
+}
+
+/// Residuals of one formula over a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimingSummary {
+    /// What the formula speaks about.
+    pub subject: Subject,
+    /// Whose formula it is.
+    pub rule: Rule,
+    /// The formula as text.
+    pub formula: &'static str,
+    /// Rows with a prediction.
+    pub judged: usize,
+    /// Rows without one.
+    pub unpredicted: usize,
+    /// Median residual in nanoseconds, the lower of two middle ones.
+    pub residual_median_ns: Option<i64>,
+    /// The residual furthest from zero, in nanoseconds.
+    pub residual_worst_ns: Option<i64>,
+}
+
+/// Percentiles of checkpoint durations in nanoseconds, exact to three digits; the ends are exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Completed checkpoints.
+    pub count: u64,
+    /// The shortest.
+    pub min_ns: u64,
+    /// Half are no longer.
+    pub p50_ns: u64,
+    /// Nine in ten are no longer.
+    pub p90_ns: u64,
+    /// 99 in a hundred are no longer.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+/// All comparisons of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// One row per case and formula; trigger gaps first, then outages, each in the order of the record.
+    pub rows: Vec<TimingRow>,
+    /// One summary per formula that was compared at least once.
+    pub summaries: Vec<TimingSummary>,
+    /// Durations of completed checkpoints; `None` without any.
+    pub durations: Option<Percentiles>,
+}
+
+/// Compares the times of `run` with the formulas.
+pub fn compare(run: &RunRecord) -> Timing {
+    let mut rows = trigger_gaps(run);
+    rows.extend(run.recoveries.iter().flat_map(outages));
+    let summaries = summarise(&rows);
+    Timing { rows, summaries, durations: percentiles(run.checkpoints.iter().filter_map(CheckpointRecord::duration_ns)) }
+}
+
+/// Rows of all neighbouring completed periodic checkpoints of one attempt.
+fn trigger_gaps(run: &RunRecord) -> Vec<TimingRow> {
+    let mut by_attempt: BTreeMap<u32, Vec<&CheckpointRecord>> = BTreeMap::new();
+    for checkpoint in &run.checkpoints {
+        by_attempt.entry(checkpoint.attempt).or_default().push(checkpoint);
+    }
+    let mut rows = Vec::new();
+    for checkpoints in by_attempt.values_mut() {
+        checkpoints.sort_by_key(|c| (c.triggered_at_ns, c.id));
+        for pair in checkpoints.windows(2) {
+            if pair.iter().all(|c| c.kind == "periodic" && c.end == CheckpointEnd::Completed) {
+                rows.extend(trigger_gap(pair[0], pair[1], run.settings.interval_ns, run.settings.min_pause_ns));
+            }
+        }
+    }
+    rows
+}
+
+fn trigger_gap(a: &CheckpointRecord, b: &CheckpointRecord, interval_ns: u64, pause_ns: u64) -> Vec<TimingRow> {
+    let measured_ns = b.triggered_at_ns - a.triggered_at_ns;
+    let what = format!("checkpoint {} to {}", a.id, b.id);
+    let duration_ns = a.duration_ns();
+    let article = duration_ns.map(|d| trigger::article_interval(d, pause_ns));
+    let corrected = duration_ns.map(|d| {
+        let completed = a.triggered_at_ns.saturating_add(d);
+        trigger::next_trigger(a.triggered_at_ns, completed, interval_ns, pause_ns) - a.triggered_at_ns
+    });
+    let missing = match article {
+        Some(article) if article < interval_ns.max(pause_ns) => {
+            format!("max(I, P) = {} rules", units::duration(interval_ns.max(pause_ns)))
+        }
+        _ => String::new(),
+    };
+    let row = |rule, formula, predicted_ns, missing| TimingRow {
+        what: what.clone(),
+        subject: Subject::TriggerGap,
+        rule,
+        measured_ns,
+        formula,
+        predicted_ns,
+        residual_ns: predicted_ns.map(|p| residual(measured_ns, p)),
+        missing,
+    };
+    vec![
+        row(Rule::Article, trigger::ARTICLE_INTERVAL, article, missing),
+        row(Rule::Corrected, trigger::TRIGGER_GAP, corrected, String::new()),
+    ]
+}
+
+/// Rows of one recovery; none where no record was seen again, since there is no outage to measure.
+fn outages(recovery: &RecoveryRecord) -> Vec<TimingRow> {
+    let Some(parts) = recovery.parts else { return Vec::new() };
+    let measured_ns = parts.total_ns();
+    let article = recovery.restored_checkpoint_duration_ns.map(|d| recovery::article_recovery(d, parts.restore_ns));
+    let forgotten: Vec<String> = parts
+        .named()
+        .iter()
+        .filter(|(name, ns)| *name != "restore" && *ns > 0)
+        .map(|(name, ns)| format!("{name} {}", units::duration(*ns)))
+        .collect();
+    let row = |rule, formula, predicted_ns, missing| TimingRow {
+        what: format!("recovery, attempt {}", recovery.attempt),
+        subject: Subject::Outage,
+        rule,
+        measured_ns,
+        formula,
+        predicted_ns,
+        residual_ns: predicted_ns.map(|p: u64| residual(measured_ns, p)),
+        missing,
+    };
+    vec![
+        row(Rule::Article, recovery::ARTICLE_RECOVERY, article, forgotten.join(", ")),
+        row(Rule::Corrected, recovery::OUTAGE, Some(recovery::outage(&parts)), IDENTITY.to_owned()),
+    ]
+}
+
+/// `measured - predicted`, clamped to what fits.
+fn residual(measured_ns: u64, predicted_ns: u64) -> i64 {
+    let exact = i128::from(measured_ns) - i128::from(predicted_ns);
+    i64::try_from(exact).unwrap_or(if exact < 0 { -i64::MAX } else { i64::MAX })
+}
+
+fn summarise(rows: &[TimingRow]) -> Vec<TimingSummary> {
+    let mut groups: BTreeMap<(Subject, Rule), Vec<&TimingRow>> = BTreeMap::new();
+    for row in rows {
+        groups.entry((row.subject, row.rule)).or_default().push(row);
+    }
+    let summary = |((subject, rule), rows): ((Subject, Rule), Vec<&TimingRow>)| {
+        let mut residuals: Vec<i64> = rows.iter().filter_map(|row| row.residual_ns).collect();
+        residuals.sort_unstable();
+        TimingSummary {
+            subject,
+            rule,
+            formula: rows[0].formula,
+            judged: residuals.len(),
+            unpredicted: rows.len() - residuals.len(),
+            residual_median_ns: residuals.get(residuals.len().saturating_sub(1) / 2).copied(),
+            residual_worst_ns: residuals.iter().copied().max_by_key(|r| r.unsigned_abs()),
+        }
+    };
+    groups.into_iter().map(summary).collect()
+}
+
+/// Percentiles of `durations` in nanoseconds; `None` of nothing.
+pub fn percentiles(durations: impl Iterator<Item = u64>) -> Option<Percentiles> {
+    let mut histogram = Histogram::<u64>::new(3).expect("three digits is a legal precision");
+    let (mut min_ns, mut max_ns) = (u64::MAX, 0);
+    for ns in durations {
+        histogram.record(ns).expect("a resizing histogram holds every u64");
+        (min_ns, max_ns) = (min_ns.min(ns), max_ns.max(ns));
+    }
+    // A bucket reports its upper end, which may lie above the longest duration there was.
+    let at = |quantile| histogram.value_at_quantile(quantile).clamp(min_ns, max_ns);
+    (!histogram.is_empty()).then(|| Percentiles {
+        count: histogram.len(),
+        min_ns,
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        max_ns,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures;
+    use crate::units::SECOND;
+
+    #[test]
+    fn gaps_are_judged_within_an_attempt_and_between_completed_checkpoints_only() {
+        let timing = compare(&fixtures::passed());
+        let gaps: Vec<&str> = timing
+            .rows
+            .iter()
+            .filter(|r| r.subject == Subject::TriggerGap && r.rule == Rule::Corrected)
+            .map(|r| r.what.as_str())
+            .collect();
+        // 4 was aborted by the failover; 5 begins another attempt; 8 is the final one.
+        assert_eq!(gaps, ["checkpoint 1 to 2", "checkpoint 2 to 3", "checkpoint 5 to 6", "checkpoint 6 to 7"]);
+    }
+
+    #[test]
+    fn the_corrected_rule_meets_the_measurement_where_the_planning_rule_does_not() {
+        let timing = compare(&fixtures::passed());
+        let of =
+            |subject, rule| timing.summaries.iter().find(|s| s.subject == subject && s.rule == rule).expect("compared");
+        assert_eq!(of(Subject::TriggerGap, Rule::Corrected).residual_worst_ns, Some(0));
+        assert!(of(Subject::TriggerGap, Rule::Article).residual_worst_ns > Some(SECOND as i64 / 2));
+        let outage = timing.rows.iter().find(|r| r.subject == Subject::Outage).expect("one recovery");
+        assert!(outage.missing.starts_with("detect "), "{}", outage.missing);
+        assert!(!outage.missing.contains("restore"), "{}", outage.missing);
+    }
+
+    #[test]
+    fn percentiles_keep_exact_ends() {
+        let p = percentiles((1..=1_000).map(|ms| ms * 1_000_000)).expect("not empty");
+        assert_eq!((p.count, p.min_ns, p.max_ns), (1_000, 1_000_000, 1_000_000_000));
+        assert!(p.p50_ns.abs_diff(500_000_000) < 1_000_000, "{}", p.p50_ns);
+        assert_eq!(percentiles([].into_iter()), None);
+        assert_eq!(percentiles([0].into_iter()).map(|p| p.max_ns), Some(0));
+    }
+
+    #[test]
+    fn the_longest_time_there_is_has_percentiles() {
+        assert_eq!(percentiles([u64::MAX].into_iter()).map(|p| p.p50_ns), Some(u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_sum_to_the_outage_and_the_corrected_residual_is_zero(run in fixtures::any_run()) {
+            for row in compare(&run).rows {
+                if row.subject == Subject::Outage && row.rule == Rule::Corrected {
+                    prop_assert_eq!(row.residual_ns, Some(0), "R1");
+                }
+            }
+            for recovery in &run.recoveries {
+                if let (Some(parts), Some(outage)) = (recovery.parts, recovery.outage_ns()) {
+                    let sum = parts.named().iter().fold(0u64, |sum, (_, ns)| sum.saturating_add(*ns));
+                    prop_assert_eq!(sum, outage, "R1");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Numbers as people read them: durations, points in time, bytes, counts, shares.
+//!
+//! Start at [`duration`]. Every function is total and computes in integers, so that the same number prints the same on every
+//! machine. A value and its unit are one space apart; [`aligned`] pads units so that a right-aligned column lines up.
+
+/// Nanoseconds per second.
+pub const SECOND: u64 = 1_000_000_000;
+
+/// A duration in nanoseconds with three to four digits: `850 ns`, `13.2 ms`, `1.204 s`, `12 min 04 s`, `3 h 07 min`.
+///
+/// Digits beyond those shown are cut, not rounded: `999.9 µs` must not print as `1000 µs`.
+pub fn duration(ns: u64) -> String {
+    match ns {
+        0 => "0 s".to_owned(),
+        1..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", three_digits(ns, 1_000)),
+        1_000_000..SECOND => format!("{} ms", three_digits(ns, 1_000_000)),
+        _ => {
+            let seconds = ns / SECOND;
+            match seconds {
+                0..10 => format!("{seconds}.{:03} s", ns % SECOND / 1_000_000),
+                10..100 => format!("{seconds}.{:02} s", ns % SECOND / 10_000_000),
+                100..600 => format!("{seconds}.{} s", ns % SECOND / 100_000_000),
+                600..36_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+                _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+            }
+        }
+    }
+}
+
+/// A difference of durations in nanoseconds, always signed: `+13.2 ms`, `−850 µs`, `0 s`.
+pub fn difference(ns: i64) -> String {
+    let sign = match ns {
+        0 => "",
+        1.. => "+",
+        _ => "−",
+    };
+    format!("{sign}{}", duration(ns.unsigned_abs()))
+}
+
+/// A point in time in nanoseconds since the start of the run, in seconds with microseconds: `12.345678`.
+pub fn instant(ns: u64) -> String {
+    format!("{}.{:06}", ns / SECOND, ns % SECOND / 1_000)
+}
+
+/// Bytes in binary units: `512 B`, `1.50 KiB`, `64 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 1_024u64;
+    let mut name = UNITS[0];
+    for next in &UNITS[1..] {
+        if bytes / 1_024 < unit {
+            break;
+        }
+        unit *= 1_024;
+        name = next;
+    }
+    format!("{} {name}", three_digits(bytes, unit))
+}
+
+/// A count with its thousands apart: `1,204,331`.
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 run`, `2 runs`. For nouns whose plural takes an s.
+pub fn counted(n: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
+/// A share in percent with one decimal: `12.5 %`; `–` of nothing.
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "–".to_owned();
+    }
+    // In u128, since a part of nanoseconds times 1,000 may not fit.
+    let tenths = u128::from(part) * 1_000 / u128::from(whole);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+/// Pads the unit to two characters, so that a right-aligned column of durations lines up at the units.
+pub fn aligned(text: String) -> String {
+    match text.rsplit_once(' ') {
+        Some((_, unit)) if unit.chars().count() == 1 => text + " ",
+        _ => text,
+    }
+}
+
+/// `value / unit` with three digits or, above 999, as many as it takes.
+fn three_digits(value: u64, unit: u64) -> String {
+    let whole = value / unit;
+    let rest = u128::from(value % unit);
+    match whole {
+        ..10 if rest > 0 => format!("{whole}.{:02}", rest * 100 / u128::from(unit)),
+        ..100 if rest > 0 => format!("{whole}.{}", rest * 10 / u128::from(unit)),
+        _ => whole.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well_at_every_size() {
+        let cases = [
+            (0, "0 s"),
+            (850, "850 ns"),
+            (1_000, "1 µs"),
+            (1_234, "1.23 µs"),
+            (850_000, "850 µs"),
+            (999_999, "999 µs"),
+            (13_200_000, "13.2 ms"),
+            (1_204_000_000, "1.204 s"),
+            (12_400_000_000, "12.40 s"),
+            (120_450_000_000, "120.4 s"),
+            (724_000_000_000, "12 min 04 s"),
+            (40_020_000_000_000, "11 h 07 min"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(duration(ns), text);
+        }
+        assert_eq!(difference(-850_000), "−850 µs");
+        assert_eq!(difference(13_200_000), "+13.2 ms");
+        assert_eq!(difference(0), "0 s");
+        assert_eq!(instant(12_345_678_901), "12.345678");
+    }
+
+    #[test]
+    fn bytes_counts_and_shares() {
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(1_536), "1.50 KiB");
+        assert_eq!(bytes(64 << 20), "64 MiB");
+        assert_eq!(bytes(u64::MAX), "15.9 EiB");
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_204_331), "1,204,331");
+        assert_eq!(counted(1, "run"), "1 run");
+        assert_eq!(percent(1, 8), "12.5 %");
+        assert_eq!(percent(1, 0), "–");
+        assert_eq!(percent(u64::MAX, 1), "1844674407370955161500.0 %");
+    }
+
+    #[test]
+    fn one_letter_units_are_padded() {
+        assert_eq!(aligned(duration(SECOND)), "1.000 s ");
+        assert_eq!(aligned(duration(1_000_000)), "1 ms");
+        assert_eq!(aligned("–".to_owned()), "–");
+    }
+}
