@@ -180,6 +180,13 @@ impl JobConfig {
             let more = format!("more than heartbeat_interval ({:?})", self.heartbeat_interval);
             return bad("heartbeat_timeout", format!("{:?}", self.heartbeat_timeout), &more);
         }
+        if self.notify_retry.is_zero() {
+            return bad(
+                "notify_retry",
+                "0s".into(),
+                "more than zero: a notification would be repeated without a pause",
+            );
+        }
         if self.credits == 0 {
             return bad("credits", "0".into(), "at least 1: without credit no buffer moves");
         }

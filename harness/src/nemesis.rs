@@ -123,10 +123,9 @@ impl Nemesis {
             let strike = &self.strikes[index];
             if let (Trigger::At(at), None, true) =
                 (&self.faults[index].trigger, strike.struck_at, strike.detail.is_empty())
+                && Time::ZERO + *at <= now
             {
-                if Time::ZERO + *at <= now {
-                    self.strike(index, world, now, None);
-                }
+                self.strike(index, world, now, None);
             }
         }
     }
@@ -166,8 +165,7 @@ impl Nemesis {
                 if let Some(after) = heal_after {
                     self.agenda.insert((now + *after, index), Ending::Heal(links));
                 }
-                let (arrow, detail) =
-                    if *both_ways { ("-", "link cut both ways") } else { ("->", "link cut one way") };
+                let (arrow, detail) = if *both_ways { ("-", "link cut both ways") } else { ("->", "link cut one way") };
                 let target = format!("{from} {arrow} {to}");
                 Strike { struck_at: Some(now), healed_at: None, target, detail: detail.into() }
             }
@@ -265,7 +263,11 @@ pub fn kind(action: &FaultAction) -> &'static str {
 /// Every fault with what it does and how a correct engine answers, for `flowquake list faults`.
 pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("kill", "the process dies; its connections are reset", "masked: restart from the last checkpoint"),
-    ("machine-loss", "the machine is gone without a word, its local disk with it", "masked: found by missing heartbeats"),
+    (
+        "machine-loss",
+        "the machine is gone without a word, its local disk with it",
+        "masked: found by missing heartbeats",
+    ),
     ("cut", "messages between two nodes vanish, both ways", "masked: resumes on heal, or fails over on a timeout"),
     ("cut-one-way", "messages vanish in one direction", "masked: resumes on heal, or fails over on a timeout"),
     ("damage", "a checkpoint file: a byte flipped, cut in half, or deleted", "fell back, or failed loudly"),

@@ -16,7 +16,7 @@ use flowquake_engine::connectors::file_sink::parse_part_name;
 use flowquake_engine::env::sim::{
     CostModel, LinkConfig, NetworkTotals, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, now, sleep_until,
 };
-use flowquake_engine::env::{Address, InputFiles, Lines, StoreKind};
+use flowquake_engine::env::{Address, First, InputFiles, Lines, StoreKind, first_of_2};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::ids::{CheckpointId, SubtaskId};
@@ -129,6 +129,7 @@ pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
     let run = Run { plan: plan.clone(), jobs: jobs.clone(), mutations: mutations.to_vec(), recorder: state.clone() };
     let name = format!("run {} seed {}", plan.scenario, plan.seed);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
+        #[allow(clippy::disallowed_methods, reason = "what the run itself costs is real time")]
         let started = (std::time::Instant::now(), thread_cpu());
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.simulate()));
         let spent = (started.0.elapsed(), thread_cpu().saturating_sub(started.1));
@@ -184,8 +185,7 @@ impl Run {
             local_root: local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
             mutations: self.mutations.clone(),
         };
-        let runtime =
-            madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
+        let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
         SimWorld::install(&runtime, config);
         runtime.block_on(self.drive());
     }
@@ -242,16 +242,12 @@ impl Run {
                 }
                 recorder.nemesis.next_time().unwrap_or(Time::NEVER).min(limit)
             };
-            tokio::select! {
-                biased;
-                () = changed.notified() => {}
-                () = sleep_until(next) => {
-                    let now = now();
-                    let mut recorder = self.recorder.lock().expect("the recorder does not panic");
-                    recorder.on_time(&world, now);
-                    if now >= limit && recorder.end.is_none() {
-                        recorder.end = Some((End::TimeLimit, now));
-                    }
+            if let First::B(()) = first_of_2(changed.notified(), sleep_until(next)).await {
+                let now = now();
+                let mut recorder = self.recorder.lock().expect("the recorder does not panic");
+                recorder.on_time(&world, now);
+                if now >= limit && recorder.end.is_none() {
+                    recorder.end = Some((End::TimeLimit, now));
                 }
             }
         }

@@ -80,8 +80,8 @@ fn entries(
     // RocksDB works on files of its own; they go when the entries are read.
     let folder = tempfile::tempdir().map_err(|error| refused(&error))?;
     let place = folder.path().to_owned();
-    let mut backend = Backend::open(config.backend, groups, || Ok(place), Some(restored), false)
-        .map_err(|error| refused(&error))?;
+    let mut backend =
+        Backend::open(config.backend, groups, || Ok(place), Some(restored), false).map_err(|error| refused(&error))?;
     let context = ChainContext {
         subtask,
         parallelism: config.parallelism,

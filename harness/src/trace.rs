@@ -46,8 +46,8 @@ impl Trace {
 pub fn first_difference(one: &[EventRecord], other: &[EventRecord]) -> Option<String> {
     let at = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at))?;
     let mut text = format!("event {at} differs:\n");
-    for index in at.saturating_sub(3)..at {
-        text.push_str(&format!("    both    {}\n", line(&one[index])));
+    for record in &one[at.saturating_sub(3)..at] {
+        text.push_str(&format!("    both    {}\n", line(record)));
     }
     for (name, trace) in [("first", one), ("second", other)] {
         for record in trace.iter().skip(at).take(2) {

@@ -1,1 +1,39 @@
-fn main(){}
+//! Everything together: scenarios pass, planted bugs are caught, equal plans give equal traces.
+
+mod determinism;
+mod planted_bugs;
+mod real_input;
+mod scripted;
+
+use std::path::{Path, PathBuf};
+
+use flowquake::cli::catalogue;
+use flowquake::jobs::Jobs;
+use flowquake::scenario::{Scenario, discover};
+use flowquake_engine::mutation::Mutation;
+use flowquake_reports::record::RunRecord;
+use flowquake_scenarios::SCENARIOS;
+
+fn all() -> Vec<Scenario> {
+    let files = discover(&[PathBuf::from(SCENARIOS)]).expect("there are scenarios");
+    Scenario::load_all(&files, &catalogue(&Jobs::builtin())).unwrap_or_else(|errors| {
+        panic!("{}", errors.into_iter().map(|e| format!("{:?}\n", miette::Report::new(e))).collect::<String>())
+    })
+}
+
+fn named(name: &str) -> Scenario {
+    all().into_iter().find(|scenario| scenario.name() == name).unwrap_or_else(|| panic!("no scenario `{name}`"))
+}
+
+fn execute(scenario: &Scenario, seed: u64, mutations: &[Mutation]) -> RunRecord {
+    let plan = scenario.plan(seed);
+    let replay = format!("cargo run -- run {} --seed {seed}", scenario.file());
+    flowquake::session::execute(&plan, &Jobs::builtin(), mutations, replay).0
+}
+
+/// Inline text of a scenario, as if it stood in a file of that name.
+fn inline(name: &str, text: &str) -> Scenario {
+    let path = Path::new(SCENARIOS).join(format!("{name}.toml"));
+    Scenario::parse(text, &path, &catalogue(&Jobs::builtin()))
+        .unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)))
+}

@@ -225,12 +225,16 @@ impl Coordinator {
         let mut commands = Vec::new();
         if self.pending.as_ref().is_some_and(|pending| now >= pending.triggered_at + self.config.timeout) {
             commands.extend(self.abort(AbortReason::Expired, now));
-        }
-        if let Some(waiting) = &mut self.unacknowledged {
-            if now >= waiting.notified_at + self.notify_retry {
-                waiting.notified_at = now;
-                commands.push(Command::Notify(waiting.id));
+            if matches!(commands.last(), Some(Command::FailJob(_))) {
+                // The attempt is over; a checkpoint triggered now would be aborted before it is heard of.
+                return commands;
             }
+        }
+        if let Some(waiting) = &mut self.unacknowledged
+            && now >= waiting.notified_at + self.notify_retry
+        {
+            waiting.notified_at = now;
+            commands.push(Command::Notify(waiting.id));
         }
         let due = self.pending.is_none() && !self.running.is_empty() && !self.finished;
         let committing_last = self.unacknowledged.as_ref().is_some_and(|waiting| waiting.last);
@@ -339,7 +343,11 @@ impl Coordinator {
             self.next_trigger = self.next_trigger.max(now);
             if self.failures > self.config.tolerable_failed {
                 let tolerable = self.config.tolerable_failed;
-                let why = format!("checkpoint {} failed ({}); {tolerable} failures in a row are tolerated", pending.id, reason.name());
+                let why = format!(
+                    "checkpoint {} failed ({}); {tolerable} failures in a row are tolerated",
+                    pending.id,
+                    reason.name()
+                );
                 self.failures = 0;
                 commands.push(Command::FailJob(why));
             }

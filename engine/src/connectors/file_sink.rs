@@ -80,7 +80,8 @@ pub fn part_name(subtask: SubtaskId, epoch: CheckpointId, chunk: usize) -> Strin
 /// What a visible name says: subtask, epoch, chunk. `None`: not ours.
 pub fn parse_part_name(name: &str) -> Option<(SubtaskId, CheckpointId, usize)> {
     let mut fields = name.strip_prefix("part-")?.strip_suffix(".txt")?.split('-');
-    let subtask = SubtaskId { vertex: crate::ids::VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
+    let subtask =
+        SubtaskId { vertex: crate::ids::VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
     let epoch = CheckpointId(fields.next()?.parse().ok()?);
     let chunk = fields.next()?.parse().ok()?;
     fields.next().is_none().then_some((subtask, epoch, chunk))
@@ -129,7 +130,7 @@ pub async fn commit(output: &Store, subtask: SubtaskId, transaction: &Transactio
     for (index, chunk) in transaction.chunks.iter().enumerate() {
         let part = part_name(subtask, epoch, index);
         match output.publish(chunk, &part).await {
-            // Taken: an earlier commit published it, and left the pending name at most.
+            // Taken: an earlier commit published it.
             Ok(true | false) => {}
             Err(StoreError::NotFound { .. }) if output.get(&part).await.is_ok() => {}
             Err(StoreError::NotFound { .. }) => {

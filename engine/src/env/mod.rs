@@ -3,7 +3,7 @@
 //! Every component is given an [`Env`] when it is built and uses nothing else of the outside world. Inside stands one of two
 //! worlds: real tokio ([`tokio`]) or the simulated cluster (`sim`, behind the feature of that name); both offer the same
 //! names with the same meaning, so engine code never chooses between them and cannot tell which it is in.
-//! `tokio::sync`, `tokio::select!` (biased) and `bytes` are used directly by the engine: they work in both.
+//! `tokio::sync` and `bytes` are used directly by the engine: they work in both.
 //!
 //! Invariants: (V1) after a node was struck, nothing that its old incarnation does through its `Env` has an effect;
 //! (V2) [`Env::emit`] does not return to a struck emitter.
@@ -23,6 +23,7 @@ use crate::time::Time;
 
 mod input;
 mod net;
+mod race;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod store;
@@ -31,6 +32,7 @@ pub mod tokio;
 
 pub use input::{InputError, InputFiles, Lines};
 pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
+pub use race::{First, first_of_2, first_of_4};
 pub use store::{Store, StoreError};
 pub use task::{TaskHandle, Timer};
 

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use super::tokio::{RealListener, RealReceiver, RealSender};
 use super::Address;
+use super::tokio::{RealListener, RealReceiver, RealSender};
 
 /// One message. Head and body travel as one; the body is apart so that records are not copied to get a head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

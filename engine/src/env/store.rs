@@ -59,7 +59,8 @@ impl Store {
     pub async fn publish(&self, from: &str, to: &str) -> Result<bool, StoreError> {
         match self.0.rename_if_not_exists(&Path::from(from), &Path::from(to)).await {
             Ok(()) => Ok(true),
-            Err(Error::AlreadyExists { .. }) => Ok(false),
+            // Who published it may have died before the old name was gone: stores rename by copying, then deleting.
+            Err(Error::AlreadyExists { .. }) => self.delete(from).await.map(|()| false),
             Err(error) => Err(translate(from, error)),
         }
     }

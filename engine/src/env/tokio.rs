@@ -2,7 +2,11 @@
 //!
 //! A process is one node with one incarnation. A frame is a little-endian `u32`
 //! length, a `u8` saying how much of that is the head, then head and body.
-#![allow(clippy::disallowed_methods, reason = "this is the one place where the engine meets tokio's clock, tasks and net")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the one place where the engine meets tokio's clock, tasks and sockets"
+)]
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -38,8 +38,7 @@ async fn run(layers: Vec<u16>, edges: Vec<bool>, credits: u16, buffers: u32, slo
     let mut tasks = Vec::new();
     let (done, mut results) = tokio::sync::mpsc::unbounded_channel();
     for (layer, index) in nodes.clone() {
-        let outputs: Vec<_> =
-            channels.iter().filter(|c| c.from == node(index)).map(|c| exchange.channel(*c)).collect();
+        let outputs: Vec<_> = channels.iter().filter(|c| c.from == node(index)).map(|c| exchange.channel(*c)).collect();
         let inputs: Vec<_> = channels.iter().filter(|c| c.to == node(index)).copied().collect();
         expected[usize::from(index)] = match layer {
             0 => u64::from(buffers),
@@ -51,7 +50,7 @@ async fn run(layers: Vec<u16>, edges: Vec<bool>, credits: u16, buffers: u32, slo
         tasks.push(tokio::spawn(async move {
             let mut seen = 0u64;
             let mut ended = 0;
-            if inputs.is_empty() {
+            if layer == 0 {
                 for buffer in 0..buffers {
                     for output in &outputs {
                         output.push(record(buffer)).await;

@@ -115,13 +115,16 @@ pub enum Partitioning {
     Rebalance,
 }
 
+/// Makes the chain of one subtask.
+pub type BuildChain = dyn Fn(ChainContext<'_>) -> Result<Box<dyn Chain>, chain::ChainError> + Send + Sync;
+
 /// An operator chain.
 #[derive(Clone)]
 pub struct Vertex {
     /// Its name, e.g. `lines -> key_by`.
     pub name: String,
     /// Makes the chain for one subtask.
-    pub build: Arc<dyn Fn(ChainContext<'_>) -> Result<Box<dyn Chain>, chain::ChainError> + Send + Sync>,
+    pub build: Arc<BuildChain>,
     /// It has no input but a source.
     pub is_source: bool,
     /// It ends in a transactional sink.

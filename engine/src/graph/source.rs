@@ -182,10 +182,26 @@ mod tests {
     fn a_slow_source_says_when_to_come_back() {
         let mut reader = SourceReader::new(&input(2, 1_000_000_000), Time(100), 0, 1, &[]);
         let mut seen = Vec::new();
-        let mut poll = |now| reader.poll(3, Time(now), 10, |i| { seen.push(i); Ok::<_, ()>(()) }).unwrap();
+        let mut poll = |now| {
+            reader
+                .poll(3, Time(now), 10, |i| {
+                    seen.push(i);
+                    Ok::<_, ()>(())
+                })
+                .unwrap()
+        };
         assert_eq!(poll(99), SourceStatus::IdleUntil(Time(100)));
         assert_eq!(poll(100), SourceStatus::IdleUntil(Time(1_100)));
         assert_eq!(poll(2_100), SourceStatus::Ended);
-        assert_eq!(seen, [0, 2, 1].map(|i| if i == 2 { 1 } else if i == 1 { 2 } else { 0 }));
+        assert_eq!(
+            seen,
+            [0, 2, 1].map(|i| if i == 2 {
+                1
+            } else if i == 1 {
+                2
+            } else {
+                0
+            })
+        );
     }
 }

@@ -94,7 +94,10 @@ impl<S: Stage> DataStream<S> {
     }
 
     /// Sends records with equal keys to the same subtask. Ends the chain.
-    pub fn key_by<K: Key, F: Fn(&S::Out) -> K + Clone + Send + Sync + 'static>(self, key_of: F) -> KeyedStream<S::Out, F>
+    pub fn key_by<K: Key, F: Fn(&S::Out) -> K + Clone + Send + Sync + 'static>(
+        self,
+        key_of: F,
+    ) -> KeyedStream<S::Out, F>
     where
         S::Out: Element,
     {

@@ -309,7 +309,7 @@ impl JobMaster {
     }
 
     fn offered(&self) -> u16 {
-        self.task_managers.values().map(|tm| tm.slots).sum()
+        self.task_managers.values().map(|tm| tm.slots).fold(0, u16::saturating_add)
     }
 
     /// Goes on as soon as there are slots enough.
@@ -394,14 +394,7 @@ impl JobMaster {
         }
     }
 
-    fn note_damage(
-        &mut self,
-        id: CheckpointId,
-        file: String,
-        expected: String,
-        found: String,
-        out: &mut Vec<Command>,
-    ) {
+    fn note_damage(&mut self, id: CheckpointId, file: String, expected: String, found: String, out: &mut Vec<Command>) {
         self.coordinator.on_damaged(id);
         let what = format!("checkpoint {id} is damaged ({file}: expected {expected}, found {found})");
         self.damage = Some((id, what));
@@ -438,7 +431,9 @@ impl JobMaster {
             });
             deployment.subtasks.insert(*subtask, states.remove(subtask).unwrap_or_default());
         }
-        out.extend(deployments.into_iter().map(|(node, deployment)| Command::Send(node, Order::Deploy(Box::new(deployment)))));
+        out.extend(
+            deployments.into_iter().map(|(node, deployment)| Command::Send(node, Order::Deploy(Box::new(deployment)))),
+        );
         self.phase = Phase::Starting(self.subtasks.iter().copied().collect());
     }
 
@@ -455,10 +450,10 @@ impl JobMaster {
         match message {
             ToJobManager::Register { .. } | ToJobManager::Heartbeat => {}
             ToJobManager::Canceled(attempt) => {
-                if let Phase::Canceling { waiting, .. } = &mut self.phase {
-                    if attempt == self.attempt {
-                        waiting.remove(node);
-                    }
+                if let Phase::Canceling { waiting, .. } = &mut self.phase
+                    && attempt == self.attempt
+                {
+                    waiting.remove(node);
                 }
             }
             ToJobManager::Task(attempt, report) => {
@@ -600,8 +595,7 @@ impl JobMaster {
             return self.fail(format!("{cause}; {allowed} restarts are used up"), out);
         }
         let placed: BTreeSet<_> = self.placement.values().cloned().collect();
-        let waiting: BTreeSet<_> =
-            placed.into_iter().filter(|node| self.task_managers.contains_key(node)).collect();
+        let waiting: BTreeSet<_> = placed.into_iter().filter(|node| self.task_managers.contains_key(node)).collect();
         out.extend(waiting.iter().map(|node| Command::Send(node.clone(), Order::Cancel(attempt))));
         self.placement.clear();
         self.phase = Phase::Canceling { waiting, said: false, restart_at: now + self.config.restart_delay };

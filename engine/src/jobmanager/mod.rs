@@ -13,7 +13,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::checkpoint::manifest::{Damaged, Manifest, checkpoint_of_folder, folder, path};
 use crate::connectors::file_sink::abort_above;
-use crate::env::{Connection, Env, NetError, Port, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle};
+use crate::env::{
+    Connection, Env, First, NetError, Port, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle, first_of_2,
+};
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};
 use crate::graph::{JobBuilder, JobError, JobSpec};
@@ -123,17 +125,14 @@ pub async fn run(
             }
         }
         timer.set(Some(master.wake_at()).filter(|at| *at != Time::NEVER));
-        let fact = tokio::select! {
-            biased;
-            arrived = incoming.recv() => match arrived {
-                Some(Arrived::Connected { node, connection, sender, receiver, register }) => {
-                    shell.connect(node, connection, sender, receiver);
-                    register
-                }
-                Some(Arrived::Fact(fact)) => fact,
-                None => unreachable!("the shell holds a sender of its own"),
-            },
-            () = timer.wait() => Fact::Time,
+        let fact = match first_of_2(incoming.recv(), timer.wait()).await {
+            First::A(Some(Arrived::Connected { node, connection, sender, receiver, register })) => {
+                shell.connect(node, connection, sender, receiver);
+                register
+            }
+            First::A(Some(Arrived::Fact(fact))) => fact,
+            First::A(None) => unreachable!("the shell holds a sender of its own"),
+            _ => Fact::Time,
         };
         commands = master.step(env.now(), fact);
     }
@@ -192,7 +191,9 @@ impl Shell {
                 };
                 let (fact, ended) = match message {
                     Ok(message) => (Fact::Message { node: name.clone(), connection, message }, false),
-                    Err(error) => (Fact::Disconnected { node: name.clone(), connection, cause: error.to_string() }, true),
+                    Err(error) => {
+                        (Fact::Disconnected { node: name.clone(), connection, cause: error.to_string() }, true)
+                    }
                 };
                 if facts.send(Arrived::Fact(fact)).is_err() || ended {
                     return;
@@ -241,9 +242,9 @@ impl Shell {
             }
             Command::AbortAbove { restored, highest, sinks } => {
                 let output = self.env.store(StoreKind::Output);
-                self.background(async move {
-                    Fact::AbortsDecided(abort_above(&output, &sinks, restored, highest).await)
-                });
+                self.background(
+                    async move { Fact::AbortsDecided(abort_above(&output, &sinks, restored, highest).await) },
+                );
             }
             Command::Delete(id) => {
                 let store = self.store.clone();
@@ -314,10 +315,10 @@ async fn recover(env: &Env, store: &Store, spec: &JobSpec) -> Result<Recovered, 
     }
     let mut seen: BTreeMap<CheckpointId, bool> = BTreeMap::new();
     for (file, _) in store.list("").await? {
-        if let Some((folder, name)) = file.split_once('/') {
-            if let Some(id) = checkpoint_of_folder(folder) {
-                *seen.entry(id).or_default() |= name == "_metadata";
-            }
+        if let Some((folder, name)) = file.split_once('/')
+            && let Some(id) = checkpoint_of_folder(folder)
+        {
+            *seen.entry(id).or_default() |= name == "_metadata";
         }
     }
     let next_id = seen.keys().last().map_or(CheckpointId(1), |highest| highest.next());

@@ -4,6 +4,7 @@
 //! group (`u16`), key and value as postcard. Groups come in order; within a group the map's own order, which is the same in
 //! every run, since its hasher is ([`KeyHash`]).
 
+#[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 use std::collections::HashMap;
 use std::ops::Range;
 

@@ -91,7 +91,8 @@ impl RocksStore {
         }
         let checkpoint = Checkpoint::new(&self.shared.db).map_err(fault("prepare a checkpoint"))?;
         checkpoint.create_checkpoint(&folder).map_err(fault("write a checkpoint"))?;
-        let listing = std::fs::read_dir(&folder).map_err(|error| StateError(format!("{}: {error}", folder.display())))?;
+        let listing =
+            std::fs::read_dir(&folder).map_err(|error| StateError(format!("{}: {error}", folder.display())))?;
         let mut files = Vec::new();
         for file in listing {
             let file = file.map_err(|error| StateError(error.to_string()))?;

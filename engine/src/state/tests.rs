@@ -9,7 +9,11 @@ use super::*;
 
 const GROUPS: u16 = 16;
 
-fn open(kind: BackendKind, folder: &std::path::Path, restored: Option<RestoredState>) -> (Backend, ValueState<u32, String>) {
+fn open(
+    kind: BackendKind,
+    folder: &std::path::Path,
+    restored: Option<RestoredState>,
+) -> (Backend, ValueState<u32, String>) {
     let folder = folder.to_owned();
     let mut backend = Backend::open(kind, 0..GROUPS, || Ok(folder), restored, false).unwrap();
     let state = StateOpener::new(&mut backend).value_state("names").unwrap();

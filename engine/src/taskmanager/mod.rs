@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::JobConfig;
-use crate::env::{Address, Connection, Env, NetError, Port, TaskHandle};
+use crate::env::{Address, Connection, Env, First, NetError, Port, TaskHandle, first_of_2};
 use crate::event::Event;
 use crate::exchange::client::DataClient;
 use crate::exchange::gate::InputGate;
@@ -177,24 +177,21 @@ impl Session {
         let mut patience = config.connect_timeout;
         silence.set(Some(self.env.now() + patience));
         loop {
-            tokio::select! {
-                biased;
-                order = orders.recv() => match order {
-                    Some(Ok(message)) => {
-                        if message.term < self.term {
-                            continue;
-                        }
-                        self.term = message.term;
-                        if let Order::Registered { heartbeat_timeout_ns } = message.order {
-                            patience = Duration::from_nanos(heartbeat_timeout_ns);
-                        }
-                        silence.set(Some(self.env.now() + patience));
-                        self.obey(message.order).await;
+            match first_of_2(orders.recv(), silence.wait()).await {
+                First::A(Some(Ok(message))) => {
+                    if message.term < self.term {
+                        continue;
                     }
-                    Some(Err(error)) => return error.to_string(),
-                    None => return "connection closed".into(),
-                },
-                () = silence.wait() => {
+                    self.term = message.term;
+                    if let Order::Registered { heartbeat_timeout_ns } = message.order {
+                        patience = Duration::from_nanos(heartbeat_timeout_ns);
+                    }
+                    silence.set(Some(self.env.now() + patience));
+                    self.obey(message.order).await;
+                }
+                First::A(Some(Err(error))) => return error.to_string(),
+                First::A(None) => return "connection closed".into(),
+                _ => {
                     self.env.emit(Event::HeartbeatMissed { peer: "job-manager".into() }).await;
                     return format!("no word from the JobManager for {patience:?}");
                 }

@@ -94,7 +94,8 @@ impl Sink {
             let result = store.create(&path, bytes).await.map(|_| length);
             if let Err(error) = &result {
                 // The records are in no other place of this attempt: only a restart brings them back.
-                let _ = mailbox.send(Mail::OutputFailed(format!("output of subtask {subtask} is not durable: {error}")));
+                let _ =
+                    mailbox.send(Mail::OutputFailed(format!("output of subtask {subtask} is not durable: {error}")));
             }
             let _ = done.send(result);
         });

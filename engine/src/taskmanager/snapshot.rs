@@ -9,13 +9,14 @@ use crate::config::BackendKind;
 use crate::env::{Checksum, Env, Store, StoreError, StoreKind};
 use crate::event::{AbortReason, Event};
 use crate::graph::source::SplitPosition;
-use crate::ids::{Attempt, CheckpointId, SubtaskId};
+use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::state::{HEAP_FILE, LocalSnapshot};
 use crate::wire::TaskReport;
 
 /// Everything that the synchronous part took.
 pub(super) struct Snapshot {
     pub(super) subtask: SubtaskId,
+    pub(super) term: Term,
     pub(super) attempt: Attempt,
     pub(super) checkpoint: CheckpointId,
     pub(super) backend: BackendKind,
@@ -47,8 +48,9 @@ impl Snapshot {
     async fn upload(self, env: &Env) -> Result<SubtaskState, StoreError> {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
         let store = env.store(StoreKind::Checkpoints);
-        // Unique per attempt: a late writer of an older one must not meet the file of a newer.
-        let prefix = format!("{}/{}-{}-{}", folder(checkpoint), subtask.vertex.0, subtask.index, attempt.0);
+        // Unique per execution: a late writer of an older one must not meet the file of a newer.
+        let (vertex, index, term) = (subtask.vertex.0, subtask.index, self.term.0);
+        let prefix = format!("{}/{vertex}-{index}-{term}-{}", folder(checkpoint), attempt.0);
         let mut files = Vec::new();
         match self.state {
             None => {}
@@ -65,7 +67,8 @@ impl Snapshot {
                 for (name, local) in local {
                     let bytes = env.blocking(move || std::fs::read(&local)).await;
                     let path = format!("{prefix}-{name}");
-                    let failed = |cause: std::io::Error| StoreError::Failed { path: path.clone(), cause: cause.to_string() };
+                    let failed =
+                        |cause: std::io::Error| StoreError::Failed { path: path.clone(), cause: cause.to_string() };
                     let bytes = Bytes::from(bytes.map_err(failed)?);
                     let checksum = put(env, &store, &path, bytes, self.attempt, checkpoint, subtask).await?;
                     files.push(StateFile { name, place: StatePlace::Stored(path), checksum });
@@ -97,8 +100,7 @@ async fn put(
     if !store.create(path, bytes).await? {
         return Err(StoreError::Failed { path: path.into(), cause: "a file of this name is there already".into() });
     }
-    let event =
-        Event::StateUploaded { attempt, checkpoint, subtask, path: path.into(), bytes: checksum.length };
+    let event = Event::StateUploaded { attempt, checkpoint, subtask, path: path.into(), bytes: checksum.length };
     env.emit(event).await;
     Ok(checksum)
 }

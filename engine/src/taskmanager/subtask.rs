@@ -19,7 +19,7 @@ use crate::checkpoint::align::{Alignment, BarrierAligner};
 use crate::checkpoint::manifest::SubtaskState;
 use crate::config::JobConfig;
 use crate::connectors::file_sink::remove_leftovers;
-use crate::env::{Env, StoreKind, TaskHandle, Timer, Work};
+use crate::env::{Env, First, StoreKind, TaskHandle, Timer, Work, first_of_4};
 use crate::event::Event;
 use crate::exchange::Buffer;
 use crate::exchange::channel::Channel;
@@ -109,7 +109,9 @@ impl Subtask {
         // Only keyed state needs a backend of its own kind; the rest has nothing to store.
         let kind = if self.vertex.is_keyed { config.backend } else { crate::config::BackendKind::Memory };
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
-        let folder = || env.local_folder().map(|root| root.join(format!("{}-{}-{}", attempt.0, id.vertex.0, id.index)));
+        // The term, too: a TaskManager outlives its JobManager, and the next one counts attempts from 1 again.
+        let own = format!("{}-{}-{}-{}", self.term.0, attempt.0, id.vertex.0, id.index);
+        let folder = || env.local_folder().map(|root| root.join(own));
         let restored = self.checkpoint.is_some().then_some(state);
         let mut backend = Backend::open(kind, groups, folder, restored, env.background_threads())
             .map_err(|error| failed(error.to_string()))?;
@@ -188,31 +190,19 @@ struct Running {
     held_back: Option<Buffer>,
 }
 
-enum Wake {
-    Mail(Mail),
-    Flush,
-    Source,
-    Input(usize, Buffer),
-}
-
 impl Running {
     /// Returns why it cannot go on.
     async fn run(mut self) -> TaskFailure {
         loop {
             let Self { subtask, flush_timer, source_timer, .. } = &mut self;
-            let wake = tokio::select! {
-                biased;
-                // The mailbox's other end is held by this subtask, so mail never ends.
-                Some(mail) = subtask.mail.recv() => Wake::Mail(mail),
-                () = flush_timer.wait() => Wake::Flush,
-                () = source_timer.wait() => Wake::Source,
-                (channel, buffer) = next_input(&mut subtask.gate) => Wake::Input(channel, buffer),
-            };
-            let outcome = match wake {
-                Wake::Mail(mail) => self.on_mail(mail).await,
-                Wake::Flush => self.flush().await,
-                Wake::Source => self.poll_source().await,
-                Wake::Input(channel, buffer) => self.on_input(channel, buffer).await,
+            let input = next_input(&mut subtask.gate);
+            let first = first_of_4(subtask.mail.recv(), flush_timer.wait(), source_timer.wait(), input).await;
+            let outcome = match first {
+                First::A(Some(mail)) => self.on_mail(mail).await,
+                First::A(None) => unreachable!("the mailbox's other end is held by this subtask"),
+                First::B(()) => self.flush().await,
+                First::C(()) => self.poll_source().await,
+                First::D((channel, buffer)) => self.on_input(channel, buffer).await,
             };
             if let Err(cause) = outcome {
                 return TaskFailure::Failed(cause);
@@ -238,12 +228,14 @@ impl Running {
             },
             Mail::Aborted(checkpoint) => {
                 self.snapshots.retain(|(id, _)| *id > checkpoint);
-                if let (Some(aligner), Some(gate)) = (&mut self.aligner, &mut self.subtask.gate) {
-                    if aligner.on_aborted(checkpoint) {
-                        gate.unblock_all();
-                    }
+                if let (Some(aligner), Some(gate)) = (&mut self.aligner, &mut self.subtask.gate)
+                    && aligner.on_aborted(checkpoint)
+                {
+                    gate.unblock_all();
                 }
-                if let (Some(sink), true) = (&mut self.sink, self.subtask.env.mutated(Mutation::AbortOnCheckpointFailure)) {
+                if let (Some(sink), true) =
+                    (&mut self.sink, self.subtask.env.mutated(Mutation::AbortOnCheckpointFailure))
+                {
                     sink.throw_away(checkpoint);
                 }
             }
@@ -387,7 +379,8 @@ impl Running {
     }
 
     async fn on_barrier(&mut self, channel: usize, checkpoint: CheckpointId) -> Result<(), String> {
-        let Subtask { env, id: subtask, attempt, gate: Some(gate), checkpoint: restored, .. } = &mut self.subtask else {
+        let Subtask { env, id: subtask, attempt, gate: Some(gate), checkpoint: restored, .. } = &mut self.subtask
+        else {
             return Ok(());
         };
         let (subtask, attempt) = (*subtask, *attempt);
@@ -458,6 +451,7 @@ impl Running {
         self.sink_flush_at = None;
         let snapshot = Snapshot {
             subtask,
+            term: self.subtask.term,
             attempt,
             checkpoint,
             backend: self.subtask.config.backend,
@@ -466,10 +460,10 @@ impl Running {
             transactions: self.sink.as_ref().map(|sink| sink.pending().to_vec()).unwrap_or_default(),
             pre_commit,
         };
-        if env.mutated(Mutation::CommitOnPreCommit) {
-            if let Some(sink) = &mut self.sink {
-                sink.commit_up_to(checkpoint);
-            }
+        if env.mutated(Mutation::CommitOnPreCommit)
+            && let Some(sink) = &mut self.sink
+        {
+            sink.commit_up_to(checkpoint);
         }
         let bytes = match &snapshot.state {
             Some(LocalSnapshot::Bytes(bytes)) => bytes.len() as u64,

@@ -37,7 +37,8 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
                 if job.accepts_file {
                     input.push("a file");
                 }
-                let params: Vec<_> = job.params.iter().map(|p| format!("{} = {} ({})", p.name, p.default, p.meaning)).collect();
+                let params: Vec<_> =
+                    job.params.iter().map(|p| format!("{} = {} ({})", p.name, p.default, p.meaning)).collect();
                 table.row([name, job.description, &input.join(", "), &params.join("; ")].map(Cell::new));
             }
             table

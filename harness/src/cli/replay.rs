@@ -36,10 +36,10 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
     logging::start(args.log);
     let command = format!("cargo run -- replay {}", args.plan.display());
     let (record, outcome) = execute(&plan, jobs, &[], command);
-    if let Some(file) = &args.trace {
-        if let Err(problem) = super::run::write_trace(file, &outcome) {
-            return super::refuse_text(&problem, "name a file that can be written");
-        }
+    if let Some(file) = &args.trace
+        && let Err(problem) = super::run::write_trace(file, &outcome)
+    {
+        return super::refuse_text(&problem, "name a file that can be written");
     }
     if args.hash_only {
         println!("{}", record.trace_hash);

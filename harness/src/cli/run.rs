@@ -120,10 +120,11 @@ fn execute_all(
 fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<RunRecord, String> {
     let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
     let (mut record, outcome) = execute(plan, jobs, &[], replay);
-    if args.verify_determinism && record.verdict == Verdict::Passed {
-        if let Some(difference) = differs_elsewhere(plan, &outcome)? {
-            record.verdict = Verdict::Nondeterministic { difference };
-        }
+    if args.verify_determinism
+        && record.verdict == Verdict::Passed
+        && let Some(difference) = differs_elsewhere(plan, &outcome)?
+    {
+        record.verdict = Verdict::Nondeterministic { difference };
     }
     if record.verdict != Verdict::Passed && !matches!(record.verdict, Verdict::NotBuilt { .. }) {
         let path = folder.join("plans").join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
@@ -194,10 +195,10 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: 
         }
         Err(error) => problems.push(format!("report folder {}: {error}", folder.display())),
     }
-    if let Some(file) = &args.json {
-        if let Err(error) = json::write(file, &set) {
-            problems.push(format!("{}: {error}", file.display()));
-        }
+    if let Some(file) = &args.json
+        && let Err(error) = json::write(file, &set)
+    {
+        problems.push(format!("{}: {error}", file.display()));
     }
     problems.iter().for_each(|problem| eprintln!("error: {problem}"));
     if !problems.is_empty() {
@@ -257,4 +258,3 @@ impl Progress {
         }
     }
 }
-

@@ -59,9 +59,16 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
             println!("  subtask {subtask}: {} at record {}", position.split, position.emitted);
         }
     }
-    let columns = [("subtask", Align::Left), ("state", Align::Left), ("group", Align::Right), ("key", Align::Left), ("value", Align::Left)];
+    let columns = [
+        ("subtask", Align::Left),
+        ("state", Align::Left),
+        ("group", Align::Right),
+        ("key", Align::Left),
+        ("value", Align::Left),
+    ];
     let mut table = Table::new(columns);
-    for (subtask, entry) in all.iter().flat_map(|(subtask, entries)| entries.iter().map(move |entry| (subtask, entry))) {
+    for (subtask, entry) in all.iter().flat_map(|(subtask, entries)| entries.iter().map(move |entry| (subtask, entry)))
+    {
         if key.is_none_or(|key| key == entry.key) {
             let group = entry.group.to_string();
             table.row([&subtask.to_string(), &entry.state, &group, &entry.key, &entry.value].map(Cell::new));

@@ -29,7 +29,10 @@ fn check_fresh(options: &Options) -> Result<(), Refused> {
     let committed = names(output, "--output")?.into_iter().find(|name| !name.starts_with('.'));
     if let Some(name) = committed.or(holds_decisions.then(|| DECISIONS.to_owned())) {
         let what = format!("--output {} already holds output of another run ({name})", output.display());
-        return Err(Refused::new(what, "name a new folder, or move the files away; to go on with that run use --resume"));
+        return Err(Refused::new(
+            what,
+            "name a new folder, or move the files away; to go on with that run use --resume",
+        ));
     }
     Ok(())
 }
@@ -58,7 +61,10 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
         return Err(Refused::new(what, format!("give {taken} again, or name new folders and leave --resume out")));
     }
     if !options.output.is_dir() {
-        let what = format!("--resume: --output {} does not exist, but checkpoints in {shown} committed into it", options.output.display());
+        let what = format!(
+            "--resume: --output {} does not exist, but checkpoints in {shown} committed into it",
+            options.output.display()
+        );
         return Err(Refused::new(what, "name the output folder of the run to go on with"));
     }
     Ok(())
@@ -131,7 +137,8 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let name = entry.file_name();
-            let staged = name.to_string_lossy().rsplit_once('#').is_some_and(|(_, suffix)| suffix.parse::<u32>().is_ok());
+            let staged =
+                name.to_string_lossy().rsplit_once('#').is_some_and(|(_, suffix)| suffix.parse::<u32>().is_ok());
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
             } else if staged {
@@ -146,8 +153,8 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use flowquake_engine::config::{BackendKind, JobConfig};
     use flowquake_engine::checkpoint::manifest::path;
+    use flowquake_engine::config::{BackendKind, JobConfig};
     use flowquake_engine::graph::InputSpec;
     use flowquake_engine::ids::{Attempt, CheckpointId, Term};
     use flowquake_engine::time::Time;
@@ -221,7 +228,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(".pending/1-0");
         fs::create_dir_all(&folder).unwrap();
-        ["0001-000001-00000000", "0001-000001-00000001#1", "notes#x"].map(|name| fs::write(folder.join(name), "x").unwrap());
+        ["0001-000001-00000000", "0001-000001-00000001#1", "notes#x"]
+            .map(|name| fs::write(folder.join(name), "x").unwrap());
         sweep(root.path()).unwrap();
         let mut left = names(&folder, "").unwrap();
         left.sort();

@@ -10,7 +10,12 @@
 //! [`options`] and [`folders`] refuse bad input before anything is created, [`launcher`] supervises.
 //!
 //! Exit codes: 0 the job finished, 1 it failed, 2 bad input, 130 interrupted.
-#![allow(clippy::disallowed_methods, reason = "a shell around real processes: it drives tokio, pipes and signals itself")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a shell around real processes: it drives tokio, pipes and signals itself"
+)]
 
 use std::process::ExitCode;
 

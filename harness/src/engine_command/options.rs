@@ -126,12 +126,8 @@ impl EngineArgs {
             );
             return Err(Refused::new(what, "give more slots or TaskManagers, or leave --slots out"));
         }
-        let mut spec = JobSpec {
-            program: self.job.clone(),
-            params: self.job_params(job)?,
-            input: self.input_spec(job)?,
-            config,
-        };
+        let mut spec =
+            JobSpec { program: self.job.clone(), params: self.job_params(job)?, input: self.input_spec(job)?, config };
         let files = InputFiles::default();
         (job.build)(&spec, &files).map_err(refused)?;
         let input_len = (job.reference)(&spec, &files).map_err(refused)?.input_len();
@@ -142,7 +138,11 @@ impl EngineArgs {
         let output = resolved(&self.output, "--output")?;
         let checkpoints = resolved(&self.checkpoint_dir, "--checkpoint-dir")?;
         if output.starts_with(&checkpoints) || checkpoints.starts_with(&output) {
-            let what = format!("--output {} and --checkpoint-dir {} lie in one another", output.display(), checkpoints.display());
+            let what = format!(
+                "--output {} and --checkpoint-dir {} lie in one another",
+                output.display(),
+                checkpoints.display()
+            );
             return Err(Refused::new(what, "give two folders side by side"));
         }
         let (resume, task_managers) = (self.resume, self.task_managers);
@@ -177,9 +177,7 @@ impl EngineArgs {
                 return Err(Refused::new(what, format!("use --generator with --records; there are: {generators}")));
             }
             (Some(path), _, _) => InputKind::File { path: utf8(path)?, repeat: self.repeat },
-            (None, Some(name), Some(records)) => {
-                InputKind::Generator { name: name.clone(), records, seed: self.seed }
-            }
+            (None, Some(name), Some(records)) => InputKind::Generator { name: name.clone(), records, seed: self.seed },
             // The parser of the command line lets neither through.
             (None, _, _) => unreachable!("an input or a generator with its records is required"),
         };

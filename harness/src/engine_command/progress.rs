@@ -82,7 +82,10 @@ fn describe(status: &Status, committed: u64, speed: u64) -> String {
     let last = last_checkpoint.map(|took| format!(" (last {} ms)", took.as_millis())).unwrap_or_default();
     let (committed, speed) = (HumanCount(committed), HumanCount(speed));
     let failovers = plural(*failovers, "failover");
-    format!("{state} · {committed} records committed, {speed}/s · {}{last} · {failovers}", plural(*checkpoints, "checkpoint"))
+    format!(
+        "{state} · {committed} records committed, {speed}/s · {}{last} · {failovers}",
+        plural(*checkpoints, "checkpoint")
+    )
 }
 
 fn plural(count: u64, what: &str) -> String {

@@ -25,6 +25,9 @@ pub struct Param {
     pub meaning: &'static str,
 }
 
+/// Makes the reference of a job.
+pub type MakeReference = fn(&JobSpec, &InputFiles) -> Result<Box<dyn Reference>, JobError>;
+
 /// A program with its reference.
 pub struct Job {
     /// What it computes, in a sentence.
@@ -42,7 +45,7 @@ pub struct Job {
     /// Builds the program.
     pub build: fn(&JobSpec, &InputFiles) -> Result<JobGraph, JobError>,
     /// Makes the reference.
-    pub reference: fn(&JobSpec, &InputFiles) -> Result<Box<dyn Reference>, JobError>,
+    pub reference: MakeReference,
 }
 
 /// Jobs by name.

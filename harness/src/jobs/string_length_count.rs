@@ -27,7 +27,11 @@ pub(super) const JOB: Job = Job {
     keyed_vertex: Some(1),
     build,
     reference: |spec, files| {
-        Ok(Box::new(Accepted { strings: strings(spec, files)?, splits: spec.input.splits as usize, counts: BTreeMap::new() }))
+        Ok(Box::new(Accepted {
+            strings: strings(spec, files)?,
+            splits: spec.input.splits as usize,
+            counts: BTreeMap::new(),
+        }))
     },
 };
 
@@ -59,13 +63,13 @@ impl ProcessFunction for CountPerLength {
 
 fn build(spec: &JobSpec, files: &InputFiles) -> Result<JobGraph, JobError> {
     let job = StreamBuilder::new();
-    job.source("strings", strings(spec, files)?)
-        .key_by(|value: &String| length(value))
-        .process(CountPerLength)
-        .sink("output", |line: &String, out| {
+    job.source("strings", strings(spec, files)?).key_by(|value: &String| length(value)).process(CountPerLength).sink(
+        "output",
+        |line: &String, out| {
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');
-        });
+        },
+    );
     Ok(job.build())
 }
 
@@ -169,7 +173,9 @@ impl Reference for Accepted {
                 if let Some(refusal) = compare(key, first, due, &splits, &outputs) {
                     refusals.push(refusal);
                 }
-            } else if let Some((count, value)) = outputs.iter().find(|(count, _)| !(first..first + due as i32).contains(count)) {
+            } else if let Some((count, value)) =
+                outputs.iter().find(|(count, _)| !(first..first + due as i32).contains(count))
+            {
                 refusals.push(Refusal::Content(format!("length {key}: `{value} - {count}` was never due")));
             }
             *self.counts.entry(key).or_default() += due as i32;
@@ -183,13 +189,7 @@ impl Reference for Accepted {
 }
 
 /// Judges one key's output of one span.
-fn compare(
-    key: u32,
-    first: i32,
-    due: usize,
-    splits: &[Vec<String>],
-    outputs: &BTreeMap<i32, &str>,
-) -> Option<Refusal> {
+fn compare(key: u32, first: i32, due: usize, splits: &[Vec<String>], outputs: &BTreeMap<i32, &str>) -> Option<Refusal> {
     let mut missing: BTreeMap<&str, i64> = BTreeMap::new();
     splits.iter().flatten().for_each(|value| *missing.entry(value).or_default() += 1);
     outputs.values().for_each(|value| *missing.entry(value).or_default() -= 1);
@@ -287,7 +287,10 @@ mod tests {
         let good = output(&mut BTreeMap::new(), &consumed);
         let mut lost = good.clone();
         lost.remove(17);
-        assert!(matches!(&accepted(200).accept(&consumed, &refs(&lost), false).unwrap_err()[..], [Refusal::Content(_), ..]));
+        assert!(matches!(
+            &accepted(200).accept(&consumed, &refs(&lost), false).unwrap_err()[..],
+            [Refusal::Content(_), ..]
+        ));
         let mut doubled = good.clone();
         doubled.push(good[3].clone());
         assert!(accepted(200).accept(&consumed, &refs(&doubled), false).is_err());
@@ -302,7 +305,10 @@ mod tests {
         let count = |line: &str| line.rsplit_once(" - ").unwrap().1.to_owned();
         swapped[a] = format!("{} - {}", value(&good[b]), count(&good[a]));
         swapped[b] = format!("{} - {}", value(&good[a]), count(&good[b]));
-        assert!(matches!(&accepted(200).accept(&consumed, &refs(&swapped), false).unwrap_err()[..], [Refusal::Order(_)]));
+        assert!(matches!(
+            &accepted(200).accept(&consumed, &refs(&swapped), false).unwrap_err()[..],
+            [Refusal::Order(_)]
+        ));
     }
 
     #[test]

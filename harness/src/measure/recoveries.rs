@@ -22,7 +22,11 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
         let strikes = outcome.strikes.iter().enumerate();
         let fault = strikes
             .filter_map(|(fault, strike)| Some((fault, strike.struck_at?.0)))
-            .filter(|(fault, at)| *at >= blamed && *at <= detected && outcome.strikes[*fault].healed_at != outcome.strikes[*fault].struck_at)
+            .filter(|(fault, at)| {
+                *at >= blamed
+                    && *at <= detected
+                    && outcome.strikes[*fault].healed_at != outcome.strikes[*fault].struck_at
+            })
             .max_by_key(|(_, at)| *at);
         blamed = detected;
         let failed_at = fault.map_or(detected, |(_, at)| at);
@@ -62,9 +66,12 @@ fn parts(rest: &[EventRecord], failed: Attempt, failed_at: u64) -> Option<Recove
     // All subtasks of the new attempt; the job is running only if none of them failed before.
     let running = at(&|event| matches!(event, Event::JobRunning { attempt } if *attempt == next))?;
     let of_next = || rest.iter().filter(|record| record.event.attempt() == Some(next));
-    let restored =
-        of_next().filter(|r| matches!(r.event, Event::RestoreEnded { .. }) && r.at.0 <= running).map(|r| r.at.0).max()?;
-    let last_vertex = of_next().filter_map(|record| record.event.subtask()).map(|subtask: SubtaskId| subtask.vertex).max()?;
+    let restored = of_next()
+        .filter(|r| matches!(r.event, Event::RestoreEnded { .. }) && r.at.0 <= running)
+        .map(|r| r.at.0)
+        .max()?;
+    let last_vertex =
+        of_next().filter_map(|record| record.event.subtask()).map(|subtask: SubtaskId| subtask.vertex).max()?;
     let first_record = of_next()
         .find(|r| matches!(&r.event, Event::FirstRecord { subtask, .. } if subtask.vertex == last_vertex))
         .map(|r| r.at.0.max(restored))?;

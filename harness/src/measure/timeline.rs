@@ -46,7 +46,9 @@ fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(Time
         Event::TaskManagerLost { task_manager, cause } => (Failover, format!("{task_manager} is lost: {cause}")),
         Event::JobManagerLost { cause } => (Failover, format!("JobManager is lost: {cause}")),
         Event::HeartbeatMissed { peer } => (Failover, format!("no heartbeat of {peer}")),
-        Event::WaitingForSlots { needed, offered, .. } => (Job, format!("waits for slots: {needed} needed, {offered} offered")),
+        Event::WaitingForSlots { needed, offered, .. } => {
+            (Job, format!("waits for slots: {needed} needed, {offered} offered"))
+        }
         Event::DeploymentBegun { attempt, restored, .. } => {
             let from = restored.map_or("nothing".to_owned(), |id| format!("checkpoint {id}"));
             (Restore, format!("deploys {attempt} from {from}"))

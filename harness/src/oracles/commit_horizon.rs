@@ -15,7 +15,8 @@ pub fn judge(outcome: &Outcome) -> Finding {
         let durable = outcome.sealed.range(part.epoch..).find(|(_, sealed)| sealed.at <= part.at);
         if durable.is_none() {
             let (name, at, epoch) = (&part.name, part.at, part.epoch);
-            let evidence = format!("{name} became visible at {at}, before checkpoint {epoch} or a later one was durable");
+            let evidence =
+                format!("{name} became visible at {at}, before checkpoint {epoch} or a later one was durable");
             finding.violations.push(Violation { oracle: "O5", evidence });
         }
     }

@@ -86,9 +86,12 @@ fn pending_checkpoint(outcome: &Outcome) -> Option<String> {
     let checkpoint = pending?;
     let missing: Vec<_> = running.difference(&acknowledged).collect();
     if let Some(subtask) = open.first() {
-        let arrived: Vec<_> = barriers.iter().filter(|(to, _)| to == subtask).map(|(_, from)| from.to_string()).collect();
+        let arrived: Vec<_> =
+            barriers.iter().filter(|(to, _)| to == subtask).map(|(_, from)| from.to_string()).collect();
         let arrived = arrived.join(", ");
-        return Some(format!("checkpoint {checkpoint}: subtask {subtask} waits for barriers; arrived only from {arrived}"));
+        return Some(format!(
+            "checkpoint {checkpoint}: subtask {subtask} waits for barriers; arrived only from {arrived}"
+        ));
     }
     let missing = missing.iter().map(|subtask| subtask.to_string()).collect::<Vec<_>>().join(", ");
     Some(format!("checkpoint {checkpoint} waits for acknowledgements of {missing}"))

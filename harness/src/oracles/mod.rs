@@ -65,7 +65,12 @@ pub fn lineage(outcome: &Outcome) -> Vec<CheckpointId> {
 }
 
 /// Asks every oracle.
-pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Vec<OracleRecord>, Vec<Violation>) {
+pub fn judge(
+    plan: &RunPlan,
+    outcome: &Outcome,
+    jobs: &Jobs,
+    inputs: &InputFiles,
+) -> (Vec<OracleRecord>, Vec<Violation>) {
     let (content, order) = output::judge(plan, outcome, jobs, inputs);
     let findings = [content, order, commit_horizon::judge(outcome), liveness::judge(plan, outcome)];
     let mut records = Vec::new();

@@ -70,7 +70,8 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
             }
         }
         let last = lineage.last() == Some(checkpoint);
-        if last || (sealed.manifest.state_bytes() <= STATE_BYTES_MAX && plan.job.config.backend != BackendKind::RocksDb) {
+        if last || (sealed.manifest.state_bytes() <= STATE_BYTES_MAX && plan.job.config.backend != BackendKind::RocksDb)
+        {
             judge_state(sealed, reference.as_ref(), jobs, inputs, &mut order);
         }
         before = positions;
@@ -117,7 +118,8 @@ fn fully_committed(outcome: &Outcome) -> CheckpointId {
 
 fn judge_state(sealed: &Sealed, reference: &dyn Reference, jobs: &Jobs, inputs: &InputFiles, order: &mut Finding) {
     let checkpoint = sealed.manifest.checkpoint;
-    let violation = |what: String| Violation { oracle: "O2", evidence: format!("state of checkpoint {checkpoint}: {what}") };
+    let violation =
+        |what: String| Violation { oracle: "O2", evidence: format!("state of checkpoint {checkpoint}: {what}") };
     let read = state_reader::read(&sealed.manifest, jobs, inputs, |path| sealed.files.get(path).cloned());
     let found = match read {
         Ok(found) => found,

@@ -29,8 +29,8 @@ mod store;
 mod timer;
 
 pub use cost::CostModel;
-pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use network::{LinkConfig, NetworkTotals};
+pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
 pub(crate) use timer::SimTimer;
 pub use timer::{now, sleep_until};
@@ -320,11 +320,7 @@ impl SimNode {
         SimListener::open(self.clone(), port)
     }
 
-    pub(super) async fn connect(
-        &self,
-        to: &Address,
-        timeout: Duration,
-    ) -> Result<(SimSender, SimReceiver), NetError> {
+    pub(super) async fn connect(&self, to: &Address, timeout: Duration) -> Result<(SimSender, SimReceiver), NetError> {
         self.only_alive().await;
         network::connect(self, to, timeout).await
     }

@@ -12,8 +12,8 @@
 //! Simplified: the news that a receiver has read travels at once, unless its way is cut; connections that send again after
 //! a heal do not compete for the link's bandwidth.
 
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -255,7 +255,8 @@ impl Network {
                 conn.sides[side].state = SideState::Dead;
                 let peer = conn.sides[1 - side].node;
                 let link = &self.links[node][peer];
-                let wire = if link.cuts > 0 { link.cut_since } else { now + self.config.latency.1.max(LOOPBACK_LATENCY) };
+                let wire =
+                    if link.cuts > 0 { link.cut_since } else { now + self.config.latency.1.max(LOOPBACK_LATENCY) };
                 conn.pipes[side].forget_after(wire);
                 if death == Death::Crash && !self.is_cut(node, peer) {
                     let at = now + self.latency(node, peer);
@@ -362,7 +363,14 @@ impl Network {
         }
     }
 
-    fn poll_send(&mut self, id: usize, side: usize, frame: &Frame, now: Time, waker: &Waker) -> Poll<Result<(), NetError>> {
+    fn poll_send(
+        &mut self,
+        id: usize,
+        side: usize,
+        frame: &Frame,
+        now: Time,
+        waker: &Waker,
+    ) -> Poll<Result<(), NetError>> {
         let conn = self.connections[id].as_mut().expect("held by its sender");
         if conn.sides[side].reset_at.is_some_and(|at| at <= now) {
             return Poll::Ready(Err(NetError::Reset));
@@ -387,18 +395,18 @@ impl Network {
             return Poll::Ready(Ok(()));
         }
         // Behind a cut nothing has a time of arrival yet; healing gives it one.
-        let arrival =
-            if self.is_cut(from, to) { Time::NEVER } else { self.arrival(from, to, frame.len(), last, now) };
+        let arrival = if self.is_cut(from, to) { Time::NEVER } else { self.arrival(from, to, frame.len(), last, now) };
         let pipe = &mut self.connections[id].as_mut().expect("held by its sender").pipes[side];
         if arrival != Time::NEVER {
             pipe.last_arrival = arrival;
         }
         pipe.queue.push_back((arrival, frame.clone()));
-        if pipe.queue.len() == 1 && arrival != Time::NEVER {
-            if let Some(reader) = &pipe.reader {
-                wake_at(arrival, reader);
-                pipe.armed = Some(arrival);
-            }
+        if pipe.queue.len() == 1
+            && arrival != Time::NEVER
+            && let Some(reader) = &pipe.reader
+        {
+            wake_at(arrival, reader);
+            pipe.armed = Some(arrival);
         }
         Poll::Ready(Ok(()))
     }
@@ -443,11 +451,11 @@ impl Network {
         if !same {
             pipe.reader = Some(waker.clone());
         }
-        if let Some(at) = next {
-            if !(same && pipe.armed == Some(at)) {
-                wake_at(at, waker);
-                pipe.armed = Some(at);
-            }
+        if let Some(at) = next
+            && !(same && pipe.armed == Some(at))
+        {
+            wake_at(at, waker);
+            pipe.armed = Some(at);
         }
         Poll::Pending
     }
@@ -503,7 +511,8 @@ impl Network {
     fn reset_unread(&mut self, id: usize, side: usize, now: Time) {
         let Some(conn) = &self.connections[id] else { return };
         let (node, peer) = (conn.sides[side].node, conn.sides[1 - side].node);
-        if conn.pipes[1 - side].buffered == 0 || conn.sides[1 - side].reset_at.is_some() || !self.reachable(node, peer) {
+        if conn.pipes[1 - side].buffered == 0 || conn.sides[1 - side].reset_at.is_some() || !self.reachable(node, peer)
+        {
             return;
         }
         let unread = conn.pipes[1 - side].queue.front().map_or(now, |(arrival, _)| (*arrival).max(now));
@@ -670,7 +679,8 @@ impl SimListener {
                 listener.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             };
-            let side = &mut network.connections[id].as_mut().expect("removed from the queue with its connection").sides[1];
+            let side =
+                &mut network.connections[id].as_mut().expect("removed from the queue with its connection").sides[1];
             side.state = SideState::Open;
             side.halves = 2;
             Poll::Ready(id)

@@ -21,8 +21,8 @@ use object_store::{
 };
 
 use super::super::{StoreKind, draw, draw_between};
-use super::timer::{now, sleep_until};
 use super::SimNode;
+use super::timer::{now, sleep_until};
 use crate::time::nanos;
 
 /// Speed of the durable stores.
@@ -255,10 +255,10 @@ impl ObjectStore for NodeStore {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         let back = self.reach(0).await;
         let result = self.inner().copy_opts(from, to, options).await;
-        if result.is_ok() {
-            if let Some(bytes) = self.node.world.stores.read(self.kind, to.as_ref()) {
-                self.tell(StoreMutation::Put { kind: self.kind, path: to.to_string(), bytes });
-            }
+        if result.is_ok()
+            && let Some(bytes) = self.node.world.stores.read(self.kind, to.as_ref())
+        {
+            self.tell(StoreMutation::Put { kind: self.kind, path: to.to_string(), bytes });
         }
         self.answer(back, 0).await;
         result

@@ -253,7 +253,8 @@ fn closing_with_unread_data_resets_a_writer_that_waits_but_only_behind_the_last_
         };
         let Connection { mut sender, mut receiver } = near;
         let reading = async { (receive(&mut receiver).await, receive(&mut receiver).await, now()) };
-        let ((), sent, (word, end, ended_at)) = tokio::join!(closing, within(ms(10_000), sender.send(frame(1, 1))), reading);
+        let ((), sent, (word, end, ended_at)) =
+            tokio::join!(closing, within(ms(10_000), sender.send(frame(1, 1))), reading);
         assert_eq!(sent, Some(Err(NetError::Reset)));
         assert_eq!((word, end), (Ok(7), Err(NetError::Closed)));
         assert!(ended_at < Time::ZERO + ms(200));
@@ -356,7 +357,11 @@ fn a_lost_machine_is_silent_until_it_is_back_and_traffic_meets_a_reset() {
         }
         pause(Duration::from_micros(600)).await;
         world.kill("b", Death::MachineLoss);
-        assert_eq!(within(ms(60_000), receive(&mut talking.receiver)).await, Some(Ok(0)), "N3: only this was on the wire");
+        assert_eq!(
+            within(ms(60_000), receive(&mut talking.receiver)).await,
+            Some(Ok(0)),
+            "N3: only this was on the wire"
+        );
         send(&mut talking.sender, 0, 1000).await;
         let (read, sent) = join(
             within(ms(60_000), receive(&mut talking.receiver)),
@@ -397,7 +402,8 @@ fn a_cut_link_is_silent_and_resumes_in_order_and_completely() {
             assert_eq!(read, Some(Ok(number)), "what had arrived can be read");
         }
         send(&mut far.sender, 100, 10).await;
-        let silent = join(within(ms(20_000), receive(&mut far.receiver)), within(ms(20_000), receive(&mut near.receiver)));
+        let silent =
+            join(within(ms(20_000), receive(&mut far.receiver)), within(ms(20_000), receive(&mut near.receiver)));
         assert_eq!(silent.await, (None, None), "N2");
         let healed = now();
         for (from, to) in [("a", "b"), ("b", "a")] {
@@ -459,7 +465,8 @@ fn a_healed_connection_that_still_waits_does_not_occupy_the_link() {
         let (mut new, mut new_far) = connected(&a.env(), &b.env()).await;
         let start = now();
         send(&mut new.sender, 1, 1000).await;
-        let (early, _) = join(async { (receive(&mut new_far.receiver).await, now()) }, receive(&mut old_far.receiver)).await;
+        let (early, _) =
+            join(async { (receive(&mut new_far.receiver).await, now()) }, receive(&mut old_far.receiver)).await;
         assert_eq!(early.0, Ok(1));
         assert_at(early.1, start + ms(1) + LATENCY);
         assert!(now().since(start) > ms(100), "the draw leaves the old one waiting for longer than that");
@@ -649,7 +656,8 @@ fn the_dead_have_no_effects_and_the_next_life_has_the_same_ports() {
         assert!(world.stores().list(StoreKind::Output, "").is_empty());
         // Its destructors, too.
         drop((listener, far, near));
-        let (near, far) = join(a.env().connect(&address("b"), ms(1000)).map(Result::unwrap), new_listener.accept()).await;
+        let (near, far) =
+            join(a.env().connect(&address("b"), ms(1000)).map(Result::unwrap), new_listener.accept()).await;
         let (mut near, mut far) = (near, far.unwrap());
         send(&mut near.sender, 5, 10).await;
         assert_eq!(receive(&mut far.receiver).await, Ok(5));
@@ -687,7 +695,8 @@ async fn small_script(env: Env, marks: Arc<AtomicUsize>) {
         mark();
         store.create(&format!("{step}"), Bytes::from_static(b"x")).await.unwrap();
         mark();
-        let both = [env.clone(), env.clone()].map(|env| async move { env.emit(Event::LeadershipGranted { term: crate::ids::Term(1) }).await });
+        let both = [env.clone(), env.clone()]
+            .map(|env| async move { env.emit(Event::LeadershipGranted { term: crate::ids::Term(1) }).await });
         join_all(both).await;
         mark();
     }
@@ -803,7 +812,8 @@ fn a_store_takes_its_latency_and_each_node_has_one_way_to_it() {
         assert_eq!(read, Ok(thousand.clone()));
         assert_took(took, ms(1) + LATENCY);
 
-        let puts = [(&store, "1"), (&store, "2"), (&other, "3")].map(|(store, path)| timed(store.create(path, thousand.clone())));
+        let puts = [(&store, "1"), (&store, "2"), (&other, "3")]
+            .map(|(store, path)| timed(store.create(path, thousand.clone())));
         let took: Vec<_> = join_all(puts).await.into_iter().map(|(_, took)| took).collect();
         for (took, expected) in took.into_iter().zip([1, 2, 1]) {
             assert_took(took, ms(expected) + LATENCY);
@@ -1013,9 +1023,14 @@ fn the_same_seed_shows_the_same_run_in_any_thread_and_the_smallest_change_shows(
     let altered = run(&config, Port::Data, 2);
     assert_eq!(altered.1, reference.1, "contents change nothing in time");
     assert_ne!(digest(altered), reference.0.digest, "one data byte");
-    assert_eq!(digest(run(&config, Port::Control, 2)), digest(run(&config, Port::Control, 1)), "control counts by length");
+    assert_eq!(
+        digest(run(&config, Port::Control, 2)),
+        digest(run(&config, Port::Control, 1)),
+        "control counts by length"
+    );
     let mut later = config.clone();
-    later.link.latency = (config.link.latency.0 + Duration::from_nanos(1), config.link.latency.1 + Duration::from_nanos(1));
+    later.link.latency =
+        (config.link.latency.0 + Duration::from_nanos(1), config.link.latency.1 + Duration::from_nanos(1));
     assert_ne!(digest(run(&later, Port::Data, 1)), reference.0.digest, "one nanosecond of latency");
     let reseeded = SimConfig { seed: config.seed + 1, ..config };
     assert_ne!(digest(run(&reseeded, Port::Data, 1)), reference.0.digest);

@@ -53,7 +53,14 @@ struct Seen {
 
 type Orders = Arc<Mutex<BTreeMap<Direction, UnboundedSender<usize>>>>;
 
-fn start_ends(env: &Env, (opener, accepter): (usize, usize), is_opener: bool, connection: Connection, seen: &Arc<Mutex<Seen>>, orders: &Orders) {
+fn start_ends(
+    env: &Env,
+    (opener, accepter): (usize, usize),
+    is_opener: bool,
+    connection: Connection,
+    seen: &Arc<Mutex<Seen>>,
+    orders: &Orders,
+) {
     let Connection { mut sender, mut receiver } = connection;
     let (queue, mut lengths) = unbounded_channel::<usize>();
     let writes = (opener, accepter, is_opener);
@@ -127,7 +134,10 @@ async fn node(env: Env, me: usize, seen: Arc<Mutex<Seen>>, orders: Orders) {
     }
 }
 
-async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> (Arc<Mutex<Seen>>, BTreeSet<usize>, BTreeMap<Direction, u32>) {
+async fn play(
+    world: Arc<SimWorld>,
+    script: Vec<Step>,
+) -> (Arc<Mutex<Seen>>, BTreeSet<usize>, BTreeMap<Direction, u32>) {
     let seen: Arc<Mutex<Seen>> = Arc::default();
     let orders: Orders = Arc::default();
     for (me, name) in NODES.into_iter().enumerate() {

@@ -1,0 +1,70 @@
+//! The museum of planted bugs: known mistakes, the scenario that brings each to light, and who catches it.
+//!
+//! A bug exists only in builds with the feature `mutations`. A test runs every row and asks for exactly this oracle.
+
+use flowquake_engine::mutation::Mutation;
+
+/// A planted bug and how it is caught.
+#[derive(Debug, Clone, Copy)]
+pub struct Exhibit {
+    /// The mistake.
+    pub mutation: Mutation,
+    /// Where it shows, by name.
+    pub scenario: &'static str,
+    /// Who must catch it: an oracle's id, or `stuck`.
+    pub caught_by: &'static str,
+    /// The kind of mistake, and where such a one was made.
+    pub like: &'static str,
+}
+
+/// Every planted bug.
+pub const MUSEUM: &[Exhibit] = &[
+    Exhibit {
+        mutation: Mutation::CommitOnPreCommit,
+        scenario: "killed-between-pre-commit-and-commit",
+        caught_by: "O5",
+        like: "a sink that treats its own snapshot as the checkpoint",
+    },
+    Exhibit {
+        mutation: Mutation::SkipFencing,
+        scenario: "link-cut-with-no-tolerance",
+        caught_by: "O1",
+        like: "a stale task acknowledges for the attempt that replaced it (RisingWave #16058)",
+    },
+    Exhibit {
+        mutation: Mutation::NoBarrierAlignment,
+        scenario: "killed-between-checkpoints",
+        caught_by: "O1",
+        like: "records of the next epoch in a snapshot (FLINK-17568)",
+    },
+    Exhibit {
+        mutation: Mutation::AbortOnCheckpointFailure,
+        scenario: "link-cut-and-healed",
+        caught_by: "O1",
+        like: "a failed checkpoint takes its output with it",
+    },
+    Exhibit {
+        mutation: Mutation::ForgetCommit,
+        scenario: "no-fault",
+        caught_by: "O1",
+        like: "committables kept for a commit that never comes (FLINK-26403)",
+    },
+    Exhibit {
+        mutation: Mutation::ReplayOneTooMany,
+        scenario: "killed-between-checkpoints",
+        caught_by: "O1",
+        like: "a source rewinds further than its checkpoint says",
+    },
+    Exhibit {
+        mutation: Mutation::ReorderBuffers,
+        scenario: "no-fault",
+        caught_by: "O2",
+        like: "a newer buffer overtakes an older one",
+    },
+    Exhibit {
+        mutation: Mutation::IgnoreBarrierAfterRestore,
+        scenario: "killed-between-checkpoints",
+        caught_by: "stuck",
+        like: "checkpointing on a path where it can be neither taken nor declined (FLINK-40518)",
+    },
+];

@@ -1,0 +1,90 @@
+//! The same plan gives the same trace: again and again in one process, in parallel threads, whatever ran before.
+
+use std::collections::BTreeSet;
+
+use flowquake::jobs::Jobs;
+use flowquake::run::run;
+
+use crate::named;
+
+fn hash(name: &str, seed: u64) -> u64 {
+    run(&named(name).plan(seed), &Jobs::builtin(), &[]).trace.hash()
+}
+
+#[test]
+fn a_hundred_repeats_in_one_process_have_one_hash() {
+    let plan = named("killed-during-restore").plan(7);
+    let jobs = Jobs::builtin();
+    let hashes: BTreeSet<u64> = (0..100).map(|_| run(&plan, &jobs, &[]).trace.hash()).collect();
+    assert_eq!(hashes.len(), 1);
+}
+
+#[test]
+fn parallel_runs_do_not_touch_each_other() {
+    let names =
+        ["link-cut-and-healed", "machine-lost-silently", "killed-during-alignment", "newest-checkpoint-flipped"];
+    let alone: Vec<u64> = names.iter().map(|name| hash(name, 3)).collect();
+    let together: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = names.iter().map(|name| scope.spawn(|| hash(name, 3))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert_eq!(alone, together);
+}
+
+#[test]
+fn another_seed_gives_another_trace() {
+    let hashes: BTreeSet<u64> = (1..=5).map(|seed| hash("no-fault", seed)).collect();
+    assert_eq!(hashes.len(), 5);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn rocksdb_runs_are_deterministic_too() {
+    let hashes: BTreeSet<u64> = (0..5).map(|_| hash("killed-during-restore-rocksdb", 1)).collect();
+    assert_eq!(hashes.len(), 1);
+}
+
+/// 1,000 runs in one process: memory and open files stay bounded.
+#[test]
+fn a_thousand_runs_leave_nothing_behind() {
+    let text = r#"
+name = "short"
+why = "many of them"
+[job]
+name = "string-length-count"
+input = { generator = "words", records = 100, splits = 2, rate = "100/s" }
+[cluster]
+task_managers = 2
+slots = 2
+[checkpointing]
+interval = "500ms"
+[[fault]]
+at = "700ms"
+do = "kill"
+target = "tm-1"
+restart_after = "100ms"
+"#;
+    let scenario = crate::inline("short", text);
+    let jobs = Jobs::builtin();
+    let batch = |seeds: std::ops::Range<u64>| {
+        for seed in seeds {
+            run(&scenario.plan(seed), &jobs, &[]);
+        }
+        (resident_kib(), open_files())
+    };
+    let (memory, files) = batch(0..200);
+    let (memory_after, files_after) = batch(200..1000);
+    assert!(files_after <= files + 2, "open files grew from {files} to {files_after}");
+    let grown = memory_after.saturating_sub(memory);
+    assert!(grown < 100 * 1024, "800 runs left {grown} KiB behind");
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}

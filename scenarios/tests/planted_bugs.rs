@@ -1,0 +1,44 @@
+//! Planted bugs: each makes exactly the oracle fail that the museum names, and the same run passes without it.
+
+use flowquake_engine::mutation::Mutation;
+use flowquake_reports::record::Verdict;
+use flowquake_scenarios::museum::MUSEUM;
+
+use crate::{execute, named};
+
+/// Seeds tried until the bug shows; a bug that needs luck is still found.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=10;
+
+#[test]
+fn every_planted_bug_is_caught_by_the_oracle_that_the_museum_names() {
+    let mut escaped = String::new();
+    for exhibit in MUSEUM {
+        let scenario = named(exhibit.scenario);
+        assert_eq!(execute(&scenario, 1, &[]).verdict, Verdict::Passed, "{} without the bug", exhibit.scenario);
+        let mut seen = Vec::new();
+        let caught = SEEDS.into_iter().any(|seed| {
+            let verdict = execute(&scenario, seed, &[exhibit.mutation]).verdict;
+            let by = match &verdict {
+                Verdict::Failed { oracle, .. } => oracle.clone(),
+                other => other.label().to_owned(),
+            };
+            let hit = by == exhibit.caught_by;
+            seen.push(format!("{by}: {}", verdict.headline()));
+            hit
+        });
+        if !caught {
+            escaped.push_str(&format!("{:?} in {}: {seen:#?}\n", exhibit.mutation, exhibit.scenario));
+        }
+    }
+    assert!(escaped.is_empty(), "{escaped}");
+}
+
+#[test]
+fn every_mutation_is_in_the_museum_and_every_oracle_has_a_bug() {
+    for mutation in Mutation::ALL {
+        assert!(MUSEUM.iter().any(|exhibit| exhibit.mutation == mutation), "{mutation:?}");
+    }
+    for oracle in ["O1", "O2", "O5", "stuck"] {
+        assert!(MUSEUM.iter().any(|exhibit| exhibit.caught_by == oracle), "{oracle}");
+    }
+}
