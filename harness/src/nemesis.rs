@@ -196,16 +196,15 @@ impl Nemesis {
         let length = bytes.len();
         let (contents, detail) = match how {
             DamageKind::Delete => (None, "deleted".to_owned()),
+            // Nothing can be cut from or flipped in a file without bytes; to call that a strike would be a lie.
+            _ if length == 0 => return missed(format!("{target} is empty")),
             DamageKind::Truncate => {
                 (Some(bytes.slice(..length / 2)), format!("cut from {length} to {} bytes", length / 2))
             }
             DamageKind::FlipByte => {
-                let at = draw_between(draw(self.seed, "damage", u64::from(fault), 0), 0, length.max(1) as u64 - 1);
+                let at = draw_between(draw(self.seed, "damage", u64::from(fault), 0), 0, length as u64 - 1);
                 let mut bytes = bytes.to_vec();
-                match bytes.get_mut(at as usize) {
-                    Some(byte) => *byte ^= 0x55,
-                    None => return missed(format!("{target} is empty")),
-                }
+                bytes[at as usize] ^= 0x55;
                 (Some(Bytes::from(bytes)), format!("byte {at} of {length} flipped"))
             }
         };

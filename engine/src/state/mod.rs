@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::BackendKind;
 
+#[cfg(feature = "rocksdb")]
+mod cache;
 mod heap;
 pub mod key_group;
 #[cfg(feature = "rocksdb")]
@@ -80,11 +82,7 @@ impl<K: Key, V: Value> ValueState<K, V> {
         match &mut self.0 {
             Table::Heap(table) => Ok(table.replace(key, change)),
             #[cfg(feature = "rocksdb")]
-            Table::RocksDb(table) => {
-                let old = table.get(key)?;
-                table.put(key, &change(old.as_ref()))?;
-                Ok(old)
-            }
+            Table::RocksDb(table) => table.replace(key, change),
         }
     }
 
@@ -93,7 +91,7 @@ impl<K: Key, V: Value> ValueState<K, V> {
         match &mut self.0 {
             Table::Heap(table) => table.remove(key),
             #[cfg(feature = "rocksdb")]
-            Table::RocksDb(table) => table.delete(key)?,
+            Table::RocksDb(table) => table.remove(key)?,
         }
         Ok(())
     }
@@ -137,20 +135,24 @@ pub struct Entry {
 
 /// A table without its types: what snapshots need of it.
 pub trait StateTable: Send {
-    /// Appends the heap's contents in the snapshot format; RocksDB's tables append nothing.
-    fn write_snapshot(&self, out: &mut Vec<u8>);
+    /// Puts the table's contents where the backend's snapshot begins: on the heap appended to `out` in the snapshot format,
+    /// with RocksDB in the database.
+    fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<(), StateError>;
     /// Takes a table's part from the front of a snapshot.
     fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError>;
     /// Every entry, ordered by group and key text.
-    fn entries(&self) -> Result<Vec<Entry>, StateError>;
+    fn entries(&mut self) -> Result<Vec<Entry>, StateError>;
 }
 
 impl<K: Key, V: Value> StateTable for ValueState<K, V> {
-    fn write_snapshot(&self, out: &mut Vec<u8>) {
-        match &self.0 {
-            Table::Heap(table) => table.write_snapshot(out),
+    fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<(), StateError> {
+        match &mut self.0 {
+            Table::Heap(table) => {
+                table.write_snapshot(out);
+                Ok(())
+            }
             #[cfg(feature = "rocksdb")]
-            Table::RocksDb(_) => {}
+            Table::RocksDb(table) => table.write_back(),
         }
     }
 
@@ -162,8 +164,8 @@ impl<K: Key, V: Value> StateTable for ValueState<K, V> {
         }
     }
 
-    fn entries(&self) -> Result<Vec<Entry>, StateError> {
-        let mut entries = match &self.0 {
+    fn entries(&mut self) -> Result<Vec<Entry>, StateError> {
+        let mut entries = match &mut self.0 {
             Table::Heap(table) => table.entries(),
             #[cfg(feature = "rocksdb")]
             Table::RocksDb(table) => table.entries()?,
@@ -244,14 +246,14 @@ impl Backend {
     }
 
     /// Takes a snapshot of `tables`, all that were opened here (S1).
-    pub fn snapshot(&mut self, tables: &[&mut dyn StateTable], id: u64) -> Result<LocalSnapshot, StateError> {
+    pub fn snapshot(&mut self, tables: &mut [&mut dyn StateTable], id: u64) -> Result<LocalSnapshot, StateError> {
         let _ = id;
+        let mut out = Vec::new();
+        tables.iter_mut().try_for_each(|table| table.write_snapshot(&mut out))?;
         #[cfg(feature = "rocksdb")]
         if let Some(store) = &mut self.rocksdb {
             return store.snapshot(id);
         }
-        let mut out = Vec::new();
-        tables.iter().for_each(|table| table.write_snapshot(&mut out));
         Ok(LocalSnapshot::Bytes(out.into()))
     }
 }

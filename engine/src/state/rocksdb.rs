@@ -7,14 +7,14 @@
 //! bytes and compacted after a counted number of flushes, so that equal operations leave files of equal names and sizes
 //! (S3). Their bytes differ between runs all the same: RocksDB writes a session id into every file.
 
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, Options, WriteOptions};
+use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
+use super::cache::Cache;
 use super::{CurrentKey, Entry, Key, LocalSnapshot, RestoredState, StateError, Value};
 use crate::graph::element::encode;
 
@@ -76,9 +76,8 @@ impl RocksStore {
             index,
             shared: self.shared.clone(),
             background: self.background,
+            cache: Cache::new(),
             key: Vec::new(),
-            value: Vec::new(),
-            types: PhantomData,
         }
     }
 
@@ -97,8 +96,8 @@ impl RocksStore {
         for file in listing {
             let file = file.map_err(|error| StateError(error.to_string()))?;
             let name = file.file_name().to_string_lossy().into_owned();
-            // The options of the new database apply, not those of the old one.
-            if !name.starts_with("OPTIONS") {
+            // The options of the new database apply, not those of the old one; and there is no write-ahead log to keep.
+            if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
                 files.push((name, file.path()));
             }
         }
@@ -121,48 +120,98 @@ pub(super) struct RocksTable<K, V> {
     index: u8,
     shared: Arc<Shared>,
     background: bool,
+    cache: Cache<K, V>,
     /// Kept between calls, so that no record allocates.
     key: Vec<u8>,
-    value: Vec<u8>,
-    types: PhantomData<fn() -> (K, V)>,
 }
 
 impl<K: Key, V: Value> RocksTable<K, V> {
-    fn encode_key(&mut self, key: &CurrentKey<K>) {
-        self.key.clear();
-        self.key.extend_from_slice(&key.group.to_be_bytes());
-        self.key.push(self.index);
-        encode(&key.key, &mut self.key);
-    }
-
     pub(super) fn get(&mut self, key: &CurrentKey<K>) -> Result<Option<V>, StateError> {
-        self.encode_key(key);
-        let Some(bytes) = self.shared.db.get_pinned(&self.key).map_err(fault("read"))? else { return Ok(None) };
-        decode(&bytes).map(Some)
+        if let Some(slot) = self.cache.get_mut(&key.key) {
+            return Ok(slot.value.clone());
+        }
+        let (value, bytes) = self.read(key)?;
+        self.keep(key, value.clone(), false, bytes)?;
+        Ok(value)
     }
 
-    pub(super) fn put(&mut self, key: &CurrentKey<K>, value: &V) -> Result<(), StateError> {
-        self.encode_key(key);
-        self.value.clear();
-        encode(value, &mut self.value);
-        self.shared.db.put_opt(&self.key, &self.value, &self.shared.unlogged).map_err(fault("write"))?;
-        self.count((self.key.len() + self.value.len()) as u64)
+    pub(super) fn replace(
+        &mut self,
+        key: &CurrentKey<K>,
+        change: impl FnOnce(Option<&V>) -> V,
+    ) -> Result<Option<V>, StateError> {
+        if let Some(slot) = self.cache.get_mut(&key.key) {
+            let new = change(slot.value.as_ref());
+            slot.changed = true;
+            return Ok(slot.value.replace(new));
+        }
+        let (old, bytes) = self.read(key)?;
+        self.keep(key, Some(change(old.as_ref())), true, bytes)?;
+        Ok(old)
     }
 
-    pub(super) fn delete(&mut self, key: &CurrentKey<K>) -> Result<(), StateError> {
-        self.encode_key(key);
-        self.shared.db.delete_opt(&self.key, &self.shared.unlogged).map_err(fault("delete"))?;
-        self.count(self.key.len() as u64)
+    pub(super) fn remove(&mut self, key: &CurrentKey<K>) -> Result<(), StateError> {
+        match self.cache.get_mut(&key.key) {
+            Some(slot) => {
+                (slot.value, slot.changed) = (None, true);
+                Ok(())
+            }
+            None => self.keep(key, None, true, 0),
+        }
     }
 
-    fn count(&self, bytes: u64) -> Result<(), StateError> {
-        if !self.background && self.shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes >= FLUSH_BYTES {
+    /// The value in the database, with its size there.
+    fn read(&mut self, key: &CurrentKey<K>) -> Result<(Option<V>, u32), StateError> {
+        self.key.clear();
+        encode_key(key.group, self.index, &key.key, &mut self.key);
+        match self.shared.db.get_pinned(&self.key).map_err(fault("read"))? {
+            None => Ok((None, 0)),
+            Some(bytes) => Ok((Some(decode(&bytes)?), bytes.len() as u32)),
+        }
+    }
+
+    fn keep(&mut self, key: &CurrentKey<K>, value: Option<V>, changed: bool, bytes: u32) -> Result<(), StateError> {
+        if self.cache.is_full() {
+            self.write_back()?;
+            self.cache.clear();
+        }
+        self.cache.insert(key, value, changed, bytes);
+        Ok(())
+    }
+
+    /// Writes all changes to the database.
+    pub(super) fn write_back(&mut self) -> Result<(), StateError> {
+        let Self { cache, index, .. } = self;
+        let mut encoded = Vec::new();
+        // For every change, where its key begins, where that ends, and where the new value ends, if there is one.
+        let mut changes: Vec<(usize, usize, Option<usize>)> = Vec::new();
+        cache.write_back(|key, slot| {
+            let begin = encoded.len();
+            encode_key(slot.group, *index, key, &mut encoded);
+            let end = encoded.len();
+            slot.value.iter().for_each(|value| encode(value, &mut encoded));
+            changes.push((begin, end, slot.value.is_some().then_some(encoded.len())));
+            (encoded.len() - end) as u32
+        });
+        // In order, since each key then finds its place in the memtable beside the one before.
+        changes.sort_unstable_by_key(|(begin, end, _)| &encoded[*begin..*end]);
+        let mut batch = WriteBatch::default();
+        for (begin, end, value_end) in changes {
+            match value_end {
+                Some(value_end) => batch.put(&encoded[begin..end], &encoded[end..value_end]),
+                None => batch.delete(&encoded[begin..end]),
+            }
+        }
+        let written = encoded.len() as u64;
+        self.shared.db.write_opt(batch, &self.shared.unlogged).map_err(fault("write"))?;
+        if !self.background && self.shared.written.fetch_add(written, Ordering::Relaxed) + written >= FLUSH_BYTES {
             self.shared.flush()?;
         }
         Ok(())
     }
 
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, StateError> {
+    pub(super) fn entries(&mut self) -> Result<Vec<Entry>, StateError> {
+        self.write_back()?;
         let mut entries = Vec::new();
         for item in self.shared.db.iterator(IteratorMode::Start) {
             let (key, value) = item.map_err(fault("scan"))?;
@@ -178,6 +227,12 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         }
         Ok(entries)
     }
+}
+
+fn encode_key<K: Key>(group: u16, table: u8, key: &K, out: &mut Vec<u8>) {
+    out.extend_from_slice(&group.to_be_bytes());
+    out.push(table);
+    encode(key, out);
 }
 
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {

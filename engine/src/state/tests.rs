@@ -41,7 +41,7 @@ fn check(kind: BackendKind, operations: &[(u32, Option<String>)]) {
     let mut snapshot = None;
     for (step, (key, value)) in operations.iter().enumerate() {
         if step == half {
-            snapshot = Some((backend.snapshot(&[&mut state], 1).unwrap(), model.clone()));
+            snapshot = Some((backend.snapshot(&mut [&mut state], 1).unwrap(), model.clone()));
         }
         match value {
             Some(value) => {
@@ -91,7 +91,7 @@ fn equal_operations_give_equal_snapshots() {
         for round in 0..3 {
             (0..500).for_each(|key| state.update(&current(key), format!("{key}-{round}")).unwrap());
         }
-        let snapshot = backend.snapshot(&[&mut state], 1).unwrap();
+        let snapshot = backend.snapshot(&mut [&mut state], 1).unwrap();
         restored(snapshot).files.into_iter().map(|(name, bytes)| (name, bytes.len())).collect::<Vec<_>>()
     };
     for kind in BackendKind::ALL.into_iter().filter(|kind| kind.is_built()) {

@@ -1,6 +1,7 @@
 //! The asynchronous part of a snapshot: upload, then acknowledge. Runs beside the processing of records.
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::Reporter;
 use super::sink::PreCommit;
@@ -12,6 +13,9 @@ use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::state::{HEAP_FILE, LocalSnapshot};
 use crate::wire::TaskReport;
+
+/// Files under way at once (Flink: `state.backend.rocksdb.checkpoint.transfer.thread.num`).
+pub(super) const TRANSFERS: usize = 4;
 
 /// Everything that the synchronous part took.
 pub(super) struct Snapshot {
@@ -64,15 +68,26 @@ impl Snapshot {
                 files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Stored(path), checksum });
             }
             Some(LocalSnapshot::Files { files: local, folder }) => {
-                for (name, local) in local {
-                    let bytes = env.blocking(move || std::fs::read(&local)).await;
-                    let path = format!("{prefix}-{name}");
-                    let failed =
-                        |cause: std::io::Error| StoreError::Failed { path: path.clone(), cause: cause.to_string() };
-                    let bytes = Bytes::from(bytes.map_err(failed)?);
-                    let checksum = put(env, &store, &path, bytes, self.attempt, checkpoint, subtask).await?;
-                    files.push(StateFile { name, place: StatePlace::Stored(path), checksum });
-                }
+                // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
+                let uploads: Vec<_> = local
+                    .into_iter()
+                    .map(|(name, local)| {
+                        let (store, path) = (&store, format!("{prefix}-{name}"));
+                        async move {
+                            let read = env.blocking(move || std::fs::read(&local)).await;
+                            let failed = |cause: std::io::Error| StoreError::Failed {
+                                path: path.clone(),
+                                cause: cause.to_string(),
+                            };
+                            let bytes = Bytes::from(read.map_err(failed)?);
+                            let checksum = put(env, store, &path, bytes, attempt, checkpoint, subtask).await?;
+                            Ok::<_, StoreError>(StateFile { name, place: StatePlace::Stored(path), checksum })
+                        }
+                        .boxed()
+                    })
+                    .collect();
+                // `buffered` keeps the order of the files, whichever is done first.
+                files = futures::stream::iter(uploads).buffered(TRANSFERS).try_collect().await?;
                 let removed = env.blocking(move || std::fs::remove_dir_all(folder)).await;
                 if let Err(error) = removed {
                     tracing::warn!("local snapshot of checkpoint {checkpoint} stays behind: {error}");

@@ -438,10 +438,10 @@ impl Running {
             env.emit(Event::BarrierInjected { attempt, checkpoint, subtask }).await;
         }
         env.emit(Event::SnapshotSyncBegun { attempt, checkpoint, subtask }).await;
-        let parts = self.chain.parts();
+        let mut parts = self.chain.parts();
         let mut state = None;
         if self.subtask.vertex.is_keyed {
-            let taken = self.backend.snapshot(&parts.tables, checkpoint.0);
+            let taken = self.backend.snapshot(&mut parts.tables, checkpoint.0);
             state = Some(taken.map_err(|error| error.to_string())?);
         }
         let pre_commit = match (&mut self.sink, parts.sink) {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use bytes::Bytes;
 use futures::future::{FutureExt, join, join_all};
 
-use super::super::{Connection, Frame, Receiver, Sender, Store};
+use super::super::{Connection, First, Frame, Receiver, Sender, Store, first_of_2};
 use super::*;
 use crate::env::StoreError;
 use crate::event::Event;
@@ -67,10 +67,9 @@ async fn pause(duration: Duration) {
 }
 
 async fn within<T>(duration: Duration, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = pause(duration) => None,
+    match first_of_2(work, pause(duration)).await {
+        First::A(done) => Some(done),
+        First::B(()) => None,
     }
 }
 
@@ -515,6 +514,27 @@ fn a_crash_behind_a_cut_is_heard_of_after_the_heal_and_only_by_who_speaks() {
         assert!(now().since(healed) < ms(3000) + 2 * LATENCY + SLACK);
         assert_eq!(within(ms(60_000), receive(&mut listening.receiver)).await, None);
     });
+}
+
+#[test]
+fn what_a_process_has_closed_in_good_order_outlives_its_crash_but_not_its_machine() {
+    for (death, arrives) in [(Death::Crash, 10), (Death::MachineLoss, 4)] {
+        let read = simulate(1, config(), move |world| async move {
+            let (_a, _b, mut near, mut far) = two(&world).await;
+            for number in 0..10 {
+                send(&mut near.sender, number, 1000).await;
+            }
+            drop(near);
+            pause(Duration::from_micros(4500)).await;
+            world.kill("a", death);
+            let mut read = 0;
+            while let Some(Ok(_)) = within(ms(60_000), receive(&mut far.receiver)).await {
+                read += 1;
+            }
+            read
+        });
+        assert_eq!(read, arrives, "{death:?}");
+    }
 }
 
 #[test]
