@@ -122,7 +122,7 @@ events! {
     JobRunning = "job-running" { attempt: Attempt },
     /// A subtask processed the first record of this attempt.
     FirstRecord = "first-record" { attempt: Attempt, subtask: SubtaskId },
-    /// A source has emitted all that had arrived when the attempt began, and waits for more.
+    /// A source has emitted, for the first time in its attempt, all that has arrived so far.
     CaughtUp = "caught-up" { attempt: Attempt, subtask: SubtaskId },
     /// A subtask has seen the end of its input on all channels.
     EndOfInput = "end-of-input" { attempt: Attempt, subtask: SubtaskId },

@@ -21,7 +21,7 @@ pub enum Mutation {
     ForgetCommit,
     /// Sources of a restored job begin one record early.
     ReplayOneTooMany,
-    /// A subtask drains its input channels newest buffer first.
+    /// A subtask processes a buffer after the one that came behind it.
     ReorderBuffers,
     /// A subtask that was restored never answers a barrier.
     IgnoreBarrierAfterRestore,

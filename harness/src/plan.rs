@@ -201,7 +201,7 @@ pub enum FaultAction {
 pub enum KillMode {
     /// The process dies, the machine lives: its connections are reset at once.
     Crash,
-    /// The machine is gone: silence, and its local disk is lost.
+    /// The machine is gone: silence. (Its local disk is lost, too; but so it is for a restarted process.)
     MachineLoss,
 }
 

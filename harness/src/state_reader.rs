@@ -77,11 +77,16 @@ fn entries(
     let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
     let config = &manifest.job.config;
     let groups = groups_of(subtask.index, config.max_parallelism, config.parallelism);
-    // RocksDB works on files of its own; they go when the entries are read.
-    let folder = tempfile::tempdir().map_err(|error| refused(&error))?;
-    let place = folder.path().to_owned();
+    // Only RocksDB asks for a folder: it works on files of its own, which go when the entries are read.
+    let mut folder = None;
+    let make = || {
+        let made = tempfile::tempdir()?;
+        let place = made.path().to_owned();
+        folder = Some(made);
+        Ok(place)
+    };
     let mut backend =
-        Backend::open(config.backend, groups, || Ok(place), Some(restored), false).map_err(|error| refused(&error))?;
+        Backend::open(config.backend, groups, make, Some(restored), false).map_err(|error| refused(&error))?;
     let context = ChainContext {
         subtask,
         parallelism: config.parallelism,

@@ -1,8 +1,9 @@
 //! The trace of a run: every event in order, and a hash over all of it.
 //!
 //! Two runs of one plan give the same hash, in any thread, process and build. The hash covers every field of every event,
-//! the digest of the network (each frame's time, length and, for records, contents), and the contents of committed output.
-//! It leaves out only the hashes of checkpoint files: RocksDB writes other bytes in every run.
+//! the digest of the network (each frame's time, length and, for records, contents), and the names and contents of what the
+//! sinks write. Of checkpoint files and control frames it takes names, times and lengths only: RocksDB writes other bytes in
+//! every run, and their hashes travel in acknowledgements.
 
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::element::encode;

@@ -4,7 +4,7 @@ use flowquake_engine::event::Event;
 use flowquake_reports::record::Verdict;
 
 use crate::nemesis::describe;
-use crate::oracles::{Violation, liveness};
+use crate::oracles::Violation;
 use crate::plan::{ExpectedEnd, RunPlan};
 use crate::run::{End, Outcome};
 
@@ -13,11 +13,13 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean
     match &outcome.end {
         End::Panicked(panic) => return Verdict::Crashed { panic: panic.clone() },
         End::NoYield => return Verdict::Stuck { reason: "no yield: something loops without ever waiting".into() },
-        End::TimeLimit if violations.is_empty() => {
-            let limit = humantime::format_duration(plan.time_limit);
-            return Verdict::Stuck { reason: format!("after {limit}: {}", liveness::reason(outcome)) };
-        }
         _ => {}
+    }
+    // A stall has a class of its own, but wrong output is worse, and may be why.
+    if let (End::TimeLimit, Some(stall)) = (&outcome.end, violations.iter().find(|v| v.oracle == "O7")) {
+        if violations.iter().all(|violation| violation.oracle == "O7") {
+            return Verdict::Stuck { reason: stall.evidence.clone() };
+        }
     }
     if let Some(first) = violations.first() {
         let evidence = violations.iter().filter(|v| v.oracle == first.oracle).map(|v| v.evidence.clone()).collect();

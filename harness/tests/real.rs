@@ -121,7 +121,7 @@ impl Case {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len() as u64, records, "committed records");
         assert_eq!(reference.accept(&consumed, &lines, false), Ok(()));
-        assert_eq!(self.pending(), [PathBuf::new(); 0], "nothing is left uncommitted");
+        assert_eq!(self.pending(), Vec::<PathBuf>::new(), "nothing is left uncommitted");
     }
 }
 

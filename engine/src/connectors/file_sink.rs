@@ -254,7 +254,7 @@ mod tests {
         pending(&store, &mut open, "a\n");
         let kept = open.close(CheckpointId(1)).unwrap();
         pending(&store, &mut open, "b\n");
-        block_on(remove_leftovers(&store, SINK, &[kept.clone()])).unwrap();
+        block_on(remove_leftovers(&store, SINK, std::slice::from_ref(&kept))).unwrap();
         assert_eq!(block_on(store.list(PENDING)).unwrap().into_iter().map(|(p, _)| p).collect::<Vec<_>>(), kept.chunks);
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{self, UnboundedSender, channel, unbounded_channel};
 
 use crate::checkpoint::manifest::{Damaged, Manifest, checkpoint_of_folder, folder, path};
-use crate::connectors::file_sink::abort_above;
+use crate::connectors::file_sink::{DECISIONS, abort_above};
 use crate::env::{
     Connection, Env, First, NetError, Port, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle, first_of_2,
 };
@@ -115,12 +115,14 @@ pub async fn run(
     if env.mutated(Mutation::SkipFencing) {
         master.skip_fencing();
     }
-    let mut shell = Shell { env: env.clone(), store, spec, start, term, facts, peers: BTreeMap::new() };
+    let mut shell =
+        Shell { env: env.clone(), store, spec, start, term, facts, peers: BTreeMap::new(), deleting: channel(1) };
     let mut timer = env.timer();
     let mut commands = master.step(env.now(), Fact::Time);
     loop {
         for command in commands {
             if let Some(result) = shell.obey(command).await {
+                shell.deletions_done().await;
                 return Ok(result);
             }
         }
@@ -169,6 +171,8 @@ struct Shell {
     term: Term,
     facts: UnboundedSender<Arrived>,
     peers: BTreeMap<NodeName, Peer>,
+    /// Every deletion under way holds a clone of the sender; nothing is ever sent.
+    deleting: (mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
 impl Shell {
@@ -247,17 +251,25 @@ impl Shell {
                 );
             }
             Command::Delete(id) => {
-                let store = self.store.clone();
+                let (store, deleting) = (self.store.clone(), self.deleting.0.clone());
                 let task = self.env.spawn(async move {
                     if let Err(error) = delete_checkpoint(&store, id).await {
                         tracing::warn!("files of checkpoint {id} stay behind: {error}");
                     }
+                    drop(deleting);
                 });
                 task.detach();
             }
             Command::End(result) => return Some(result),
         }
         None
+    }
+
+    /// Returns when no deletion is under way: after the end nobody would finish it.
+    async fn deletions_done(self) {
+        let (mine, mut others) = self.deleting;
+        drop(mine);
+        others.recv().await;
     }
 
     fn background(&self, work: impl Future<Output = Fact> + Send + 'static) {
@@ -321,7 +333,11 @@ async fn recover(env: &Env, store: &Store, spec: &JobSpec) -> Result<Recovered, 
             *seen.entry(id).or_default() |= name == "_metadata";
         }
     }
-    let next_id = seen.keys().last().map_or(CheckpointId(1), |highest| highest.next());
+    // A checkpoint that the job fell back behind has no files any more, but its epoch was decided, and is spent (C1).
+    let decided = env.store(StoreKind::Output).list(DECISIONS).await?;
+    let epochs = decided.iter().filter_map(|(path, _)| path.rsplit('/').next()?.parse().ok()).map(CheckpointId);
+    let highest = epochs.chain(seen.keys().copied()).max();
+    let next_id = highest.map_or(CheckpointId(1), CheckpointId::next);
     let ids = |complete: bool| seen.iter().filter(move |(_, is)| **is == complete).map(|(id, _)| *id).collect();
     Ok(Recovered { term: Term(term), start: facts.start, completed: ids(true), unfinished: ids(false), next_id })
 }

@@ -3,6 +3,7 @@
 //! A database costs microseconds per access, a map a tenth of one; and a key that is counted up a thousand times between two
 //! checkpoints is written once. The cache is emptied as a whole when it is full: keys in use come back at once.
 
+#[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 use std::collections::HashMap;
 
 use super::key_group::KeyHash;

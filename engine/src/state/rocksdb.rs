@@ -1,4 +1,5 @@
-//! Keyed state in RocksDB: the database holds the working state, a snapshot is its files.
+//! Keyed state in RocksDB: the database holds the working state, a snapshot is its files. In front of it stands a cache of
+//! the values in use ([`super::cache`]), which is written back before every snapshot.
 //!
 //! Key on disk: group (big endian, so that a group is a range), table index, postcard key; value: postcard. The write-ahead
 //! log is off: what is not in a checkpoint is replayed from the sources anyway.
@@ -29,7 +30,6 @@ fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
 
 pub(super) struct RocksStore {
     shared: Arc<Shared>,
-    folder: PathBuf,
     background: bool,
     flushes: u64,
 }
@@ -38,6 +38,19 @@ struct Shared {
     db: DB,
     unlogged: WriteOptions,
     written: AtomicU64,
+    /// After the database, so that it is closed first.
+    folder: Folder,
+}
+
+/// A folder that goes with its attempt: the next one begins in a folder of its own, from a checkpoint.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!("local state in {} stays behind: {error}", self.0.display());
+        }
+    }
 }
 
 impl RocksStore {
@@ -66,8 +79,8 @@ impl RocksStore {
         let db = DB::open(&options, &place).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
-        let shared = Arc::new(Shared { db, unlogged, written: AtomicU64::new(0) });
-        Ok(Self { shared, folder, background, flushes: 0 })
+        let shared = Arc::new(Shared { db, unlogged, written: AtomicU64::new(0), folder: Folder(folder) });
+        Ok(Self { shared, background, flushes: 0 })
     }
 
     pub(super) fn table<K: Key, V: Value>(&self, name: &str, index: u8) -> RocksTable<K, V> {
@@ -82,7 +95,7 @@ impl RocksStore {
     }
 
     pub(super) fn snapshot(&mut self, id: u64) -> Result<LocalSnapshot, StateError> {
-        let folder = self.folder.join(format!("snapshot-{id}"));
+        let folder = self.shared.folder.0.join(format!("snapshot-{id}"));
         self.shared.flush()?;
         self.flushes += 1;
         if !self.background && self.flushes.is_multiple_of(COMPACT_FLUSHES) {

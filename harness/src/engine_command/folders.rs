@@ -100,17 +100,19 @@ fn difference(taken: &JobSpec, given: &JobSpec) -> Option<(&'static str, String,
         InputKind::File { path, repeat } => format!("{path} {repeat} times"),
         InputKind::Generator { name, records, seed } => format!("{records} {name} of seed {seed}"),
     };
-    let compared: [(&'static str, &dyn Fn(&JobSpec) -> String); 7] = [
-        ("the job", &|job| job.program.clone()),
-        ("parallelism", &|job| job.config.parallelism.to_string()),
-        ("max-parallelism", &|job| job.config.max_parallelism.to_string()),
-        ("backend", &|job| job.config.backend.name().to_owned()),
-        ("the input", &input),
-        ("splits", &|job| job.input.splits.to_string()),
-        ("parameters", &params),
-    ];
-    let values = compared.into_iter().map(|(what, value)| (what, value(taken), value(given)));
-    values.into_iter().find(|(_, taken, given)| taken != given)
+    let compared = |job: &JobSpec| {
+        [
+            ("the job", job.program.clone()),
+            ("parallelism", job.config.parallelism.to_string()),
+            ("max-parallelism", job.config.max_parallelism.to_string()),
+            ("backend", job.config.backend.name().to_owned()),
+            ("the input", input(job)),
+            ("splits", job.input.splits.to_string()),
+            ("parameters", params(job)),
+        ]
+    };
+    let pairs = compared(taken).into_iter().zip(compared(given));
+    pairs.map(|((what, taken), (_, given))| (what, taken, given)).find(|(_, taken, given)| taken != given)
 }
 
 /// Names of what is in a folder; none if it does not exist.
@@ -228,8 +230,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join(".pending/1-0");
         fs::create_dir_all(&folder).unwrap();
-        ["0001-000001-00000000", "0001-000001-00000001#1", "notes#x"]
-            .map(|name| fs::write(folder.join(name), "x").unwrap());
+        for name in ["0001-000001-00000000", "0001-000001-00000001#1", "notes#x"] {
+            fs::write(folder.join(name), "x").unwrap();
+        }
         sweep(root.path()).unwrap();
         let mut left = names(&folder, "").unwrap();
         left.sort();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flowquake_engine::env::Address;
+use flowquake_engine::env::{Address, First, first_of_4};
 use flowquake_engine::ids::NodeName;
 use nix::sys::resource::{UsageWho, getrusage};
 use tempfile::TempDir;
@@ -79,16 +79,15 @@ impl Launcher<'_> {
         let mut committed = Committed::beginning_now(self.options.output.clone())?;
         self.start(JOB_MANAGER).await?;
         let outcome = loop {
-            tokio::select! {
-                biased;
-                _ = interrupted.recv() => break Outcome::Interrupted,
-                _ = terminated.recv() => break Outcome::Interrupted,
-                Some(happening) = heard.recv() => {
+            match first_of_4(interrupted.recv(), terminated.recv(), heard.recv(), look.tick()).await {
+                First::A(_) | First::B(_) => break Outcome::Interrupted,
+                First::C(happening) => {
+                    let happening = happening.expect("the launcher holds a sender itself");
                     if let Some(outcome) = self.on_happening(happening).await? {
                         break outcome;
                     }
                 }
-                _ = look.tick() => self.progress.show(&self.status, committed.count()?),
+                First::D(_) => self.progress.show(&self.status, committed.count()?),
             }
         };
         let took = self.progress.elapsed();

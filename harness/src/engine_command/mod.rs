@@ -7,11 +7,10 @@
 //! ```
 //! All are this same executable: a child is started with the hidden subcommand of [`ProcessArgs`], is told what it is in the
 //! first line of its standard input, and ends when that pipe ends, however the launcher died. Start at [`run`];
-//! [`options`] and [`folders`] refuse bad input before anything is created, [`launcher`] supervises.
+//! `options` and `folders` refuse bad input before anything is created, `launcher` supervises.
 //!
 //! Exit codes: 0 the job finished, 1 it failed, 2 bad input, 130 interrupted.
 #![allow(
-    clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a shell around real processes: it drives tokio, pipes and signals itself"

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowquake_engine::env::tokio::TokioWorld;
-use flowquake_engine::env::{Address, Env};
+use flowquake_engine::env::{Address, Env, First, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::NodeName;
@@ -95,13 +95,10 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
             return FAILED.into();
         }
     };
-    let code = runtime.block_on(async {
-        tokio::select! {
-            biased;
-            _ = stopped => FINISHED,
-            code = play(orders, jobs) => code,
-        }
-    });
+    let code = match runtime.block_on(first_of_2(stopped, play(orders, jobs))) {
+        First::A(_) => FINISHED,
+        First::B(code) => code,
+    };
     runtime.shutdown_timeout(GRACE);
     let _ = std::fs::remove_dir_all(&local);
     if let Some(all) = local.parent() {

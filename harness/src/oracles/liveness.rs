@@ -2,7 +2,7 @@
 //!
 //! Statement. Once the last fault has ended, the job finishes within `expect.recovers_within` (or fails for good, where the
 //! scenario expects that), in virtual time; in any case before the plan's time limit. A stall has a named reason, read from
-//! the trace. Planted bug: `ignore-barrier-after-restore`, `forget-commit` (by O1, too).
+//! the trace, and gives the verdict `stuck`. Planted bug: `ignore-barrier-after-restore`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -18,12 +18,18 @@ use crate::run::{End, Outcome};
 /// Judges whether the job ended in time.
 pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
     let mut finding = Finding { judged: 1, violations: Vec::new() };
+    if outcome.end == End::TimeLimit {
+        let limit = humantime::format_duration(plan.time_limit);
+        let evidence = format!("after {limit}: {}", reason(outcome));
+        finding.violations.push(Violation { oracle: "O7", evidence });
+        return finding;
+    }
     let calm = outcome.strikes.iter().filter_map(|strike| strike.healed_at.or(strike.struck_at)).max();
     let Some(bound) = plan.expect.recovers_within else { return finding };
     // Without a fault the clock runs from the start.
     let since = calm.unwrap_or(Time::ZERO);
     let took = outcome.ended_at.since(since);
-    if outcome.end != End::TimeLimit && took > bound {
+    if took > bound {
         let evidence = format!("the job ended {took:?} after the last fault; {bound:?} are allowed");
         finding.violations.push(Violation { oracle: "O7", evidence });
     }
@@ -31,7 +37,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
 }
 
 /// Why a job that did not end is stuck.
-pub fn reason(outcome: &Outcome) -> String {
+fn reason(outcome: &Outcome) -> String {
     let events = || outcome.trace.events.iter().map(|record| (record.at, &record.event));
     let last = |which: &dyn Fn(&Event) -> bool| events().filter(|(_, event)| which(event)).map(|(at, _)| at).last();
     let deployed = last(&|event| matches!(event, Event::DeploymentBegun { .. }));

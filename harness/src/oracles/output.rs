@@ -9,7 +9,8 @@
 //!
 //! Not every checkpoint's state is read back: small heap state always, RocksDB (whose files must be opened) only for the last
 //! one. A checkpoint whose sinks had no time to commit (the job failed, or was stopped) is judged for what is visible.
-//! Planted bugs: `no-barrier-alignment`, `skip-fencing`, `abort-on-checkpoint-failure`, `replay-one-too-many` (O1);
+//! Planted bugs: `no-barrier-alignment`, `skip-fencing`, `abort-on-checkpoint-failure`, `forget-commit`,
+//! `replay-one-too-many` (O1);
 //! `reorder-buffers` (O2).
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -117,7 +117,7 @@ fn address(node: &str) -> Address {
     Address(format!("{node}:data"))
 }
 
-/// A connection from `a` to `b`: both ends, and `b`'s listener, which the connection does not need.
+/// A connection from `a` to `b`: both its ends; `b`'s port is free again.
 async fn connected(a: &Env, b: &Env) -> (Connection, Connection) {
     let mut listener = b.listen(Port::Data).await.unwrap();
     let to = listener.address();
@@ -726,7 +726,6 @@ async fn small_script(env: Env, marks: Arc<AtomicUsize>) {
 
 #[test]
 fn a_struck_emitter_does_not_run_another_instruction() {
-    // Instructions behind each of the script's events.
     let mut config = config();
     config.store.latency = (Duration::ZERO, Duration::ZERO);
     for death in [Death::Crash, Death::MachineLoss] {

@@ -7,7 +7,7 @@ pub(super) fn check(plan: &RunPlan, found: &mut Vec<Finding>) {
     let expect = &plan.expect;
     if matches!(&expect.job, ExpectedEnd::Failed(reason) if reason.trim().is_empty()) {
         let help =
-            "write a part of the reason, such as \"failed(restart attempts exhausted)\"; an empty one would accept any";
+            "write a part of the reason, such as \"failed(restarts are used up)\"; an empty one would accept any";
         let finding = Finding::new("no-reason", "the job may fail, but not for just any reason", help);
         found.push(finding.at("expect.job", "no reason given"));
     }

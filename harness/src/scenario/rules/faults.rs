@@ -34,6 +34,9 @@ const JOB_MANAGER_EVENTS: &[&str] = &[
     "completion-notified",
     "commit-acknowledged",
     "fell-back",
+    "checkpoint-damaged",
+    "heartbeat-sent",
+    "sink-aborted",
 ];
 
 /// What all rules of one fault look at.

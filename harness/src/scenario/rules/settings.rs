@@ -43,11 +43,7 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
         found.push(finding);
     }
     // A timer of zero would come due again at once, for ever.
-    let timers = [
-        ("sink_flush_interval", config.sink_flush_interval),
-        ("notify_retry", config.notify_retry),
-        ("connect_timeout", config.connect_timeout),
-    ];
+    let timers = [("sink_flush_interval", config.sink_flush_interval), ("connect_timeout", config.connect_timeout)];
     for (field, _) in timers.iter().filter(|(_, timer)| timer.is_zero()) {
         let finding = Finding::new(
             "bad-setting",
