@@ -46,10 +46,13 @@ impl BackendKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointConfig {
     /// Period `I` between triggers; at least 10 ms.
+    #[serde(with = "crate::time::readable")]
     pub interval: Duration,
     /// Least time `P` between a completion and the next trigger; default 0.
+    #[serde(with = "crate::time::readable")]
     pub min_pause: Duration,
     /// A checkpoint not completed after this long is aborted (`expired`); default 10 min.
+    #[serde(with = "crate::time::readable")]
     pub timeout: Duration,
     /// Completed checkpoints kept for restore; default 1, at least 1.
     pub retained: u32,
@@ -84,29 +87,37 @@ pub struct JobConfig {
     /// Checkpointing.
     pub checkpoints: CheckpointConfig,
     /// Period of heartbeats, sent both ways; default 1 s (Flink: 10 s).
+    #[serde(with = "crate::time::readable")]
     pub heartbeat_interval: Duration,
     /// A peer silent for this long is lost; default 5 s (Flink: 50 s). Must exceed the interval.
+    #[serde(with = "crate::time::readable")]
     pub heartbeat_timeout: Duration,
     /// Fixed-delay restart strategy: the delay; default 1 s.
+    #[serde(with = "crate::time::readable")]
     pub restart_delay: Duration,
     /// Fixed-delay restart strategy: failovers allowed; `None` is unlimited (the default; Flink: 1).
     pub restart_attempts: Option<u32>,
     /// Once there are slots enough, deployment waits until no TaskManager has registered for this long, so that the tasks
     /// spread over all that come; default 10 ms (Flink's adaptive scheduler: 10 s).
+    #[serde(with = "crate::time::readable")]
     pub slot_stabilization: Duration,
     /// A buffer goes out after this long even if it is not full; default 100 ms.
+    #[serde(with = "crate::time::readable")]
     pub buffer_timeout: Duration,
     /// A full buffer's size in bytes; default 32 KiB.
     pub buffer_size: u32,
     /// Buffers in flight per channel, at least 1; default 4 (Flink: 2 exclusive + 8 floating per gate).
     pub credits: u16,
     /// Uncommitted output leaves the sink's memory at least this often, and at [`JobConfig::sink_chunk`]; default 1 s.
+    #[serde(with = "crate::time::readable")]
     pub sink_flush_interval: Duration,
     /// Uncommitted output leaves the sink's memory at this many bytes; default 8 MiB.
     pub sink_chunk: u32,
     /// A completed checkpoint's notification is sent again when a sink has not answered for this long; default 1 s.
+    #[serde(with = "crate::time::readable")]
     pub notify_retry: Duration,
     /// Time allowed for a connection to be made; default 5 s.
+    #[serde(with = "crate::time::readable")]
     pub connect_timeout: Duration,
 }
 

@@ -49,3 +49,69 @@ impl fmt::Display for Time {
         write!(f, "{}.{:06}s", self.0 / 1_000_000_000, self.0 % 1_000_000_000 / 1_000)
     }
 }
+
+/// Serde for durations: `"2s 500ms"` where people read it (JSON), nanoseconds on the wire. Exact either way.
+pub mod readable {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes a duration.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&humantime::format_duration(*duration))
+        } else {
+            serializer.serialize_u64(super::nanos(*duration))
+        }
+    }
+
+    /// Reads what [`serialize`] writes, and from text every form that people write.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            humantime::parse_duration(&text).map_err(serde::de::Error::custom)
+        } else {
+            u64::deserialize(deserializer).map(Duration::from_nanos)
+        }
+    }
+
+    /// The same for a duration that may be absent.
+    pub mod option {
+        use std::time::Duration;
+
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        #[derive(Serialize, Deserialize)]
+        struct Readable(#[serde(with = "super")] Duration);
+
+        /// Writes a duration or nothing.
+        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            duration.map(Readable).serialize(serializer)
+        }
+
+        /// Reads what [`serialize`] writes.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            Ok(Option::<Readable>::deserialize(deserializer)?.map(|readable| readable.0))
+        }
+    }
+
+    /// The same for a range: two durations.
+    pub mod range {
+        use std::time::Duration;
+
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        #[derive(Serialize, Deserialize)]
+        struct Readable(#[serde(with = "super")] Duration, #[serde(with = "super")] Duration);
+
+        /// Writes both ends.
+        pub fn serialize<S: Serializer>(range: &(Duration, Duration), serializer: S) -> Result<S::Ok, S::Error> {
+            Readable(range.0, range.1).serialize(serializer)
+        }
+
+        /// Reads what [`serialize`] writes.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Duration, Duration), D::Error> {
+            Readable::deserialize(deserializer).map(|Readable(low, high)| (low, high))
+        }
+    }
+}

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flowquake_engine::config::JobConfig;
+use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
 
 /// Version of the plan format; another one is refused.
@@ -41,7 +42,7 @@ pub struct RunPlan {
     /// What must hold at the end.
     pub expect: Expectations,
     /// The run is stopped, and judged stuck, at this virtual time.
-    #[serde(with = "humantime_duration")]
+    #[serde(with = "readable")]
     pub time_limit: Duration,
     /// What was drawn or defaulted rather than written, for the reader of a failure.
     pub options: Vec<(String, String)>,
@@ -105,12 +106,14 @@ pub struct ClusterPlan {
     /// Processor cores of each node; charged work queues for them.
     pub cores: u32,
     /// Every link's one-way latency, drawn uniformly per message from this range.
+    #[serde(with = "readable::range")]
     pub latency: (Duration, Duration),
     /// Every link's bandwidth in bytes per second and direction.
     pub bandwidth: u64,
     /// Bytes that a connection holds on their way before its writer blocks.
     pub send_buffer: u64,
     /// Object store: latency per request, drawn uniformly from this range.
+    #[serde(with = "readable::range")]
     pub store_latency: (Duration, Duration),
     /// Object store: throughput per node in bytes per second.
     pub store_throughput: u64,
@@ -135,7 +138,7 @@ pub struct FaultPlan {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Trigger {
     /// At a virtual time from the start of the run.
-    At(#[serde(with = "humantime_duration")] Duration),
+    At(#[serde(with = "readable")] Duration),
     /// At an event, before its emitter's next instruction.
     On(EventTrigger),
 }
@@ -173,6 +176,7 @@ pub enum FaultAction {
         /// How.
         mode: KillMode,
         /// It comes back after this long; `None`: never.
+        #[serde(with = "readable::option")]
         restart_after: Option<Duration>,
     },
     /// Messages on a link vanish until it heals; connections survive.
@@ -184,6 +188,7 @@ pub enum FaultAction {
         /// Both directions, or only `from -> to`.
         both_ways: bool,
         /// It heals after this long; `None`: never.
+        #[serde(with = "readable::option")]
         heal_after: Option<Duration>,
     },
     /// A file of a checkpoint is damaged in the store.
@@ -260,6 +265,7 @@ pub struct Expectations {
     /// The committed output is exactly-once (always judged; `false` is refused unless a planted bug is under test).
     pub exactly_once: bool,
     /// From the last fault's end to the job's end, in virtual time.
+    #[serde(with = "readable::option")]
     pub recovers_within: Option<Duration>,
     /// Exactly this many failovers.
     pub failovers: Option<u32>,
@@ -277,22 +283,4 @@ pub enum ExpectedEnd {
     Finished,
     /// Failed for good, with a reason that contains this text.
     Failed(String),
-}
-
-/// Durations as people write them (`"2.5s"`), exact to the nanosecond.
-pub mod humantime_duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    /// Writes `2s 500ms`.
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*duration))
-    }
-
-    /// Reads what [`serialize`] writes, and every other form that humantime knows.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map_err(serde::de::Error::custom)
-    }
 }

@@ -45,7 +45,9 @@ fn words() -> (PathBuf, u32) {
 
 impl Case {
     fn new((input, repeat): (PathBuf, u32), backend: BackendKind) -> Self {
-        Self { input, repeat, backend, root: tempfile::tempdir().unwrap() }
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("tmp")).unwrap();
+        Self { input, repeat, backend, root }
     }
 
     fn output(&self) -> PathBuf {
@@ -64,6 +66,7 @@ impl Case {
         command.args(["--backend", self.backend.name(), "--parallelism", &PARALLELISM.to_string()]);
         command.args(["--task-managers", "2", "--rate", "3000/s", "--checkpoint-interval", "400ms"]);
         command.args(["--retained", "3", "--restart-delay", "300ms"]).args(extra);
+        command.env("TMPDIR", self.temporary());
         let mut launcher = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, heard) = (launcher.stderr.take().unwrap(), lines.clone());
@@ -71,6 +74,11 @@ impl Case {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
         });
         Run { launcher, lines }
+    }
+
+    /// Where the processes have their local state.
+    fn temporary(&self) -> PathBuf {
+        self.root.path().join("tmp")
     }
 
     /// Manifests in the checkpoint folder; three are retained.
@@ -122,6 +130,7 @@ impl Case {
         assert_eq!(lines.len() as u64, records, "committed records");
         assert_eq!(reference.accept(&consumed, &lines, false), Ok(()));
         assert_eq!(self.pending(), Vec::<PathBuf>::new(), "nothing is left uncommitted");
+        assert!(fs::read_dir(self.temporary()).unwrap().next().is_none(), "no local state is left");
     }
 }
 
@@ -224,6 +233,8 @@ fn goes_on_after_the_death_of_all(case: &Case) {
     children.iter().for_each(|child| signal(*child, Signal::SIGKILL));
     run.until("death", || !children.iter().any(|child| is_alive(*child)));
     assert!(!case.pending().is_empty(), "struck with uncommitted output");
+    // Reaped, the launcher is dead to everybody.
+    drop(run);
     let mut run = case.start(&["--resume"]);
     let summary = run.finishes();
     assert!(run.log().contains("restoring checkpoint"), "{}", run.log());
@@ -285,6 +296,7 @@ fn nothing_outlives_a_killed_launcher() {
     run.until("checkpoint", || case.completed() >= 1);
     signal(run.launcher.id(), Signal::SIGKILL);
     run.until("end of the children", || !children.iter().any(|child| is_alive(*child)));
+    assert!(fs::read_dir(case.temporary()).unwrap().next().is_none(), "no local state is left");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! The two folders of a run: what may be in them before it begins, and what a crash may have left behind.
+//! The folders of a run: what may be in them before it begins, and what a crash may have left behind.
 //!
 //! A fresh run wants folders without a past, a resumed one the past of this very job. Start at [`check`]; it only reads.
+//! Besides, every run has a temporary folder for the local state of its processes ([`local`]).
 
 use std::fs;
 use std::io;
@@ -9,6 +10,12 @@ use std::path::{Path, PathBuf};
 use flowquake_engine::checkpoint::manifest::{Manifest, checkpoint_of_folder};
 use flowquake_engine::connectors::file_sink::DECISIONS;
 use flowquake_engine::graph::{InputKind, JobSpec};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Refused;
 use super::options::Options;
@@ -149,6 +156,20 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A new temporary folder for a run with these checkpoints. Those of earlier runs with them go, unless such a run still lives.
+pub(super) fn local(checkpoints: &Path) -> io::Result<TempDir> {
+    let run = format!("flowquake-{:016x}-", xxh3_64(checkpoints.as_os_str().as_encoded_bytes()));
+    for entry in fs::read_dir(std::env::temp_dir())? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let launcher = name.strip_prefix(&run).and_then(|rest| rest.split_once('-')?.0.parse().ok());
+        if launcher.is_some_and(|launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH)) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    tempfile::Builder::new().prefix(&format!("{run}{}-", std::process::id())).tempdir()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::committed::Committed;
-use super::folders::sweep;
+use super::folders::{local, sweep};
 use super::options::Options;
 use super::process::{GRACE, Orders, Report, Role};
 use super::progress::{Progress, summary};
@@ -59,7 +59,7 @@ pub(super) fn launch(options: &Options) -> io::Result<Outcome> {
         let launcher = Launcher {
             options,
             executable: std::env::current_exe()?,
-            local: tempfile::Builder::new().prefix("flowquake-").tempdir()?,
+            local: local(&options.checkpoints)?,
             happenings,
             control: None,
             processes: BTreeMap::new(),
