@@ -27,6 +27,14 @@ pub struct EventRecord {
     pub event: Event,
 }
 
+impl fmt::Display for EventRecord {
+    /// Time, node with its life, event: one line of a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = format!("{}.{}", self.node, self.incarnation);
+        write!(f, "{:>14} {node:<7} {}", self.at.to_string(), self.event)
+    }
+}
+
 /// Why a checkpoint was given up (Flink: `CheckpointFailureReason`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AbortReason {

@@ -48,20 +48,15 @@ pub fn first_difference(one: &[EventRecord], other: &[EventRecord]) -> Option<St
     let at = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at))?;
     let mut text = format!("event {at} differs:\n");
     for record in &one[at.saturating_sub(3)..at] {
-        text.push_str(&format!("    both    {}\n", line(record)));
+        text.push_str(&format!("    both    {}\n", record));
     }
     for (name, trace) in [("first", one), ("second", other)] {
         for record in trace.iter().skip(at).take(2) {
-            text.push_str(&format!("  > {name:<7} {}\n", line(record)));
+            text.push_str(&format!("  > {name:<7} {}\n", record));
         }
         if trace.len() <= at {
             text.push_str(&format!("  > {name:<7} has ended\n"));
         }
     }
     Some(text)
-}
-
-/// One event on one line: time, node, what.
-pub fn line(record: &EventRecord) -> String {
-    format!("{:>14} {:<6} {}", record.at.to_string(), record.node.to_string(), record.event)
 }

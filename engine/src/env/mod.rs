@@ -259,6 +259,12 @@ impl Env {
         }
     }
 
+    /// A log line about something odd, with time and node.
+    pub fn warn(&self, what: impl std::fmt::Display) {
+        let node = format!("{}.{}", self.0.node, self.0.incarnation);
+        tracing::warn!("{:>14} {node:<7} {what}", self.now().to_string());
+    }
+
     fn record(&self, event: Event) -> EventRecord {
         EventRecord { at: self.now(), node: self.0.node.clone(), incarnation: self.0.incarnation, event }
     }

@@ -93,7 +93,7 @@ impl TokioWorld {
     }
 
     pub(super) fn emit(&self, record: EventRecord) {
-        tracing::debug!(at = %record.at, node = %record.node, "{}", record.event);
+        tracing::debug!("{record}");
         (self.0.observer)(&record);
     }
 }

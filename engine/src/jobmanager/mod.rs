@@ -104,7 +104,7 @@ pub async fn run(
         let mut number = 0;
         while let Ok(connection) = listener.accept().await {
             number += 1;
-            env.spawn(greet(connection, number, facts.clone())).detach();
+            env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
         }
     });
 
@@ -146,11 +146,11 @@ enum Arrived {
 }
 
 /// Reads a connection's first message.
-async fn greet(connection: Connection, number: u64, facts: UnboundedSender<Arrived>) {
+async fn greet(env: Env, connection: Connection, number: u64, facts: UnboundedSender<Arrived>) {
     let Connection { sender, mut receiver } = connection;
     let Ok(frame) = receiver.receive().await else { return };
     let Ok(ToJobManager::Register { node, incarnation, slots, data }) = decode(&mut &frame.body[..]) else {
-        tracing::warn!("connection {number} did not begin with a registration");
+        env.warn(format_args!("connection {number} did not begin with a registration"));
         return;
     };
     let register = Fact::Registered { node: node.clone(), connection: number, incarnation, slots, data };
@@ -235,11 +235,11 @@ impl Shell {
                     triggered_at,
                     subtasks: states,
                 };
-                let store = self.store.clone();
+                let (env, store) = (self.env.clone(), self.store.clone());
                 self.background(async move {
                     let written = store.create(&path(id), manifest.encode()).await;
                     if let Err(error) = &written {
-                        tracing::warn!("manifest of checkpoint {id}: {error}");
+                        env.warn(format_args!("manifest of checkpoint {id}: {error}"));
                     }
                     Fact::Sealed(id, matches!(written, Ok(true)))
                 });
@@ -251,10 +251,10 @@ impl Shell {
                 );
             }
             Command::Delete(id) => {
-                let (store, deleting) = (self.store.clone(), self.deleting.0.clone());
+                let (env, store, deleting) = (self.env.clone(), self.store.clone(), self.deleting.0.clone());
                 let task = self.env.spawn(async move {
                     if let Err(error) = delete_checkpoint(&store, id).await {
-                        tracing::warn!("files of checkpoint {id} stay behind: {error}");
+                        env.warn(format_args!("files of checkpoint {id} stay behind: {error}"));
                     }
                     drop(deleting);
                 });

@@ -46,7 +46,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         self.slots.insert(key.key.clone(), Slot { group: key.group, value, changed, bytes });
     }
 
-    /// Whether it is time to write everything back and to clear.
+    /// Whether it is time to write everything back and to clear. Values that grow in place are seen at the next writing back.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= CACHE_BYTES
     }

@@ -186,13 +186,12 @@ impl<K: Key, V: Value> RocksTable<K, V> {
     fn keep(&mut self, key: &CurrentKey<K>, value: Option<V>, changed: bool, bytes: u32) -> Result<(), StateError> {
         if self.cache.is_full() {
             self.write_back()?;
-            self.cache.clear();
         }
         self.cache.insert(key, value, changed, bytes);
         Ok(())
     }
 
-    /// Writes all changes to the database.
+    /// Writes all changes to the database, and makes room if there is none.
     pub(super) fn write_back(&mut self) -> Result<(), StateError> {
         let Self { cache, index, .. } = self;
         let mut encoded = Vec::new();
@@ -219,6 +218,9 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         self.shared.db.write_opt(batch, &self.shared.unlogged).map_err(fault("write"))?;
         if !self.background && self.shared.written.fetch_add(written, Ordering::Relaxed) + written >= FLUSH_BYTES {
             self.shared.flush()?;
+        }
+        if self.cache.is_full() {
+            self.cache.clear();
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ impl Snapshot {
                 TaskReport::Acknowledge { checkpoint, subtask, state }
             }
             Err(error) => {
-                tracing::warn!("checkpoint {checkpoint} of subtask {subtask}: {error}");
+                env.warn(format_args!("checkpoint {checkpoint} of subtask {subtask}, {attempt}: {error}"));
                 TaskReport::Decline { checkpoint, subtask, reason: AbortReason::AsyncException }
             }
         };
@@ -90,7 +90,7 @@ impl Snapshot {
                 files = futures::stream::iter(uploads).buffered(TRANSFERS).try_collect().await?;
                 let removed = env.blocking(move || std::fs::remove_dir_all(folder)).await;
                 if let Err(error) = removed {
-                    tracing::warn!("local snapshot of checkpoint {checkpoint} stays behind: {error}");
+                    env.warn(format_args!("local snapshot of checkpoint {checkpoint} stays behind: {error}"));
                 }
             }
         }

@@ -187,6 +187,10 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: 
         }
     }
     println!("{}", terminal::verdicts(&set, color()));
+    if args.verify_determinism {
+        let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
+        println!("determinism: {same} plans were run again in another process and gave the same hash\n");
+    }
     let mut problems = problems.to_vec();
     match folder::write_report_folder(folder, &set) {
         Ok(files) => {

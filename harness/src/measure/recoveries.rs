@@ -40,6 +40,8 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
         });
         let restored = deployment.and_then(|(_, restored, _)| restored);
         let of = restored.and_then(|id| checkpoints.iter().find(|checkpoint| checkpoint.id == id.0));
+        let parts = parts(rest, *attempt, failed_at);
+        let first_record = parts.map(|parts| failed_at + parts.total_ns());
         recoveries.push(RecoveryRecord {
             attempt: next.0,
             cause: cause.clone(),
@@ -49,8 +51,9 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
             snapshot_age_ns: of.map_or(failed_at, |checkpoint| failed_at.saturating_sub(checkpoint.triggered_at_ns)),
             restored_checkpoint_duration_ns: of.and_then(CheckpointRecord::duration_ns),
             restored_bytes: deployment.map_or(0, |(_, _, bytes)| bytes),
-            parts: parts(rest, *attempt, failed_at),
-            caught_up_at_ns: caught_up(rest, next, sources),
+            parts,
+            // Sources may have emitted all there is before any of it is processed again.
+            caught_up_at_ns: caught_up(rest, next, sources).map(|at| at.max(first_record.unwrap_or(at))),
         });
     }
     recoveries

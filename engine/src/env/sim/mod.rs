@@ -365,7 +365,7 @@ impl SimNode {
 
     pub(super) async fn emit(&self, record: EventRecord) {
         self.only_alive().await;
-        tracing::debug!(at = %record.at, node = %record.node, incarnation = record.incarnation, "{}", record.event);
+        tracing::debug!("{record}");
         self.world.notify(|observer, world| observer.on_event(world, &record));
         self.halt_if_struck().await;
     }
