@@ -2,7 +2,7 @@
 //!
 //! A program written with [`graph::stream`] becomes a graph of operator chains. A [`jobmanager`] deploys it on
 //! [`taskmanager`]s, takes barrier [`checkpoint`]s, and restarts it from them when something fails; sinks in [`connectors`]
-//! make the output visible exactly once. Everything outside is reached through [`env`], the only door; every step is told as
+//! make the output visible exactly once. Everything outside is reached through [`mod@env`], the only door; every step is told as
 //! an [`event`]. The engine does not know whether it is simulated or tested.
 
 pub mod checkpoint;

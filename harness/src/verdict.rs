@@ -15,11 +15,11 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean
         End::NoYield => return Verdict::Stuck { reason: "no yield: something loops without ever waiting".into() },
         _ => {}
     }
-    // A stall has a class of its own, but wrong output is worse, and may be why.
-    if let (End::TimeLimit, Some(stall)) = (&outcome.end, violations.iter().find(|v| v.oracle == "O7")) {
-        if violations.iter().all(|violation| violation.oracle == "O7") {
-            return Verdict::Stuck { reason: stall.evidence.clone() };
-        }
+    // A stall has a class of its own; but wrong output is worse, and may be why.
+    let stall = violations.iter().find(|violation| violation.oracle == "O7");
+    let only_that = violations.iter().all(|violation| violation.oracle == "O7");
+    if let (End::TimeLimit, Some(stall), true) = (&outcome.end, stall, only_that) {
+        return Verdict::Stuck { reason: stall.evidence.clone() };
     }
     if let Some(first) = violations.first() {
         let evidence = violations.iter().filter(|v| v.oracle == first.oracle).map(|v| v.evidence.clone()).collect();

@@ -1,7 +1,7 @@
 //! The TaskManager: registers its slots, runs subtasks, carries words between them and the JobManager.
 //!
 //! Start at [`run`]. It connects to the JobManager, obeys its orders, and begins again when the connection or the heartbeats
-//! fail: a TaskManager without a JobManager has no tasks. The tasks themselves are in [`subtask`].
+//! fail: a TaskManager without a JobManager has no tasks. The tasks themselves are in `subtask`.
 //!
 //! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of another
 //! attempt, have no effect.
