@@ -14,7 +14,7 @@ name = "reference"
 why = "measured"
 [job]
 name = "keyed-count"
-params = {{ keys = {keys}, emit_every = 1000000 }}
+params = {{ keys = {keys}, emit_every = 2 }}
 input = {{ generator = "orders", records = {}, splits = 2, rate = "{}/s" }}
 parallelism = 2
 [cluster]

@@ -77,6 +77,8 @@ pub enum TaskReport {
 pub enum TaskFailure {
     /// Restart from the last checkpoint.
     Failed(String),
+    /// No restart can mend it: committed data is lost. The job must say so and stop.
+    Fatal(String),
     /// The checkpoint it was to start from cannot be used; restart from an older one, if that is allowed.
     Damaged(CheckpointId, DamagedFile),
 }

@@ -6,6 +6,8 @@
 
 pub mod cli;
 pub mod engine_command;
+#[cfg(test)]
+mod fixtures;
 pub mod jobs;
 pub mod measure;
 pub mod nemesis;
@@ -15,7 +17,9 @@ pub mod run;
 pub mod scenario;
 pub mod session;
 pub mod state_reader;
+mod testing;
 pub mod trace;
 pub mod verdict;
 
 pub use cli::main;
+pub use testing::test;

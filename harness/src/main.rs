@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    flowquake::cli::main(&flowquake::jobs::Jobs::builtin())
+    flowquake::main(&flowquake::jobs::Jobs::builtin())
 }

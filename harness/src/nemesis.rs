@@ -271,3 +271,97 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("cut-one-way", "messages vanish in one direction", "masked: resumes on heal, or fails over on a timeout"),
     ("damage", "a checkpoint file: a byte flipped, cut in half, or deleted", "fell back, or failed loudly"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use flowquake_engine::event::Event;
+    use flowquake_engine::ids::Attempt;
+
+    use super::*;
+    use crate::fixtures::{at, kill, ms, on, subtask};
+
+    /// `snapshot-sync-begun` five times: node, attempt, checkpoint, subtask.
+    fn events() -> [EventRecord; 5] {
+        [
+            ("tm-1", 1, 1, subtask(0, 0)),
+            ("tm-1", 1, 1, subtask(1, 0)),
+            ("tm-2", 1, 1, subtask(1, 1)),
+            ("tm-1", 1, 2, subtask(0, 0)),
+            ("tm-1", 2, 3, subtask(1, 1)),
+        ]
+        .map(|(node, attempt, checkpoint, subtask)| {
+            let (attempt, checkpoint) = (Attempt(attempt), CheckpointId(checkpoint));
+            at(0, node, Event::SnapshotSyncBegun { attempt, checkpoint, subtask })
+        })
+    }
+
+    /// Which of [`events`] the trigger strikes at.
+    fn strikes_at(trigger: EventTrigger) -> Vec<usize> {
+        let mut nemesis = Nemesis::new(1, vec![kill(1, Trigger::On(trigger))], "jm-1");
+        (0..).zip(events()).filter(|(_, record)| !nemesis.due(record).is_empty()).map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn a_trigger_matches_every_given_field_and_strikes_once() {
+        let any = || on("snapshot-sync-begun");
+        assert_eq!(strikes_at(any()), [0]);
+        assert_eq!(strikes_at(on("snapshot-sync-ended")), [0; 0]);
+        assert_eq!(strikes_at(EventTrigger { checkpoint: Some(2), ..any() }), [3]);
+        assert_eq!(strikes_at(EventTrigger { vertex: Some(1), ..any() }), [1]);
+        assert_eq!(strikes_at(EventTrigger { subtask: Some(1), ..any() }), [2]);
+        assert_eq!(strikes_at(EventTrigger { node: Some("tm-2".into()), ..any() }), [2]);
+        assert_eq!(strikes_at(EventTrigger { attempt: Some(2), ..any() }), [4]);
+        assert_eq!(strikes_at(EventTrigger { vertex: Some(1), subtask: Some(1), nth: 2, ..any() }), [4]);
+        assert_eq!(strikes_at(EventTrigger { checkpoint: Some(1), attempt: Some(2), ..any() }), [0; 0]);
+        assert_eq!(strikes_at(EventTrigger { nth: 3, ..any() }), [2]);
+        assert_eq!(strikes_at(EventTrigger { nth: 6, ..any() }), [0; 0]);
+    }
+
+    #[test]
+    fn an_event_without_the_field_never_matches() {
+        let mut nemesis =
+            Nemesis::new(1, vec![kill(1, Trigger::On(EventTrigger { subtask: Some(0), ..on("job-running") }))], "jm-1");
+        assert_eq!(nemesis.due(&at(0, "jm-1", Event::JobRunning { attempt: Attempt(1) })), [0; 0]);
+    }
+
+    #[test]
+    fn matches_count_only_once_the_fault_before_has_struck() {
+        let second = EventTrigger { nth: 2, after_fault: Some(1), ..on("snapshot-sync-begun") };
+        let faults = vec![kill(1, Trigger::At(Duration::from_secs(1))), kill(2, Trigger::On(second))];
+        let mut nemesis = Nemesis::new(1, faults, "jm-1");
+        let [first, second, third, ..] = events();
+        assert_eq!(nemesis.due(&first), [0; 0]);
+        nemesis.strikes[0].struck_at = Some(ms(1_000));
+        assert_eq!(nemesis.due(&second), [0; 0]);
+        assert_eq!(nemesis.due(&third), [1]);
+    }
+
+    #[test]
+    fn a_fault_at_a_time_is_waited_for_until_it_was_tried() {
+        let faults = [7, 3].map(|at| kill(1, Trigger::At(Duration::from_secs(at)))).to_vec();
+        let mut nemesis = Nemesis::new(1, faults, "jm-1");
+        assert_eq!(nemesis.next_time(), Some(ms(3_000)));
+        nemesis.strikes[1].detail = "was down already".into();
+        assert_eq!(nemesis.next_time(), Some(ms(7_000)));
+        nemesis.strikes[0].struck_at = Some(ms(7_000));
+        assert_eq!(nemesis.next_time(), None);
+    }
+
+    #[test]
+    fn a_trigger_is_described_as_it_is_written() {
+        assert_eq!(describe(&Trigger::At(Duration::from_millis(2_500))), "at 2s 500ms");
+        assert_eq!(describe(&Trigger::On(on("fell-back"))), "on fell-back");
+        let full = EventTrigger {
+            event: "sink-committed".into(),
+            checkpoint: Some(3),
+            vertex: Some(1),
+            subtask: Some(0),
+            node: Some("tm-2".into()),
+            attempt: Some(2),
+            nth: 4,
+            after_fault: Some(1),
+        };
+        let expected = "on sink-committed checkpoint=3 vertex=1 subtask=0 node=tm-2 attempt=2 nth=4 after-fault=1";
+        assert_eq!(describe(&Trigger::On(full)), expected);
+    }
+}

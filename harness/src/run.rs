@@ -290,6 +290,8 @@ fn shared_lines(path: &str) -> Arc<Lines> {
 struct Recorder {
     nemesis: Nemesis,
     trace: Trace,
+    /// State files in the store, as they were written.
+    uploaded: BTreeMap<String, Bytes>,
     sealed: BTreeMap<CheckpointId, Sealed>,
     visible: Vec<Part>,
     retracted: Vec<String>,
@@ -304,6 +306,7 @@ impl Recorder {
         Self {
             nemesis: Nemesis::new(plan.seed, plan.faults.clone(), JOB_MANAGER),
             trace: Trace::default(),
+            uploaded: BTreeMap::new(),
             sealed: BTreeMap::new(),
             visible: Vec::new(),
             retracted: Vec::new(),
@@ -364,15 +367,19 @@ impl Recorder {
         match mutation {
             StoreMutation::Put { kind: StoreKind::Checkpoints, path, bytes } => {
                 self.trace.mix(path.as_bytes());
-                let Some(id) = checkpoint_at(path) else { return };
+                let Some(id) = checkpoint_at(path) else {
+                    self.uploaded.insert(path.clone(), bytes.clone());
+                    return;
+                };
                 let Ok(manifest) = Manifest::decode(bytes, path) else { return };
                 let stored = manifest.subtasks.values().flat_map(|state| &state.files);
                 let paths = stored.filter_map(|file| match &file.place {
                     StatePlace::Stored(path) => Some(path.clone()),
                     StatePlace::Inline(_) => None,
                 });
+                // As they were written: what the nemesis did to them since is not the engine's doing.
                 let read = |path: String| {
-                    let bytes = world.stores().read(StoreKind::Checkpoints, &path)?;
+                    let bytes = self.uploaded.get(&path)?.clone();
                     Some((path, bytes))
                 };
                 let files = paths.filter_map(read).collect();
@@ -393,7 +400,10 @@ impl Recorder {
                     self.retracted.push(format!("{at}: {path} was deleted"));
                 }
             }
-            StoreMutation::Deleted { kind: StoreKind::Checkpoints, path } => self.trace.mix(path.as_bytes()),
+            StoreMutation::Deleted { kind: StoreKind::Checkpoints, path } => {
+                self.uploaded.remove(path);
+                self.trace.mix(path.as_bytes());
+            }
             StoreMutation::Renamed { kind: StoreKind::Checkpoints, from, .. } => self.trace.mix(from.as_bytes()),
         }
     }

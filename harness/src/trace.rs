@@ -60,3 +60,112 @@ pub fn first_difference(one: &[EventRecord], other: &[EventRecord]) -> Option<St
     }
     Some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use flowquake_engine::event::AbortReason;
+    use flowquake_engine::ids::{Attempt, CheckpointId};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixtures::{at, subtask};
+
+    fn hash(events: &[EventRecord]) -> u64 {
+        let mut trace = Trace::default();
+        events.iter().for_each(|record| trace.push(record.clone()));
+        trace.hash()
+    }
+
+    /// `value` with one leaf changed, for each of its leaves but the names of events.
+    fn variations(value: &Value) -> Vec<Value> {
+        match value {
+            Value::Object(fields) => {
+                let mut all = Vec::new();
+                for (name, field) in fields.iter().filter(|(name, field)| *name != "event" || field.is_object()) {
+                    for changed in variations(field) {
+                        let mut fields = fields.clone();
+                        fields.insert(name.clone(), changed);
+                        all.push(Value::Object(fields));
+                    }
+                }
+                all
+            }
+            Value::Number(number) => vec![json!(number.as_u64().unwrap() + 1)],
+            Value::Bool(flag) => vec![json!(!flag)],
+            Value::Null => vec![json!(7)],
+            // The one text that is also a word of an enum.
+            _ => vec![json!("Expired")],
+        }
+    }
+
+    #[test]
+    fn the_hash_changes_with_every_field_of_an_event() {
+        let (attempt, checkpoint, subtask) = (Attempt(1), CheckpointId(3), subtask(1, 2));
+        let events = [
+            (4, Event::TaskManagerRegistered { task_manager: "tm-1".into(), slots: 2 }),
+            (5, Event::DeploymentBegun { attempt, restored: Some(checkpoint), state_bytes: 9 }),
+            (4, Event::FellBack { from: checkpoint, to: None }),
+            (6, Event::TaskFailed { attempt, subtask, cause: "lost".into() }),
+            (5, Event::CheckpointTriggered { attempt, checkpoint, last: false }),
+            (5, Event::CheckpointAborted { attempt, checkpoint, reason: AbortReason::Declined }),
+            (8, Event::StateUploaded { attempt, checkpoint, subtask, path: "chk-3/a".into(), bytes: 5 }),
+            (8, Event::BarrierReceived { attempt, checkpoint, subtask, from: subtask }),
+        ];
+        for (leaves_min, event) in events {
+            let record = at(10, "jm-1", event);
+            let all = variations(&serde_json::to_value(&record).unwrap());
+            assert!(all.len() > leaves_min, "{record}: {all:?}");
+            for changed in all {
+                let changed: EventRecord = serde_json::from_value(changed).unwrap();
+                let hashes = [&record, &changed].map(|record| hash(std::slice::from_ref(record)));
+                assert_ne!(hashes[0], hashes[1], "{record} and {changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_changes_with_the_event_itself_and_with_the_order() {
+        let one = at(10, "jm-1", Event::JobRunning { attempt: Attempt(1) });
+        let other = at(10, "jm-1", Event::JobFinished { attempt: Attempt(1) });
+        assert_ne!(hash(std::slice::from_ref(&one)), hash(std::slice::from_ref(&other)));
+        assert_ne!(hash(&[one.clone(), other.clone()]), hash(&[other, one]));
+    }
+
+    #[test]
+    fn the_hash_ignores_what_a_damaged_file_contains() {
+        let damaged = |checkpoint, file: &str, found: &str| {
+            let (checkpoint, expected) = (CheckpointId(checkpoint), format!("not {found}"));
+            let event = Event::CheckpointDamaged { checkpoint, file: file.into(), expected, found: found.into() };
+            hash(&[at(10, "jm-1", event)])
+        };
+        let base = damaged(3, "a", "12 bytes, xxh3 00ff");
+        assert_eq!(damaged(3, "a", "12 bytes, xxh3 ff00"), base);
+        assert_ne!(damaged(4, "a", "12 bytes, xxh3 00ff"), base);
+        assert_ne!(damaged(3, "b", "12 bytes, xxh3 00ff"), base);
+    }
+
+    #[test]
+    fn the_hash_covers_what_is_mixed_in() {
+        let mut trace = Trace::default();
+        let empty = trace.hash();
+        trace.mix(b"part-1-0");
+        assert_ne!(trace.hash(), empty);
+    }
+
+    #[test]
+    fn the_first_difference_shows_the_event_on_both_sides_and_what_came_before() {
+        let running = |time| at(time, "jm-1", Event::JobRunning { attempt: Attempt(1) });
+        let one = [running(1), running(2), at(3, "jm-1", Event::JobFinished { attempt: Attempt(1) })];
+        let other = [running(1), running(2), running(4)];
+        assert_eq!(first_difference(&one, &one), None);
+        let expected = "event 2 differs:
+    both         0.001000s jm-1.1  job-running { attempt: 1 }
+    both         0.002000s jm-1.1  job-running { attempt: 1 }
+  > first        0.003000s jm-1.1  job-finished { attempt: 1 }
+  > second       0.004000s jm-1.1  job-running { attempt: 1 }
+";
+        assert_eq!(first_difference(&one, &other).unwrap(), expected);
+        let shorter = first_difference(&one, &one[..2]).unwrap();
+        assert!(shorter.starts_with("event 2 differs:\n") && shorter.ends_with("  > second  has ended\n"), "{shorter}");
+    }
+}

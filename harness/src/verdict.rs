@@ -85,11 +85,179 @@ fn vacuous(plan: &RunPlan, outcome: &Outcome, clean: Option<u64>) -> Option<Stri
     let restarted = outcome.trace.events.iter().rposition(|r| matches!(r.event, Event::DeploymentBegun { .. }))?;
     let crossed = outcome.trace.events[restarted..].iter().any(|r| matches!(r.event, Event::FirstRecord { .. }));
     if outcome.end == End::Finished && !crossed && count(outcome, |e| matches!(e, Event::FailoverBegun { .. })) > 0 {
-        let last = count(outcome, |event| matches!(event, Event::EndOfInput { .. }));
+        let before = &outcome.trace.events[..restarted];
+        let last = before.iter().filter(|record| matches!(record.event, Event::EndOfInput { .. })).count();
         // After the end of input there is nothing left to cross; then the final checkpoint is what the recovery is for.
         if last == 0 {
             return Some("no record crossed the recovery".into());
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use flowquake_engine::event::AbortReason;
+    use flowquake_engine::ids::{Attempt, CheckpointId};
+
+    use super::*;
+    use crate::fixtures::{at, kill, on, outcome, plan, struck, subtask};
+    use crate::nemesis::Strike;
+    use crate::plan::Trigger;
+
+    fn violation(oracle: &'static str, evidence: &str) -> Violation {
+        Violation { oracle, evidence: evidence.into() }
+    }
+
+    fn failed(oracle: &str, evidence: &[&str]) -> Verdict {
+        Verdict::Failed { oracle: oracle.into(), evidence: evidence.iter().map(|line| (*line).into()).collect() }
+    }
+
+    fn vacuous(missing: &str) -> Verdict {
+        Verdict::Vacuous { missing: missing.into() }
+    }
+
+    fn failover(time: u64) -> flowquake_engine::event::EventRecord {
+        at(time, "jm-1", Event::FailoverBegun { attempt: Attempt(1), cause: "tm-1 is lost".into() })
+    }
+
+    #[test]
+    fn a_finished_job_with_output_and_no_violation_passes() {
+        assert_eq!(decide(&plan(), &outcome([]), &[], None), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_violation_fails_with_all_evidence_of_the_first_oracle() {
+        let violations = [violation("O1", "lost 3"), violation("O2", "order"), violation("O1", "doubled 4")];
+        assert_eq!(decide(&plan(), &outcome([]), &violations, None), failed("O1", &["lost 3", "doubled 4"]));
+    }
+
+    #[test]
+    fn the_job_must_end_as_expected() {
+        let mut plan = plan();
+        let with_end = |end: End| crate::run::Outcome { end, ..outcome([]) };
+        let lost = || with_end(End::Failed("restarts are used up".into()));
+        let evidence = "expected finished, but the job failed: restarts are used up";
+        assert_eq!(decide(&plan, &lost(), &[], None), failed("expect.job", &[evidence]));
+
+        plan.expect.job = ExpectedEnd::Failed("used up".into());
+        assert_eq!(decide(&plan, &lost(), &[], None), Verdict::Passed);
+        let evidence = "expected failed(used up), but the job finished";
+        assert_eq!(decide(&plan, &outcome([]), &[], None), failed("expect.job", &[evidence]));
+        let evidence = "expected failed(used up), but it failed otherwise: no checkpoint";
+        let otherwise = with_end(End::Failed("no checkpoint".into()));
+        assert_eq!(decide(&plan, &otherwise, &[], None), failed("expect.job", &[evidence]));
+    }
+
+    #[test]
+    fn expectations_that_are_not_met_fail_by_name() {
+        let aborted =
+            Event::CheckpointAborted { attempt: Attempt(1), checkpoint: CheckpointId(2), reason: AbortReason::Expired };
+        let fell_back = Event::FellBack { from: CheckpointId(2), to: None };
+        let outcome = outcome([at(1, "jm-1", aborted), at(2, "jm-1", fell_back)]);
+
+        let mut failovers = plan();
+        failovers.expect.failovers = Some(1);
+        let verdict = decide(&failovers, &outcome, &[], None);
+        assert_eq!(verdict, failed("expect.failovers", &["expected 1, there were 0"]));
+
+        let mut falls_back = plan();
+        falls_back.expect.falls_back = Some(false);
+        let verdict = decide(&falls_back, &outcome, &[], None);
+        assert_eq!(verdict, failed("expect.falls_back", &["expected false, found true"]));
+
+        let mut aborted = plan();
+        aborted.expect.aborted_checkpoints_min = Some(2);
+        let verdict = decide(&aborted, &outcome, &[], None);
+        assert_eq!(verdict, failed("expect.aborted_checkpoints_min", &["expected at least 2, there were 1"]));
+
+        let mut met = plan();
+        met.expect = crate::plan::Expectations {
+            failovers: Some(0),
+            falls_back: Some(true),
+            aborted_checkpoints_min: Some(1),
+            ..met.expect
+        };
+        assert_eq!(decide(&met, &outcome, &[], None), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_fault_that_never_struck_proves_nothing() {
+        let mut plan = plan();
+        plan.faults = vec![kill(1, Trigger::On(on("fell-back"))), kill(2, Trigger::At(Duration::from_secs(9)))];
+        let mut outcome = outcome([]);
+        outcome.strikes = vec![struck(5, None), Strike { detail: "was down already".into(), ..Strike::default() }];
+        let missing = "fault 2 (at 9s) never struck: was down already";
+        assert_eq!(decide(&plan, &outcome, &[], None), vacuous(missing));
+
+        outcome.strikes[0] = Strike::default();
+        let missing = "fault 1 (on fell-back) never struck: its trigger never came";
+        assert_eq!(decide(&plan, &outcome, &[], None), vacuous(missing));
+    }
+
+    #[test]
+    fn faults_that_changed_nothing_prove_nothing() {
+        let mut plan = plan();
+        plan.faults = vec![kill(1, Trigger::At(Duration::from_secs(1)))];
+        let mut outcome = outcome([]);
+        outcome.strikes = vec![struck(1000, None)];
+        let hash = outcome.trace.hash();
+        let missing = "the faults changed nothing: the trace equals that of the run without them";
+        assert_eq!(decide(&plan, &outcome, &[], Some(hash)), vacuous(missing));
+        assert_eq!(decide(&plan, &outcome, &[], Some(hash ^ 1)), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_finished_job_without_output_proves_nothing() {
+        let mut outcome = outcome([]);
+        outcome.visible.clear();
+        assert_eq!(decide(&plan(), &outcome, &[], None), vacuous("the job committed no output"));
+    }
+
+    #[test]
+    fn a_recovery_that_no_record_crossed_proves_nothing_before_the_end_of_input() {
+        let deployed = Event::DeploymentBegun { attempt: Attempt(2), restored: None, state_bytes: 0 };
+        let mut events = vec![failover(10), at(20, "jm-1", deployed)];
+        let verdict = decide(&plan(), &outcome(events.clone()), &[], None);
+        assert_eq!(verdict, vacuous("no record crossed the recovery"));
+
+        let id = (Attempt(2), subtask(1, 0));
+        events.push(at(30, "tm-1", Event::FirstRecord { attempt: id.0, subtask: id.1 }));
+        assert_eq!(decide(&plan(), &outcome(events.clone()), &[], None), Verdict::Passed);
+        // Input that had ended before the failure leaves nothing to cross.
+        events[2].event = Event::EndOfInput { attempt: id.0, subtask: id.1 };
+        events.rotate_right(1);
+        assert_eq!(decide(&plan(), &outcome(events), &[], None), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_stall_is_stuck_unless_the_output_is_wrong() {
+        let mut outcome = outcome([]);
+        outcome.end = End::TimeLimit;
+        let stall = violation("O7", "after 5m: no slots");
+        let verdict = decide(&plan(), &outcome, std::slice::from_ref(&stall), None);
+        assert_eq!(verdict, Verdict::Stuck { reason: "after 5m: no slots".into() });
+        let both = [violation("O1", "doubled 4"), stall];
+        assert_eq!(decide(&plan(), &outcome, &both, None), failed("O1", &["doubled 4"]));
+    }
+
+    #[test]
+    fn a_job_that_ends_too_late_has_failed_and_is_not_stuck() {
+        let late = [violation("O7", "the job ended 8s after the last fault; 5s are allowed")];
+        let verdict = decide(&plan(), &outcome([]), &late, None);
+        assert_eq!(verdict, failed("O7", &["the job ended 8s after the last fault; 5s are allowed"]));
+    }
+
+    #[test]
+    fn a_loop_without_a_yield_is_stuck_and_a_panic_is_a_crash() {
+        let mut outcome = outcome([]);
+        outcome.end = End::NoYield;
+        let reason = "no yield: something loops without ever waiting".into();
+        assert_eq!(decide(&plan(), &outcome, &[], None), Verdict::Stuck { reason });
+        outcome.end = End::Panicked("A1: a channel is blocked".into());
+        let panic = "A1: a channel is blocked".into();
+        assert_eq!(decide(&plan(), &outcome, &[], None), Verdict::Crashed { panic });
+    }
 }

@@ -98,6 +98,8 @@ pub struct Coordinator {
     running: BTreeSet<SubtaskId>,
     at_end: BTreeSet<SubtaskId>,
     next_trigger: Time,
+    /// The final checkpoint is triggered as soon as the input has ended, but not before this.
+    final_not_before: Time,
     pending: Option<Pending>,
     /// Given up while their manifest was being written.
     sealing_aborted: BTreeSet<CheckpointId>,
@@ -125,6 +127,7 @@ impl Coordinator {
             running: BTreeSet::new(),
             at_end: BTreeSet::new(),
             next_trigger: Time::NEVER,
+            final_not_before: Time::ZERO,
             pending: None,
             sealing_aborted: BTreeSet::new(),
             retained,
@@ -214,7 +217,7 @@ impl Coordinator {
             (_, Some(Unacknowledged { last: true, .. })) | (Some(_), _) => None,
             _ if self.finished || self.running.is_empty() => None,
             // Every task waits for the final checkpoint, so there is nothing to space it from.
-            _ if self.input_ended() => Some(Time::ZERO),
+            _ if self.input_ended() => Some(self.final_not_before),
             _ => Some(self.next_trigger),
         };
         [expiry, retry, trigger].into_iter().flatten().min().unwrap_or(Time::NEVER)
@@ -238,7 +241,8 @@ impl Coordinator {
         }
         let due = self.pending.is_none() && !self.running.is_empty() && !self.finished;
         let committing_last = self.unacknowledged.as_ref().is_some_and(|waiting| waiting.last);
-        if due && !committing_last && (self.input_ended() || now >= self.next_trigger) {
+        let trigger_at = if self.input_ended() { self.final_not_before } else { self.next_trigger };
+        if due && !committing_last && now >= trigger_at {
             let id = self.next_id;
             self.next_id = id.next();
             let last = self.input_ended();
@@ -339,8 +343,8 @@ impl Coordinator {
         }
         if reason.counts() {
             self.failures += 1;
-            // A final checkpoint is wanted at once; after a failure it waits its turn like any other.
-            self.next_trigger = self.next_trigger.max(now);
+            // A store that fails at once must not be asked at once again.
+            self.final_not_before = now + self.config.interval;
             if self.failures > self.config.tolerable_failed {
                 let tolerable = self.config.tolerable_failed;
                 let why = format!(

@@ -67,6 +67,11 @@ pub fn pending_folder(subtask: SubtaskId) -> String {
     format!("{PENDING}/{}", owner(subtask))
 }
 
+/// How the paths of an execution's chunks begin; in order of the executions.
+fn chunk_prefix(subtask: SubtaskId, term: Term, attempt: Attempt) -> String {
+    format!("{}/{:06}-{:06}", pending_folder(subtask), term.0, attempt.0)
+}
+
 /// Path of the decision about a transaction.
 pub fn decision_path(subtask: SubtaskId, epoch: CheckpointId) -> String {
     format!("{DECISIONS}/{}/{:08}", owner(subtask), epoch.0)
@@ -99,7 +104,7 @@ pub struct OpenTransaction {
 impl OpenTransaction {
     /// Chunk names contain term and attempt, so that no two executions share one.
     pub fn new(subtask: SubtaskId, term: Term, attempt: Attempt) -> Self {
-        let prefix = format!("{}/{:04}-{:06}", pending_folder(subtask), term.0, attempt.0);
+        let prefix = chunk_prefix(subtask, term, attempt);
         Self { prefix, chunks: Vec::new(), next_chunk: 0, records: 0 }
     }
 
@@ -132,11 +137,15 @@ pub async fn commit(output: &Store, subtask: SubtaskId, transaction: &Transactio
         match output.publish(chunk, &part).await {
             // Taken: an earlier commit published it.
             Ok(true | false) => {}
-            Err(StoreError::NotFound { .. }) if output.get(&part).await.is_ok() => {}
-            Err(StoreError::NotFound { .. }) => {
-                let records = transaction.records;
-                return Err(CommitError::Lost { chunk: chunk.clone(), epoch, subtask, records });
-            }
+            // Gone: published by an earlier commit, or lost. Only a clear answer decides which.
+            Err(StoreError::NotFound { .. }) => match output.get(&part).await {
+                Ok(_) => {}
+                Err(StoreError::NotFound { .. }) => {
+                    let records = transaction.records;
+                    return Err(CommitError::Lost { chunk: chunk.clone(), epoch, subtask, records });
+                }
+                Err(error) => return Err(error.into()),
+            },
             Err(error) => return Err(error.into()),
         }
     }
@@ -164,16 +173,24 @@ pub async fn abort_above(
     Ok(Ok(aborted))
 }
 
-/// Removes pending chunks that the restored state does not name: leftovers of attempts that are over.
+/// Whether the decision at `path` is `abort`.
+pub async fn is_aborted(output: &Store, path: &str) -> Result<bool, StoreError> {
+    Ok(output.get(path).await? == ABORT)
+}
+
+/// Removes pending chunks of earlier attempts that the restored state does not name. Chunks of later attempts are none of
+/// ours: whoever asks may have been replaced already without knowing it.
 pub async fn remove_leftovers(
     output: &Store,
     subtask: SubtaskId,
+    term: Term,
+    attempt: Attempt,
     transactions: &[Transaction],
 ) -> Result<(), StoreError> {
     let named: BTreeSet<&str> =
         transactions.iter().flat_map(|transaction| transaction.chunks.iter().map(String::as_str)).collect();
     for (path, _) in output.list(&pending_folder(subtask)).await? {
-        if !named.contains(path.as_str()) {
+        if path < chunk_prefix(subtask, term, attempt) && !named.contains(path.as_str()) {
             output.delete(&path).await?;
         }
     }
@@ -254,7 +271,7 @@ mod tests {
         pending(&store, &mut open, "a\n");
         let kept = open.close(CheckpointId(1)).unwrap();
         pending(&store, &mut open, "b\n");
-        block_on(remove_leftovers(&store, SINK, std::slice::from_ref(&kept))).unwrap();
+        block_on(remove_leftovers(&store, SINK, Term(1), Attempt(2), std::slice::from_ref(&kept))).unwrap();
         assert_eq!(block_on(store.list(PENDING)).unwrap().into_iter().map(|(p, _)| p).collect::<Vec<_>>(), kept.chunks);
     }
 

@@ -175,6 +175,8 @@ pub struct JobMaster {
     placement: BTreeMap<SubtaskId, NodeName>,
     /// The checkpoint that the current attempt began with.
     restored: Option<CheckpointId>,
+    /// Nobody has made sure yet, in this term, that no sink committed beyond the checkpoint to begin with.
+    unproven: bool,
     /// What the damage was, for the message of a job that cannot fall back.
     damage: Option<(CheckpointId, String)>,
 }
@@ -213,6 +215,7 @@ impl JobMaster {
             task_managers: BTreeMap::new(),
             placement: BTreeMap::new(),
             restored: None,
+            unproven: next_id > CheckpointId(1),
             damage: None,
         }
     }
@@ -332,11 +335,11 @@ impl JobMaster {
                 return;
             }
         }
-        let restorable = self.coordinator.restorable();
+        let (restorable, highest) = (self.coordinator.restorable(), self.coordinator.highest());
         match self.coordinator.newest() {
-            Some(newest) if restorable != Some(newest) => {
-                self.phase = Phase::FallingBack { from: newest, to: restorable };
-                let highest = self.coordinator.highest();
+            // A new term asks even where nothing looks damaged: the newest checkpoint may be missing altogether.
+            newest if restorable != newest || (self.unproven && highest > restorable.unwrap_or_default()) => {
+                self.phase = Phase::FallingBack { from: newest.unwrap_or(highest), to: restorable };
                 let sinks = self.sinks.iter().copied().collect();
                 out.push(Command::AbortAbove { restored: restorable.unwrap_or_default(), highest, sinks });
             }
@@ -358,14 +361,18 @@ impl JobMaster {
             Ok(Ok(aborted)) => {
                 let events = aborted.into_iter().map(|(subtask, epoch)| Event::SinkAborted { epoch, subtask });
                 out.extend(events.map(Command::Emit));
-                out.push(Command::Emit(Event::FellBack { from, to }));
+                self.unproven = false;
+                if to != Some(from) {
+                    out.push(Command::Emit(Event::FellBack { from, to }));
+                }
                 let commands = self.coordinator.on_fell_back();
                 self.checkpoints(commands, now, out);
                 self.phase = WAITING;
             }
             Ok(Err((subtask, epoch))) => {
                 let damage = self.damage.take();
-                let what = damage.map_or_else(|| format!("checkpoint {from} is damaged"), |(_, what)| what);
+                let what =
+                    damage.map_or_else(|| format!("no usable checkpoint covers epoch {epoch}"), |(_, what)| what);
                 let cause = format!(
                     "{what}; falling back is not possible: subtask {subtask} has committed output of epoch {epoch}"
                 );
@@ -384,6 +391,10 @@ impl JobMaster {
     ) {
         assert_eq!(self.phase, Phase::Loading(id), "J1: one manifest is read at a time");
         match result {
+            Ok(manifest) if !self.fits(&manifest.job) => {
+                let cause = format!("checkpoint {id} was taken by a job of another shape; it cannot be restored");
+                self.fail(cause, out);
+            }
             Ok(manifest) if self.offered() >= self.config.parallelism => self.deploy(Some(*manifest), out),
             Ok(_) => self.phase = WAITING,
             Err(LoadError::Damaged(damaged)) => {
@@ -392,6 +403,15 @@ impl JobMaster {
             }
             Err(LoadError::Store(error)) => self.fail_over(format!("manifest of checkpoint {id}: {error}"), now, out),
         }
+    }
+
+    /// Whether the state of a checkpoint fits the subtasks of this job.
+    fn fits(&self, taken: &JobSpec) -> bool {
+        let shape = |job: &JobSpec| {
+            let config = &job.config;
+            (job.program.clone(), config.parallelism, config.max_parallelism, config.backend, job.input.splits)
+        };
+        shape(taken) == shape(&self.job)
     }
 
     fn note_damage(&mut self, id: CheckpointId, file: String, expected: String, found: String, out: &mut Vec<Command>) {
@@ -488,6 +508,9 @@ impl JobMaster {
             }
             TaskReport::Failed(subtask, TaskFailure::Failed(cause)) => {
                 self.fail_over(format!("subtask {subtask}: {cause}"), now, out);
+            }
+            TaskReport::Failed(subtask, TaskFailure::Fatal(cause)) => {
+                self.fail(format!("subtask {subtask}: {cause}"), out)
             }
             TaskReport::Failed(subtask, TaskFailure::Damaged(id, file)) => {
                 let cause = format!("subtask {subtask}: {} of checkpoint {id} is damaged", file.path);

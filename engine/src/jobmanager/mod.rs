@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, UnboundedSender, channel, unbounded_channel};
 
 use crate::checkpoint::manifest::{Damaged, Manifest, checkpoint_of_folder, folder, path};
-use crate::connectors::file_sink::{DECISIONS, abort_above};
+use crate::connectors::file_sink::{DECISIONS, abort_above, is_aborted};
 use crate::env::{
     Connection, Env, First, NetError, Port, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle, first_of_2,
 };
@@ -21,6 +21,7 @@ use crate::graph::element::{decode, encoded};
 use crate::graph::{JobBuilder, JobError, JobSpec};
 use crate::ids::{CheckpointId, NodeName, Term};
 use crate::mutation::Mutation;
+use crate::taskmanager::ACCEPT_RETRY;
 use crate::time::Time;
 use crate::wire::{ToJobManager, ToTaskManager};
 
@@ -94,7 +95,9 @@ pub async fn run(
     let recovered = recover(&env, &store, &spec).await?;
     env.emit(Event::LeadershipGranted { term: recovered.term }).await;
     for id in &recovered.unfinished {
-        delete_checkpoint(&store, *id).await?;
+        if let Err(error) = delete_checkpoint(&store, *id).await {
+            env.warn(format_args!("files of the unfinished checkpoint {id} stay behind: {error}"));
+        }
     }
 
     let (facts, mut incoming) = unbounded_channel();
@@ -102,9 +105,18 @@ pub async fn run(
     let _accepting = env.spawn(async move {
         let (env, facts) = accepting;
         let mut number = 0;
-        while let Ok(connection) = listener.accept().await {
-            number += 1;
-            env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
+        loop {
+            match listener.accept().await {
+                Ok(connection) => {
+                    number += 1;
+                    env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
+                }
+                Err(error) => {
+                    // One connection failed, or the process has no descriptor left: the port stays open.
+                    env.warn(format_args!("control port: {error}"));
+                    env.sleep(ACCEPT_RETRY).await;
+                }
+            }
         }
     });
 
@@ -334,9 +346,19 @@ async fn recover(env: &Env, store: &Store, spec: &JobSpec) -> Result<Recovered, 
         }
     }
     // A checkpoint that the job fell back behind has no files any more, but its epoch was decided, and is spent (C1).
-    let decided = env.store(StoreKind::Output).list(DECISIONS).await?;
-    let epochs = decided.iter().filter_map(|(path, _)| path.rsplit('/').next()?.parse().ok()).map(CheckpointId);
-    let highest = epochs.chain(seen.keys().copied()).max();
+    let output = env.store(StoreKind::Output);
+    let mut highest = seen.keys().last().copied();
+    for (path, _) in output.list(DECISIONS).await? {
+        let Some(epoch) = path.rsplit('/').next().and_then(|name| name.parse().ok()).map(CheckpointId) else {
+            continue;
+        };
+        highest = highest.max(Some(epoch));
+        // A checkpoint that the job fell back behind, and whose files were not deleted before the JobManager died: its
+        // output can never be committed, so it cannot be restored.
+        if seen.get(&epoch) == Some(&true) && is_aborted(&output, &path).await? {
+            seen.insert(epoch, false);
+        }
+    }
     let next_id = highest.map_or(CheckpointId(1), CheckpointId::next);
     let ids = |complete: bool| seen.iter().filter(move |(_, is)| **is == complete).map(|(id, _)| *id).collect();
     Ok(Recovered { term: Term(term), start: facts.start, completed: ids(true), unfinished: ids(false), next_id })

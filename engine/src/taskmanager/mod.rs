@@ -32,6 +32,9 @@ mod subtask;
 
 use subtask::{Mail, Subtask};
 
+/// Pause after a connection could not be accepted.
+pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
 /// What a TaskManager is started with.
 #[derive(Clone)]
 pub struct TaskManagerConfig {
@@ -97,7 +100,16 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
     let serving = (env.clone(), exchanges.clone());
     let _server = env.spawn(async move {
         let (env, exchanges) = serving;
-        while let Ok(connection) = listener.accept().await {
+        loop {
+            let connection = match listener.accept().await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    // One connection failed, or the process has no descriptor left: the port stays open.
+                    env.warn(format_args!("data port: {error}"));
+                    env.sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
             let exchanges = exchanges.clone();
             let within = env.clone();
             env.spawn(async move {

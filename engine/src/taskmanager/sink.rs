@@ -154,7 +154,11 @@ impl Committer {
             for transaction in transactions.iter().filter(|transaction| transaction.epoch > done) {
                 let result = commit_one(&self.env, self.attempt, self.subtask, transaction, checkpoint).await;
                 if let Err(error) = result {
-                    let _ = mailbox.send(Mail::OutputFailed(error.to_string()));
+                    let mail = match error {
+                        CommitError::Lost { .. } => Mail::OutputLost(error.to_string()),
+                        _ => Mail::OutputFailed(error.to_string()),
+                    };
+                    let _ = mailbox.send(mail);
                     return;
                 }
             }

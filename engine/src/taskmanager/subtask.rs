@@ -52,6 +52,8 @@ pub(super) enum Mail {
     Committed(CheckpointId),
     /// Output could not be written or committed.
     OutputFailed(String),
+    /// Output that a checkpoint promised is gone.
+    OutputLost(String),
 }
 
 /// Everything one subtask is made of.
@@ -84,7 +86,7 @@ impl Subtask {
             Err(failure) => failure,
         };
         let cause = match &failure {
-            TaskFailure::Failed(cause) => cause.clone(),
+            TaskFailure::Failed(cause) | TaskFailure::Fatal(cause) => cause.clone(),
             TaskFailure::Damaged(checkpoint, file) => format!("checkpoint {checkpoint}: {} is damaged", file.path),
         };
         env.emit(Event::TaskFailed { attempt, subtask: id, cause }).await;
@@ -135,7 +137,7 @@ impl Subtask {
         let mut sink = None;
         if self.vertex.has_sink {
             let output = env.store(StoreKind::Output);
-            let removed = remove_leftovers(&output, id, &self.restored.transactions).await;
+            let removed = remove_leftovers(&output, id, self.term, attempt, &self.restored.transactions).await;
             removed.map_err(|error| failed(error.to_string()))?;
             let pending = self.restored.transactions.clone();
             sink = Some(Sink::new(env, id, self.term, attempt, pending, self.mailbox.clone()));
@@ -198,6 +200,7 @@ impl Running {
             let input = next_input(&mut subtask.gate);
             let first = first_of_4(subtask.mail.recv(), flush_timer.wait(), source_timer.wait(), input).await;
             let outcome = match first {
+                First::A(Some(Mail::OutputLost(cause))) => return TaskFailure::Fatal(cause),
                 First::A(Some(mail)) => self.on_mail(mail).await,
                 First::A(None) => unreachable!("the mailbox's other end is held by this subtask"),
                 First::B(()) => self.flush().await,
@@ -245,7 +248,7 @@ impl Running {
                 }
                 reporter.report(TaskReport::Committed { checkpoint, subtask: *id });
             }
-            Mail::OutputFailed(cause) => return Err(cause),
+            Mail::OutputFailed(cause) | Mail::OutputLost(cause) => return Err(cause),
         }
         Ok(())
     }

@@ -77,6 +77,13 @@ pub(super) fn report(report: &Report) {
 pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    // A panicked task would leave a process that answers heartbeats and does nothing else: better to die whole, and be
+    // started again.
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::abort();
+    }));
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     let orders: Orders = match read.map_err(serde_json::Error::io).and_then(|_| serde_json::from_str(&line)) {

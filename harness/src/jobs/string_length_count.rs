@@ -177,6 +177,9 @@ impl Reference for Accepted {
                 outputs.iter().find(|(count, _)| !(first..first + due as i32).contains(count))
             {
                 refusals.push(Refusal::Content(format!("length {key}: `{value} - {count}` was never due")));
+            } else if let Some(value) = outputs.values().find(|value| !splits.iter().flatten().any(|due| due == *value))
+            {
+                refusals.push(Refusal::Content(format!("length {key}: `{value}` is not in the input of this span")));
             }
             *self.counts.entry(key).or_default() += due as i32;
         }

@@ -114,3 +114,6 @@ fn totals(outcome: &Outcome) -> Totals {
 fn ends_attempt(event: &Event) -> bool {
     matches!(event, Event::FailoverBegun { .. } | Event::JobFinished { .. } | Event::JobFailed { .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,8 @@ fn reason(outcome: &Outcome) -> String {
     let last = |which: &dyn Fn(&Event) -> bool| events().filter(|(_, event)| which(event)).map(|(at, _)| at).last();
     let deployed = last(&|event| matches!(event, Event::DeploymentBegun { .. }));
     let failovers = events().filter(|(_, event)| matches!(event, Event::FailoverBegun { .. })).count();
-    let waiting = events().filter(|(at, _)| Some(*at) >= deployed).find_map(|(_, event)| match event {
+    // It is said again as long as the job waits, and what is offered changes: the last word counts.
+    let waiting = events().rev().filter(|(at, _)| Some(*at) >= deployed).find_map(|(_, event)| match event {
         Event::WaitingForSlots { needed, offered, .. } => Some((*needed, *offered)),
         _ => None,
     });
@@ -123,4 +124,102 @@ fn missing_commits(outcome: &Outcome) -> Option<String> {
         return None;
     }
     Some(format!("commits of checkpoint {} are not acknowledged by {}", completed?, missing.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use flowquake_engine::event::EventRecord;
+    use flowquake_engine::ids::{Attempt, CheckpointId};
+
+    use super::*;
+    use crate::fixtures::{at, ms, outcome, plan, struck, subtask};
+
+    const ATTEMPT: Attempt = Attempt(1);
+    const CHECKPOINT: CheckpointId = CheckpointId(4);
+
+    /// Why a job with these events, a millisecond apart, is stuck.
+    fn stall(events: impl IntoIterator<Item = Event>) -> String {
+        let events: Vec<EventRecord> = (0..).zip(events).map(|(time, event)| at(time, "jm-1", event)).collect();
+        let outcome = Outcome { end: End::TimeLimit, ..outcome(events) };
+        let violations = judge(&plan(), &outcome).violations;
+        assert_eq!(violations.len(), 1, "{violations:?}");
+        assert_eq!(violations[0].oracle, "O7");
+        violations[0].evidence.strip_prefix("after 5m: ").unwrap().to_owned()
+    }
+
+    /// An attempt of two sources and a sink runs, and checkpoint 4 is pending.
+    fn pending() -> Vec<Event> {
+        let mut events = vec![Event::DeploymentBegun { attempt: ATTEMPT, restored: None, state_bytes: 0 }];
+        let running = [subtask(0, 0), subtask(0, 1), subtask(1, 0)];
+        events.extend(running.map(|subtask| Event::TaskRunning { attempt: ATTEMPT, subtask }));
+        events.push(Event::CheckpointTriggered { attempt: ATTEMPT, checkpoint: CHECKPOINT, last: false });
+        events
+    }
+
+    #[test]
+    fn a_job_without_slots_says_how_many_there_are_now() {
+        let waiting = |offered| Event::WaitingForSlots { attempt: ATTEMPT, needed: 3, offered };
+        assert_eq!(stall([waiting(0), waiting(2)]), "no slots: 3 needed, 2 offered");
+
+        let deployed = Event::DeploymentBegun { attempt: ATTEMPT, restored: None, state_bytes: 0 };
+        let failover = Event::FailoverBegun { attempt: ATTEMPT, cause: "tm-1 is lost".into() };
+        let canceled = Event::TasksCanceled { attempt: ATTEMPT };
+        let events = [waiting(0), deployed, failover, canceled, waiting(1)];
+        assert_eq!(stall(events), "no slots: 3 needed, 1 offered (1 failovers before)");
+    }
+
+    #[test]
+    fn a_failover_that_waits_for_tasks_says_so() {
+        let mut events = pending();
+        events.push(Event::FailoverBegun { attempt: ATTEMPT, cause: "subtask failed".into() });
+        assert_eq!(stall(events), "tasks of the failed attempt are not cancelled (1 failovers before)");
+    }
+
+    #[test]
+    fn a_pending_checkpoint_names_the_subtask_and_the_barriers_that_arrived() {
+        let (attempt, checkpoint, sink) = (ATTEMPT, CHECKPOINT, subtask(1, 0));
+        let mut events = pending();
+        events.push(Event::CheckpointAcknowledged { attempt, checkpoint, subtask: subtask(0, 0) });
+        assert_eq!(stall(events.clone()), "checkpoint 4 waits for acknowledgements of 0#1, 1#0");
+
+        events.push(Event::BarrierReceived { attempt, checkpoint, subtask: sink, from: subtask(0, 0) });
+        events.push(Event::AlignmentOpened { attempt, checkpoint, subtask: sink });
+        let expected = "checkpoint 4: subtask 1#0 waits for barriers; arrived only from 0#0";
+        assert_eq!(stall(events), expected);
+    }
+
+    #[test]
+    fn commits_that_are_not_acknowledged_are_named() {
+        let (attempt, checkpoint) = (ATTEMPT, CHECKPOINT);
+        let mut events = pending();
+        for sink in [subtask(1, 0), subtask(1, 1)] {
+            events.push(Event::SinkPreCommitted { attempt, checkpoint, subtask: sink, bytes: 1 });
+        }
+        events.push(Event::CheckpointCompleted { attempt, checkpoint, bytes: 1 });
+        events.push(Event::CommitAcknowledged { attempt, checkpoint, subtask: subtask(1, 0) });
+        assert_eq!(stall(events.clone()), "commits of checkpoint 4 are not acknowledged by 1#1");
+
+        events.push(Event::CommitAcknowledged { attempt, checkpoint, subtask: subtask(1, 1) });
+        assert_eq!(stall(events), "no checkpoint is pending and the job does not end");
+    }
+
+    #[test]
+    fn recovery_is_timed_from_the_end_of_the_last_fault() {
+        let mut plan = plan();
+        let mut outcome = outcome([]);
+        outcome.ended_at = ms(10_000);
+        assert_eq!(judge(&plan, &outcome).violations, []);
+
+        plan.expect.recovers_within = Some(Duration::from_secs(8));
+        outcome.strikes = vec![struck(1_000, Some(2_000))];
+        assert_eq!(judge(&plan, &outcome).violations, []);
+        outcome.strikes = vec![struck(1_000, None)];
+        let expected = "the job ended 9s after the last fault; 8s are allowed";
+        assert_eq!(judge(&plan, &outcome).violations[0].evidence, expected);
+        outcome.strikes.clear();
+        let expected = "the job ended 10s after the last fault; 8s are allowed";
+        assert_eq!(judge(&plan, &outcome).violations[0].evidence, expected);
+    }
 }

@@ -57,6 +57,10 @@ pub fn lineage(outcome: &Outcome) -> Vec<CheckpointId> {
             Event::DeploymentBegun { restored, .. } => {
                 let restored = restored.unwrap_or_default();
                 lineage.retain(|checkpoint| *checkpoint <= restored);
+                // Sealed by a JobManager that died before it could say so.
+                if restored > CheckpointId(0) && lineage.last() != Some(&restored) {
+                    lineage.push(restored);
+                }
             }
             _ => {}
         }
@@ -86,4 +90,39 @@ pub fn judge(
         violations.extend(finding.violations);
     }
     (records, violations)
+}
+
+#[cfg(test)]
+mod tests {
+    use flowquake_engine::event::Event;
+    use flowquake_engine::ids::Attempt;
+
+    use super::*;
+    use crate::fixtures::{at, outcome};
+
+    fn completed(checkpoint: u64) -> Event {
+        Event::CheckpointCompleted { attempt: Attempt(1), checkpoint: CheckpointId(checkpoint), bytes: 0 }
+    }
+
+    fn deployed(restored: Option<u64>) -> Event {
+        Event::DeploymentBegun { attempt: Attempt(2), restored: restored.map(CheckpointId), state_bytes: 0 }
+    }
+
+    fn ids(events: impl IntoIterator<Item = Event>) -> Vec<u64> {
+        let outcome = outcome(events.into_iter().map(|event| at(0, "jm-1", event)));
+        lineage(&outcome).into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn a_restore_from_the_newest_checkpoint_keeps_the_lineage() {
+        assert_eq!(ids([deployed(None), completed(1), completed(2), deployed(Some(2)), completed(4)]), [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_fallback_forgets_what_came_after_the_older_checkpoint() {
+        let events = || vec![deployed(None), completed(1), completed(2), completed(3), deployed(Some(1))];
+        assert_eq!(ids(events()), [1]);
+        assert_eq!(ids(events().into_iter().chain([completed(4)])), [1, 4]);
+        assert_eq!(ids(events().into_iter().chain([deployed(None), completed(5)])), [5]);
+    }
 }

@@ -654,30 +654,43 @@ fn a_manifest_that_arrives_when_slots_are_gone_is_read_again_later() {
 
 #[test]
 fn behind_a_damaged_manifest_the_job_falls_back_once_every_sink_has_decided() {
-    let mut story = Story::recovered(&[2, 4], 7, |_| {});
+    let mut story = Story::recovered(&[2, 4], 5, |_| {});
     assert_eq!(story.register(1, 2)[2..], ["load 4"]);
-    assert_eq!(story.load_damaged(4), ["! checkpoint-damaged", "abort above 2 up to 6 of 2 sinks"]);
-    let aborted = vec![(subtask(1, 0), CheckpointId(4)), (subtask(1, 1), CheckpointId(5))];
+    assert_eq!(story.load_damaged(4), ["! checkpoint-damaged", "abort above 2 up to 4 of 2 sinks"]);
+    let aborted = vec![(subtask(1, 0), CheckpointId(4)), (subtask(1, 1), CheckpointId(4))];
     let fell_back = story.step(Fact::AbortsDecided(Ok(Ok(aborted))));
     let expected = ["! sink-aborted", "! sink-aborted", "! fell-back", "! checkpoint-subsumed", "delete 4", "load 2"];
     assert_eq!(fell_back, expected, "J3");
     assert_eq!(*story.event("fell-back"), Event::FellBack { from: CheckpointId(4), to: Some(CheckpointId(2)) });
     assert_eq!(story.loaded(2)[1..], ["tm-1 <- deploy 1 0#0 0#1 1#0 1#1"], "nothing ran, so no attempt is spent");
     story.all_run();
-    story.complete_checkpoint(7);
+    story.complete_checkpoint(5);
 }
 
 #[test]
 fn with_every_checkpoint_damaged_the_job_begins_at_the_beginning() {
-    let mut story = Story::recovered(&[2, 4], 7, |_| {});
+    let mut story = Story::recovered(&[2, 4], 5, |_| {});
     story.register(1, 2);
-    assert_eq!(story.load_damaged(4)[1], "abort above 2 up to 6 of 2 sinks");
+    assert_eq!(story.load_damaged(4)[1], "abort above 2 up to 4 of 2 sinks");
     story.step(Fact::AbortsDecided(Ok(Ok(Vec::new()))));
-    assert_eq!(story.load_damaged(2), ["! checkpoint-damaged", "abort above 0 up to 6 of 2 sinks"]);
+    assert_eq!(story.load_damaged(2), ["! checkpoint-damaged", "abort above 0 up to 4 of 2 sinks"]);
     let fell_back = story.step(Fact::AbortsDecided(Ok(Ok(Vec::new()))));
     let expected = ["! fell-back", "! checkpoint-subsumed", "delete 2", "! deployment-begun"];
     assert_eq!(fell_back[..4], expected);
     assert_eq!(*story.event("fell-back"), Event::FellBack { from: CheckpointId(2), to: None });
+}
+
+/// The newest checkpoint may be missing altogether, and its output committed: only the decisions know (FLINK-22502).
+#[test]
+fn a_new_term_asks_the_sinks_before_it_begins_below_the_highest_epoch() {
+    let mut story = Story::recovered(&[2], 7, |_| {});
+    assert_eq!(story.register(1, 2)[2..], ["abort above 2 up to 6 of 2 sinks"]);
+    assert_eq!(story.step(Fact::AbortsDecided(Ok(Ok(Vec::new())))), ["load 2"]);
+
+    let mut story = Story::recovered(&[], 7, |_| {});
+    assert_eq!(story.register(1, 2)[2..], ["abort above 0 up to 6 of 2 sinks"]);
+    let refused = story.step(Fact::AbortsDecided(Ok(Err((subtask(1, 0), CheckpointId(6))))));
+    assert_eq!(refused[0], "! job-failed");
 }
 
 #[test]

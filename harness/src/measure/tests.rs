@@ -1,0 +1,121 @@
+//! The parts of checkpoints and recoveries sum to the whole (R1), on hand-made traces.
+
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::ids::{Attempt, CheckpointId};
+use flowquake_reports::record::{CheckpointEnd, CheckpointParts, RecoveryParts, RecoveryRecord};
+
+use super::{checkpoints, recoveries};
+use crate::fixtures::{at, outcome, struck, subtask};
+
+const MS: u64 = 1_000_000;
+
+/// Checkpoint 3 of attempt 1: a source acknowledges early, the sink last.
+fn checkpoint() -> Vec<EventRecord> {
+    let (attempt, checkpoint) = (Attempt(1), CheckpointId(3));
+    let (source, sink) = (subtask(0, 0), subtask(1, 0));
+    vec![
+        at(100, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false }),
+        at(110, "tm-1", Event::BarrierInjected { attempt, checkpoint, subtask: source }),
+        at(112, "tm-1", Event::SnapshotSyncEnded { attempt, checkpoint, subtask: source }),
+        at(115, "tm-1", Event::SnapshotAsyncEnded { attempt, checkpoint, subtask: source, bytes: 0 }),
+        at(120, "jm-1", Event::CheckpointAcknowledged { attempt, checkpoint, subtask: source }),
+        at(130, "tm-2", Event::BarrierReceived { attempt, checkpoint, subtask: sink, from: source }),
+        at(130, "tm-2", Event::AlignmentOpened { attempt, checkpoint, subtask: sink }),
+        at(151, "tm-2", Event::BarrierReceived { attempt, checkpoint, subtask: sink, from: subtask(0, 1) }),
+        at(151, "tm-2", Event::AlignmentClosed { attempt, checkpoint, subtask: sink }),
+        at(160, "tm-2", Event::SnapshotSyncEnded { attempt, checkpoint, subtask: sink }),
+        at(190, "tm-2", Event::SnapshotAsyncEnded { attempt, checkpoint, subtask: sink, bytes: 40 }),
+        at(200, "jm-1", Event::CheckpointAcknowledged { attempt, checkpoint, subtask: sink }),
+        at(230, "jm-1", Event::CheckpointCompleted { attempt, checkpoint, bytes: 40 }),
+    ]
+}
+
+/// Attempt 1 fails at 1200 ms; attempt 2 restores checkpoint 3 and processes its first record at 2600 ms.
+fn recovery() -> Vec<EventRecord> {
+    let (failed, attempt, checkpoint) = (Attempt(1), Attempt(2), Some(CheckpointId(3)));
+    let (source, sink) = (subtask(0, 0), subtask(1, 0));
+    vec![
+        at(1200, "jm-1", Event::FailoverBegun { attempt: failed, cause: "tm-1 is lost".into() }),
+        at(2200, "jm-1", Event::RestartReady { attempt: failed }),
+        at(2300, "jm-1", Event::DeploymentBegun { attempt, restored: checkpoint, state_bytes: 40 }),
+        at(2350, "tm-1", Event::RestoreBegun { attempt, subtask: source, checkpoint }),
+        at(2360, "tm-1", Event::RestoreEnded { attempt, subtask: source, bytes: 0 }),
+        at(2370, "tm-2", Event::RestoreBegun { attempt, subtask: sink, checkpoint }),
+        at(2400, "tm-1", Event::FirstRecord { attempt, subtask: source }),
+        at(2500, "tm-2", Event::RestoreEnded { attempt, subtask: sink, bytes: 40 }),
+        at(2510, "jm-1", Event::JobRunning { attempt }),
+        at(2600, "tm-2", Event::FirstRecord { attempt, subtask: sink }),
+        at(3000, "tm-1", Event::CaughtUp { attempt, subtask: source }),
+    ]
+}
+
+fn measured(events: Vec<EventRecord>) -> RecoveryRecord {
+    let mut outcome = outcome(events);
+    outcome.strikes = vec![struck(1_000, Some(1_500))];
+    let checkpoints = checkpoints::measure(&outcome);
+    recoveries::measure(&outcome, &checkpoints, 1).remove(0)
+}
+
+#[test]
+fn parts_of_a_checkpoint_lie_along_the_path_of_the_last_acknowledgement() {
+    let records = checkpoints::measure(&outcome(checkpoint()));
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    let parts = CheckpointParts {
+        barrier_ns: 30 * MS,
+        alignment_ns: 21 * MS,
+        sync_ns: 9 * MS,
+        async_ns: 30 * MS,
+        ack_ns: 10 * MS,
+        finalise_ns: 30 * MS,
+    };
+    assert_eq!(record.parts, Some(parts));
+    assert_eq!(record.duration_ns(), Some(parts.total_ns()), "R1");
+    assert_eq!((record.state_bytes, record.subtasks.len()), (40, 2));
+    assert_eq!(record.subtasks[1].node, "tm-2");
+}
+
+#[test]
+fn a_checkpoint_that_is_not_complete_has_no_parts() {
+    let mut events = checkpoint();
+    events.pop();
+    let record = checkpoints::measure(&outcome(events)).remove(0);
+    assert_eq!((record.end, record.ended_at_ns, record.parts), (CheckpointEnd::Unfinished, None, None));
+}
+
+#[test]
+fn parts_of_a_recovery_sum_to_the_outage() {
+    let record = measured([checkpoint(), recovery()].concat());
+    let parts = RecoveryParts {
+        detect_ns: 200 * MS,
+        backoff_or_cancel_ns: 1000 * MS,
+        slots_ns: 100 * MS,
+        deploy_ns: 50 * MS,
+        restore_ns: 150 * MS,
+        init_ns: 100 * MS,
+    };
+    assert_eq!(record.parts, Some(parts));
+    assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "R1");
+    assert_eq!((record.attempt, record.fault, record.failed_at_ns), (2, Some(1), 1000 * MS));
+    assert_eq!((record.restored_checkpoint, record.restored_bytes), (Some(3), 40));
+    assert_eq!((record.snapshot_age_ns, record.restored_checkpoint_duration_ns), (900 * MS, Some(130 * MS)));
+    assert_eq!(record.caught_up_at_ns, Some(3000 * MS));
+}
+
+/// The sink's first record comes when another sink still loads its state: the outage ends with the latter.
+#[test]
+fn an_outage_does_not_end_before_all_state_is_loaded() {
+    let mut events = recovery();
+    let late = Event::RestoreEnded { attempt: Attempt(2), subtask: subtask(1, 1), bytes: 9 };
+    let running = Event::JobRunning { attempt: Attempt(2) };
+    events.retain(|record| record.event != running);
+    events.splice(9..9, [at(2700, "tm-2", late), at(2710, "jm-1", running)]);
+    let parts = measured(events).parts.unwrap();
+    assert_eq!((parts.restore_ns, parts.init_ns, parts.total_ns()), (350 * MS, 0, 1700 * MS));
+}
+
+#[test]
+fn a_failover_that_fails_before_its_first_record_has_no_parts() {
+    let events: Vec<_> = recovery().into_iter().filter(|r| !matches!(r.event, Event::JobRunning { .. })).collect();
+    let record = measured(events);
+    assert_eq!((record.parts, record.outage_ns()), (None, None));
+}

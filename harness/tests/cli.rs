@@ -1,0 +1,160 @@
+//! The command line as a user meets it: exit codes, messages, and files in a working folder of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION};
+
+/// A working folder with scenarios.
+struct Folder(tempfile::TempDir);
+
+/// What a command said.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn with(self, file: &str, text: &str) -> Self {
+        let path = self.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    #[track_caller]
+    fn flowquake(&self, args: &[&str], code: i32) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
+        let said: Said = command.args(args).env("NO_COLOR", "1").current_dir(self.path()).output().unwrap().into();
+        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
+        said
+    }
+
+    /// Runs `small.toml` and reads its record.
+    #[track_caller]
+    fn run(&self, code: i32) -> (RunRecord, Said) {
+        let said = self.flowquake(&["run", "small.toml", "--json", "runs.json"], code);
+        let set: RunSet = serde_json::from_slice(&fs::read(self.path().join("runs.json")).unwrap()).unwrap();
+        assert_eq!((set.schema_version, set.runs.len()), (SCHEMA_VERSION, 1));
+        assert!(self.path().join("target/flowquake").is_dir());
+        (set.runs.into_iter().next().unwrap(), said)
+    }
+}
+
+/// One second of generated words; `top` stands above the sections, `rest` below.
+fn small(top: &str, rest: &str) -> String {
+    format!(
+        r#"name = "small"
+why = "the command line is tried on it"
+{top}
+[job]
+name = "string-length-count"
+input = {{ generator = "words", records = 2_000, rate = "2000/s" }}
+
+[checkpointing]
+interval = "200ms"
+
+{rest}"#
+    )
+}
+
+#[test]
+fn check_accepts_a_good_scenario_and_says_what_is_wrong_with_a_bad_one_and_where() {
+    let misspelt = small("", "[cluster]\ntask_manager = 2\n").replace("\"small\"", "\"bad\"");
+    let folder = Folder::new().with("small.toml", &small("", "")).with("bad.toml", &misspelt);
+    let good = folder.flowquake(&["check", "small.toml"], 0);
+    assert!(good.out.contains("ok  small  small.toml"), "{}", good.out);
+    let bad = folder.flowquake(&["check", "small.toml", "bad.toml"], 2);
+    for part in ["[cluster] has no key `task_manager`", "bad.toml:12:1", "did you mean `task_managers`?"] {
+        assert!(bad.err.contains(part), "{part}\n{}", bad.err);
+    }
+    // Nothing is run when something is wrong.
+    folder.flowquake(&["run", "small.toml", "bad.toml"], 2);
+    assert!(!folder.path().join("target").exists());
+}
+
+#[test]
+fn a_cargo_manifest_in_a_folder_is_no_scenario() {
+    let folder = Folder::new().with("all/small.toml", &small("", "")).with("all/Cargo.toml", "[package]\n");
+    let said = folder.flowquake(&["check", "all"], 0);
+    assert!(said.out.contains("small.toml") && !said.out.contains("Cargo.toml"), "{}", said.out);
+    fs::remove_file(folder.path().join("all/small.toml")).unwrap();
+    let said = folder.flowquake(&["check", "all"], 2);
+    assert!(said.err.contains("folder all holds no scenario"), "{}", said.err);
+}
+
+#[test]
+fn a_passed_run_leaves_records_and_no_plan() {
+    let folder = Folder::new().with("small.toml", &small("", ""));
+    let (record, said) = folder.run(0);
+    assert_eq!((record.verdict.label(), record.totals.records_in), ("passed", 2_000));
+    assert!(said.out.contains("report: target/flowquake/"), "{}", said.out);
+    assert!(!folder.path().join("target/flowquake/plans").exists());
+}
+
+#[test]
+fn a_wrong_expectation_fails_and_the_saved_plan_replays_it() {
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let (record, said) = folder.run(1);
+    assert_eq!(record.verdict.headline(), "expect.failovers: expected 1, there were 0");
+    let plan = "target/flowquake/plans/small-seed-1.json";
+    assert_eq!(record.replay, format!("cargo run -- replay {plan}"));
+    assert!(said.out.contains(&record.replay), "{}", said.out);
+    let replayed = folder.flowquake(&["replay", plan], 1);
+    let last = format!("small: failed, trace {}", record.trace_hash);
+    assert_eq!(replayed.out.lines().last(), Some(last.as_str()));
+    let hash = folder.flowquake(&["replay", plan, "--hash-only"], 0);
+    assert_eq!(hash.out.trim(), record.trace_hash);
+}
+
+#[test]
+fn a_fault_that_never_strikes_makes_a_run_vacuous() {
+    let fault =
+        "[[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 900 }\ndo = \"kill\"\ntarget = \"tm-1\"\n";
+    let (record, _) = Folder::new().with("small.toml", &small("", fault)).run(3);
+    let missing = "fault 1 (on checkpoint-completed checkpoint=900) never struck: its trigger never came";
+    assert_eq!(record.verdict.headline(), missing);
+}
+
+#[test]
+fn a_job_that_does_not_end_in_time_is_stuck() {
+    let (record, _) = Folder::new().with("small.toml", &small("time_limit = \"500ms\"", "")).run(4);
+    assert!(record.verdict.headline().starts_with("after 500ms: "), "{}", record.verdict.headline());
+}
+
+#[test]
+fn everything_that_exists_is_listed() {
+    let folder = Folder::new();
+    for (what, entry) in
+        [("jobs", "string-length-count"), ("faults", "machine-loss"), ("events", "fell-back"), ("oracles", "O5")]
+    {
+        let said = folder.flowquake(&["list", what], 0);
+        assert!(said.out.contains(entry), "{what}: {}", said.out);
+    }
+}
+
+#[test]
+fn state_is_shown_of_manifests_only() {
+    let folder = Folder::new().with("chk-00000001/_metadata", "this is no manifest, though long enough to be one\n");
+    let said = folder.flowquake(&["state", "show", "chk-00000001/_metadata"], 2);
+    assert!(said.err.contains("expected a checkpoint manifest, found another kind of file"), "{}", said.err);
+    assert!(said.err.contains("name the `_metadata` file of a complete checkpoint"), "{}", said.err);
+    folder.flowquake(&["state", "show", "nowhere"], 2);
+}
