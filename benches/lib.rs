@@ -56,7 +56,8 @@ pub fn measure(plan: &RunPlan) -> (RunRecord, Outcome, Duration) {
     (record, outcome, spent)
 }
 
-fn process_cpu() -> Duration {
+/// Processor time of this process so far, all threads.
+pub fn process_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
