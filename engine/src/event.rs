@@ -174,7 +174,7 @@ events! {
     CheckpointCompleted = "checkpoint-completed" { attempt: Attempt, checkpoint: CheckpointId, bytes: u64 },
     /// A checkpoint was given up.
     CheckpointAborted = "checkpoint-aborted" { attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason },
-    /// An older checkpoint left the retained set; its files are deleted.
+    /// A checkpoint left the retained set, older or fallen back behind; its files are being deleted.
     CheckpointSubsumed = "checkpoint-subsumed" { checkpoint: CheckpointId },
     /// A file of a checkpoint is damaged or missing; the checkpoint is not used again.
     CheckpointDamaged = "checkpoint-damaged" { checkpoint: CheckpointId, file: String, expected: String, found: String },

@@ -112,7 +112,7 @@ pub struct ToTaskManager {
 /// What a TaskManager is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Order {
-    /// The registration is accepted; heartbeats come at this pace.
+    /// The registration is accepted.
     Registered {
         /// Silence of the JobManager beyond this means that it is lost, in nanoseconds.
         heartbeat_timeout_ns: u64,

@@ -334,7 +334,7 @@ impl Coordinator {
         let Some(pending) = self.pending.take() else { return Vec::new() };
         let mut commands = vec![Command::Abort(pending.id, reason)];
         match pending.stage {
-            // Uploads may still be under way; each task deletes its own when it hears of the abort, the rest goes here.
+            // What is there goes now. An upload still under way may land later; the next JobManager to start removes it.
             Stage::Acknowledging(_) => commands.push(Command::Discard(pending.id)),
             Stage::Sealing if reason == AbortReason::FinalizeFailure => {
                 // The store's answer says nothing certain: the manifest may be there, and whoever finds it may use it.

@@ -99,7 +99,7 @@ impl Sink {
             }
             let _ = done.send(result);
         });
-        // It ends with the node, or with the attempt's restore, which removes what nobody names.
+        // It may outlive its attempt: a chunk that nobody names stays invisible, and a later restore removes it.
         task.detach();
         let cancelled = move |_| Err(StoreError::Failed { path: at, cause: "upload was cancelled".into() });
         self.uploads.push(upload.map(move |result| result.unwrap_or_else(cancelled)).boxed().shared());

@@ -3,6 +3,7 @@
 //! Statement. Whenever a part of output becomes visible under epoch `e`, the manifest of some checkpoint `m >= e` is durable
 //! (a checkpoint that failed hands its epoch on to the next one, so `m` may be higher). No part becomes visible twice, and
 //! none is changed or removed afterwards. Judged at the instant of each change of the output store.
+//! Any manifest that was ever written counts, also of a checkpoint given up later: output of such a one is O1's to find.
 //! Planted bug: `commit-on-pre-commit`.
 
 use super::{Finding, Violation};
