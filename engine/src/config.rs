@@ -119,6 +119,14 @@ pub struct JobConfig {
     /// Time allowed for a connection to be made; default 5 s.
     #[serde(with = "crate::time::readable")]
     pub connect_timeout: Duration,
+    /// A standby JobManager takes over when the leader has renewed nothing for this long; default 5 s (Flink on Kubernetes:
+    /// 15 s). The leader renews three times as often.
+    #[serde(with = "crate::time::readable")]
+    pub lease: Duration,
+    /// Tasks that a TaskManager was told to run, or to end, and that its heartbeats contradict for this long, count as lost;
+    /// default 5 s (Flink: `pekko.ask.timeout`, 10 s).
+    #[serde(with = "crate::time::readable")]
+    pub rpc_timeout: Duration,
 }
 
 impl Default for JobConfig {
@@ -140,6 +148,8 @@ impl Default for JobConfig {
             sink_chunk: 8 << 20,
             notify_retry: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
+            lease: Duration::from_secs(5),
+            rpc_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -197,6 +207,20 @@ impl JobConfig {
                 "0s".into(),
                 "more than zero: a notification would be repeated without a pause",
             );
+        }
+        if self.lease < Duration::from_millis(100) {
+            return bad(
+                "lease",
+                format!("{:?}", self.lease),
+                "at least 100ms: each third of it is a write to the store",
+            );
+        }
+        if self.rpc_timeout <= self.heartbeat_interval {
+            let more = format!(
+                "more than heartbeat_interval ({:?}): heartbeats are how it is noticed",
+                self.heartbeat_interval
+            );
+            return bad("rpc_timeout", format!("{:?}", self.rpc_timeout), &more);
         }
         if self.credits == 0 {
             return bad("credits", "0".into(), "at least 1: without credit no buffer moves");

@@ -77,6 +77,39 @@ impl AbortReason {
     }
 }
 
+/// The event that a failover answers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum RootCause {
+    /// A subtask failed (`task-failed`).
+    TaskFailed {
+        /// Which.
+        subtask: SubtaskId,
+    },
+    /// A TaskManager was given up (`task-manager-lost`).
+    TaskManagerLost {
+        /// Which.
+        task_manager: NodeName,
+    },
+    /// More checkpoints in a row failed than are tolerated; the last one (`checkpoint-aborted`).
+    CheckpointsFailed {
+        /// The last of them.
+        checkpoint: CheckpointId,
+    },
+    /// State to restore from turned out damaged (`checkpoint-damaged`).
+    CheckpointDamaged {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A TaskManager does not have the tasks that it was told to run (`deployment-lost`).
+    DeploymentLost {
+        /// Which.
+        task_manager: NodeName,
+    },
+    /// The store did not answer as it should (`store-failed`).
+    StoreFailed,
+}
+
 macro_rules! events {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal { $($(#[$fdoc:meta])* $field:ident: $ty:ty),* $(,)? }),* $(,)?) => {
         /// A step of the protocol. Fields mean what their types say; the variant's text says the rest.
@@ -104,8 +137,20 @@ events! {
     // Cluster and leadership.
     /// A JobManager opened a term over the job.
     LeadershipGranted = "leadership-granted" { term: Term },
+    /// The leader's renewal of its lease is durable.
+    LeaseRenewed = "lease-renewed" { term: Term },
+    /// A JobManager found out that a newer term was opened, and gave up its own.
+    LeadershipLost = "leadership-lost" { term: Term },
+    /// A standby JobManager has seen no renewal for the lease and tries to open a term.
+    LeaseExpired = "lease-expired" { term: Term },
+    /// The leader removed every file of the checkpoint store that belongs to no retained or pending checkpoint.
+    SweepEnded = "sweep-ended" { term: Term, removed: u64 },
     /// A TaskManager was registered with its slots.
     TaskManagerRegistered = "task-manager-registered" { task_manager: NodeName, slots: u16 },
+    /// A TaskManager's heartbeats say that it does not have the tasks that it was told to run.
+    DeploymentLost = "deployment-lost" { attempt: Attempt, task_manager: NodeName },
+    /// The JobManager could not read or write what it needs to go on.
+    StoreFailed = "store-failed" { attempt: Attempt, cause: String },
     /// The JobManager gave up a TaskManager.
     TaskManagerLost = "task-manager-lost" { task_manager: NodeName, cause: String },
     /// A TaskManager gave up its JobManager and cancelled its tasks.
@@ -136,8 +181,8 @@ events! {
     EndOfInput = "end-of-input" { attempt: Attempt, subtask: SubtaskId },
     /// A subtask failed.
     TaskFailed = "task-failed" { attempt: Attempt, subtask: SubtaskId, cause: String },
-    /// The JobManager begins a failover.
-    FailoverBegun = "failover-begun" { attempt: Attempt, cause: String },
+    /// The JobManager begins a failover; `root` is the event behind it, `cause` says it in words.
+    FailoverBegun = "failover-begun" { attempt: Attempt, root: RootCause, cause: String },
     /// Every task of the failed attempt is gone.
     TasksCanceled = "tasks-canceled" { attempt: Attempt },
     /// The restart delay is over and every task of the failed attempt is gone.
@@ -170,7 +215,9 @@ events! {
     SnapshotAsyncEnded = "snapshot-async-ended" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
     /// The coordinator counted a subtask's acknowledgement.
     CheckpointAcknowledged = "checkpoint-acknowledged" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
-    /// The manifest is durable: the checkpoint is complete, and only now may sinks commit.
+    /// The manifest is durable; the checkpoint is not complete before the leadership log says so.
+    ManifestWritten = "manifest-written" { attempt: Attempt, checkpoint: CheckpointId },
+    /// Manifest and log entry are durable: the checkpoint is complete, and only now may sinks commit.
     CheckpointCompleted = "checkpoint-completed" { attempt: Attempt, checkpoint: CheckpointId, bytes: u64 },
     /// A checkpoint was given up.
     CheckpointAborted = "checkpoint-aborted" { attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason },
@@ -208,6 +255,7 @@ impl Event {
             | SinkPreCommitted { checkpoint, .. }
             | SnapshotAsyncEnded { checkpoint, .. }
             | CheckpointAcknowledged { checkpoint, .. }
+            | ManifestWritten { checkpoint, .. }
             | CheckpointCompleted { checkpoint, .. }
             | CheckpointAborted { checkpoint, .. }
             | CheckpointSubsumed { checkpoint }
@@ -263,6 +311,8 @@ impl Event {
             | CaughtUp { attempt, .. }
             | EndOfInput { attempt, .. }
             | TaskFailed { attempt, .. }
+            | DeploymentLost { attempt, .. }
+            | StoreFailed { attempt, .. }
             | FailoverBegun { attempt, .. }
             | TasksCanceled { attempt }
             | RestartReady { attempt }
@@ -279,6 +329,7 @@ impl Event {
             | SinkPreCommitted { attempt, .. }
             | SnapshotAsyncEnded { attempt, .. }
             | CheckpointAcknowledged { attempt, .. }
+            | ManifestWritten { attempt, .. }
             | CheckpointCompleted { attempt, .. }
             | CheckpointAborted { attempt, .. }
             | CompletionNotified { attempt, .. }

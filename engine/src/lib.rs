@@ -12,6 +12,7 @@ pub mod env;
 pub mod event;
 pub mod exchange;
 pub mod graph;
+pub mod ha;
 pub mod ids;
 pub mod jobmanager;
 pub mod mutation;

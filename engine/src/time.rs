@@ -114,4 +114,29 @@ pub mod readable {
             Readable::deserialize(deserializer).map(|Readable(low, high)| (low, high))
         }
     }
+
+    /// The same for a range that may be absent.
+    pub mod option_range {
+        use std::time::Duration;
+
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        #[derive(Serialize, Deserialize)]
+        struct Readable(#[serde(with = "super")] Duration, #[serde(with = "super")] Duration);
+
+        /// Writes both ends or nothing.
+        pub fn serialize<S: Serializer>(
+            range: &Option<(Duration, Duration)>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            range.map(|(low, high)| Readable(low, high)).serialize(serializer)
+        }
+
+        /// Reads what [`serialize`] writes.
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<(Duration, Duration)>, D::Error> {
+            Ok(Option::<Readable>::deserialize(deserializer)?.map(|Readable(low, high)| (low, high)))
+        }
+    }
 }

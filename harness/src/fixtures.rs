@@ -94,7 +94,13 @@ pub(crate) fn on(event: &str) -> EventTrigger {
 /// Kills `tm-1`, which stays down.
 pub(crate) fn kill(id: u32, trigger: Trigger) -> FaultPlan {
     let target = NodeTarget::Node("tm-1".into());
-    FaultPlan { id, trigger, action: FaultAction::Kill { target, mode: KillMode::Crash, restart_after: None } }
+    let action = FaultAction::Kill {
+        targets: vec![target],
+        mode: KillMode::Crash,
+        restart_after: None,
+        disk: crate::plan::Disk::Wiped,
+    };
+    FaultPlan { id, trigger, delay: Duration::ZERO, repeat: 1, action }
 }
 
 /// A fault that struck `tm-1`.

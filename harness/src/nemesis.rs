@@ -136,11 +136,12 @@ impl Nemesis {
         let resolve = |target: &NodeTarget| match target {
             NodeTarget::Emitter => emitter.unwrap_or_default().to_owned(),
             NodeTarget::Leader => self.leader.clone(),
+            NodeTarget::Standby | NodeTarget::TaskManager | NodeTarget::Peer => todo!(),
             NodeTarget::Node(name) => name.clone(),
         };
         let strike = match &fault.action {
-            FaultAction::Kill { target, mode, restart_after } => {
-                let node = resolve(target);
+            FaultAction::Kill { targets, mode, restart_after, .. } => {
+                let node = resolve(&targets[0]);
                 let (death, detail) = match mode {
                     KillMode::Crash => (Death::Crash, "process killed, connections reset"),
                     KillMode::MachineLoss => (Death::MachineLoss, "machine lost, silence"),
@@ -156,7 +157,7 @@ impl Nemesis {
                 }
             }
             FaultAction::Cut { from, to, both_ways, heal_after } => {
-                let (from, to) = (resolve(from), resolve(to));
+                let (from, to) = (resolve(&from[0]), resolve(&to[0]));
                 let mut links = vec![(from.clone(), to.clone())];
                 if *both_ways {
                     links.push((to.clone(), from.clone()));
@@ -170,6 +171,7 @@ impl Nemesis {
                 Strike { struck_at: Some(now), healed_at: None, target, detail: detail.into() }
             }
             FaultAction::Damage { file, how } => self.damage(world, file, *how, fault.id, now),
+            _ => todo!(),
         };
         self.strikes[index] = strike;
     }
@@ -196,6 +198,7 @@ impl Nemesis {
         let length = bytes.len();
         let (contents, detail) = match how {
             DamageKind::Delete => (None, "deleted".to_owned()),
+            DamageKind::Swap => todo!(),
             // Nothing can be cut from or flipped in a file without bytes; to call that a strike would be a lie.
             _ if length == 0 => return missed(format!("{target} is empty")),
             DamageKind::Truncate => {
@@ -229,7 +232,8 @@ fn matches(trigger: &EventTrigger, record: &EventRecord) -> bool {
 pub fn describe(trigger: &Trigger) -> String {
     match trigger {
         Trigger::At(at) => format!("at {}", humantime::format_duration(*at)),
-        Trigger::On(on) => {
+        Trigger::Every { .. } => todo!(),
+        Trigger::On(on) | Trigger::Each(on) => {
             let mut text = format!("on {}", on.event);
             let mut add = |name: &str, value: Option<String>| {
                 if let Some(value) = value {
@@ -256,6 +260,7 @@ pub fn kind(action: &FaultAction) -> &'static str {
         FaultAction::Cut { both_ways: true, .. } => "cut",
         FaultAction::Cut { both_ways: false, .. } => "cut-one-way",
         FaultAction::Damage { .. } => "damage",
+        _ => todo!(),
     }
 }
 
@@ -360,6 +365,7 @@ mod tests {
             attempt: Some(2),
             nth: 4,
             after_fault: Some(1),
+            after: None,
         };
         let expected = "on sink-committed checkpoint=3 vertex=1 subtask=0 node=tm-2 attempt=2 nth=4 after-fault=1";
         assert_eq!(describe(&Trigger::On(full)), expected);

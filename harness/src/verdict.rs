@@ -99,7 +99,7 @@ fn vacuous(plan: &RunPlan, outcome: &Outcome, clean: Option<u64>) -> Option<Stri
 mod tests {
     use std::time::Duration;
 
-    use flowquake_engine::event::AbortReason;
+    use flowquake_engine::event::{AbortReason, RootCause};
     use flowquake_engine::ids::{Attempt, CheckpointId};
 
     use super::*;
@@ -120,7 +120,11 @@ mod tests {
     }
 
     fn failover(time: u64) -> flowquake_engine::event::EventRecord {
-        at(time, "jm-1", Event::FailoverBegun { attempt: Attempt(1), cause: "tm-1 is lost".into() })
+        at(
+            time,
+            "jm-1",
+            Event::FailoverBegun { attempt: Attempt(1), root: RootCause::StoreFailed, cause: "tm-1 is lost".into() },
+        )
     }
 
     #[test]

@@ -108,6 +108,7 @@ pub(crate) fn passed() -> RunRecord {
             struck_at_ns: Some(4_500 * MS),
             healed_at_ns: Some(7_500 * MS),
             detail: "process killed, local disk lost".into(),
+            hits: Vec::new(),
         }],
         checkpoints,
         recoveries: vec![RecoveryRecord {
@@ -218,6 +219,7 @@ pub(crate) fn set() -> RunSet {
         schema_version: SCHEMA_VERSION,
         command: "flowquake run scenarios/kill --seeds 2".into(),
         program: "flowquake 0.1.0 (1a2b3c4)".into(),
+        fault_kinds: Vec::new(),
         runs: vec![
             passed(),
             failed(),
@@ -322,7 +324,7 @@ prop_compose! {
             options: vec![(text.clone(), text.clone())],
             nodes: nodes.into_iter().map(|(name, up)| NodeLane { name, up }).collect(),
             faults: faults.into_iter().zip(1..).map(|((kind, struck_at_ns, healed_at_ns), id)| FaultRecord {
-                id, target: kind.clone(), trigger: kind.clone(), detail: kind.clone(), kind, struck_at_ns, healed_at_ns,
+                id, target: kind.clone(), trigger: kind.clone(), detail: kind.clone(), kind, struck_at_ns, healed_at_ns, hits: Vec::new(),
             }).collect(),
             timeline: timeline.into_iter().map(|(at_ns, node, text)| {
                 TimelineEntry { at_ns, node, kind: TimelineKind::Fault, text }

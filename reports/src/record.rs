@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of this schema; a reader refuses another one.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// All runs of one command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,22 @@ pub struct RunSet {
     pub command: String,
     /// Version of the program, commit included where it is known.
     pub program: String,
+    /// Every kind of fault there is, so that a reader can tell what was not tried.
+    pub fault_kinds: Vec<FaultKindRecord>,
     /// The runs, in the order in which they were asked for.
     pub runs: Vec<RunRecord>,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultKindRecord {
+    /// Its name in scenario files.
+    pub name: String,
+    /// `process`, `network`, `storage`, `time`, `control`.
+    pub family: String,
+    /// Roles of victims that it applies to: `leader`, `standby`, `task-manager`, `leader-link` (a link between a JobManager
+    /// and a TaskManager), `task-link` (between TaskManagers), `checkpoint-store`, `output-store`.
+    pub roles: Vec<String>,
 }
 
 /// One run: one scenario with one seed.
@@ -211,6 +225,23 @@ pub struct FaultRecord {
     pub healed_at_ns: Option<u64>,
     /// What it did, e.g. the file and byte damaged.
     pub detail: String,
+    /// Every time it struck, ordered by time.
+    pub hits: Vec<HitRecord>,
+}
+
+/// One strike of a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HitRecord {
+    /// The event at whose emission it struck; empty if it struck by the clock.
+    pub position: String,
+    /// Role of its victim, one of those of [`FaultKindRecord::roles`].
+    pub role: String,
+    /// The victim, resolved.
+    pub target: String,
+    /// When it struck.
+    pub struck_at_ns: u64,
+    /// When its effect ended; `None`: not before the end of the run.
+    pub healed_at_ns: Option<u64>,
 }
 
 /// How a checkpoint ended.

@@ -53,8 +53,8 @@ pub enum Command {
     Discard(CheckpointId),
     /// It left the retained set; delete its files.
     Subsume(CheckpointId),
-    /// More failures in a row than are tolerated.
-    FailJob(String),
+    /// More failures in a row than are tolerated; the last one, and why.
+    FailJob(CheckpointId, String),
     /// The final checkpoint is complete and every commit acknowledged.
     Finish,
 }
@@ -228,7 +228,7 @@ impl Coordinator {
         let mut commands = Vec::new();
         if self.pending.as_ref().is_some_and(|pending| now >= pending.triggered_at + self.config.timeout) {
             commands.extend(self.abort(AbortReason::Expired, now));
-            if matches!(commands.last(), Some(Command::FailJob(_))) {
+            if matches!(commands.last(), Some(Command::FailJob(..))) {
                 // The attempt is over; a checkpoint triggered now would be aborted before it is heard of.
                 return commands;
             }
@@ -353,7 +353,7 @@ impl Coordinator {
                     reason.name()
                 );
                 self.failures = 0;
-                commands.push(Command::FailJob(why));
+                commands.push(Command::FailJob(pending.id, why));
             }
         }
         commands

@@ -15,7 +15,7 @@ use crate::checkpoint::coordinator::{self, Coordinator};
 use crate::checkpoint::manifest::{Damaged, Manifest, SubtaskState};
 use crate::config::JobConfig;
 use crate::env::{Address, StoreError, draw, draw_between};
-use crate::event::{AbortReason, Event};
+use crate::event::{AbortReason, Event, RootCause};
 use crate::graph::{JobGraph, JobSpec};
 use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId};
 use crate::time::{Time, nanos};
@@ -378,7 +378,7 @@ impl JobMaster {
                 );
                 self.fail(cause, out);
             }
-            Err(error) => self.fail_over(format!("commit decisions: {error}"), now, out),
+            Err(error) => self.store_failed(format!("commit decisions: {error}"), now, out),
         }
     }
 
@@ -401,7 +401,9 @@ impl JobMaster {
                 self.note_damage(id, damaged.path, damaged.expected, damaged.found, out);
                 self.phase = WAITING;
             }
-            Err(LoadError::Store(error)) => self.fail_over(format!("manifest of checkpoint {id}: {error}"), now, out),
+            Err(LoadError::Store(error)) => {
+                self.store_failed(format!("manifest of checkpoint {id}: {error}"), now, out)
+            }
         }
     }
 
@@ -507,7 +509,7 @@ impl JobMaster {
                 }
             }
             TaskReport::Failed(subtask, TaskFailure::Failed(cause)) => {
-                self.fail_over(format!("subtask {subtask}: {cause}"), now, out);
+                self.fail_over(RootCause::TaskFailed { subtask }, format!("subtask {subtask}: {cause}"), now, out);
             }
             TaskReport::Failed(subtask, TaskFailure::Fatal(cause)) => {
                 self.fail(format!("subtask {subtask}: {cause}"), out)
@@ -515,7 +517,7 @@ impl JobMaster {
             TaskReport::Failed(subtask, TaskFailure::Damaged(id, file)) => {
                 let cause = format!("subtask {subtask}: {} of checkpoint {id} is damaged", file.path);
                 self.note_damage(id, file.path, file.expected, file.found, out);
-                self.fail_over(cause, now, out);
+                self.fail_over(RootCause::CheckpointDamaged { checkpoint: id }, cause, now, out);
             }
             TaskReport::EndOfInput(subtask) => {
                 let commands = self.coordinator.on_end_of_input(subtask, now);
@@ -573,7 +575,9 @@ impl JobMaster {
                     out.push(Command::Emit(Event::CheckpointSubsumed { checkpoint: id }));
                     out.push(Command::Delete(id));
                 }
-                C::FailJob(why) => self.fail_over(why, now, out),
+                C::FailJob(checkpoint, why) => {
+                    self.fail_over(RootCause::CheckpointsFailed { checkpoint }, why, now, out)
+                }
                 C::Finish => {
                     self.tell_tasks(&Order::Finish(attempt), out);
                     out.push(Command::Emit(Event::JobFinished { attempt }));
@@ -596,19 +600,25 @@ impl JobMaster {
         match &mut self.phase {
             Phase::Canceling { waiting, .. } => drop(waiting.remove(node)),
             Phase::Starting(_) | Phase::Running if self.placement.values().any(|at| at == node) => {
-                self.fail_over(format!("TaskManager {node} lost: {cause}"), now, out);
+                let root = RootCause::TaskManagerLost { task_manager: node.clone() };
+                self.fail_over(root, format!("TaskManager {node} lost: {cause}"), now, out);
             }
             _ => {}
         }
     }
 
+    fn store_failed(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
+        out.push(Command::Emit(Event::StoreFailed { attempt: self.attempt, cause: cause.clone() }));
+        self.fail_over(RootCause::StoreFailed, cause, now, out);
+    }
+
     /// Cancels everything and begins the next attempt after the restart delay, unless the attempts are used up.
-    fn fail_over(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
+    fn fail_over(&mut self, root: RootCause, cause: String, now: Time, out: &mut Vec<Command>) {
         let attempt = self.attempt;
         if matches!(self.phase, Phase::Canceling { .. } | Phase::Ended) {
             return;
         }
-        out.push(Command::Emit(Event::FailoverBegun { attempt, cause: cause.clone() }));
+        out.push(Command::Emit(Event::FailoverBegun { attempt, root, cause: cause.clone() }));
         let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);
         // Nothing in there can fail the job again: a task failure does not count.
         self.checkpoints(commands, now, out);

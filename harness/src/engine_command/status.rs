@@ -123,7 +123,11 @@ mod tests {
             Event::JobRunning { attempt },
             Event::CheckpointTriggered { attempt, checkpoint, last: false },
             Event::CheckpointCompleted { attempt, checkpoint, bytes: 7 },
-            Event::FailoverBegun { attempt, cause: "tm-1 died".into() },
+            Event::FailoverBegun {
+                attempt,
+                root: flowquake_engine::event::RootCause::StoreFailed,
+                cause: "tm-1 died".into(),
+            },
             Event::LeadershipGranted { term: Term(2) },
         ]
         .into_iter()

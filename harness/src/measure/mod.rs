@@ -85,6 +85,7 @@ fn faults(plan: &RunPlan, outcome: &Outcome) -> Vec<FaultRecord> {
             struck_at_ns: strike.struck_at.map(|at| at.0),
             healed_at_ns: strike.healed_at.map(|at| at.0),
             detail: strike.detail.clone(),
+            hits: Vec::new(),
         })
         .collect()
 }

@@ -16,7 +16,7 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
     let mut recoveries = Vec::new();
     let mut blamed = 0;
     for (index, record) in events.iter().enumerate() {
-        let Event::FailoverBegun { attempt, cause } = &record.event else { continue };
+        let Event::FailoverBegun { attempt, cause, .. } = &record.event else { continue };
         let detected = record.at.0;
         // The newest fault that struck since the failover before; damage fails nothing by itself.
         let strikes = outcome.strikes.iter().enumerate();

@@ -35,7 +35,15 @@ fn recovery() -> Vec<EventRecord> {
     let (failed, attempt, checkpoint) = (Attempt(1), Attempt(2), Some(CheckpointId(3)));
     let (source, sink) = (subtask(0, 0), subtask(1, 0));
     vec![
-        at(1200, "jm-1", Event::FailoverBegun { attempt: failed, cause: "tm-1 is lost".into() }),
+        at(
+            1200,
+            "jm-1",
+            Event::FailoverBegun {
+                attempt: failed,
+                root: flowquake_engine::event::RootCause::StoreFailed,
+                cause: "tm-1 is lost".into(),
+            },
+        ),
         at(2200, "jm-1", Event::RestartReady { attempt: failed }),
         at(2300, "jm-1", Event::DeploymentBegun { attempt, restored: checkpoint, state_bytes: 40 }),
         at(2350, "tm-1", Event::RestoreBegun { attempt, subtask: source, checkpoint }),

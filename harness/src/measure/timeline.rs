@@ -55,7 +55,7 @@ fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(Time
         }
         Event::JobRunning { attempt } => (Job, format!("{attempt} runs")),
         Event::TaskFailed { subtask, cause, .. } => (Failover, format!("subtask {subtask} failed: {cause}")),
-        Event::FailoverBegun { attempt, cause } => (Failover, format!("{attempt} fails over: {cause}")),
+        Event::FailoverBegun { attempt, cause, .. } => (Failover, format!("{attempt} fails over: {cause}")),
         Event::TasksCanceled { attempt } => (Failover, format!("tasks of {attempt} are gone")),
         Event::JobFinished { .. } => (Job, "job finished".into()),
         Event::JobFailed { cause, .. } => (Failover, format!("job failed: {cause}")),

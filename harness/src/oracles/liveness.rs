@@ -130,7 +130,7 @@ fn missing_commits(outcome: &Outcome) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use flowquake_engine::event::EventRecord;
+    use flowquake_engine::event::{EventRecord, RootCause};
     use flowquake_engine::ids::{Attempt, CheckpointId};
 
     use super::*;
@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(stall([waiting(0), waiting(2)]), "no slots: 3 needed, 2 offered");
 
         let deployed = Event::DeploymentBegun { attempt: ATTEMPT, restored: None, state_bytes: 0 };
-        let failover = Event::FailoverBegun { attempt: ATTEMPT, cause: "tm-1 is lost".into() };
+        let failover =
+            Event::FailoverBegun { attempt: ATTEMPT, root: RootCause::StoreFailed, cause: "tm-1 is lost".into() };
         let canceled = Event::TasksCanceled { attempt: ATTEMPT };
         let events = [waiting(0), deployed, failover, canceled, waiting(1)];
         assert_eq!(stall(events), "no slots: 3 needed, 1 offered (1 failovers before)");
@@ -173,7 +174,11 @@ mod tests {
     #[test]
     fn a_failover_that_waits_for_tasks_says_so() {
         let mut events = pending();
-        events.push(Event::FailoverBegun { attempt: ATTEMPT, cause: "subtask failed".into() });
+        events.push(Event::FailoverBegun {
+            attempt: ATTEMPT,
+            root: RootCause::StoreFailed,
+            cause: "subtask failed".into(),
+        });
         assert_eq!(stall(events), "tasks of the failed attempt are not cancelled (1 failovers before)");
     }
 

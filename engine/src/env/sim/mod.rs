@@ -24,11 +24,13 @@ use crate::ids::NodeName;
 use crate::time::Time;
 
 mod cost;
+mod fault;
 mod network;
 mod store;
 mod timer;
 
 pub use cost::CostModel;
+pub use fault::{ClockFault, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule};
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
@@ -227,6 +229,110 @@ impl SimWorld {
         if let (Some(from), Some(to)) = (state.index_of(from), state.index_of(to)) {
             state.network.heal(from, to, now);
         }
+    }
+
+    // -- network faults (to be moved beside their implementation) --
+
+    /// Gives a link other properties in one direction; `None` keeps the cluster's own. Both `None` heals it.
+    pub fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) {
+        let _ = (from, to, latency, bandwidth);
+        todo!()
+    }
+
+    /// Tears down connections of `node` (only those with `peer`, if given; only the first by number, if `one`) at both ends.
+    /// Returns how many.
+    pub fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize {
+        let _ = (node, peer, one);
+        todo!()
+    }
+
+    /// Whether new connections to `node` are refused. Refusals add up, as cuts do.
+    pub fn refuse(&self, node: &str, refused: bool) {
+        let _ = (node, refused);
+        todo!()
+    }
+
+    /// `node` loses its end of all connections with `peer`, which is not told. Returns how many.
+    pub fn half_open(&self, node: &str, peer: &str) -> usize {
+        let _ = (node, peer);
+        todo!()
+    }
+
+    /// From now on control messages are hurt as the rule says. Returns its number.
+    pub fn add_message_rule(&self, rule: MessageRule) -> usize {
+        let _ = rule;
+        todo!()
+    }
+
+    /// How often a rule was applied, and when last.
+    pub fn message_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
+        let _ = rule;
+        todo!()
+    }
+
+    /// Limits how fast a node reads from each of its connections, in bytes per second; `None` lifts the limit.
+    pub fn limit_receiver(&self, node: &str, rate: Option<u64>) {
+        let _ = (node, rate);
+        todo!()
+    }
+
+    // -- node faults --
+
+    /// A node's process stands still; false if it is down or stands still already.
+    pub fn pause(&self, name: &str) -> bool {
+        let _ = name;
+        todo!()
+    }
+
+    /// It goes on.
+    pub fn resume(&self, name: &str) {
+        let _ = name;
+        todo!()
+    }
+
+    /// Work on a node takes `factor` times as long from now on (1: as before); `None`: it hangs until the factor is set again.
+    pub fn slow(&self, name: &str, work: SlowWork, factor: Option<u32>) {
+        let _ = (name, work, factor);
+        todo!()
+    }
+
+    /// Changes a node's clock. `Drift(0)` ends a drift.
+    pub fn set_clock(&self, name: &str, fault: ClockFault) {
+        let _ = (name, fault);
+        todo!()
+    }
+
+    /// Starts a dead node again with the local disk of its former life.
+    pub fn restart_with_disk(&self, name: &str) {
+        let _ = name;
+        todo!()
+    }
+
+    /// Damages a file of the state backend on a node's local disk, the one at `pick` (modulo their number) in order of their
+    /// paths. Returns which file and what was done; `None` if there is none.
+    pub fn damage_local(&self, name: &str, pick: u64, damage: FileDamage) -> Option<String> {
+        let _ = (name, pick, damage);
+        todo!()
+    }
+
+    // -- store faults --
+
+    /// From now on requests to the stores are hurt as the rule says. Returns its number.
+    pub fn add_store_rule(&self, rule: StoreRule) -> usize {
+        let _ = rule;
+        todo!()
+    }
+
+    /// Takes a rule back (heals): what waited fails, what was acknowledged and lost is gone.
+    pub fn end_store_rule(&self, rule: usize) {
+        let _ = rule;
+        todo!()
+    }
+
+    /// How many requests a rule has hurt, and when last.
+    pub fn store_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
+        let _ = rule;
+        todo!()
     }
 
     /// The durable stores, for damage and inspection.

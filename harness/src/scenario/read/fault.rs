@@ -51,7 +51,7 @@ fn fault(reader: &mut Reader, value: &Spanned<DeValue>, id: u32) -> FaultPlan {
             (trigger.unwrap_or(stand_in.0), action.unwrap_or(stand_in.1))
         }
     };
-    FaultPlan { id, trigger, action }
+    FaultPlan { id, trigger, delay: Duration::ZERO, repeat: 1, action }
 }
 
 fn trigger(reader: &mut Reader, table: &Table, path: &str) -> Option<Trigger> {
@@ -82,6 +82,7 @@ fn trigger(reader: &mut Reader, table: &Table, path: &str) -> Option<Trigger> {
                 attempt: reader.read(&table, "attempt", &at("attempt"), value::whole_u32),
                 nth: reader.read(&table, "nth", &at("nth"), value::whole_u32).unwrap_or(1),
                 after_fault: reader.read(&table, "after_fault", &at("after_fault"), value::whole_u32),
+                after: None,
             }))
         }
     }
@@ -101,7 +102,12 @@ fn action(reader: &mut Reader, table: &Table, path: &str) -> Option<FaultAction>
             let path = format!("{path}.kill");
             let mode = if what == "kill" { KillMode::Crash } else { KillMode::MachineLoss };
             let restart_after = reader.read(table, "restart_after", &format!("{path}.restart_after"), value::duration);
-            Some(FaultAction::Kill { target: node(reader, &format!("{path}.target"))?, mode, restart_after })
+            Some(FaultAction::Kill {
+                targets: vec![node(reader, &format!("{path}.target"))?],
+                mode,
+                restart_after,
+                disk: crate::plan::Disk::Wiped,
+            })
         }
         "cut" | "cut-one-way" => {
             let both_ways = what == "cut";
@@ -116,7 +122,7 @@ fn action(reader: &mut Reader, table: &Table, path: &str) -> Option<FaultAction>
                 reader.place(&format!("{path}.to"), link.span());
             }
             let (from, to) = ends?;
-            Some(FaultAction::Cut { from, to, both_ways, heal_after })
+            Some(FaultAction::Cut { from: vec![from], to: vec![to], both_ways, heal_after })
         }
         _ => {
             let path = format!("{path}.damage");

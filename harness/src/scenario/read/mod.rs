@@ -31,6 +31,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     (
         "[cluster]",
         &[
+            "job_managers",
             "task_managers",
             "slots",
             "cores",
@@ -62,6 +63,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "sink_chunk",
             "notify_retry",
             "connect_timeout",
+            "lease",
+            "rpc_timeout",
         ],
     ),
     ("[[fault]]", &["on", "at", "do", "target", "link", "restart_after", "heal_after", "file", "how"]),

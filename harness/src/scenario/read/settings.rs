@@ -16,6 +16,7 @@ use crate::scenario::units;
 /// The cluster of a scenario that says nothing about it: two small machines in one data centre, and a slow object store.
 pub(in crate::scenario) fn cluster_default() -> ClusterPlan {
     ClusterPlan {
+        job_managers: 1,
         task_managers: 2,
         slots: 2,
         cores: 2,
@@ -37,6 +38,7 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>) -
         };
     }
     ClusterPlan {
+        job_managers: read!(job_managers, value::whole_u32, u32::to_string),
         task_managers: read!(task_managers, value::whole_u32, u32::to_string),
         slots: read!(slots, value::whole_u16, u16::to_string),
         cores: read!(cores, value::whole_u32, u32::to_string),
@@ -107,6 +109,8 @@ pub(in crate::scenario) fn engine(
         sink_chunk: read!(sink_chunk, value::size_u32, show_size),
         notify_retry: read!(notify_retry, value::duration, show_duration),
         connect_timeout: read!(connect_timeout, value::duration, show_duration),
+        lease: read!(lease, value::duration, show_duration),
+        rpc_timeout: read!(rpc_timeout, value::duration, show_duration),
     }
 }
 

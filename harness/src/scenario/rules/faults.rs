@@ -70,7 +70,7 @@ pub(super) fn repair_after(action: &FaultAction) -> Option<(&'static str, Durati
     match action {
         FaultAction::Kill { restart_after, .. } => restart_after.map(|after| ("kill.restart_after", after)),
         FaultAction::Cut { heal_after, .. } => heal_after.map(|after| ("cut.heal_after", after)),
-        FaultAction::Damage { .. } => None,
+        _ => None,
     }
 }
 
@@ -92,7 +92,8 @@ impl Rules<'_> {
                 self.push(finding.at("time_limit", "the end").given("job.input"));
             }
             Trigger::At(_) => {}
-            Trigger::On(on) => self.event_trigger(on, format!("{}.trigger.on", self.path)),
+            Trigger::On(on) | Trigger::Each(on) => self.event_trigger(on, format!("{}.trigger.on", self.path)),
+            Trigger::Every { .. } => {}
         }
     }
 
@@ -188,7 +189,11 @@ impl Rules<'_> {
     fn action(&mut self, action: &FaultAction) {
         let path = format!("{}.action", self.path);
         match action {
-            FaultAction::Kill { target, .. } => self.kill(target, format!("{path}.kill.target")),
+            FaultAction::Kill { targets, .. } => {
+                for target in targets {
+                    self.kill(target, format!("{path}.kill.target"));
+                }
+            }
             FaultAction::Cut { from, to, heal_after, .. } => {
                 if heal_after.is_some_and(|after| after.is_zero()) {
                     let help =
@@ -196,9 +201,12 @@ impl Rules<'_> {
                     let finding = Finding::new("no-time", "`heal_after` is zero: the link would never be cut", help);
                     self.push(finding.at(format!("{path}.cut.heal_after"), "more than zero"));
                 }
-                self.cut(from, to, &format!("{path}.cut"));
+                for (from, to) in from.iter().zip(to) {
+                    self.cut(from, to, &format!("{path}.cut"));
+                }
             }
             FaultAction::Damage { file, .. } => self.damage(file, format!("{path}.damage")),
+            _ => {}
         }
     }
 
@@ -209,11 +217,11 @@ impl Rules<'_> {
         let (is_leader, why) = match (target, self.trigger) {
             (NodeTarget::Leader, _) => (true, "the leader is the only JobManager, `jm-1`".to_owned()),
             (NodeTarget::Node(name), _) => (name == JOB_MANAGER, "`jm-1` is the only JobManager".to_owned()),
-            (NodeTarget::Emitter, Trigger::On(on)) => (
+            (NodeTarget::Emitter, Trigger::On(on) | Trigger::Each(on)) => (
                 JOB_MANAGER_EVENTS.contains(&on.event.as_str()) || on.node.as_deref() == Some(JOB_MANAGER),
                 format!("the emitter of `{}` is the only JobManager, `jm-1`", on.event),
             ),
-            (NodeTarget::Emitter, Trigger::At(_)) => (false, String::new()),
+            _ => (false, String::new()),
         };
         if is_leader {
             let message = format!("{why}: a job without JobManager high availability cannot survive this");
@@ -277,7 +285,7 @@ impl Rules<'_> {
     fn target_exists(&mut self, target: &NodeTarget, path: String) -> bool {
         match (target, self.trigger) {
             (NodeTarget::Node(name), _) => self.node_exists(name, path),
-            (NodeTarget::Emitter, Trigger::At(_)) => {
+            (NodeTarget::Emitter, Trigger::At(_) | Trigger::Every { .. }) => {
                 let message = "a fault at a time has no emitter: no event has triggered it";
                 let help = format!("name a node: {}; or strike at an event, with `on`", self.nodes());
                 let trigger = format!("{}.trigger.at", self.path);
@@ -311,11 +319,15 @@ impl Rules<'_> {
         match (target, self.trigger) {
             (NodeTarget::Node(name), _) => Some(name),
             (NodeTarget::Leader, _) => Some(JOB_MANAGER),
-            (NodeTarget::Emitter, Trigger::On(on)) if JOB_MANAGER_EVENTS.contains(&on.event.as_str()) => {
+            (NodeTarget::Emitter, Trigger::On(on) | Trigger::Each(on))
+                if JOB_MANAGER_EVENTS.contains(&on.event.as_str()) =>
+            {
                 Some(JOB_MANAGER)
             }
-            (NodeTarget::Emitter, Trigger::On(on)) => Some(on.node.as_deref().unwrap_or("the emitter")),
-            (NodeTarget::Emitter, Trigger::At(_)) => None,
+            (NodeTarget::Emitter, Trigger::On(on) | Trigger::Each(on)) => {
+                Some(on.node.as_deref().unwrap_or("the emitter"))
+            }
+            _ => None,
         }
     }
 

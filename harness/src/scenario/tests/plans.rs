@@ -105,9 +105,10 @@ fn a_complete_scenario_becomes_a_plan() {
     let plan = complete(folder.path()).plan(7);
     insta::assert_snapshot!("complete_plan", json(&plan, folder.path()));
     assert_eq!(plan.faults.len(), 5);
-    let FaultAction::Kill { target: NodeTarget::Emitter, mode: KillMode::Crash, .. } = &plan.faults[0].action else {
+    let FaultAction::Kill { targets, mode: KillMode::Crash, .. } = &plan.faults[0].action else {
         panic!("{:?}", plan.faults[0]);
     };
+    assert_eq!(targets, &[NodeTarget::Emitter]);
     assert!(matches!(&plan.faults[1].action, FaultAction::Damage { file, .. } if file.kind == FileKind::Manifest));
     assert!(matches!(plan.faults[2].trigger, Trigger::At(at) if at == Duration::from_millis(7250)));
 }
@@ -213,9 +214,19 @@ fn plans_are_held_to_rules_that_scenarios_cannot_break() {
         assert_eq!(refused(|plan| plan.expect.exactly_once = false), ["not-exactly-once"]);
     }
     let fault = |plan: &mut RunPlan| {
-        let action =
-            FaultAction::Kill { target: NodeTarget::Node("tm-1".into()), mode: KillMode::Crash, restart_after: None };
-        plan.faults.push(crate::plan::FaultPlan { id: 7, trigger: Trigger::At(Duration::ZERO), action });
+        let action = FaultAction::Kill {
+            targets: vec![NodeTarget::Node("tm-1".into())],
+            mode: KillMode::Crash,
+            restart_after: None,
+            disk: crate::plan::Disk::Wiped,
+        };
+        plan.faults.push(crate::plan::FaultPlan {
+            id: 7,
+            trigger: Trigger::At(Duration::ZERO),
+            delay: Duration::ZERO,
+            repeat: 1,
+            action,
+        });
     };
     assert_eq!(refused(fault), ["bad-fault-id"]);
 }
