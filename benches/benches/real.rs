@@ -46,7 +46,7 @@ fn run(spec: &JobSpec) -> Duration {
             for name in ["tm-1", "tm-2"] {
                 let config = TaskManagerConfig {
                     slots: 1,
-                    job_manager: address.clone(),
+                    job_managers: vec![address.clone()],
                     retry: Duration::from_millis(100),
                     connect_timeout: Duration::from_secs(5),
                 };

@@ -104,7 +104,7 @@ impl MessageKind {
     pub fn of_report(message: &ToJobManager) -> Self {
         match message {
             ToJobManager::Register { .. } => Self::Register,
-            ToJobManager::Heartbeat => Self::Heartbeat,
+            ToJobManager::Heartbeat(_) => Self::Heartbeat,
             ToJobManager::Canceled(_) => Self::Canceled,
             ToJobManager::Task(_, report) => match report {
                 TaskReport::Running(_) => Self::Running,
@@ -146,12 +146,32 @@ pub enum ToJobManager {
         /// Where its outgoing channels are served.
         data: Address,
     },
-    /// Answer to a heartbeat.
-    Heartbeat,
+    /// Answer to a heartbeat: the tasks there are, of the newest attempt.
+    Heartbeat(Option<Tasks>),
     /// Something about a task of an attempt.
     Task(Attempt, TaskReport),
     /// No task of the attempt, or of any before, is left.
     Canceled(Attempt),
+}
+
+/// Tasks of an attempt that a TaskManager has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Those that have not failed.
+    pub status: BTreeMap<SubtaskId, TaskStatus>,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskStatus {
+    /// It loads its state.
+    Deploying,
+    /// It processes records.
+    Running,
+    /// It has seen the end of its input.
+    AtEnd,
 }
 
 /// What a task reports.

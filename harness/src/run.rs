@@ -31,8 +31,15 @@ use crate::nemesis::{Nemesis, Strike};
 use crate::plan::{InputSource, RunPlan};
 use crate::trace::Trace;
 
-/// The JobManager's node.
-pub const JOB_MANAGER: &str = "jm-1";
+/// Names of the JobManagers' nodes.
+pub fn job_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
+    (1..=plan.cluster.job_managers).map(|index| format!("jm-{index}"))
+}
+
+/// Names of the TaskManagers' nodes.
+pub fn task_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
+    (1..=plan.cluster.task_managers).map(|index| format!("tm-{index}"))
+}
 /// Pause between a TaskManager's attempts to register (Flink: `cluster.registration.initial-timeout`).
 const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 /// Real time after which a run that has not returned hangs without yielding.
@@ -201,22 +208,23 @@ impl Run {
         world.observe(Box::new(Watch { recorder: self.recorder.clone(), changed: changed.clone() }));
 
         let builder = self.jobs.builder();
-        let (job, jobs) = (spec.clone(), builder.clone());
-        self.life(JOB_MANAGER);
-        let main = move |env| {
-            let (job, jobs) = (job.clone(), jobs.clone());
-            Box::pin(async move {
-                if let Err(error) = jobmanager::run(env, job, jobs, |_| {}).await {
-                    panic!("the JobManager cannot start: {error}");
-                }
-            }) as _
-        };
-        world.add_node(JOB_MANAGER, Arc::new(main));
-        for index in 1..=plan.cluster.task_managers {
-            let name = format!("tm-{index}");
+        for name in job_managers(plan) {
+            let (job, jobs) = (spec.clone(), builder.clone());
+            self.life(&name);
+            let main = move |env| {
+                let (job, jobs) = (job.clone(), jobs.clone());
+                Box::pin(async move {
+                    if let Err(error) = jobmanager::run(env, job, jobs, |_| {}).await {
+                        panic!("the JobManager cannot start: {error}");
+                    }
+                }) as _
+            };
+            world.add_node(&name, Arc::new(main));
+        }
+        for name in task_managers(plan) {
             let config = TaskManagerConfig {
                 slots: plan.cluster.slots,
-                job_manager: Address(format!("{JOB_MANAGER}:control")),
+                job_managers: job_managers(plan).map(|name| Address(format!("{name}:control"))).collect(),
                 retry: REGISTRATION_RETRY,
                 connect_timeout: plan.job.config.connect_timeout,
             };
@@ -259,8 +267,7 @@ impl Run {
         }
         // Tasks that are alive when the runtime goes would leak with all they own: kill them, and let them be dropped.
         world.take_observer();
-        let nodes = (1..=plan.cluster.task_managers).map(|index| format!("tm-{index}"));
-        for node in nodes.chain([JOB_MANAGER.to_owned()]) {
+        for node in task_managers(plan).chain(job_managers(plan)) {
             world.kill(&node, flowquake_engine::env::sim::Death::Crash);
         }
         sleep_until(now + Duration::from_millis(1)).await;
@@ -304,7 +311,7 @@ struct Recorder {
 impl Recorder {
     fn new(plan: &RunPlan) -> Self {
         Self {
-            nemesis: Nemesis::new(plan.seed, plan.faults.clone(), JOB_MANAGER),
+            nemesis: Nemesis::new(plan.seed, plan.faults.clone(), "jm-1"),
             trace: Trace::default(),
             uploaded: BTreeMap::new(),
             sealed: BTreeMap::new(),

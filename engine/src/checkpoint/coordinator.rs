@@ -6,7 +6,10 @@
 //! The periodic trigger is `max(previous trigger + max(interval, min_pause), last completion + min_pause)`: unlike Flink's
 //! fixed grid, a long checkpoint does not make the following gaps shorter.
 //!
-//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its manifest is
+//! A checkpoint is complete when two things are durable, in this order: its manifest, and the entry of the leadership log that
+//! names it. Until the entry is asked for it can be given up; from then on only the log knows.
+//!
+//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its log entry is
 //! durable; (C3) the newest completed checkpoint is never subsumed; (C4) a checkpoint ends once.
 //! Source: apache/flink `CheckpointCoordinator`, `PendingCheckpoint`, `CheckpointFailureManager`.
 
@@ -38,7 +41,9 @@ pub enum Command {
         /// What every subtask handed in.
         states: BTreeMap<SubtaskId, SubtaskState>,
     },
-    /// It is durable; say so to the world.
+    /// Its manifest is durable; enter it into the leadership log, and answer with [`Coordinator::on_logged`].
+    Log(CheckpointId),
+    /// It is complete; say so to the world.
     Completed {
         /// The checkpoint.
         id: CheckpointId,
@@ -59,13 +64,15 @@ pub enum Command {
     Finish,
 }
 
-/// `Acknowledging` -last ack-> `Sealing` -durable-> completed; both -abort-> gone.
+/// `Acknowledging` -last ack-> `Sealing` -manifest durable-> `Logging` -entry durable-> completed; the first two -abort-> gone.
 #[derive(Debug)]
 enum Stage {
     /// Barriers are in the graph; these subtasks have not acknowledged (never empty).
     Acknowledging(BTreeSet<SubtaskId>),
-    /// The manifest is being written. Sinks must not commit yet: a crash here loses the epoch.
+    /// The manifest is being written. Nobody knows of it: a crash here loses the checkpoint.
     Sealing,
+    /// The log entry is being written. Whoever leads next may find it, so it cannot be given up any more.
+    Logging,
 }
 
 #[derive(Debug)]
@@ -94,6 +101,8 @@ pub struct Coordinator {
     notify_retry: Duration,
     sinks: BTreeSet<SubtaskId>,
     next_id: CheckpointId,
+    /// The log says that this leader may give out ids up to this one.
+    reserved: CheckpointId,
     /// Subtasks of the running attempt; empty while none runs.
     running: BTreeSet<SubtaskId>,
     at_end: BTreeSet<SubtaskId>,
@@ -101,8 +110,6 @@ pub struct Coordinator {
     /// The final checkpoint is triggered as soon as the input has ended, but not before this.
     final_not_before: Time,
     pending: Option<Pending>,
-    /// Given up while their manifest was being written.
-    sealing_aborted: BTreeSet<CheckpointId>,
     retained: Vec<CheckpointId>,
     damaged: BTreeSet<CheckpointId>,
     failures: u32,
@@ -111,25 +118,26 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// `retained` are the completed checkpoints found in the store, oldest first; `next_id` is above every id seen there.
+    /// `retained` are the completed checkpoints that the log names, oldest first; ids from `next_id` to `reserved` are free.
     pub fn new(
         config: CheckpointConfig,
         notify_retry: Duration,
         sinks: BTreeSet<SubtaskId>,
         retained: Vec<CheckpointId>,
         next_id: CheckpointId,
+        reserved: CheckpointId,
     ) -> Self {
         Self {
             config,
             notify_retry,
             sinks,
             next_id,
+            reserved,
             running: BTreeSet::new(),
             at_end: BTreeSet::new(),
             next_trigger: Time::NEVER,
             final_not_before: Time::ZERO,
             pending: None,
-            sealing_aborted: BTreeSet::new(),
             retained,
             damaged: BTreeSet::new(),
             failures: 0,
@@ -148,9 +156,19 @@ impl Coordinator {
         self.retained.last().copied()
     }
 
-    /// The highest id given out; epochs up to it may have open transactions.
-    pub fn highest(&self) -> CheckpointId {
-        CheckpointId(self.next_id.0 - 1)
+    /// The id of the next checkpoint.
+    pub fn next_id(&self) -> CheckpointId {
+        self.next_id
+    }
+
+    /// The log says that ids up to this one may be given out.
+    pub fn on_reserved(&mut self, reserved: CheckpointId) {
+        self.reserved = self.reserved.max(reserved);
+    }
+
+    /// Whether a checkpoint is on its way into the log: what will be restorable is not known before that is done.
+    pub fn is_logging(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| matches!(pending.stage, Stage::Logging))
     }
 
     /// A checkpoint's files turned out damaged: it is not restored from again.
@@ -210,12 +228,13 @@ impl Coordinator {
 
     /// When [`Coordinator::on_time`] has something to do next.
     pub fn wake_at(&self) -> Time {
-        let expiry = self.pending.as_ref().map(|pending| pending.triggered_at + self.config.timeout);
+        let expiring = self.pending.as_ref().filter(|pending| !matches!(pending.stage, Stage::Logging));
+        let expiry = expiring.map(|pending| pending.triggered_at + self.config.timeout);
         let retry = self.unacknowledged.as_ref().map(|waiting| waiting.notified_at + self.notify_retry);
         let trigger = match (&self.pending, &self.unacknowledged) {
             // The job only waits for its last commits.
             (_, Some(Unacknowledged { last: true, .. })) | (Some(_), _) => None,
-            _ if self.finished || self.running.is_empty() => None,
+            _ if self.finished || self.running.is_empty() || self.next_id > self.reserved => None,
             // Every task waits for the final checkpoint, so there is nothing to space it from.
             _ if self.input_ended() => Some(self.final_not_before),
             _ => Some(self.next_trigger),
@@ -226,7 +245,8 @@ impl Coordinator {
     /// Time has passed.
     pub fn on_time(&mut self, now: Time) -> Vec<Command> {
         let mut commands = Vec::new();
-        if self.pending.as_ref().is_some_and(|pending| now >= pending.triggered_at + self.config.timeout) {
+        let expired = |pending: &Pending| now >= pending.triggered_at + self.config.timeout;
+        if !self.is_logging() && self.pending.as_ref().is_some_and(expired) {
             commands.extend(self.abort(AbortReason::Expired, now));
             if matches!(commands.last(), Some(Command::FailJob(..))) {
                 // The attempt is over; a checkpoint triggered now would be aborted before it is heard of.
@@ -239,7 +259,7 @@ impl Coordinator {
             waiting.notified_at = now;
             commands.push(Command::Notify(waiting.id));
         }
-        let due = self.pending.is_none() && !self.running.is_empty() && !self.finished;
+        let due = self.pending.is_none() && !self.running.is_empty() && !self.finished && self.next_id <= self.reserved;
         let committing_last = self.unacknowledged.as_ref().is_some_and(|waiting| waiting.last);
         let trigger_at = if self.input_ended() { self.final_not_before } else { self.next_trigger };
         if due && !committing_last && now >= trigger_at {
@@ -277,7 +297,9 @@ impl Coordinator {
     /// A subtask could not take or upload its snapshot.
     pub fn on_declined(&mut self, id: CheckpointId, reason: AbortReason, now: Time) -> Vec<Command> {
         match &self.pending {
-            Some(pending) if pending.id == id => self.abort(reason, now),
+            Some(pending) if pending.id == id && matches!(pending.stage, Stage::Acknowledging(_)) => {
+                self.abort(reason, now)
+            }
             // Late, or of an attempt that is gone (FLINK-13593): it must not hit the checkpoint of today.
             _ => Vec::new(),
         }
@@ -285,17 +307,22 @@ impl Coordinator {
 
     /// The manifest is durable, or could not be written.
     pub fn on_sealed(&mut self, id: CheckpointId, durable: bool, now: Time) -> Vec<Command> {
-        if self.sealing_aborted.remove(&id) {
-            // The write outlived the abort: nobody may find this manifest later.
-            return vec![Command::Discard(id)];
+        match &mut self.pending {
+            Some(pending) if pending.id == id && durable => {
+                pending.stage = Stage::Logging;
+                vec![Command::Log(id)]
+            }
+            Some(pending) if pending.id == id => self.abort(AbortReason::FinalizeFailure, now),
+            // The write outlived the abort. No log entry names it, so nobody will look for it.
+            _ => vec![Command::Discard(id)],
         }
+    }
+
+    /// The log entry is durable: the checkpoint is complete.
+    pub fn on_logged(&mut self, id: CheckpointId, now: Time) -> Vec<Command> {
         let Some(pending) = self.pending.take_if(|pending| pending.id == id) else {
-            unreachable!("C4: unrequested manifest {id}")
+            unreachable!("C4: nobody asked to log checkpoint {id}")
         };
-        if !durable {
-            self.pending = Some(pending);
-            return self.abort(AbortReason::FinalizeFailure, now);
-        }
         self.failures = 0;
         self.retained.push(id);
         assert!(self.retained.is_sorted(), "C1");
@@ -331,16 +358,12 @@ impl Coordinator {
     }
 
     fn abort(&mut self, reason: AbortReason, now: Time) -> Vec<Command> {
-        let Some(pending) = self.pending.take() else { return Vec::new() };
+        let Some(pending) = self.pending.take_if(|pending| !matches!(pending.stage, Stage::Logging)) else {
+            return Vec::new();
+        };
         let mut commands = vec![Command::Abort(pending.id, reason)];
-        match pending.stage {
-            // What is there goes now. An upload still under way may land later; the next JobManager to start removes it.
-            Stage::Acknowledging(_) => commands.push(Command::Discard(pending.id)),
-            Stage::Sealing if reason == AbortReason::FinalizeFailure => {
-                // The store's answer says nothing certain: the manifest may be there, and whoever finds it may use it.
-            }
-            Stage::Sealing => drop(self.sealing_aborted.insert(pending.id)),
-        }
+        // What is there goes now. What is still under way may land later; a sweep removes it.
+        commands.push(Command::Discard(pending.id));
         if reason.counts() {
             self.failures += 1;
             // A store that fails at once must not be asked at once again.

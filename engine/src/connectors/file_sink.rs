@@ -173,9 +173,15 @@ pub async fn abort_above(
     Ok(Ok(aborted))
 }
 
-/// Whether the decision at `path` is `abort`.
-pub async fn is_aborted(output: &Store, path: &str) -> Result<bool, StoreError> {
-    Ok(output.get(path).await? == ABORT)
+/// Path of a decision `commit` about an epoch above `newest`, if there is one.
+pub async fn committed_above(output: &Store, newest: CheckpointId) -> Result<Option<String>, StoreError> {
+    for (path, _) in output.list(DECISIONS).await? {
+        let epoch = path.rsplit('/').next().and_then(|name| name.parse().ok()).map(CheckpointId);
+        if epoch.is_some_and(|epoch| epoch > newest) && output.get(&path).await?.starts_with(COMMIT) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Removes pending chunks of earlier attempts that the restored state does not name. Chunks of later attempts are none of

@@ -62,10 +62,33 @@ pub struct HaState {
     pub attempt: Attempt,
     /// Completed checkpoints that are retained, oldest first.
     pub completed: Vec<CheckpointId>,
+    /// The job fell back, and commit decisions up to this epoch may not be made yet: whoever deploys makes them first.
+    pub undecided: Option<CheckpointId>,
     /// No checkpoint above this id was triggered by this leader or any before.
     pub reserved: CheckpointId,
     /// The result, once there is one.
     pub ended: Option<Ending>,
+}
+
+impl HaState {
+    /// The state after `change`; of completed checkpoints the newest `retained` stay.
+    pub fn apply(&mut self, change: &Change, retained: usize) {
+        match change {
+            Change::Opened | Change::Renewed | Change::Ended => {}
+            Change::AttemptBegun(attempt) => self.attempt = *attempt,
+            Change::Completed(id) => {
+                // It was deployed, so all was decided.
+                self.undecided = None;
+                self.completed.push(*id);
+                let gone = self.completed.len().saturating_sub(retained.max(1));
+                self.completed.drain(..gone);
+            }
+            Change::FallingBack(to) => {
+                self.undecided = self.undecided.max(self.completed.last().copied());
+                self.completed.retain(|id| Some(*id) <= *to);
+            }
+        }
+    }
 }
 
 /// One entry.
@@ -123,5 +146,65 @@ impl HaEntry {
             return Err(damaged(format!("format version {VERSION}"), format!("format version {version}")));
         }
         postcard::from_bytes(&body[12..]).map_err(|error| damaged("a readable entry".into(), error.to_string()))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn entry(sequence: u64) -> HaEntry {
+        let state = HaState {
+            program: "p".into(),
+            start: Time(5),
+            attempt: Attempt(1),
+            completed: vec![CheckpointId(4)],
+            undecided: None,
+            reserved: CheckpointId(8),
+            ended: None,
+        };
+        HaEntry {
+            sequence,
+            term: Term(1),
+            leader: "jm-1".into(),
+            incarnation: 1,
+            address: Address("jm-1:control".into()),
+            change: Change::Opened,
+            state,
+        }
+    }
+
+    #[test]
+    fn entries_are_read_back_and_every_truncation_and_flip_is_found() {
+        let bytes = entry(7).encode();
+        assert_eq!(HaEntry::decode(&bytes, "e"), Ok(entry(7)));
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.to_vec();
+            flipped[at] ^= 0x10;
+            assert!(HaEntry::decode(&flipped, "e").is_err(), "flip at {at}");
+            assert!(HaEntry::decode(&bytes[..at], "e").is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn changes_apply_to_the_state() {
+        let mut state = HaState { completed: vec![CheckpointId(4), CheckpointId(6)], ..entry(1).state };
+        state.apply(&Change::Completed(CheckpointId(7)), 2);
+        assert_eq!(state.completed, [CheckpointId(6), CheckpointId(7)]);
+        state.apply(&Change::FallingBack(Some(CheckpointId(6))), 2);
+        assert_eq!((&state.completed[..], state.undecided), (&[CheckpointId(6)][..], Some(CheckpointId(7))));
+        state.apply(&Change::FallingBack(None), 2);
+        assert_eq!((&state.completed[..], state.undecided), (&[][..], Some(CheckpointId(7))));
+        state.apply(&Change::Completed(CheckpointId(9)), 2);
+        assert_eq!((&state.completed[..], state.undecided), (&[CheckpointId(9)][..], None));
+        state.apply(&Change::AttemptBegun(Attempt(3)), 2);
+        assert_eq!(state.attempt, Attempt(3));
+    }
+
+    #[test]
+    fn paths_are_read_back() {
+        assert_eq!(path(42), "ha/00000042");
+        assert_eq!(sequence_at("ha/00000042"), Some(42));
+        assert_eq!(sequence_at("chk-00000042/_metadata"), None);
     }
 }

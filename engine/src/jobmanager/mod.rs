@@ -1,24 +1,26 @@
 //! The JobManager: one job, from submission to its end. Decisions are in [`job_master`] (pure); here they are carried out.
 //!
-//! Start at [`run`]. A fact arrives (a message, a store's answer, time), [`job_master::JobMaster::step`] answers with
-//! commands, and they are obeyed in order. Durable facts of a job, in the checkpoint store beside its checkpoints:
-//! `job` (the submission and the arrival of the first record) and `terms/N` (one object per JobManager that ever led it).
+//! Start at [`run`]. A JobManager stands by (`standby`) until the leadership log lets it open a term ([`crate::ha`]), then it
+//! leads ([`lead`]): a fact arrives (a message, a store's answer, time), [`job_master::JobMaster::step`] answers with commands,
+//! and the `shell` obeys them in order. A leader that is superseded stands by again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{self, UnboundedSender, channel, unbounded_channel};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
-use crate::checkpoint::manifest::{Damaged, Manifest, checkpoint_of_folder, folder, path};
-use crate::connectors::file_sink::{DECISIONS, abort_above, is_aborted};
+use crate::checkpoint::manifest::{Damaged, Manifest, path};
+use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
-    Connection, Env, First, NetError, Port, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle, first_of_2,
+    Address, Connection, Env, First, Listener, NetError, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle,
+    first_of_2,
 };
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};
-use crate::graph::{JobBuilder, JobError, JobSpec};
+use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
+use crate::ha::entry::{Change, HaEntry, HaState};
+use crate::ha::log::{Appended, append};
 use crate::ids::{CheckpointId, NodeName, Term};
 use crate::mutation::Mutation;
 use crate::taskmanager::ACCEPT_RETRY;
@@ -26,8 +28,21 @@ use crate::time::Time;
 use crate::wire::{ToJobManager, ToTaskManager};
 
 pub mod job_master;
+mod shell;
+mod standby;
+mod sweep;
 
 use job_master::{Command, Fact, JobMaster, LoadError};
+use shell::Shell;
+use standby::{Followed, follow};
+use sweep::{delete_checkpoint, sweep};
+
+/// Pause after which a JobManager without TaskManagers says again that it waits.
+pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
+/// How often a write is tried before the checkpoint that needs it is given up.
+const STORE_TRIES: u32 = 5;
+/// Pause before the second try; doubles.
+const STORE_RETRY: Duration = Duration::from_millis(50);
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +59,6 @@ pub enum StartError {
     /// The program, its parameters or its input.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// The store.
-    #[error("checkpoint store: {0}")]
-    Store(#[from] StoreError),
     /// The control port.
     #[error("control port: {0}")]
     Network(#[from] NetError),
@@ -58,84 +70,84 @@ pub enum StartError {
         /// The job found.
         found: String,
     },
-    /// A file that cannot be read.
-    #[error("{0}")]
-    Damaged(#[from] Damaged),
 }
 
-/// What a job's store says about it beside its checkpoints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct JobFacts {
-    program: String,
-    start: Time,
+/// How a leadership ended.
+enum Led {
+    /// The job is over.
+    ToEnd(JobResult),
+    /// Somebody else leads, or may.
+    Lost,
 }
 
-/// What a JobManager finds in the store of its job.
-struct Recovered {
-    term: Term,
-    start: Time,
-    completed: Vec<CheckpointId>,
-    /// Folders without a manifest: checkpoints that nobody will complete.
-    unfinished: Vec<CheckpointId>,
-    next_id: CheckpointId,
-}
-
-/// Runs a job to its end. A job whose store holds completed checkpoints goes on from the newest usable one.
+/// Runs a job to its end, leading or standing by. A job whose log names completed checkpoints goes on from the newest usable
+/// one. `listening` is told the control port whenever there is one.
 pub async fn run(
     env: Env,
     spec: JobSpec,
     jobs: JobBuilder,
-    listening: impl FnOnce(&crate::env::Address),
+    mut listening: impl FnMut(&Address),
 ) -> Result<JobResult, StartError> {
     spec.config.validate().map_err(JobError::from)?;
     let graph = jobs(&spec, env.inputs())?;
-    let mut listener = env.listen(Port::Control).await?;
-    listening(&listener.address());
-    let store = env.store(StoreKind::Checkpoints);
-    let recovered = recover(&env, &store, &spec).await?;
-    env.emit(Event::LeadershipGranted { term: recovered.term }).await;
-    for id in &recovered.unfinished {
-        if let Err(error) = delete_checkpoint(&store, *id).await {
-            env.warn(format_args!("files of the unfinished checkpoint {id} stay behind: {error}"));
-        }
-    }
-
-    let (facts, mut incoming) = unbounded_channel();
-    let accepting = (env.clone(), facts.clone());
-    let _accepting = env.spawn(async move {
-        let (env, facts) = accepting;
-        let mut number = 0;
-        loop {
-            match listener.accept().await {
-                Ok(connection) => {
-                    number += 1;
-                    env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
-                }
-                Err(error) => {
-                    // One connection failed, or the process has no descriptor left: the port stays open.
-                    env.warn(format_args!("control port: {error}"));
-                    env.sleep(ACCEPT_RETRY).await;
+    loop {
+        match follow(&env, &spec).await? {
+            Followed::Ended(attempt, result) => {
+                // Its leader may have died before it could say so.
+                env.emit(match &result {
+                    JobResult::Finished => Event::JobFinished { attempt },
+                    JobResult::Failed(cause) => Event::JobFailed { attempt, cause: cause.clone() },
+                })
+                .await;
+                return Ok(result);
+            }
+            Followed::Opened(entry, asked_at, listener) => {
+                listening(&entry.address);
+                if let Led::ToEnd(result) = lead(&env, &spec, &graph, listener, *entry, asked_at).await {
+                    return Ok(result);
                 }
             }
         }
-    });
+    }
+}
 
-    let start = recovered.start;
-    let term = recovered.term;
+/// Leads until the job is over or somebody else leads.
+async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, entry: HaEntry, asked_at: Time) -> Led {
+    let term = entry.term;
+    env.emit(Event::LeadershipGranted { term }).await;
+    let (facts, mut incoming) = unbounded_channel();
+    let _accepting = env.spawn(accept(env.clone(), listener, facts.clone()));
+    let (log, entries) = unbounded_channel();
+    let _writing = env.spawn(write_log(env.clone(), entry.clone(), entries, facts.clone()));
+
     let seed = env.draw("job master", term.0, 0);
-    let mut master = JobMaster::new(spec.clone(), &graph, start, seed, recovered.completed, recovered.next_id);
+    let mut master = JobMaster::new(spec.clone(), graph, seed, term, entry.state.clone(), asked_at);
     if env.mutated(Mutation::SkipFencing) {
         master.skip_fencing();
     }
-    let mut shell =
-        Shell { env: env.clone(), store, spec, start, term, facts, peers: BTreeMap::new(), deleting: channel(1) };
+    let mut shell = Shell {
+        env: env.clone(),
+        store: env.store(StoreKind::Checkpoints),
+        spec: spec.clone(),
+        start: entry.state.start,
+        term,
+        log,
+        facts,
+        peers: BTreeMap::new(),
+        deleting: channel(1),
+    };
+    let beyond = output_beyond(env, &entry.state).await;
     let mut timer = env.timer();
-    let mut commands = master.step(env.now(), Fact::Time);
+    let mut commands = master.begin(env.now(), beyond);
     loop {
         for command in commands {
-            if let Some(result) = shell.obey(command).await {
-                shell.deletions_done().await;
-                return Ok(result);
+            match shell.obey(command).await {
+                Some(Led::Lost) => return Led::Lost,
+                Some(Led::ToEnd(result)) => {
+                    shell.deletions_done().await;
+                    return Led::ToEnd(result);
+                }
+                None => {}
             }
         }
         timer.set(Some(master.wake_at()).filter(|at| *at != Time::NEVER));
@@ -152,9 +164,69 @@ pub async fn run(
     }
 }
 
+/// Committed output of an epoch above every checkpoint that the log names: the store has lost entries, and what is committed
+/// cannot be taken back.
+async fn output_beyond(env: &Env, state: &HaState) -> Option<String> {
+    let newest = state.completed.last().copied().max(state.undecided).unwrap_or_default();
+    let output = env.store(StoreKind::Output);
+    loop {
+        match committed_above(&output, newest).await {
+            Ok(found) => {
+                return found.map(|path| format!("{path} says that output above checkpoint {newest} is committed"));
+            }
+            Err(error) => env.warn(format_args!("commit decisions: {error}")),
+        }
+        env.sleep(STORE_RETRY).await;
+    }
+}
+
+/// Writes this leader's entries, one after the other.
+async fn write_log(
+    env: Env,
+    mut last: HaEntry,
+    mut entries: UnboundedReceiver<(Change, HaState)>,
+    facts: UnboundedSender<Arrived>,
+) {
+    let store = env.store(StoreKind::Checkpoints);
+    while let Some((change, state)) = entries.recv().await {
+        let entry = HaEntry { sequence: last.sequence + 1, change: change.clone(), state, ..last };
+        let appended = append(&env, &store, entry.clone()).await;
+        let fact = match appended {
+            Appended::Written(sequence) => {
+                last = HaEntry { sequence, ..entry };
+                Fact::Appended(change)
+            }
+            Appended::Fenced(term) => {
+                let _ = facts.send(Arrived::Fact(Fact::Superseded(term)));
+                return;
+            }
+        };
+        // The loop that reads facts outlives every task but itself.
+        let _ = facts.send(Arrived::Fact(fact));
+    }
+}
+
 enum Arrived {
     Connected { node: NodeName, connection: u64, sender: Sender, receiver: Receiver, register: Fact },
     Fact(Fact),
+}
+
+/// Takes connections for as long as this node leads.
+async fn accept(env: Env, mut listener: Listener, facts: UnboundedSender<Arrived>) {
+    let mut number = 0;
+    loop {
+        match listener.accept().await {
+            Ok(connection) => {
+                number += 1;
+                env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
+            }
+            Err(error) => {
+                // One connection failed, or the process has no descriptor left: the port stays open.
+                env.warn(format_args!("control port: {error}"));
+                env.sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
 }
 
 /// Reads a connection's first message.
@@ -168,201 +240,3 @@ async fn greet(env: Env, connection: Connection, number: u64, facts: UnboundedSe
     let register = Fact::Registered { node: node.clone(), connection: number, incarnation, slots, data };
     let _ = facts.send(Arrived::Connected { node, connection: number, sender, receiver, register });
 }
-
-struct Peer {
-    connection: u64,
-    outbox: UnboundedSender<ToTaskManager>,
-    _tasks: [TaskHandle; 2],
-}
-
-struct Shell {
-    env: Env,
-    store: Store,
-    spec: JobSpec,
-    start: Time,
-    term: Term,
-    facts: UnboundedSender<Arrived>,
-    peers: BTreeMap<NodeName, Peer>,
-    /// Every deletion under way holds a clone of the sender; nothing is ever sent.
-    deleting: (mpsc::Sender<()>, mpsc::Receiver<()>),
-}
-
-impl Shell {
-    fn connect(&mut self, node: NodeName, connection: u64, mut sender: Sender, mut receiver: Receiver) {
-        let (outbox, mut orders) = unbounded_channel::<ToTaskManager>();
-        let writing = self.env.spawn(async move {
-            while let Some(message) = orders.recv().await {
-                if sender.send(encoded(&message).into()).await.is_err() {
-                    // The reading side sees the same and says so.
-                    return;
-                }
-            }
-        });
-        let (facts, name) = (self.facts.clone(), node.clone());
-        let reading = self.env.spawn(async move {
-            loop {
-                let message = match receiver.receive().await {
-                    Ok(frame) => decode(&mut &frame.body[..]).map_err(|error| NetError::Other(error.to_string())),
-                    Err(error) => Err(error),
-                };
-                let (fact, ended) = match message {
-                    Ok(message) => (Fact::Message { node: name.clone(), connection, message }, false),
-                    Err(error) => {
-                        (Fact::Disconnected { node: name.clone(), connection, cause: error.to_string() }, true)
-                    }
-                };
-                if facts.send(Arrived::Fact(fact)).is_err() || ended {
-                    return;
-                }
-            }
-        });
-        self.peers.insert(node, Peer { connection, outbox, _tasks: [writing, reading] });
-    }
-
-    /// Carries out one command; the job's result if that ends it.
-    async fn obey(&mut self, command: Command) -> Option<JobResult> {
-        match command {
-            Command::Send(node, order) => {
-                if let Some(peer) = self.peers.get(&node) {
-                    let _ = peer.outbox.send(ToTaskManager { term: self.term, order });
-                }
-            }
-            Command::Emit(event) => self.env.emit(event).await,
-            Command::Disconnect(node, connection) => {
-                if self.peers.get(&node).is_some_and(|peer| peer.connection == connection) {
-                    self.peers.remove(&node);
-                }
-            }
-            Command::Load(id) => {
-                let store = self.store.clone();
-                self.background(async move { Fact::Loaded(id, load(&store, id).await.map(Box::new)) });
-            }
-            Command::Seal { id, attempt, triggered_at, states } => {
-                let manifest = Manifest {
-                    checkpoint: id,
-                    attempt,
-                    term: self.term,
-                    job: self.spec.clone(),
-                    start: self.start,
-                    triggered_at,
-                    subtasks: states,
-                };
-                let (env, store) = (self.env.clone(), self.store.clone());
-                self.background(async move {
-                    let written = store.create(&path(id), manifest.encode()).await;
-                    if let Err(error) = &written {
-                        env.warn(format_args!("manifest of checkpoint {id}: {error}"));
-                    }
-                    Fact::Sealed(id, matches!(written, Ok(true)))
-                });
-            }
-            Command::AbortAbove { restored, highest, sinks } => {
-                let output = self.env.store(StoreKind::Output);
-                self.background(
-                    async move { Fact::AbortsDecided(abort_above(&output, &sinks, restored, highest).await) },
-                );
-            }
-            Command::Delete(id) => {
-                let (env, store, deleting) = (self.env.clone(), self.store.clone(), self.deleting.0.clone());
-                let task = self.env.spawn(async move {
-                    if let Err(error) = delete_checkpoint(&store, id).await {
-                        env.warn(format_args!("files of checkpoint {id} stay behind: {error}"));
-                    }
-                    drop(deleting);
-                });
-                task.detach();
-            }
-            Command::End(result) => return Some(result),
-        }
-        None
-    }
-
-    /// Returns when no deletion is under way: after the end nobody would finish it.
-    async fn deletions_done(self) {
-        let (mine, mut others) = self.deleting;
-        drop(mine);
-        others.recv().await;
-    }
-
-    fn background(&self, work: impl Future<Output = Fact> + Send + 'static) {
-        let facts = self.facts.clone();
-        let task = self.env.spawn(async move {
-            // The loop that reads facts outlives every task but itself.
-            let _ = facts.send(Arrived::Fact(work.await));
-        });
-        task.detach();
-    }
-}
-
-async fn load(store: &Store, id: CheckpointId) -> Result<Manifest, LoadError> {
-    let path = path(id);
-    match store.get(&path).await {
-        Ok(bytes) => Manifest::decode(&bytes, &path).map_err(LoadError::Damaged),
-        Err(StoreError::NotFound { path }) => {
-            Err(LoadError::Damaged(Damaged { path, expected: "the manifest".into(), found: "no such file".into() }))
-        }
-        Err(error) => Err(LoadError::Store(error.to_string())),
-    }
-}
-
-async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result<(), StoreError> {
-    let mut files = store.list(&folder(id)).await?;
-    // The manifest goes first: what is half deleted must not look complete.
-    files.sort_by_key(|(name, _)| !name.ends_with("/_metadata"));
-    for (file, _) in files {
-        store.delete(&file).await?;
-    }
-    Ok(())
-}
-
-async fn recover(env: &Env, store: &Store, spec: &JobSpec) -> Result<Recovered, StartError> {
-    let facts = JobFacts { program: spec.program.clone(), start: env.now() };
-    let mine = serde_json::to_vec(&facts).expect("plain data");
-    let facts = match store.create("job", Bytes::from(mine)).await? {
-        true => facts,
-        false => {
-            let bytes = store.get("job").await?;
-            let damaged = |error: serde_json::Error| Damaged {
-                path: "job".into(),
-                expected: "the job's durable facts".into(),
-                found: error.to_string(),
-            };
-            serde_json::from_slice::<JobFacts>(&bytes).map_err(damaged)?
-        }
-    };
-    if facts.program != spec.program {
-        return Err(StartError::OtherJob { wanted: spec.program.clone(), found: facts.program });
-    }
-    let mut term = 1 + store.list("terms").await?.len() as u64;
-    while !store.create(&format!("terms/{term:08}"), Bytes::from(env.node().to_string())).await? {
-        term += 1;
-    }
-    let mut seen: BTreeMap<CheckpointId, bool> = BTreeMap::new();
-    for (file, _) in store.list("").await? {
-        if let Some((folder, name)) = file.split_once('/')
-            && let Some(id) = checkpoint_of_folder(folder)
-        {
-            *seen.entry(id).or_default() |= name == "_metadata";
-        }
-    }
-    // A checkpoint that the job fell back behind has no files any more, but its epoch was decided, and is spent (C1).
-    let output = env.store(StoreKind::Output);
-    let mut highest = seen.keys().last().copied();
-    for (path, _) in output.list(DECISIONS).await? {
-        let Some(epoch) = path.rsplit('/').next().and_then(|name| name.parse().ok()).map(CheckpointId) else {
-            continue;
-        };
-        highest = highest.max(Some(epoch));
-        // A checkpoint that the job fell back behind, and whose files were not deleted before the JobManager died: its
-        // output can never be committed, so it cannot be restored.
-        if seen.get(&epoch) == Some(&true) && is_aborted(&output, &path).await? {
-            seen.insert(epoch, false);
-        }
-    }
-    let next_id = highest.map_or(CheckpointId(1), CheckpointId::next);
-    let ids = |complete: bool| seen.iter().filter(move |(_, is)| **is == complete).map(|(id, _)| *id).collect();
-    Ok(Recovered { term: Term(term), start: facts.start, completed: ids(true), unfinished: ids(false), next_id })
-}
-
-/// Pause after which a JobManager without TaskManagers says again that it waits.
-pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);

@@ -23,7 +23,7 @@ use crate::graph::{JobBuilder, JobGraph};
 use crate::ids::{Attempt, Execution, NodeName, SubtaskId, Term};
 use crate::mutation::Mutation;
 use crate::time::Time;
-use crate::wire::{Deployment, Order, TaskFailure, TaskReport, ToJobManager, ToTaskManager};
+use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager, ToTaskManager};
 
 mod restore;
 mod sink;
@@ -40,9 +40,9 @@ pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub struct TaskManagerConfig {
     /// Slots it offers.
     pub slots: u16,
-    /// Where the JobManager listens.
-    pub job_manager: Address,
-    /// Pause between attempts to reach the JobManager.
+    /// Where JobManagers may listen; they are tried in turn, and the one that leads answers.
+    pub job_managers: Vec<Address>,
+    /// Pause between attempts to reach a JobManager.
     pub retry: Duration,
     /// Time allowed for a connection to be made.
     pub connect_timeout: Duration,
@@ -52,18 +52,34 @@ pub struct TaskManagerConfig {
 #[derive(Clone)]
 pub(crate) struct Reporter {
     attempt: Attempt,
+    status: Arc<Mutex<BTreeMap<SubtaskId, TaskStatus>>>,
     to: UnboundedSender<ToJobManager>,
 }
 
 impl Reporter {
     fn report(&self, report: TaskReport) {
+        self.note(&report);
         // Nobody listens once the connection is gone; then the tasks end, too.
         let _ = self.to.send(ToJobManager::Task(self.attempt, report));
     }
 }
 
+impl Reporter {
+    /// Keeps what heartbeats will say.
+    fn note(&self, report: &TaskReport) {
+        let mut status = self.status.lock().expect("no panic inside");
+        match report {
+            TaskReport::Running(subtask) => drop(status.insert(*subtask, TaskStatus::Running)),
+            TaskReport::EndOfInput(subtask) => drop(status.insert(*subtask, TaskStatus::AtEnd)),
+            TaskReport::Failed(subtask, _) => drop(status.remove(subtask)),
+            TaskReport::Acknowledge { .. } | TaskReport::Decline { .. } | TaskReport::Committed { .. } => {}
+        }
+    }
+}
+
 /// The tasks of one attempt.
 struct Running {
+    status: Arc<Mutex<BTreeMap<SubtaskId, TaskStatus>>>,
     exchange: Arc<Exchange>,
     mailboxes: BTreeMap<SubtaskId, UnboundedSender<Mail>>,
     _tasks: Vec<TaskHandle>,
@@ -122,8 +138,8 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
         }
     });
     let mut term = Term(0);
-    loop {
-        if let Ok(connection) = env.connect(&config.job_manager, config.connect_timeout).await {
+    for job_manager in config.job_managers.iter().cycle() {
+        if let Ok(connection) = env.connect(job_manager, config.connect_timeout).await {
             let mut session = Session {
                 env: env.clone(),
                 jobs: jobs.clone(),
@@ -139,6 +155,8 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
         }
         env.sleep(config.retry).await;
     }
+    // Without a JobManager to look for there is nothing to do.
+    std::future::pending().await
 }
 
 /// One connection to a JobManager and the tasks that live by it.
@@ -192,7 +210,7 @@ impl Session {
             match first_of_2(orders.recv(), silence.wait()).await {
                 First::A(Some(Ok(message))) => {
                     if message.term < self.term {
-                        continue;
+                        return format!("{} leads no more: a newer term was seen", message.term);
                     }
                     self.term = message.term;
                     if let Order::Registered { heartbeat_timeout_ns } = message.order {
@@ -214,7 +232,7 @@ impl Session {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::Registered { .. } => {}
-            Order::Heartbeat => drop(self.to_job_manager.send(ToJobManager::Heartbeat)),
+            Order::Heartbeat => drop(self.to_job_manager.send(ToJobManager::Heartbeat(self.tasks()))),
             Order::Deploy(deployment) => self.deploy(*deployment).await,
             Order::Cancel(attempt) => {
                 self.end_attempts_before(attempt.next());
@@ -225,6 +243,12 @@ impl Session {
             Order::Completed(attempt, id) => self.tell(attempt, |_| Mail::Completed(id)),
             Order::Aborted(attempt, id) => self.tell(attempt, |_| Mail::Aborted(id)),
         }
+    }
+
+    /// What runs here, of the newest attempt.
+    fn tasks(&self) -> Option<Tasks> {
+        let (attempt, running) = self.running.last_key_value()?;
+        Some(Tasks { attempt: *attempt, status: running.status.lock().expect("no panic inside").clone() })
     }
 
     fn end_attempts_before(&mut self, attempt: Attempt) {
@@ -247,7 +271,13 @@ impl Session {
     async fn deploy(&mut self, deployment: Deployment) {
         let attempt = deployment.attempt;
         self.end_attempts_before(attempt);
-        let reporter = Reporter { attempt, to: self.to_job_manager.clone() };
+        if self.running.contains_key(&attempt) {
+            // The same order twice.
+            return;
+        }
+        let status = deployment.subtasks.keys().map(|subtask| (*subtask, TaskStatus::Deploying)).collect();
+        let status = Arc::new(Mutex::new(status));
+        let reporter = Reporter { attempt, status: status.clone(), to: self.to_job_manager.clone() };
         let Some(first) = deployment.subtasks.keys().next().copied() else { return };
         let graph = match (self.jobs)(&deployment.job, self.env.inputs()) {
             Ok(graph) => graph,
@@ -260,7 +290,7 @@ impl Session {
         };
         // T2: an order that a newer one has overtaken.
         let Some(exchange) = exchange else { return };
-        let mut running = Running { exchange, mailboxes: BTreeMap::new(), _tasks: Vec::new() };
+        let mut running = Running { status, exchange, mailboxes: BTreeMap::new(), _tasks: Vec::new() };
         let mut gates = self.connect_inputs(&deployment, &graph, &reporter, &mut running);
         for (id, state) in &deployment.subtasks {
             let (mailbox, mail) = unbounded_channel();

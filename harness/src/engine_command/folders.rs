@@ -55,7 +55,7 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
     if names.is_empty() {
         return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} is empty"), remedy));
     }
-    if !names.iter().any(|name| name == "job") {
+    if !names.iter().any(|name| name == flowquake_engine::ha::entry::FOLDER) {
         return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} holds no run of a job"), remedy));
     }
     let Some(manifest) = newest_manifest(folder, &names)? else {
@@ -208,7 +208,7 @@ mod tests {
         fs::write(options.output.join("part-1-0-00000001-0000.txt"), "x\n").unwrap();
         let text = refusal(&options);
         assert!(text.contains(&options.output.display().to_string()) && text.contains("--resume"), "{text}");
-        fs::write(options.checkpoints.join("job"), "{}").unwrap();
+        fs::write(options.checkpoints.join("ha"), "{}").unwrap();
         let text = refusal(&options);
         assert!(text.contains(&options.checkpoints.display().to_string()) && text.contains("--resume"), "{text}");
     }
@@ -222,7 +222,7 @@ mod tests {
         assert!(refusal(&options).contains("is empty"));
         fs::write(options.checkpoints.join("notes"), "").unwrap();
         assert!(refusal(&options).contains("holds no run"));
-        fs::write(options.checkpoints.join("job"), "{}").unwrap();
+        fs::write(options.checkpoints.join("ha"), "{}").unwrap();
         assert_eq!(check(&options), Ok(()), "no checkpoint yet: from the beginning");
         let manifest = Manifest {
             checkpoint: CheckpointId(3),

@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// Returns the exit code; only if the TaskManager cannot work at all.
 pub(super) async fn run(env: Env, job_manager: Address, slots: u16, connect_timeout: Duration, jobs: &Jobs) -> u8 {
-    let config = TaskManagerConfig { slots, job_manager, retry: RETRY, connect_timeout };
+    let config = TaskManagerConfig { slots, job_managers: vec![job_manager], retry: RETRY, connect_timeout };
     match taskmanager::run(env, config, jobs.builder()).await {
         Ok(()) => FINISHED,
         Err(error) => {

@@ -6,13 +6,15 @@ use crate::ids::VertexId;
 const SOURCE: SubtaskId = SubtaskId { vertex: VertexId(0), index: 0 };
 const SINK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 0 };
 
+const RETRY: Duration = Duration::from_secs(1);
+const MANY: CheckpointId = CheckpointId(1000);
+
 fn at(millis: u64) -> Time {
     Time(millis * 1_000_000)
 }
 
 fn coordinator(config: CheckpointConfig) -> Coordinator {
-    let mut coordinator =
-        Coordinator::new(config, Duration::from_secs(1), BTreeSet::from([SINK]), Vec::new(), CheckpointId(1));
+    let mut coordinator = Coordinator::new(config, RETRY, BTreeSet::from([SINK]), Vec::new(), CheckpointId(1), MANY);
     coordinator.on_running(at(0), BTreeSet::from([SOURCE, SINK]), None, Duration::from_millis(500));
     coordinator
 }
@@ -26,7 +28,8 @@ fn acknowledge_all(coordinator: &mut Coordinator, id: u64) -> Vec<Command> {
 
 fn complete(coordinator: &mut Coordinator, id: u64, now: Time) -> Vec<Command> {
     acknowledge_all(coordinator, id);
-    coordinator.on_sealed(CheckpointId(id), true, now)
+    assert_eq!(coordinator.on_sealed(CheckpointId(id), true, now), [Command::Log(CheckpointId(id))]);
+    coordinator.on_logged(CheckpointId(id), now)
 }
 
 fn trigger(id: u64) -> Vec<Command> {
@@ -93,20 +96,54 @@ fn a_manifest_that_becomes_durable_after_the_abort_is_discarded() {
     c.on_time(at(500));
     acknowledge_all(&mut c, 1);
     let aborted = c.on_stopped(AbortReason::TaskFailure, at(510));
-    assert_eq!(aborted, [Command::Abort(CheckpointId(1), AbortReason::TaskFailure)]);
+    let id = CheckpointId(1);
+    assert_eq!(aborted, [Command::Abort(id, AbortReason::TaskFailure), Command::Discard(id)]);
     assert_eq!(c.on_sealed(CheckpointId(1), true, at(520)), [Command::Discard(CheckpointId(1))]);
     assert_eq!(c.restorable(), None);
 }
 
 #[test]
-fn an_ambiguous_store_error_deletes_nothing() {
+fn a_checkpoint_that_is_being_logged_cannot_be_given_up() {
+    let mut c = coordinator(CheckpointConfig { timeout: Duration::from_millis(300), ..CheckpointConfig::default() });
+    c.on_time(at(500));
+    acknowledge_all(&mut c, 1);
+    assert_eq!(c.on_sealed(CheckpointId(1), true, at(600)), [Command::Log(CheckpointId(1))]);
+    assert_eq!(c.on_time(at(900)), vec![], "the log may say that it is complete");
+    assert_eq!(c.on_stopped(AbortReason::TaskFailure, at(910)), vec![]);
+    assert!(c.is_logging());
+    let completed = [Command::Completed { id: CheckpointId(1), bytes: 0 }];
+    assert_eq!(c.on_logged(CheckpointId(1), at(920)), completed, "nobody is there to be notified");
+    assert_eq!(c.restorable(), Some(CheckpointId(1)));
+}
+
+#[test]
+fn a_checkpoint_whose_manifest_cannot_be_written_is_given_up() {
     let mut c = coordinator(CheckpointConfig { tolerable_failed: 5, ..CheckpointConfig::default() });
     c.on_time(at(500));
     acknowledge_all(&mut c, 1);
-    let commands = c.on_sealed(CheckpointId(1), false, at(600));
-    assert_eq!(commands, [Command::Abort(CheckpointId(1), AbortReason::FinalizeFailure)]);
+    let id = CheckpointId(1);
+    let given_up = [Command::Abort(id, AbortReason::FinalizeFailure), Command::Discard(id)];
+    assert_eq!(c.on_sealed(id, false, at(600)), given_up, "the log does not name it, so nobody will miss it");
     // C1: the id is spent.
     assert_eq!(c.on_time(at(1500)), trigger(2));
+}
+
+#[test]
+fn nothing_is_triggered_beyond_the_reserved_ids() {
+    let mut c = Coordinator::new(
+        CheckpointConfig::default(),
+        RETRY,
+        BTreeSet::new(),
+        Vec::new(),
+        CheckpointId(4),
+        CheckpointId(4),
+    );
+    c.on_running(at(0), BTreeSet::from([SOURCE]), None, Duration::from_millis(500));
+    assert_eq!(c.on_time(at(500)), trigger(4));
+    c.on_declined(CheckpointId(4), AbortReason::Declined, at(510));
+    assert_eq!((c.on_time(at(9000)), c.wake_at()), (vec![], Time::NEVER));
+    c.on_reserved(CheckpointId(12));
+    assert_eq!(c.on_time(at(9001)), trigger(5));
 }
 
 #[test]
@@ -136,14 +173,8 @@ fn a_checkpoint_triggered_before_the_end_is_not_the_final_one() {
 #[test]
 fn damaged_checkpoints_are_passed_over() {
     let retained = vec![CheckpointId(3), CheckpointId(4)];
-    let mut c = Coordinator::new(
-        CheckpointConfig::default(),
-        Duration::from_secs(1),
-        BTreeSet::new(),
-        retained,
-        CheckpointId(6),
-    );
-    assert_eq!((c.restorable(), c.highest()), (Some(CheckpointId(4)), CheckpointId(5)));
+    let mut c = Coordinator::new(CheckpointConfig::default(), RETRY, BTreeSet::new(), retained, CheckpointId(6), MANY);
+    assert_eq!((c.restorable(), c.next_id()), (Some(CheckpointId(4)), CheckpointId(6)));
     c.on_damaged(CheckpointId(4));
     assert_eq!((c.restorable(), c.newest()), (Some(CheckpointId(3)), Some(CheckpointId(4))));
 }
@@ -152,7 +183,7 @@ fn damaged_checkpoints_are_passed_over() {
 fn restored_transactions_are_committed_only_when_every_task_runs() {
     let sinks = BTreeSet::from([SINK]);
     let retained = vec![CheckpointId(3)];
-    let mut c = Coordinator::new(CheckpointConfig::default(), Duration::from_secs(1), sinks, retained, CheckpointId(4));
+    let mut c = Coordinator::new(CheckpointConfig::default(), RETRY, sinks, retained, CheckpointId(4), MANY);
     let tasks = BTreeSet::from([SOURCE, SINK]);
     let commands = c.on_running(at(0), tasks, Some(CheckpointId(3)), Duration::from_millis(500));
     assert_eq!(commands, [Command::Notify(CheckpointId(3))]);
@@ -161,13 +192,8 @@ fn restored_transactions_are_committed_only_when_every_task_runs() {
 
 #[test]
 fn an_end_of_input_before_all_tasks_run_is_not_forgotten() {
-    let mut c = Coordinator::new(
-        CheckpointConfig::default(),
-        Duration::from_secs(1),
-        BTreeSet::from([SINK]),
-        Vec::new(),
-        CheckpointId(1),
-    );
+    let mut c =
+        Coordinator::new(CheckpointConfig::default(), RETRY, BTreeSet::from([SINK]), Vec::new(), CheckpointId(1), MANY);
     assert_eq!(c.on_end_of_input(SOURCE, at(1)), vec![]);
     assert_eq!(c.on_end_of_input(SINK, at(2)), vec![]);
     let commands = c.on_running(at(3), BTreeSet::from([SOURCE, SINK]), None, Duration::from_millis(500));

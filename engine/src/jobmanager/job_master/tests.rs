@@ -37,6 +37,8 @@ fn spec(change: impl FnOnce(&mut JobConfig)) -> JobSpec {
         heartbeat_interval: ms(50_000),
         heartbeat_timeout: ms(100_000),
         slot_stabilization: Duration::ZERO,
+        rpc_timeout: ms(500_000),
+        lease: ms(50_000_000),
         ..JobConfig::default()
     };
     config.checkpoints.retained = 2;
@@ -88,8 +90,24 @@ fn line(command: &Command) -> String {
             format!("abort above {restored} up to {highest} of {} sinks", sinks.len())
         }
         Command::Delete(id) => format!("delete {id}"),
+        Command::Append(change, _) => format!("append {change:?}"),
+        Command::Sweep { keep, up_to, .. } => format!("sweep up to {up_to} but {keep:?}"),
+        Command::StepDown => "step down".into(),
         Command::End(JobResult::Finished) => "end: finished".into(),
         Command::End(JobResult::Failed(cause)) => format!("end: failed: {cause}"),
+    }
+}
+
+/// The state of a log without entries.
+fn nothing() -> HaState {
+    HaState {
+        program: "story".into(),
+        start: Time(77),
+        attempt: Attempt(0),
+        completed: Vec::new(),
+        undecided: None,
+        reserved: CheckpointId(0),
+        ended: None,
     }
 }
 
@@ -99,6 +117,8 @@ struct Story {
     /// What the last step answered.
     said: Vec<Command>,
     connections: BTreeMap<u32, u64>,
+    /// The log and the sweeper answer at once, and lines about them are left out.
+    smooth: bool,
     placement: BTreeMap<SubtaskId, NodeName>,
 }
 
@@ -107,12 +127,17 @@ fn tm(number: u32) -> NodeName {
 }
 
 impl Story {
-    /// `completed` checkpoints are in the store; `next` is the first free id.
+    /// The log names these `completed` checkpoints; `next` is the first free id.
     fn recovered(completed: &[u64], next: u64, change: impl FnOnce(&mut JobConfig)) -> Self {
         let completed = completed.iter().copied().map(CheckpointId).collect();
-        let master = JobMaster::new(spec(change), &graph(), Time(77), 7, completed, CheckpointId(next));
+        Self::opened(HaState { completed, reserved: CheckpointId(next - 1), ..nothing() }, change)
+    }
+
+    /// A leader that found this state in the log.
+    fn opened(found: HaState, change: impl FnOnce(&mut JobConfig)) -> Self {
+        let master = JobMaster::new(spec(change), &graph(), 7, Term(1), opened(found), Time::ZERO);
         let (connections, placement) = (BTreeMap::new(), BTreeMap::new());
-        Self { master, now: Time::ZERO, said: Vec::new(), connections, placement }
+        Self { master, now: Time::ZERO, said: Vec::new(), connections, smooth: true, placement }
     }
 
     fn new(change: impl FnOnce(&mut JobConfig)) -> Self {
@@ -130,6 +155,23 @@ impl Story {
 
     fn step(&mut self, fact: Fact) -> Vec<String> {
         self.said = self.master.step(self.now, fact);
+        while self.smooth {
+            let answer = |command: &Command| match command {
+                Command::Append(change, _) => Some(Fact::Appended(change.clone())),
+                Command::Sweep { .. } => Some(Fact::Swept),
+                _ => None,
+            };
+            let Some((at, fact)) = self.said.iter().enumerate().find_map(|(at, c)| Some((at, answer(c)?))) else {
+                break;
+            };
+            let more = self.master.step(self.now, fact);
+            self.said.splice(at..=at, []);
+            self.said.extend(more);
+        }
+        if self.smooth {
+            let of_the_log = |event: &Event| ["lease-renewed", "manifest-written"].contains(&event.name());
+            self.said.retain(|command| !matches!(command, Command::Emit(event) if of_the_log(event)));
+        }
         for command in &self.said {
             if let Command::Send(_, Order::Deploy(deployment)) = command {
                 self.placement.clone_from(&deployment.placement);
@@ -532,10 +574,10 @@ fn messages_of_a_given_up_connection_change_nothing() {
     story.register(2, 1);
     let old = |story: &mut Story, message| story.step(Fact::Message { node: tm(2), connection: 2, message });
     story.at(4999);
-    story.hear(tm(1), ToJobManager::Heartbeat);
+    story.hear(tm(1), ToJobManager::Heartbeat(None));
     let of = subtask(0, 1);
     for message in [
-        ToJobManager::Heartbeat,
+        ToJobManager::Heartbeat(None),
         ToJobManager::Canceled(Attempt(1)),
         ToJobManager::Task(Attempt(2), TaskReport::Failed(of, TaskFailure::Failed("late".into()))),
     ] {
@@ -558,7 +600,7 @@ fn a_silent_task_manager_is_lost_exactly_at_its_timeout() {
     assert_eq!(story.wake(), ["tm-1 <- heartbeat", "! heartbeat-sent"]);
     assert_eq!(story.now, Time::ZERO + ms(1100));
     story.at(1150);
-    assert_eq!(story.hear(tm(1), ToJobManager::Heartbeat), [""; 0]);
+    assert_eq!(story.hear(tm(1), ToJobManager::Heartbeat(None)), [""; 0]);
     for beat in [2100, 3100, 4100, 5100, 6100] {
         story.wake();
         assert_eq!(story.now, Time::ZERO + ms(beat), "one beat per interval");
@@ -635,7 +677,7 @@ fn a_store_that_does_not_answer_is_asked_again_by_the_next_attempt() {
     let mut story = Story::recovered(&[3], 4, |_| {});
     assert_eq!(story.register(1, 2)[2..], ["load 3"]);
     let failed = story.step(Fact::Loaded(CheckpointId(3), Err(LoadError::Store("timed out".into()))));
-    assert_eq!(failed, ["! failover-begun", "! tasks-canceled"]);
+    assert_eq!(failed, ["! store-failed", "! failover-begun", "! tasks-canceled"]);
     assert_eq!(story.wake(), ["! restart-ready", "load 3"], "it is not damaged for that");
     assert_eq!(story.loaded(3)[1..], ["tm-1 <- deploy 2 0#0 0#1 1#0 1#1"]);
 }
@@ -673,23 +715,30 @@ fn with_every_checkpoint_damaged_the_job_begins_at_the_beginning() {
     story.register(1, 2);
     assert_eq!(story.load_damaged(4)[1], "abort above 2 up to 4 of 2 sinks");
     story.step(Fact::AbortsDecided(Ok(Ok(Vec::new()))));
-    assert_eq!(story.load_damaged(2), ["! checkpoint-damaged", "abort above 0 up to 4 of 2 sinks"]);
+    let again = ["! checkpoint-damaged", "abort above 0 up to 2 of 2 sinks"];
+    assert_eq!(story.load_damaged(2), again, "those above are decided");
     let fell_back = story.step(Fact::AbortsDecided(Ok(Ok(Vec::new()))));
     let expected = ["! fell-back", "! checkpoint-subsumed", "delete 2", "! deployment-begun"];
     assert_eq!(fell_back[..4], expected);
     assert_eq!(*story.event("fell-back"), Event::FellBack { from: CheckpointId(2), to: None });
 }
 
-/// The newest checkpoint may be missing altogether, and its output committed: only the decisions know (FLINK-22502).
+/// A leader that died between its word that it falls back and the sinks' decisions.
 #[test]
-fn a_new_term_asks_the_sinks_before_it_begins_below_the_highest_epoch() {
-    let mut story = Story::recovered(&[2], 7, |_| {});
-    assert_eq!(story.register(1, 2)[2..], ["abort above 2 up to 6 of 2 sinks"]);
-    assert_eq!(story.step(Fact::AbortsDecided(Ok(Ok(Vec::new())))), ["load 2"]);
+fn a_fallback_that_a_leader_before_began_is_carried_on() {
+    let found = || HaState {
+        completed: vec![CheckpointId(2)],
+        undecided: Some(CheckpointId(4)),
+        reserved: CheckpointId(6),
+        ..nothing()
+    };
+    let mut story = Story::opened(found(), |_| {});
+    assert_eq!(story.register(1, 2)[2..], ["abort above 2 up to 4 of 2 sinks"]);
+    assert_eq!(story.step(Fact::AbortsDecided(Ok(Ok(Vec::new())))), ["! fell-back", "load 2"]);
 
-    let mut story = Story::recovered(&[], 7, |_| {});
-    assert_eq!(story.register(1, 2)[2..], ["abort above 0 up to 6 of 2 sinks"]);
-    let refused = story.step(Fact::AbortsDecided(Ok(Err((subtask(1, 0), CheckpointId(6))))));
+    let mut story = Story::opened(HaState { completed: Vec::new(), ..found() }, |_| {});
+    assert_eq!(story.register(1, 2)[2..], ["abort above 0 up to 4 of 2 sinks"]);
+    let refused = story.step(Fact::AbortsDecided(Ok(Err((subtask(1, 0), CheckpointId(3))))));
     assert_eq!(refused[0], "! job-failed");
 }
 
@@ -710,7 +759,8 @@ fn a_store_that_cannot_decide_is_asked_again_by_the_next_attempt() {
     story.register(1, 2);
     story.load_damaged(4);
     let error = StoreError::Failed { path: "decisions".into(), cause: "timed out".into() };
-    assert_eq!(story.step(Fact::AbortsDecided(Err(error))), ["! failover-begun", "! tasks-canceled"]);
+    let expected = ["! store-failed", "! failover-begun", "! tasks-canceled"];
+    assert_eq!(story.step(Fact::AbortsDecided(Err(error))), expected);
     assert_eq!(story.wake(), ["! restart-ready", "abort above 2 up to 4 of 2 sinks"]);
 }
 
@@ -737,9 +787,125 @@ fn a_checkpoint_that_becomes_durable_after_its_attempt_failed_is_deleted() {
     let mut story = Story::running(|_| {});
     story.wake();
     story.all_acknowledge(1);
-    story.disconnect(2);
-    assert_eq!(story.sealed(1), ["delete 1"]);
+    assert!(story.disconnect(2).contains(&"delete 1".into()));
+    assert_eq!(story.sealed(1), ["delete 1"], "whatever has become durable since");
     story.canceled(1, 1);
     story.register(2, 1);
     assert_eq!(story.wake()[..2], ["! restart-ready", "! deployment-begun"], "nobody restores from it");
+}
+
+// Leadership.
+
+/// A story whose log answers when told to.
+fn rough(mut story: Story) -> Story {
+    story.smooth = false;
+    story
+}
+
+#[test]
+fn nothing_is_done_before_its_entry_is_durable() {
+    let mut story = rough(Story::running(|_| {}));
+    story.wake();
+    story.all_acknowledge(1);
+    assert_eq!(story.sealed(1), ["! manifest-written", "append Completed(1)"], "J4: complete only in the log");
+    // Its attempt fails meanwhile: it cannot be given up any more, and what to restore is not certain.
+    let failed = story.disconnect(2);
+    assert!(!failed.contains(&"! checkpoint-aborted".into()), "{failed:?}");
+    assert!(failed.contains(&"append AttemptBegun(2)".into()), "{failed:?}");
+    story.canceled(1, 1);
+    story.register(2, 1);
+    assert_eq!(story.wake(), ["! restart-ready"]);
+    assert_eq!(story.step(Fact::Appended(Change::Completed(CheckpointId(1)))), ["! checkpoint-completed"]);
+    assert_eq!(story.step(Fact::Appended(Change::AttemptBegun(Attempt(2)))), ["load 1"]);
+}
+
+#[test]
+fn a_lease_is_renewed_three_times_and_a_leader_that_cannot_steps_down() {
+    let mut story = rough(Story::running(|config| {
+        config.lease = ms(3000);
+        config.checkpoints.interval = ms(600_000);
+    }));
+    assert_eq!(story.master.wake_at(), Time::ZERO + ms(1000));
+    assert_eq!(story.wake(), ["append Renewed"]);
+    assert_eq!(story.master.wake_at(), Time::ZERO + ms(3000), "one at a time");
+    assert_eq!(story.at(1500).step(Fact::Appended(Change::Renewed)), ["! lease-renewed"]);
+    assert_eq!(story.wake(), ["append Renewed"]);
+    assert_eq!(story.now, Time::ZERO + ms(2000), "counted from when it was asked for");
+    assert_eq!(story.wake(), ["! leadership-lost", "step down"]);
+    assert_eq!(story.now, Time::ZERO + ms(4000));
+    assert_eq!(story.step(Fact::Appended(Change::Renewed)), [""; 0]);
+    assert_eq!(story.master.wake_at(), Time::NEVER);
+}
+
+#[test]
+fn a_leader_that_was_superseded_steps_down_without_a_word_to_anybody() {
+    let mut story = rough(Story::running(|_| {}));
+    assert_eq!(story.step(Fact::Superseded(Term(2))), ["! leadership-lost", "step down"]);
+    assert_eq!(story.all_acknowledge(1), [""; 0]);
+}
+
+#[test]
+fn ids_are_reserved_before_they_are_given_out() {
+    let mut story = rough(Story::running(|config| config.checkpoints.timeout = ms(100)));
+    let mut given = 0;
+    let mut reserved = 0;
+    for _ in 0..200 {
+        story.step(Fact::Time);
+        for command in story.said.clone() {
+            match command {
+                Command::Emit(Event::CheckpointTriggered { checkpoint, .. }) => given = checkpoint.0,
+                Command::Append(_, state) => reserved = state.reserved.0,
+                _ => {}
+            }
+        }
+        // The log does not answer: sooner or later nothing is triggered any more.
+        story.master.phase = Phase::Running;
+        story.now = story.now + ms(100);
+    }
+    assert!(given <= 8, "{given} was given out, 8 were reserved");
+    assert!(reserved > 8, "more were asked for");
+}
+
+#[test]
+fn output_committed_beyond_the_log_ends_the_job() {
+    let mut story = Story::recovered(&[2], 5, |_| {});
+    let said = story.master.begin(story.now, Some("epoch 7 is committed".into()));
+    let lines: Vec<_> = said.iter().map(line).collect();
+    assert_eq!(lines, ["sweep up to 4 but [2]", "append Ended"]);
+    assert_eq!(story.step(Fact::Appended(Change::Ended))[0], "! job-failed");
+}
+
+// Heartbeats against what should be there.
+
+fn tasks(attempt: u32, of: &[(SubtaskId, TaskStatus)]) -> ToJobManager {
+    ToJobManager::Heartbeat(Some(Tasks { attempt: Attempt(attempt), status: of.iter().copied().collect() }))
+}
+
+#[test]
+fn a_heartbeat_brings_reports_that_were_lost() {
+    let mut story = Story::new(|_| {});
+    story.register(1, 2);
+    let running: Vec<_> = story.placement.keys().map(|of| (*of, TaskStatus::Running)).collect();
+    assert_eq!(story.hear(tm(1), tasks(1, &running)), ["! job-running"]);
+    let at_end: Vec<_> = story.placement.keys().map(|of| (*of, TaskStatus::AtEnd)).collect();
+    assert_eq!(story.hear(tm(1), tasks(1, &at_end))[0], "! checkpoint-triggered");
+}
+
+#[test]
+fn tasks_that_a_heartbeat_does_not_name_are_lost_after_a_while() {
+    let mut story = Story::new(|config| {
+        config.rpc_timeout = ms(60_000);
+        config.heartbeat_interval = ms(1_000_000);
+        config.heartbeat_timeout = ms(2_000_000);
+    });
+    story.register(1, 2);
+    assert_eq!(story.at(10).hear(tm(1), ToJobManager::Heartbeat(None)), [""; 0], "it may have left before the order");
+    let lost = story.at(60_000).hear(tm(1), ToJobManager::Heartbeat(None));
+    assert_eq!(lost, ["! deployment-lost", "! failover-begun", "tm-1 <- cancel 1"]);
+    // The order to cancel is lost, too.
+    let still: Vec<_> = story.placement.keys().map(|of| (*of, TaskStatus::Running)).collect();
+    assert_eq!(story.at(70_000).hear(tm(1), tasks(1, &still)), [""; 0]);
+    assert_eq!(story.at(120_000).hear(tm(1), tasks(1, &still)), ["tm-1 <- cancel 1"]);
+    let gone = story.hear(tm(1), ToJobManager::Heartbeat(None));
+    assert_eq!(gone[..2], ["! tasks-canceled", "! restart-ready"], "and so is the answer");
 }

@@ -94,6 +94,8 @@ enum Asked {
     Load(CheckpointId),
     Seal(CheckpointId),
     Aborts,
+    Append(usize),
+    Sweep,
 }
 
 /// The world around a JobMaster, which remembers what it must.
@@ -104,6 +106,10 @@ struct World {
     tasks: BTreeMap<NodeName, Attempt>,
     deployed: Attempt,
     triggered: CheckpointId,
+    /// Entries asked for, in order.
+    log: Vec<Change>,
+    /// Entries that are durable.
+    logged: usize,
     durable: BTreeSet<CheckpointId>,
     deleted: BTreeSet<CheckpointId>,
     ended: bool,
@@ -112,11 +118,13 @@ struct World {
 impl World {
     fn new(config: JobConfig, completed: &[u64]) -> Self {
         let next = completed.last().map_or(1, |newest| newest + 2);
-        let story = Story::recovered(completed, next, |own| *own = config);
+        let story = rough(Story::recovered(completed, next, |own| *own = config));
         let durable = completed.iter().copied().map(CheckpointId).collect();
         let triggered = CheckpointId(next - 1);
         let (tasks, deleted) = (BTreeMap::new(), BTreeSet::new());
-        Self { story, asked: Vec::new(), tasks, deployed: Attempt(0), triggered, durable, deleted, ended: false }
+        let log = vec![Change::AttemptBegun(Attempt(1))];
+        let (asked, deployed, logged) = (Vec::new(), Attempt(0), 1);
+        Self { story, asked, tasks, deployed, triggered, log, logged, durable, deleted, ended: false }
     }
 
     fn step(&mut self, fact: Fact) {
@@ -149,6 +157,7 @@ impl World {
         match command {
             Command::Send(node, Order::Deploy(deployment)) => {
                 let attempt = deployment.attempt;
+                assert!(self.log[..self.logged].contains(&Change::AttemptBegun(attempt)), "J4");
                 assert!(attempt >= self.deployed, "J1: attempts only grow");
                 assert!(self.tasks.values().all(|other| *other == attempt), "J1: {:?} and {attempt}", self.tasks);
                 assert!(attempt > self.deployed || !self.tasks.contains_key(node), "J1: deployed twice");
@@ -179,8 +188,22 @@ impl World {
                 assert!(restored < highest);
                 self.asked.push(Asked::Aborts);
             }
-            Command::Delete(id) => drop(self.deleted.insert(*id)),
-            Command::End(_) => self.ended = true,
+            Command::Delete(id) => {
+                let completed = self.log.iter().any(|change| *change == Change::Completed(*id));
+                let kept = self.story.master.ha.completed.contains(id);
+                assert!(!(completed && kept), "{id} is named by the log");
+                self.deleted.insert(*id);
+            }
+            Command::Append(change, _) => {
+                self.asked.push(Asked::Append(self.log.len()));
+                self.log.push(change.clone());
+            }
+            Command::Sweep { .. } => self.asked.push(Asked::Sweep),
+            Command::End(_) => {
+                assert!(self.log[..self.logged].contains(&Change::Ended), "J4");
+                self.ended = true;
+            }
+            Command::StepDown => self.ended = true,
             _ => {}
         }
     }
@@ -219,7 +242,7 @@ impl World {
     }
 
     fn answer(&mut self, answer: Answer) {
-        if self.asked.is_empty() {
+        if self.asked.is_empty() || self.ended {
             return;
         }
         let timed_out = || "timed out".to_owned();
@@ -236,16 +259,28 @@ impl World {
             }
             (Asked::Load(id), Answer::Error) => self.step(Fact::Loaded(id, Err(LoadError::Store(timed_out())))),
             (Asked::Seal(id), Answer::Good) => {
-                self.durable.insert(id);
                 self.step(Fact::Sealed(id, true));
             }
             (Asked::Seal(id), Answer::Bad | Answer::Error) => self.step(Fact::Sealed(id, false)),
+            (Asked::Append(number), Answer::Good) => {
+                self.logged = number + 1;
+                let change = self.log[number].clone();
+                if let Change::Completed(id) = change {
+                    self.durable.insert(id);
+                }
+                self.step(Fact::Appended(change));
+            }
+            (Asked::Append(_), Answer::Bad | Answer::Error) => {
+                self.step(Fact::Superseded(Term(2)));
+                assert!(self.ended);
+            }
+            (Asked::Sweep, _) => self.step(Fact::Swept),
             (Asked::Aborts, Answer::Good) => {
                 self.step(Fact::AbortsDecided(Ok(Ok(vec![(subtask(1, 0), self.triggered)]))))
             }
             (Asked::Aborts, Answer::Bad) => {
                 self.step(Fact::AbortsDecided(Ok(Err((subtask(1, 0), self.triggered)))));
-                assert!(self.ended, "J3");
+                assert!(matches!(self.story.master.phase, Phase::Ending(JobResult::Failed(_)) | Phase::Ended), "J3");
             }
             (Asked::Aborts, Answer::Error) => {
                 self.step(Fact::AbortsDecided(Err(StoreError::Failed { path: "d".into(), cause: timed_out() })));
@@ -290,7 +325,7 @@ impl World {
                     self.report(node.as_str()[3..].parse().unwrap(), report, of, 0, 0);
                 }
             }
-            Input::Heartbeat(number, old) => self.hear(number, old, ToJobManager::Heartbeat),
+            Input::Heartbeat(number, old) => self.hear(number, old, ToJobManager::Heartbeat(None)),
             Input::Canceled(number, shift) => {
                 let attempt = self.story.master.attempt.0.saturating_add_signed(shift.into());
                 self.canceled(number, Attempt(attempt));
@@ -338,11 +373,11 @@ proptest! {
             }
             world.play(Input::Wake);
             world.play(Input::AllCanceled);
-            (0..3).for_each(|_| world.play(Input::Answer(Answer::Good)));
+            (0..6).for_each(|_| world.play(Input::Answer(Answer::Good)));
             for report in [Report::Running, Report::EndOfInput, Report::Acknowledge] {
                 world.play(Input::All(report));
             }
-            (0..3).for_each(|_| world.play(Input::Answer(Answer::Good)));
+            (0..6).for_each(|_| world.play(Input::Answer(Answer::Good)));
             world.play(Input::All(Report::Committed));
         }
         prop_assert!(world.ended, "{:?}", world.story.master.phase);

@@ -1,14 +1,17 @@
 //! The life of one job: slots, deployment, failure detection, failover, checkpoints, the end. Pure.
 //!
 //! [`JobMaster::step`] takes a fact and the time and returns commands for the shell to obey in order. The whole job is one
-//! failover region: all its exchanges are pipelined, so a failed task takes everyone with it.
+//! failover region: all its exchanges are pipelined, so a failed task takes everyone with it. What has to outlive this leader
+//! is entered into the leadership log first (`leadership`); then it is acted upon. Scheduling and restoring are in `schedule`,
+//! what TaskManagers say in `reports`.
 //!
 //! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of another
 //! attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed checkpoint only
-//! after every sink's decision for the epochs above is `abort`.
+//! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a fallback is
+//! decided, and an end is told only after its log entry is durable.
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
@@ -17,9 +20,16 @@ use crate::config::JobConfig;
 use crate::env::{Address, StoreError, draw, draw_between};
 use crate::event::{AbortReason, Event, RootCause};
 use crate::graph::{JobGraph, JobSpec};
-use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId};
+use crate::ha::entry::{Change, Ending, HaState};
+use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use crate::time::{Time, nanos};
-use crate::wire::{Deployment, Order, TaskFailure, TaskReport, ToJobManager};
+use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager};
+
+mod leadership;
+mod reports;
+mod schedule;
+
+pub use leadership::opened;
 
 /// Why a manifest could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +85,12 @@ pub enum Fact {
     Sealed(CheckpointId, bool),
     /// The sinks' epochs above the checkpoint to fall back to were decided.
     AbortsDecided(Aborts),
+    /// The oldest entry asked for is durable in the leadership log.
+    Appended(Change),
+    /// Another's entry stands in the log: this JobManager leads no more.
+    Superseded(Term),
+    /// The sweep before the end is done, or was given up.
+    Swept,
 }
 
 /// What the shell has to do.
@@ -110,12 +126,27 @@ pub enum Command {
     },
     /// Delete a checkpoint's files.
     Delete(CheckpointId),
+    /// Enter this into the leadership log, behind what was asked for before; answer with [`Fact::Appended`] or
+    /// [`Fact::Superseded`].
+    Append(Change, HaState),
+    /// Delete every file of the checkpoint store that belongs to none of these checkpoints, of ids up to this one, and
+    /// (`last`) pending output; answer with [`Fact::Swept`].
+    Sweep {
+        /// Checkpoints whose files stay.
+        keep: Vec<CheckpointId>,
+        /// Higher ids may be in use.
+        up_to: CheckpointId,
+        /// Nothing will be committed any more.
+        last: bool,
+    },
     /// The job is over.
     End(JobResult),
+    /// Somebody else leads, or may lead: stop, and tell nobody.
+    StepDown,
 }
 
 /// ```text
-/// WaitingForSlots -> [FallingBack ->] [Loading ->] Starting -> Running -> Ended
+/// WaitingForSlots -> [FallingBack ->] [Loading ->] Starting -> Running -> Ending -> Ended
 ///        ^                                            |          |
 ///        +---- Canceling <---- failure ---------------+----------+
 /// ```
@@ -140,8 +171,10 @@ enum Phase {
     Canceling {
         waiting: BTreeSet<NodeName>,
         said: bool,
-        restart_at: Time,
+        since: Time,
     },
+    /// The result is known, and not yet in the log.
+    Ending(JobResult),
     Ended,
 }
 
@@ -168,40 +201,46 @@ pub struct JobMaster {
     sources: BTreeSet<SubtaskId>,
     sinks: BTreeSet<SubtaskId>,
     coordinator: Coordinator,
+    term: Term,
+    /// State after every entry asked for so far.
+    ha: HaState,
+    /// Entries asked for and not known to be durable, with the times when they were.
+    appending: VecDeque<(Change, Time)>,
+    /// When the last durable entry was asked for: until a lease after that nobody else tries to lead.
+    renewed_at: Time,
     attempt: Attempt,
+    /// The entry of this attempt is durable.
+    begun: bool,
     restarts: u32,
     phase: Phase,
     task_managers: BTreeMap<NodeName, TaskManager>,
     placement: BTreeMap<SubtaskId, NodeName>,
+    deployed_at: Time,
     /// The checkpoint that the current attempt began with.
     restored: Option<CheckpointId>,
-    /// Nobody has made sure yet, in this term, that no sink committed beyond the checkpoint to begin with.
-    unproven: bool,
+    /// A leader before fell back, and nobody in this term has made the decisions up to this epoch yet.
+    undecided: Option<CheckpointId>,
     /// What the damage was, for the message of a job that cannot fall back.
     damage: Option<(CheckpointId, String)>,
 }
 
 impl JobMaster {
-    /// `completed` checkpoints were found in the store, oldest first; `next_id` is above every id seen there.
-    pub fn new(
-        job: JobSpec,
-        graph: &JobGraph,
-        start: Time,
-        seed: u64,
-        completed: Vec<CheckpointId>,
-        next_id: CheckpointId,
-    ) -> Self {
+    /// The leader of `term`, whose first entry in the log left the state `ha`, at `now`.
+    pub fn new(job: JobSpec, graph: &JobGraph, seed: u64, term: Term, ha: HaState, now: Time) -> Self {
         let config = job.config.clone();
         let subtasks = graph.subtasks(config.parallelism);
         let of = |which: &dyn Fn(&crate::graph::Vertex) -> bool| -> BTreeSet<SubtaskId> {
             subtasks.iter().filter(|id| which(&graph.vertices[usize::from(id.vertex.0)])).copied().collect()
         };
         let (sources, sinks) = (of(&|vertex| vertex.is_source), of(&|vertex| vertex.has_sink));
+        let (checkpoints, retry) = (config.checkpoints.clone(), config.notify_retry);
+        let next_id = leadership::first_id(&ha);
+        let ha_undecided = ha.undecided;
         let coordinator =
-            Coordinator::new(config.checkpoints.clone(), config.notify_retry, sinks.clone(), completed, next_id);
+            Coordinator::new(checkpoints, retry, sinks.clone(), ha.completed.clone(), next_id, ha.reserved);
         Self {
             job,
-            start,
+            start: ha.start,
             config,
             seed,
             unfenced: false,
@@ -209,15 +248,33 @@ impl JobMaster {
             sources,
             sinks,
             coordinator,
-            attempt: Attempt(1),
+            term,
+            attempt: ha.attempt,
+            begun: true,
+            ha,
+            appending: VecDeque::new(),
+            renewed_at: now,
             restarts: 0,
             phase: WAITING,
             task_managers: BTreeMap::new(),
             placement: BTreeMap::new(),
+            deployed_at: Time::ZERO,
             restored: None,
-            unproven: next_id > CheckpointId(1),
+            undecided: ha_undecided,
             damage: None,
         }
+    }
+
+    /// What a new leader does first: what nobody will ever ask for goes; and if output is committed `beyond` what the log
+    /// names, the job ends here, saying so.
+    pub fn begin(&mut self, now: Time, beyond: Option<String>) -> Vec<Command> {
+        let up_to = CheckpointId(self.coordinator.next_id().0 - 1);
+        let mut commands = vec![Command::Sweep { keep: self.ha.completed.clone(), up_to, last: false }];
+        if let Some(what) = beyond {
+            self.fail(format!("{what}; going on from an older one would write it again"), now, &mut commands);
+        }
+        commands.extend(self.step(now, Fact::Time));
+        commands
     }
 
     /// Plants a bug: reports of any attempt count (against J2).
@@ -230,13 +287,15 @@ impl JobMaster {
         let beats = self.task_managers.values();
         let beats = beats.flat_map(|tm| [tm.heartbeat_at, tm.heard_at + self.config.heartbeat_timeout]);
         let phase = match &self.phase {
+            Phase::WaitingForSlots { .. } if !self.may_schedule() => Time::NEVER,
             Phase::WaitingForSlots { enough_since: Some(at), .. } => *at + self.config.slot_stabilization,
             Phase::WaitingForSlots { said_at, .. } => said_at.map_or(Time::ZERO, |at| at + SLOT_REMINDER),
-            Phase::Canceling { waiting, restart_at, .. } if waiting.is_empty() => *restart_at,
+            Phase::Canceling { waiting, since, .. } if waiting.is_empty() => *since + self.config.restart_delay,
+            Phase::Ending(_) => return self.renewal_at(),
             Phase::Ended => return Time::NEVER,
             _ => Time::NEVER,
         };
-        beats.chain([phase, self.coordinator.wake_at()]).min().unwrap_or(Time::NEVER)
+        beats.chain([phase, self.coordinator.wake_at(), self.renewal_at()]).min().unwrap_or(Time::NEVER)
     }
 
     /// Takes a fact, returns what to do about it.
@@ -269,16 +328,28 @@ impl JobMaster {
             }
             Fact::Loaded(id, result) => self.on_loaded(id, result, now, &mut out),
             Fact::Sealed(id, durable) => {
+                if durable {
+                    out.push(Command::Emit(Event::ManifestWritten { attempt: self.attempt, checkpoint: id }));
+                }
                 let commands = self.coordinator.on_sealed(id, durable, now);
                 self.checkpoints(commands, now, &mut out);
             }
             Fact::AbortsDecided(decided) => self.on_aborts_decided(decided, now, &mut out),
+            Fact::Appended(change) => self.on_appended(change, now, &mut out),
+            Fact::Superseded(by) => self.step_down(Some(by), &mut out),
+            Fact::Swept => self.on_swept(now, &mut out),
         }
-        self.on_time(now, &mut out);
+        if self.phase != Phase::Ended {
+            self.on_time(now, &mut out);
+        }
         out
     }
 
     fn on_time(&mut self, now: Time, out: &mut Vec<Command>) {
+        self.renew(now, out);
+        if matches!(self.phase, Phase::Ending(_) | Phase::Ended) {
+            return;
+        }
         let timeout = self.config.heartbeat_timeout;
         let silent: Vec<_> =
             self.task_managers.iter().filter(|(_, tm)| now >= tm.heard_at + timeout).map(|(n, _)| n.clone()).collect();
@@ -296,253 +367,24 @@ impl JobMaster {
         let commands = self.coordinator.on_time(now);
         self.checkpoints(commands, now, out);
         let attempt = self.attempt;
-        if let Phase::Canceling { waiting, said, restart_at } = &mut self.phase {
+        if let Phase::Canceling { waiting, said, since } = &mut self.phase {
             if waiting.is_empty() && !std::mem::replace(said, true) {
                 out.push(Command::Emit(Event::TasksCanceled { attempt }));
             }
-            if waiting.is_empty() && now >= *restart_at {
+            if waiting.is_empty() && now >= *since + self.config.restart_delay {
                 out.push(Command::Emit(Event::RestartReady { attempt }));
                 self.attempt = attempt.next();
+                self.begun = self.ha.attempt == self.attempt && !self.is_appending(&Change::AttemptBegun(self.attempt));
                 self.phase = WAITING;
             }
         }
-        if matches!(self.phase, Phase::WaitingForSlots { .. }) {
+        if matches!(self.phase, Phase::WaitingForSlots { .. }) && self.may_schedule() {
             self.schedule(now, out);
         }
     }
 
     fn offered(&self) -> u16 {
         self.task_managers.values().map(|tm| tm.slots).fold(0, u16::saturating_add)
-    }
-
-    /// Goes on as soon as there are slots enough.
-    fn schedule(&mut self, now: Time, out: &mut Vec<Command>) {
-        let (needed, offered) = (self.config.parallelism, self.offered());
-        if offered < needed {
-            let said_at = match self.phase {
-                Phase::WaitingForSlots { said_at: Some(at), .. } if now < at + SLOT_REMINDER => Some(at),
-                _ => {
-                    out.push(Command::Emit(Event::WaitingForSlots { attempt: self.attempt, needed, offered }));
-                    Some(now)
-                }
-            };
-            self.phase = Phase::WaitingForSlots { said_at, enough_since: None };
-            return;
-        }
-        if let Phase::WaitingForSlots { enough_since, .. } = &mut self.phase {
-            let since = *enough_since.get_or_insert(now);
-            if now < since + self.config.slot_stabilization {
-                return;
-            }
-        }
-        let (restorable, highest) = (self.coordinator.restorable(), self.coordinator.highest());
-        match self.coordinator.newest() {
-            // A new term asks even where nothing looks damaged: the newest checkpoint may be missing altogether.
-            newest if restorable != newest || (self.unproven && highest > restorable.unwrap_or_default()) => {
-                self.phase = Phase::FallingBack { from: newest.unwrap_or(highest), to: restorable };
-                let sinks = self.sinks.iter().copied().collect();
-                out.push(Command::AbortAbove { restored: restorable.unwrap_or_default(), highest, sinks });
-            }
-            _ => match restorable {
-                Some(id) => {
-                    self.phase = Phase::Loading(id);
-                    out.push(Command::Load(id));
-                }
-                None => self.deploy(None, out),
-            },
-        }
-    }
-
-    fn on_aborts_decided(&mut self, decided: Aborts, now: Time, out: &mut Vec<Command>) {
-        let Phase::FallingBack { from, to } = self.phase else {
-            unreachable!("nobody asked for decisions in {:?}", self.phase)
-        };
-        match decided {
-            Ok(Ok(aborted)) => {
-                let events = aborted.into_iter().map(|(subtask, epoch)| Event::SinkAborted { epoch, subtask });
-                out.extend(events.map(Command::Emit));
-                self.unproven = false;
-                if to != Some(from) {
-                    out.push(Command::Emit(Event::FellBack { from, to }));
-                }
-                let commands = self.coordinator.on_fell_back();
-                self.checkpoints(commands, now, out);
-                self.phase = WAITING;
-            }
-            Ok(Err((subtask, epoch))) => {
-                let damage = self.damage.take();
-                let what =
-                    damage.map_or_else(|| format!("no usable checkpoint covers epoch {epoch}"), |(_, what)| what);
-                let cause = format!(
-                    "{what}; falling back is not possible: subtask {subtask} has committed output of epoch {epoch}"
-                );
-                self.fail(cause, out);
-            }
-            Err(error) => self.store_failed(format!("commit decisions: {error}"), now, out),
-        }
-    }
-
-    fn on_loaded(
-        &mut self,
-        id: CheckpointId,
-        result: Result<Box<Manifest>, LoadError>,
-        now: Time,
-        out: &mut Vec<Command>,
-    ) {
-        assert_eq!(self.phase, Phase::Loading(id), "J1: one manifest is read at a time");
-        match result {
-            Ok(manifest) if !self.fits(&manifest.job) => {
-                let cause = format!("checkpoint {id} was taken by a job of another shape; it cannot be restored");
-                self.fail(cause, out);
-            }
-            Ok(manifest) if self.offered() >= self.config.parallelism => self.deploy(Some(*manifest), out),
-            Ok(_) => self.phase = WAITING,
-            Err(LoadError::Damaged(damaged)) => {
-                self.note_damage(id, damaged.path, damaged.expected, damaged.found, out);
-                self.phase = WAITING;
-            }
-            Err(LoadError::Store(error)) => {
-                self.store_failed(format!("manifest of checkpoint {id}: {error}"), now, out)
-            }
-        }
-    }
-
-    /// Whether the state of a checkpoint fits the subtasks of this job.
-    fn fits(&self, taken: &JobSpec) -> bool {
-        let shape = |job: &JobSpec| {
-            let config = &job.config;
-            (job.program.clone(), config.parallelism, config.max_parallelism, config.backend, job.input.splits)
-        };
-        shape(taken) == shape(&self.job)
-    }
-
-    fn note_damage(&mut self, id: CheckpointId, file: String, expected: String, found: String, out: &mut Vec<Command>) {
-        self.coordinator.on_damaged(id);
-        let what = format!("checkpoint {id} is damaged ({file}: expected {expected}, found {found})");
-        self.damage = Some((id, what));
-        out.push(Command::Emit(Event::CheckpointDamaged { checkpoint: id, file, expected, found }));
-    }
-
-    /// Spreads the slots over the TaskManagers in turn, and the subtasks over the slots: index `i` of every vertex shares
-    /// slot `i`.
-    fn deploy(&mut self, manifest: Option<Manifest>, out: &mut Vec<Command>) {
-        let attempt = self.attempt;
-        let checkpoint = manifest.as_ref().map(|manifest| manifest.checkpoint);
-        self.restored = checkpoint;
-        let state_bytes = manifest.as_ref().map_or(0, Manifest::state_bytes);
-        let mut slots = Vec::new();
-        for round in 0..self.config.parallelism {
-            slots.extend(self.task_managers.iter().filter(|(_, tm)| tm.slots > round).map(|(node, _)| node.clone()));
-        }
-        let place = |id: &SubtaskId| (*id, slots[usize::from(id.index)].clone());
-        self.placement = self.subtasks.iter().map(place).collect();
-        let data: BTreeMap<_, _> =
-            self.task_managers.iter().map(|(node, tm)| (node.clone(), tm.data.clone())).collect();
-        out.push(Command::Emit(Event::DeploymentBegun { attempt, restored: checkpoint, state_bytes }));
-        let mut states = manifest.map(|manifest| manifest.subtasks).unwrap_or_default();
-        let mut deployments: BTreeMap<NodeName, Deployment> = BTreeMap::new();
-        for (subtask, node) in &self.placement {
-            let deployment = deployments.entry(node.clone()).or_insert_with(|| Deployment {
-                attempt,
-                job: self.job.clone(),
-                start: self.start,
-                checkpoint,
-                subtasks: BTreeMap::new(),
-                placement: self.placement.clone(),
-                data: data.clone(),
-            });
-            deployment.subtasks.insert(*subtask, states.remove(subtask).unwrap_or_default());
-        }
-        out.extend(
-            deployments.into_iter().map(|(node, deployment)| Command::Send(node, Order::Deploy(Box::new(deployment)))),
-        );
-        self.phase = Phase::Starting(self.subtasks.iter().copied().collect());
-    }
-
-    fn on_message(
-        &mut self,
-        node: &NodeName,
-        connection: u64,
-        message: ToJobManager,
-        now: Time,
-        out: &mut Vec<Command>,
-    ) {
-        let Some(tm) = self.task_managers.get_mut(node).filter(|tm| tm.connection == connection) else { return };
-        tm.heard_at = now;
-        match message {
-            ToJobManager::Register { .. } | ToJobManager::Heartbeat => {}
-            ToJobManager::Canceled(attempt) => {
-                if let Phase::Canceling { waiting, .. } = &mut self.phase
-                    && attempt == self.attempt
-                {
-                    waiting.remove(node);
-                }
-            }
-            ToJobManager::Task(attempt, report) => {
-                if attempt == self.attempt || self.unfenced {
-                    self.on_report(report, now, out);
-                }
-            }
-        }
-    }
-
-    fn on_report(&mut self, report: TaskReport, now: Time, out: &mut Vec<Command>) {
-        let attempt = self.attempt;
-        if !matches!(self.phase, Phase::Starting(_) | Phase::Running) {
-            return;
-        }
-        match report {
-            TaskReport::Running(subtask) => {
-                if let Phase::Starting(waiting) = &mut self.phase {
-                    waiting.remove(&subtask);
-                    if waiting.is_empty() {
-                        self.phase = Phase::Running;
-                        out.push(Command::Emit(Event::JobRunning { attempt }));
-                        let (interval, pause) = (self.config.checkpoints.interval, self.config.checkpoints.min_pause);
-                        let drawn = draw(self.seed, "first trigger", u64::from(attempt.0), 0);
-                        let first = draw_between(drawn, nanos(pause), nanos(interval.max(pause)));
-                        let tasks = self.subtasks.iter().copied().collect();
-                        let first = std::time::Duration::from_nanos(first);
-                        let commands = self.coordinator.on_running(now, tasks, self.restored, first);
-                        self.checkpoints(commands, now, out);
-                    }
-                }
-            }
-            TaskReport::Failed(subtask, TaskFailure::Failed(cause)) => {
-                self.fail_over(RootCause::TaskFailed { subtask }, format!("subtask {subtask}: {cause}"), now, out);
-            }
-            TaskReport::Failed(subtask, TaskFailure::Fatal(cause)) => {
-                self.fail(format!("subtask {subtask}: {cause}"), out)
-            }
-            TaskReport::Failed(subtask, TaskFailure::Damaged(id, file)) => {
-                let cause = format!("subtask {subtask}: {} of checkpoint {id} is damaged", file.path);
-                self.note_damage(id, file.path, file.expected, file.found, out);
-                self.fail_over(RootCause::CheckpointDamaged { checkpoint: id }, cause, now, out);
-            }
-            TaskReport::EndOfInput(subtask) => {
-                let commands = self.coordinator.on_end_of_input(subtask, now);
-                self.checkpoints(commands, now, out);
-            }
-            TaskReport::Acknowledge { checkpoint, subtask, state } => {
-                let (counted, commands) = self.coordinator.on_acknowledged(checkpoint, subtask, state);
-                if counted {
-                    out.push(Command::Emit(Event::CheckpointAcknowledged { attempt, checkpoint, subtask }));
-                }
-                self.checkpoints(commands, now, out);
-            }
-            TaskReport::Decline { checkpoint, subtask, reason } => {
-                let _ = subtask;
-                let commands = self.coordinator.on_declined(checkpoint, reason, now);
-                self.checkpoints(commands, now, out);
-            }
-            TaskReport::Committed { checkpoint, subtask } => {
-                let (counted, commands) = self.coordinator.on_commit_acknowledged(checkpoint, subtask);
-                if counted {
-                    out.push(Command::Emit(Event::CommitAcknowledged { attempt, checkpoint, subtask }));
-                }
-                self.checkpoints(commands, now, out);
-            }
-        }
     }
 
     /// Turns the coordinator's commands into the shell's.
@@ -559,6 +401,7 @@ impl JobMaster {
                 C::Seal { id, triggered_at, states } => {
                     out.push(Command::Seal { id, attempt, triggered_at, states });
                 }
+                C::Log(id) => self.append(Change::Completed(id), now, out),
                 C::Completed { id, bytes } => {
                     out.push(Command::Emit(Event::CheckpointCompleted { attempt, checkpoint: id, bytes }));
                 }
@@ -579,10 +422,9 @@ impl JobMaster {
                     self.fail_over(RootCause::CheckpointsFailed { checkpoint }, why, now, out)
                 }
                 C::Finish => {
-                    self.tell_tasks(&Order::Finish(attempt), out);
-                    out.push(Command::Emit(Event::JobFinished { attempt }));
-                    out.push(Command::End(JobResult::Finished));
-                    self.phase = Phase::Ended;
+                    self.phase = Phase::Ending(JobResult::Finished);
+                    let (keep, up_to) = (self.ha.completed.clone(), CheckpointId(u64::MAX));
+                    out.push(Command::Sweep { keep, up_to, last: true });
                 }
             }
         }
@@ -615,7 +457,7 @@ impl JobMaster {
     /// Cancels everything and begins the next attempt after the restart delay, unless the attempts are used up.
     fn fail_over(&mut self, root: RootCause, cause: String, now: Time, out: &mut Vec<Command>) {
         let attempt = self.attempt;
-        if matches!(self.phase, Phase::Canceling { .. } | Phase::Ended) {
+        if matches!(self.phase, Phase::Canceling { .. } | Phase::Ending(_) | Phase::Ended) {
             return;
         }
         out.push(Command::Emit(Event::FailoverBegun { attempt, root, cause: cause.clone() }));
@@ -625,21 +467,21 @@ impl JobMaster {
         self.restarts += 1;
         if self.config.restart_attempts.is_some_and(|allowed| self.restarts > allowed) {
             let allowed = self.config.restart_attempts.unwrap_or_default();
-            return self.fail(format!("{cause}; {allowed} restarts are used up"), out);
+            return self.fail(format!("{cause}; {allowed} restarts are used up"), now, out);
         }
         let placed: BTreeSet<_> = self.placement.values().cloned().collect();
         let waiting: BTreeSet<_> = placed.into_iter().filter(|node| self.task_managers.contains_key(node)).collect();
         out.extend(waiting.iter().map(|node| Command::Send(node.clone(), Order::Cancel(attempt))));
         self.placement.clear();
-        self.phase = Phase::Canceling { waiting, said: false, restart_at: now + self.config.restart_delay };
+        self.phase = Phase::Canceling { waiting, said: false, since: now };
+        self.append(Change::AttemptBegun(attempt.next()), now, out);
     }
 
-    fn fail(&mut self, cause: String, out: &mut Vec<Command>) {
-        let attempt = self.attempt;
-        self.tell_tasks(&Order::Cancel(attempt), out);
-        out.push(Command::Emit(Event::JobFailed { attempt, cause: cause.clone() }));
-        out.push(Command::End(JobResult::Failed(cause)));
-        self.phase = Phase::Ended;
+    /// The job ends with this cause as soon as the log says so.
+    fn fail(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
+        self.tell_tasks(&Order::Cancel(self.attempt), out);
+        self.phase = Phase::Ending(JobResult::Failed(cause));
+        self.append(Change::Ended, now, out);
     }
 }
 

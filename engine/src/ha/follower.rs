@@ -1,0 +1,63 @@
+//! A standby's view of the log: whose word was last, and when it may try to lead. Pure.
+
+use std::time::Duration;
+
+use super::entry::HaEntry;
+use crate::ids::NodeName;
+use crate::time::Time;
+
+/// What a JobManager that does not lead knows.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    me: NodeName,
+    /// Silence of the log after which the leader counts as gone.
+    lease: Duration,
+    heard_at: Time,
+}
+
+impl Follower {
+    /// Begins to listen at `now`. Two standbys with different `lease`s do not both try at once.
+    pub fn new(me: NodeName, lease: Duration, now: Time) -> Self {
+        Self { me, lease, heard_at: now }
+    }
+
+    /// The log has grown.
+    pub fn on_progress(&mut self, now: Time) {
+        self.heard_at = now;
+    }
+
+    /// From when on this node may try to open a term, with `newest` as the newest readable entry: at once where nobody ever
+    /// led, or where the last word is that of a former life of its own; else after the lease.
+    pub fn may_open_at(&self, newest: Option<&HaEntry>) -> Time {
+        match newest {
+            None => Time::ZERO,
+            Some(entry) if entry.leader == self.me => Time::ZERO,
+            Some(_) => self.heard_at + self.lease,
+        }
+    }
+
+    /// Pause between two looks at the log.
+    pub fn period(&self) -> Duration {
+        self.lease / 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ha::entry::tests::entry;
+
+    #[test]
+    fn a_standby_waits_for_the_lease_and_a_former_leader_does_not() {
+        let second = Duration::from_secs(1);
+        let at = |seconds| Time::ZERO + second * seconds;
+        let mut follower = Follower::new("jm-2".into(), second * 5, at(1));
+        assert_eq!(follower.may_open_at(None), Time::ZERO);
+        let of_another = entry(7);
+        assert_eq!(follower.may_open_at(Some(&of_another)), at(6));
+        follower.on_progress(at(3));
+        assert_eq!(follower.may_open_at(Some(&of_another)), at(8));
+        let of_mine = HaEntry { leader: "jm-2".into(), ..entry(7) };
+        assert_eq!(follower.may_open_at(Some(&of_mine)), Time::ZERO);
+    }
+}

@@ -1,0 +1,164 @@
+//! Reading and appending to the log, over a store that may fail, tear a write, answer an error for what it did, or show what it
+//! held a while ago.
+//!
+//! One rule covers all of that: *create, then look*. Whatever the store answered to the creation, what stands at the number
+//! afterwards decides: my bytes, another's entry, or an unreadable rest of a torn write, over which the log goes on at the next
+//! number. An unreadable entry was never acted upon, since its writer looked, too (H1).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::entry::{FOLDER, HaEntry, path, sequence_at};
+use crate::env::{Env, Store, StoreError};
+use crate::ids::Term;
+
+/// Pause before the store is asked again; doubles up to [`RETRY_MAX`].
+const RETRY: Duration = Duration::from_millis(20);
+/// Longest pause between two requests.
+const RETRY_MAX: Duration = Duration::from_millis(500);
+/// An object that a listing names, and that cannot be read so often in a row, is an error for the caller to handle.
+const READ_TRIES: u32 = 5;
+
+/// What came of appending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It stands in the log, under this number.
+    Written(u64),
+    /// Another's entry stands at its number: whoever wanted to write does not lead.
+    Fenced(Term),
+}
+
+/// What stands at a number after an attempt to create it.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Mine,
+    Others(Term),
+    /// A torn write; nobody acted upon it.
+    Unreadable,
+    /// Nothing, or nothing that can be seen yet: try again.
+    Nothing,
+}
+
+fn look(mine: &Bytes, found: Result<Bytes, StoreError>, path: &str) -> Found {
+    match found {
+        Ok(bytes) if bytes == *mine => Found::Mine,
+        Ok(bytes) => HaEntry::decode(&bytes, path).map_or(Found::Unreadable, |entry| Found::Others(entry.term)),
+        Err(_) => Found::Nothing,
+    }
+}
+
+/// Appends `entry` at its number, or behind torn writes. Returns when that is certain; tries for ever, so a caller that cannot
+/// wait drops it.
+pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Appended {
+    let mut pause = RETRY;
+    loop {
+        let (path, mine) = (path(entry.sequence), entry.encode());
+        let created = store.create(&path, mine.clone()).await;
+        match look(&mine, store.get(&path).await, &path) {
+            Found::Mine => return Appended::Written(entry.sequence),
+            Found::Others(term) => return Appended::Fenced(term),
+            Found::Unreadable => {
+                env.warn(format_args!("{path} is unreadable; the log goes on behind it"));
+                entry.sequence += 1;
+            }
+            Found::Nothing => {
+                if let Err(error) = created {
+                    env.warn(format_args!("leadership log: {error}"));
+                }
+                env.sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+    }
+}
+
+/// The log as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// The highest number seen, readable or not; 0: none.
+    pub tail: u64,
+    /// The newest readable entry.
+    pub newest: Option<HaEntry>,
+}
+
+impl Log {
+    /// Looks for the end of the log. Listings may lag; whoever appends finds out ([`append`]).
+    pub async fn find(env: &Env, store: &Store) -> Result<Self, StoreError> {
+        let listed = store.list(FOLDER).await?;
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|(path, _)| sequence_at(path)).collect();
+        numbers.sort_unstable();
+        let mut log = Self { tail: numbers.last().copied().unwrap_or(0), newest: None };
+        for number in numbers.into_iter().rev() {
+            if let Some(entry) = read_listed(env, store, number).await? {
+                log.newest = Some(entry);
+                break;
+            }
+        }
+        log.advance(store).await?;
+        Ok(log)
+    }
+
+    /// Reads on from where it stands; whether there was anything.
+    pub async fn advance(&mut self, store: &Store) -> Result<bool, StoreError> {
+        let before = self.tail;
+        loop {
+            let path = path(self.tail + 1);
+            let bytes = match store.get(&path).await {
+                Ok(bytes) => bytes,
+                Err(StoreError::NotFound { .. }) => return Ok(self.tail > before),
+                Err(error) => return Err(error),
+            };
+            self.tail += 1;
+            if let Ok(entry) = HaEntry::decode(&bytes, &path) {
+                self.newest = Some(entry);
+            }
+        }
+    }
+
+    /// Whether an entry beyond `sequence` is listed: then one written there stands in a hole, and says nothing.
+    pub async fn has_beyond(store: &Store, sequence: u64) -> Result<bool, StoreError> {
+        let listed = store.list(FOLDER).await?;
+        Ok(listed.iter().filter_map(|(path, _)| sequence_at(path)).any(|number| number > sequence))
+    }
+}
+
+/// An entry that a listing names; `None` if it is a torn write. To take one for missing because it cannot be seen *yet* would
+/// forget a completed checkpoint.
+async fn read_listed(env: &Env, store: &Store, number: u64) -> Result<Option<HaEntry>, StoreError> {
+    let path = path(number);
+    let mut pause = RETRY;
+    let mut unreadable = false;
+    for tries in 1.. {
+        match store.get(&path).await {
+            Ok(bytes) => match HaEntry::decode(&bytes, &path) {
+                Ok(entry) => return Ok(Some(entry)),
+                // Twice the same answer: it is the file, not the reading.
+                Err(_) if unreadable => return Ok(None),
+                Err(_) => unreadable = true,
+            },
+            Err(error) if tries >= READ_TRIES => return Err(error),
+            Err(_) => {}
+        }
+        env.sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+    unreachable!("the loop has no other end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ha::entry::tests::entry;
+
+    #[test]
+    fn what_stands_at_the_number_decides() {
+        let mine = entry(3).encode();
+        let missing = || Err(StoreError::NotFound { path: "ha/00000003".into() });
+        assert_eq!(look(&mine, Ok(mine.clone()), "p"), Found::Mine);
+        let others = HaEntry { term: Term(9), ..entry(3) }.encode();
+        assert_eq!(look(&mine, Ok(others), "p"), Found::Others(Term(9)));
+        assert_eq!(look(&mine, Ok(mine.slice(..mine.len() / 2)), "p"), Found::Unreadable);
+        assert_eq!(look(&mine, missing(), "p"), Found::Nothing);
+    }
+}

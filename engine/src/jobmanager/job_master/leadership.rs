@@ -1,0 +1,125 @@
+//! What this leader owes to its log: entries before effects, renewals in time, and to step down when it may not lead any more.
+
+use std::time::Duration;
+
+use super::*;
+
+/// Ids that a leader reserves ahead, so that no trigger waits for the log.
+const RESERVE: u64 = 8;
+/// So many free ids left: time to reserve more.
+const RESERVE_AT: u64 = 4;
+
+/// The first id that the leader whose first entry left this state may give out; see [`opened`].
+pub(super) fn first_id(ha: &HaState) -> CheckpointId {
+    CheckpointId(ha.reserved.0 - RESERVE + 1)
+}
+
+/// The state of a new leader's first entry: the next attempt, and ids of its own.
+pub fn opened(mut ha: HaState) -> HaState {
+    ha.attempt = ha.attempt.next();
+    ha.reserved = CheckpointId(ha.reserved.0 + RESERVE);
+    ha
+}
+
+impl JobMaster {
+    /// Asks for an entry; what it allows is done in [`JobMaster::on_appended`].
+    pub(super) fn append(&mut self, change: Change, now: Time, out: &mut Vec<Command>) {
+        self.ha.apply(&change, self.config.checkpoints.retained as usize);
+        if let (Change::Ended, Phase::Ending(result)) = (&change, &self.phase) {
+            self.ha.ended = Some(match result {
+                JobResult::Finished => Ending::Finished,
+                JobResult::Failed(cause) => Ending::Failed(cause.clone()),
+            });
+        }
+        let wanted = CheckpointId(self.coordinator.next_id().0 + RESERVE);
+        self.ha.reserved = self.ha.reserved.max(wanted);
+        self.appending.push_back((change.clone(), now));
+        out.push(Command::Append(change, self.ha.clone()));
+    }
+
+    pub(super) fn is_appending(&self, change: &Change) -> bool {
+        self.appending.iter().any(|(asked, _)| asked == change)
+    }
+
+    pub(super) fn on_appended(&mut self, change: Change, now: Time, out: &mut Vec<Command>) {
+        let Some((asked, at)) = self.appending.pop_front() else {
+            unreachable!("nobody asked for an entry: {change:?}")
+        };
+        assert_eq!(asked, change, "J4: entries become durable in the order in which they were asked for");
+        self.renewed_at = at;
+        if self.appending.is_empty() {
+            // Later entries may have reserved more, but are not durable yet.
+            self.coordinator.on_reserved(self.ha.reserved);
+        }
+        match change {
+            Change::Opened => {}
+            Change::Renewed => out.push(Command::Emit(Event::LeaseRenewed { term: self.term })),
+            Change::AttemptBegun(attempt) => self.begun |= attempt == self.attempt,
+            Change::Completed(id) => {
+                let commands = self.coordinator.on_logged(id, now);
+                self.checkpoints(commands, now, out);
+            }
+            Change::FallingBack(_) => self.on_fallback_logged(out),
+            Change::Ended => self.end(out),
+        }
+    }
+
+    /// Whether an attempt may be deployed: its entry is durable, and what there is to restore is certain.
+    pub(super) fn may_schedule(&self) -> bool {
+        self.begun && !self.coordinator.is_logging()
+    }
+
+    /// Three renewals fit into a lease, so that two may be late.
+    fn renewal_period(&self) -> Duration {
+        self.config.lease / 3
+    }
+
+    /// When [`JobMaster::renew`] is due next.
+    pub(super) fn renewal_at(&self) -> Time {
+        let step_down_at = self.renewed_at + self.config.lease;
+        if self.appending.is_empty() { self.renewed_at + self.renewal_period() } else { step_down_at }
+    }
+
+    /// Renews the lease, reserves ids, and steps down when nothing became durable for a whole lease: somebody else may lead by
+    /// now, and TaskManagers that hold on to this leader would keep their slots from him.
+    pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Command>) {
+        if now >= self.renewed_at + self.config.lease {
+            return self.step_down(None, out);
+        }
+        let few_ids = self.coordinator.next_id().0 + RESERVE_AT > self.ha.reserved.0 + 1;
+        if self.appending.is_empty() && (now >= self.renewed_at + self.renewal_period() || few_ids) {
+            self.append(Change::Renewed, now, out);
+        }
+    }
+
+    pub(super) fn step_down(&mut self, _superseded_by: Option<Term>, out: &mut Vec<Command>) {
+        out.push(Command::Emit(Event::LeadershipLost { term: self.term }));
+        out.push(Command::StepDown);
+        self.phase = Phase::Ended;
+    }
+
+    pub(super) fn on_swept(&mut self, now: Time, out: &mut Vec<Command>) {
+        // The sweep at the beginning of a term is answered, too, and changes nothing.
+        if matches!(self.phase, Phase::Ending(JobResult::Finished)) && self.ha.ended.is_none() {
+            self.append(Change::Ended, now, out);
+        }
+    }
+
+    /// The result is in the log.
+    fn end(&mut self, out: &mut Vec<Command>) {
+        let Phase::Ending(result) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+            unreachable!("J4: nobody asked for the end")
+        };
+        let attempt = self.attempt;
+        match &result {
+            JobResult::Finished => {
+                self.tell_tasks(&Order::Finish(attempt), out);
+                out.push(Command::Emit(Event::JobFinished { attempt }));
+            }
+            JobResult::Failed(cause) => {
+                out.push(Command::Emit(Event::JobFailed { attempt, cause: cause.clone() }));
+            }
+        }
+        out.push(Command::End(result));
+    }
+}

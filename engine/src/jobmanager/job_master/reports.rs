@@ -1,0 +1,137 @@
+//! What TaskManagers say: reports of tasks, and heartbeats, which carry what runs there.
+//!
+//! A report, or an order, can be lost with the connection standing (a bug, a proxy, a queue that drops). So each heartbeat says
+//! which tasks its TaskManager has, and [`JobMaster::reconcile`] holds that against what should be there.
+//! Source: apache/flink `DefaultExecutionDeploymentReconciler`.
+
+use super::*;
+
+impl JobMaster {
+    pub(super) fn on_message(
+        &mut self,
+        node: &NodeName,
+        connection: u64,
+        message: ToJobManager,
+        now: Time,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(tm) = self.task_managers.get_mut(node).filter(|tm| tm.connection == connection) else { return };
+        tm.heard_at = now;
+        match message {
+            ToJobManager::Register { .. } => {}
+            ToJobManager::Heartbeat(tasks) => self.reconcile(node, tasks, now, out),
+            ToJobManager::Canceled(attempt) => {
+                if let Phase::Canceling { waiting, .. } = &mut self.phase
+                    && attempt == self.attempt
+                {
+                    waiting.remove(node);
+                }
+            }
+            ToJobManager::Task(attempt, report) => {
+                if attempt == self.attempt || self.unfenced {
+                    self.on_report(report, now, out);
+                }
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: TaskReport, now: Time, out: &mut Vec<Command>) {
+        let attempt = self.attempt;
+        if !matches!(self.phase, Phase::Starting(_) | Phase::Running) {
+            return;
+        }
+        match report {
+            TaskReport::Running(subtask) => {
+                if let Phase::Starting(waiting) = &mut self.phase {
+                    waiting.remove(&subtask);
+                    if waiting.is_empty() {
+                        self.phase = Phase::Running;
+                        out.push(Command::Emit(Event::JobRunning { attempt }));
+                        let (interval, pause) = (self.config.checkpoints.interval, self.config.checkpoints.min_pause);
+                        let drawn = draw(self.seed, "first trigger", u64::from(attempt.0), 0);
+                        let first = draw_between(drawn, nanos(pause), nanos(interval.max(pause)));
+                        let tasks = self.subtasks.iter().copied().collect();
+                        let first = std::time::Duration::from_nanos(first);
+                        let commands = self.coordinator.on_running(now, tasks, self.restored, first);
+                        self.checkpoints(commands, now, out);
+                    }
+                }
+            }
+            TaskReport::Failed(subtask, TaskFailure::Failed(cause)) => {
+                self.fail_over(RootCause::TaskFailed { subtask }, format!("subtask {subtask}: {cause}"), now, out);
+            }
+            TaskReport::Failed(subtask, TaskFailure::Fatal(cause)) => {
+                self.fail(format!("subtask {subtask}: {cause}"), now, out)
+            }
+            TaskReport::Failed(subtask, TaskFailure::Damaged(id, file)) => {
+                let cause = format!("subtask {subtask}: {} of checkpoint {id} is damaged", file.path);
+                self.note_damage(id, file.path, file.expected, file.found, out);
+                self.fail_over(RootCause::CheckpointDamaged { checkpoint: id }, cause, now, out);
+            }
+            TaskReport::EndOfInput(subtask) => {
+                let commands = self.coordinator.on_end_of_input(subtask, now);
+                self.checkpoints(commands, now, out);
+            }
+            TaskReport::Acknowledge { checkpoint, subtask, state } => {
+                let (counted, commands) = self.coordinator.on_acknowledged(checkpoint, subtask, state);
+                if counted {
+                    out.push(Command::Emit(Event::CheckpointAcknowledged { attempt, checkpoint, subtask }));
+                }
+                self.checkpoints(commands, now, out);
+            }
+            TaskReport::Decline { checkpoint, subtask, reason } => {
+                let _ = subtask;
+                let commands = self.coordinator.on_declined(checkpoint, reason, now);
+                self.checkpoints(commands, now, out);
+            }
+            TaskReport::Committed { checkpoint, subtask } => {
+                let (counted, commands) = self.coordinator.on_commit_acknowledged(checkpoint, subtask);
+                if counted {
+                    out.push(Command::Emit(Event::CommitAcknowledged { attempt, checkpoint, subtask }));
+                }
+                self.checkpoints(commands, now, out);
+            }
+        }
+    }
+
+    /// Holds the tasks that a heartbeat names against those that should be there.
+    fn reconcile(&mut self, node: &NodeName, tasks: Option<Tasks>, now: Time, out: &mut Vec<Command>) {
+        let attempt = self.attempt;
+        let found = tasks.filter(|tasks| tasks.attempt == attempt).map(|tasks| tasks.status).unwrap_or_default();
+        match &mut self.phase {
+            Phase::Starting(_) | Phase::Running => {
+                let placed = |(subtask, at): (&SubtaskId, &NodeName)| (at == node).then_some(*subtask);
+                let mine: Vec<SubtaskId> = self.placement.iter().filter_map(placed).collect();
+                // A heartbeat may have left before the order arrived; after this time it has not.
+                let due = now >= self.deployed_at + self.config.rpc_timeout;
+                if due && mine.iter().any(|subtask| !found.contains_key(subtask)) {
+                    let task_manager = node.clone();
+                    out.push(Command::Emit(Event::DeploymentLost { attempt, task_manager: task_manager.clone() }));
+                    let cause = format!("TaskManager {node} does not have the tasks that it was told to run");
+                    return self.fail_over(RootCause::DeploymentLost { task_manager }, cause, now, out);
+                }
+                for subtask in mine {
+                    // Reports that were lost; those that were not are known already, and change nothing.
+                    let status = found.get(&subtask).copied();
+                    if matches!(status, Some(TaskStatus::Running | TaskStatus::AtEnd)) {
+                        self.on_report(TaskReport::Running(subtask), now, out);
+                    }
+                    if status == Some(TaskStatus::AtEnd) {
+                        self.on_report(TaskReport::EndOfInput(subtask), now, out);
+                    }
+                }
+            }
+            Phase::Canceling { waiting, since, .. } if waiting.contains(node) => {
+                if now < *since + self.config.rpc_timeout {
+                    return;
+                }
+                if found.is_empty() {
+                    waiting.remove(node);
+                } else {
+                    out.push(Command::Send(node.clone(), Order::Cancel(attempt)));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Carries out what the job master decides: orders to TaskManagers, reads and writes of the stores, events.
+
+use super::*;
+
+pub(super) struct Peer {
+    connection: u64,
+    outbox: UnboundedSender<ToTaskManager>,
+    _tasks: [TaskHandle; 2],
+}
+
+pub(super) struct Shell {
+    pub(super) env: Env,
+    pub(super) store: Store,
+    pub(super) spec: JobSpec,
+    pub(super) start: Time,
+    pub(super) term: Term,
+    pub(super) log: UnboundedSender<(Change, HaState)>,
+    pub(super) facts: UnboundedSender<Arrived>,
+    pub(super) peers: BTreeMap<NodeName, Peer>,
+    /// Every deletion under way holds a clone of the sender; nothing is ever sent.
+    pub(super) deleting: (mpsc::Sender<()>, mpsc::Receiver<()>),
+}
+
+impl Shell {
+    pub(super) fn connect(&mut self, node: NodeName, connection: u64, mut sender: Sender, mut receiver: Receiver) {
+        let (outbox, mut orders) = unbounded_channel::<ToTaskManager>();
+        let writing = self.env.spawn(async move {
+            while let Some(message) = orders.recv().await {
+                if sender.send(encoded(&message).into()).await.is_err() {
+                    // The reading side sees the same and says so.
+                    return;
+                }
+            }
+        });
+        let (facts, name) = (self.facts.clone(), node.clone());
+        let reading = self.env.spawn(async move {
+            loop {
+                let message = match receiver.receive().await {
+                    Ok(frame) => decode(&mut &frame.body[..]).map_err(|error| NetError::Other(error.to_string())),
+                    Err(error) => Err(error),
+                };
+                let (fact, ended) = match message {
+                    Ok(message) => (Fact::Message { node: name.clone(), connection, message }, false),
+                    Err(error) => {
+                        (Fact::Disconnected { node: name.clone(), connection, cause: error.to_string() }, true)
+                    }
+                };
+                if facts.send(Arrived::Fact(fact)).is_err() || ended {
+                    return;
+                }
+            }
+        });
+        self.peers.insert(node, Peer { connection, outbox, _tasks: [writing, reading] });
+    }
+
+    /// Carries out one command; how this leadership ended, if that ends it.
+    pub(super) async fn obey(&mut self, command: Command) -> Option<Led> {
+        match command {
+            Command::Send(node, order) => {
+                if let Some(peer) = self.peers.get(&node) {
+                    let _ = peer.outbox.send(ToTaskManager { term: self.term, order });
+                }
+            }
+            Command::Emit(event) => self.env.emit(event).await,
+            Command::Disconnect(node, connection) => {
+                if self.peers.get(&node).is_some_and(|peer| peer.connection == connection) {
+                    self.peers.remove(&node);
+                }
+            }
+            Command::Load(id) => {
+                let store = self.store.clone();
+                self.background(async move { Fact::Loaded(id, load(&store, id).await.map(Box::new)) });
+            }
+            Command::Seal { id, attempt, triggered_at, states } => {
+                let manifest = Manifest {
+                    checkpoint: id,
+                    attempt,
+                    term: self.term,
+                    job: self.spec.clone(),
+                    start: self.start,
+                    triggered_at,
+                    subtasks: states,
+                };
+                let (env, store) = (self.env.clone(), self.store.clone());
+                self.background(async move { Fact::Sealed(id, seal(&env, &store, id, manifest.encode()).await) });
+            }
+            Command::AbortAbove { restored, highest, sinks } => {
+                let output = self.env.store(StoreKind::Output);
+                self.background(
+                    async move { Fact::AbortsDecided(abort_above(&output, &sinks, restored, highest).await) },
+                );
+            }
+            Command::Delete(id) => {
+                let (env, store, deleting) = (self.env.clone(), self.store.clone(), self.deleting.0.clone());
+                let task = self.env.spawn(async move {
+                    if let Err(error) = delete_checkpoint(&store, id).await {
+                        env.warn(format_args!("files of checkpoint {id} stay behind: {error}"));
+                    }
+                    drop(deleting);
+                });
+                task.detach();
+            }
+            Command::Append(change, state) => {
+                // The writer ends only with this leadership.
+                let _ = self.log.send((change, state));
+            }
+            Command::Sweep { keep, up_to, last } => {
+                let (env, term, deleting) = (self.env.clone(), self.term, self.deleting.0.clone());
+                self.background(async move {
+                    match sweep(&env, &keep, up_to, last).await {
+                        Ok(removed) => env.emit(Event::SweepEnded { term, removed }).await,
+                        Err(error) => env.warn(format_args!("files that belong to no checkpoint stay behind: {error}")),
+                    }
+                    drop(deleting);
+                    Fact::Swept
+                });
+            }
+            Command::End(result) => return Some(Led::ToEnd(result)),
+            Command::StepDown => return Some(Led::Lost),
+        }
+        None
+    }
+
+    /// Returns when no deletion is under way: after the end nobody would finish it.
+    pub(super) async fn deletions_done(self) {
+        let (mine, mut others) = self.deleting;
+        drop(mine);
+        others.recv().await;
+    }
+
+    fn background(&self, work: impl Future<Output = Fact> + Send + 'static) {
+        let facts = self.facts.clone();
+        let task = self.env.spawn(async move {
+            // The loop that reads facts outlives every task but itself.
+            let _ = facts.send(Arrived::Fact(work.await));
+        });
+        task.detach();
+    }
+}
+
+/// Writes a manifest and reads it back: what stands there afterwards decides, whatever the store answered. True once it is
+/// durable; false when it could not be made so. The log does not name it yet, so a doubtful one harms nobody.
+async fn seal(env: &Env, store: &Store, id: CheckpointId, manifest: Bytes) -> bool {
+    let path = path(id);
+    let mut pause = STORE_RETRY;
+    for _ in 0..STORE_TRIES {
+        let written = store.create(&path, manifest.clone()).await;
+        match store.get(&path).await {
+            Ok(found) if found == manifest => return true,
+            Ok(_) => {
+                // Torn: the name is taken for good, and another checkpoint will have another.
+                env.warn(format_args!("{path} is not what was written"));
+                return false;
+            }
+            Err(error) => env.warn(format_args!("{path}: {}", written.err().unwrap_or(error))),
+        }
+        env.sleep(pause).await;
+        pause *= 2;
+    }
+    false
+}
+
+async fn load(store: &Store, id: CheckpointId) -> Result<Manifest, LoadError> {
+    let path = path(id);
+    match store.get(&path).await {
+        Ok(bytes) => Manifest::decode(&bytes, &path).map_err(LoadError::Damaged),
+        Err(StoreError::NotFound { path }) => {
+            Err(LoadError::Damaged(Damaged { path, expected: "the manifest".into(), found: "no such file".into() }))
+        }
+        Err(error) => Err(LoadError::Store(error.to_string())),
+    }
+}
