@@ -31,12 +31,11 @@ impl SimWorld {
         let now = now();
         let mut state = self.lock();
         let Some(node) = state.index_of(node) else { return 0 };
-        let peer = match peer.map(|peer| state.index_of(peer)) {
-            Some(None) => return 0,
-            Some(peer) => peer,
-            None => None,
-        };
-        state.network.reset_connections(node, peer, one, now)
+        let peer = peer.map(|peer| state.index_of(peer));
+        if peer == Some(None) {
+            return 0;
+        }
+        state.network.reset_connections(node, peer.flatten(), one, now)
     }
 
     /// Whether new connections to `node` are refused. Refusals add up, as cuts do.
