@@ -231,51 +231,6 @@ impl SimWorld {
         }
     }
 
-    // -- network faults (to be moved beside their implementation) --
-
-    /// Gives a link other properties in one direction; `None` keeps the cluster's own. Both `None` heals it.
-    pub fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) {
-        let _ = (from, to, latency, bandwidth);
-        todo!()
-    }
-
-    /// Tears down connections of `node` (only those with `peer`, if given; only the first by number, if `one`) at both ends.
-    /// Returns how many.
-    pub fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize {
-        let _ = (node, peer, one);
-        todo!()
-    }
-
-    /// Whether new connections to `node` are refused. Refusals add up, as cuts do.
-    pub fn refuse(&self, node: &str, refused: bool) {
-        let _ = (node, refused);
-        todo!()
-    }
-
-    /// `node` loses its end of all connections with `peer`, which is not told. Returns how many.
-    pub fn half_open(&self, node: &str, peer: &str) -> usize {
-        let _ = (node, peer);
-        todo!()
-    }
-
-    /// From now on control messages are hurt as the rule says. Returns its number.
-    pub fn add_message_rule(&self, rule: MessageRule) -> usize {
-        let _ = rule;
-        todo!()
-    }
-
-    /// How often a rule was applied, and when last.
-    pub fn message_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
-        let _ = rule;
-        todo!()
-    }
-
-    /// Limits how fast a node reads from each of its connections, in bytes per second; `None` lifts the limit.
-    pub fn limit_receiver(&self, node: &str, rate: Option<u64>) {
-        let _ = (node, rate);
-        todo!()
-    }
-
     // -- node faults --
 
     /// A node's process stands still; false if it is down or stands still already.

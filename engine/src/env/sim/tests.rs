@@ -12,6 +12,9 @@ use crate::env::StoreError;
 use crate::event::Event;
 use crate::ids::Attempt;
 
+mod connections;
+mod links;
+mod messages;
 mod scripts;
 
 /// Between a deadline and the waiter's next instruction: madsim adds 50 ns to a timer and 50 to 100 ns per poll.

@@ -1,4 +1,6 @@
-//! Random scripts of sends, cuts, heals, kills and restarts between three nodes.
+//! Random scripts of sends, deaths and network faults between three nodes, each played twice.
+//!
+//! What node `c` opens are control connections, on which rules about messages act; all others carry data.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +8,9 @@ use proptest::prelude::*;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::*;
+use crate::graph::element::{decode, encoded};
+use crate::ids::{SubtaskId, Term, VertexId};
+use crate::wire::{MessageKind, Order, TaskFailure, TaskReport, ToJobManager, ToTaskManager};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 const LATENCY_MIN: Duration = Duration::from_micros(200);
@@ -21,25 +26,94 @@ enum Step {
     Restart(usize),
     /// Opens one more connection, says a word, and closes it.
     Call(usize, usize),
+    Link(usize, usize, Option<(Duration, Duration)>, Option<u64>),
+    Reset(usize, Option<usize>, bool),
+    Refuse(usize, bool),
+    HalfOpen(usize, usize),
+    Limit(usize, Option<u64>),
+    Rule(MessageKind, Option<usize>, MessageFault, u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let pair = || (0..3usize, 1..3usize).prop_map(|(from, by)| (from, (from + by) % 3));
+    let latency = prop::option::of(prop_oneof![Just((LATENCY_MIN, LATENCY_MIN)), Just((ms(50), ms(300)))]);
+    // The kinds that `message` below speaks, and one that nobody does.
+    let kind = prop_oneof![Just(MessageKind::Failed), Just(MessageKind::Registered), Just(MessageKind::Trigger)];
+    let delay = prop_oneof![0..4u64, 0..5000u64].prop_map(|millis| MessageFault::Delay(ms(millis)));
+    let fault = prop_oneof![Just(MessageFault::Lose), Just(MessageFault::Duplicate), delay];
     prop_oneof![
-        8 => (pair(), any::<bool>(), 12..2000usize).prop_map(|((a, b), opener, length)| Step::Send(a, b, opener, length)),
+        12 => (pair(), any::<bool>(), 12..2000usize).prop_map(|((a, b), opener, length)| Step::Send(a, b, opener, length)),
         4 => prop_oneof![0..4u64, 0..100u64, 0..8000u64].prop_map(Step::Pause),
         2 => pair().prop_map(|(a, b)| Step::Cut(a, b)),
         2 => pair().prop_map(|(a, b)| Step::Heal(a, b)),
         1 => (0..3usize, prop_oneof![Just(Death::Crash), Just(Death::MachineLoss)]).prop_map(|(n, death)| Step::Kill(n, death)),
         1 => (0..3usize).prop_map(Step::Restart),
         1 => pair().prop_map(|(a, b)| Step::Call(a, b)),
+        1 => (pair(), latency, prop::option::of(1000..10_000_000u64))
+            .prop_map(|((a, b), latency, bandwidth)| Step::Link(a, b, latency, bandwidth)),
+        1 => (pair(), any::<bool>(), any::<bool>())
+            .prop_map(|((a, b), any_peer, one)| Step::Reset(a, (!any_peer).then_some(b), one)),
+        1 => (0..3usize, any::<bool>()).prop_map(|(node, refused)| Step::Refuse(node, refused)),
+        1 => pair().prop_map(|(a, b)| Step::HalfOpen(a, b)),
+        1 => (0..3usize, prop::option::of(1000..1_000_000u64)).prop_map(|(node, rate)| Step::Limit(node, rate)),
+        2 => (kind, prop::option::of(0..3usize), fault, 0..4u32)
+            .prop_map(|(kind, node, fault, count)| Step::Rule(kind, node, fault, count)),
     ]
 }
 
 /// A direction of a connection: opener, accepter, and whether the opener writes.
 type Direction = (usize, usize, bool);
 
-#[derive(Default)]
+fn port(opener: usize) -> Port {
+    if opener == 2 { Port::Control } else { Port::Data }
+}
+
+/// A frame that says its number and that it is sent now.
+fn message((opener, _, by_opener): Direction, number: u32, length: usize) -> Frame {
+    let sent = now().0;
+    match (port(opener), by_opener) {
+        (Port::Data, _) => {
+            let mut body = number.to_le_bytes().to_vec();
+            body.extend_from_slice(&sent.to_le_bytes());
+            body.resize(length, 0);
+            Frame::from(Bytes::from(body))
+        }
+        (Port::Control, true) => {
+            let subtask = SubtaskId { vertex: VertexId(0), index: 0 };
+            let failed = TaskReport::Failed(subtask, TaskFailure::Failed(format!("{sent:length$}")));
+            encoded(&ToJobManager::Task(Attempt(number), failed)).into()
+        }
+        (Port::Control, false) => {
+            let order = Order::Registered { heartbeat_timeout_ns: sent };
+            encoded(&ToTaskManager { term: Term(number.into()), order }).into()
+        }
+    }
+}
+
+/// What such a frame says.
+fn said((opener, _, by_opener): Direction, frame: &Frame) -> (u32, Time) {
+    let mut body = &frame.body[..];
+    match (port(opener), by_opener) {
+        (Port::Data, _) => {
+            let (number, sent) = (body[..4].try_into().unwrap(), body[4..12].try_into().unwrap());
+            (u32::from_le_bytes(number), Time(u64::from_le_bytes(sent)))
+        }
+        (Port::Control, true) => match decode(&mut body).unwrap() {
+            ToJobManager::Task(number, TaskReport::Failed(_, TaskFailure::Failed(sent))) => {
+                (number.0, Time(sent.trim().parse().unwrap()))
+            }
+            other => panic!("nobody sent {other:?}"),
+        },
+        (Port::Control, false) => match decode(&mut body).unwrap() {
+            ToTaskManager { term, order: Order::Registered { heartbeat_timeout_ns } } => {
+                (term.0 as u32, Time(heartbeat_timeout_ns))
+            }
+            other => panic!("nobody sent {other:?}"),
+        },
+    }
+}
+
+#[derive(Debug, Default, PartialEq)]
 struct Seen {
     /// Numbers read, in order.
     read: BTreeMap<Direction, Vec<u32>>,
@@ -49,6 +123,22 @@ struct Seen {
     ended: BTreeSet<Direction>,
     /// Cuts in force, with the time since when.
     cuts: BTreeMap<(usize, usize), (u32, Time)>,
+    /// Nodes that read slowly at some time.
+    limited: BTreeSet<usize>,
+}
+
+/// What a script did, and what it came to.
+#[derive(Debug, PartialEq)]
+struct Played {
+    seen: Seen,
+    /// Frames that each direction was asked to send.
+    asked: BTreeMap<Direction, u32>,
+    killed: BTreeSet<usize>,
+    /// Pairs of nodes, the lower first, of which a connection was torn or left half open.
+    torn: BTreeSet<(usize, usize)>,
+    /// Messages lost, delayed and duplicated by rules.
+    hurt: [u32; 3],
+    totals: NetworkTotals,
 }
 
 type Orders = Arc<Mutex<BTreeMap<Direction, UnboundedSender<usize>>>>;
@@ -69,10 +159,7 @@ fn start_ends(
     let writing = env.spawn(async move {
         let mut number = 0u32;
         while let Some(length) = lengths.recv().await {
-            let mut body = number.to_le_bytes().to_vec();
-            body.extend_from_slice(&now().0.to_le_bytes());
-            body.resize(length, 0);
-            if sender.send(Frame::from(Bytes::from(body))).await.is_err() {
+            if sender.send(message(writes, number, length)).await.is_err() {
                 log.lock().unwrap().ended.insert(writes);
                 return;
             }
@@ -90,11 +177,12 @@ fn start_ends(
                 log.lock().unwrap().ended.insert(reads);
                 return;
             };
-            let number = u32::from_le_bytes(frame.body[..4].try_into().unwrap());
+            let (number, asked_at) = said(reads, &frame);
             let mut seen = log.lock().unwrap();
-            let asked_at = Time(u64::from_le_bytes(frame.body[4..12].try_into().unwrap()));
             assert!(now() >= asked_at + LATENCY_MIN);
-            if let Some((1.., since)) = seen.cuts.get(&link) {
+            if let Some((1.., since)) = seen.cuts.get(&link)
+                && !seen.limited.contains(&link.1)
+            {
                 // This reader always waits, so what had arrived before the cut was read then.
                 assert!(now() <= *since + 10 * SLACK, "N2: it left at {asked_at}, the cut is from {since}");
             }
@@ -104,22 +192,33 @@ fn start_ends(
     reading.detach();
 }
 
+fn address_of(node: &str, port: Port) -> Address {
+    match port {
+        Port::Data => address(node),
+        Port::Control => Address(format!("{node}:control")),
+    }
+}
+
 /// Listens, and in its first life opens a connection to every other node.
 async fn node(env: Env, me: usize, seen: Arc<Mutex<Seen>>, orders: Orders) {
-    let mut listener = env.listen(Port::Data).await.expect("the former life's port is free");
     if env.incarnation() == 1 {
         let (env, seen, orders) = (env.clone(), seen.clone(), orders.clone());
         let within = env.clone();
         let opening = env.spawn(async move {
             within.sleep(ms(1)).await;
             for peer in (0..3).filter(|peer| *peer != me) {
-                let mut made = within.connect(&address(NODES[peer]), ms(1000)).await.unwrap();
+                let mut made = within.connect(&address_of(NODES[peer], port(me)), ms(1000)).await.unwrap();
                 made.sender.send(Frame::from(Bytes::from(vec![me as u8]))).await.unwrap();
                 start_ends(&within, (me, peer), true, made, &seen, &orders);
             }
         });
         opening.detach();
     }
+    join(accept_all(&env, Port::Data, me, &seen, &orders), accept_all(&env, Port::Control, me, &seen, &orders)).await;
+}
+
+async fn accept_all(env: &Env, port: Port, me: usize, seen: &Arc<Mutex<Seen>>, orders: &Orders) {
+    let mut listener = env.listen(port).await.expect("the former life's port is free");
     while let Ok(mut accepted) = listener.accept().await {
         let (within, seen, orders) = (env.clone(), seen.clone(), orders.clone());
         let greeting = env.spawn(async move {
@@ -135,10 +234,7 @@ async fn node(env: Env, me: usize, seen: Arc<Mutex<Seen>>, orders: Orders) {
     }
 }
 
-async fn play(
-    world: Arc<SimWorld>,
-    script: Vec<Step>,
-) -> (Arc<Mutex<Seen>>, BTreeSet<usize>, BTreeMap<Direction, u32>) {
+async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
     let seen: Arc<Mutex<Seen>> = Arc::default();
     let orders: Orders = Arc::default();
     for (me, name) in NODES.into_iter().enumerate() {
@@ -149,6 +245,9 @@ async fn play(
     assert_eq!(orders.lock().unwrap().len(), 12, "six connections, two directions each");
     let mut asked: BTreeMap<Direction, u32> = BTreeMap::new();
     let mut killed = BTreeSet::new();
+    let mut torn = BTreeSet::new();
+    let mut rules = Vec::new();
+    let mut refusals = [0; 3];
     for step in script {
         match step {
             Step::Send(opener, accepter, by_opener, length) => {
@@ -185,7 +284,40 @@ async fn play(
             Step::Call(from, to) => {
                 add_call(&world, from, to);
             }
+            Step::Link(from, to, latency, bandwidth) => {
+                world.set_link(NODES[from], NODES[to], latency, bandwidth);
+            }
+            Step::Reset(node, peer, one) => {
+                if world.reset_connections(NODES[node], peer.map(|peer| NODES[peer]), one) > 0 {
+                    let peers = (0..3).filter(|other| *other != node && peer.is_none_or(|peer| peer == *other));
+                    torn.extend(peers.map(|peer| (node.min(peer), node.max(peer))));
+                }
+            }
+            Step::Refuse(node, refused) => {
+                if refused || refusals[node] > 0 {
+                    refusals[node] = if refused { refusals[node] + 1 } else { refusals[node] - 1 };
+                    world.refuse(NODES[node], refused);
+                }
+            }
+            Step::HalfOpen(node, peer) => {
+                if world.half_open(NODES[node], NODES[peer]) > 0 {
+                    torn.insert((node.min(peer), node.max(peer)));
+                }
+            }
+            Step::Limit(node, rate) => {
+                seen.lock().unwrap().limited.insert(node);
+                world.limit_receiver(NODES[node], rate);
+            }
+            Step::Rule(kind, node, fault, count) => {
+                let node = node.map(|node| NODES[node].to_owned());
+                rules.push((fault, world.add_message_rule(MessageRule { kind, node, fault, count })));
+            }
         }
+    }
+    for (node, refusals) in NODES.into_iter().zip(refusals) {
+        (0..refusals).for_each(|_| world.refuse(node, false));
+        world.limit_receiver(node, None);
+        NODES.into_iter().for_each(|peer| world.set_link(node, peer, None, None));
     }
     let cuts: Vec<_> = seen.lock().unwrap().cuts.iter().map(|(link, (cuts, _))| (*link, *cuts)).collect();
     for ((from, to), cuts) in cuts {
@@ -195,7 +327,31 @@ async fn play(
     pause(ms(1)).await;
     NODES.iter().for_each(|node| world.restart(node));
     pause(ms(60_000)).await;
-    (seen, killed, asked)
+    let mut hurt = [0; 3];
+    for (fault, rule) in rules {
+        let slot = match fault {
+            MessageFault::Lose => 0,
+            MessageFault::Delay(_) => 1,
+            MessageFault::Duplicate => 2,
+        };
+        hurt[slot] += world.message_rule_hits(rule).0;
+    }
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    Played { seen, asked, killed, torn, hurt, totals: world.network_totals() }
+}
+
+/// Length of the longest subsequence that grows.
+fn longest_growing(numbers: &[u32]) -> usize {
+    // `least[n]`: the least last number of one with length n + 1.
+    let mut least: Vec<u32> = Vec::new();
+    for number in numbers {
+        let place = least.partition_point(|last| last < number);
+        match least.get_mut(place) {
+            Some(last) => *last = *number,
+            None => least.push(*number),
+        }
+    }
+    least.len()
 }
 
 /// A node of its own calls `to` beside everything else; `from` only names it.
@@ -210,28 +366,55 @@ fn add_call(world: &Arc<SimWorld>, from: usize, to: usize) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
-    fn whatever_happens_frames_arrive_in_order_at_most_once_and_all_of_them_where_nobody_died(
+    fn whatever_happens_frames_arrive_in_order_at_most_once_and_all_of_them_where_nothing_ended(
         script in prop::collection::vec(step(), 1..60),
         seed in 0..1000u64,
         send_buffer in prop_oneof![Just(1u64), Just(3000), Just(1 << 20)],
     ) {
         let mut config = SimConfig { seed, ..config() };
         config.link = LinkConfig { latency: (LATENCY_MIN, ms(4)), bandwidth: 2_000_000, send_buffer };
-        let (seen, killed, asked) = simulate(seed, config, |world| play(world, script));
-        let seen = seen.lock().unwrap();
+        let run = || {
+            let (config, script) = (config.clone(), script.clone());
+            simulate(seed, config, |world| play(world, script))
+        };
+        let played = run();
+        prop_assert_eq!(&played, &run(), "one seed, one run");
+
+        let Played { seen, asked, killed, torn, hurt: [lost, delayed, duplicated], .. } = played;
+        let (mut late, mut twice, mut missing) = (0, 0, 0);
         for (direction, numbers) in &seen.read {
-            let expected: Vec<_> = (0..numbers.len() as u32).collect();
-            prop_assert_eq!(numbers, &expected, "N1: {:?}", direction);
-            prop_assert!(numbers.len() as u32 <= asked.get(direction).copied().unwrap_or(0));
+            let asked = asked.get(direction).copied().unwrap_or(0);
+            prop_assert!(numbers.iter().all(|number| *number < asked));
+            let mut read = BTreeMap::new();
+            let mut once = numbers.clone();
+            once.retain(|number| *read.entry(*number).and_modify(|times| *times += 1).or_insert(1) == 1);
+            prop_assert!(read.values().all(|times| *times <= 2), "N1: {:?}", direction);
+            if port(direction.0) == Port::Data {
+                let expected: Vec<_> = (0..numbers.len() as u32).collect();
+                prop_assert_eq!(numbers, &expected, "N1: {:?}", direction);
+            }
+            late += once.len() - longest_growing(&once);
+            twice += numbers.len() - once.len();
         }
-        for ((opener, accepter, by_opener), asked) in asked {
-            let direction = (opener, accepter, by_opener);
-            if killed.contains(&opener) || killed.contains(&accepter) {
+        prop_assert!(late <= delayed as usize, "N1: only delayed messages are overtaken");
+        prop_assert!(twice <= duplicated as usize, "N1: only duplicated messages arrive twice");
+        for (direction, asked) in &asked {
+            let (opener, accepter, _) = *direction;
+            let pair = (opener.min(accepter), opener.max(accepter));
+            if killed.contains(&opener) || killed.contains(&accepter) || torn.contains(&pair) {
                 continue;
             }
-            prop_assert!(!seen.ended.contains(&direction), "nobody died, so nothing ends: {:?}", direction);
-            prop_assert_eq!(seen.taken.get(&direction), Some(&asked), "every writer got through: {:?}", direction);
-            prop_assert_eq!(seen.read.get(&direction).map(Vec::len), Some(asked as usize), "{:?}", direction);
+            prop_assert!(!seen.ended.contains(direction), "nobody died, so nothing ends: {:?}", direction);
+            prop_assert_eq!(seen.taken.get(direction), Some(asked), "every writer got through: {:?}", direction);
+            let read: BTreeSet<_> = seen.read.get(direction).into_iter().flatten().collect();
+            if port(opener) == Port::Data {
+                prop_assert_eq!(read.len(), *asked as usize, "{:?}", direction);
+            }
+            missing += *asked as usize - read.len();
+        }
+        prop_assert!(missing <= lost as usize, "only lost messages do not arrive");
+        if killed.is_empty() && torn.is_empty() {
+            prop_assert_eq!((missing, twice), (lost as usize, duplicated as usize), "every rule had its effect");
         }
     }
 }

@@ -1,0 +1,106 @@
+//! Rules about control messages: some are lost, delayed or duplicated, by kind and node.
+//!
+//! Start at [`Network::transmit_by_rules`]; without a rule in force no message comes here. A TaskManager opens the control
+//! connection, so what its opener sends is a report and what comes back an order. The sender's buffer never notices: a lost
+//! message counts as read, a delayed one is in the network's hands, and a duplicate is read like any other frame.
+
+use std::time::Duration;
+
+use super::super::super::Frame;
+use super::super::fault::{MessageFault, MessageRule};
+use super::Network;
+use crate::graph::element::decode;
+use crate::time::Time;
+use crate::wire::{MessageKind, ToJobManager, ToTaskManager};
+
+/// All rules that there ever were, by number.
+#[derive(Default)]
+pub(super) struct MessageRules {
+    rules: Vec<AppliedRule>,
+    /// How many rules have messages left to hurt.
+    active: usize,
+}
+
+struct AppliedRule {
+    rule: MessageRule,
+    hits: u32,
+    last_hit: Option<Time>,
+}
+
+impl AppliedRule {
+    fn is_active(&self) -> bool {
+        self.hits < self.rule.count
+    }
+
+    fn concerns(&self, kind: MessageKind, ends: [&str; 2]) -> bool {
+        self.rule.kind == kind && self.rule.node.as_deref().is_none_or(|node| ends.contains(&node))
+    }
+}
+
+impl MessageRules {
+    pub(super) fn any_active(&self) -> bool {
+        self.active > 0
+    }
+
+    pub(super) fn add(&mut self, rule: MessageRule) -> usize {
+        let added = AppliedRule { rule, hits: 0, last_hit: None };
+        self.active += usize::from(added.is_active());
+        self.rules.push(added);
+        self.rules.len() - 1
+    }
+
+    /// How often the rule was applied, and when last; never, if there is none of that number.
+    pub(super) fn hits(&self, rule: usize) -> (u32, Option<Time>) {
+        self.rules.get(rule).map_or((0, None), |applied| (applied.hits, applied.last_hit))
+    }
+
+    /// What happens to a message; of several rules that concern it the oldest is applied.
+    fn apply(&mut self, kind: MessageKind, ends: [&str; 2], now: Time) -> Option<MessageFault> {
+        let applied = self.rules.iter_mut().find(|applied| applied.is_active() && applied.concerns(kind, ends))?;
+        applied.hits += 1;
+        applied.last_hit = Some(now);
+        self.active -= usize::from(!applied.is_active());
+        Some(applied.rule.fault)
+    }
+}
+
+/// `None`: it is no control message.
+fn kind_of(frame: &Frame, from_opener: bool) -> Option<MessageKind> {
+    let mut bytes = &frame.body[..];
+    let kind = match from_opener {
+        true => MessageKind::of_report(&decode::<ToJobManager>(&mut bytes).ok()?),
+        false => MessageKind::of_order(&decode::<ToTaskManager>(&mut bytes).ok()?.order),
+    };
+    (bytes.is_empty() && frame.head.is_empty()).then_some(kind)
+}
+
+impl Network {
+    /// Sends a control message, hurt as the rules say.
+    pub(super) fn transmit_by_rules(&mut self, id: usize, side: usize, frame: &Frame, now: Time) {
+        match self.message_fault(id, side, frame, now) {
+            None => self.transmit(id, side, frame.clone(), now),
+            Some(MessageFault::Lose) => {}
+            Some(MessageFault::Delay(by)) => self.transmit_late(id, side, frame.clone(), by, now),
+            Some(MessageFault::Duplicate) => {
+                self.transmit(id, side, frame.clone(), now);
+                let conn = self.connections[id].as_mut().expect("held by its sender");
+                conn.pipes[side].repeat_last();
+            }
+        }
+    }
+
+    fn message_fault(&mut self, id: usize, side: usize, frame: &Frame, now: Time) -> Option<MessageFault> {
+        let kind = kind_of(frame, side == 0)?;
+        let conn = self.connections[id].as_ref().expect("held by its sender");
+        let ends = [0, 1].map(|side: usize| self.nodes[conn.sides[side].node].name.as_str());
+        self.messages.apply(kind, ends, now)
+    }
+
+    /// Behind a cut its time of arrival is one that healing may put off.
+    fn transmit_late(&mut self, id: usize, side: usize, frame: Frame, by: Duration, now: Time) {
+        let conn = self.connections[id].as_ref().expect("held by its sender");
+        let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
+        let at = now + by + self.latency(from, to);
+        self.connections[id].as_mut().expect("held by its sender").pipes[side].add_late(at, frame);
+    }
+}

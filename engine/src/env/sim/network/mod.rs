@@ -1,0 +1,154 @@
+//! The simulated network: connections with latency, bandwidth, bounded buffers, cuts, resets, silence and other faults.
+//!
+//! A frame is queued with its time of arrival; the receiver's task is woken then, so no task of the network's own exists.
+//! A writer waits while its connection holds more than the send buffer, which frees when the receiver *reads*: real
+//! back-pressure. A killed process resets its connections, a lost machine is silent, a cut link is silent and resumes on
+//! heal. Start at [`Network::poll_send`] and [`Network::poll_receive`] in `connection.rs`; `ends.rs` has the ends that the
+//! engine holds, `handshake.rs` how they come to be, `link.rs` what lies between two nodes, `faults.rs` what can be done to
+//! all of it.
+//!
+//! Invariants: (N1) frames of one direction arrive in order, each at most once, except those that a rule about control
+//! messages hurt: delayed ones are overtaken, duplicated ones arrive twice; (N2) nothing crosses a cut link that
+//! had not arrived before the cut, resets and handshakes included; (N3) what a node had not got onto the wire when it died,
+//! or lost its end of the connection, never arrives, and nothing arrives behind a reset.
+//! Simplified: the news that a receiver has read travels at once, unless its way is cut; connections that send again after
+//! a heal do not compete for the link's bandwidth.
+
+use std::collections::btree_map::BTreeMap;
+use std::time::Duration;
+
+use super::super::Port;
+use super::Death;
+use crate::time::Time;
+
+mod connection;
+mod ends;
+mod faults;
+mod handshake;
+mod link;
+mod message;
+mod pipe;
+
+pub(crate) use ends::{SimReceiver, SimSender};
+pub(crate) use handshake::SimListener;
+pub(super) use handshake::connect;
+pub use link::LinkConfig;
+
+use connection::{Conn, SideState};
+use handshake::ListenerState;
+use link::Link;
+use message::MessageRules;
+
+/// One-way latency of a node to itself.
+const LOOPBACK_LATENCY: Duration = Duration::from_micros(10);
+/// A sender whose peer was unreachable tries again at the latest after this long (TCP's retransmission back-off).
+const RETRANSMIT_MAX: Duration = Duration::from_secs(3);
+/// First and following waits of a connection attempt that got no answer (TCP's SYN retries, doubling).
+const SYN_RETRY: Duration = Duration::from_secs(1);
+
+/// What the network has delivered so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NetworkTotals {
+    /// Frames read by receivers.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Over every frame's connection, time and length, and the contents of frames with records. Control frames count by
+    /// length only: they carry hashes of RocksDB files, whose bytes differ between runs.
+    pub digest: u64,
+}
+
+pub(super) struct Network {
+    seed: u64,
+    config: LinkConfig,
+    nodes: Vec<NodeState>,
+    /// `links[from][to]`.
+    links: Vec<Vec<Link>>,
+    connections: Vec<Option<Conn>>,
+    free: Vec<usize>,
+    listeners: BTreeMap<(usize, Port), ListenerState>,
+    messages: MessageRules,
+    totals: NetworkTotals,
+}
+
+struct NodeState {
+    name: String,
+    up: bool,
+    /// Down and silent: the machine is gone, so nothing answers for it.
+    silent: bool,
+    /// While there are any, connection requests of others are refused.
+    refusals: u32,
+    /// Bytes per second that it reads from each data connection; `None`: all that has arrived, at once.
+    read_rate: Option<u64>,
+}
+
+impl Network {
+    pub(super) fn new(seed: u64, config: LinkConfig) -> Self {
+        Self {
+            seed,
+            config,
+            nodes: Vec::new(),
+            links: Vec::new(),
+            connections: Vec::new(),
+            free: Vec::new(),
+            listeners: BTreeMap::new(),
+            messages: MessageRules::default(),
+            totals: NetworkTotals::default(),
+        }
+    }
+
+    pub(super) fn totals(&self) -> NetworkTotals {
+        self.totals
+    }
+
+    /// Connections of which some half is still held.
+    #[cfg(test)]
+    pub(super) fn open_connections(&self) -> usize {
+        self.connections.iter().flatten().count()
+    }
+
+    pub(super) fn add_node(&mut self, name: &str) {
+        self.nodes.push(NodeState { name: name.into(), up: false, silent: false, refusals: 0, read_rate: None });
+        let link = Link::new(self.config);
+        self.links.iter_mut().for_each(|row| row.push(link.clone()));
+        self.links.push(vec![link; self.nodes.len()]);
+    }
+
+    pub(super) fn node_started(&mut self, node: usize, now: Time) {
+        self.nodes[node].up = true;
+        self.nodes[node].silent = false;
+        // Peers of its former life learn the truth when a retransmission of theirs is answered with a reset.
+        for id in 0..self.connections.len() {
+            let Some(side) = self.side_of(id, node, SideState::Dead) else { continue };
+            self.reset_if_peer_sends(id, 1 - side, now);
+        }
+    }
+
+    pub(super) fn node_died(&mut self, node: usize, death: Death, now: Time) {
+        self.nodes[node].up = false;
+        self.nodes[node].silent = death == Death::MachineLoss;
+        self.listeners.retain(|(owner, _), _| *owner != node);
+        for id in 0..self.connections.len() {
+            for side in 0..2 {
+                let Some(conn) = &mut self.connections[id] else { continue };
+                // Of an end that is forgotten already nobody hears.
+                if conn.sides[side].node != node
+                    || matches!(conn.sides[side].state, SideState::Dead | SideState::Forgotten)
+                {
+                    continue;
+                }
+                // What a process closed in good order is its machine's business.
+                if death == Death::Crash && conn.sides[side].state == SideState::Closed {
+                    continue;
+                }
+                conn.sides[side].state = SideState::Dead;
+                let peer = conn.sides[1 - side].node;
+                conn.pipes[side].forget_after(self.links[node][peer].on_the_wire(now));
+                if death == Death::Crash && !self.is_cut(node, peer) {
+                    let at = now + self.latency(node, peer);
+                    self.connections[id].as_mut().expect("looked at above").reset(1 - side, at);
+                }
+            }
+        }
+    }
+}
