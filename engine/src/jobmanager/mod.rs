@@ -316,7 +316,7 @@ async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result<(), StoreE
 }
 
 async fn recover(env: &Env, store: &Store, spec: &JobSpec) -> Result<Recovered, StartError> {
-    let facts = JobFacts { program: spec.program.clone(), start: env.now() };
+    let facts = JobFacts { program: spec.program.clone(), start: env.input_now() };
     let mine = serde_json::to_vec(&facts).expect("plain data");
     let facts = match store.create("job", Bytes::from(mine)).await? {
         true => facts,
