@@ -26,7 +26,7 @@ use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use flowquake_engine::time::Time;
 use tokio::sync::Notify;
 
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, UserCode};
 use crate::nemesis::{Nemesis, Strike};
 use crate::plan::{InputSource, RunPlan};
 use crate::trace::Trace;
@@ -131,7 +131,11 @@ pub fn job_spec(plan: &RunPlan) -> JobSpec {
 
 /// Runs a plan; `mutations` are planted bugs.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
-    let state = Arc::new(Mutex::new(Recorder::new(plan)));
+    run_recorded(plan, jobs, mutations, Recorder::new(plan))
+}
+
+fn run_recorded(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], recorder: Recorder) -> Outcome {
+    let state = Arc::new(Mutex::new(recorder));
     let (done, finished) = mpsc::channel();
     let run = Run { plan: plan.clone(), jobs: jobs.clone(), mutations: mutations.to_vec(), recorder: state.clone() };
     let name = format!("run {} seed {}", plan.scenario, plan.seed);
@@ -207,9 +211,9 @@ impl Run {
         let changed = Arc::new(Notify::new());
         world.observe(Box::new(Watch { recorder: self.recorder.clone(), changed: changed.clone() }));
 
-        let builder = self.jobs.builder();
+        let user_code = self.recorder.lock().expect("the recorder does not panic").user_code.clone();
         for name in job_managers(plan) {
-            let (job, jobs) = (spec.clone(), builder.clone());
+            let (job, jobs) = (spec.clone(), self.jobs.builder_for(&name, &user_code));
             self.life(&name);
             let main = move |env| {
                 let (job, jobs) = (job.clone(), jobs.clone());
@@ -228,7 +232,7 @@ impl Run {
                 retry: REGISTRATION_RETRY,
                 connect_timeout: plan.job.config.connect_timeout,
             };
-            let jobs = builder.clone();
+            let jobs = self.jobs.builder_for(&name, &user_code);
             self.life(&name);
             let main = move |env| {
                 let (config, jobs) = (config.clone(), jobs.clone());
@@ -296,6 +300,8 @@ fn shared_lines(path: &str) -> Arc<Lines> {
 /// What the world tells, written down; with the nemesis, who acts on it.
 struct Recorder {
     nemesis: Nemesis,
+    /// With which the nemesis makes the job's program fail.
+    user_code: UserCode,
     trace: Trace,
     /// State files in the store, as they were written.
     uploaded: BTreeMap<String, Bytes>,
@@ -311,6 +317,7 @@ struct Recorder {
 impl Recorder {
     fn new(plan: &RunPlan) -> Self {
         Self {
+            user_code: UserCode::default(),
             nemesis: Nemesis::new(plan.seed, plan.faults.clone(), "jm-1"),
             trace: Trace::default(),
             uploaded: BTreeMap::new(),
@@ -475,3 +482,6 @@ impl Observer for Watch {
 pub fn report_folder() -> PathBuf {
     PathBuf::from("target").join("flowquake")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{RunRecord, Verdict};
 
-use crate::jobs::Jobs;
+use crate::jobs::{JobContext, Jobs};
 use crate::plan::{KillMode, RunPlan};
 use crate::run::{End, Outcome, job_spec, run};
 use crate::{measure, oracles, verdict};
@@ -30,7 +30,7 @@ pub fn execute(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], replay: Stri
         verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
     }
     let spec = job_spec(plan);
-    let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &inputs));
+    let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &JobContext::inert(&inputs)));
     let sources = graph.map_or(0, |graph| graph.vertices_where(|vertex| vertex.is_source).count());
     let sources = sources * usize::from(plan.job.config.parallelism);
     (measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome)

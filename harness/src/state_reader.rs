@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, SubtaskState};
-use flowquake_engine::env::{Checksum, InputFiles};
+use flowquake_engine::env::{Checksum, InputFiles, LocalFolder};
 use flowquake_engine::graph::JobGraph;
 use flowquake_engine::graph::chain::ChainContext;
 use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::key_group::groups_of;
 use flowquake_engine::state::{Backend, Entry, RestoredState};
 
-use crate::jobs::Jobs;
+use crate::jobs::{JobContext, Jobs};
 
 /// Why state cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub fn read(
 ) -> Result<BTreeMap<SubtaskId, Vec<Entry>>, ReadError> {
     let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
     let job = jobs.get(&manifest.job.program).map_err(|error| refused(&error))?;
-    let graph = (job.build)(&manifest.job, inputs).map_err(|error| refused(&error))?;
+    let graph = (job.build)(&manifest.job, &JobContext::inert(inputs)).map_err(|error| refused(&error))?;
     let mut all = BTreeMap::new();
     for (subtask, state) in &manifest.subtasks {
         let keyed = graph.vertices.get(usize::from(subtask.vertex.0)).is_some_and(|vertex| vertex.is_keyed);
@@ -81,7 +81,7 @@ fn entries(
     let mut folder = None;
     let make = || {
         let made = tempfile::tempdir()?;
-        let place = made.path().to_owned();
+        let place = LocalFolder::borrowed(made.path().to_owned());
         folder = Some(made);
         Ok(place)
     };

@@ -21,6 +21,7 @@ use crate::ids::NodeName;
 use crate::mutation::Mutation;
 use crate::time::Time;
 
+mod disk;
 mod input;
 mod net;
 mod race;
@@ -30,6 +31,7 @@ mod store;
 mod task;
 pub mod tokio;
 
+pub use disk::LocalFolder;
 pub use input::{InputError, InputFiles, Lines};
 pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
 pub use race::{First, first_of_2, first_of_4};
@@ -132,7 +134,7 @@ impl Env {
         self.0.incarnation
     }
 
-    /// The clock.
+    /// This node's clock. A fault may have changed it: it serves time-outs and pauses, and nothing that must be true.
     pub fn now(&self) -> Time {
         match &self.0.world {
             World::Tokio(world) => world.now(),
@@ -158,7 +160,30 @@ impl Env {
         match &self.0.world {
             World::Tokio(world) => Timer::real(world.clone()),
             #[cfg(feature = "sim")]
-            World::Sim(_) => Timer::simulated(),
+            World::Sim(world) => Timer::simulated(sim::SimTimer::of_node(world)),
+        }
+    }
+
+    /// The clock by which input arrives: the outside world's, the same for every node.
+    pub fn input_now(&self) -> Time {
+        self.true_now()
+    }
+
+    /// A timer on the clock of [`Env::input_now`].
+    pub fn input_timer(&self) -> Timer {
+        match &self.0.world {
+            World::Tokio(world) => Timer::real(world.clone()),
+            #[cfg(feature = "sim")]
+            World::Sim(_) => Timer::simulated(sim::SimTimer::of_world()),
+        }
+    }
+
+    /// The time as the world knows it. A real process knows no better one than its own.
+    fn true_now(&self) -> Time {
+        match &self.0.world {
+            World::Tokio(world) => world.now(),
+            #[cfg(feature = "sim")]
+            World::Sim(_) => sim::now(),
         }
     }
 
@@ -186,7 +211,7 @@ impl Env {
         match &self.0.world {
             World::Tokio(world) => tokio::listen(world, port).await,
             #[cfg(feature = "sim")]
-            World::Sim(world) => Ok(Listener::simulated(world.listen(port)?)),
+            World::Sim(world) => Ok(Listener::simulated(world.listen(port).await?)),
         }
     }
 
@@ -208,12 +233,21 @@ impl Env {
         }
     }
 
-    /// A folder on this node's own disk, empty when the incarnation began; lost with the node.
+    /// This node's own disk. It may hold what former lives left; [`Env::fresh_folder`] does not.
     pub fn local_folder(&self) -> std::io::Result<PathBuf> {
         match &self.0.world {
             World::Tokio(world) => world.local_folder(),
             #[cfg(feature = "sim")]
             World::Sim(world) => world.local_folder(),
+        }
+    }
+
+    /// Whether this incarnation was killed: then only its destructors still run, and must leave everything as it is.
+    fn was_struck(&self) -> bool {
+        match &self.0.world {
+            World::Tokio(_) => false,
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.was_struck(),
         }
     }
 
@@ -262,11 +296,11 @@ impl Env {
     /// A log line about something odd, with time and node.
     pub fn warn(&self, what: impl std::fmt::Display) {
         let node = format!("{}.{}", self.0.node, self.0.incarnation);
-        tracing::warn!("{:>14} {node:<7} {what}", self.now().to_string());
+        tracing::warn!("{:>14} {node:<7} {what}", self.true_now().to_string());
     }
 
     fn record(&self, event: Event) -> EventRecord {
-        EventRecord { at: self.now(), node: self.0.node.clone(), incarnation: self.0.incarnation, event }
+        EventRecord { at: self.true_now(), node: self.0.node.clone(), incarnation: self.0.incarnation, event }
     }
 
     /// The `n`-th draw of the stream `(purpose, entity)`: any 64-bit number, the same in every run with the same seed.

@@ -61,8 +61,8 @@ impl Timer {
     }
 
     #[cfg(feature = "sim")]
-    pub(super) fn simulated() -> Self {
-        Self { deadline: None, kind: TimerKind::Sim(super::sim::SimTimer::default()) }
+    pub(super) fn simulated(timer: super::sim::SimTimer) -> Self {
+        Self { deadline: None, kind: TimerKind::Sim(timer) }
     }
 
     /// Sets or clears the deadline; setting the same one again costs nothing.

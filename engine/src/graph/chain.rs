@@ -93,7 +93,7 @@ impl<S: Source, N: Link<S::Out>> Chain for SourceHead<S, N> {
 
     fn poll_source(&mut self, now: Time, budget: u32) -> Result<SourceStatus, ChainError> {
         let Self { source, reader, next } = self;
-        reader.poll(source.len(), now, budget, |index| next.push(source.record(index)))
+        reader.poll(source.len(), now, budget, |index| next.push(source.read(index)?))
     }
 
     fn parts(&mut self) -> ChainParts<'_> {

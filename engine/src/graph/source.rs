@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::InputSpec;
+use super::chain::ChainError;
 use super::element::Element;
 use crate::ids::SplitId;
 use crate::time::Time;
@@ -23,6 +24,10 @@ pub trait Source: Send + Sync + 'static {
     }
     /// Record `index`, `0..len()`; the same at every call.
     fn record(&self, index: u64) -> Self::Out;
+    /// The same for a running subtask: here reading may fail. An error fails the task.
+    fn read(&self, index: u64) -> Result<Self::Out, ChainError> {
+        Ok(self.record(index))
+    }
 }
 
 /// When records arrive.

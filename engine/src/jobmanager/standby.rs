@@ -82,7 +82,7 @@ fn opening(env: &Env, spec: &JobSpec, address: &Address, log: &Log) -> HaEntry {
             let program = spec.program.clone();
             let (attempt, completed, reserved) = (Attempt(0), Vec::new(), CheckpointId(0));
             let state =
-                HaState { program, start: env.now(), attempt, completed, undecided: None, reserved, ended: None };
+                HaState { program, start: env.input_now(), attempt, completed, undecided: None, reserved, ended: None };
             (Term(1), state)
         }
     };

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::BackendKind;
+use crate::env::LocalFolder;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
@@ -213,7 +214,7 @@ impl Backend {
     pub fn open(
         kind: BackendKind,
         groups: Range<u16>,
-        folder: impl FnOnce() -> std::io::Result<PathBuf>,
+        folder: impl FnOnce() -> std::io::Result<LocalFolder>,
         restored: Option<RestoredState>,
         background: bool,
     ) -> Result<Self, StateError> {

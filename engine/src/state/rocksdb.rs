@@ -8,7 +8,6 @@
 //! bytes and compacted after a counted number of flushes, so that equal operations leave files of equal names and sizes
 //! (S3). Their bytes differ between runs all the same: RocksDB writes a session id into every file.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +16,7 @@ use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, Options, WriteB
 
 use super::cache::Cache;
 use super::{CurrentKey, Entry, Key, LocalSnapshot, RestoredState, StateError, Value};
+use crate::env::LocalFolder;
 use crate::graph::element::encode;
 
 /// Bytes written between two flushes where background threads do not decide.
@@ -39,23 +39,12 @@ struct Shared {
     unlogged: WriteOptions,
     written: AtomicU64,
     /// After the database, so that it is closed first.
-    folder: Folder,
-}
-
-/// A folder that goes with its attempt: the next one begins in a folder of its own, from a checkpoint.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!("local state in {} stays behind: {error}", self.0.display());
-        }
-    }
+    folder: LocalFolder,
 }
 
 impl RocksStore {
-    pub(super) fn open(folder: PathBuf, restored: RestoredState, background: bool) -> Result<Self, StateError> {
-        let place = folder.join("db");
+    pub(super) fn open(folder: LocalFolder, restored: RestoredState, background: bool) -> Result<Self, StateError> {
+        let place = folder.path().join("db");
         std::fs::create_dir_all(&place).map_err(|error| StateError(format!("{}: {error}", place.display())))?;
         for (name, bytes) in &restored.files {
             let path = place.join(name);
@@ -79,7 +68,7 @@ impl RocksStore {
         let db = DB::open(&options, &place).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
-        let shared = Arc::new(Shared { db, unlogged, written: AtomicU64::new(0), folder: Folder(folder) });
+        let shared = Arc::new(Shared { db, unlogged, written: AtomicU64::new(0), folder });
         Ok(Self { shared, background, flushes: 0 })
     }
 
@@ -95,7 +84,7 @@ impl RocksStore {
     }
 
     pub(super) fn snapshot(&mut self, id: u64) -> Result<LocalSnapshot, StateError> {
-        let folder = self.shared.folder.0.join(format!("snapshot-{id}"));
+        let folder = self.shared.folder.path().join(format!("snapshot-{id}"));
         self.shared.flush()?;
         self.flushes += 1;
         if !self.background && self.flushes.is_multiple_of(COMPACT_FLUSHES) {

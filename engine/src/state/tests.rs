@@ -14,7 +14,7 @@ fn open(
     folder: &std::path::Path,
     restored: Option<RestoredState>,
 ) -> (Backend, ValueState<u32, String>) {
-    let folder = folder.to_owned();
+    let folder = LocalFolder::borrowed(folder.to_owned());
     let mut backend = Backend::open(kind, 0..GROUPS, || Ok(folder), restored, false).unwrap();
     let state = StateOpener::new(&mut backend).value_state("names").unwrap();
     (backend, state)

@@ -5,8 +5,10 @@
 //!
 //! Invariants: (U1) no record is processed between the last barrier of a checkpoint and the synchronous part of its
 //! snapshot; (U2) the barrier leaves after every record of its epoch and before any of the next; (U3) a subtask ends only
-//! when it is told to, fails or is cancelled, never by itself at the end of its input.
+//! when it is told to, fails or is cancelled, never by itself at the end of its input; (U4) after the program's code has
+//! panicked, nothing of it is called again but its destructors.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -113,7 +115,7 @@ impl Subtask {
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
         // The term, too: a TaskManager outlives its JobManager, and the next one counts attempts from 1 again.
         let own = format!("{}-{}-{}-{}", self.term.0, attempt.0, id.vertex.0, id.index);
-        let folder = || env.local_folder().map(|root| root.join(own));
+        let folder = || env.fresh_folder(&own);
         let restored = self.checkpoint.is_some().then_some(state);
         let mut backend = Backend::open(kind, groups, folder, restored, env.background_threads())
             .map_err(|error| failed(error.to_string()))?;
@@ -130,7 +132,7 @@ impl Subtask {
             start: self.start,
             positions: &positions,
         };
-        let mut chain = (self.vertex.build)(context).map_err(|error| failed(error.to_string()))?;
+        let mut chain = user_code(|| (self.vertex.build)(context)).map_err(failed)?;
         if let Some(output) = chain.parts().output {
             output.set_buffer_size(config.buffer_size as usize);
         }
@@ -146,9 +148,8 @@ impl Subtask {
         env.emit(Event::TaskRunning { attempt, subtask: id }).await;
         self.reporter.report(TaskReport::Running(id));
         let aligner = self.gate.as_ref().map(|gate| BarrierAligner::new(gate.channels()));
-        let now = env.now();
-        let mut source_timer = env.timer();
-        source_timer.set(self.gate.is_none().then_some(now));
+        let mut source_timer = env.input_timer();
+        source_timer.set(self.gate.is_none().then(|| env.input_now()));
         Ok(Running {
             flush_timer: env.timer(),
             source_timer,
@@ -254,10 +255,10 @@ impl Running {
     }
 
     async fn poll_source(&mut self) -> Result<(), String> {
-        let now = self.subtask.env.now();
+        let now = self.subtask.env.input_now();
         let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
         let before = emitted(&mut self.chain);
-        let status = self.chain.poll_source(now, SOURCE_BATCH).map_err(|error| error.to_string())?;
+        let status = user_code(|| self.chain.poll_source(now, SOURCE_BATCH))?;
         let records = emitted(&mut self.chain) - before;
         if records > 0 {
             self.on_records(records, 0).await?;
@@ -269,7 +270,7 @@ impl Running {
         }
         match status {
             SourceStatus::Ready => {
-                self.source_timer.set(Some(self.subtask.env.now()));
+                self.source_timer.set(Some(self.subtask.env.input_now()));
                 yield_once().await;
             }
             SourceStatus::IdleUntil(at) => {
@@ -302,7 +303,7 @@ impl Running {
     async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), String> {
         match buffer {
             Buffer::Records { bytes, records } => {
-                self.chain.process(&bytes, records).map_err(|error| error.to_string())?;
+                user_code(|| self.chain.process(&bytes, records))?;
                 self.on_records(u64::from(records), bytes.len() as u64).await
             }
             Buffer::Barrier(checkpoint) => self.on_barrier(channel, checkpoint).await,
@@ -444,8 +445,7 @@ impl Running {
         let mut parts = self.chain.parts();
         let mut state = None;
         if self.subtask.vertex.is_keyed {
-            let taken = self.backend.snapshot(&mut parts.tables, checkpoint.0);
-            state = Some(taken.map_err(|error| error.to_string())?);
+            state = Some(user_code(|| self.backend.snapshot(&mut parts.tables, checkpoint.0))?);
         }
         let pre_commit = match (&mut self.sink, parts.sink) {
             (Some(sink), Some(buffer)) => Some(sink.pre_commit(checkpoint, buffer)),
@@ -498,6 +498,19 @@ impl Running {
         self.subtask.env.emit(Event::EndOfInput { attempt, subtask }).await;
         self.subtask.reporter.report(TaskReport::EndOfInput(subtask));
         Ok(())
+    }
+}
+
+/// Calls into the program. A panic there fails the task as an error does, not the process and the other tasks in it; what it
+/// interrupted may be half done, and is not used again.
+fn user_code<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("with a value that is no text");
+            Err(format!("user code panicked: {text}"))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::{InputKind, InputSpec, JobError, JobSpec};
 
 use super::Refused;
-use crate::jobs::{Job, Jobs};
+use crate::jobs::{Job, JobContext, Jobs};
 use crate::scenario::units;
 
 /// Uncommitted output leaves memory this often: early enough to be seen on disk between two checkpoints.
@@ -129,7 +129,7 @@ impl EngineArgs {
         let mut spec =
             JobSpec { program: self.job.clone(), params: self.job_params(job)?, input: self.input_spec(job)?, config };
         let files = InputFiles::default();
-        (job.build)(&spec, &files).map_err(refused)?;
+        (job.build)(&spec, &JobContext::inert(&files)).map_err(refused)?;
         let input_len = (job.reference)(&spec, &files).map_err(refused)?.input_len();
         if let InputKind::File { path, .. } = &mut spec.input.kind {
             // The same file for every process, and for a later --resume from another folder.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use flowquake_engine::env::{InputFiles, draw, draw_between};
+use flowquake_engine::env::{draw, draw_between};
 use flowquake_engine::graph::chain::{ChainError, Emit, Link, ProcessFunction};
 use flowquake_engine::graph::source::Source;
 use flowquake_engine::graph::stream::StreamBuilder;
@@ -15,7 +15,7 @@ use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Consumed, Job, Param, Reference, Refusal, index_of, number};
+use super::{Consumed, Job, JobContext, Param, Reference, Refusal, index_of, number};
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
 const EMIT_EVERY: Param =
@@ -98,9 +98,9 @@ impl ProcessFunction for CountPerKey {
     }
 }
 
-fn build(spec: &JobSpec, _: &InputFiles) -> Result<JobGraph, JobError> {
+fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError> {
     let job = StreamBuilder::new();
-    job.source("orders", orders(spec)?)
+    job.source("orders", context.source(spec, orders(spec)?))
         .key_by(|order: &Order| order.key)
         .process(CountPerKey { emit_every: emit_every(spec)? })
         .sink("counts", |(key, count): &(u32, u64), out| {

@@ -13,6 +13,9 @@ use flowquake_engine::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 
 mod keyed_count;
 mod string_length_count;
+mod user_code;
+
+pub use user_code::{JobContext, UserCode, UserCodeHit, Watched};
 
 /// A parameter of a job.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +46,7 @@ pub struct Job {
     /// Index of the chain that holds keyed state, if one does.
     pub keyed_vertex: Option<u16>,
     /// Builds the program.
-    pub build: fn(&JobSpec, &InputFiles) -> Result<JobGraph, JobError>,
+    pub build: fn(&JobSpec, &JobContext<'_>) -> Result<JobGraph, JobError>,
     /// Makes the reference.
     pub reference: MakeReference,
 }
@@ -78,10 +81,17 @@ impl Jobs {
         })
     }
 
-    /// What the engine builds graphs with.
+    /// What the engine builds graphs with, where nobody makes user code fail.
     pub fn builder(&self) -> JobBuilder {
-        let jobs = self.clone();
-        Arc::new(move |spec, files| (jobs.get(&spec.program)?.build)(spec, files))
+        self.builder_for("", &UserCode::default())
+    }
+
+    /// What the engine on one node builds graphs with; user code there fails when `user_code` says so.
+    pub fn builder_for(&self, node: &str, user_code: &UserCode) -> JobBuilder {
+        let (jobs, node, user_code) = (self.clone(), node.to_owned(), user_code.clone());
+        Arc::new(move |spec, files| {
+            (jobs.get(&spec.program)?.build)(spec, &JobContext::new(files, &node, user_code.clone()))
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
-use super::{Consumed, Job, Reference, Refusal, index_of};
+use super::{Consumed, Job, JobContext, Reference, Refusal, index_of};
 
 /// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
 const MERGES_MAX: usize = 4096;
@@ -61,15 +61,15 @@ impl ProcessFunction for CountPerLength {
     }
 }
 
-fn build(spec: &JobSpec, files: &InputFiles) -> Result<JobGraph, JobError> {
+fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError> {
     let job = StreamBuilder::new();
-    job.source("strings", strings(spec, files)?).key_by(|value: &String| length(value)).process(CountPerLength).sink(
-        "output",
-        |line: &String, out| {
+    job.source("strings", context.source(spec, strings(spec, context.files())?))
+        .key_by(|value: &String| length(value))
+        .process(CountPerLength)
+        .sink("output", |line: &String, out| {
             out.extend_from_slice(line.as_bytes());
             out.push(b'\n');
-        },
-    );
+        });
     Ok(job.build())
 }
 

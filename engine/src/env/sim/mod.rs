@@ -2,7 +2,8 @@
 //!
 //! [`SimWorld`] is the one madsim plug-in of a run (several would be reset in an order that differs between builds). A
 //! harness configures it, adds nodes, hands in an [`Observer`], and hurts the cluster through its methods; the engine meets
-//! it only as an [`Env`]. Start at [`SimWorld::add_node`] and [`SimWorld::kill`].
+//! it only as an [`Env`]. Start at [`SimWorld::add_node`] and [`SimWorld::kill`]; what else can be done to a node is in
+//! `node` and `clock`.
 //!
 //! Invariants: (W1) the network learns how a node dies before the node's tasks are dropped; (W2) a dead incarnation's
 //! calls have no effect and are counted in [`SimWorld::late_effects`]; (W3) no lock is held while an observer runs.
@@ -23,21 +24,25 @@ use crate::event::EventRecord;
 use crate::ids::NodeName;
 use crate::time::Time;
 
+mod clock;
 mod cost;
 mod fault;
 mod network;
+mod node;
 mod store;
 mod timer;
 
+pub(crate) use clock::SimTimer;
 pub use cost::CostModel;
 pub use fault::{ClockFault, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule};
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
-pub(crate) use timer::SimTimer;
 pub use timer::{now, sleep_until};
 
+use clock::NodeClock;
 use network::Network;
+use node::{Held, Pace};
 
 /// Everything about a simulated cluster that is not its nodes.
 #[derive(Debug, Clone)]
@@ -52,7 +57,7 @@ pub struct SimConfig {
     pub cost: CostModel,
     /// Cores of each node.
     pub cores: u32,
-    /// Where local disks are made, one folder per incarnation.
+    /// Where local disks are made, a folder for each.
     pub local_root: PathBuf,
     /// Planted bugs; without effect in a build without the feature `mutations`.
     pub mutations: Vec<crate::mutation::Mutation>,
@@ -100,6 +105,14 @@ struct Node {
     id: Option<madsim::task::NodeId>,
     incarnation: u32,
     alive: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+    pace: Pace,
+    held: Held,
+    clock: Arc<NodeClock>,
+    /// The life in which its local disk was new.
+    disk: u32,
+    /// The next life finds the disk of this one.
+    keeps_disk: bool,
     /// When each core has worked off what was charged to it.
     cores: Vec<Time>,
     /// When the node's way to the stores is free again.
@@ -153,7 +166,13 @@ impl SimWorld {
                 name: name.into(),
                 id: None,
                 incarnation: 0,
-                alive: Arc::new(AtomicBool::new(false)),
+                alive: Arc::default(),
+                paused: Arc::default(),
+                pace: Pace::default(),
+                held: Held::default(),
+                clock: Arc::default(),
+                disk: 0,
+                keeps_disk: false,
                 cores: vec![Time::ZERO; cores as usize],
                 store_link: Time::ZERO,
             });
@@ -178,15 +197,26 @@ impl SimWorld {
         let node = &mut state.nodes[index];
         node.incarnation += 1;
         node.alive = Arc::new(AtomicBool::new(true));
+        node.begin_awake();
+        if !std::mem::take(&mut node.keeps_disk) {
+            node.disk = node.incarnation;
+        }
         node.cores.fill(now);
         node.store_link = now;
-        let handle = SimNode { world: self.clone(), index, incarnation: node.incarnation, alive: node.alive.clone() };
+        let handle = SimNode {
+            world: self.clone(),
+            index,
+            alive: node.alive.clone(),
+            paused: node.paused.clone(),
+            clock: node.clock.clone(),
+            disk: node.disk,
+        };
         Env::simulated(node.name.clone(), node.incarnation, seed, handle)
     }
 
     /// Kills a node before its next instruction; false if it was not alive.
     pub fn kill(&self, name: &str, death: Death) -> bool {
-        let id = {
+        let (id, was_paused) = {
             let now = now();
             let mut state = self.lock();
             let Some(index) = state.index_of(name) else { return false };
@@ -194,19 +224,33 @@ impl SimWorld {
                 return false;
             }
             state.network.node_died(index, death, now);
-            state.nodes[index].id.expect("set when built")
+            let node = &state.nodes[index];
+            (node.id.expect("set when built"), node.paused.swap(false, Ordering::Relaxed))
         };
+        if was_paused {
+            // madsim would drop a paused node's tasks here and now, under a lock of its own; so they are dropped as others are.
+            Handle::current().resume(id);
+        }
         Handle::current().kill(id);
         true
     }
 
-    /// Starts a dead node again; one that is alive stays as it is. At least a millisecond must lie between: its old tasks are
+    /// Starts a dead node again, with an empty local disk; one that is alive stays as it is. At least a millisecond must lie between: its old tasks are
     /// dropped in that time.
     pub fn restart(&self, name: &str) {
+        self.start_again(name, false);
+    }
+
+    fn start_again(&self, name: &str, keeps_disk: bool) {
         let id = {
-            let state = self.lock();
-            let node = state.index_of(name).map(|index| &state.nodes[index]);
-            node.filter(|node| !node.alive.load(Ordering::Relaxed)).and_then(|node| node.id)
+            let mut state = self.lock();
+            let Some(index) = state.index_of(name) else { return };
+            let node = &mut state.nodes[index];
+            if node.alive.load(Ordering::Relaxed) {
+                return;
+            }
+            node.keeps_disk = keeps_disk;
+            node.id
         };
         if let Some(id) = id {
             Handle::current().restart(id);
@@ -232,36 +276,6 @@ impl SimWorld {
     }
 
     // -- node faults --
-
-    /// A node's process stands still; false if it is down or stands still already.
-    pub fn pause(&self, name: &str) -> bool {
-        let _ = name;
-        todo!()
-    }
-
-    /// It goes on.
-    pub fn resume(&self, name: &str) {
-        let _ = name;
-        todo!()
-    }
-
-    /// Work on a node takes `factor` times as long from now on (1: as before); `None`: it hangs until the factor is set again.
-    pub fn slow(&self, name: &str, work: SlowWork, factor: Option<u32>) {
-        let _ = (name, work, factor);
-        todo!()
-    }
-
-    /// Changes a node's clock. `Drift(0)` ends a drift.
-    pub fn set_clock(&self, name: &str, fault: ClockFault) {
-        let _ = (name, fault);
-        todo!()
-    }
-
-    /// Starts a dead node again with the local disk of its former life.
-    pub fn restart_with_disk(&self, name: &str) {
-        let _ = name;
-        todo!()
-    }
 
     /// Damages a file of the state backend on a node's local disk, the one at `pick` (modulo their number) in order of their
     /// paths. Returns which file and what was done; `None` if there is none.
@@ -349,13 +363,16 @@ impl State {
 pub(super) struct SimNode {
     world: Arc<SimWorld>,
     index: usize,
-    incarnation: u32,
     alive: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+    clock: Arc<NodeClock>,
+    disk: u32,
 }
 
 impl SimNode {
+    /// What the node's clock shows.
     pub(super) fn now(&self) -> Time {
-        now()
+        self.clock.read(now())
     }
 
     /// Whether this incarnation may still have effects; a dead one that asks is counted.
@@ -367,14 +384,20 @@ impl SimNode {
         alive
     }
 
-    /// Never returns to a dead caller: the executor drops it here.
+    pub(super) fn was_struck(&self) -> bool {
+        !self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Never returns to a dead caller: the executor drops it here. One that stands still goes on when its node does (W4).
     async fn only_alive(&self) {
+        self.until_resumed().await;
         if !self.alive() {
             std::future::pending::<()>().await;
         }
     }
 
-    pub(super) fn listen(&self, port: Port) -> Result<SimListener, NetError> {
+    pub(super) async fn listen(&self, port: Port) -> Result<SimListener, NetError> {
+        self.until_resumed().await;
         if !self.alive() {
             return Err(NetError::Other("the node is dead".into()));
         }
@@ -393,7 +416,7 @@ impl SimNode {
     pub(super) fn local_folder(&self) -> std::io::Result<PathBuf> {
         let path = {
             let state = self.world.lock();
-            state.config.local_root.join(format!("{}.{}", state.nodes[self.index].name, self.incarnation))
+            state.config.local_root.join(format!("{}.{}", state.nodes[self.index].name, self.disk))
         };
         std::fs::create_dir_all(&path)?;
         Ok(path)
@@ -408,22 +431,6 @@ impl SimNode {
         &self.world.inputs
     }
 
-    pub(super) async fn charge(&self, work: Work) {
-        let until = {
-            let now = now();
-            let mut state = self.world.lock();
-            let price = state.config.cost.price(work);
-            if price.is_zero() {
-                return;
-            }
-            let cores = &mut state.nodes[self.index].cores;
-            let core = cores.iter_mut().min().expect("a node has cores");
-            *core = (*core).max(now) + price;
-            *core
-        };
-        timer::sleep_until(until).await;
-    }
-
     pub(super) async fn emit(&self, record: EventRecord) {
         self.only_alive().await;
         tracing::debug!("{record}");
@@ -431,11 +438,12 @@ impl SimNode {
         self.halt_if_struck().await;
     }
 
-    /// Struck by what an observer did: the executor drops this task before its next instruction (V2).
+    /// Struck by what an observer did: the executor drops this task, or parks it, before its next instruction (V2).
     async fn halt_if_struck(&self) {
         if !self.alive.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
+        self.until_resumed().await;
     }
 }
 
@@ -445,4 +453,4 @@ pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> madsim
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

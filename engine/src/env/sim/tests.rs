@@ -15,18 +15,19 @@ use crate::ids::Attempt;
 mod connections;
 mod links;
 mod messages;
+mod node;
 mod scripts;
 
 /// Between a deadline and the waiter's next instruction: madsim adds 50 ns to a timer and 50 to 100 ns per poll.
 const SLACK: Duration = Duration::from_micros(2);
 const LATENCY: Duration = Duration::from_millis(2);
 
-const fn ms(millis: u64) -> Duration {
+pub(in crate::env) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Fixed latency, a megabyte per second everywhere, so that a thousand bytes take a millisecond.
-fn config() -> SimConfig {
+pub(in crate::env) fn config() -> SimConfig {
     SimConfig {
         seed: 7,
         link: LinkConfig { latency: (LATENCY, LATENCY), bandwidth: 1_000_000, send_buffer: 64 * 1024 },
@@ -39,7 +40,11 @@ fn config() -> SimConfig {
 }
 
 /// Runs `script` in a simulation of its own; at its end all nodes are killed, and nothing of theirs may be left.
-fn simulate<T, F>(seed: u64, config: SimConfig, script: impl FnOnce(Arc<SimWorld>) -> F + Send + 'static) -> T
+pub(in crate::env) fn simulate<T, F>(
+    seed: u64,
+    config: SimConfig,
+    script: impl FnOnce(Arc<SimWorld>) -> F + Send + 'static,
+) -> T
 where
     T: Send + 'static,
     F: Future<Output = T>,
@@ -65,7 +70,7 @@ where
     std::thread::spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-async fn pause(duration: Duration) {
+pub(in crate::env) async fn pause(duration: Duration) {
     timer::sleep_until(now() + duration).await;
 }
 
@@ -82,10 +87,10 @@ fn assert_at(at: Time, expected: Time) {
 }
 
 /// A node that does nothing by itself: the test acts through the `Env` of its present life.
-struct Idle(Arc<Mutex<Option<Env>>>);
+pub(in crate::env) struct Idle(Arc<Mutex<Option<Env>>>);
 
 impl Idle {
-    fn add(world: &Arc<SimWorld>, name: &str) -> Self {
+    pub(in crate::env) fn add(world: &Arc<SimWorld>, name: &str) -> Self {
         let slot = Arc::new(Mutex::new(None));
         let lives = slot.clone();
         let main = move |env| {
@@ -96,7 +101,7 @@ impl Idle {
         Self(slot)
     }
 
-    fn env(&self) -> Env {
+    pub(in crate::env) fn env(&self) -> Env {
         self.0.lock().unwrap().clone().expect("started")
     }
 }

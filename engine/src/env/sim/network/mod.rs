@@ -107,6 +107,11 @@ impl Network {
         self.connections.iter().flatten().count()
     }
 
+    #[cfg(test)]
+    pub(super) fn has_listener(&self, node: &str) -> bool {
+        self.listeners.keys().any(|(owner, _)| self.nodes[*owner].name == node)
+    }
+
     pub(super) fn add_node(&mut self, name: &str) {
         self.nodes.push(NodeState { name: name.into(), up: false, silent: false, refusals: 0, read_rate: None });
         let link = Link::new(self.config);

@@ -6,6 +6,8 @@ use super::*;
 enum Input {
     /// So much time passes.
     Pass(u64),
+    /// The node's clock jumps back by so much.
+    Back(u64),
     /// Time passes until something is due.
     Wake,
     Register(u32, u16),
@@ -51,6 +53,7 @@ fn input() -> impl Strategy<Value = Input> {
     let good = prop::sample::select(vec![Report::Running, Report::Acknowledge, Report::Committed]);
     prop_oneof![
         3 => (0..400u64).prop_map(Input::Pass),
+        1 => (0..2000u64).prop_map(Input::Back),
         4 => Just(Input::Wake),
         3 => (0..3u32, 0..3u16).prop_map(|(tm, slots)| Input::Register(tm, slots)),
         1 => (0..3u32, any::<bool>()).prop_map(|(tm, old)| Input::Disconnect(tm, old)),
@@ -299,6 +302,7 @@ impl World {
                 }
                 self.story.now = until;
             }
+            Input::Back(millis) => self.story.now = Time(self.story.now.0.saturating_sub(nanos(ms(millis)))),
             Input::Wake => {
                 let due = self.story.master.wake_at();
                 if due != Time::NEVER {

@@ -1,0 +1,237 @@
+//! User code that fails when it is told to: how a nemesis hurts the program itself.
+//!
+//! A job wraps its source ([`JobContext::source`]); whenever a subtask reads a record through it, the nemesis' orders are
+//! looked at: [`UserCode::arm`] makes the next record given to user code on a node fail, [`UserCode::poison`] one record
+//! wherever it turns up. So user code fails in the first function of a job, the one that makes the record at a position:
+//! nothing behind it knows where a record stands. An error goes the way of every error of a program; a panic unwinds like
+//! any other, but prints nothing.
+//!
+//! While nothing is ordered a record costs one relaxed load.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use flowquake_engine::env::InputFiles;
+use flowquake_engine::graph::JobSpec;
+use flowquake_engine::graph::chain::ChainError;
+use flowquake_engine::graph::source::Source;
+
+use crate::plan::UserFailure;
+
+/// The orders of one run, shared by all its nodes. Cheap to clone; by default nothing ever fails.
+#[derive(Debug, Clone, Default)]
+pub struct UserCode(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Some order stands; else nobody need look at them.
+    armed: AtomicBool,
+    orders: Mutex<Orders>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    /// Per node, what is still to come there.
+    nodes: BTreeMap<String, Vec<UserFailure>>,
+    /// By split and position, how often each record still fails; `None`: always.
+    poisoned: BTreeMap<(u32, u64), Option<u32>>,
+    hits: Vec<UserCodeHit>,
+}
+
+/// User code failed because it was told to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserCodeHit {
+    /// On which node.
+    pub node: String,
+    /// Split of the record that it was given.
+    pub split: u32,
+    /// Position of the record in the split, from 0.
+    pub position: u64,
+    /// How it failed.
+    pub how: UserFailure,
+    /// Because of the record ([`UserCode::poison`]), not of the node.
+    pub poisoned: bool,
+}
+
+impl UserCode {
+    /// User code on `node` fails once, at the next record that it is given. Orders for one node are obeyed one after another.
+    pub fn arm(&self, node: &str, how: UserFailure) {
+        let mut orders = self.orders();
+        orders.nodes.entry(node.into()).or_default().push(how);
+        self.0.armed.store(true, Ordering::Relaxed);
+    }
+
+    /// User code fails with an error whenever it is given this record, on any node: `times` times more, or always.
+    pub fn poison(&self, split: u32, position: u64, times: Option<u32>) {
+        let mut orders = self.orders();
+        let left = orders.poisoned.entry((split, position)).or_insert(Some(0));
+        *left = left.zip(times).map(|(left, times)| left.saturating_add(times));
+        self.0.armed.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes every order back.
+    pub fn disarm_all(&self) {
+        let mut orders = self.orders();
+        orders.nodes.clear();
+        orders.poisoned.clear();
+        self.0.armed.store(false, Ordering::Relaxed);
+    }
+
+    /// Every failure so far, in order.
+    pub fn hits(&self) -> Vec<UserCodeHit> {
+        self.orders().hits.clone()
+    }
+
+    /// `node`'s user code is given a record. Fails, or panics, if that was ordered.
+    fn check(&self, node: &str, split: u32, position: u64) -> Result<(), ChainError> {
+        if !self.0.armed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some((how, what)) = self.obey(node, split, position) else { return Ok(()) };
+        match how {
+            UserFailure::Error => Err(ChainError::User(what)),
+            // Not `panic!`: that would run the panic hook, which prints.
+            UserFailure::Panic => std::panic::resume_unwind(Box::new(what)),
+        }
+    }
+
+    /// How and why to fail now, and notes it.
+    fn obey(&self, node: &str, split: u32, position: u64) -> Option<(UserFailure, String)> {
+        let mut orders = self.orders();
+        let (how, poisoned) = match orders.poisoned.get_mut(&(split, position)) {
+            Some(left) if *left != Some(0) => {
+                *left = left.map(|left| left - 1);
+                (UserFailure::Error, true)
+            }
+            _ => {
+                let pending = orders.nodes.get_mut(node).filter(|pending| !pending.is_empty())?;
+                (pending.remove(0), false)
+            }
+        };
+        orders.hits.push(UserCodeHit { node: node.into(), split, position, how, poisoned });
+        // Spent orders go, so that a run whose faults are over is as quick as one without.
+        orders.nodes.retain(|_, pending| !pending.is_empty());
+        orders.poisoned.retain(|_, left| *left != Some(0));
+        let idle = orders.nodes.is_empty() && orders.poisoned.is_empty();
+        self.0.armed.store(!idle, Ordering::Relaxed);
+        let cause = if poisoned { "poisoned record" } else { "fault ordered on this node" };
+        Some((how, format!("{cause} (split {split}, position {position})")))
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        // An ordered panic is raised after the lock is let go.
+        self.0.orders.lock().expect("nothing panics under this lock")
+    }
+}
+
+/// What a job's program is built with: on which node, with which files, and who may make it fail.
+pub struct JobContext<'a> {
+    files: &'a InputFiles,
+    node: &'a str,
+    user_code: UserCode,
+}
+
+impl<'a> JobContext<'a> {
+    /// For a program on `node` that `user_code` may make fail.
+    pub fn new(files: &'a InputFiles, node: &'a str, user_code: UserCode) -> Self {
+        Self { files, node, user_code }
+    }
+
+    /// For a program that nobody makes fail: for real, or only to be looked at.
+    pub fn inert(files: &'a InputFiles) -> Self {
+        Self::new(files, "", UserCode::default())
+    }
+
+    /// The input files.
+    pub fn files(&self) -> &'a InputFiles {
+        self.files
+    }
+
+    /// A source as user code that can be made to fail. A job that does not wrap its source is out of the nemesis' reach.
+    pub fn source<S: Source>(&self, spec: &JobSpec, source: S) -> Watched<S> {
+        Watched {
+            source,
+            splits: u64::from(spec.input.splits.max(1)),
+            node: self.node.into(),
+            user_code: self.user_code.clone(),
+        }
+    }
+}
+
+/// A source that fails when it is told to.
+pub struct Watched<S> {
+    source: S,
+    splits: u64,
+    node: String,
+    user_code: UserCode,
+}
+
+impl<S: Source> Source for Watched<S> {
+    type Out = S::Out;
+
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn record(&self, index: u64) -> S::Out {
+        self.source.record(index)
+    }
+
+    fn read(&self, index: u64) -> Result<S::Out, ChainError> {
+        self.user_code.check(&self.node, (index % self.splits) as u32, index / self.splits)?;
+        self.source.read(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(code: &UserCode, node: &str, split: u32, position: u64) -> Result<(), String> {
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| code.check(node, split, position)));
+        match checked {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(panic) => Err(format!("panic: {}", panic.downcast_ref::<String>().expect("a text"))),
+        }
+    }
+
+    #[test]
+    fn an_armed_node_fails_once_per_order_and_no_other_does() {
+        let code = UserCode::default();
+        code.arm("tm-1", UserFailure::Error);
+        code.arm("tm-1", UserFailure::Panic);
+        assert_eq!(outcome(&code, "tm-2", 0, 0), Ok(()));
+        let error = outcome(&code, "tm-1", 1, 7).unwrap_err();
+        assert_eq!(error, "user function failed: fault ordered on this node (split 1, position 7)");
+        assert!(outcome(&code.clone(), "tm-1", 1, 8).unwrap_err().starts_with("panic: "), "clones share their orders");
+        assert_eq!(outcome(&code, "tm-1", 1, 9), Ok(()));
+        let hits: Vec<_> = code.hits().into_iter().map(|hit| (hit.position, hit.how, hit.poisoned)).collect();
+        assert_eq!(hits, [(7, UserFailure::Error, false), (8, UserFailure::Panic, false)]);
+        assert!(!code.0.armed.load(Ordering::Relaxed), "spent orders cost nothing");
+    }
+
+    #[test]
+    fn a_poisoned_record_fails_wherever_it_turns_up_as_often_as_ordered() {
+        let code = UserCode::default();
+        code.poison(1, 5, Some(1));
+        code.poison(1, 5, Some(1));
+        code.poison(0, 5, None);
+        for node in ["tm-1", "tm-2"] {
+            assert!(outcome(&code, node, 1, 5).is_err());
+            assert_eq!(outcome(&code, node, 1, 6), Ok(()));
+        }
+        assert_eq!(outcome(&code, "tm-3", 1, 5), Ok(()), "twice is enough");
+        for _ in 0..10 {
+            assert!(outcome(&code, "tm-1", 0, 5).is_err());
+        }
+        code.poison(0, 5, Some(1));
+        assert!(outcome(&code, "tm-1", 0, 5).is_err());
+        assert!(outcome(&code, "tm-1", 0, 5).is_err(), "always stays always");
+        code.disarm_all();
+        assert_eq!(outcome(&code, "tm-1", 0, 5), Ok(()));
+        assert_eq!(code.hits().len(), 14);
+        code.poison(2, 2, Some(0));
+        assert_eq!(outcome(&code, "tm-1", 2, 2), Ok(()), "no times is never");
+    }
+}

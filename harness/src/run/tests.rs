@@ -1,0 +1,78 @@
+//! Failing user code in whole runs: it fails the task and nothing else, and the job recovers.
+
+use super::*;
+use crate::cli::catalogue;
+use crate::oracles;
+use crate::plan::UserFailure;
+use crate::scenario::Scenario;
+
+fn plan(setting: &str) -> RunPlan {
+    let text = format!(
+        r#"
+name = "user-code"
+why = "a test"
+[job]
+name = "string-length-count"
+input = {{ generator = "words", records = 4_000, splits = 4, rate = "1000/s" }}
+parallelism = 2
+[cluster]
+task_managers = 2
+slots = 1
+[checkpointing]
+interval = "500ms"
+[engine]
+{setting}
+"#
+    );
+    Scenario::parse(&text, std::path::Path::new("user-code.toml"), &catalogue(&Jobs::builtin())).unwrap().plan(1)
+}
+
+/// Runs a plan with orders given before its first record.
+fn run_ordered(plan: &RunPlan, order: impl FnOnce(&UserCode)) -> (Outcome, UserCode) {
+    let recorder = Recorder::new(plan);
+    let user_code = recorder.user_code.clone();
+    order(&user_code);
+    let jobs = Jobs::builtin();
+    let outcome = run_recorded(plan, &jobs, &[], recorder);
+    let (_, violations) = oracles::judge(plan, &outcome, &jobs, &InputFiles::default());
+    assert!(violations.is_empty(), "{violations:?}");
+    (outcome, user_code)
+}
+
+fn failures(outcome: &Outcome) -> Vec<(String, String)> {
+    let failed = outcome.trace.events.iter().filter_map(|record| match &record.event {
+        Event::TaskFailed { cause, .. } => Some((record.node.to_string(), cause.clone())),
+        _ => None,
+    });
+    failed.collect()
+}
+
+#[test]
+fn a_panic_and_an_error_of_user_code_each_fail_one_task_of_their_node() {
+    for (how, words) in [(UserFailure::Panic, "user code panicked: "), (UserFailure::Error, "user function failed: ")] {
+        let (outcome, user_code) = run_ordered(&plan(""), |user_code| user_code.arm("tm-2", how));
+        assert_eq!(outcome.end, End::Finished);
+        let failures = failures(&outcome);
+        assert!(matches!(&failures[..], [(node, cause)] if node == "tm-2" && cause.starts_with(words)), "{failures:?}");
+        assert_eq!(user_code.hits().len(), 1);
+        assert!(outcome.lives.iter().all(|(_, _, until)| *until == outcome.ended_at), "no process dies of it");
+    }
+}
+
+#[test]
+fn a_poisoned_record_fails_every_attempt_that_meets_it_and_the_job_once_attempts_are_used_up() {
+    let (outcome, user_code) = run_ordered(&plan(""), |user_code| user_code.poison(3, 700, Some(3)));
+    assert_eq!(outcome.end, End::Finished);
+    assert_eq!(failures(&outcome).len(), 3);
+    assert!(user_code.hits().iter().all(|hit| (hit.split, hit.position) == (3, 700)));
+
+    let (outcome, user_code) = run_ordered(&plan("restart_attempts = 2"), |user_code| user_code.poison(0, 10, None));
+    assert!(matches!(&outcome.end, End::Failed(cause) if cause.contains("split 0, position 10")), "{:?}", outcome.end);
+    assert_eq!(user_code.hits().len(), 3);
+}
+
+#[test]
+fn ordered_failures_leave_equal_traces() {
+    let hash = || run_ordered(&plan(""), |user_code| user_code.arm("tm-1", UserFailure::Panic)).0.trace.hash();
+    assert_eq!(hash(), hash());
+}
