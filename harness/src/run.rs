@@ -26,7 +26,7 @@ use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use flowquake_engine::time::Time;
 use tokio::sync::Notify;
 
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, UserCode};
 use crate::nemesis::{Nemesis, Strike};
 use crate::plan::{InputSource, RunPlan};
 use crate::trace::Trace;
@@ -124,7 +124,8 @@ pub fn job_spec(plan: &RunPlan) -> JobSpec {
 
 /// Runs a plan; `mutations` are planted bugs.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
-    let state = Arc::new(Mutex::new(Recorder::new(plan)));
+    let user_code = UserCode::default();
+    let state = Arc::new(Mutex::new(Recorder::new(plan, user_code)));
     let (done, finished) = mpsc::channel();
     let run = Run { plan: plan.clone(), jobs: jobs.clone(), mutations: mutations.to_vec(), recorder: state.clone() };
     let name = format!("run {} seed {}", plan.scenario, plan.seed);
@@ -254,6 +255,7 @@ impl Run {
         let now = now();
         {
             let mut recorder = self.recorder.lock().expect("the recorder does not panic");
+            recorder.nemesis.finish(&*world);
             recorder.network = world.network_totals();
             recorder.close_lives(now);
         }
@@ -302,9 +304,11 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(plan: &RunPlan) -> Self {
+    fn new(plan: &RunPlan, user_code: UserCode) -> Self {
+        let cluster = &plan.cluster;
+        let faults = plan.faults.clone();
         Self {
-            nemesis: Nemesis::new(plan.seed, plan.faults.clone(), JOB_MANAGER),
+            nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code),
             trace: Trace::default(),
             uploaded: BTreeMap::new(),
             sealed: BTreeMap::new(),
@@ -355,9 +359,9 @@ impl Recorder {
             Event::JobFailed { cause, .. } => self.end = Some((End::Failed(cause.clone()), record.at)),
             _ => {}
         }
-        for index in self.nemesis.due(record) {
+        for index in self.nemesis.due(world, record) {
             let alive = self.alive(world);
-            self.nemesis.strike(index, world, record.at, Some(record.node.as_str()));
+            self.nemesis.strike(index, world, record);
             self.note_lives(world, record.at, alive);
         }
     }

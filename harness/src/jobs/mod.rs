@@ -13,6 +13,9 @@ use flowquake_engine::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 
 mod keyed_count;
 mod string_length_count;
+mod user_code;
+
+pub use user_code::UserCode;
 
 /// A parameter of a job.
 #[derive(Debug, Clone, Copy)]
