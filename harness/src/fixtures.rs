@@ -10,7 +10,7 @@ use flowquake_engine::time::Time;
 
 use crate::cli::catalogue;
 use crate::jobs::Jobs;
-use crate::nemesis::Strike;
+use crate::nemesis::{Hit, Strike};
 use crate::plan::{EventTrigger, FaultAction, FaultPlan, KillMode, NodeTarget, RunPlan, Trigger};
 use crate::run::{End, Outcome, Part, Sealed, job_spec};
 use crate::scenario::Scenario;
@@ -105,10 +105,13 @@ pub(crate) fn kill(id: u32, trigger: Trigger) -> FaultPlan {
 
 /// A fault that struck `tm-1`.
 pub(crate) fn struck(time: u64, healed: Option<u64>) -> Strike {
-    Strike {
-        struck_at: Some(ms(time)),
-        healed_at: healed.map(ms),
+    let hit = Hit {
+        at: ms(time),
+        position: String::new(),
+        role: crate::faults::TASK_MANAGER,
         target: "tm-1".into(),
         detail: "process killed".into(),
-    }
+        healed_at: healed.map(ms),
+    };
+    Strike { hits: vec![hit], missed: String::new() }
 }

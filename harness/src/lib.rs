@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod engine_command;
+pub mod faults;
 #[cfg(test)]
 mod fixtures;
 pub mod jobs;

@@ -266,6 +266,7 @@ impl Run {
         let now = now();
         {
             let mut recorder = self.recorder.lock().expect("the recorder does not panic");
+            recorder.nemesis.finish(&*world);
             recorder.network = world.network_totals();
             recorder.close_lives(now);
         }
@@ -316,9 +317,12 @@ struct Recorder {
 
 impl Recorder {
     fn new(plan: &RunPlan) -> Self {
+        let user_code = UserCode::default();
+        let cluster = &plan.cluster;
+        let faults = plan.faults.clone();
         Self {
-            user_code: UserCode::default(),
-            nemesis: Nemesis::new(plan.seed, plan.faults.clone(), "jm-1"),
+            nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code.clone()),
+            user_code,
             trace: Trace::default(),
             uploaded: BTreeMap::new(),
             sealed: BTreeMap::new(),
@@ -369,9 +373,9 @@ impl Recorder {
             Event::JobFailed { cause, .. } => self.end = Some((End::Failed(cause.clone()), record.at)),
             _ => {}
         }
-        for index in self.nemesis.due(record) {
+        for index in self.nemesis.due(world, record) {
             let alive = self.alive(world);
-            self.nemesis.strike(index, world, record.at, Some(record.node.as_str()));
+            self.nemesis.strike(index, world, record);
             self.note_lives(world, record.at, alive);
         }
     }

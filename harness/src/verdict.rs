@@ -70,8 +70,8 @@ fn unmet(plan: &RunPlan, outcome: &Outcome) -> Option<(&'static str, String)> {
 /// What did not happen, of a run that therefore proves nothing.
 fn vacuous(plan: &RunPlan, outcome: &Outcome, clean: Option<u64>) -> Option<String> {
     for (fault, strike) in plan.faults.iter().zip(&outcome.strikes) {
-        if strike.struck_at.is_none() {
-            let why = if strike.detail.is_empty() { "its trigger never came" } else { &strike.detail };
+        if strike.hits.is_empty() {
+            let why = if strike.missed.is_empty() { "its trigger never came" } else { &strike.missed };
             return Some(format!("fault {} ({}) never struck: {why}", fault.id, describe(&fault.trigger)));
         }
     }
@@ -192,7 +192,7 @@ mod tests {
         let mut plan = plan();
         plan.faults = vec![kill(1, Trigger::On(on("fell-back"))), kill(2, Trigger::At(Duration::from_secs(9)))];
         let mut outcome = outcome([]);
-        outcome.strikes = vec![struck(5, None), Strike { detail: "was down already".into(), ..Strike::default() }];
+        outcome.strikes = vec![struck(5, None), Strike { missed: "was down already".into(), ..Strike::default() }];
         let missing = "fault 2 (at 9s) never struck: was down already";
         assert_eq!(decide(&plan, &outcome, &[], None), vacuous(missing));
 

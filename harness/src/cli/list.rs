@@ -7,8 +7,9 @@ use flowquake_engine::event::Event;
 use flowquake_reports::table::{Align, Cell, Table};
 
 use super::color;
+use crate::faults::Kind;
 use crate::jobs::Jobs;
-use crate::{nemesis, oracles};
+use crate::oracles;
 
 #[derive(Args)]
 pub(super) struct ListArgs {
@@ -44,8 +45,11 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
             table
         }
         What::Faults => {
-            let mut table = columns(["do", "what it does", "a correct engine"]);
-            nemesis::CATALOGUE.iter().for_each(|(name, what, answer)| table.row([name, what, answer].map(Cell::new)));
+            let mut table = columns(["family", "do", "what it does", "parameters", "a correct engine"]);
+            for spec in Kind::ALL.iter().map(|kind| kind.spec()) {
+                let cells = [spec.family.name(), spec.name, spec.effect, &spec.usage(), &spec.answer()];
+                table.row(cells.map(Cell::new));
+            }
             table
         }
         What::Events => {

@@ -175,7 +175,7 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: 
         schema_version: SCHEMA_VERSION,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         program: format!("flowquake {}", env!("CARGO_PKG_VERSION")),
-        fault_kinds: Vec::new(),
+        fault_kinds: crate::faults::records(),
         runs: records,
     };
     for run in &set.runs {

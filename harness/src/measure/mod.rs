@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use flowquake_engine::event::Event;
 use flowquake_engine::time::nanos;
 use flowquake_reports::record::{
-    FaultRecord, JobSummary, NodeLane, OracleRecord, RunRecord, Settings, Totals, Verdict,
+    FaultRecord, HitRecord, JobSummary, NodeLane, OracleRecord, RunRecord, Settings, Totals, Verdict,
 };
 
-use crate::nemesis::{describe, kind};
+use crate::nemesis::{Hit, Strike, describe, kind};
 use crate::plan::RunPlan;
 use crate::run::Outcome;
 
@@ -80,14 +80,28 @@ fn faults(plan: &RunPlan, outcome: &Outcome) -> Vec<FaultRecord> {
         .map(|(fault, strike)| FaultRecord {
             id: fault.id,
             kind: kind(&fault.action).into(),
-            target: strike.target.clone(),
+            target: strike.target(),
             trigger: describe(&fault.trigger),
-            struck_at_ns: strike.struck_at.map(|at| at.0),
-            healed_at_ns: strike.healed_at.map(|at| at.0),
-            detail: strike.detail.clone(),
-            hits: Vec::new(),
+            struck_at_ns: strike.struck_at().map(|at| at.0),
+            healed_at_ns: strike.healed_at().map(|at| at.0),
+            detail: strike.detail().into(),
+            hits: hits(strike),
         })
         .collect()
+}
+
+fn hits(strike: &Strike) -> Vec<HitRecord> {
+    let record = |hit: &Hit| HitRecord {
+        position: hit.position.clone(),
+        role: hit.role.into(),
+        target: hit.target.clone(),
+        struck_at_ns: hit.at.0,
+        healed_at_ns: hit.healed_at.map(|at| at.0),
+    };
+    let mut hits: Vec<HitRecord> = strike.hits.iter().map(record).collect();
+    // What a rule has hurt is seen a little later than it was hurt.
+    hits.sort_by_key(|hit| hit.struck_at_ns);
+    hits
 }
 
 fn totals(outcome: &Outcome) -> Totals {

@@ -20,13 +20,11 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
         let detected = record.at.0;
         // The newest fault that struck since the failover before; damage fails nothing by itself.
         let strikes = outcome.strikes.iter().enumerate();
-        let fault = strikes
-            .filter_map(|(fault, strike)| Some((fault, strike.struck_at?.0)))
-            .filter(|(fault, at)| {
-                *at >= blamed
-                    && *at <= detected
-                    && outcome.strikes[*fault].healed_at != outcome.strikes[*fault].struck_at
-            })
+        let hits = strikes.flat_map(|(fault, strike)| strike.hits.iter().map(move |hit| (fault, hit)));
+        let fault = hits
+            .filter(|(_, hit)| !hit.damages_file())
+            .map(|(fault, hit)| (fault, hit.at.0))
+            .filter(|(_, at)| *at >= blamed && *at <= detected)
             .max_by_key(|(_, at)| *at);
         blamed = detected;
         let failed_at = fault.map_or(detected, |(_, at)| at);

@@ -12,14 +12,15 @@ use crate::run::Outcome;
 pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
     let mut entries = Vec::new();
     for (fault, strike) in plan.faults.iter().zip(&outcome.strikes) {
-        let what = format!("fault {}: {} {}", fault.id, kind(&fault.action), strike.target);
-        if let Some(at) = strike.struck_at {
-            let text = format!("{what} ({})", strike.detail);
-            entries.push(TimelineEntry { at_ns: at.0, node: node(&strike.target), kind: TimelineKind::Fault, text });
-        }
-        if let Some(at) = strike.healed_at.filter(|at| strike.struck_at != Some(*at)) {
-            let text = format!("{what} is over");
-            entries.push(TimelineEntry { at_ns: at.0, node: node(&strike.target), kind: TimelineKind::Heal, text });
+        for hit in &strike.hits {
+            let what = format!("fault {}: {} {}", fault.id, kind(&fault.action), hit.target);
+            let text = format!("{what} ({})", hit.detail);
+            let (node, at_ns) = (node(&hit.target), hit.at.0);
+            entries.push(TimelineEntry { at_ns, node: node.clone(), kind: TimelineKind::Fault, text });
+            if let Some(at) = hit.healed_at.filter(|at| hit.at != *at) {
+                let text = format!("{what} is over");
+                entries.push(TimelineEntry { at_ns: at.0, node, kind: TimelineKind::Heal, text });
+            }
         }
     }
     let mut committed: Option<CheckpointId> = None;
@@ -35,7 +36,11 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
 /// The first word of a target: a node, or the first end of a link.
 fn node(target: &str) -> String {
     let first = target.split([' ', '/']).next().unwrap_or_default();
-    if first.starts_with("chk-") { "store".into() } else { first.into() }
+    match first {
+        "checkpoint" | "output" | "record" => "store".into(),
+        first if first.starts_with("chk-") => "store".into(),
+        first => first.into(),
+    }
 }
 
 fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(TimelineKind, String)> {

@@ -24,7 +24,8 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
         finding.violations.push(Violation { oracle: "O7", evidence });
         return finding;
     }
-    let calm = outcome.strikes.iter().filter_map(|strike| strike.healed_at.or(strike.struck_at)).max();
+    let hits = outcome.strikes.iter().flat_map(|strike| &strike.hits);
+    let calm = hits.map(|hit| hit.healed_at.unwrap_or(hit.at)).max();
     let Some(bound) = plan.expect.recovers_within else { return finding };
     // Without a fault the clock runs from the start.
     let since = calm.unwrap_or(Time::ZERO);

@@ -157,6 +157,26 @@ pub(super) fn format_bandwidth(bytes_per_second: u64) -> String {
     format!("{value}{}", ["B/s", "kB/s", "MB/s", "GB/s"][exponent])
 }
 
+/// Reads what a clock gains (with a minus: loses) per second: `"50ms/s"`, `"-200us/s"`. In microseconds.
+pub(super) fn drift(text: &str) -> Result<i32, UnitError> {
+    let remedy = "write what the clock gains in a second, such as \"50ms/s\", or loses, such as \"-200us/s\"";
+    let refuse = |reason: String| UnitError { reason, remedy: remedy.to_owned() };
+    let (sign, gained) = text.trim().strip_prefix('-').map_or((1, text.trim()), |rest| (-1, rest));
+    let Some(gained) = gained.strip_suffix("/s") else { return Err(refuse("does not end with `/s`".to_owned())) };
+    let gained = duration(gained).map_err(|error| refuse(error.reason))?;
+    if gained.subsec_nanos() % 1_000 != 0 {
+        return Err(refuse("finer than a microsecond per second".to_owned()));
+    }
+    let micros = i32::try_from(gained.as_micros()).map_err(|_| refuse("no clock drifts this fast".to_owned()))?;
+    Ok(sign * micros)
+}
+
+/// What [`drift`] reads back.
+pub(super) fn format_drift(micros: i32) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    format!("{sign}{}/s", format_duration(Duration::from_micros(micros.unsigned_abs().into())))
+}
+
 /// Reads records per second: `"2000/s"`, `"0.5/s"`.
 pub(crate) fn rate(text: &str) -> Result<Rate, UnitError> {
     let remedy = "write records per second, such as \"2000/s\" or \"0.5/s\"";
@@ -288,6 +308,10 @@ mod tests {
         assert_eq!(rate("0.5/s").map(Rate::per_second), Ok(0.5));
         assert_eq!(rate("2000").unwrap_err().reason, "`2000` has no unit");
         assert_eq!(rate("-1/s").unwrap_err().reason, "cannot be negative");
+        assert_eq!(drift("50ms/s"), Ok(50_000));
+        assert_eq!(drift("-200us/s"), Ok(-200));
+        assert_eq!(drift("50ms").unwrap_err().reason, "does not end with `/s`");
+        assert_eq!(drift("100ns/s").unwrap_err().reason, "finer than a microsecond per second");
         assert_eq!(Rate { milli: 2_000_000 }.time_for(3000), Duration::from_millis(1500));
         assert_eq!(duration_range("200us..1ms"), Ok((Duration::from_micros(200), Duration::from_millis(1))));
     }
@@ -307,8 +331,13 @@ mod tests {
         }
 
         #[test]
+        fn every_drift_survives_its_text(micros in any::<i32>().prop_filter("has a negative", |micros| *micros != i32::MIN)) {
+            prop_assert_eq!(drift(&format_drift(micros)), Ok(micros));
+        }
+
+        #[test]
         fn no_text_panics(text in "[-0-9._ smµu/a-zA-Zé]{0,24}|\\PC{0,16}") {
-            let _ = (duration(&text), duration_range(&text), size(&text), bandwidth(&text), rate(&text));
+            let _ = (duration(&text), duration_range(&text), size(&text), bandwidth(&text), rate(&text), drift(&text));
         }
     }
 }

@@ -195,6 +195,11 @@ pub(super) fn bandwidth(value: &DeValue) -> Result<u64, Refusal> {
     with_unit(value, "must be a bandwidth", samples, units::bandwidth)
 }
 
+/// Microseconds that a clock gains per second; negative if it loses.
+pub(super) fn drift(value: &DeValue) -> Result<i32, Refusal> {
+    with_unit(value, "must be a drift", ("\"50ms/s\" or \"-50ms/s\"", &["ms/s", "us/s"][..]), units::drift)
+}
+
 /// Records per second.
 pub(super) fn rate(value: &DeValue) -> Result<Rate, Refusal> {
     with_unit(value, "must be records per second", ("\"2000/s\"", &["/s"][..]), units::rate)

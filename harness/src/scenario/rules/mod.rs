@@ -9,7 +9,7 @@
 use super::catalogue::JobCatalogue;
 use super::error::{Problem, Span};
 use super::input_file::{InputFacts, InputFault};
-use crate::plan::RunPlan;
+use crate::plan::{InputSource, RunPlan};
 
 mod event_fields;
 mod expect;
@@ -67,7 +67,11 @@ pub(super) fn check(
     let entry = catalogue.get(&plan.job.name);
     job::check(plan, catalogue, input, &mut found);
     settings::check(plan, &mut found);
-    faults::check(plan, entry, &mut found);
+    let lines = match (&plan.job.input.source, input) {
+        (InputSource::File { repeat, .. }, Some(Ok(facts))) => Some(facts.lines.saturating_mul((*repeat).into())),
+        _ => None,
+    };
+    faults::check(plan, entry, lines, &mut found);
     expect::check(plan, &mut found);
     found
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{COST_PROFILES, Finding};
-use crate::plan::{RunPlan, Trigger};
+use crate::plan::RunPlan;
 use crate::scenario::{suggest, units};
 
 /// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
@@ -36,6 +36,7 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
             "max_concurrent" if !config.checkpoints.min_pause.is_zero() => {
                 finding.at("job.config.checkpoints.min_pause", "because of this pause")
             }
+            "rpc_timeout" => finding.at("job.config.heartbeat_interval", "the interval it must exceed"),
             "heartbeat_timeout" => finding.at("job.config.heartbeat_interval", "the interval it must exceed"),
             "parallelism" => finding.at("job.config.max_parallelism", "the number of key groups"),
             _ => finding,
@@ -61,7 +62,12 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
 
 fn cluster(plan: &RunPlan, found: &mut Vec<Finding>) {
     let c = &plan.cluster;
-    let counts = [("task_managers", c.task_managers), ("slots", c.slots.into()), ("cores", c.cores)];
+    let counts = [
+        ("job_managers", c.job_managers),
+        ("task_managers", c.task_managers),
+        ("slots", c.slots.into()),
+        ("cores", c.cores),
+    ];
     for (field, count) in counts.into_iter().filter(|(_, count)| !(1..=NODES_MAX).contains(count)) {
         let finding = Finding::new(
             "bad-cluster",
@@ -133,6 +139,8 @@ fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
         ("job.config.notify_retry", config.notify_retry),
         ("job.config.slot_stabilization", config.slot_stabilization),
         ("job.config.connect_timeout", config.connect_timeout),
+        ("job.config.lease", config.lease),
+        ("job.config.rpc_timeout", config.rpc_timeout),
         ("cluster.latency", c.latency.1),
         ("cluster.store_latency", c.store_latency.1),
         ("time_limit", plan.time_limit),
@@ -141,12 +149,8 @@ fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
     .map(|(path, duration)| (path.to_owned(), duration))
     .into();
     for (at, fault) in plan.faults.iter().enumerate() {
-        if let Trigger::At(time) = fault.trigger {
-            all.push((format!("faults[{at}].trigger.at"), time));
-        }
-        if let Some((path, duration)) = super::faults::repair_after(&fault.action) {
-            all.push((format!("faults[{at}].action.{path}"), duration));
-        }
+        let lengths = super::faults::lengths(fault);
+        all.extend(lengths.into_iter().map(|length| (format!("faults[{at}].{}", length.path), length.duration)));
     }
     for (path, duration) in all.into_iter().filter(|(_, duration)| *duration > units::DURATION_MAX) {
         let message = format!("{} is longer than a year", units::format_duration(duration));

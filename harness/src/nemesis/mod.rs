@@ -1,0 +1,346 @@
+//! The nemesis: strikes the faults of a plan, each exactly when and where the plan says.
+//!
+//! It is shown every event ([`Nemesis::due`]) and asked at every time it named ([`Nemesis::next_time`]). A strike happens inside
+//! the event's emission, so before the emitter's next instruction. Start at [`Nemesis::due`] for when, at `strike` for what
+//! (with `target` for whom, `damage` for files), at `effect` for what lasts and how it ends. What comes by the clock stands on
+//! one agenda: strikes, further rounds of loops, and ends.
+//!
+//! Invariants: (N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`]; (N2) where two faults set
+//! the same property, the newest one in force counts, and the end of one leaves the other; (N3) every draw is named by fault and
+//! number of the strike, so that removing one fault leaves the draws of the others as they were; (N4) a rule about messages,
+//! requests or records has struck only once it has hurt one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::ids::CheckpointId;
+use flowquake_engine::time::Time;
+
+use crate::jobs::UserCode;
+use crate::plan::{EventTrigger, FaultPlan, Trigger};
+
+mod cluster;
+mod damage;
+mod effect;
+mod strike;
+mod target;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use crate::faults::kind;
+pub use cluster::{Cluster, Hurt};
+
+use effect::InForce;
+use strike::{Blow, Round};
+use target::Cast;
+use watch::Watched;
+
+/// One victim of one strike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// When it struck; of a rule, when it first hurt something.
+    pub at: Time,
+    /// The event at whose emission it struck; empty if it struck by the clock.
+    pub position: String,
+    /// Role of the victim, as the catalogue of faults calls it.
+    pub role: &'static str,
+    /// Node, link, file or store, resolved.
+    pub target: String,
+    /// What it did.
+    pub detail: String,
+    /// When its effect ended.
+    pub healed_at: Option<Time>,
+}
+
+impl Hit {
+    /// Whether it damaged a stored file: that fails nothing by itself, until somebody reads the file.
+    pub fn damages_file(&self) -> bool {
+        self.role == crate::faults::CHECKPOINT_STORE && self.target.contains('/')
+    }
+}
+
+/// What became of one fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Strike {
+    /// Every time it struck, each victim by itself.
+    pub hits: Vec<Hit>,
+    /// Why it did not strike, where its trigger came and it was tried in vain; the last reason.
+    pub missed: String,
+}
+
+impl Strike {
+    /// When it struck first.
+    pub fn struck_at(&self) -> Option<Time> {
+        self.hits.iter().map(|hit| hit.at).min()
+    }
+
+    /// When its last effect ended; `None` while one is in force.
+    pub fn healed_at(&self) -> Option<Time> {
+        let ends: Option<Vec<Time>> = self.hits.iter().map(|hit| hit.healed_at).collect();
+        ends?.into_iter().max()
+    }
+
+    /// All its victims, each once.
+    pub fn target(&self) -> String {
+        let targets: BTreeSet<&str> = self.hits.iter().map(|hit| hit.target.as_str()).collect();
+        targets.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// What it did first; or, if it did not strike, why not.
+    pub fn detail(&self) -> &str {
+        self.hits.first().map_or(&self.missed, |hit| &hit.detail)
+    }
+}
+
+/// Ends come before strikes of the same instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    End,
+    Strike,
+}
+
+/// What is to be done at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// What is in force under this number ends.
+    End(u64),
+    /// A fault strikes.
+    Strike(usize, Origin),
+    /// A loop goes into its next round.
+    Again(Round),
+}
+
+/// Where a strike comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Origin {
+    /// The node of the triggering event.
+    emitter: Option<String>,
+    /// The event at whose emission it strikes; empty by the clock.
+    position: String,
+}
+
+/// How far a fault's trigger has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Matches so far, by kind of event.
+    matches: BTreeMap<&'static str, u32>,
+    /// Whether the event that it waits for was seen.
+    after_seen: bool,
+    /// How often it was tried.
+    tried: u32,
+}
+
+/// The faults of one run.
+pub struct Nemesis {
+    seed: u64,
+    faults: Vec<FaultPlan>,
+    strikes: Vec<Strike>,
+    progress: Vec<Progress>,
+    agenda: BTreeMap<(Time, Rank, u64), Step>,
+    /// Numbers steps and effects in the order of their making.
+    sequence: u64,
+    in_force: BTreeMap<u64, InForce>,
+    watched: Vec<Watched>,
+    cast: Cast,
+    user_code: UserCode,
+    newest_completed: Option<CheckpointId>,
+    /// Everything was healed: nothing strikes any more.
+    over: bool,
+}
+
+impl Nemesis {
+    /// The cluster has the nodes `jm-1` to `jm-N` and `tm-1` to `tm-N`; `user_code` is that of the run's jobs.
+    pub fn new(seed: u64, faults: Vec<FaultPlan>, job_managers: u32, task_managers: u32, user_code: UserCode) -> Self {
+        let mut nemesis = Self {
+            seed,
+            strikes: vec![Strike::default(); faults.len()],
+            progress: faults.iter().map(|_| Progress::default()).collect(),
+            faults,
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            in_force: BTreeMap::new(),
+            watched: Vec::new(),
+            cast: Cast::new(job_managers, task_managers),
+            user_code,
+            newest_completed: None,
+            over: false,
+        };
+        for index in 0..nemesis.faults.len() {
+            let fault = &nemesis.faults[index];
+            if let Trigger::At(first) | Trigger::Every { first, .. } = fault.trigger {
+                let at = Time::ZERO + first + fault.delay;
+                nemesis.put(at, Rank::Strike, Step::Strike(index, Origin::default()));
+            }
+        }
+        nemesis
+    }
+
+    /// What became of the faults, in the order of the plan.
+    pub fn strikes(&self) -> &[Strike] {
+        &self.strikes
+    }
+
+    /// A checkpoint's manifest is durable.
+    pub fn on_sealed(&mut self, checkpoint: CheckpointId) {
+        self.newest_completed = self.newest_completed.max(Some(checkpoint));
+    }
+
+    /// Takes an event; returns the indices of the faults that it triggers.
+    pub fn due(&mut self, world: &dyn Cluster, record: &EventRecord) -> Vec<usize> {
+        if let Event::LeadershipGranted { .. } = record.event {
+            self.cast.leader = record.node.to_string();
+        }
+        self.look(world);
+        self.look_at_failures(record);
+        if self.over {
+            return Vec::new();
+        }
+        let name = record.event.name();
+        let mut due = Vec::new();
+        for (index, fault) in self.faults.iter().enumerate() {
+            let (Trigger::On(trigger) | Trigger::Each(trigger)) = &fault.trigger else { continue };
+            let each = matches!(fault.trigger, Trigger::Each(_));
+            let before = trigger.after_fault.map(|id| self.strikes.get((id as usize).wrapping_sub(1)));
+            if before.is_some_and(|strike| strike.is_none_or(|strike| strike.hits.is_empty())) {
+                continue;
+            }
+            let progress = &mut self.progress[index];
+            // The event that opens the gate does not pass through it.
+            let open = trigger.after.is_none() || progress.after_seen;
+            progress.after_seen |= trigger.after.as_deref() == Some(name);
+            let named = if each { !ends_job(&record.event) } else { trigger.event == name };
+            if !(open && named && matches(trigger, record)) {
+                continue;
+            }
+            let matches = progress.matches.entry(name).or_default();
+            *matches = matches.saturating_add(1);
+            let repeat = if each { 1 } else { fault.repeat };
+            if (trigger.nth..trigger.nth.saturating_add(repeat)).contains(matches) {
+                due.push(index);
+            }
+        }
+        due
+    }
+
+    /// When [`Nemesis::on_time`] is due next.
+    pub fn next_time(&self) -> Option<Time> {
+        self.agenda.keys().map(|(at, ..)| *at).next()
+    }
+
+    /// Strikes and ends what is due by now.
+    pub fn on_time(&mut self, world: &dyn Cluster, now: Time) {
+        self.look(world);
+        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
+            let at = entry.key().0;
+            match entry.remove() {
+                Step::End(effect) => self.end(effect, world, now),
+                Step::Strike(fault, origin) => {
+                    self.put_next(fault, at);
+                    self.try_strike(fault, world, now, origin);
+                }
+                Step::Again(round) => self.go_round(world, now, round),
+            }
+        }
+    }
+
+    /// Strikes a fault that an event triggered: now, or after the fault's delay.
+    pub fn strike(&mut self, fault: usize, world: &dyn Cluster, record: &EventRecord) {
+        let emitter = Some(record.node.to_string());
+        let delay = self.faults[fault].delay;
+        if delay.is_zero() {
+            let position = record.event.name().to_owned();
+            self.try_strike(fault, world, record.at, Origin { emitter, position });
+        } else {
+            let origin = Origin { emitter, position: String::new() };
+            self.put(record.at + delay, Rank::Strike, Step::Strike(fault, origin));
+        }
+    }
+
+    /// Ends everything that is in force: nodes are up and at their speed, links whole, stores and clocks as they were. Nothing
+    /// strikes from here on. What has no end but its count goes on to that: messages that are still to be hurt, poison.
+    pub fn heal_all(&mut self, world: &dyn Cluster, now: Time) {
+        self.over = true;
+        self.look(world);
+        self.agenda.clear();
+        for effect in self.in_force.keys().copied().collect::<Vec<_>>() {
+            let earliest = self.in_force[&effect].earliest_end();
+            if earliest > now {
+                self.put(earliest, Rank::End, Step::End(effect));
+            } else {
+                self.end(effect, world, now);
+            }
+        }
+    }
+
+    /// The run is over: sees what was hurt until then.
+    pub fn finish(&mut self, world: &dyn Cluster) {
+        self.look(world);
+    }
+
+    fn try_strike(&mut self, fault: usize, world: &dyn Cluster, now: Time, origin: Origin) {
+        let number = self.progress[fault].tried;
+        self.progress[fault].tried += 1;
+        self.execute(world, &Blow { fault, number, now, origin });
+    }
+
+    /// A fault by the clock that strikes again is put on the agenda anew.
+    fn put_next(&mut self, fault: usize, at: Time) {
+        let plan = &self.faults[fault];
+        if let Trigger::Every { period, .. } = plan.trigger
+            && self.progress[fault].tried + 1 < plan.repeat
+        {
+            self.put(at + period, Rank::Strike, Step::Strike(fault, Origin::default()));
+        }
+    }
+
+    fn put(&mut self, at: Time, rank: Rank, step: Step) {
+        self.sequence += 1;
+        self.agenda.insert((at, rank, self.sequence), step);
+    }
+}
+
+/// Whether every given filter but the name holds.
+fn matches(trigger: &EventTrigger, record: &EventRecord) -> bool {
+    let event = &record.event;
+    let same = |wanted: Option<u64>, found: Option<u64>| wanted.is_none() || wanted == found;
+    same(trigger.checkpoint, event.checkpoint().map(|id| id.0))
+        && same(trigger.vertex.map(u64::from), event.subtask().map(|id| u64::from(id.vertex.0)))
+        && same(trigger.subtask.map(u64::from), event.subtask().map(|id| u64::from(id.index)))
+        && same(trigger.attempt.map(u64::from), event.attempt().map(|attempt| u64::from(attempt.0)))
+        && trigger.node.as_ref().is_none_or(|node| node == record.node.as_str())
+}
+
+/// After the job nothing is left to be hurt.
+fn ends_job(event: &Event) -> bool {
+    matches!(event, Event::JobFinished { .. } | Event::JobFailed { .. })
+}
+
+/// A trigger as people read it.
+pub fn describe(trigger: &Trigger) -> String {
+    let time = humantime::format_duration;
+    match trigger {
+        Trigger::At(at) => format!("at {}", time(*at)),
+        Trigger::Every { first, period } => format!("at {}, then every {}", time(*first), time(*period)),
+        Trigger::On(on) => format!("on {}{}", on.event, describe_filters(on)),
+        Trigger::Each(each) => format!("at each kind of event{}", describe_filters(each)),
+    }
+}
+
+fn describe_filters(on: &EventTrigger) -> String {
+    let mut text = String::new();
+    let mut add = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!(" {name}={value}"));
+        }
+    };
+    add("checkpoint", on.checkpoint.map(|v| v.to_string()));
+    add("vertex", on.vertex.map(|v| v.to_string()));
+    add("subtask", on.subtask.map(|v| v.to_string()));
+    add("node", on.node.clone());
+    add("attempt", on.attempt.map(|v| v.to_string()));
+    add("nth", (on.nth > 1).then(|| on.nth.to_string()));
+    add("after-fault", on.after_fault.map(|v| v.to_string()));
+    add("after", on.after.clone());
+    text
+}

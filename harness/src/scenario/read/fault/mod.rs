@@ -1,0 +1,187 @@
+//! `[[fault]]`: when something goes wrong, what, and to whom.
+//!
+//! Start at [`faults`]. Triggers are read in `trigger`, nodes and links in `target`, and the keys of each kind of fault in the
+//! file of its family. Which keys a kind takes is told by the catalogue ([`crate::faults`]).
+//!
+//! Every fault of the file becomes a fault of the plan, even a refused one: a stand-in keeps the numbers that `after_fault`
+//! refers to, and its path is tainted so that no rule looks at it.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::value::{self, Parse, Refusal};
+use super::{Reader, Table, keys};
+use crate::faults::{Family, Kind};
+use crate::plan::{DamageKind, FaultAction, FaultPlan, NodeTarget, Trigger};
+use crate::scenario::error::Problem;
+use crate::scenario::suggest;
+
+mod network;
+mod process;
+mod storage;
+mod target;
+mod time;
+mod trigger;
+
+/// Keys that every kind of fault takes.
+const COMMON: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];
+
+/// Reads all `[[fault]]` tables, in the order of the file.
+pub(in crate::scenario) fn faults(reader: &mut Reader, value: Option<&Spanned<DeValue>>) -> Vec<FaultPlan> {
+    let Some(value) = value else { return Vec::new() };
+    let DeValue::Array(tables) = value.get_ref() else {
+        let problem = Problem::new("wrong-type", "faults are a list of tables", "write [[fault]], with two brackets");
+        reader.refuse("faults", problem.at(value.span(), "a single table or value"));
+        return Vec::new();
+    };
+    (1..).zip(tables.iter()).map(|(id, table)| fault(reader, table, id)).collect()
+}
+
+fn fault(reader: &mut Reader, value: &Spanned<DeValue>, id: u32) -> FaultPlan {
+    let path = format!("faults[{}]", id - 1);
+    let stand_in = FaultPlan {
+        id,
+        trigger: Trigger::At(Duration::ZERO),
+        delay: Duration::ZERO,
+        repeat: 1,
+        action: FaultAction::Damage { file: storage::newest_state(), how: DamageKind::FlipByte },
+    };
+    let Some(table) = reader.table("[[fault]]", value, &path) else { return stand_in };
+    let trigger = trigger::trigger(reader, &table, &path);
+    let delay = reader.read(&table, "delay", &format!("{path}.delay"), value::duration);
+    let repeat = trigger::repeat(reader, &table, &path);
+    let action = action(reader, &table, format!("{path}.action")).or_else(|| {
+        reader.tainted.push(format!("{path}.action"));
+        None
+    });
+    FaultPlan {
+        id,
+        trigger: trigger.unwrap_or(stand_in.trigger),
+        delay: delay.unwrap_or_default(),
+        repeat: repeat.unwrap_or(1),
+        action: action.unwrap_or(stand_in.action),
+    }
+}
+
+fn action(reader: &mut Reader, table: &Table, path: String) -> Option<FaultAction> {
+    let help = format!("say what happens: do = \"kill\"; accepted: {}", suggest::quoted(&names()));
+    let kind = reader.required(table, "do", &path, &help, kind)?;
+    misplaced_keys(reader, table, kind);
+    let mut keys = Keys { reader, table, path };
+    match kind.spec().family {
+        Family::Process => process::action(&mut keys, kind),
+        Family::Network => network::action(&mut keys, kind),
+        Family::Storage => storage::action(&mut keys, kind),
+        Family::Time | Family::Control => time::action(&mut keys, kind),
+    }
+}
+
+/// The keys of one fault, read to places below the path of its action.
+struct Keys<'r, 't, 'd> {
+    reader: &'r mut Reader,
+    table: &'t Table<'d>,
+    /// `faults[0].action`.
+    path: String,
+}
+
+impl Keys<'_, '_, '_> {
+    /// The plan path of something below the action.
+    fn at(&self, below: &str) -> String {
+        format!("{}.{below}", self.path)
+    }
+
+    /// Reads a key that may be left out; `below` is where its value ends up below the action.
+    fn may<T>(&mut self, key: &str, below: &str, parse: Parse<T>) -> Option<T> {
+        let path = self.at(below);
+        self.reader.read(self.table, key, &path, parse)
+    }
+
+    /// Reads a key that must be there.
+    fn must<T>(&mut self, key: &str, below: &str, help: &str, parse: Parse<T>) -> Option<T> {
+        let path = self.at(below);
+        self.reader.required(self.table, key, &path, help, parse)
+    }
+
+    /// The node that is struck.
+    fn target(&mut self, below: &str) -> Option<NodeTarget> {
+        self.must("target", below, target::HELP, target::node)
+    }
+
+    /// How long it lasts.
+    fn heal_after(&mut self, below: &str) -> Option<Duration> {
+        self.may("heal_after", below, value::duration)
+    }
+
+    /// Remembers that the value of `key` also stands for another place below the action.
+    fn also(&mut self, key: &str, below: &str) {
+        if let Some(value) = self.table.get(key) {
+            let path = self.at(below);
+            self.reader.place(&path, value.span());
+        }
+    }
+}
+
+/// Reports keys that belong to another kind of fault, with the key that does the same for this kind.
+fn misplaced_keys(reader: &mut Reader, table: &Table, kind: Kind) {
+    let (what, own) = (kind.name(), kind.keys());
+    for key in table.entries.keys() {
+        let name = key.get_ref().as_ref();
+        if COMMON.contains(&name) || own.contains(&name) || !keys("[[fault]]").contains(&name) {
+            continue;
+        }
+        let help = match name {
+            "restart_after" | "resume_after" if own.contains(&"heal_after") => {
+                format!("`{what}` heals: write heal_after instead")
+            }
+            "heal_after" | "resume_after" if own.contains(&"restart_after") => {
+                "a node restarts: write restart_after instead".to_owned()
+            }
+            "heal_after" | "restart_after" if own.contains(&"resume_after") => {
+                "a process resumes: write resume_after instead".to_owned()
+            }
+            "target" | "targets" if own.contains(&"link") => {
+                format!("`{what}` needs two ends: write link = \"tm-1 - tm-2\"")
+            }
+            "link" if own.contains(&"target") => "this strikes a node: write target = \"tm-1\"".to_owned(),
+            "target" if own.contains(&"node") => {
+                "to strike at the requests or messages of one node, write node = \"tm-1\"".to_owned()
+            }
+            _ if own.is_empty() => format!("`{what}` takes no keys of its own; remove `{name}`"),
+            _ => format!("`{what}` takes {}; remove `{name}`", suggest::quoted(&own)),
+        };
+        let owners: Vec<&str> =
+            Kind::ALL.iter().filter(|owner| owner.keys().contains(&name)).map(|owner| owner.name()).collect();
+        let label = match owners.as_slice() {
+            [first, second, _, rest @ ..] => {
+                format!("belongs to `{first}`, `{second}` and {} more", rest.len() + 1)
+            }
+            few => format!("belongs to {}", suggest::quoted(few)),
+        };
+        let message = format!("`{name}` does not go with do = \"{what}\"");
+        reader.problems.push(Problem::new("misplaced-key", message, help).at(key.span(), label));
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    Kind::ALL.iter().map(|kind| kind.name()).collect()
+}
+
+fn kind(value: &DeValue) -> Result<Kind, Refusal> {
+    value::word(value, &names(), Kind::from_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The catalogue says which keys a kind takes, the section which keys there are: each key must be known to both.
+    #[test]
+    fn the_keys_of_the_section_are_those_of_the_catalogue() {
+        let of_kinds = Kind::ALL.iter().flat_map(|kind| kind.keys());
+        let expected: BTreeSet<_> = of_kinds.chain(COMMON.iter().copied()).collect();
+        assert_eq!(keys("[[fault]]").iter().copied().collect::<BTreeSet<_>>(), expected);
+    }
+}
