@@ -39,6 +39,9 @@ pub struct RunPlan {
     pub cluster: ClusterPlan,
     /// What goes wrong, in the order of the file.
     pub faults: Vec<FaultPlan>,
+    /// The faults were drawn from the seed, so not every one of them has to strike: one is enough.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub swarm: bool,
     /// What must hold at the end.
     pub expect: Expectations,
     /// The run is stopped, and judged stuck, at this virtual time.
@@ -393,6 +396,21 @@ pub enum FaultAction {
     },
 }
 
+impl FaultAction {
+    /// Whether it can make a checkpoint unreadable. Where output was committed under that checkpoint there is no way back,
+    /// and a correct engine says so instead of going on.
+    pub fn spoils_checkpoints(&self) -> bool {
+        match self {
+            Self::Damage { .. } => true,
+            // A stale read shows a checkpoint as it was before its files were there.
+            Self::Store { how, .. } => {
+                matches!(how, StoreFault::TornWrite | StoreFault::LostWrite | StoreFault::StaleRead(_))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How a node dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -518,4 +536,7 @@ pub enum ExpectedEnd {
     Finished,
     /// Failed for good, with a reason that contains this text.
     Failed(String),
+    /// Finished; or failed for good with a reason that contains this text, if a fault struck that can spoil checkpoints
+    /// ([`FaultAction::spoils_checkpoints`]).
+    FinishedOrFailed(String),
 }

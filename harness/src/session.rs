@@ -25,7 +25,7 @@ pub fn execute(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], replay: Stri
         _ => oracles::judge(plan, &outcome, jobs, &inputs),
     };
     let mut verdict = verdict::decide(plan, &outcome, &violations, None);
-    if verdict == Verdict::Passed && !plan.faults.is_empty() && !every_strike_shows(plan) {
+    if verdict == Verdict::Passed && !plan.faults.is_empty() && !plan.swarm && !every_strike_shows(plan) {
         let clean = run(&RunPlan { faults: Vec::new(), ..plan.clone() }, jobs, mutations);
         verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
     }

@@ -50,6 +50,16 @@ fn unmet(plan: &RunPlan, outcome: &Outcome) -> Option<(&'static str, String)> {
         (ExpectedEnd::Failed(text), End::Failed(cause)) if !cause.contains(text) => {
             return Some(("expect.job", format!("expected failed({text}), but it failed otherwise: {cause}")));
         }
+        (ExpectedEnd::FinishedOrFailed(text), End::Failed(cause)) if !cause.contains(text) => {
+            return Some((
+                "expect.job",
+                format!("expected finished or failed({text}), but it failed otherwise: {cause}"),
+            ));
+        }
+        (ExpectedEnd::FinishedOrFailed(_), End::Failed(cause)) if !spoiled(plan, outcome) => {
+            let evidence = format!("the job failed although no fault that can spoil a checkpoint struck: {cause}");
+            return Some(("expect.job", evidence));
+        }
         _ => {}
     }
     let failovers = count(outcome, |event| matches!(event, Event::FailoverBegun { .. }));
@@ -67,8 +77,19 @@ fn unmet(plan: &RunPlan, outcome: &Outcome) -> Option<(&'static str, String)> {
     None
 }
 
+/// Whether a fault struck that can spoil a checkpoint.
+fn spoiled(plan: &RunPlan, outcome: &Outcome) -> bool {
+    let struck = plan.faults.iter().zip(&outcome.strikes).filter(|(_, strike)| strike.struck_at.is_some());
+    struck.into_iter().any(|(fault, _)| fault.action.spoils_checkpoints())
+}
+
 /// What did not happen, of a run that therefore proves nothing.
 fn vacuous(plan: &RunPlan, outcome: &Outcome, clean: Option<u64>) -> Option<String> {
+    if plan.swarm {
+        // Drawn blindly, a fault may wait for what never comes, or change nothing: that is the price of a swarm, not a lie.
+        let struck = outcome.strikes.iter().any(|strike| strike.struck_at.is_some());
+        return (!struck).then(|| "none of the drawn faults struck".into());
+    }
     for (fault, strike) in plan.faults.iter().zip(&outcome.strikes) {
         if strike.hits.is_empty() {
             let why = if strike.missed.is_empty() { "its trigger never came" } else { &strike.missed };
@@ -199,6 +220,44 @@ mod tests {
         outcome.strikes[0] = Strike::default();
         let missing = "fault 1 (on fell-back) never struck: its trigger never came";
         assert_eq!(decide(&plan, &outcome, &[], None), vacuous(missing));
+    }
+
+    #[test]
+    fn of_a_swarm_one_strike_is_enough_and_may_change_nothing() {
+        let mut plan = plan();
+        plan.swarm = true;
+        plan.faults = vec![kill(1, Trigger::On(on("fell-back"))), kill(2, Trigger::At(Duration::from_secs(9)))];
+        let mut outcome = outcome([]);
+        outcome.strikes = vec![Strike::default(), struck(5, None)];
+        let hash = outcome.trace.hash();
+        assert_eq!(decide(&plan, &outcome, &[], Some(hash)), Verdict::Passed);
+        outcome.strikes[1] = Strike::default();
+        assert_eq!(decide(&plan, &outcome, &[], None), vacuous("none of the drawn faults struck"));
+    }
+
+    #[test]
+    fn a_loud_failure_is_legal_only_for_its_reason_and_after_damage() {
+        let mut plan = plan();
+        plan.expect.job = ExpectedEnd::FinishedOrFailed("no way back".into());
+        plan.faults = vec![kill(1, Trigger::At(Duration::from_secs(1)))];
+        let mut outcome = outcome([]);
+        outcome.strikes = vec![struck(1000, None)];
+        assert_eq!(decide(&plan, &outcome, &[], None), Verdict::Passed);
+
+        outcome.end = End::Failed("checkpoint 3 is damaged; no way back".into());
+        let evidence = "the job failed although no fault that can spoil a checkpoint struck: checkpoint 3 is damaged; \
+                        no way back";
+        assert_eq!(decide(&plan, &outcome, &[], None), failed("expect.job", &[evidence]));
+
+        let file = crate::plan::FileTarget { checkpoint: None, kind: crate::plan::FileKind::Manifest, index: 0 };
+        plan.faults[0].action = crate::plan::FaultAction::Damage { file, how: crate::plan::DamageKind::Delete };
+        assert_eq!(decide(&plan, &outcome, &[], None), Verdict::Passed);
+        outcome.strikes[0] = Strike::default();
+        assert_eq!(decide(&plan, &outcome, &[], None), failed("expect.job", &[evidence]));
+
+        outcome.end = End::Failed("out of restarts".into());
+        let evidence = "expected finished or failed(no way back), but it failed otherwise: out of restarts";
+        assert_eq!(decide(&plan, &outcome, &[], None), failed("expect.job", &[evidence]));
     }
 
     #[test]

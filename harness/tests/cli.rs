@@ -158,3 +158,48 @@ fn state_is_shown_of_manifests_only() {
     assert!(said.err.contains("name the `_metadata` file of a complete checkpoint"), "{}", said.err);
     folder.flowquake(&["state", "show", "nowhere"], 2);
 }
+
+#[test]
+fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
+    let folder = Folder::new().with("small.toml", &small("", "").replace("2_000, rate", "200, rate"));
+    let said = folder.flowquake(&["run", "small.toml", "--seeds", "200", "--jobs", "2", "--json", "runs.json"], 0);
+    assert!(said.out.contains("cpu per run") && said.out.lines().count() < 10, "{}", said.out);
+    let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
+    let seeds: Vec<u64> = set.runs.iter().map(|run| run.seed).collect();
+    assert_eq!(seeds, (1..=200).collect::<Vec<_>>());
+    for run in &set.runs {
+        assert!(run.timeline.is_empty() && run.checkpoints.is_empty());
+        assert_eq!(run.totals.events_by_name.get("job-finished"), Some(&1));
+    }
+    // The page shows what did not pass, which is nothing.
+    let page = fs::read_to_string(folder.path().join("target/flowquake/report.html")).unwrap();
+    assert!(page.len() < 100_000, "{}", page.len());
+}
+
+#[test]
+fn a_sweep_ends_at_its_number_of_failures() {
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let args = ["run", "small.toml", "--seeds", "1000000", "--jobs", "1", "--max-failures", "2", "--json", "runs.json"];
+    let said = folder.flowquake(&args, 1);
+    assert!(said.out.contains("stopped after 2 of 1000000 runs"), "{}", said.out);
+    let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
+    assert_eq!(set.runs.len(), 2);
+    assert!(set.runs.iter().all(|run| !run.timeline.is_empty()), "failures are kept whole");
+    assert!(folder.flowquake(&["run", "small.toml", "--max-failures", "0"], 2).err.contains("--max-failures 0"));
+}
+
+#[test]
+fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\naborted_checkpoints_min = 1\n"));
+    folder.run(1);
+    let plan = "target/flowquake/plans/small-seed-1.json";
+    let said = folder.flowquake(&["shrink", plan, "--runs", "60", "--output", "smaller.json"], 0);
+    assert!(said.out.contains("0 faults, 2000 records became 0 faults, 1 records"), "{}", said.out);
+    let replayed = folder.flowquake(&["replay", "smaller.json"], 1);
+    assert!(replayed.out.contains("aborted_checkpoints_min: expected at least 1, there were 0"), "{}", replayed.out);
+    // What passes cannot be shrunk.
+    let text = fs::read_to_string(folder.path().join("smaller.json")).unwrap();
+    let text = text.replace("\"aborted_checkpoints_min\": 1", "\"aborted_checkpoints_min\": null");
+    let said = folder.with("passes.json", &text).flowquake(&["shrink", "passes.json"], 2);
+    assert!(said.err.contains("passes.json does not fail: passed"), "{}", said.err);
+}

@@ -19,7 +19,9 @@ mod list;
 mod logging;
 mod replay;
 mod run;
+mod shrink;
 mod state;
+mod sweep;
 
 /// Bad input: a file, a path, an option.
 const BAD_INPUT: u8 = 2;
@@ -39,6 +41,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Run a saved plan again: same plan, same trace hash
     Replay(replay::ReplayArgs),
+    /// Make a failing plan smaller, as long as it fails in the same way
+    Shrink(shrink::ShrinkArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -55,6 +59,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Run(args) => run::run(&args, jobs),
         Command::Check(args) => check::check(&args, jobs),
         Command::Replay(args) => replay::replay(&args, jobs),
+        Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),

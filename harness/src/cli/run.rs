@@ -1,18 +1,15 @@
 //! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
 
-use std::collections::VecDeque;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, mpsc};
 
 use clap::Args;
 use flowquake_engine::event::EventRecord;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::{folder, json, terminal};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::{self, Level};
+use super::sweep::{self, Sweep};
 use super::{color, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -20,6 +17,9 @@ use crate::run::{Outcome, report_folder};
 use crate::scenario::save_plan;
 use crate::session::execute;
 use crate::trace::first_difference;
+
+/// Runs of a long sweep that its page shows.
+const SHOWN_MAX: usize = 100;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -35,6 +35,9 @@ pub(super) struct RunArgs {
     /// Runs at the same time [default: one per core]
     #[arg(long)]
     jobs: Option<usize>,
+    /// Begin no more runs after so many failed ones
+    #[arg(long, value_name = "N")]
+    max_failures: Option<u64>,
     /// Also write the run records to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -60,16 +63,19 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     if args.seeds == 0 {
         return refuse_text("--seeds 0", "at least one seed is needed");
     }
-    let seeds = args.seed..=args.seed.saturating_add(args.seeds - 1);
-    let plans: Vec<RunPlan> = scenarios.iter().flat_map(|s| seeds.clone().map(move |seed| s.plan(seed))).collect();
-    if args.trace.is_some() && plans.len() > 1 {
-        let remedy = format!("name one scenario and one seed; these are {} runs", plans.len());
+    if args.max_failures == Some(0) {
+        return refuse_text("--max-failures 0", "no run would be made; write at least 1, or leave it out");
+    }
+    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let (seed, seeds, max_failures) = (args.seed, args.seeds, args.max_failures);
+    let sweep = Sweep { scenarios: &scenarios, seed, seeds, parallel, max_failures };
+    if args.trace.is_some() && sweep.runs() > 1 {
+        let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
     }
     logging::start(args.log);
     let folder = report_folder();
-    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let runs = execute_all(plans, jobs, parallel, args, &folder);
+    let runs = sweep::sweep(&sweep, |plan| one(plan, jobs, args, &folder));
     let (mut records, mut problems) = (Vec::new(), Vec::new());
     for run in runs {
         match run {
@@ -77,44 +83,7 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
             Err(problem) => problems.push(problem),
         }
     }
-    finish(records, &problems, args, &folder)
-}
-
-/// Runs all plans, `parallel` at a time; results in the order of the plans.
-fn execute_all(
-    plans: Vec<RunPlan>,
-    jobs: &Jobs,
-    parallel: usize,
-    args: &RunArgs,
-    folder: &Path,
-) -> Vec<Result<RunRecord, String>> {
-    let total = plans.len();
-    let progress = Progress::new(total as u64);
-    let queue = Mutex::new(plans.into_iter().enumerate().collect::<VecDeque<_>>());
-    let (done, results) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.min(total) {
-            let (done, queue) = (done.clone(), &queue);
-            scope.spawn(move || {
-                loop {
-                    let next = queue.lock().map(|mut queue| queue.pop_front());
-                    let Ok(Some((index, plan))) = next else { return };
-                    let result = one(&plan, jobs, args, folder);
-                    if done.send((index, result)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(done);
-        let mut all: Vec<_> = (0..total).map(|_| None).collect();
-        for (index, result) in results {
-            progress.step(&result);
-            all[index] = Some(result);
-        }
-        progress.end();
-        all.into_iter().flatten().collect()
-    })
+    finish(records, &problems, args, &sweep, &folder)
 }
 
 fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<RunRecord, String> {
@@ -170,7 +139,7 @@ fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>
     Ok(Some(difference.unwrap_or_else(|| "the events are equal, but frames or output differ".into())))
 }
 
-fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: &Path) -> ExitCode {
+fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, sweep: &Sweep, folder: &Path) -> ExitCode {
     let set = RunSet {
         schema_version: SCHEMA_VERSION,
         command: std::env::args().collect::<Vec<_>>().join(" "),
@@ -179,7 +148,9 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: 
         runs: records,
     };
     for run in &set.runs {
-        if run.verdict == Verdict::Passed || matches!(run.verdict, Verdict::NotBuilt { .. }) {
+        // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
+        let counted = sweep.is_long() && matches!(run.verdict, Verdict::Vacuous { .. });
+        if run.verdict == Verdict::Passed || counted || matches!(run.verdict, Verdict::NotBuilt { .. }) {
             if args.verbose {
                 println!("{}", terminal::details(run, color()));
             }
@@ -187,13 +158,28 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: 
             println!("{}", terminal::failure(run, color()));
         }
     }
-    println!("{}", terminal::verdicts(&set, color()));
+    if sweep.is_long() {
+        println!("{}", sweep::summary(&set, sweep.runs()));
+    } else {
+        println!("{}", terminal::verdicts(&set, color()));
+    }
     if args.verify_determinism {
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
         println!("determinism: {same} plans were run again in another process and gave the same hash\n");
     }
     let mut problems = problems.to_vec();
-    match folder::write_report_folder(folder, &set) {
+    // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass.
+    let page = sweep.is_long().then(|| {
+        let runs = set.runs.iter().filter(|run| run.verdict != Verdict::Passed).take(SHOWN_MAX).cloned().collect();
+        RunSet {
+            runs,
+            command: set.command.clone(),
+            program: set.program.clone(),
+            fault_kinds: set.fault_kinds.clone(),
+            ..set
+        }
+    });
+    match folder::write_report_folder(folder, page.as_ref().unwrap_or(&set)) {
         Ok(files) => {
             let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));
             println!("report: {}", page.map_or(folder, PathBuf::as_path).display());
@@ -217,49 +203,4 @@ fn worst(runs: &[RunRecord]) -> u8 {
     const ORDER: [u8; 7] = [1, 5, 4, 6, 3, 7, 0];
     let codes: Vec<u8> = runs.iter().map(|run| run.verdict.exit_code()).collect();
     ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(0)
-}
-
-/// A bar on a terminal; elsewhere a plain line for each run, or for every hundredth of many.
-struct Progress {
-    bar: Option<ProgressBar>,
-    total: u64,
-    done: std::cell::Cell<u64>,
-    failed: std::cell::Cell<u64>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs  {msg}  {elapsed}  eta {eta}");
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { bar, total, done: Default::default(), failed: Default::default() }
-    }
-
-    fn step(&self, result: &Result<RunRecord, String>) {
-        self.done.set(self.done.get() + 1);
-        let (name, label) = match result {
-            Ok(record) => (format!("{} seed {}", record.scenario, record.seed), record.verdict.label()),
-            Err(_) => ("a run".to_owned(), "error"),
-        };
-        if label != "passed" {
-            self.failed.set(self.failed.get() + 1);
-        }
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(format!("{} not passed", self.failed.get()));
-                bar.inc(1);
-            }
-            None if self.total <= 100 || label != "passed" || self.done.get().is_multiple_of(100) => {
-                eprintln!("{}/{}  {name}: {label}", self.done.get(), self.total);
-            }
-            None => {}
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

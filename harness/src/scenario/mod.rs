@@ -9,7 +9,7 @@
 //!
 //! Invariants: (S1) a [`Scenario`] has passed every rule; (S2) no text makes loading panic; (S3) all offences of a file are
 //! reported together, except that a text which is not TOML is judged as text only; (S4) nothing is drawn here but the
-//! scheduling seed, so a plan depends on file, catalogue and seed alone.
+//! scheduling seed, and by a swarm from the seed; so a plan depends on file, catalogue and seed alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::plan::{InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
+use crate::plan::{ExpectedEnd, InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
+use crate::swarm::Swarm;
 
 pub mod catalogue;
 mod discover;
@@ -37,18 +38,21 @@ pub(crate) mod units;
 pub use catalogue::{JobCatalogue, JobEntry, JobParam};
 pub use discover::discover;
 pub use error::{Problem, ScenarioError};
-pub use plan_file::{load_plan, save_plan};
+pub use plan_file::{load_plan, plan_problems, save_plan};
+pub(crate) use read::settings::cluster_default;
 pub use rules::COST_PROFILES;
 
 use input_file::{InputFacts, InputFault};
-use read::{Reader, Table, expect, fault, job, settings, value};
+use read::{Reader, Table, expect, fault, job, settings, swarm, value};
 use units::Rate;
 
 /// A scenario file that passed every check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// Complete but for the seeds.
+    /// Complete but for the seeds, and for what a swarm draws.
     template: RunPlan,
+    /// Draws the faults, where none are scripted.
+    swarm: Option<Swarm>,
 }
 
 impl Scenario {
@@ -91,12 +95,13 @@ impl Scenario {
         }
         let mut reader = Reader::default();
         let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);
-        if let Some((template, input)) = template {
-            let found = rules::check(&template, catalogue, input.as_ref());
+        if let Some((template, swarm, input)) = template {
+            let mut found = rules::check(&template, catalogue, input.as_ref());
+            found.extend(swarm.iter().flat_map(|swarm| rules::swarm::check(swarm, &template)));
             let locate = |at: &str| reader.spans.get(at).cloned();
             reader.problems.extend(rules::report(found, &reader.tainted, locate, rules::Wording::Scenario));
             if reader.problems.is_empty() {
-                return Ok(Self { template });
+                return Ok(Self { template, swarm });
             }
         }
         Err(ScenarioError::in_text(path, text, reader.problems))
@@ -121,11 +126,17 @@ impl Scenario {
     pub fn plan(&self, seed: u64) -> RunPlan {
         let scheduling_seed = xxh3_64_with_seed(b"scheduling", seed);
         let mut plan = RunPlan { seed, scheduling_seed, ..self.template.clone() };
-        // First, since it is the only thing that differs between two seeds of one scenario.
+        if let Some(swarm) = &self.swarm {
+            swarm.draw(&mut plan);
+        }
+        // First, before what a swarm drew: nothing else differs between two seeds of one scenario.
         plan.options.insert(0, ("scheduling_seed".to_owned(), format!("{scheduling_seed:#018x} (drawn)")));
         plan
     }
 }
+
+/// What the engine says when the only checkpoints left would output again what is committed.
+const NO_WAY_BACK: &str = "falling back is not possible";
 
 /// What is found at the path of an input file; `None` for generated records.
 type Input = Option<Result<InputFacts, InputFault>>;
@@ -136,7 +147,7 @@ fn read_scenario(
     root: &DeTable,
     path: &Path,
     catalogue: &JobCatalogue,
-) -> Option<(RunPlan, Input)> {
+) -> Option<(RunPlan, Option<Swarm>, Input)> {
     let top = Table { section: "the top level", at: 0..0, entries: root };
     reader.known_keys(&top);
     let help = "name the scenario as its file: name = \"...\"";
@@ -152,6 +163,7 @@ fn read_scenario(
     let engine = section(reader, &top, "engine", "[engine]", "job.config");
     let expect = section(reader, &top, "expect", "[expect]", "expect");
     let job = section(reader, &top, "job", "[job]", "job");
+    let swarm = section(reader, &top, "swarm", "[swarm]", "swarm");
     if top.get("job").is_none() {
         let help = "add a section [job] with name = \"...\" and input = { ... }";
         reader.missing(&top, &["job"], "job", help);
@@ -164,7 +176,16 @@ fn read_scenario(
     let parallelism = job.as_ref().map_or(1, |job| job.parallelism);
     let config = settings::engine(reader, engine.as_ref(), parallelism, checkpoints);
     let faults = fault::faults(reader, root.get("fault"));
-    let expect = expect::expect(reader, expect.as_ref());
+    let states_end = expect.as_ref().is_some_and(|table| table.get("job").is_some());
+    let mut expect = expect::expect(reader, expect.as_ref());
+    let mut swarm = swarm.map(|table| swarm::swarm(reader, &table, &top));
+    if swarm.is_some() && !states_end {
+        // Some seeds damage the newest checkpoint after its output was committed.
+        expect.job = ExpectedEnd::FinishedOrFailed(NO_WAY_BACK.to_owned());
+        let end = format!("finished, or after damage failed({NO_WAY_BACK}) (default)");
+        reader.options.retain(|(name, _)| name != "expected end");
+        reader.options.push(("expected end".to_owned(), end));
+    }
     let limit = reader.read(&top, "time_limit", "time_limit", value::duration);
 
     let job = job?;
@@ -177,6 +198,11 @@ fn read_scenario(
         reader.options.push(("time_limit".to_owned(), format!("{} (default: {why})", units::format_duration(limit))));
         limit
     });
+    if let Some(swarm) = &mut swarm {
+        swarm.written = reader.spans.keys().cloned().collect();
+        let entry = catalogue.get(&job.name);
+        (swarm.vertices, swarm.keyed) = entry.map_or((1, false), |entry| (entry.vertices, entry.keyed));
+    }
     let plan = RunPlan {
         version: PLAN_VERSION,
         scenario: name.unwrap_or_default(),
@@ -187,11 +213,12 @@ fn read_scenario(
         job: JobPlan { name: job.name, params: job.params, input: job.input, config },
         cluster,
         faults,
+        swarm: false,
         expect,
         time_limit,
         options: std::mem::take(&mut reader.options),
     };
-    Some((plan, input))
+    Some((plan, swarm, input))
 }
 
 /// The table under `key`, if there is one.

@@ -62,14 +62,22 @@ pub(super) fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> R
     }
     let plan: RunPlan = serde_json::from_str(text)
         .map_err(|error| ScenarioError::in_text(path, text, vec![unfit(text, &error, &places)]))?;
+    let problems: Vec<Problem> = problems(&plan, catalogue, |at| places.get(at).cloned());
+    if problems.is_empty() { Ok(plan) } else { Err(ScenarioError::in_text(path, text, problems)) }
+}
+
+/// What the rules have against a plan that was made and not read, each with its code and path; empty if it may run.
+pub fn plan_problems(plan: &RunPlan, catalogue: &JobCatalogue) -> Vec<String> {
+    problems(plan, catalogue, |_| None).iter().map(|problem| format!("{}: {problem}", problem.code_name())).collect()
+}
+
+fn problems(plan: &RunPlan, catalogue: &JobCatalogue, locate: impl Fn(&str) -> Option<Span>) -> Vec<Problem> {
     let input = match &plan.job.input.source {
         InputSource::File { path, .. } => Some(input_file::examine(path)),
         InputSource::Generator { .. } => None,
     };
-    let found = rules::check(&plan, catalogue, input.as_ref());
-    let problems: Vec<Problem> =
-        rules::report(found, &[], |at| places.get(at).cloned(), rules::Wording::Plan).collect();
-    if problems.is_empty() { Ok(plan) } else { Err(ScenarioError::in_text(path, text, problems)) }
+    let found = rules::check(plan, catalogue, input.as_ref());
+    rules::report(found, &[], locate, rules::Wording::Plan).collect()
 }
 
 /// What `serde_json` refused, as a problem: it tells line and column, the path and the word are found from there.

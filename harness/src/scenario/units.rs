@@ -96,7 +96,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
 }
 
 /// The shortest exact form that [`duration`] reads back.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let (unit, scale) = match nanos {
         0 => ("s", SECOND),
@@ -117,7 +117,7 @@ pub(super) fn duration_range(text: &str) -> Result<(Duration, Duration), UnitErr
 }
 
 /// What [`duration_range`] reads back.
-pub(super) fn format_duration_range((low, high): (Duration, Duration)) -> String {
+pub(crate) fn format_duration_range((low, high): (Duration, Duration)) -> String {
     if low == high {
         return format_duration(low);
     }
@@ -133,7 +133,7 @@ pub(super) fn size(text: &str) -> Result<u64, UnitError> {
 }
 
 /// The largest binary unit that leaves a whole number.
-pub(super) fn format_size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     let exponent = if bytes == 0 { 0 } else { (bytes.trailing_zeros() / 10).min(4) };
     format!("{}{}", bytes >> (10 * exponent), ["B", "KiB", "MiB", "GiB", "TiB"][exponent as usize])
 }

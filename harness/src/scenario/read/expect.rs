@@ -34,13 +34,15 @@ pub(in crate::scenario) fn expect(reader: &mut Reader, table: Option<&Table>) ->
 
 fn job_end(value: &DeValue) -> Result<ExpectedEnd, Refusal> {
     let text = value::text(value)?;
-    let reason = text.strip_prefix("failed(").and_then(|rest| rest.strip_suffix(')'));
-    match (text.as_str(), reason) {
-        ("finished", _) => Ok(ExpectedEnd::Finished),
-        (_, Some(reason)) => Ok(ExpectedEnd::Failed(reason.trim().to_owned())),
-        (_, None) => {
+    let reason = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.strip_suffix(')')).map(str::trim);
+    match (text.as_str(), reason("failed("), reason("finished-or-failed(")) {
+        ("finished", ..) => Ok(ExpectedEnd::Finished),
+        (_, Some(reason), _) => Ok(ExpectedEnd::Failed(reason.to_owned())),
+        (.., Some(reason)) => Ok(ExpectedEnd::FinishedOrFailed(reason.to_owned())),
+        _ => {
             let help = "write {key} = \"finished\", or {key} = \"failed(<part of the reason>)\": a loud failure is legal \
-                        only where its reason is expected";
+                        only where its reason is expected; after damage that may or may not matter, \
+                        {key} = \"finished-or-failed(<part of the reason>)\"";
             Err(Refusal::new("wrong-value", format!("cannot be `{text}`"), "no such end", help.to_owned()))
         }
     }

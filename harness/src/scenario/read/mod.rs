@@ -19,13 +19,17 @@ pub(super) mod expect;
 pub(super) mod fault;
 pub(super) mod job;
 pub(super) mod settings;
+pub(super) mod swarm;
 pub(super) mod value;
 
 use value::{Parse, Refusal};
 
 /// Every section with its keys: what each table accepts, and where a key belongs that stands in the wrong one.
 const SECTIONS: &[(&str, &[&str])] = &[
-    ("the top level", &["name", "why", "time_limit", "job", "cluster", "checkpointing", "engine", "fault", "expect"]),
+    (
+        "the top level",
+        &["name", "why", "time_limit", "job", "cluster", "checkpointing", "engine", "fault", "swarm", "expect"],
+    ),
     ("[job]", &["name", "params", "input", "parallelism"]),
     ("input", &["file", "repeat", "generator", "records", "splits", "rate"]),
     (
@@ -107,6 +111,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("on", &["event", "checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
     ("each", &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
     ("file", &["checkpoint", "kind", "index"]),
+    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary"]),
     ("[expect]", &["job", "output", "recovers_within", "failovers", "falls_back", "aborted_checkpoints_min"]),
 ];
 

@@ -14,7 +14,7 @@ use crate::plan::ClusterPlan;
 use crate::scenario::units;
 
 /// The cluster of a scenario that says nothing about it: two small machines in one data centre, and a slow object store.
-pub(in crate::scenario) fn cluster_default() -> ClusterPlan {
+pub(crate) fn cluster_default() -> ClusterPlan {
     ClusterPlan {
         job_managers: 1,
         task_managers: 2,

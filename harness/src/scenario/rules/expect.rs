@@ -5,7 +5,9 @@ use crate::plan::{ExpectedEnd, RunPlan};
 
 pub(super) fn check(plan: &RunPlan, found: &mut Vec<Finding>) {
     let expect = &plan.expect;
-    if matches!(&expect.job, ExpectedEnd::Failed(reason) if reason.trim().is_empty()) {
+    if let ExpectedEnd::Failed(reason) | ExpectedEnd::FinishedOrFailed(reason) = &expect.job
+        && reason.trim().is_empty()
+    {
         let help =
             "write a part of the reason, such as \"failed(restarts are used up)\"; an empty one would accept any";
         let finding = Finding::new("no-reason", "the job may fail, but not for just any reason", help);

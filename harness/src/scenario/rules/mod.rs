@@ -16,6 +16,7 @@ mod expect;
 mod faults;
 mod job;
 mod settings;
+pub(super) mod swarm;
 
 /// Names of the cost profiles that a cluster may ask for.
 pub const COST_PROFILES: &[&str] = &["builtin"];

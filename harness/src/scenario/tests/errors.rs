@@ -57,6 +57,18 @@ shows! {
     fault_after_itself => report(
         "\n[[fault]]\non = { event = \"job-running\", after_fault = 1 }\ndo = \"kill\"\ntarget = \"tm-1\"\n",
     );
+    swarm_beside_a_fault => report(
+        "\n[checkpointing]\ntimeout = \"5s\"\n\n[[fault]]\nat = \"2.5s\"\ndo = \"kill\"\ntarget = \"tm-1\"\n\n[swarm]\nuntil = \"5s\"\n",
+    );
+    swarm_of_an_unknown_kind =>
+        report("\n[checkpointing]\ntimeout = \"5s\"\n\n[swarm]\nkinds = [\"storage\", \"machine-los\"]\nuntil = \"5s\"\n");
+    swarm_whose_kinds_never_apply => report(
+        "\n[checkpointing]\ntimeout = \"5s\"\n\n[swarm]\nkinds = [\"rival-leader\", \"damage\"]\nuntil = \"5s\"\n",
+    );
+    swarm_with_bad_budgets => report(
+        "\n[engine]\nrestart_attempts = 3\n\n[swarm]\nfaults = [6, 2]\nnodes_down = 9\nuntil = \"30s\"\nheal_after = \"3s..1s\"\nvary = 1\n",
+    );
+    swarm_that_nothing_would_notice => report("\n[swarm]\nfaults = \"some\"\nheel_after = \"1s\"\n");
     name_differs_from_file => report_of(&format!("name = \"other\"\nwhy = \"w\"\n{JOB}"));
     syntax_errors => report_of("name = broken\nwhy = \"never closed\n[job\n");
     missing_input_file => report_of(&format!("{HEAD}\n[job]\nname = \"upper-case\"\ninput = {{ file = \"words.txt\" }}\n"));

@@ -1,0 +1,85 @@
+//! `flowquake shrink`: makes a failing plan smaller.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::logging::{self, Level};
+use super::{catalogue, refuse, refuse_text};
+use crate::jobs::Jobs;
+use crate::plan::RunPlan;
+use crate::scenario::{load_plan, plan_problems, save_plan};
+use crate::session::execute;
+use crate::shrink::{Budget, Failure, shrink};
+
+#[derive(Args)]
+pub(super) struct ShrinkArgs {
+    /// A plan that fails, as saved by `flowquake run`
+    plan: PathBuf,
+    /// Where the smaller plan goes [default: beside the plan, ending in .small.json]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// So many runs at most
+    #[arg(long, default_value_t = 500)]
+    runs: u64,
+    /// So many orders of tasks are tried for each smaller plan
+    #[arg(long, default_value_t = 3)]
+    schedules: u64,
+    /// The engine's log lines, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    log: Level,
+}
+
+pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
+    let catalogue = catalogue(jobs);
+    let plan = match load_plan(&args.plan, &catalogue) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(error),
+    };
+    logging::start(args.log);
+    let verdict = |plan: &RunPlan| execute(plan, jobs, &[], String::new()).0.verdict;
+    let first = verdict(&plan);
+    let Some(failure) = Failure::of(&first) else {
+        let what = format!("{} does not fail: {}", args.plan.display(), first.label());
+        return refuse_text(&what, "name a plan whose replay fails, is stuck or crashes");
+    };
+    let output = args.output.clone().unwrap_or_else(|| args.plan.with_extension("small.json"));
+    let bar = bar(args.runs);
+    let before = size(&plan);
+    let budget = Budget { runs: args.runs, schedules: args.schedules };
+    let may_run = |plan: &RunPlan| plan_problems(plan, &catalogue).is_empty();
+    let shrunk = shrink(plan, budget, may_run, |run, smallest, candidate| {
+        bar.set_position(run);
+        bar.set_message(size(smallest));
+        Failure::of(&verdict(candidate)).as_ref() == Some(&failure)
+    });
+    bar.finish_and_clear();
+    if let Err(error) = save_plan(&output, &shrunk.plan) {
+        return refuse(error);
+    }
+    shrunk.steps.iter().for_each(|step| println!("  {step}"));
+    println!("{}: {}", first.label(), first.headline());
+    println!("{} runs: {before} became {}", shrunk.runs, size(&shrunk.plan));
+    println!("cargo run -- replay {}", output.display());
+    ExitCode::SUCCESS
+}
+
+fn size(plan: &RunPlan) -> String {
+    use crate::plan::InputSource::{File, Generator};
+    let input = match &plan.job.input.source {
+        Generator { records, .. } => format!("{records} records"),
+        File { repeat, .. } => format!("the file {repeat} times"),
+    };
+    format!("{} faults, {input}", plan.faults.len())
+}
+
+fn bar(runs: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs at most  {msg}  {elapsed}");
+    ProgressBar::new(runs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

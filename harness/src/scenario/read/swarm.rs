@@ -1,0 +1,89 @@
+//! `[swarm]`: how many faults of which kinds are drawn from the seed, and within which budgets.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::value::{self, Refusal};
+use super::{Reader, Table};
+use crate::scenario::error::Problem;
+use crate::scenario::suggest;
+use crate::swarm::{FAMILIES, KINDS, Swarm};
+
+/// Reads `[swarm]`. What a job keeps, and which settings are written, is filled in when the whole file was read.
+pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table) -> Swarm {
+    if let Some(span) = top.key_span("fault") {
+        let help = "keep one of them: faults are either scripted or drawn from the seed";
+        let problem = Problem::new("two-sources", "both [swarm] and [[fault]] are given", help);
+        reader.refuse("faults", problem.at(span, "scripted").at(table.at.clone(), "drawn"));
+    }
+    let given = Some(table);
+    let show = |(low, high): &(Duration, Duration)| crate::scenario::units::format_duration_range((*low, *high));
+    let heal_after = (Duration::from_millis(50), Duration::from_secs(3));
+    let help = "write by when faults strike: until = \"10s\"; leave the job some input after that";
+    Swarm {
+        faults: reader
+            .or_default(given, "faults", "swarm.faults", count, (1, 6), |(low, high)| format!("{low} to {high}")),
+        kinds: reader.or_default(given, "kinds", "swarm.kinds", kinds, all(), |_| "all that apply".to_owned()),
+        until: reader.required(table, "until", "swarm.until", help, value::duration).unwrap_or_default(),
+        heal_after: reader.or_default(given, "heal_after", "swarm.heal_after", value::duration_range, heal_after, show),
+        nodes_down: reader.read(table, "nodes_down", "swarm.nodes_down", value::whole_u32),
+        vary: reader.or_default(given, "vary", "swarm.vary", value::boolean, false, bool::to_string),
+        written: BTreeSet::new(),
+        vertices: 0,
+        keyed: false,
+    }
+}
+
+fn all() -> BTreeSet<&'static str> {
+    KINDS.iter().map(|kind| kind.name).collect()
+}
+
+/// `3` or `[1, 6]`.
+fn count(value: &DeValue) -> Result<(u32, u32), Refusal> {
+    let wrong = |label: &str| {
+        let help = "write {key} = 3, or the least and the greatest number: {key} = [1, 6]".to_owned();
+        Refusal::new("wrong-type", "must be a number or a pair of numbers", label, help)
+    };
+    match value {
+        DeValue::Integer(_) => value::whole_u32(value).map(|number| (number, number)),
+        DeValue::Array(list) => match list.iter().map(|item| value::whole_u32(item.get_ref())).collect::<Vec<_>>() {
+            mut pair if pair.len() == 2 => {
+                let (high, low) = (pair.pop(), pair.pop());
+                match (low, high) {
+                    (Some(Ok(low)), Some(Ok(high))) => Ok((low, high)),
+                    (Some(Err(refusal)), _) | (_, Some(Err(refusal))) => Err(refusal),
+                    _ => Err(wrong("not a pair")),
+                }
+            }
+            _ => Err(wrong("not a pair")),
+        },
+        other => Err(wrong(&format!("this is {}", value::describe(other)))),
+    }
+}
+
+/// Names of kinds and of families, which stand for all their kinds.
+fn kinds(value: &DeValue) -> Result<BTreeSet<&'static str>, Refusal> {
+    let names: Vec<&str> = FAMILIES.into_iter().chain(KINDS.iter().map(|kind| kind.name)).collect();
+    let families = suggest::quoted(&FAMILIES);
+    let DeValue::Array(list) = value else {
+        let help = format!("write {{key}} = [\"kill\", \"network\"], with kinds of faults or families: {families}");
+        let label = format!("this is {}", value::describe(value));
+        return Err(Refusal::new("wrong-type", "must be a list of words", label, help));
+    };
+    let mut kinds = BTreeSet::new();
+    for item in list.iter() {
+        let word = value::text(item.get_ref())?;
+        let before = kinds.len();
+        let named = KINDS.iter().filter(|kind| kind.name == word || kind.family == word);
+        kinds.extend(named.map(|kind| kind.name));
+        if kinds.len() == before && !names.contains(&word.as_str()) {
+            let rest = format!("kinds of faults are listed by `flowquake list faults`; their families are {families}");
+            let help = suggest::guess_then(suggest::nearest(&word, &names), &rest);
+            let message = format!("has `{word}`, which is no kind of fault and no family of them");
+            return Err(Refusal::new("unknown-fault", message, "not a kind of fault", help));
+        }
+    }
+    Ok(kinds)
+}

@@ -1,0 +1,144 @@
+//! Rules for swarms: budgets that leave something to draw, and a job that can notice, survive and outlast what is drawn.
+//!
+//! A swarm is no part of a plan, so these are the only rules that see more than one; a plan made from it is held to all the
+//! others.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::plan::{InputSource, RunPlan};
+use crate::scenario::{suggest, units};
+use crate::swarm::{FAMILIES, KINDS, Kind, Need, Swarm};
+
+/// More faults than this are a slip of the keyboard.
+const FAULTS_MAX: u32 = 1_000;
+
+/// Plan path of the time after which a checkpoint is given up.
+const TIMEOUT: &str = "job.config.checkpoints.timeout";
+
+/// All offences of `swarm` over the plan that it fills in.
+pub(in crate::scenario) fn check(swarm: &Swarm, plan: &RunPlan) -> Vec<Finding> {
+    let mut found = Vec::new();
+    budgets(swarm, plan, &mut found);
+    times(swarm, plan, &mut found);
+    kinds(swarm, plan, &mut found);
+    job(swarm, plan, &mut found);
+    found
+}
+
+fn budgets(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
+    let (least, most) = swarm.faults;
+    if least == 0 || most > FAULTS_MAX {
+        let help = format!("write 1 to {FAULTS_MAX}, such as faults = [1, 6]; a run without faults needs no swarm");
+        let finding = Finding::new("bad-swarm", format!("a swarm cannot have {least} to {most} faults"), help);
+        found.push(finding.at("swarm.faults", "out of range"));
+    } else if least > most {
+        let help = format!("write the smaller one first: faults = [{most}, {least}]");
+        let finding = Finding::new("bad-swarm", format!("`faults` runs from {least} down to {most}"), help);
+        found.push(finding.at("swarm.faults", "ends are swapped"));
+    }
+    let nodes = plan.cluster.task_managers;
+    // Where the number of nodes is drawn, the budget is cut to it.
+    let drawn = swarm.vary && !swarm.written.contains("cluster.task_managers");
+    if let Some(down) = swarm.nodes_down.filter(|down| *down == 0 || (*down > nodes && !drawn)) {
+        let help = format!("write 1 to {nodes}, the number of TaskManagers; left out, it is half of them");
+        let finding = Finding::new("bad-swarm", format!("`nodes_down` cannot be {down}"), help);
+        found.push(finding.at("swarm.nodes_down", "out of range").given("cluster.task_managers"));
+    }
+}
+
+fn times(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
+    let (low, high) = swarm.heal_after;
+    if low > high || low.is_zero() {
+        let (low, high) = (units::format_duration(low), units::format_duration(high));
+        let help = "write how long faults last, the shorter time first: heal_after = \"100ms..3s\"";
+        let finding = Finding::new("bad-swarm", format!("faults cannot last from {low} to {high}"), help);
+        found.push(finding.at("swarm.heal_after", "more than zero, the smaller end first"));
+    } else if high > plan.time_limit / 10 {
+        let (high, limit) = (units::format_duration(high), units::format_duration(plan.time_limit));
+        let message = format!("faults may last {high}, but the run is stopped at {limit}");
+        let help = "let them end within a tenth of `time_limit`: several may follow each other, and then the job has to recover";
+        let finding = Finding::new("bad-swarm", message, help).at("swarm.heal_after", "too long");
+        found.push(finding.at("time_limit", "the end").given("job.input"));
+    }
+    let until = units::format_duration(swarm.until);
+    if swarm.until < Duration::from_millis(1) {
+        let help = "write by when faults strike, such as until = \"10s\"";
+        let finding = Finding::new("no-time", format!("`until` is {until}: no fault could strike before that"), help);
+        found.push(finding.at("swarm.until", "at least 1ms"));
+    } else if swarm.until >= plan.time_limit {
+        let limit = units::format_duration(plan.time_limit);
+        let message = format!("faults are drawn until {until}, but the run is stopped at {limit}");
+        let finding = Finding::new("never-strikes", message, "let `until` end earlier, or raise `time_limit`");
+        let finding = finding.at("swarm.until", "after the end").at("time_limit", "the end");
+        found.push(finding.given("job.input"));
+    } else if let (InputSource::Generator { records, .. }, Some(rate)) = (&plan.job.input.source, plan.job.input.rate)
+        && rate > 0.0
+        && (*records as f64) < rate * swarm.until.as_secs_f64()
+    {
+        let seconds = *records as f64 / rate;
+        let message = format!("faults are drawn until {until}, but all input has arrived after {seconds:.1}s");
+        let help = "let `until` end earlier, or give the job more `records`: faults after its end strike nothing";
+        let finding = Finding::new("never-strikes", message, help).at("swarm.until", "after the input's end");
+        found.push(finding.at("job.input.source.generator.records", "so many records").given("job.input"));
+    }
+}
+
+fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
+    if swarm.kinds.is_empty() {
+        let help = format!("leave `kinds` out to draw from all, or name some: {}", suggest::quoted(&FAMILIES));
+        let finding = Finding::new("bad-swarm", "`kinds` is empty: there is nothing to draw from", help);
+        return found.push(finding.at("swarm.kinds", "no kind of fault"));
+    }
+    let named: Vec<&Kind> = KINDS.iter().filter(|kind| swarm.kinds.contains(kind.name)).collect();
+    let unmet = |kind: &Kind| kind.need.unmet(plan, swarm.keyed);
+    // One that applies is enough: the others are for seeds, or copies of this file, whose settings let them.
+    if named.iter().any(|kind| unmet(kind).is_none()) {
+        return;
+    }
+    for kind in named {
+        let Some(path) = unmet(kind) else { continue };
+        let (why, help) = match kind.need {
+            Need::Standby => ("needs a second JobManager", "write job_managers = 2 in [cluster]"),
+            Need::GeneratedInput => ("needs generated records", "give the job generated records as input"),
+            Need::TwoCheckpoints => ("needs a checkpoint to fall back to", "write retained = 2 in [checkpointing]"),
+            Need::StateFiles if path == "job.config.checkpoints.retained" => {
+                ("needs a checkpoint to fall back to", "write retained = 2 in [checkpointing]")
+            }
+            Need::StateFiles => {
+                ("needs files of keyed state", "write backend = \"fs\" and take a job with keyed state")
+            }
+            Need::RocksDb => ("needs a local database", "write backend = \"rocksdb\" and take a job with keyed state"),
+            Need::Nothing => continue,
+        };
+        let finding = Finding::new("never-applies", format!("`{}` {why}", kind.name), help);
+        found.push(finding.at("swarm.kinds", "applies to no run of this scenario").at(path, "because of this"));
+    }
+}
+
+/// What the job must be able to do so that each drawn fault is survived, and noticed before the run ends.
+fn job(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
+    let config = &plan.job.config;
+    if let Some(attempts) = config.restart_attempts {
+        let message = format!("with {attempts} restarts the job may run out of them, whatever the engine does right");
+        let help = "write restart_attempts = \"unlimited\", or leave it out";
+        let finding = Finding::new("bad-swarm", message, help).at("job.config.restart_attempts", "limited");
+        found.push(finding.given("swarm"));
+    }
+    let drawn = swarm.vary && !swarm.written.contains(TIMEOUT);
+    let timeout = config.checkpoints.timeout;
+    if timeout > plan.time_limit / 10 && !drawn {
+        let (timeout, limit) = (units::format_duration(timeout), units::format_duration(plan.time_limit));
+        let message = format!(
+            "a checkpoint that a fault holds up is given up after {timeout}, but the run is stopped at {limit}"
+        );
+        let help = "write a `timeout` of at most a tenth of `time_limit`, such as timeout = \"5s\" in [checkpointing]";
+        // By default it is too long, so it often stands nowhere.
+        let (path, label) = match swarm.written.contains(TIMEOUT) {
+            true => (TIMEOUT, "too long"),
+            false => ("swarm", "may hold checkpoints up"),
+        };
+        let finding = Finding::new("bad-swarm", message, help).at(path, label).at("time_limit", "the end");
+        found.push(finding.given(TIMEOUT).given("job.input"));
+    }
+}

@@ -1,0 +1,281 @@
+//! Plans that are a little smaller than a given one, the largest cuts first.
+//!
+//! Start at [`candidates`]. Faults go in halves, quarters, and so on down to single ones; then records; then what is left of
+//! each fault is simplified, and each setting put back to its default. Settings, triggers and actions are walked as JSON, so
+//! a field that is added later shrinks without a word here; what does not fit the plan's types afterwards is no candidate.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::plan::{FaultPlan, InputSource, RunPlan, Trigger};
+use crate::scenario::cluster_default;
+
+/// Everything that may be tried next, each with what was cut. Every one is smaller than `plan` in one respect (K3), and none
+/// is larger in another.
+pub fn candidates(plan: &RunPlan) -> Vec<(String, RunPlan)> {
+    let mut all = Vec::new();
+    fewer_faults(plan, &mut all);
+    fewer_records(plan, &mut all);
+    for at in 0..plan.faults.len() {
+        simpler_fault(plan, at, &mut all);
+    }
+    fewer_nodes(plan, &mut all);
+    default_settings(plan, &mut all);
+    all
+}
+
+fn fewer_faults(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
+    let count = plan.faults.len();
+    let mut size = count;
+    while size > 0 {
+        for from in (0..count).step_by(size) {
+            let to = (from + size).min(count);
+            let what = match to - from {
+                1 => format!("fault {} removed", from + 1),
+                _ => format!("faults {} to {to} removed", from + 1),
+            };
+            all.push((what, RunPlan { faults: without(&plan.faults, from, to), ..plan.clone() }));
+        }
+        size /= 2;
+    }
+}
+
+/// The faults without those from `from` to before `to`, numbered anew. A fault that waited for one of them waits no more.
+fn without(faults: &[FaultPlan], from: usize, to: usize) -> Vec<FaultPlan> {
+    let (from_id, to_id) = (from as u32 + 1, to as u32);
+    let renumbered = |id: u32| match id {
+        id if id < from_id => Some(id),
+        id if id > to_id => Some(id - (to_id + 1 - from_id)),
+        _ => None,
+    };
+    let left = faults.iter().enumerate().filter(|(at, _)| !(from..to).contains(at));
+    let mut left: Vec<FaultPlan> = left.map(|(_, fault)| fault.clone()).collect();
+    for (id, fault) in (1..).zip(&mut left) {
+        fault.id = id;
+        if let Trigger::On(on) | Trigger::Each(on) = &mut fault.trigger {
+            on.after_fault = on.after_fault.and_then(renumbered);
+        }
+    }
+    left
+}
+
+fn fewer_records(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
+    let mut push = |fewer: u64, what: &str| {
+        let mut smaller = plan.clone();
+        match &mut smaller.job.input.source {
+            InputSource::Generator { records, .. } => *records = fewer,
+            InputSource::File { repeat, .. } => *repeat = fewer as u32,
+        }
+        all.push((format!("{what} down to {fewer}"), smaller));
+    };
+    let (count, what) = match plan.job.input.source {
+        InputSource::Generator { records, .. } => (records, "records"),
+        InputSource::File { repeat, .. } => (repeat.into(), "repeats of the file"),
+    };
+    // Half, then less and less, so that the last one left out is about a sixteenth.
+    for part in [2, 4, 8, 16] {
+        let fewer = count - count.div_ceil(part);
+        if (1..count).contains(&fewer) {
+            push(fewer, what);
+        }
+    }
+}
+
+fn simpler_fault(plan: &RunPlan, at: usize, all: &mut Vec<(String, RunPlan)>) {
+    let fault = &plan.faults[at];
+    let mut push = |what: String, changed: FaultPlan| {
+        let mut smaller = plan.clone();
+        smaller.faults[at] = changed;
+        all.push((format!("fault {}: {what}", fault.id), smaller));
+    };
+    if fault.repeat > 1 {
+        push("strikes once".into(), FaultPlan { repeat: 1, ..fault.clone() });
+    }
+    if !fault.delay.is_zero() {
+        push("no delay".into(), FaultPlan { delay: Default::default(), ..fault.clone() });
+    }
+    // A time is no simpler for being earlier; a filter less is simpler, and so is an earlier match.
+    let trigger = |leaf: &Value| match leaf {
+        Value::Number(number) => number.as_u64().map_or(Vec::new(), |n| [vec![Value::Null], lower(n)].concat()),
+        Value::String(_) => vec![Value::Null],
+        _ => Vec::new(),
+    };
+    for (path, trigger) in changed(&fault.trigger, &trigger) {
+        push(format!("trigger simplified at {path}"), FaultPlan { trigger, ..fault.clone() });
+    }
+    let action = |leaf: &Value| match leaf {
+        Value::Number(number) => number.as_u64().map_or(Vec::new(), lower),
+        Value::String(text) => shorter(text).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    for (path, action) in changed(&fault.action, &action) {
+        push(format!("{path} lowered"), FaultPlan { action, ..fault.clone() });
+    }
+}
+
+/// One, then half.
+fn lower(number: u64) -> Vec<Value> {
+    let mut lower: Vec<u64> = [1, number / 2].into_iter().filter(|fewer| (1..number).contains(fewer)).collect();
+    lower.dedup();
+    lower.into_iter().map(Value::from).collect()
+}
+
+/// Half of a duration, in whole milliseconds.
+fn shorter(text: &str) -> Option<Value> {
+    let millis = humantime::parse_duration(text).ok()?.as_millis() as u64 / 2;
+    (millis > 0).then(|| format!("{millis}ms").into())
+}
+
+fn fewer_nodes(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
+    let mut push = |what: &str, change: &dyn Fn(&mut RunPlan)| {
+        let mut smaller = plan.clone();
+        change(&mut smaller);
+        all.push((what.to_owned(), smaller));
+    };
+    if plan.cluster.job_managers > 1 {
+        push("one JobManager", &|plan| plan.cluster.job_managers = 1);
+    }
+    if plan.cluster.task_managers > 1 {
+        push("one TaskManager less", &|plan| plan.cluster.task_managers -= 1);
+    }
+    if plan.job.config.parallelism > 1 {
+        push("parallelism lowered by one", &|plan| plan.job.config.parallelism -= 1);
+    }
+}
+
+/// Each setting that is not at its default, put there. The number of nodes and slots is a matter of its own.
+fn default_settings(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
+    let mut config_default = flowquake_engine::config::JobConfig::default();
+    config_default.parallelism = plan.job.config.parallelism;
+    for (path, config) in towards(&plan.job.config, &config_default) {
+        let mut smaller = plan.clone();
+        smaller.job.config = config;
+        all.push((format!("{path} at its default"), smaller));
+    }
+    let cluster_default = crate::plan::ClusterPlan {
+        job_managers: plan.cluster.job_managers,
+        task_managers: plan.cluster.task_managers,
+        slots: plan.cluster.slots,
+        ..cluster_default()
+    };
+    for (path, cluster) in towards(&plan.cluster, &cluster_default) {
+        all.push((format!("{path} at its default"), RunPlan { cluster, ..plan.clone() }));
+    }
+}
+
+/// Every way to change one leaf of `value` as `change` says, that is still a `T`.
+fn changed<T: Serialize + DeserializeOwned + PartialEq>(
+    value: &T,
+    change: &dyn Fn(&Value) -> Vec<Value>,
+) -> Vec<(String, T)> {
+    let Ok(json) = serde_json::to_value(value) else { return Vec::new() };
+    let mut found = Vec::new();
+    for pointer in leaves(&json) {
+        for leaf in json.pointer(&pointer).map_or(Vec::new(), change) {
+            let mut json = json.clone();
+            if let Some(place) = json.pointer_mut(&pointer) {
+                *place = leaf;
+            }
+            found.extend(serde_json::from_value(json).ok().map(|other: T| (readable(&pointer), other)));
+        }
+    }
+    found.retain(|(_, other)| other != value);
+    found
+}
+
+/// Every way to put one leaf of `value` where `default` has it.
+fn towards<T: Serialize + DeserializeOwned + PartialEq>(value: &T, default: &T) -> Vec<(String, T)> {
+    let (Ok(json), Ok(default)) = (serde_json::to_value(value), serde_json::to_value(default)) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for pointer in leaves(&default) {
+        let mut json = json.clone();
+        let (Some(place), Some(at_default)) = (json.pointer_mut(&pointer), default.pointer(&pointer)) else { continue };
+        *place = at_default.clone();
+        found.extend(serde_json::from_value(json).ok().map(|other: T| (readable(&pointer), other)));
+    }
+    found.retain(|(_, other)| other != value);
+    found
+}
+
+/// JSON pointers of all that is neither object nor list; a list of one kind of leaf counts as one, as ranges do.
+fn leaves(json: &Value) -> Vec<String> {
+    let Value::Object(entries) = json else { return vec![String::new()] };
+    let below = |(key, value): (&String, &Value)| {
+        let key = key.replace('~', "~0").replace('/', "~1");
+        leaves(value).into_iter().map(move |rest| format!("/{key}{rest}")).collect::<Vec<_>>()
+    };
+    entries.iter().flat_map(below).collect()
+}
+
+/// `/checkpoints/interval` as people write it.
+fn readable(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fixtures::{kill, on, plan};
+    use crate::plan::EventTrigger;
+
+    fn faults(count: u32) -> Vec<FaultPlan> {
+        (1..=count).map(|id| kill(id, Trigger::At(Duration::from_secs(1)))).collect()
+    }
+
+    #[test]
+    fn faults_that_waited_for_a_removed_one_wait_no_more() {
+        let mut faults = faults(5);
+        let after = |id| Trigger::On(EventTrigger { after_fault: Some(id), ..on("job-running") });
+        faults[3].trigger = after(1);
+        faults[4].trigger = after(3);
+        let conditions = |faults: &[FaultPlan]| -> Vec<(u32, Option<u32>)> {
+            let condition = |trigger: &Trigger| if let Trigger::On(on) = trigger { on.after_fault } else { None };
+            faults.iter().map(|fault| (fault.id, condition(&fault.trigger))).collect()
+        };
+        assert_eq!(conditions(&without(&faults, 1, 2)), [(1, None), (2, None), (3, Some(1)), (4, Some(2))]);
+        assert_eq!(conditions(&without(&faults, 2, 3)), [(1, None), (2, None), (3, Some(1)), (4, None)]);
+        assert_eq!(conditions(&without(&faults, 0, 2)), [(1, None), (2, None), (3, Some(1))]);
+    }
+
+    #[test]
+    fn the_largest_cut_comes_first() {
+        let plan = RunPlan { faults: faults(4), ..plan() };
+        let cuts: Vec<String> = candidates(&plan).into_iter().map(|(what, _)| what).take(8).collect();
+        let expected = [
+            "faults 1 to 4 removed",
+            "faults 1 to 2 removed",
+            "faults 3 to 4 removed",
+            "fault 1 removed",
+            "fault 2 removed",
+            "fault 3 removed",
+            "fault 4 removed",
+            "records down to 1000",
+        ];
+        assert_eq!(cuts, expected);
+    }
+
+    #[test]
+    fn a_range_goes_to_its_default_as_a_whole_and_a_filter_goes_alone() {
+        let mut plan = plan();
+        plan.cluster.latency = (Duration::from_micros(3), Duration::from_micros(4));
+        let trigger = EventTrigger { checkpoint: Some(4), nth: 6, ..on("sink-committed") };
+        plan.faults = vec![kill(1, Trigger::On(trigger))];
+        let all = candidates(&plan);
+        let latency: Vec<_> = all.iter().filter(|(what, _)| what.contains("latency")).collect();
+        assert_eq!(latency.len(), 1);
+        assert_eq!(latency[0].1.cluster.latency, cluster_default().latency);
+        let triggers: Vec<EventTrigger> = all
+            .iter()
+            .filter(|(what, _)| what.contains("trigger"))
+            .filter_map(|(_, plan)| if let Trigger::On(on) = &plan.faults[0].trigger { Some(on.clone()) } else { None })
+            .collect();
+        assert!(triggers.contains(&EventTrigger { nth: 6, ..on("sink-committed") }), "{triggers:?}");
+        assert!(triggers.contains(&EventTrigger { checkpoint: Some(4), ..on("sink-committed") }), "{triggers:?}");
+        assert!(triggers.iter().all(|trigger| trigger.event == "sink-committed"), "{triggers:?}");
+    }
+}

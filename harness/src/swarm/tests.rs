@@ -1,0 +1,237 @@
+//! Draws are held to their invariants over many seeds, and to the rules that every plan must pass.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use flowquake_engine::event::Event;
+use proptest::prelude::*;
+
+use super::*;
+use crate::cli::catalogue;
+use crate::jobs::Jobs;
+use crate::plan::{FaultAction, NodeTarget, Trigger};
+use crate::scenario::{Scenario, discover, plan_problems};
+
+/// A scenario with this `[swarm]`, and more sections behind it.
+fn scenario(swarm: &str, rest: &str) -> Scenario {
+    let text = format!(
+        r#"
+name = "drawn"
+why = "faults are drawn from the seed"
+[job]
+name = "string-length-count"
+input = {{ generator = "words", records = 6_000, splits = 4, rate = "500/s" }}
+[swarm]
+until = "10s"
+{swarm}
+{rest}
+"#
+    );
+    Scenario::parse(&text, Path::new("drawn.toml"), &catalogue(&Jobs::builtin()))
+        .unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)))
+}
+
+fn varied() -> Scenario {
+    scenario("vary = true", "")
+}
+
+/// Fixed settings under which every kind applies.
+fn all_kinds(faults: u32) -> Scenario {
+    let rest = "[cluster]\njob_managers = 2\ntask_managers = 4\n\
+                [checkpointing]\nbackend = \"rocksdb\"\nretained = 3\ntimeout = \"5s\"";
+    scenario(&format!("faults = {faults}"), rest)
+}
+
+/// Whether every fault drawn is of this family; told by the options, since two kinds may come to one action.
+fn of_family(plan: &RunPlan, family: &str) -> bool {
+    let drawn = &plan.options.iter().find(|(name, _)| name == "faults").unwrap().1;
+    let names = drawn.trim_end_matches(" (drawn)").split(", ");
+    names.into_iter().all(|name| KINDS.iter().any(|kind| kind.name == name && kind.family == family))
+}
+
+/// What the rules have against a plan.
+fn problems(plan: &RunPlan) -> Vec<String> {
+    let mut problems = plan_problems(plan, &catalogue(&Jobs::builtin()));
+    // The leader of every drawn plan comes back, so the job survives.
+    problems.retain(|problem| !problem.starts_with("kills-job-manager"));
+    problems
+}
+
+fn spoilt(plan: &RunPlan) -> usize {
+    plan.faults.iter().filter(|fault| fault.action.spoils_checkpoints()).count()
+}
+
+/// Every node that a fault names, on whichever end.
+fn struck(action: &FaultAction) -> Vec<NodeTarget> {
+    match action {
+        FaultAction::Kill { targets, .. } => targets.clone(),
+        FaultAction::CrashLoop { target, .. }
+        | FaultAction::Pause { target, .. }
+        | FaultAction::Slow { target, .. }
+        | FaultAction::UserCode { target, .. }
+        | FaultAction::Isolate { target, .. }
+        | FaultAction::Refuse { target, .. }
+        | FaultAction::SlowReceiver { target, .. }
+        | FaultAction::DamageLocal { target, .. }
+        | FaultAction::Clock { target, .. } => vec![target.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// When the effect of an action is over, at the latest; `None`: never.
+fn ends(action: &FaultAction) -> Option<Duration> {
+    match action {
+        FaultAction::Kill { restart_after: end, .. }
+        | FaultAction::Pause { resume_after: end, .. }
+        | FaultAction::Slow { heal_after: end, .. }
+        | FaultAction::Cut { heal_after: end, .. }
+        | FaultAction::Isolate { heal_after: end, .. }
+        | FaultAction::Link { heal_after: end, .. }
+        | FaultAction::Refuse { heal_after: end, .. }
+        | FaultAction::SlowReceiver { heal_after: end, .. }
+        | FaultAction::Store { heal_after: end, .. }
+        | FaultAction::Clock { heal_after: end, .. } => *end,
+        FaultAction::CrashLoop { times, up, down, .. } | FaultAction::Flap { times, up, down, .. } => {
+            Some((*up + *down) * *times)
+        }
+        FaultAction::Poison { times, .. } => times.map(|_| Duration::ZERO),
+        // Over at once, or after a number of messages.
+        FaultAction::UserCode { .. }
+        | FaultAction::Reset { .. }
+        | FaultAction::HalfOpen { .. }
+        | FaultAction::Message { .. }
+        | FaultAction::Damage { .. }
+        | FaultAction::DamageLocal { .. } => Some(Duration::ZERO),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_seed_gives_a_plan_that_passes_the_rules(seed: u64) {
+        for scenario in [varied(), all_kinds(12)] {
+            let plan = scenario.plan(seed);
+            prop_assert!(plan.swarm && !plan.faults.is_empty());
+            prop_assert_eq!(problems(&plan), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn every_fault_ends_and_budgets_are_kept(seed: u64) {
+        for scenario in [varied(), all_kinds(12)] {
+            let plan = scenario.plan(seed);
+            // The lease may be written or drawn; a fault that outlasts it does so twice over.
+            let longest = plan.job.config.lease * 2 + Duration::from_secs(3) * 8;
+            for fault in &plan.faults {
+                let end = ends(&fault.action);
+                prop_assert!(end.is_some_and(|end| end <= longest), "W1: {:?}", fault);
+                if let Trigger::At(at) | Trigger::Every { first: at, .. } = fault.trigger {
+                    prop_assert!(at < Duration::from_secs(10));
+                }
+            }
+            let nodes = plan.faults.iter().flat_map(|fault| struck(&fault.action).into_iter().map(move |target| {
+                match (target, &fault.trigger) {
+                    (NodeTarget::Emitter, Trigger::On(on)) => NodeTarget::Node(on.node.clone().unwrap()),
+                    (target, _) => target,
+                }
+            }));
+            let task_managers: BTreeSet<String> = nodes
+                .filter_map(|target| if let NodeTarget::Node(name) = target { Some(name) } else { None })
+                .collect();
+            prop_assert!(task_managers.len() as u32 <= (plan.cluster.task_managers / 2).max(1), "W2: {:?}", task_managers);
+            prop_assert!(spoilt(&plan) < plan.job.config.checkpoints.retained as usize, "W3");
+        }
+    }
+
+    #[test]
+    fn more_faults_leave_the_earlier_ones_as_they_were(seed: u64, few in 1u32..6) {
+        let (few, many) = (all_kinds(few).plan(seed).faults, all_kinds(10).plan(seed).faults);
+        // Where only damage is left in, its budget ends both.
+        prop_assert!(few.len() <= many.len());
+        prop_assert_eq!(&few[..], &many[..few.len()], "W4");
+    }
+}
+
+#[test]
+fn the_swarms_that_ship_draw_plans_that_pass_the_rules() {
+    let catalogue = catalogue(&Jobs::builtin());
+    let files = discover(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/swarm")]).unwrap();
+    let scenarios = Scenario::load_all(&files, &catalogue).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert!(scenarios.iter().any(|scenario| scenario.name() == "reference"));
+    for (scenario, seed) in scenarios.iter().flat_map(|scenario| (0..200).map(move |seed| (scenario, seed))) {
+        let plan = scenario.plan(seed);
+        assert_eq!(problems(&plan), Vec::<String>::new(), "{} seed {seed}", scenario.name());
+        assert_eq!(plan.cluster.task_managers, 4);
+    }
+}
+
+#[test]
+fn a_plan_depends_on_its_seed_alone() {
+    assert_eq!(varied().plan(7), varied().plan(7));
+    assert_ne!(varied().plan(7).faults, varied().plan(8).faults);
+    let one = scenario("vary = true\nkinds = [\"process\"]", "").plan(3);
+    let settings: BTreeSet<&str> = one.options.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(settings.len(), one.options.len(), "each option is told once");
+}
+
+#[test]
+fn every_kind_is_drawn_and_some_seeds_stress_one_family() {
+    let mut drawn: BTreeMap<String, u32> = BTreeMap::new();
+    let mut alone: BTreeMap<&str, u32> = BTreeMap::new();
+    let scenario = all_kinds(8);
+    for seed in 0..500 {
+        let plan = scenario.plan(seed);
+        let names = &plan.options.iter().find(|(name, _)| name == "faults").unwrap().1;
+        for name in names.trim_end_matches(" (drawn)").split(", ") {
+            *drawn.entry(name.to_owned()).or_default() += 1;
+        }
+        for family in FAMILIES {
+            *alone.entry(family).or_default() += u32::from(of_family(&plan, family));
+        }
+    }
+    for kind in KINDS {
+        assert!(drawn.get(kind.name).is_some_and(|times| *times >= 10), "{}: {drawn:?}", kind.name);
+    }
+    assert_eq!(drawn.len(), KINDS.len());
+    assert!(alone.values().all(|seeds| *seeds >= 5), "{alone:?}");
+}
+
+#[test]
+fn every_event_but_the_last_ones_is_struck_at() {
+    let mut struck: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in 0..2_000 {
+        for fault in all_kinds(8).plan(seed).faults {
+            if let Trigger::On(on) = fault.trigger {
+                *struck.entry(on.event).or_default() += 1;
+            }
+        }
+    }
+    for (event, _) in Event::CATALOGUE {
+        let ends_the_job = ["job-finished", "job-failed"].contains(event);
+        assert_eq!(struck.get(*event).is_some_and(|times| *times >= 10), !ends_the_job, "{event}: {struck:?}");
+    }
+}
+
+#[test]
+fn written_settings_stay_and_the_others_vary() {
+    let rest = "[cluster]\nslots = 1\n[engine]\nheartbeat_timeout = \"1100ms\"\nlease = \"700ms\"\n[checkpointing]\nretained = 3";
+    let scenario = scenario("vary = true", &rest.replace("[checkpointing]", "[checkpointing]\ninterval = \"300ms\""));
+    let mut sizes = BTreeSet::new();
+    for seed in 0..100 {
+        let plan = scenario.plan(seed);
+        let config = &plan.job.config;
+        assert_eq!((plan.cluster.slots, config.checkpoints.retained), (1, 3));
+        assert_eq!(config.checkpoints.interval, Duration::from_millis(300));
+        assert_eq!(config.lease, Duration::from_millis(700));
+        assert_eq!(config.validate(), Ok(()));
+        sizes.insert((plan.cluster.task_managers, plan.cluster.job_managers, config.backend, config.credits));
+    }
+    assert!(sizes.len() > 40, "{sizes:?}");
+}
+
+#[test]
+fn a_drawn_plan_reads_like_a_written_one() {
+    let plan = scenario("faults = 6\nvary = true", "[cluster]\njob_managers = 2").plan(11);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap());
+}

@@ -1,0 +1,100 @@
+//! Settings of cluster and job, drawn so that each is sane and all stand together.
+//!
+//! What the scenario states stays. Times that faults have to be noticed by (heartbeats, lease, checkpoint timeout) are short,
+//! so that a run ends soon; sizes reach down to where every buffer holds a record or two.
+
+use std::time::Duration;
+
+use flowquake_engine::config::BackendKind;
+
+use super::{Draws, Swarm};
+use crate::plan::RunPlan;
+use crate::scenario::units;
+
+/// Draws every setting that the scenario leaves open; returns name and value of each.
+pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
+    let draws = Draws { seed: plan.seed, entity: 0 };
+    let written = |path: &str| swarm.written.contains(path);
+    let mut drawn: Vec<(String, String)> = Vec::new();
+    /// Draws a field unless its path is written in the file.
+    macro_rules! draw {
+        ($prefix:literal, $place:expr, $field:ident, $value:expr, $show:expr) => {
+            if !written(concat!($prefix, ".", stringify!($field))) {
+                $place.$field = $value;
+                drawn.push((stringify!($field).to_owned(), format!("{} (drawn)", $show($place.$field))));
+            }
+        };
+    }
+    macro_rules! cluster {
+        ($field:ident, $value:expr, $show:expr) => {
+            draw!("cluster", plan.cluster, $field, $value, $show)
+        };
+    }
+    macro_rules! config {
+        ($field:ident, $value:expr, $show:expr) => {
+            draw!("job.config", plan.job.config, $field, $value, $show)
+        };
+    }
+    macro_rules! checkpoints {
+        ($field:ident, $value:expr, $show:expr) => {
+            draw!("job.config.checkpoints", plan.job.config.checkpoints, $field, $value, $show)
+        };
+    }
+    let micros =
+        |what: &str, low, high| draws.duration(what, (Duration::from_micros(low), Duration::from_micros(high)));
+    let millis = |what: &str, low, high| draws.millis(what, low, high);
+    let power = |what: &str, low: u64, high: u64| 1 << draws.number(what, low, high);
+
+    cluster!(job_managers, draws.number("job managers", 1, 3) as u32, whole);
+    // A parallelism that is written must find its slots, whichever of the two factors is drawn.
+    let needed = if written("job.config.parallelism") { u64::from(plan.job.config.parallelism) } else { 1 };
+    let fixed_slots = if written("cluster.slots") { u64::from(plan.cluster.slots.max(1)) } else { needed };
+    let least = needed.div_ceil(fixed_slots).max(2);
+    cluster!(task_managers, draws.number("task managers", least, least.max(5)) as u32, whole);
+    let least = needed.div_ceil(plan.cluster.task_managers.max(1).into()).max(1);
+    cluster!(slots, draws.number("slots", least, least.max(3)) as u16, whole);
+    cluster!(cores, draws.number("cores", 1, 4) as u32, whole);
+    let low = micros("latency", 20, 2_000);
+    cluster!(latency, (low, low + micros("latency spread", 0, 3_000)), units::format_duration_range);
+    cluster!(send_buffer, power("send buffer", 12, 18), units::format_size);
+    let low = micros("store latency", 500, 10_000);
+    cluster!(store_latency, (low, low + micros("store latency spread", 0, 20_000)), units::format_duration_range);
+
+    let slots = u64::from(plan.cluster.task_managers) * u64::from(plan.cluster.slots);
+    let most = slots.min(4).min(u64::from(plan.job.config.max_parallelism)).min(plan.job.input.splits.into()).max(1);
+    config!(parallelism, draws.number("parallelism", 1, most) as u16, whole);
+    if plan.job.config.backend != BackendKind::RocksDb {
+        config!(backend, draws.one_of("backend", [BackendKind::Memory, BackendKind::Fs]), |kind: BackendKind| kind
+            .name());
+    }
+    checkpoints!(interval, millis("interval", 150, 1_000), units::format_duration);
+    let pause = if draws.one_in("pause", 2) { millis("min pause", 1, 500) } else { Duration::ZERO };
+    checkpoints!(min_pause, pause, units::format_duration);
+    checkpoints!(timeout, millis("timeout", 1_000, 5_000), units::format_duration);
+    checkpoints!(retained, draws.number("retained", 1, 4) as u32, whole);
+    checkpoints!(tolerable_failed, draws.number("tolerable failed", 0, 3) as u32, whole);
+
+    // Timeouts that are written must exceed it.
+    let beats =
+        (plan.job.config.heartbeat_timeout.min(plan.job.config.rpc_timeout) / 3).min(Duration::from_millis(500));
+    let beats = (beats.min(Duration::from_millis(50)).max(Duration::from_nanos(1)), beats);
+    config!(heartbeat_interval, draws.duration("heartbeat interval", beats), units::format_duration);
+    let beat = plan.job.config.heartbeat_interval;
+    config!(heartbeat_timeout, beat * draws.number("heartbeats missed", 3, 6) as u32, units::format_duration);
+    config!(rpc_timeout, beat * draws.number("heartbeats contradicting", 3, 6) as u32, units::format_duration);
+    config!(lease, millis("lease", 500, 3_000), units::format_duration);
+    config!(restart_delay, millis("restart delay", 1, 1_000), units::format_duration);
+    config!(slot_stabilization, millis("slot stabilization", 1, 100), units::format_duration);
+    config!(buffer_timeout, millis("buffer timeout", 1, 100), units::format_duration);
+    config!(buffer_size, power("buffer size", 7, 15) as u32, |size: u32| units::format_size(size.into()));
+    config!(credits, draws.number("credits", 1, 8) as u16, whole);
+    config!(sink_flush_interval, millis("sink flush interval", 50, 1_000), units::format_duration);
+    config!(sink_chunk, power("sink chunk", 8, 20) as u32, |size: u32| units::format_size(size.into()));
+    config!(notify_retry, millis("notify retry", 50, 1_000), units::format_duration);
+    config!(connect_timeout, millis("connect timeout", 100, 2_000), units::format_duration);
+    drawn
+}
+
+fn whole<T: std::fmt::Display>(number: T) -> T {
+    number
+}
