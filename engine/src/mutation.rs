@@ -25,11 +25,21 @@ pub enum Mutation {
     ReorderBuffers,
     /// A subtask that was restored never answers a barrier.
     IgnoreBarrierAfterRestore,
+    /// A snapshot does not name the sink's transactions that are not committed yet.
+    ForgetPendingTransactions,
+    /// When a checkpoint completes, the files of the newest one are deleted instead of those of the oldest retained one.
+    SubsumeNewest,
+    /// The leader says that it swept the checkpoint store, and deletes nothing.
+    SkipSweep,
+    /// A new leader numbers its checkpoints from the newest completed one instead of from the highest reserved id.
+    ReuseCheckpointIds,
+    /// What failed one attempt fails the next one once more, as soon as that runs.
+    DoubleFailover,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 8] = [
+    pub const ALL: [Mutation; 11] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -38,5 +48,8 @@ impl Mutation {
         Mutation::ReplayOneTooMany,
         Mutation::ReorderBuffers,
         Mutation::IgnoreBarrierAfterRestore,
+        Mutation::ForgetPendingTransactions,
+        Mutation::SubsumeNewest,
+        Mutation::DoubleFailover,
     ];
 }

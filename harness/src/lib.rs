@@ -14,6 +14,7 @@ pub mod measure;
 pub mod nemesis;
 pub mod oracles;
 pub mod plan;
+mod recorder;
 pub mod run;
 pub mod scenario;
 pub mod session;

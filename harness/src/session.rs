@@ -6,27 +6,52 @@ use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{RunRecord, Verdict};
 
 use crate::jobs::{JobContext, Jobs};
+use crate::oracles::restorable;
 use crate::plan::{KillMode, RunPlan};
-use crate::run::{End, Outcome, job_spec, run};
+use crate::run::{End, Outcome, job_spec, run, run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
-/// Runs a plan and says what it proved. `replay` is the command that runs it again.
+/// How much is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What one run shows: for many seeds.
+    Quick,
+    /// Also whether the job can be restored from its checkpoints (O10): at most as much work again.
+    Full,
+}
+
+/// Runs a plan and says what it proved, as far as the run itself shows. `replay` is the command that runs it again.
 pub fn execute(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], replay: String) -> (RunRecord, Outcome) {
+    execute_to(Depth::Quick, plan, jobs, mutations, replay)
+}
+
+/// Runs a plan and says what it proved.
+pub fn execute_to(
+    depth: Depth,
+    plan: &RunPlan,
+    jobs: &Jobs,
+    mutations: &[Mutation],
+    replay: String,
+) -> (RunRecord, Outcome) {
     if let Some(feature) = not_built(plan) {
-        let outcome = nothing();
+        let outcome = Outcome::nothing();
         let verdict = Verdict::NotBuilt { feature: feature.into() };
         return (measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome);
     }
-    let outcome = run(plan, jobs, mutations);
+    let calm = RunPlan { faults: Vec::new(), ..plan.clone() };
+    let copies = if depth == Depth::Full { restorable::COPIES } else { 0 };
+    let mut outcome = run_with_copies(plan, jobs, mutations, copies);
     let inputs = InputFiles::default();
     let (oracles, violations) = match outcome.end {
         // A crashed run has no output worth judging; the panic is the verdict.
         End::Panicked(_) | End::NoYield => Default::default(),
-        _ => oracles::judge(plan, &outcome, jobs, &inputs),
+        _ => oracles::judge(plan, &outcome, jobs, &inputs, &|copy| run_from(&calm, jobs, mutations, copy)),
     };
+    // They hold on to all that was in the stores.
+    outcome.copies.clear();
     let mut verdict = verdict::decide(plan, &outcome, &violations, None);
     if verdict == Verdict::Passed && !plan.faults.is_empty() && !plan.swarm && !every_strike_shows(plan) {
-        let clean = run(&RunPlan { faults: Vec::new(), ..plan.clone() }, jobs, mutations);
+        let clean = run(&calm, jobs, mutations);
         verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
     }
     let spec = job_spec(plan);
@@ -46,21 +71,4 @@ fn every_strike_shows(plan: &RunPlan) -> bool {
 fn not_built(plan: &RunPlan) -> Option<&'static str> {
     let backend = plan.job.config.backend;
     (backend == BackendKind::RocksDb && !backend.is_built()).then_some("rocksdb")
-}
-
-fn nothing() -> Outcome {
-    Outcome {
-        end: End::TimeLimit,
-        ended_at: Default::default(),
-        trace: Default::default(),
-        strikes: Vec::new(),
-        sealed: Default::default(),
-        visible: Vec::new(),
-        retracted: Vec::new(),
-        lives: Vec::new(),
-        network: Default::default(),
-        late_effects: 0,
-        cpu: Default::default(),
-        wall: Default::default(),
-    }
 }

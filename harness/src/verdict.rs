@@ -79,7 +79,7 @@ fn unmet(plan: &RunPlan, outcome: &Outcome) -> Option<(&'static str, String)> {
 
 /// Whether a fault struck that can spoil a checkpoint.
 fn spoiled(plan: &RunPlan, outcome: &Outcome) -> bool {
-    let struck = plan.faults.iter().zip(&outcome.strikes).filter(|(_, strike)| strike.struck_at.is_some());
+    let struck = plan.faults.iter().zip(&outcome.strikes).filter(|(_, strike)| strike.struck_at().is_some());
     struck.into_iter().any(|(fault, _)| fault.action.spoils_checkpoints())
 }
 
@@ -87,7 +87,7 @@ fn spoiled(plan: &RunPlan, outcome: &Outcome) -> bool {
 fn vacuous(plan: &RunPlan, outcome: &Outcome, clean: Option<u64>) -> Option<String> {
     if plan.swarm {
         // Drawn blindly, a fault may wait for what never comes, or change nothing: that is the price of a swarm, not a lie.
-        let struck = outcome.strikes.iter().any(|strike| strike.struck_at.is_some());
+        let struck = outcome.strikes.iter().any(|strike| strike.struck_at().is_some());
         return (!struck).then(|| "none of the drawn faults struck".into());
     }
     for (fault, strike) in plan.faults.iter().zip(&outcome.strikes) {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use flowquake::cli::catalogue;
 use flowquake::jobs::Jobs;
 use flowquake::scenario::{Scenario, discover};
+use flowquake::session::{Depth, execute_to};
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::RunRecord;
 use flowquake_scenarios::SCENARIOS;
@@ -28,7 +29,7 @@ fn named(name: &str) -> Scenario {
 fn execute(scenario: &Scenario, seed: u64, mutations: &[Mutation]) -> RunRecord {
     let plan = scenario.plan(seed);
     let replay = format!("cargo run -- run {} --seed {seed}", scenario.file());
-    flowquake::session::execute(&plan, &Jobs::builtin(), mutations, replay).0
+    execute_to(Depth::Full, &plan, &Jobs::builtin(), mutations, replay).0
 }
 
 /// Inline text of a scenario, as if it stood in a file of that name.

@@ -13,7 +13,7 @@ use crate::env::Checksum;
 use crate::graph::JobSpec;
 use crate::graph::element::encode;
 use crate::graph::source::SplitPosition;
-use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
 use crate::time::Time;
 
 const MAGIC: &[u8; 8] = b"FLQMANIF";
@@ -119,6 +119,36 @@ pub fn checkpoint_of_folder(folder: &str) -> Option<CheckpointId> {
     folder.strip_prefix("chk-")?.parse().ok().map(CheckpointId)
 }
 
+/// Whose a state file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateFileOwner {
+    /// The checkpoint in whose folder it lies.
+    pub checkpoint: CheckpointId,
+    /// The subtask that wrote it.
+    pub subtask: SubtaskId,
+    /// In which term.
+    pub term: Term,
+    /// In which attempt.
+    pub attempt: Attempt,
+}
+
+/// Path of a state file. Unique per execution: a late writer of an older one must not meet the file of a newer.
+pub fn state_file(owner: StateFileOwner, name: &str) -> String {
+    let StateFileOwner { checkpoint, subtask, term, attempt } = owner;
+    format!("{}/{}-{}-{}-{}-{name}", folder(checkpoint), subtask.vertex.0, subtask.index, term.0, attempt.0)
+}
+
+/// Whose the state file at `path` is; `None`: it is none.
+pub fn state_file_at(path: &str) -> Option<StateFileOwner> {
+    let (folder, file) = path.split_once('/')?;
+    let checkpoint = checkpoint_of_folder(folder)?;
+    let mut fields = file.splitn(5, '-');
+    let subtask = SubtaskId { vertex: VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
+    let term = Term(fields.next()?.parse().ok()?);
+    let attempt = Attempt(fields.next()?.parse().ok()?);
+    fields.next().map(|_| StateFileOwner { checkpoint, subtask, term, attempt })
+}
+
 impl Manifest {
     /// Its bytes on disk.
     pub fn encode(&self) -> Bytes {
@@ -168,7 +198,6 @@ mod tests {
     use super::*;
     use crate::config::JobConfig;
     use crate::graph::{InputKind, InputSpec};
-    use crate::ids::VertexId;
 
     fn manifest() -> Manifest {
         let kind = InputKind::File { path: "words.txt".into(), repeat: 1 };
@@ -213,5 +242,21 @@ mod tests {
     fn paths_name_their_checkpoint() {
         assert_eq!(checkpoint_at(&path(CheckpointId(12))), Some(CheckpointId(12)));
         assert_eq!(checkpoint_at("chk-00000012/state"), None);
+    }
+
+    #[test]
+    fn state_files_name_their_owner() {
+        let owner = StateFileOwner {
+            checkpoint: CheckpointId(12),
+            subtask: SubtaskId { vertex: VertexId(1), index: 3 },
+            term: Term(2),
+            attempt: Attempt(7),
+        };
+        // RocksDB's names may hold what separates the fields.
+        for name in ["heap", "000012.sst", "MANIFEST-000005"] {
+            assert_eq!(state_file_at(&state_file(owner, name)), Some(owner));
+        }
+        assert_eq!(state_file_at(&path(CheckpointId(12))), None);
+        assert_eq!(state_file_at("ha/00000001"), None);
     }
 }

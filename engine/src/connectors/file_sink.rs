@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::checkpoint::manifest::Transaction;
 use crate::env::{Store, StoreError};
-use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
 
 /// Folder of everything that consumers must not read.
 pub const PENDING: &str = ".pending";
@@ -77,6 +77,19 @@ pub fn decision_path(subtask: SubtaskId, epoch: CheckpointId) -> String {
     format!("{DECISIONS}/{}/{:08}", owner(subtask), epoch.0)
 }
 
+/// The transaction that the decision at `path` is about; `None`: it is no decision.
+pub fn decision_at(path: &str) -> Option<(SubtaskId, CheckpointId)> {
+    let (owner, epoch) = path.strip_prefix(DECISIONS)?.strip_prefix('/')?.split_once('/')?;
+    let (vertex, index) = owner.split_once('-')?;
+    let subtask = SubtaskId { vertex: VertexId(vertex.parse().ok()?), index: index.parse().ok()? };
+    Some((subtask, CheckpointId(epoch.parse().ok()?)))
+}
+
+/// Whether a decision with these contents is `commit`.
+pub fn is_commit(decision: &[u8]) -> bool {
+    decision == COMMIT
+}
+
 /// Visible name of a chunk.
 pub fn part_name(subtask: SubtaskId, epoch: CheckpointId, chunk: usize) -> String {
     format!("part-{}-{:08}-{chunk:04}.txt", owner(subtask), epoch.0)
@@ -85,8 +98,7 @@ pub fn part_name(subtask: SubtaskId, epoch: CheckpointId, chunk: usize) -> Strin
 /// What a visible name says: subtask, epoch, chunk. `None`: not ours.
 pub fn parse_part_name(name: &str) -> Option<(SubtaskId, CheckpointId, usize)> {
     let mut fields = name.strip_prefix("part-")?.strip_suffix(".txt")?.split('-');
-    let subtask =
-        SubtaskId { vertex: crate::ids::VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
+    let subtask = SubtaskId { vertex: VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
     let epoch = CheckpointId(fields.next()?.parse().ok()?);
     let chunk = fields.next()?.parse().ok()?;
     fields.next().is_none().then_some((subtask, epoch, chunk))
@@ -211,7 +223,6 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::ids::VertexId;
 
     const SINK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 2 };
 
@@ -286,5 +297,12 @@ mod tests {
         let name = part_name(SINK, CheckpointId(12), 3);
         assert_eq!(parse_part_name(&name), Some((SINK, CheckpointId(12), 3)));
         assert_eq!(parse_part_name("part-1-x.txt"), None);
+    }
+
+    #[test]
+    fn decisions_name_their_transaction() {
+        assert_eq!(decision_at(&decision_path(SINK, CheckpointId(12))), Some((SINK, CheckpointId(12))));
+        assert_eq!(decision_at(&part_name(SINK, CheckpointId(12), 3)), None);
+        assert!(is_commit(COMMIT) && !is_commit(ABORT));
     }
 }

@@ -5,12 +5,13 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::Reporter;
 use super::sink::PreCommit;
-use crate::checkpoint::manifest::{StateFile, StatePlace, SubtaskState, Transaction, folder};
+use crate::checkpoint::manifest::{StateFile, StateFileOwner, StatePlace, SubtaskState, Transaction, state_file};
 use crate::config::BackendKind;
 use crate::env::{Checksum, Env, Store, StoreError, StoreKind};
 use crate::event::{AbortReason, Event};
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::mutation::Mutation;
 use crate::state::{HEAP_FILE, LocalSnapshot};
 use crate::wire::TaskReport;
 
@@ -52,9 +53,7 @@ impl Snapshot {
     async fn upload(self, env: &Env) -> Result<SubtaskState, StoreError> {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
         let store = env.store(StoreKind::Checkpoints);
-        // Unique per execution: a late writer of an older one must not meet the file of a newer.
-        let (vertex, index, term) = (subtask.vertex.0, subtask.index, self.term.0);
-        let prefix = format!("{}/{vertex}-{index}-{term}-{}", folder(checkpoint), attempt.0);
+        let owner = StateFileOwner { checkpoint, subtask, term: self.term, attempt };
         let mut files = Vec::new();
         match self.state {
             None => {}
@@ -63,7 +62,7 @@ impl Snapshot {
                 files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum });
             }
             Some(LocalSnapshot::Bytes(bytes)) => {
-                let path = format!("{prefix}-{HEAP_FILE}");
+                let path = state_file(owner, HEAP_FILE);
                 let checksum = put(env, &store, &path, bytes, self.attempt, checkpoint, subtask).await?;
                 files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Stored(path), checksum });
             }
@@ -72,7 +71,7 @@ impl Snapshot {
                 let uploads: Vec<_> = local
                     .into_iter()
                     .map(|(name, local)| {
-                        let (store, path) = (&store, format!("{prefix}-{name}"));
+                        let (store, path) = (&store, state_file(owner, &name));
                         async move {
                             let read = env.blocking(move || std::fs::read(&local)).await;
                             let failed = |cause: std::io::Error| StoreError::Failed {
@@ -98,7 +97,11 @@ impl Snapshot {
             let bytes = pre_commit.durable().await?;
             env.emit(Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes }).await;
         }
-        Ok(SubtaskState { positions: self.positions, files, transactions: self.transactions })
+        let transactions = match env.mutated(Mutation::ForgetPendingTransactions) {
+            true => Vec::new(),
+            false => self.transactions,
+        };
+        Ok(SubtaskState { positions: self.positions, files, transactions })
     }
 }
 

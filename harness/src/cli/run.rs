@@ -15,7 +15,7 @@ use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::run::{Outcome, report_folder};
 use crate::scenario::save_plan;
-use crate::session::execute;
+use crate::session::{Depth, execute_to};
 use crate::trace::first_difference;
 
 /// Runs of a long sweep that its page shows.
@@ -50,6 +50,10 @@ pub(super) struct RunArgs {
     /// Run each plan a second time, in another process, and compare the hashes
     #[arg(long)]
     verify_determinism: bool,
+    /// Also restore the job from copies of its stores and run it on (O10), which may double the work [default: with one
+    /// seed]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    restore_check: Option<bool>,
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
@@ -88,7 +92,8 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
 
 fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<RunRecord, String> {
     let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
-    let (mut record, outcome) = execute(plan, jobs, &[], replay);
+    let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
+    let (mut record, outcome) = execute_to(depth, plan, jobs, &[], replay);
     if args.verify_determinism
         && record.verdict == Verdict::Passed
         && let Some(difference) = differs_elsewhere(plan, &outcome)?

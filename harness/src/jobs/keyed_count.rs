@@ -15,7 +15,7 @@ use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Consumed, Job, JobContext, Param, Reference, Refusal, index_of, number};
+use super::{Consumed, Job, JobContext, KeyedState, Param, Reference, Refusal, index_of, number, one_state};
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
 const EMIT_EVERY: Param =
@@ -200,8 +200,8 @@ impl Reference for Accepted {
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
     }
 
-    fn keyed_state(&self) -> BTreeMap<String, String> {
-        self.counts.iter().map(|(key, count)| (key.to_string(), count.to_string())).collect()
+    fn keyed_state(&self) -> KeyedState {
+        one_state("count", &self.counts)
     }
 }
 

@@ -17,6 +17,9 @@ mod user_code;
 
 pub use user_code::{JobContext, UserCode, UserCodeHit, Watched};
 
+#[cfg(test)]
+pub(crate) use string_length_count::word;
+
 /// A parameter of a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
@@ -117,8 +120,16 @@ pub trait Reference {
     /// call, in no particular order. If `partial`, lines may still be missing.
     fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>>;
 
-    /// Keyed state after everything consumed so far: key and value as the state's `Debug` prints them.
-    fn keyed_state(&self) -> BTreeMap<String, String>;
+    /// Keyed state after everything consumed so far.
+    fn keyed_state(&self) -> KeyedState;
+}
+
+/// Values by name of the state and key; keys and values as their `Debug` prints them.
+pub type KeyedState = BTreeMap<(String, String), String>;
+
+/// The keyed state of a job whose one state is called `name`.
+fn one_state<V: ToString>(name: &str, values: &BTreeMap<u32, V>) -> KeyedState {
+    values.iter().map(|(key, value)| ((name.into(), key.to_string()), value.to_string())).collect()
 }
 
 /// A parameter as a number.

@@ -13,7 +13,7 @@ use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
-use super::{Consumed, Job, JobContext, Reference, Refusal, index_of};
+use super::{Consumed, Job, JobContext, KeyedState, Reference, Refusal, index_of, one_state};
 
 /// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
 const MERGES_MAX: usize = 4096;
@@ -102,7 +102,7 @@ impl Source for Strings {
 }
 
 /// A word of 1 to 16 letters and its number, so that every record can be told from every other.
-fn word(seed: u64, index: u64) -> String {
+pub(crate) fn word(seed: u64, index: u64) -> String {
     let bits = draw(seed, "words", 0, index);
     let letters = 1 + (bits >> 60) as usize;
     let mut word: String = (0..letters).map(|i| char::from(b'a' + ((bits >> (i * 3)) % 26) as u8)).collect();
@@ -186,8 +186,8 @@ impl Reference for Accepted {
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
     }
 
-    fn keyed_state(&self) -> BTreeMap<String, String> {
-        self.counts.iter().map(|(key, count)| (key.to_string(), count.to_string())).collect()
+    fn keyed_state(&self) -> KeyedState {
+        one_state("count", &self.counts)
     }
 }
 

@@ -1,53 +1,79 @@
 //! O5: the commit horizon.
 //!
-//! Statement. Whenever a part of output becomes visible under epoch `e`, the manifest of some checkpoint `m >= e` is durable
-//! (a checkpoint that failed hands its epoch on to the next one, so `m` may be higher). No part becomes visible twice, and
-//! none is changed or removed afterwards. Judged at the instant of each change of the output store.
-//! Any manifest that was ever written counts, also of a checkpoint given up later: output of such a one is O1's to find.
-//! Planted bug: `commit-on-pre-commit`.
+//! Statement. Whenever a part of output becomes visible under epoch `e`, some checkpoint `m >= e` is complete: the leadership
+//! log says so, durably (a checkpoint that failed hands its epoch on to the next one, so `m` may be higher). No part becomes
+//! visible twice, and none is changed or removed afterwards. Judged at the instant of each change of the output store.
+//!
+//! Any checkpoint that was ever complete counts, also one that the job has fallen back behind since: a sink that had decided
+//! `commit` before may still be at it, and then the job must fail. Output that does not belong to the job's lineage is O1's to
+//! find. Source: apache/flink `TwoPhaseCommittingSink`. Planted bug: `commit-on-pre-commit`.
 
-use super::{Finding, Violation};
+use flowquake_engine::ha::entry::Change;
+use flowquake_engine::ids::CheckpointId;
+
+use super::{EVIDENCE_MAX, Finding, Violation};
 use crate::run::Outcome;
 
 /// Judges every part that became visible.
 pub fn judge(outcome: &Outcome) -> Finding {
     let mut finding = Finding { judged: outcome.visible.len() as u64, violations: Vec::new() };
+    let mut completions = outcome.log.iter().filter_map(|logged| match logged.entry.change {
+        Change::Completed(id) => Some((logged.order, id)),
+        _ => None,
+    });
+    let (mut next, mut horizon) = (completions.next(), CheckpointId(0));
     for part in &outcome.visible {
-        let durable = outcome.sealed.range(part.epoch..).find(|(_, sealed)| sealed.at <= part.at);
-        if durable.is_none() {
+        while let Some((_, id)) = next.filter(|(order, _)| *order < part.order) {
+            horizon = horizon.max(id);
+            next = completions.next();
+        }
+        if part.epoch > horizon {
             let (name, at, epoch) = (&part.name, part.at, part.epoch);
             let evidence =
-                format!("{name} became visible at {at}, before checkpoint {epoch} or a later one was durable");
+                format!("{name} became visible at {at}, before checkpoint {epoch} or a later one was complete");
             finding.violations.push(Violation { oracle: "O5", evidence });
         }
     }
     let taken_back = outcome.retracted.iter().map(|what| Violation { oracle: "O5", evidence: what.clone() });
     finding.violations.extend(taken_back);
-    finding.violations.truncate(8);
+    finding.violations.truncate(EVIDENCE_MAX);
     finding
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{outcome, part, seal};
+    use crate::fixtures::{complete, logged, outcome, part, seal};
 
     fn evidence(outcome: &Outcome) -> Vec<String> {
         judge(outcome).violations.into_iter().map(|violation| violation.evidence).collect()
     }
 
     #[test]
-    fn a_part_needs_a_durable_manifest_of_its_epoch_or_a_later_one() {
+    fn a_part_needs_a_complete_checkpoint_of_its_epoch_or_a_later_one() {
+        let mut one = outcome([]);
+        // Complete, but of an earlier epoch; and of the right one, but too late. A manifest alone completes nothing.
+        complete(&mut one, 10, 2);
+        seal(&mut one, 11, 3);
+        one.visible.push(part(50, 3));
+        complete(&mut one, 51, 3);
+        let expected = "part of epoch 3 became visible at 0.050000s, before checkpoint 3 or a later one was complete";
+        assert_eq!(evidence(&one), [expected]);
+        assert_eq!(judge(&one).judged, 2);
+
+        // Checkpoint 3 failed for this sink; checkpoint 4 took its epoch over.
+        let mut other = outcome([]);
+        complete(&mut other, 49, 4);
+        other.visible.push(part(50, 3));
+        assert_eq!(evidence(&other), [""; 0]);
+    }
+
+    #[test]
+    fn a_commit_that_was_decided_before_the_job_fell_back_may_still_show() {
         let mut outcome = outcome([]);
-        outcome.visible.push(part(50, 3));
-        // Durable, but of an earlier epoch; and of the right one, but too late.
-        seal(&mut outcome, 10, 2);
-        seal(&mut outcome, 51, 3);
-        let expected = "part of epoch 3 became visible at 0.050000s, before checkpoint 3 or a later one was durable";
-        assert_eq!(evidence(&outcome), [expected]);
-        assert_eq!(judge(&outcome).judged, 2);
-        // Checkpoint 3 failed for this sink; checkpoint 4 took its epoch over, in the very instant.
-        seal(&mut outcome, 50, 4);
+        complete(&mut outcome, 10, 2);
+        logged(&mut outcome, 20, 1, Change::FallingBack(Some(CheckpointId(1))));
+        outcome.visible.push(part(21, 2));
         assert_eq!(evidence(&outcome), [""; 0]);
     }
 

@@ -3,23 +3,39 @@
 //! | id | property | file |
 //! |---|---|---|
 //! | O1 | committed output is accepted by the job's reference: nothing lost, doubled, invented | [`output`] |
-//! | O2 | order per split and key, and the keyed state of checkpoints, are the reference's | [`output`] |
-//! | O5 | nothing is visible before its checkpoint is durable, twice, or only for a while | [`commit_horizon`] |
+//! | O2 | order per split and key, and the keyed state of checkpoints, are the reference's | [`output`], [`state`] |
+//! | O3 | every file of every retained checkpoint is there as recorded, at every instant | [`retained_files`] |
+//! | O4 | a finished job leaves no orphan files | [`orphans`] |
+//! | O5 | nothing is visible before its checkpoint is complete, twice, or only for a while | [`commit_horizon`] |
+//! | O6 | ids only grow; every attempt and term has one owner | [`ownership`] |
 //! | O7 | after the last fault the job comes back and finishes | [`liveness`] |
+//! | O8 | every failover has a cause, and every cause at most one failover | [`root_cause`] |
+//! | O10 | a job restored from a retained checkpoint goes on rightly (sampled) | [`restorable`] |
 //!
-//! Oracles read an [`Outcome`]; they never look into the engine. Planted bugs prove that each of them bites.
+//! Oracles read an [`Outcome`]; they never look into the engine. Most judge when the run is over, from what was recorded at
+//! each instant; O3 judges while it goes on, since only then is known what was where. Planted bugs prove that each bites.
 
 use flowquake_engine::env::InputFiles;
+use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::CheckpointId;
 use flowquake_reports::record::OracleRecord;
 
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
-use crate::run::Outcome;
+use crate::run::{Outcome, StoreCopy};
 
 pub mod commit_horizon;
 pub mod liveness;
+pub mod orphans;
 pub mod output;
+pub mod ownership;
+pub mod restorable;
+pub mod retained_files;
+pub mod root_cause;
+pub mod state;
+
+/// Evidence beyond this many lines of one oracle helps nobody.
+const EVIDENCE_MAX: usize = 8;
 
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,40 +59,49 @@ pub struct Finding {
 pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("O1", "committed output is exactly-once: nothing lost, doubled or invented", "records"),
     ("O2", "order per split and key, and keyed state, equal the reference's", "entries"),
-    ("O5", "nothing visible before its checkpoint is durable, twice, or taken back", "parts"),
+    ("O3", "every file of every retained checkpoint is there as recorded", "files"),
+    ("O4", "a finished job leaves no orphan files", "files"),
+    ("O5", "nothing visible before its checkpoint is complete, twice, or taken back", "parts"),
+    ("O6", "ids only grow; every attempt and term has one owner", "effects"),
     ("O7", "after the last fault the job comes back and finishes in time", "runs"),
+    ("O8", "every failover has a cause, and every cause at most one failover", "failovers"),
+    ("O10", "a job restored from a retained checkpoint goes on rightly", "restores"),
 ];
 
-/// Checkpoints whose output counts: completed ones, without those that the job fell back behind.
+/// Checkpoints whose output counts: completed ones, in order, without those that the job fell back behind.
 pub fn lineage(outcome: &Outcome) -> Vec<CheckpointId> {
-    use flowquake_engine::event::Event;
     let mut lineage: Vec<CheckpointId> = Vec::new();
-    for record in &outcome.trace.events {
-        match &record.event {
-            Event::CheckpointCompleted { checkpoint, .. } => lineage.push(*checkpoint),
-            Event::DeploymentBegun { restored, .. } => {
-                let restored = restored.unwrap_or_default();
-                lineage.retain(|checkpoint| *checkpoint <= restored);
-                // Sealed by a JobManager that died before it could say so.
-                if restored > CheckpointId(0) && lineage.last() != Some(&restored) {
-                    lineage.push(restored);
-                }
-            }
+    for logged in &outcome.log {
+        match logged.entry.change {
+            Change::Completed(checkpoint) => lineage.push(checkpoint),
+            // Until an attempt is deployed, a sink that has committed already may still forbid it.
+            Change::FallingBack(to) if logged.deployed => lineage.retain(|checkpoint| Some(*checkpoint) <= to),
             _ => {}
         }
     }
     lineage
 }
 
-/// Asks every oracle.
+/// Asks every oracle. `resume` runs the job on from a copy of the stores, without faults.
 pub fn judge(
     plan: &RunPlan,
     outcome: &Outcome,
     jobs: &Jobs,
     inputs: &InputFiles,
+    resume: &dyn Fn(&StoreCopy) -> Outcome,
 ) -> (Vec<OracleRecord>, Vec<Violation>) {
     let (content, order) = output::judge(plan, outcome, jobs, inputs);
-    let findings = [content, order, commit_horizon::judge(outcome), liveness::judge(plan, outcome)];
+    let findings = [
+        content,
+        order,
+        outcome.retained_files.finding(),
+        orphans::judge(plan, outcome),
+        commit_horizon::judge(outcome),
+        ownership::judge(outcome),
+        liveness::judge(plan, outcome, jobs, inputs),
+        root_cause::judge(outcome),
+        restorable::judge(plan, outcome, jobs, inputs, resume),
+    ];
     let mut records = Vec::new();
     let mut violations = Vec::new();
     for ((id, property, unit), finding) in CATALOGUE.iter().zip(findings) {
@@ -94,35 +119,40 @@ pub fn judge(
 
 #[cfg(test)]
 mod tests {
-    use flowquake_engine::event::Event;
-    use flowquake_engine::ids::Attempt;
-
     use super::*;
-    use crate::fixtures::{at, outcome};
+    use crate::fixtures::{logged, outcome};
 
-    fn completed(checkpoint: u64) -> Event {
-        Event::CheckpointCompleted { attempt: Attempt(1), checkpoint: CheckpointId(checkpoint), bytes: 0 }
-    }
-
-    fn deployed(restored: Option<u64>) -> Event {
-        Event::DeploymentBegun { attempt: Attempt(2), restored: restored.map(CheckpointId), state_bytes: 0 }
-    }
-
-    fn ids(events: impl IntoIterator<Item = Event>) -> Vec<u64> {
-        let outcome = outcome(events.into_iter().map(|event| at(0, "jm-1", event)));
+    /// The lineage after these changes, each followed by a deployment (or not).
+    fn ids(changes: impl IntoIterator<Item = (Change, bool)>) -> Vec<u64> {
+        let mut outcome = outcome([]);
+        outcome.log.clear();
+        for (time, (change, deployed)) in (0..).zip(changes) {
+            logged(&mut outcome, time, 1, change);
+            outcome.log.last_mut().unwrap().deployed = deployed;
+        }
         lineage(&outcome).into_iter().map(|id| id.0).collect()
     }
 
+    fn completed(id: u64) -> (Change, bool) {
+        (Change::Completed(CheckpointId(id)), true)
+    }
+
+    fn falling_back(to: Option<u64>, deployed: bool) -> (Change, bool) {
+        (Change::FallingBack(to.map(CheckpointId)), deployed)
+    }
+
     #[test]
-    fn a_restore_from_the_newest_checkpoint_keeps_the_lineage() {
-        assert_eq!(ids([deployed(None), completed(1), completed(2), deployed(Some(2)), completed(4)]), [1, 2, 4]);
+    fn a_restart_and_a_new_leader_keep_the_lineage() {
+        assert_eq!(ids([completed(1), completed(2), (Change::Opened, true), completed(11)]), [1, 2, 11]);
     }
 
     #[test]
     fn a_fallback_forgets_what_came_after_the_older_checkpoint() {
-        let events = || vec![deployed(None), completed(1), completed(2), completed(3), deployed(Some(1))];
-        assert_eq!(ids(events()), [1]);
-        assert_eq!(ids(events().into_iter().chain([completed(4)])), [1, 4]);
-        assert_eq!(ids(events().into_iter().chain([deployed(None), completed(5)])), [5]);
+        let three = || vec![completed(1), completed(2), completed(3)];
+        let then = |more: Vec<_>| ids(three().into_iter().chain(more));
+        assert_eq!(then(vec![falling_back(Some(1), true)]), [1]);
+        assert_eq!(then(vec![falling_back(Some(1), true), completed(4)]), [1, 4]);
+        assert_eq!(then(vec![falling_back(None, true), completed(5)]), [5]);
+        assert_eq!(then(vec![falling_back(Some(1), false)]), [1, 2, 3]);
     }
 }

@@ -1,38 +1,49 @@
 //! O1 and O2: the committed output, checkpoint by checkpoint, is one that the job's reference accepts; so is keyed state.
 //!
-//! Statement. Let `c1 < c2 < …` be the completed checkpoints that the job did not fall back behind. The output visible under
-//! epochs `(c(i-1), c(i)]` is accepted for the input between the source positions of the two manifests: nothing lost,
-//! doubled or invented (O1), and per split and key in order (O2). So the output is right not only at the end, but as a prefix
-//! at every checkpoint. The keyed state in manifest `c(i)` is the reference's at those positions (O2). If the job finished,
-//! the last manifest's positions are the end of the input (O1). Output under an epoch that belongs to no such checkpoint is
-//! invented (O1).
+//! Statement. Let `c1 < c2 < …` be the completed checkpoints that the job did not fall back behind, as the leadership log has
+//! them. The output visible under epochs `(c(i-1), c(i)]` is accepted for the input between the source positions of the two
+//! manifests: nothing lost, doubled or invented (O1), and per split and key in order (O2). The keyed state in manifest `c(i)`
+//! is the reference's at those positions (O2, [`super::state`]). If the job finished, the last manifest's positions are the end
+//! of the input (O1). Output under an epoch that belongs to no such checkpoint is invented (O1).
 //!
-//! Not every checkpoint's state is read back: small heap state always, RocksDB (whose files must be opened) only for the last
-//! one. A checkpoint whose sinks had no time to commit (the job failed, or was stopped) is judged for what is visible.
+//! So the output is right as a prefix at every instant, not only at the end: it only grows, and never beyond what is complete
+//! (O5), so what was visible at any instant is a part of these spans. Endless, cancelled and failed jobs are judged by that
+//! alone: under a checkpoint whose sinks are not all known to have committed, output may be missing, but nothing else may be
+//! wrong. A fallback counts once an attempt was deployed after it: one that was refused, because a sink had committed already,
+//! leaves that output right.
 //! Planted bugs: `no-barrier-alignment`, `skip-fencing`, `abort-on-checkpoint-failure`, `forget-commit`,
 //! `replay-one-too-many` (O1);
 //! `reorder-buffers` (O2).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
 
-use super::{Finding, Violation, lineage};
+use super::{EVIDENCE_MAX, Finding, Violation, lineage, state};
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
 use crate::plan::RunPlan;
-use crate::run::{End, Outcome, Sealed, job_spec};
-use crate::state_reader;
+use crate::run::{End, Outcome, Part, Sealed, job_spec};
 
-/// Keyed state of more bytes is read back only for the last checkpoint.
-const STATE_BYTES_MAX: u64 = 256 * 1024;
-/// Evidence beyond this many lines helps nobody.
-const EVIDENCE_MAX: usize = 8;
-
-/// Judges content (O1) and order (O2).
+/// Judges content (O1), and order and keyed state (O2).
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
+    judge_spans(plan, outcome, jobs, inputs, true)
+}
+
+/// Judges content and order alone.
+pub(super) fn judge_output(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
+    judge_spans(plan, outcome, jobs, inputs, false)
+}
+
+fn judge_spans(
+    plan: &RunPlan,
+    outcome: &Outcome,
+    jobs: &Jobs,
+    inputs: &InputFiles,
+    with_state: bool,
+) -> (Finding, Finding) {
     let (mut content, mut order) = (Finding::default(), Finding::default());
     let spec = job_spec(plan);
     let reference = jobs.get(&spec.program).and_then(|job| (job.reference)(&spec, inputs));
@@ -43,6 +54,8 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
             return (content, order);
         }
     };
+    let mut by_epoch: BTreeMap<CheckpointId, Vec<&Part>> = BTreeMap::new();
+    outcome.visible.iter().for_each(|part| by_epoch.entry(part.epoch).or_default().push(part));
     let lineage = lineage(outcome);
     let committed = fully_committed(outcome);
     let splits = plan.job.input.splits as usize;
@@ -56,8 +69,8 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
         };
         let positions = positions(sealed, splits);
         let consumed: Consumed = before.iter().zip(&positions).map(|(from, to)| *from..*to).collect();
-        let parts = outcome.visible.iter().filter(|part| part.epoch > previous && part.epoch <= *checkpoint);
-        let texts: Vec<_> = parts.map(|part| String::from_utf8_lossy(&part.bytes).into_owned()).collect();
+        let parts = by_epoch.range(previous.next()..=*checkpoint).flat_map(|(_, parts)| parts);
+        let texts: Vec<Cow<str>> = parts.map(|part| String::from_utf8_lossy(&part.bytes)).collect();
         let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
         content.judged += lines.len() as u64;
         if let Err(refusals) = reference.accept(&consumed, &lines, *checkpoint > committed) {
@@ -70,15 +83,13 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
                 finding.violations.push(Violation { oracle, evidence });
             }
         }
-        let last = lineage.last() == Some(checkpoint);
-        if last || (sealed.manifest.state_bytes() <= STATE_BYTES_MAX && plan.job.config.backend != BackendKind::RocksDb)
-        {
-            judge_state(sealed, reference.as_ref(), jobs, inputs, &mut order);
+        if with_state && (sealed.keeps_state || lineage.last() == Some(checkpoint)) {
+            state::judge(sealed, &reference.keyed_state(), jobs, inputs, &mut order);
         }
         before = positions;
         previous = *checkpoint;
     }
-    for part in outcome.visible.iter().filter(|part| part.epoch > previous) {
+    for part in by_epoch.range(previous.next()..).flat_map(|(_, parts)| parts) {
         let evidence = format!("{} is visible, but no checkpoint covers epoch {}", part.name, part.epoch);
         content.violations.push(Violation { oracle: "O1", evidence });
     }
@@ -91,7 +102,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
 }
 
 /// Where every split stood.
-fn positions(sealed: &Sealed, splits: usize) -> Vec<u64> {
+pub(super) fn positions(sealed: &Sealed, splits: usize) -> Vec<u64> {
     let all = sealed.manifest.subtasks.values().flat_map(|state| &state.positions);
     let by_split: BTreeMap<SplitId, u64> = all.map(|position| (position.split, position.emitted)).collect();
     (0..splits as u32).map(|split| by_split.get(&SplitId(split)).copied().unwrap_or(0)).collect()
@@ -117,34 +128,6 @@ fn fully_committed(outcome: &Outcome) -> CheckpointId {
     sinks.iter().map(|sink| by_sink.get(sink).copied().unwrap_or_default()).min().unwrap_or_default()
 }
 
-fn judge_state(sealed: &Sealed, reference: &dyn Reference, jobs: &Jobs, inputs: &InputFiles, order: &mut Finding) {
-    let checkpoint = sealed.manifest.checkpoint;
-    let violation =
-        |what: String| Violation { oracle: "O2", evidence: format!("state of checkpoint {checkpoint}: {what}") };
-    let read = state_reader::read(&sealed.manifest, jobs, inputs, |path| sealed.files.get(path).cloned());
-    let found = match read {
-        Ok(found) => found,
-        Err(error) => return order.violations.push(violation(error.to_string())),
-    };
-    let expected = reference.keyed_state();
-    let mut seen = BTreeSet::new();
-    for (subtask, entry) in found.iter().flat_map(|(subtask, entries)| entries.iter().map(move |e| (subtask, e))) {
-        order.judged += 1;
-        if !seen.insert(&entry.key) {
-            order.violations.push(violation(format!("key {} is in two subtasks", entry.key)));
-        }
-        let wanted = expected.get(&entry.key);
-        if wanted != Some(&entry.value) {
-            let wanted = wanted.map_or("nothing", String::as_str);
-            let what = format!("subtask {subtask}, key {}: expected {wanted}, found {}", entry.key, entry.value);
-            order.violations.push(violation(what));
-        }
-    }
-    if let Some((key, value)) = expected.iter().find(|(key, _)| !seen.contains(key)) {
-        order.violations.push(violation(format!("key {key}: expected {value}, found nothing")));
-    }
-}
-
 /// A finished job has read everything.
 fn judge_end(reference: &dyn Reference, positions: &[u64], splits: usize, content: &mut Finding) {
     let read: u64 = positions.iter().sum();
@@ -154,5 +137,128 @@ fn judge_end(reference: &dyn Reference, positions: &[u64], splits: usize, conten
             "the job finished, but its last checkpoint covers {read} of {due} records (positions of {splits} splits: {positions:?})"
         );
         content.violations.push(Violation { oracle: "O1", evidence });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowquake_engine::ha::entry::Change;
+    use flowquake_engine::ids::Attempt;
+
+    use super::*;
+    use crate::fixtures::{at, covers, logged, outcome, part, plan, subtask};
+
+    /// Completes a checkpoint that covers the first `records` records of the plan's input.
+    fn complete(outcome: &mut Outcome, time: u64, checkpoint: u64, records: u64) {
+        covers(outcome, time, checkpoint, records);
+        logged(outcome, time, 1, Change::Completed(CheckpointId(checkpoint)));
+    }
+
+    /// The output of records `from..to`.
+    fn lines(from: u64, to: u64) -> Vec<String> {
+        let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+        let all = (0..to).map(|index| {
+            let word = crate::jobs::word(plan().seed, index);
+            let count = counts.entry(word.len()).or_default();
+            *count += 1;
+            format!("{word} - {}\n", *count - 1)
+        });
+        all.skip(from as usize).collect()
+    }
+
+    fn output(time: u64, epoch: u64, lines: &[String]) -> Part {
+        Part { bytes: lines.concat().into(), ..part(time, epoch) }
+    }
+
+    fn committed(checkpoint: u64) -> [Event; 2] {
+        let (attempt, checkpoint, subtask) = (Attempt(1), CheckpointId(checkpoint), subtask(1, 0));
+        [
+            Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes: 1 },
+            Event::CommitAcknowledged { attempt, checkpoint, subtask },
+        ]
+    }
+
+    /// A job that was stopped after it had committed checkpoint 2, with 3 complete.
+    fn stopped() -> Outcome {
+        let mut outcome = outcome(committed(2).map(|event| at(100, "jm-1", event)));
+        outcome.end = End::TimeLimit;
+        (outcome.visible, outcome.sealed, outcome.log) = Default::default();
+        logged(&mut outcome, 5, 1, Change::Opened);
+        complete(&mut outcome, 10, 1, 100);
+        outcome.visible.push(output(11, 1, &lines(0, 100)));
+        complete(&mut outcome, 20, 2, 300);
+        outcome.visible.push(output(21, 2, &lines(100, 300)));
+        complete(&mut outcome, 30, 3, 400);
+        outcome
+    }
+
+    fn evidence(outcome: &Outcome) -> Vec<String> {
+        let (content, order) = judge_output(&plan(), outcome, &Jobs::builtin(), &InputFiles::default());
+        assert_eq!(order.violations, []);
+        content.violations.into_iter().map(|violation| violation.evidence).collect()
+    }
+
+    #[test]
+    fn a_stopped_job_is_right_as_far_as_it_came() {
+        let mut outcome = stopped();
+        assert_eq!(evidence(&outcome), [""; 0]);
+        // Some of what checkpoint 3 covers is visible already.
+        outcome.visible.push(output(31, 3, &lines(300, 350)));
+        assert_eq!(evidence(&outcome), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_said_to_be_committed_must_be_there() {
+        let mut outcome = stopped();
+        outcome.visible.pop();
+        let evidence = evidence(&outcome);
+        assert!(evidence[0].starts_with("epoch (1, 2]: length"), "{evidence:?}");
+        assert!(evidence[0].contains("is lost"), "{evidence:?}");
+    }
+
+    #[test]
+    fn what_is_visible_too_early_or_twice_is_wrong_though_the_job_goes_on() {
+        let mut outcome = stopped();
+        outcome.visible.push(output(31, 3, &lines(300, 401)));
+        assert!(evidence(&outcome)[0].contains("was never due"), "{:?}", evidence(&outcome));
+        let mut outcome = stopped();
+        outcome.visible.push(output(31, 3, &lines(299, 350)));
+        assert!(evidence(&outcome)[0].contains("was never due"), "{:?}", evidence(&outcome));
+        let mut outcome = stopped();
+        outcome.visible.push(output(31, 4, &lines(400, 401)));
+        assert_eq!(evidence(&outcome), ["part of epoch 4 is visible, but no checkpoint covers epoch 4"]);
+    }
+
+    #[test]
+    fn output_behind_which_the_job_could_not_fall_back_stays_right() {
+        let mut outcome = stopped();
+        outcome.end = End::Failed("a sink has committed".into());
+        outcome.visible.push(output(31, 3, &lines(300, 400)));
+        logged(&mut outcome, 40, 1, Change::FallingBack(Some(CheckpointId(2))));
+        assert_eq!(evidence(&outcome), [""; 0]);
+        // Had the job gone on from there, that output would come twice.
+        outcome.log.last_mut().unwrap().deployed = true;
+        assert_eq!(evidence(&outcome), ["part of epoch 3 is visible, but no checkpoint covers epoch 3"]);
+    }
+
+    #[test]
+    fn after_a_fallback_another_attempt_writes_the_same_records() {
+        let mut outcome = stopped();
+        outcome.end = End::Finished;
+        logged(&mut outcome, 40, 1, Change::FallingBack(Some(CheckpointId(2))));
+        outcome.log.last_mut().unwrap().deployed = true;
+        complete(&mut outcome, 50, 5, 2000);
+        outcome.visible.push(output(51, 5, &lines(300, 2000)));
+        assert_eq!(evidence(&outcome), [""; 0]);
+    }
+
+    #[test]
+    fn a_finished_job_has_read_everything() {
+        let mut outcome = stopped();
+        outcome.end = End::Finished;
+        outcome.visible.push(output(31, 3, &lines(300, 400)));
+        let expected =
+            "the job finished, but its last checkpoint covers 400 of 2000 records (positions of 1 splits: [400])";
+        assert_eq!(evidence(&outcome), [expected]);
     }
 }

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::cli::catalogue;
+use crate::jobs::UserCode;
 use crate::oracles;
 use crate::plan::UserFailure;
 use crate::scenario::Scenario;
+use flowquake_engine::event::Event;
 
 fn plan(setting: &str) -> RunPlan {
     let text = format!(
@@ -29,12 +31,13 @@ interval = "500ms"
 
 /// Runs a plan with orders given before its first record.
 fn run_ordered(plan: &RunPlan, order: impl FnOnce(&UserCode)) -> (Outcome, UserCode) {
-    let recorder = Recorder::new(plan);
+    let recorder = Recorder::new(plan, 0);
     let user_code = recorder.user_code.clone();
     order(&user_code);
     let jobs = Jobs::builtin();
-    let outcome = run_recorded(plan, &jobs, &[], recorder);
-    let (_, violations) = oracles::judge(plan, &outcome, &jobs, &InputFiles::default());
+    let outcome = start(plan, &jobs, &[], None, recorder);
+    let (_, violations) =
+        oracles::judge(plan, &outcome, &jobs, &InputFiles::default(), &|_| unreachable!("no copies are kept"));
     assert!(violations.is_empty(), "{violations:?}");
     (outcome, user_code)
 }

@@ -1,0 +1,526 @@
+//! Why a job that does not end is stuck, in the words of its own events.
+//!
+//! Start at [`Stall::of`]: one pass over the trace notes how far leadership, attempt, checkpoint and commits have come; the
+//! first step that is missing is the reason. A pending checkpoint is followed from the sources downwards to the first subtask
+//! that could go on and does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::graph::JobGraph;
+use flowquake_engine::ha::entry::Change;
+use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
+use flowquake_engine::time::Time;
+
+use crate::run::Outcome;
+
+/// What a stuck job waits for. Lists are never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// Nobody leads the job.
+    NoLeader(String),
+    /// There are not enough slots.
+    NoSlots { needed: u16, offered: u16 },
+    /// Tasks of a failed attempt are still there.
+    Cancelation(Attempt),
+    /// There are slots, but nothing was deployed: the leader waits for the checkpoint store.
+    Deployment,
+    /// Deployed, but these do not run; those that have begun to load their state are marked.
+    Running(Attempt, Vec<(SubtaskId, bool)>),
+    /// A source was asked for a barrier and has injected none: it stands before a full output, or was never asked.
+    Injection(CheckpointId, Vec<SubtaskId>),
+    /// A subtask has not got the barrier of these channels, whose other ends have sent it or not.
+    Barriers { checkpoint: CheckpointId, subtask: SubtaskId, arrived: Vec<SubtaskId>, missing: Vec<(SubtaskId, bool)> },
+    /// The synchronous part of a snapshot does not end.
+    SyncPart(CheckpointId, Vec<SubtaskId>),
+    /// The asynchronous part does not end: a store does not answer.
+    AsyncPart(CheckpointId, Vec<SubtaskId>),
+    /// Snapshots are durable, and the leader has not heard of it.
+    Acknowledgements(CheckpointId, Vec<SubtaskId>),
+    /// All have acknowledged; manifest or log entry is not durable.
+    Sealing(CheckpointId, &'static str),
+    /// Sinks have not said that they committed.
+    Commits(CheckpointId, Vec<SubtaskId>),
+    /// Records are processed still, or were when the time was over.
+    Backlog(Vec<SubtaskId>),
+    /// Nothing of all that.
+    Nothing,
+}
+
+/// Why a job is stuck, and how often it failed over before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stall {
+    pub(super) waits: Waits,
+    pub(super) failovers: usize,
+}
+
+/// The pending checkpoint.
+#[derive(Default)]
+struct Pending {
+    injected: BTreeSet<SubtaskId>,
+    received: BTreeMap<SubtaskId, BTreeSet<SubtaskId>>,
+    sync_begun: BTreeSet<SubtaskId>,
+    sync_ended: BTreeSet<SubtaskId>,
+    async_ended: BTreeSet<SubtaskId>,
+    acknowledged: BTreeSet<SubtaskId>,
+    manifest: bool,
+}
+
+/// How far the job has come.
+#[derive(Default)]
+struct Progress {
+    deployed: Option<Attempt>,
+    running: bool,
+    canceling: Option<Attempt>,
+    slots: Option<(u16, u16)>,
+    restoring: BTreeSet<SubtaskId>,
+    tasks: BTreeSet<SubtaskId>,
+    ended: BTreeSet<SubtaskId>,
+    pending: Option<(CheckpointId, Pending)>,
+    completed: Option<CheckpointId>,
+    sinks: BTreeSet<SubtaskId>,
+    committed: BTreeSet<SubtaskId>,
+    failovers: usize,
+}
+
+impl Stall {
+    /// Reads the reason from what happened. Without the job's graph, subtasks are known by their events only.
+    pub(super) fn of(outcome: &Outcome, graph: Option<&JobGraph>, parallelism: u16) -> Self {
+        let mut progress = Progress::default();
+        let mut leader = None;
+        let mut log = outcome.log.iter().peekable();
+        for (index, record) in outcome.trace.events.iter().enumerate() {
+            while let Some(logged) = log.next_if(|logged| logged.events <= index) {
+                if logged.entry.change == Change::Opened {
+                    leader = Some((&logged.entry.leader, logged.entry.incarnation));
+                    progress.take_over();
+                }
+            }
+            progress.note(record, leader);
+        }
+        if log.any(|logged| logged.entry.change == Change::Opened) {
+            progress.take_over();
+        }
+        let waits = match no_leader(outcome) {
+            Some(why) => Waits::NoLeader(why),
+            None => progress.waits(graph, parallelism),
+        };
+        Self { waits, failovers: progress.failovers }
+    }
+}
+
+/// Why nobody leads, if nobody does.
+fn no_leader(outcome: &Outcome) -> Option<String> {
+    let Some(newest) = outcome.log.last().map(|logged| &logged.entry) else {
+        return Some("no term was ever opened".into());
+    };
+    let (leader, life, term) = (&newest.leader, newest.incarnation, newest.term);
+    let down = died(outcome, leader, life).map(|at| format!("{leader} of {term} is down since {at}"));
+    let events = &outcome.trace.events;
+    let gave_up = || {
+        let lost = |record: &&EventRecord| is_loss(record, leader, life, term);
+        events.iter().rfind(lost).map(|record| format!("{leader} gave up {term} at {}", record.at))
+    };
+    let why = down.or_else(gave_up)?;
+    let waiting = events.iter().rev().find_map(|record| match &record.event {
+        Event::LeaseExpired { .. } => Some(format!("; {} has found the lease expired at {}", record.node, record.at)),
+        _ => None,
+    });
+    Some(why + &waiting.unwrap_or_else(|| "; nobody has found its lease expired".into()))
+}
+
+fn is_loss(record: &EventRecord, leader: &NodeName, life: u32, lost: Term) -> bool {
+    let by_leader = record.node == *leader && record.incarnation == life;
+    by_leader && matches!(&record.event, Event::LeadershipLost { term } if *term == lost)
+}
+
+/// When a life of a node ended, if it did before the run.
+fn died(outcome: &Outcome, node: &NodeName, life: u32) -> Option<Time> {
+    let mut lives = outcome.lives.iter().filter(|(name, ..)| name == node.as_str());
+    let (_, _, to) = lives.nth(life as usize - 1)?;
+    (*to < outcome.ended_at).then_some(*to)
+}
+
+impl Progress {
+    /// A new leader knows nothing of what the old one had under way.
+    fn take_over(&mut self) {
+        let (failovers, sinks) = (self.failovers, std::mem::take(&mut self.sinks));
+        *self = Self { failovers, sinks, ..Self::default() };
+    }
+
+    fn note(&mut self, record: &EventRecord, leader: Option<(&NodeName, u32)>) {
+        let by_leader = leader.is_none_or(|leader| leader == (&record.node, record.incarnation));
+        let attempt = record.event.attempt();
+        match &record.event {
+            Event::WaitingForSlots { needed, offered, .. } if by_leader => self.slots = Some((*needed, *offered)),
+            Event::DeploymentBegun { attempt, .. } if by_leader => {
+                let (failovers, sinks) = (self.failovers, std::mem::take(&mut self.sinks));
+                *self = Self { deployed: Some(*attempt), failovers, sinks, ..Self::default() };
+            }
+            Event::JobRunning { .. } if by_leader => self.running = true,
+            Event::FailoverBegun { attempt, .. } if by_leader => {
+                self.failovers += 1;
+                (self.canceling, self.slots) = (Some(*attempt), None);
+            }
+            Event::TasksCanceled { .. } if by_leader => (self.canceling, self.deployed) = (None, None),
+            Event::CheckpointTriggered { checkpoint, .. } if by_leader => {
+                self.pending = Some((*checkpoint, Pending::default()));
+            }
+            Event::CheckpointAborted { .. } if by_leader => self.pending = None,
+            Event::CheckpointCompleted { checkpoint, .. } if by_leader => {
+                (self.pending, self.completed) = (None, Some(*checkpoint));
+                self.committed.clear();
+            }
+            Event::CommitAcknowledged { subtask, .. } if by_leader => drop(self.committed.insert(*subtask)),
+            Event::RestoreBegun { subtask, .. } if attempt == self.deployed => drop(self.restoring.insert(*subtask)),
+            Event::TaskRunning { subtask, .. } if attempt == self.deployed => drop(self.tasks.insert(*subtask)),
+            Event::EndOfInput { subtask, .. } if attempt == self.deployed => drop(self.ended.insert(*subtask)),
+            event => self.note_snapshot(event, by_leader),
+        }
+    }
+
+    fn note_snapshot(&mut self, event: &Event, by_leader: bool) {
+        if let Event::SinkPreCommitted { subtask, .. } = event {
+            self.sinks.insert(*subtask);
+        }
+        let Some((_, pending)) = self.pending.as_mut().filter(|(id, _)| Some(*id) == event.checkpoint()) else {
+            return;
+        };
+        match event {
+            Event::BarrierInjected { subtask, .. } => drop(pending.injected.insert(*subtask)),
+            Event::BarrierReceived { subtask, from, .. } => {
+                pending.received.entry(*subtask).or_default().insert(*from);
+            }
+            Event::SnapshotSyncBegun { subtask, .. } => drop(pending.sync_begun.insert(*subtask)),
+            Event::SnapshotSyncEnded { subtask, .. } => drop(pending.sync_ended.insert(*subtask)),
+            Event::SnapshotAsyncEnded { subtask, .. } => drop(pending.async_ended.insert(*subtask)),
+            Event::CheckpointAcknowledged { subtask, .. } if by_leader => drop(pending.acknowledged.insert(*subtask)),
+            Event::ManifestWritten { .. } if by_leader => pending.manifest = true,
+            _ => {}
+        }
+    }
+
+    fn waits(&self, graph: Option<&JobGraph>, parallelism: u16) -> Waits {
+        let all: BTreeSet<SubtaskId> = match graph {
+            Some(graph) => graph.subtasks(parallelism).into_iter().collect(),
+            None => self.restoring.union(&self.tasks).copied().collect(),
+        };
+        if let Some(attempt) = self.canceling {
+            return Waits::Cancelation(attempt);
+        }
+        let Some(attempt) = self.deployed else {
+            return match self.slots {
+                Some((needed, offered)) => Waits::NoSlots { needed, offered },
+                None => Waits::Deployment,
+            };
+        };
+        if !self.running {
+            let waiting = all.difference(&self.tasks).map(|task| (*task, self.restoring.contains(task)));
+            return Waits::Running(attempt, waiting.collect());
+        }
+        let inputs = |of: SubtaskId| -> BTreeSet<SubtaskId> {
+            let channels = graph.map(|graph| graph.inputs_of(of, parallelism)).unwrap_or_default();
+            channels.into_iter().map(|channel| channel.from).collect()
+        };
+        if let Some((checkpoint, pending)) = &self.pending {
+            return pending.waits(*checkpoint, &all, inputs);
+        }
+        let uncommitted: Vec<_> = self.sinks.difference(&self.committed).copied().collect();
+        if let (Some(checkpoint), false) = (self.completed, uncommitted.is_empty()) {
+            return Waits::Commits(checkpoint, uncommitted);
+        }
+        let backlog: Vec<_> = all.difference(&self.ended).copied().filter(|id| inputs(*id).is_empty()).collect();
+        if backlog.is_empty() || graph.is_none() { Waits::Nothing } else { Waits::Backlog(backlog) }
+    }
+}
+
+impl Pending {
+    /// From the sources downwards: subtasks come in the order of the graph.
+    fn waits(
+        &self,
+        checkpoint: CheckpointId,
+        all: &BTreeSet<SubtaskId>,
+        inputs: impl Fn(SubtaskId) -> BTreeSet<SubtaskId>,
+    ) -> Waits {
+        let missing = |of: &BTreeSet<SubtaskId>, from: &BTreeSet<SubtaskId>| -> Vec<SubtaskId> {
+            from.difference(of).copied().collect()
+        };
+        let sources: BTreeSet<_> = all.iter().copied().filter(|id| inputs(*id).is_empty()).collect();
+        let silent = missing(&self.injected, &sources);
+        // A subtask whose alignment is open blocks channels: then it, and not the source behind them, is the reason.
+        for subtask in all.iter().filter(|id| !self.sync_begun.contains(id)) {
+            let wanted = inputs(*subtask);
+            let arrived = self.received.get(subtask).cloned().unwrap_or_default();
+            let waiting = missing(&arrived, &wanted);
+            let sent = |from: &SubtaskId| self.injected.contains(from) || self.sync_begun.contains(from);
+            let stalled = waiting.iter().any(sent) || (!arrived.is_empty() && silent.is_empty());
+            if stalled && !waiting.is_empty() {
+                let arrived = arrived.into_iter().collect();
+                let missing = waiting.iter().map(|from| (*from, sent(from))).collect();
+                return Waits::Barriers { checkpoint, subtask: *subtask, arrived, missing };
+            }
+        }
+        if !silent.is_empty() {
+            return Waits::Injection(checkpoint, silent);
+        }
+        let sync = missing(&self.sync_ended, all);
+        if !sync.is_empty() {
+            return Waits::SyncPart(checkpoint, sync);
+        }
+        let asynchronous = missing(&self.async_ended, all);
+        if !asynchronous.is_empty() {
+            return Waits::AsyncPart(checkpoint, asynchronous);
+        }
+        let unheard = missing(&self.acknowledged, all);
+        if !unheard.is_empty() {
+            return Waits::Acknowledgements(checkpoint, unheard);
+        }
+        Waits::Sealing(checkpoint, if self.manifest { "log entry" } else { "manifest" })
+    }
+}
+
+fn names(subtasks: &[SubtaskId]) -> String {
+    subtasks.iter().map(SubtaskId::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.waits {
+            Waits::NoLeader(why) => write!(f, "no leader: {why}")?,
+            Waits::NoSlots { needed, offered } => write!(f, "no slots: {needed} needed, {offered} offered")?,
+            Waits::Cancelation(attempt) => write!(f, "tasks of {attempt}, which failed, are not cancelled")?,
+            Waits::Deployment => f.write_str("nothing is deployed: the leader waits for the checkpoint store")?,
+            Waits::Running(attempt, tasks) => {
+                let text = |(task, restoring): &(SubtaskId, bool)| match restoring {
+                    true => format!("{task} (loads its state)"),
+                    false => format!("{task} (not started)"),
+                };
+                let tasks: Vec<_> = tasks.iter().map(text).collect();
+                write!(f, "{attempt} is deployed, but not running: {}", tasks.join(", "))?;
+            }
+            Waits::Injection(id, sources) => {
+                let sources = names(sources);
+                write!(f, "checkpoint {id}: no barrier from {sources}: no credit for its output, or never asked")?;
+            }
+            Waits::Barriers { checkpoint, subtask, arrived, missing } => {
+                let text = |(from, sent): &(SubtaskId, bool)| match sent {
+                    true => format!("{from} (sent; no credit for what is before it, or no connection)"),
+                    false => format!("{from} (not sent)"),
+                };
+                let missing: Vec<_> = missing.iter().map(text).collect();
+                write!(
+                    f,
+                    "checkpoint {checkpoint}: subtask {subtask} waits for the barrier from {}",
+                    missing.join(", ")
+                )?;
+                if !arrived.is_empty() {
+                    write!(f, "; arrived from {}", names(arrived))?;
+                }
+            }
+            Waits::SyncPart(id, tasks) => write!(f, "checkpoint {id}: no snapshot was taken by {}", names(tasks))?,
+            Waits::AsyncPart(id, tasks) => {
+                write!(f, "checkpoint {id}: a store has not taken the snapshot or the output of {}", names(tasks))?;
+            }
+            Waits::Acknowledgements(id, tasks) => {
+                write!(f, "checkpoint {id} waits for acknowledgements of {}", names(tasks))?;
+            }
+            Waits::Sealing(id, what) => {
+                write!(f, "checkpoint {id}: the checkpoint store has not taken its {what}")?;
+            }
+            Waits::Commits(id, sinks) => {
+                write!(f, "commits of checkpoint {id} are not acknowledged by {}", names(sinks))?;
+            }
+            Waits::Backlog(sources) => {
+                write!(f, "no checkpoint is pending, and the input of {} has not ended", names(sources))?;
+            }
+            Waits::Nothing => f.write_str("no checkpoint is pending and the job does not end")?,
+        }
+        match self.failovers {
+            0 => Ok(()),
+            failovers => write!(f, " ({failovers} failovers before)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowquake_engine::event::RootCause;
+
+    use super::*;
+    use crate::fixtures::{at, graph, logged, ms, outcome, subtask};
+
+    const ATTEMPT: Attempt = Attempt(1);
+    const CHECKPOINT: CheckpointId = CheckpointId(4);
+
+    /// Why a job of two sources and two sinks with these events, a millisecond apart, is stuck.
+    fn stall(events: impl IntoIterator<Item = Event>) -> String {
+        let events: Vec<EventRecord> = (0..).zip(events).map(|(time, event)| at(time, "jm-1", event)).collect();
+        Stall::of(&outcome(events), Some(&graph()), 2).to_string()
+    }
+
+    fn sources() -> [SubtaskId; 2] {
+        [subtask(0, 0), subtask(0, 1)]
+    }
+
+    fn sinks() -> [SubtaskId; 2] {
+        [subtask(1, 0), subtask(1, 1)]
+    }
+
+    fn deployed() -> Event {
+        Event::DeploymentBegun { attempt: ATTEMPT, restored: None, state_bytes: 0 }
+    }
+
+    fn failover() -> Event {
+        Event::FailoverBegun { attempt: ATTEMPT, root: RootCause::StoreFailed, cause: "tm-1 is lost".into() }
+    }
+
+    fn runs(subtask: SubtaskId) -> Event {
+        Event::TaskRunning { attempt: ATTEMPT, subtask }
+    }
+
+    /// The job runs, and checkpoint 4 is pending.
+    fn pending() -> Vec<Event> {
+        let mut events = vec![deployed()];
+        events.extend(sources().into_iter().chain(sinks()).map(runs));
+        events.push(Event::JobRunning { attempt: ATTEMPT });
+        events.push(Event::CheckpointTriggered { attempt: ATTEMPT, checkpoint: CHECKPOINT, last: false });
+        events
+    }
+
+    fn injected(subtask: SubtaskId) -> Event {
+        Event::BarrierInjected { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask }
+    }
+
+    fn received(subtask: SubtaskId, from: SubtaskId) -> Event {
+        Event::BarrierReceived { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask, from }
+    }
+
+    /// Every barrier is where it belongs.
+    fn barriers() -> Vec<Event> {
+        let mut events = pending();
+        events.extend(sources().map(injected));
+        events.extend(sinks().into_iter().flat_map(|sink| sources().map(|source| received(sink, source))));
+        events
+    }
+
+    /// As [`barriers`], and these steps of every subtask.
+    fn snapshots(steps: &[fn(SubtaskId) -> Event]) -> Vec<Event> {
+        let mut events = barriers();
+        events.extend(steps.iter().flat_map(|step| sources().into_iter().chain(sinks()).map(step)));
+        events
+    }
+
+    const SYNC_BEGUN: fn(SubtaskId) -> Event =
+        |subtask| Event::SnapshotSyncBegun { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+    const SYNC_ENDED: fn(SubtaskId) -> Event =
+        |subtask| Event::SnapshotSyncEnded { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+    const ASYNC_ENDED: fn(SubtaskId) -> Event =
+        |subtask| Event::SnapshotAsyncEnded { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask, bytes: 1 };
+    const ACKNOWLEDGED: fn(SubtaskId) -> Event =
+        |subtask| Event::CheckpointAcknowledged { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+
+    #[test]
+    fn a_job_without_slots_says_how_many_there_are_now() {
+        let waiting = |offered| Event::WaitingForSlots { attempt: ATTEMPT, needed: 3, offered };
+        assert_eq!(stall([waiting(0), waiting(2)]), "no slots: 3 needed, 2 offered");
+        let canceled = Event::TasksCanceled { attempt: ATTEMPT };
+        let events = [waiting(0), deployed(), failover(), canceled.clone(), waiting(1)];
+        assert_eq!(stall(events), "no slots: 3 needed, 1 offered (1 failovers before)");
+        let stuck = "nothing is deployed: the leader waits for the checkpoint store (1 failovers before)";
+        assert_eq!(stall([waiting(0), deployed(), failover(), canceled]), stuck);
+    }
+
+    #[test]
+    fn a_failover_that_waits_for_tasks_says_so() {
+        let mut events = pending();
+        events.push(failover());
+        assert_eq!(stall(events), "tasks of attempt 1, which failed, are not cancelled (1 failovers before)");
+    }
+
+    #[test]
+    fn a_deployment_that_does_not_run_names_the_tasks() {
+        let loading = Event::RestoreBegun { attempt: ATTEMPT, subtask: subtask(1, 0), checkpoint: None };
+        let events = [deployed(), runs(subtask(0, 0)), runs(subtask(0, 1)), loading];
+        let expected = "attempt 1 is deployed, but not running: 1#0 (loads its state), 1#1 (not started)";
+        assert_eq!(stall(events), expected);
+    }
+
+    #[test]
+    fn a_source_without_credit_is_named() {
+        let mut events = pending();
+        let expected = "checkpoint 4: no barrier from 0#0, 0#1: no credit for its output, or never asked";
+        assert_eq!(stall(events.clone()), expected);
+        // The barrier of the other one arrived everywhere; who is silent is the reason.
+        events.extend([injected(subtask(0, 0)), SYNC_BEGUN(subtask(0, 0))]);
+        events.extend(sinks().map(|sink| received(sink, subtask(0, 0))));
+        let expected = "checkpoint 4: no barrier from 0#1: no credit for its output, or never asked";
+        assert_eq!(stall(events), expected);
+    }
+
+    #[test]
+    fn a_channel_names_the_barrier_it_waits_for_and_from_whom() {
+        let mut events = pending();
+        events.extend(sources().map(injected));
+        events.extend(sources().map(SYNC_BEGUN));
+        events.extend([received(subtask(1, 0), subtask(0, 0)), received(subtask(1, 0), subtask(0, 1))]);
+        events.extend([SYNC_BEGUN(subtask(1, 0)), received(subtask(1, 1), subtask(0, 0))]);
+        let expected = "checkpoint 4: subtask 1#1 waits for the barrier from 0#1 (sent; no credit for what is before it, or no \
+                        connection); arrived from 0#0";
+        assert_eq!(stall(events), expected);
+    }
+
+    #[test]
+    fn a_snapshot_names_the_step_it_stands_at() {
+        let of = |steps: &[fn(SubtaskId) -> Event]| stall(snapshots(steps));
+        assert_eq!(of(&[]), "checkpoint 4: no snapshot was taken by 0#0, 0#1, 1#0, 1#1");
+        let uploads = "checkpoint 4: a store has not taken the snapshot or the output of 0#0, 0#1, 1#0, 1#1";
+        assert_eq!(of(&[SYNC_BEGUN, SYNC_ENDED]), uploads);
+        let unheard = "checkpoint 4 waits for acknowledgements of 0#0, 0#1, 1#0, 1#1";
+        assert_eq!(of(&[SYNC_BEGUN, SYNC_ENDED, ASYNC_ENDED]), unheard);
+        let steps = [SYNC_BEGUN, SYNC_ENDED, ASYNC_ENDED, ACKNOWLEDGED];
+        assert_eq!(of(&steps), "checkpoint 4: the checkpoint store has not taken its manifest");
+        let mut events = snapshots(&steps);
+        events.push(Event::ManifestWritten { attempt: ATTEMPT, checkpoint: CHECKPOINT });
+        assert_eq!(stall(events), "checkpoint 4: the checkpoint store has not taken its log entry");
+    }
+
+    #[test]
+    fn commits_that_are_not_acknowledged_are_named() {
+        let (attempt, checkpoint) = (ATTEMPT, CHECKPOINT);
+        let mut events = pending();
+        events.extend(sinks().map(|subtask| Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes: 1 }));
+        events.push(Event::CheckpointCompleted { attempt, checkpoint, bytes: 1 });
+        events.push(Event::CommitAcknowledged { attempt, checkpoint, subtask: subtask(1, 0) });
+        assert_eq!(stall(events.clone()), "commits of checkpoint 4 are not acknowledged by 1#1");
+
+        events.push(Event::CommitAcknowledged { attempt, checkpoint, subtask: subtask(1, 1) });
+        events.push(Event::EndOfInput { attempt, subtask: subtask(0, 0) });
+        let expected = "no checkpoint is pending, and the input of 0#1 has not ended";
+        assert_eq!(stall(events.clone()), expected);
+        events.push(Event::EndOfInput { attempt, subtask: subtask(0, 1) });
+        assert_eq!(stall(events), "no checkpoint is pending and the job does not end");
+    }
+
+    #[test]
+    fn without_a_leader_nothing_else_matters() {
+        let mut outcome = outcome(pending().into_iter().map(|event| at(5, "jm-1", event)));
+        outcome.ended_at = ms(1000);
+        outcome.lives = vec![("jm-1".into(), ms(0), ms(100)), ("jm-2".into(), ms(0), ms(1001))];
+        let text = |outcome: &Outcome| Stall::of(outcome, Some(&graph()), 2).to_string();
+        let expected = "no leader: jm-1 of term 1 is down since 0.100000s; nobody has found its lease expired";
+        assert_eq!(text(&outcome), expected);
+        outcome.trace.push(at(500, "jm-2", Event::LeaseExpired { term: Term(1) }));
+        let expected =
+            "no leader: jm-1 of term 1 is down since 0.100000s; jm-2 has found the lease expired at 0.500000s";
+        assert_eq!(text(&outcome), expected);
+        // The next leader begins anew.
+        logged(&mut outcome, 600, 2, Change::Opened);
+        assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
+        // What the old one says does not count.
+        outcome.trace.push(at(700, "jm-1", deployed()));
+        assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
+        outcome.trace.push(at(800, "jm-2", Event::LeadershipLost { term: Term(2) }));
+        assert!(text(&outcome).starts_with("no leader: jm-2 gave up term 2 at 0.800000s"), "{}", text(&outcome));
+    }
+}

@@ -1,0 +1,224 @@
+//! O6: ids only grow, and every attempt and term has one owner.
+//!
+//! Statement, judged on accepted effects (what the stores took), not on who is alive: zombies are legal as long as nothing
+//! that they do counts.
+//! - **Log.** Entries are numbered without a gap or a double. Terms only grow along it, by one, each opened by the one leader
+//!   (node and life) that writes all its entries. What an entry says follows from the entry before and its change.
+//! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest checkpoint
+//!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
+//!   all that were reserved when that term was opened, and is reserved before anything is written into it.
+//! - **Acknowledgements.** One that is counted answers a snapshot that was taken for the very same attempt and checkpoint.
+//! - **Decisions.** Each is written once, and `commit` only when its checkpoint, or a later one, is complete.
+//!
+//! A leader that was superseded may go on to count acknowledgements and to deploy: since its entries are refused, nothing
+//! comes of it. Source: DESIGN.md, section 9; apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
+//! Planted bug: `reuse-checkpoint-ids`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::ha::entry::{Change, HaState};
+use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
+
+use super::{EVIDENCE_MAX, Finding, Violation};
+use crate::run::{LogEntry, Outcome};
+
+/// Judges log, ids, acknowledgements and decisions.
+pub fn judge(outcome: &Outcome) -> Finding {
+    let mut finding = Finding { judged: outcome.log.len() as u64, violations: Vec::new() };
+    let told = outcome.log_offences.iter().chain(&outcome.overruled).cloned();
+    finding.violations.extend(told.map(|evidence| Violation { oracle: "O6", evidence }));
+    log(outcome, &mut finding);
+    claims(outcome, &mut finding);
+    decisions(outcome, &mut finding);
+    events(outcome, &mut finding);
+    finding.violations.truncate(EVIDENCE_MAX);
+    finding
+}
+
+impl Finding {
+    /// Counts one more thing judged, and notes what is wrong with it.
+    fn check(&mut self, holds: bool, evidence: impl FnOnce() -> String) {
+        self.judged += 1;
+        if !holds {
+            self.violations.push(Violation { oracle: "O6", evidence: evidence() });
+        }
+    }
+}
+
+/// The log by itself.
+fn log(outcome: &Outcome, finding: &mut Finding) {
+    let mut before: Option<&LogEntry> = None;
+    for logged in &outcome.log {
+        let (entry, sequence) = (&logged.entry, logged.sequence);
+        finding
+            .check(entry.sequence == sequence, || format!("log entry {sequence} says that it is {}", entry.sequence));
+        let expected = before.map_or(1, |before| before.sequence + 1);
+        finding.check(sequence == expected, || format!("log entry {sequence} came where {expected} was due"));
+        let opened = entry.change == Change::Opened;
+        match before.map(|before| &before.entry) {
+            None => finding.check(opened && entry.term == Term(1), || {
+                format!(
+                    "log entry {sequence}: the first one must open term 1, not {:?} in {}",
+                    entry.change, entry.term
+                )
+            }),
+            Some(newest) if opened => finding.check(entry.term.0 == newest.term.0 + 1, || {
+                format!("log entry {sequence}: {} opens {} after {}", entry.leader, entry.term, newest.term)
+            }),
+            Some(newest) => {
+                let writer = (entry.term, &entry.leader, entry.incarnation);
+                let owner = (newest.term, &newest.leader, newest.incarnation);
+                finding.check(writer == owner, || {
+                    let one = |(term, node, life): (Term, &NodeName, u32)| format!("{node}.{life} in {term}");
+                    format!("log entry {sequence}: {} writes into the rule of {}", one(writer), one(owner))
+                });
+            }
+        }
+        if let Some(offence) =
+            before.and_then(|before| does_not_follow(&before.entry.state, &entry.change, &entry.state))
+        {
+            finding.check(false, || format!("log entry {sequence} ({:?}): {offence}", entry.change));
+        }
+        before = Some(logged);
+    }
+}
+
+/// What is wrong with a state that a change led to.
+fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<String> {
+    let newest = |state: &HaState| state.completed.last().copied();
+    let added = match change {
+        Change::Completed(id) => Some(*id),
+        _ => None,
+    };
+    if old.ended.is_some() {
+        return Some("the job had ended before".into());
+    }
+    if let Some(id) = new.completed.iter().find(|id| Some(**id) != added && !old.completed.contains(id)) {
+        return Some(format!("checkpoint {id} is retained, and was not before"));
+    }
+    if new.completed.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Some(format!("checkpoints are not in order: {:?}", new.completed));
+    }
+    if new.reserved < old.reserved {
+        return Some(format!("ids were reserved up to {}, now up to {}", old.reserved, new.reserved));
+    }
+    let begun = match change {
+        Change::AttemptBegun(attempt) => (new.attempt != *attempt || *attempt <= old.attempt)
+            .then(|| format!("{} after {}", new.attempt, old.attempt)),
+        _ => (new.attempt != old.attempt).then(|| format!("{} became {}", old.attempt, new.attempt)),
+    };
+    let wanted = match change {
+        Change::Completed(id) => Some(*id),
+        Change::FallingBack(to) => *to,
+        _ => newest(old),
+    };
+    let lost = (newest(new) != wanted).then(|| {
+        let text = |id: Option<CheckpointId>| id.map_or("none".into(), |id| id.to_string());
+        format!("the newest retained checkpoint should be {}, and is {}", text(wanted), text(newest(new)))
+    });
+    begun.or(lost)
+}
+
+/// Who wrote into which checkpoint's folder.
+fn claims(outcome: &Outcome, finding: &mut Finding) {
+    // By term: what was reserved when it was opened; and every growth of what is reserved, in order.
+    let mut floors: BTreeMap<Term, CheckpointId> = BTreeMap::new();
+    let mut reserved: Vec<(u64, CheckpointId)> = Vec::new();
+    let mut last = CheckpointId(0);
+    for logged in &outcome.log {
+        if logged.entry.change == Change::Opened {
+            floors.insert(logged.entry.term, last);
+        }
+        last = last.max(logged.entry.state.reserved);
+        reserved.push((logged.order, last));
+    }
+    let mut owners: BTreeMap<CheckpointId, Term> = BTreeMap::new();
+    for claim in &outcome.claims {
+        let (checkpoint, term, path) = (claim.checkpoint, claim.term, &claim.path);
+        let owner = *owners.entry(checkpoint).or_insert(term);
+        finding.check(owner == term, || format!("{path} of {term}: checkpoint {checkpoint} belongs to {owner}"));
+        let floor = floors.get(&term);
+        finding.check(floor.is_some_and(|floor| checkpoint > *floor), || match floor {
+            Some(floor) => format!("{path}: ids up to {floor} were reserved before {term} was opened"),
+            None => format!("{path}: {term} was never opened"),
+        });
+        let known = reserved.partition_point(|(order, _)| *order < claim.order);
+        let up_to = known.checked_sub(1).map_or(CheckpointId(0), |at| reserved[at].1);
+        finding.check(checkpoint <= up_to, || format!("{path} was written when ids were reserved up to {up_to} only"));
+    }
+}
+
+/// Commits come after completions.
+fn decisions(outcome: &Outcome, finding: &mut Finding) {
+    let mut completed = outcome.log.iter().filter_map(|logged| match logged.entry.change {
+        Change::Completed(id) => Some((logged.order, id)),
+        _ => None,
+    });
+    let (mut next, mut horizon) = (completed.next(), CheckpointId(0));
+    for decision in &outcome.decisions {
+        while let Some((_, id)) = next.filter(|(order, _)| *order < decision.order) {
+            horizon = horizon.max(id);
+            next = completed.next();
+        }
+        let (at, subtask, epoch) = (decision.at, decision.subtask, decision.epoch);
+        finding.check(!decision.commit || epoch <= horizon, || {
+            format!("at {at} subtask {subtask} decided to commit epoch {epoch}, when no checkpoint covered it")
+        });
+    }
+}
+
+/// What leaders say that they did, against the log.
+fn events(outcome: &Outcome, finding: &mut Finding) {
+    let mut log = outcome.log.iter().peekable();
+    let mut newest: Option<&LogEntry> = None;
+    let mut begun: BTreeMap<Attempt, (&NodeName, u32)> = BTreeMap::new();
+    let mut triggered: BTreeSet<CheckpointId> = BTreeSet::new();
+    let mut snapshots: BTreeSet<(Attempt, CheckpointId, SubtaskId)> = BTreeSet::new();
+    for (index, record) in outcome.trace.events.iter().enumerate() {
+        while let Some(logged) = log.next_if(|logged| logged.events <= index) {
+            if let Change::AttemptBegun(attempt) = logged.entry.change {
+                begun.insert(attempt, (&logged.entry.leader, logged.entry.incarnation));
+            }
+            newest = Some(logged);
+        }
+        let EventRecord { at, node, incarnation, event } = record;
+        match event {
+            Event::DeploymentBegun { attempt, restored, .. } => {
+                let owner = begun.get(attempt);
+                finding.check(owner == Some(&(node, *incarnation)), || match owner {
+                    Some((owner, life)) => format!("at {at} {node}.{incarnation} deployed {attempt} of {owner}.{life}"),
+                    None => format!("at {at} {node}.{incarnation} deployed {attempt}, which is not in the log"),
+                });
+                let leads = newest.filter(|n| n.entry.leader == *node && n.entry.incarnation == *incarnation);
+                if let Some(newest) = leads {
+                    let due = newest.entry.state.completed.last().copied();
+                    let text =
+                        |id: Option<CheckpointId>| id.map_or("the beginning".into(), |id| format!("checkpoint {id}"));
+                    finding.check(*restored == due, || {
+                        format!("at {at} {attempt} begins with {}; the log says {}", text(*restored), text(due))
+                    });
+                }
+            }
+            Event::CheckpointTriggered { checkpoint, .. } => {
+                finding.check(triggered.insert(*checkpoint), || {
+                    format!(
+                        "at {at} {node}.{incarnation} triggered checkpoint {checkpoint}, which was triggered before"
+                    )
+                });
+            }
+            Event::SnapshotAsyncEnded { attempt, checkpoint, subtask, .. } => {
+                snapshots.insert((*attempt, *checkpoint, *subtask));
+            }
+            Event::CheckpointAcknowledged { attempt, checkpoint, subtask } => {
+                finding.check(snapshots.remove(&(*attempt, *checkpoint, *subtask)), || {
+                    format!("at {at} the acknowledgement of subtask {subtask} counted for checkpoint {checkpoint} of {attempt}, for which it took no snapshot")
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

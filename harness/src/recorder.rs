@@ -1,0 +1,539 @@
+//! The recorder: writes down what a run does, event by event and write by write, for the oracles and the reports.
+//!
+//! Start at [`Recorder::on_event`] and [`Recorder::on_store`]: the world calls them before whoever acted goes on, so what is
+//! noted here is what was true at that instant. The recorder knows of the durable stores what the *engine* did to them
+//! ([`Written`]), never what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
+//! it. Nothing is judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
+//!
+//! Invariants: (R1) cost per event and per write does not grow with the run, but for logarithms; (R2) contents are shared,
+//! not copied, and kept only as long as an oracle needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
+use flowquake_engine::connectors::file_sink::{PENDING, decision_at, parse_part_name};
+use flowquake_engine::env::sim::{NetworkTotals, SimWorld, StoreMutation};
+use flowquake_engine::env::{StoreKind, draw, draw_between};
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
+use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
+use flowquake_engine::time::Time;
+
+use crate::jobs::UserCode;
+use crate::nemesis::{Nemesis, Strike};
+use crate::oracles::orphans::{Orphan, Sweep};
+use crate::oracles::retained_files::RetainedFiles;
+use crate::oracles::state;
+use crate::plan::RunPlan;
+use crate::trace::Trace;
+
+mod store_copy;
+
+pub use store_copy::{StoreCopy, Written};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The job finished.
+    Finished,
+    /// The job failed for good.
+    Failed(String),
+    /// Neither, within the plan's time limit.
+    TimeLimit,
+    /// Something in the program under test panicked.
+    Panicked(String),
+    /// Something loops without ever yielding.
+    NoYield,
+}
+
+/// A checkpoint as it was when its manifest became durable. It is complete only once the leadership log says so.
+#[derive(Clone)]
+pub struct Sealed {
+    /// When.
+    pub at: Time,
+    /// The manifest; without inline state, once no oracle needs that.
+    pub manifest: Manifest,
+    /// Contents of the state files that it names in the store, by path; emptied, once no oracle needs them.
+    pub files: BTreeMap<String, Bytes>,
+    /// Whether its keyed state is kept for O2.
+    pub keeps_state: bool,
+}
+
+impl Sealed {
+    /// Records that its sources had emitted.
+    pub fn records(&self) -> u64 {
+        self.manifest.subtasks.values().flat_map(|state| &state.positions).map(|position| position.emitted).sum()
+    }
+}
+
+/// A piece of output that became visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// When.
+    pub at: Time,
+    /// Its place among all changes of the stores.
+    pub order: u64,
+    /// Its visible name.
+    pub name: String,
+    /// Whose.
+    pub subtask: SubtaskId,
+    /// Which transaction.
+    pub epoch: CheckpointId,
+    /// Contents.
+    pub bytes: Bytes,
+}
+
+/// An entry of the leadership log, as the store accepted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// When.
+    pub at: Time,
+    /// Its place among all changes of the stores.
+    pub order: u64,
+    /// How many events came before it.
+    pub events: usize,
+    /// The number in its path.
+    pub sequence: u64,
+    /// What it says.
+    pub entry: HaEntry,
+    /// Whether its leader, or a later one, deployed an attempt after it: only then what it says about the checkpoint to go
+    /// on from took effect.
+    pub deployed: bool,
+}
+
+/// The first file that a term wrote into the folder of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Its place among all changes of the stores.
+    pub order: u64,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The term.
+    pub term: Term,
+    /// The file.
+    pub path: String,
+}
+
+/// A decision about a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// When.
+    pub at: Time,
+    /// Its place among all changes of the stores.
+    pub order: u64,
+    /// Whose transaction.
+    pub subtask: SubtaskId,
+    /// Which.
+    pub epoch: CheckpointId,
+    /// What was decided: commit (or abort).
+    pub commit: bool,
+}
+
+/// Everything that happened in a run.
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// When it ended.
+    pub ended_at: Time,
+    /// Every event.
+    pub trace: Trace,
+    /// What became of the plan's faults.
+    pub strikes: Vec<Strike>,
+    /// The leadership log, in the order in which it was written.
+    pub log: Vec<LogEntry>,
+    /// Entries of the log that cannot be read, and other changes of it that must not be, in words.
+    pub log_offences: Vec<String>,
+    /// Checkpoints whose manifest became durable.
+    pub sealed: BTreeMap<CheckpointId, Sealed>,
+    /// Which term wrote into which checkpoint's folder.
+    pub claims: Vec<Claim>,
+    /// Decisions about transactions, in order.
+    pub decisions: Vec<Decision>,
+    /// Decisions that were changed or taken away, in words.
+    pub overruled: Vec<String>,
+    /// Output in the order in which it became visible.
+    pub visible: Vec<Part>,
+    /// Visible output that was changed or taken away, in words.
+    pub retracted: Vec<String>,
+    /// What O3 saw, write by write.
+    pub retained_files: RetainedFiles,
+    /// The last sweep of the checkpoint store.
+    pub sweep: Option<Sweep>,
+    /// Files that were left in the stores and that no retained checkpoint names.
+    pub orphans: Vec<Orphan>,
+    /// Files that were looked at for that.
+    pub files_left: u64,
+    /// Copies of the stores as they were when a checkpoint became complete.
+    pub copies: Vec<StoreCopy>,
+    /// Lives of the nodes: name, from, to.
+    pub lives: Vec<(String, Time, Time)>,
+    /// Messages delivered.
+    pub network: NetworkTotals,
+    /// Calls of dead incarnations that were made inert.
+    pub late_effects: u64,
+    /// Processor time of the run's thread.
+    pub cpu: Duration,
+    /// Real time.
+    pub wall: Duration,
+}
+
+impl Outcome {
+    /// Of a run in which nothing happened.
+    pub fn nothing() -> Self {
+        Self {
+            end: End::TimeLimit,
+            ended_at: Time::ZERO,
+            trace: Trace::default(),
+            strikes: Vec::new(),
+            log: Vec::new(),
+            log_offences: Vec::new(),
+            sealed: BTreeMap::new(),
+            claims: Vec::new(),
+            decisions: Vec::new(),
+            overruled: Vec::new(),
+            visible: Vec::new(),
+            retracted: Vec::new(),
+            retained_files: RetainedFiles::default(),
+            sweep: None,
+            orphans: Vec::new(),
+            files_left: 0,
+            copies: Vec::new(),
+            lives: Vec::new(),
+            network: NetworkTotals::default(),
+            late_effects: 0,
+            cpu: Duration::ZERO,
+            wall: Duration::ZERO,
+        }
+    }
+}
+
+/// What the world tells, written down; with the nemesis, who acts on it.
+pub(crate) struct Recorder {
+    pub(crate) nemesis: Nemesis,
+    /// With which the nemesis makes the job's program fail.
+    pub(crate) user_code: UserCode,
+    /// How the job ended, and when.
+    pub(crate) end: Option<(End, Time)>,
+    seed: u64,
+    /// How many copies of the stores are kept.
+    copies_max: usize,
+    /// Place of the next change of the stores.
+    order: u64,
+    written: Written,
+    outcome: Outcome,
+    /// Names of all visible output.
+    names: BTreeSet<String>,
+    decided: BTreeSet<(SubtaskId, CheckpointId)>,
+    claimed: BTreeSet<(CheckpointId, Term)>,
+    /// Checkpoints whose state is in memory although nobody may need it: sealed, and not known to have left the retained set.
+    unpruned: BTreeSet<CheckpointId>,
+    /// Records covered by the last checkpoint whose state is kept for O2.
+    kept_at: u64,
+    /// Checkpoints completed so far.
+    completed: u64,
+    /// Place of the last change of what is retained.
+    settled: u64,
+    /// How much of the log is known to be in force.
+    deployed: usize,
+}
+
+impl Recorder {
+    /// Records a run of `plan` and keeps at most `copies_max` copies of the stores.
+    pub(crate) fn new(plan: &RunPlan, copies_max: usize) -> Self {
+        let (cluster, faults) = (&plan.cluster, plan.faults.clone());
+        let user_code = UserCode::default();
+        Self {
+            nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code.clone()),
+            user_code,
+            end: None,
+            seed: plan.seed,
+            copies_max,
+            order: 0,
+            written: Written::default(),
+            outcome: Outcome::nothing(),
+            names: BTreeSet::new(),
+            decided: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            unpruned: BTreeSet::new(),
+            kept_at: 0,
+            completed: 0,
+            settled: 0,
+            deployed: 0,
+        }
+    }
+
+    /// A node lives from now on.
+    pub(crate) fn begin_life(&mut self, node: &str, now: Time) {
+        self.outcome.lives.push((node.into(), now, Time::NEVER));
+    }
+
+    /// A time that the nemesis named has come.
+    pub(crate) fn on_time(&mut self, world: &SimWorld, now: Time) {
+        let alive = self.alive(world);
+        self.nemesis.on_time(world, now);
+        self.note_lives(world, now, alive);
+    }
+
+    fn alive(&self, world: &SimWorld) -> Vec<(String, bool)> {
+        let names: BTreeSet<&String> = self.outcome.lives.iter().map(|(name, ..)| name).collect();
+        names.into_iter().map(|name| (name.clone(), world.is_alive(name))).collect()
+    }
+
+    fn note_lives(&mut self, world: &SimWorld, now: Time, before: Vec<(String, bool)>) {
+        let lives = &mut self.outcome.lives;
+        for (name, was_alive) in before {
+            match (was_alive, world.is_alive(&name)) {
+                (true, false) => {
+                    if let Some(life) = lives.iter_mut().rev().find(|(node, ..)| *node == name) {
+                        life.2 = now;
+                    }
+                }
+                (false, true) => lives.push((name, now, Time::NEVER)),
+                _ => {}
+            }
+        }
+    }
+
+    /// An event was emitted; strikes what is due at it.
+    pub(crate) fn on_event(&mut self, world: &SimWorld, record: &EventRecord) {
+        self.outcome.trace.push(record.clone());
+        match &record.event {
+            Event::JobFinished { .. } => self.end = Some((End::Finished, record.at)),
+            Event::JobFailed { cause, .. } => self.end = Some((End::Failed(cause.clone()), record.at)),
+            Event::DeploymentBegun { .. } => self.note_deployment(record),
+            // A zombie's sweep does not count.
+            Event::SweepEnded { term, .. } if self.outcome.sweep.is_none_or(|sweep| sweep.term <= *term) => {
+                self.outcome.sweep = Some(Sweep { term: *term, began: self.settled });
+            }
+            _ => {}
+        }
+        for index in self.nemesis.due(world, record) {
+            let alive = self.alive(world);
+            self.nemesis.strike(index, world, record);
+            self.note_lives(world, record.at, alive);
+        }
+    }
+
+    /// Only the leader in force can deploy what the log says; a zombie's deployment says nothing about it.
+    fn note_deployment(&mut self, record: &EventRecord) {
+        let log = &mut self.outcome.log;
+        let leads = log
+            .last()
+            .is_some_and(|newest| newest.entry.leader == record.node && newest.entry.incarnation == record.incarnation);
+        if leads {
+            log[self.deployed..].iter_mut().for_each(|entry| entry.deployed = true);
+            self.deployed = log.len();
+        }
+    }
+
+    /// A durable store changed at `at`.
+    pub(crate) fn on_store(&mut self, at: Time, mutation: &StoreMutation) {
+        self.order += 1;
+        match mutation {
+            StoreMutation::Put { kind: StoreKind::Checkpoints, path, bytes } => {
+                self.put_checkpoint_file(at, path, bytes)
+            }
+            StoreMutation::Deleted { kind: StoreKind::Checkpoints, path } => self.removed_checkpoint_file(at, path),
+            StoreMutation::Renamed { kind: StoreKind::Checkpoints, from, to } => {
+                let bytes = self.written.get(StoreKind::Checkpoints, from).cloned();
+                self.removed_checkpoint_file(at, from);
+                if let Some(bytes) = bytes {
+                    self.put_checkpoint_file(at, to, &bytes);
+                }
+            }
+            StoreMutation::Put { kind: StoreKind::Output, path, bytes } => {
+                self.written.put(StoreKind::Output, path, bytes.clone(), self.order);
+                self.appeared(at, path, bytes);
+            }
+            StoreMutation::Renamed { kind: StoreKind::Output, from, to } => {
+                if parse_part_name(from).is_some() {
+                    self.outcome.retracted.push(format!("{at}: {from} was renamed to {to}"));
+                }
+                // As it was written: what the nemesis did to it since is not the engine's doing.
+                if let Some(bytes) = self.written.remove(StoreKind::Output, from) {
+                    self.written.put(StoreKind::Output, to, bytes.clone(), self.order);
+                    self.appeared(at, to, &bytes);
+                }
+            }
+            StoreMutation::Deleted { kind: StoreKind::Output, path } => {
+                self.written.remove(StoreKind::Output, path);
+                if parse_part_name(path).is_some() {
+                    self.outcome.retracted.push(format!("{at}: {path} was deleted"));
+                }
+                if decision_at(path).is_some() {
+                    self.outcome.overruled.push(format!("{at}: {path} was deleted"));
+                }
+            }
+        }
+    }
+
+    fn put_checkpoint_file(&mut self, at: Time, path: &str, bytes: &Bytes) {
+        self.outcome.trace.mix(path.as_bytes());
+        self.written.put(StoreKind::Checkpoints, path, bytes.clone(), self.order);
+        self.outcome.retained_files.on_put(at, path, bytes);
+        if let Some(sequence) = sequence_at(path) {
+            match HaEntry::decode(bytes, path) {
+                Ok(entry) => self.logged(at, sequence, entry),
+                Err(damaged) => self.outcome.log_offences.push(format!("{at}: {damaged}")),
+            }
+        } else if let Some(id) = checkpoint_at(path) {
+            if let Ok(manifest) = Manifest::decode(bytes, path) {
+                self.claim(id, manifest.term, path);
+                self.seal(at, id, manifest);
+            }
+        } else if let Some(file) = state_file_at(path) {
+            self.claim(file.checkpoint, file.term, path);
+        }
+    }
+
+    fn removed_checkpoint_file(&mut self, at: Time, path: &str) {
+        self.outcome.trace.mix(path.as_bytes());
+        self.written.remove(StoreKind::Checkpoints, path);
+        self.outcome.retained_files.on_removed(at, path);
+        // Entries that a newer one has made redundant may go; the newest decides.
+        if sequence_at(path).is_some() && sequence_at(path) >= self.outcome.log.last().map(|entry| entry.sequence) {
+            self.outcome.log_offences.push(format!("{at}: {path}, the newest entry of the log, was deleted"));
+        }
+    }
+
+    fn claim(&mut self, checkpoint: CheckpointId, term: Term, path: &str) {
+        if self.claimed.insert((checkpoint, term)) {
+            self.outcome.claims.push(Claim { order: self.order, checkpoint, term, path: path.into() });
+        }
+    }
+
+    fn seal(&mut self, at: Time, id: CheckpointId, manifest: Manifest) {
+        let stored = manifest.subtasks.values().flat_map(|state| &state.files);
+        let paths = stored.filter_map(|file| match &file.place {
+            StatePlace::Stored(path) => Some(path),
+            StatePlace::Inline(_) => None,
+        });
+        let read = |path: &String| Some((path.clone(), self.written.get(StoreKind::Checkpoints, path)?.clone()));
+        let files = paths.filter_map(read).collect();
+        let mut sealed = Sealed { at, manifest, files, keeps_state: false };
+        let records = sealed.records();
+        if state::is_judged(&sealed.manifest, records.saturating_sub(self.kept_at)) {
+            (sealed.keeps_state, self.kept_at) = (true, records);
+        }
+        self.outcome.sealed.insert(id, sealed);
+        self.unpruned.insert(id);
+    }
+
+    /// The store accepted an entry of the leadership log.
+    pub(crate) fn logged(&mut self, at: Time, sequence: u64, entry: HaEntry) {
+        let completed = match entry.change {
+            Change::Completed(id) => Some(id),
+            _ => None,
+        };
+        if matches!(entry.change, Change::Opened | Change::Completed(_) | Change::FallingBack(_)) {
+            self.settled = self.order;
+            self.outcome.retained_files.on_retained(at, &entry.state.completed, &self.outcome.sealed, &self.written);
+            self.prune(&entry.state.completed);
+        }
+        let events = self.outcome.trace.events.len();
+        self.outcome.log.push(LogEntry { at, order: self.order, events, sequence, entry, deployed: false });
+        if let Some(id) = completed {
+            self.nemesis.on_sealed(id);
+            self.keep_copy(at, id);
+        }
+    }
+
+    /// Forgets the state of checkpoints that nobody will ask for (R2).
+    fn prune(&mut self, retained: &[CheckpointId]) {
+        let Some(newest) = retained.last() else { return };
+        let gone: Vec<_> = self.unpruned.range(..newest).filter(|id| !retained.contains(id)).copied().collect();
+        for id in gone {
+            self.unpruned.remove(&id);
+            let Some(sealed) = self.outcome.sealed.get_mut(&id).filter(|sealed| !sealed.keeps_state) else { continue };
+            sealed.files.clear();
+            for file in sealed.manifest.subtasks.values_mut().flat_map(|state| &mut state.files) {
+                if let StatePlace::Inline(bytes) = &mut file.place {
+                    *bytes = Bytes::new();
+                }
+            }
+        }
+    }
+
+    /// Keeps a copy of the stores of this instant, of each completed checkpoint with the same probability (reservoir sampling).
+    fn keep_copy(&mut self, at: Time, checkpoint: CheckpointId) {
+        self.completed += 1;
+        let drawn = draw_between(draw(self.seed, "store copy", 0, self.completed), 0, self.completed - 1) as usize;
+        let copies = &mut self.outcome.copies;
+        if copies.len() >= self.copies_max && drawn >= self.copies_max {
+            return;
+        }
+        let (log, visible) = (self.outcome.log.len(), self.outcome.visible.len());
+        let copy = StoreCopy { at, checkpoint, written: self.written.clone(), log, visible };
+        if copies.len() < self.copies_max {
+            copies.push(copy);
+        } else {
+            copies[drawn] = copy;
+        }
+    }
+
+    fn appeared(&mut self, at: Time, name: &str, bytes: &Bytes) {
+        let trace = &mut self.outcome.trace;
+        trace.mix(name.as_bytes());
+        trace.mix(bytes);
+        let order = self.order;
+        if let Some((subtask, epoch, _)) = parse_part_name(name) {
+            if !self.names.insert(name.into()) {
+                self.outcome.retracted.push(format!("{at}: {name} was written over"));
+            }
+            self.outcome.visible.push(Part { at, order, name: name.into(), subtask, epoch, bytes: bytes.clone() });
+        } else if let Some((subtask, epoch)) = decision_at(name) {
+            if !self.decided.insert((subtask, epoch)) {
+                self.outcome.overruled.push(format!("{at}: {name} was written over"));
+            }
+            let commit = flowquake_engine::connectors::file_sink::is_commit(bytes);
+            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit });
+        }
+    }
+
+    /// The run is over: notes what is left in the stores, and ends every life.
+    pub(crate) fn close(&mut self, world: &SimWorld, now: Time) {
+        self.nemesis.finish(world);
+        let outcome = &mut self.outcome;
+        outcome.network = world.network_totals();
+        outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
+        // What the nemesis has removed is not left over, so the stores themselves are asked.
+        let named = outcome.retained_files.chunks(&outcome.sealed);
+        for (kind, folder) in [(StoreKind::Checkpoints, ""), (StoreKind::Output, PENDING)] {
+            for path in world.stores().list(kind, folder) {
+                let kept = match kind {
+                    StoreKind::Checkpoints => !path.starts_with("chk-") || outcome.retained_files.names(&path),
+                    StoreKind::Output => named.contains(path.as_str()),
+                };
+                outcome.files_left += 1;
+                if let (false, Some(put)) = (kept, self.written.order(kind, &path)) {
+                    outcome.orphans.push(Orphan { path, put });
+                }
+            }
+        }
+    }
+
+    /// How many calls of dead incarnations had no effect, all nodes being dead.
+    pub(crate) fn note_late_effects(&mut self, late_effects: u64) {
+        self.outcome.late_effects = late_effects;
+    }
+
+    /// Everything that was recorded; the recorder is empty afterwards.
+    pub(crate) fn take_outcome(&mut self, end: Option<End>, (wall, cpu): (Duration, Duration)) -> Outcome {
+        let mut outcome = std::mem::replace(&mut self.outcome, Outcome::nothing());
+        let (own_end, ended_at) = self.end.take().unwrap_or_else(|| {
+            let last = outcome.trace.events.last().map_or(Time::ZERO, |record| record.at);
+            (End::TimeLimit, last)
+        });
+        outcome.trace.mix(&outcome.network.digest.to_le_bytes());
+        Outcome {
+            end: end.unwrap_or(own_end),
+            ended_at,
+            strikes: self.nemesis.strikes().to_vec(),
+            cpu,
+            wall,
+            ..outcome
+        }
+    }
+}
