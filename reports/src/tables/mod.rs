@@ -19,13 +19,7 @@ use crate::units;
 
 /// The style of a verdict: only `passed` is good, and what proves nothing is not bad.
 pub fn verdict_style(verdict: &Verdict) -> Style {
-    match verdict {
-        Verdict::Passed => Style::Good,
-        Verdict::Vacuous { .. } | Verdict::NotBuilt { .. } => Style::Warn,
-        Verdict::Failed { .. } | Verdict::Stuck { .. } | Verdict::Crashed { .. } | Verdict::Nondeterministic { .. } => {
-            Style::Bad
-        }
-    }
+    verdict.class().style()
 }
 
 /// One row per run: what it proved and what it took.
