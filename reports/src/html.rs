@@ -126,6 +126,7 @@ fn textual_timeline(run: &RunRecord) -> Markup {
         details {
             summary { "Timeline, " (units::count(run.timeline.len() as u64)) " entries" }
             pre {
+                @if let Some(heading) = timeline::heading(run, Color::No) { span.dim { (heading) } "\n" }
                 @for (entry, line) in run.timeline.iter().zip(&lines) {
                     span class=(timeline::mark(entry.kind).1) { (line) } "\n"
                 }

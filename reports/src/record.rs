@@ -458,7 +458,7 @@ pub enum TimelineKind {
 pub struct TimelineEntry {
     /// When it happened.
     pub at_ns: u64,
-    /// The node that it happened on; empty for the run as a whole.
+    /// The node that it happened on, both nodes of a link with a blank between, `store`; empty for the run as a whole.
     pub node: String,
     /// What sort of change it was.
     pub kind: TimelineKind,

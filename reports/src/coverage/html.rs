@@ -17,15 +17,15 @@ use crate::units;
 pub const STYLE: &str = include_str!("coverage.css");
 
 /// Edge of a square, and the distance from one to the next.
-const SQUARE: usize = 11;
-const STEP: usize = 12;
+const SQUARE: usize = 9;
+const STEP: usize = 10;
 /// Distance from row to row.
-const ROW: usize = 14;
+const ROW: usize = 13;
 /// Extra distance between kinds, and between families.
-const KIND_GAP: usize = 4;
-const FAMILY_GAP: usize = 12;
+const KIND_GAP: usize = 3;
+const FAMILY_GAP: usize = 10;
 /// Width of one character of the 11 px font, on the safe side: what stands left and above must have room.
-const CHAR: usize = 7;
+const CHAR: usize = 6;
 /// A name longer than this is cut; its title has it whole.
 const NAME_MAX: usize = 32;
 
@@ -161,8 +161,8 @@ fn picture(coverage: &Coverage) -> Markup {
             @for (index, event) in events.iter().enumerate() {
                 @let y = top + index * ROW;
                 @let tally = coverage.of_event(event);
-                text x=(names) y=(y + 10) text-anchor="end" { title { (clean(event)) } (short(event)) }
-                text.dim x=(left - 10) y=(y + 10) text-anchor="end" { (tally.hit) "/" (tally.meaningful) }
+                text x=(names) y=(y + 9) text-anchor="end" { title { (clean(event)) } (short(event)) }
+                text.dim x=(left - 10) y=(y + 9) text-anchor="end" { (tally.hit) "/" (tally.meaningful) }
                 @for column in &columns {
                     @for (role, x) in column.kind.roles.iter().zip((column.x..).step_by(STEP)) {
                         (square(event, &column.kind.name, role, coverage.cell(event, &column.kind.name, role), x, y))
@@ -189,7 +189,7 @@ fn square(event: &str, fault: &str, role: &str, cell: Option<&Cell>, x: usize, y
                 }
             }
         }
-        @if !sign.is_empty() { text.sign x=(x + SQUARE / 2) y=(y + 9) { (sign) } }
+        @if !sign.is_empty() { text.sign x=(x + SQUARE / 2) y=(y + 8) { (sign) } }
     }
 }
 
