@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod engine_command;
+pub mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod jobs;
@@ -13,6 +14,7 @@ pub mod measure;
 pub mod nemesis;
 pub mod oracles;
 pub mod plan;
+pub mod provenance;
 pub mod run;
 pub mod scenario;
 pub mod session;

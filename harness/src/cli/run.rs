@@ -4,22 +4,29 @@ use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 
 use clap::Args;
 use flowquake_engine::event::EventRecord;
+use flowquake_reports::class::Class;
+use flowquake_reports::coverage::{self, Coverage};
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::{folder, json, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::{self, Level};
-use super::{color, refuse_text};
+use super::{color, command_line, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
+use crate::provenance;
 use crate::run::{Outcome, report_folder};
 use crate::scenario::save_plan;
 use crate::session::execute;
 use crate::trace::first_difference;
+
+/// Failures explained on the terminal; the report explains all.
+const FAILURES_MAX: usize = 10;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -38,6 +45,12 @@ pub(super) struct RunArgs {
     /// Also write the run records to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where the plans of runs that did not pass are saved
+    #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
+    failures: PathBuf,
+    /// Start no more runs once one did not pass
+    #[arg(long)]
+    stop_on_failure: bool,
     /// Write the trace to this file, one event per line; for a single run
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -67,9 +80,12 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         return refuse_text("--trace needs a single run", &remedy);
     }
     logging::start(args.log);
-    let folder = report_folder();
+    let total = plans.len();
     let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let runs = execute_all(plans, jobs, parallel, args, &folder);
+    let runs = execute_all(plans, jobs, parallel, args);
+    if runs.len() < total {
+        eprintln!("stopped after a failure: {} of {total} runs were not made", total - runs.len());
+    }
     let (mut records, mut problems) = (Vec::new(), Vec::new());
     for run in runs {
         match run {
@@ -77,29 +93,30 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
             Err(problem) => problems.push(problem),
         }
     }
-    finish(records, &problems, args, &folder)
+    finish(records, problems, args)
 }
 
-/// Runs all plans, `parallel` at a time; results in the order of the plans.
-fn execute_all(
-    plans: Vec<RunPlan>,
-    jobs: &Jobs,
-    parallel: usize,
-    args: &RunArgs,
-    folder: &Path,
-) -> Vec<Result<RunRecord, String>> {
+/// Runs all plans, `parallel` at a time; results in the order of the plans. Fewer, if a failure is to stop them.
+fn execute_all(plans: Vec<RunPlan>, jobs: &Jobs, parallel: usize, args: &RunArgs) -> Vec<Result<RunRecord, String>> {
     let total = plans.len();
     let progress = Progress::new(total as u64);
+    let stopped = AtomicBool::new(false);
     let queue = Mutex::new(plans.into_iter().enumerate().collect::<VecDeque<_>>());
     let (done, results) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..parallel.min(total) {
-            let (done, queue) = (done.clone(), &queue);
+            let (done, queue, stopped) = (done.clone(), &queue, &stopped);
             scope.spawn(move || {
                 loop {
+                    if stopped.load(Ordering::Relaxed) {
+                        return;
+                    }
                     let next = queue.lock().map(|mut queue| queue.pop_front());
                     let Ok(Some((index, plan))) = next else { return };
-                    let result = one(&plan, jobs, args, folder);
+                    let result = one(&plan, jobs, args);
+                    if args.stop_on_failure && result.as_ref().is_ok_and(|record| is_failure(&record.verdict)) {
+                        stopped.store(true, Ordering::Relaxed);
+                    }
                     if done.send((index, result)).is_err() {
                         return;
                     }
@@ -117,7 +134,12 @@ fn execute_all(
     })
 }
 
-fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<RunRecord, String> {
+/// Whether there is something to explain and to replay.
+fn is_failure(verdict: &Verdict) -> bool {
+    !matches!(verdict, Verdict::Passed | Verdict::NotBuilt { .. })
+}
+
+fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs) -> Result<RunRecord, String> {
     let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
     let (mut record, outcome) = execute(plan, jobs, &[], replay);
     if args.verify_determinism
@@ -126,11 +148,12 @@ fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<Run
     {
         record.verdict = Verdict::Nondeterministic { difference };
     }
-    if record.verdict != Verdict::Passed && !matches!(record.verdict, Verdict::NotBuilt { .. }) {
-        let path = folder.join("plans").join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
-        std::fs::create_dir_all(folder.join("plans")).map_err(|error| format!("{}: {error}", folder.display()))?;
+    if is_failure(&record.verdict) {
+        let folder = &args.failures;
+        let path = folder.join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         save_plan(&path, plan).map_err(|error| error.to_string())?;
-        record.replay = format!("cargo run -- replay {}", path.display());
+        record.replay = provenance::replay_command(&path);
     }
     if let Some(file) = &args.trace {
         write_trace(file, &outcome)?;
@@ -170,33 +193,37 @@ fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>
     Ok(Some(difference.unwrap_or_else(|| "the events are equal, but frames or output differ".into())))
 }
 
-fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: &Path) -> ExitCode {
+fn finish(records: Vec<RunRecord>, mut problems: Vec<String>, args: &RunArgs) -> ExitCode {
     let set = RunSet {
         schema_version: SCHEMA_VERSION,
-        command: std::env::args().collect::<Vec<_>>().join(" "),
-        program: format!("flowquake {}", env!("CARGO_PKG_VERSION")),
+        command: command_line(),
+        program: provenance::program(),
         fault_kinds: Vec::new(),
         runs: records,
     };
-    for run in &set.runs {
-        if run.verdict == Verdict::Passed || matches!(run.verdict, Verdict::NotBuilt { .. }) {
-            if args.verbose {
-                println!("{}", terminal::details(run, color()));
-            }
-        } else {
-            println!("{}", terminal::failure(run, color()));
-        }
+    for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
+        println!("{}", terminal::details(run, color()));
+    }
+    let failures: Vec<&RunRecord> = set.runs.iter().filter(|run| is_failure(&run.verdict)).collect();
+    for run in failures.iter().take(FAILURES_MAX) {
+        println!("{}", terminal::failure(run, color()));
+    }
+    if failures.len() > FAILURES_MAX {
+        println!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
     }
     println!("{}", terminal::verdicts(&set, color()));
+    if set.runs.len() > 1 {
+        println!("{}\n", coverage::text::summary(&Coverage::of(&set)));
+    }
     if args.verify_determinism {
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
         println!("determinism: {same} plans were run again in another process and gave the same hash\n");
     }
-    let mut problems = problems.to_vec();
-    match folder::write_report_folder(folder, &set) {
+    let folder = report_folder();
+    match folder::write_report_folder(&folder, &set) {
         Ok(files) => {
             let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));
-            println!("report: {}", page.map_or(folder, PathBuf::as_path).display());
+            println!("report: {}", page.unwrap_or(&folder).display());
         }
         Err(error) => problems.push(format!("report folder {}: {error}", folder.display())),
     }
@@ -214,9 +241,7 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, folder: 
 
 /// The exit code of a set of runs: that of the worst.
 fn worst(runs: &[RunRecord]) -> u8 {
-    const ORDER: [u8; 7] = [1, 5, 4, 6, 3, 7, 0];
-    let codes: Vec<u8> = runs.iter().map(|run| run.verdict.exit_code()).collect();
-    ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+    runs.iter().map(|run| run.verdict.class()).max().map_or(0, Class::exit_code)
 }
 
 /// A bar on a terminal; elsewhere a plain line for each run, or for every hundredth of many.

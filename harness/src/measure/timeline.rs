@@ -15,11 +15,21 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
         let what = format!("fault {}: {} {}", fault.id, kind(&fault.action), strike.target);
         if let Some(at) = strike.struck_at {
             let text = format!("{what} ({})", strike.detail);
-            entries.push(TimelineEntry { at_ns: at.0, node: node(&strike.target), kind: TimelineKind::Fault, text });
+            entries.push(TimelineEntry {
+                at_ns: at.0,
+                node: nodes(&strike.target, outcome),
+                kind: TimelineKind::Fault,
+                text,
+            });
         }
         if let Some(at) = strike.healed_at.filter(|at| strike.struck_at != Some(*at)) {
             let text = format!("{what} is over");
-            entries.push(TimelineEntry { at_ns: at.0, node: node(&strike.target), kind: TimelineKind::Heal, text });
+            entries.push(TimelineEntry {
+                at_ns: at.0,
+                node: nodes(&strike.target, outcome),
+                kind: TimelineKind::Heal,
+                text,
+            });
         }
     }
     let mut committed: Option<CheckpointId> = None;
@@ -32,10 +42,19 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
     entries
 }
 
-/// The first word of a target: a node, or the first end of a link.
-fn node(target: &str) -> String {
-    let first = target.split([' ', '/']).next().unwrap_or_default();
-    if first.starts_with("chk-") { "store".into() } else { first.into() }
+/// The nodes that a target names, each once: one, or both ends of a link, or all of a set. Files are in a store.
+fn nodes(target: &str, outcome: &Outcome) -> String {
+    let mut nodes: Vec<&str> = Vec::new();
+    for word in target.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')) {
+        if !nodes.contains(&word) && outcome.lives.iter().any(|(node, ..)| node == word) {
+            nodes.push(word);
+        }
+    }
+    if nodes.is_empty() && (target.contains('/') || target.contains("store")) {
+        "store".into()
+    } else {
+        nodes.join(" ")
+    }
 }
 
 fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(TimelineKind, String)> {

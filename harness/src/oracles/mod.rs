@@ -26,7 +26,7 @@ pub mod output;
 pub struct Violation {
     /// Which oracle found it.
     pub oracle: &'static str,
-    /// What, naming the entity at fault.
+    /// What, naming the entity at fault; lines behind the first explain it.
     pub evidence: String,
 }
 

@@ -21,6 +21,7 @@ use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
 
 use super::{Finding, Violation, lineage};
+use crate::explain;
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
 use crate::plan::RunPlan;
 use crate::run::{End, Outcome, Sealed, job_spec};
@@ -30,6 +31,8 @@ use crate::state_reader;
 const STATE_BYTES_MAX: u64 = 256 * 1024;
 /// Evidence beyond this many lines helps nobody.
 const EVIDENCE_MAX: usize = 8;
+/// Refusals that are traced through the run; the others are of the same kind.
+const EXPLAINED_MAX: usize = 2;
 
 /// Judges content (O1) and order (O2).
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
@@ -66,7 +69,11 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
                     Refusal::Content(what) => (&mut content, "O1", what),
                     Refusal::Order(what) => (&mut order, "O2", what),
                 };
-                let evidence = format!("epoch ({previous}, {checkpoint}]: {what}");
+                let explained = match finding.violations.len() {
+                    ..EXPLAINED_MAX => explain::objection(plan, outcome, reference.as_ref(), &what),
+                    _ => String::new(),
+                };
+                let evidence = format!("epoch ({previous}, {checkpoint}]: {what}{explained}");
                 finding.violations.push(Violation { oracle, evidence });
             }
         }
@@ -79,7 +86,8 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
         previous = *checkpoint;
     }
     for part in outcome.visible.iter().filter(|part| part.epoch > previous) {
-        let evidence = format!("{} is visible, but no checkpoint covers epoch {}", part.name, part.epoch);
+        let explained = explain::part(plan, outcome, part);
+        let evidence = format!("{} is visible, but no checkpoint covers epoch {}{explained}", part.name, part.epoch);
         content.violations.push(Violation { oracle: "O1", evidence });
     }
     if outcome.end == End::Finished {
