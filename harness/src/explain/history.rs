@@ -53,9 +53,13 @@ impl<'a> History<'a> {
     /// Who read a record, in which attempts. `certain` are attempts whose output shows it.
     pub(super) fn readers(&self, record: RecordId, certain: &BTreeSet<Attempt>) -> String {
         let (mut read, mut perhaps) = (Vec::new(), Vec::new());
-        for span in self.spans.iter().filter(|span| self.begins_at(span, record.split) <= record.position) {
-            let name = self.name(span.execution);
-            if certain.contains(&span.execution.attempt) || self.reached(span, record.split) > record.position {
+        for span in &self.spans {
+            let (name, begin) = (self.name(span.execution), self.begins_at(span, record.split));
+            let shows = certain.contains(&span.execution.attempt);
+            if begin > record.position {
+                // It must not have: where its output shows the record all the same, that is the story.
+                read.extend(shows.then(|| format!("{name} (which began behind it, at position {begin})")));
+            } else if shows || self.reached(span, record.split) > record.position {
                 read.push(name);
             } else if span.ended_at.is_none_or(|ended| self.arrival(record) <= ended) {
                 perhaps.push(name);
