@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod engine_command;
+pub mod explain;
 pub mod faults;
 #[cfg(test)]
 mod fixtures;
@@ -14,6 +15,7 @@ pub mod measure;
 pub mod nemesis;
 pub mod oracles;
 pub mod plan;
+pub mod provenance;
 mod recorder;
 pub mod run;
 pub mod scenario;

@@ -22,7 +22,8 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean
         return Verdict::Stuck { reason: stall.evidence.clone() };
     }
     if let Some(first) = violations.first() {
-        let evidence = violations.iter().filter(|v| v.oracle == first.oracle).map(|v| v.evidence.clone()).collect();
+        let of_first = violations.iter().filter(|violation| violation.oracle == first.oracle);
+        let evidence = of_first.flat_map(|violation| violation.evidence.lines().map(str::to_owned)).collect();
         return Verdict::Failed { oracle: first.oracle.into(), evidence };
     }
     if let Some((expectation, evidence)) = unmet(plan, outcome) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION};
+use flowquake_reports::record::{FaultKindRecord, FaultRecord, HitRecord, RunRecord, RunSet, SCHEMA_VERSION};
 
 /// A working folder with scenarios.
 struct Folder(tempfile::TempDir);
@@ -106,7 +106,8 @@ fn a_passed_run_leaves_records_and_no_plan() {
     let (record, said) = folder.run(0);
     assert_eq!((record.verdict.label(), record.totals.records_in), ("passed", 2_000));
     assert!(said.out.contains("report: target/flowquake/"), "{}", said.out);
-    assert!(!folder.path().join("target/flowquake/plans").exists());
+    assert!(!folder.path().join("flowquake-failures").exists());
+    assert!(!said.out.contains("coverage:"), "a single run covers nothing worth a line: {}", said.out);
 }
 
 #[test]
@@ -114,14 +115,115 @@ fn a_wrong_expectation_fails_and_the_saved_plan_replays_it() {
     let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
     let (record, said) = folder.run(1);
     assert_eq!(record.verdict.headline(), "expect.failovers: expected 1, there were 0");
-    let plan = "target/flowquake/plans/small-seed-1.json";
-    assert_eq!(record.replay, format!("cargo run -- replay {plan}"));
-    assert!(said.out.contains(&record.replay), "{}", said.out);
-    let replayed = folder.flowquake(&["replay", plan], 1);
+    let plan = "flowquake-failures/small-seed-1.json";
+    assert!(record.replay.contains(&format!("cargo run -- replay {plan}")), "{}", record.replay);
+    assert!(said.out.lines().any(|line| line == record.replay), "{}", said.out);
+    // What stands behind `--` is the same for the built program as for cargo.
+    let (_, words) = record.replay.split_once(" -- ").unwrap();
+    let replayed = folder.flowquake(&words.split(' ').collect::<Vec<_>>(), 1);
+    assert!(!replayed.err.contains("the plan was saved with commit"), "{}", replayed.err);
     let last = format!("small: failed, trace {}", record.trace_hash);
     assert_eq!(replayed.out.lines().last(), Some(last.as_str()));
     let hash = folder.flowquake(&["replay", plan, "--hash-only"], 0);
     assert_eq!(hash.out.trim(), record.trace_hash);
+}
+
+#[test]
+fn a_plan_of_another_commit_is_replayed_with_a_note() {
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    folder.flowquake(&["run", "small.toml", "--failures", "kept"], 1);
+    let said = folder.flowquake(&["replay", "kept/small-seed-1.json", "--commit", "0000000"], 1);
+    // A build outside a checkout has no commit to compare with.
+    assert_eq!(said.err.contains("saved with commit 0000000"), flowquake::provenance::COMMIT.is_some(), "{}", said.err);
+}
+
+#[test]
+fn the_first_failure_stops_a_sweep() {
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let args = ["run", "small.toml", "--seeds", "50", "--jobs", "1", "--stop-on-failure", "--json", "runs.json"];
+    let said = folder.flowquake(&args, 1);
+    assert!(said.err.contains("49 of 50 runs were not made"), "{}", said.err);
+    let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
+    assert_eq!(set.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn parallel_runs_are_told_in_order() {
+    let folder = Folder::new().with("small.toml", &small("", ""));
+    let said = folder.flowquake(&["run", "small.toml", "--seeds", "6", "--jobs", "3", "--json", "runs.json"], 0);
+    let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
+    assert_eq!(set.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert!(said.out.contains("coverage: "), "{}", said.out);
+}
+
+/// A record of `runs.json` with a catalogue of one fault, and one run that was struck by it.
+fn struck(folder: &Folder) -> RunSet {
+    folder.flowquake(&["run", "small.toml", "--json", "runs.json"], 0);
+    let mut set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
+    let roles = vec!["leader".to_owned(), "task-manager".to_owned()];
+    set.fault_kinds = vec![FaultKindRecord { name: "kill".into(), family: "process".into(), roles }];
+    let hit = HitRecord {
+        position: "sink-committed".into(),
+        role: "task-manager".into(),
+        target: "tm-1".into(),
+        struck_at_ns: 1,
+        healed_at_ns: None,
+    };
+    let fault = FaultRecord {
+        id: 1,
+        kind: "kill".into(),
+        target: "tm-1".into(),
+        trigger: "on sink-committed".into(),
+        struck_at_ns: Some(1),
+        healed_at_ns: None,
+        detail: String::new(),
+        hits: vec![hit],
+    };
+    let run = RunRecord { faults: vec![fault], ..set.runs[0].clone() };
+    set.runs.push(run);
+    set
+}
+
+#[test]
+fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
+    let folder = Folder::new().with("small.toml", &small("", ""));
+    let set = struck(&folder);
+    let (clean, hit) =
+        (RunSet { runs: set.runs[..1].to_vec(), ..set.clone() }, RunSet { runs: set.runs[1..].to_vec(), ..set });
+    let folder = folder
+        .with("clean.json", &serde_json::to_string(&clean).unwrap())
+        .with("hit.json", &serde_json::to_string(&hit).unwrap());
+    let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--html", "grid.html", "--min", "0.1"], 0);
+    assert!(said.out.contains("┌ kill") && said.out.contains("coverage: 1 of "), "{}", said.out);
+    assert!(!said.out.contains("empty at") && !said.out.contains('\x1b'), "{}", said.out);
+    assert!(
+        fs::read_to_string(folder.path().join("grid.html"))
+            .unwrap()
+            .contains("sink-committed, kill, task-manager: 1 strike")
+    );
+    let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--empty", "--min", "90"], 1);
+    assert!(said.out.contains("sink-committed           kill   leader"), "{}", said.out);
+    assert!(said.err.contains("below the gate"), "{}", said.err);
+    let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--json"], 0);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["hit"], 1);
+    // Nothing without faults tells what is meaningful.
+    let said = folder.flowquake(&["coverage", "hit.json"], 2);
+    assert!(said.err.contains("no run without faults") && said.err.contains("scenarios/baseline"), "{}", said.err);
+}
+
+#[test]
+fn coverage_refuses_what_is_no_run_record() {
+    let folder = Folder::new().with("old.json", "{\"schema_version\": 1, \"runs\": []}").with("text.json", "words");
+    for (file, what) in [
+        ("old.json", "old.json has schema version 1, expected 2"),
+        ("text.json", "text.json is no run set: expected value at line 1 column 1"),
+        ("nowhere.json", "cannot read nowhere.json"),
+    ] {
+        let said = folder.flowquake(&["coverage", file], 2);
+        assert!(said.err.contains(what) && said.err.contains("help: "), "{}", said.err);
+    }
+    let said = folder.flowquake(&["coverage", "old.json", "--min", "all"], 2);
+    assert!(said.err.contains("a number from 0 to 100"), "{}", said.err);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::ansi::{Color, Style};
+use crate::coverage::{self, Coverage};
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::{Align, Cell, Table};
 use crate::timing::{self, Timing};
@@ -17,7 +18,8 @@ use crate::{svg, tables, terminal, timeline, units};
 /// Passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 50;
 
-const CSS: &str = include_str!("report.css");
+/// CSS of every page.
+pub(crate) const CSS: &str = include_str!("report.css");
 
 /// The page.
 pub fn report(set: &RunSet) -> String {
@@ -31,7 +33,7 @@ pub fn report(set: &RunSet) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "Flowquake: " (units::counted(set.runs.len(), "run")) }
-                style { (PreEscaped(CSS)) (PreEscaped(svg::STYLE)) }
+                style { (PreEscaped(CSS)) (PreEscaped(svg::STYLE)) (PreEscaped(coverage::html::STYLE)) }
             }
             body {
                 main {
@@ -42,6 +44,7 @@ pub fn report(set: &RunSet) -> String {
                         (counts(set))
                     }
                     div.card.scroll { (table(&tables::verdicts(set), anchor)) }
+                    (coverage::html::section(&Coverage::of(set)))
                     @if hidden > 0 {
                         p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)
                             " are shown in full." }
@@ -123,6 +126,7 @@ fn textual_timeline(run: &RunRecord) -> Markup {
         details {
             summary { "Timeline, " (units::count(run.timeline.len() as u64)) " entries" }
             pre {
+                @if let Some(heading) = timeline::heading(run, Color::No) { span.dim { (heading) } "\n" }
                 @for (entry, line) in run.timeline.iter().zip(&lines) {
                     span class=(timeline::mark(entry.kind).1) { (line) } "\n"
                 }
@@ -132,10 +136,10 @@ fn textual_timeline(run: &RunRecord) -> Markup {
 }
 
 /// A heading with a note, and a table; nothing without rows.
-fn titled(heading: &str, note: &str, content: &Table) -> Markup {
+pub(crate) fn titled(heading: &str, note: &str, content: &Table) -> Markup {
     html! {
         @if !content.is_empty() {
-            h3 { (heading) @if !note.is_empty() { small { (note) } } }
+            @if !heading.is_empty() { h3 { (heading) @if !note.is_empty() { small { (note) } } } }
             div.scroll { (table(content, |_| None)) }
         }
     }

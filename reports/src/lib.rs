@@ -5,6 +5,8 @@
 //! [`html`] and [`svg`] decide how.
 
 pub mod ansi;
+pub mod class;
+pub mod coverage;
 pub mod folder;
 pub mod formulas;
 pub mod html;

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::class::Class;
+
 /// Version of this schema; a reader refuses another one.
 pub const SCHEMA_VERSION: u32 = 2;
 
@@ -157,30 +159,27 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The verdict without its evidence.
+    pub fn class(&self) -> Class {
+        match self {
+            Verdict::Passed => Class::Passed,
+            Verdict::Failed { .. } => Class::Failed,
+            Verdict::Vacuous { .. } => Class::Vacuous,
+            Verdict::Stuck { .. } => Class::Stuck,
+            Verdict::Crashed { .. } => Class::Crashed,
+            Verdict::Nondeterministic { .. } => Class::Nondeterministic,
+            Verdict::NotBuilt { .. } => Class::NotBuilt,
+        }
+    }
+
     /// The word shown in tables.
     pub fn label(&self) -> &'static str {
-        match self {
-            Verdict::Passed => "passed",
-            Verdict::Failed { .. } => "failed",
-            Verdict::Vacuous { .. } => "vacuous",
-            Verdict::Stuck { .. } => "stuck",
-            Verdict::Crashed { .. } => "crashed",
-            Verdict::Nondeterministic { .. } => "nondeterministic",
-            Verdict::NotBuilt { .. } => "not built",
-        }
+        self.class().label()
     }
 
     /// The process exit code of this class; 2 is bad input and belongs to no verdict.
     pub fn exit_code(&self) -> u8 {
-        match self {
-            Verdict::Passed => 0,
-            Verdict::Failed { .. } => 1,
-            Verdict::Vacuous { .. } => 3,
-            Verdict::Stuck { .. } => 4,
-            Verdict::Crashed { .. } => 5,
-            Verdict::Nondeterministic { .. } => 6,
-            Verdict::NotBuilt { .. } => 7,
-        }
+        self.class().exit_code()
     }
 
     /// One line of evidence, for tables; empty for a passed run.
@@ -459,7 +458,7 @@ pub enum TimelineKind {
 pub struct TimelineEntry {
     /// When it happened.
     pub at_ns: u64,
-    /// The node that it happened on; empty for the run as a whole.
+    /// The node that it happened on, both nodes of a link with a blank between, `store`; empty for the run as a whole.
     pub node: String,
     /// What sort of change it was.
     pub kind: TimelineKind,

@@ -8,9 +8,13 @@ use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::Table;
 use crate::{tables, timeline, timing, units};
 
+/// Runs beyond this number are told by scenario: a table of thousands of lines is read by nobody.
+pub const ROWS_MAX: usize = 200;
+
 /// The verdict table of a set, one line of evidence per run that did not pass, and the sum.
 pub fn verdicts(set: &RunSet, color: Color) -> String {
-    let mut out = tables::verdicts(set).text(0, color);
+    let table = if set.runs.len() <= ROWS_MAX { tables::verdicts(set) } else { tables::scenarios(set) };
+    let mut out = table.text(0, color);
     let unproved = tables::unproved(set);
     if !unproved.is_empty() {
         out.push('\n');
@@ -56,7 +60,8 @@ pub fn details(run: &RunRecord, color: Color) -> String {
         ));
     }
     out.push_str(&table("Oracles", &tables::oracles(run), color));
-    out.push_str(&section("Timeline, in seconds", &timeline::full(run, color), color));
+    let lines: Vec<String> = timeline::heading(run, color).into_iter().chain(timeline::full(run, color)).collect();
+    out.push_str(&section("Timeline", &lines, color));
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out
 }
@@ -70,7 +75,7 @@ pub fn failure(run: &RunRecord, color: Color) -> String {
     out.push_str(&table("Options drawn or defaulted", &tables::options(run), color));
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Evidence", &evidence(&run.verdict), color));
-    out.push_str(&section("Timeline around the faults, in seconds", &timeline::excerpt(run, color), color));
+    out.push_str(&section("Timeline around the faults", &timeline::excerpt(run, color), color));
     out
 }
 
@@ -139,6 +144,14 @@ mod tests {
     fn verdict_table_in_colour() {
         let text = verdicts(&RunSet { runs: vec![fixtures::failed()], ..fixtures::set() }, Color::Yes);
         assert!(text.contains("\x1b[1;31mfailed\x1b[0m"), "{text}");
+    }
+
+    #[test]
+    fn a_sweep_is_told_by_scenario() {
+        let mut runs = vec![fixtures::passed(); ROWS_MAX];
+        runs.push(fixtures::failed());
+        let text = verdicts(&RunSet { runs, ..fixtures::set() }, Color::No);
+        insta::assert_snapshot!("sweep", text);
     }
 
     #[test]

@@ -1,18 +1,33 @@
-//! The textual timeline: one fixed-width line per entry, and the part of it that surrounds what went wrong.
+//! The textual timeline: one fixed-width line per state change, with a column per node, and the part of it that surrounds
+//! what went wrong.
 //!
-//! Start at [`excerpt`]. A line is time in seconds, node, sign, kind, text; faults carry a mark in the margin, so that they
-//! are found without colours.
+//! Start at [`excerpt`]. A line is margin, time in seconds, the nodes, kind, text. In a node's column stands the mark of what
+//! happened to it, a bar while it is up, nothing while it is down. Faults carry a mark in the margin, too, so that they are
+//! found without colours.
+//!
+//! ```text
+//!                jm-1  tm-1  tm-2
+//!      2.130000   ●     │     │    checkpoint  checkpoint 2 completed
+//! >>   4.500000   │     │     ▼    fault       #1 kill tm-2: process killed
+//!      5.550000   ↻     │          failover    heartbeat of tm-2 timed out
+//! ```
 
 use crate::ansi::{Color, Style, clean, paint};
-use crate::record::{RunRecord, TimelineEntry, TimelineKind};
+use crate::record::{NodeLane, RunRecord, TimelineEntry, TimelineKind};
 use crate::units;
 
-/// Entries shown on each side of a fault, heal, abort or failover.
+/// Entries shown on each side of a fault, heal, abort or failover, if there is room.
 const NEIGHBOURS: usize = 4;
 /// Entries shown from the end of the run: a violation is often seen only there.
 const LAST: usize = 8;
+/// Lines of an excerpt: what goes beyond is read in the report.
+const LINES_MAX: usize = 60;
+/// Room for the nodes' columns; a cluster that needs more has its nodes named instead.
+const LANES_MAX: usize = 72;
 /// Names longer than this push their own line out of the column rather than every line.
 const NODE_WIDTH_MAX: usize = 16;
+/// Characters of a line of an excerpt; the text of a longer one is cut.
+const LINE_MAX: usize = 160;
 
 /// Sign, word and style of a kind.
 pub fn mark(kind: TimelineKind) -> (&'static str, &'static str, Style) {
@@ -28,16 +43,21 @@ pub fn mark(kind: TimelineKind) -> (&'static str, &'static str, Style) {
     }
 }
 
-/// All lines of the timeline.
+/// Names of the columns; nothing for an empty timeline.
+pub fn heading(run: &RunRecord, color: Color) -> Option<String> {
+    (!run.timeline.is_empty()).then(|| paint(Layout::of(run).heading().trim_end(), Style::Heading, color))
+}
+
+/// All lines of the timeline, one per entry.
 pub fn full(run: &RunRecord, color: Color) -> Vec<String> {
-    let widths = Widths::of(&run.timeline);
-    run.timeline.iter().map(|entry| line(entry, &widths, color)).collect()
+    let layout = Layout::of(run);
+    run.timeline.iter().map(|entry| paint(&layout.line(entry), mark(entry.kind).2, color)).collect()
 }
 
 /// The lines around faults, heals, aborts and failovers, and the last ones; what lies between is counted.
 pub fn excerpt(run: &RunRecord, color: Color) -> Vec<String> {
-    let widths = Widths::of(&run.timeline);
-    let mut lines = Vec::new();
+    let layout = Layout::of(run);
+    let mut lines: Vec<String> = heading(run, color).into_iter().collect();
     let mut skipped = 0;
     for (entry, keep) in run.timeline.iter().zip(kept(&run.timeline)) {
         if !keep {
@@ -46,56 +66,122 @@ pub fn excerpt(run: &RunRecord, color: Color) -> Vec<String> {
         }
         lines.extend(gap(skipped, color));
         skipped = 0;
-        lines.push(line(entry, &widths, color));
+        lines.push(paint(&cut(layout.line(entry)), mark(entry.kind).2, color));
     }
     // The last entries are always kept, so no gap is owed here.
     lines
 }
 
+/// What an excerpt shows: as much around each fault as fits [`LINES_MAX`]; of too many faults, the last.
 fn kept(timeline: &[TimelineEntry]) -> Vec<bool> {
-    let mut kept = vec![false; timeline.len()];
-    kept[timeline.len().saturating_sub(LAST)..].fill(true);
-    for (i, entry) in timeline.iter().enumerate() {
-        use TimelineKind::{Abort, Failover, Fault, Heal};
-        if matches!(entry.kind, Fault | Heal | Abort | Failover) {
-            kept[i.saturating_sub(NEIGHBOURS)..timeline.len().min(i + NEIGHBOURS + 1)].fill(true);
+    let around = |neighbours: usize| {
+        let mut kept = vec![false; timeline.len()];
+        kept[timeline.len().saturating_sub(LAST)..].fill(true);
+        for (i, entry) in timeline.iter().enumerate() {
+            use TimelineKind::{Abort, Failover, Fault, Heal};
+            if matches!(entry.kind, Fault | Heal | Abort | Failover) {
+                kept[i.saturating_sub(neighbours)..timeline.len().min(i + neighbours + 1)].fill(true);
+            }
         }
-    }
+        kept
+    };
+    let count = |kept: &[bool]| kept.iter().filter(|kept| **kept).count();
+    let fitting = (0..=NEIGHBOURS).rev().map(around).find(|kept| count(kept) <= LINES_MAX);
+    let mut kept = fitting.unwrap_or_else(|| around(0));
+    let surplus = count(&kept).saturating_sub(LINES_MAX);
+    kept.iter_mut().filter(|kept| **kept).take(surplus).for_each(|kept| *kept = false);
     kept
 }
 
 fn gap(skipped: usize, color: Color) -> Option<String> {
-    let noun = if skipped == 1 { "entry" } else { "entries" };
-    (skipped > 0).then(|| paint(&format!("   … {} {noun}", units::count(skipped as u64)), Style::Dim, color))
+    (skipped > 0).then(|| paint(&format!("   … {}", units::counted(skipped, "line")), Style::Dim, color))
 }
 
-struct Widths {
+fn cut(line: String) -> String {
+    if line.chars().count() <= LINE_MAX { line } else { line.chars().take(LINE_MAX - 1).chain(['…']).collect() }
+}
+
+/// Where things stand in a line.
+struct Layout<'a> {
     time: usize,
-    node: usize,
+    nodes: Nodes<'a>,
 }
 
-impl Widths {
-    fn of(timeline: &[TimelineEntry]) -> Widths {
-        let widest = |width: &dyn Fn(&TimelineEntry) -> usize| timeline.iter().map(width).max().unwrap_or(0);
-        Widths {
-            time: widest(&|entry| units::instant(entry.at_ns).len()),
-            node: widest(&|entry| entry.node.chars().count()).min(NODE_WIDTH_MAX),
-        }
+/// How a line says on which node something happened.
+enum Nodes<'a> {
+    /// A column per node.
+    Lanes(Vec<Lane<'a>>),
+    /// One column with the node's name, so wide.
+    Names(usize),
+}
+
+struct Lane<'a> {
+    name: String,
+    /// When the node was up; `None`: no node but, say, a store.
+    node: Option<&'a NodeLane>,
+}
+
+impl Lane<'_> {
+    fn width(&self) -> usize {
+        self.name.chars().count().max(1)
+    }
+
+    fn is_up(&self, at_ns: u64) -> bool {
+        self.node.is_some_and(|node| node.up.iter().any(|(from, to)| (*from..=*to).contains(&at_ns)))
     }
 }
 
-fn line(entry: &TimelineEntry, widths: &Widths, color: Color) -> String {
-    let (sign, word, style) = mark(entry.kind);
-    let margin = if entry.kind == TimelineKind::Fault { ">> " } else { "   " };
-    let text = format!(
-        "{margin}{:>time$}  {:<node$}  {sign} {word:<10}  {}",
-        units::instant(entry.at_ns),
-        clean(&entry.node),
-        clean(&entry.text),
-        time = widths.time,
-        node = widths.node,
-    );
-    paint(text.trim_end(), style, color)
+/// Nodes that an entry concerns: a link has two.
+fn concerned(entry: &TimelineEntry) -> impl Iterator<Item = &str> {
+    entry.node.split_whitespace()
+}
+
+impl<'a> Layout<'a> {
+    fn of(run: &'a RunRecord) -> Self {
+        let time = run.timeline.iter().map(|entry| units::instant(entry.at_ns).len()).max().unwrap_or(0);
+        let mut lanes: Vec<Lane<'a>> =
+            run.nodes.iter().map(|node| Lane { name: clean(&node.name), node: Some(node) }).collect();
+        for name in run.timeline.iter().flat_map(concerned) {
+            if lanes.iter().all(|lane| lane.name != name) {
+                lanes.push(Lane { name: clean(name), node: None });
+            }
+        }
+        let width: usize = lanes.iter().map(|lane| lane.width() + 2).sum();
+        let names = || run.timeline.iter().map(|entry| entry.node.chars().count().min(NODE_WIDTH_MAX)).max();
+        let nodes = if width <= LANES_MAX { Nodes::Lanes(lanes) } else { Nodes::Names(names().unwrap_or(0)) };
+        Layout { time, nodes }
+    }
+
+    fn heading(&self) -> String {
+        let mut line = format!("   {:>time$}  ", "s", time = self.time);
+        match &self.nodes {
+            Nodes::Lanes(lanes) => lanes.iter().for_each(|lane| line.push_str(&format!("{}  ", lane.name))),
+            Nodes::Names(width) => line.push_str(&format!("{:<width$}", "node")),
+        }
+        line
+    }
+
+    fn line(&self, entry: &TimelineEntry) -> String {
+        let (sign, word, _) = mark(entry.kind);
+        let margin = if entry.kind == TimelineKind::Fault { ">> " } else { "   " };
+        let mut line = format!("{margin}{:>time$}  ", units::instant(entry.at_ns), time = self.time);
+        match &self.nodes {
+            Nodes::Lanes(lanes) => {
+                for lane in lanes {
+                    let sign = match (concerned(entry).any(|name| name == lane.name), lane.is_up(entry.at_ns)) {
+                        (true, _) => sign,
+                        (false, true) => "│",
+                        (false, false) => " ",
+                    };
+                    line.push_str(&format!("{sign:^width$}  ", width = lane.width()));
+                }
+            }
+            Nodes::Names(width) => line.push_str(&format!("{:<width$}  {sign} ", clean(&entry.node))),
+        }
+        line.push_str(&format!("{word:<10}  {}", clean(&entry.text)));
+        line.truncate(line.trim_end().len());
+        line
+    }
 }
 
 #[cfg(test)]
@@ -103,15 +189,61 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    #[test]
-    fn an_excerpt_keeps_faults_and_the_end_and_counts_the_rest() {
+    fn filled(fillers: usize) -> RunRecord {
         let mut run = fixtures::passed();
         let filler = TimelineEntry { at_ns: 1, kind: TimelineKind::Commit, ..run.timeline[2].clone() };
-        run.timeline.splice(1..1, std::iter::repeat_n(filler, 30));
-        let lines = excerpt(&run, Color::No);
+        run.timeline.splice(1..1, std::iter::repeat_n(filler, fillers));
+        run
+    }
+
+    #[test]
+    fn an_excerpt_keeps_faults_and_the_end_and_counts_the_rest() {
+        let lines = excerpt(&filled(30), Color::No);
         assert!(lines.iter().any(|line| line.starts_with(">> ")), "{lines:#?}");
-        assert_eq!(lines[0], "   … 32 entries");
+        assert_eq!(lines[1], "   … 32 lines");
         assert!(lines.last().is_some_and(|line| line.ends_with("job finished")), "{lines:#?}");
+    }
+
+    #[test]
+    fn of_too_much_the_last_is_shown() {
+        let mut run = filled(0);
+        let fault = run.timeline.iter().find(|entry| entry.kind == TimelineKind::Fault).unwrap().clone();
+        run.timeline.splice(1..1, std::iter::repeat_n(fault, 200));
+        let lines = excerpt(&run, Color::No);
+        assert_eq!(kept(&run.timeline).iter().filter(|kept| **kept).count(), LINES_MAX);
+        assert!(lines.last().is_some_and(|line| line.ends_with("job finished")), "{lines:#?}");
+    }
+
+    #[test]
+    fn every_node_has_a_column_that_is_empty_while_it_is_down() {
+        insta::assert_snapshot!("lanes", full(&fixtures::passed(), Color::No).join("\n"));
+    }
+
+    #[test]
+    fn a_link_marks_both_ends_and_a_store_has_a_column() {
+        let mut run = fixtures::passed();
+        run.timeline.truncate(2);
+        run.timeline[0].node = "tm-1 tm-3".into();
+        run.timeline[1].node = "store".into();
+        let lines = excerpt(&run, Color::No);
+        insta::assert_snapshot!("lanes_of_links", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_large_cluster_has_its_nodes_named() {
+        let mut run = fixtures::passed();
+        run.nodes = (0..40).map(|n| NodeLane { name: format!("tm-{n}"), up: vec![] }).collect();
+        let lines = full(&run, Color::No);
+        assert_eq!(lines[0], "    0.000000  jm-1  ■ job         job running, attempt 1");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_in_an_excerpt_only() {
+        let mut run = fixtures::passed();
+        run.timeline[0].text = "x".repeat(500);
+        run.timeline.truncate(1);
+        assert_eq!(excerpt(&run, Color::No)[1].chars().count(), LINE_MAX);
+        assert!(full(&run, Color::No)[0].ends_with(&"x".repeat(500)));
     }
 
     #[test]

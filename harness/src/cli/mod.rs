@@ -1,7 +1,7 @@
 //! The command line. Each command is a file; this one knows their names and what they share.
 //!
 //! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
-//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7.
+//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -12,9 +12,11 @@ use flowquake_reports::ansi::Color;
 
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
+use crate::provenance::quoted;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
 
 mod check;
+mod coverage;
 mod list;
 mod logging;
 mod replay;
@@ -43,6 +45,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Make a failing plan smaller, as long as it fails in the same way
     Shrink(shrink::ShrinkArgs),
+    /// Show which fault struck whom at which step of the protocol, from run records
+    Coverage(coverage::CoverageArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -60,6 +64,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Check(args) => check::check(&args, jobs),
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
+        Command::Coverage(args) => coverage::coverage(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),
@@ -93,6 +98,18 @@ fn refuse(error: ScenarioError) -> ExitCode {
 fn color() -> Color {
     let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     if wanted { Color::Yes } else { Color::No }
+}
+
+/// Characters in a line: of the terminal, or, where nobody looks, enough for most tables.
+fn width() -> usize {
+    const ELSEWHERE: usize = 120;
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    size.map_or(ELSEWHERE, |size| if size.ws_col == 0 { ELSEWHERE } else { size.ws_col.into() })
+}
+
+/// The command line of this program, paste-able.
+fn command_line() -> String {
+    std::env::args().map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
 }
 
 fn refuse_text(what: &str, remedy: &str) -> ExitCode {

@@ -10,6 +10,7 @@ use flowquake_reports::terminal;
 use super::logging::{self, Level};
 use super::{catalogue, color, refuse};
 use crate::jobs::Jobs;
+use crate::provenance;
 use crate::scenario::load_plan;
 use crate::session::{Depth, execute_to};
 
@@ -23,6 +24,9 @@ pub(super) struct ReplayArgs {
     /// Print the trace's hash and nothing else
     #[arg(long)]
     hash_only: bool,
+    /// The commit that the plan was saved with; another one is mentioned, since there the run may go otherwise
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
@@ -34,10 +38,14 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
         Err(error) => return refuse(error),
     };
     logging::start(args.log);
-    let command = format!("cargo run -- replay {}", args.plan.display());
+    if let (Some(saved), Some(built)) = (args.commit.as_deref(), provenance::COMMIT)
+        && saved != built
+    {
+        eprintln!("note: the plan was saved with commit {saved}, this build is of {built}: the run may go otherwise");
+    }
     // Who only compares hashes needs no verdict.
     let depth = if args.hash_only { Depth::Quick } else { Depth::Full };
-    let (record, outcome) = execute_to(depth, &plan, jobs, &[], command);
+    let (record, outcome) = execute_to(depth, &plan, jobs, &[], provenance::replay_command(&args.plan));
     if let Some(file) = &args.trace
         && let Err(problem) = super::run::write_trace(file, &outcome)
     {

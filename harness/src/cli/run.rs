@@ -5,14 +5,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_engine::event::EventRecord;
+use flowquake_reports::class::Class;
+use flowquake_reports::coverage::{self, Coverage};
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::{folder, json, terminal};
 
 use super::logging::{self, Level};
 use super::sweep::{self, Sweep};
-use super::{color, refuse_text};
+use super::{color, command_line, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
+use crate::provenance;
 use crate::run::{Outcome, report_folder};
 use crate::scenario::save_plan;
 use crate::session::{Depth, execute_to};
@@ -20,6 +23,8 @@ use crate::trace::first_difference;
 
 /// Runs of a long sweep that its page shows.
 const SHOWN_MAX: usize = 100;
+/// Failures explained on the terminal; the report explains all.
+const FAILURES_MAX: usize = 10;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -41,6 +46,12 @@ pub(super) struct RunArgs {
     /// Also write the run records to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where the plans of runs that did not pass are saved
+    #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
+    failures: PathBuf,
+    /// Start no more runs once one did not pass
+    #[arg(long)]
+    stop_on_failure: bool,
     /// Write the trace to this file, one event per line; for a single run
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -79,7 +90,7 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     }
     logging::start(args.log);
     let folder = report_folder();
-    let runs = sweep::sweep(&sweep, |plan| one(plan, jobs, args, &folder));
+    let runs = sweep::sweep(&sweep, |plan| one(plan, jobs, args));
     let (mut records, mut problems) = (Vec::new(), Vec::new());
     for run in runs {
         match run {
@@ -87,10 +98,15 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
             Err(problem) => problems.push(problem),
         }
     }
-    finish(records, &problems, args, &sweep, &folder)
+    finish(records, problems, args, &sweep, &folder)
 }
 
-fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<RunRecord, String> {
+/// Whether there is something to explain and to replay.
+fn is_failure(verdict: &Verdict) -> bool {
+    !matches!(verdict, Verdict::Passed | Verdict::NotBuilt { .. })
+}
+
+fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs) -> Result<RunRecord, String> {
     let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (mut record, outcome) = execute_to(depth, plan, jobs, &[], replay);
@@ -100,11 +116,12 @@ fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs, folder: &Path) -> Result<Run
     {
         record.verdict = Verdict::Nondeterministic { difference };
     }
-    if record.verdict != Verdict::Passed && !matches!(record.verdict, Verdict::NotBuilt { .. }) {
-        let path = folder.join("plans").join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
-        std::fs::create_dir_all(folder.join("plans")).map_err(|error| format!("{}: {error}", folder.display()))?;
+    if is_failure(&record.verdict) {
+        let folder = &args.failures;
+        let path = folder.join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         save_plan(&path, plan).map_err(|error| error.to_string())?;
-        record.replay = format!("cargo run -- replay {}", path.display());
+        record.replay = provenance::replay_command(&path);
     }
     if let Some(file) = &args.trace {
         write_trace(file, &outcome)?;
@@ -144,35 +161,46 @@ fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>
     Ok(Some(difference.unwrap_or_else(|| "the events are equal, but frames or output differ".into())))
 }
 
-fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, sweep: &Sweep, folder: &Path) -> ExitCode {
+fn finish(
+    records: Vec<RunRecord>,
+    mut problems: Vec<String>,
+    args: &RunArgs,
+    sweep: &Sweep,
+    folder: &Path,
+) -> ExitCode {
     let set = RunSet {
         schema_version: SCHEMA_VERSION,
-        command: std::env::args().collect::<Vec<_>>().join(" "),
-        program: format!("flowquake {}", env!("CARGO_PKG_VERSION")),
+        command: command_line(),
+        program: provenance::program(),
         fault_kinds: crate::faults::records(),
         runs: records,
     };
-    for run in &set.runs {
-        // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
-        let counted = sweep.is_long() && matches!(run.verdict, Verdict::Vacuous { .. });
-        if run.verdict == Verdict::Passed || counted || matches!(run.verdict, Verdict::NotBuilt { .. }) {
-            if args.verbose {
-                println!("{}", terminal::details(run, color()));
-            }
-        } else {
-            println!("{}", terminal::failure(run, color()));
-        }
+    for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
+        println!("{}", terminal::details(run, color()));
+    }
+    // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
+    let told = |run: &&RunRecord| {
+        is_failure(&run.verdict) && !(sweep.is_long() && matches!(run.verdict, Verdict::Vacuous { .. }))
+    };
+    let failures: Vec<&RunRecord> = set.runs.iter().filter(told).collect();
+    for run in failures.iter().take(FAILURES_MAX) {
+        println!("{}", terminal::failure(run, color()));
+    }
+    if failures.len() > FAILURES_MAX {
+        println!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
     }
     if sweep.is_long() {
         println!("{}", sweep::summary(&set, sweep.runs()));
     } else {
         println!("{}", terminal::verdicts(&set, color()));
     }
+    if set.runs.len() > 1 {
+        println!("{}\n", coverage::text::summary(&Coverage::of(&set)));
+    }
     if args.verify_determinism {
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
         println!("determinism: {same} plans were run again in another process and gave the same hash\n");
     }
-    let mut problems = problems.to_vec();
     // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass.
     let page = sweep.is_long().then(|| {
         let runs = set.runs.iter().filter(|run| run.verdict != Verdict::Passed).take(SHOWN_MAX).cloned().collect();
@@ -205,7 +233,5 @@ fn finish(records: Vec<RunRecord>, problems: &[String], args: &RunArgs, sweep: &
 
 /// The exit code of a set of runs: that of the worst.
 fn worst(runs: &[RunRecord]) -> u8 {
-    const ORDER: [u8; 7] = [1, 5, 4, 6, 3, 7, 0];
-    let codes: Vec<u8> = runs.iter().map(|run| run.verdict.exit_code()).collect();
-    ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+    runs.iter().map(|run| run.verdict.class()).max().map_or(0, Class::exit_code)
 }

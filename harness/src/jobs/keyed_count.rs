@@ -15,7 +15,10 @@ use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Consumed, Job, JobContext, KeyedState, Param, Reference, Refusal, index_of, number, one_state};
+use super::{
+    Consumed, Job, JobContext, KeyedState, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal, index_of,
+    number, one_state,
+};
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
 const EMIT_EVERY: Param =
@@ -184,24 +187,51 @@ impl Reference for Accepted {
         for line in lines {
             let parsed = line.split_once(' ').and_then(|(key, count)| Some((key.parse().ok()?, count.parse().ok()?)));
             match parsed {
-                None => refusals.push(Refusal::Content(format!("`{line}` is not of the form `key count`"))),
+                None => {
+                    let what = format!("`{line}` is not of the form `key count`");
+                    refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
+                }
                 Some(pair) if due.remove(&pair).is_none() => {
                     let (key, count) = pair;
-                    refusals
-                        .push(Refusal::Content(format!("key {key}: count {count} came out doubled or was never due")));
+                    let what = format!("key {key}: count {count} came out doubled or was never due");
+                    refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
                 }
                 Some(_) => {}
             }
         }
         if let (false, Some((key, count))) = (partial, due.keys().next()) {
             let more = due.len() - 1;
-            refusals.push(Refusal::Content(format!("key {key}: count {count} is lost (and {more} others)")));
+            let what = format!("key {key}: count {count} is lost (and {more} others)");
+            refusals.push(Refusal::Content(Objection::from(what).about(self.of_key(*key, consumed))));
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
     }
 
     fn keyed_state(&self) -> KeyedState {
         one_state("count", &self.counts)
+    }
+
+    /// The record of that key that arrived `count`-th: exact with one split, near it with several.
+    fn origins(&self, line: &str) -> Vec<RecordId> {
+        let Some((key, count)) = line
+            .split_once(' ')
+            .and_then(|(key, count)| Some((key.parse::<u32>().ok()?, count.parse::<usize>().ok()?.checked_sub(1)?)))
+        else {
+            return Vec::new();
+        };
+        let indices = (0..self.orders.records).filter(|index| self.orders.key(*index) == key);
+        indices.skip(count).take(1).map(|index| RecordId::of_index(index, self.splits)).collect()
+    }
+}
+
+impl Accepted {
+    /// Records of a key in a span; one of them has the count that is asked for.
+    fn of_key(&self, key: u32, consumed: &Consumed) -> Vec<RecordId> {
+        let of_split = |(split, positions): (usize, &std::ops::Range<u64>)| {
+            let mine = positions.clone().filter(move |at| self.orders.key(index_of(*at, split, self.splits)) == key);
+            mine.map(move |position| RecordId { split: split as u32, position })
+        };
+        consumed.iter().enumerate().flat_map(of_split).take(RECORDS_MAX).collect()
     }
 }
 
@@ -244,5 +274,15 @@ mod tests {
         assert!(reference().accept(&all, &refs, false).is_err());
         assert!(reference().accept(&all, &refs[2..lines.len()], false).is_err());
         assert_eq!(reference().accept(&all, &refs[2..lines.len()], true), Ok(()));
+
+        // What is refused names its record: with one split, exactly.
+        let refused = reference().accept(&all, &refs, false).unwrap_err();
+        let [Refusal::Content(objection)] = &refused[..] else { panic!("{refused:?}") };
+        assert_eq!(objection.lines, [extra]);
+        let (key, count) = extra.split_once(' ').unwrap();
+        let [record] = reference().origins(extra)[..] else { panic!("one record") };
+        assert_eq!(reference().orders.key(record.position).to_string(), key);
+        let before = (0..=record.position).filter(|index| reference().orders.key(*index).to_string() == key).count();
+        assert_eq!(before.to_string(), count);
     }
 }

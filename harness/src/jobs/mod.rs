@@ -5,6 +5,7 @@
 //! their own jobs to a [`Jobs`] and hand it to [`crate::main`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -101,13 +102,72 @@ impl Jobs {
 /// Which part of the input a span of output belongs to: for each split, positions `[from, to)`.
 pub type Consumed = Vec<Range<u64>>;
 
+/// A record of the input: the how-manieth of which split, both from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordId {
+    /// The split.
+    pub split: u32,
+    /// Its place in the split.
+    pub position: u64,
+}
+
+impl RecordId {
+    /// The record of this global index.
+    pub fn of_index(index: u64, splits: usize) -> Self {
+        Self { split: (index % splits as u64) as u32, position: index / splits as u64 }
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "split {}, position {}", self.split, self.position)
+    }
+}
+
+/// What is wrong, in words, and what of input and output it is about: what an explanation starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// What is wrong.
+    pub what: String,
+    /// Records at fault, the likeliest first; empty where only output is known, or neither.
+    pub records: Vec<RecordId>,
+    /// Lines of output at fault; empty where something is missing.
+    pub lines: Vec<String>,
+}
+
+impl Objection {
+    /// The same about these records.
+    #[must_use]
+    pub fn about(self, records: Vec<RecordId>) -> Self {
+        Self { records, ..self }
+    }
+
+    /// The same, seen in these lines of output.
+    #[must_use]
+    pub fn seen_in<T: Into<String>>(self, lines: impl IntoIterator<Item = T>) -> Self {
+        Self { lines: lines.into_iter().map(Into::into).collect(), ..self }
+    }
+}
+
+impl From<String> for Objection {
+    fn from(what: String) -> Self {
+        Self { what, records: Vec::new(), lines: Vec::new() }
+    }
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// What is wrong with some output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Something is lost, doubled or invented (O1).
-    Content(String),
+    Content(Objection),
     /// Records of one split and key are out of order (O2).
-    Order(String),
+    Order(Objection),
 }
 
 /// Says which outputs of a job are right. Many can be: subtasks interleave as they like, so a reference accepts, it does not
@@ -122,6 +182,19 @@ pub trait Reference {
 
     /// Keyed state after everything consumed so far.
     fn keyed_state(&self) -> KeyedState;
+
+    /// Records that a line of output can have come from, the likeliest first and a few at most. Asked only to explain a
+    /// refusal; a job that cannot tell is explained without.
+    fn origins(&self, line: &str) -> Vec<RecordId> {
+        let _ = line;
+        Vec::new()
+    }
+
+    /// Whether a line of output can have come from this record; the counterpart of [`Reference::origins`].
+    fn shows(&self, line: &str, record: RecordId) -> bool {
+        let _ = (line, record);
+        false
+    }
 }
 
 /// Values by name of the state and key; keys and values as their `Debug` prints them.
@@ -140,6 +213,9 @@ pub(crate) fn number(spec: &JobSpec, param: &Param) -> Result<u64, JobError> {
         what: format!("{} = {text:?}: a whole number is needed ({})", param.name, param.meaning),
     })
 }
+
+/// Records that an explanation names; more that look the same tell nothing.
+pub(crate) const RECORDS_MAX: usize = 4;
 
 /// The global index of record `position` of `split`.
 pub(crate) fn index_of(position: u64, split: usize, splits: usize) -> u64 {

@@ -3,6 +3,7 @@
 //! The reference: per key, the output ordered by count is 0, 1, 2 … once each, and a merge of the splits' subsequences.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use flowquake_engine::connectors::lines::LineSource;
@@ -13,7 +14,9 @@ use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
-use super::{Consumed, Job, JobContext, KeyedState, Reference, Refusal, index_of, one_state};
+use super::{
+    Consumed, Job, JobContext, KeyedState, Objection, RECORDS_MAX, RecordId, Reference, Refusal, index_of, one_state,
+};
 
 /// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
 const MERGES_MAX: usize = 4096;
@@ -154,13 +157,15 @@ impl Reference for Accepted {
         for line in lines {
             let Some((value, count)) = line.rsplit_once(" - ").and_then(|(v, c)| Some((v, c.parse::<i32>().ok()?)))
             else {
-                refusals.push(Refusal::Content(format!("`{line}` is not of the form `value - count`")));
+                let what = format!("`{line}` is not of the form `value - count`");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
                 continue;
             };
             let key = length(value);
             if let Some(other) = found.entry(key).or_default().insert(count, value) {
                 let what = format!("length {key}: count {count} stands twice, with `{other}` and with `{value}`");
-                refusals.push(Refusal::Content(what));
+                let lines = [value, other].map(|value| format!("{value} - {count}"));
+                refusals.push(Refusal::Content(Objection::from(what).seen_in(lines)));
             }
         }
         let keys: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
@@ -169,17 +174,18 @@ impl Reference for Accepted {
             let outputs = found.remove(&key).unwrap_or_default();
             let first = self.counts.get(&key).copied().unwrap_or(0);
             let due: usize = splits.iter().map(Vec::len).sum();
+            let wanted = first..first + due as i32;
             if !partial {
-                if let Some(refusal) = compare(key, first, due, &splits, &outputs) {
-                    refusals.push(refusal);
-                }
+                let find = |value: &str| self.find(value, consumed);
+                refusals.extend(compare(key, wanted, &splits, &outputs, find));
+            } else if let Some((count, value)) = outputs.iter().find(|(count, _)| !wanted.contains(count)) {
+                let what = format!("length {key}: `{value} - {count}` was never due");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([format!("{value} - {count}")])));
             } else if let Some((count, value)) =
-                outputs.iter().find(|(count, _)| !(first..first + due as i32).contains(count))
+                outputs.iter().find(|(_, value)| !splits.iter().flatten().any(|due| due == *value))
             {
-                refusals.push(Refusal::Content(format!("length {key}: `{value} - {count}` was never due")));
-            } else if let Some(value) = outputs.values().find(|value| !splits.iter().flatten().any(|due| due == *value))
-            {
-                refusals.push(Refusal::Content(format!("length {key}: `{value}` is not in the input of this span")));
+                let what = format!("length {key}: `{value}` is not in the input of this span");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([format!("{value} - {count}")])));
             }
             *self.counts.entry(key).or_default() += due as i32;
         }
@@ -189,36 +195,74 @@ impl Reference for Accepted {
     fn keyed_state(&self) -> KeyedState {
         one_state("count", &self.counts)
     }
+
+    fn origins(&self, line: &str) -> Vec<RecordId> {
+        let Some((value, _)) = line.rsplit_once(" - ") else { return Vec::new() };
+        let indices: Vec<u64> = match &self.strings {
+            // A generated word carries its number.
+            Strings::Words { .. } => {
+                let number = value.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+                number.into_iter().filter(|index| self.is(value, *index)).collect()
+            }
+            Strings::Lines(lines) => {
+                (0..lines.len()).filter(|index| self.is(value, *index)).take(RECORDS_MAX).collect()
+            }
+        };
+        indices.into_iter().map(|index| RecordId::of_index(index, self.splits)).collect()
+    }
+
+    fn shows(&self, line: &str, record: RecordId) -> bool {
+        let index = index_of(record.position, record.split as usize, self.splits);
+        line.rsplit_once(" - ").is_some_and(|(value, _)| self.is(value, index))
+    }
 }
 
-/// Judges one key's output of one span.
-fn compare(key: u32, first: i32, due: usize, splits: &[Vec<String>], outputs: &BTreeMap<i32, &str>) -> Option<Refusal> {
+impl Accepted {
+    /// Where a value stands in a span of the input.
+    fn find(&self, value: &str, consumed: &Consumed) -> Vec<RecordId> {
+        let of_split = |(split, positions): (usize, &Range<u64>)| {
+            let same = positions.clone().filter(move |at| self.is(value, index_of(*at, split, self.splits)));
+            same.map(move |position| RecordId { split: split as u32, position })
+        };
+        consumed.iter().enumerate().flat_map(of_split).take(RECORDS_MAX).collect()
+    }
+
+    fn is(&self, value: &str, index: u64) -> bool {
+        index < self.strings.len() && self.strings.record(index) == value
+    }
+}
+
+/// Judges one key's output of one span, whose counts must be `wanted`. `find` says where a value stands in the span.
+fn compare(
+    key: u32,
+    wanted: Range<i32>,
+    splits: &[Vec<String>],
+    outputs: &BTreeMap<i32, &str>,
+    find: impl Fn(&str) -> Vec<RecordId>,
+) -> Option<Refusal> {
+    let due = wanted.len();
+    let content = |what: String| Objection::from(format!("length {key}: {what}"));
     let mut missing: BTreeMap<&str, i64> = BTreeMap::new();
     splits.iter().flatten().for_each(|value| *missing.entry(value).or_default() += 1);
     outputs.values().for_each(|value| *missing.entry(value).or_default() -= 1);
     if let Some((value, times)) = missing.iter().find(|(_, times)| **times > 0) {
-        return Some(Refusal::Content(format!("length {key}: `{value}` is lost ({times} times of {due} records due)")));
+        let what = content(format!("`{value}` is lost ({times} times of {due} records due)"));
+        return Some(Refusal::Content(what.about(find(value))));
     }
     if let Some((value, times)) = missing.iter().find(|(_, times)| **times < 0) {
-        let times = -times;
-        return Some(Refusal::Content(format!("length {key}: `{value}` came out {times} times too often")));
+        let what = content(format!("`{value}` came out {} times too often", -times));
+        let lines =
+            outputs.iter().filter(|(_, found)| *found == value).map(|(count, value)| format!("{value} - {count}"));
+        return Some(Refusal::Content(what.about(find(value)).seen_in(lines)));
     }
-    let wanted = first..first + due as i32;
     if let Some(count) = wanted.clone().find(|count| !outputs.contains_key(count)) {
-        return Some(Refusal::Content(format!("length {key}: no output has count {count} (due: {wanted:?})")));
+        return Some(Refusal::Content(content(format!("no output has count {count} (due: {wanted:?})"))));
     }
     let sequence: Vec<&str> = outputs.values().copied().collect();
-    match is_merge(splits, &sequence) {
-        Some(at) => {
-            let what = format!(
-                "length {key}: `{} - {}` is no possible next value: records of one split are out of order",
-                sequence[at],
-                first + at as i32
-            );
-            Some(Refusal::Order(what))
-        }
-        None => None,
-    }
+    let at = is_merge(splits, &sequence)?;
+    let line = format!("{} - {}", sequence[at], wanted.start + at as i32);
+    let what = content(format!("`{line}` is no possible next value: records of one split are out of order"));
+    Some(Refusal::Order(what.about(find(sequence[at])).seen_in([line])))
 }
 
 /// Whether `sequence` can be split into the given subsequences; the index at which every try has failed, if not.
@@ -290,13 +334,16 @@ mod tests {
         let good = output(&mut BTreeMap::new(), &consumed);
         let mut lost = good.clone();
         lost.remove(17);
-        assert!(matches!(
-            &accepted(200).accept(&consumed, &refs(&lost), false).unwrap_err()[..],
-            [Refusal::Content(_), ..]
-        ));
+        // Splits have a hundred records each: record 17 of the output is record 17 of split 0.
+        let at = |position| vec![RecordId { split: 0, position }];
+        let refused = accepted(200).accept(&consumed, &refs(&lost), false).unwrap_err();
+        assert!(matches!(&refused[0], Refusal::Content(lost) if lost.records == at(17) && lost.lines.is_empty()));
         let mut doubled = good.clone();
         doubled.push(good[3].clone());
-        assert!(accepted(200).accept(&consumed, &refs(&doubled), false).is_err());
+        let refused = accepted(200).accept(&consumed, &refs(&doubled), false).unwrap_err();
+        assert!(matches!(&refused[0], Refusal::Content(twice) if twice.lines.contains(&good[3])));
+        assert_eq!(accepted(200).origins(&good[3]), at(3));
+        assert!(accepted(200).shows(&good[3], at(3)[0]) && !accepted(200).shows(&good[4], at(3)[0]));
         // Two records of one split and length change their counts.
         let by_length = |line: &String| length(line.rsplit_once(" - ").unwrap().0);
         let (a, b) = (0..100)

@@ -15,7 +15,7 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
         for hit in &strike.hits {
             let what = format!("fault {}: {} {}", fault.id, kind(&fault.action), hit.target);
             let text = format!("{what} ({})", hit.detail);
-            let (node, at_ns) = (node(&hit.target), hit.at.0);
+            let (node, at_ns) = (nodes(&hit.target, outcome), hit.at.0);
             entries.push(TimelineEntry { at_ns, node: node.clone(), kind: TimelineKind::Fault, text });
             if let Some(at) = hit.healed_at.filter(|at| hit.at != *at) {
                 let text = format!("{what} is over");
@@ -33,13 +33,18 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
     entries
 }
 
-/// The first word of a target: a node, or the first end of a link.
-fn node(target: &str) -> String {
-    let first = target.split([' ', '/']).next().unwrap_or_default();
-    match first {
-        "checkpoint" | "output" | "record" => "store".into(),
-        first if first.starts_with("chk-") => "store".into(),
-        first => first.into(),
+/// The nodes that a target names, each once: one, or both ends of a link, or all of a set. Files are in a store.
+fn nodes(target: &str, outcome: &Outcome) -> String {
+    let mut nodes: Vec<&str> = Vec::new();
+    for word in target.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')) {
+        if !nodes.contains(&word) && outcome.lives.iter().any(|(node, ..)| node == word) {
+            nodes.push(word);
+        }
+    }
+    if nodes.is_empty() && (target.contains('/') || target.contains("store")) {
+        "store".into()
+    } else {
+        nodes.join(" ")
     }
 }
 

@@ -42,7 +42,7 @@ const EVIDENCE_MAX: usize = 8;
 pub struct Violation {
     /// Which oracle found it.
     pub oracle: &'static str,
-    /// What, naming the entity at fault.
+    /// What, naming the entity at fault; lines behind the first explain it.
     pub evidence: String,
 }
 

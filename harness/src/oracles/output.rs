@@ -23,9 +23,13 @@ use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
 
 use super::{EVIDENCE_MAX, Finding, Violation, lineage, state};
+use crate::explain;
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
 use crate::plan::RunPlan;
 use crate::run::{End, Outcome, Part, Sealed, job_spec};
+
+/// Refusals that are traced through the run; the others are of the same kind.
+const EXPLAINED_MAX: usize = 2;
 
 /// Judges content (O1), and order and keyed state (O2).
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
@@ -79,7 +83,11 @@ fn judge_spans(
                     Refusal::Content(what) => (&mut content, "O1", what),
                     Refusal::Order(what) => (&mut order, "O2", what),
                 };
-                let evidence = format!("epoch ({previous}, {checkpoint}]: {what}");
+                let explained = match finding.violations.len() {
+                    ..EXPLAINED_MAX => explain::objection(plan, outcome, reference.as_ref(), &what),
+                    _ => String::new(),
+                };
+                let evidence = format!("epoch ({previous}, {checkpoint}]: {what}{explained}");
                 finding.violations.push(Violation { oracle, evidence });
             }
         }
@@ -90,7 +98,8 @@ fn judge_spans(
         previous = *checkpoint;
     }
     for part in by_epoch.range(previous.next()..).flat_map(|(_, parts)| parts) {
-        let evidence = format!("{} is visible, but no checkpoint covers epoch {}", part.name, part.epoch);
+        let explained = explain::part(plan, outcome, part);
+        let evidence = format!("{} is visible, but no checkpoint covers epoch {}{explained}", part.name, part.epoch);
         content.violations.push(Violation { oracle: "O1", evidence });
     }
     if outcome.end == End::Finished {

@@ -12,6 +12,7 @@ pub use self::times::{
 };
 
 use crate::ansi::Style;
+use crate::class::Class;
 use crate::record::{CheckpointEnd, RunRecord, RunSet, Verdict};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
@@ -19,13 +20,7 @@ use crate::units;
 
 /// The style of a verdict: only `passed` is good, and what proves nothing is not bad.
 pub fn verdict_style(verdict: &Verdict) -> Style {
-    match verdict {
-        Verdict::Passed => Style::Good,
-        Verdict::Vacuous { .. } | Verdict::NotBuilt { .. } => Style::Warn,
-        Verdict::Failed { .. } | Verdict::Stuck { .. } | Verdict::Crashed { .. } | Verdict::Nondeterministic { .. } => {
-            Style::Bad
-        }
-    }
+    verdict.class().style()
 }
 
 /// One row per run: what it proved and what it took.
@@ -57,6 +52,41 @@ pub fn verdicts(set: &RunSet) -> Table {
             Cell::duration(run.totals.virtual_ns),
             Cell::duration(run.totals.cpu_ns),
             Cell::new(&run.trace_hash).styled(Style::Dim),
+        ]);
+    }
+    table
+}
+
+/// One row per scenario: how many of its runs passed, and what they took together.
+pub fn scenarios(set: &RunSet) -> Table {
+    let mut table = Table::new([
+        ("scenario", Left),
+        ("runs", Right),
+        ("passed", Right),
+        ("worst verdict", Left),
+        ("worst outage", Right),
+        ("virtual time", Right),
+        ("cpu", Right),
+    ]);
+    let mut scenarios: Vec<(&str, Vec<&RunRecord>)> = Vec::new();
+    for run in &set.runs {
+        // Runs of one scenario stand together, in the order in which they were asked for.
+        match scenarios.last_mut().filter(|(name, _)| *name == run.scenario) {
+            Some((_, runs)) => runs.push(run),
+            None => scenarios.push((&run.scenario, vec![run])),
+        }
+    }
+    for (name, runs) in scenarios {
+        let worst = runs.iter().map(|run| run.verdict.class()).max().unwrap_or(Class::Passed);
+        let sum = |of: fn(&RunRecord) -> u64| runs.iter().fold(0u64, |sum, run| sum.saturating_add(of(run)));
+        table.row([
+            Cell::new(name),
+            Cell::count(runs.len() as u64),
+            Cell::count(runs.iter().filter(|run| run.verdict == Verdict::Passed).count() as u64),
+            Cell::new(worst.label()).styled(worst.style()),
+            Cell::maybe_duration(runs.iter().filter_map(|run| worst_outage_ns(run)).max()),
+            Cell::duration(sum(|run| run.totals.virtual_ns)),
+            Cell::duration(sum(|run| run.totals.cpu_ns)),
         ]);
     }
     table

@@ -1,0 +1,116 @@
+//! `flowquake coverage`: which fault struck whom at which step of the protocol, from the records of runs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, text};
+use flowquake_reports::json::{self, ReadError};
+
+use super::{color, command_line, refuse_text, width};
+
+/// The gate was not reached.
+const BELOW: u8 = 1;
+
+#[derive(Args)]
+pub(super) struct CoverageArgs {
+    /// Run records, written by `flowquake run --json FILE`; several are counted together
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// List every meaningful cell that nothing hit
+    #[arg(long)]
+    empty: bool,
+    /// Exit with code 1 if less than this part of the meaningful cells was hit, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    min: Option<f64>,
+    /// Print the grid as JSON instead
+    #[arg(long, conflicts_with = "empty")]
+    json: bool,
+    /// Also write the grid as a page to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>().ok();
+    number.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "a number from 0 to 100 is needed".into())
+}
+
+pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
+    let coverage = match read(&args.files) {
+        Ok(coverage) => coverage,
+        Err(code) => return code,
+    };
+    if args.json {
+        print!("{}", grid_json::to_string(&coverage));
+    } else {
+        println!("{}", text::grid(&coverage, width(), color()));
+        println!("{}", text::by_kind(&coverage).text(0, color()));
+        for table in [Some(text::outside(&coverage)), args.empty.then(|| text::empty(&coverage))].into_iter().flatten()
+        {
+            if !table.is_empty() {
+                println!("{}", table.text(0, color()));
+            }
+        }
+        println!("{}", text::summary(&coverage));
+    }
+    if let Some(file) = &args.html
+        && let Err(error) = json::write_atomically(file, html::page(&coverage, &command_line()).as_bytes())
+    {
+        return refuse_text(&format!("{}: {error}", file.display()), "name a file that can be written");
+    }
+    match args.min {
+        Some(min) if !coverage.tally().reaches(min) => {
+            eprintln!(
+                "below the gate: {} of the meaningful cells are hit, {min} % are asked for",
+                coverage.tally().percent()
+            );
+            ExitCode::from(BELOW)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
+    let mut coverage = Coverage::default();
+    for file in files {
+        coverage.merge(&Coverage::of(&json::read(file).map_err(|error| refuse_file(file, &error))?));
+    }
+    coverage.check().map_err(|reason| {
+        let remedy = match reason {
+            NoGrid::NoCleanRun => "add the records of a scenario without faults, such as those in scenarios/baseline",
+            NoGrid::NoFaultKinds => "make the records anew with this build",
+        };
+        refuse_text(&reason.to_string(), remedy)
+    })?;
+    Ok(coverage)
+}
+
+fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
+    match error {
+        ReadError::Unreadable { source, .. } => refuse_text(&format!("{error}: {source}"), "check the path"),
+        ReadError::Malformed { source, .. } => {
+            let remedy = "name a file that `flowquake run --json FILE` has written";
+            refuse_text(&format!("{error}: {source}"), remedy)
+        }
+        ReadError::SchemaVersion { .. } => {
+            let remedy =
+                format!("make {} anew with this build, or read it with the build that wrote it", file.display());
+            refuse_text(&error.to_string(), &remedy)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn a_gate_is_a_percentage() {
+        assert_eq!(percent("60"), Ok(60.0));
+        assert_eq!(percent("62.5 %"), Ok(62.5));
+        for wrong in ["", "x", "-1", "101", "NaN", "inf"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which execution read a record, and which checkpoint covers it.
+//!
+//! What is known for certain is what manifests say: a source stood at a position when a checkpoint was taken. An execution
+//! that began before a record, and from which no manifest beyond it exists, may have read it; one that ended before the record
+//! arrived has not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquake_engine::event::Event;
+use flowquake_engine::graph::source::ArrivalSchedule;
+use flowquake_engine::ids::{Attempt, CheckpointId, Execution, NodeName, SplitId, SubtaskId, Term, VertexId};
+use flowquake_engine::time::Time;
+
+use crate::jobs::{RecordId, index_of};
+use crate::oracles::lineage;
+use crate::plan::RunPlan;
+use crate::run::{Outcome, Sealed, job_spec};
+
+/// One execution of the job.
+struct Span {
+    execution: Execution,
+    restored: Option<CheckpointId>,
+    ended_at: Option<Time>,
+}
+
+/// The executions of a run, and the positions of its sources.
+pub(super) struct History<'a> {
+    plan: &'a RunPlan,
+    outcome: &'a Outcome,
+    spans: Vec<Span>,
+}
+
+impl<'a> History<'a> {
+    pub(super) fn of(plan: &'a RunPlan, outcome: &'a Outcome) -> Self {
+        let mut terms: BTreeMap<NodeName, Term> = BTreeMap::new();
+        let mut spans: Vec<Span> = Vec::new();
+        for record in &outcome.trace.events {
+            let term = terms.get(&record.node).copied().unwrap_or(Term(1));
+            match &record.event {
+                Event::LeadershipGranted { term } => drop(terms.insert(record.node.clone(), *term)),
+                Event::DeploymentBegun { attempt, restored, .. } => {
+                    end(&mut spans, record.at);
+                    let execution = Execution { term, attempt: *attempt };
+                    spans.push(Span { execution, restored: *restored, ended_at: None });
+                }
+                Event::FailoverBegun { .. } => end(&mut spans, record.at),
+                _ => {}
+            }
+        }
+        Self { plan, outcome, spans }
+    }
+
+    /// Who read a record, in which attempts. `certain` are attempts whose output shows it.
+    pub(super) fn readers(&self, record: RecordId, certain: &BTreeSet<Attempt>) -> String {
+        let (mut read, mut perhaps) = (Vec::new(), Vec::new());
+        for span in &self.spans {
+            let (name, begin) = (self.name(span.execution), self.begins_at(span, record.split));
+            let shows = certain.contains(&span.execution.attempt);
+            if begin > record.position {
+                // It must not have: where its output shows the record all the same, that is the story.
+                read.extend(shows.then(|| format!("{name} (which began behind it, at position {begin})")));
+            } else if shows || self.reached(span, record.split) > record.position {
+                read.push(name);
+            } else if span.ended_at.is_none_or(|ended| self.arrival(record) <= ended) {
+                perhaps.push(name);
+            }
+        }
+        let reader = self.reader(record.split);
+        match (read.as_slice(), perhaps.as_slice()) {
+            ([], []) => format!("no attempt read it (its reader is {reader})"),
+            (read, []) => format!("read by {reader} in {}", read.join(" and ")),
+            ([], perhaps) => format!("read by {reader}, if at all, in {}", perhaps.join(" and ")),
+            (read, perhaps) => {
+                format!("read by {reader} in {}, perhaps in {}", read.join(" and "), perhaps.join(" and "))
+            }
+        }
+    }
+
+    /// The first checkpoint that covers a record, with the one before it and the time at which it was durable.
+    pub(super) fn covering(&self, record: RecordId) -> Option<(CheckpointId, CheckpointId, Time)> {
+        let mut before = CheckpointId(0);
+        for checkpoint in lineage(self.outcome) {
+            if let Some(sealed) = self.outcome.sealed.get(&checkpoint)
+                && position(sealed, record.split) > record.position
+            {
+                return Some((before, checkpoint, sealed.at));
+            }
+            before = checkpoint;
+        }
+        None
+    }
+
+    fn name(&self, execution: Execution) -> String {
+        let one_leader = self.spans.iter().all(|span| span.execution.term == execution.term);
+        if one_leader { execution.attempt.to_string() } else { format!("{} of {}", execution.attempt, execution.term) }
+    }
+
+    fn begins_at(&self, span: &Span, split: u32) -> u64 {
+        let restored = span.restored.and_then(|checkpoint| self.outcome.sealed.get(&checkpoint));
+        restored.map_or(0, |sealed| position(sealed, split))
+    }
+
+    /// How far the source is known to have come in an execution.
+    fn reached(&self, span: &Span, split: u32) -> u64 {
+        let of_span = |sealed: &&Sealed| {
+            let manifest = &sealed.manifest;
+            Execution { term: manifest.term, attempt: manifest.attempt } == span.execution
+        };
+        self.outcome.sealed.values().filter(of_span).map(|sealed| position(sealed, split)).max().unwrap_or(0)
+    }
+
+    fn reader(&self, split: u32) -> SubtaskId {
+        let states = self.outcome.sealed.values().flat_map(|sealed| &sealed.manifest.subtasks);
+        let mut readers = states.filter(|(_, state)| state.positions.iter().any(|p| p.split == SplitId(split)));
+        let parallelism = u32::from(self.plan.job.config.parallelism).max(1);
+        // Without a manifest: splits are spread over the subtasks of the first vertex in turn.
+        let index = (split % parallelism) as u16;
+        readers.next().map_or(SubtaskId { vertex: VertexId(0), index }, |(subtask, _)| *subtask)
+    }
+
+    fn arrival(&self, record: RecordId) -> Time {
+        let spec = job_spec(self.plan);
+        // Every manifest of a job names the same start; without one, as early as can be.
+        let start = self.outcome.sealed.values().next().map_or(Time::ZERO, |sealed| sealed.manifest.start);
+        let schedule = ArrivalSchedule { start, period_fs: spec.input.period_fs };
+        schedule.arrival(index_of(record.position, record.split as usize, spec.input.splits as usize))
+    }
+}
+
+fn end(spans: &mut [Span], at: Time) {
+    if let Some(span) = spans.last_mut().filter(|span| span.ended_at.is_none()) {
+        span.ended_at = Some(at);
+    }
+}
+
+fn position(sealed: &Sealed, split: u32) -> u64 {
+    let positions = sealed.manifest.subtasks.values().flat_map(|state| &state.positions);
+    positions.filter(|position| position.split == SplitId(split)).map(|position| position.emitted).max().unwrap_or(0)
+}

@@ -1,0 +1,72 @@
+//! What this program was built from, and the command that runs a saved plan again with the same.
+//!
+//! Start at [`replay_command`]. Commit and toolchain come from the build script; what it could not find out is left out.
+
+use std::path::Path;
+
+/// The commit, with `-dirty` behind it if files were changed since; `None`: built outside a checkout, or without git.
+pub const COMMIT: Option<&str> = option_env!("FLOWQUAKE_COMMIT");
+
+/// What `rustc --version` said.
+const RUSTC: Option<&str> = option_env!("FLOWQUAKE_RUSTC");
+
+/// `flowquake 0.1.0 (1023a44abcde, rustc 1.95.0)`.
+pub fn program() -> String {
+    let name = format!("flowquake {}", env!("CARGO_PKG_VERSION"));
+    let rustc = RUSTC.and_then(version_of).map(|version| format!("rustc {version}"));
+    let parts: Vec<String> = COMMIT.map(str::to_owned).into_iter().chain(rustc).collect();
+    if parts.is_empty() { name } else { format!("{name} ({})", parts.join(", ")) }
+}
+
+/// A line for a shell that replays `plan` with this toolchain, and says so if the sources are of another commit.
+pub fn replay_command(plan: &Path) -> String {
+    command(plan, COMMIT, RUSTC)
+}
+
+fn command(plan: &Path, commit: Option<&str>, rustc: Option<&str>) -> String {
+    // Read by rustup, ignored where there is none; `cargo +1.95.0` would be an error there.
+    let toolchain = rustc.and_then(toolchain_of).map(|name| format!("RUSTUP_TOOLCHAIN={name} ")).unwrap_or_default();
+    let commit = commit.map(|commit| format!(" --commit {commit}")).unwrap_or_default();
+    format!("{toolchain}cargo run -- replay {}{commit}", quoted(&plan.to_string_lossy()))
+}
+
+/// `1.95.0` of `rustc 1.95.0 (59807616e 2026-04-14)`.
+fn version_of(rustc: &str) -> Option<&str> {
+    rustc.split_whitespace().nth(1)
+}
+
+/// Only releases have a toolchain named by their version; a nightly's name is a date that `rustc` does not tell.
+fn toolchain_of(rustc: &str) -> Option<&str> {
+    version_of(rustc).filter(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+/// `text` as one word of a POSIX shell.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_toolchain_plan_and_commit_as_far_as_they_are_known() {
+        let plan = Path::new("flowquake-failures/kill-seed-7.json");
+        let rustc = "rustc 1.95.0 (59807616e 2026-04-14)";
+        assert_eq!(
+            command(plan, Some("1023a44abcde"), Some(rustc)),
+            "RUSTUP_TOOLCHAIN=1.95.0 cargo run -- replay flowquake-failures/kill-seed-7.json --commit 1023a44abcde"
+        );
+        let nightly = "rustc 1.97.0-nightly (59807616e 2026-04-14)";
+        assert_eq!(command(plan, None, Some(nightly)), "cargo run -- replay flowquake-failures/kill-seed-7.json");
+        assert_eq!(command(plan, None, None), "cargo run -- replay flowquake-failures/kill-seed-7.json");
+    }
+
+    #[test]
+    fn a_path_stays_one_word_and_does_nothing_else() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's; rm -r $HOME"), r"'it'\''s; rm -r $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,87 @@
+//! Classes of verdicts: what a verdict says without its evidence, ordered by how bad it is.
+//!
+//! Start at [`Class`]. Exit codes, the worst verdict of a set of runs, and the verdict of a cell of the coverage grid all
+//! come from this one order, so that they cannot disagree.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ansi::Style;
+
+/// The class of a verdict. The order is that of badness, the worst last: wrong behaviour before no behaviour, and what proves
+/// nothing before what proves something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Every oracle held and every fault mattered.
+    Passed,
+    /// This build lacks a part; nothing ran.
+    NotBuilt,
+    /// The run proves nothing.
+    Vacuous,
+    /// Two runs of one plan differ.
+    Nondeterministic,
+    /// No progress.
+    Stuck,
+    /// The program under test panicked.
+    Crashed,
+    /// An oracle or an expectation was violated.
+    Failed,
+}
+
+impl Class {
+    /// The word shown in tables.
+    pub fn label(self) -> &'static str {
+        match self {
+            Class::Passed => "passed",
+            Class::NotBuilt => "not built",
+            Class::Vacuous => "vacuous",
+            Class::Nondeterministic => "nondeterministic",
+            Class::Stuck => "stuck",
+            Class::Crashed => "crashed",
+            Class::Failed => "failed",
+        }
+    }
+
+    /// The process exit code; 2 is bad input and belongs to no verdict.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Class::Passed => 0,
+            Class::Failed => 1,
+            Class::Vacuous => 3,
+            Class::Stuck => 4,
+            Class::Crashed => 5,
+            Class::Nondeterministic => 6,
+            Class::NotBuilt => 7,
+        }
+    }
+
+    /// Only `passed` is good, and what proves nothing is not bad.
+    pub fn style(self) -> Style {
+        match self {
+            Class::Passed => Style::Good,
+            Class::Vacuous | Class::NotBuilt => Style::Warn,
+            Class::Failed | Class::Stuck | Class::Crashed | Class::Nondeterministic => Style::Bad,
+        }
+    }
+
+    /// Whether a run of this class says anything about the program under test.
+    pub fn proves(self) -> bool {
+        !matches!(self, Class::Vacuous | Class::NotBuilt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_a_set_is_its_maximum() {
+        let codes =
+            [Class::Passed, Class::NotBuilt, Class::Vacuous, Class::Nondeterministic, Class::Stuck, Class::Crashed];
+        let mut sorted = [codes.as_slice(), &[Class::Failed]].concat();
+        sorted.sort();
+        sorted.reverse();
+        // The order that the README promises.
+        assert_eq!(sorted.iter().map(|class| class.exit_code()).collect::<Vec<_>>(), [1, 5, 4, 6, 3, 7, 0]);
+    }
+}

@@ -1,0 +1,199 @@
+//! The grid as a picture for the HTML report, and as a page of its own.
+//!
+//! Start at [`section`]; [`page`] is what `flowquake coverage --html` writes. The picture is an SVG without scripts: rows are
+//! events, columns kinds of faults by family, and in a column stands a square per role of the victim, whose title tells the
+//! cell, its strikes and their verdict. Text of the records is escaped by `maud` wherever it enters.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{Cell, Coverage, text};
+use crate::ansi::clean;
+use crate::class::Class;
+use crate::html::{CSS, titled};
+use crate::record::FaultKindRecord;
+use crate::units;
+
+/// CSS of the picture.
+pub const STYLE: &str = include_str!("coverage.css");
+
+/// Edge of a square, and the distance from one to the next.
+const SQUARE: usize = 9;
+const STEP: usize = 10;
+/// Distance from row to row.
+const ROW: usize = 13;
+/// Extra distance between kinds, and between families.
+const KIND_GAP: usize = 3;
+const FAMILY_GAP: usize = 10;
+/// Width of one character of the 11 px font, on the safe side: what stands left and above must have room.
+const CHAR: usize = 6;
+/// A name longer than this is cut; its title has it whole.
+const NAME_MAX: usize = 32;
+
+/// A page with nothing but the grid and its tables.
+pub fn page(coverage: &Coverage, title: &str) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Flowquake: coverage" }
+                style { (PreEscaped(CSS)) (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    header { h1 { "Coverage" } p { code { (clean(title)) } } }
+                    (section(coverage))
+                    (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// The grid, its sum, and the tables by kind and of what lies outside; nothing where there is no grid.
+pub fn section(coverage: &Coverage) -> Markup {
+    if coverage.check().is_err() {
+        return html! {};
+    }
+    let tally = coverage.tally();
+    html! {
+        section.run.card.coverage {
+            h2 { "Coverage: " (tally.percent()) }
+            p.sub {
+                (units::count(tally.hit)) " of " (units::count(tally.meaningful)) " meaningful cells hit in "
+                (units::counted(coverage.runs() as usize, "run")) ". A cell is an event, a kind of fault and the role of its "
+                "victim; it is meaningful if a run without faults emits the event and the fault applies to the role."
+            }
+            (key())
+            div.scroll { (picture(coverage)) }
+            details {
+                summary { "By kind of fault" }
+                div.scroll { (titled("", "", &text::by_kind(coverage))) }
+            }
+            (titled("Outside the grid", "at events that no run without faults emits", &text::outside(coverage)))
+        }
+    }
+}
+
+fn key() -> Markup {
+    let classes = [Class::Passed, Class::Failed, Class::Crashed, Class::Stuck, Class::Nondeterministic, Class::Vacuous];
+    html! {
+        ul.key {
+            @for class in classes {
+                li { i class=(css(Some(class))) { (letter(class)) } (class.label()) }
+            }
+            li { i.none {} "empty" }
+        }
+    }
+}
+
+/// Every class has a colour, and all but `passed` a letter: colour is never the only sign.
+fn css(class: Option<Class>) -> &'static str {
+    match class {
+        None => "none",
+        Some(Class::Passed) => "good",
+        Some(Class::Vacuous | Class::NotBuilt) => "warn",
+        Some(Class::Failed | Class::Crashed | Class::Stuck | Class::Nondeterministic) => "bad",
+    }
+}
+
+fn letter(class: Class) -> &'static str {
+    match class {
+        Class::Passed => "",
+        Class::Failed => "F",
+        Class::Crashed => "C",
+        Class::Stuck => "S",
+        Class::Nondeterministic => "N",
+        Class::Vacuous => "v",
+        Class::NotBuilt => "n",
+    }
+}
+
+struct Column<'a> {
+    kind: &'a FaultKindRecord,
+    x: usize,
+    opens_family: bool,
+}
+
+fn columns<'a>(kinds: &[&'a FaultKindRecord], left: usize) -> Vec<Column<'a>> {
+    let mut columns: Vec<Column<'a>> = Vec::new();
+    let mut x = left;
+    for kind in kinds {
+        let opens_family = columns.last().is_none_or(|column| column.kind.family != kind.family);
+        if opens_family && !columns.is_empty() {
+            x += FAMILY_GAP;
+        }
+        columns.push(Column { kind, x, opens_family });
+        x += kind.roles.len() * STEP + KIND_GAP;
+    }
+    columns
+}
+
+fn picture(coverage: &Coverage) -> Markup {
+    let events: Vec<&str> = coverage.events().collect();
+    let kinds = coverage.kinds();
+    let room = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(|name| name.chars().count().min(NAME_MAX)).max().unwrap_or(0) * CHAR
+    };
+    let (names, numbers) = (room(&mut events.iter().copied()), 8 * CHAR);
+    let left = names + numbers + 8;
+    let top = 24 + room(&mut kinds.iter().map(|kind| kind.name.as_str()));
+    let columns = columns(&kinds, left);
+    let right = columns.last().map_or(left, |column| column.x + column.kind.roles.len() * STEP);
+    // The last family's name may be longer than its columns are wide.
+    let (width, height) = (right + 8 * CHAR, top + events.len() * ROW + 8);
+    html! {
+        svg.grid width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="img" {
+            title { "Coverage: events by kinds of faults" }
+            @for column in &columns {
+                @let x = column.x + column.kind.roles.len() * STEP / 2 + 3;
+                @if column.opens_family {
+                    text.family x=(column.x) y="12" { (short(&column.kind.family)) }
+                    line x1=(column.x.saturating_sub(FAMILY_GAP / 2 + 2)) x2=(column.x.saturating_sub(FAMILY_GAP / 2 + 2)) y1="4" y2=(height - 8) {}
+                }
+                text x=(x) y=(top - 6) transform={ "rotate(-90 " (x) " " (top - 6) ")" } {
+                    title { (clean(&column.kind.name)) ": " (clean(&column.kind.roles.join(", "))) }
+                    (short(&column.kind.name))
+                }
+            }
+            @for (index, event) in events.iter().enumerate() {
+                @let y = top + index * ROW;
+                @let tally = coverage.of_event(event);
+                text x=(names) y=(y + 9) text-anchor="end" { title { (clean(event)) } (short(event)) }
+                text.dim x=(left - 10) y=(y + 9) text-anchor="end" { (tally.hit) "/" (tally.meaningful) }
+                @for column in &columns {
+                    @for (role, x) in column.kind.roles.iter().zip((column.x..).step_by(STEP)) {
+                        (square(event, &column.kind.name, role, coverage.cell(event, &column.kind.name, role), x, y))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn square(event: &str, fault: &str, role: &str, cell: Option<&Cell>, x: usize, y: usize) -> Markup {
+    let class = cell.and_then(Cell::verdict);
+    let sign = class.map_or("", letter);
+    html! {
+        rect class=(css(class)) x=(x) y=(y) width=(SQUARE) height=(SQUARE) rx="2" {
+            title {
+                (clean(event)) ", " (clean(fault)) ", " (clean(role)) ": "
+                @match cell.zip(class) {
+                    Some((cell, class)) => {
+                        (units::counted(cell.hits as usize, "strike")) " in "
+                        (units::counted(cell.verdicts.values().sum::<u64>() as usize, "run")) ", " (class.label())
+                    },
+                    None => "empty",
+                }
+            }
+        }
+        @if !sign.is_empty() { text.sign x=(x + SQUARE / 2) y=(y + 8) { (sign) } }
+    }
+}
+
+fn short(name: &str) -> String {
+    let name = clean(name);
+    if name.chars().count() > NAME_MAX { name.chars().take(NAME_MAX - 1).chain(['…']).collect() } else { name }
+}
