@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, SubtaskState};
-use flowquake_engine::env::{Checksum, InputFiles};
+use flowquake_engine::env::{Checksum, InputFiles, LocalFolder};
 use flowquake_engine::graph::JobGraph;
 use flowquake_engine::graph::chain::ChainContext;
 use flowquake_engine::ids::SubtaskId;
@@ -81,7 +81,7 @@ fn entries(
     let mut folder = None;
     let make = || {
         let made = tempfile::tempdir()?;
-        let place = made.path().to_owned();
+        let place = LocalFolder::unowned(made.path().join("state"));
         folder = Some(made);
         Ok(place)
     };

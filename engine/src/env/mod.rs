@@ -21,7 +21,9 @@ use crate::ids::NodeName;
 use crate::mutation::Mutation;
 use crate::time::Time;
 
+mod durable;
 mod input;
+mod local;
 mod net;
 mod race;
 #[cfg(feature = "sim")]
@@ -30,7 +32,9 @@ mod store;
 mod task;
 pub mod tokio;
 
+pub use durable::{Patience, Put, ReadFault, put_durably, read_verified, upload};
 pub use input::{InputError, InputFiles, Lines};
+pub use local::LocalFolder;
 pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
 pub use race::{First, first_of_2, first_of_4};
 pub use store::{Store, StoreError};
@@ -97,6 +101,12 @@ pub enum Work {
 /// Handle to the world of one incarnation of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Env(Arc<Inner>);
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Env({}.{})", self.0.node, self.0.incarnation)
+    }
+}
 
 struct Inner {
     node: NodeName,
@@ -214,6 +224,20 @@ impl Env {
             World::Tokio(world) => world.local_folder(),
             #[cfg(feature = "sim")]
             World::Sim(world) => world.local_folder(),
+        }
+    }
+
+    /// A folder of that name in [`Env::local_folder`], which goes when it is dropped. Not made yet.
+    pub fn own_folder(&self, name: &str) -> std::io::Result<LocalFolder> {
+        Ok(LocalFolder::new(self.local_folder()?.join(name), self.clone()))
+    }
+
+    /// Whether this incarnation was struck. Only destructors ask: everybody else does not get so far.
+    fn is_dead(&self) -> bool {
+        match &self.0.world {
+            World::Tokio(_) => false,
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.is_dead(),
         }
     }
 

@@ -10,20 +10,23 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::BackendKind;
+use crate::env::LocalFolder;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
+mod first_look;
 mod heap;
 pub mod key_group;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+
+pub use first_look::FirstLook;
 
 use heap::HeapTable;
 
@@ -180,12 +183,14 @@ impl<K: Key, V: Value> StateTable for ValueState<K, V> {
 pub enum LocalSnapshot {
     /// Heap state, serialised.
     Bytes(Bytes),
-    /// RocksDB's files: name and place; the folder is to be removed once they are uploaded.
+    /// RocksDB's files.
     Files {
-        /// Name within the database and path on local disk, by name.
-        files: Vec<(String, PathBuf)>,
-        /// Holds them all.
-        folder: PathBuf,
+        /// Their names within the database, in order.
+        names: Vec<String>,
+        /// Holds them all, and goes with the snapshot.
+        folder: LocalFolder,
+        /// What they must contain.
+        first_look: FirstLook,
     },
 }
 
@@ -208,12 +213,12 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Opens a backend in `folder` (used by RocksDB only) with what was restored; `background` lets RocksDB flush and
+    /// Opens a backend in `folder` (used by RocksDB only, and gone with it) with what was restored; `background` lets RocksDB flush and
     /// compact with threads of its own.
     pub fn open(
         kind: BackendKind,
         groups: Range<u16>,
-        folder: impl FnOnce() -> std::io::Result<PathBuf>,
+        folder: impl FnOnce() -> std::io::Result<LocalFolder>,
         restored: Option<RestoredState>,
         background: bool,
     ) -> Result<Self, StateError> {

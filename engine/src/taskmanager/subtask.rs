@@ -27,7 +27,7 @@ use crate::exchange::gate::InputGate;
 use crate::graph::chain::{Chain, ChainContext};
 use crate::graph::source::SourceStatus;
 use crate::graph::{InputSpec, Vertex};
-use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term};
 use crate::mutation::Mutation;
 use crate::state::key_group::groups_of;
 use crate::state::{Backend, LocalSnapshot};
@@ -52,8 +52,10 @@ pub(super) enum Mail {
     Committed(CheckpointId),
     /// Output could not be written or committed.
     OutputFailed(String),
-    /// Output that a checkpoint promised is gone.
+    /// Output that a checkpoint promised is gone, or something else stands in its place.
     OutputLost(String),
+    /// The local files of the keyed state are not what they were.
+    StateDamaged(String),
 }
 
 /// Everything one subtask is made of.
@@ -113,7 +115,7 @@ impl Subtask {
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
         // The term, too: a TaskManager outlives its JobManager, and the next one counts attempts from 1 again.
         let own = format!("{}-{}-{}-{}", self.term.0, attempt.0, id.vertex.0, id.index);
-        let folder = || env.local_folder().map(|root| root.join(own));
+        let folder = || env.own_folder(&own);
         let restored = self.checkpoint.is_some().then_some(state);
         let mut backend = Backend::open(kind, groups, folder, restored, env.background_threads())
             .map_err(|error| failed(error.to_string()))?;
@@ -140,7 +142,8 @@ impl Subtask {
             let removed = remove_leftovers(&output, id, self.term, attempt, &self.restored.transactions).await;
             removed.map_err(|error| failed(error.to_string()))?;
             let pending = self.restored.transactions.clone();
-            sink = Some(Sink::new(env, id, self.term, attempt, pending, self.mailbox.clone()));
+            let (by, verify) = (Execution { term: self.term, attempt }, config.checkpoints.verify_uploads);
+            sink = Some(Sink::new(env, id, by, pending, self.mailbox.clone(), verify));
         }
         env.emit(Event::RestoreEnded { attempt, subtask: id, bytes }).await;
         env.emit(Event::TaskRunning { attempt, subtask: id }).await;
@@ -248,7 +251,7 @@ impl Running {
                 }
                 reporter.report(TaskReport::Committed { checkpoint, subtask: *id });
             }
-            Mail::OutputFailed(cause) | Mail::OutputLost(cause) => return Err(cause),
+            Mail::OutputFailed(cause) | Mail::OutputLost(cause) | Mail::StateDamaged(cause) => return Err(cause),
         }
         Ok(())
     }
@@ -460,8 +463,9 @@ impl Running {
             backend: self.subtask.config.backend,
             positions: parts.positions,
             state,
-            transactions: self.sink.as_ref().map(|sink| sink.pending().to_vec()).unwrap_or_default(),
             pre_commit,
+            verify: self.subtask.config.checkpoints.verify_uploads,
+            mailbox: self.subtask.mailbox.clone(),
         };
         if env.mutated(Mutation::CommitOnPreCommit)
             && let Some(sink) = &mut self.sink

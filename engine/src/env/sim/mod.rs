@@ -417,6 +417,11 @@ impl SimNode {
         Ok(path)
     }
 
+    /// Whether this incarnation was struck; asking is no effect, and is not counted.
+    pub(super) fn is_dead(&self) -> bool {
+        !self.alive.load(Ordering::Relaxed)
+    }
+
     #[cfg(feature = "mutations")]
     pub(super) fn mutated(&self, mutation: crate::mutation::Mutation) -> bool {
         self.world.lock().config.mutations.contains(&mutation)
@@ -462,5 +467,7 @@ pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> madsim
     madsim::task::spawn(future).abort_handle()
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

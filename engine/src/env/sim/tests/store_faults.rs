@@ -111,7 +111,9 @@ fn lost_writes_are_there_until_the_fault_ends_and_then_nobody_is_told() {
         a.create("old", text("old")).await.unwrap();
         let told = Arc::new(AtomicUsize::new(0));
         let telling = told.clone();
-        let tell = move |_: &Arc<SimWorld>, _: &StoreMutation| drop(telling.fetch_add(1, Ordering::Relaxed));
+        let tell = move |_: &Arc<SimWorld>, _: &StoreMutation| {
+            telling.fetch_add(1, Ordering::Relaxed);
+        };
         world.observe(Box::new(Watcher(|_: &Arc<SimWorld>, _: &EventRecord| {}, tell)));
         let lost = world.add_store_rule(StoreRule { count: Some(3), ..rule(StoreFault::LostWrite) });
         for path in ["x", "y"] {
