@@ -81,7 +81,7 @@ fn entries(
     let mut folder = None;
     let make = || {
         let made = tempfile::tempdir()?;
-        let place = LocalFolder::borrowed(made.path().to_owned());
+        let place = LocalFolder::unowned(made.path().join("state"));
         folder = Some(made);
         Ok(place)
     };

@@ -17,7 +17,7 @@ use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
 use crate::time::Time;
 
 const MAGIC: &[u8; 8] = b"FLQMANIF";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything a job needs to go on from a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,9 +82,18 @@ pub struct Transaction {
     /// The checkpoint that closed it. With the subtask it identifies the transaction for ever.
     pub epoch: CheckpointId,
     /// Pending objects in the output store, in order.
-    pub chunks: Vec<String>,
+    pub chunks: Vec<Chunk>,
     /// Records in it.
     pub records: u64,
+}
+
+/// A piece of output that waits for its commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Where it is until it is committed.
+    pub path: String,
+    /// What it contains.
+    pub checksum: Checksum,
 }
 
 /// Why a manifest cannot be used.

@@ -3,7 +3,7 @@
 //! Layout of the output store, for subtask `i` of vertex `v`:
 //! ```text
 //! .pending/v-i/term-attempt-number      chunks of transactions that are not committed
-//! .decisions/v-i/epoch                  `commit` or `abort`, written once: the first writer wins
+//! .decisions/v-i/epoch                  `commit term-attempt` or `abort`, written once: the first writer wins
 //! part-v-i-epoch-chunk.txt              committed output; whoever reads only these sees only committed data
 //! ```
 //! A transaction is closed by the checkpoint whose barrier ends its epoch (pre-commit). It is committed when that checkpoint
@@ -11,24 +11,67 @@
 //! only on restore, and only if the restored checkpoint does not name it. Start at [`OpenTransaction`] (pure) and
 //! [`commit`].
 //!
+//! The store's answers may be wrong. A name that is taken, a chunk that is gone, an error: none of them says whether *this*
+//! chunk is visible. Its contents do, by the checksum that the transaction records; [`judge`] (pure) decides.
+//!
+//! Decisions are never removed. One that says `abort` holds back a sink that was cut off for however long, and one that says
+//! `commit` tells the next JobManager which epochs are spent; no one knows when the last who may ask is gone. They are
+//! written for epochs with output only, and a dozen bytes each.
+//!
 //! Invariants: (K1) a chunk gets its visible name only after the decision `commit` is durable; (K2) committing twice is the
-//! same as once; (K3) nothing visible is ever taken back.
+//! same as once; (K3) nothing visible is ever taken back; (K4) a pending chunk is removed only when it is known to be visible,
+//! or named by nobody.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::checkpoint::manifest::Transaction;
-use crate::env::{Store, StoreError};
-use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
+use crate::checkpoint::manifest::{Chunk, Transaction};
+use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, put_durably, read_verified};
+use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term, VertexId};
 
 /// Folder of everything that consumers must not read.
 pub const PENDING: &str = ".pending";
 /// Folder of the commit decisions.
 pub const DECISIONS: &str = ".decisions";
 
-const COMMIT: &[u8] = b"commit\n";
-const ABORT: &[u8] = b"abort\n";
+/// What was decided about a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    /// By whom is for people to read: whoever holds the transaction may commit it.
+    Commit,
+    Abort,
+}
+
+impl Decision {
+    fn abort() -> Bytes {
+        Bytes::from_static(b"abort\n")
+    }
+
+    fn commit(by: Execution) -> Bytes {
+        format!("commit {}-{}\n", by.term.0, by.attempt.0).into()
+    }
+
+    /// Reads a decision, torn ones, too: it cannot be written again, and three bytes say what it was. `None`: neither.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let begins = |word: &[u8]| bytes.len() >= 3 && bytes.iter().zip(word).all(|(a, b)| a == b);
+        match (begins(b"commit "), begins(b"abort\n")) {
+            (true, _) => Some(Self::Commit),
+            (_, true) => Some(Self::Abort),
+            _ => None,
+        }
+    }
+}
+
+/// The decision that stands at `path`.
+async fn decided(output: &Store, path: &str) -> Result<Decision, StoreError> {
+    let bytes = output.get(path).await?;
+    Decision::read(&bytes).ok_or_else(|| StoreError::Failed { path: path.into(), cause: not_a_decision(&bytes) })
+}
+
+fn not_a_decision(bytes: &[u8]) -> String {
+    format!("neither `commit` nor `abort`, but {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]))
+}
 
 /// Why a transaction could not be committed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +98,20 @@ pub enum CommitError {
         subtask: SubtaskId,
         /// Records in the transaction.
         records: u64,
+    },
+    /// Something else stands where this output, or the decision about it, belongs. Nobody but a person can say which is right.
+    #[error("transaction {epoch} of subtask {subtask}: {object} should be {expected}, and is {found}")]
+    Conflict {
+        /// What is in the way.
+        object: String,
+        /// The transaction.
+        epoch: CheckpointId,
+        /// Whose.
+        subtask: SubtaskId,
+        /// What should be there.
+        expected: String,
+        /// What is.
+        found: String,
     },
 }
 
@@ -87,7 +144,7 @@ pub fn decision_at(path: &str) -> Option<(SubtaskId, CheckpointId)> {
 
 /// Whether a decision with these contents is `commit`.
 pub fn is_commit(decision: &[u8]) -> bool {
-    decision == COMMIT
+    Decision::read(decision) == Some(Decision::Commit)
 }
 
 /// Visible name of a chunk.
@@ -104,68 +161,177 @@ pub fn parse_part_name(name: &str) -> Option<(SubtaskId, CheckpointId, usize)> {
     fields.next().is_none().then_some((subtask, epoch, chunk))
 }
 
-/// The output of the current epoch, in memory and in chunks already under way to the store. Pure.
+/// The output of the current epoch, in chunks; `C` is what is known of a chunk, which may be under way to the store. Pure.
 #[derive(Debug)]
-pub struct OpenTransaction {
+pub struct OpenTransaction<C> {
     prefix: String,
-    chunks: Vec<String>,
+    chunks: Vec<C>,
     next_chunk: u64,
     records: u64,
 }
 
-impl OpenTransaction {
+/// A transaction whose chunks may be under way to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedTransaction<C> {
+    /// The checkpoint that closed it.
+    pub epoch: CheckpointId,
+    /// Its chunks, in order.
+    pub chunks: Vec<C>,
+    /// Records in it.
+    pub records: u64,
+}
+
+impl<C> OpenTransaction<C> {
     /// Chunk names contain term and attempt, so that no two executions share one.
     pub fn new(subtask: SubtaskId, term: Term, attempt: Attempt) -> Self {
         let prefix = chunk_prefix(subtask, term, attempt);
         Self { prefix, chunks: Vec::new(), next_chunk: 0, records: 0 }
     }
 
-    /// Adds output that leaves memory now; returns the path to write it to.
-    pub fn add_chunk(&mut self, records: u64) -> String {
+    /// A name that no other chunk has.
+    pub fn next_path(&mut self) -> String {
         let path = format!("{}-{:08}", self.prefix, self.next_chunk);
         self.next_chunk += 1;
-        self.records += records;
-        self.chunks.push(path.clone());
         path
     }
 
+    /// Adds output that leaves memory now.
+    pub fn add_chunk(&mut self, chunk: C, records: u64) {
+        self.records += records;
+        self.chunks.push(chunk);
+    }
+
     /// Closes the transaction; `None` if nothing was written in the epoch.
-    pub fn close(&mut self, epoch: CheckpointId) -> Option<Transaction> {
+    pub fn close(&mut self, epoch: CheckpointId) -> Option<ClosedTransaction<C>> {
         let chunks = std::mem::take(&mut self.chunks);
         let records = std::mem::take(&mut self.records);
-        (!chunks.is_empty()).then_some(Transaction { epoch, chunks, records })
+        (!chunks.is_empty()).then_some(ClosedTransaction { epoch, chunks, records })
+    }
+}
+
+/// What the store said when a chunk was to get its visible name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Publish {
+    Done,
+    /// The visible name is taken.
+    Taken,
+    /// The chunk is gone.
+    Gone,
+    /// It failed, or so it says.
+    Failed(StoreError),
+}
+
+/// What is to be done about a chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// It is visible.
+    Visible,
+    /// It is visible, and may be pending, too.
+    VisibleTwice,
+    /// Its name belongs to something else.
+    Conflict(Checksum),
+    /// It is neither pending nor visible.
+    Lost,
+    /// Nothing is known for sure.
+    Unclear(StoreError),
+}
+
+/// What a publication came to; `visible` is what was found under the visible name, looked at if it was not plainly done.
+fn judge(publish: Publish, visible: Option<Result<(), ReadFault>>, part: &str) -> Verdict {
+    let lagging = || StoreError::Failed { path: part.into(), cause: "taken, and not there".into() };
+    match (publish, visible) {
+        (Publish::Done, _) => Verdict::Visible,
+        (Publish::Gone, Some(Ok(()))) => Verdict::Visible,
+        // Who published it may have died before the old name was gone: stores rename by copying, then deleting.
+        (Publish::Taken | Publish::Failed(_), Some(Ok(()))) => Verdict::VisibleTwice,
+        (_, Some(Err(ReadFault::Differs(found)))) => Verdict::Conflict(found),
+        (Publish::Gone, Some(Err(ReadFault::Missing))) => Verdict::Lost,
+        (Publish::Failed(error), _) | (_, Some(Err(ReadFault::Store(error)))) => Verdict::Unclear(error),
+        (Publish::Taken | Publish::Gone, Some(Err(ReadFault::Missing)) | None) => Verdict::Unclear(lagging()),
     }
 }
 
 /// Writes the decision `commit` and makes the output visible. Any number of times, by anyone who holds the transaction (K2).
-pub async fn commit(output: &Store, subtask: SubtaskId, transaction: &Transaction) -> Result<(), CommitError> {
+pub async fn commit(
+    env: &Env,
+    output: &Store,
+    by: Execution,
+    subtask: SubtaskId,
+    transaction: &Transaction,
+) -> Result<(), CommitError> {
     let epoch = transaction.epoch;
     let path = decision_path(subtask, epoch);
-    if !output.create(&path, Bytes::from_static(COMMIT)).await? && output.get(&path).await? != COMMIT {
-        return Err(CommitError::Aborted { epoch, subtask });
+    if let Put::Differs(found) = put_durably(env, output, &path, Decision::commit(by), true).await? {
+        match Decision::read(&found) {
+            Some(Decision::Commit) => {}
+            Some(Decision::Abort) => return Err(CommitError::Aborted { epoch, subtask }),
+            None => {
+                let (expected, found) = ("a decision".into(), not_a_decision(&found));
+                return Err(CommitError::Conflict { object: path, epoch, subtask, expected, found });
+            }
+        }
     }
     for (index, chunk) in transaction.chunks.iter().enumerate() {
-        let part = part_name(subtask, epoch, index);
-        match output.publish(chunk, &part).await {
-            // Taken: an earlier commit published it.
-            Ok(true | false) => {}
-            // Gone: published by an earlier commit, or lost. Only a clear answer decides which.
-            Err(StoreError::NotFound { .. }) => match output.get(&part).await {
-                Ok(_) => {}
-                Err(StoreError::NotFound { .. }) => {
-                    let records = transaction.records;
-                    return Err(CommitError::Lost { chunk: chunk.clone(), epoch, subtask, records });
-                }
-                Err(error) => return Err(error.into()),
-            },
-            Err(error) => return Err(error.into()),
-        }
+        publish(env, output, subtask, transaction, chunk, &part_name(subtask, epoch, index)).await?;
     }
     Ok(())
 }
 
+/// Makes one chunk visible; tries and looks again before it gives bad news.
+async fn publish(
+    env: &Env,
+    output: &Store,
+    subtask: SubtaskId,
+    transaction: &Transaction,
+    chunk: &Chunk,
+    part: &str,
+) -> Result<(), CommitError> {
+    let epoch = transaction.epoch;
+    let mut tried = 0;
+    loop {
+        let publish = match output.publish(&chunk.path, part).await {
+            Ok(true) => Publish::Done,
+            Ok(false) => Publish::Taken,
+            Err(StoreError::NotFound { .. }) => Publish::Gone,
+            Err(error) => Publish::Failed(error),
+        };
+        let visible = match publish {
+            Publish::Done => None,
+            // Once: this loop has patience of its own.
+            _ => {
+                let once = Patience { tries: 1, ..Patience::LOSS };
+                Some(read_verified(env, output, part, chunk.checksum, once).await.map(drop))
+            }
+        };
+        let error = match judge(publish, visible, part) {
+            Verdict::Visible => return Ok(()),
+            Verdict::VisibleTwice => match output.delete(&chunk.path).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error.into(),
+            },
+            Verdict::Conflict(found) => {
+                let (expected, found) = (chunk.checksum.to_string(), found.to_string());
+                CommitError::Conflict { object: part.into(), epoch, subtask, expected, found }
+            }
+            Verdict::Lost => {
+                let (chunk, records) = (chunk.path.clone(), transaction.records);
+                CommitError::Lost { chunk, epoch, subtask, records }
+            }
+            Verdict::Unclear(error) => error.into(),
+        };
+        tried += 1;
+        // A read may be wrong, too, or lag behind: no bad news after the first look.
+        match Patience::LOSS.pause_after(tried) {
+            Some(pause) => env.sleep(pause).await,
+            None => return Err(error),
+        }
+    }
+}
+
 /// Decides `abort` for every epoch above `restored` up to `highest`, for every sink. Returns the first one that is committed
-/// already: then the job must not fall back, since its output cannot be taken back (K3).
+/// already, by its decision or by its output: then the job must not fall back, since that cannot be taken back (K3).
+///
+/// To be tried again after an error: what was decided stays decided.
 pub async fn abort_above(
     output: &Store,
     sinks: &[SubtaskId],
@@ -176,7 +342,10 @@ pub async fn abort_above(
     for subtask in sinks {
         for epoch in (restored.0 + 1..=highest.0).map(CheckpointId) {
             let path = decision_path(*subtask, epoch);
-            if !output.create(&path, Bytes::from_static(ABORT)).await? && output.get(&path).await? == COMMIT {
+            let mine = output.create(&path, Decision::abort()).await?;
+            let committed = !mine && decided(output, &path).await? == Decision::Commit;
+            // A store may forget a decision that it acknowledged; whoever acted on it left traces.
+            if committed || output.exists(&part_name(*subtask, epoch, 0)).await? {
                 return Ok(Err((*subtask, epoch)));
             }
             aborted.push((*subtask, epoch));
@@ -188,8 +357,8 @@ pub async fn abort_above(
 /// Path of a decision `commit` about an epoch above `newest`, if there is one.
 pub async fn committed_above(output: &Store, newest: CheckpointId) -> Result<Option<String>, StoreError> {
     for (path, _) in output.list(DECISIONS).await? {
-        let epoch = path.rsplit('/').next().and_then(|name| name.parse().ok()).map(CheckpointId);
-        if epoch.is_some_and(|epoch| epoch > newest) && output.get(&path).await?.starts_with(COMMIT) {
+        let above = decision_at(&path).is_some_and(|(_, epoch)| epoch > newest);
+        if above && decided(output, &path).await? == Decision::Commit {
             return Ok(Some(path));
         }
     }
@@ -206,7 +375,7 @@ pub async fn remove_leftovers(
     transactions: &[Transaction],
 ) -> Result<(), StoreError> {
     let named: BTreeSet<&str> =
-        transactions.iter().flat_map(|transaction| transaction.chunks.iter().map(String::as_str)).collect();
+        transactions.iter().flat_map(|transaction| &transaction.chunks).map(|chunk| chunk.path.as_str()).collect();
     for (path, _) in output.list(&pending_folder(subtask)).await? {
         if path < chunk_prefix(subtask, term, attempt) && !named.contains(path.as_str()) {
             output.delete(&path).await?;
@@ -215,94 +384,5 @@ pub async fn remove_leftovers(
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use futures::executor::block_on;
-    use object_store::memory::InMemory;
-
-    use super::*;
-
-    const SINK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 2 };
-
-    fn pending(store: &Store, open: &mut OpenTransaction, text: &'static str) {
-        let path = open.add_chunk(1);
-        block_on(store.create(&path, Bytes::from_static(text.as_bytes()))).unwrap();
-    }
-
-    fn visible(store: &Store) -> Vec<String> {
-        let all = block_on(store.list("")).unwrap();
-        all.into_iter().map(|(path, _)| path).filter(|path| !path.starts_with('.')).collect()
-    }
-
-    #[test]
-    fn committing_twice_is_committing_once() {
-        let store = Store::new(Arc::new(InMemory::new()));
-        let mut open = OpenTransaction::new(SINK, Term(1), Attempt(1));
-        pending(&store, &mut open, "a\n");
-        pending(&store, &mut open, "b\n");
-        let transaction = open.close(CheckpointId(4)).unwrap();
-        assert!(visible(&store).is_empty(), "K1");
-        for _ in 0..2 {
-            block_on(commit(&store, SINK, &transaction)).unwrap();
-            assert_eq!(visible(&store), [part_name(SINK, CheckpointId(4), 0), part_name(SINK, CheckpointId(4), 1)]);
-        }
-        assert_eq!(open.close(CheckpointId(5)), None);
-    }
-
-    #[test]
-    fn first_decision_wins() {
-        let store = Store::new(Arc::new(InMemory::new()));
-        let mut open = OpenTransaction::new(SINK, Term(1), Attempt(1));
-        pending(&store, &mut open, "a\n");
-        let four = open.close(CheckpointId(4)).unwrap();
-        pending(&store, &mut open, "b\n");
-        let five = open.close(CheckpointId(5)).unwrap();
-        block_on(commit(&store, SINK, &four)).unwrap();
-        // Falling back behind a committed epoch is refused and names it.
-        let refused = block_on(abort_above(&store, &[SINK], CheckpointId(3), CheckpointId(5))).unwrap();
-        assert_eq!(refused, Err((SINK, CheckpointId(4))));
-        // Behind an uncommitted one it is allowed, and a late commit of it is fenced.
-        let allowed = block_on(abort_above(&store, &[SINK], CheckpointId(4), CheckpointId(5))).unwrap();
-        assert_eq!(allowed, Ok(vec![(SINK, CheckpointId(5))]));
-        let late = block_on(commit(&store, SINK, &five));
-        assert_eq!(late, Err(CommitError::Aborted { epoch: CheckpointId(5), subtask: SINK }));
-        assert_eq!(visible(&store).len(), 1);
-    }
-
-    #[test]
-    fn lost_pending_output_is_said_not_skipped() {
-        let store = Store::new(Arc::new(InMemory::new()));
-        let mut open = OpenTransaction::new(SINK, Term(1), Attempt(1));
-        let path = open.add_chunk(3);
-        let transaction = open.close(CheckpointId(1)).unwrap();
-        let lost = CommitError::Lost { chunk: path, epoch: CheckpointId(1), subtask: SINK, records: 3 };
-        assert_eq!(block_on(commit(&store, SINK, &transaction)), Err(lost));
-    }
-
-    #[test]
-    fn leftovers_go_and_named_chunks_stay() {
-        let store = Store::new(Arc::new(InMemory::new()));
-        let mut open = OpenTransaction::new(SINK, Term(1), Attempt(1));
-        pending(&store, &mut open, "a\n");
-        let kept = open.close(CheckpointId(1)).unwrap();
-        pending(&store, &mut open, "b\n");
-        block_on(remove_leftovers(&store, SINK, Term(1), Attempt(2), std::slice::from_ref(&kept))).unwrap();
-        assert_eq!(block_on(store.list(PENDING)).unwrap().into_iter().map(|(p, _)| p).collect::<Vec<_>>(), kept.chunks);
-    }
-
-    #[test]
-    fn part_names_are_read_back() {
-        let name = part_name(SINK, CheckpointId(12), 3);
-        assert_eq!(parse_part_name(&name), Some((SINK, CheckpointId(12), 3)));
-        assert_eq!(parse_part_name("part-1-x.txt"), None);
-    }
-
-    #[test]
-    fn decisions_name_their_transaction() {
-        assert_eq!(decision_at(&decision_path(SINK, CheckpointId(12))), Some((SINK, CheckpointId(12))));
-        assert_eq!(decision_at(&part_name(SINK, CheckpointId(12), 3)), None);
-        assert!(is_commit(COMMIT) && !is_commit(ABORT));
-    }
-}
+#[cfg(all(test, feature = "sim"))]
+mod tests;

@@ -21,8 +21,9 @@ use crate::ids::NodeName;
 use crate::mutation::Mutation;
 use crate::time::Time;
 
-mod disk;
+mod durable;
 mod input;
+mod local;
 mod net;
 mod race;
 #[cfg(feature = "sim")]
@@ -31,8 +32,9 @@ mod store;
 mod task;
 pub mod tokio;
 
-pub use disk::LocalFolder;
+pub use durable::{Patience, Put, ReadFault, put_durably, read_verified, upload};
 pub use input::{InputError, InputFiles, Lines};
+pub use local::LocalFolder;
 pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
 pub use race::{First, first_of_2, first_of_4};
 pub use store::{Store, StoreError};
@@ -99,6 +101,12 @@ pub enum Work {
 /// Handle to the world of one incarnation of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Env(Arc<Inner>);
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Env({}.{})", self.0.node, self.0.incarnation)
+    }
+}
 
 struct Inner {
     node: NodeName,

@@ -1,7 +1,7 @@
 //! Durable storage as the engine uses it: few operations over the `object_store` trait, errors by what the caller does next.
 //!
 //! Objects are written once: [`Store::create`] is the fencing primitive everywhere, since local folders, unlike the cloud
-//! stores, know no conditional update.
+//! stores, know no conditional update. An answer may be wrong; writes that matter go through [`super::put_durably`].
 
 use std::sync::Arc;
 
@@ -55,13 +55,22 @@ impl Store {
         result.bytes().await.map_err(|error| translate(path, error))
     }
 
-    /// Gives an object its final name unless that is taken; false if it is. The old name is gone afterwards.
+    /// Gives an object its final name unless that is taken; false if it is. The old name is gone after `true`; after `false`
+    /// it may be there still, and whether both are the same object is unknown: stores rename by copying, then deleting.
     pub async fn publish(&self, from: &str, to: &str) -> Result<bool, StoreError> {
         match self.0.rename_if_not_exists(&Path::from(from), &Path::from(to)).await {
             Ok(()) => Ok(true),
-            // Who published it may have died before the old name was gone: stores rename by copying, then deleting.
-            Err(Error::AlreadyExists { .. }) => self.delete(from).await.map(|()| false),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(translate(from, error)),
+        }
+    }
+
+    /// Whether there is such an object.
+    pub async fn exists(&self, path: &str) -> Result<bool, StoreError> {
+        match self.0.head(&Path::from(path)).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(translate(path, error)),
         }
     }
 

@@ -10,7 +10,6 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -21,10 +20,13 @@ use crate::env::LocalFolder;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
+mod first_look;
 mod heap;
 pub mod key_group;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+
+pub use first_look::FirstLook;
 
 use heap::HeapTable;
 
@@ -181,12 +183,14 @@ impl<K: Key, V: Value> StateTable for ValueState<K, V> {
 pub enum LocalSnapshot {
     /// Heap state, serialised.
     Bytes(Bytes),
-    /// RocksDB's files: name and place; the folder is to be removed once they are uploaded.
+    /// RocksDB's files.
     Files {
-        /// Name within the database and path on local disk, by name.
-        files: Vec<(String, PathBuf)>,
-        /// Holds them all.
-        folder: PathBuf,
+        /// Their names within the database, in order.
+        names: Vec<String>,
+        /// Holds them all, and goes with the snapshot.
+        folder: LocalFolder,
+        /// What they must contain.
+        first_look: FirstLook,
     },
 }
 
@@ -209,7 +213,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Opens a backend in `folder` (used by RocksDB only) with what was restored; `background` lets RocksDB flush and
+    /// Opens a backend in `folder` (used by RocksDB only, and gone with it) with what was restored; `background` lets RocksDB flush and
     /// compact with threads of its own.
     pub fn open(
         kind: BackendKind,

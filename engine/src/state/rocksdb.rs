@@ -7,6 +7,9 @@
 //! Without background threads (simulation) the database does nothing on its own: it is flushed after a counted number of
 //! bytes and compacted after a counted number of flushes, so that equal operations leave files of equal names and sizes
 //! (S3). Their bytes differ between runs all the same: RocksDB writes a session id into every file.
+//!
+//! Damage to the files is an error that names the file, and fails the task: RocksDB checks the blocks that it reads, and the
+//! snapshot holds every file against the first look at it ([`super::first_look`], with its limit).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +18,14 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use super::cache::Cache;
-use super::{CurrentKey, Entry, Key, LocalSnapshot, RestoredState, StateError, Value};
+use super::{CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
 use crate::env::LocalFolder;
 use crate::graph::element::encode;
 
 /// Bytes written between two flushes where background threads do not decide.
 const FLUSH_BYTES: u64 = 32 << 20;
+/// Where the database is in the folder of its attempt.
+const DATABASE: &str = "db";
 /// Flushes between two compactions where background threads do not decide.
 const COMPACT_FLUSHES: u64 = 8;
 
@@ -30,7 +35,6 @@ fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
 
 pub(super) struct RocksStore {
     shared: Arc<Shared>,
-    background: bool,
     flushes: u64,
 }
 
@@ -38,15 +42,21 @@ struct Shared {
     db: DB,
     unlogged: WriteOptions,
     written: AtomicU64,
-    /// After the database, so that it is closed first.
+    first_look: FirstLook,
+    /// Whether RocksDB works on its own.
+    background: bool,
+    /// After the database, so that it is closed first. Goes with its attempt: the next one begins in a folder of its own,
+    /// from a checkpoint.
     folder: LocalFolder,
 }
 
 impl RocksStore {
     pub(super) fn open(folder: LocalFolder, restored: RestoredState, background: bool) -> Result<Self, StateError> {
-        let place = folder.path().join("db");
+        let place = folder.path().join(DATABASE);
+        let first_look = FirstLook::default();
         std::fs::create_dir_all(&place).map_err(|error| StateError(format!("{}: {error}", place.display())))?;
         for (name, bytes) in &restored.files {
+            first_look.check(name, bytes)?;
             let path = place.join(name);
             std::fs::write(&path, bytes).map_err(|error| StateError(format!("{}: {error}", path.display())))?;
         }
@@ -68,43 +78,39 @@ impl RocksStore {
         let db = DB::open(&options, &place).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
-        let shared = Arc::new(Shared { db, unlogged, written: AtomicU64::new(0), folder });
-        Ok(Self { shared, background, flushes: 0 })
+        let written = AtomicU64::new(0);
+        let shared = Arc::new(Shared { db, unlogged, written, first_look, background, folder });
+        Ok(Self { shared, flushes: 0 })
     }
 
     pub(super) fn table<K: Key, V: Value>(&self, name: &str, index: u8) -> RocksTable<K, V> {
-        RocksTable {
-            name: name.into(),
-            index,
-            shared: self.shared.clone(),
-            background: self.background,
-            cache: Cache::new(),
-            key: Vec::new(),
-        }
+        RocksTable { name: name.into(), index, shared: self.shared.clone(), cache: Cache::new(), key: Vec::new() }
     }
 
     pub(super) fn snapshot(&mut self, id: u64) -> Result<LocalSnapshot, StateError> {
-        let folder = self.shared.folder.path().join(format!("snapshot-{id}"));
+        let Shared { db, first_look, background, .. } = &*self.shared;
         self.shared.flush()?;
         self.flushes += 1;
-        if !self.background && self.flushes.is_multiple_of(COMPACT_FLUSHES) {
-            self.shared.db.compact_range::<&[u8], &[u8]>(None, None);
+        if !background && self.flushes.is_multiple_of(COMPACT_FLUSHES) {
+            db.compact_range::<&[u8], &[u8]>(None, None);
+            self.shared.look_at_new_tables()?;
         }
-        let checkpoint = Checkpoint::new(&self.shared.db).map_err(fault("prepare a checkpoint"))?;
-        checkpoint.create_checkpoint(&folder).map_err(fault("write a checkpoint"))?;
-        let listing =
-            std::fs::read_dir(&folder).map_err(|error| StateError(format!("{}: {error}", folder.display())))?;
-        let mut files = Vec::new();
-        for file in listing {
-            let file = file.map_err(|error| StateError(error.to_string()))?;
-            let name = file.file_name().to_string_lossy().into_owned();
+        // Removed whenever it is no longer needed, from here on.
+        let folder = self.shared.folder.child(&format!("snapshot-{id}"));
+        let checkpoint = Checkpoint::new(db).map_err(fault("prepare a checkpoint"))?;
+        checkpoint.create_checkpoint(folder.path()).map_err(fault("write a checkpoint"))?;
+        let unreadable = |error: std::io::Error| StateError(format!("{}: {error}", folder.path().display()));
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(folder.path()).map_err(unreadable)? {
+            let name = file.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
             // The options of the new database apply, not those of the old one; and there is no write-ahead log to keep.
             if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
-                files.push((name, file.path()));
+                names.push(name);
             }
         }
-        files.sort();
-        Ok(LocalSnapshot::Files { files, folder })
+        names.sort();
+        first_look.forget_all_but(|name| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok());
+        Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone() })
     }
 }
 
@@ -113,7 +119,26 @@ impl Shared {
         self.written.store(0, Ordering::Relaxed);
         let mut wait = FlushOptions::default();
         wait.set_wait(true);
-        self.db.flush_opt(&wait).map_err(fault("flush"))
+        self.db.flush_opt(&wait).map_err(fault("flush"))?;
+        self.look_at_new_tables()
+    }
+
+    /// Where the database does nothing on its own, a table is new exactly once: now. Elsewhere tables come and go at any time;
+    /// they are looked at when they are uploaded, away from the processing of records.
+    fn look_at_new_tables(&self) -> Result<(), StateError> {
+        if self.background {
+            return Ok(());
+        }
+        for table in self.db.live_files().map_err(fault("list its files"))? {
+            let name = table.name.trim_start_matches('/');
+            if self.first_look.knows(name) {
+                continue;
+            }
+            let path = self.folder.path().join(DATABASE).join(name);
+            let bytes = std::fs::read(&path).map_err(|error| StateError(format!("{}: {error}", path.display())))?;
+            self.first_look.check(name, &bytes)?;
+        }
+        Ok(())
     }
 }
 
@@ -121,7 +146,6 @@ pub(super) struct RocksTable<K, V> {
     name: String,
     index: u8,
     shared: Arc<Shared>,
-    background: bool,
     cache: Cache<K, V>,
     /// Kept between calls, so that no record allocates.
     key: Vec<u8>,
@@ -205,7 +229,8 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         }
         let written = encoded.len() as u64;
         self.shared.db.write_opt(batch, &self.shared.unlogged).map_err(fault("write"))?;
-        if !self.background && self.shared.written.fetch_add(written, Ordering::Relaxed) + written >= FLUSH_BYTES {
+        if !self.shared.background && self.shared.written.fetch_add(written, Ordering::Relaxed) + written >= FLUSH_BYTES
+        {
             self.shared.flush()?;
         }
         if self.cache.is_full() {

@@ -14,7 +14,7 @@ fn open(
     folder: &std::path::Path,
     restored: Option<RestoredState>,
 ) -> (Backend, ValueState<u32, String>) {
-    let folder = LocalFolder::borrowed(folder.to_owned());
+    let folder = LocalFolder::unowned(folder.join("state"));
     let mut backend = Backend::open(kind, 0..GROUPS, || Ok(folder), restored, false).unwrap();
     let state = StateOpener::new(&mut backend).value_state("names").unwrap();
     (backend, state)
@@ -23,9 +23,13 @@ fn open(
 fn restored(snapshot: LocalSnapshot) -> RestoredState {
     match snapshot {
         LocalSnapshot::Bytes(bytes) => RestoredState { files: vec![(HEAP_FILE.into(), bytes)] },
-        LocalSnapshot::Files { files, .. } => RestoredState {
-            files: files.into_iter().map(|(name, path)| (name, std::fs::read(path).unwrap().into())).collect(),
-        },
+        LocalSnapshot::Files { names, folder, .. } => {
+            let read = |name: String| {
+                let bytes = std::fs::read(folder.path().join(&name)).unwrap().into();
+                (name, bytes)
+            };
+            RestoredState { files: names.into_iter().map(read).collect() }
+        }
     }
 }
 
@@ -96,5 +100,114 @@ fn equal_operations_give_equal_snapshots() {
     };
     for kind in BackendKind::ALL.into_iter().filter(|kind| kind.is_built()) {
         assert_eq!(snapshot(kind), snapshot(kind), "S3: {kind:?}");
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+mod damage {
+    //! RocksDB's own files, damaged while they are in use: an error that names the file, never a panic, never a snapshot.
+
+    use std::fs::{OpenOptions, read, remove_file, write};
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Overwrites in place, as bit rot would: the file has other names, and RocksDB has it open.
+    fn flip(path: &Path, at: usize) {
+        let mut bytes = read(path).unwrap();
+        bytes[at] ^= 0x55;
+        write(path, bytes).unwrap();
+    }
+
+    fn truncate(path: &Path) {
+        let half = read(path).unwrap().len() / 2;
+        OpenOptions::new().write(true).open(path).unwrap().set_len(half as u64).unwrap();
+    }
+
+    fn fill(state: &mut ValueState<u32, String>, round: u32) -> Result<(), StateError> {
+        (0..500).try_for_each(|key| state.update(&current(key), format!("{key}-{round}")))
+    }
+
+    /// What the upload of a snapshot does before it sends anything.
+    fn look(snapshot: LocalSnapshot) -> Result<(), StateError> {
+        let LocalSnapshot::Files { names, folder, first_look } = snapshot else {
+            panic!("RocksDB snapshots are files")
+        };
+        names.iter().try_for_each(|name| {
+            let bytes = read(folder.path().join(name)).map_err(|error| StateError(format!("{name}: {error}")))?;
+            first_look.check(name, &bytes).map(drop)
+        })
+    }
+
+    fn with_database(test: impl FnOnce(&Path, &mut Backend, &mut ValueState<u32, String>)) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut backend, mut state) = open(BackendKind::RocksDb, folder.path(), None);
+        fill(&mut state, 0).unwrap();
+        let snapshot = backend.snapshot(&mut [&mut state], 1).unwrap();
+        assert_eq!(look(snapshot), Ok(()));
+        assert!(!folder.path().join("state/snapshot-1").exists(), "a snapshot goes with who holds it");
+        test(&folder.path().join("state/db"), &mut backend, &mut state);
+    }
+
+    fn files(folder: &Path, of: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+        let all = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = all.filter(|path| of(&path.file_name().unwrap().to_string_lossy())).collect();
+        files.sort();
+        files
+    }
+
+    fn table(folder: &Path) -> PathBuf {
+        files(folder, |name| name.ends_with(".sst")).remove(0)
+    }
+
+    fn name_of(path: &Path) -> String {
+        path.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_damaged_table_gets_into_no_snapshot() {
+        let hurts: [fn(&Path); 4] =
+            [|path| flip(path, 5), |path| flip(path, 300), truncate, |path| remove_file(path).unwrap()];
+        for hurt in hurts {
+            with_database(|folder, backend, state| {
+                let table = table(folder);
+                hurt(&table);
+                let taken = fill(state, 1).and_then(|()| backend.snapshot(&mut [state], 2)).and_then(look);
+                let error = taken.unwrap_err().to_string();
+                assert!(error.contains(&name_of(&table)), "{error}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_damaged_block_is_not_read() {
+        with_database(|folder, _, state| {
+            let table = table(folder);
+            flip(&table, 5);
+            let error = (0..500).find_map(|key| state.value(&current(key)).err()).expect("the first block holds keys");
+            assert!(error.to_string().contains(&name_of(&table)), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_damaged_list_of_files_gets_into_no_snapshot() {
+        with_database(|folder, backend, state| {
+            let list = files(folder, |name| name.starts_with("MANIFEST-")).pop().unwrap();
+            flip(&list, 20);
+            let taken = backend.snapshot(&mut [state], 2).and_then(look);
+            let error = taken.unwrap_err().to_string();
+            assert!(error.contains(&name_of(&list)), "{error}");
+        });
+    }
+
+    #[test]
+    fn undamaged_files_stay_good_through_flushes_and_compactions() {
+        with_database(|_, backend, state| {
+            for round in 1..20 {
+                fill(state, round).unwrap();
+                let snapshot = backend.snapshot(&mut [state], u64::from(round) + 1).unwrap();
+                assert_eq!(look(snapshot), Ok(()));
+            }
+        });
     }
 }

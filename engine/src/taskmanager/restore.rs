@@ -1,11 +1,12 @@
-//! Loading a subtask's state: every file is verified before a byte of it is used.
+//! Loading a subtask's state: every file is verified before a byte of it is used. What looks damaged is read again: one bad
+//! answer must not condemn a good checkpoint.
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::snapshot::TRANSFERS;
-use crate::checkpoint::manifest::{Damaged, StatePlace, SubtaskState};
-use crate::env::{Checksum, Env, StoreError, StoreKind};
+use crate::checkpoint::manifest::{Damaged, StateFile, StatePlace, SubtaskState};
+use crate::env::{Checksum, Env, Patience, ReadFault, Store, StoreError, StoreKind, read_verified};
 use crate::state::RestoredState;
 
 /// Why state could not be loaded.
@@ -25,32 +26,61 @@ pub(super) async fn load(env: &Env, state: &SubtaskState) -> Result<RestoredStat
         .iter()
         .map(|file| {
             let store = &store;
-            async move {
-                let (path, bytes) = match &file.place {
-                    StatePlace::Inline(bytes) => (file.name.as_str(), bytes.clone()),
-                    StatePlace::Stored(path) => match store.get(path).await {
-                        Ok(bytes) => (path.as_str(), bytes),
-                        Err(StoreError::NotFound { path }) => {
-                            let (expected, found) = (file.checksum.to_string(), "no such file".into());
-                            return Err(RestoreError::Damaged(Damaged { path, expected, found }));
-                        }
-                        Err(error) => return Err(RestoreError::Store(error)),
-                    },
-                };
-                verify(path, &bytes, file.checksum).map_err(RestoreError::Damaged)?;
-                Ok((file.name.clone(), bytes))
-            }
-            .boxed()
+            async move { fetch(env, store, file).await.map(|bytes| (file.name.clone(), bytes)) }.boxed()
         })
         .collect();
     let files = futures::stream::iter(loads).buffered(TRANSFERS).try_collect().await?;
     Ok(RestoredState { files })
 }
 
-fn verify(path: &str, bytes: &Bytes, expected: Checksum) -> Result<(), Damaged> {
-    let found = Checksum::of(bytes);
-    if found == expected {
-        return Ok(());
+async fn fetch(env: &Env, store: &Store, file: &StateFile) -> Result<Bytes, RestoreError> {
+    let damaged = |path: &str, found: String| {
+        RestoreError::Damaged(Damaged { path: path.into(), expected: file.checksum.to_string(), found })
+    };
+    match &file.place {
+        StatePlace::Inline(bytes) => match Checksum::of(bytes) {
+            found if found == file.checksum => Ok(bytes.clone()),
+            found => Err(damaged(&file.name, found.to_string())),
+        },
+        StatePlace::Stored(path) => match read_verified(env, store, path, file.checksum, Patience::READ).await {
+            Ok(bytes) => Ok(bytes),
+            Err(ReadFault::Missing) => Err(damaged(path, "no such file".into())),
+            Err(ReadFault::Differs(found)) => Err(damaged(path, found.to_string())),
+            Err(ReadFault::Store(error)) => Err(RestoreError::Store(error)),
+        },
     }
-    Err(Damaged { path: path.into(), expected: expected.to_string(), found: found.to_string() })
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::env::sim::StoreFault;
+    use crate::env::sim::testing::{hurting, on_one_node};
+
+    #[test]
+    fn damage_is_believed_only_when_it_is_seen_again() {
+        on_one_node(|world, env| async move {
+            let (kind, path) = (StoreKind::Checkpoints, "chk-1/x");
+            let place = StatePlace::Stored(path.into());
+            let file = StateFile { name: "x".into(), place, checksum: Checksum::of(b"state") };
+            let state = SubtaskState { files: vec![file], ..SubtaskState::default() };
+            let good = Bytes::from_static(b"state");
+            env.store(kind).create(path, good.clone()).await.unwrap();
+            world.add_store_rule(hurting(1, StoreFault::StaleRead(Duration::from_secs(60))));
+            assert_eq!(load(&env, &state).await.ok().unwrap().files, [("x".into(), good)]);
+
+            let found = |loaded: Result<RestoredState, RestoreError>| match loaded {
+                Err(RestoreError::Damaged(damaged)) => (damaged.path, damaged.found),
+                _ => panic!("not damaged"),
+            };
+            world.stores().damage(kind, path, Some(Bytes::from_static(b"rot")));
+            assert_eq!(found(load(&env, &state).await), (path.into(), Checksum::of(b"rot").to_string()));
+            world.stores().damage(kind, path, None);
+            assert_eq!(found(load(&env, &state).await), (path.into(), "no such file".into()));
+            world.add_store_rule(hurting(3, StoreFault::Unavailable));
+            assert!(matches!(load(&env, &state).await, Err(RestoreError::Store(_))), "it may be there");
+        });
+    }
 }

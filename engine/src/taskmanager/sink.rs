@@ -3,79 +3,101 @@
 //! What is decided about transactions is in [`crate::connectors::file_sink`]; here is only who does it when. Commits run
 //! beside the processing of records, in order of their epochs.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, ready};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use crate::checkpoint::manifest::Transaction;
-use crate::connectors::file_sink::{CommitError, OpenTransaction, commit};
-use crate::env::{Env, StoreError, StoreKind, TaskHandle};
+use crate::checkpoint::manifest::{Chunk, Transaction};
+use crate::connectors::file_sink::{ClosedTransaction, CommitError, OpenTransaction, commit};
+use crate::env::{Checksum, Env, StoreError, StoreKind, TaskHandle, upload};
 use crate::event::Event;
 use crate::graph::chain::SinkBuffer;
-use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::ids::{CheckpointId, Execution, SubtaskId};
 
 use super::subtask::Mail;
 
-/// How often a commit is tried while the store fails.
-const COMMIT_TRIES: u32 = 5;
-/// Pause before the second try; doubles.
-const COMMIT_RETRY: Duration = Duration::from_millis(100);
-
-/// Resolves to the bytes written once a chunk is durable; an error if it never will be.
-type Upload = Shared<BoxFuture<'static, Result<u64, StoreError>>>;
+/// Resolves to the chunk once it is durable, under the name that it got; an error if it never will be.
+type Upload = Shared<BoxFuture<'static, Result<Chunk, StoreError>>>;
+/// A closed transaction; its chunks may be under way.
+type Closed = ClosedTransaction<Upload>;
 
 /// Output of one sink subtask.
 pub(super) struct Sink {
     env: Env,
     subtask: SubtaskId,
     mailbox: UnboundedSender<Mail>,
-    open: OpenTransaction,
-    /// Chunks not known to be durable. Kept beyond their own pre-commit: if that checkpoint is given up, the next one names
-    /// the same chunks, and must wait for them, too.
-    uploads: Vec<Upload>,
-    /// Closed and not known to be committed, in order of their epochs.
-    pending: Vec<Transaction>,
-    to_committer: UnboundedSender<(CheckpointId, Vec<Transaction>)>,
+    verify: bool,
+    open: OpenTransaction<Upload>,
+    /// Closed and not known to be committed, in order of their epochs. If a checkpoint is given up, the next one names the
+    /// same chunks, and must wait for them, too.
+    pending: Vec<Closed>,
+    to_committer: UnboundedSender<(CheckpointId, Vec<Closed>)>,
     _committer: TaskHandle,
 }
 
-/// What a pre-commit still waits for.
+/// What a pre-commit names, and still waits for.
 pub(super) struct PreCommit {
-    uploads: Vec<Upload>,
+    transactions: Vec<Closed>,
+    under_way: Vec<Upload>,
 }
 
 impl PreCommit {
-    /// Returns the bytes written once all of the epoch's output is durable.
-    pub(super) async fn durable(self) -> Result<u64, StoreError> {
+    /// Returns the transactions that the snapshot has to name, once all their output is durable, and the bytes that were not
+    /// durable before.
+    pub(super) async fn durable(self) -> Result<(Vec<Transaction>, u64), StoreError> {
         let mut bytes = 0;
-        for upload in self.uploads {
-            bytes += upload.await?;
+        for upload in self.under_way {
+            bytes += upload.await?.checksum.length;
         }
-        Ok(bytes)
+        let mut transactions = Vec::new();
+        for closed in self.transactions {
+            transactions.push(durable(closed).await?);
+        }
+        Ok((transactions, bytes))
     }
+}
+
+/// The transaction once every chunk of it is durable.
+async fn durable(closed: Closed) -> Result<Transaction, StoreError> {
+    let ClosedTransaction { epoch, chunks: uploads, records } = closed;
+    let mut chunks = Vec::new();
+    for upload in uploads {
+        chunks.push(upload.await?);
+    }
+    Ok(Transaction { epoch, chunks, records })
+}
+
+/// A chunk that is durable.
+fn at_once(chunk: Chunk) -> Upload {
+    let upload = ready(Ok(chunk)).boxed().shared();
+    // Whoever asks whether it is done looks at the result, which is there after the first poll.
+    let _ = upload.clone().now_or_never();
+    upload
 }
 
 impl Sink {
     /// `pending` transactions were restored: durable, and to be committed once every task of the job has its state. Committed
-    /// epochs come back as [`Mail::Committed`].
+    /// epochs come back as [`Mail::Committed`]. `verify`: chunks are read back before they count as durable.
     pub(super) fn new(
         env: &Env,
         subtask: SubtaskId,
-        term: Term,
-        attempt: Attempt,
+        by: Execution,
         pending: Vec<Transaction>,
         mailbox: UnboundedSender<Mail>,
+        verify: bool,
     ) -> Self {
         let (to_committer, orders) = unbounded_channel();
-        let committer = Committer { env: env.clone(), subtask, attempt };
+        let committer = Committer { env: env.clone(), subtask, by };
         let _committer = env.spawn(committer.run(orders, mailbox.clone()));
-        let open = OpenTransaction::new(subtask, term, attempt);
-        let (env, uploads) = (env.clone(), Vec::new());
-        Self { env, subtask, mailbox, open, uploads, pending, to_committer, _committer }
+        let open = OpenTransaction::new(subtask, by.term, by.attempt);
+        let pending = pending.into_iter().map(|Transaction { epoch, chunks, records }| {
+            let chunks = chunks.into_iter().map(at_once).collect();
+            ClosedTransaction { epoch, chunks, records }
+        });
+        let (env, pending) = (env.clone(), pending.collect());
+        Self { env, subtask, mailbox, verify, open, pending, to_committer, _committer }
     }
 
     /// Sends collected output on its way to the store, as a chunk of the open transaction.
@@ -84,14 +106,14 @@ impl Sink {
             return;
         }
         let bytes = Bytes::from(std::mem::take(&mut buffer.bytes));
-        let path = self.open.add_chunk(std::mem::take(&mut buffer.records));
-        let (done, upload) = oneshot::channel();
-        let (store, mailbox) = (self.env.store(StoreKind::Output), self.mailbox.clone());
+        let path = self.open.next_path();
+        let (done, chunk) = oneshot::channel();
+        let (env, mailbox, verify) = (self.env.clone(), self.mailbox.clone(), self.verify);
         let (at, subtask) = (path.clone(), self.subtask);
         let task = self.env.spawn(async move {
-            let length = bytes.len() as u64;
-            // False: this very chunk is there already, after an answer that was lost.
-            let result = store.create(&path, bytes).await.map(|_| length);
+            let checksum = Checksum::of(&bytes);
+            let result = upload(&env, &env.store(StoreKind::Output), &path, bytes, verify).await;
+            let result = result.map(|path| Chunk { path, checksum });
             if let Err(error) = &result {
                 // The records are in no other place of this attempt: only a restart brings them back.
                 let _ =
@@ -102,20 +124,18 @@ impl Sink {
         // It may outlive its attempt: a chunk that nobody names stays invisible, and a later restore removes it.
         task.detach();
         let cancelled = move |_| Err(StoreError::Failed { path: at, cause: "upload was cancelled".into() });
-        self.uploads.push(upload.map(move |result| result.unwrap_or_else(cancelled)).boxed().shared());
+        let upload = chunk.map(move |result| result.unwrap_or_else(cancelled)).boxed().shared();
+        self.open.add_chunk(upload, std::mem::take(&mut buffer.records));
     }
 
     /// Closes the epoch: everything collected so far belongs to `epoch`.
     pub(super) fn pre_commit(&mut self, epoch: CheckpointId, buffer: &mut SinkBuffer) -> PreCommit {
         self.flush(buffer);
         self.pending.extend(self.open.close(epoch));
-        self.uploads.retain(|upload| !matches!(upload.peek(), Some(Ok(_))));
-        PreCommit { uploads: self.uploads.clone() }
-    }
-
-    /// Transactions that a snapshot taken now has to name.
-    pub(super) fn pending(&self) -> &[Transaction] {
-        &self.pending
+        let transactions = self.pending.clone();
+        let uploads = transactions.iter().flat_map(|transaction| &transaction.chunks);
+        let under_way = uploads.filter(|upload| !matches!(upload.peek(), Some(Ok(_)))).cloned().collect();
+        PreCommit { transactions, under_way }
     }
 
     /// A checkpoint is complete: commit its epoch and all before.
@@ -140,23 +160,19 @@ impl Sink {
 struct Committer {
     env: Env,
     subtask: SubtaskId,
-    attempt: Attempt,
+    by: Execution,
 }
 
 impl Committer {
-    async fn run(
-        self,
-        mut orders: UnboundedReceiver<(CheckpointId, Vec<Transaction>)>,
-        mailbox: UnboundedSender<Mail>,
-    ) {
+    async fn run(self, mut orders: UnboundedReceiver<(CheckpointId, Vec<Closed>)>, mailbox: UnboundedSender<Mail>) {
         let mut done = CheckpointId(0);
         while let Some((checkpoint, transactions)) = orders.recv().await {
-            for transaction in transactions.iter().filter(|transaction| transaction.epoch > done) {
-                let result = commit_one(&self.env, self.attempt, self.subtask, transaction, checkpoint).await;
-                if let Err(error) = result {
+            for transaction in transactions.into_iter().filter(|transaction| transaction.epoch > done) {
+                if let Err(error) = self.commit(transaction, checkpoint).await {
                     let mail = match error {
-                        CommitError::Lost { .. } => Mail::OutputLost(error.to_string()),
-                        _ => Mail::OutputFailed(error.to_string()),
+                        // Another attempt would find the same.
+                        CommitError::Lost { .. } | CommitError::Conflict { .. } => Mail::OutputLost(error.to_string()),
+                        CommitError::Store(_) | CommitError::Aborted { .. } => Mail::OutputFailed(error.to_string()),
                     };
                     let _ = mailbox.send(mail);
                     return;
@@ -166,30 +182,95 @@ impl Committer {
             let _ = mailbox.send(Mail::Committed(checkpoint));
         }
     }
+
+    async fn commit(&self, transaction: Closed, checkpoint: CheckpointId) -> Result<(), CommitError> {
+        // Durable long since: a checkpoint is not complete before.
+        let transaction = durable(transaction).await?;
+        let Self { env, subtask, by } = self;
+        commit(env, &env.store(StoreKind::Output), *by, *subtask, &transaction).await?;
+        let (attempt, epoch) = (by.attempt, transaction.epoch);
+        env.emit(Event::SinkCommitted { attempt, epoch, subtask: *subtask, checkpoint }).await;
+        Ok(())
+    }
 }
 
-/// Commits one transaction; tries again while only the store fails.
-async fn commit_one(
-    env: &Env,
-    attempt: Attempt,
-    subtask: SubtaskId,
-    transaction: &Transaction,
-    checkpoint: CheckpointId,
-) -> Result<(), CommitError> {
-    let output = env.store(StoreKind::Output);
-    let mut pause = COMMIT_RETRY;
-    let mut tries = 1;
-    loop {
-        match commit(&output, subtask, transaction).await {
-            Ok(()) => break,
-            Err(CommitError::Store(_)) if tries < COMMIT_TRIES => {
-                env.sleep(pause).await;
-                pause *= 2;
-                tries += 1;
-            }
-            Err(error) => return Err(error),
-        }
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::connectors::file_sink::{PENDING, part_name};
+    use crate::env::sim::StoreFault;
+    use crate::env::sim::testing::{hurting, on_one_node};
+    use crate::ids::{Attempt, Term, VertexId};
+
+    const SUBTASK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 0 };
+    const BY: Execution = Execution { term: Term(1), attempt: Attempt(1) };
+
+    fn collected(text: &str) -> SinkBuffer {
+        SinkBuffer { bytes: text.into(), records: 1 }
     }
-    env.emit(Event::SinkCommitted { attempt, epoch: transaction.epoch, subtask, checkpoint }).await;
-    Ok(())
+
+    #[test]
+    fn a_pre_commit_names_the_chunks_as_they_are_in_the_store_and_they_are_committed_from_there() {
+        on_one_node(|world, env| async move {
+            let (mailbox, mut mail) = unbounded_channel();
+            let mut sink = Sink::new(&env, SUBTASK, BY, Vec::new(), mailbox, true);
+            world.add_store_rule(hurting(1, StoreFault::TornWrite));
+            sink.flush(&mut collected("a\n"));
+            let first = sink.pre_commit(CheckpointId(1), &mut collected("b\n"));
+            // The checkpoint is given up: the next one names its output, too.
+            drop(first);
+            let second = sink.pre_commit(CheckpointId(2), &mut collected("c\n"));
+            let (transactions, bytes) = second.durable().await.unwrap();
+            assert_eq!(bytes, 6);
+            let mut named: Vec<String> = Vec::new();
+            for chunk in transactions.iter().flat_map(|transaction| &transaction.chunks) {
+                let stored = env.store(StoreKind::Output).get(&chunk.path).await.unwrap();
+                assert_eq!(Checksum::of(&stored), chunk.checksum);
+                named.push(chunk.path.clone());
+            }
+            assert!(named[0].ends_with(".2"), "one was torn: {named:?}");
+            assert_eq!(world.stores().list(StoreKind::Output, PENDING), named, "nothing else is pending");
+            let (_, bytes) = sink.pre_commit(CheckpointId(3), &mut collected("")).durable().await.unwrap();
+            assert_eq!(bytes, 0, "all of it was durable already");
+
+            // Restored elsewhere, and committed there.
+            let restored = sink.pre_commit(CheckpointId(4), &mut collected("")).durable().await.unwrap().0;
+            assert_eq!(restored, transactions);
+            drop(sink);
+            let (mailbox, mut elsewhere) = unbounded_channel();
+            let later = Execution { attempt: Attempt(2), ..BY };
+            let mut sink = Sink::new(&env, SUBTASK, later, restored, mailbox, true);
+            sink.commit_up_to(CheckpointId(4));
+            assert!(matches!(elsewhere.recv().await, Some(Mail::Committed(CheckpointId(4)))));
+            let visible = [(1, 0), (1, 1), (2, 0)].map(|(epoch, chunk)| part_name(SUBTASK, CheckpointId(epoch), chunk));
+            let mut parts = world.stores().list(StoreKind::Output, "");
+            parts.retain(|path| !path.starts_with('.'));
+            assert_eq!(parts, visible);
+            assert!(mail.try_recv().is_err(), "nothing failed");
+        });
+    }
+
+    #[test]
+    fn output_that_is_lost_or_not_its_own_ends_the_job_and_output_that_cannot_be_written_the_task() {
+        on_one_node(|world, env| async move {
+            let (mailbox, mut mail) = unbounded_channel();
+            let mut sink = Sink::new(&env, SUBTASK, BY, Vec::new(), mailbox.clone(), true);
+            let (lost, _) = sink.pre_commit(CheckpointId(1), &mut collected("a\n")).durable().await.unwrap();
+            world.stores().damage(StoreKind::Output, &lost[0].chunks[0].path, None);
+            sink.commit_up_to(CheckpointId(1));
+            assert!(matches!(mail.recv().await, Some(Mail::OutputLost(cause)) if cause.contains("is gone")));
+
+            let mut sink = Sink::new(&env, SUBTASK, BY, lost, mailbox.clone(), true);
+            let part = part_name(SUBTASK, CheckpointId(1), 0);
+            world.stores().damage(StoreKind::Output, &part, Some(Bytes::from_static(b"other\n")));
+            sink.commit_up_to(CheckpointId(1));
+            assert!(matches!(mail.recv().await, Some(Mail::OutputLost(cause)) if cause.contains(&part)));
+
+            world.add_store_rule(hurting(99, StoreFault::NoSpace));
+            let by = Execution { attempt: Attempt(2), ..BY };
+            let mut sink = Sink::new(&env, SUBTASK, by, Vec::new(), mailbox, true);
+            assert!(sink.pre_commit(CheckpointId(2), &mut collected("a\n")).durable().await.is_err());
+            assert!(matches!(mail.recv().await, Some(Mail::OutputFailed(cause)) if cause.contains("no space")));
+        });
+    }
 }

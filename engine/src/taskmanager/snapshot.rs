@@ -1,18 +1,26 @@
-//! The asynchronous part of a snapshot: upload, then acknowledge. Runs beside the processing of records.
+//! The asynchronous part of a snapshot: upload, verify, then acknowledge. Runs beside the processing of records.
+//!
+//! What the store does wrong costs the checkpoint, which is declined. What is wrong with the local files costs the task: its
+//! working state is those files, and only a restore from the store mends it.
+//!
+//! Invariants: (P1) what is acknowledged was read back from the store (unless `verify_uploads` is off); (P2) a local snapshot
+//! is gone when its upload ends, is aborted, or its subtask ends.
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::Reporter;
 use super::sink::PreCommit;
-use crate::checkpoint::manifest::{StateFile, StateFileOwner, StatePlace, SubtaskState, Transaction, state_file};
+use super::subtask::Mail;
+use crate::checkpoint::manifest::{StateFile, StateFileOwner, StatePlace, SubtaskState, state_file};
 use crate::config::BackendKind;
-use crate::env::{Checksum, Env, Store, StoreError, StoreKind};
+use crate::env::{Checksum, Env, LocalFolder, StoreError, StoreKind, upload};
 use crate::event::{AbortReason, Event};
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::mutation::Mutation;
-use crate::state::{HEAP_FILE, LocalSnapshot};
+use crate::state::{FirstLook, HEAP_FILE, LocalSnapshot, StateError};
 use crate::wire::TaskReport;
 
 /// Files under way at once (Flink: `state.backend.rocksdb.checkpoint.transfer.thread.num`).
@@ -28,97 +36,217 @@ pub(super) struct Snapshot {
     pub(super) positions: Vec<SplitPosition>,
     /// Keyed state, if the chain holds any.
     pub(super) state: Option<LocalSnapshot>,
-    pub(super) transactions: Vec<Transaction>,
     pub(super) pre_commit: Option<PreCommit>,
+    /// Whether uploads are read back.
+    pub(super) verify: bool,
+    /// Of the subtask.
+    pub(super) mailbox: UnboundedSender<Mail>,
+}
+
+/// Why a snapshot cannot be acknowledged.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Local(#[from] StateError),
 }
 
 impl Snapshot {
     /// Makes everything durable, then acknowledges; declines if the store refuses.
     pub(super) async fn finish(self, env: Env, reporter: Reporter) {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
+        let mailbox = self.mailbox.clone();
         let report = match self.upload(&env).await {
             Ok(state) => {
                 let bytes = state.bytes();
                 env.emit(Event::SnapshotAsyncEnded { attempt, checkpoint, subtask, bytes }).await;
                 TaskReport::Acknowledge { checkpoint, subtask, state }
             }
-            Err(error) => {
+            Err(Failure::Store(error)) => {
                 env.warn(format_args!("checkpoint {checkpoint} of subtask {subtask}, {attempt}: {error}"));
                 TaskReport::Decline { checkpoint, subtask, reason: AbortReason::AsyncException }
+            }
+            Err(Failure::Local(error)) => {
+                // A subtask that has ended needs no telling.
+                let _ = mailbox.send(Mail::StateDamaged(error.to_string()));
+                return;
             }
         };
         reporter.report(report);
     }
 
-    async fn upload(self, env: &Env) -> Result<SubtaskState, StoreError> {
+    async fn upload(self, env: &Env) -> Result<SubtaskState, Failure> {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
-        let store = env.store(StoreKind::Checkpoints);
         let owner = StateFileOwner { checkpoint, subtask, term: self.term, attempt };
-        let mut files = Vec::new();
-        match self.state {
-            None => {}
+        let uploader = Uploader { env, owner, verify: self.verify };
+        let files = match self.state {
+            None => Vec::new(),
             Some(LocalSnapshot::Bytes(bytes)) if self.backend == BackendKind::Memory => {
                 let checksum = Checksum::of(&bytes);
-                files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum });
+                vec![StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum }]
             }
-            Some(LocalSnapshot::Bytes(bytes)) => {
-                let path = state_file(owner, HEAP_FILE);
-                let checksum = put(env, &store, &path, bytes, self.attempt, checkpoint, subtask).await?;
-                files.push(StateFile { name: HEAP_FILE.into(), place: StatePlace::Stored(path), checksum });
+            Some(LocalSnapshot::Bytes(bytes)) => vec![uploader.put(HEAP_FILE, Checksum::of(&bytes), bytes).await?],
+            Some(LocalSnapshot::Files { names, folder, first_look }) => {
+                let files = uploader.put_all(names, &folder, &first_look).await?;
+                env.blocking(move || drop(folder)).await;
+                files
             }
-            Some(LocalSnapshot::Files { files: local, folder }) => {
-                // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
-                let uploads: Vec<_> = local
-                    .into_iter()
-                    .map(|(name, local)| {
-                        let (store, path) = (&store, state_file(owner, &name));
-                        async move {
-                            let read = env.blocking(move || std::fs::read(&local)).await;
-                            let failed = |cause: std::io::Error| StoreError::Failed {
-                                path: path.clone(),
-                                cause: cause.to_string(),
-                            };
-                            let bytes = Bytes::from(read.map_err(failed)?);
-                            let checksum = put(env, store, &path, bytes, attempt, checkpoint, subtask).await?;
-                            Ok::<_, StoreError>(StateFile { name, place: StatePlace::Stored(path), checksum })
-                        }
-                        .boxed()
-                    })
-                    .collect();
-                // `buffered` keeps the order of the files, whichever is done first.
-                files = futures::stream::iter(uploads).buffered(TRANSFERS).try_collect().await?;
-                let removed = env.blocking(move || std::fs::remove_dir_all(folder)).await;
-                if let Err(error) = removed {
-                    env.warn(format_args!("local snapshot of checkpoint {checkpoint} stays behind: {error}"));
-                }
-            }
-        }
+        };
+        let mut transactions = Vec::new();
         if let Some(pre_commit) = self.pre_commit {
-            let bytes = pre_commit.durable().await?;
+            let bytes;
+            (transactions, bytes) = pre_commit.durable().await?;
             env.emit(Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes }).await;
         }
-        let transactions = match env.mutated(Mutation::ForgetPendingTransactions) {
-            true => Vec::new(),
-            false => self.transactions,
-        };
+        if env.mutated(Mutation::ForgetPendingTransactions) {
+            transactions.clear();
+        }
         Ok(SubtaskState { positions: self.positions, files, transactions })
     }
 }
 
-async fn put(
-    env: &Env,
-    store: &Store,
-    path: &str,
-    bytes: Bytes,
-    attempt: Attempt,
-    checkpoint: CheckpointId,
-    subtask: SubtaskId,
-) -> Result<Checksum, StoreError> {
-    let checksum = Checksum::of(&bytes);
-    if !store.create(path, bytes).await? {
-        return Err(StoreError::Failed { path: path.into(), cause: "a file of this name is there already".into() });
+/// Uploads the files of one subtask's snapshot.
+struct Uploader<'a> {
+    env: &'a Env,
+    owner: StateFileOwner,
+    verify: bool,
+}
+
+impl Uploader<'_> {
+    async fn put_all(
+        &self,
+        names: Vec<String>,
+        folder: &LocalFolder,
+        first_look: &FirstLook,
+    ) -> Result<Vec<StateFile>, Failure> {
+        // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
+        let uploads: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let (local, first_look) = (folder.path().join(&name), first_look.clone());
+                async move {
+                    let look = {
+                        let name = name.clone();
+                        move || -> Result<_, StateError> {
+                            let read = std::fs::read(&local);
+                            let bytes = read.map_err(|error| StateError(format!("{}: {error}", local.display())))?;
+                            Ok((first_look.check(&name, &bytes)?, Bytes::from(bytes)))
+                        }
+                    };
+                    let (checksum, bytes) = self.env.blocking(look).await?;
+                    Ok::<_, Failure>(self.put(&name, checksum, bytes).await?)
+                }
+                .boxed()
+            })
+            .collect();
+        // `buffered` keeps the order of the files, whichever is done first.
+        futures::stream::iter(uploads).buffered(TRANSFERS).try_collect().await
     }
-    let event = Event::StateUploaded { attempt, checkpoint, subtask, path: path.into(), bytes: checksum.length };
-    env.emit(event).await;
-    Ok(checksum)
+
+    async fn put(&self, name: &str, checksum: Checksum, bytes: Bytes) -> Result<StateFile, StoreError> {
+        let Self { env, owner, verify } = self;
+        let path = state_file(*owner, name);
+        let path = upload(env, &env.store(StoreKind::Checkpoints), &path, bytes, *verify).await?;
+        let StateFileOwner { checkpoint, subtask, attempt, .. } = *owner;
+        let event = Event::StateUploaded { attempt, checkpoint, subtask, path: path.clone(), bytes: checksum.length };
+        env.emit(event).await;
+        Ok(StateFile { name: name.into(), place: StatePlace::Stored(path), checksum })
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::env::sim::testing::{hurting, on_one_node};
+    use crate::env::sim::{StoreFault, StoreRule};
+    use crate::ids::VertexId;
+    use crate::wire::ToJobManager;
+
+    const SUBTASK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 0 };
+
+    /// What a snapshot of `state` came to: the report, or why the task cannot go on.
+    async fn finish(env: &Env, checkpoint: u64, state: LocalSnapshot) -> Result<TaskReport, String> {
+        let (to, mut reports) = unbounded_channel();
+        let (mailbox, mut mail) = unbounded_channel();
+        let snapshot = Snapshot {
+            subtask: SUBTASK,
+            term: Term(1),
+            attempt: Attempt(1),
+            checkpoint: CheckpointId(checkpoint),
+            backend: BackendKind::Fs,
+            positions: Vec::new(),
+            state: Some(state),
+            pre_commit: None,
+            verify: true,
+            mailbox,
+        };
+        snapshot.finish(env.clone(), Reporter { attempt: Attempt(1), to }).await;
+        match (reports.try_recv(), mail.try_recv()) {
+            (Ok(ToJobManager::Task(_, report)), Err(_)) => Ok(report),
+            (Err(_), Ok(Mail::StateDamaged(cause))) => Err(cause),
+            other => panic!("one word is said, not {other:?}"),
+        }
+    }
+
+    fn heap() -> LocalSnapshot {
+        LocalSnapshot::Bytes(Bytes::from_static(b"state"))
+    }
+
+    #[test]
+    fn a_torn_upload_is_repeated_under_another_name_and_never_acknowledged() {
+        on_one_node(|world, env| async move {
+            world.add_store_rule(hurting(1, StoreFault::TornWrite));
+            let Ok(TaskReport::Acknowledge { state, .. }) = finish(&env, 1, heap()).await else { panic!("declined") };
+            let StatePlace::Stored(path) = &state.files[0].place else { panic!("not stored") };
+            assert_eq!(env.store(StoreKind::Checkpoints).get(path).await.unwrap(), "state", "P1");
+            assert_eq!(state.files[0].checksum, Checksum::of(b"state"));
+            assert_eq!(world.stores().list(StoreKind::Checkpoints, ""), [path.clone()]);
+            world.add_store_rule(StoreRule { count: None, ..hurting(0, StoreFault::TornWrite) });
+            let declined = finish(&env, 2, heap()).await;
+            assert!(matches!(declined, Ok(TaskReport::Decline { reason: AbortReason::AsyncException, .. })));
+        });
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_costs_no_checkpoint_and_an_outage_costs_one() {
+        on_one_node(|world, env| async move {
+            world.add_store_rule(hurting(2, StoreFault::AmbiguousWrite));
+            assert!(matches!(finish(&env, 1, heap()).await, Ok(TaskReport::Acknowledge { .. })));
+            world.add_store_rule(StoreRule { count: None, ..hurting(0, StoreFault::Unavailable) });
+            assert!(matches!(finish(&env, 2, heap()).await, Ok(TaskReport::Decline { .. })));
+        });
+    }
+
+    #[test]
+    fn damage_to_local_files_is_not_uploaded_but_ends_the_task() {
+        on_one_node(|world, env| async move {
+            let first_look = FirstLook::default();
+            let take = |id: u64| {
+                let folder = env.fresh_folder(&format!("snapshot-{id}")).unwrap();
+                std::fs::create_dir_all(folder.path()).unwrap();
+                let bytes = if id < 3 { &b"entries"[..] } else { b"entrieS" };
+                std::fs::write(folder.path().join("000007.sst"), bytes).unwrap();
+                let path = folder.path().to_owned();
+                let names = vec!["000007.sst".into()];
+                (LocalSnapshot::Files { names, folder, first_look: first_look.clone() }, path)
+            };
+            for id in [1, 2] {
+                let (state, path) = take(id);
+                assert!(matches!(finish(&env, id, state).await, Ok(TaskReport::Acknowledge { .. })));
+                assert!(!path.exists(), "P2");
+            }
+            let (state, path) = take(3);
+            let cause = finish(&env, 3, state).await.map(drop).unwrap_err();
+            assert!(cause.contains("000007.sst is damaged"), "{cause}");
+            assert_eq!(world.stores().list(StoreKind::Checkpoints, "chk-00000003"), [""; 0]);
+            assert!(!path.exists(), "P2");
+            // A snapshot that is given up before it was taken up.
+            let (state, path) = take(4);
+            drop(state);
+            assert!(!path.exists(), "P2");
+        });
+    }
 }

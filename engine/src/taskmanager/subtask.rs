@@ -29,7 +29,7 @@ use crate::exchange::gate::InputGate;
 use crate::graph::chain::{Chain, ChainContext};
 use crate::graph::source::SourceStatus;
 use crate::graph::{InputSpec, Vertex};
-use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
+use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term};
 use crate::mutation::Mutation;
 use crate::state::key_group::groups_of;
 use crate::state::{Backend, LocalSnapshot};
@@ -54,8 +54,10 @@ pub(super) enum Mail {
     Committed(CheckpointId),
     /// Output could not be written or committed.
     OutputFailed(String),
-    /// Output that a checkpoint promised is gone.
+    /// Output that a checkpoint promised is gone, or something else stands in its place.
     OutputLost(String),
+    /// The local files of the keyed state are not what they were.
+    StateDamaged(String),
 }
 
 /// Everything one subtask is made of.
@@ -142,7 +144,8 @@ impl Subtask {
             let removed = remove_leftovers(&output, id, self.term, attempt, &self.restored.transactions).await;
             removed.map_err(|error| failed(error.to_string()))?;
             let pending = self.restored.transactions.clone();
-            sink = Some(Sink::new(env, id, self.term, attempt, pending, self.mailbox.clone()));
+            let (by, verify) = (Execution { term: self.term, attempt }, config.checkpoints.verify_uploads);
+            sink = Some(Sink::new(env, id, by, pending, self.mailbox.clone(), verify));
         }
         env.emit(Event::RestoreEnded { attempt, subtask: id, bytes }).await;
         env.emit(Event::TaskRunning { attempt, subtask: id }).await;
@@ -249,7 +252,7 @@ impl Running {
                 }
                 reporter.report(TaskReport::Committed { checkpoint, subtask: *id });
             }
-            Mail::OutputFailed(cause) | Mail::OutputLost(cause) => return Err(cause),
+            Mail::OutputFailed(cause) | Mail::OutputLost(cause) | Mail::StateDamaged(cause) => return Err(cause),
         }
         Ok(())
     }
@@ -460,8 +463,9 @@ impl Running {
             backend: self.subtask.config.backend,
             positions: parts.positions,
             state,
-            transactions: self.sink.as_ref().map(|sink| sink.pending().to_vec()).unwrap_or_default(),
             pre_commit,
+            verify: self.subtask.config.checkpoints.verify_uploads,
+            mailbox: self.subtask.mailbox.clone(),
         };
         if env.mutated(Mutation::CommitOnPreCommit)
             && let Some(sink) = &mut self.sink

@@ -103,7 +103,7 @@ impl RetainedFiles {
     pub(crate) fn chunks<'a>(&self, sealed: &'a BTreeMap<CheckpointId, Sealed>) -> BTreeSet<&'a str> {
         let states = self.retained.iter().filter_map(|id| sealed.get(id)).flat_map(|s| s.manifest.subtasks.values());
         let transactions = states.flat_map(|state| &state.transactions);
-        transactions.flat_map(|transaction| transaction.chunks.iter().map(String::as_str)).collect()
+        transactions.flat_map(|transaction| transaction.chunks.iter().map(|chunk| chunk.path.as_str())).collect()
     }
 
     /// What was found in the whole run.

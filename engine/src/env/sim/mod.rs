@@ -275,35 +275,6 @@ impl SimWorld {
         }
     }
 
-    // -- node faults --
-
-    /// Damages a file of the state backend on a node's local disk, the one at `pick` (modulo their number) in order of their
-    /// paths. Returns which file and what was done; `None` if there is none.
-    pub fn damage_local(&self, name: &str, pick: u64, damage: FileDamage) -> Option<String> {
-        let _ = (name, pick, damage);
-        todo!()
-    }
-
-    // -- store faults --
-
-    /// From now on requests to the stores are hurt as the rule says. Returns its number.
-    pub fn add_store_rule(&self, rule: StoreRule) -> usize {
-        let _ = rule;
-        todo!()
-    }
-
-    /// Takes a rule back (heals): what waited fails, what was acknowledged and lost is gone.
-    pub fn end_store_rule(&self, rule: usize) {
-        let _ = rule;
-        todo!()
-    }
-
-    /// How many requests a rule has hurt, and when last.
-    pub fn store_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
-        let _ = rule;
-        todo!()
-    }
-
     /// The durable stores, for damage and inspection.
     pub fn stores(&self) -> &SimStores {
         &self.stores
@@ -452,5 +423,7 @@ pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> madsim
     madsim::task::spawn(future).abort_handle()
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 pub(super) mod tests;

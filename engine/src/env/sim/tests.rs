@@ -17,6 +17,7 @@ mod links;
 mod messages;
 mod node;
 mod scripts;
+mod store_faults;
 
 /// Between a deadline and the waiter's next instruction: madsim adds 50 ns to a timer and 50 to 100 ns per poll.
 const SLACK: Duration = Duration::from_micros(2);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::checkpoint::manifest::Transaction;
+use crate::checkpoint::manifest::{Chunk, Transaction};
+use crate::env::Checksum;
 use crate::graph::{Edge, InputKind, InputSpec, Partitioning, Vertex};
 use crate::ids::{Term, VertexId};
 use crate::wire::DamagedFile;
@@ -55,7 +56,8 @@ fn subtask(vertex: u16, index: u16) -> SubtaskId {
 /// A state that can be told from every other.
 fn state(of: SubtaskId, checkpoint: u64) -> SubtaskState {
     let epoch = CheckpointId(checkpoint);
-    let transactions = vec![Transaction { epoch, chunks: vec![of.to_string()], records: 1 }];
+    let chunks = vec![Chunk { path: of.to_string(), checksum: Checksum::of(b"") }];
+    let transactions = vec![Transaction { epoch, chunks, records: 1 }];
     SubtaskState { transactions, ..SubtaskState::default() }
 }
 

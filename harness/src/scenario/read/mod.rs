@@ -49,7 +49,16 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ),
     (
         "[checkpointing]",
-        &["interval", "min_pause", "timeout", "retained", "tolerable_failed", "max_concurrent", "backend"],
+        &[
+            "interval",
+            "min_pause",
+            "timeout",
+            "retained",
+            "tolerable_failed",
+            "max_concurrent",
+            "verify_uploads",
+            "backend",
+        ],
     ),
     (
         "[engine]",

@@ -73,6 +73,7 @@ pub(in crate::scenario) fn checkpointing(
         retained: read!(retained, value::whole_u32, u32::to_string),
         tolerable_failed: read!(tolerable_failed, value::whole_u32, u32::to_string),
         max_concurrent: read!(max_concurrent, value::whole_u32, u32::to_string),
+        verify_uploads: read!(verify_uploads, value::boolean, bool::to_string),
     };
     (config, kind)
 }

@@ -33,6 +33,7 @@ timeout = "1m 30s"
 retained = 3
 tolerable_failed = 2
 max_concurrent = 1
+verify_uploads = false
 backend = "rocksdb"
 
 [engine]

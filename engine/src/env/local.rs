@@ -1,4 +1,4 @@
-//! Folders on a node's own disk.
+//! Folders on a node's own disk that go when they are no longer used.
 //!
 //! State on a local disk is never used again: an attempt begins in a [`LocalFolder`] of its own, from a checkpoint, and what
 //! it leaves is removed, by itself if it ends in good order, else by the next life that finds it there. Start at
@@ -9,31 +9,41 @@ use std::path::{Path, PathBuf};
 
 use super::Env;
 
-/// A folder that goes with its owner.
+/// A folder that is removed when this is dropped, whatever the reason. What a dead node had on its disk stays as it was
+/// when it died: dropping is what is done *to* its tasks.
+#[derive(Debug)]
 pub struct LocalFolder {
     path: PathBuf,
-    /// `None`: somebody else removes it.
     owner: Option<Env>,
 }
 
 impl LocalFolder {
-    /// A folder that somebody else made, and will remove.
-    pub fn borrowed(path: PathBuf) -> Self {
+    /// A folder of nobody's, for tools.
+    pub fn unowned(path: PathBuf) -> Self {
         Self { path, owner: None }
     }
 
-    /// Where it is.
+    /// Where it is. Whoever is handed a new one makes it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A folder in this one, which may go earlier.
+    pub fn child(&self, name: &str) -> Self {
+        Self { path: self.path.join(name), owner: self.owner.clone() }
     }
 }
 
 impl Drop for LocalFolder {
     fn drop(&mut self) {
-        // A killed process cleans nothing up.
-        let Some(env) = self.owner.as_ref().filter(|env| !env.was_struck()) else { return };
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            env.warn(format_args!("local state in {} stays behind: {error}", self.path.display()));
+        if self.owner.as_ref().is_some_and(Env::was_struck) {
+            return;
+        }
+        match std::fs::remove_dir_all(&self.path) {
+            Ok(()) => {}
+            // Never made, or gone with the folder around it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!("{} stays behind: {error}", self.path.display()),
         }
     }
 }

@@ -1,0 +1,193 @@
+//! The simulated durable stores: `object_store` with latency, throughput, faults, and files that can be damaged.
+//!
+//! [`SimStores`] is how the world outside the cluster sees and damages them; a node's requests go through `node.rs`, the
+//! rules that hurt them are in `faults.rs`, what the stores held a while ago in `past.rs`; files on the nodes' own disks are
+//! damaged in `local.rs`.
+//!
+//! Invariant (D1): an observer is told of every change that a request of the engine makes, as it was made (torn, if it was);
+//! never of damage, nor of what vanishes when a fault ends.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::FutureExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::super::StoreKind;
+use super::fault::StoreRule;
+use super::timer::now;
+use super::{SimNode, SimWorld};
+use crate::time::Time;
+
+mod faults;
+mod local;
+mod node;
+mod past;
+
+use faults::Faults;
+use past::Past;
+
+/// Speed of the durable stores.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreConfig {
+    /// Time from request to answer without the transfer, drawn uniformly per request from this range.
+    pub latency: (Duration, Duration),
+    /// Bytes per second between one node and the stores.
+    pub throughput: u64,
+}
+
+/// A change of a durable store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreMutation {
+    /// An object appeared or was replaced.
+    Put {
+        /// Which store.
+        kind: StoreKind,
+        /// Its path.
+        path: String,
+        /// Its contents.
+        bytes: Bytes,
+    },
+    /// An object got another name.
+    Renamed {
+        /// Which store.
+        kind: StoreKind,
+        /// Its old path.
+        from: String,
+        /// Its new path.
+        to: String,
+    },
+    /// An object is gone.
+    Deleted {
+        /// Which store.
+        kind: StoreKind,
+        /// Its path.
+        path: String,
+    },
+}
+
+/// Both durable stores, seen from outside the cluster: no latency, and the power to damage.
+#[derive(Debug, Default)]
+pub struct SimStores {
+    checkpoints: Arc<InMemory>,
+    output: Arc<InMemory>,
+    past: Mutex<Past>,
+    faults: Mutex<Faults>,
+    /// Whether there ever was a rule: without one no request asks.
+    faulty: AtomicBool,
+}
+
+impl SimStores {
+    fn of(&self, kind: StoreKind) -> &Arc<InMemory> {
+        match kind {
+            StoreKind::Checkpoints => &self.checkpoints,
+            StoreKind::Output => &self.output,
+        }
+    }
+
+    /// An object's contents.
+    pub fn read(&self, kind: StoreKind, path: &str) -> Option<Bytes> {
+        self.contents(kind, &Path::from(path))
+    }
+
+    fn contents(&self, kind: StoreKind, path: &Path) -> Option<Bytes> {
+        let result = self.of(kind).get(path).now_or_never()?.ok()?;
+        result.bytes().now_or_never()?.ok()
+    }
+
+    /// Paths of all objects below a folder, in order.
+    pub fn list(&self, kind: StoreKind, folder: &str) -> Vec<String> {
+        let prefix = Path::from(folder);
+        let objects = self.of(kind).list(Some(&prefix)).collect::<Vec<_>>().now_or_never().unwrap_or_default();
+        let mut paths: Vec<_> = objects.into_iter().flatten().map(|meta| meta.location.to_string()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Replaces an object's contents (`None`: removes it), as bit rot or a careless operator would.
+    pub fn damage(&self, kind: StoreKind, path: &str, contents: Option<Bytes>) {
+        let store = self.of(kind);
+        let path = Path::from(path);
+        self.past().changes(now(), kind, path.as_ref(), self.contents(kind, &path));
+        match contents {
+            Some(bytes) => drop(store.put(&path, bytes.into()).now_or_never()),
+            None => drop(store.delete(&path).now_or_never()),
+        }
+    }
+
+    /// Two objects change contents; false, and nothing happens, if one of them does not exist.
+    pub fn swap(&self, kind: StoreKind, a: &str, b: &str) -> bool {
+        let (Some(at_a), Some(at_b)) = (self.read(kind, a), self.read(kind, b)) else { return false };
+        self.damage(kind, a, Some(at_b));
+        self.damage(kind, b, Some(at_a));
+        true
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().expect("the past does not panic")
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().expect("rules do not panic")
+    }
+
+    fn is_faulty(&self) -> bool {
+        self.faulty.load(Ordering::Relaxed)
+    }
+
+    /// A store as it was at `time`.
+    async fn as_of(&self, kind: StoreKind, time: Time) -> object_store::Result<InMemory> {
+        let changed = self.past().changed_since(kind, time);
+        let then = InMemory::new();
+        for path in self.list(kind, "") {
+            if let (false, Some(bytes)) = (changed.contains_key(&path), self.read(kind, &path)) {
+                then.put(&Path::from(path), bytes.into()).await?;
+            }
+        }
+        for (path, before) in changed {
+            if let Some(bytes) = before {
+                then.put(&Path::from(path), bytes.into()).await?;
+            }
+        }
+        Ok(then)
+    }
+}
+
+impl SimWorld {
+    /// From now on requests to the stores are hurt as the rule says. Returns its number.
+    pub fn add_store_rule(&self, rule: StoreRule) -> usize {
+        self.stores.faulty.store(true, Ordering::Relaxed);
+        self.stores.faults().add(rule)
+    }
+
+    /// Takes a rule back (heals): what waited fails, what was acknowledged and lost is gone, a lost rename is undone.
+    pub fn end_store_rule(&self, rule: usize) {
+        let lost = self.stores.faults().end(rule);
+        for loss in lost {
+            let Some(bytes) = self.stores.read(loss.kind, &loss.path) else { continue };
+            self.stores.damage(loss.kind, &loss.path, None);
+            if let Some(old) = loss.back_at.filter(|old| self.stores.read(loss.kind, old).is_none()) {
+                self.stores.damage(loss.kind, &old, Some(bytes));
+            }
+        }
+    }
+
+    /// How many requests a rule has hurt, and when last.
+    pub fn store_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
+        self.stores.faults().hits(rule)
+    }
+
+    /// Objects that a rule tore or loses: not what their writer was told. In order.
+    pub fn store_rule_objects(&self, rule: usize) -> Vec<(StoreKind, String)> {
+        self.stores.faults().hurt(rule)
+    }
+}
+
+pub(super) fn node_store(node: SimNode, kind: StoreKind) -> Arc<dyn ObjectStore> {
+    Arc::new(node::NodeStore::new(node, kind))
+}

@@ -1,0 +1,363 @@
+//! One incarnation's way to one durable store: latency, throughput, and the faults of the day.
+//!
+//! A request travels half its latency to the store, takes effect there, and is answered after the other half: a node that
+//! dies in between leaves an effect that it never heard of. Each node's way to the stores carries one transfer at a time.
+//! Start at [`NodeStore::reach`]: every request begins with it. Without rules it asks nobody.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
+};
+
+use super::super::super::{StoreKind, draw, draw_between, first_of_2};
+use super::super::SimNode;
+use super::super::fault::StoreFault;
+use super::super::timer::{now, sleep_until};
+use super::faults::{Access, CLIENT_TIMEOUT, Hit, Way};
+use super::{SimStores, StoreMutation};
+use crate::time::{Time, nanos};
+
+#[derive(Clone)]
+pub(super) struct NodeStore {
+    node: SimNode,
+    kind: StoreKind,
+}
+
+/// A request at the store.
+struct Arrived {
+    access: Access,
+    /// How long its answer travels.
+    back: Duration,
+    /// What happens to its contents.
+    hit: Option<Hit>,
+}
+
+impl Arrived {
+    fn fault(&self) -> Option<StoreFault> {
+        self.hit.as_ref().map(|hit| hit.fault)
+    }
+
+    /// The error that a write gets without having done anything.
+    fn refusal(&self) -> Result<()> {
+        match self.fault() {
+            Some(StoreFault::FailedWrite) => Err(failed("the write failed")),
+            Some(StoreFault::NoSpace) => Err(failed("no space left on device")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error that a write gets whatever it did.
+    fn ambiguity(&self) -> Result<()> {
+        match self.fault() {
+            Some(StoreFault::AmbiguousWrite) => Err(failed("the connection broke before the answer")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The time that a read or a listing sees, if not the present.
+    fn sees(&self) -> Option<Time> {
+        match self.fault() {
+            Some(StoreFault::StaleRead(ago) | StoreFault::LaggingList(ago)) => {
+                Some(Time(now().0.saturating_sub(nanos(ago))))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn failed(why: &'static str) -> Error {
+    Error::Generic { store: "simulated store", source: why.into() }
+}
+
+impl NodeStore {
+    pub(super) fn new(node: SimNode, kind: StoreKind) -> Self {
+        Self { node, kind }
+    }
+
+    fn stores(&self) -> &SimStores {
+        &self.node.world.stores
+    }
+
+    fn inner(&self) -> &Arc<InMemory> {
+        self.stores().of(self.kind)
+    }
+
+    fn hit(&self, access: Access, way: Way) -> Option<Hit> {
+        if !self.stores().is_faulty() {
+            return None;
+        }
+        let name = self.node.world.lock().nodes[self.node.index].name.clone();
+        self.stores().faults().hit(self.kind, &name, access, way, now())
+    }
+
+    /// When the store has the request. An error if it does not answer.
+    async fn reach(&self, access: Access, bytes: u64) -> Result<Arrived> {
+        self.node.only_alive().await;
+        let slow = match self.hit(access, Way::Delay).map(|hit| hit.fault) {
+            Some(StoreFault::Slow(more)) => more,
+            _ => Duration::ZERO,
+        };
+        let rate = self.rate(access, bytes);
+        let (there, back) = {
+            let now = now();
+            let mut state = self.node.world.lock();
+            let config = state.config.store;
+            let seed = state.config.seed;
+            let node = &mut state.nodes[self.node.index];
+            let drawn = draw(seed, "store latency", self.node.index as u64, now.0);
+            let latency = draw_between(drawn, nanos(config.latency.0), nanos(config.latency.1));
+            node.store_link = node.store_link.max(now) + transfer(bytes, config.throughput.min(rate));
+            (node.store_link + slow + Duration::from_nanos(latency / 2), Duration::from_nanos(latency - latency / 2))
+        };
+        sleep_until(there).await;
+        self.node.only_alive().await;
+        if let Some(outage) = self.hit(access, Way::Outage) {
+            first_of_2(outage.end.notified(), sleep_until(now() + CLIENT_TIMEOUT)).await;
+            self.node.only_alive().await;
+            sleep_until(now() + back).await;
+            return Err(failed("the store is not available"));
+        }
+        Ok(Arrived { access, back, hit: self.hit(access, Way::Contents) })
+    }
+
+    async fn answer(&self, request: &Arrived, bytes: u64) {
+        // Struck by an observer of the request's effect: the node never hears of it, not even without latency.
+        self.node.halt_if_struck().await;
+        let rate = self.rate(request.access, bytes);
+        let arrived = {
+            let now = now();
+            let mut state = self.node.world.lock();
+            let throughput = state.config.store.throughput.min(rate);
+            let node = &mut state.nodes[self.node.index];
+            match bytes {
+                0 => now,
+                _ => {
+                    node.store_link = node.store_link.max(now) + transfer(bytes, throughput);
+                    node.store_link
+                }
+            }
+        };
+        sleep_until(arrived + request.back).await;
+    }
+
+    /// Bytes per second that a fault allows.
+    fn rate(&self, access: Access, bytes: u64) -> u64 {
+        match (bytes > 0).then(|| self.hit(access, Way::Rate)).flatten().map(|hit| hit.fault) {
+            Some(StoreFault::Throttled(rate)) => rate,
+            _ => u64::MAX,
+        }
+    }
+
+    /// An object was written, or renamed, and was `before`: it may be so for a while only.
+    fn written(&self, request: &Arrived, path: &Path, before: Option<Bytes>, renamed: Option<&Path>) {
+        self.stores().past().changes(now(), self.kind, path.as_ref(), before);
+        if !self.stores().is_faulty() {
+            return;
+        }
+        let (mut faults, path, renamed) = (self.stores().faults(), path.as_ref(), renamed.map(AsRef::as_ref));
+        faults.replaced(self.kind, path);
+        match (&request.hit, renamed) {
+            (Some(Hit { rule, fault: StoreFault::LostWrite, .. }), from) => faults.lost(*rule, self.kind, path, from),
+            (Some(Hit { rule, fault: StoreFault::TornWrite, .. }), _) => faults.torn(*rule, self.kind, path),
+            (_, Some(from)) => faults.renamed(self.kind, from, path),
+            (_, None) => {}
+        }
+    }
+
+    fn tell(&self, mutation: StoreMutation) {
+        self.node.world.notify(|observer, world| observer.on_store(world, &mutation));
+    }
+
+    fn unsupported<T>(&self, operation: &str) -> Result<T> {
+        Err(Error::NotImplemented { operation: operation.into(), implementer: self.to_string() })
+    }
+
+    async fn put_at(&self, request: &Arrived, path: &Path, bytes: Bytes, options: PutOptions) -> Result<PutResult> {
+        request.refusal()?;
+        let bytes = match request.fault() {
+            Some(StoreFault::TornWrite) => bytes.slice(..bytes.len() / 2),
+            _ => bytes,
+        };
+        let before = self.stores().contents(self.kind, path);
+        let result = self.inner().put_opts(path, bytes.clone().into(), options).await;
+        if result.is_ok() {
+            self.written(request, path, before, None);
+            self.tell(StoreMutation::Put { kind: self.kind, path: path.to_string(), bytes });
+        }
+        request.ambiguity()?;
+        result
+    }
+
+    async fn copy_at(&self, request: &Arrived, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        request.refusal()?;
+        let before = self.stores().contents(self.kind, to);
+        let result = self.inner().copy_opts(from, to, options).await;
+        if result.is_ok() {
+            self.written(request, to, before, None);
+            if let Some(bytes) = self.stores().contents(self.kind, to) {
+                self.tell(StoreMutation::Put { kind: self.kind, path: to.to_string(), bytes });
+            }
+        }
+        request.ambiguity()?;
+        result
+    }
+
+    async fn rename_at(&self, request: &Arrived, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        request.refusal()?;
+        let mode = match options.target_mode {
+            RenameTargetMode::Overwrite => CopyMode::Overwrite,
+            RenameTargetMode::Create => CopyMode::Create,
+        };
+        let (moved, before) = (self.stores().contents(self.kind, from), self.stores().contents(self.kind, to));
+        let result = self.inner().copy_opts(from, to, CopyOptions { mode, ..CopyOptions::default() }).await;
+        if result.is_ok() {
+            self.inner().delete(from).await?;
+            self.stores().past().changes(now(), self.kind, from.as_ref(), moved);
+            self.written(request, to, before, Some(from));
+            let (from, to) = (from.to_string(), to.to_string());
+            self.tell(StoreMutation::Renamed { kind: self.kind, from, to });
+        }
+        request.ambiguity()?;
+        result
+    }
+
+    async fn delete_at(&self, path: &Path) -> Result<()> {
+        let Some(before) = self.stores().contents(self.kind, path) else { return Ok(()) };
+        self.inner().delete(path).await?;
+        self.stores().past().changes(now(), self.kind, path.as_ref(), Some(before));
+        if self.stores().is_faulty() {
+            self.stores().faults().replaced(self.kind, path.as_ref());
+        }
+        self.tell(StoreMutation::Deleted { kind: self.kind, path: path.to_string() });
+        Ok(())
+    }
+
+    async fn get_at(&self, request: &Arrived, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let then = request.sees().and_then(|time| self.stores().past().object(self.kind, path.as_ref(), time));
+        match then {
+            None => self.inner().get_opts(path, options).await,
+            Some(bytes) => {
+                let past = InMemory::new();
+                if let Some(bytes) = bytes {
+                    past.put(path, bytes.into()).await?;
+                }
+                past.get_opts(path, options).await
+            }
+        }
+    }
+
+    /// The store as a listing sees it.
+    async fn listed(&self, request: &Arrived) -> Result<Arc<InMemory>> {
+        match request.sees() {
+            None => Ok(self.inner().clone()),
+            Some(time) => self.stores().as_of(self.kind, time).await.map(Arc::new),
+        }
+    }
+}
+
+/// How long bytes take at a rate per second.
+fn transfer(bytes: u64, rate: u64) -> Duration {
+    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+impl fmt::Display for NodeStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "simulated {:?} store", self.kind)
+    }
+}
+
+impl fmt::Debug for NodeStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for NodeStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let request = self.reach(Access::Put, payload.content_length() as u64).await?;
+        let result = self.put_at(&request, location, payload.into(), options).await;
+        self.answer(&request, 0).await;
+        result
+    }
+
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.unsupported("put_multipart_opts")
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let request = self.reach(Access::Read, 0).await?;
+        let result = self.get_at(&request, location, options).await;
+        let bytes = result.as_ref().map_or(0, |found| found.range.end - found.range.start);
+        self.answer(&request, bytes).await;
+        result
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let this = self.clone();
+        locations
+            .then(move |location| {
+                let this = this.clone();
+                async move {
+                    let location = location?;
+                    let request = this.reach(Access::Delete, 0).await?;
+                    this.delete_at(&location).await?;
+                    this.answer(&request, 0).await;
+                    Ok(location)
+                }
+            })
+            .boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let this = self.clone();
+        let prefix = prefix.cloned();
+        let listing = async move {
+            let objects = match this.reach(Access::List, 0).await {
+                Err(error) => vec![Err(error)],
+                Ok(request) => {
+                    let objects = match this.listed(&request).await {
+                        Ok(store) => store.list(prefix.as_ref()).collect().await,
+                        Err(error) => vec![Err(error)],
+                    };
+                    this.answer(&request, 0).await;
+                    objects
+                }
+            };
+            futures::stream::iter(objects)
+        };
+        futures::stream::once(listing).flatten().boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let request = self.reach(Access::List, 0).await?;
+        let result = self.listed(&request).await?.list_with_delimiter(prefix).await;
+        self.answer(&request, 0).await;
+        result
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let request = self.reach(Access::Rename, 0).await?;
+        let result = self.copy_at(&request, from, to, options).await;
+        self.answer(&request, 0).await;
+        result
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let request = self.reach(Access::Rename, 0).await?;
+        let result = self.rename_at(&request, from, to, options).await;
+        self.answer(&request, 0).await;
+        result
+    }
+}
