@@ -4,11 +4,12 @@
 //! each fault is simplified, and each setting put back to its default. Settings, triggers and actions are walked as JSON, so
 //! a field that is added later shrinks without a word here; what does not fit the plan's types afterwards is no candidate.
 
+use flowquake_engine::config::JobConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::plan::{FaultPlan, InputSource, RunPlan, Trigger};
+use crate::plan::{ClusterPlan, FaultPlan, InputSource, RunPlan, Trigger};
 use crate::scenario::cluster_default;
 
 /// Everything that may be tried next, each with what was cut. Every one is smaller than `plan` in one respect (K3), and none
@@ -146,14 +147,13 @@ fn fewer_nodes(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
 
 /// Each setting that is not at its default, put there. The number of nodes and slots is a matter of its own.
 fn default_settings(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
-    let mut config_default = flowquake_engine::config::JobConfig::default();
-    config_default.parallelism = plan.job.config.parallelism;
+    let config_default = JobConfig { parallelism: plan.job.config.parallelism, ..JobConfig::default() };
     for (path, config) in towards(&plan.job.config, &config_default) {
         let mut smaller = plan.clone();
         smaller.job.config = config;
         all.push((format!("{path} at its default"), smaller));
     }
-    let cluster_default = crate::plan::ClusterPlan {
+    let cluster_default = ClusterPlan {
         job_managers: plan.cluster.job_managers,
         task_managers: plan.cluster.task_managers,
         slots: plan.cluster.slots,
