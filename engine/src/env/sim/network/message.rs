@@ -104,3 +104,25 @@ impl Network {
         self.connections[id].as_mut().expect("held by its sender").pipes[side].add_late(at, frame);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_is_looked_into_once_every_rule_has_ended() {
+        let rule = |count| MessageRule { kind: MessageKind::Trigger, node: None, fault: MessageFault::Lose, count };
+        let mut rules = MessageRules::default();
+        rules.add(rule(0));
+        assert!(!rules.any_active());
+        let number = rules.add(rule(2));
+        for at in [Time(1), Time(2)] {
+            assert!(rules.any_active());
+            assert_eq!(rules.apply(MessageKind::Notify, ["a", "b"], at), None);
+            assert_eq!(rules.apply(MessageKind::Trigger, ["a", "b"], at), Some(MessageFault::Lose));
+        }
+        assert!(!rules.any_active());
+        assert_eq!(rules.apply(MessageKind::Trigger, ["a", "b"], Time(3)), None);
+        assert_eq!(rules.hits(number), (2, Some(Time(2))));
+    }
+}

@@ -250,6 +250,20 @@ fn what_the_lost_end_had_on_the_wire_arrives_and_nothing_else() {
 }
 
 #[test]
+fn what_a_cut_takes_from_the_wire_after_the_end_was_lost_is_not_sent_again() {
+    simulate(1, config(), |world| async move {
+        let (_a, _b, mut near, mut far) = two(&world).await;
+        send(&mut far.sender, 0, 1000).await;
+        pause(ms(2)).await;
+        world.half_open("b", "a");
+        world.cut("b", "a");
+        pause(ms(10)).await;
+        world.heal("b", "a");
+        assert_eq!(within(LONG, receive(&mut near.receiver)).await, None, "N3");
+    });
+}
+
+#[test]
 fn no_death_no_restart_and_no_heal_tells_who_was_not_told() {
     for death in [Death::Crash, Death::MachineLoss] {
         simulate(1, config(), move |world| async move {
