@@ -6,7 +6,7 @@
 //! `tokio::sync` and `bytes` are used directly by the engine: they work in both.
 //!
 //! Invariants: (V1) after a node was struck, nothing that its old incarnation does through its `Env` has an effect;
-//! (V2) [`Env::emit`] does not return to a struck emitter.
+//! (V2) [`Env::emit`] does not return to a struck emitter, nor to one that stands still before it goes on.
 
 use std::future::Future;
 use std::path::PathBuf;

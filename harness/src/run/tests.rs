@@ -58,7 +58,7 @@ fn a_panic_and_an_error_of_user_code_each_fail_one_task_of_their_node() {
         let failures = failures(&outcome);
         assert!(matches!(&failures[..], [(node, cause)] if node == "tm-2" && cause.starts_with(words)), "{failures:?}");
         assert_eq!(user_code.hits().len(), 1);
-        assert!(outcome.lives.iter().all(|(_, _, until)| *until == outcome.ended_at), "no process dies of it");
+        assert!(outcome.lives.iter().all(|(_, _, until)| *until >= outcome.ended_at), "no process dies of it");
     }
 }
 

@@ -235,8 +235,8 @@ impl SimWorld {
         true
     }
 
-    /// Starts a dead node again, with an empty local disk; one that is alive stays as it is. At least a millisecond must lie between: its old tasks are
-    /// dropped in that time.
+    /// Starts a dead node again, with an empty local disk; one that is alive stays as it is. At least a millisecond must lie
+    /// between: its old tasks are dropped in that time.
     pub fn restart(&self, name: &str) {
         self.start_again(name, false);
     }
