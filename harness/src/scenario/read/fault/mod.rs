@@ -28,6 +28,9 @@ mod trigger;
 /// Keys that every kind of fault takes.
 const COMMON: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];
 
+/// Forty names would bury the message.
+const LISTING: &str = "`flowquake list faults` shows every kind with its keys";
+
 /// Reads all `[[fault]]` tables, in the order of the file.
 pub(in crate::scenario) fn faults(reader: &mut Reader, value: Option<&Spanned<DeValue>>) -> Vec<FaultPlan> {
     let Some(value) = value else { return Vec::new() };
@@ -66,7 +69,7 @@ fn fault(reader: &mut Reader, value: &Spanned<DeValue>, id: u32) -> FaultPlan {
 }
 
 fn action(reader: &mut Reader, table: &Table, path: String) -> Option<FaultAction> {
-    let help = format!("say what happens: do = \"kill\"; accepted: {}", suggest::quoted(&names()));
+    let help = format!("say what happens: do = \"kill\"; {LISTING}");
     let kind = reader.required(table, "do", &path, &help, kind)?;
     misplaced_keys(reader, table, kind);
     let mut keys = Keys { reader, table, path };
@@ -164,12 +167,13 @@ fn misplaced_keys(reader: &mut Reader, table: &Table, kind: Kind) {
     }
 }
 
-fn names() -> Vec<&'static str> {
-    Kind::ALL.iter().map(|kind| kind.name()).collect()
-}
-
 fn kind(value: &DeValue) -> Result<Kind, Refusal> {
-    value::word(value, &names(), Kind::from_name)
+    let text = value::text(value)?;
+    Kind::from_name(&text).ok_or_else(|| {
+        let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let help = suggest::guess_then(suggest::nearest(&text, &names), LISTING);
+        Refusal::new("wrong-value", format!("cannot be `{text}`"), "no such kind of fault", help)
+    })
 }
 
 #[cfg(test)]
