@@ -45,9 +45,9 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
             table
         }
         What::Faults => {
-            let mut table = columns(["family", "do", "what it does", "parameters", "a correct engine"]);
+            let mut table = columns(["family", "do", "what it does", "a correct engine", "parameters"]);
             for spec in Kind::ALL.iter().map(|kind| kind.spec()) {
-                let cells = [spec.family.name(), spec.name, spec.effect, &spec.usage(), &spec.answer()];
+                let cells = [spec.family.name(), spec.name, spec.effect, &spec.answer(), &spec.usage()];
                 table.row(cells.map(Cell::new));
             }
             table

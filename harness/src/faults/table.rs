@@ -63,7 +63,7 @@ kinds! {
     Kill = "kill": Process, "the process dies; its connections are reset at once", [Masked], NODES,
         [may("target", "node"), may("targets", "[nodes]"), may("restart_after", "duration"), may("disk", "wiped|kept")];
     MachineLoss = "machine-loss": Process,
-        "the machine is gone: silence; peers learn of it by missing heartbeats, or when it is back", [Masked], NODES,
+        "the machine is gone: silence, told by missing heartbeats only", [Masked], NODES,
         [may("target", "node"), may("targets", "[nodes]"), may("restart_after", "duration"), may("disk", "wiped|kept")];
     Pause = "pause": Process, "the process stands still, then goes on as if nothing had happened", [Masked], NODES,
         [TARGET, may("resume_after", "duration")];
@@ -83,7 +83,7 @@ kinds! {
     HangSnapshot = "hang-snapshot": Process, "the synchronous part of snapshots hangs", [Masked], [TASK_MANAGER],
         [TARGET, HEAL_AFTER];
 
-    Cut = "cut": Network, "what is sent between two sets of nodes stays away, both ways; connections survive", [Masked],
+    Cut = "cut": Network, "what is sent between two sets of nodes stays away; connections survive", [Masked],
         LINKS, [must("link", "\"tm-1,tm-2 - tm-3\""), HEAL_AFTER];
     CutOneWay = "cut-one-way": Network, "the same in one direction", [Masked], LINKS,
         [must("link", "\"tm-1,tm-2 -> tm-3\""), HEAL_AFTER];
@@ -143,9 +143,9 @@ kinds! {
         [TARGET, must("rate", "\"50ms/s\" or \"-50ms/s\""), HEAL_AFTER];
 
     LoseLeadership = "lose-leadership": Control,
-        "the leader cannot reach the checkpoint store; a standby takes over, then the old leader comes back", [Masked],
+        "the leader cannot reach the checkpoint store while a standby takes over", [Masked],
         [LEADER], [must("heal_after", "duration")];
     RivalLeader = "rival-leader": Control,
-        "a standby's clock jumps ahead, so that it opens a term while the leader lives: two believe in themselves",
+        "a standby's clock jumps ahead: it opens a term while the leader lives",
         [Masked], [STANDBY], [BY];
 }

@@ -73,6 +73,8 @@ impl Nemesis {
             match effect {
                 Effect::Down(node, Disk::Wiped) => world.restart(node),
                 Effect::Down(node, Disk::Kept) => world.restart_with_disk(node),
+                // Another one may have paused a later life of the node.
+                Effect::Paused(_) if self.newest().any(|other| other == effect) => {}
                 Effect::Paused(node) => world.resume(node),
                 Effect::Cut(links) => links.iter().for_each(|(from, to)| world.heal(from, to)),
                 Effect::Refusing(node) => world.refuse(node, false),
@@ -88,12 +90,16 @@ impl Nemesis {
         }
     }
 
+    /// Everything in force, the newest first.
+    fn newest(&self) -> impl Iterator<Item = &Effect> {
+        self.in_force.values().rev().flat_map(|in_force| &in_force.effects)
+    }
+
     /// Sets the property that `effect` is about to what the newest faults in force say, else to what it was.
     pub(super) fn set(&self, effect: &Effect, world: &dyn Cluster) {
-        let newest = || self.in_force.values().rev().flat_map(|in_force| &in_force.effects);
         match effect {
             Effect::Slow(node, work, _) => {
-                let found = newest().find_map(|other| match other {
+                let found = self.newest().find_map(|other| match other {
                     Effect::Slow(at, of, factor) if (at, of) == (node, work) => Some(*factor),
                     _ => None,
                 });
@@ -101,7 +107,7 @@ impl Nemesis {
             }
             Effect::Link(link, ..) => {
                 let of_link = || {
-                    newest().filter_map(|other| match other {
+                    self.newest().filter_map(|other| match other {
                         Effect::Link(at, latency, bandwidth) if at == link => Some((*latency, *bandwidth)),
                         _ => None,
                     })
@@ -112,14 +118,14 @@ impl Nemesis {
                 world.set_link(&link.1, &link.0, latency, bandwidth);
             }
             Effect::Reading(node, _) => {
-                let found = newest().find_map(|other| match other {
+                let found = self.newest().find_map(|other| match other {
                     Effect::Reading(at, rate) if at == node => Some(*rate),
                     _ => None,
                 });
                 world.limit_receiver(node, found);
             }
             Effect::Drifting(node, _) => {
-                let found = newest().find_map(|other| match other {
+                let found = self.newest().find_map(|other| match other {
                     Effect::Drifting(at, drift) if at == node => Some(*drift),
                     _ => None,
                 });

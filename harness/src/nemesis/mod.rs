@@ -262,7 +262,11 @@ impl Nemesis {
     pub fn heal_all(&mut self, world: &dyn Cluster, now: Time) {
         self.over = true;
         self.look(world);
-        self.agenda.clear();
+        for step in std::mem::take(&mut self.agenda).into_values() {
+            if let Step::Strike(fault, _) = step {
+                self.strikes[fault].missed = "everything was healed before its time came".into();
+            }
+        }
         for effect in self.in_force.keys().copied().collect::<Vec<_>>() {
             let earliest = self.in_force[&effect].earliest_end();
             if earliest > now {

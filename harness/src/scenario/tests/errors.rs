@@ -69,6 +69,25 @@ shows! {
         "\n[engine]\nrestart_attempts = 3\n\n[swarm]\nfaults = [6, 2]\nnodes_down = 9\nuntil = \"30s\"\nheal_after = \"3s..1s\"\nvary = 1\n",
     );
     swarm_that_nothing_would_notice => report("\n[swarm]\nfaults = \"some\"\nheel_after = \"1s\"\n");
+    unknown_kind_of_fault => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"partition\"\ntarget = \"tm-1\"\n");
+    unknown_kind_of_message =>
+        report("\n[[fault]]\nat = \"2.5s\"\ndo = \"lose-message\"\nmessage = \"ack\"\n");
+    standby_without_one => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"pause\"\ntarget = \"standby\"\n");
+    losing_leadership_to_nobody =>
+        report("\n[[fault]]\nat = \"2.5s\"\ndo = \"lose-leadership\"\nheal_after = \"10s\"\n");
+    jump_within_the_lease => report(
+        "\n[cluster]\njob_managers = 2\n\n[engine]\nlease = \"8s\"\n\n[[fault]]\nat = \"2.5s\"\ndo = \"rival-leader\"\nby = \"5s\"\n",
+    );
+    overlapping_sets => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"cut\"\nlink = \"tm-1,leader - tm-2,tm-1\"\n");
+    event_that_never_comes => report(
+        "\n[[fault]]\non = { event = \"state-uploaded\", nth = 2 }\ndo = \"kill\"\ntarget = \"emitter\"\nrestart_after = \"3s\"\n",
+    );
+    record_beyond_its_split =>
+        report("\n[[fault]]\nat = \"2.5s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 10_000\n");
+    key_of_another_kind_of_fault =>
+        report("\n[[fault]]\nat = \"2.5s\"\ndo = \"pause\"\ntarget = \"tm-1\"\nheal_after = \"1s\"\n");
+    repeat_without_a_period =>
+        report("\n[[fault]]\nat = \"2.5s\"\nrepeat = 3\ndo = \"pause\"\ntarget = \"tm-1\"\n");
     name_differs_from_file => report_of(&format!("name = \"other\"\nwhy = \"w\"\n{JOB}"));
     syntax_errors => report_of("name = broken\nwhy = \"never closed\n[job\n");
     missing_input_file => report_of(&format!("{HEAD}\n[job]\nname = \"upper-case\"\ninput = {{ file = \"words.txt\" }}\n"));

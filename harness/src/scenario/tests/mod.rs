@@ -1,5 +1,5 @@
 //! Scenario files as a user writes them, right and wrong: `errors` shows every report, `plans` what good files become,
-//! `garbage` that nothing panics. Start at [`catalogue`] and [`render`].
+//! `faults` every kind of fault, `garbage` that nothing panics. Start at [`catalogue`] and [`render`].
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use super::*;
 
 mod errors;
+mod faults;
 mod garbage;
 mod plans;
 

@@ -13,8 +13,11 @@ use toml::de::DeValue;
 
 use super::value::{self, Parse, Refusal};
 use super::{Reader, Table, keys};
-use crate::faults::{Family, Kind};
-use crate::plan::{DamageKind, FaultAction, FaultPlan, NodeTarget, Trigger};
+use crate::faults::Kind;
+use crate::plan::{
+    ClockFault, DamageKind, FaultAction, FaultPlan, KillMode, MessageFault, NodeTarget, SlowWork, StoreFault, Trigger,
+    UserFailure,
+};
 use crate::scenario::error::Problem;
 use crate::scenario::suggest;
 
@@ -27,6 +30,9 @@ mod trigger;
 
 /// Keys that every kind of fault takes.
 const COMMON: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];
+
+/// Forty names would bury the message.
+const LISTING: &str = "`flowquake list faults` shows every kind with its keys";
 
 /// Reads all `[[fault]]` tables, in the order of the file.
 pub(in crate::scenario) fn faults(reader: &mut Reader, value: Option<&Spanned<DeValue>>) -> Vec<FaultPlan> {
@@ -66,15 +72,56 @@ fn fault(reader: &mut Reader, value: &Spanned<DeValue>, id: u32) -> FaultPlan {
 }
 
 fn action(reader: &mut Reader, table: &Table, path: String) -> Option<FaultAction> {
-    let help = format!("say what happens: do = \"kill\"; accepted: {}", suggest::quoted(&names()));
+    let help = format!("say what happens: do = \"kill\"; {LISTING}");
     let kind = reader.required(table, "do", &path, &help, kind)?;
     misplaced_keys(reader, table, kind);
     let mut keys = Keys { reader, table, path };
-    match kind.spec().family {
-        Family::Process => process::action(&mut keys, kind),
-        Family::Network => network::action(&mut keys, kind),
-        Family::Storage => storage::action(&mut keys, kind),
-        Family::Time | Family::Control => time::action(&mut keys, kind),
+    read(&mut keys, kind)
+}
+
+fn read(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
+    match kind {
+        Kind::Kill => process::kill(keys, KillMode::Crash),
+        Kind::MachineLoss => process::kill(keys, KillMode::MachineLoss),
+        Kind::Pause => process::pause(keys),
+        Kind::SlowCpu => process::slow(keys, SlowWork::Cpu),
+        Kind::CrashLoop => process::crash_loop(keys),
+        Kind::UserPanic => process::user_code(keys, UserFailure::Panic),
+        Kind::UserError => process::user_code(keys, UserFailure::Error),
+        Kind::PoisonRecord => process::poison(keys),
+        Kind::SlowOperator => process::slow(keys, SlowWork::Records),
+        Kind::HangSnapshot => process::hang(keys, SlowWork::Snapshot),
+        Kind::Cut => network::cut(keys, true),
+        Kind::CutOneWay => network::cut(keys, false),
+        Kind::Isolate => network::isolate(keys),
+        Kind::Flap => network::flap(keys),
+        Kind::Latency => network::latency(keys),
+        Kind::Bandwidth => network::bandwidth(keys),
+        Kind::ResetConnection => network::reset_one(keys),
+        Kind::ResetConnections => network::reset_all(keys),
+        Kind::RefuseConnections => network::refuse(keys),
+        Kind::HalfOpen => network::half_open(keys),
+        Kind::LoseMessage => network::message(keys, Some(MessageFault::Lose)),
+        Kind::DelayMessage => network::delay(keys),
+        Kind::DuplicateMessage => network::message(keys, Some(MessageFault::Duplicate)),
+        Kind::SlowReceiver => network::slow_receiver(keys),
+        Kind::Damage => storage::damage(keys),
+        Kind::DamageLocal => storage::damage_local(keys),
+        Kind::StoreUnavailable => storage::store(keys, Some(StoreFault::Unavailable)),
+        Kind::FailedWrite => storage::store(keys, Some(StoreFault::FailedWrite)),
+        Kind::AmbiguousWrite => storage::store(keys, Some(StoreFault::AmbiguousWrite)),
+        Kind::TornWrite => storage::store(keys, Some(StoreFault::TornWrite)),
+        Kind::LostWrite => storage::store(keys, Some(StoreFault::LostWrite)),
+        Kind::NoSpace => storage::store(keys, Some(StoreFault::NoSpace)),
+        Kind::SlowStore => storage::slow(keys),
+        Kind::ThrottledStore => storage::throttled(keys),
+        Kind::StaleRead => storage::old(keys, "store.how.stale-read", StoreFault::StaleRead),
+        Kind::LaggingList => storage::old(keys, "store.how.lagging-list", StoreFault::LaggingList),
+        Kind::ClockForward => time::jump(keys, "clock.how.forward", ClockFault::Forward),
+        Kind::ClockBack => time::jump(keys, "clock.how.back", ClockFault::Back),
+        Kind::ClockDrift => time::drift(keys),
+        Kind::LoseLeadership => time::lose_leadership(keys),
+        Kind::RivalLeader => time::rival_leader(keys),
     }
 }
 
@@ -164,12 +211,13 @@ fn misplaced_keys(reader: &mut Reader, table: &Table, kind: Kind) {
     }
 }
 
-fn names() -> Vec<&'static str> {
-    Kind::ALL.iter().map(|kind| kind.name()).collect()
-}
-
 fn kind(value: &DeValue) -> Result<Kind, Refusal> {
-    value::word(value, &names(), Kind::from_name)
+    let text = value::text(value)?;
+    Kind::from_name(&text).ok_or_else(|| {
+        let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let help = suggest::guess_then(suggest::nearest(&text, &names), LISTING);
+        Refusal::new("wrong-value", format!("cannot be `{text}`"), "no such kind of fault", help)
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::{Keys, Kind, target, value};
+use super::{Keys, target, value};
 use crate::plan::{FaultAction, MessageFault, MessageKind, NodeTarget};
 use crate::scenario::read::value::Refusal;
 use crate::scenario::suggest;
@@ -10,76 +10,79 @@ use crate::scenario::suggest;
 const LINK_HELP: &str = "name both ends: link = \"tm-1 - tm-3\"";
 const ARROW_HELP: &str = "name both ends: link = \"tm-1 -> tm-3\"";
 
-pub(super) fn action(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
-    Some(match kind {
-        Kind::CutOneWay => cut(keys, false)?,
-        Kind::Isolate => FaultAction::Isolate {
-            target: keys.target("isolate.target")?,
-            stores: keys.may("stores", "isolate.stores", value::boolean).unwrap_or(false),
-            heal_after: keys.heal_after("isolate.heal_after"),
-        },
-        Kind::Flap => {
-            let ends = link(keys, "flap");
-            let times = keys.must("times", "flap.times", "say how often it is cut: times = 3", value::whole_u32);
-            let help = "say how long it is healed between two cuts: up = \"500ms\"";
-            let up = keys.must("up", "flap.up", help, value::duration);
-            let help = "say how long it is cut: down = \"500ms\"";
-            let down = keys.must("down", "flap.down", help, value::duration);
-            let (from, to) = ends?;
-            FaultAction::Flap { from, to, times: times?, up: up?, down: down? }
-        }
-        Kind::Latency => {
-            let ends = link(keys, "link");
-            let help = "say how long messages travel: latency = \"50ms..200ms\"";
-            let latency = Some(keys.must("latency", "link.latency", help, value::duration_range)?);
-            let heal_after = keys.heal_after("link.heal_after");
-            let (from, to) = ends?;
-            FaultAction::Link { from, to, latency, bandwidth: None, heal_after }
-        }
-        Kind::Bandwidth => {
-            let ends = link(keys, "link");
-            let help = "say how much passes: bandwidth = \"100kB/s\"";
-            let bandwidth = Some(keys.must("bandwidth", "link.bandwidth", help, value::bandwidth)?);
-            let heal_after = keys.heal_after("link.heal_after");
-            let (from, to) = ends?;
-            FaultAction::Link { from, to, latency: None, bandwidth, heal_after }
-        }
-        Kind::ResetConnection => {
-            let ends = keys.must("link", "reset.target", LINK_HELP, target::link);
-            keys.also("link", "reset.peer");
-            let (target, peer) = ends?;
-            FaultAction::Reset { target, peer: Some(peer), one: true }
-        }
-        Kind::ResetConnections => FaultAction::Reset { target: keys.target("reset.target")?, peer: None, one: false },
-        Kind::RefuseConnections => FaultAction::Refuse {
-            target: keys.target("refuse.target")?,
-            heal_after: keys.heal_after("refuse.heal_after"),
-        },
-        Kind::HalfOpen => {
-            let ends = keys.must("link", "half-open.target", ARROW_HELP, target::arrow);
-            keys.also("link", "half-open.peer");
-            let (target, peer) = ends?;
-            FaultAction::HalfOpen { target, peer }
-        }
-        Kind::LoseMessage => message(keys, Some(MessageFault::Lose))?,
-        Kind::DuplicateMessage => message(keys, Some(MessageFault::Duplicate))?,
-        Kind::DelayMessage => {
-            let help = "say how much later they arrive: by = \"2s\"";
-            let by = keys.must("by", "message.how.delay", help, value::duration);
-            message(keys, by.map(MessageFault::Delay))?
-        }
-        Kind::SlowReceiver => {
-            let target = keys.target("slow-receiver.target");
-            let help = "say how fast it reads: rate = \"10kB/s\"";
-            let rate = keys.must("rate", "slow-receiver.rate", help, value::bandwidth);
-            let heal_after = keys.heal_after("slow-receiver.heal_after");
-            FaultAction::SlowReceiver { target: target?, rate: rate?, heal_after }
-        }
-        _ => cut(keys, true)?,
-    })
+pub(super) fn isolate(keys: &mut Keys) -> Option<FaultAction> {
+    let target = keys.target("isolate.target");
+    let stores = keys.may("stores", "isolate.stores", value::boolean).unwrap_or(false);
+    let heal_after = keys.heal_after("isolate.heal_after");
+    Some(FaultAction::Isolate { target: target?, stores, heal_after })
 }
 
-fn cut(keys: &mut Keys, both_ways: bool) -> Option<FaultAction> {
+pub(super) fn flap(keys: &mut Keys) -> Option<FaultAction> {
+    let ends = link(keys, "flap");
+    let times = keys.must("times", "flap.times", "say how often it is cut: times = 3", value::whole_u32);
+    let help = "say how long it is healed between two cuts: up = \"500ms\"";
+    let up = keys.must("up", "flap.up", help, value::duration);
+    let down = keys.must("down", "flap.down", "say how long it is cut: down = \"500ms\"", value::duration);
+    let (from, to) = ends?;
+    Some(FaultAction::Flap { from, to, times: times?, up: up?, down: down? })
+}
+
+pub(super) fn latency(keys: &mut Keys) -> Option<FaultAction> {
+    let ends = link(keys, "link");
+    let help = "say how long messages travel: latency = \"50ms..200ms\"";
+    let latency = keys.must("latency", "link.latency", help, value::duration_range);
+    let heal_after = keys.heal_after("link.heal_after");
+    let (from, to) = ends?;
+    Some(FaultAction::Link { from, to, latency: Some(latency?), bandwidth: None, heal_after })
+}
+
+pub(super) fn bandwidth(keys: &mut Keys) -> Option<FaultAction> {
+    let ends = link(keys, "link");
+    let help = "say how much passes: bandwidth = \"100kB/s\"";
+    let bandwidth = keys.must("bandwidth", "link.bandwidth", help, value::bandwidth);
+    let heal_after = keys.heal_after("link.heal_after");
+    let (from, to) = ends?;
+    Some(FaultAction::Link { from, to, latency: None, bandwidth: Some(bandwidth?), heal_after })
+}
+
+pub(super) fn reset_one(keys: &mut Keys) -> Option<FaultAction> {
+    let ends = keys.must("link", "reset.target", LINK_HELP, target::link);
+    keys.also("link", "reset.peer");
+    let (target, peer) = ends?;
+    Some(FaultAction::Reset { target, peer: Some(peer), one: true })
+}
+
+pub(super) fn reset_all(keys: &mut Keys) -> Option<FaultAction> {
+    Some(FaultAction::Reset { target: keys.target("reset.target")?, peer: None, one: false })
+}
+
+pub(super) fn refuse(keys: &mut Keys) -> Option<FaultAction> {
+    let target = keys.target("refuse.target");
+    let heal_after = keys.heal_after("refuse.heal_after");
+    Some(FaultAction::Refuse { target: target?, heal_after })
+}
+
+pub(super) fn half_open(keys: &mut Keys) -> Option<FaultAction> {
+    let ends = keys.must("link", "half-open.target", ARROW_HELP, target::arrow);
+    keys.also("link", "half-open.peer");
+    let (target, peer) = ends?;
+    Some(FaultAction::HalfOpen { target, peer })
+}
+
+pub(super) fn delay(keys: &mut Keys) -> Option<FaultAction> {
+    let help = "say how much later they arrive: by = \"2s\"";
+    let by = keys.must("by", "message.how.delay", help, value::duration);
+    message(keys, by.map(MessageFault::Delay))
+}
+
+pub(super) fn slow_receiver(keys: &mut Keys) -> Option<FaultAction> {
+    let target = keys.target("slow-receiver.target");
+    let rate = keys.must("rate", "slow-receiver.rate", "say how fast it reads: rate = \"10kB/s\"", value::bandwidth);
+    let heal_after = keys.heal_after("slow-receiver.heal_after");
+    Some(FaultAction::SlowReceiver { target: target?, rate: rate?, heal_after })
+}
+
+pub(super) fn cut(keys: &mut Keys, both_ways: bool) -> Option<FaultAction> {
     let heal_after = keys.heal_after("cut.heal_after");
     let ends = match both_ways {
         true => keys.must("link", "cut.from", LINK_HELP, target::both_sides),
@@ -97,7 +100,8 @@ fn link(keys: &mut Keys, name: &str) -> Option<(NodeTarget, NodeTarget)> {
     ends
 }
 
-fn message(keys: &mut Keys, how: Option<MessageFault>) -> Option<FaultAction> {
+/// `how` is none if it was refused: the other keys are still read.
+pub(super) fn message(keys: &mut Keys, how: Option<MessageFault>) -> Option<FaultAction> {
     let help = format!("say which messages: message = \"trigger\"; accepted: {}", suggest::quoted(&message_kinds()));
     let kind = keys.must("message", "message.kind", &help, message_kind);
     let node = keys.may("node", "message.node", target::node);

@@ -1,50 +1,48 @@
 //! Faults of durable stores and of local disks.
 
+use std::time::Duration;
+
 use toml::de::DeValue;
 
-use super::{Keys, Kind, target, value};
+use super::{Keys, target, value};
 use crate::plan::{DamageKind, FaultAction, FileKind, FileTarget, StoreFault, StoreName};
 use crate::scenario::read::value::Refusal;
 
-pub(super) fn action(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
-    const AGE_HELP: &str = "say how old what is seen is: age = \"5s\"";
-    let how = match kind {
-        Kind::DamageLocal => {
-            let target = keys.target("damage-local.target");
-            let help = "say what happens to the file: how = \"flip-byte\", \"truncate\" or \"delete\"";
-            let how = keys.must("how", "damage-local.how", help, local_damage);
-            return Some(FaultAction::DamageLocal { target: target?, how: how? });
-        }
-        Kind::StoreUnavailable => Some(StoreFault::Unavailable),
-        Kind::FailedWrite => Some(StoreFault::FailedWrite),
-        Kind::AmbiguousWrite => Some(StoreFault::AmbiguousWrite),
-        Kind::TornWrite => Some(StoreFault::TornWrite),
-        Kind::LostWrite => Some(StoreFault::LostWrite),
-        Kind::NoSpace => Some(StoreFault::NoSpace),
-        Kind::SlowStore => {
-            let help = "say how much longer a request takes: by = \"500ms\"";
-            keys.must("by", "store.how.slow", help, value::duration).map(StoreFault::Slow)
-        }
-        Kind::ThrottledStore => {
-            let help = "say how much passes: rate = \"100kB/s\"";
-            keys.must("rate", "store.how.throttled", help, value::bandwidth).map(StoreFault::Throttled)
-        }
-        Kind::StaleRead => {
-            keys.must("age", "store.how.stale-read", AGE_HELP, value::duration).map(StoreFault::StaleRead)
-        }
-        Kind::LaggingList => {
-            keys.must("age", "store.how.lagging-list", AGE_HELP, value::duration).map(StoreFault::LaggingList)
-        }
-        _ => return damage(keys),
-    };
-    let store = keys.may("store", "store.store", store);
+/// `how` is none if it was refused: the other keys are still read.
+pub(super) fn store(keys: &mut Keys, how: Option<StoreFault>) -> Option<FaultAction> {
+    let store = keys.may("store", "store.store", store_name);
     let node = keys.may("node", "store.node", target::node);
     let count = keys.may("count", "store.count", value::whole_u32);
     let heal_after = keys.heal_after("store.heal_after");
     Some(FaultAction::Store { store, node, how: how?, count, heal_after })
 }
 
-fn damage(keys: &mut Keys) -> Option<FaultAction> {
+pub(super) fn slow(keys: &mut Keys) -> Option<FaultAction> {
+    let help = "say how much longer a request takes: by = \"500ms\"";
+    let by = keys.must("by", "store.how.slow", help, value::duration);
+    store(keys, by.map(StoreFault::Slow))
+}
+
+pub(super) fn throttled(keys: &mut Keys) -> Option<FaultAction> {
+    let help = "say how much passes: rate = \"100kB/s\"";
+    let rate = keys.must("rate", "store.how.throttled", help, value::bandwidth);
+    store(keys, rate.map(StoreFault::Throttled))
+}
+
+/// What is seen is of some age, which ends up at `below`.
+pub(super) fn old(keys: &mut Keys, below: &str, how: fn(Duration) -> StoreFault) -> Option<FaultAction> {
+    let age = keys.must("age", below, "say how old what is seen is: age = \"5s\"", value::duration);
+    store(keys, age.map(how))
+}
+
+pub(super) fn damage_local(keys: &mut Keys) -> Option<FaultAction> {
+    let target = keys.target("damage-local.target");
+    let help = "say what happens to the file: how = \"flip-byte\", \"truncate\" or \"delete\"";
+    let how = keys.must("how", "damage-local.how", help, local_damage);
+    Some(FaultAction::DamageLocal { target: target?, how: how? })
+}
+
+pub(super) fn damage(keys: &mut Keys) -> Option<FaultAction> {
     let help = "say what happens to the file: how = \"flip-byte\", \"truncate\", \"delete\" or \"swap\"";
     let how = keys.must("how", "damage.how", help, damage_kind);
     Some(FaultAction::Damage { file: file(keys), how: how? })
@@ -96,7 +94,7 @@ fn file_kind(value: &DeValue) -> Result<FileKind, Refusal> {
     })
 }
 
-fn store(value: &DeValue) -> Result<StoreName, Refusal> {
+fn store_name(value: &DeValue) -> Result<StoreName, Refusal> {
     value::word(value, &["checkpoints", "output"], |word| match word {
         "checkpoints" => Some(StoreName::Checkpoints),
         "output" => Some(StoreName::Output),

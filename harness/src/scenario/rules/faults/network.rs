@@ -43,9 +43,10 @@ impl Rules<'_> {
 
     /// A single link.
     pub(super) fn link(&mut self, from: &NodeTarget, to: &NodeTarget, from_at: &str, to_at: &str) {
-        let both = self.target_exists(from, from_at);
+        let from_exists = self.target_exists(from, from_at);
         // Both ends are written in one value: one complaint about a lone `emitter` is enough.
-        if (from == to && !both) || !(self.target_exists(to, to_at) && both) {
+        let to_exists = if from == to { from_exists } else { self.target_exists(to, to_at) };
+        if !(from_exists && to_exists) {
             return;
         }
         let (one, other) = (self.known(from), self.known(to));

@@ -1,0 +1,125 @@
+//! Strikes at processes, machines, user code and clocks.
+
+use std::time::Duration;
+
+use flowquake_engine::env::sim::{ClockFault, Death, SlowWork};
+
+use super::{Blow, Struck};
+use crate::faults::TASK_MANAGER;
+use crate::nemesis::effect::Effect;
+use crate::nemesis::watch::{Armed, Watched};
+use crate::nemesis::{Cluster, Nemesis};
+use crate::plan::{Disk, KillMode, NodeTarget, UserFailure};
+
+impl Nemesis {
+    pub(super) fn kill(
+        &mut self,
+        world: &dyn Cluster,
+        blow: &Blow,
+        node: String,
+        mode: KillMode,
+        restart_after: Option<Duration>,
+        disk: Disk,
+    ) -> Struck {
+        let (death, detail) = match mode {
+            KillMode::Crash => (Death::Crash, "process killed, connections reset"),
+            KillMode::MachineLoss => (Death::MachineLoss, "machine lost, silence"),
+        };
+        if !world.kill(&node, death) {
+            return Err(format!("{node} was down already"));
+        }
+        let hit = self.hit_node(blow, &node, detail);
+        self.lasts(blow, vec![hit], vec![Effect::Down(node, disk)], restart_after);
+        Ok(())
+    }
+
+    pub(super) fn pause(
+        &mut self,
+        world: &dyn Cluster,
+        blow: &Blow,
+        target: &NodeTarget,
+        after: Option<Duration>,
+    ) -> Struck {
+        let node = self.node(world, blow, target)?;
+        if !world.pause(&node) {
+            return Err(format!("{node} is down or stands still already"));
+        }
+        let hit = self.hit_node(blow, &node, "the process stands still");
+        self.lasts(blow, vec![hit], vec![Effect::Paused(node)], after);
+        Ok(())
+    }
+
+    pub(super) fn slow(
+        &mut self,
+        world: &dyn Cluster,
+        blow: &Blow,
+        target: &NodeTarget,
+        work: SlowWork,
+        factor: Option<u32>,
+        after: Option<Duration>,
+    ) -> Struck {
+        let node = self.node(world, blow, target)?;
+        let name = match work {
+            SlowWork::Cpu => "all work",
+            SlowWork::Records => "work on records",
+            SlowWork::Snapshot => "the synchronous part of snapshots",
+        };
+        let detail = match factor {
+            Some(factor) => format!("{name} takes {factor} times as long"),
+            None => format!("{name} hangs"),
+        };
+        let hit = self.hit_node(blow, &node, detail);
+        self.set_for(world, blow, hit, Effect::Slow(node, work, factor), after);
+        Ok(())
+    }
+
+    pub(super) fn user_code(
+        &mut self,
+        world: &dyn Cluster,
+        blow: &Blow,
+        target: &NodeTarget,
+        how: UserFailure,
+    ) -> Struck {
+        let node = self.node(world, blow, target)?;
+        self.user_code.arm(&node, how);
+        let detail = match how {
+            UserFailure::Panic => "user code panicked",
+            UserFailure::Error => "user code returned an error",
+        };
+        let armed = Armed::UserCode(Some(node.clone()));
+        self.watch(Watched::new(blow, armed, TASK_MANAGER, node, detail.into()).at_most(Some(1)));
+        Ok(())
+    }
+
+    pub(super) fn poison(&mut self, blow: &Blow, split: u32, position: u64, times: Option<u32>) {
+        self.user_code.poison(split, position, times);
+        let (target, detail) = (format!("record {position} of split {split}"), "user code failed on it".to_owned());
+        self.watch(Watched::new(blow, Armed::UserCode(None), TASK_MANAGER, target, detail).at_most(times));
+    }
+
+    pub(super) fn clock(
+        &mut self,
+        world: &dyn Cluster,
+        blow: &Blow,
+        target: &NodeTarget,
+        how: ClockFault,
+        after: Option<Duration>,
+    ) -> Struck {
+        let node = self.node(world, blow, target)?;
+        let (way, by) = match how {
+            ClockFault::Forward(by) => ("ahead", by),
+            ClockFault::Back(by) => ("back", by),
+            ClockFault::Drift(drift) => {
+                let gains = if drift < 0 { "loses" } else { "gains" };
+                let detail = format!("the clock {gains} {} us in a second", drift.unsigned_abs());
+                let hit = self.hit_node(blow, &node, detail);
+                self.set_for(world, blow, hit, Effect::Drifting(node, drift), after);
+                return Ok(());
+            }
+        };
+        world.set_clock(&node, how);
+        let role = self.cast.role(&node);
+        self.over_at_once(blow, role, node, format!("the clock jumped {way} by {}", humantime::format_duration(by)));
+        Ok(())
+    }
+}
