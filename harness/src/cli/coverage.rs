@@ -1,5 +1,6 @@
 //! `flowquake coverage`: which fault struck whom at which step of the protocol, from the records of runs.
 
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -41,18 +42,12 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
         Ok(coverage) => coverage,
         Err(code) => return code,
     };
-    if args.json {
-        print!("{}", grid_json::to_string(&coverage));
-    } else {
-        println!("{}", text::grid(&coverage, width(), color()));
-        println!("{}", text::by_kind(&coverage).text(0, color()));
-        for table in [Some(text::outside(&coverage)), args.empty.then(|| text::empty(&coverage))].into_iter().flatten()
-        {
-            if !table.is_empty() {
-                println!("{}", table.text(0, color()));
-            }
-        }
-        println!("{}", text::summary(&coverage));
+    let document = if args.json { grid_json::to_string(&coverage) } else { shown(&coverage, args.empty) };
+    // A pager that was closed early has seen what its reader wanted; the gate holds all the same.
+    if let Err(error) = std::io::stdout().write_all(document.as_bytes())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        return refuse_text(&format!("standard output: {error}"), "print to where there is room");
     }
     if let Some(file) = &args.html
         && let Err(error) = json::write_atomically(file, html::page(&coverage, &command_line()).as_bytes())
@@ -69,6 +64,19 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// The grid, the tables around it, and the sum last, where a terminal stops.
+fn shown(coverage: &Coverage, empty: bool) -> String {
+    let mut out = text::grid(coverage, width(), color());
+    let empty = empty.then(|| text::empty(coverage));
+    for table in [text::by_kind(coverage), text::outside(coverage)].into_iter().chain(empty) {
+        if !table.is_empty() {
+            out.push('\n');
+            out.push_str(&table.text(0, color()));
+        }
+    }
+    out + "\n" + &text::summary(coverage) + "\n"
 }
 
 fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {

@@ -37,13 +37,13 @@ pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, o
     });
     let mut when = outcome.ended_at;
     if let Some(record) = records.first() {
-        let _ = write!(text, "\n{}", named(&records));
+        let _ = write!(text, "\n  {}", named(&records));
         let _ = write!(text, "; {}", history.readers(*record, &output::attempts(outcome, &shown)));
         match history.covering(*record) {
             Some((before, checkpoint, sealed_at)) => {
                 let _ = write!(
                     text,
-                    "\nepoch: checkpoint {checkpoint}, complete at {sealed_at}, is the first that covers it"
+                    "\n  epoch: checkpoint {checkpoint}, complete at {sealed_at}, is the first that covers it"
                 );
                 if shown.is_empty() {
                     let (lines, at) = output::missing(outcome, before, checkpoint);
@@ -51,12 +51,12 @@ pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, o
                     when = at.unwrap_or(sealed_at);
                 }
             }
-            None => text.push_str("\nepoch: no complete checkpoint covers it"),
+            None => text.push_str("\n  epoch: no complete checkpoint covers it"),
         }
     }
     for (index, shown) in shown.iter().enumerate() {
         let word = if index == 0 { "output:" } else { "output: again," };
-        let _ = write!(text, "\n{word} `{}` in {}", shown.line, output::committed(outcome, shown.part));
+        let _ = write!(text, "\n  {word} `{}` in {}", shown.line, output::committed(outcome, shown.part));
         when = shown.part.at;
     }
     text.push_str(&before(plan, outcome, when));
@@ -65,7 +65,7 @@ pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, o
 
 /// Explains a part of output that should not be there.
 pub fn part(plan: &RunPlan, outcome: &Outcome, part: &Part) -> String {
-    format!("\noutput: {}{}", output::committed(outcome, part), before(plan, outcome, part.at))
+    format!("\n  output: {}{}", output::committed(outcome, part), before(plan, outcome, part.at))
 }
 
 /// `record: split 1, position 2041 (or one of 2 others that look the same)`.
@@ -88,9 +88,9 @@ fn before(plan: &RunPlan, outcome: &Outcome, when: Time) -> String {
     let fault = struck.max_by_key(|(at, _)| *at).map(|(_, text)| text);
     let parts: Vec<String> = fault.into_iter().chain(failover(outcome, when)).collect();
     if parts.is_empty() {
-        "\nbefore it: no fault, no failover".into()
+        "\n  before it: no fault, no failover".into()
     } else {
-        format!("\nbefore it: {}", parts.join("; "))
+        format!("\n  before it: {}", parts.join("; "))
     }
 }
 

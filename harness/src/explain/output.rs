@@ -98,10 +98,10 @@ pub(super) fn missing(outcome: &Outcome, before: CheckpointId, checkpoint: Check
     }
     if lost.is_empty() {
         let text =
-            "\noutput: in no visible part, though every transaction of its epoch is visible: lost before the sink";
+            "\n  output: in no visible part, though every transaction of its epoch is visible: lost before the sink";
         return (text.into(), None);
     }
-    let mut text = "\noutput: in no visible part".to_owned();
+    let mut text = "\n  output: in no visible part".to_owned();
     let mut first = None;
     for (epoch, subtask) in lost.iter().take(TRANSACTIONS_MAX) {
         let aborted = outcome.trace.events.iter().find(|record| {

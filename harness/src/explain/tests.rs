@@ -179,5 +179,5 @@ fn a_line_of_nobody_is_explained_by_its_commit_alone() {
     appears(&mut outcome, 520, 2, "nonsense\n");
     let text = why(&plan, &outcome, Objection::from("`nonsense` has no form".to_owned()).seen_in(["nonsense"]));
     assert!(text.starts_with("output: `nonsense` in part-1-0-00000002-0000.txt, visible at 0.520000s"), "{text}");
-    assert!(text.contains("no commit of it was reported\nbefore it: no fault, no failover"), "{text}");
+    assert!(text.contains("no commit of it was reported\n  before it: no fault, no failover"), "{text}");
 }

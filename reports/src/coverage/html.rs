@@ -17,15 +17,15 @@ use crate::units;
 pub const STYLE: &str = include_str!("coverage.css");
 
 /// Edge of a square, and the distance from one to the next.
-const SQUARE: usize = 9;
-const STEP: usize = 10;
+const SQUARE: usize = 8;
+const STEP: usize = 9;
 /// Distance from row to row.
 const ROW: usize = 13;
 /// Extra distance between kinds, and between families.
 const KIND_GAP: usize = 3;
 const FAMILY_GAP: usize = 10;
 /// Width of one character of the 11 px font, on the safe side: what stands left and above must have room.
-const CHAR: usize = 6;
+const CHAR: usize = 7;
 /// A name longer than this is cut; its title has it whole.
 const NAME_MAX: usize = 32;
 
@@ -137,13 +137,13 @@ fn picture(coverage: &Coverage) -> Markup {
     let room = |names: &mut dyn Iterator<Item = &str>| {
         names.map(|name| name.chars().count().min(NAME_MAX)).max().unwrap_or(0) * CHAR
     };
-    let (names, numbers) = (room(&mut events.iter().copied()), 8 * CHAR);
+    let (names, numbers) = (room(&mut events.iter().copied()), 6 * CHAR);
     let left = names + numbers + 8;
     let top = 24 + room(&mut kinds.iter().map(|kind| kind.name.as_str()));
     let columns = columns(&kinds, left);
     let right = columns.last().map_or(left, |column| column.x + column.kind.roles.len() * STEP);
     // The last family's name may be longer than its columns are wide.
-    let (width, height) = (right + 8 * CHAR, top + events.len() * ROW + 8);
+    let (width, height) = (right + 5 * CHAR, top + events.len() * ROW + 8);
     html! {
         svg.grid width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="img" {
             title { "Coverage: events by kinds of faults" }
@@ -189,7 +189,7 @@ fn square(event: &str, fault: &str, role: &str, cell: Option<&Cell>, x: usize, y
                 }
             }
         }
-        @if !sign.is_empty() { text.sign x=(x + SQUARE / 2) y=(y + 8) { (sign) } }
+        @if !sign.is_empty() { text.sign x=(x + SQUARE / 2) y=(y + 7) { (sign) } }
     }
 }
 
