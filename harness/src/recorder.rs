@@ -2,8 +2,9 @@
 //!
 //! Start at [`Recorder::on_event`] and [`Recorder::on_store`]: the world calls them before whoever acted goes on, so what is
 //! noted here is what was true at that instant. The recorder knows of the durable stores what the *engine* did to them
-//! ([`Written`]), never what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
-//! it. Nothing is judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
+//! ([`Written`]), not what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
+//! it. The exception is output at the moment when it becomes visible: silent wrong output is nobody's excuse. Nothing is
+//! judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
 //!
 //! Invariants: (R1) cost per event and per write does not grow with the run, but for logarithms; (R2) contents are shared,
 //! not copied, and kept only as long as an oracle needs them.
@@ -143,7 +144,9 @@ pub struct Outcome {
     pub strikes: Vec<Strike>,
     /// The leadership log, in the order in which it was written.
     pub log: Vec<LogEntry>,
-    /// Entries of the log that cannot be read, and other changes of it that must not be, in words.
+    /// Numbers of the log under which only a part of an entry was stored.
+    pub torn_entries: BTreeSet<u64>,
+    /// Changes of the log that must not be, in words.
     pub log_offences: Vec<String>,
     /// Checkpoints whose manifest became durable.
     pub sealed: BTreeMap<CheckpointId, Sealed>,
@@ -188,6 +191,7 @@ impl Outcome {
             trace: Trace::default(),
             strikes: Vec::new(),
             log: Vec::new(),
+            torn_entries: BTreeSet::new(),
             log_offences: Vec::new(),
             sealed: BTreeMap::new(),
             claims: Vec::new(),
@@ -264,6 +268,11 @@ impl Recorder {
         }
     }
 
+    /// The stores hold a copy already.
+    pub(crate) fn begin_with(&mut self, copy: &StoreCopy) {
+        self.written = copy.written.clone();
+    }
+
     /// A node lives from now on.
     pub(crate) fn begin_life(&mut self, node: &str, now: Time) {
         self.outcome.lives.push((node.into(), now, Time::NEVER));
@@ -329,7 +338,7 @@ impl Recorder {
     }
 
     /// A durable store changed at `at`.
-    pub(crate) fn on_store(&mut self, at: Time, mutation: &StoreMutation) {
+    pub(crate) fn on_store(&mut self, world: &SimWorld, at: Time, mutation: &StoreMutation) {
         self.order += 1;
         match mutation {
             StoreMutation::Put { kind: StoreKind::Checkpoints, path, bytes } => {
@@ -351,9 +360,11 @@ impl Recorder {
                 if parse_part_name(from).is_some() {
                     self.outcome.retracted.push(format!("{at}: {from} was renamed to {to}"));
                 }
-                // As it was written: what the nemesis did to it since is not the engine's doing.
                 if let Some(bytes) = self.written.remove(StoreKind::Output, from) {
-                    self.written.put(StoreKind::Output, to, bytes.clone(), self.order);
+                    self.written.put(StoreKind::Output, to, bytes, self.order);
+                }
+                // Of output, what its readers find is what counts: an engine must not publish what the nemesis has hurt.
+                if let Some(bytes) = world.stores().read(StoreKind::Output, to) {
                     self.appeared(at, to, &bytes);
                 }
             }
@@ -376,7 +387,8 @@ impl Recorder {
         if let Some(sequence) = sequence_at(path) {
             match HaEntry::decode(bytes, path) {
                 Ok(entry) => self.logged(at, sequence, entry),
-                Err(damaged) => self.outcome.log_offences.push(format!("{at}: {damaged}")),
+                // Torn by the store. Whoever wrote it looks, and nobody else can act upon it.
+                Err(_) => drop(self.outcome.torn_entries.insert(sequence)),
             }
         } else if let Some(id) = checkpoint_at(path) {
             if let Ok(manifest) = Manifest::decode(bytes, path) {

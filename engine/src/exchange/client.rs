@@ -79,18 +79,18 @@ impl DataClient {
     }
 
     /// Connects and keeps the channels filled until the task is aborted; `lost` hears why if the connection fails.
-    pub fn start(
+    pub fn start<Said: Future<Output = ()> + Send>(
         self,
         env: &Env,
         execution: Execution,
         peer: Address,
         connect_timeout: Duration,
-        lost: impl FnOnce(NetError) + Send + 'static,
+        lost: impl FnOnce(NetError) -> Said + Send + 'static,
     ) -> TaskHandle {
         let within = env.clone();
         env.spawn(async move {
             if let Err(error) = self.run(&within, execution, &peer, connect_timeout).await {
-                lost(error);
+                lost(error).await;
             }
         })
     }

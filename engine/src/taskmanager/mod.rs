@@ -346,9 +346,11 @@ impl Session {
         }
         for (producer, (subtask, client)) in clients {
             let (reporter, name) = (reporter.clone(), producer.clone());
-            let lost = move |error: NetError| {
-                let cause = TaskFailure::Failed(format!("data connection to {name}: {error}"));
-                reporter.report(TaskReport::Failed(subtask, cause));
+            let (env, attempt) = (self.env.clone(), deployment.attempt);
+            let lost = async move |error: NetError| {
+                let cause = format!("data connection to {name}: {error}");
+                env.emit(Event::TaskFailed { attempt, subtask, cause: cause.clone() }).await;
+                reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
             };
             let address = deployment.data[producer].clone();
             let execution = Execution { term: self.term, attempt: deployment.attempt };

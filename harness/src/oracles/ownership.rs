@@ -2,7 +2,7 @@
 //!
 //! Statement, judged on accepted effects (what the stores took), not on who is alive: zombies are legal as long as nothing
 //! that they do counts.
-//! - **Log.** Entries are numbered without a gap or a double. Terms only grow along it, by one, each opened by the one leader
+//! - **Log.** Entries are numbered without a gap or a double; one of which the store kept only a part counts as none. Terms only grow along it, by one, each opened by the one leader
 //!   (node and life) that writes all its entries. What an entry says follows from the entry before and its change.
 //! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest checkpoint
 //!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
@@ -53,7 +53,11 @@ fn log(outcome: &Outcome, finding: &mut Finding) {
         let (entry, sequence) = (&logged.entry, logged.sequence);
         finding
             .check(entry.sequence == sequence, || format!("log entry {sequence} says that it is {}", entry.sequence));
-        let expected = before.map_or(1, |before| before.sequence + 1);
+        // Over a torn write, of which nobody could know, the log goes on at the next number.
+        let mut expected = before.map_or(1, |before| before.sequence + 1);
+        while outcome.torn_entries.contains(&expected) {
+            expected += 1;
+        }
         finding.check(sequence == expected, || format!("log entry {sequence} came where {expected} was due"));
         let opened = entry.change == Change::Opened;
         match before.map(|before| &before.entry) {
@@ -91,6 +95,9 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
         Change::Completed(id) => Some(*id),
         _ => None,
     };
+    if added.is_some() && added <= newest(old) {
+        return Some(format!("checkpoint {} was complete before", newest(old).unwrap_or_default()));
+    }
     if old.ended.is_some() {
         return Some("the job had ended before".into());
     }
@@ -106,6 +113,10 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
     let begun = match change {
         Change::AttemptBegun(attempt) => (new.attempt != *attempt || *attempt <= old.attempt)
             .then(|| format!("{} after {}", new.attempt, old.attempt)),
+        // A term begins with an attempt of its own.
+        Change::Opened => {
+            (new.attempt <= old.attempt).then(|| format!("{} opens a term after {}", new.attempt, old.attempt))
+        }
         _ => (new.attempt != old.attempt).then(|| format!("{} became {}", old.attempt, new.attempt)),
     };
     let wanted = match change {
@@ -177,8 +188,8 @@ fn events(outcome: &Outcome, finding: &mut Finding) {
     let mut snapshots: BTreeSet<(Attempt, CheckpointId, SubtaskId)> = BTreeSet::new();
     for (index, record) in outcome.trace.events.iter().enumerate() {
         while let Some(logged) = log.next_if(|logged| logged.events <= index) {
-            if let Change::AttemptBegun(attempt) = logged.entry.change {
-                begun.insert(attempt, (&logged.entry.leader, logged.entry.incarnation));
+            if let Change::AttemptBegun(_) | Change::Opened = logged.entry.change {
+                begun.insert(logged.entry.state.attempt, (&logged.entry.leader, logged.entry.incarnation));
             }
             newest = Some(logged);
         }
