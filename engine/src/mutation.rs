@@ -39,7 +39,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 11] = [
+    pub const ALL: [Mutation; 13] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -50,6 +50,8 @@ impl Mutation {
         Mutation::IgnoreBarrierAfterRestore,
         Mutation::ForgetPendingTransactions,
         Mutation::SubsumeNewest,
+        Mutation::SkipSweep,
+        Mutation::ReuseCheckpointIds,
         Mutation::DoubleFailover,
     ];
 }

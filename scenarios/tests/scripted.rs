@@ -1,5 +1,7 @@
 //! Every scripted scenario passes.
 
+use std::collections::BTreeSet;
+
 use flowquake_reports::ansi::Color;
 use flowquake_reports::record::Verdict;
 use flowquake_reports::terminal::failure;
@@ -20,17 +22,32 @@ fn every_scripted_scenario_passes() {
         }
     }
     assert!(failures.is_empty(), "{failures}");
-    assert!(passed >= 12, "only {passed} scenarios ran");
+    assert!(passed >= 60, "only {passed} scenarios ran");
 }
 
 #[test]
-fn every_oracle_judges_something_in_every_passed_run() {
+fn every_oracle_judges_something_in_the_runs_that_concern_it() {
+    let mut judged: BTreeSet<String> = BTreeSet::new();
     for scenario in all() {
         let record = execute(&scenario, 2, &[]);
-        if record.verdict == Verdict::Passed {
-            for oracle in &record.oracles {
-                assert!(oracle.judged > 0, "{}: {} judged nothing", scenario.name(), oracle.id);
+        if record.verdict != Verdict::Passed {
+            continue;
+        }
+        for oracle in &record.oracles {
+            let concerned = match oracle.id.as_str() {
+                // Only what the last leader of a finished job swept, with no fault on the stores since.
+                "O4" => false,
+                "O8" => !record.recoveries.is_empty(),
+                // A job that ended before its first checkpoint has nothing to be restored from.
+                "O10" => false,
+                _ => true,
+            };
+            assert!(oracle.judged > 0 || !concerned, "{}: {} judged nothing", scenario.name(), oracle.id);
+            if oracle.judged > 0 {
+                judged.insert(oracle.id.clone());
             }
         }
     }
+    let ids = ["O1", "O10", "O2", "O3", "O4", "O5", "O6", "O7", "O8"];
+    assert_eq!(judged.iter().map(String::as_str).collect::<Vec<_>>(), ids, "somewhere each of them had to judge");
 }

@@ -161,6 +161,11 @@ impl Coordinator {
         self.next_id
     }
 
+    /// Plants a bug (against C1).
+    pub fn plant_next_id(&mut self, id: CheckpointId) {
+        self.next_id = id;
+    }
+
     /// The log says that ids up to this one may be given out.
     pub fn on_reserved(&mut self, reserved: CheckpointId) {
         self.reserved = self.reserved.max(reserved);

@@ -125,6 +125,12 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     if env.mutated(Mutation::SkipFencing) {
         master.skip_fencing();
     }
+    if env.mutated(Mutation::DoubleFailover) {
+        master.fail_over_twice();
+    }
+    if env.mutated(Mutation::ReuseCheckpointIds) {
+        master.reuse_ids();
+    }
     let mut shell = Shell {
         env: env.clone(),
         store: env.store(StoreKind::Checkpoints),

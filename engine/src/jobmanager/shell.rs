@@ -91,6 +91,7 @@ impl Shell {
                 );
             }
             Command::Delete(id) => {
+                let id = if self.env.mutated(Mutation::SubsumeNewest) { id.next() } else { id };
                 let (env, store, deleting) = (self.env.clone(), self.store.clone(), self.deleting.0.clone());
                 let task = self.env.spawn(async move {
                     if let Err(error) = delete_checkpoint(&store, id).await {

@@ -4,6 +4,7 @@ use crate::checkpoint::manifest::{checkpoint_of_folder, folder};
 use crate::connectors::file_sink::PENDING;
 use crate::env::{Env, Store, StoreError, StoreKind};
 use crate::ids::CheckpointId;
+use crate::mutation::Mutation;
 
 /// Removes all files of a checkpoint.
 pub(super) async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result<(), StoreError> {
@@ -24,6 +25,9 @@ pub(super) async fn sweep(
     up_to: CheckpointId,
     last: bool,
 ) -> Result<u64, StoreError> {
+    if env.mutated(Mutation::SkipSweep) {
+        return Ok(0);
+    }
     let checkpoints = env.store(StoreKind::Checkpoints);
     let mut removed = 0;
     let mut files = checkpoints.list("").await?;

@@ -197,6 +197,8 @@ pub struct JobMaster {
     seed: u64,
     /// Only for a planted bug: reports of any attempt count.
     unfenced: bool,
+    /// Only for a planted bug: what failed the last attempt (outer `None`: no bug is planted).
+    again: Option<Option<RootCause>>,
     subtasks: Vec<SubtaskId>,
     sources: BTreeSet<SubtaskId>,
     sinks: BTreeSet<SubtaskId>,
@@ -244,6 +246,7 @@ impl JobMaster {
             config,
             seed,
             unfenced: false,
+            again: None,
             subtasks,
             sources,
             sinks,
@@ -280,6 +283,17 @@ impl JobMaster {
     /// Plants a bug: reports of any attempt count (against J2).
     pub fn skip_fencing(&mut self) {
         self.unfenced = true;
+    }
+
+    /// Plants a bug: what failed an attempt fails the next one, too, once that runs.
+    pub fn fail_over_twice(&mut self) {
+        self.again = Some(None);
+    }
+
+    /// Plants a bug: ids go on from the newest completed checkpoint, whatever was reserved.
+    pub fn reuse_ids(&mut self) {
+        let newest = self.ha.completed.last().copied().unwrap_or_default();
+        self.coordinator.plant_next_id(newest.next());
     }
 
     /// When [`Fact::Time`] is due next.
@@ -459,6 +473,9 @@ impl JobMaster {
         let attempt = self.attempt;
         if matches!(self.phase, Phase::Canceling { .. } | Phase::Ending(_) | Phase::Ended) {
             return;
+        }
+        if let Some(again) = &mut self.again {
+            *again = Some(root.clone());
         }
         out.push(Command::Emit(Event::FailoverBegun { attempt, root, cause: cause.clone() }));
         let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);

@@ -54,6 +54,10 @@ impl JobMaster {
                         let first = std::time::Duration::from_nanos(first);
                         let commands = self.coordinator.on_running(now, tasks, self.restored, first);
                         self.checkpoints(commands, now, out);
+                        if let Some(root) = self.again.as_mut().and_then(Option::take) {
+                            self.fail_over(root, "once more".into(), now, out);
+                            self.again = Some(None);
+                        }
                     }
                 }
             }
