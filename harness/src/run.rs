@@ -255,7 +255,7 @@ impl Run {
         let now = now();
         {
             let mut recorder = self.recorder.lock().expect("the recorder does not panic");
-            recorder.nemesis.finish(&*world);
+            recorder.nemesis.finish(&*world, now);
             recorder.network = world.network_totals();
             recorder.close_lives(now);
         }

@@ -15,7 +15,7 @@ mod keyed_count;
 mod string_length_count;
 mod user_code;
 
-pub use user_code::UserCode;
+pub use user_code::{UserCode, UserCodeHit};
 
 /// A parameter of a job.
 #[derive(Debug, Clone, Copy)]
