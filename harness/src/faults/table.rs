@@ -85,7 +85,7 @@ kinds! {
 
     Cut = "cut": Network, "what is sent between two sets of nodes stays away; connections survive", [Masked],
         LINKS, [must("link", "\"tm-1,tm-2 - tm-3\""), HEAL_AFTER];
-    CutOneWay = "cut-one-way": Network, "the same in one direction", [Masked], LINKS,
+    CutOneWay = "cut-one-way": Network, "what is sent from one set of nodes to another stays away", [Masked], LINKS,
         [must("link", "\"tm-1,tm-2 -> tm-3\""), HEAL_AFTER];
     Isolate = "isolate": Network, "a node is cut off from every other node", [Masked], NODES,
         [TARGET, may("stores", "true|false"), HEAL_AFTER];

@@ -191,8 +191,7 @@ impl Nemesis {
         if let Event::LeadershipGranted { .. } = record.event {
             self.cast.leader = record.node.to_string();
         }
-        self.look(world);
-        self.look_at_failures(record);
+        self.look(world, record.at);
         if self.over {
             return Vec::new();
         }
@@ -230,7 +229,7 @@ impl Nemesis {
 
     /// Strikes and ends what is due by now.
     pub fn on_time(&mut self, world: &dyn Cluster, now: Time) {
-        self.look(world);
+        self.look(world, now);
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
             let at = entry.key().0;
             match entry.remove() {
@@ -258,10 +257,11 @@ impl Nemesis {
     }
 
     /// Ends everything that is in force: nodes are up and at their speed, links whole, stores and clocks as they were. Nothing
-    /// strikes from here on. What has no end but its count goes on to that: messages that are still to be hurt, poison.
+    /// strikes from here on. Only a rule about messages has no end but its count.
     pub fn heal_all(&mut self, world: &dyn Cluster, now: Time) {
         self.over = true;
-        self.look(world);
+        self.look(world, now);
+        self.disarm_user_code(now);
         for step in std::mem::take(&mut self.agenda).into_values() {
             if let Step::Strike(fault, _) = step {
                 self.strikes[fault].missed = "everything was healed before its time came".into();
@@ -278,8 +278,8 @@ impl Nemesis {
     }
 
     /// The run is over: sees what was hurt until then.
-    pub fn finish(&mut self, world: &dyn Cluster) {
-        self.look(world);
+    pub fn finish(&mut self, world: &dyn Cluster, now: Time) {
+        self.look(world, now);
     }
 
     fn try_strike(&mut self, fault: usize, world: &dyn Cluster, now: Time, origin: Origin) {

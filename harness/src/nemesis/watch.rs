@@ -1,14 +1,13 @@
 //! What is armed and has hurt nothing yet: rules about messages and requests, and user code. They have struck once they have
-//! hurt something (N4), which is seen here: from the rules' own counts, and of user code from the failures of tasks.
+//! hurt something (N4), which is seen here, from their own counts.
 //!
 //! A rule tells how often it was applied and when last. It is asked at every event, so the last time at the first sight is the
-//! first time, unless it is applied twice between two events.
+//! first time, unless it is applied twice between two events. User code tells no times: the event that follows gives it.
 
-use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::ids::Attempt;
 use flowquake_engine::time::Time;
 
 use super::{Blow, Cluster, Hit, Nemesis};
+use crate::jobs::UserCodeHit;
 
 /// What was armed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +16,10 @@ pub(super) enum Armed {
     Messages(usize),
     /// A rule about requests to a store.
     Requests(usize),
-    /// User code, on one node or (poison) on any.
-    UserCode(Option<String>),
+    /// User code on a node.
+    OnNode(String),
+    /// User code that is given this record of a split.
+    OnRecord(u32, u64),
 }
 
 /// Something armed, and what is to be said of it once it has hurt.
@@ -32,17 +33,17 @@ pub(super) struct Watched {
     detail: String,
     /// After so many times it is over; `None`: when it is ended.
     limit: Option<u32>,
+    /// Of user code: failures that are those of faults before.
+    before: u32,
     seen: u32,
     /// Of the fault's strike.
     hit: Option<usize>,
-    /// Of user code: the attempt that failed last. Whatever else fails in one attempt follows from the first failure.
-    failed: Option<Attempt>,
 }
 
 impl Watched {
     pub(super) fn new(blow: &Blow, armed: Armed, role: &'static str, target: String, detail: String) -> Self {
         let (fault, position) = (blow.fault, blow.origin.position.clone());
-        Self { armed, fault, position, role, target, detail, limit: None, seen: 0, hit: None, failed: None }
+        Self { armed, fault, position, role, target, detail, limit: None, before: 0, seen: 0, hit: None }
     }
 
     pub(super) fn at_most(self, limit: Option<u32>) -> Self {
@@ -52,50 +53,53 @@ impl Watched {
 
 impl Nemesis {
     /// Keeps an eye on something armed.
-    pub(super) fn watch(&mut self, watched: Watched) {
+    pub(super) fn watch(&mut self, mut watched: Watched) {
+        // Orders for one node are obeyed one after another, so those that still wait come first.
+        let waiting = self.watched.iter().filter(|other| other.armed == watched.armed).count() as u32;
+        watched.before = waiting.saturating_add(failures(&self.user_code.hits(), &watched.armed));
         self.strikes[watched.fault].missed = "nothing came that it could hurt".into();
         self.watched.push(watched);
     }
 
-    /// Asks the rules what they have hurt.
-    pub(super) fn look(&mut self, world: &dyn Cluster) {
+    /// Asks what was hurt by now.
+    pub(super) fn look(&mut self, world: &dyn Cluster, now: Time) {
+        if self.watched.is_empty() {
+            return;
+        }
+        let failed = self.user_code.hits();
         for mut watched in std::mem::take(&mut self.watched) {
-            let (count, last) = match watched.armed {
-                Armed::Messages(rule) => world.message_rule_hits(rule),
-                Armed::Requests(rule) => world.store_rule_hits(rule),
-                Armed::UserCode(_) => (watched.seen, None),
+            let (count, last) = match &watched.armed {
+                Armed::Messages(rule) => world.message_rule_hits(*rule),
+                Armed::Requests(rule) => world.store_rule_hits(*rule),
+                armed @ (Armed::OnNode(_) | Armed::OnRecord(..)) => {
+                    let count = failures(&failed, armed).saturating_sub(watched.before);
+                    (count.min(watched.limit.unwrap_or(u32::MAX)), Some(now))
+                }
             };
             if let Some(last) = last.filter(|_| count > watched.seen) {
                 self.hurt(&mut watched, count, last);
             }
-            self.keep(watched);
-        }
-    }
-
-    /// User code that fails makes its task fail: the next one to fail, in each attempt, is taken to be that.
-    pub(super) fn look_at_failures(&mut self, record: &EventRecord) {
-        let Event::TaskFailed { attempt, .. } = record.event else { return };
-        for mut watched in std::mem::take(&mut self.watched) {
-            let here = match &watched.armed {
-                Armed::UserCode(node) => node.as_ref().is_none_or(|node| node == record.node.as_str()),
-                _ => false,
-            };
-            if here && watched.failed != Some(attempt) {
-                watched.failed = Some(attempt);
-                let count = watched.seen + 1;
-                self.hurt(&mut watched, count, record.at);
+            if watched.limit.is_none_or(|limit| watched.seen < limit) {
+                self.watched.push(watched);
             }
-            self.keep(watched);
         }
     }
 
     /// A rule about requests was taken back.
     pub(super) fn stop_looking(&mut self, rule: usize, now: Time) {
-        let ended = self.watched.iter().position(|watched| watched.armed == Armed::Requests(rule));
-        if let Some(ended) = ended.map(|index| self.watched.remove(index))
-            && let Some(hit) = ended.hit
-        {
-            self.strikes[ended.fault].hits[hit].healed_at = Some(now);
+        self.stop(now, |armed| *armed == Armed::Requests(rule));
+    }
+
+    /// Nobody's user code fails any more because it is told to.
+    pub(super) fn disarm_user_code(&mut self, now: Time) {
+        self.user_code.disarm_all();
+        self.stop(now, |armed| matches!(armed, Armed::OnNode(_) | Armed::OnRecord(..)));
+    }
+
+    fn stop(&mut self, now: Time, which: impl Fn(&Armed) -> bool) {
+        let ended = self.watched.extract_if(.., |watched| which(&watched.armed));
+        for (fault, hit) in ended.filter_map(|watched| Some((watched.fault, watched.hit?))) {
+            self.strikes[fault].hits[hit].healed_at = Some(now);
         }
     }
 
@@ -119,10 +123,34 @@ impl Nemesis {
         };
         hits[hit].healed_at = watched.limit.filter(|limit| count >= *limit).map(|_| last);
     }
+}
 
-    fn keep(&mut self, watched: Watched) {
-        if watched.limit.is_none_or(|limit| watched.seen < limit) {
-            self.watched.push(watched);
-        }
+/// How often user code has failed because of what was armed.
+fn failures(hits: &[UserCodeHit], armed: &Armed) -> u32 {
+    let because = |hit: &&UserCodeHit| match armed {
+        Armed::OnNode(node) => !hit.poisoned && hit.node == *node,
+        Armed::OnRecord(split, position) => hit.poisoned && (hit.split, hit.position) == (*split, *position),
+        Armed::Messages(_) | Armed::Requests(_) => false,
+    };
+    hits.iter().filter(because).count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::UserFailure;
+
+    #[test]
+    fn failures_of_user_code_are_told_apart_by_their_order() {
+        let hit = |node: &str, position, poisoned| {
+            let (node, how) = (node.to_owned(), UserFailure::Error);
+            UserCodeHit { node, split: 1, position, how, poisoned }
+        };
+        let hits = [hit("tm-1", 7, false), hit("tm-1", 7, true), hit("tm-2", 7, true), hit("tm-1", 9, false)];
+        assert_eq!(failures(&hits, &Armed::OnNode("tm-1".into())), 2);
+        assert_eq!(failures(&hits, &Armed::OnNode("tm-2".into())), 0);
+        assert_eq!(failures(&hits, &Armed::OnRecord(1, 7)), 2);
+        assert_eq!(failures(&hits, &Armed::OnRecord(0, 7)), 0);
+        assert_eq!(failures(&hits, &Armed::Requests(0)), 0);
     }
 }

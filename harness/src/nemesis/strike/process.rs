@@ -81,20 +81,21 @@ impl Nemesis {
         how: UserFailure,
     ) -> Struck {
         let node = self.node(world, blow, target)?;
-        self.user_code.arm(&node, how);
         let detail = match how {
             UserFailure::Panic => "user code panicked",
             UserFailure::Error => "user code returned an error",
         };
-        let armed = Armed::UserCode(Some(node.clone()));
-        self.watch(Watched::new(blow, armed, TASK_MANAGER, node, detail.into()).at_most(Some(1)));
+        let armed = Armed::OnNode(node.clone());
+        self.watch(Watched::new(blow, armed, TASK_MANAGER, node.clone(), detail.into()).at_most(Some(1)));
+        self.user_code.arm(&node, how);
         Ok(())
     }
 
     pub(super) fn poison(&mut self, blow: &Blow, split: u32, position: u64, times: Option<u32>) {
-        self.user_code.poison(split, position, times);
+        let armed = Armed::OnRecord(split, position);
         let (target, detail) = (format!("record {position} of split {split}"), "user code failed on it".to_owned());
-        self.watch(Watched::new(blow, Armed::UserCode(None), TASK_MANAGER, target, detail).at_most(times));
+        self.watch(Watched::new(blow, armed, TASK_MANAGER, target, detail).at_most(times));
+        self.user_code.poison(split, position, times);
     }
 
     pub(super) fn clock(

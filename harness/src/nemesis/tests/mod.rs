@@ -14,9 +14,7 @@ use flowquake_engine::ids::{Attempt, Term};
 use super::*;
 use crate::faults::{CHECKPOINT_STORE, LEADER, LEADER_LINK, OUTPUT_STORE, STANDBY, TASK_LINK, TASK_MANAGER};
 use crate::fixtures::{at, kill, ms, on, subtask};
-use crate::plan::{
-    DamageKind, Disk, FaultAction, FileKind, FileTarget, KillMode, MessageKind, NodeTarget, StoreName, UserFailure,
-};
+use crate::plan::{DamageKind, Disk, FaultAction, FileKind, FileTarget, KillMode, MessageKind, NodeTarget, StoreName};
 
 mod ends;
 mod strikes;

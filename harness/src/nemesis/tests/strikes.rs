@@ -83,7 +83,7 @@ fn what_hurts_nothing_has_not_struck() {
     assert_eq!((strike.struck_at(), strike.healed_at()), (Some(ms(1_700)), None));
     assert_eq!(strike.detail(), "message `trigger` lost, once");
     fake.hurt(1, 2, 2_500);
-    nemesis.finish(&fake);
+    nemesis.finish(&fake, ms(9_000));
     let strike = &nemesis.strikes()[0];
     assert_eq!((strike.struck_at(), strike.healed_at()), (Some(ms(1_700)), Some(ms(2_500))));
     assert_eq!((strike.detail(), strike.hits.len()), ("message `trigger` lost, 2 times", 1));
@@ -111,27 +111,6 @@ fn a_store_fault_strikes_each_store_by_itself_and_is_taken_back() {
     assert_eq!((both.struck_at(), both.healed_at()), (Some(ms(1_101)), Some(ms(4_000))));
     assert_eq!((leader.hits[0].role, leader.target().as_str()), (LEADER, "checkpoint store of jm-1"));
     assert!(!leader.hits[0].damages_file());
-}
-
-#[test]
-fn user_code_has_struck_when_its_task_has_failed() {
-    let failed = |time, node: &str, attempt| {
-        let cause = "user code failed".into();
-        at(time, node, Event::TaskFailed { attempt: Attempt(attempt), subtask: subtask(1, 0), cause })
-    };
-    let armed = fault(1, FaultAction::UserCode { target: node("tm-1"), how: UserFailure::Error });
-    let poison = fault(2, FaultAction::Poison { split: 0, position: 7, times: Some(2) });
-    let (mut nemesis, fake) = (nemesis(vec![armed, poison]), Fake::default());
-    nemesis.on_time(&fake, ms(1_000));
-    let struck = |nemesis: &Nemesis| -> Vec<_> {
-        nemesis.strikes().iter().map(|strike| (strike.struck_at(), strike.healed_at())).collect()
-    };
-    nemesis.due(&fake, &failed(1_500, "tm-2", 1));
-    nemesis.due(&fake, &failed(1_600, "tm-2", 1));
-    assert_eq!(struck(&nemesis), [(None, None), (Some(ms(1_500)), None)]);
-    nemesis.due(&fake, &failed(2_000, "tm-1", 2));
-    nemesis.due(&fake, &failed(3_000, "tm-1", 3));
-    assert_eq!(struck(&nemesis), [(Some(ms(2_000)), Some(ms(2_000))), (Some(ms(1_500)), Some(ms(2_000)))]);
 }
 
 #[test]
@@ -197,9 +176,9 @@ fn files_are_damaged_as_asked() {
 
 #[test]
 fn equal_plans_strike_equally_and_a_fault_less_changes_no_draw_of_the_others() {
-    let drawn = |id| fault(id, FaultAction::Pause { target: NodeTarget::TaskManager, resume_after: None });
+    let drawn = |id| fault(id, FaultAction::Reset { target: NodeTarget::TaskManager, peer: None, one: false });
     let targets = |faults: Vec<FaultPlan>| {
-        let (mut nemesis, fake) = (nemesis(faults), Fake::default());
+        let (mut nemesis, fake) = (nemesis(faults), Fake { connections: 1, ..Fake::default() });
         nemesis.on_time(&fake, ms(1_000));
         nemesis.strikes().iter().map(Strike::target).collect::<Vec<_>>()
     };
