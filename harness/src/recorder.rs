@@ -506,7 +506,7 @@ impl Recorder {
 
     /// The run is over: notes what is left in the stores, and ends every life.
     pub(crate) fn close(&mut self, world: &SimWorld, now: Time) {
-        self.nemesis.finish(world);
+        self.nemesis.finish(world, now);
         let outcome = &mut self.outcome;
         outcome.network = world.network_totals();
         outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
