@@ -67,4 +67,22 @@ pub const MUSEUM: &[Exhibit] = &[
         caught_by: "stuck",
         like: "checkpointing on a path where it can be neither taken nor declined (FLINK-40518)",
     },
+    Exhibit {
+        mutation: Mutation::ForgetPendingTransactions,
+        scenario: "no-fault",
+        caught_by: "O10",
+        like: "committables that a savepoint does not hold (FLINK-26403)",
+    },
+    Exhibit {
+        mutation: Mutation::SubsumeNewest,
+        scenario: "no-fault-fs",
+        caught_by: "O3",
+        like: "the last checkpoint is subsumed (FLINK-21351)",
+    },
+    Exhibit {
+        mutation: Mutation::DoubleFailover,
+        scenario: "killed-between-checkpoints",
+        caught_by: "O8",
+        like: "two global failures restart and restore twice (FLINK-31041)",
+    },
 ];

@@ -2,8 +2,8 @@
 //!
 //! Start at [`Recorder::on_event`] and [`Recorder::on_store`]: the world calls them before whoever acted goes on, so what is
 //! noted here is what was true at that instant. The recorder knows of the durable stores what the *engine* did to them
-//! ([`Written`]), never what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
-//! it. Nothing is judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
+//! ([`Written`]), not what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
+//! it. The exception is output at the moment when it becomes visible: silent wrong output is nobody's excuse. Nothing is judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
 //!
 //! Invariants: (R1) cost per event and per write does not grow with the run, but for logarithms; (R2) contents are shared,
 //! not copied, and kept only as long as an oracle needs them.
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
-use flowquake_engine::connectors::file_sink::{PENDING, decision_at, parse_part_name};
-use flowquake_engine::env::sim::{NetworkTotals, SimWorld, StoreMutation};
+use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, parse_part_name};
+use flowquake_engine::env::sim::{NetworkTotals, SimStores, SimWorld, StoreMutation};
 use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
@@ -259,6 +259,11 @@ impl Recorder {
         }
     }
 
+    /// The stores hold a copy already.
+    pub(crate) fn begin_with(&mut self, copy: &StoreCopy) {
+        self.written = copy.written.clone();
+    }
+
     /// A node lives from now on.
     pub(crate) fn begin_life(&mut self, node: &str, now: Time) {
         self.outcome.lives.push((node.into(), now, Time::NEVER));
@@ -324,7 +329,7 @@ impl Recorder {
     }
 
     /// A durable store changed at `at`.
-    pub(crate) fn on_store(&mut self, at: Time, mutation: &StoreMutation) {
+    pub(crate) fn on_store(&mut self, world: &SimWorld, at: Time, mutation: &StoreMutation) {
         self.order += 1;
         match mutation {
             StoreMutation::Put { kind: StoreKind::Checkpoints, path, bytes } => {
@@ -346,9 +351,11 @@ impl Recorder {
                 if parse_part_name(from).is_some() {
                     self.outcome.retracted.push(format!("{at}: {from} was renamed to {to}"));
                 }
-                // As it was written: what the nemesis did to it since is not the engine's doing.
                 if let Some(bytes) = self.written.remove(StoreKind::Output, from) {
-                    self.written.put(StoreKind::Output, to, bytes.clone(), self.order);
+                    self.written.put(StoreKind::Output, to, bytes, self.order);
+                }
+                // Of output, what its readers find is what counts: an engine must not publish what the nemesis has hurt.
+                if let Some(bytes) = world.stores().read(StoreKind::Output, to) {
                     self.appeared(at, to, &bytes);
                 }
             }
@@ -482,20 +489,24 @@ impl Recorder {
             if !self.decided.insert((subtask, epoch)) {
                 self.outcome.overruled.push(format!("{at}: {name} was written over"));
             }
-            let commit = flowquake_engine::connectors::file_sink::is_commit(bytes);
-            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit });
+            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit: is_commit(bytes) });
         }
     }
 
     /// The run is over: notes what is left in the stores, and ends every life.
     pub(crate) fn close(&mut self, world: &SimWorld, now: Time) {
+        self.outcome.network = world.network_totals();
+        self.outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
+        self.note_left(world.stores());
+    }
+
+    /// Looks for files that no retained checkpoint names. What the nemesis has removed is not left over, so the stores
+    /// themselves are asked.
+    fn note_left(&mut self, stores: &SimStores) {
         let outcome = &mut self.outcome;
-        outcome.network = world.network_totals();
-        outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
-        // What the nemesis has removed is not left over, so the stores themselves are asked.
         let named = outcome.retained_files.chunks(&outcome.sealed);
         for (kind, folder) in [(StoreKind::Checkpoints, ""), (StoreKind::Output, PENDING)] {
-            for path in world.stores().list(kind, folder) {
+            for path in stores.list(kind, folder) {
                 let kept = match kind {
                     StoreKind::Checkpoints => !path.starts_with("chk-") || outcome.retained_files.names(&path),
                     StoreKind::Output => named.contains(path.as_str()),
@@ -531,3 +542,6 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

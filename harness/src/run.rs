@@ -143,6 +143,7 @@ impl Run {
         }
         if let Some(copy) = &self.from {
             copy.written.fill(world.stores());
+            self.recorder.lock().expect("the recorder does not panic").begin_with(copy);
             // Nothing lives yet, so this takes no time but on the clock.
             sleep_until(copy.at).await;
         }
@@ -247,8 +248,8 @@ impl Observer for Watch {
         }
     }
 
-    fn on_store(&mut self, _: &Arc<SimWorld>, mutation: &StoreMutation) {
-        self.recorder.lock().expect("the recorder does not panic").on_store(now(), mutation);
+    fn on_store(&mut self, world: &Arc<SimWorld>, mutation: &StoreMutation) {
+        self.recorder.lock().expect("the recorder does not panic").on_store(world, now(), mutation);
     }
 }
 

@@ -38,7 +38,7 @@ fn every_mutation_is_in_the_museum_and_every_oracle_has_a_bug() {
     for mutation in Mutation::ALL {
         assert!(MUSEUM.iter().any(|exhibit| exhibit.mutation == mutation), "{mutation:?}");
     }
-    for oracle in ["O1", "O2", "O5", "stuck"] {
+    for oracle in ["O1", "O2", "O3", "O5", "O8", "O10", "stuck"] {
         assert!(MUSEUM.iter().any(|exhibit| exhibit.caught_by == oracle), "{oracle}");
     }
 }

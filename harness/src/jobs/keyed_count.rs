@@ -3,6 +3,7 @@
 //!
 //! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span.
 
+#[cfg(test)]
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +12,7 @@ use flowquake_engine::graph::chain::{ChainError, Emit, Link, ProcessFunction};
 use flowquake_engine::graph::source::Source;
 use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
+use flowquake_engine::state::key_group::KeyHash;
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,7 +37,7 @@ pub(super) const JOB: Job = Job {
     reference: |spec, _| {
         let orders = orders(spec)?;
         let splits = spec.input.splits as usize;
-        Ok(Box::new(Accepted { orders, splits, emit_every: emit_every(spec)?, counts: BTreeMap::new() }))
+        Ok(Box::new(Accepted { orders, splits, emit_every: emit_every(spec)?, counts: Counts::default() }))
     },
 };
 
@@ -156,11 +158,14 @@ fn orders(spec: &JobSpec) -> Result<Orders, JobError> {
     }
 }
 
+#[allow(clippy::disallowed_types, reason = "nothing depends on its order, and the hasher is fixed")]
+type Counts = std::collections::HashMap<u32, u64, KeyHash>;
+
 struct Accepted {
     orders: Orders,
     splits: usize,
     emit_every: u64,
-    counts: BTreeMap<u32, u64>,
+    counts: Counts,
 }
 
 impl Reference for Accepted {
@@ -170,31 +175,40 @@ impl Reference for Accepted {
 
     fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>> {
         let mut refusals = Vec::new();
-        let mut due: BTreeMap<(u32, u64), ()> = BTreeMap::new();
+        let mut due: Vec<(u32, u64)> = Vec::new();
         for (split, positions) in consumed.iter().enumerate() {
             for position in positions.clone() {
                 let key = self.orders.key(index_of(position, split, self.splits));
                 let count = self.counts.entry(key).or_default();
                 *count += 1;
                 if count.is_multiple_of(self.emit_every) {
-                    due.insert((key, *count), ());
+                    due.push((key, *count));
                 }
             }
         }
+        let mut found: Vec<(u32, u64)> = Vec::with_capacity(lines.len());
         for line in lines {
-            let parsed = line.split_once(' ').and_then(|(key, count)| Some((key.parse().ok()?, count.parse().ok()?)));
-            match parsed {
+            match line.split_once(' ').and_then(|(key, count)| Some((key.parse().ok()?, count.parse().ok()?))) {
                 None => refusals.push(Refusal::Content(format!("`{line}` is not of the form `key count`"))),
-                Some(pair) if due.remove(&pair).is_none() => {
-                    let (key, count) = pair;
-                    refusals
-                        .push(Refusal::Content(format!("key {key}: count {count} came out doubled or was never due")));
-                }
-                Some(_) => {}
+                Some(pair) => found.push(pair),
             }
         }
-        if let (false, Some((key, count))) = (partial, due.keys().next()) {
-            let more = due.len() - 1;
+        due.sort_unstable();
+        found.sort_unstable();
+        // Both are in order: side by side, each pair is on both sides, or on the wrong one.
+        let (mut lost, mut wanted) = (Vec::new(), due.into_iter().peekable());
+        for pair in found {
+            while let Some(missing) = wanted.next_if(|due| *due < pair) {
+                lost.push(missing);
+            }
+            if wanted.next_if_eq(&pair).is_none() {
+                let (key, count) = pair;
+                refusals.push(Refusal::Content(format!("key {key}: count {count} came out doubled or was never due")));
+            }
+        }
+        lost.extend(wanted);
+        if let (false, Some((key, count))) = (partial, lost.first()) {
+            let more = lost.len() - 1;
             refusals.push(Refusal::Content(format!("key {key}: count {count} is lost (and {more} others)")));
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
@@ -224,7 +238,7 @@ mod tests {
             orders: Orders { records: 100, seed: 1, keys: 5 },
             splits: 1,
             emit_every: 10,
-            counts: BTreeMap::new(),
+            counts: Counts::default(),
         };
         let all: Consumed = std::iter::once(0..100).collect();
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();

@@ -91,6 +91,9 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
         Change::Completed(id) => Some(*id),
         _ => None,
     };
+    if added.is_some() && added <= newest(old) {
+        return Some(format!("checkpoint {} was complete before", newest(old).unwrap_or_default()));
+    }
     if old.ended.is_some() {
         return Some("the job had ended before".into());
     }
