@@ -28,7 +28,7 @@ pub const MUSEUM: &[Exhibit] = &[
     Exhibit {
         mutation: Mutation::SkipFencing,
         scenario: "link-cut-with-no-tolerance",
-        caught_by: "O1",
+        caught_by: "O6",
         like: "a stale task acknowledges for the attempt that replaced it (RisingWave #16058)",
     },
     Exhibit {
@@ -81,7 +81,7 @@ pub const MUSEUM: &[Exhibit] = &[
     },
     Exhibit {
         mutation: Mutation::SkipSweep,
-        scenario: "machine-loss-task-manager",
+        scenario: "killed-at-first-acknowledgement",
         caught_by: "O4",
         like: "state of a discarded checkpoint is leaked (FLINK-32655)",
     },

@@ -127,9 +127,14 @@ pub(crate) fn seal(outcome: &mut Outcome, time: u64, checkpoint: u64) {
     outcome.sealed.insert(CheckpointId(checkpoint), sealed(time, checkpoint, BTreeMap::new()));
 }
 
-/// Makes the manifest of a checkpoint durable that covers the first records of the one split.
+/// Makes the manifest of a checkpoint durable that covers the first records of the input.
 pub(crate) fn covers(outcome: &mut Outcome, time: u64, checkpoint: u64, records: u64) {
-    let positions = vec![SplitPosition { split: SplitId(0), emitted: records }];
+    let splits = u64::from(plan().job.input.splits);
+    let position = |split: u64| {
+        let emitted = records.saturating_sub(split).div_ceil(splits);
+        SplitPosition { split: SplitId(split as u32), emitted }
+    };
+    let positions = (0..splits).map(position).collect();
     let source = SubtaskState { positions, ..SubtaskState::default() };
     let states = BTreeMap::from([(subtask(0, 0), source)]);
     outcome.sealed.insert(CheckpointId(checkpoint), sealed(time, checkpoint, states));

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
-use flowquake_engine::connectors::file_sink::{PENDING, decision_at, parse_part_name};
-use flowquake_engine::env::sim::{NetworkTotals, SimWorld, StoreMutation};
+use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, parse_part_name};
+use flowquake_engine::env::sim::{NetworkTotals, SimStores, SimWorld, StoreMutation};
 use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
@@ -499,21 +499,25 @@ impl Recorder {
             if !self.decided.insert((subtask, epoch)) {
                 self.outcome.overruled.push(format!("{at}: {name} was written over"));
             }
-            let commit = flowquake_engine::connectors::file_sink::is_commit(bytes);
-            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit });
+            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit: is_commit(bytes) });
         }
     }
 
     /// The run is over: notes what is left in the stores, and ends every life.
     pub(crate) fn close(&mut self, world: &SimWorld, now: Time) {
         self.nemesis.finish(world, now);
+        self.outcome.network = world.network_totals();
+        self.outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
+        self.note_left(world.stores());
+    }
+
+    /// Looks for files that no retained checkpoint names. What the nemesis has removed is not left over, so the stores
+    /// themselves are asked.
+    fn note_left(&mut self, stores: &SimStores) {
         let outcome = &mut self.outcome;
-        outcome.network = world.network_totals();
-        outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
-        // What the nemesis has removed is not left over, so the stores themselves are asked.
         let named = outcome.retained_files.chunks(&outcome.sealed);
         for (kind, folder) in [(StoreKind::Checkpoints, ""), (StoreKind::Output, PENDING)] {
-            for path in world.stores().list(kind, folder) {
+            for path in stores.list(kind, folder) {
                 let kept = match kind {
                     StoreKind::Checkpoints => !path.starts_with("chk-") || outcome.retained_files.names(&path),
                     StoreKind::Output => named.contains(path.as_str()),
@@ -549,3 +553,6 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

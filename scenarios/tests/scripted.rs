@@ -38,6 +38,8 @@ fn every_oracle_judges_something_in_the_runs_that_concern_it() {
                 // Only what the last leader of a finished job swept, with no fault on the stores since.
                 "O4" => false,
                 "O8" => !record.recoveries.is_empty(),
+                // A job that failed for good may have completed nothing.
+                "O1" | "O2" | "O3" | "O5" => record.totals.records_committed > 0,
                 // A job that ended before its first checkpoint has nothing to be restored from.
                 "O10" => false,
                 _ => true,

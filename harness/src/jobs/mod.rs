@@ -197,12 +197,13 @@ pub trait Reference {
     }
 }
 
-/// Values by name of the state and key; keys and values as their `Debug` prints them.
-pub type KeyedState = BTreeMap<(String, String), String>;
+/// Values by name of the state, then by key; keys and values as their `Debug` prints them.
+pub type KeyedState = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The keyed state of a job whose one state is called `name`.
-fn one_state<V: ToString>(name: &str, values: &BTreeMap<u32, V>) -> KeyedState {
-    values.iter().map(|(key, value)| ((name.into(), key.to_string()), value.to_string())).collect()
+fn one_state<'a, V: ToString + 'a>(name: &str, values: impl IntoIterator<Item = (&'a u32, &'a V)>) -> KeyedState {
+    let values = values.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    BTreeMap::from([(name.into(), values)])
 }
 
 /// A parameter as a number.

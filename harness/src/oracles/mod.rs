@@ -73,7 +73,8 @@ pub fn lineage(outcome: &Outcome) -> Vec<CheckpointId> {
     let mut lineage: Vec<CheckpointId> = Vec::new();
     for logged in &outcome.log {
         match logged.entry.change {
-            Change::Completed(checkpoint) => lineage.push(checkpoint),
+            // One that is not newer is O6's to find.
+            Change::Completed(checkpoint) if lineage.last() < Some(&checkpoint) => lineage.push(checkpoint),
             // Until an attempt is deployed, a sink that has committed already may still forbid it.
             Change::FallingBack(to) if logged.deployed => lineage.retain(|checkpoint| Some(*checkpoint) <= to),
             _ => {}

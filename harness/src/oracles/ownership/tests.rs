@@ -111,6 +111,9 @@ fn the_state_follows_from_the_change() {
     assert_eq!(silent, "log entry 5 (Opened): attempt 1 became attempt 2");
     let reserved = offence(4, &|state| state.reserved = CheckpointId(3));
     assert_eq!(reserved, "log entry 5 (Opened): ids were reserved up to 10, now up to 3");
+    let mut again = history();
+    logged(&mut again, 50, 1, Change::Completed(CheckpointId(1)));
+    assert_eq!(evidence(&again), ["log entry 5 (Completed(1)): checkpoint 1 was complete before"]);
     let over = offence(3, &|state| state.ended = Some(Ending::Finished));
     assert_eq!(over, "log entry 5 (Opened): the job had ended before");
 }
