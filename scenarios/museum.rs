@@ -81,7 +81,7 @@ pub const MUSEUM: &[Exhibit] = &[
     },
     Exhibit {
         mutation: Mutation::SkipSweep,
-        scenario: "killed-at-first-acknowledgement",
+        scenario: "killed-when-manifest-is-written",
         caught_by: "O4",
         like: "state of a discarded checkpoint is leaked (FLINK-32655)",
     },
