@@ -203,7 +203,7 @@ mod tests {
             let StatePlace::Stored(path) = &state.files[0].place else { panic!("not stored") };
             assert_eq!(env.store(StoreKind::Checkpoints).get(path).await.unwrap(), "state", "P1");
             assert_eq!(state.files[0].checksum, Checksum::of(b"state"));
-            assert_eq!(world.stores().list(StoreKind::Checkpoints, ""), [path.clone()]);
+            assert_eq!(world.stores().list(StoreKind::Checkpoints, ""), std::slice::from_ref(path));
             world.add_store_rule(StoreRule { count: None, ..hurting(0, StoreFault::TornWrite) });
             let declined = finish(&env, 2, heap()).await;
             assert!(matches!(declined, Ok(TaskReport::Decline { reason: AbortReason::AsyncException, .. })));

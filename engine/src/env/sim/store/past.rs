@@ -19,11 +19,14 @@ const REACH: Duration = Duration::from_secs(60);
 /// Contents kept at most; beyond that the oldest are forgotten.
 const BYTES: usize = 64 << 20;
 
+/// When an object changed, and what it was before.
+type Change = (Time, Option<Bytes>);
+
 /// The recent changes of both stores.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Per object the times of its changes, with what it was before; in order.
-    objects: BTreeMap<(StoreKind, String), VecDeque<(Time, Option<Bytes>)>>,
+    /// Per object its changes, in order.
+    objects: BTreeMap<(StoreKind, String), VecDeque<Change>>,
     /// All changes, in order.
     order: VecDeque<(Time, StoreKind, String)>,
     bytes: usize,
