@@ -285,6 +285,13 @@ impl Recorder {
         self.note_lives(world, now, alive);
     }
 
+    /// The liveness phase begins: nothing is wrong any more, and nothing goes wrong again.
+    pub(crate) fn heal_all(&mut self, world: &SimWorld, now: Time) {
+        let alive = self.alive(world);
+        self.nemesis.heal_all(world, now);
+        self.note_lives(world, now, alive);
+    }
+
     fn alive(&self, world: &SimWorld) -> Vec<(String, bool)> {
         let names: BTreeSet<&String> = self.outcome.lives.iter().map(|(name, ..)| name).collect();
         names.into_iter().map(|name| (name.clone(), world.is_alive(name))).collect()

@@ -193,18 +193,23 @@ impl Run {
         }
 
         let limit = begun + plan.time_limit;
+        let mut heal_at = plan.heal_at.map(|at| Time::ZERO + at);
         loop {
             let next = {
                 let recorder = self.recorder.lock().expect("the recorder does not panic");
                 if recorder.end.is_some() {
                     break;
                 }
-                recorder.nemesis.next_time().unwrap_or(Time::NEVER).min(limit)
+                let healing = heal_at.unwrap_or(Time::NEVER);
+                recorder.nemesis.next_time().unwrap_or(Time::NEVER).min(healing).min(limit)
             };
             if let First::B(()) = first_of_2(changed.notified(), sleep_until(next)).await {
                 let now = now();
                 let mut recorder = self.recorder.lock().expect("the recorder does not panic");
                 recorder.on_time(&world, now);
+                if heal_at.take_if(|at| *at <= now).is_some() {
+                    recorder.heal_all(&world, now);
+                }
                 if now >= limit && recorder.end.is_none() {
                     recorder.end = Some((End::TimeLimit, now));
                 }

@@ -281,7 +281,11 @@ impl Session {
         let Some(first) = deployment.subtasks.keys().next().copied() else { return };
         let graph = match (self.jobs)(&deployment.job, self.env.inputs()) {
             Ok(graph) => graph,
-            Err(error) => return reporter.report(TaskReport::Failed(first, TaskFailure::Failed(error.to_string()))),
+            Err(error) => {
+                let (subtask, cause) = (first, error.to_string());
+                self.env.emit(Event::TaskFailed { attempt, subtask, cause: cause.clone() }).await;
+                return reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
+            }
         };
         let exchange = {
             let mut exchanges = self.exchanges.lock().expect("no panic inside");

@@ -52,7 +52,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
 fn steps(outcome: &Outcome, since: Time) -> String {
     let after = || outcome.trace.events.iter().filter(|record| record.at >= since);
     let checkpoint = after().find(|record| matches!(record.event, Event::CheckpointCompleted { .. }));
-    let drained = after().filter(|record| matches!(record.event, Event::EndOfInput { .. })).last();
+    let drained = after().rfind(|record| matches!(record.event, Event::EndOfInput { .. }));
     let took = |at: Time| -> Duration { at.since(since) };
     let steps = [("first checkpoint complete", checkpoint), ("last end of input", drained)];
     let told = steps.iter().filter_map(|(what, record)| Some(format!("; {what} after {:?}", took((*record)?.at))));

@@ -187,6 +187,7 @@ fn read_scenario(
         reader.options.push(("expected end".to_owned(), end));
     }
     let limit = reader.read(&top, "time_limit", "time_limit", value::duration);
+    let heal_at = reader.read(&top, "heal_at", "heal_at", value::duration);
 
     let job = job?;
     let input = match &job.input.source {
@@ -214,6 +215,7 @@ fn read_scenario(
         cluster,
         faults,
         swarm: false,
+        heal_at,
         expect,
         time_limit,
         options: std::mem::take(&mut reader.options),

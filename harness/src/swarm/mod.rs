@@ -66,6 +66,8 @@ impl Swarm {
         plan.options.splice(0..0, options);
         plan.faults = faults;
         plan.swarm = true;
+        // Whatever was struck late, by an event that came late: then the job must recover.
+        plan.heal_at = plan.heal_at.or(Some(self.until + self.heal_after.1));
     }
 }
 

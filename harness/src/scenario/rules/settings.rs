@@ -144,6 +144,7 @@ fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
         ("cluster.latency", c.latency.1),
         ("cluster.store_latency", c.store_latency.1),
         ("time_limit", plan.time_limit),
+        ("heal_at", plan.heal_at.unwrap_or_default()),
         ("expect.recovers_within", plan.expect.recovers_within.unwrap_or_default()),
     ]
     .map(|(path, duration)| (path.to_owned(), duration))
@@ -162,5 +163,11 @@ fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
             Finding::new("no-time", "`time_limit` is zero: the run would end before it began", help)
                 .at("time_limit", "more than zero"),
         );
+    }
+    if let Some(heal_at) = plan.heal_at.filter(|at| *at >= plan.time_limit) {
+        let (at, limit) = (units::format_duration(heal_at), units::format_duration(plan.time_limit));
+        let message = format!("everything is healed at {at}, but the run is stopped at {limit}");
+        let help = "let it be healed earlier, or raise `time_limit`: the job needs time to recover";
+        found.push(Finding::new("never-healed", message, help).at("heal_at", "after the end").at("time_limit", "the end"));
     }
 }
