@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::checkpoint::manifest::{Chunk, Transaction};
-use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, put_durably, read_verified};
+use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, look, put_durably};
 use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term, VertexId};
 
 /// Folder of everything that consumers must not read.
@@ -297,11 +297,7 @@ async fn publish(
         };
         let visible = match publish {
             Publish::Done => None,
-            // Once: this loop has patience of its own.
-            _ => {
-                let once = Patience { tries: 1, ..Patience::LOSS };
-                Some(read_verified(env, output, part, chunk.checksum, once).await.map(drop))
-            }
+            _ => Some(look(output, part, chunk.checksum).await.map(drop)),
         };
         let error = match judge(publish, visible, part) {
             Verdict::Visible => return Ok(()),
@@ -368,20 +364,32 @@ pub async fn committed_above(output: &Store, newest: CheckpointId) -> Result<Opt
 /// Removes pending chunks of earlier attempts that the restored state does not name. Chunks of later attempts are none of
 /// ours: whoever asks may have been replaced already without knowing it.
 pub async fn remove_leftovers(
+    env: &Env,
     output: &Store,
     subtask: SubtaskId,
-    term: Term,
-    attempt: Attempt,
+    by: Execution,
     transactions: &[Transaction],
 ) -> Result<(), StoreError> {
     let named: BTreeSet<&str> =
         transactions.iter().flat_map(|transaction| &transaction.chunks).map(|chunk| chunk.path.as_str()).collect();
-    for (path, _) in output.list(&pending_folder(subtask)).await? {
-        if path < chunk_prefix(subtask, term, attempt) && !named.contains(path.as_str()) {
-            output.delete(&path).await?;
+    let mine = chunk_prefix(subtask, by.term, by.attempt);
+    let mut tried = 0;
+    loop {
+        let removed = async {
+            for (path, _) in output.list(&pending_folder(subtask)).await? {
+                if path < mine && !named.contains(path.as_str()) {
+                    output.delete(&path).await?;
+                }
+            }
+            Ok(())
+        };
+        let Err(error) = removed.await else { return Ok(()) };
+        tried += 1;
+        match Patience::WRITE.pause_after(tried) {
+            Some(pause) => env.sleep(pause).await,
+            None => return Err(error),
         }
     }
-    Ok(())
 }
 
 #[cfg(all(test, feature = "sim"))]

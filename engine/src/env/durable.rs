@@ -1,8 +1,8 @@
 //! Writes and reads that do not take the store's first word for it.
 //!
 //! An answer may be wrong in three ways: an error although the write took effect, a success although the bytes are torn, and
-//! a read that lags behind. What helps against all of them is that objects are written once: writing again tells whether
-//! something stands there, and reading it back tells what. Start at [`put_durably`]; [`upload`] is for objects whose name
+//! a read that lags behind. What helps against all of them is that objects are written once: reading one back tells what
+//! stands there, and writing again, which is never judged on old contents, tells whether anything does. Start at [`put_durably`]; [`upload`] is for objects whose name
 //! does not matter, [`read_verified`] for what was written before. What to do after an answer is decided by [`next`] (pure).
 //!
 //! Invariants: (D1) nothing counts as written before its very bytes were read back (with `verify`); (D2) nothing is removed
@@ -27,14 +27,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// For writes, about a second and a half: a store that hiccups has recovered by then, and a checkpoint that waits longer
-    /// is better declined.
-    pub const WRITE: Patience = Patience { tries: 5, pause: Duration::from_millis(100) };
-    /// For reads of what was written a while ago: long enough for a bad answer to be a bad answer and no more, short enough
-    /// to put a recovery off by little.
+    /// For writes, about three seconds: a store that hiccups has recovered by then, and a checkpoint that waits longer is
+    /// better declined.
+    pub const WRITE: Patience = Patience { tries: 6, pause: Duration::from_millis(100) };
+    /// Before bytes are declared damaged: long enough for a bad answer to be a bad answer and no more, short enough to put a
+    /// recovery off by little.
     pub const READ: Patience = Patience { tries: 3, pause: Duration::from_millis(200) };
-    /// Before output is declared lost, about six seconds: that ends the job for good, and a store that lags behind by more
-    /// is not one to run jobs on.
+    /// Before anything is declared lost, about six seconds: that may end the job for good, and a store that lags behind by
+    /// more is not one to run jobs on.
     pub const LOSS: Patience = Patience { tries: 6, pause: Duration::from_millis(200) };
 
     /// The pause after try number `tried` (from 1); `None` if that was the last.
@@ -82,17 +82,16 @@ enum Next {
     Done(Put),
 }
 
-fn next(answer: Answer, verify: bool) -> Next {
+/// `refused`: the error of the last write, if it had one.
+fn next(answer: Answer, refused: Option<&StoreError>, verify: bool) -> Next {
     match answer {
         Answer::Created if !verify => Next::Done(Put::Written),
-        // Taken by an earlier try whose answer went wrong, or by somebody else.
-        Answer::Created | Answer::Taken => Next::ReadBack,
-        // It may have taken effect: writing again tells.
-        Answer::WriteFailed(error) => Next::WriteAgain(error),
+        // Taken by an earlier try whose answer went wrong, or by somebody else; after an error it may have taken effect.
+        Answer::Created | Answer::Taken | Answer::WriteFailed(_) => Next::ReadBack,
         Answer::Same => Next::Done(Put::Written),
         Answer::Different(found) => Next::Done(Put::Differs(found)),
-        // The read lags behind, or the object is gone: writing again makes up for either.
-        Answer::Missing(error) => Next::WriteAgain(error),
+        // It took no effect, the read lags behind, or the object is gone: writing again makes up for all of them.
+        Answer::Missing(error) => Next::WriteAgain(refused.cloned().unwrap_or(error)),
         Answer::ReadFailed(error) => Next::ReadAgain(error),
     }
 }
@@ -101,7 +100,7 @@ fn next(answer: Answer, verify: bool) -> Next {
 ///
 /// Errors: the store's last word, after all tries; whether anything was written is unknown then.
 pub async fn put_durably(env: &Env, store: &Store, path: &str, bytes: Bytes, verify: bool) -> Result<Put, StoreError> {
-    let (mut tried, mut writing) = (0, true);
+    let (mut tried, mut writing, mut refused) = (0, true, None);
     loop {
         let answer = match writing {
             true => match store.create(path, bytes.clone()).await {
@@ -116,7 +115,13 @@ pub async fn put_durably(env: &Env, store: &Store, path: &str, bytes: Bytes, ver
                 Err(error) => Answer::ReadFailed(error),
             },
         };
-        let error = match next(answer, verify) {
+        if writing {
+            refused = match &answer {
+                Answer::WriteFailed(error) => Some(error.clone()),
+                _ => None,
+            };
+        }
+        let error = match next(answer, refused.as_ref(), verify) {
             Next::Done(put) => return Ok(put),
             Next::ReadBack => {
                 writing = false;
@@ -176,25 +181,29 @@ pub enum ReadFault {
     Store(StoreError),
 }
 
+/// Reads an object whose checksum is known, once.
+pub async fn look(store: &Store, path: &str, expected: Checksum) -> Result<Bytes, ReadFault> {
+    match store.get(path).await {
+        Ok(bytes) => match Checksum::of(&bytes) {
+            found if found == expected => Ok(bytes),
+            found => Err(ReadFault::Differs(found)),
+        },
+        Err(StoreError::NotFound { .. }) => Err(ReadFault::Missing),
+        Err(error) => Err(ReadFault::Store(error)),
+    }
+}
+
 /// Reads an object whose checksum is known, more than once before it says anything bad about it.
-pub async fn read_verified(
-    env: &Env,
-    store: &Store,
-    path: &str,
-    expected: Checksum,
-    patience: Patience,
-) -> Result<Bytes, ReadFault> {
+pub async fn read_verified(env: &Env, store: &Store, path: &str, expected: Checksum) -> Result<Bytes, ReadFault> {
     let mut tried = 0;
     loop {
-        let fault = match store.get(path).await {
-            Ok(bytes) => match Checksum::of(&bytes) {
-                found if found == expected => return Ok(bytes),
-                found => ReadFault::Differs(found),
-            },
-            Err(StoreError::NotFound { .. }) => ReadFault::Missing,
-            Err(error) => ReadFault::Store(error),
+        let fault = match look(store, path, expected).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(fault) => fault,
         };
         tried += 1;
+        // Bytes that are wrong twice stay wrong; a store that lags behind takes its time.
+        let patience = if fault == ReadFault::Missing { Patience::LOSS } else { Patience::READ };
         match patience.pause_after(tried) {
             Some(pause) => env.sleep(pause).await,
             None => return Err(fault),
@@ -222,7 +231,7 @@ mod tests {
         let silent = StoreError::NotFound { path: "x".into() };
         let other = Different(Bytes::from_static(b"other"));
         for answer in [Created, Taken, WriteFailed(error.clone()), Same, other, Missing(silent), ReadFailed(error)] {
-            let written = |verify| next(answer.clone(), verify) == Next::Done(Put::Written);
+            let written = |verify| next(answer.clone(), None, verify) == Next::Done(Put::Written);
             assert_eq!(written(true), answer == Same, "D1: {answer:?}");
             // What is taken may be somebody else's: that is read whether verified or not.
             assert_eq!(written(false), matches!(answer, Same | Created), "{answer:?}");
@@ -296,11 +305,11 @@ mod tests {
         fn one_bad_read_condemns_nothing() {
             on_one_node(|world, env| async move {
                 let store = env.store(StoreKind::Output);
-                let read = async || read_verified(&env, &store, "x", Checksum::of(b"mine"), Patience::READ).await;
+                let read = async || read_verified(&env, &store, "x", Checksum::of(b"mine")).await;
                 store.create("x", MINE).await.unwrap();
                 world.add_store_rule(hurting(2, BEHIND));
                 assert_eq!(read().await, Ok(MINE));
-                world.add_store_rule(hurting(3, BEHIND));
+                world.add_store_rule(hurting(6, BEHIND));
                 assert_eq!(read().await, Err(ReadFault::Missing), "D3");
                 let other = Bytes::from_static(b"rot");
                 world.stores().damage(StoreKind::Output, "x", Some(other.clone()));

@@ -32,7 +32,7 @@ mod store;
 mod task;
 pub mod tokio;
 
-pub use durable::{Patience, Put, ReadFault, put_durably, read_verified, upload};
+pub use durable::{Patience, Put, ReadFault, look, put_durably, read_verified, upload};
 pub use input::{InputError, InputFiles, Lines};
 pub use local::LocalFolder;
 pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbou
 use crate::checkpoint::manifest::{Damaged, Manifest, path};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
-    Address, Connection, Env, First, Listener, NetError, Receiver, Sender, Store, StoreError, StoreKind, TaskHandle,
-    first_of_2,
+    Address, Connection, Env, First, Listener, NetError, Patience, Receiver, Sender, Store, StoreError, StoreKind,
+    TaskHandle, first_of_2,
 };
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};

@@ -68,8 +68,8 @@ impl Shell {
                 }
             }
             Command::Load(id) => {
-                let store = self.store.clone();
-                self.background(async move { Fact::Loaded(id, load(&store, id).await.map(Box::new)) });
+                let (env, store) = (self.env.clone(), self.store.clone());
+                self.background(async move { Fact::Loaded(id, load(&env, &store, id).await.map(Box::new)) });
             }
             Command::Seal { id, attempt, triggered_at, states } => {
                 let manifest = Manifest {
@@ -161,13 +161,26 @@ async fn seal(env: &Env, store: &Store, id: CheckpointId, manifest: Bytes) -> bo
     false
 }
 
-async fn load(store: &Store, id: CheckpointId) -> Result<Manifest, LoadError> {
+async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, LoadError> {
     let path = path(id);
-    match store.get(&path).await {
-        Ok(bytes) => Manifest::decode(&bytes, &path).map_err(LoadError::Damaged),
-        Err(StoreError::NotFound { path }) => {
-            Err(LoadError::Damaged(Damaged { path, expected: "the manifest".into(), found: "no such file".into() }))
+    let mut tried = 0;
+    loop {
+        let (error, patience) = match store.get(&path).await {
+            Ok(bytes) => match Manifest::decode(&bytes, &path) {
+                Ok(manifest) => return Ok(manifest),
+                Err(damaged) => (LoadError::Damaged(damaged), Patience::READ),
+            },
+            Err(StoreError::NotFound { path }) => {
+                let (expected, found) = ("the manifest".into(), "no such file".into());
+                (LoadError::Damaged(Damaged { path, expected, found }), Patience::LOSS)
+            }
+            Err(error) => (LoadError::Store(error.to_string()), Patience::READ),
+        };
+        tried += 1;
+        // A store may show what it held a while ago: one look condemns no checkpoint.
+        match patience.pause_after(tried) {
+            Some(pause) => env.sleep(pause).await,
+            None => return Err(error),
         }
-        Err(error) => Err(LoadError::Store(error.to_string())),
     }
 }

@@ -109,6 +109,12 @@ impl RocksStore {
             }
         }
         names.sort();
+        // The tables are looked at by their hashes. What ties them together has been appended to since it was made, and was
+        // copied as it stands on the disk: if it was damaged there, only opening it shows that.
+        let mut reading = Options::default();
+        reading.set_max_open_files(1);
+        reading.set_keep_log_file_num(1);
+        DB::open_for_read_only(&reading, folder.path(), false).map_err(fault("open its own checkpoint"))?;
         first_look.forget_all_but(|name| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok());
         Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone() })
     }

@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::snapshot::TRANSFERS;
 use crate::checkpoint::manifest::{Damaged, StateFile, StatePlace, SubtaskState};
-use crate::env::{Checksum, Env, Patience, ReadFault, Store, StoreError, StoreKind, read_verified};
+use crate::env::{Checksum, Env, ReadFault, Store, StoreError, StoreKind, read_verified};
 use crate::state::RestoredState;
 
 /// Why state could not be loaded.
@@ -42,7 +42,7 @@ async fn fetch(env: &Env, store: &Store, file: &StateFile) -> Result<Bytes, Rest
             found if found == file.checksum => Ok(bytes.clone()),
             found => Err(damaged(&file.name, found.to_string())),
         },
-        StatePlace::Stored(path) => match read_verified(env, store, path, file.checksum, Patience::READ).await {
+        StatePlace::Stored(path) => match read_verified(env, store, path, file.checksum).await {
             Ok(bytes) => Ok(bytes),
             Err(ReadFault::Missing) => Err(damaged(path, "no such file".into())),
             Err(ReadFault::Differs(found)) => Err(damaged(path, found.to_string())),

@@ -141,10 +141,10 @@ impl Subtask {
         let mut sink = None;
         if self.vertex.has_sink {
             let output = env.store(StoreKind::Output);
-            let removed = remove_leftovers(&output, id, self.term, attempt, &self.restored.transactions).await;
+            let (by, verify) = (Execution { term: self.term, attempt }, config.checkpoints.verify_uploads);
+            let removed = remove_leftovers(env, &output, id, by, &self.restored.transactions).await;
             removed.map_err(|error| failed(error.to_string()))?;
             let pending = self.restored.transactions.clone();
-            let (by, verify) = (Execution { term: self.term, attempt }, config.checkpoints.verify_uploads);
             sink = Some(Sink::new(env, id, by, pending, self.mailbox.clone(), verify));
         }
         env.emit(Event::RestoreEnded { attempt, subtask: id, bytes }).await;

@@ -231,7 +231,10 @@ fn leftovers_go_and_named_chunks_stay() {
     case(|mut case| async move {
         let kept = case.one(1).await;
         case.pending("b\n").await;
-        remove_leftovers(&case.store, SINK, Term(1), Attempt(2), std::slice::from_ref(&kept)).await.unwrap();
+        let later = Execution { attempt: Attempt(2), ..BY };
+        let outage = case.world.add_store_rule(hurting(1, StoreFault::Unavailable));
+        remove_leftovers(&case.env, &case.store, SINK, later, std::slice::from_ref(&kept)).await.unwrap();
+        assert_eq!(case.world.store_rule_hits(outage).0, 1);
         assert_eq!(case.objects(false), [kept.chunks[0].path.clone()]);
     });
 }

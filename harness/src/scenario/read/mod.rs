@@ -28,7 +28,19 @@ use value::{Parse, Refusal};
 const SECTIONS: &[(&str, &[&str])] = &[
     (
         "the top level",
-        &["name", "why", "time_limit", "heal_at", "job", "cluster", "checkpointing", "engine", "fault", "swarm", "expect"],
+        &[
+            "name",
+            "why",
+            "time_limit",
+            "heal_at",
+            "job",
+            "cluster",
+            "checkpointing",
+            "engine",
+            "fault",
+            "swarm",
+            "expect",
+        ],
     ),
     ("[job]", &["name", "params", "input", "parallelism"]),
     ("input", &["file", "repeat", "generator", "records", "splits", "rate"]),

@@ -168,6 +168,8 @@ fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
         let (at, limit) = (units::format_duration(heal_at), units::format_duration(plan.time_limit));
         let message = format!("everything is healed at {at}, but the run is stopped at {limit}");
         let help = "let it be healed earlier, or raise `time_limit`: the job needs time to recover";
-        found.push(Finding::new("never-healed", message, help).at("heal_at", "after the end").at("time_limit", "the end"));
+        found.push(
+            Finding::new("never-healed", message, help).at("heal_at", "after the end").at("time_limit", "the end"),
+        );
     }
 }
