@@ -139,11 +139,12 @@ events! {
     LeadershipGranted = "leadership-granted" { term: Term },
     /// The leader's renewal of its lease is durable.
     LeaseRenewed = "lease-renewed" { term: Term },
-    /// A JobManager found out that a newer term was opened, and gave up its own.
+    /// A JobManager found out that a newer term was opened, or could renew nothing for a lease, and gave up its own.
     LeadershipLost = "leadership-lost" { term: Term },
     /// A standby JobManager has seen no renewal for the lease and tries to open a term.
     LeaseExpired = "lease-expired" { term: Term },
-    /// The leader removed every file of the checkpoint store that belongs to no retained or pending checkpoint.
+    /// The leader removed files that nobody will ask for: those of checkpoints that are neither retained nor its own, and at
+    /// the end of the job pending output, too.
     SweepEnded = "sweep-ended" { term: Term, removed: u64 },
     /// A TaskManager was registered with its slots.
     TaskManagerRegistered = "task-manager-registered" { task_manager: NodeName, slots: u16 },

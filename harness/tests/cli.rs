@@ -294,7 +294,7 @@ fn a_sweep_ends_at_its_number_of_failures() {
 fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
     let folder = Folder::new().with("small.toml", &small("", "[expect]\naborted_checkpoints_min = 1\n"));
     folder.run(1);
-    let plan = "target/flowquake/plans/small-seed-1.json";
+    let plan = "flowquake-failures/small-seed-1.json";
     let said = folder.flowquake(&["shrink", plan, "--runs", "60", "--output", "smaller.json"], 0);
     assert!(said.out.contains("0 faults, 2000 records became 0 faults, 1 records"), "{}", said.out);
     let replayed = folder.flowquake(&["replay", "smaller.json"], 1);

@@ -171,6 +171,11 @@ impl Coordinator {
         self.reserved = self.reserved.max(reserved);
     }
 
+    /// Whether this checkpoint waits for its manifest.
+    pub fn is_sealing(&self, id: CheckpointId) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.id == id && matches!(pending.stage, Stage::Sealing))
+    }
+
     /// Whether a checkpoint is on its way into the log: what will be restorable is not known before that is done.
     pub fn is_logging(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| matches!(pending.stage, Stage::Logging))

@@ -144,7 +144,8 @@ async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
         let (channel, credit, number) = client.request(*id);
         gate.add_remote(*id, channel, credit, number);
     }
-    let _client = client.start(&env, Execution::default(), address, Duration::from_secs(5), |error| panic!("{error}"));
+    let _client =
+        client.start(&env, Execution::default(), address, Duration::from_secs(5), async |error| panic!("{error}"));
     let mut producers = Vec::new();
     for id in &ids {
         let channel = exchange.channel(*id);

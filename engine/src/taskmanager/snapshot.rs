@@ -183,7 +183,7 @@ mod tests {
             verify: true,
             mailbox,
         };
-        snapshot.finish(env.clone(), Reporter { attempt: Attempt(1), to }).await;
+        snapshot.finish(env.clone(), Reporter { attempt: Attempt(1), status: Default::default(), to }).await;
         match (reports.try_recv(), mail.try_recv()) {
             (Ok(ToJobManager::Task(_, report)), Err(_)) => Ok(report),
             (Err(_), Ok(Mail::StateDamaged(cause))) => Err(cause),

@@ -82,7 +82,8 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         return refuse_text("--max-failures 0", "no run would be made; write at least 1, or leave it out");
     }
     let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let (seed, seeds, max_failures) = (args.seed, args.seeds, args.max_failures);
+    let (seed, seeds) = (args.seed, args.seeds);
+    let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
     let sweep = Sweep { scenarios: &scenarios, seed, seeds, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
@@ -91,6 +92,10 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     logging::start(args.log);
     let folder = report_folder();
     let runs = sweep::sweep(&sweep, |plan| one(plan, jobs, args));
+    let left = sweep.runs() - runs.len() as u64;
+    if left > 0 && !sweep.is_long() {
+        eprintln!("stopped after a failure: {left} of {} runs were not made", sweep.runs());
+    }
     let (mut records, mut problems) = (Vec::new(), Vec::new());
     for run in runs {
         match run {

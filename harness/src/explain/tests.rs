@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use flowquake_engine::checkpoint::manifest::SubtaskState;
 use flowquake_engine::event::{EventRecord, RootCause};
 use flowquake_engine::graph::source::SplitPosition;
+use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, SplitId, Term};
 
 use super::*;
-use crate::fixtures::{at, kill, ms, on, outcome, plan, seal, struck, subtask};
+use crate::fixtures::{at, kill, logged, ms, on, outcome, plan, seal, struck, subtask};
 use crate::jobs::{Consumed, Refusal};
 use crate::plan::Trigger;
 
@@ -66,6 +67,10 @@ fn fails_over(time: u64) -> EventRecord {
 /// A manifest that says how far split 0 was read.
 fn sealed(outcome: &mut Outcome, time: u64, checkpoint: u64, attempt: u32, position: u64) {
     seal(outcome, time, checkpoint);
+    if outcome.log.is_empty() {
+        logged(outcome, 0, 1, Change::Opened);
+    }
+    logged(outcome, time, 1, Change::Completed(CheckpointId(checkpoint)));
     let manifest = &mut outcome.sealed.get_mut(&CheckpointId(checkpoint)).unwrap().manifest;
     manifest.attempt = Attempt(attempt);
     let positions = vec![SplitPosition { split: SplitId(0), emitted: position }];

@@ -204,7 +204,9 @@ mod tests {
     fn evidence(outcome: &Outcome) -> Vec<String> {
         let (content, order) = judge_output(&plan(), outcome, &Jobs::builtin(), &InputFiles::default());
         assert_eq!(order.violations, []);
-        content.violations.into_iter().map(|violation| violation.evidence).collect()
+        // What follows the claim explains it.
+        let claim = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        content.violations.into_iter().map(|violation| claim(violation.evidence)).collect()
     }
 
     #[test]

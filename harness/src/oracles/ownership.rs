@@ -11,7 +11,7 @@
 //! - **Decisions.** Each is written once, and `commit` only when its checkpoint, or a later one, is complete.
 //!
 //! A leader that was superseded may go on to count acknowledgements and to deploy: since its entries are refused, nothing
-//! comes of it. Source: DESIGN.md, section 9; apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
+//! comes of it. Source: apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
 //! Planted bug: `reuse-checkpoint-ids`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,9 +113,9 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
     let begun = match change {
         Change::AttemptBegun(attempt) => (new.attempt != *attempt || *attempt <= old.attempt)
             .then(|| format!("{} after {}", new.attempt, old.attempt)),
-        // A term begins with an attempt of its own.
+        // A term may begin with an attempt of its own.
         Change::Opened => {
-            (new.attempt <= old.attempt).then(|| format!("{} opens a term after {}", new.attempt, old.attempt))
+            (new.attempt < old.attempt).then(|| format!("{} opens a term after {}", new.attempt, old.attempt))
         }
         _ => (new.attempt != old.attempt).then(|| format!("{} became {}", old.attempt, new.attempt)),
     };
@@ -188,8 +188,9 @@ fn events(outcome: &Outcome, finding: &mut Finding) {
     let mut snapshots: BTreeSet<(Attempt, CheckpointId, SubtaskId)> = BTreeSet::new();
     for (index, record) in outcome.trace.events.iter().enumerate() {
         while let Some(logged) = log.next_if(|logged| logged.events <= index) {
-            if let Change::AttemptBegun(_) | Change::Opened = logged.entry.change {
-                begun.insert(logged.entry.state.attempt, (&logged.entry.leader, logged.entry.incarnation));
+            let attempt = logged.entry.state.attempt;
+            if attempt > newest.map_or(Attempt(0), |newest| newest.entry.state.attempt) {
+                begun.insert(attempt, (&logged.entry.leader, logged.entry.incarnation));
             }
             newest = Some(logged);
         }

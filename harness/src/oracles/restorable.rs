@@ -7,7 +7,7 @@
 //! That proves of a checkpoint what no later event of the run may ever ask of it: that its manifest names all that a restored
 //! job needs. It is sampled, since each check costs up to a run of its own: checkpoints are drawn from the seed, and checked as
 //! long as all continuations together read no more records than the run itself did. The copies hold what the engine wrote, so
-//! damage by the nemesis is not in them. Source: DESIGN.md, section 9; FLINK-26403. Planted bug:
+//! damage by the nemesis is not in them. Source: FLINK-26403. Planted bug:
 //! `forget-pending-transactions`.
 
 use flowquake_engine::env::InputFiles;

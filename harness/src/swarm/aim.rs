@@ -70,7 +70,7 @@ pub(super) const POSITIONS: &[Position] = &[
     at("store-failed", Leader, Failure, "a"),
     at("task-manager-lost", Leader, Failure, ""),
     at("job-manager-lost", TaskManager, Failure, ""),
-    at("heartbeat-sent", Any, Always, ""),
+    at("heartbeat-sent", Leader, Always, ""),
     at("heartbeat-missed", Any, Failure, ""),
     at("waiting-for-slots", Leader, Failure, "a"),
     at("deployment-begun", Leader, Always, "a"),

@@ -102,8 +102,8 @@ fn first_decision_wins() {
         assert_eq!(abort_above(3).await, Err((SINK, CheckpointId(4))));
         // Behind an uncommitted one it is allowed, and a late commit of it is fenced.
         assert_eq!(abort_above(4).await, Ok(vec![(SINK, CheckpointId(5))]));
-        assert!(is_aborted(&case.store, &decision_path(SINK, CheckpointId(5))).await.unwrap());
-        assert!(!is_aborted(&case.store, &decision_path(SINK, CheckpointId(4))).await.unwrap());
+        assert_eq!(decided(&case.store, &decision_path(SINK, CheckpointId(5))).await, Ok(Decision::Abort));
+        assert_eq!(decided(&case.store, &decision_path(SINK, CheckpointId(4))).await, Ok(Decision::Commit));
         let late = case.commit(&five).await;
         assert_eq!(late, Err(CommitError::Aborted { epoch: CheckpointId(5), subtask: SINK }));
         assert_eq!(case.objects(true).len(), 1);
@@ -134,7 +134,7 @@ fn decisions_are_read_even_if_they_are_torn() {
         case.store.create(&path, Bytes::from_static(b"xyz")).await.unwrap();
         let refused = case.commit(&transaction).await.unwrap_err().to_string();
         assert!(refused.contains(&path) && refused.contains("xyz"), "{refused}");
-        assert!(is_aborted(&case.store, &path).await.is_err());
+        assert!(decided(&case.store, &path).await.is_err());
     });
 }
 

@@ -304,7 +304,9 @@ impl JobMaster {
             Phase::WaitingForSlots { .. } if !self.may_schedule() => Time::NEVER,
             Phase::WaitingForSlots { enough_since: Some(at), .. } => *at + self.config.slot_stabilization,
             Phase::WaitingForSlots { said_at, .. } => said_at.map_or(Time::ZERO, |at| at + SLOT_REMINDER),
-            Phase::Canceling { waiting, since, .. } if waiting.is_empty() => *since + self.config.restart_delay,
+            Phase::Canceling { waiting, since, .. } if waiting.is_empty() && !self.coordinator.is_logging() => {
+                *since + self.config.restart_delay
+            }
             Phase::Ending(_) => return self.renewal_at(),
             Phase::Ended => return Time::NEVER,
             _ => Time::NEVER,
@@ -342,7 +344,7 @@ impl JobMaster {
             }
             Fact::Loaded(id, result) => self.on_loaded(id, result, now, &mut out),
             Fact::Sealed(id, durable) => {
-                if durable {
+                if durable && self.coordinator.is_sealing(id) {
                     out.push(Command::Emit(Event::ManifestWritten { attempt: self.attempt, checkpoint: id }));
                 }
                 let commands = self.coordinator.on_sealed(id, durable, now);
@@ -385,7 +387,8 @@ impl JobMaster {
             if waiting.is_empty() && !std::mem::replace(said, true) {
                 out.push(Command::Emit(Event::TasksCanceled { attempt }));
             }
-            if waiting.is_empty() && now >= *since + self.config.restart_delay {
+            // A checkpoint that is being logged belongs to the attempt that took it, and is told under its number.
+            if waiting.is_empty() && now >= *since + self.config.restart_delay && !self.coordinator.is_logging() {
                 out.push(Command::Emit(Event::RestartReady { attempt }));
                 self.attempt = attempt.next();
                 self.begun = self.ha.attempt == self.attempt && !self.is_appending(&Change::AttemptBegun(self.attempt));

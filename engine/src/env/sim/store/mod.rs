@@ -113,7 +113,9 @@ impl SimStores {
     pub fn damage(&self, kind: StoreKind, path: &str, contents: Option<Bytes>) {
         let store = self.of(kind);
         let path = Path::from(path);
-        self.past().changes(now(), kind, path.as_ref(), self.contents(kind, &path));
+        // Tools and tests handle stores outside of any run, where no time passes.
+        let now = madsim::time::TimeHandle::try_current().map_or(Time::ZERO, |_| now());
+        self.past().changes(now, kind, path.as_ref(), self.contents(kind, &path));
         match contents {
             Some(bytes) => drop(store.put(&path, bytes.into()).now_or_never()),
             None => drop(store.delete(&path).now_or_never()),

@@ -146,7 +146,7 @@ fn a_rule_knows_kind_node_and_direction() {
         let reports = world.add_message_rule(rule(MessageKind::Canceled, None, MessageFault::Lose, 1));
         let nobody = world.add_message_rule(rule(MessageKind::Trigger, Some("nobody"), MessageFault::Lose, 9));
         let never = world.add_message_rule(rule(MessageKind::Trigger, None, MessageFault::Lose, 0));
-        let heartbeat = || Frame::from(encoded(&ToJobManager::Heartbeat));
+        let heartbeat = || Frame::from(encoded(&ToJobManager::Heartbeat(None)));
         // No message at all: it passes, whatever it looks like.
         let noise = [Bytes::from_static(&[255; 9]), Bytes::new(), [&canceled(1).body[..], b"x"].concat().into()];
         for noise in noise.clone() {

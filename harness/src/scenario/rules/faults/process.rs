@@ -141,6 +141,10 @@ impl Rules<'_> {
     /// Leadership is lost, or claimed twice, only if the fault outlasts the lease, and if somebody stands by.
     pub(super) fn leadership(&mut self) {
         use crate::plan::FaultAction::{Clock, Store};
+        if self.plan.swarm {
+            // What a swarm draws need not have an effect each time.
+            return;
+        }
         let lease = self.plan.job.config.lease;
         let (length, below, what) = match self.fault.action {
             Store { how: StoreFault::Unavailable, heal_after, .. } => {
