@@ -12,7 +12,7 @@
 //! [`commit`].
 //!
 //! The store's answers may be wrong. A name that is taken, a chunk that is gone, an error: none of them says whether *this*
-//! chunk is visible. Its contents do, by the checksum that the transaction records; [`judge`] (pure) decides.
+//! chunk is visible. Its contents do, by the checksum that the transaction records; `judge` (pure) decides.
 //!
 //! Decisions are never removed. One that says `abort` holds back a sink that was cut off for however long, and one that says
 //! `commit` tells the next JobManager which epochs are spent; no one knows when the last who may ask is gone. They are

@@ -1,7 +1,7 @@
 //! The JobManager: one job, from submission to its end. Decisions are in [`job_master`] (pure); here they are carried out.
 //!
 //! Start at [`run`]. A JobManager stands by (`standby`) until the leadership log lets it open a term ([`crate::ha`]), then it
-//! leads ([`lead`]): a fact arrives (a message, a store's answer, time), [`job_master::JobMaster::step`] answers with commands,
+//! leads (`lead`): a fact arrives (a message, a store's answer, time), [`job_master::JobMaster::step`] answers with commands,
 //! and the `shell` obeys them in order. A leader that is superseded stands by again.
 
 use std::collections::BTreeMap;

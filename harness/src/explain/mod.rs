@@ -3,7 +3,7 @@
 //! A reference refuses output and names a record or a line ([`Objection`]). Start at [`objection`]: it follows the record
 //! through the run, from the source that read it over the checkpoint that covers it to the parts of output that show it, and
 //! names the fault and the failover before. Everything is read from what the engine said and left behind: events, manifests
-//! ([`history`]) and output ([`output`]). An explanation is lines of text, appended to the evidence; it judges nothing.
+//! (`history`) and output (`output`). An explanation is lines of text, appended to the evidence; it judges nothing.
 
 use std::fmt::Write as _;
 

@@ -4,7 +4,7 @@
 //! checkpoint, drains its backlog and finishes, or fails for good where the scenario expects that. In virtual time; in any case
 //! it ends before the plan's time limit. A stall has a named reason and gives the verdict `stuck`.
 //!
-//! The reason ([`Stall`]) is read from the trace: who waits for what, followed down to what nobody waits behind. Only what the
+//! The reason (`Stall`) is read from the trace: who waits for what, followed down to what nobody waits behind. Only what the
 //! leader in force says of the job counts: a zombie's events stand in the trace, too.
 //! Planted bug: `ignore-barrier-after-restore`.
 

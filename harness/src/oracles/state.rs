@@ -4,7 +4,7 @@
 //! reference after the input up to the checkpoint's source positions, and none is missing; no key is in two subtasks.
 //!
 //! Reading state back costs more than processing a record, so not every checkpoint's is: heap state when there is little of it
-//! compared with the records since it was last read back ([`is_judged`]), RocksDB (whose files must be opened) only that of the
+//! compared with the records since it was last read back (`is_judged`), RocksDB (whose files must be opened) only that of the
 //! last checkpoint. Who reads the last one reads all that led to it.
 
 use flowquake_engine::checkpoint::manifest::Manifest;

@@ -107,8 +107,8 @@ fn the_state_follows_from_the_change() {
     assert_eq!(invented, "log entry 5 (Opened): checkpoint 7 is retained, and was not before");
     let again = offence(5, &|state| state.attempt = Attempt(1));
     assert_eq!(again, "log entry 6 (AttemptBegun(2)): attempt 1 after attempt 1");
-    let silent = offence(4, &|state| state.attempt = Attempt(2));
-    assert_eq!(silent, "log entry 5 (Opened): attempt 1 became attempt 2");
+    let back = offence(4, &|state| state.attempt = Attempt(0));
+    assert_eq!(back, "log entry 5 (Opened): attempt 0 opens a term after attempt 1");
     let reserved = offence(4, &|state| state.reserved = CheckpointId(3));
     assert_eq!(reserved, "log entry 5 (Opened): ids were reserved up to 10, now up to 3");
     let mut again = history();

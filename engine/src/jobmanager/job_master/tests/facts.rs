@@ -192,7 +192,7 @@ impl World {
                 self.asked.push(Asked::Aborts);
             }
             Command::Delete(id) => {
-                let completed = self.log.iter().any(|change| *change == Change::Completed(*id));
+                let completed = self.log.contains(&Change::Completed(*id));
                 let kept = self.story.master.ha.completed.contains(id);
                 assert!(!(completed && kept), "{id} is named by the log");
                 self.deleted.insert(*id);
