@@ -4,6 +4,7 @@ mod determinism;
 mod planted_bugs;
 mod real_input;
 mod scripted;
+mod strikes;
 
 use std::path::{Path, PathBuf};
 

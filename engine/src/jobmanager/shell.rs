@@ -167,7 +167,13 @@ async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, Lo
     loop {
         let (error, patience) = match store.get(&path).await {
             Ok(bytes) => match Manifest::decode(&bytes, &path) {
-                Ok(manifest) => return Ok(manifest),
+                Ok(manifest) if manifest.checkpoint == id => return Ok(manifest),
+                // Whole, and of another checkpoint: files can change places.
+                Ok(manifest) => {
+                    let expected = format!("the manifest of checkpoint {id}");
+                    let found = format!("that of checkpoint {}", manifest.checkpoint);
+                    (LoadError::Damaged(Damaged { path: path.clone(), expected, found }), Patience::READ)
+                }
                 Err(damaged) => (LoadError::Damaged(damaged), Patience::READ),
             },
             Err(StoreError::NotFound { path }) => {
