@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::envelope::Envelope;
 use crate::env::Checksum;
 use crate::graph::JobSpec;
-use crate::graph::element::encode;
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
 use crate::time::Time;
 
-const MAGIC: &[u8; 8] = b"FLQMANIF";
-const VERSION: u32 = 2;
+const ENVELOPE: Envelope =
+    Envelope { magic: b"FLQMANIF", version: 2, kind: "a checkpoint manifest", readable: "a readable manifest" };
 
 /// Everything a job needs to go on from a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,39 +161,12 @@ pub fn state_file_at(path: &str) -> Option<StateFileOwner> {
 impl Manifest {
     /// Its bytes on disk.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::new();
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        encode(self, &mut out);
-        let checksum = Checksum::of(&out);
-        out.extend_from_slice(&checksum.length.to_le_bytes());
-        out.extend_from_slice(&checksum.hash);
-        out.into()
+        ENVELOPE.wrap(self)
     }
 
     /// Reads and verifies what [`Manifest::encode`] wrote; `path` is for messages.
     pub fn decode(bytes: &[u8], path: &str) -> Result<Self, Damaged> {
-        let damaged = |expected: String, found: String| Damaged { path: path.into(), expected, found };
-        let Some((body, trailer)) = bytes.split_last_chunk::<16>().filter(|(body, _)| body.len() >= 12) else {
-            return Err(damaged("at least 28 bytes".into(), format!("{} bytes", bytes.len())));
-        };
-        if &body[..8] != MAGIC {
-            return Err(damaged("a checkpoint manifest".into(), "another kind of file".into()));
-        }
-        let (length, hash) = trailer.split_at(8);
-        let expected = Checksum {
-            length: u64::from_le_bytes(length.try_into().expect("8 of 16")),
-            hash: hash.try_into().expect("8 of 16"),
-        };
-        let found = Checksum::of(body);
-        if expected != found {
-            return Err(damaged(expected.to_string(), found.to_string()));
-        }
-        let version = u32::from_le_bytes(body[8..12].try_into().expect("4 bytes"));
-        if version != VERSION {
-            return Err(damaged(format!("format version {VERSION}"), format!("format version {version}")));
-        }
-        postcard::from_bytes(&body[12..]).map_err(|error| damaged("a readable manifest".into(), error.to_string()))
+        ENVELOPE.unwrap(bytes, path)
     }
 
     /// Bytes of keyed state in all subtasks.

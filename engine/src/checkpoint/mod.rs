@@ -5,4 +5,5 @@
 
 pub mod align;
 pub mod coordinator;
+pub(crate) mod envelope;
 pub mod manifest;

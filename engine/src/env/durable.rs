@@ -2,8 +2,9 @@
 //!
 //! An answer may be wrong in three ways: an error although the write took effect, a success although the bytes are torn, and
 //! a read that lags behind. What helps against all of them is that objects are written once: reading one back tells what
-//! stands there, and writing again, which is never judged on old contents, tells whether anything does. Start at [`put_durably`]; [`upload`] is for objects whose name
-//! does not matter, [`read_verified`] for what was written before. What to do after an answer is decided by [`next`] (pure).
+//! stands there, and writing again, which is never judged on old contents, tells whether anything does. Start at
+//! [`put_durably`]; [`upload`] is for objects whose name does not matter, [`read_verified`] for what was written before. What
+//! to do after an answer is decided by [`next`] (pure).
 //!
 //! Invariants: (D1) nothing counts as written before its very bytes were read back (with `verify`); (D2) nothing is removed
 //! or replaced because of an answer that leaves its fate open; (D3) every loop ends after [`Patience`] many tries.

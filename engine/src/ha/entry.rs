@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::envelope::Envelope;
 use crate::checkpoint::manifest::Damaged;
-use crate::env::{Address, Checksum};
-use crate::graph::element::encode;
+use crate::env::Address;
 use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::time::Time;
 
-const MAGIC: &[u8; 8] = b"FLQHALOG";
-const VERSION: u32 = 1;
+const ENVELOPE: Envelope =
+    Envelope { magic: b"FLQHALOG", version: 1, kind: "an entry of the leadership log", readable: "a readable entry" };
 
 /// Folder of the log in the checkpoint store.
 pub const FOLDER: &str = "ha";
@@ -111,41 +111,14 @@ pub struct HaEntry {
 }
 
 impl HaEntry {
-    /// Its bytes in the store: magic, version, postcard, then length and hash of all that.
+    /// Its bytes in the store.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::new();
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        encode(self, &mut out);
-        let checksum = Checksum::of(&out);
-        out.extend_from_slice(&checksum.length.to_le_bytes());
-        out.extend_from_slice(&checksum.hash);
-        out.into()
+        ENVELOPE.wrap(self)
     }
 
     /// Reads and verifies what [`HaEntry::encode`] wrote; `path` is for messages.
     pub fn decode(bytes: &[u8], path: &str) -> Result<Self, Damaged> {
-        let damaged = |expected: String, found: String| Damaged { path: path.into(), expected, found };
-        let Some((body, trailer)) = bytes.split_last_chunk::<16>().filter(|(body, _)| body.len() >= 12) else {
-            return Err(damaged("at least 28 bytes".into(), format!("{} bytes", bytes.len())));
-        };
-        if &body[..8] != MAGIC {
-            return Err(damaged("an entry of the leadership log".into(), "another kind of file".into()));
-        }
-        let (length, hash) = trailer.split_at(8);
-        let expected = Checksum {
-            length: u64::from_le_bytes(length.try_into().expect("8 of 16")),
-            hash: hash.try_into().expect("8 of 16"),
-        };
-        let found = Checksum::of(body);
-        if expected != found {
-            return Err(damaged(expected.to_string(), found.to_string()));
-        }
-        let version = u32::from_le_bytes(body[8..12].try_into().expect("4 bytes"));
-        if version != VERSION {
-            return Err(damaged(format!("format version {VERSION}"), format!("format version {version}")));
-        }
-        postcard::from_bytes(&body[12..]).map_err(|error| damaged("a readable entry".into(), error.to_string()))
+        ENVELOPE.unwrap(bytes, path)
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbou
 use crate::checkpoint::manifest::{Damaged, Manifest, path};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
-    Address, Connection, Env, First, Listener, NetError, Patience, Receiver, Sender, Store, StoreError, StoreKind,
-    TaskHandle, first_of_2,
+    Address, Connection, Env, First, Listener, NetError, Patience, Put, Receiver, Sender, Store, StoreError, StoreKind,
+    TaskHandle, first_of_2, put_durably,
 };
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};
@@ -39,9 +39,7 @@ use sweep::{delete_checkpoint, sweep};
 
 /// Pause after which a JobManager without TaskManagers says again that it waits.
 pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
-/// How often a write is tried before the checkpoint that needs it is given up.
-const STORE_TRIES: u32 = 5;
-/// Pause before the second try; doubles.
+/// Pause before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(50);
 
 /// How a job ended.

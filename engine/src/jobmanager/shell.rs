@@ -143,20 +143,11 @@ impl Shell {
 /// durable; false when it could not be made so. The log does not name it yet, so a doubtful one harms nobody.
 async fn seal(env: &Env, store: &Store, id: CheckpointId, manifest: Bytes) -> bool {
     let path = path(id);
-    let mut pause = STORE_RETRY;
-    for _ in 0..STORE_TRIES {
-        let written = store.create(&path, manifest.clone()).await;
-        match store.get(&path).await {
-            Ok(found) if found == manifest => return true,
-            Ok(_) => {
-                // Torn: the name is taken for good, and another checkpoint will have another.
-                env.warn(format_args!("{path} is not what was written"));
-                return false;
-            }
-            Err(error) => env.warn(format_args!("{path}: {}", written.err().unwrap_or(error))),
-        }
-        env.sleep(pause).await;
-        pause *= 2;
+    match put_durably(env, store, &path, manifest, true).await {
+        Ok(Put::Written) => return true,
+        // Torn: the name is taken for good, and another checkpoint will have another.
+        Ok(Put::Differs(_)) => env.warn(format_args!("{path} is not what was written")),
+        Err(error) => env.warn(format_args!("{path}: {error}")),
     }
     false
 }

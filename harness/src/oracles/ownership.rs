@@ -2,8 +2,9 @@
 //!
 //! Statement, judged on accepted effects (what the stores took), not on who is alive: zombies are legal as long as nothing
 //! that they do counts.
-//! - **Log.** Entries are numbered without a gap or a double; one of which the store kept only a part counts as none. Terms only grow along it, by one, each opened by the one leader
-//!   (node and life) that writes all its entries. What an entry says follows from the entry before and its change.
+//! - **Log.** Entries are numbered without a gap or a double; one of which the store kept only a part counts as none. Terms
+//!   only grow along it, by one, each opened by the one leader (node and life) that writes all its entries. What an entry says
+//!   follows from the entry before and its change.
 //! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest checkpoint
 //!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
 //!   all that were reserved when that term was opened, and is reserved before anything is written into it.

@@ -84,7 +84,7 @@ impl JobMaster {
     /// now, and TaskManagers that hold on to this leader would keep their slots from him.
     pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Command>) {
         if now >= self.renewed_at + self.config.lease {
-            return self.step_down(None, out);
+            return self.step_down(out);
         }
         let few_ids = self.coordinator.next_id().0 + RESERVE_AT > self.ha.reserved.0 + 1;
         if self.appending.is_empty() && (now >= self.renewed_at + self.renewal_period() || few_ids) {
@@ -92,7 +92,7 @@ impl JobMaster {
         }
     }
 
-    pub(super) fn step_down(&mut self, _superseded_by: Option<Term>, out: &mut Vec<Command>) {
+    pub(super) fn step_down(&mut self, out: &mut Vec<Command>) {
         out.push(Command::Emit(Event::LeadershipLost { term: self.term }));
         out.push(Command::StepDown);
         self.phase = Phase::Ended;

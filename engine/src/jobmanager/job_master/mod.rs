@@ -7,8 +7,8 @@
 //!
 //! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of another
 //! attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed checkpoint only
-//! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a fallback is
-//! decided, and an end is told only after its log entry is durable.
+//! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a
+//! fallback is decided, and an end is told only after its log entry is durable.
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -352,7 +352,7 @@ impl JobMaster {
             }
             Fact::AbortsDecided(decided) => self.on_aborts_decided(decided, now, &mut out),
             Fact::Appended(change) => self.on_appended(change, now, &mut out),
-            Fact::Superseded(by) => self.step_down(Some(by), &mut out),
+            Fact::Superseded(_) => self.step_down(&mut out),
             Fact::Swept => self.on_swept(now, &mut out),
         }
         if self.phase != Phase::Ended {
