@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flowquake_engine::config::JobConfig;
+use flowquake_engine::env::sim::Rates;
 use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
 
 /// Version of the plan format; another one is refused.
-pub const PLAN_VERSION: u32 = 2;
+pub const PLAN_VERSION: u32 = 3;
 
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,10 +126,28 @@ pub struct ClusterPlan {
     /// Object store: latency per request, drawn uniformly from this range.
     #[serde(with = "readable::range")]
     pub store_latency: (Duration, Duration),
-    /// Object store: throughput per node in bytes per second.
+    /// Object store: bytes per second that one node writes.
     pub store_throughput: u64,
-    /// Name of the cost profile.
+    /// Object store: bytes per second that one node reads.
+    pub store_read_throughput: u64,
+    /// Name of the cost profile that the rates and the speed of network and store were taken from.
     pub cost_profile: String,
+    /// Prices of work.
+    pub rates: Rates,
+    /// How many records each one that moves stands for, in price, transfer and output.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub record_weight: u64,
+    /// How many bytes each byte of keyed state stands for.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub state_weight: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn is_one(weight: &u64) -> bool {
+    *weight == 1
 }
 
 /// One fault: when, what, to whom.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::sim::{
-    CostModel, LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, now, sleep_until,
+    LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, Weights, now, sleep_until,
 };
 use flowquake_engine::env::{Address, First, InputFiles, Lines, first_of_2};
 use flowquake_engine::event::EventRecord;
@@ -130,8 +130,17 @@ impl Run {
                 bandwidth: cluster.bandwidth,
                 send_buffer: cluster.send_buffer,
             },
-            store: StoreConfig { latency: cluster.store_latency, throughput: cluster.store_throughput },
-            cost: CostModel::named(&cluster.cost_profile).unwrap_or_else(CostModel::builtin),
+            store: StoreConfig {
+                latency: cluster.store_latency,
+                write_throughput: cluster.store_throughput,
+                read_throughput: cluster.store_read_throughput,
+            },
+            rates: cluster.rates.clone(),
+            weights: Weights {
+                records: cluster.record_weight,
+                state: cluster.state_weight,
+                inline_state: plan.job.config.backend == BackendKind::Memory,
+            },
             cores: cluster.cores,
             local_root: local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
             mutations: self.mutations.clone(),

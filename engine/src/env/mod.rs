@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::config::BackendKind;
 use crate::event::{Event, EventRecord};
 use crate::ids::NodeName;
 use crate::mutation::Mutation;
@@ -83,14 +84,20 @@ pub enum Work {
         records: u64,
         /// Their bytes.
         bytes: u64,
+        /// The backend in which each of them finds its key's state, if the chain holds any.
+        state: Option<BackendKind>,
     },
-    /// Synchronous part of a snapshot over this many bytes of state.
+    /// Synchronous part of a snapshot.
     Snapshot {
+        /// Of the state in this backend.
+        backend: BackendKind,
         /// Bytes written by it.
         bytes: u64,
     },
-    /// Loading state.
+    /// Opening a state backend with what was loaded.
     Restore {
+        /// Which backend.
+        backend: BackendKind,
         /// Bytes loaded.
         bytes: u64,
     },
@@ -279,6 +286,16 @@ impl Env {
             World::Tokio(_) => {}
             #[cfg(feature = "sim")]
             World::Sim(world) => world.charge(work).await,
+        }
+    }
+
+    /// Records after which work on them should be charged: a charge costs the simulator more than a record, but what stands
+    /// for many must not be paid for in one lump.
+    pub fn charge_every(&self) -> u64 {
+        match &self.0.world {
+            World::Tokio(_) => u64::MAX,
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.charge_every(),
         }
     }
 

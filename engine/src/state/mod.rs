@@ -191,6 +191,8 @@ pub enum LocalSnapshot {
         folder: LocalFolder,
         /// What they must contain.
         first_look: FirstLook,
+        /// Bytes of keys and values written to the database since the snapshot before.
+        written: u64,
     },
 }
 

@@ -41,6 +41,9 @@ pub(super) struct RocksStore {
 struct Shared {
     db: DB,
     unlogged: WriteOptions,
+    /// Since the last flush.
+    unflushed: AtomicU64,
+    /// Since the last snapshot.
     written: AtomicU64,
     first_look: FirstLook,
     /// Whether RocksDB works on its own.
@@ -78,8 +81,8 @@ impl RocksStore {
         let db = DB::open(&options, &place).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
-        let written = AtomicU64::new(0);
-        let shared = Arc::new(Shared { db, unlogged, written, first_look, background, folder });
+        let (unflushed, written) = (AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Arc::new(Shared { db, unlogged, unflushed, written, first_look, background, folder });
         Ok(Self { shared, flushes: 0 })
     }
 
@@ -116,13 +119,14 @@ impl RocksStore {
         reading.set_keep_log_file_num(1);
         DB::open_for_read_only(&reading, folder.path(), false).map_err(fault("open its own checkpoint"))?;
         first_look.forget_all_but(|name| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok());
-        Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone() })
+        let written = self.shared.written.swap(0, Ordering::Relaxed);
+        Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written })
     }
 }
 
 impl Shared {
     fn flush(&self) -> Result<(), StateError> {
-        self.written.store(0, Ordering::Relaxed);
+        self.unflushed.store(0, Ordering::Relaxed);
         let mut wait = FlushOptions::default();
         wait.set_wait(true);
         self.db.flush_opt(&wait).map_err(fault("flush"))?;
@@ -235,8 +239,9 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         }
         let written = encoded.len() as u64;
         self.shared.db.write_opt(batch, &self.shared.unlogged).map_err(fault("write"))?;
-        if !self.shared.background && self.shared.written.fetch_add(written, Ordering::Relaxed) + written >= FLUSH_BYTES
-        {
+        self.shared.written.fetch_add(written, Ordering::Relaxed);
+        let unflushed = self.shared.unflushed.fetch_add(written, Ordering::Relaxed) + written;
+        if !self.shared.background && unflushed >= FLUSH_BYTES {
             self.shared.flush()?;
         }
         if self.cache.is_full() {

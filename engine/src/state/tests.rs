@@ -130,7 +130,7 @@ mod damage {
 
     /// What the upload of a snapshot does before it sends anything.
     fn look(snapshot: LocalSnapshot) -> Result<(), StateError> {
-        let LocalSnapshot::Files { names, folder, first_look } = snapshot else {
+        let LocalSnapshot::Files { names, folder, first_look, .. } = snapshot else {
             panic!("RocksDB snapshots are files")
         };
         names.iter().try_for_each(|name| {

@@ -87,7 +87,7 @@ impl Snapshot {
                 vec![StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum }]
             }
             Some(LocalSnapshot::Bytes(bytes)) => vec![uploader.put(HEAP_FILE, Checksum::of(&bytes), bytes).await?],
-            Some(LocalSnapshot::Files { names, folder, first_look }) => {
+            Some(LocalSnapshot::Files { names, folder, first_look, .. }) => {
                 let files = uploader.put_all(names, &folder, &first_look).await?;
                 env.blocking(move || drop(folder)).await;
                 files
@@ -231,7 +231,7 @@ mod tests {
                 std::fs::write(folder.path().join("000007.sst"), bytes).unwrap();
                 let path = folder.path().to_owned();
                 let names = vec!["000007.sst".into()];
-                (LocalSnapshot::Files { names, folder, first_look: first_look.clone() }, path)
+                (LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written: 0 }, path)
             };
             for id in [1, 2] {
                 let (state, path) = take(id);

@@ -38,8 +38,6 @@ use crate::wire::{TaskFailure, TaskReport};
 
 /// Records that a source emits before it looks at its mail.
 const SOURCE_BATCH: u32 = 512;
-/// Work is charged once this many records came together: a charge costs the simulator more than a record.
-const CHARGE_RECORDS: u64 = 64;
 
 /// What a subtask is told.
 #[derive(Debug)]
@@ -110,7 +108,7 @@ impl Subtask {
         })?;
         let bytes = self.restored.bytes();
         if self.vertex.is_keyed {
-            env.charge(Work::Restore { bytes }).await;
+            env.charge(Work::Restore { backend: config.backend, bytes }).await;
         }
         // Only keyed state needs a backend of its own kind; the rest has nothing to store.
         let kind = if self.vertex.is_keyed { config.backend } else { crate::config::BackendKind::Memory };
@@ -152,6 +150,7 @@ impl Subtask {
         self.reporter.report(TaskReport::Running(id));
         let aligner = self.gate.as_ref().map(|gate| BarrierAligner::new(gate.channels()));
         let mut source_timer = env.input_timer();
+        let charge_every = env.charge_every();
         source_timer.set(self.gate.is_none().then(|| env.input_now()));
         Ok(Running {
             flush_timer: env.timer(),
@@ -164,6 +163,7 @@ impl Subtask {
             ended_channels: 0,
             unpaid: (0, 0),
             seen_record: false,
+            charge_every,
             caught_up: false,
             sink_flush_at: None,
             last_triggered: CheckpointId(0),
@@ -189,6 +189,8 @@ struct Running {
     /// Records and bytes processed and not yet charged.
     unpaid: (u64, u64),
     seen_record: bool,
+    /// Records between two charges for them.
+    charge_every: u64,
     caught_up: bool,
     sink_flush_at: Option<Time>,
     last_triggered: CheckpointId,
@@ -328,7 +330,7 @@ impl Running {
         }
         self.unpaid.0 += records;
         self.unpaid.1 += bytes;
-        if self.unpaid.0 >= CHARGE_RECORDS {
+        if self.unpaid.0 >= self.charge_every {
             self.pay().await;
         }
         self.send_full().await;
@@ -339,7 +341,8 @@ impl Running {
     async fn pay(&mut self) {
         let (records, bytes) = std::mem::take(&mut self.unpaid);
         if records > 0 {
-            self.subtask.env.charge(Work::Records { records, bytes }).await;
+            let state = self.subtask.vertex.is_keyed.then_some(self.subtask.config.backend);
+            self.subtask.env.charge(Work::Records { records, bytes, state }).await;
         }
     }
 
@@ -474,11 +477,12 @@ impl Running {
         }
         let bytes = match &snapshot.state {
             Some(LocalSnapshot::Bytes(bytes)) => bytes.len() as u64,
-            // RocksDB's files are hard links: their size costs nothing here.
-            Some(LocalSnapshot::Files { .. }) | None => 0,
+            // RocksDB's files are hard links: only what had not been written yet costs something here.
+            Some(LocalSnapshot::Files { written, .. }) => *written,
+            None => 0,
         };
         if self.subtask.vertex.is_keyed {
-            env.charge(Work::Snapshot { bytes }).await;
+            env.charge(Work::Snapshot { backend: self.subtask.config.backend, bytes }).await;
         }
         env.emit(Event::SnapshotSyncEnded { attempt, checkpoint, subtask }).await;
         let task = env.spawn(snapshot.finish(env.clone(), self.subtask.reporter.clone()));

@@ -40,7 +40,6 @@ pub use discover::discover;
 pub use error::{Problem, ScenarioError};
 pub use plan_file::{load_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
-pub use rules::COST_PROFILES;
 
 use input_file::{InputFacts, InputFault};
 use read::{Reader, Table, expect, fault, job, settings, swarm, value};
@@ -158,6 +157,7 @@ fn read_scenario(
     let help = "say in a sentence what this scenario proves: why = \"...\"; it is printed with every failure";
     let why = reader.required(&top, "why", "why", help, value::non_empty).unwrap_or_default();
 
+    let folder = path.parent().unwrap_or(Path::new(""));
     let checkpointing = section(reader, &top, "checkpointing", "[checkpointing]", "job.config.checkpoints");
     let cluster = section(reader, &top, "cluster", "[cluster]", "cluster");
     let engine = section(reader, &top, "engine", "[engine]", "job.config");
@@ -169,12 +169,12 @@ fn read_scenario(
         reader.missing(&top, &["job"], "job", help);
     }
 
-    let folder = path.parent().unwrap_or(Path::new(""));
     let job = job.map(|table| job::job(reader, &table, folder, catalogue));
-    let cluster = settings::cluster(reader, cluster.as_ref());
-    let checkpoints = settings::checkpointing(reader, checkpointing.as_ref());
+    let profile = settings::profile(reader, cluster.as_ref(), folder);
+    let cluster = settings::cluster(reader, cluster.as_ref(), &profile);
+    let checkpoints = settings::checkpointing(reader, checkpointing.as_ref(), &profile);
     let parallelism = job.as_ref().map_or(1, |job| job.parallelism);
-    let config = settings::engine(reader, engine.as_ref(), parallelism, checkpoints);
+    let config = settings::engine(reader, engine.as_ref(), parallelism, checkpoints, &profile);
     let faults = fault::faults(reader, root.get("fault"));
     let states_end = expect.as_ref().is_some_and(|table| table.get("job").is_some());
     let mut expect = expect::expect(reader, expect.as_ref());

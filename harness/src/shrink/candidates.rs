@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::plan::{ClusterPlan, FaultPlan, InputSource, RunPlan, Trigger};
+use crate::profile::Profile;
 use crate::scenario::cluster_default;
 
 /// Everything that may be tried next, each with what was cut. Every one is smaller than `plan` in one respect (K3), and none
@@ -157,7 +158,9 @@ fn default_settings(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
         job_managers: plan.cluster.job_managers,
         task_managers: plan.cluster.task_managers,
         slots: plan.cluster.slots,
-        ..cluster_default()
+        cost_profile: plan.cluster.cost_profile.clone(),
+        rates: plan.cluster.rates.clone(),
+        ..cluster_default(&Profile::builtin())
     };
     for (path, cluster) in towards(&plan.cluster, &cluster_default) {
         all.push((format!("{path} at its default"), RunPlan { cluster, ..plan.clone() }));
@@ -268,7 +271,7 @@ mod tests {
         let all = candidates(&plan);
         let latency: Vec<_> = all.iter().filter(|(what, _)| what.contains("latency")).collect();
         assert_eq!(latency.len(), 1);
-        assert_eq!(latency[0].1.cluster.latency, cluster_default().latency);
+        assert_eq!(latency[0].1.cluster.latency, cluster_default(&Profile::builtin()).latency);
         let triggers: Vec<EventTrigger> = all
             .iter()
             .filter(|(what, _)| what.contains("trigger"))

@@ -33,7 +33,7 @@ mod store;
 mod timer;
 
 pub(crate) use clock::SimTimer;
-pub use cost::CostModel;
+pub use cost::{Rates, StateRates, Weights};
 pub use fault::{ClockFault, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule};
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
@@ -54,7 +54,9 @@ pub struct SimConfig {
     /// The durable stores.
     pub store: StoreConfig,
     /// Prices of work.
-    pub cost: CostModel,
+    pub rates: Rates,
+    /// What a record and a byte of state stand for.
+    pub weights: Weights,
     /// Cores of each node.
     pub cores: u32,
     /// Where local disks are made, a folder for each.
@@ -132,7 +134,7 @@ impl SimWorld {
         runtime.add_simulator::<SimWorld>();
         runtime.block_on(async {
             let world = madsim::plugin::simulator::<SimWorld>();
-            let network = Network::new(config.seed, config.link);
+            let network = Network::new(config.seed, config.link, config.weights);
             *world.state.lock().expect("fresh") = Some(State { config, nodes: Vec::new(), network });
         });
     }

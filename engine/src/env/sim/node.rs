@@ -122,6 +122,9 @@ impl SimWorld {
     }
 }
 
+/// Records whose work is charged at once, where each stands for one.
+const CHARGE_RECORDS: u64 = 64;
+
 impl SimNode {
     /// Waits for a core to do `work`.
     pub(in super::super) async fn charge(&self, work: Work) {
@@ -133,7 +136,7 @@ impl SimNode {
                 node.held.hung.push(cx.waker().clone());
                 return Poll::Pending;
             };
-            let price = state.config.cost.price(work);
+            let price = state.config.rates.price(state.config.weights.work(work));
             if price.is_zero() {
                 return Poll::Ready(None);
             }
@@ -145,6 +148,10 @@ impl SimNode {
         if let Some(until) = until.await {
             sleep_until(until).await;
         }
+    }
+
+    pub(in super::super) fn charge_every(&self) -> u64 {
+        (CHARGE_RECORDS / self.world.lock().config.weights.records.max(1)).max(1)
     }
 
     /// Returns at once unless the node stands still: then when it goes on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use madsim::runtime::Runtime;
 
-use super::{CostModel, Death, LinkConfig, SimConfig, SimWorld, StoreConfig, StoreFault, StoreRule, now, sleep_until};
+use super::{Death, LinkConfig, Rates, SimConfig, SimWorld, StoreConfig, StoreFault, StoreRule, Weights, now, sleep_until};
 use crate::env::Env;
 
 /// Name of the only node.
@@ -26,8 +26,9 @@ where
         let config = SimConfig {
             seed: 1,
             link: LinkConfig { latency, bandwidth: 1_000_000, send_buffer: 1 << 16 },
-            store: StoreConfig { latency, throughput: 1_000_000_000 },
-            cost: CostModel::free(),
+            store: StoreConfig { latency, write_throughput: 1_000_000_000, read_throughput: 1_000_000_000 },
+            rates: Rates::free(),
+            weights: Weights::default(),
             cores: 1,
             local_root: root.path().to_owned(),
             mutations: Vec::new(),

@@ -32,8 +32,9 @@ pub(in crate::env) fn config() -> SimConfig {
     SimConfig {
         seed: 7,
         link: LinkConfig { latency: (LATENCY, LATENCY), bandwidth: 1_000_000, send_buffer: 64 * 1024 },
-        store: StoreConfig { latency: (LATENCY, LATENCY), throughput: 1_000_000 },
-        cost: CostModel::free(),
+        store: StoreConfig { latency: (LATENCY, LATENCY), write_throughput: 1_000_000, read_throughput: 1_000_000 },
+        rates: Rates::free(),
+        weights: Weights::default(),
         cores: 2,
         local_root: std::env::temp_dir(),
         mutations: Vec::new(),
@@ -965,7 +966,7 @@ fn a_timer_can_be_set_again_while_it_is_waited_for() {
 #[test]
 fn charges_queue_for_the_cores_of_their_node() {
     let mut config = config();
-    config.cost.deploy_ns = 1_000_000;
+    config.rates.deploy_ns = 1e6;
     simulate(1, config, |world| async move {
         let (a, b) = (Idle::add(&world, "a"), Idle::add(&world, "b"));
         let charge = async |env: Env| timed(env.charge(Work::Deploy)).await.1;
@@ -973,7 +974,7 @@ fn charges_queue_for_the_cores_of_their_node() {
         for (took, expected) in took.into_iter().zip([1, 1, 2, 2, 1]) {
             assert_took(took, ms(expected));
         }
-        let (_, took) = timed(a.env().charge(Work::Records { records: 1000, bytes: 1 << 20 })).await;
+        let (_, took) = timed(a.env().charge(Work::Records { records: 1000, bytes: 1 << 20, state: None })).await;
         assert_eq!(took, Duration::ZERO, "what is free does not even yield");
     });
 }

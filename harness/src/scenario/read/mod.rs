@@ -56,7 +56,10 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "send_buffer",
             "store_latency",
             "store_throughput",
+            "store_read_throughput",
             "cost_profile",
+            "record_weight",
+            "state_weight",
         ],
     ),
     (

@@ -1,8 +1,9 @@
 //! `[cluster]`, `[checkpointing]` and `[engine]`: plain settings, each with a default.
 //!
 //! A key is spelt as the field it sets. Where the file is silent, `JobConfig::default()` decides for the engine and
-//! [`cluster_default`] for the cluster, and the choice is noted in the plan's options.
+//! [`cluster_default`], with the cost profile, for the cluster, and the choice is noted in the plan's options.
 
+use std::path::Path;
 use std::time::Duration;
 
 use flowquake_engine::config::{BackendKind, CheckpointConfig, JobConfig};
@@ -11,32 +12,66 @@ use toml::de::DeValue;
 use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::ClusterPlan;
+use crate::profile::{Profile, ProfileError};
+use crate::scenario::error::Problem;
 use crate::scenario::units;
 
-/// The cluster of a scenario that says nothing about it: two small machines in one data centre, and a slow object store.
-pub(crate) fn cluster_default() -> ClusterPlan {
+/// The cluster of a scenario that says nothing about it but its profile.
+pub(crate) fn cluster_default(profile: &Profile) -> ClusterPlan {
     ClusterPlan {
         job_managers: 1,
         task_managers: 2,
         slots: 2,
         cores: 2,
-        latency: (Duration::from_micros(200), Duration::from_millis(1)),
-        bandwidth: 125_000_000,
+        latency: profile.network.latency,
+        bandwidth: profile.network.bandwidth,
         send_buffer: 256 << 10,
-        store_latency: (Duration::from_millis(5), Duration::from_millis(15)),
-        store_throughput: 200_000_000,
-        cost_profile: "builtin".to_owned(),
+        store_latency: profile.store.latency,
+        store_throughput: profile.store.write_throughput,
+        store_read_throughput: profile.store.read_throughput,
+        cost_profile: profile.name.clone(),
+        rates: profile.rates.clone(),
+        record_weight: 1,
+        state_weight: 1,
     }
 }
 
-/// Reads `[cluster]`.
-pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>) -> ClusterPlan {
-    let d = cluster_default();
+/// The profile that `[cluster]` names; files are looked for beside the scenario, in `folder`.
+pub(in crate::scenario) fn profile(reader: &mut Reader, table: Option<&Table>, folder: &Path) -> Profile {
+    const PATH: &str = "cluster.cost_profile";
+    let show = |name: &String| name.clone();
+    let name = reader.or_default(table, "cost_profile", PATH, value::text, "builtin".to_owned(), show);
+    match (Profile::find(&name, folder), table.and_then(|table| table.get("cost_profile"))) {
+        (Ok(profile), _) => profile,
+        (Err(error), Some(value)) => {
+            let (code, label) = match error {
+                ProfileError::Unknown(_) => ("unknown-cost-profile", "unknown profile"),
+                ProfileError::Unreadable(..) | ProfileError::Broken { .. } => ("bad-cost-profile", "cannot be used"),
+            };
+            reader.refuse(PATH, Problem::new(code, error.to_string(), error.help()).at(value.span(), label));
+            Profile::builtin()
+        }
+        (Err(_), None) => Profile::builtin(),
+    }
+}
+
+/// Reads `[cluster]`, whose defaults come from its profile.
+pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>, profile: &Profile) -> ClusterPlan {
+    let mut d = cluster_default(profile);
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {
             reader.or_default(table, stringify!($key), concat!("cluster.", stringify!($key)), $parse, d.$key, $show)
         };
     }
+    let writes = table.is_some_and(|table| table.get("store_throughput").is_some());
+    let store_throughput = read!(store_throughput, value::bandwidth, |rate| units::format_bandwidth(*rate));
+    // One speed was written: it is meant for both ways.
+    if writes {
+        d.store_read_throughput = store_throughput;
+    }
+    let weight = |reader: &mut Reader, key: &str, path: &str| {
+        table.and_then(|table| reader.read(table, key, path, value::whole_u64)).unwrap_or(1)
+    };
     ClusterPlan {
         job_managers: read!(job_managers, value::whole_u32, u32::to_string),
         task_managers: read!(task_managers, value::whole_u32, u32::to_string),
@@ -46,8 +81,12 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>) -
         bandwidth: read!(bandwidth, value::bandwidth, |rate| units::format_bandwidth(*rate)),
         send_buffer: read!(send_buffer, value::size, |size| units::format_size(*size)),
         store_latency: read!(store_latency, value::duration_range, |range| units::format_duration_range(*range)),
-        store_throughput: read!(store_throughput, value::bandwidth, |rate| units::format_bandwidth(*rate)),
-        cost_profile: read!(cost_profile, value::text, String::clone),
+        store_throughput,
+        store_read_throughput: read!(store_read_throughput, value::bandwidth, |rate| units::format_bandwidth(*rate)),
+        cost_profile: d.cost_profile,
+        rates: d.rates,
+        record_weight: weight(reader, "record_weight", "cluster.record_weight"),
+        state_weight: weight(reader, "state_weight", "cluster.state_weight"),
     }
 }
 
@@ -55,8 +94,11 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>) -
 pub(in crate::scenario) fn checkpointing(
     reader: &mut Reader,
     table: Option<&Table>,
+    profile: &Profile,
 ) -> (CheckpointConfig, BackendKind) {
-    let d = CheckpointConfig::default();
+    let mut d = CheckpointConfig::default();
+    let defaults = profile.engine.clone().unwrap_or_default();
+    d.verify_uploads = defaults.verify_uploads.unwrap_or(d.verify_uploads);
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {{
             let path = concat!("job.config.checkpoints.", stringify!($key));
@@ -84,8 +126,13 @@ pub(in crate::scenario) fn engine(
     table: Option<&Table>,
     parallelism: u16,
     (checkpoints, backend): (CheckpointConfig, BackendKind),
+    profile: &Profile,
 ) -> JobConfig {
-    let d = JobConfig::default();
+    let mut d = JobConfig::default();
+    let defaults = profile.engine.clone().unwrap_or_default();
+    d.heartbeat_interval = defaults.heartbeat_interval.unwrap_or(d.heartbeat_interval);
+    d.heartbeat_timeout = defaults.heartbeat_timeout.unwrap_or(d.heartbeat_timeout);
+    d.restart_delay = defaults.restart_delay.unwrap_or(d.restart_delay);
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {{
             let path = concat!("job.config.", stringify!($key));

@@ -18,9 +18,6 @@ mod job;
 mod settings;
 pub(super) mod swarm;
 
-/// Names of the cost profiles that a cluster may ask for.
-pub const COST_PROFILES: &[&str] = &["builtin"];
-
 /// One offence against a rule.
 pub(super) struct Finding {
     code: &'static str,

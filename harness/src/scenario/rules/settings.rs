@@ -5,12 +5,15 @@
 
 use std::time::Duration;
 
-use super::{COST_PROFILES, Finding};
+use super::Finding;
 use crate::plan::RunPlan;
-use crate::scenario::{suggest, units};
+use crate::profile;
+use crate::scenario::units;
 
 /// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
 const NODES_MAX: u32 = 1000;
+/// Beyond it, prices would overflow.
+const WEIGHT_MAX: u64 = 1_000_000_000;
 
 pub(super) fn check(plan: &RunPlan, found: &mut Vec<Finding>) {
     engine(plan, found);
@@ -79,6 +82,7 @@ fn cluster(plan: &RunPlan, found: &mut Vec<Finding>) {
     let volumes = [
         ("bandwidth", c.bandwidth, "1Gbit/s"),
         ("store_throughput", c.store_throughput, "200MB/s"),
+        ("store_read_throughput", c.store_read_throughput, "200MB/s"),
         ("send_buffer", c.send_buffer, "256KiB"),
     ];
     for (field, _, sample) in volumes.iter().filter(|(_, volume, _)| *volume == 0) {
@@ -94,10 +98,17 @@ fn cluster(plan: &RunPlan, found: &mut Vec<Finding>) {
             found.push(finding.at(format!("cluster.{field}"), "ends are swapped"));
         }
     }
-    if !COST_PROFILES.contains(&c.cost_profile.as_str()) {
-        let message = format!("there is no cost profile `{}`", c.cost_profile);
-        let finding = Finding::new("unknown-cost-profile", message, suggest::choose(&c.cost_profile, COST_PROFILES));
-        found.push(finding.at("cluster.cost_profile", "unknown profile"));
+    for (name, rate) in c.rates.named().into_iter().filter(|(_, rate)| !profile::in_range(*rate)) {
+        let help = "write nanoseconds of a core, from 0 to 1e12";
+        let finding = Finding::new("bad-rate", format!("no work costs {rate} ns"), help);
+        found.push(finding.at(format!("cluster.rates.{name}"), "out of range"));
+    }
+    for (field, weight) in [("record_weight", c.record_weight), ("state_weight", c.state_weight)] {
+        if !(1..=WEIGHT_MAX).contains(&weight) {
+            let message = format!("nothing can stand for {weight} of its kind");
+            let finding = Finding::new("bad-weight", message, format!("write 1 (itself) to {WEIGHT_MAX}"));
+            found.push(finding.at(format!("cluster.{field}"), "out of range"));
+        }
     }
 }
 

@@ -189,7 +189,7 @@ fn edited(from: &str, to: &str) -> String {
 
 #[test]
 fn plans_edited_into_nonsense_are_refused_with_path_and_line() {
-    insta::assert_snapshot!("plan_of_another_version", edited("\"version\": 2", "\"version\": 3, \"news\": true"));
+    insta::assert_snapshot!("plan_of_another_version", edited("\"version\": 3", "\"version\": 4, \"news\": true"));
     insta::assert_snapshot!("plan_with_unknown_field", edited("\"nth\"", "\"ntth\""));
     insta::assert_snapshot!("plan_with_wrong_type", edited("\"slots\": 2", "\"slots\": \"two\""));
     insta::assert_snapshot!("plan_with_broken_syntax", edited("\"slots\": 2,", "\"slots\": 2"));
@@ -211,6 +211,8 @@ fn plans_are_held_to_rules_that_scenarios_cannot_break() {
     assert_eq!(refused(|plan| plan.job.config.restart_delay = Duration::MAX), ["too-long"]);
     assert_eq!(refused(|plan| plan.time_limit = Duration::ZERO), ["no-time"]);
     assert_eq!(refused(|plan| plan.cluster.task_managers = u32::MAX), ["bad-cluster"]);
+    assert_eq!(refused(|plan| plan.cluster.rates.heap.access_ns = -1.0), ["bad-rate"]);
+    assert_eq!(refused(|plan| plan.cluster.state_weight = 0), ["bad-weight"]);
     if !cfg!(feature = "mutations") {
         assert_eq!(refused(|plan| plan.expect.exactly_once = false), ["not-exactly-once"]);
     }

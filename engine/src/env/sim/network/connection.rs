@@ -113,8 +113,8 @@ impl Network {
         if conn.sides[side].reset_at.is_some_and(|at| at <= now) {
             return Poll::Ready(Err(NetError::Reset));
         }
+        let length = self.weights.frame(conn.data, frame.len() as u64);
         let pipe = &mut conn.pipes[side];
-        let length = frame.len() as u64;
         if pipe.buffered > 0 && pipe.buffered + length > self.config.send_buffer {
             pipe.writer = Some(waker.clone());
             if let Some(at) = conn.sides[side].reset_at {
@@ -142,12 +142,13 @@ impl Network {
     /// Puts a frame at the end of what `side` has sent.
     pub(super) fn transmit(&mut self, id: usize, side: usize, frame: Frame, now: Time) {
         let conn = self.connections[id].as_ref().expect("held by its sender");
+        let length = self.weights.frame(conn.data, frame.len() as u64);
         let last = conn.pipes[side].last_arrival;
         let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
         // Behind a cut nothing has a time of arrival yet; healing gives it one.
-        let arrival = if self.is_cut(from, to) { Time::NEVER } else { self.arrival(from, to, frame.len(), last, now) };
+        let arrival = if self.is_cut(from, to) { Time::NEVER } else { self.arrival(from, to, length, last, now) };
         let pipe = &mut self.connections[id].as_mut().expect("held by its sender").pipes[side];
-        pipe.buffered += frame.len() as u64;
+        pipe.buffered += length;
         if arrival != Time::NEVER {
             pipe.last_arrival = arrival;
         }
@@ -183,16 +184,16 @@ impl Network {
                 _ => &mut pipe.queue,
             };
             let Some((_, frame)) = source.pop_front() else { return Poll::Ready(Err(NetError::Closed)) };
-            let length = frame.len() as u64;
+            let (length, weighed) = (frame.len() as u64, self.weights.frame(conn.data, frame.len() as u64));
             if let Some(impairment) = &mut pipe.impairment {
-                impairment.on_read(length, now);
+                impairment.on_read(weighed, now);
             }
             if next.late {
                 // It filled no buffer.
             } else if self.links[to][from].cuts > 0 {
-                pipe.unacknowledged += length;
+                pipe.unacknowledged += weighed;
             } else {
-                pipe.buffered -= length;
+                pipe.buffered -= weighed;
                 if let Some(writer) = pipe.writer.take() {
                     writer.wake();
                 }

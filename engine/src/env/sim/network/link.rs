@@ -77,10 +77,10 @@ impl Network {
     }
 
     /// When `bytes` sent now arrive; keeps the link's bandwidth and the connection's order (N1).
-    pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: usize, last: Time, now: Time) -> Time {
+    pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: u64, last: Time, now: Time) -> Time {
         let latency = self.latency(from, to);
         let link = &mut self.links[from][to];
-        let transfer = u128::from(bytes as u64) * 1_000_000_000 / u128::from(link.bandwidth.max(1));
+        let transfer = u128::from(bytes) * 1_000_000_000 / u128::from(link.bandwidth.max(1));
         link.busy_until = link.busy_until.max(now) + Duration::from_nanos(transfer as u64);
         (link.busy_until + latency).max(last)
     }
@@ -184,6 +184,7 @@ impl Network {
     fn resume(&mut self, id: usize, sender: usize, since: Time, at: Time) {
         let Some(conn) = &mut self.connections[id] else { return };
         let (from, to) = (conn.sides[sender].node, conn.sides[1 - sender].node);
+        let (weights, data) = (self.weights, conn.data);
         let pipe = &mut conn.pipes[sender];
         if matches!(conn.sides[sender].state, SideState::Dead | SideState::Forgotten) {
             // Nobody is left to send it again (N3).
@@ -197,7 +198,7 @@ impl Network {
         let delayed = pipe.impairment.as_ref().is_some_and(|impairment| !impairment.late.is_empty());
         for (arrival, bytes) in &mut queue {
             if *arrival > since {
-                *arrival = self.arrival(from, to, bytes.len(), last, at);
+                *arrival = self.arrival(from, to, weights.frame(data, bytes.len() as u64), last, at);
                 last = *arrival;
             }
         }

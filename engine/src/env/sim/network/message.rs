@@ -83,8 +83,9 @@ impl Network {
             Some(MessageFault::Delay(by)) => self.transmit_late(id, side, frame.clone(), by, now),
             Some(MessageFault::Duplicate) => {
                 self.transmit(id, side, frame.clone(), now);
+                let weights = self.weights;
                 let conn = self.connections[id].as_mut().expect("held by its sender");
-                conn.pipes[side].repeat_last();
+                conn.pipes[side].repeat_last(|frame| weights.frame(false, frame.len() as u64));
             }
         }
     }

@@ -18,7 +18,7 @@ use std::collections::btree_map::BTreeMap;
 use std::time::Duration;
 
 use super::super::Port;
-use super::Death;
+use super::{Death, Weights};
 use crate::time::Time;
 
 mod connection;
@@ -61,6 +61,7 @@ pub struct NetworkTotals {
 pub(super) struct Network {
     seed: u64,
     config: LinkConfig,
+    weights: Weights,
     nodes: Vec<NodeState>,
     /// `links[from][to]`.
     links: Vec<Vec<Link>>,
@@ -83,10 +84,11 @@ struct NodeState {
 }
 
 impl Network {
-    pub(super) fn new(seed: u64, config: LinkConfig) -> Self {
+    pub(super) fn new(seed: u64, config: LinkConfig, weights: Weights) -> Self {
         Self {
             seed,
             config,
+            weights,
             nodes: Vec::new(),
             links: Vec::new(),
             connections: Vec::new(),

@@ -90,9 +90,9 @@ impl Pipe {
     }
 
     /// The frame that was sent last arrives once more, right behind itself.
-    pub(super) fn repeat_last(&mut self) {
+    pub(super) fn repeat_last(&mut self, weigh: impl Fn(&Frame) -> u64) {
         if let Some((arrival, frame)) = self.queue.back().cloned() {
-            self.buffered += frame.len() as u64;
+            self.buffered += weigh(&frame);
             self.queue.push_back((arrival, frame));
         }
     }

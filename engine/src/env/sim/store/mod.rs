@@ -37,8 +37,10 @@ use past::Past;
 pub struct StoreConfig {
     /// Time from request to answer without the transfer, drawn uniformly per request from this range.
     pub latency: (Duration, Duration),
-    /// Bytes per second between one node and the stores.
-    pub throughput: u64,
+    /// Bytes per second from one node to the stores.
+    pub write_throughput: u64,
+    /// Bytes per second from the stores to one node.
+    pub read_throughput: u64,
 }
 
 /// A change of a durable store.

@@ -25,6 +25,7 @@ use super::super::fault::StoreFault;
 use super::super::timer::{now, sleep_until};
 use super::faults::{Access, CLIENT_TIMEOUT, Hit, Way};
 use super::{SimStores, StoreMutation};
+use crate::checkpoint::manifest::state_file_at;
 use crate::time::{Time, nanos};
 
 #[derive(Clone)]
@@ -92,6 +93,12 @@ impl NodeStore {
         self.stores().of(self.kind)
     }
 
+    /// Bytes of an object as they count.
+    fn weighed(&self, path: &Path, bytes: u64) -> u64 {
+        let weights = self.node.world.lock().config.weights;
+        weights.object(self.kind, state_file_at(path.as_ref()).is_some(), bytes)
+    }
+
     fn hit(&self, access: Access, way: Way) -> Option<Hit> {
         if !self.stores().is_faulty() {
             return None;
@@ -116,7 +123,7 @@ impl NodeStore {
             let node = &mut state.nodes[self.node.index];
             let drawn = draw(seed, "store latency", self.node.index as u64, now.0);
             let latency = draw_between(drawn, nanos(config.latency.0), nanos(config.latency.1));
-            node.store_link = node.store_link.max(now) + transfer(bytes, config.throughput.min(rate));
+            node.store_link = node.store_link.max(now) + transfer(bytes, config.write_throughput.min(rate));
             (node.store_link + slow + Duration::from_nanos(latency / 2), Duration::from_nanos(latency - latency / 2))
         };
         sleep_until(there).await;
@@ -137,7 +144,7 @@ impl NodeStore {
         let arrived = {
             let now = now();
             let mut state = self.node.world.lock();
-            let throughput = state.config.store.throughput.min(rate);
+            let throughput = state.config.store.read_throughput.min(rate);
             let node = &mut state.nodes[self.node.index];
             match bytes {
                 0 => now,
@@ -286,7 +293,7 @@ impl fmt::Debug for NodeStore {
 #[async_trait]
 impl ObjectStore for NodeStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let request = self.reach(Access::Put, payload.content_length() as u64).await?;
+        let request = self.reach(Access::Put, self.weighed(location, payload.content_length() as u64)).await?;
         let result = self.put_at(&request, location, payload.into(), options).await;
         self.answer(&request, 0).await;
         result
@@ -299,7 +306,7 @@ impl ObjectStore for NodeStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let request = self.reach(Access::Read, 0).await?;
         let result = self.get_at(&request, location, options).await;
-        let bytes = result.as_ref().map_or(0, |found| found.range.end - found.range.start);
+        let bytes = result.as_ref().map_or(0, |found| self.weighed(location, found.range.end - found.range.start));
         self.answer(&request, bytes).await;
         result
     }

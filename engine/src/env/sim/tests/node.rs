@@ -1,6 +1,7 @@
 //! A node as a whole stands still, is slow, and has a clock of its own.
 
 use super::*;
+use crate::config::BackendKind;
 use crate::env::sim::fault::{ClockFault, SlowWork};
 
 /// What a script does, with the true time of it.
@@ -170,12 +171,13 @@ fn a_paused_node_can_be_killed_and_its_next_life_is_awake_and_quick() {
 
 fn priced() -> SimConfig {
     let mut config = config();
-    (config.cost.record_ns, config.cost.snapshot_ns, config.cost.deploy_ns) = (1_000_000, 1_000_000, 1_000_000);
+    let rates = &mut config.rates;
+    (rates.record_ns, rates.heap.snapshot_ns, rates.deploy_ns) = (1e6, 1e6, 1e6);
     config
 }
 
-const RECORD: Work = Work::Records { records: 1, bytes: 0 };
-const SNAPSHOT: Work = Work::Snapshot { bytes: 0 };
+const RECORD: Work = Work::Records { records: 1, bytes: 0, state: None };
+const SNAPSHOT: Work = Work::Snapshot { backend: BackendKind::Fs, bytes: 0 };
 
 #[test]
 fn slow_work_takes_its_factor_and_factors_of_both_kinds_multiply() {

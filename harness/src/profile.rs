@@ -1,0 +1,229 @@
+//! Cost profiles: whose speed a simulated cluster has. A profile is a file with a price for every kind of work, the speed of
+//! network and store, and, where another engine is imitated, that engine's default settings.
+//!
+//! Shipped ones are known by name ([`SHIPPED`]); `flowquake calibrate` writes one for the machine it runs on, and a scenario
+//! names that by its path. Start at [`Profile::find`]. What a scenario writes itself stands above its profile.
+//!
+//! Invariant: (F1) every number of a [`Profile`] is finite and in its range, so that no price overflows the clock.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use flowquake_engine::env::sim::Rates;
+use flowquake_engine::time::readable;
+use serde::{Deserialize, Serialize};
+
+/// Name and text of each profile that ships.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("builtin", include_str!("../profiles/builtin.toml")),
+    ("free", include_str!("../profiles/free.toml")),
+];
+
+/// A price beyond a quarter of an hour per record or KiB is a slip of the keyboard.
+const RATE_MAX_NS: f64 = 1e12;
+
+/// Whose speed a cluster has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Shown in every report.
+    pub name: String,
+    /// Where the numbers come from, in a sentence.
+    pub why: String,
+    /// Prices of work.
+    pub rates: Rates,
+    /// Links between nodes.
+    pub network: Network,
+    /// The durable stores.
+    pub store: Store,
+    /// Settings that differ from this engine's defaults, where another engine is imitated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineDefaults>,
+    /// How it was measured, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+/// Links between nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// One way, drawn uniformly per frame.
+    #[serde(with = "readable::range")]
+    pub latency: (Duration, Duration),
+    /// Bytes per second and direction.
+    pub bandwidth: u64,
+}
+
+/// The durable stores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Per request, drawn uniformly.
+    #[serde(with = "readable::range")]
+    pub latency: (Duration, Duration),
+    /// Bytes per second from one node.
+    pub write_throughput: u64,
+    /// Bytes per second to one node.
+    pub read_throughput: u64,
+}
+
+/// Default settings of an imitated engine; `None`: as this engine's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineDefaults {
+    /// Period of heartbeats.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub heartbeat_interval: Option<Duration>,
+    /// Silence after which a peer is lost.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout: Option<Duration>,
+    /// Fixed delay before a restart.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub restart_delay: Option<Duration>,
+    /// Whether uploads are read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_uploads: Option<bool>,
+}
+
+/// What a calibration measured, and on what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Program and commit that measured.
+    pub program: String,
+    /// Processor, as the system names it.
+    pub processor: String,
+    /// Cores of it.
+    pub cores: u32,
+    /// 95 % confidence interval of each measured number, by its path in this file, in its unit.
+    pub confidence: BTreeMap<String, (f64, f64)>,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Nothing of that name ships.
+    #[error("there is no cost profile `{0}`")]
+    Unknown(String),
+    /// The file cannot be read.
+    #[error("{0}: {1}")]
+    Unreadable(String, std::io::Error),
+    /// It is not a profile.
+    #[error("{path}: {message}")]
+    Broken {
+        /// The file.
+        path: String,
+        /// Line, column and value, as the TOML reader shows them; or which number is out of range.
+        message: String,
+    },
+}
+
+impl ProfileError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        let names: Vec<&str> = names().collect();
+        match self {
+            Self::Unknown(_) => {
+                format!("use {}, or the path of a file that `flowquake calibrate` wrote", names.join(", "))
+            }
+            Self::Unreadable(..) => "write one with `flowquake calibrate --output FILE`".into(),
+            Self::Broken { .. } => "mend the number, or write the file anew with `flowquake calibrate`".into(),
+        }
+    }
+}
+
+/// Names of all that ship.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+impl Profile {
+    /// By name; or, if `name` looks like a path, from a file, relative to `folder`.
+    pub fn find(name: &str, folder: &Path) -> Result<Self, ProfileError> {
+        if name.ends_with(".toml") || name.contains('/') {
+            let path = folder.join(name);
+            let shown = path.display().to_string();
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| ProfileError::Unreadable(shown.clone(), error))?;
+            return Self::parse(&text, &shown);
+        }
+        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+        let (name, text) = shipped.ok_or_else(|| ProfileError::Unknown(name.into()))?;
+        Self::parse(text, name)
+    }
+
+    /// The profile of a scenario that names none.
+    pub fn builtin() -> Self {
+        Self::find("builtin", Path::new("")).expect("it ships, and is tested")
+    }
+
+    /// Reads the text of the file at `path`.
+    pub fn parse(text: &str, path: &str) -> Result<Self, ProfileError> {
+        let broken = |message: String| ProfileError::Broken { path: path.into(), message };
+        let profile: Self = toml::from_str(text).map_err(|error| broken(error.to_string()))?;
+        for (name, value) in profile.rates.named() {
+            if !in_range(value) {
+                return Err(broken(format!("rates.{name} = {value}: accepted are 0 to {RATE_MAX_NS:e} ns")));
+            }
+        }
+        let volumes = [
+            ("network.bandwidth", profile.network.bandwidth),
+            ("store.write_throughput", profile.store.write_throughput),
+            ("store.read_throughput", profile.store.read_throughput),
+        ];
+        if let Some((name, _)) = volumes.iter().find(|(_, volume)| *volume == 0) {
+            return Err(broken(format!("{name} = 0: nothing would ever arrive")));
+        }
+        for (name, (low, high)) in [("network", profile.network.latency), ("store", profile.store.latency)] {
+            if low > high || high > Duration::from_secs(3_600) {
+                return Err(broken(format!("{name}.latency: write [least, most], at most an hour")));
+            }
+        }
+        Ok(profile)
+    }
+
+    /// Its text as a file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("numbers, texts and tables can be written")
+    }
+}
+
+/// Whether a rate can be a price.
+pub(crate) fn in_range(rate: f64) -> bool {
+    (0.0..=RATE_MAX_NS).contains(&rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_profile_can_be_read_and_is_called_as_it_says() {
+        for name in names() {
+            let profile = Profile::find(name, Path::new("")).unwrap();
+            assert_eq!(profile.name, name);
+            assert_eq!(Profile::parse(&profile.to_toml(), "again").unwrap(), profile, "written and read");
+        }
+        assert_eq!(Profile::find("free", Path::new("")).unwrap().rates, Rates::free());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place_and_remedy() {
+        let unknown = Profile::find("laptop", Path::new("")).unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no cost profile `laptop`");
+        assert!(unknown.help().contains("builtin, free"), "{}", unknown.help());
+        let missing = Profile::find("nowhere/x.toml", Path::new("scenarios")).unwrap_err();
+        assert!(missing.to_string().starts_with("scenarios/nowhere/x.toml: "), "{missing}");
+        assert!(missing.help().contains("flowquake calibrate"), "{}", missing.help());
+
+        let text = Profile::builtin().to_toml();
+        let parse = |from: &str, to: &str| Profile::parse(&text.replace(from, to), "p.toml").unwrap_err().to_string();
+        let negative = parse("record_ns = 250.0", "record_ns = -1.0");
+        assert!(negative.contains("p.toml: rates.record_ns = -1: accepted are 0 to"), "{negative}");
+        assert!(parse("record_ns = 250.0", "record_ns = \"fast\"").contains("line"));
+        assert!(parse("bandwidth = 125000000", "bandwidth = 0").contains("network.bandwidth = 0"));
+        assert!(parse("\"5ms\", \"15ms\"", "\"15ms\", \"5ms\"").contains("store.latency"));
+    }
+}
