@@ -15,6 +15,7 @@ pub mod measure;
 pub mod nemesis;
 pub mod oracles;
 pub mod plan;
+pub mod predict;
 pub mod profile;
 pub mod provenance;
 mod recorder;

@@ -8,6 +8,7 @@ use flowquake_reports::record::{RunRecord, Verdict};
 use crate::jobs::{JobContext, Jobs};
 use crate::oracles::restorable;
 use crate::plan::{KillMode, RunPlan};
+use crate::predict::predict;
 use crate::run::{End, Outcome, job_spec, run, run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
@@ -38,6 +39,8 @@ pub fn execute_to(
         let verdict = Verdict::NotBuilt { feature: feature.into() };
         return (measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome);
     }
+    // Before the run, and of its plan alone.
+    let prediction = jobs.get(&plan.job.name).ok().map(|job| predict(plan, job));
     let calm = RunPlan { faults: Vec::new(), ..plan.clone() };
     let copies = if depth == Depth::Full { restorable::COPIES } else { 0 };
     let mut outcome = run_with_copies(plan, jobs, mutations, copies);
@@ -58,7 +61,9 @@ pub fn execute_to(
     let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &JobContext::inert(&inputs)));
     let sources = graph.map_or(0, |graph| graph.vertices_where(|vertex| vertex.is_source).count());
     let sources = sources * usize::from(plan.job.config.parallelism);
-    (measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome)
+    let mut record = measure::record(plan, &outcome, sources, verdict, oracles, replay);
+    record.prediction = prediction;
+    (record, outcome)
 }
 
 /// Killing a node that has tasks changes the trace by itself, so there is no need to run the plan without its faults.

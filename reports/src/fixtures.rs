@@ -170,6 +170,7 @@ pub(crate) fn passed() -> RunRecord {
             entry(11_801, "jm-1", Checkpoint, "final checkpoint 8 completed"),
             entry(11_950, "jm-1", Job, "job finished"),
         ],
+        prediction: None,
         totals: Totals {
             virtual_ns: 12_000 * MS,
             cpu_ns: 84 * MS,

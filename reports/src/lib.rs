@@ -11,6 +11,7 @@ pub mod folder;
 pub mod formulas;
 pub mod html;
 pub mod json;
+pub mod prediction;
 pub mod record;
 pub mod svg;
 pub mod table;

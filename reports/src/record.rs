@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::class::Class;
+use crate::prediction::Prediction;
 
 /// Version of this schema; a reader refuses another one.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -80,6 +81,9 @@ pub struct RunRecord {
     pub oracles: Vec<OracleRecord>,
     /// What happened, one line per state change, ordered by time.
     pub timeline: Vec<TimelineEntry>,
+    /// What was predicted before the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
     /// Sums over the run.
     pub totals: Totals,
     /// Bounds and settings that the formulas need.

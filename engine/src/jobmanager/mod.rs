@@ -11,17 +11,18 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
 use crate::checkpoint::manifest::{Damaged, Manifest, path};
+use crate::config::CheckpointConfig;
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
     Address, Connection, Env, First, Listener, NetError, Patience, Put, Receiver, Sender, Store, StoreError, StoreKind,
-    TaskHandle, first_of_2, put_durably,
+    TaskHandle, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};
 use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use crate::ha::entry::{Change, HaEntry, HaState};
 use crate::ha::log::{Appended, append};
-use crate::ids::{CheckpointId, NodeName, Term};
+use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::mutation::Mutation;
 use crate::taskmanager::ACCEPT_RETRY;
 use crate::time::Time;
@@ -41,6 +42,15 @@ use sweep::{delete_checkpoint, sweep};
 pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
 /// Pause before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(50);
+
+/// Stream of draws that seeds the JobMaster of each term.
+const JOB_MASTER: &str = "job master";
+
+/// When the first checkpoint of an attempt is triggered, counted from when all its tasks run, in a cluster whose nodes were
+/// made with `seed`.
+pub fn first_trigger_delay(seed: u64, term: Term, attempt: Attempt, config: &CheckpointConfig) -> Duration {
+    job_master::first_delay(draw(seed, JOB_MASTER, term.0, 0), attempt, config)
+}
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +128,7 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     let (log, entries) = unbounded_channel();
     let _writing = env.spawn(write_log(env.clone(), entry.clone(), entries, facts.clone()));
 
-    let seed = env.draw("job master", term.0, 0);
+    let seed = env.draw(JOB_MASTER, term.0, 0);
     let mut master = JobMaster::new(spec.clone(), graph, seed, term, entry.state.clone(), asked_at);
     if env.mutated(Mutation::SkipFencing) {
         master.skip_fencing();

@@ -36,7 +36,7 @@ use crate::state::{Backend, LocalSnapshot};
 use crate::time::Time;
 use crate::wire::{TaskFailure, TaskReport};
 
-/// Records that a source emits before it looks at its mail.
+/// Records that a source emits before it looks at its mail, at most.
 const SOURCE_BATCH: u32 = 512;
 
 /// What a subtask is told.
@@ -164,6 +164,7 @@ impl Subtask {
             unpaid: (0, 0),
             seen_record: false,
             charge_every,
+            source_batch: u32::try_from(charge_every.saturating_mul(8)).unwrap_or(u32::MAX).min(SOURCE_BATCH),
             caught_up: false,
             sink_flush_at: None,
             last_triggered: CheckpointId(0),
@@ -191,6 +192,8 @@ struct Running {
     seen_record: bool,
     /// Records between two charges for them.
     charge_every: u64,
+    /// Records that a source emits before it looks at its mail.
+    source_batch: u32,
     caught_up: bool,
     sink_flush_at: Option<Time>,
     last_triggered: CheckpointId,
@@ -263,7 +266,7 @@ impl Running {
         let now = self.subtask.env.input_now();
         let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
         let before = emitted(&mut self.chain);
-        let status = user_code(|| self.chain.poll_source(now, SOURCE_BATCH))?;
+        let status = user_code(|| self.chain.poll_source(now, self.source_batch))?;
         let records = emitted(&mut self.chain) - before;
         if records > 0 {
             self.on_records(records, 0).await?;

@@ -16,8 +16,8 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Consumed, Job, JobContext, KeyedState, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal, index_of,
-    number, one_state,
+    Consumed, Job, JobContext, JobModel, KeyedState, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal,
+    VertexModel, index_of, number, one_state, shares_of_keys,
 };
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
@@ -34,6 +34,15 @@ pub(super) const JOB: Job = Job {
     accepts_file: false,
     vertices: 2,
     keyed_vertex: Some(1),
+    model: Some(JobModel {
+        vertices: &[
+            VertexModel { records_in: 1.0, bytes_in: 0.0, keyed: false },
+            VertexModel { records_in: 1.0, bytes_in: 98.0, keyed: true },
+        ],
+        state_bytes,
+        output_bytes,
+        shares: |spec| shares_of_keys(spec, 0..number(spec, &KEYS).unwrap_or(1) as u32),
+    }),
     build,
     reference: |spec, _| {
         let orders = orders(spec)?;
@@ -111,6 +120,23 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
             writeln!(out, "{key} {count}").expect("a vector takes everything");
         });
     Ok(job.build())
+}
+
+/// Of a key drawn uniformly for each record: how many were drawn yet, times what an entry takes.
+fn state_bytes(spec: &JobSpec, records: f64) -> f64 {
+    let keys = number(spec, &KEYS).unwrap_or(1).max(1) as f64;
+    let seen = keys * (1.0 - libm::exp(-records / keys));
+    // Key group, varint of the key, varint of its count; and each subtask's table has a name and a length.
+    let varint = |value: f64| 1.0 + (value.max(1.0).log2() / 7.0).floor();
+    let per_key = 2.0 + varint(keys / 2.0) + varint(records / keys);
+    seen * per_key + 14.0 * f64::from(spec.config.parallelism)
+}
+
+/// A line of key and count.
+fn output_bytes(spec: &JobSpec) -> f64 {
+    let digits = |value: u64| f64::from(value.max(1).ilog10() + 1);
+    let emit_every = emit_every(spec).unwrap_or(1);
+    (digits(number(spec, &KEYS).unwrap_or(1)) + digits(emit_every) + 2.0) / emit_every as f64
 }
 
 fn emit_every(spec: &JobSpec) -> Result<u64, JobError> {

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::{JobBuilder, JobError, JobGraph, JobSpec};
+use flowquake_engine::state::Key;
+use flowquake_engine::state::key_group::{group_of, owner_of};
 
 mod keyed_count;
 mod string_length_count;
@@ -49,10 +51,48 @@ pub struct Job {
     pub vertices: u16,
     /// Index of the chain that holds keyed state, if one does.
     pub keyed_vertex: Option<u16>,
+    /// What its records and its state weigh, for predictions; `None`: nothing is predicted.
+    pub model: Option<JobModel>,
     /// Builds the program.
     pub build: fn(&JobSpec, &JobContext<'_>) -> Result<JobGraph, JobError>,
     /// Makes the reference.
     pub reference: MakeReference,
+}
+
+/// What the work of a job weighs, as far as it is known before it runs.
+#[derive(Debug, Clone)]
+pub struct JobModel {
+    /// The operator chains, in order.
+    pub vertices: &'static [VertexModel],
+    /// Mean bytes of keyed state once this many records have arrived, over all subtasks, as the heap backends write it.
+    pub state_bytes: fn(&JobSpec, f64) -> f64,
+    /// Mean bytes of output per record of the input.
+    pub output_bytes: fn(&JobSpec) -> f64,
+    /// Share of the records that each keyed subtask gets; they sum to 1.
+    pub shares: fn(&JobSpec) -> Vec<f64>,
+}
+
+/// Shares of the keyed subtasks where every one of `keys` is as frequent as the others. Of very many keys, some are enough.
+pub fn shares_of_keys<K: Key>(spec: &JobSpec, keys: impl Iterator<Item = K>) -> Vec<f64> {
+    const ENOUGH: usize = 50_000;
+    let (most, parallelism) = (spec.config.max_parallelism, spec.config.parallelism);
+    let mut counts = vec![0_u64; usize::from(parallelism)];
+    for key in keys.take(ENOUGH) {
+        counts[usize::from(owner_of(group_of(&key, most), most, parallelism))] += 1;
+    }
+    let all = counts.iter().sum::<u64>().max(1) as f64;
+    counts.into_iter().map(|count| count as f64 / all).collect()
+}
+
+/// What one record of the job costs one operator chain.
+#[derive(Debug, Clone, Copy)]
+pub struct VertexModel {
+    /// Records that reach it per record of the input.
+    pub records_in: f64,
+    /// Bytes of each on the wire; 0 at sources.
+    pub bytes_in: f64,
+    /// Whether it looks up keyed state.
+    pub keyed: bool,
 }
 
 /// Jobs by name.

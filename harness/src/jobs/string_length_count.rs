@@ -15,7 +15,8 @@ use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
 use super::{
-    Consumed, Job, JobContext, KeyedState, Objection, RECORDS_MAX, RecordId, Reference, Refusal, index_of, one_state,
+    Consumed, Job, JobContext, JobModel, KeyedState, Objection, RECORDS_MAX, RecordId, Reference, Refusal, VertexModel,
+    index_of, one_state, shares_of_keys,
 };
 
 /// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
@@ -28,6 +29,18 @@ pub(super) const JOB: Job = Job {
     accepts_file: true,
     vertices: 2,
     keyed_vertex: Some(1),
+    model: Some(JobModel {
+        vertices: &[
+            VertexModel { records_in: 1.0, bytes_in: 0.0, keyed: false },
+            VertexModel { records_in: 1.0, bytes_in: 9.0, keyed: true },
+        ],
+        // A few dozen lengths, whatever arrives.
+        state_bytes: |spec, _| 150.0 + 14.0 * f64::from(spec.config.parallelism),
+        // A word, and a count of a few digits.
+        output_bytes: |_| 15.0,
+        // Words of 3 to 12 letters.
+        shares: |spec| shares_of_keys(spec, 3..=12_u64),
+    }),
     build,
     reference: |spec, files| {
         Ok(Box::new(Accepted {

@@ -54,6 +54,7 @@ pub fn record(
         recoveries,
         oracles,
         timeline: timeline::entries(plan, outcome),
+        prediction: None,
         totals: totals(outcome),
         settings: Settings {
             interval_ns: nanos(config.checkpoints.interval),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::Frame;
 use super::{StoreKind, Work};
 use crate::config::BackendKind;
 
@@ -66,13 +67,8 @@ impl Rates {
             let StateRates { access_ns, snapshot_ns, snapshot_kib_ns, restore_ns, restore_kib_ns } = *rates;
             names.into_iter().zip([access_ns, snapshot_ns, snapshot_kib_ns, restore_ns, restore_kib_ns])
         };
-        let heap = [
-            "heap.access_ns",
-            "heap.snapshot_ns",
-            "heap.snapshot_kib_ns",
-            "heap.restore_ns",
-            "heap.restore_kib_ns",
-        ];
+        let heap =
+            ["heap.access_ns", "heap.snapshot_ns", "heap.snapshot_kib_ns", "heap.restore_ns", "heap.restore_kib_ns"];
         let rocksdb = [
             "rocksdb.access_ns",
             "rocksdb.snapshot_ns",
@@ -144,12 +140,14 @@ impl Weights {
         }
     }
 
-    /// Bytes of a frame as they count; `data`: of records.
-    pub(super) fn frame(&self, data: bool, bytes: u64) -> u64 {
+    /// Bytes of a frame as they count; `data`: its body is records. Buffers that hold one record each must not make the
+    /// heads count for more.
+    pub(super) fn frame(&self, data: bool, frame: &Frame) -> u64 {
+        let (head, body) = (frame.head.len() as u64, frame.body.len() as u64);
         match data {
-            true => bytes.saturating_mul(self.records),
-            false if self.inline_state && bytes > INLINE_STATE => bytes.saturating_mul(self.state),
-            false => bytes,
+            true => head + body.saturating_mul(self.records),
+            false if self.inline_state && body > INLINE_STATE => head + body.saturating_mul(self.state),
+            false => head + body,
         }
     }
 
@@ -196,7 +194,9 @@ mod tests {
         let restore = |bytes| Work::Restore { backend: BackendKind::Fs, bytes };
         assert_eq!(weights.work(restore(7)), restore(7_000));
         assert_eq!(weights.work(Work::Deploy), Work::Deploy);
-        assert_eq!([weights.frame(true, 9), weights.frame(false, 9), weights.frame(false, 5_000)], [90, 9, 5_000_000]);
+        let frame = |head: usize, body: usize| Frame { head: vec![0; head].into(), body: vec![0; body].into() };
+        assert_eq!(weights.frame(true, &frame(4, 9)), 94);
+        assert_eq!([9, 5_000].map(|body| weights.frame(false, &frame(0, body))), [9, 5_000_000]);
         let object = |kind, state, bytes| weights.object(kind, state, bytes);
         assert_eq!(object(StoreKind::Output, false, 8), 80);
         assert_eq!(object(StoreKind::Checkpoints, true, 8), 8_000);
@@ -204,6 +204,6 @@ mod tests {
         assert_eq!(object(StoreKind::Checkpoints, false, 9_000), 9_000_000, "a manifest with state inside");
         let elsewhere = Weights { inline_state: false, ..weights };
         assert_eq!(elsewhere.object(StoreKind::Checkpoints, false, 9_000), 9_000);
-        assert_eq!(elsewhere.frame(false, 9_000), 9_000);
+        assert_eq!(elsewhere.frame(false, &frame(0, 9_000)), 9_000);
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use madsim::runtime::Runtime;
 
-use super::{Death, LinkConfig, Rates, SimConfig, SimWorld, StoreConfig, StoreFault, StoreRule, Weights, now, sleep_until};
+use super::{
+    Death, LinkConfig, Rates, SimConfig, SimWorld, StoreConfig, StoreFault, StoreRule, Weights, now, sleep_until,
+};
 use crate::env::Env;
 
 /// Name of the only node.

@@ -12,11 +12,12 @@
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
 use crate::checkpoint::manifest::{Damaged, Manifest, SubtaskState};
-use crate::config::JobConfig;
+use crate::config::{CheckpointConfig, JobConfig};
 use crate::env::{Address, StoreError, draw, draw_between};
 use crate::event::{AbortReason, Event, RootCause};
 use crate::graph::{JobGraph, JobSpec};
@@ -224,6 +225,13 @@ pub struct JobMaster {
     undecided: Option<CheckpointId>,
     /// What the damage was, for the message of a job that cannot fall back.
     damage: Option<(CheckpointId, String)>,
+}
+
+/// From the moment that all tasks of an attempt run to its first checkpoint: a random part of the interval (as in Flink), so
+/// that the jobs of a cluster do not all checkpoint at once.
+pub(super) fn first_delay(seed: u64, attempt: Attempt, config: &CheckpointConfig) -> Duration {
+    let drawn = draw(seed, "first trigger", u64::from(attempt.0), 0);
+    Duration::from_nanos(draw_between(drawn, nanos(config.min_pause), nanos(config.interval.max(config.min_pause))))
 }
 
 impl JobMaster {

@@ -47,11 +47,8 @@ impl JobMaster {
                     if waiting.is_empty() {
                         self.phase = Phase::Running;
                         out.push(Command::Emit(Event::JobRunning { attempt }));
-                        let (interval, pause) = (self.config.checkpoints.interval, self.config.checkpoints.min_pause);
-                        let drawn = draw(self.seed, "first trigger", u64::from(attempt.0), 0);
-                        let first = draw_between(drawn, nanos(pause), nanos(interval.max(pause)));
+                        let first = first_delay(self.seed, attempt, &self.config.checkpoints);
                         let tasks = self.subtasks.iter().copied().collect();
-                        let first = std::time::Duration::from_nanos(first);
                         let commands = self.coordinator.on_running(now, tasks, self.restored, first);
                         self.checkpoints(commands, now, out);
                         if let Some(root) = self.again.as_mut().and_then(Option::take) {

@@ -113,7 +113,7 @@ impl Network {
         if conn.sides[side].reset_at.is_some_and(|at| at <= now) {
             return Poll::Ready(Err(NetError::Reset));
         }
-        let length = self.weights.frame(conn.data, frame.len() as u64);
+        let length = self.weights.frame(conn.data, frame);
         let pipe = &mut conn.pipes[side];
         if pipe.buffered > 0 && pipe.buffered + length > self.config.send_buffer {
             pipe.writer = Some(waker.clone());
@@ -142,7 +142,7 @@ impl Network {
     /// Puts a frame at the end of what `side` has sent.
     pub(super) fn transmit(&mut self, id: usize, side: usize, frame: Frame, now: Time) {
         let conn = self.connections[id].as_ref().expect("held by its sender");
-        let length = self.weights.frame(conn.data, frame.len() as u64);
+        let length = self.weights.frame(conn.data, &frame);
         let last = conn.pipes[side].last_arrival;
         let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
         // Behind a cut nothing has a time of arrival yet; healing gives it one.
@@ -184,7 +184,7 @@ impl Network {
                 _ => &mut pipe.queue,
             };
             let Some((_, frame)) = source.pop_front() else { return Poll::Ready(Err(NetError::Closed)) };
-            let (length, weighed) = (frame.len() as u64, self.weights.frame(conn.data, frame.len() as u64));
+            let (length, weighed) = (frame.len() as u64, self.weights.frame(conn.data, &frame));
             if let Some(impairment) = &mut pipe.impairment {
                 impairment.on_read(weighed, now);
             }

@@ -198,7 +198,7 @@ impl Network {
         let delayed = pipe.impairment.as_ref().is_some_and(|impairment| !impairment.late.is_empty());
         for (arrival, bytes) in &mut queue {
             if *arrival > since {
-                *arrival = self.arrival(from, to, weights.frame(data, bytes.len() as u64), last, at);
+                *arrival = self.arrival(from, to, weights.frame(data, bytes), last, at);
                 last = *arrival;
             }
         }

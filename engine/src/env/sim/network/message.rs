@@ -85,7 +85,7 @@ impl Network {
                 self.transmit(id, side, frame.clone(), now);
                 let weights = self.weights;
                 let conn = self.connections[id].as_mut().expect("held by its sender");
-                conn.pipes[side].repeat_last(|frame| weights.frame(false, frame.len() as u64));
+                conn.pipes[side].repeat_last(|frame| weights.frame(false, frame));
             }
         }
     }

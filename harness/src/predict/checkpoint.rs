@@ -1,0 +1,70 @@
+//! A checkpoint, step by step: which messages, requests and charges lie on its critical path.
+
+use flowquake_engine::config::BackendKind;
+use flowquake_engine::env::Work;
+use flowquake_engine::time::nanos;
+use flowquake_reports::record::CheckpointParts;
+
+use super::Known;
+use super::spread::mean_of_largest;
+
+/// Bytes of a short line of output.
+const LINE: f64 = 8.0;
+
+/// The parts of a checkpoint over this many bytes of keyed state, `epoch_ns` after the one before; each the mean of its
+/// largest.
+pub(super) fn parts(known: &Known, bytes: f64, epoch_ns: u64) -> CheckpointParts {
+    let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
+    let p = known.parallelism();
+    let (hop, store) = (cluster.latency, cluster.store_latency);
+    // To the source, and on to the keyed subtask: the slowest way into a subtask decides, and the slowest subtask.
+    let barrier = mean_of_largest(1, &[hop]);
+    let aligned = mean_of_largest(p, &[hop, hop]);
+    // Upload, and reading it back; the sinks' output goes the same way at the same time.
+    let on_node = bytes / f64::from(p) * f64::from(known.busiest());
+    let (write, read) = (cluster.store_throughput as f64, cluster.store_read_throughput as f64);
+    let stored = if config.backend == BackendKind::Memory { 0.0 } else { on_node };
+    // Output that the sinks had not written yet; they write whatever waits this long.
+    let unwritten_ns = (epoch_ns % nanos(config.sink_flush_interval).max(1)) as f64;
+    let output = known.rate().map_or(0.0, |rate| rate * unwritten_ns / 1e9 * (known.model.output_bytes)(&known.spec));
+    let output = output / f64::from(p) * f64::from(known.busiest());
+    let seconds = (stored + output) * known.seconds_per_stored_byte();
+    let requests = 1 + usize::from(config.checkpoints.verify_uploads);
+    let moving = output / known.plan.cluster.record_weight as f64;
+    let waiting = match config.backend {
+        // Without a line to write there is nothing to wait for.
+        BackendKind::Memory if moving < LINE => 0.0,
+        _ => mean_of_largest(p, &vec![store; requests]),
+    };
+    let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
+    // Manifest and log entry, each written and read back.
+    let finalise = mean_of_largest(1, &[store; 4]) + (inline / write + inline / read) * 1e9;
+    let ack = mean_of_largest(1, &[hop])
+        + inline / f64::from(p) * f64::from(known.busiest()) / cluster.bandwidth as f64 * 1e9;
+    let whole = |ns: f64| ns as u64;
+    CheckpointParts {
+        barrier_ns: whole(barrier),
+        alignment_ns: whole(aligned - barrier),
+        sync_ns: whole(snapshot_ns(known, bytes)),
+        async_ns: whole(waiting + seconds * 1e9),
+        ack_ns: whole(ack),
+        finalise_ns: whole(finalise),
+    }
+}
+
+/// The synchronous part of the last subtask on the busiest machine: they queue for its cores.
+fn snapshot_ns(known: &Known, bytes: f64) -> f64 {
+    let queue = known.busiest().div_ceil(known.plan.cluster.cores);
+    snapshot_of_one(known, bytes) * f64::from(queue)
+}
+
+fn snapshot_of_one(known: &Known, bytes: f64) -> f64 {
+    let backend = known.plan.job.config.backend;
+    let bytes = (bytes / f64::from(known.parallelism())) as u64;
+    nanos(known.plan.cluster.rates.price(Work::Snapshot { backend, bytes })) as f64
+}
+
+/// Work that one checkpoint takes from the records, c; ns of each subtask. Only the synchronous part holds them up.
+pub(super) fn lost_work(known: &Known, bytes: f64) -> f64 {
+    snapshot_ns(known, bytes)
+}

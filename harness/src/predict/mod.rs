@@ -1,0 +1,146 @@
+//! What a run should take, said before it runs: from its plan alone.
+//!
+//! [`predict`] knows the scenario, the cost profile and the times of faults, and the order of steps that the engine's papers
+//! promise; it sees nothing of the run. `checkpoint` has the parts of a checkpoint, `capacity` the rate that a cluster can
+//! bear, `recovery` the outage after a fault and the time to catch up; `spread` says what random latency does to the slowest
+//! of many. The formulas themselves are those of the reports; what is counted here are requests, messages and charges.
+//!
+//! A prediction is a pure function of the plan, so an edited plan has its own. Where a plan is outside of what the model
+//! knows (several faults, a fault at an event, user jobs without a [`JobModel`](crate::jobs::JobModel)), it says what, and
+//! predicts nothing rather than something wrong.
+
+use flowquake_engine::graph::JobSpec;
+use flowquake_engine::time::nanos;
+use flowquake_reports::formulas::{recovery as formula, trigger};
+use flowquake_reports::prediction::{PredictedRecovery, Prediction};
+
+use crate::jobs::{Job, JobModel};
+use crate::plan::{InputSource, RunPlan};
+use crate::run::job_spec;
+
+mod capacity;
+mod checkpoint;
+mod recovery;
+mod spread;
+
+/// What is known before the run, put where every part of the prediction finds it.
+struct Known<'a> {
+    plan: &'a RunPlan,
+    spec: JobSpec,
+    model: &'a JobModel,
+    /// Share of the records that each keyed subtask gets.
+    shares: Vec<f64>,
+    /// For each slot in use, the TaskManager that has it: index i of every vertex shares slot i.
+    slots: Vec<usize>,
+}
+
+impl Known<'_> {
+    /// Slots used on the busiest TaskManager: they are dealt out in turn, so the first one has most.
+    fn busiest(&self) -> u32 {
+        self.slots.iter().filter(|node| **node == 0).count() as u32
+    }
+
+    fn parallelism(&self) -> u32 {
+        self.plan.job.config.parallelism.into()
+    }
+
+    /// Records per second that arrive, as they count.
+    fn rate(&self) -> Option<f64> {
+        self.plan.job.input.rate.map(|rate| rate * self.plan.cluster.record_weight as f64)
+    }
+
+    /// To write a byte to the store, and to read it back if that is asked for.
+    fn seconds_per_stored_byte(&self) -> f64 {
+        let (cluster, verify) = (&self.plan.cluster, self.plan.job.config.checkpoints.verify_uploads);
+        let read = if verify { 1.0 / cluster.store_read_throughput as f64 } else { 0.0 };
+        1.0 / cluster.store_throughput as f64 + read
+    }
+
+    /// Bytes of keyed state, as they count, when records have arrived for `after_ns`.
+    fn state_bytes(&self, after_ns: u64) -> f64 {
+        let arrived = self.plan.job.input.rate.map_or(f64::MAX, |rate| rate * after_ns as f64 / 1e9);
+        let all = match &self.plan.job.input.source {
+            InputSource::Generator { records, .. } => *records as f64,
+            InputSource::File { .. } => f64::MAX,
+        };
+        (self.model.state_bytes)(&self.spec, arrived.min(all)) * self.plan.cluster.state_weight as f64
+    }
+}
+
+/// The TaskManagers of `parallelism` slots that are dealt out in turn to `nodes`, as the JobManager does; all have as many.
+fn deal(parallelism: u32, nodes: u32) -> Vec<usize> {
+    (0..parallelism as usize).map(|slot| slot % nodes.max(1) as usize).collect()
+}
+
+/// Predicts a run. `job` is the one that the plan names.
+pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
+    let mut prediction = Prediction::default();
+    let Some(model) = &job.model else {
+        prediction.outside.push(format!("the job `{}` has no cost model", plan.job.name));
+        return prediction;
+    };
+    let cluster = &plan.cluster;
+    let slots = deal(plan.job.config.parallelism.into(), cluster.task_managers);
+    let spec = job_spec(plan);
+    let shares = (model.shares)(&spec);
+    let known = Known { plan, spec, model, shares, slots };
+    let capacity = capacity::of(&known);
+    prediction.capacity = Some(capacity);
+    let started = recovery::start(&known);
+    let first_trigger = started + recovery::first_delay(&known, 1);
+    let struck = recovery::only_fault(&known);
+    // Where the state stands: at the fault, or else when half of the input is in.
+    let middle = plan.job.input.rate.map_or(0, |rate| match &plan.job.input.source {
+        InputSource::Generator { records, .. } => (*records as f64 / rate * 5e8) as u64,
+        InputSource::File { .. } => 0,
+    });
+    let state_at = struck.as_ref().ok().and_then(Option::as_ref).map_or(middle, |struck| struck.at_ns);
+    let bytes = known.state_bytes(state_at);
+    let (interval, pause) = (nanos(plan.job.config.checkpoints.interval), nanos(plan.job.config.checkpoints.min_pause));
+    let parts = checkpoint::parts(&known, bytes, interval.max(pause));
+    let duration = parts.total_ns();
+    let period = trigger::next_trigger(0, duration, interval, pause);
+    prediction.state_bytes = Some(bytes as u64);
+    prediction.duration = Some(parts);
+    prediction.period_ns = Some(period);
+    let rate = known.rate();
+    let cost = checkpoint::lost_work(&known, bytes);
+    let effective = |capacity: f64| {
+        formula::capacity_with_checkpoints(capacity, rate.unwrap_or(0.0), cost / 1e9, period as f64 / 1e9)
+    };
+    prediction.effective_capacity = effective(capacity).ok();
+    match struck {
+        Err(why) => prediction.outside.push(why),
+        Ok(None) => {}
+        Ok(Some(struck)) => {
+            let Some(rate) = rate else {
+                prediction.outside.push("without an input rate there is no backlog to catch up".into());
+                return prediction;
+            };
+            let recovered = recovery::of(&known, &struck, started, first_trigger, period, duration, bytes);
+            let slots = recovered.slots;
+            let known = Known { slots, ..known };
+            let after = capacity::of(&known);
+            let effective = formula::capacity_with_checkpoints(after, rate, cost / 1e9, period as f64 / 1e9);
+            let outage = recovered.parts.total_ns();
+            let total = effective.and_then(|capacity| {
+                formula::total(rate, capacity, recovered.age_ns as f64 / 1e9, outage as f64 / 1e9)
+            });
+            if let Err(why) = &total {
+                prediction.outside.push(format!("time to catch up: {why}"));
+            }
+            prediction.recovery = Some(PredictedRecovery {
+                fault: struck.fault,
+                failed_at_ns: struck.at_ns,
+                restored: recovered.restored,
+                snapshot_age_ns: recovered.age_ns,
+                parts: recovered.parts,
+                total_ns: total.ok().map(|seconds| (seconds * 1e9) as u64),
+            });
+        }
+    }
+    prediction
+}
+
+#[cfg(test)]
+mod tests;

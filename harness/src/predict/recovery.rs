@@ -1,0 +1,153 @@
+//! The outage after one fault, step by step, and how old the snapshot is that the job goes on from.
+
+use std::time::Duration;
+
+use flowquake_engine::config::BackendKind;
+use flowquake_engine::env::Work;
+use flowquake_engine::ids::{Attempt, Term};
+use flowquake_engine::jobmanager::first_trigger_delay;
+use flowquake_engine::time::nanos;
+use flowquake_reports::record::RecoveryParts;
+
+use super::spread::mean_of_largest;
+use super::{Known, deal};
+use crate::plan::{FaultAction, KillMode, NodeTarget, Trigger};
+
+/// Requests to the store before a new cluster has a leader: it looks for the log's end, and opens its term.
+const ELECTION_REQUESTS: usize = 5;
+/// Pause between a TaskManager's attempts to register.
+const REGISTRATION_RETRY: u64 = 100_000_000;
+
+/// The one fault that the model knows: a TaskManager dies at a time.
+pub(super) struct Struck {
+    /// Position in the plan, from 1.
+    pub(super) fault: u32,
+    pub(super) at_ns: u64,
+    mode: KillMode,
+    restart_after: Option<Duration>,
+}
+
+/// `None`: there is no fault. An error says why the model does not know what happens.
+pub(super) fn only_fault(known: &Known) -> Result<Option<Struck>, String> {
+    let plan = known.plan;
+    let [fault] = &plan.faults[..] else {
+        return if plan.faults.is_empty() { Ok(None) } else { Err("more than one fault".into()) };
+    };
+    let FaultAction::Kill { targets, mode, restart_after, .. } = &fault.action else {
+        return Err("only the death of a TaskManager is predicted".into());
+    };
+    let (Trigger::At(at), 1) = (&fault.trigger, fault.repeat) else {
+        return Err("when the fault strikes is not known before the run".into());
+    };
+    match &targets[..] {
+        [NodeTarget::Node(node)] if node.starts_with("tm-") => {}
+        _ => return Err("only the death of one TaskManager that is named is predicted".into()),
+    }
+    let at_ns = nanos(*at + fault.delay);
+    Ok(Some(Struck { fault: fault.id, at_ns, mode: *mode, restart_after: *restart_after }))
+}
+
+/// When the job first runs.
+pub(super) fn start(known: &Known) -> u64 {
+    let cluster = &known.plan.cluster;
+    let elected = mean_of_largest(1, &[cluster.store_latency; ELECTION_REQUESTS]) as u64;
+    let registered = elected.div_ceil(REGISTRATION_RETRY) * REGISTRATION_RETRY;
+    let deployed = registered + nanos(known.plan.job.config.slot_stabilization) + hop(known);
+    deployed + opening(known, 0.0, false) + hop(known)
+}
+
+/// The engine's own draw for the first trigger of an attempt, of the first leader.
+pub(super) fn first_delay(known: &Known, attempt: u32) -> u64 {
+    let config = &known.plan.job.config.checkpoints;
+    nanos(first_trigger_delay(known.plan.seed, Term(1), Attempt(attempt), config))
+}
+
+fn hop(known: &Known) -> u64 {
+    mean_of_largest(1, &[known.plan.cluster.latency]) as u64
+}
+
+/// From the order to deploy until the last subtask is open: started, loaded, its sink swept.
+fn opening(known: &Known, bytes: f64, leftovers: bool) -> u64 {
+    let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
+    let (p, busiest) = (known.parallelism(), known.busiest());
+    let queued = |work: Work, tasks: u32| nanos(cluster.rates.price(work)) * u64::from(tasks.div_ceil(cluster.cores));
+    let started = queued(Work::Deploy, busiest * known.model.vertices.len() as u32);
+    let of_one = bytes / f64::from(p);
+    // The sink looks for what an attempt before left, and deletes it.
+    let mut requests = 1 + usize::from(leftovers);
+    let mut transfer = 0.0;
+    if bytes > 0.0 && config.backend != BackendKind::Memory {
+        requests += 1;
+        transfer = of_one * f64::from(busiest) / cluster.store_read_throughput as f64 * 1e9;
+    }
+    let waited = mean_of_largest(p, &vec![cluster.store_latency; requests]);
+    let loaded = queued(Work::Restore { backend: config.backend, bytes: of_one as u64 }, busiest);
+    started + loaded + (waited + transfer) as u64
+}
+
+/// What the recovery comes to.
+pub(super) struct Recovered {
+    /// The checkpoint restored from; `None`: the job begins anew.
+    pub(super) restored: Option<u64>,
+    pub(super) age_ns: u64,
+    pub(super) parts: RecoveryParts,
+    /// The TaskManager of each slot afterwards.
+    pub(super) slots: Vec<usize>,
+}
+
+pub(super) fn of(
+    known: &Known,
+    struck: &Struck,
+    started: u64,
+    first_trigger: u64,
+    period: u64,
+    duration: u64,
+    bytes: f64,
+) -> Recovered {
+    let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
+    // The newest checkpoint that was complete when the fault struck.
+    let completed = struck.at_ns.checked_sub(first_trigger + duration).map(|since| since / period);
+    let restored_at = completed.map(|nth| first_trigger + nth * period);
+    let age_ns = struck.at_ns - restored_at.unwrap_or(started).min(struck.at_ns);
+    let newest_trigger = struck.at_ns.checked_sub(first_trigger).map(|since| first_trigger + since / period * period);
+    let epoch_age = struck.at_ns - newest_trigger.unwrap_or(started).min(struck.at_ns);
+
+    let detect_ns = match struck.mode {
+        KillMode::Crash => hop(known),
+        // Heard of last half an interval ago, on average.
+        KillMode::MachineLoss => nanos(config.heartbeat_timeout).saturating_sub(nanos(config.heartbeat_interval) / 2),
+    };
+    let back = struck.restart_after.map(|after| nanos(after) + 3 * hop(known));
+    // One that comes back says by its registration that it was gone.
+    let detect_ns = detect_ns.min(back.unwrap_or(u64::MAX));
+    let backoff_or_cancel_ns = nanos(config.restart_delay).max(2 * hop(known));
+    let ready = detect_ns + backoff_or_cancel_ns;
+    let left = cluster.task_managers - 1;
+    let needed = known.parallelism();
+    // The dead one may be back before the others are asked, or be waited for.
+    let returns = back.filter(|back| *back <= ready || left * u32::from(cluster.slots) < needed);
+    let registered = returns.unwrap_or(0).max(ready) - ready;
+    let nodes = if returns.is_some() { cluster.task_managers } else { left };
+    let slots = deal(needed, nodes);
+    let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
+    let manifest = if completed.is_some() {
+        mean_of_largest(1, &[cluster.store_latency]) + inline / cluster.store_read_throughput as f64 * 1e9
+    } else {
+        0.0
+    };
+    let slots_ns = registered + nanos(config.slot_stabilization) + manifest as u64;
+    let (spec, shares) = (known.spec.clone(), known.shares.clone());
+    let after = Known { plan: known.plan, spec, model: known.model, shares, slots };
+    let sent = inline / f64::from(needed) * f64::from(after.busiest()) / cluster.bandwidth as f64 * 1e9;
+    let deploy_ns = hop(known) + sent as u64;
+    let restored_bytes = if completed.is_some() { bytes } else { 0.0 };
+    // Sinks write what is not committed yet once in a while; those that lived on have left it behind.
+    let leftovers = epoch_age > nanos(config.sink_flush_interval);
+    let restore_ns = opening(&after, restored_bytes, leftovers);
+    Recovered {
+        restored: completed.map(|nth| nth + 1),
+        age_ns,
+        parts: RecoveryParts { detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns: 0 },
+        slots: after.slots,
+    }
+}

@@ -1,0 +1,76 @@
+//! How long the slowest of several takes, each a sum of draws from ranges: what latency does to things that wait for all.
+
+use std::time::Duration;
+
+use flowquake_engine::time::nanos;
+
+/// Cells of the grid on which densities are kept. A mean is off by less than the width of a cell.
+const CELLS: usize = 512;
+
+/// Mean of the largest of `n` independent sums, each with one draw from every range; ns.
+///
+/// `E[max] = high − ∫ F(x)ⁿ dx`, with F the distribution of one sum, got by folding the uniform densities.
+pub(super) fn mean_of_largest(n: u32, ranges: &[(Duration, Duration)]) -> f64 {
+    let low: f64 = ranges.iter().map(|(low, _)| nanos(*low) as f64).sum();
+    let widths: Vec<f64> =
+        ranges.iter().map(|(low, high)| (nanos(*high) - nanos(*low).min(nanos(*high))) as f64).collect();
+    let width: f64 = widths.iter().sum();
+    if n <= 1 || width == 0.0 {
+        return low + width / 2.0;
+    }
+    let cell = width / CELLS as f64;
+    let mut density = vec![0.0; CELLS + 1];
+    density[0] = 1.0;
+    for width in widths {
+        density = folded(&density, (width / cell).round() as usize);
+    }
+    let mut below = 0.0;
+    // Each cell holds on average half of its own mass below its middle.
+    let integral: f64 = density
+        .iter()
+        .map(|mass| {
+            let half = below + mass / 2.0;
+            below += mass;
+            libm::pow(half, f64::from(n))
+        })
+        .sum();
+    low + width - integral * cell
+}
+
+/// The density of a sum with one more draw, uniform on `0..=span` cells.
+fn folded(density: &[f64], span: usize) -> Vec<f64> {
+    let mut sum = 0.0;
+    let share = 1.0 / (span + 1) as f64;
+    (0..density.len())
+        .map(|cell| {
+            sum += density[cell];
+            if let Some(gone) = cell.checked_sub(span + 1) {
+                sum -= density[gone];
+            }
+            sum * share
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(low: u64, high: u64) -> (Duration, Duration) {
+        (Duration::from_millis(low), Duration::from_millis(high))
+    }
+
+    fn close(got: f64, want_ms: f64) {
+        assert!((got / 1e6 - want_ms).abs() < 0.02 * want_ms, "{} ms, not {want_ms} ms", got / 1e6);
+    }
+
+    #[test]
+    fn known_means() {
+        close(mean_of_largest(1, &[ms(5, 15), ms(5, 15)]), 20.0);
+        // n/(n + 1) of the way for one uniform draw.
+        close(mean_of_largest(4, &[ms(10, 20)]), 18.0);
+        // Two draws: E[max of 2 triangular on 0..2] = 1 + 7/30.
+        close(mean_of_largest(2, &[ms(0, 1000), ms(0, 1000)]), 1000.0 * (1.0 + 7.0 / 30.0));
+        close(mean_of_largest(8, &[ms(7, 7)]), 7.0);
+    }
+}
