@@ -1,20 +1,18 @@
-//! What judging costs: processor time of the oracles on a recorded run, and of recording an event, without the run itself.
+//! What judging costs: processor time of the oracles on a recorded run, of recording an event, and what both add to a whole run.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowquake::jobs::Jobs;
 use flowquake::oracles::judge;
-use flowquake::run::run;
+use flowquake::plan::RunPlan;
+use flowquake::run::{run, run_unrecorded};
 use flowquake::trace::Trace;
-use flowquake_benches::{plan, reference};
+use flowquake_benches::{plan, process_cpu, reference};
 use flowquake_engine::env::InputFiles;
 
-/// Two jobs, a million and two hundred thousand records, memory: nanoseconds per input record.
-fn records(c: &mut Criterion) {
-    let mut group = c.benchmark_group("judged, records");
-    let jobs = Jobs::builtin();
-    let words = r#"
+const WORDS: &str = r#"
 name = "reference"
 why = "measured"
 time_limit = "100h"
@@ -26,9 +24,14 @@ parallelism = 4
 task_managers = 4
 slots = 1
 "#;
+
+/// Two jobs, a million and two hundred thousand records, memory: nanoseconds per input record.
+fn records(c: &mut Criterion) {
+    let mut group = c.benchmark_group("judged, records");
+    let jobs = Jobs::builtin();
     let plans = [
         ("keyed-count", 1_000_000, reference(1_000_000, 1_000, Some(100_000), "memory", None)),
-        ("string-length-count", 200_000, plan(words)),
+        ("string-length-count", 200_000, plan(WORDS)),
     ];
     for (name, records, plan) in plans {
         let outcome = run(&plan, &jobs, &[]);
@@ -55,9 +58,44 @@ fn events(c: &mut Criterion) {
     group.finish();
 }
 
+/// Whole runs that record nothing, that record, and that record and are judged: per input record where records are many, per
+/// event where the protocol is all there is.
+fn whole_runs(c: &mut Criterion) {
+    let jobs = Jobs::builtin();
+    let events = |plan: &RunPlan| run(plan, &jobs, &[]).trace.events.len() as u64;
+    let protocol = reference(12_000, 100, Some(100), "memory", Some(50));
+    let cases = [
+        ("data, records", 1_000_000, reference(1_000_000, 100_000, Some(100_000), "memory", None)),
+        ("words, records", 200_000, plan(WORDS)),
+        ("protocol, events", events(&protocol), protocol),
+    ];
+    for (name, elements, plan) in cases {
+        let mut group = c.benchmark_group(format!("whole run, {name}"));
+        group.throughput(Throughput::Elements(elements));
+        let never = |_: &_| unreachable!("no copies are kept");
+        let judged = || drop(judge(&plan, &run(&plan, &jobs, &[]), &jobs, &InputFiles::default(), &never));
+        let ways: [(&str, &dyn Fn()); 3] = [
+            ("neither recorded nor judged", &|| drop(run_unrecorded(&plan, &jobs))),
+            ("recorded", &|| drop(run(&plan, &jobs, &[]))),
+            ("recorded and judged", &judged),
+        ];
+        for (way, once) in ways {
+            group.bench_function(way, |b| b.iter_custom(|times| spent(times, once)));
+        }
+        group.finish();
+    }
+}
+
+/// Processor time of so many calls, whatever else the machine does.
+fn spent(times: u64, once: &dyn Fn()) -> Duration {
+    let before = process_cpu();
+    (0..times).for_each(|_| once());
+    process_cpu() - before
+}
+
 criterion_group! {
     name = oracles;
     config = Criterion::default().sample_size(10).without_plots();
-    targets = records, events
+    targets = records, events, whole_runs
 }
 criterion_main!(oracles);

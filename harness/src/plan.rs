@@ -43,9 +43,8 @@ pub struct RunPlan {
     /// The faults were drawn from the seed, so not every one of them has to strike: one is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub swarm: bool,
-    /// The liveness phase: from this virtual time on nothing strikes any more, and all that is in force ends (rules about
-    /// control messages excepted: they end by their count). `None`: each fault
-    /// ends by itself, or never.
+    /// The liveness phase: from this virtual time on nothing strikes any more, and all that is in force ends. `None`: each
+    /// fault ends by itself, or never.
     #[serde(with = "readable::option", default, skip_serializing_if = "Option::is_none")]
     pub heal_at: Option<Duration>,
     /// What must hold at the end.

@@ -220,6 +220,8 @@ pub(crate) struct Recorder {
     pub(crate) user_code: UserCode,
     /// How the job ended, and when.
     pub(crate) end: Option<(End, Time)>,
+    /// Whether events and changes of the stores are written down.
+    records: bool,
     seed: u64,
     /// How many copies of the stores are kept.
     copies_max: usize,
@@ -252,6 +254,7 @@ impl Recorder {
             nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code.clone()),
             user_code,
             end: None,
+            records: true,
             seed: plan.seed,
             copies_max,
             order: 0,
@@ -266,6 +269,11 @@ impl Recorder {
             settled: 0,
             deployed: 0,
         }
+    }
+
+    /// Writes nothing down; for measuring what a run costs without that.
+    pub(crate) fn forgetful(plan: &RunPlan) -> Self {
+        Self { records: false, ..Self::new(plan, 0) }
     }
 
     /// The stores hold a copy already.
@@ -314,7 +322,9 @@ impl Recorder {
 
     /// An event was emitted; strikes what is due at it.
     pub(crate) fn on_event(&mut self, world: &SimWorld, record: &EventRecord) {
-        self.outcome.trace.push(record.clone());
+        if self.records {
+            self.outcome.trace.push(record.clone());
+        }
         match &record.event {
             Event::JobFinished { .. } => self.end = Some((End::Finished, record.at)),
             Event::JobFailed { cause, .. } => self.end = Some((End::Failed(cause.clone()), record.at)),
@@ -346,6 +356,9 @@ impl Recorder {
 
     /// A durable store changed at `at`.
     pub(crate) fn on_store(&mut self, world: &SimWorld, at: Time, mutation: &StoreMutation) {
+        if !self.records {
+            return;
+        }
         self.order += 1;
         match mutation {
             StoreMutation::Put { kind: StoreKind::Checkpoints, path, bytes } => {

@@ -60,6 +60,12 @@ pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
     start(plan, jobs, mutations, None, Recorder::new(plan, 0))
 }
 
+/// Runs a plan and records neither events nor stores, only how it ended and what it cost: what recording costs is the difference.
+/// The outcome cannot be judged.
+pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
+    start(plan, jobs, &[], None, Recorder::forgetful(plan))
+}
+
 /// Runs a plan and keeps at most `copies` copies of the stores, of completed checkpoints drawn from the plan's seed.
 pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copies: usize) -> Outcome {
     start(plan, jobs, mutations, None, Recorder::new(plan, copies))

@@ -65,7 +65,10 @@ impl Case {
         command.arg("--output").arg(self.output()).arg("--checkpoint-dir").arg(self.checkpoints());
         command.args(["--backend", self.backend.name(), "--parallelism", &PARALLELISM.to_string()]);
         command.args(["--task-managers", "2", "--rate", "3000/s", "--checkpoint-interval", "400ms"]);
-        command.args(["--retained", "3", "--restart-delay", "300ms"]).args(extra);
+        command.args(["--retained", "3"]).args(extra);
+        if !extra.contains(&"--restart-delay") {
+            command.args(["--restart-delay", "300ms"]);
+        }
         command.env("TMPDIR", self.temporary());
         let mut launcher = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -285,7 +288,33 @@ fn job_manager_killed() {
     let summary = run.finishes();
     case.assert_exactly_once();
     assert!(number(&summary, "failovers") >= 1, "{summary}");
-    assert!(run.log().contains("JobManager leads in term 2"), "{}", run.log());
+    assert!(run.log().contains("jm-1 leads in term 2"), "{}", run.log());
+}
+
+/// The standby takes over while the dead leader waits for its restart; later that one stands by.
+#[test]
+fn leader_killed_and_a_standby_takes_over() {
+    let case = Case::new(words(), BackendKind::Fs);
+    let mut run = case.start(&["--job-managers", "2", "--lease", "500ms", "--restart-delay", "3s"]);
+    let leads = |term: u32| {
+        let suffix = format!(" leads in term {term}");
+        let find = || {
+            let lines = run.lines.lock().unwrap();
+            lines.iter().find_map(|line| Some(line.strip_suffix(&suffix)?.rsplit_once(' ')?.1.to_owned()))
+        };
+        run.until(&suffix, || find().is_some());
+        find().unwrap()
+    };
+    let leader = leads(1);
+    let victim = run.process(&leader);
+    case.freeze(&run, &[victim]);
+    signal(victim, Signal::SIGKILL);
+    let successor = leads(2);
+    assert_ne!(successor, leader);
+    let summary = run.finishes();
+    case.assert_exactly_once();
+    assert!(number(&summary, "failovers") >= 1, "{summary}");
+    assert!(!run.log().contains("leads in term 3"), "{}", run.log());
 }
 
 #[test]
@@ -323,6 +352,7 @@ fn bad_input_is_refused_before_anything_is_created() {
         (&binary, &[], &["line 2, byte 3", "help:"]),
         (&case, &["--slots", "1"], &["4 needs 4"]),
         (&case, &["--min-pause", "5"], &["has no unit"]),
+        (&case, &["--lease", "50ms"], &["--lease 50ms", "at least 100ms"]),
         (&case, &["--heartbeat-timeout", "1s"], &["--heartbeat-timeout 1s", "more than heartbeat_interval"]),
         (&case, &["--resume"], &["checkpoints does not exist"]),
     ] {

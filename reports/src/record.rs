@@ -352,16 +352,16 @@ pub struct SubtaskCheckpoint {
     pub state_bytes: u64,
 }
 
-/// One failover, from the fault (or the failure seen) to being caught up.
+/// One failover, or one takeover by a JobManager, from the fault (or the failure seen) to being caught up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryRecord {
     /// Attempt that was started by this recovery.
     pub attempt: u32,
-    /// Root cause as the JobManager stated it.
+    /// Root cause as the JobManager stated it; of a takeover, who took over.
     pub cause: String,
     /// The fault of the plan behind it ([`FaultRecord::id`]), where one is.
     pub fault: Option<u32>,
-    /// The strike of that fault, else the moment the failure was detected.
+    /// The strike of that fault, else the moment the failure was detected, or a leader gave up by itself.
     pub failed_at_ns: u64,
     /// Checkpoint restored; `None`: started empty.
     pub restored_checkpoint: Option<u64>,
@@ -387,11 +387,11 @@ impl RecoveryRecord {
 /// Durations of an outage, in order; each begins where the one before ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryParts {
-    /// Failure until the JobManager knew.
+    /// Failure until the JobManager knew; of a takeover, until the new term was opened.
     pub detect_ns: u64,
-    /// Until cancellation was done and the restart delay was over (they run side by side).
+    /// Until cancellation was done and the restart delay was over (they run side by side). None of a takeover.
     pub backoff_or_cancel_ns: u64,
-    /// Until enough slots were there.
+    /// Until enough slots were there; of a takeover, with the time in which TaskManagers find the new leader.
     pub slots_ns: u64,
     /// Until the first subtask began to restore.
     pub deploy_ns: u64,

@@ -16,6 +16,11 @@ impl LineSource {
     pub fn new(lines: Arc<Lines>, repeat: u32) -> Self {
         Self { lines, repeat }
     }
+
+    /// Record `index` as it stands in the file, `0..len()`.
+    pub fn line(&self, index: u64) -> &str {
+        self.lines.line(index % self.lines.len())
+    }
 }
 
 impl Source for LineSource {
@@ -26,6 +31,6 @@ impl Source for LineSource {
     }
 
     fn record(&self, index: u64) -> String {
-        self.lines.line(index % self.lines.len()).to_owned()
+        self.line(index).to_owned()
     }
 }

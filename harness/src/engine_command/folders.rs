@@ -190,7 +190,7 @@ mod tests {
         let config = JobConfig { parallelism: 2, ..JobConfig::default() };
         let job = JobSpec { program: "p".into(), params: BTreeMap::new(), input, config };
         let (output, checkpoints) = (root.join("out"), root.join("chk"));
-        Options { job, input_len: 1, output, checkpoints, resume, task_managers: 1, slots: 2 }
+        Options { job, input_len: 1, output, checkpoints, resume, job_managers: 1, task_managers: 1, slots: 2 }
     }
 
     fn refusal(options: &Options) -> String {

@@ -1,4 +1,4 @@
-//! The JobManager process: runs the job and tells the launcher everything that happens.
+//! A JobManager process: runs the job, leading or standing by, and tells the launcher everything that happens.
 
 use flowquake_engine::env::Env;
 use flowquake_engine::graph::JobSpec;
@@ -10,10 +10,7 @@ use crate::jobs::Jobs;
 
 /// Returns the exit code.
 pub(super) async fn run(env: Env, job: JobSpec, jobs: &Jobs) -> u8 {
-    let listening = |address: &flowquake_engine::env::Address| {
-        report(&Report::Listening(address.0.parse().expect("a bound socket has a socket's address")));
-    };
-    match jobmanager::run(env, job, jobs.builder(), listening).await {
+    match jobmanager::run(env, job, jobs.builder(), |_| report(&Report::Listening)).await {
         Ok(JobResult::Finished) => {
             report(&Report::Finished);
             FINISHED

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flowquake_engine::env::{Address, First, first_of_4};
+use flowquake_engine::env::{First, first_of_4};
 use flowquake_engine::ids::NodeName;
 use nix::sys::resource::{UsageWho, getrusage};
 use tempfile::TempDir;
@@ -14,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::committed::Committed;
+use super::control::ControlPorts;
 use super::folders::{local, sweep};
 use super::options::Options;
 use super::process::{GRACE, Orders, Report, Role};
@@ -21,7 +21,6 @@ use super::progress::{Progress, summary};
 use super::status::Status;
 use super::supervised::{Happening, Supervised};
 
-const JOB_MANAGER: &str = "jm-1";
 /// Pause between two looks at the output.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -39,8 +38,9 @@ struct Launcher<'a> {
     /// Holds one folder per life of a process.
     local: TempDir,
     happenings: UnboundedSender<Happening>,
-    /// Where the JobManager listens; once known, it listens there in every life.
-    control: Option<SocketAddr>,
+    control: ControlPorts,
+    /// A JobManager has led: the cluster is complete, and whoever dies is started again.
+    is_up: bool,
     processes: BTreeMap<String, Supervised>,
     lives: BTreeMap<String, u32>,
     status: Status,
@@ -61,7 +61,8 @@ pub(super) fn launch(options: &Options) -> io::Result<Outcome> {
             executable: std::env::current_exe()?,
             local: local(&options.checkpoints)?,
             happenings,
-            control: None,
+            control: ControlPorts::reserve(options.job_managers)?,
+            is_up: false,
             processes: BTreeMap::new(),
             lives: BTreeMap::new(),
             status: Status::default(),
@@ -77,7 +78,9 @@ impl Launcher<'_> {
         let mut terminated = signal(SignalKind::terminate())?;
         let mut look = tokio::time::interval(LOOK);
         let mut committed = Committed::beginning_now(self.options.output.clone())?;
-        self.start(JOB_MANAGER).await?;
+        for name in self.control.names().cloned().collect::<Vec<_>>() {
+            self.start(&name).await?;
+        }
         let outcome = loop {
             match first_of_4(interrupted.recv(), terminated.recv(), heard.recv(), look.tick()).await {
                 First::A(_) | First::B(_) => break Outcome::Interrupted,
@@ -107,9 +110,9 @@ impl Launcher<'_> {
 
     async fn on_happening(&mut self, happening: Happening) -> io::Result<Option<Outcome>> {
         match happening {
-            Happening::Reported(Report::Listening(address)) => {
-                // A JobManager that died is followed by one at the same address: TaskManagers find it by themselves.
-                if self.control.replace(address).is_none() {
+            Happening::Reported(Report::Listening) => {
+                // TaskManagers find every later leader by themselves.
+                if !std::mem::replace(&mut self.is_up, true) {
                     for number in 1..=self.options.task_managers {
                         self.start(&format!("tm-{number}")).await?;
                     }
@@ -125,7 +128,7 @@ impl Launcher<'_> {
             Happening::Said(name, line) => self.progress.say(&format!("{name}: {line}")),
             Happening::Exited(name, status) => {
                 self.processes.remove(&name);
-                if self.control.is_none() {
+                if !self.is_up {
                     return Ok(Some(Outcome::Failed(format!("{name} did not start: {status}"))));
                 }
                 let delay = self.options.job.config.restart_delay;
@@ -145,16 +148,13 @@ impl Launcher<'_> {
         let life = self.lives.entry(name.to_owned()).or_default();
         *life += 1;
         let config = &self.options.job.config;
-        let role = match self.control {
-            Some(address) if name != JOB_MANAGER => Role::TaskManager {
-                job_manager: Address(address.to_string()),
+        let role = match self.control.of(name) {
+            Some(listen) => Role::JobManager { listen, job: Box::new(self.options.job.clone()) },
+            None => Role::TaskManager {
+                job_managers: self.control.addresses(),
                 slots: self.options.slots,
                 connect_timeout: config.connect_timeout,
             },
-            known => {
-                let listen = known.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-                Role::JobManager { listen, job: Box::new(self.options.job.clone()) }
-            }
         };
         let orders = Orders {
             node: NodeName::from(name),

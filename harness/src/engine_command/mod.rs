@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! launcher (this process): checks, supervises, shows progress
-//!   ├─ job manager     one process; its events come back as JSON lines on its standard output
-//!   └─ task managers   one process each; restarted when they die, as an orchestrator would
+//!   ├─ job managers    one process each; one leads, and their events come back as JSON lines on their standard output
+//!   └─ task managers   one process each
 //! ```
-//! All are this same executable: a child is started with the hidden subcommand of [`ProcessArgs`], is told what it is in the
+//! Whoever dies is started again, as an orchestrator would. All are this same executable: a child is started with the hidden subcommand of [`ProcessArgs`], is told what it is in the
 //! first line of its standard input, and ends when that pipe ends, however the launcher died. Start at [`run`];
 //! `options` and `folders` refuse bad input before anything is created, `launcher` supervises.
 //!
@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use crate::jobs::Jobs;
 
 mod committed;
+mod control;
 mod folders;
 mod job_manager;
 mod launcher;

@@ -15,7 +15,7 @@ use crate::scenario::units;
 /// Uncommitted output leaves memory this often: early enough to be seen on disk between two checkpoints.
 const SINK_FLUSH: Duration = Duration::from_millis(200);
 
-/// Runs a job on the engine for real: a JobManager and TaskManagers as processes of this machine.
+/// Runs a job on the engine for real: JobManagers and TaskManagers as processes of this machine.
 ///
 /// Exit codes: 0 the job finished, 1 it failed, 2 bad input (nothing was created), 130 interrupted.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,6 +64,9 @@ pub struct EngineArgs {
     /// Key groups; fixed for the life of the state
     #[arg(long, value_name = "N", default_value_t = 128)]
     max_parallelism: u16,
+    /// JobManager processes: one leads, the others stand by
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    job_managers: u16,
     /// TaskManager processes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     task_managers: u16,
@@ -82,6 +85,9 @@ pub struct EngineArgs {
     /// Completed checkpoints that are kept
     #[arg(long, value_name = "N", default_value_t = 1)]
     retained: u32,
+    /// Failed checkpoints in a row that are put up with before the job fails over
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    tolerable_failed_checkpoints: u32,
     /// Time between two heartbeats
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     heartbeat_interval: Duration,
@@ -91,6 +97,15 @@ pub struct EngineArgs {
     /// Pause before a failed job, or a process that died, is started again
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     restart_delay: Duration,
+    /// A leader that has renewed nothing for this long is replaced by a JobManager that stands by
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    lease: Duration,
+    /// Tasks that heartbeats contradict for this long count as lost
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    rpc_timeout: Duration,
+    /// Deployment waits until no TaskManager has registered for this long
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = duration)]
+    slot_stabilization: Duration,
 }
 
 /// A command line that makes sense, with absolute paths.
@@ -101,6 +116,7 @@ pub(super) struct Options {
     pub(super) output: PathBuf,
     pub(super) checkpoints: PathBuf,
     pub(super) resume: bool,
+    pub(super) job_managers: u16,
     pub(super) task_managers: u16,
     pub(super) slots: u16,
 }
@@ -145,8 +161,8 @@ impl EngineArgs {
             );
             return Err(Refused::new(what, "give two folders side by side"));
         }
-        let (resume, task_managers) = (self.resume, self.task_managers);
-        Ok(Options { job: spec, input_len, output, checkpoints, resume, task_managers, slots })
+        let Self { resume, job_managers, task_managers, .. } = *self;
+        Ok(Options { job: spec, input_len, output, checkpoints, resume, job_managers, task_managers, slots })
     }
 
     fn config(&self) -> JobConfig {
@@ -159,11 +175,15 @@ impl EngineArgs {
                 min_pause: self.min_pause,
                 timeout: self.checkpoint_timeout,
                 retained: self.retained,
+                tolerable_failed: self.tolerable_failed_checkpoints,
                 ..CheckpointConfig::default()
             },
             heartbeat_interval: self.heartbeat_interval,
             heartbeat_timeout: self.heartbeat_timeout,
             restart_delay: self.restart_delay,
+            lease: self.lease,
+            rpc_timeout: self.rpc_timeout,
+            slot_stabilization: self.slot_stabilization,
             sink_flush_interval: SINK_FLUSH,
             ..JobConfig::default()
         }
@@ -287,6 +307,19 @@ mod tests {
         assert_eq!((options.job.input.splits, options.job.input.period_fs), (4, 500_000_000_000));
         assert_eq!(options.job.config.checkpoints.interval, Duration::from_millis(250));
         assert!(options.output.is_absolute());
+        let more = ["--job-managers", "3", "--lease", "700ms", "--rpc-timeout", "2s", "--slot-stabilization", "50ms"];
+        let options = check(&[&WORDS[..], &more, &["--tolerable-failed-checkpoints", "7"]].concat()).unwrap();
+        let config = options.job.config;
+        assert_eq!((options.job_managers, config.checkpoints.tolerable_failed), (3, 7));
+        let times = [config.lease, config.rpc_timeout, config.slot_stabilization];
+        assert_eq!(times, [700, 2_000, 50].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn a_line_that_says_nothing_has_the_settings_of_the_engine() {
+        let options = check(&WORDS).unwrap();
+        let config = JobConfig { sink_flush_interval: SINK_FLUSH, ..JobConfig::default() };
+        assert_eq!((options.job_managers, options.job.config), (1, config));
     }
 
     #[test]
@@ -303,6 +336,9 @@ mod tests {
             (&["--param", "keys"], &["write name=value"]),
             (&["--slots", "1", "--parallelism", "2"], &["offer 1 slots", "needs 2"]),
             (&["--retained", "0"], &["--retained 0", "at least 1"]),
+            (&["--lease", "50ms"], &["--lease 50ms", "at least 100ms"]),
+            (&["--rpc-timeout", "1s"], &["--rpc-timeout 1s", "more than heartbeat_interval (1s)"]),
+            (&["--job-managers", "0"], &["--job-managers", "0"]),
         ] {
             let error = check(&[&WORDS[..], extra].concat()).map(|_| ()).unwrap_err();
             assert!(needles.iter().all(|needle| error.contains(needle)), "{extra:?}: {error}");

@@ -15,6 +15,7 @@ use flowquake_engine::env::{Address, Env, First, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::NodeName;
+use flowquake_engine::taskmanager::TaskManagerConfig;
 use object_store::local::LocalFileSystem;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ use tokio::sync::oneshot;
 use super::{BAD_INPUT, FAILED, FINISHED, job_manager, task_manager};
 use crate::jobs::Jobs;
 
+/// Pause of a TaskManager between two attempts to reach a JobManager.
+const RETRY: Duration = Duration::from_millis(200);
 /// Time for a process to stop in good order.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
@@ -50,14 +53,14 @@ pub(super) struct Orders {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Role {
     JobManager { listen: SocketAddr, job: Box<JobSpec> },
-    TaskManager { job_manager: Address, slots: u16, connect_timeout: Duration },
+    TaskManager { job_managers: Vec<Address>, slots: u16, connect_timeout: Duration },
 }
 
 /// What a JobManager says, one line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// TaskManagers may connect.
-    Listening(SocketAddr),
+    /// It leads, and TaskManagers may connect.
+    Listening,
     /// Something happened.
     Event(EventRecord),
     /// The job is finished.
@@ -154,8 +157,9 @@ async fn play(orders: Orders, jobs: &Jobs) -> u8 {
     let env = Env::real(orders.node, u64::from(std::process::id()), world);
     match orders.role {
         Role::JobManager { job, .. } => job_manager::run(env, *job, jobs).await,
-        Role::TaskManager { job_manager, slots, connect_timeout } => {
-            task_manager::run(env, job_manager, slots, connect_timeout, jobs).await
+        Role::TaskManager { job_managers, slots, connect_timeout } => {
+            let config = TaskManagerConfig { slots, job_managers, retry: RETRY, connect_timeout };
+            task_manager::run(env, config, jobs).await
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What is known of a run, from the events of its JobManager. Pure.
+//! What is known of a run, from the events of the JobManager that leads. Pure.
 
 use std::time::Duration;
 
 use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::ids::CheckpointId;
+use flowquake_engine::ids::{CheckpointId, NodeName};
 use flowquake_engine::time::Time;
 
 /// Where a run stands.
@@ -19,7 +19,7 @@ pub(super) struct Status {
     pub(super) last_checkpoint: Option<Duration>,
     /// Failovers of the job, whatever died.
     pub(super) failovers: u64,
-    terms: u64,
+    leader: Option<NodeName>,
     triggered: Option<(CheckpointId, Time)>,
 }
 
@@ -31,7 +31,7 @@ impl Default for Status {
             aborted: 0,
             last_checkpoint: None,
             failovers: 0,
-            terms: 0,
+            leader: None,
             triggered: None,
         }
     }
@@ -40,14 +40,16 @@ impl Default for Status {
 impl Status {
     /// Takes an event; returns a line about it if people should read one.
     pub(super) fn on_event(&mut self, record: &EventRecord) -> Option<String> {
+        let led = self.leader.as_ref().is_none_or(|leader| *leader == record.node);
         match &record.event {
             Event::LeadershipGranted { term } => {
-                self.terms += 1;
-                // A JobManager that follows another takes the job over.
-                self.failovers += u64::from(self.terms > 1);
+                // A JobManager that follows another, or its own former life, takes the job over.
+                self.failovers += u64::from(self.leader.replace(record.node.clone()).is_some());
                 self.state = "starting".into();
-                (term.0 > 1).then(|| format!("JobManager leads in {term}"))
+                Some(format!("{} leads in {term}", record.node))
             }
+            // One that was replaced does not know it yet.
+            _ if !led => None,
             Event::TaskManagerLost { task_manager, cause } => Some(format!("{task_manager} is lost: {cause}")),
             Event::WaitingForSlots { needed, offered, .. } => {
                 self.state = format!("waiting for slots ({offered} of {needed})");
@@ -114,6 +116,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_leader_counts() {
+        let mut status = Status::default();
+        let completed = Event::CheckpointCompleted { attempt: Attempt(1), checkpoint: CheckpointId(1), bytes: 7 };
+        let events = [
+            ("jm-2", Event::LeadershipGranted { term: Term(1) }),
+            ("jm-1", completed.clone()),
+            ("jm-2", completed.clone()),
+            ("jm-1", Event::LeadershipGranted { term: Term(2) }),
+            ("jm-2", completed),
+        ];
+        let lines = events.into_iter().filter_map(|(node, event)| {
+            status.on_event(&EventRecord { at: Time(1), node: node.into(), incarnation: 1, event })
+        });
+        assert_eq!(lines.collect::<Vec<_>>(), ["jm-2 leads in term 1", "jm-1 leads in term 2"]);
+        assert_eq!((status.checkpoints, status.failovers), (1, 1));
+    }
+
+    #[test]
     fn counts_checkpoints_and_failovers() {
         let mut status = Status::default();
         let attempt = Attempt(1);
@@ -136,7 +156,7 @@ mod tests {
             status.on_event(&EventRecord { at: Time(at * 1_000_000), node: "jm-1".into(), incarnation: 1, event })
         })
         .collect();
-        assert_eq!(lines, ["failover 1: tm-1 died", "JobManager leads in term 2"]);
+        assert_eq!(lines, ["jm-1 leads in term 1", "failover 1: tm-1 died", "jm-1 leads in term 2"]);
         assert_eq!((status.checkpoints, status.failovers), (1, 2));
         assert_eq!(status.last_checkpoint, Some(Duration::from_millis(1)));
     }

@@ -1,8 +1,11 @@
 //! `string-length-count`: keys strings by their length, counts per key, emits `value - count`, the count before the update.
 //!
-//! The reference: per key, the output ordered by count is 0, 1, 2 … once each, and a merge of the splits' subsequences.
+//! The reference: per key, the output ordered by count is 0, 1, 2 … once each, and a merge of the splits' subsequences. Nearly
+//! all output is right, and of that a quick look is sure (`plain`); only the keys that it is not sure of are looked at slowly,
+//! which finds out what is wrong, with which records and lines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +21,10 @@ use super::{
     Consumed, Job, JobContext, JobModel, KeyedState, Objection, RECORDS_MAX, RecordId, Reference, Refusal, VertexModel,
     index_of, one_state, shares_of_keys,
 };
+
+mod plain;
+
+use plain::Span;
 
 /// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
 const MERGES_MAX: usize = 4096;
@@ -117,13 +124,41 @@ impl Source for Strings {
     }
 }
 
+impl Strings {
+    /// Record `index` without a string of its own: one that has to be made is made in the buffer.
+    fn text<'a>(&'a self, index: u64, buffer: &'a mut String) -> &'a str {
+        match self {
+            Strings::Lines(lines) => lines.line(index),
+            Strings::Words { seed, .. } => {
+                spell(*seed, index, buffer);
+                buffer
+            }
+        }
+    }
+}
+
 /// A word of 1 to 16 letters and its number, so that every record can be told from every other.
 pub(crate) fn word(seed: u64, index: u64) -> String {
+    let mut word = String::new();
+    spell(seed, index, &mut word);
+    word
+}
+
+/// The same, in place of what was in the buffer.
+fn spell(seed: u64, index: u64, word: &mut String) {
     let bits = draw(seed, "words", 0, index);
     let letters = 1 + (bits >> 60) as usize;
-    let mut word: String = (0..letters).map(|i| char::from(b'a' + ((bits >> (i * 3)) % 26) as u8)).collect();
-    word.push_str(&format!("-{index}"));
-    word
+    word.clear();
+    word.reserve(letters + 8);
+    word.extend((0..letters).map(|i| char::from(b'a' + ((bits >> (i * 3)) % 26) as u8)));
+    write!(word, "-{index}").expect("a string takes everything");
+}
+
+/// Value and count of a line `value - count`.
+fn parse(line: &str) -> Option<(&str, i32)> {
+    // The last blank first: to search for three characters at once is much slower.
+    let (value, count) = line.rsplit_once(' ')?;
+    Some((value.strip_suffix(" -")?, count.parse().ok()?))
 }
 
 fn strings(spec: &JobSpec, files: &InputFiles) -> Result<Strings, JobError> {
@@ -155,50 +190,14 @@ impl Reference for Accepted {
     }
 
     fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>> {
-        let mut refusals = Vec::new();
-        // What must come out, by key: per split, in order.
-        let mut expected: BTreeMap<u32, Vec<Vec<String>>> = BTreeMap::new();
-        for (split, positions) in consumed.iter().enumerate() {
-            for position in positions.clone() {
-                let value = self.strings.record(index_of(position, split, self.splits));
-                let per_split = expected.entry(length(&value)).or_insert_with(|| vec![Vec::new(); consumed.len()]);
-                per_split[split].push(value);
-            }
-        }
-        // What came out, by key and count.
-        let mut found: BTreeMap<u32, BTreeMap<i32, &str>> = BTreeMap::new();
-        for line in lines {
-            let Some((value, count)) = line.rsplit_once(" - ").and_then(|(v, c)| Some((v, c.parse::<i32>().ok()?)))
-            else {
-                let what = format!("`{line}` is not of the form `value - count`");
-                refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
-                continue;
-            };
-            let key = length(value);
-            if let Some(other) = found.entry(key).or_default().insert(count, value) {
-                let what = format!("length {key}: count {count} stands twice, with `{other}` and with `{value}`");
-                let lines = [value, other].map(|value| format!("{value} - {count}"));
-                refusals.push(Refusal::Content(Objection::from(what).seen_in(lines)));
-            }
-        }
-        let keys: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
-        for key in keys {
-            let splits = expected.remove(&key).unwrap_or_default();
-            let outputs = found.remove(&key).unwrap_or_default();
-            let first = self.counts.get(&key).copied().unwrap_or(0);
-            let due: usize = splits.iter().map(Vec::len).sum();
-            let wanted = first..first + due as i32;
-            if !partial {
-                let find = |value: &str| self.find(value, consumed);
-                refusals.extend(compare(key, wanted, &splits, &outputs, find));
-            } else if let Some((count, value)) = outputs.iter().find(|(count, _)| !wanted.contains(count)) {
-                let what = format!("length {key}: `{value} - {count}` was never due");
-                refusals.push(Refusal::Content(Objection::from(what).seen_in([format!("{value} - {count}")])));
-            } else if let Some((count, value)) = too_many(&splits, &outputs) {
-                let what =
-                    format!("length {key}: `{value}` came out more often than it stands in the input of this span");
-                refusals.push(Refusal::Content(Objection::from(what).seen_in([format!("{value} - {count}")])));
-            }
+        let span = Span::due(&self.strings, self.splits, consumed, |key| self.counts.get(&key).copied().unwrap_or(0));
+        let due: Vec<_> = span.lengths().collect();
+        let refusals = match if partial { None } else { span.doubtful(lines) } {
+            Some(keys) if keys.is_empty() => Vec::new(),
+            Some(keys) => self.look_closer(consumed, lines, partial, |key| keys.binary_search(&key).is_ok()),
+            None => self.look_closer(consumed, lines, partial, |_| true),
+        };
+        for (key, due) in due {
             *self.counts.entry(key).or_default() += due as i32;
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
@@ -230,6 +229,67 @@ impl Reference for Accepted {
 }
 
 impl Accepted {
+    /// What is wrong with the keys that `concerns` says, in order.
+    fn look_closer(
+        &self,
+        consumed: &Consumed,
+        lines: &[&str],
+        partial: bool,
+        concerns: impl Fn(u32) -> bool,
+    ) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        // What must come out, by key: per split, in order.
+        let mut expected: BTreeMap<u32, Vec<Vec<String>>> = BTreeMap::new();
+        for (split, positions) in consumed.iter().enumerate() {
+            for position in positions.clone() {
+                let value = self.strings.record(index_of(position, split, self.splits));
+                if !concerns(length(&value)) {
+                    continue;
+                }
+                let per_split = expected.entry(length(&value)).or_insert_with(|| vec![Vec::new(); consumed.len()]);
+                per_split[split].push(value);
+            }
+        }
+        // What came out, by key and count.
+        let mut found: BTreeMap<u32, BTreeMap<i32, &str>> = BTreeMap::new();
+        for line in lines {
+            let Some((value, count)) = parse(line) else {
+                let what = format!("`{line}` is not of the form `value - count`");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
+                continue;
+            };
+            let key = length(value);
+            if !concerns(key) {
+                continue;
+            }
+            if let Some(other) = found.entry(key).or_default().insert(count, value) {
+                let what = format!("length {key}: count {count} stands twice, with `{other}` and with `{value}`");
+                let lines = [value, other].map(|value| format!("{value} - {count}"));
+                refusals.push(Refusal::Content(Objection::from(what).seen_in(lines)));
+            }
+        }
+        let keys: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
+        for key in keys {
+            let splits = expected.remove(&key).unwrap_or_default();
+            let outputs = found.remove(&key).unwrap_or_default();
+            let first = self.counts.get(&key).copied().unwrap_or(0);
+            let due: usize = splits.iter().map(Vec::len).sum();
+            let wanted = first..first + due as i32;
+            if !partial {
+                let find = |value: &str| self.find(value, consumed);
+                refusals.extend(compare(key, wanted, &splits, &outputs, find));
+            } else if let Some((count, value)) = outputs.iter().find(|(count, _)| !wanted.contains(count)) {
+                let what = format!("length {key}: `{value} - {count}` was never due");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([format!("{value} - {count}")])));
+            } else if let Some((count, value)) = too_many(&splits, &outputs) {
+                let what =
+                    format!("length {key}: `{value}` came out more often than it stands in the input of this span");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([format!("{value} - {count}")])));
+            }
+        }
+        refusals
+    }
+
     /// Where a value stands in a span of the input.
     fn find(&self, value: &str, consumed: &Consumed) -> Vec<RecordId> {
         let of_split = |(split, positions): (usize, &Range<u64>)| {
@@ -406,6 +466,48 @@ mod tests {
             &accepted(200).accept(&consumed, &refs(&swapped), false).unwrap_err()[..],
             [Refusal::Order(_)]
         ));
+    }
+
+    /// The quick look is sure of nothing that the slow one refuses, whatever happened to the output.
+    #[test]
+    fn the_quick_look_is_sure_of_what_is_right_and_of_nothing_else() {
+        let consumed = vec![0..20, 0..20];
+        let good = output(&mut BTreeMap::new(), &consumed);
+        let doubtful = |lines: &[String]| {
+            let reference = accepted(40);
+            let span = Span::due(&reference.strings, 2, &consumed, |_| 0);
+            (span.doubtful(&refs(lines)), reference.look_closer(&consumed, &refs(lines), false, |_| true))
+        };
+        assert_eq!(doubtful(&good), (Some(vec![]), vec![]));
+        let parts =
+            |line: &str| line.rsplit_once(" - ").map(|(value, count)| (value.to_owned(), count.to_owned())).unwrap();
+        for at in 0..good.len() {
+            for to in (0..good.len()).filter(|to| *to != at) {
+                let ((value, count), (other, other_count)) = (parts(&good[at]), parts(&good[to]));
+                let changed = |which: usize, line: String| {
+                    let mut lines = good.clone();
+                    lines[which] = line;
+                    lines
+                };
+                let mut swapped = changed(at, format!("{other} - {count}"));
+                swapped[to] = format!("{value} - {other_count}");
+                let mut doubled = good.clone();
+                doubled.push(good[at].clone());
+                let cases = [
+                    swapped,
+                    doubled,
+                    changed(at, good[to].clone()),
+                    changed(at, format!("{value} - {other_count}")),
+                    changed(at, format!("{value} - -{count}1")),
+                    changed(at, format!("{value}x - {count}")),
+                    changed(at, value.clone()),
+                ];
+                for lines in cases {
+                    let (quick, slow) = doubtful(&lines);
+                    assert_eq!(quick == Some(vec![]), slow.is_empty(), "{at} {to}: {slow:?}");
+                }
+            }
+        }
     }
 
     #[test]

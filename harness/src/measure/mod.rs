@@ -126,6 +126,11 @@ fn totals(outcome: &Outcome) -> Totals {
     }
 }
 
+/// What a target is made of: names of nodes among others.
+fn words(target: &str) -> impl Iterator<Item = &str> {
+    target.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'))
+}
+
 /// Whether the job's own words say that this event ends an attempt.
 fn ends_attempt(event: &Event) -> bool {
     matches!(event, Event::FailoverBegun { .. } | Event::JobFinished { .. } | Event::JobFailed { .. })

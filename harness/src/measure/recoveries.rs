@@ -1,54 +1,77 @@
 //! Recoveries in parts: from the fault to the first record that is processed again, and to being caught up.
 //!
+//! The job has to come back after a failover, which its leader begins, and after a takeover, when another JobManager, or the
+//! former leader anew, opens a term: that deploys the next attempt without any failover. A takeover has no restart delay, and
+//! tasks are cancelled while their TaskManagers look for the new leader, so that time is one with the wait for slots.
+//!
 //! An outage ends when all state is loaded *and* a record has reached the last operators; sources begin earlier, but what
-//! they emit waits. A failover that fails before that has no parts.
+//! they emit waits. A recovery that is cut short before that, by a failure or by the next takeover, has no parts. What a
+//! JobManager that was replaced says of the job counts for nothing.
 
 use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::ids::{Attempt, SubtaskId};
+use flowquake_engine::ha::entry::Change;
+use flowquake_engine::ids::{Attempt, SubtaskId, Term};
 use flowquake_reports::record::{CheckpointRecord, RecoveryParts, RecoveryRecord};
 
-use super::ends_attempt;
+use super::{ends_attempt, words};
+use crate::nemesis::Hit;
 use crate::run::Outcome;
 
-/// Every failover, in order. `sources` is the number of source subtasks.
+/// Why the job has to come back.
+struct Interruption<'a> {
+    /// The attempt with which it does.
+    next: Attempt,
+    cause: String,
+    /// Of a takeover: everything since the former leader's term was opened.
+    lost: Option<&'a [EventRecord]>,
+}
+
+/// Every failover and every takeover, in order. `sources` is the number of source subtasks.
 pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<RecoveryRecord> {
     let events = &outcome.trace.events;
     let mut recoveries = Vec::new();
     let mut blamed = 0;
+    // Index of the event with which the leader in force began to lead.
+    let mut leader: Option<usize> = None;
     for (index, record) in events.iter().enumerate() {
-        let Event::FailoverBegun { attempt, cause, .. } = &record.event else { continue };
+        let interruption = match &record.event {
+            Event::FailoverBegun { attempt, cause, .. } if leader.is_none_or(|at| same_life(&events[at], record)) => {
+                Interruption { next: attempt.next(), cause: cause.clone(), lost: None }
+            }
+            Event::LeadershipGranted { term } => {
+                let (Some(former), Some(next)) = (leader.replace(index), opened(outcome, record, *term)) else {
+                    continue;
+                };
+                let lost = &events[former..index];
+                Interruption { next, cause: takeover(&lost[0], record, *term), lost: Some(lost) }
+            }
+            _ => continue,
+        };
+        let Interruption { next, cause, lost } = interruption;
         let detected = record.at.0;
-        // The newest fault that struck since the failover before; damage fails nothing by itself.
-        let strikes = outcome.strikes.iter().enumerate();
-        let hits = strikes.flat_map(|(fault, strike)| strike.hits.iter().map(move |hit| (fault, hit)));
-        let fault = hits
-            .filter(|(_, hit)| !hit.damages_file())
-            .map(|(fault, hit)| (fault, hit.at.0))
-            .filter(|(_, at)| *at >= blamed && *at <= detected)
-            .max_by_key(|(_, at)| *at);
+        let fault = fault_behind(outcome, blamed, detected, lost.map(|lost| &lost[0]));
         blamed = detected;
-        let failed_at = fault.map_or(detected, |(_, at)| at);
-        let rest = &events[index..];
-        let next = attempt.next();
+        let failed_at = fault.map(|(_, at)| at).or_else(|| gave_up(lost?)).unwrap_or(detected);
+        let rest = in_term(&events[index..]);
         let deployment = rest.iter().find_map(|record| match &record.event {
             Event::DeploymentBegun { attempt, restored, state_bytes } if *attempt == next => {
-                Some((record.at.0, *restored, *state_bytes))
+                Some((*restored, *state_bytes))
             }
             _ => None,
         });
-        let restored = deployment.and_then(|(_, restored, _)| restored);
+        let restored = deployment.and_then(|(restored, _)| restored);
         let of = restored.and_then(|id| checkpoints.iter().find(|checkpoint| checkpoint.id == id.0));
-        let parts = parts(rest, *attempt, failed_at);
+        let parts = parts(rest, next, failed_at);
         let first_record = parts.map(|parts| failed_at + parts.total_ns());
         recoveries.push(RecoveryRecord {
             attempt: next.0,
-            cause: cause.clone(),
+            cause,
             fault: fault.map(|(fault, _)| fault as u32 + 1),
             failed_at_ns: failed_at,
             restored_checkpoint: restored.map(|id| id.0),
             snapshot_age_ns: of.map_or(failed_at, |checkpoint| failed_at.saturating_sub(checkpoint.triggered_at_ns)),
             restored_checkpoint_duration_ns: of.and_then(CheckpointRecord::duration_ns),
-            restored_bytes: deployment.map_or(0, |(_, _, bytes)| bytes),
+            restored_bytes: deployment.map_or(0, |(_, bytes)| bytes),
             parts,
             // Sources may have emitted all there is before any of it is processed again.
             caught_up_at_ns: caught_up(rest, next, sources).map(|at| at.max(first_record.unwrap_or(at))),
@@ -57,11 +80,65 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
     recoveries
 }
 
-fn parts(rest: &[EventRecord], failed: Attempt, failed_at: u64) -> Option<RecoveryParts> {
-    let next = failed.next();
-    let detected = rest.first()?.at.0;
+fn same_life(a: &EventRecord, b: &EventRecord) -> bool {
+    (&a.node, a.incarnation) == (&b.node, b.incarnation)
+}
+
+/// The attempt that the first entry of a term begins.
+fn opened(outcome: &Outcome, granted: &EventRecord, term: Term) -> Option<Attempt> {
+    let first = outcome.log.iter().rfind(|logged| {
+        let entry = &logged.entry;
+        (&entry.change, entry.term, &entry.leader) == (&Change::Opened, term, &granted.node) && logged.at <= granted.at
+    });
+    first.map(|logged| logged.entry.state.attempt)
+}
+
+fn takeover(former: &EventRecord, granted: &EventRecord, term: Term) -> String {
+    match (&former.node, &granted.node) {
+        (former, node) if former == node => format!("{node} leads again, in {term}"),
+        (former, node) => format!("{node} took over from {former}, in {term}"),
+    }
+}
+
+/// The events of the term in which the first one happened.
+fn in_term(events: &[EventRecord]) -> &[EventRecord] {
+    let next = events.iter().skip(1).position(|record| matches!(record.event, Event::LeadershipGranted { .. }));
+    &events[..next.map_or(events.len(), |next| next + 1)]
+}
+
+/// The newest fault that struck since the interruption before, and when; damage fails nothing by itself. A former leader was
+/// lost to what struck it, if anything did, even to what an interruption before was blamed on, while it lasts.
+fn fault_behind(outcome: &Outcome, since: u64, until: u64, former: Option<&EventRecord>) -> Option<(usize, u64)> {
+    let strikes = outcome.strikes.iter().enumerate();
+    let hits = strikes.flat_map(|(fault, strike)| strike.hits.iter().map(move |hit| (fault, hit)));
+    let struck_leader = |hit: &Hit| {
+        former.is_some_and(|former| hit.at >= former.at && words(&hit.target).any(|word| word == former.node.as_str()))
+    };
+    let lasts = |hit: &Hit| hit.healed_at.is_none_or(|end| end.0 > until);
+    hits.filter(|(_, hit)| !hit.damages_file() && hit.at.0 <= until)
+        .filter(|(_, hit)| hit.at.0 >= since || struck_leader(hit) && lasts(hit))
+        .max_by_key(|(_, hit)| (struck_leader(hit), hit.at))
+        .map(|(fault, hit)| (fault, hit.at.0))
+}
+
+/// When the former leader noticed by itself that it does not lead any more; its term begins the slice.
+fn gave_up(term: &[EventRecord]) -> Option<u64> {
+    let lost =
+        |record: &&EventRecord| matches!(record.event, Event::LeadershipLost { .. }) && same_life(&term[0], record);
+    term.iter().find(lost).map(|record| record.at.0)
+}
+
+/// `rest` begins with the event that interrupted the job.
+fn parts(rest: &[EventRecord], next: Attempt, failed_at: u64) -> Option<RecoveryParts> {
+    let detected = rest.first()?;
     let at = |which: &dyn Fn(&Event) -> bool| rest.iter().find(|record| which(&record.event)).map(|record| record.at.0);
-    let ready = at(&|event| matches!(event, Event::RestartReady { attempt } if *attempt == failed))?;
+    let ready = match &detected.event {
+        Event::FailoverBegun { attempt: failed, .. } => {
+            at(&|event| matches!(event, Event::RestartReady { attempt } if attempt == failed))?
+        }
+        _ => detected.at.0,
+    };
+    let detected = detected.at.0;
     let deployed = at(&|event| matches!(event, Event::DeploymentBegun { attempt, .. } if *attempt == next))?;
     let restoring = at(&|event| matches!(event, Event::RestoreBegun { attempt, .. } if *attempt == next))?;
     // All subtasks of the new attempt; the job is running only if none of them failed before.

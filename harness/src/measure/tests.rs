@@ -1,11 +1,14 @@
 //! The parts of checkpoints and recoveries sum to the whole (R1), on hand-made traces.
 
 use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::ids::{Attempt, CheckpointId};
+use flowquake_engine::ha::entry::Change;
+use flowquake_engine::ids::{Attempt, CheckpointId, Term};
 use flowquake_reports::record::{CheckpointEnd, CheckpointParts, RecoveryParts, RecoveryRecord};
 
 use super::{checkpoints, recoveries};
-use crate::fixtures::{at, outcome, struck, subtask};
+use crate::fixtures::{at, logged, outcome, struck, subtask};
+use crate::nemesis::Hit;
+use crate::run::Outcome;
 
 const MS: u64 = 1_000_000;
 
@@ -126,4 +129,97 @@ fn a_failover_that_fails_before_its_first_record_has_no_parts() {
     let events: Vec<_> = recovery().into_iter().filter(|r| !matches!(r.event, Event::JobRunning { .. })).collect();
     let record = measured(events);
     assert_eq!((record.parts, record.outage_ns()), (None, None));
+}
+
+/// The leader of attempt 1 is lost; `jm-2` opens term 2 at 1200 ms with attempt 2, which needs no restart delay. Then the same
+/// happens as in [`recovery`].
+fn taken_over() -> Outcome {
+    let first = at(0, "jm-1", Event::LeadershipGranted { term: Term(1) });
+    let mut events: Vec<_> = recovery().split_off(2);
+    // The former leader does not know yet: what it says is not about the job any more.
+    let zombie = Event::FailoverBegun {
+        attempt: Attempt(1),
+        root: flowquake_engine::event::RootCause::StoreFailed,
+        cause: "nobody answers".into(),
+    };
+    events.splice(0..0, [at(1200, "jm-2", Event::LeadershipGranted { term: Term(2) }), at(1250, "jm-1", zombie)]);
+    let mut outcome = outcome([vec![first], checkpoint(), events].concat());
+    logged(&mut outcome, 1150, 2, Change::Opened);
+    outcome.log.last_mut().unwrap().entry.state.attempt = Attempt(2);
+    outcome
+}
+
+fn all(outcome: &Outcome) -> Vec<RecoveryRecord> {
+    recoveries::measure(outcome, &checkpoints::measure(outcome), 1)
+}
+
+fn hit(at: u64, target: &str, healed_at: Option<u64>) -> Hit {
+    Hit { target: target.into(), ..struck(at, healed_at).hits.remove(0) }
+}
+
+#[test]
+fn parts_of_a_takeover_sum_to_the_outage() {
+    let mut outcome = taken_over();
+    outcome.strikes = vec![struck(1_000, Some(1_500))];
+    outcome.strikes[0].hits[0].target = "jm-1".into();
+    let all = all(&outcome);
+    let [record] = all.as_slice() else { panic!("{all:?}") };
+    let parts = RecoveryParts {
+        detect_ns: 200 * MS,
+        backoff_or_cancel_ns: 0,
+        slots_ns: 1100 * MS,
+        deploy_ns: 50 * MS,
+        restore_ns: 150 * MS,
+        init_ns: 100 * MS,
+    };
+    assert_eq!(record.parts, Some(parts));
+    assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "R1");
+    assert_eq!((record.attempt, record.fault, record.failed_at_ns), (2, Some(1), 1000 * MS));
+    assert_eq!(record.cause, "jm-2 took over from jm-1, in term 2");
+    assert_eq!((record.restored_checkpoint, record.snapshot_age_ns), (Some(3), 900 * MS));
+    assert_eq!(record.caught_up_at_ns, Some(3000 * MS));
+}
+
+/// Of all that struck, what struck the leader is behind its loss; what struck nobody leaves its own word, or the new term.
+#[test]
+fn a_takeover_is_timed_from_what_struck_the_leader() {
+    let failed_at = |hits: Vec<Hit>| {
+        let mut outcome = taken_over();
+        outcome.strikes = vec![struck(0, None)];
+        outcome.strikes[0].hits = hits;
+        all(&outcome)[0].failed_at_ns / MS
+    };
+    assert_eq!(failed_at(vec![hit(900, "tm-1 - jm-1", None), hit(1_100, "tm-1", None)]), 900);
+    assert_eq!(failed_at(vec![hit(900, "tm-1", None), hit(1_100, "tm-2", None)]), 1_100);
+    assert_eq!(failed_at(vec![hit(1_300, "jm-1", None)]), 1_200);
+    let mut outcome = taken_over();
+    let gave_up = at(1_100, "jm-1", Event::LeadershipLost { term: Term(1) });
+    outcome.trace.events.insert(outcome.trace.events.len() - 11, gave_up);
+    assert_eq!(all(&outcome)[0].failed_at_ns, 1_100 * MS);
+}
+
+/// The failover of an isolated leader comes to nothing; the outage goes on until its successor's attempt runs.
+#[test]
+fn a_takeover_cuts_the_failover_before_short() {
+    for (healed_at, from) in [(None, 1_000), (Some(1_150), 1_200)] {
+        let mut outcome = taken_over();
+        outcome.strikes = vec![struck(0, None)];
+        outcome.strikes[0].hits = vec![hit(1_000, "jm-1", healed_at)];
+        let begun = recovery().remove(0);
+        outcome
+            .trace
+            .events
+            .insert(outcome.trace.events.len() - 11, EventRecord { at: crate::fixtures::ms(1_100), ..begun });
+        let all = all(&outcome);
+        let [failover, takeover] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((failover.failed_at_ns, failover.parts), (1_000 * MS, None));
+        assert_eq!((takeover.failed_at_ns, takeover.outage_ns()), (from * MS, Some((2_600 - from) * MS)), "R1");
+    }
+}
+
+#[test]
+fn the_first_leader_takes_nothing_over() {
+    let mut outcome = taken_over();
+    outcome.trace.events.remove(0);
+    assert_eq!(all(&outcome), []);
 }

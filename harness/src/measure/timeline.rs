@@ -4,6 +4,7 @@ use flowquake_engine::event::Event;
 use flowquake_engine::ids::CheckpointId;
 use flowquake_reports::record::{TimelineEntry, TimelineKind};
 
+use super::words;
 use crate::nemesis::kind;
 use crate::plan::RunPlan;
 use crate::run::Outcome;
@@ -36,7 +37,7 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
 /// The nodes that a target names, each once: one, or both ends of a link, or all of a set. Files are in a store.
 fn nodes(target: &str, outcome: &Outcome) -> String {
     let mut nodes: Vec<&str> = Vec::new();
-    for word in target.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')) {
+    for word in words(target) {
         if !nodes.contains(&word) && outcome.lives.iter().any(|(node, ..)| node == word) {
             nodes.push(word);
         }

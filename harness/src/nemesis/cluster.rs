@@ -31,6 +31,7 @@ pub trait Cluster {
     fn half_open(&self, node: &str, peer: &str) -> usize;
     fn limit_receiver(&self, node: &str, rate: Option<u64>);
     fn add_message_rule(&self, rule: MessageRule) -> usize;
+    fn end_message_rule(&self, rule: usize);
     fn message_rule_hits(&self, rule: usize) -> Hurt;
     fn add_store_rule(&self, rule: StoreRule) -> usize;
     fn end_store_rule(&self, rule: usize);
@@ -68,6 +69,7 @@ impl Cluster for SimWorld {
         half_open(node: &str, peer: &str) -> usize;
         limit_receiver(node: &str, rate: Option<u64>);
         add_message_rule(rule: MessageRule) -> usize;
+        end_message_rule(rule: usize);
         message_rule_hits(rule: usize) -> Hurt;
         add_store_rule(rule: StoreRule) -> usize;
         end_store_rule(rule: usize);

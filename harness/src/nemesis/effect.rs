@@ -9,6 +9,7 @@ use flowquake_engine::env::sim::{ClockFault, SlowWork};
 use flowquake_engine::time::Time;
 
 use super::target::RESTART_MIN;
+use super::watch::Armed;
 use super::{Blow, Cluster, Nemesis, Rank, Step};
 use crate::plan::Disk;
 
@@ -31,6 +32,8 @@ pub(super) enum Effect {
     Reading(String, u64),
     /// A clock drifts.
     Drifting(String, i32),
+    /// A rule about control messages, which its count may end before.
+    MessageRule(usize),
     /// A rule about requests to a store.
     StoreRule(usize),
 }
@@ -78,9 +81,13 @@ impl Nemesis {
                 Effect::Paused(node) => world.resume(node),
                 Effect::Cut(links) => links.iter().for_each(|(from, to)| world.heal(from, to)),
                 Effect::Refusing(node) => world.refuse(node, false),
+                Effect::MessageRule(rule) => {
+                    world.end_message_rule(*rule);
+                    self.stop_looking(Armed::Messages(*rule), now);
+                }
                 Effect::StoreRule(rule) => {
                     world.end_store_rule(*rule);
-                    self.stop_looking(*rule, now);
+                    self.stop_looking(Armed::Requests(*rule), now);
                 }
                 set => self.set(set, world),
             }
@@ -131,7 +138,12 @@ impl Nemesis {
                 });
                 world.set_clock(node, ClockFault::Drift(found.unwrap_or(0)));
             }
-            Effect::Down(..) | Effect::Paused(_) | Effect::Cut(_) | Effect::Refusing(_) | Effect::StoreRule(_) => {}
+            Effect::Down(..)
+            | Effect::Paused(_)
+            | Effect::Cut(_)
+            | Effect::Refusing(_)
+            | Effect::MessageRule(_)
+            | Effect::StoreRule(_) => {}
         }
     }
 }

@@ -256,8 +256,8 @@ impl Nemesis {
         }
     }
 
-    /// Ends everything that is in force: nodes are up and at their speed, links whole, stores and clocks as they were. Nothing
-    /// strikes from here on. Only a rule about messages has no end but its count.
+    /// Ends everything that is in force: nodes are up and at their speed, links whole, stores and clocks as they were, messages
+    /// left alone. Nothing strikes from here on.
     pub fn heal_all(&mut self, world: &dyn Cluster, now: Time) {
         self.over = true;
         self.look(world, now);

@@ -31,7 +31,7 @@ pub(super) struct Watched {
     role: &'static str,
     target: String,
     detail: String,
-    /// After so many times it is over; `None`: when it is ended.
+    /// After so many times it is over, if nobody ends it before; `None`: when it is ended.
     limit: Option<u32>,
     /// Of user code: failures that are those of faults before.
     before: u32,
@@ -85,9 +85,9 @@ impl Nemesis {
         }
     }
 
-    /// A rule about requests was taken back.
-    pub(super) fn stop_looking(&mut self, rule: usize, now: Time) {
-        self.stop(now, |armed| *armed == Armed::Requests(rule));
+    /// A rule was taken back.
+    pub(super) fn stop_looking(&mut self, rule: Armed, now: Time) {
+        self.stop(now, |armed| *armed == rule);
     }
 
     /// Nobody's user code fails any more because it is told to.

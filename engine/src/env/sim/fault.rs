@@ -44,7 +44,7 @@ pub enum MessageFault {
     Duplicate,
 }
 
-/// A rule about control messages; ends when it has been applied `count` times.
+/// A rule about control messages; ends when it has been applied `count` times, or is taken back before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRule {
     /// Kind of the messages.
@@ -53,7 +53,7 @@ pub struct MessageRule {
     pub node: Option<String>,
     /// What happens to them.
     pub fault: MessageFault,
-    /// How many are hurt.
+    /// How many are hurt at most.
     pub count: u32,
 }
 

@@ -167,8 +167,10 @@ impl Nemesis {
         };
         let detail = format!("message `{}` {done}", kind.name());
         let target = node.clone().unwrap_or_else(|| self.cast.leader.clone());
-        let armed = Armed::Messages(world.add_message_rule(MessageRule { kind, node, fault: how, count }));
-        self.watch(Watched::new(blow, armed, LEADER_LINK, target, detail).at_most(Some(count)));
+        let rule = world.add_message_rule(MessageRule { kind, node, fault: how, count });
+        let watched = Watched::new(blow, Armed::Messages(rule), LEADER_LINK, target, detail);
+        self.watch(watched.at_most(Some(count)));
+        self.lasts(blow, Vec::new(), vec![Effect::MessageRule(rule)], None);
         Ok(())
     }
 

@@ -122,6 +122,28 @@ fn healing_everything_undoes_what_is_in_force_once_and_lets_nothing_strike_again
     assert!(nemesis.strikes()[..8].iter().all(|strike| strike.healed_at().is_some()));
 }
 
+/// One rule about messages has hurt one, one has used up its count, one has hurt nothing.
+#[test]
+fn healing_everything_ends_rules_about_messages() {
+    let message = |id, count| {
+        let how = MessageFault::Delay(secs(1));
+        fault(id, FaultAction::Message { kind: MessageKind::Acknowledge, how, node: None, count })
+    };
+    let (mut nemesis, fake) = (nemesis(vec![message(1, 9), message(2, 2), message(3, 1)]), Fake::default());
+    run_to(&mut nemesis, &fake, 1_000);
+    fake.hurt(1, 1, 1_200);
+    fake.hurt(2, 2, 1_400);
+    nemesis.due(&fake, &at(1_500, "tm-1", events()[0].event.clone()));
+    assert_eq!(nemesis.strikes()[0].healed_at(), None);
+    nemesis.heal_all(&fake, ms(2_000));
+    assert_eq!(fake.done(), ["end messages 1", "end messages 2", "end messages 3"], "N1");
+    assert_eq!(fake.changed(), [""; 0]);
+    assert_eq!(nemesis.strikes()[0].healed_at(), Some(ms(2_000)));
+    assert_eq!(nemesis.strikes()[1].healed_at(), Some(ms(1_400)), "its count had ended it");
+    let (hits, missed) = (&nemesis.strikes()[2].hits, &nemesis.strikes()[2].missed);
+    assert_eq!((hits.len(), missed.as_str()), (0, "nothing came that it could hurt"), "N4");
+}
+
 /// A restart begins a life that stands still no longer, and that another fault may pause.
 #[test]
 fn the_end_of_a_pause_leaves_that_of_a_later_life() {
@@ -192,6 +214,12 @@ fn lasting() -> impl Strategy<Value = FaultAction> {
         (some(), after()).prop_map(|(target, heal_after)| FaultAction::SlowReceiver { target, rate: 7, heal_after }),
         (some(), after())
             .prop_map(|(target, heal_after)| { FaultAction::Clock { target, how: ClockFault::Drift(7), heal_after } }),
+        (1..5u32).prop_map(|count| FaultAction::Message {
+            kind: MessageKind::Notify,
+            how: MessageFault::Lose,
+            node: None,
+            count
+        }),
         after().prop_map(|heal_after| FaultAction::Store {
             store: None,
             node: None,

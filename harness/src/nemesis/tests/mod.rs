@@ -147,7 +147,13 @@ impl Cluster for Fake {
     }
     fn add_message_rule(&self, rule: MessageRule) -> usize {
         self.note(format!("messages {} {:?} {:?} {}", rule.kind.name(), rule.fault, rule.node, rule.count));
-        self.rule()
+        let number = self.rule();
+        self.count(format!("rule {number}"), 1);
+        number
+    }
+    fn end_message_rule(&self, rule: usize) {
+        self.note(format!("end messages {rule}"));
+        self.count(format!("rule {rule}"), -1);
     }
     fn message_rule_hits(&self, rule: usize) -> Hurt {
         self.hurt.borrow().get(&rule).copied().unwrap_or_default()

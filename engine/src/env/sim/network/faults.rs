@@ -56,9 +56,14 @@ impl SimWorld {
         state.network.half_open(node, peer, now)
     }
 
-    /// From now on control messages are hurt as the rule says. Returns its number.
+    /// From now on control messages are hurt as the rule says, `count` of them at most. Returns its number.
     pub fn add_message_rule(&self, rule: MessageRule) -> usize {
         self.lock().network.messages.add(rule)
+    }
+
+    /// Takes a rule about control messages back, if it has not ended by its count. What it has delayed still arrives when due.
+    pub fn end_message_rule(&self, rule: usize) {
+        self.lock().network.messages.end(rule);
     }
 
     /// How often a rule was applied, and when last.

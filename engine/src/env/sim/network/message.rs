@@ -25,11 +25,13 @@ struct AppliedRule {
     rule: MessageRule,
     hits: u32,
     last_hit: Option<Time>,
+    /// It was taken back.
+    ended: bool,
 }
 
 impl AppliedRule {
     fn is_active(&self) -> bool {
-        self.hits < self.rule.count
+        !self.ended && self.hits < self.rule.count
     }
 
     fn concerns(&self, kind: MessageKind, ends: [&str; 2]) -> bool {
@@ -43,10 +45,17 @@ impl MessageRules {
     }
 
     pub(super) fn add(&mut self, rule: MessageRule) -> usize {
-        let added = AppliedRule { rule, hits: 0, last_hit: None };
+        let added = AppliedRule { rule, hits: 0, last_hit: None, ended: false };
         self.active += usize::from(added.is_active());
         self.rules.push(added);
         self.rules.len() - 1
+    }
+
+    /// Takes a rule back; nothing happens if it has ended, or if there is none of that number.
+    pub(super) fn end(&mut self, rule: usize) {
+        let Some(applied) = self.rules.get_mut(rule) else { return };
+        self.active -= usize::from(applied.is_active());
+        applied.ended = true;
     }
 
     /// How often the rule was applied, and when last; never, if there is none of that number.
@@ -125,5 +134,14 @@ mod tests {
         assert!(!rules.any_active());
         assert_eq!(rules.apply(MessageKind::Trigger, ["a", "b"], Time(3)), None);
         assert_eq!(rules.hits(number), (2, Some(Time(2))));
+        let taken_back = rules.add(rule(2));
+        assert_eq!(rules.apply(MessageKind::Trigger, ["a", "b"], Time(4)), Some(MessageFault::Lose));
+        assert!(rules.any_active());
+        for ended in [taken_back, taken_back, number, taken_back + 1] {
+            rules.end(ended);
+            assert!(!rules.any_active());
+        }
+        assert_eq!(rules.apply(MessageKind::Trigger, ["a", "b"], Time(5)), None);
+        assert_eq!(rules.hits(taken_back), (1, Some(Time(4))));
     }
 }

@@ -197,6 +197,23 @@ fn of_two_rules_the_older_is_applied_until_it_ends() {
 }
 
 #[test]
+fn a_rule_that_is_taken_back_hurts_nothing_more_and_what_it_delayed_still_arrives() {
+    simulate(1, config(), |world| async move {
+        let (_jm, _tm, mut near, mut far) = jm_and_tm(&world).await;
+        let lost = world.add_message_rule(rule(MessageKind::Trigger, None, MessageFault::Lose, 9));
+        say(&mut far.sender, trigger(1)).await;
+        let late = world.add_message_rule(rule(MessageKind::Trigger, None, MessageFault::Delay(ms(500)), 9));
+        world.end_message_rule(lost);
+        say(&mut far.sender, trigger(2)).await;
+        // The second time, and one that is not there: nothing happens.
+        [late, late, late + 1].into_iter().for_each(|rule| world.end_message_rule(rule));
+        say(&mut far.sender, trigger(3)).await;
+        assert_eq!(numbers(&orders(&mut near.receiver).await), [3, 2]);
+        assert_eq!([lost, late].map(|rule| world.message_rule_hits(rule).0), [1, 1]);
+    });
+}
+
+#[test]
 fn a_delayed_message_does_not_cross_a_cut_and_keeps_its_delay_through_a_short_one() {
     for (cut_before_it_is_sent, outage, delay) in
         [(false, 100, 50), (true, 100, 50), (false, 100, 1000), (true, 100, 1000)]

@@ -1,0 +1,69 @@
+//! Where the JobManagers of a run listen: one port each, the same in every life.
+//!
+//! TaskManagers are told all addresses at their start, but a port is open only while its JobManager leads. Meanwhile nobody else
+//! may come to it, least of all as the near end of a TaskManager's own attempt to connect. So the launcher holds a socket on
+//! each port that is bound and never listens: connections are refused, the system gives the port to nobody, and the JobManager,
+//! which reuses addresses as every listener of tokio does, may still open it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+
+use flowquake_engine::env::Address;
+use tokio::net::TcpSocket;
+
+/// The ports of a run, by JobManager.
+pub(super) struct ControlPorts(BTreeMap<String, (SocketAddr, TcpSocket)>);
+
+impl ControlPorts {
+    /// Ports for `jm-1` to `jm-N`, for as long as this lives.
+    pub(super) fn reserve(job_managers: u16) -> io::Result<Self> {
+        let reserve = |number| {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+            Ok((format!("jm-{number}"), (socket.local_addr()?, socket)))
+        };
+        (1..=job_managers).map(reserve).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// The JobManagers.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    /// Where this JobManager listens; `None`: it is none.
+    pub(super) fn of(&self, name: &str) -> Option<SocketAddr> {
+        self.0.get(name).map(|(address, _)| *address)
+    }
+
+    /// Where a JobManager may listen.
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.0.values().map(|(address, _)| Address(address.to_string())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Refused at first, open while somebody listens, refused again; and held all the while.
+    #[tokio::test]
+    async fn a_port_is_closed_until_its_job_manager_opens_it() {
+        let ports = ControlPorts::reserve(3).unwrap();
+        let distinct: BTreeSet<_> = ports.names().map(|name| ports.of(name)).collect();
+        assert_eq!((distinct.len(), ports.addresses().len(), ports.of("tm-1")), (3, 3, None));
+        let address = ports.of("jm-2").unwrap();
+        for _ in 0..2 {
+            let refused = TcpStream::connect(address).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            let listener = TcpListener::bind(address).await.unwrap();
+            let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+            assert!(connected.is_ok() && accepted.is_ok());
+        }
+    }
+}
