@@ -92,6 +92,12 @@ pub const MUSEUM: &[Exhibit] = &[
         like: "a checkpoint id counter that does not survive its leader",
     },
     Exhibit {
+        mutation: Mutation::IntervalFromCompletion,
+        scenario: "no-fault-fs",
+        caught_by: "O9",
+        like: "the pause between checkpoints taken for their interval (FLINK-3492)",
+    },
+    Exhibit {
         mutation: Mutation::DoubleFailover,
         scenario: "killed-between-checkpoints",
         caught_by: "O8",

@@ -33,13 +33,15 @@ pub enum Mutation {
     SkipSweep,
     /// A new leader numbers its checkpoints from the newest completed one instead of from the highest reserved id.
     ReuseCheckpointIds,
+    /// The interval between two checkpoints is counted from the completion of the first, not from its trigger.
+    IntervalFromCompletion,
     /// What failed one attempt fails the next one once more, as soon as that runs.
     DoubleFailover,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 13] = [
+    pub const ALL: [Mutation; 14] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -52,6 +54,7 @@ impl Mutation {
         Mutation::SubsumeNewest,
         Mutation::SkipSweep,
         Mutation::ReuseCheckpointIds,
+        Mutation::IntervalFromCompletion,
         Mutation::DoubleFailover,
     ];
 }

@@ -549,6 +549,39 @@ pub struct Expectations {
     pub falls_back: Option<bool>,
     /// At least this many checkpoints are aborted.
     pub aborted_checkpoints_min: Option<u32>,
+    /// How long things may take.
+    #[serde(default, skip_serializing_if = "TimingBounds::is_empty")]
+    pub timing: TimingBounds,
+}
+
+/// Bounds on measured times: each must stay below its bound, and something must have been measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimingBounds {
+    /// Trigger to completion, the median.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub checkpoint_duration_p50: Option<Duration>,
+    /// Trigger to completion, what 99 of 100 do not exceed.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub checkpoint_duration_p99: Option<Duration>,
+    /// Trigger to completion, the longest.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub checkpoint_duration_max: Option<Duration>,
+    /// Failure to first record processed again, the longest.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub outage_max: Option<Duration>,
+    /// Failure until the job has caught up, the longest.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub recovery_max: Option<Duration>,
+    /// The recovery is within this share, in thousandths, of what was predicted before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_prediction_permille: Option<u32>,
+}
+
+impl TimingBounds {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a job must end.

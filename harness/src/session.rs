@@ -5,11 +5,11 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{RunRecord, Verdict};
 
-use crate::jobs::{JobContext, Jobs};
+use crate::jobs::Jobs;
 use crate::oracles::restorable;
 use crate::plan::{KillMode, RunPlan};
 use crate::predict::predict;
-use crate::run::{End, Outcome, job_spec, run, run_from, run_with_copies};
+use crate::run::{End, Outcome, run, run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
 /// How much is judged.
@@ -57,10 +57,7 @@ pub fn execute_to(
         let clean = run(&calm, jobs, mutations);
         verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
     }
-    let spec = job_spec(plan);
-    let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &JobContext::inert(&inputs)));
-    let sources = graph.map_or(0, |graph| graph.vertices_where(|vertex| vertex.is_source).count());
-    let sources = sources * usize::from(plan.job.config.parallelism);
+    let sources = measure::sources(plan, jobs, &inputs);
     let mut record = measure::record(plan, &outcome, sources, verdict, oracles, replay);
     record.prediction = prediction;
     (record, outcome)

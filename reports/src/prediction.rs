@@ -81,7 +81,8 @@ pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
     let periodic = |checkpoint: &&CheckpointRecord| checkpoint.kind == "periodic";
     let durations = run.checkpoints.iter().filter(periodic).filter_map(CheckpointRecord::duration_ns);
     add("checkpoint duration d", prediction.duration.map(|parts| parts.total_ns()), durations.collect());
-    let gaps = neighbours(run).into_iter().map(|(a, b)| b.triggered_at_ns.saturating_sub(a.triggered_at_ns));
+    let gaps =
+        neighbours(&run.checkpoints).into_iter().map(|(a, b)| b.triggered_at_ns.saturating_sub(a.triggered_at_ns));
     add("trigger period T", prediction.period_ns, gaps.collect());
     if let Some(predicted) = &prediction.recovery {
         let measured = run.recoveries.iter().find(|recovery| recovery.fault == Some(predicted.fault));

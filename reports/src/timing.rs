@@ -134,13 +134,13 @@ pub fn compare(run: &RunRecord) -> Timing {
 /// Rows of all neighbouring completed periodic checkpoints of one attempt.
 fn trigger_gaps(run: &RunRecord) -> Vec<TimingRow> {
     let Settings { interval_ns, min_pause_ns, .. } = run.settings;
-    neighbours(run).into_iter().flat_map(|(a, b)| trigger_gap(a, b, interval_ns, min_pause_ns)).collect()
+    neighbours(&run.checkpoints).into_iter().flat_map(|(a, b)| trigger_gap(a, b, interval_ns, min_pause_ns)).collect()
 }
 
 /// Pairs of neighbouring completed periodic checkpoints of one attempt, between which the trigger rule holds.
-pub(crate) fn neighbours(run: &RunRecord) -> Vec<(&CheckpointRecord, &CheckpointRecord)> {
+pub fn neighbours(checkpoints: &[CheckpointRecord]) -> Vec<(&CheckpointRecord, &CheckpointRecord)> {
     let mut by_attempt: BTreeMap<u32, Vec<&CheckpointRecord>> = BTreeMap::new();
-    for checkpoint in &run.checkpoints {
+    for checkpoint in checkpoints {
         by_attempt.entry(checkpoint.attempt).or_default().push(checkpoint);
     }
     let mut pairs = Vec::new();

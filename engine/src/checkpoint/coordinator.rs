@@ -166,6 +166,11 @@ impl Coordinator {
         self.next_id = id;
     }
 
+    /// Plants a bug (against the trigger rule).
+    pub fn plant_interval_from_completion(&mut self) {
+        self.config.min_pause = self.config.interval.max(self.config.min_pause);
+    }
+
     /// The log says that ids up to this one may be given out.
     pub fn on_reserved(&mut self, reserved: CheckpointId) {
         self.reserved = self.reserved.max(reserved);

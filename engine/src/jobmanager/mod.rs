@@ -136,6 +136,9 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     if env.mutated(Mutation::DoubleFailover) {
         master.fail_over_twice();
     }
+    if env.mutated(Mutation::IntervalFromCompletion) {
+        master.count_from_completion();
+    }
     if env.mutated(Mutation::ReuseCheckpointIds) {
         master.reuse_ids();
     }

@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::time::nanos;
 use flowquake_reports::record::{
-    FaultRecord, HitRecord, JobSummary, NodeLane, OracleRecord, RunRecord, Settings, Totals, Verdict,
+    CheckpointRecord, FaultRecord, HitRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord, RunRecord, Settings,
+    Totals, Verdict,
 };
 
+use crate::jobs::{JobContext, Jobs};
 use crate::nemesis::{Hit, Strike, describe, kind};
 use crate::plan::RunPlan;
-use crate::run::Outcome;
+use crate::run::{Outcome, job_spec};
 
 mod checkpoints;
 mod recoveries;
@@ -27,8 +30,8 @@ pub fn record(
     oracles: Vec<OracleRecord>,
     replay: String,
 ) -> RunRecord {
-    let checkpoints = checkpoints::measure(outcome);
-    let recoveries = recoveries::measure(outcome, &checkpoints, sources);
+    let checkpoints = self::checkpoints(outcome);
+    let recoveries = self::recoveries(outcome, &checkpoints, sources);
     let config = &plan.job.config;
     RunRecord {
         scenario: plan.scenario.clone(),
@@ -65,6 +68,24 @@ pub fn record(
             input_rate: plan.job.input.rate.unwrap_or(0.0),
         },
     }
+}
+
+/// Every checkpoint that was triggered, by id.
+pub fn checkpoints(outcome: &Outcome) -> Vec<CheckpointRecord> {
+    checkpoints::measure(outcome)
+}
+
+/// Every failover and takeover, in order. `sources` is the number of source subtasks.
+pub fn recoveries(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<RecoveryRecord> {
+    recoveries::measure(outcome, checkpoints, sources)
+}
+
+/// The number of source subtasks of a plan; 0 if its job cannot be built.
+pub fn sources(plan: &RunPlan, jobs: &Jobs, inputs: &InputFiles) -> usize {
+    let spec = job_spec(plan);
+    let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &JobContext::inert(inputs)));
+    let sources = graph.map_or(0, |graph| graph.vertices_where(|vertex| vertex.is_source).count());
+    sources * usize::from(plan.job.config.parallelism)
 }
 
 fn lanes(outcome: &Outcome) -> Vec<NodeLane> {

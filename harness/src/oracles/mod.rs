@@ -10,6 +10,7 @@
 //! | O6 | ids only grow; every attempt and term has one owner | [`ownership`] |
 //! | O7 | after the last fault the job comes back and finishes | [`liveness`] |
 //! | O8 | every failover has a cause, and every cause at most one failover | [`root_cause`] |
+//! | O9 | checkpoints are triggered when the rule says, and times keep the scenario's bounds | [`timing`] |
 //! | O10 | a job restored from a retained checkpoint goes on rightly (sampled) | [`restorable`] |
 //!
 //! Oracles read an [`Outcome`]; they never look into the engine. Most judge when the run is over, from what was recorded at
@@ -33,6 +34,7 @@ pub mod restorable;
 pub mod retained_files;
 pub mod root_cause;
 pub mod state;
+pub mod timing;
 
 /// Evidence beyond this many lines of one oracle helps nobody.
 const EVIDENCE_MAX: usize = 8;
@@ -65,6 +67,7 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("O6", "ids only grow; every attempt and term has one owner", "effects"),
     ("O7", "after the last fault the job comes back and finishes in time", "runs"),
     ("O8", "every failover has a cause, and every cause at most one failover", "failovers"),
+    ("O9", "checkpoints are triggered when the rule says; times keep their bounds", "times"),
     ("O10", "a job restored from a retained checkpoint goes on rightly", "restores"),
 ];
 
@@ -101,6 +104,7 @@ pub fn judge(
         ownership::judge(outcome),
         liveness::judge(plan, outcome, jobs, inputs),
         root_cause::judge(outcome),
+        timing::judge(plan, outcome, jobs, inputs),
         restorable::judge(plan, outcome, jobs, inputs, resume),
     ];
     let mut records = Vec::new();

@@ -298,6 +298,11 @@ impl JobMaster {
         self.again = Some(None);
     }
 
+    /// Plants a bug: see [`Mutation::IntervalFromCompletion`](crate::mutation::Mutation).
+    pub fn count_from_completion(&mut self) {
+        self.coordinator.plant_interval_from_completion();
+    }
+
     /// Plants a bug: ids go on from the newest completed checkpoint, whatever was reserved.
     pub fn reuse_ids(&mut self) {
         let newest = self.ha.completed.last().copied().unwrap_or_default();

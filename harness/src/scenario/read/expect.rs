@@ -1,10 +1,13 @@
 //! `[expect]`: what must hold for the verdict `passed`.
 
+use std::time::Duration;
+
 use toml::de::DeValue;
 
 use super::value::{self, Refusal};
 use super::{Reader, Table};
-use crate::plan::{Expectations, ExpectedEnd};
+use crate::plan::{Expectations, ExpectedEnd, TimingBounds};
+use crate::scenario::units;
 
 /// Reads `[expect]`; a scenario without it expects a finished job with exactly-once output.
 pub(in crate::scenario) fn expect(reader: &mut Reader, table: Option<&Table>) -> Expectations {
@@ -15,6 +18,7 @@ pub(in crate::scenario) fn expect(reader: &mut Reader, table: Option<&Table>) ->
         failovers: None,
         falls_back: None,
         aborted_checkpoints_min: None,
+        timing: TimingBounds::default(),
     };
     if table.is_none_or(|table| table.get("job").is_none()) {
         reader.options.push(("expected end".to_owned(), "finished (default)".to_owned()));
@@ -28,8 +32,51 @@ pub(in crate::scenario) fn expect(reader: &mut Reader, table: Option<&Table>) ->
         expect.falls_back = reader.read(table, "falls_back", "expect.falls_back", value::boolean);
         let path = "expect.aborted_checkpoints_min";
         expect.aborted_checkpoints_min = reader.read(table, "aborted_checkpoints_min", path, value::whole_u32);
+        expect.timing = timing(reader, table);
     }
     expect
+}
+
+fn timing(reader: &mut Reader, table: &Table) -> TimingBounds {
+    macro_rules! read {
+        ($key:ident) => {
+            reader.read(table, stringify!($key), concat!("expect.timing.", stringify!($key)), below)
+        };
+    }
+    let permille = "expect.timing.recovery_prediction_permille";
+    TimingBounds {
+        checkpoint_duration_p50: read!(checkpoint_duration_p50),
+        checkpoint_duration_p99: read!(checkpoint_duration_p99),
+        checkpoint_duration_max: read!(checkpoint_duration_max),
+        outage_max: read!(outage_max),
+        recovery_max: read!(recovery_max),
+        recovery_prediction_permille: reader.read(table, "recovery_prediction", permille, within),
+    }
+}
+
+/// `"< 800ms"`.
+fn below(value: &DeValue) -> Result<Duration, Refusal> {
+    let refuse = |label: &str| {
+        let help = "write what it must stay below: {key} = \"< 800ms\"".to_owned();
+        Refusal::new("wrong-value", "must be an upper bound", label, help)
+    };
+    let text = value::text(value)?;
+    let bound = text.strip_prefix('<').ok_or_else(|| refuse("no \"<\" before it"))?;
+    let bound = units::duration(bound.trim()).map_err(|_| refuse("no duration behind \"<\""))?;
+    if bound.is_zero() { Err(refuse("nothing takes less than no time")) } else { Ok(bound) }
+}
+
+/// `"within 5%"`, as thousandths.
+fn within(value: &DeValue) -> Result<u32, Refusal> {
+    let refuse = || {
+        let help =
+            "write {key} = \"within 5%\": how far the measured recovery may be from the predicted one".to_owned();
+        Refusal::new("wrong-value", "must be a share", "no share", help)
+    };
+    let text = value::text(value)?;
+    let share = text.strip_prefix("within").and_then(|rest| rest.trim().strip_suffix('%')).ok_or_else(refuse)?;
+    let percent: f64 = share.trim().parse().map_err(|_| refuse())?;
+    if (0.1..=100.0).contains(&percent) { Ok((percent * 10.0) as u32) } else { Err(refuse()) }
 }
 
 fn job_end(value: &DeValue) -> Result<ExpectedEnd, Refusal> {

@@ -136,7 +136,23 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("each", &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
     ("file", &["checkpoint", "kind", "index"]),
     ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary"]),
-    ("[expect]", &["job", "output", "recovers_within", "failovers", "falls_back", "aborted_checkpoints_min"]),
+    (
+        "[expect]",
+        &[
+            "job",
+            "output",
+            "recovers_within",
+            "failovers",
+            "falls_back",
+            "aborted_checkpoints_min",
+            "checkpoint_duration_p50",
+            "checkpoint_duration_p99",
+            "checkpoint_duration_max",
+            "outage_max",
+            "recovery_max",
+            "recovery_prediction",
+        ],
+    ),
 ];
 
 /// One table of the file.
