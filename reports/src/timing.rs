@@ -133,20 +133,34 @@ pub fn compare(run: &RunRecord) -> Timing {
 
 /// Rows of all neighbouring completed periodic checkpoints of one attempt.
 fn trigger_gaps(run: &RunRecord) -> Vec<TimingRow> {
+    let settings = &run.settings;
+    neighbours(run)
+        .into_iter()
+        .flat_map(|(a, b)| trigger_gap(a, b, settings.interval_ns, settings.min_pause_ns))
+        .collect()
+}
+
+/// The trigger gaps that [`compare`] judges, in nanoseconds, ordered by attempt and trigger.
+pub fn trigger_gaps_ns(run: &RunRecord) -> Vec<u64> {
+    neighbours(run).into_iter().map(|(a, b)| b.triggered_at_ns - a.triggered_at_ns).collect()
+}
+
+/// Neighbouring completed periodic checkpoints of one attempt, each with the next.
+fn neighbours(run: &RunRecord) -> Vec<(&CheckpointRecord, &CheckpointRecord)> {
     let mut by_attempt: BTreeMap<u32, Vec<&CheckpointRecord>> = BTreeMap::new();
     for checkpoint in &run.checkpoints {
         by_attempt.entry(checkpoint.attempt).or_default().push(checkpoint);
     }
-    let mut rows = Vec::new();
+    let mut pairs = Vec::new();
     for checkpoints in by_attempt.values_mut() {
         checkpoints.sort_by_key(|c| (c.triggered_at_ns, c.id));
         for pair in checkpoints.windows(2) {
             if pair.iter().all(|c| c.kind == "periodic" && c.end == CheckpointEnd::Completed) {
-                rows.extend(trigger_gap(pair[0], pair[1], run.settings.interval_ns, run.settings.min_pause_ns));
+                pairs.push((pair[0], pair[1]));
             }
         }
     }
-    rows
+    pairs
 }
 
 fn trigger_gap(a: &CheckpointRecord, b: &CheckpointRecord, interval_ns: u64, pause_ns: u64) -> Vec<TimingRow> {
