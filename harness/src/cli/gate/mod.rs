@@ -71,7 +71,7 @@ pub(super) fn gate(args: &GateArgs, jobs: &Jobs) -> ExitCode {
     settled(args, jobs).unwrap_or_else(|code| code)
 }
 
-/// The whole command; `Err` is bad input that was told already.
+/// The whole command; `Err` is the code of what was told already and ended it.
 fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let Some(engine) = provenance::ENGINE else {
         let help = "build it in a checkout of the whole workspace";
