@@ -1,4 +1,5 @@
-//! Tells the program what it was built from, for the command that replays a failure: the commit and the toolchain.
+//! Tells the program what it was built from: the commit and the toolchain, for the command that replays a failure, and the
+//! engine's fingerprint, for the gate.
 //!
 //! Nothing here may fail a build. Without git, or where this folder belongs to no commit, the program does not know its
 //! commit and says nothing about it.
@@ -6,9 +7,13 @@
 use std::path::Path;
 use std::process::Command;
 
+#[path = "build/fingerprint.rs"]
+mod fingerprint;
+
 fn main() {
     // Whatever can change the answer; a path that is missing would run this script at every build.
-    let mut watched: Vec<String> = ["build.rs", "src", "../engine/src"].map(String::from).into();
+    let mut watched: Vec<String> =
+        ["build.rs", "build", "src", "../engine/src", "../engine/Cargo.toml", "../Cargo.lock"].map(String::from).into();
     // The file that grows at every commit and checkout.
     watched.extend(git(&["rev-parse", "--git-path", "logs/HEAD"]));
     for path in watched.iter().filter(|path| Path::new(path).exists()) {
@@ -19,6 +24,9 @@ fn main() {
         && let Some(commit) = git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
     {
         println!("cargo::rustc-env=FLOWQUAKE_COMMIT={commit}");
+    }
+    if let Some(engine) = fingerprint::of(Path::new("..")) {
+        println!("cargo::rustc-env=FLOWQUAKE_ENGINE={engine}");
     }
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     if let Some(version) = said(Command::new(rustc).arg("--version")) {

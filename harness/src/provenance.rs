@@ -1,11 +1,14 @@
 //! What this program was built from, and the command that runs a saved plan again with the same.
 //!
-//! Start at [`replay_command`]. Commit and toolchain come from the build script; what it could not find out is left out.
+//! Start at [`replay_command`]. Commit, toolchain and the engine's fingerprint come from the build script; what it could not find out is left out.
 
 use std::path::Path;
 
 /// The commit, with `-dirty` behind it if files were changed since; `None`: built outside a checkout, or without git.
 pub const COMMIT: Option<&str> = option_env!("FLOWQUAKE_COMMIT");
+
+/// Hash over the sources that can change a trace, 16 hexadecimal digits; `None`: they were not there at build time.
+pub const ENGINE: Option<&str> = option_env!("FLOWQUAKE_ENGINE");
 
 /// What `rustc --version` said.
 const RUSTC: Option<&str> = option_env!("FLOWQUAKE_RUSTC");
@@ -47,8 +50,62 @@ pub fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "../build/fingerprint.rs"]
+mod fingerprint;
+
+#[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    /// A copy of the sources that the fingerprint covers, elsewhere and with other times.
+    fn copy_of_sources(to: &Path) {
+        fn copy(from: &Path, to: &Path) {
+            if from.is_dir() {
+                fs::create_dir_all(to).unwrap();
+                for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+                    copy(&entry.path(), &to.join(entry.file_name()));
+                }
+            } else {
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::write(to, fs::read(from).unwrap()).unwrap();
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for source in fingerprint::SOURCES.iter().chain(&["Cargo.lock"]) {
+            copy(&root.join(source), &to.join(source));
+        }
+    }
+
+    #[test]
+    fn the_engine_is_known_by_its_contents_alone() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let root = elsewhere.path();
+        copy_of_sources(root);
+        let print = fingerprint::of(root).expect("the sources are there");
+        assert_eq!(ENGINE, Some(print.as_str()), "a copy elsewhere is the same engine");
+        let lib = root.join("engine/src/lib.rs");
+        let text = fs::read_to_string(&lib).unwrap();
+        fs::write(&lib, text.replace('\n', "\r\n")).unwrap();
+        fs::write(root.join("engine/src/lib.rs.orig"), "left by an editor").unwrap();
+        assert_eq!(fingerprint::of(root), Some(print.clone()), "neither line ends nor leftovers change it");
+        fs::write(&lib, text + "// another engine\n").unwrap();
+        let other = fingerprint::of(root).unwrap();
+        assert_ne!(other, print);
+        let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+        let cut = |name: &str| {
+            lock.replace(&format!("name = \"{name}\"\nversion = \""), &format!("name = \"{name}\"\nversion = \"9"))
+        };
+        fs::write(root.join("Cargo.lock"), cut("quick-junit")).unwrap();
+        assert_eq!(fingerprint::of(root), Some(other.clone()), "what only reports need");
+        for package in ["madsim", "tokio"] {
+            fs::write(root.join("Cargo.lock"), cut(package)).unwrap();
+            assert_ne!(fingerprint::of(root), Some(other.clone()), "{package} runs below a trace");
+        }
+        fs::remove_file(root.join("harness/src/run.rs")).unwrap();
+        assert_eq!(fingerprint::of(root), None);
+    }
 
     #[test]
     fn a_command_names_toolchain_plan_and_commit_as_far_as_they_are_known() {

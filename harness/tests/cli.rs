@@ -148,6 +148,18 @@ fn the_first_failure_stops_a_sweep() {
 }
 
 #[test]
+fn distributions_are_printed_on_request_and_written_beside_the_report() {
+    let folder = Folder::new().with("small.toml", &small("", ""));
+    let said = folder.flowquake(&["run", "small.toml", "--seeds", "2", "--distributions"], 0);
+    assert!(said.out.contains("Distributions over all runs"), "{}", said.out);
+    assert!(said.out.lines().any(|line| line.trim_start().starts_with("checkpoint duration d")), "{}", said.out);
+    let text = fs::read_to_string(folder.path().join("target/flowquake/distributions.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["runs"], 2);
+    let said = folder.flowquake(&["run", "small.toml"], 0);
+    assert!(!said.out.contains("Distributions"), "{}", said.out);
+}
+
+#[test]
 fn parallel_runs_are_told_in_order() {
     let folder = Folder::new().with("small.toml", &small("", ""));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "6", "--jobs", "3", "--json", "runs.json"], 0);

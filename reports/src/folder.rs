@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 use crate::ansi::Color;
 use crate::json::{to_string, write_atomically};
 use crate::record::{RunSet, Verdict};
-use crate::{html, terminal};
+use crate::{distributions, html, terminal};
 
-/// Writes `runs.json`, `report.html` and `verdicts.txt` into `folder`, creating it; returns their paths in that order.
+/// Writes `runs.json`, `distributions.json`, `report.html` and `verdicts.txt` into `folder`, creating it; returns their paths in that order.
 ///
 /// Each file appears whole or not at all; the data comes first, so that a full disk loses only what can be made again.
 /// Files of other names are left alone. `verdicts.txt` holds the verdict table and explains each run that did not pass.
 pub fn write_report_folder(folder: &Path, set: &RunSet) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)?;
-    let documents =
-        [("runs.json", to_string(set)), ("report.html", html::report(set)), ("verdicts.txt", verdicts(set))];
+    let documents = [
+        ("runs.json", to_string(set)),
+        ("distributions.json", distributions::json::to_string(set)),
+        ("report.html", html::report(set)),
+        ("verdicts.txt", verdicts(set)),
+    ];
     let mut files = Vec::with_capacity(documents.len());
     for (name, text) in documents {
         let file = folder.join(name);
@@ -48,8 +52,8 @@ mod tests {
         for _ in 0..2 {
             let files = write_report_folder(&folder, &fixtures::set()).unwrap();
             let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-            assert_eq!(names, ["runs.json", "report.html", "verdicts.txt"]);
-            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
+            assert_eq!(names, ["runs.json", "distributions.json", "report.html", "verdicts.txt"]);
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 4);
         }
         assert_eq!(json::read(&folder.join("runs.json")).unwrap(), fixtures::set());
         let verdicts = std::fs::read_to_string(folder.join("verdicts.txt")).unwrap();

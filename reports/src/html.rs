@@ -13,7 +13,7 @@ use crate::coverage::{self, Coverage};
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::{Align, Cell, Table};
 use crate::timing::{self, Timing};
-use crate::{svg, tables, terminal, timeline, units};
+use crate::{distributions, svg, tables, terminal, timeline, units};
 
 /// Passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 50;
@@ -44,6 +44,7 @@ pub fn report(set: &RunSet) -> String {
                         (counts(set))
                     }
                     div.card.scroll { (table(&tables::verdicts(set), anchor)) }
+                    (distributions::html::section(set))
                     (coverage::html::section(&Coverage::of(set)))
                     @if hidden > 0 {
                         p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)

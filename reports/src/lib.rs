@@ -1,16 +1,20 @@
 //! Run records in, documents out. Pure: no engine, no clock, no network; the only I/O is the writing of files asked for.
 //!
 //! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
-//! them all. [`timing`] compares what was measured with [`formulas`]; [`tables`] decides what is shown; [`terminal`],
+//! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`gate`] judges
+//! it beside a committed baseline; [`tables`] decides what is shown; [`terminal`],
 //! [`html`] and [`svg`] decide how.
 
 pub mod ansi;
 pub mod class;
 pub mod coverage;
+pub mod distributions;
 pub mod folder;
 pub mod formulas;
+pub mod gate;
 pub mod html;
 pub mod json;
+pub mod percentile;
 pub mod prediction;
 pub mod record;
 pub mod svg;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::{CheckpointParts, CheckpointRecord, RecoveryParts, RunRecord};
-use crate::timing::neighbours;
+use crate::timing::trigger_gaps_ns;
 
 /// What a run should take. `None`: outside of what the model knows, which [`Prediction::outside`] tells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -81,9 +81,7 @@ pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
     let periodic = |checkpoint: &&CheckpointRecord| checkpoint.kind == "periodic";
     let durations = run.checkpoints.iter().filter(periodic).filter_map(CheckpointRecord::duration_ns);
     add("checkpoint duration d", prediction.duration.map(|parts| parts.total_ns()), durations.collect());
-    let gaps =
-        neighbours(&run.checkpoints).into_iter().map(|(a, b)| b.triggered_at_ns.saturating_sub(a.triggered_at_ns));
-    add("trigger period T", prediction.period_ns, gaps.collect());
+    add("trigger period T", prediction.period_ns, trigger_gaps_ns(run));
     if let Some(predicted) = &prediction.recovery {
         let measured = run.recoveries.iter().find(|recovery| recovery.fault == Some(predicted.fault));
         let one = |value: Option<u64>| value.into_iter().collect::<Vec<_>>();

@@ -6,7 +6,7 @@
 use crate::ansi::{Color, Style, clean, paint};
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::Table;
-use crate::{tables, timeline, timing, units};
+use crate::{distributions, tables, timeline, timing, units};
 
 /// Runs beyond this number are told by scenario: a table of thousands of lines is read by nobody.
 pub const ROWS_MAX: usize = 200;
@@ -36,6 +36,17 @@ fn sum(set: &RunSet, color: Color) -> String {
     if classes.is_empty() { runs } else { format!("{runs}: {}", classes.join(", ")) }
 }
 
+/// The distribution of every measured time over the runs of a set; empty where nothing was measured.
+pub fn distributions(set: &RunSet, color: Color) -> String {
+    let mut out =
+        table("Distributions over all runs", &distributions::tables::table(&distributions::of(&set.runs)), color);
+    if !out.is_empty() {
+        out.push_str(&format!("  {}\n", distributions::tables::NOTE));
+        out.extend(distributions::tables::missing(set).map(|missing| format!("  {missing}\n")));
+    }
+    out
+}
+
 /// Everything the record of one run holds, as tables.
 pub fn details(run: &RunRecord, color: Color) -> String {
     let timing = timing::compare(run);
@@ -51,6 +62,7 @@ pub fn details(run: &RunRecord, color: Color) -> String {
     out.push_str(&table("Checkpoint durations", &tables::durations(&timing), color));
     out.push_str(&table("Recoveries", &tables::recoveries(run), color));
     out.push_str(&table("Outages, failure to first record", &tables::outages(run), color));
+    out.push_str(&table("Distributions", &distributions::tables::table(&distributions::of([run])), color));
     out.push_str(&table("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), color));
     out.push_str(&table("Formulas, case by case", &tables::timing_rows(&timing), color));
     if tables::hidden_gaps(&timing) > 0 {
@@ -157,6 +169,14 @@ mod tests {
     #[test]
     fn details_of_a_passed_run() {
         insta::assert_snapshot!("details", details(&fixtures::passed(), Color::No));
+    }
+
+    #[test]
+    fn distributions_of_a_set() {
+        let mut set = fixtures::set();
+        insta::assert_snapshot!("distributions", distributions(&set, Color::No));
+        set.runs.clear();
+        assert_eq!(distributions(&set, Color::No), "");
     }
 
     #[test]

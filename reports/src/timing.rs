@@ -137,6 +137,11 @@ fn trigger_gaps(run: &RunRecord) -> Vec<TimingRow> {
     neighbours(&run.checkpoints).into_iter().flat_map(|(a, b)| trigger_gap(a, b, interval_ns, min_pause_ns)).collect()
 }
 
+/// The trigger gaps that [`compare`] judges, in nanoseconds, ordered by attempt and trigger.
+pub fn trigger_gaps_ns(run: &RunRecord) -> Vec<u64> {
+    neighbours(&run.checkpoints).into_iter().map(|(a, b)| b.triggered_at_ns - a.triggered_at_ns).collect()
+}
+
 /// Pairs of neighbouring completed periodic checkpoints of one attempt, between which the trigger rule holds.
 pub fn neighbours(checkpoints: &[CheckpointRecord]) -> Vec<(&CheckpointRecord, &CheckpointRecord)> {
     let mut by_attempt: BTreeMap<u32, Vec<&CheckpointRecord>> = BTreeMap::new();

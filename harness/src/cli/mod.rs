@@ -1,7 +1,8 @@
 //! The command line. Each command is a file; this one knows their names and what they share.
 //!
 //! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
-//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate.
+//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate. `gate` adds 8 slower
+//! and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
 
 mod check;
 mod coverage;
+mod gate;
 mod list;
 mod logging;
 mod replay;
@@ -47,6 +49,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Show which fault struck whom at which step of the protocol, from run records
     Coverage(coverage::CoverageArgs),
+    /// Compare verdicts, traces and times with a committed baseline
+    Gate(gate::GateArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -65,6 +69,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
+        Command::Gate(args) => gate::gate(&args, jobs),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),

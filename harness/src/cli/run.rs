@@ -58,6 +58,9 @@ pub(super) struct RunArgs {
     /// Print every run in full, not only those that did not pass
     #[arg(long, short)]
     verbose: bool,
+    /// Print the distribution of every measured time over all runs
+    #[arg(long)]
+    distributions: bool,
     /// Run each plan a second time, in another process, and compare the hashes
     #[arg(long)]
     verify_determinism: bool,
@@ -198,6 +201,9 @@ fn finish(
         println!("{}", sweep::summary(&set, sweep.runs()));
     } else {
         println!("{}", terminal::verdicts(&set, color()));
+    }
+    if args.distributions {
+        println!("{}", terminal::distributions(&set, color()).trim_start_matches('\n'));
     }
     if set.runs.len() > 1 {
         println!("{}\n", coverage::text::summary(&Coverage::of(&set)));

@@ -53,39 +53,65 @@ pub(super) fn sweep(
     sweep: &Sweep,
     one: impl Fn(&RunPlan) -> Result<RunRecord, String> + Sync,
 ) -> Vec<Result<RunRecord, String>> {
-    let (total, long) = (sweep.runs(), sweep.is_long());
-    let progress = Progress::new(total);
-    let (next, failures) = (AtomicU64::new(0), AtomicU64::new(0));
-    let (done, results) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..sweep.parallel.min(usize::try_from(total).unwrap_or(usize::MAX)) {
-            let (done, next, failures, one) = (done.clone(), &next, &failures, &one);
-            scope.spawn(move || {
-                while sweep.max_failures.is_none_or(|most| failures.load(Ordering::Relaxed) < most) {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(plan) = sweep.plan(index) else { return };
-                    let mut result = one(&plan);
-                    if is_failure(&result) {
-                        failures.fetch_add(1, Ordering::Relaxed);
-                    }
-                    if long && let Ok(record) = &mut result {
-                        slim(record);
-                    }
-                    if done.send((index, result)).is_err() {
-                        return;
-                    }
-                }
-            });
+    let long = sweep.is_long();
+    let one = |plan: &RunPlan| {
+        let mut result = one(plan);
+        if long && let Ok(record) = &mut result {
+            slim(record);
         }
-        drop(done);
-        let mut all = BTreeMap::new();
-        for (index, result) in results {
-            progress.step(&result);
-            all.insert(index, result);
-        }
-        progress.end();
-        all.into_values().collect()
-    })
+        result
+    };
+    let many = Many { total: sweep.runs(), parallel: sweep.parallel, max_failures: sweep.max_failures };
+    many.make(|index| sweep.plan(index), one)
+}
+
+/// How to make many runs.
+pub(super) struct Many {
+    /// How many there are.
+    pub(super) total: u64,
+    /// Runs at the same time.
+    pub(super) parallel: usize,
+    /// No more runs are begun after this many that failed.
+    pub(super) max_failures: Option<u64>,
+}
+
+impl Many {
+    /// Makes the run of every plan, with a bar; results in the order of the plans, without those that were not begun any more.
+    pub(super) fn make(
+        &self,
+        plan: impl Fn(u64) -> Option<RunPlan> + Sync,
+        one: impl Fn(&RunPlan) -> Result<RunRecord, String> + Sync,
+    ) -> Vec<Result<RunRecord, String>> {
+        let progress = Progress::new(self.total);
+        let (next, failures) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (done, results) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..self.parallel.min(usize::try_from(self.total).unwrap_or(usize::MAX)) {
+                let (done, next, failures, plan, one) = (done.clone(), &next, &failures, &plan, &one);
+                scope.spawn(move || {
+                    while self.max_failures.is_none_or(|most| failures.load(Ordering::Relaxed) < most) {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(plan) = plan(index) else { return };
+                        let result = one(&plan);
+                        if is_failure(&result) {
+                            failures.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if done.send((index, result)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            let mut all = BTreeMap::new();
+            for (index, result) in results {
+                progress.step(&result);
+                all.insert(index, result);
+            }
+            progress.end();
+            all.into_values().collect()
+        })
+    }
 }
 
 /// A vacuous run proves nothing, but hides nothing either; a run that could not be made must not be made ten thousand times.

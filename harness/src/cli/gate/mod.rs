@@ -1,0 +1,228 @@
+//! `flowquake gate`: the runs of a committed baseline, made again and compared.
+//!
+//! Start at [`gate`]. Which runs there are is settled in `set.rs`, what makes two of them the same run in `identity.rs`; the
+//! judgement and its documents are [`flowquake_reports::gate`]. Whatever is wrong with the input is told before anything is
+//! run, and the baseline is written in one piece at the end or not at all.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use flowquake_reports::class::Class;
+use flowquake_reports::gate::baseline::{BASELINE_VERSION, Baseline, RunBaseline, ScenarioBaseline};
+use flowquake_reports::gate::budget::{Budget, Budgets};
+use flowquake_reports::gate::times::Times;
+use flowquake_reports::gate::{Judgement, Measured, Note, diff, html, json, judge, junit, markdown, terminal};
+use flowquake_reports::json::write_atomically;
+use flowquake_reports::record::RunRecord;
+
+use self::set::{Entry, Set};
+use super::sweep::Many;
+use super::{BAD_INPUT, color, command_line, logging, refuse_text};
+use crate::jobs::Jobs;
+use crate::plan::RunPlan;
+use crate::provenance;
+use crate::session::execute;
+
+mod identity;
+mod set;
+
+/// Seeds of a new set.
+const SEEDS: u64 = 5;
+
+#[derive(Args)]
+pub(super) struct GateArgs {
+    /// With --update: the scenarios of a new set, as files or folders [default: the runs of the baseline]
+    #[arg(requires = "update")]
+    scenarios: Vec<PathBuf>,
+    /// The baseline
+    #[arg(long, value_name = "FILE", default_value = "scenarios/gate.json")]
+    baseline: PathBuf,
+    /// Measure anew and write the baseline, instead of judging
+    #[arg(long)]
+    update: bool,
+    /// First seed of a new set
+    #[arg(long, requires = "scenarios", default_value_t = 1)]
+    seed: u64,
+    /// How many seeds of each scenario of a new set
+    #[arg(long, requires = "scenarios", default_value_t = SEEDS)]
+    seeds: u64,
+    /// How much slower a percentile may be: `2%`, or some of `p50=2%,p90=2%,p99=5%,max=5%` [default: as in the baseline]
+    #[arg(long, value_name = "SHARE")]
+    budget: Option<String>,
+    /// Runs at the same time [default: one per core]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Also write the judgement as JUnit XML, for a CI system
+    #[arg(long, value_name = "FILE", conflicts_with = "update")]
+    junit: Option<PathBuf>,
+    /// Also write it as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "update")]
+    json: Option<PathBuf>,
+    /// Also write it as Markdown, for a comment on a pull request
+    #[arg(long, value_name = "FILE", conflicts_with = "update")]
+    markdown: Option<PathBuf>,
+    /// Also write it as a page
+    #[arg(long, value_name = "FILE", conflicts_with = "update")]
+    html: Option<PathBuf>,
+}
+
+pub(super) fn gate(args: &GateArgs, jobs: &Jobs) -> ExitCode {
+    settled(args, jobs).unwrap_or_else(|code| code)
+}
+
+/// The whole command; `Err` is the code of what was told already and ended it.
+fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
+    let Some(engine) = provenance::ENGINE else {
+        let help = "build it in a checkout of the whole workspace";
+        return Err(refuse_text(
+            "this program was built without the engine's sources beside it, so it has no fingerprint",
+            help,
+        ));
+    };
+    let before = set::baseline(&args.baseline, args.update && !args.scenarios.is_empty())?;
+    let stated = before.as_ref().map_or(Budgets::all(Budget::DEFAULT), |baseline| baseline.budgets);
+    let budgets = match &args.budget {
+        Some(text) => stated
+            .stated(text)
+            .map_err(|error| refuse_text(&format!("--budget: {error}"), "or name percentiles: `p50=2%,max=5%`"))?,
+        None => stated,
+    };
+    let set = match &before {
+        Some(baseline) if args.scenarios.is_empty() => Set::of_baseline(baseline, &args.baseline, jobs)?,
+        _ => Set::of_paths(&args.scenarios, args.seed, args.seeds, jobs)?,
+    };
+    if !args.update
+        && let Some(before) = &before
+    {
+        set.check_cost_profiles(before, &args.baseline)?;
+    }
+    let documents = [&args.junit, &args.json, &args.markdown, &args.html];
+    documents.into_iter().flatten().try_for_each(|file| make_folder_of(file))?;
+    logging::start(logging::Level::default());
+    let now = measure(&set, engine, budgets, args, jobs)?;
+    match &before {
+        Some(before) if !args.update => {
+            let judgement = judge(before, &now, budgets);
+            print!("{}", terminal::text(&judgement, color()));
+            write_documents(args, &judgement)?;
+            Ok(ExitCode::from(judgement.outcome().exit_code()))
+        }
+        before => update(before.as_ref(), &now, &args.baseline),
+    }
+}
+
+/// Makes the runs of a set.
+fn measure(set: &Set, engine: &str, budgets: Budgets, args: &GateArgs, jobs: &Jobs) -> Result<Measured, ExitCode> {
+    let plans: Vec<RunPlan> = set.plans().collect();
+    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let many = Many { total: plans.len() as u64, parallel, max_failures: None };
+    let plan = |index: u64| plans.get(usize::try_from(index).ok()?).cloned();
+    let records = many.make(plan, |plan| Ok(execute(plan, jobs, &[], replay(plan)).0));
+    let mut runs = plans.iter().zip(records.into_iter().flatten());
+    let (mut scenarios, mut notes) = (Vec::new(), Vec::new());
+    for Entry { scenario, seeds } in &set.entries {
+        let mut measured = ScenarioBaseline {
+            scenario: scenario.name().to_owned(),
+            file: scenario.file().to_owned(),
+            cost_profile: String::new(),
+            runs: Vec::new(),
+        };
+        let mut of_runs = Vec::new();
+        for (plan, record) in runs.by_ref().take(seeds.len()) {
+            measured.cost_profile.clone_from(&plan.cluster.cost_profile);
+            measured.runs.push(run(plan, &record));
+            of_runs.push(Note { headline: record.verdict.headline(), replay: record.replay });
+        }
+        scenarios.push(measured);
+        notes.push(of_runs);
+    }
+    let cost_profiles = set.cost_profiles();
+    let baseline =
+        Baseline { baseline_version: BASELINE_VERSION, engine: engine.to_owned(), cost_profiles, budgets, scenarios };
+    Ok(Measured { baseline, notes })
+}
+
+fn replay(plan: &RunPlan) -> String {
+    format!("cargo run -- run {} --seed {}", provenance::quoted(&plan.file), plan.seed)
+}
+
+fn run(plan: &RunPlan, record: &RunRecord) -> RunBaseline {
+    RunBaseline {
+        seed: plan.seed,
+        verdict: record.verdict.class(),
+        plan: identity::of_plan(plan),
+        trace: record.trace_hash.clone(),
+        // What a swarm measures are the faults that it drew, which the next change of the engine may move elsewhere.
+        times: if plan.swarm { Times::default() } else { Times::of(record) },
+    }
+}
+
+/// Writes what was measured, unless it must not be a baseline: nobody may commit a failure as what is right.
+fn update(before: Option<&Baseline>, now: &Measured, file: &Path) -> Result<ExitCode, ExitCode> {
+    let mut worst = Class::Passed;
+    for (scenario, notes) in now.baseline.scenarios.iter().zip(&now.notes) {
+        for (run, note) in scenario.runs.iter().zip(notes) {
+            let class = run.verdict;
+            if class == Class::Passed {
+                continue;
+            }
+            eprintln!("{}  {}  seed {}: {}", class.label(), scenario.scenario, run.seed, note.headline);
+            match class {
+                Class::Vacuous => eprintln!("  stays in the baseline, and proves nothing"),
+                Class::NotBuilt => worst = worst.max(class),
+                _ => {
+                    eprintln!("  {}", note.replay);
+                    worst = worst.max(class);
+                }
+            }
+        }
+    }
+    if worst != Class::Passed {
+        let help = match worst {
+            Class::NotBuilt => "build with the default features, or leave these scenarios out",
+            _ => "mend what fails, or leave these runs out",
+        };
+        eprintln!(
+            "error: {} was not written: a baseline holds no run that is {}\n  help: {help}",
+            file.display(),
+            worst.label()
+        );
+        return Err(ExitCode::from(worst.exit_code()));
+    }
+    make_folder_of(file)?;
+    write(file, &now.baseline.text())?;
+    print!("{}", diff::text(before, &now.baseline, color()));
+    println!("\nwrote {}: commit it", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_documents(args: &GateArgs, judgement: &Judgement) -> Result<(), ExitCode> {
+    let put = |file: &Option<PathBuf>, document: &dyn Fn() -> String| match file {
+        Some(file) => write(file, &document()),
+        None => Ok(()),
+    };
+    put(&args.junit, &|| junit::xml(judgement))?;
+    put(&args.json, &|| json::to_string(judgement))?;
+    put(&args.markdown, &|| markdown::comment(judgement))?;
+    put(&args.html, &|| html::page(judgement, &command_line()))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), ExitCode> {
+    write_atomically(file, text.as_bytes()).map_err(|error| cannot_write(file, &error))
+}
+
+/// Told before the runs are made, not after.
+fn make_folder_of(file: &Path) -> Result<(), ExitCode> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|error| cannot_write(file, &error)))
+}
+
+fn cannot_write(file: &Path, error: &std::io::Error) -> ExitCode {
+    refuse_text(&format!("{} cannot be written: {error}", file.display()), "name a file that can be written")
+}
+
+/// Bad input that was told already.
+fn refused() -> ExitCode {
+    ExitCode::from(BAD_INPUT)
+}

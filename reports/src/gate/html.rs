@@ -1,0 +1,102 @@
+//! The judgement as one HTML file that works offline, in the look of the report.
+//!
+//! Start at [`page`]. Text of runs is escaped by `maud` wherever it enters.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::judge::{Judgement, Outcome};
+use super::tables;
+use crate::ansi::Style;
+use crate::html::{CSS, titled};
+use crate::units;
+
+/// The page; `command` is the command line that made it.
+pub fn page(judgement: &Judgement, command: &str) -> String {
+    let outcome = judgement.outcome();
+    let advice = tables::advice(judgement);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Flowquake gate: " (outcome.label()) }
+                style { (PreEscaped(CSS)) }
+            }
+            body {
+                main {
+                    header {
+                        h1 { "Regression gate: " span class=(class(outcome.style())) { (outcome.label()) } }
+                        p { code { (command) } }
+                        p { (tables::engine(judgement)) "; budget: " (judgement.budgets) }
+                        (counts(judgement))
+                    }
+                    @if !advice.is_empty() {
+                        div.evidence.(class(outcome.style())) { @for line in &advice { p { (line) } } }
+                    }
+                    (titled("Runs that may not pass", "", &tables::troubles(judgement)))
+                    (replays(judgement))
+                    (titled("Slower", "beyond the budget, over all seeds of a scenario", &tables::slower(judgement)))
+                    (titled("Faster", "by more than the budget", &tables::improved(judgement)))
+                    (titled("Scenarios", "", &tables::scenarios(judgement)))
+                    details {
+                        summary { "All times" }
+                        (titled("", "", &tables::all_times(judgement)))
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn counts(judgement: &Judgement) -> Markup {
+    let mut outcomes: Vec<Outcome> = judgement.scenarios.iter().map(|scenario| scenario.outcome()).collect();
+    let all = outcomes.clone();
+    outcomes.sort_unstable();
+    outcomes.dedup();
+    html! {
+        ul.counts {
+            li { b { (units::count(judgement.runs().count() as u64)) } "runs" }
+            li { b { (units::count(all.len() as u64)) } "scenarios" }
+            @for outcome in outcomes {
+                li class=(class(outcome.style())) {
+                    b { (all.iter().filter(|other| **other == outcome).count()) } (outcome.label())
+                }
+            }
+        }
+    }
+}
+
+fn replays(judgement: &Judgement) -> Markup {
+    html! {
+        @for (_, run) in judgement.runs().filter(|(_, run)| !matches!(run.outcome(), Outcome::Passed | Outcome::NotBuilt)) {
+            pre.replay title="replays exactly this run" { code { (run.note.replay) } }
+        }
+    }
+}
+
+fn class(style: Style) -> &'static str {
+    match style {
+        Style::Good => "good",
+        Style::Bad => "bad",
+        Style::Warn => "warn",
+        Style::Plain | Style::Heading | Style::Dim => "plain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::fixtures::judgements;
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere_and_hostile_text_stays_text() {
+        for (_, mut judgement) in judgements() {
+            judgement.scenarios[0].scenario = "<script>alert(1)</script>".into();
+            let page = page(&judgement, "</style><script>");
+            assert!(!page.contains("<script") && !page.contains("http"), "{page}");
+            assert_eq!(page.matches("</style>").count(), 1);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The judgement as JUnit XML, which every CI system shows as tests.
+//!
+//! Start at [`xml`]. A suite per scenario; in it a case per run for verdict and trace, and one for the times of all its runs.
+//! What is not built is skipped, which no CI counts as passed. No time stamps: equal judgements give equal files.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::judge::{Judgement, Outcome, Pace, RunJudgement, ScenarioJudgement};
+use super::tables;
+use crate::ansi::clean;
+
+/// The file's text.
+pub fn xml(judgement: &Judgement) -> String {
+    let mut report = Report::new("flowquake gate");
+    report.add_test_suites(judgement.scenarios.iter().map(|scenario| suite(scenario, judgement)));
+    // Writing into memory fails for no content that `clean` lets through.
+    let mut text = report.to_string().expect("text without control characters is XML");
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+fn suite(scenario: &ScenarioJudgement, judgement: &Judgement) -> TestSuite {
+    let mut suite = TestSuite::new(clean(&scenario.scenario));
+    suite.add_test_cases(
+        scenario.runs.iter().map(|run| case(&scenario.scenario, format!("seed {}", run.seed), status(run))),
+    );
+    if !scenario.times.is_empty() || scenario.incomparable {
+        suite.add_test_case(case(&scenario.scenario, "times".to_owned(), times(scenario, judgement)));
+    }
+    suite
+}
+
+fn case(scenario: &str, name: String, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(format!("flowquake.gate.{}", clean(scenario)));
+    case
+}
+
+fn status(run: &RunJudgement) -> TestCaseStatus {
+    let outcome = run.outcome();
+    match outcome {
+        Outcome::Passed => TestCaseStatus::success(),
+        Outcome::NotBuilt => skipped(&tables::reason(run)),
+        _ => failure(outcome, &tables::reason(run), &run.note.replay),
+    }
+}
+
+fn times(scenario: &ScenarioJudgement, judgement: &Judgement) -> TestCaseStatus {
+    if scenario.incomparable {
+        return skipped("not compared: see the runs of this scenario");
+    }
+    let lines: Vec<String> = scenario
+        .paced(Pace::Slower)
+        .map(|time| {
+            let lapse = |lapse: Option<super::times::Lapse>| lapse.map_or("none".to_owned(), |lapse| lapse.to_string());
+            format!(
+                "{} {}: {} → {}, {}, budget {}",
+                time.measure.label(),
+                time.percentile.label(),
+                lapse(time.before),
+                lapse(time.now),
+                tables::change(time),
+                judgement.budgets.of(time.percentile)
+            )
+        })
+        .collect();
+    match lines.first() {
+        None => TestCaseStatus::success(),
+        Some(first) => failure(Outcome::Slower, first, &lines.join("\n")),
+    }
+}
+
+fn failure(outcome: Outcome, message: &str, description: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type(outcome.label()).set_message(clean(message)).set_description(description.to_owned());
+    status
+}
+
+fn skipped(message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(clean(message));
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::fixtures::judgements;
+
+    #[test]
+    fn a_file_for_every_outcome() {
+        for (name, judgement) in judgements() {
+            insta::assert_snapshot!(name, xml(&judgement));
+        }
+    }
+
+    #[test]
+    fn hostile_evidence_is_escaped() {
+        let (_, mut judgement) = judgements().remove(3);
+        judgement.scenarios[1].runs[0].note.headline = "]]></failure>\u{1}\"'&".into();
+        let xml = xml(&judgement);
+        assert!(!xml.contains("]]></failure>\u{1}") && xml.contains("&lt;/failure"), "{xml}");
+    }
+}

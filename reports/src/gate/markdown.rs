@@ -1,0 +1,94 @@
+//! The judgement as Markdown, for a comment on a pull request.
+//!
+//! Start at [`comment`]: a line that says it all, the tables of what needs a look, and the rest folded away. The first line
+//! is a mark by which a script finds its own comment again.
+
+use super::judge::{Judgement, Outcome};
+use super::tables;
+use crate::table::{Align, Table};
+
+/// A comment that a script looks for in order to replace it.
+pub const MARK: &str = "<!-- flowquake gate -->";
+
+/// The comment, ended by a line break.
+pub fn comment(judgement: &Judgement) -> String {
+    let outcome = judgement.outcome();
+    let sign = match outcome {
+        Outcome::Passed => "✅",
+        Outcome::NotBuilt => "⚠️",
+        _ => "❌",
+    };
+    let mut out = format!("{MARK}\n{sign} **flowquake gate: {}**: {}\n", outcome.label(), tables::summary(judgement));
+    for advice in tables::advice(judgement) {
+        out += &format!("\n{}\n", escaped(advice));
+    }
+    out += &titled("Runs that may not pass", &tables::troubles(judgement));
+    out += &titled("Slower than the budget", &tables::slower(judgement));
+    out += &titled("Faster than the budget", &tables::improved(judgement));
+    out += &folded("All scenarios", &table(&tables::scenarios(judgement)));
+    let replays: Vec<String> = judgement
+        .runs()
+        .filter(|(_, run)| !matches!(run.outcome(), Outcome::Passed | Outcome::NotBuilt))
+        .map(|(_, run)| run.note.replay.clone())
+        .collect();
+    if !replays.is_empty() {
+        out += &folded("Replay", &format!("```sh\n{}\n```\n", replays.join("\n").replace("```", "")));
+    }
+    out + &format!("\n{}; budget: {}\n", tables::engine(judgement), judgement.budgets)
+}
+
+fn titled(heading: &str, content: &Table) -> String {
+    if content.is_empty() { String::new() } else { format!("\n### {heading}\n\n{}", table(content)) }
+}
+
+fn folded(summary: &str, content: &str) -> String {
+    format!("\n<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n")
+}
+
+fn table(table: &Table) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut out = line(table.columns().iter().map(|(heading, _)| (*heading).to_owned()).collect());
+    let rule = |align: &Align| if *align == Align::Right { "---:" } else { "---" };
+    out += &line(table.columns().iter().map(|(_, align)| rule(align).to_owned()).collect());
+    for row in table.rows() {
+        out += &line(row.iter().map(|cell| escaped(cell.text.trim_end())).collect());
+    }
+    out
+}
+
+/// What a run under test wrote must neither break the table nor become markup.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            // An address or a name behind this sign would notify people.
+            '@' => out.push_str("&#64;"),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '!' | '~' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::fixtures::judgements;
+
+    #[test]
+    fn a_comment_for_every_outcome() {
+        for (name, judgement) in judgements() {
+            insta::assert_snapshot!(name, comment(&judgement));
+        }
+    }
+
+    #[test]
+    fn evidence_stays_text() {
+        let (_, mut judgement) = judgements().remove(3);
+        judgement.scenarios[1].runs[0].note.headline = "</details> | @team `x` [a](b)".into();
+        let comment = comment(&judgement);
+        assert!(comment.contains(r"&lt;/details> \| &#64;team \`x\` \[a\](b)"), "{comment}");
+    }
+}

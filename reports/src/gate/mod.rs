@@ -1,0 +1,28 @@
+//! The regression gate: runs of today beside a baseline that the team committed.
+//!
+//! ```text
+//! gate.json ─► Baseline ─┐
+//!                        ├─► judge ─► Judgement ─► terminal, JUnit, JSON, Markdown, HTML
+//! runs ─► Measured ──────┘
+//! ```
+//! Start at [`judge`]; [`baseline`] says what the file holds, [`times`] what is measured, [`budget`] how much slower is too
+//! slow. Pure, as everything here: whoever runs the scenarios hands in a [`Measured`].
+
+pub mod baseline;
+pub mod budget;
+pub mod diff;
+pub mod html;
+pub mod json;
+mod judge;
+pub mod junit;
+pub mod markdown;
+mod tables;
+pub mod terminal;
+pub mod times;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use judge::{
+    Judgement, Measured, Note, Outcome, Pace, RunJudgement, ScenarioJudgement, TimeJudgement, TraceJudgement, judge,
+};

@@ -1,0 +1,174 @@
+//! The times of a run that the gate watches, taken from its record.
+//!
+//! Start at [`Times::of`]. All are durations in nanoseconds of the run's clock; on `sim` that is virtual time, so the same
+//! engine gives the same numbers on every machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{CheckpointRecord, RecoveryRecord, RunRecord};
+use crate::timing;
+use crate::units;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Trigger to completion, of completed checkpoints.
+    CheckpointDuration,
+    /// Trigger to next trigger, between neighbouring completed periodic checkpoints of one attempt.
+    TriggerGap,
+    /// Failure to first record processed again.
+    Outage,
+    /// Failure until the sources had emitted again all that had arrived.
+    CaughtUp,
+}
+
+impl Measure {
+    /// All, in the order of documents.
+    pub const ALL: [Measure; 4] =
+        [Measure::CheckpointDuration, Measure::TriggerGap, Measure::Outage, Measure::CaughtUp];
+
+    /// The words in documents.
+    pub fn label(self) -> &'static str {
+        match self {
+            Measure::CheckpointDuration => "checkpoint duration",
+            Measure::TriggerGap => "trigger gap",
+            Measure::Outage => "outage",
+            Measure::CaughtUp => "caught up after",
+        }
+    }
+
+    /// The word in baselines.
+    pub fn key(self) -> &'static str {
+        match self {
+            Measure::CheckpointDuration => "checkpoint-duration",
+            Measure::TriggerGap => "trigger-gap",
+            Measure::Outage => "outage",
+            Measure::CaughtUp => "caught-up",
+        }
+    }
+
+    /// Whether none of it is better than some: nobody wants an outage, and everybody wants checkpoints.
+    pub fn is_loss(self) -> bool {
+        matches!(self, Measure::Outage | Measure::CaughtUp)
+    }
+}
+
+/// A duration, or that there was no end to it. The order is that of length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Option<u64>", into = "Option<u64>")]
+pub enum Lapse {
+    /// It took so many nanoseconds.
+    Ns(u64),
+    /// It did not end within the run; `null` in baselines.
+    Never,
+}
+
+impl From<Option<u64>> for Lapse {
+    fn from(ns: Option<u64>) -> Lapse {
+        ns.map_or(Lapse::Never, Lapse::Ns)
+    }
+}
+
+impl From<Lapse> for Option<u64> {
+    fn from(lapse: Lapse) -> Option<u64> {
+        match lapse {
+            Lapse::Ns(ns) => Some(ns),
+            Lapse::Never => None,
+        }
+    }
+}
+
+impl fmt::Display for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lapse::Ns(ns) => f.write_str(&units::duration(*ns)),
+            Lapse::Never => f.write_str("never"),
+        }
+    }
+}
+
+/// Values of every measure, sorted; a measure without values is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Times(BTreeMap<Measure, Vec<Lapse>>);
+
+impl Times {
+    /// Those of one run.
+    pub fn of(run: &RunRecord) -> Times {
+        let outage = |recovery: &RecoveryRecord| Lapse::from(recovery.outage_ns());
+        let caught_up = |recovery: &RecoveryRecord| {
+            let after = recovery.caught_up_at_ns.and_then(|at| at.checked_sub(recovery.failed_at_ns));
+            Lapse::from(after)
+        };
+        let mut times = Times::default();
+        let durations = run.checkpoints.iter().filter_map(CheckpointRecord::duration_ns);
+        times.add(Measure::CheckpointDuration, durations.map(Lapse::Ns));
+        times.add(Measure::TriggerGap, timing::trigger_gaps_ns(run).into_iter().map(Lapse::Ns));
+        times.add(Measure::Outage, run.recoveries.iter().map(outage));
+        times.add(Measure::CaughtUp, run.recoveries.iter().map(caught_up));
+        times
+    }
+
+    /// Those of several runs together.
+    pub fn pooled<'t>(all: impl IntoIterator<Item = &'t Times>) -> Times {
+        let mut pool = Times::default();
+        for (measure, values) in all.into_iter().flat_map(|times| &times.0) {
+            pool.add(*measure, values.iter().copied());
+        }
+        pool
+    }
+
+    /// The sorted values of a measure.
+    pub fn values(&self, measure: Measure) -> &[Lapse] {
+        self.0.get(&measure).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds values in any order.
+    pub fn add(&mut self, measure: Measure, values: impl IntoIterator<Item = Lapse>) {
+        let mut values = values.into_iter().peekable();
+        if values.peek().is_some() {
+            let of = self.0.entry(measure).or_default();
+            of.extend(values);
+            of.sort_unstable();
+        }
+    }
+
+    /// Sorts what came from a file that somebody may have edited.
+    pub(super) fn sort(&mut self) {
+        self.0.retain(|_, values| !values.is_empty());
+        self.0.values_mut().for_each(|values| values.sort_unstable());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn a_recovery_without_an_end_is_longer_than_any_other() {
+        let mut run = fixtures::passed();
+        let mut lost = run.recoveries[0].clone();
+        (lost.parts, lost.caught_up_at_ns) = (None, None);
+        run.recoveries.insert(0, lost);
+        let times = Times::of(&run);
+        for measure in [Measure::Outage, Measure::CaughtUp] {
+            let values = times.values(measure);
+            assert!(matches!(values, [Lapse::Ns(_), Lapse::Never]), "{values:?}");
+        }
+        assert_eq!(serde_json::to_string(&Lapse::Never).unwrap(), "null");
+    }
+
+    #[test]
+    fn pools_are_sorted_and_absent_measures_are_empty() {
+        let times = Times::of(&fixtures::passed());
+        let pool = Times::pooled([&times, &times]);
+        assert_eq!(pool.values(Measure::TriggerGap).len(), 2 * times.values(Measure::TriggerGap).len());
+        assert!(pool.values(Measure::CheckpointDuration).is_sorted());
+        assert!(Times::default().values(Measure::Outage).is_empty());
+    }
+}
