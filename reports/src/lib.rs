@@ -1,17 +1,19 @@
 //! Run records in, documents out. Pure: no engine, no clock, no network; the only I/O is the writing of files asked for.
 //!
 //! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
-//! them all. [`timing`] compares what was measured with [`formulas`]; [`tables`] decides what is shown; [`terminal`],
-//! [`html`] and [`svg`] decide how.
+//! them all. [`timing`] compares what was measured with [`formulas`], [`diff`] a failing run with a passing one; [`tables`]
+//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how.
 
 pub mod ansi;
 pub mod class;
 pub mod coverage;
+pub mod diff;
 pub mod folder;
 pub mod formulas;
 pub mod html;
 pub mod json;
 pub mod record;
+pub mod spacetime;
 pub mod svg;
 pub mod table;
 pub mod tables;
