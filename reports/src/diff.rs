@@ -13,9 +13,11 @@ use crate::{tables, units};
 /// Characters of a cell that quotes text; what stands side by side has to fit beside each other.
 const TEXT_MAX: usize = 110;
 
-/// Place of the passed run of the set that is most like `run`; `None`: no run of its job passed.
+/// Place of the passed run of the set that is most like `run`; `None`: no run of its job passed and is there as a whole, since
+/// long sweeps keep only sums of what passed.
 pub fn nearest(set: &RunSet, run: &RunRecord) -> Option<usize> {
-    let passed = set.runs.iter().enumerate().filter(|(_, other)| other.verdict == Verdict::Passed);
+    let is_whole = |other: &RunRecord| !other.timeline.is_empty() || other.totals.events == 0;
+    let passed = set.runs.iter().enumerate().filter(|(_, other)| other.verdict == Verdict::Passed && is_whole(other));
     let alike = passed.filter(|(_, other)| other.scenario == run.scenario || other.job.name == run.job.name);
     let distance = |other: &RunRecord| {
         (other.scenario != run.scenario, differing_options(run, other).count(), other.seed.abs_diff(run.seed))
@@ -152,7 +154,8 @@ mod tests {
         assert_eq!(nearest(&set(runs[..1].to_vec()), &failed), Some(0), "another scenario of the same job");
         let mut foreign = run("b", 7, "x");
         foreign.job.name = "other".into();
-        assert_eq!(nearest(&set(vec![foreign, failed.clone()]), &failed), None);
+        let thinned = RunRecord { timeline: Vec::new(), ..run("a", 7, "x") };
+        assert_eq!(nearest(&set(vec![foreign, thinned, failed.clone()]), &failed), None);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
 //! them all. [`timing`] compares what was measured with [`formulas`], [`diff`] a failing run with a passing one; [`tables`]
-//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how.
+//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of others.
 
 pub mod ansi;
 pub mod class;
 pub mod coverage;
 pub mod diff;
+pub mod export;
 pub mod folder;
 pub mod formulas;
 pub mod html;
@@ -21,6 +22,8 @@ pub mod terminal;
 pub mod timeline;
 pub mod timing;
 pub mod units;
+
+mod graph;
 
 #[cfg(test)]
 mod fixtures;

@@ -17,6 +17,7 @@ use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
 
 mod check;
 mod coverage;
+mod export;
 mod list;
 mod logging;
 mod replay;
@@ -47,6 +48,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Show which fault struck whom at which step of the protocol, from run records
     Coverage(coverage::CoverageArgs),
+    /// Make files for other tools from run records: traces for Perfetto, logs for ShiViz, pictures
+    Export(export::ExportArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -65,6 +68,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
+        Command::Export(args) => export::export(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),

@@ -1,14 +1,15 @@
 //! Many runs: in parallel, with a bar, in bounded memory, up to a number of failures.
 //!
 //! Start at [`sweep`]. A plan is made when a thread is free for it and dropped with its run. Of a long sweep
-//! ([`LONG`]) the runs that passed keep only what sums are made of ([`slim`]): their plans can be made again from their seeds.
+//! ([`LONG`]) the runs that passed keep only what sums are made of ([`slim`]): their plans can be made again from their seeds. The
+//! first of each scenario stays whole, so that a failing run has one to stand beside.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use flowquake_reports::record::{RunRecord, RunSet, Verdict};
+use flowquake_reports::record::{Course, RunRecord, RunSet, Verdict};
 use flowquake_reports::table::{Align, Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -68,7 +69,10 @@ pub(super) fn sweep(
                     if is_failure(&result) {
                         failures.fetch_add(1, Ordering::Relaxed);
                     }
-                    if long && let Ok(record) = &mut result {
+                    if long
+                        && index % sweep.seeds != 0
+                        && let Ok(record) = &mut result
+                    {
                         slim(record);
                     }
                     if done.send((index, result)).is_err() {
@@ -103,6 +107,7 @@ fn slim(record: &mut RunRecord) {
         record.checkpoints = Vec::new();
         record.recoveries = Vec::new();
         record.timeline = Vec::new();
+        record.course = Course::default();
         for fault in &mut record.faults {
             fault.detail = String::new();
         }

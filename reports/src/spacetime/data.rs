@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::graph::Graph;
 use crate::record::{
     AttemptRecord, CheckpointEnd, CheckpointRecord, FaultRecord, HitRecord, RunRecord, SubtaskRecord, TimelineKind,
 };
@@ -41,8 +42,8 @@ pub(super) fn pack(run: &RunRecord) -> Value {
         "faults": run.faults.iter().map(|fault| packer.fault(fault)).collect::<Vec<_>>(),
         "flow": packer.flow(run),
         "timeline": packer.timeline(run),
-        "edges": packer.edges(run),
-        "subtasks": packer.subtasks,
+        "edges": packer.graph.edges,
+        "subtasks": packer.graph.subtasks,
         "places": packer.places,
     })
 }
@@ -120,8 +121,7 @@ fn recovery(recovery: &crate::record::RecoveryRecord) -> Value {
 /// Tables of what repeats.
 struct Packer<'a> {
     nodes: Vec<&'a str>,
-    /// Name and vertex of each subtask.
-    subtasks: Vec<(&'a str, u32)>,
+    graph: Graph<'a>,
     /// Lists of subtasks with their nodes, flat.
     places: Vec<Vec<i64>>,
 }
@@ -129,22 +129,7 @@ struct Packer<'a> {
 impl<'a> Packer<'a> {
     fn of(run: &'a RunRecord) -> Self {
         let nodes = run.nodes.iter().map(|node| node.name.as_str()).collect();
-        let of_attempts = run.course.attempts.iter().flat_map(|a| &a.subtasks).map(|s| s.subtask.as_str());
-        let of_checkpoints = run.checkpoints.iter().flat_map(|c| &c.subtasks).map(|s| s.subtask.as_str());
-        let (mut subtasks, mut vertices) = (Vec::<(&str, u32)>::new(), Vec::<&str>::new());
-        for name in of_attempts.chain(of_checkpoints) {
-            if subtasks.iter().any(|(known, _)| *known == name) {
-                continue;
-            }
-            let vertex = name.rsplit_once('#').map_or(name, |(vertex, _)| vertex);
-            if !vertices.contains(&vertex) {
-                vertices.push(vertex);
-            }
-            // A vertex is a number where the engine names it so, else its place.
-            let place = vertices.iter().position(|known| *known == vertex).unwrap_or(0) as u32;
-            subtasks.push((name, vertex.parse().unwrap_or(place)));
-        }
-        Packer { nodes, subtasks, places: Vec::new() }
+        Packer { nodes, graph: Graph::of(run), places: Vec::new() }
     }
 
     /// Number of a node; -1: no node of the record.
@@ -153,7 +138,7 @@ impl<'a> Packer<'a> {
     }
 
     fn subtask(&self, name: &str) -> i64 {
-        self.subtasks.iter().position(|(known, _)| *known == name).map_or(-1, |index| index as i64)
+        self.graph.place(name).map_or(-1, |index| index as i64)
     }
 
     /// Nodes that a text names as words: a node, both ends of a link, a set.
@@ -281,17 +266,6 @@ impl<'a> Packer<'a> {
             differences(samples.iter().map(|sample| number(sample.records_committed))),
             (0..if samples.is_empty() { 0 } else { self.nodes.len() }).map(backlog).collect::<Vec<_>>(),
         ])
-    }
-
-    /// The edges of the job graph; of a record that names none, from each vertex to the next.
-    fn edges(&self, run: &RunRecord) -> Vec<(u32, u32)> {
-        if !run.course.edges.is_empty() {
-            return run.course.edges.clone();
-        }
-        let mut vertices: Vec<u32> = self.subtasks.iter().map(|(_, vertex)| *vertex).collect();
-        vertices.sort_unstable();
-        vertices.dedup();
-        vertices.windows(2).map(|pair| (pair[0], pair[1])).collect()
     }
 }
 
