@@ -215,6 +215,59 @@ fn the_scrubber_says_who_is_down_and_which_fault_is_in_force() {
     assert!(!Page::open(&browser, &address).0.contains("<tr data-node="));
 }
 
+/// Presses keys, turns the wheel and clicks, and notes the scrubber and the width of the window (`-`: the whole run) after each.
+const HANDS: &str = r##"<script>
+addEventListener("load", () => {
+  const run = document.querySelector("#run-1");
+  const notes = [], frame = run.querySelector(".frame"), box = frame.getBoundingClientRect();
+  const note = () => {
+    const [, at, width] = /t=(\d+)us(?:&w=(\d+)us)?/.exec(run.querySelector(".controls a").getAttribute("href"));
+    notes.push(`${at} ${width ?? "-"}`);
+  };
+  const key = (key) => { frame.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true })); note(); };
+  const point = (kind, x, y, target = frame) =>
+    target.dispatchEvent(new PointerEvent(kind, { clientX: box.left + x, clientY: box.top + y, bubbles: true }));
+  frame.setPointerCapture = () => {};
+  frame.focus();
+  for (const name of ["ArrowLeft", "ArrowRight", "+", "0"]) key(name);
+  frame.dispatchEvent(new WheelEvent("wheel", { deltaY: -240, clientX: box.left + 600, cancelable: true })); note();
+  point("pointerdown", 300, 100); point("pointerup", 300, 100); note();
+  point("pointerdown", 300, 100); point("pointermove", 420, 100); point("pointerup", 420, 100); note();
+  key("0");
+  point("pointerdown", 300, 30, frame.querySelector("rect.goto")); point("pointerup", 300, 30); note();
+  document.documentElement.dataset.notes = notes.join(",");
+});
+</script></body>"##;
+
+#[test]
+fn keys_wheel_and_pointer_move_scrubber_and_window() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (run, address) = small(folder.path());
+    let file = address.trim_start_matches("file://");
+    fs::write(file, fs::read_to_string(file).unwrap().replace("</body>", HANDS)).unwrap();
+    let page = Page::open(&browser, &format!("{address}#run-1"));
+    let notes = page.between("data-notes=\"", "\"").split(',');
+    let notes: Vec<(u64, Option<u64>)> = notes
+        .map(|note| note.split_once(' ').unwrap())
+        .map(|(at, width)| (at.parse().unwrap(), width.parse().ok()))
+        .collect();
+    let [left, right, zoomed, whole, wheel, clicked, dragged, whole_again, checkpoint] = notes[..] else {
+        panic!("{notes:?}")
+    };
+    let struck = run.faults[0].struck_at_ns.unwrap() / 1_000;
+    assert!(left.0 < struck && right.0 == struck, "from event to event: {notes:?}");
+    let end = run.totals.virtual_ns / 1_000;
+    assert!(zoomed.1.unwrap().abs_diff(end / 2) <= 1 && whole.1.is_none(), "{notes:?}");
+    assert!(wheel.1.unwrap().abs_diff(end / 2) <= 1, "{notes:?}");
+    assert!(
+        clicked.0 != struck && dragged == clicked && whole_again.1.is_none(),
+        "a drag pans and moves no scrubber: {notes:?}"
+    );
+    assert_eq!(checkpoint.0, run.checkpoints[0].triggered_at_ns / 1_000, "a click on a checkpoint goes to its trigger");
+    assert!(checkpoint.1.unwrap() < end / 5, "{notes:?}");
+}
+
 /// Measures what a reader waits for: `cargo test --test browser -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes the time of every scenario, and measures real time"]

@@ -136,7 +136,7 @@ fn section(set: &RunSet, run: &RunRecord, number: usize) -> Markup {
 /// What happened, as far as it fits behind the name of a run that is not opened.
 fn story(run: &RunRecord) -> String {
     let (completed, aborted) = tables::checkpoint_counts(run);
-    let mut story = vec![units::counted(completed as usize, "checkpoint")];
+    let mut story = vec![format!("{} completed", units::counted(completed as usize, "checkpoint"))];
     if aborted > 0 {
         story.push(format!("{} given up", units::count(aborted)));
     }

@@ -2,7 +2,8 @@
 //!
 //! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
 //! them all. [`timing`] compares what was measured with [`formulas`], [`diff`] a failing run with a passing one; [`tables`]
-//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of others.
+//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of
+//! others.
 
 pub mod ansi;
 pub mod class;

@@ -1,7 +1,7 @@
 //! The space-time picture of a run: nodes as lanes over time, barriers as a front through the job graph, faults as bands,
 //! recoveries in parts, and a scrubber that says what every node did at an instant.
 //!
-//! A browser draws it, when somebody opens the run: [`data`] packs a record into a few kilobytes, [`figure`] puts them into
+//! A browser draws it, when somebody opens the run: `data.rs` packs a record into a few kilobytes, [`figure`] puts them into
 //! the page, and [`SCRIPT`] unpacks and draws. The script is plain JavaScript in four parts, in the order of their use:
 //! `model.js` (data to model; the state at an instant), `draw.js` (model to SVG), `view.js` (one picture with its controls),
 //! `page.js` (opening runs, and addresses such as `#run=3&t=2.5s&w=80ms`). It asks nothing of the network and touches nothing but
