@@ -22,6 +22,7 @@ use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
 use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
+use self::flow::FlowLog;
 use crate::jobs::UserCode;
 use crate::nemesis::{Nemesis, Strike};
 use crate::oracles::orphans::{Orphan, Sweep};
@@ -30,8 +31,10 @@ use crate::oracles::state;
 use crate::plan::RunPlan;
 use crate::trace::Trace;
 
+mod flow;
 mod store_copy;
 
+pub use flow::Flow;
 pub use store_copy::{StoreCopy, Written};
 
 /// How a run ended.
@@ -174,6 +177,8 @@ pub struct Outcome {
     pub lives: Vec<(String, Time, Time)>,
     /// Messages delivered.
     pub network: NetworkTotals,
+    /// What was under way in between, in a few hundred samples.
+    pub flow: Vec<Flow>,
     /// Calls of dead incarnations that were made inert.
     pub late_effects: u64,
     /// Processor time of the run's thread.
@@ -206,6 +211,7 @@ impl Outcome {
             copies: Vec::new(),
             lives: Vec::new(),
             network: NetworkTotals::default(),
+            flow: Vec::new(),
             late_effects: 0,
             cpu: Duration::ZERO,
             wall: Duration::ZERO,
@@ -243,6 +249,9 @@ pub(crate) struct Recorder {
     settled: u64,
     /// How much of the log is known to be in force.
     deployed: usize,
+    flow: FlowLog,
+    /// Lines of visible output.
+    committed: u64,
 }
 
 impl Recorder {
@@ -268,6 +277,8 @@ impl Recorder {
             completed: 0,
             settled: 0,
             deployed: 0,
+            flow: FlowLog::default(),
+            committed: 0,
         }
     }
 
@@ -324,6 +335,9 @@ impl Recorder {
     pub(crate) fn on_event(&mut self, world: &SimWorld, record: &EventRecord) {
         if self.records {
             self.outcome.trace.push(record.clone());
+        }
+        if self.flow.is_due(record.at) {
+            self.flow.add(Flow { at: record.at, waiting: world.unread_records(), committed: self.committed });
         }
         match &record.event {
             Event::JobFinished { .. } => self.end = Some((End::Finished, record.at)),
@@ -514,6 +528,7 @@ impl Recorder {
             if !self.names.insert(name.into()) {
                 self.outcome.retracted.push(format!("{at}: {name} was written over"));
             }
+            self.committed += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
             self.outcome.visible.push(Part { at, order, name: name.into(), subtask, epoch, bytes: bytes.clone() });
         } else if let Some((subtask, epoch)) = decision_at(name) {
             if !self.decided.insert((subtask, epoch)) {
@@ -527,6 +542,8 @@ impl Recorder {
     pub(crate) fn close(&mut self, world: &SimWorld, now: Time) {
         self.nemesis.finish(world, now);
         self.outcome.network = world.network_totals();
+        self.flow.add(Flow { at: now, waiting: world.unread_records(), committed: self.committed });
+        self.outcome.flow = self.flow.take();
         self.outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
         self.note_left(world.stores());
     }

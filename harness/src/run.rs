@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use crate::jobs::Jobs;
 use crate::plan::{InputSource, RunPlan};
 use crate::recorder::Recorder;
-pub use crate::recorder::{Claim, Decision, End, LogEntry, Outcome, Part, Sealed, StoreCopy, Written};
+pub use crate::recorder::{Claim, Decision, End, Flow, LogEntry, Outcome, Part, Sealed, StoreCopy, Written};
 
 /// Names of the JobManagers' nodes.
 pub fn job_managers(plan: &RunPlan) -> impl Iterator<Item = String> {

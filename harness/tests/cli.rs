@@ -274,6 +274,26 @@ fn state_is_shown_of_manifests_only() {
 }
 
 #[test]
+fn a_run_is_exported_for_other_tools() {
+    let folder = Folder::new().with("small.toml", &small("", ""));
+    folder.run(0);
+    let said = folder.flowquake(&["export", "runs.json", "--format", "perfetto"], 0);
+    let trace: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let names: Vec<&str> = trace["traceEvents"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
+    for name in ["checkpoint 2", "align 2", "upload 2", "barrier 2", "bytes in flight", "leads, term 1"] {
+        assert!(names.contains(&name), "{name}");
+    }
+    folder.flowquake(&["export", "runs.json", "--format", "shiviz", "--output", "run.log"], 0);
+    let log = fs::read_to_string(folder.path().join("run.log")).unwrap();
+    assert!(log.starts_with("(?<host>") && log.contains("checkpoint 2 is complete"), "{log}");
+    assert!(folder.flowquake(&["export", "runs.json", "--format", "svg"], 0).out.starts_with("<svg"));
+    assert!(
+        folder.flowquake(&["export", "runs.json", "--format", "svg", "--run", "2"], 2).err.contains("holds 1 runs")
+    );
+    assert!(folder.flowquake(&["export", "none.json", "--format", "svg"], 2).err.contains("none.json"));
+}
+
+#[test]
 fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
     let folder = Folder::new().with("small.toml", &small("", "").replace("2_000, rate", "200, rate"));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "200", "--jobs", "2", "--json", "runs.json"], 0);
@@ -281,7 +301,8 @@ fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
     let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
     let seeds: Vec<u64> = set.runs.iter().map(|run| run.seed).collect();
     assert_eq!(seeds, (1..=200).collect::<Vec<_>>());
-    for run in &set.runs {
+    assert!(!set.runs[0].timeline.is_empty(), "the first stays whole: failing runs are compared with it");
+    for run in &set.runs[1..] {
         assert!(run.timeline.is_empty() && run.checkpoints.is_empty());
         assert_eq!(run.totals.events_by_name.get("job-finished"), Some(&1));
     }

@@ -190,6 +190,46 @@ pub(crate) fn passed() -> RunRecord {
             restart_delay_ns: 1_000 * MS,
             input_rate: 2_000.0,
         },
+        course: course(),
+    }
+}
+
+/// One leader, two attempts, and a backlog that builds up while `tm-2` is down.
+fn course() -> Course {
+    let attempt = |attempt: u32, at_ms: u64, running_ms: u64, ended_ms: u64| AttemptRecord {
+        attempt,
+        deployed_at_ns: at_ms * MS,
+        running_at_ns: Some(running_ms * MS),
+        ended_at_ns: Some(ended_ms * MS),
+        subtasks: [("source#0", "tm-1"), ("count#0", "tm-2"), ("count#1", "tm-3")]
+            .map(|(subtask, node)| SubtaskRecord {
+                subtask: subtask.into(),
+                node: node.into(),
+                restoring_ns: Some((at_ms + 5) * MS),
+                restored_ns: Some((running_ms - 8) * MS),
+                running_ns: Some((running_ms - 5) * MS),
+                first_record_ns: Some((running_ms + 2) * MS),
+                ..SubtaskRecord::default()
+            })
+            .into(),
+    };
+    let sample = |at_ms: u64, waiting_bytes: [u64; 4], records_committed| FlowSample {
+        at_ns: at_ms * MS,
+        waiting_bytes: waiting_bytes.into(),
+        records_committed,
+    };
+    Course {
+        terms: vec![TermRecord { term: 1, node: "jm-1".into(), from_ns: 0, to_ns: None }],
+        attempts: vec![attempt(1, 10, 50, 5_550), attempt(2, 7_530, 7_950, 11_950)],
+        edges: vec![(0, 1)],
+        flow: vec![
+            sample(0, [0, 0, 0, 0], 0),
+            sample(1_200, [0, 0, 900, 1_100], 2_000),
+            sample(4_600, [0, 0, 64_000, 2_000], 6_000),
+            sample(8_000, [0, 0, 120_000, 90_000], 6_000),
+            sample(9_700, [0, 0, 1_000, 800], 18_000),
+            sample(12_000, [0, 0, 0, 0], 24_000),
+        ],
     }
 }
 
@@ -243,6 +283,7 @@ pub(crate) fn empty() -> RunRecord {
         timeline: vec![],
         options: vec![],
         totals: Totals::default(),
+        course: Course::default(),
         ..passed()
     }
 }

@@ -1,10 +1,12 @@
 //! A set of runs as one HTML file that works offline: no script, no font, no picture from elsewhere.
 //!
-//! Start at [`report`]. The tables are those of the terminal ([`tables`]), the picture is that of
-//! [`svg`]; this file only arranges them. Text of the record is escaped by `maud` wherever it enters.
+//! Start at [`report`]. The tables are those of the terminal ([`tables`]), the picture of a run is drawn by the script of
+//! [`spacetime`] once its details are opened, and a run that failed stands beside the nearest one that passed ([`diff`]); this
+//! file only arranges them. Without JavaScript all but the pictures is there. Text of the record is escaped by `maud` wherever
+//! it enters, and the page forbids itself everything that comes from elsewhere.
 //!
 //! A sweep has thousands of runs, and a page that no browser opens is no report: of the passed runs the first
-//! [`PASSED_MAX`] are shown in full; runs that did not pass always are.
+//! [`PASSED_MAX`] are shown in full; runs that did not pass always are, and the passed ones that they are compared with.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -13,13 +15,16 @@ use crate::coverage::{self, Coverage};
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::{Align, Cell, Table};
 use crate::timing::{self, Timing};
-use crate::{distributions, svg, tables, terminal, timeline, units};
+use crate::{diff, distributions, spacetime, tables, terminal, timeline, units};
 
 /// Passed runs that get a section of their own.
-pub const PASSED_MAX: usize = 50;
+pub const PASSED_MAX: usize = 60;
 
 /// CSS of every page.
 pub(crate) const CSS: &str = include_str!("report.css");
+
+/// What the page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
 
 /// The page.
 pub fn report(set: &RunSet) -> String {
@@ -32,8 +37,9 @@ pub fn report(set: &RunSet) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 title { "Flowquake: " (units::counted(set.runs.len(), "run")) }
-                style { (PreEscaped(CSS)) (PreEscaped(svg::STYLE)) (PreEscaped(coverage::html::STYLE)) }
+                style { (PreEscaped(CSS)) (PreEscaped(spacetime::STYLE)) (PreEscaped(coverage::html::STYLE)) }
             }
             body {
                 main {
@@ -51,9 +57,10 @@ pub fn report(set: &RunSet) -> String {
                             " are shown in full." }
                     }
                     @for (index, run) in set.runs.iter().enumerate().filter(|(index, _)| shown[*index]) {
-                        (section(run, index + 1))
+                        (section(set, run, index + 1))
                     }
                 }
+                script { (PreEscaped(spacetime::SCRIPT)) }
             }
         }
     };
@@ -67,7 +74,18 @@ fn shown(set: &RunSet) -> Vec<bool> {
         passed += usize::from(run.verdict == Verdict::Passed);
         run.verdict != Verdict::Passed || passed <= PASSED_MAX
     };
-    set.runs.iter().map(is_shown).collect()
+    let mut shown: Vec<bool> = set.runs.iter().map(is_shown).collect();
+    for run in set.runs.iter().filter(|run| is_compared(run)) {
+        if let Some(nearest) = diff::nearest(set, run) {
+            shown[nearest] = true;
+        }
+    }
+    shown
+}
+
+/// Whether a run has gone wrong, so that a passing one tells something about it.
+fn is_compared(run: &RunRecord) -> bool {
+    !matches!(run.verdict, Verdict::Passed | Verdict::NotBuilt { .. })
 }
 
 fn counts(set: &RunSet) -> Markup {
@@ -81,20 +99,24 @@ fn counts(set: &RunSet) -> Markup {
     }
 }
 
-fn section(run: &RunRecord, number: usize) -> Markup {
+fn section(set: &RunSet, run: &RunRecord, number: usize) -> Markup {
     let timing = timing::compare(run);
     let style = class(tables::verdict_style(&run.verdict));
     let evidence = terminal::evidence_lines(&run.verdict);
     html! {
-        section.run.card id={ "run-" (number) } {
-            h2 { span.badge.(style) { (run.verdict.label()) } (run.scenario) }
-            p.sub { "seed " (run.seed) ", " (run.job.backend) ", " (run.file) }
+        details.run.card id={ "run-" (number) } {
+            summary {
+                h2 { span.badge.(style) { (run.verdict.label()) } (run.scenario) }
+                span.sub { "seed " (run.seed) ", " (run.job.backend) ", " (story(run)) }
+            }
+            p.sub { (run.file) }
             @if !run.why.is_empty() { p.why { (run.why) } }
             @if !evidence.is_empty() {
                 div.evidence.(style) { @for line in &evidence { p { (line) } } }
             }
             pre.replay title="replays exactly this run" { code { (run.replay) } }
-            figure { (PreEscaped(svg::timeline(run))) }
+            (spacetime::figure(run))
+            @if is_compared(run) { (comparison(set, run)) }
             dl.facts {
                 @for (name, value) in tables::facts(run) { div { dt { (name) } dd { (value) } } }
             }
@@ -112,6 +134,37 @@ fn section(run: &RunRecord, number: usize) -> Markup {
     }
 }
 
+/// What happened, as far as it fits behind the name of a run that is not opened.
+fn story(run: &RunRecord) -> String {
+    let (completed, aborted) = tables::checkpoint_counts(run);
+    let mut story = vec![format!("{} completed", units::counted(completed as usize, "checkpoint"))];
+    if aborted > 0 {
+        story.push(format!("{} given up", units::count(aborted)));
+    }
+    match run.recoveries.len() {
+        0 => {}
+        1 => story.push("1 recovery".into()),
+        several => story.push(format!("{several} recoveries")),
+    }
+    if let Some(outage) = tables::worst_outage_ns(run) {
+        story.push(format!("worst outage {}", units::duration(outage)));
+    }
+    story.join(", ")
+}
+
+/// A run that failed beside the nearest one that passed.
+fn comparison(set: &RunSet, run: &RunRecord) -> Markup {
+    let Some(nearest) = diff::nearest(set, run) else {
+        return html! { p.dim { "No run of this job passed, so there is nothing to compare it with." } };
+    };
+    let other = &set.runs[nearest];
+    html! {
+        h3 { "Beside the nearest run that passed"
+            small { a href={ "#run-" (nearest + 1) } { (other.scenario) ", seed " (other.seed) } } }
+        div.scroll.diff { (table(&diff::table(run, other), |_| None)) }
+    }
+}
+
 fn formulas(timing: &Timing) -> Markup {
     let hidden = tables::hidden_gaps(timing);
     html! {
@@ -126,10 +179,15 @@ fn textual_timeline(run: &RunRecord) -> Markup {
     html! {
         details {
             summary { "Timeline, " (units::count(run.timeline.len() as u64)) " entries" }
-            pre {
+            pre.timeline {
                 @if let Some(heading) = timeline::heading(run, Color::No) { span.dim { (heading) } "\n" }
+                // Short on purpose: there are hundreds of them, and the script finds them by their order.
                 @for (entry, line) in run.timeline.iter().zip(&lines) {
-                    span class=(timeline::mark(entry.kind).1) { (line) } "\n"
+                    @match timeline::mark(entry.kind).1 {
+                        "checkpoint" | "commit" | "restore" => i { (line) },
+                        word => i.(word) { (line) },
+                    }
+                    "\n"
                 }
             }
         }
@@ -183,13 +241,16 @@ fn cell_text(cell: &Cell, align: Align) -> Markup {
         Some((number, unit)) if align == Align::Right && is_quantity(number, unit) => Some((number, unit)),
         _ => None,
     };
-    html! {
-        span class=[(cell.style != Style::Plain).then(|| class(cell.style))] {
-            @match quantity {
-                Some((number, unit)) => { (number) span.u { (unit) } },
-                None => (text),
-            }
+    // Most of a page is cells, so the markup of a plain one is its text.
+    let content = html! {
+        @match quantity {
+            Some((number, unit)) => { (number) i { (unit) } },
+            None => (text),
         }
+    };
+    match cell.style {
+        Style::Plain => content,
+        style => html! { span.(class(style)) { (content) } },
     }
 }
 
@@ -228,11 +289,25 @@ mod tests {
     fn the_page_needs_nothing_from_elsewhere() {
         let page = report(&fixtures::set());
         // The one address is the name of the SVG namespace, which nobody fetches.
-        let addresses: Vec<_> = page.match_indices("http").collect();
-        assert_eq!(addresses.len(), page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count());
-        for tag in ["<script", "<link", "<img", "url(", "@import"] {
+        assert_eq!(page.matches("http:").count(), page.matches("\"http://www.w3.org/2000/svg\"").count());
+        for tag in ["https:", "<link", "<img", "url(", "@import", " src="] {
             assert!(!page.contains(tag), "{tag}");
         }
+        assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn a_failed_run_stands_beside_the_nearest_that_passed() {
+        let page = report(&fixtures::set());
+        assert!(page.contains("Beside the nearest run that passed"));
+        assert!(page.contains("<a href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
+        let alone = RunSet { runs: vec![fixtures::failed()], ..fixtures::set() };
+        assert!(report(&alone).contains("nothing to compare it with"));
+    }
+
+    /// Each run brings its data, and the page its program.
+    fn scripts(page: &str) -> usize {
+        page.matches("<script").count()
     }
 
     #[test]
@@ -249,8 +324,9 @@ mod tests {
         run.options[0].1 = hostile.into();
         let set = RunSet { command: hostile.into(), program: hostile.into(), runs: vec![run], ..fixtures::set() };
         let page = report(&set);
-        assert!(!page.contains("<script"));
+        assert_eq!((scripts(&page), page.matches("</script>").count()), (2, 2));
         assert_eq!(page.matches("</style>").count(), 1);
+        assert!(!page.contains("alert(1)</script>"));
     }
 
     #[test]
@@ -258,7 +334,7 @@ mod tests {
         let mut runs = vec![fixtures::empty(); PASSED_MAX + 2];
         runs.push(fixtures::failed());
         let page = report(&RunSet { runs, ..fixtures::set() });
-        assert_eq!(page.matches("<section").count(), PASSED_MAX + 1);
+        assert_eq!(page.matches("<details class=\"run").count(), PASSED_MAX + 1);
         assert!(page.contains("2 passed runs without a section"));
         assert!(page.contains(&format!("id=\"run-{}\"", PASSED_MAX + 3)));
     }
@@ -266,16 +342,17 @@ mod tests {
     #[test]
     fn units_stand_in_a_box_of_their_own() {
         let cell = cell_text(&Cell::duration(1_204_000_000), Align::Right).into_string();
-        assert_eq!(cell, "<span>1.204<span class=\"u\">s</span></span>");
+        assert_eq!(cell, "1.204<i>s</i>");
         let cell = cell_text(&Cell::new("not in this run"), Align::Right).into_string();
-        assert_eq!(cell, "<span>not in this run</span>");
+        assert_eq!(cell, "not in this run");
     }
 
     proptest! {
         #[test]
         fn arbitrary_runs_have_a_page(runs in prop::collection::vec(fixtures::any_run(), 0..3)) {
+            let count = runs.len();
             let page = report(&RunSet { runs, ..fixtures::set() });
-            prop_assert!(!page.contains("<script"));
+            prop_assert_eq!(scripts(&page), count + 1);
         }
     }
 }

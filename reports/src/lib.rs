@@ -4,11 +4,16 @@
 //! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`gate`] judges
 //! it beside a committed baseline; [`tables`] decides what is shown; [`terminal`],
 //! [`html`] and [`svg`] decide how.
+//! them all. [`timing`] compares what was measured with [`formulas`], [`diff`] a failing run with a passing one; [`tables`]
+//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of
+//! others.
 
 pub mod ansi;
 pub mod class;
 pub mod coverage;
+pub mod diff;
 pub mod distributions;
+pub mod export;
 pub mod folder;
 pub mod formulas;
 pub mod gate;
@@ -17,6 +22,7 @@ pub mod json;
 pub mod percentile;
 pub mod prediction;
 pub mod record;
+pub mod spacetime;
 pub mod svg;
 pub mod table;
 pub mod tables;
@@ -24,6 +30,8 @@ pub mod terminal;
 pub mod timeline;
 pub mod timing;
 pub mod units;
+
+mod graph;
 
 #[cfg(test)]
 mod fixtures;

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::class::Class;
 use crate::prediction::Prediction;
 
+mod course;
+
+pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
+
 /// Version of this schema; a reader refuses another one.
 pub const SCHEMA_VERSION: u32 = 2;
 
@@ -88,6 +92,9 @@ pub struct RunRecord {
     pub totals: Totals,
     /// Bounds and settings that the formulas need.
     pub settings: Settings,
+    /// Who led, what ran where, and what was under way.
+    #[serde(default)]
+    pub course: Course,
 }
 
 /// The job and its cluster, as far as a reader of tables needs them.

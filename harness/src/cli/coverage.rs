@@ -94,7 +94,8 @@ fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
     Ok(coverage)
 }
 
-fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
+/// A file that holds no run records, with what to do about it.
+pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
     match error {
         ReadError::Unreadable { source, .. } => refuse_text(&format!("{error}: {source}"), "check the path"),
         ReadError::Malformed { source, .. } => {

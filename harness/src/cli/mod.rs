@@ -18,6 +18,7 @@ use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
 
 mod check;
 mod coverage;
+mod export;
 mod gate;
 mod list;
 mod logging;
@@ -51,6 +52,8 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
     Gate(gate::GateArgs),
+    /// Make files for other tools from run records: traces for Perfetto, logs for ShiViz, pictures
+    Export(export::ExportArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -70,6 +73,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
+        Command::Export(args) => export::export(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),

@@ -1,5 +1,6 @@
 //! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use flowquake_engine::event::EventRecord;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::{self, Coverage};
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
-use flowquake_reports::{folder, json, terminal};
+use flowquake_reports::{diff, folder, json, terminal};
 
 use super::logging::{self, Level};
 use super::sweep::{self, Sweep};
@@ -212,9 +213,13 @@ fn finish(
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
         println!("determinism: {same} plans were run again in another process and gave the same hash\n");
     }
-    // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass.
+    // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass, and what that is
+    // compared with.
     let page = sweep.is_long().then(|| {
-        let runs = set.runs.iter().filter(|run| run.verdict != Verdict::Passed).take(SHOWN_MAX).cloned().collect();
+        let unproved = set.runs.iter().enumerate().filter(|(_, run)| run.verdict != Verdict::Passed).take(SHOWN_MAX);
+        let shown: BTreeSet<usize> =
+            unproved.flat_map(|(index, run)| [Some(index), diff::nearest(&set, run)]).flatten().collect();
+        let runs = shown.into_iter().map(|index| set.runs[index].clone()).collect();
         RunSet {
             runs,
             command: set.command.clone(),

@@ -1,14 +1,15 @@
 //! Many runs: in parallel, with a bar, in bounded memory, up to a number of failures.
 //!
 //! Start at [`sweep`]. A plan is made when a thread is free for it and dropped with its run. Of a long sweep
-//! ([`LONG`]) the runs that passed keep only what sums are made of ([`slim`]): their plans can be made again from their seeds.
+//! ([`LONG`]) the runs that passed keep only what sums are made of ([`slim`]): their plans can be made again from their seeds. The
+//! first of each scenario stays whole, so that a failing run has one to stand beside.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use flowquake_reports::record::{RunRecord, RunSet, Verdict};
+use flowquake_reports::record::{Course, RunRecord, RunSet, Verdict};
 use flowquake_reports::table::{Align, Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -54,9 +55,14 @@ pub(super) fn sweep(
     one: impl Fn(&RunPlan) -> Result<RunRecord, String> + Sync,
 ) -> Vec<Result<RunRecord, String>> {
     let long = sweep.is_long();
+    // The first run of a scenario is what its failing runs stand beside.
+    let first = |plan: &RunPlan| plan.seed == sweep.seed;
     let one = |plan: &RunPlan| {
         let mut result = one(plan);
-        if long && let Ok(record) = &mut result {
+        if long
+            && !first(plan)
+            && let Ok(record) = &mut result
+        {
             slim(record);
         }
         result
@@ -129,6 +135,7 @@ fn slim(record: &mut RunRecord) {
         record.checkpoints = Vec::new();
         record.recoveries = Vec::new();
         record.timeline = Vec::new();
+        record.course = Course::default();
         for fault in &mut record.faults {
             fault.detail = String::new();
         }

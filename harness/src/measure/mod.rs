@@ -18,6 +18,7 @@ use crate::plan::RunPlan;
 use crate::run::{Outcome, job_spec};
 
 mod checkpoints;
+mod course;
 mod recoveries;
 mod timeline;
 
@@ -33,6 +34,9 @@ pub fn record(
     let checkpoints = self::checkpoints(outcome);
     let recoveries = self::recoveries(outcome, &checkpoints, sources);
     let config = &plan.job.config;
+    let nodes = lanes(outcome);
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let course = course::measure(outcome, &names);
     RunRecord {
         scenario: plan.scenario.clone(),
         why: plan.why.clone(),
@@ -51,7 +55,7 @@ pub fn record(
         trace_hash: format!("{:016x}", outcome.trace.hash()),
         replay,
         cost_profile: plan.cluster.cost_profile.clone(),
-        nodes: lanes(outcome),
+        nodes,
         faults: faults(plan, outcome),
         checkpoints,
         recoveries,
@@ -67,6 +71,7 @@ pub fn record(
             restart_delay_ns: nanos(config.restart_delay),
             input_rate: plan.job.input.rate.unwrap_or(0.0),
         },
+        course,
     }
 }
 

@@ -5,10 +5,10 @@ use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, Term};
 use flowquake_reports::record::{CheckpointEnd, CheckpointParts, RecoveryParts, RecoveryRecord};
 
-use super::{checkpoints, recoveries};
-use crate::fixtures::{at, logged, outcome, struck, subtask};
+use super::{checkpoints, course, recoveries};
+use crate::fixtures::{at, logged, ms, outcome, struck, subtask};
 use crate::nemesis::Hit;
-use crate::run::Outcome;
+use crate::run::{Flow, Outcome};
 
 const MS: u64 = 1_000_000;
 
@@ -222,4 +222,37 @@ fn the_first_leader_takes_nothing_over() {
     let mut outcome = taken_over();
     outcome.trace.events.remove(0);
     assert_eq!(all(&outcome), []);
+}
+
+#[test]
+fn the_course_knows_leaders_attempts_and_edges() {
+    let attempt = Attempt(1);
+    let barrier =
+        Event::BarrierReceived { attempt, checkpoint: CheckpointId(1), subtask: subtask(1, 0), from: subtask(0, 1) };
+    let mut outcome = outcome([
+        at(1, "jm-1", Event::LeadershipGranted { term: Term(1) }),
+        at(5, "jm-1", Event::DeploymentBegun { attempt, restored: None, state_bytes: 0 }),
+        at(6, "tm-2", Event::RestoreBegun { attempt, subtask: subtask(1, 0), checkpoint: None }),
+        at(7, "tm-2", Event::RestoreEnded { attempt, subtask: subtask(1, 0), bytes: 0 }),
+        at(8, "tm-2", Event::TaskRunning { attempt, subtask: subtask(1, 0) }),
+        at(9, "jm-1", Event::JobRunning { attempt }),
+        at(20, "tm-2", barrier),
+        at(30, "jm-1", Event::LeadershipLost { term: Term(1) }),
+        at(40, "jm-2", Event::LeadershipGranted { term: Term(2) }),
+        at(45, "jm-2", Event::DeploymentBegun { attempt: Attempt(2), restored: None, state_bytes: 0 }),
+        at(60, "jm-2", Event::JobRunning { attempt: Attempt(2) }),
+    ]);
+    outcome.lives = ["jm-1", "jm-2", "tm-2"].map(|node| (node.into(), ms(0), ms(60))).into();
+    outcome.lives[1].2 = ms(50);
+    outcome.flow = vec![Flow { at: ms(10), waiting: vec![0, 0, 70], committed: 3 }];
+    let course = course::measure(&outcome, &["tm-2", "jm-1", "tm-9"]);
+    let terms: Vec<_> = course.terms.iter().map(|term| (term.term, term.node.as_str(), term.to_ns)).collect();
+    assert_eq!(terms, [(1, "jm-1", Some(30 * MS)), (2, "jm-2", Some(50 * MS))], "given up, and died");
+    let attempts: Vec<_> = course.attempts.iter().map(|a| (a.attempt, a.running_at_ns, a.ended_at_ns)).collect();
+    assert_eq!(attempts, [(1, Some(9 * MS), Some(45 * MS)), (2, Some(60 * MS), None)], "replaced without a failover");
+    let task = &course.attempts[0].subtasks[0];
+    assert_eq!((task.subtask.as_str(), task.node.as_str()), ("1#0", "tm-2"));
+    assert_eq!((task.restoring_ns, task.restored_ns, task.running_ns), (Some(6 * MS), Some(7 * MS), Some(8 * MS)));
+    assert_eq!(course.edges, [(0, 1)]);
+    assert_eq!((course.flow[0].waiting_bytes.as_slice(), course.flow[0].records_committed), ([70, 0, 0].as_slice(), 3));
 }

@@ -1,6 +1,8 @@
 //! The timeline of one run as a picture: what was up, which checkpoint ran when, where faults struck, how recovery went.
 //!
-//! Start at [`timeline`], which makes the fragment for a page that holds [`STYLE`]; [`standalone`] is a file of its own.
+//! Start at [`standalone`], a file of its own, which `flowquake export --format svg` writes; [`timeline`] is the same as a
+//! fragment for a page that holds [`STYLE`]. It stands still: the report has a picture to look into
+//! ([`spacetime`](crate::spacetime)).
 //! From top to bottom: fault numbers, checkpoints of the JobManager, one lane per node, recoveries, time axis. Faults cross
 //! all lanes, since what they do to the others is the question. Every mark has a `<title>` with its numbers.
 //!

@@ -293,6 +293,12 @@ impl SimWorld {
         self.lock().network.totals()
     }
 
+    /// Bytes of records that were sent to each node and not read by it yet, in the order in which the nodes were added; of none
+    /// before [`SimWorld::install`].
+    pub fn unread_records(&self) -> Vec<u64> {
+        self.lock().0.as_ref().map_or_else(Vec::new, |state| state.network.unread_records())
+    }
+
     /// Calls of dead incarnations that were made inert (W2).
     pub fn late_effects(&self) -> u64 {
         self.late_effects.load(Ordering::Relaxed)

@@ -167,6 +167,7 @@ fn frames_arrive_in_order_and_the_link_takes_its_time_for_each_to_the_nanosecond
             send(&mut near.sender, number, 1000).await;
         }
         for number in 0..50 {
+            assert_eq!(world.unread_records(), [0, 50_000 - 1_000 * u64::from(number)]);
             assert_eq!(receive(&mut far.receiver).await, Ok(number));
             assert_at(now(), start + ms(1 + u64::from(number)) + LATENCY);
         }

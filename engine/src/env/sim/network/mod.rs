@@ -103,6 +103,18 @@ impl Network {
         self.totals
     }
 
+    /// Bytes of records sent to each node and not read by it, in the order in which the nodes were added.
+    pub(super) fn unread_records(&self) -> Vec<u64> {
+        let mut unread = vec![0; self.nodes.len()];
+        for conn in self.connections.iter().flatten().filter(|conn| conn.data) {
+            for (sender, pipe) in conn.pipes.iter().enumerate() {
+                // What was read behind a cut still fills the sender's buffer.
+                unread[conn.sides[1 - sender].node] += pipe.buffered.saturating_sub(pipe.unacknowledged);
+            }
+        }
+        unread
+    }
+
     /// Connections of which some half is still held.
     #[cfg(test)]
     pub(super) fn open_connections(&self) -> usize {

@@ -1,0 +1,181 @@
+//! A failing run beside the passing run that is most like it: what differs is where the reason is looked for first.
+//!
+//! Start at [`nearest`], then [`table`]. Near is a run of the same scenario, with the fewest differing options, then the
+//! closest seed; where none of them passed, one of the same job, chosen alike. Times differ between any two runs, so they
+//! are compared only where they are results; of the timelines the first line counts that says something else.
+
+use crate::ansi::Style;
+use crate::record::{CheckpointEnd, FaultRecord, RecoveryRecord, RunRecord, RunSet, TimelineEntry, Verdict};
+use crate::table::Align::Left;
+use crate::table::{Cell, Table};
+use crate::{tables, units};
+
+/// Characters of a cell that quotes text; what stands side by side has to fit beside each other.
+const TEXT_MAX: usize = 110;
+
+/// Place of the passed run of the set that is most like `run`; `None`: no run of its job passed and is there as a whole, since
+/// long sweeps keep only sums of what passed.
+pub fn nearest(set: &RunSet, run: &RunRecord) -> Option<usize> {
+    let is_whole = |other: &RunRecord| !other.timeline.is_empty() || other.totals.events == 0;
+    let passed = set.runs.iter().enumerate().filter(|(_, other)| other.verdict == Verdict::Passed && is_whole(other));
+    let alike = passed.filter(|(_, other)| other.scenario == run.scenario || other.job.name == run.job.name);
+    let distance = |other: &RunRecord| {
+        (other.scenario != run.scenario, differing_options(run, other).count(), other.seed.abs_diff(run.seed))
+    };
+    alike.min_by_key(|(_, other)| distance(other)).map(|(index, _)| index)
+}
+
+/// Options whose values differ: name, value here, value there.
+fn differing_options<'a>(
+    run: &'a RunRecord,
+    other: &'a RunRecord,
+) -> impl Iterator<Item = (&'a str, Option<&'a str>, Option<&'a str>)> {
+    let value = |of: &'a RunRecord, name: &str| {
+        of.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    let only_there = other.options.iter().filter(move |(name, _)| value(run, name).is_none());
+    let names = run.options.iter().chain(only_there).map(|(name, _)| name.as_str());
+    names.map(move |name| (name, value(run, name), value(other, name))).filter(|(_, here, there)| here != there)
+}
+
+/// What differs, side by side; nothing that is the same.
+pub fn table(run: &RunRecord, other: &RunRecord) -> Table {
+    let mut rows = Rows(Table::new([("", Left), ("this run", Left), ("the passing run", Left)]));
+    let both = |of: &dyn Fn(&RunRecord) -> String| (of(run), of(other));
+    rows.compare("scenario", both(&|of| of.scenario.clone()));
+    rows.compare("seed", both(&|of| of.seed.to_string()));
+    rows.compare("verdict", both(&|of| of.verdict.label().into()));
+    for (name, here, there) in differing_options(run, other) {
+        let shown = |value: Option<&str>| value.unwrap_or("not set").to_owned();
+        rows.compare(&format!("option {name}"), (shown(here), shown(there)));
+    }
+    for index in 0..run.faults.len().max(other.faults.len()) {
+        rows.compare(&format!("fault {}", index + 1), both(&|of| fault(of.faults.get(index))));
+    }
+    rows.compare("checkpoints", both(&checkpoints));
+    rows.compare("first not completed", both(&first_not_completed));
+    rows.compare("recoveries", both(&|of| units::count(of.recoveries.len() as u64)));
+    for index in 0..run.recoveries.len().max(other.recoveries.len()) {
+        rows.compare(&format!("recovery {}", index + 1), both(&|of| recovery(of.recoveries.get(index))));
+    }
+    rows.compare("records read", both(&|of| units::count(of.totals.records_in)));
+    rows.compare("records committed", both(&|of| units::count(of.totals.records_committed)));
+    for oracle in run.oracles.iter().filter(|oracle| !oracle.held) {
+        let there = other.oracles.iter().find(|known| known.id == oracle.id);
+        let there = there.map_or("not asked", |there| if there.held { "held" } else { "violated" });
+        rows.compare(&format!("{} {}", oracle.id, oracle.property), ("violated".into(), there.into()));
+    }
+    let (here, there) = first_difference(&run.timeline, &other.timeline);
+    rows.compare("first line of the timeline", (line(here), line(there)));
+    rows.0
+}
+
+/// A table that takes rows only if they say two things.
+struct Rows(Table);
+
+impl Rows {
+    fn compare(&mut self, what: &str, (here, there): (String, String)) {
+        if here != there {
+            let cut = |text: String| match text.chars().count() {
+                ..=TEXT_MAX => Cell::new(text),
+                _ => Cell::new(text.chars().take(TEXT_MAX - 1).chain(['…']).collect::<String>()),
+            };
+            self.0.row([Cell::new(what).styled(Style::Dim), cut(here), cut(there)]);
+        }
+    }
+}
+
+fn fault(fault: Option<&FaultRecord>) -> String {
+    let Some(fault) = fault else { return "not planned".into() };
+    let what = format!("{} {}", fault.kind, fault.target);
+    let Some(struck) = fault.struck_at_ns else { return format!("{what}: never struck") };
+    let strikes = if fault.hits.len() > 1 { format!("{} times, first ", fault.hits.len()) } else { String::new() };
+    format!("{what}: {strikes}at {} s, {}", units::instant(struck), fault.detail)
+}
+
+fn checkpoints(run: &RunRecord) -> String {
+    let (completed, aborted) = tables::checkpoint_counts(run);
+    format!("{} completed, {} given up, of {}", completed, aborted, run.checkpoints.len())
+}
+
+fn first_not_completed(run: &RunRecord) -> String {
+    let first = run.checkpoints.iter().find(|checkpoint| checkpoint.end != CheckpointEnd::Completed);
+    first.map_or("none".into(), |checkpoint| match &checkpoint.end {
+        CheckpointEnd::Aborted { reason } => format!("checkpoint {}: {reason}", checkpoint.id),
+        _ => format!("checkpoint {}: unfinished", checkpoint.id),
+    })
+}
+
+fn recovery(recovery: Option<&RecoveryRecord>) -> String {
+    let Some(recovery) = recovery else { return "none".into() };
+    let from = recovery.restored_checkpoint.map_or("nothing".into(), |id| format!("checkpoint {id}"));
+    let outage = match recovery.outage_ns() {
+        Some(ns) if recovery.caught_up_at_ns.is_some() => format!("outage {}", units::duration(ns)),
+        Some(ns) => format!("outage {}, never caught up", units::duration(ns)),
+        None => "no record seen again".into(),
+    };
+    format!("attempt {} from {from}, {outage}: {}", recovery.attempt, recovery.cause)
+}
+
+/// The first lines that say something else; times are no difference.
+fn first_difference<'a>(
+    here: &'a [TimelineEntry],
+    there: &'a [TimelineEntry],
+) -> (Option<&'a TimelineEntry>, Option<&'a TimelineEntry>) {
+    let said = |entry: &'a TimelineEntry| (entry.kind, &entry.node, &entry.text);
+    let same = here.iter().zip(there).take_while(|(a, b)| said(a) == said(b)).count();
+    (here.get(same), there.get(same))
+}
+
+fn line(entry: Option<&TimelineEntry>) -> String {
+    entry.map_or("the end".into(), |entry| {
+        format!("{} s  {}  {}", units::instant(entry.at_ns), entry.node, entry.text).replace("  ", " ")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{ansi::Color, fixtures};
+
+    #[test]
+    fn the_nearest_is_of_the_same_scenario_with_the_fewest_differing_options_then_the_closest_seed() {
+        let run = |scenario: &str, seed, option: &str| {
+            let mut run = fixtures::passed();
+            (run.scenario, run.seed, run.options[0].1) = (scenario.into(), seed, option.into());
+            run
+        };
+        let failed = RunRecord { verdict: fixtures::failed().verdict, ..run("a", 7, "x") };
+        let set = |runs| RunSet { runs, ..fixtures::set() };
+        let runs = vec![run("b", 7, "x"), run("a", 8, "y"), run("a", 30, "x"), run("a", 9, "x"), failed.clone()];
+        assert_eq!(nearest(&set(runs.clone()), &failed), Some(3));
+        assert_eq!(nearest(&set(runs[..1].to_vec()), &failed), Some(0), "another scenario of the same job");
+        let mut foreign = run("b", 7, "x");
+        foreign.job.name = "other".into();
+        let thinned = RunRecord { timeline: Vec::new(), ..run("a", 7, "x") };
+        assert_eq!(nearest(&set(vec![foreign, thinned, failed.clone()]), &failed), None);
+    }
+
+    #[test]
+    fn what_differs_stands_side_by_side() {
+        let (mut here, there) = (fixtures::failed(), fixtures::passed());
+        here.options[2].1 = "false".into();
+        here.faults[0].struck_at_ns = Some(4_400_000_000);
+        here.timeline[4].text = "checkpoint 3 aborted".into();
+        insta::assert_snapshot!("diff", table(&here, &there).text(0, Color::No));
+    }
+
+    #[test]
+    fn a_run_does_not_differ_from_itself() {
+        assert!(table(&fixtures::passed(), &fixtures::passed()).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_runs_are_compared(here in fixtures::any_run(), there in fixtures::any_run()) {
+            let _ = table(&here, &there);
+        }
+    }
+}

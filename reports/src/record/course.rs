@@ -1,0 +1,87 @@
+//! The course of a run between its checkpoints and recoveries: who led, what ran where, and what was under way.
+//!
+//! Start at [`Course`]. It is what the space-time picture and the exports know beyond checkpoints, recoveries and timeline.
+//! Records that were written before it existed read as an empty one, and whoever draws must do without it.
+
+use serde::{Deserialize, Serialize};
+
+/// Who led, what ran where, and what was under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Course {
+    /// Leaderships, in the order in which they were granted.
+    pub terms: Vec<TermRecord>,
+    /// Attempts of the job, in the order in which they were deployed.
+    pub attempts: Vec<AttemptRecord>,
+    /// Edges of the job graph that barriers crossed, from vertex to vertex, ascending.
+    pub edges: Vec<(u32, u32)>,
+    /// What was under way and what was committed, ordered by time; stretches in which nothing changes have their ends only.
+    pub flow: Vec<FlowSample>,
+}
+
+/// One leadership of one JobManager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermRecord {
+    /// Its number, growing over all leaders.
+    pub term: u64,
+    /// The node that led.
+    pub node: String,
+    /// When it was granted.
+    pub from_ns: u64,
+    /// When its leader gave it up or died; `None`: not within the run. It may have been superseded before.
+    pub to_ns: Option<u64>,
+}
+
+/// One attempt at running the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// Its number, from 1, growing over all leaders.
+    pub attempt: u32,
+    /// When its deployment began.
+    pub deployed_at_ns: u64,
+    /// When every subtask ran; `None`: it never came to that.
+    pub running_at_ns: Option<u64>,
+    /// When it failed, finished or was replaced; `None`: not within the run.
+    pub ended_at_ns: Option<u64>,
+    /// Its subtasks, ordered by vertex and index, as far as they began.
+    pub subtasks: Vec<SubtaskRecord>,
+}
+
+/// The life of one subtask in one attempt; `None` where it did not get that far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskRecord {
+    /// Vertex and index, as in [`super::SubtaskCheckpoint::subtask`].
+    pub subtask: String,
+    /// Node that ran it.
+    pub node: String,
+    /// When it began to load its state.
+    pub restoring_ns: Option<u64>,
+    /// When its state was loaded.
+    pub restored_ns: Option<u64>,
+    /// When it ran.
+    pub running_ns: Option<u64>,
+    /// When it processed its first record.
+    pub first_record_ns: Option<u64>,
+    /// When it had seen the end of its input.
+    pub end_of_input_ns: Option<u64>,
+    /// When it failed.
+    pub failed_ns: Option<u64>,
+}
+
+/// What was under way at an instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowSample {
+    /// When. Of each stretch of time it is the sample with the largest backlog that was seen at an event.
+    pub at_ns: u64,
+    /// Bytes of records that were sent to each node and not read by it yet, in the order of [`super::RunRecord::nodes`].
+    pub waiting_bytes: Vec<u64>,
+    /// Records that the sinks had made visible by then.
+    pub records_committed: u64,
+}
+
+impl FlowSample {
+    /// Bytes of records under way to all nodes.
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.waiting_bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+}
