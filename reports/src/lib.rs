@@ -29,6 +29,7 @@ pub mod tables;
 pub mod terminal;
 pub mod timeline;
 pub mod timing;
+pub mod tuning;
 pub mod units;
 
 mod graph;

@@ -1,15 +1,17 @@
 //! The formulas that people plan with, and those that hold: pure functions, each with equation, units, domain and source.
 //!
 //! Start at [`trigger`] (when the next checkpoint begins), [`recovery`] (how long an outage lasts) and [`optimum`] (which
-//! interval to choose). Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters,
+//! interval to choose); [`load`] knows what the others forget, the input that goes on arriving, and [`state`] how its size enters. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters,
 //! the unit is `f64` seconds.
 //!
 //! Invariant: (F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
 //! [`OutsideDomain`], because a number printed there would be believed. Transcendental functions come from `libm`, so that
 //! the same inputs give the same bits on every machine.
 
+pub mod load;
 pub mod optimum;
 pub mod recovery;
+pub mod state;
 pub mod trigger;
 
 /// Why a formula has no value for these inputs.

@@ -1,0 +1,369 @@
+//! From measured curves to advice: the best interval with its confidence, every formula's choice and what it costs, how
+//! sensitive the choice is, and which backend suits which state.
+//!
+//! Start at [`advise`]. Formulas are given the costs measured at the shortest interval that passed, as a team would measure
+//! them once; the outage and the duration likewise. What a choice costs is read off the measured curve, between its points.
+
+use serde::{Deserialize, Serialize};
+
+use super::curve_fit::lowest;
+use super::{Curve, Point, TuningSet};
+use crate::formulas::load::{self, Load};
+use crate::formulas::{OutsideDomain, optimum};
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 200;
+
+/// Advice for one curve and one mean time between failures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    /// State backend.
+    pub backend: String,
+    /// State size, bytes.
+    pub state: f64,
+    /// Load ρ.
+    pub load: f64,
+    /// Mean time between failures M, seconds.
+    pub mtbf: f64,
+    /// The best interval, seconds; `None`: too few points can be used.
+    pub best: Option<Best>,
+    /// What each formula says.
+    pub choices: Vec<Choice>,
+    /// The shortest interval in which checkpoints leave enough capacity, seconds.
+    pub shortest: Option<f64>,
+}
+
+/// The best interval that was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Where the fitted curve is lowest, seconds.
+    pub interval: f64,
+    /// 95 % of the bootstrap's resamples lie between these, seconds.
+    pub confidence: (f64, f64),
+    /// Its cost per second.
+    pub cost: f64,
+    /// The optimum lies at an end of what was measured, so the true one may lie beyond.
+    pub at_the_end: bool,
+    /// Intervals that cost at most 5 % more than the best: from, to, seconds.
+    pub within_5_percent: (f64, f64),
+    /// Share of the time in which output is late.
+    pub unavailability: f64,
+}
+
+/// What a formula chooses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Its name.
+    pub formula: String,
+    /// The interval, seconds; or why there is none.
+    pub interval: Result<f64, String>,
+    /// What choosing it costs more than the best, as a share; `None` outside of what was measured.
+    pub regret: Option<f64>,
+}
+
+/// Advice for every curve and failure rate, in their order.
+pub fn advise(set: &TuningSet) -> Vec<Advice> {
+    let each = |curve| set.mtbf.iter().map(move |mtbf| advise_curve(set, curve, *mtbf));
+    set.curves.iter().flat_map(each).collect()
+}
+
+fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
+    let weight = set.lateness_weight;
+    let costs = costs(curve, mtbf, weight);
+    let best = best(curve, &costs, mtbf, weight);
+    let inputs = inputs(set, curve, mtbf);
+    let shortest = inputs.and_then(|inputs| inputs.shortest_period().ok());
+    let choices =
+        inputs.map_or_else(Vec::new, |inputs| choices(&inputs, set.min_pause, &costs, best.map(|best| best.cost)));
+    Advice {
+        backend: curve.backend.clone(),
+        state: curve.state_declared,
+        load: curve.load,
+        mtbf,
+        best,
+        choices,
+        shortest,
+    }
+}
+
+/// (period, cost per second) of every point that means something.
+fn costs(curve: &Curve, mtbf: f64, weight: f64) -> Vec<(f64, f64)> {
+    let of = |point: &Point| Some((point.period?, point.cost_per_second(mtbf, weight)?));
+    let mut costs: Vec<(f64, f64)> = curve.points.iter().filter_map(of).collect();
+    // Below what a checkpoint takes, every interval has the same period.
+    costs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    costs.dedup_by(|a, b| a.0 <= b.0 * 1.01);
+    costs
+}
+
+fn best(curve: &Curve, costs: &[(f64, f64)], mtbf: f64, weight: f64) -> Option<Best> {
+    let interval = lowest(costs)?;
+    let cost = between(costs, interval)?;
+    let mut resampled: Vec<f64> =
+        (0..RESAMPLES).filter_map(|n| lowest(&resample(curve, mtbf, weight, n as u64))).collect();
+    resampled.sort_by(f64::total_cmp);
+    let at = |share: f64| resampled.get((share * (resampled.len().max(1) - 1) as f64) as usize).copied();
+    let confidence = (at(0.025)?.min(interval), at(0.975)?.max(interval));
+    let ends = [costs.first()?.0, costs.last()?.0];
+    let cheap = |period: f64| between(costs, period).is_some_and(|other| other <= cost * 1.05);
+    // Steps of one percent away from the best.
+    let walk = |factor: f64| {
+        let mut at = interval;
+        while cheap(at * factor) {
+            at *= factor;
+        }
+        at
+    };
+    let recovery = curve.points.iter().filter_map(|point| Some((point.period?, point.recovery()?))).collect::<Vec<_>>();
+    Some(Best {
+        interval,
+        confidence,
+        cost,
+        at_the_end: ends.iter().any(|end| (interval / end - 1.0).abs() < 1e-9),
+        within_5_percent: (walk(1.0 / 1.01), walk(1.01)),
+        unavailability: (between(&recovery, interval)? / mtbf).min(1.0),
+    })
+}
+
+/// The costs if other failures of the same kind had struck: recoveries drawn with replacement.
+fn resample(curve: &Curve, mtbf: f64, weight: f64, n: u64) -> Vec<(f64, f64)> {
+    let mut curve = curve.clone();
+    for (index, point) in curve.points.iter_mut().enumerate() {
+        let all = point.recoveries.clone();
+        for (slot, recovered) in point.recoveries.iter_mut().enumerate() {
+            // Only neighbours in phase stand for each other: phases are laid evenly over the period, not drawn.
+            let draw = splitmix(n << 32 | (index as u64) << 16 | slot as u64);
+            let shift = (draw % 3) as i64 - 1;
+            let other = (slot as i64 + shift).clamp(0, all.len() as i64 - 1) as usize;
+            *recovered = all[other];
+        }
+    }
+    costs(&curve, mtbf, weight)
+}
+
+/// Source: Steele, Lea and Flood 2014.
+fn splitmix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Between two points along a straight line in logarithms; `None` outside of them.
+fn between(points: &[(f64, f64)], at: f64) -> Option<f64> {
+    let next = points.iter().position(|(x, _)| *x >= at * (1.0 - 1e-12))?;
+    let (x1, y1) = points[next];
+    if next == 0 {
+        return ((x1 / at - 1.0).abs() < 1e-9).then_some(y1);
+    }
+    let (x0, y0) = points[next - 1];
+    let share = libm::log(at / x0) / libm::log(x1 / x0);
+    Some(y0 * libm::exp(share * libm::log(y1 / y0)))
+}
+
+/// What a team would measure once, at the shortest interval that passed.
+pub fn inputs(set: &TuningSet, curve: &Curve, mtbf: f64) -> Option<Load> {
+    let measured = |point: &&Point| point.verdict == "passed" && point.cost.is_some() && point.outage().is_some();
+    let point = curve.points.iter().find(measured)?;
+    Some(Load {
+        cost: point.cost?.max(1e-9),
+        duration: point.duration?,
+        outage: point.outage()?,
+        rate: curve.rate,
+        capacity: curve.capacity,
+        mtbf,
+        weight: set.lateness_weight,
+    })
+}
+
+fn choices(inputs: &Load, min_pause: f64, costs: &[(f64, f64)], best: Option<f64>) -> Vec<Choice> {
+    let Load { cost, mtbf, outage, duration, .. } = *inputs;
+    // Daly's two forms are the work between two checkpoints; the interval is counted from trigger to trigger.
+    let with_cost = |work: Result<f64, OutsideDomain>| work.map(|work| work + cost);
+    let rows = [
+        ("article: d + P", Ok(duration + min_pause)),
+        ("Young", optimum::young(cost, mtbf)),
+        ("Daly, first order", with_cost(optimum::daly_first_order(cost, mtbf, outage))),
+        ("Daly, higher order", with_cost(optimum::daly_higher_order(cost, mtbf))),
+        ("exact (Lambert W)", optimum::exact(cost, mtbf)),
+        ("load-aware, closed form", load::closed_form(inputs)),
+        ("load-aware, numerical", load::optimum(inputs)),
+    ];
+    rows.into_iter()
+        .map(|(formula, interval)| {
+            let chosen = interval.as_ref().ok().and_then(|interval| between(costs, *interval));
+            let regret = chosen.zip(best).map(|(chosen, best)| chosen / best - 1.0);
+            Choice { formula: formula.into(), interval: interval.map_err(|why| why.to_string()), regret }
+        })
+        .collect()
+}
+
+/// A backend's showing for one state size and load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contender {
+    /// The backend.
+    pub backend: String,
+    /// Cost per second at its best interval; `None`: it did not pass anywhere.
+    pub cost: Option<f64>,
+    /// Its best interval, seconds.
+    pub interval: Option<f64>,
+    /// Records per second that it can bear.
+    pub capacity: f64,
+    /// Why it is not to be used, if it is not.
+    pub why_not: Option<String>,
+}
+
+/// Which backend to use for a state size, load and failure rate: all that were measured, the best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// State size, bytes.
+    pub state: f64,
+    /// Load ρ of each backend's own capacity.
+    pub load: f64,
+    /// Mean time between failures, seconds.
+    pub mtbf: f64,
+    /// The best first; those that cannot be used last.
+    pub contenders: Vec<Contender>,
+}
+
+/// Holds the backends against each other, by the cost at their best interval; those within 5 % are as good, and of these the
+/// one that bears more records comes first.
+pub fn recommend(set: &TuningSet, advice: &[Advice]) -> Vec<Recommendation> {
+    let mut all: Vec<Recommendation> = Vec::new();
+    for one in advice {
+        let curve = set
+            .curves
+            .iter()
+            .find(|curve| (&curve.backend, curve.state_declared, curve.load) == (&one.backend, one.state, one.load));
+        let failed = curve.and_then(|curve| curve.points.iter().find(|point| point.verdict != "passed"));
+        let contender = Contender {
+            backend: one.backend.clone(),
+            cost: one.best.map(|best| best.cost),
+            interval: one.best.map(|best| best.interval),
+            capacity: curve.map_or(0.0, |curve| curve.capacity),
+            why_not: match (one.best, failed) {
+                (None, Some(point)) => Some(format!("{}: {}", point.verdict, point.headline)),
+                (None, None) => Some("too few intervals were measured".into()),
+                (Some(_), _) => None,
+            },
+        };
+        let key = (one.state, one.load, one.mtbf);
+        match all.iter_mut().find(|other| (other.state, other.load, other.mtbf) == key) {
+            Some(same) => same.contenders.push(contender),
+            None => {
+                all.push(Recommendation { state: key.0, load: key.1, mtbf: key.2, contenders: vec![contender] });
+            }
+        }
+    }
+    for recommendation in &mut all {
+        let cheapest = recommendation.contenders.iter().filter_map(|c| c.cost).fold(f64::INFINITY, f64::min);
+        let rank = |contender: &Contender| match contender.cost {
+            Some(cost) if cost <= cheapest * 1.05 => (0, -contender.capacity),
+            Some(cost) => (1, cost),
+            None => (2, 0.0),
+        };
+        recommendation.contenders.sort_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::{Recovered, TUNING_VERSION};
+
+    /// A curve that follows the load-aware formula exactly, at ρ = ½.
+    fn set(points: &[f64]) -> TuningSet {
+        let truth =
+            Load { cost: 0.5, duration: 2.0, outage: 10.0, rate: 500.0, capacity: 1000.0, mtbf: 1.0, weight: 1.0 };
+        let point = |interval: &f64| {
+            let recovered = |phase: f64| {
+                let effective = 1000.0 * (1.0 - 0.5 / interval);
+                let age = phase * interval + 2.0;
+                let total = (10.0 * effective + 500.0 * age) / (effective - 500.0);
+                Recovered { phase, age, outage: 10.0, total: Some(total) }
+            };
+            Point {
+                interval: *interval,
+                verdict: "passed".into(),
+                headline: String::new(),
+                period: Some(*interval),
+                duration: Some(truth.duration),
+                duration_p99: Some(truth.duration),
+                cost: Some(truth.cost),
+                state: 1e6,
+                commit: Some(0.1),
+                recoveries: [0.125, 0.375, 0.625, 0.875].map(recovered).into(),
+                simulated: 3600.0,
+            }
+        };
+        let curve = Curve {
+            backend: "fs".into(),
+            state_declared: 1e6,
+            load: 0.5,
+            rate: 500.0,
+            capacity: 1000.0,
+            record_weight: 1,
+            state_weight: 1,
+            points: points.iter().map(point).collect(),
+        };
+        TuningSet {
+            tuning_version: TUNING_VERSION,
+            command: "flowquake tune x.toml".into(),
+            program: "flowquake".into(),
+            scenario: "x".into(),
+            why: "test".into(),
+            job: "keyed-count".into(),
+            parallelism: 2,
+            cost_profile: "builtin".into(),
+            min_pause: 0.0,
+            mtbf: vec![3600.0],
+            lateness_weight: 1.0,
+            simulated: 3600.0,
+            curves: vec![curve],
+        }
+    }
+
+    #[test]
+    fn the_best_interval_and_the_load_aware_formula_agree_where_it_is_exact() {
+        let set = set(&[5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0]);
+        let advice = &advise(&set)[0];
+        let best = advice.best.unwrap();
+        let choice = |name: &str| advice.choices.iter().find(|choice| choice.formula.contains(name)).unwrap();
+        let numerical = choice("numerical").interval.clone().unwrap();
+        assert!((best.interval / numerical - 1.0).abs() < 0.1, "{} and {numerical}", best.interval);
+        assert!(best.confidence.0 <= numerical && numerical <= best.confidence.1, "{best:?}");
+        assert!(choice("numerical").regret.unwrap() < 0.01);
+        assert!(choice("article").interval == Ok(2.0) && choice("article").regret.is_none(), "not measured there");
+        assert!(best.within_5_percent.0 < best.interval && best.interval < best.within_5_percent.1);
+        assert!(!best.at_the_end);
+        assert_eq!(advice.shortest, Some(1.0));
+    }
+
+    #[test]
+    fn an_optimum_at_the_end_is_said_to_be_there() {
+        let advice = advise(&set(&[80.0, 160.0, 320.0])).remove(0);
+        assert!(advice.best.unwrap().at_the_end);
+        assert_eq!(advise(&set(&[80.0, 160.0])).remove(0).best, None);
+    }
+
+    #[test]
+    fn backends_are_ranked_by_cost_and_then_by_capacity() {
+        let mut set = set(&[5.0, 10.0, 20.0, 40.0, 80.0, 160.0]);
+        let mut faster = set.curves[0].clone();
+        (faster.backend, faster.capacity) = ("memory".into(), 2000.0);
+        let mut broken = set.curves[0].clone();
+        broken.backend = "rocksdb".into();
+        broken.points.iter_mut().for_each(|point| {
+            (point.verdict, point.headline) = ("stuck".into(), "no slots".into());
+        });
+        set.curves.extend([faster, broken]);
+        let all = recommend(&set, &advise(&set));
+        let names: Vec<&str> = all[0].contenders.iter().map(|contender| contender.backend.as_str()).collect();
+        assert_eq!(names, ["memory", "fs", "rocksdb"]);
+        assert_eq!(all[0].contenders[2].why_not.as_deref(), Some("stuck: no slots"));
+    }
+}
