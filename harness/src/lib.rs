@@ -27,6 +27,7 @@ pub mod state_reader;
 pub mod swarm;
 mod testing;
 pub mod trace;
+pub mod tune;
 pub mod verdict;
 
 pub use cli::main;

@@ -14,6 +14,8 @@ use flowquake_engine::env::sim::Rates;
 use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::ClusterPlan;
+
 /// Name and text of each profile that ships.
 pub const SHIPPED: &[(&str, &str)] =
     &[("builtin", include_str!("../profiles/builtin.toml")), ("free", include_str!("../profiles/free.toml"))];
@@ -180,6 +182,16 @@ impl Profile {
             }
         }
         Ok(profile)
+    }
+
+    /// Gives a cluster this profile's prices and speed, whatever it had.
+    pub fn apply(&self, cluster: &mut ClusterPlan) {
+        cluster.cost_profile.clone_from(&self.name);
+        cluster.rates = self.rates.clone();
+        (cluster.latency, cluster.bandwidth) = (self.network.latency, self.network.bandwidth);
+        cluster.store_latency = self.store.latency;
+        cluster.store_throughput = self.store.write_throughput;
+        cluster.store_read_throughput = self.store.read_throughput;
     }
 
     /// Its text as a file.

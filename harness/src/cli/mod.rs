@@ -27,6 +27,7 @@ mod run;
 mod shrink;
 mod state;
 mod sweep;
+mod tune;
 
 /// Bad input: a file, a path, an option.
 const BAD_INPUT: u8 = 2;
@@ -54,6 +55,8 @@ enum Command {
     Gate(gate::GateArgs),
     /// Make files for other tools from run records: traces for Perfetto, logs for ShiViz, pictures
     Export(export::ExportArgs),
+    /// Sweep checkpoint intervals over state sizes, loads and backends, and say which one to choose
+    Tune(tune::TuneArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -74,6 +77,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
         Command::Export(args) => export::export(&args),
+        Command::Tune(args) => tune::tune(&args, jobs),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),

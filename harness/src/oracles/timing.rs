@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(count, 4);
         let expected = [
             "checkpoint_duration_max is 100 ms, and must be below 100 ms",
-            "outage_max must be below 1 s, but none was measured",
+            "outage_max must be below 1.000 s, but none was measured",
         ];
         assert_eq!(evidence, expected);
         plan.expect.timing = TimingBounds { recovery_prediction_permille: Some(50), ..TimingBounds::default() };

@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::plan::{ExpectedEnd, InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
 use crate::swarm::Swarm;
+use crate::tune::Tune;
 
 pub mod catalogue;
 mod discover;
@@ -42,7 +43,7 @@ pub use plan_file::{load_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
 
 use input_file::{InputFacts, InputFault};
-use read::{Reader, Table, expect, fault, job, settings, swarm, value};
+use read::{Reader, Table, expect, fault, job, settings, swarm, tune, value};
 use units::Rate;
 
 /// A scenario file that passed every check.
@@ -52,6 +53,8 @@ pub struct Scenario {
     template: RunPlan,
     /// Draws the faults, where none are scripted.
     swarm: Option<Swarm>,
+    /// What `flowquake tune` sweeps over, where the file says so.
+    tune: Option<Tune>,
 }
 
 impl Scenario {
@@ -94,13 +97,13 @@ impl Scenario {
         }
         let mut reader = Reader::default();
         let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);
-        if let Some((template, swarm, input)) = template {
+        if let Some(Read { plan: template, swarm, tune, input }) = template {
             let mut found = rules::check(&template, catalogue, input.as_ref());
             found.extend(swarm.iter().flat_map(|swarm| rules::swarm::check(swarm, &template)));
             let locate = |at: &str| reader.spans.get(at).cloned();
             reader.problems.extend(rules::report(found, &reader.tainted, locate, rules::Wording::Scenario));
             if reader.problems.is_empty() {
-                return Ok(Self { template, swarm });
+                return Ok(Self { template, swarm, tune });
             }
         }
         Err(ScenarioError::in_text(path, text, reader.problems))
@@ -119,6 +122,11 @@ impl Scenario {
     /// Its file, as it was given.
     pub fn file(&self) -> &str {
         &self.template.file
+    }
+
+    /// What `[tune]` asks for.
+    pub fn tune(&self) -> Option<&Tune> {
+        self.tune.as_ref()
     }
 
     /// The run that `seed` makes of it.
@@ -140,13 +148,16 @@ const NO_WAY_BACK: &str = "falling back is not possible";
 /// What is found at the path of an input file; `None` for generated records.
 type Input = Option<Result<InputFacts, InputFault>>;
 
+/// What the sections say.
+struct Read {
+    plan: RunPlan,
+    swarm: Option<Swarm>,
+    tune: Option<Tune>,
+    input: Input,
+}
+
 /// Reads every section. `None` if there is no `[job]`: without it nothing that the rules look at is there.
-fn read_scenario(
-    reader: &mut Reader,
-    root: &DeTable,
-    path: &Path,
-    catalogue: &JobCatalogue,
-) -> Option<(RunPlan, Option<Swarm>, Input)> {
+fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &JobCatalogue) -> Option<Read> {
     let top = Table { section: "the top level", at: 0..0, entries: root };
     reader.known_keys(&top);
     let help = "name the scenario as its file: name = \"...\"";
@@ -164,6 +175,7 @@ fn read_scenario(
     let expect = section(reader, &top, "expect", "[expect]", "expect");
     let job = section(reader, &top, "job", "[job]", "job");
     let swarm = section(reader, &top, "swarm", "[swarm]", "swarm");
+    let tune = section(reader, &top, "tune", "[tune]", "tune");
     if top.get("job").is_none() {
         let help = "add a section [job] with name = \"...\" and input = { ... }";
         reader.missing(&top, &["job"], "job", help);
@@ -186,6 +198,10 @@ fn read_scenario(
         reader.options.retain(|(name, _)| name != "expected end");
         reader.options.push(("expected end".to_owned(), end));
     }
+    let options = reader.options.len();
+    let tune = tune.map(|table| tune::tune(reader, &table));
+    // They decide about no run of this scenario itself.
+    reader.options.truncate(options);
     let limit = reader.read(&top, "time_limit", "time_limit", value::duration);
     let heal_at = reader.read(&top, "heal_at", "heal_at", value::duration);
 
@@ -220,7 +236,7 @@ fn read_scenario(
         time_limit,
         options: std::mem::take(&mut reader.options),
     };
-    Some((plan, swarm, input))
+    Some(Read { plan, swarm, tune, input })
 }
 
 /// The table under `key`, if there is one.

@@ -20,6 +20,7 @@ pub(super) mod fault;
 pub(super) mod job;
 pub(super) mod settings;
 pub(super) mod swarm;
+pub(super) mod tune;
 pub(super) mod value;
 
 use value::{Parse, Refusal};
@@ -39,6 +40,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "engine",
             "fault",
             "swarm",
+            "tune",
             "expect",
         ],
     ),
@@ -135,6 +137,22 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("on", &["event", "checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
     ("each", &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
     ("file", &["checkpoint", "kind", "index"]),
+    (
+        "[tune]",
+        &[
+            "intervals",
+            "states",
+            "backends",
+            "loads",
+            "failures_every",
+            "failures",
+            "fault",
+            "restart_after",
+            "duration",
+            "moving",
+            "lateness_weight",
+        ],
+    ),
     ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary"]),
     (
         "[expect]",

@@ -1,0 +1,247 @@
+//! `flowquake tune`: sweeps checkpoint intervals over state sizes, loads and backends, and says which one to choose.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::logging::{self, Level};
+use super::{catalogue, color, command_line, refuse, refuse_text, width};
+use crate::jobs::Jobs;
+use crate::profile::Profile;
+use crate::provenance;
+use crate::run::report_folder;
+use crate::scenario::{Scenario, plan_problems};
+use crate::session::execute;
+use crate::tune::journal::{Journal, key};
+use crate::tune::plan::{Planned, estimate, plan};
+use crate::tune::point::point;
+use crate::tune::{Setting, Tune};
+
+/// From here on a sweep is not begun without being asked twice: runs, and seconds of real time.
+const TOO_MANY: (usize, f64) = (5_000, 4.0 * 3_600.0);
+
+#[derive(Args)]
+pub(super) struct TuneArgs {
+    /// A scenario with a section [tune]
+    scenario: PathBuf,
+    /// Where report, data and the journal of the sweep go [default: target/flowquake/tune/NAME]
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Cost profile in place of the scenario's: a shipped one by name, or a file that `flowquake calibrate` wrote
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// Twice the intervals, twice the failures, five times the records
+    #[arg(long)]
+    thorough: bool,
+    /// The seed of every run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Runs at the same time [default: one per core]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Begin even a sweep that takes hours
+    #[arg(long)]
+    yes: bool,
+    /// Print every curve in full
+    #[arg(long, short)]
+    verbose: bool,
+    /// The engine's log lines, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    log: Level,
+}
+
+pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
+    let catalogue = catalogue(jobs);
+    let scenario = match Scenario::load(&args.scenario, &catalogue) {
+        Ok(scenario) => scenario,
+        Err(error) => return refuse(error),
+    };
+    let Some(tune) = scenario.tune() else {
+        let what = format!("{} has no section [tune]", args.scenario.display());
+        return refuse_text(&what, "add one, such as: [tune] intervals = \"1s..300s\", states = [\"10MB\", \"1GB\"]");
+    };
+    let tune = if args.thorough { tune.thorough() } else { tune.clone() };
+    let mut base = scenario.plan(args.seed);
+    if let Some(name) = &args.profile {
+        match Profile::find(name, Path::new("")) {
+            Ok(profile) => profile.apply(&mut base.cluster),
+            Err(error) => return refuse_text(&error.to_string(), &error.help()),
+        }
+    }
+    let job = match jobs.get(&base.job.name) {
+        Ok(job) => job,
+        Err(error) => return refuse_text(&error.to_string(), "name a registered job"),
+    };
+    let planned = tune.grid().into_iter().map(|setting| Ok((setting, plan(&base, &tune, &setting, job)?)));
+    let planned: Vec<(Setting, Planned)> = match planned.collect::<Result<_, crate::tune::plan::Unplannable>>() {
+        Ok(planned) => planned,
+        Err(error) => {
+            return refuse_text(&format!("{}: {error}", args.scenario.display()), "take another job or input");
+        }
+    };
+    for backend in tune.backends.iter().filter(|backend| !backend.is_built()) {
+        eprintln!("note: `{}` is not in this build and is left out", backend.name());
+    }
+    if planned.is_empty() {
+        return refuse_text(
+            "no backend of [tune] is in this build",
+            "build with the feature `rocksdb`, or name another",
+        );
+    }
+    if let Some((setting, problem)) =
+        planned.iter().find_map(|(setting, planned)| Some((setting, plan_problems(&planned.plan, &catalogue).pop()?)))
+    {
+        return refuse_text(&format!("a run of the sweep cannot be made ({setting:?}): {problem}"), "change [tune]");
+    }
+    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let cpu: f64 = planned.iter().map(|(_, planned)| estimate(&planned.plan)).sum();
+    let hours = planned.len() as f64 * tune.duration.as_secs_f64() / 3_600.0;
+    let real = cpu / parallel as f64;
+    let scale = format!(
+        "{} runs, {hours:.1} virtual hours, about {} of processor time, {} on {parallel} cores",
+        planned.len(),
+        human(cpu),
+        human(real)
+    );
+    if (planned.len() > TOO_MANY.0 || real > TOO_MANY.1) && !args.yes {
+        return refuse_text(&format!("this is a long sweep: {scale}"), "narrow [tune], or add --yes");
+    }
+    eprintln!("{scale}");
+    let output = args.output.clone().unwrap_or_else(|| report_folder().join("tune").join(scenario.name()));
+    let path = output.join("tune.journal");
+    // Without sources to hash, the version has to do.
+    let engine = provenance::ENGINE.map_or_else(provenance::program, str::to_owned);
+    let opened = std::fs::create_dir_all(&output).and_then(|()| Journal::open(&path, &engine));
+    let journal = match opened {
+        Ok(journal) => journal,
+        Err(error) => return refuse_text(&format!("{}: {error}", path.display()), "name a folder that can be written"),
+    };
+    logging::start(args.log);
+    let points = match measure(&planned, jobs, parallel, journal) {
+        Ok(points) => points,
+        Err(error) => return refuse_text(&format!("{}: {error}", path.display()), "make room, and start it again"),
+    };
+    let set = gather(&scenario, &tune, &base, &planned, points);
+    report(args, &output, &set)
+}
+
+fn human(seconds: f64) -> String {
+    flowquake_reports::units::duration(Duration::from_secs_f64(seconds.max(0.0)).as_nanos() as u64)
+}
+
+/// Runs everything that the journal does not know; points in the order of the plans.
+fn measure(
+    planned: &[(Setting, Planned)],
+    jobs: &Jobs,
+    parallel: usize,
+    journal: Journal,
+) -> std::io::Result<Vec<Point>> {
+    let keys: Vec<String> = planned.iter().map(|(_, planned)| key(&planned.plan)).collect();
+    let open: Vec<usize> = (0..planned.len()).filter(|index| journal.get(&keys[*index]).is_none()).collect();
+    if open.len() < planned.len() {
+        eprintln!("{} of {} runs are known from before", planned.len() - open.len(), planned.len());
+    }
+    let bar = progress(open.len() as u64);
+    let (journal, next) = (Mutex::new(journal), AtomicUsize::new(0));
+    let failed: Mutex<Option<std::io::Error>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.min(open.len()) {
+            scope.spawn(|| {
+                while let Some(index) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (setting, planned) = &planned[*index];
+                    let (record, outcome) = execute(&planned.plan, jobs, &[], String::new());
+                    let point = point(setting, planned, &record, &outcome);
+                    let added =
+                        journal.lock().expect("nothing panics under this lock").add(keys[*index].clone(), point);
+                    bar.inc(1);
+                    if let Err(error) = added {
+                        *failed.lock().expect("nothing panics under this lock") = Some(error);
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    if let Some(error) = failed.into_inner().expect("nothing panics under this lock") {
+        return Err(error);
+    }
+    let journal = journal.into_inner().expect("nothing panics under this lock");
+    Ok(keys.iter().filter_map(|key| journal.get(key).cloned()).collect())
+}
+
+fn progress(runs: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed} gone, {eta} to go");
+    ProgressBar::new(runs).with_style(style.expect("the template is right"))
+}
+
+fn gather(
+    scenario: &Scenario,
+    tune: &Tune,
+    base: &crate::plan::RunPlan,
+    planned: &[(Setting, Planned)],
+    points: Vec<Point>,
+) -> TuningSet {
+    let simulated = points.iter().map(|point| point.simulated).sum();
+    let mut curves: Vec<Curve> = Vec::new();
+    for ((setting, planned), point) in planned.iter().zip(points) {
+        let state = setting.state.map_or(point.state, |bytes| bytes as f64);
+        let backend = setting.backend.name();
+        let same = |curve: &&mut Curve| {
+            curve.backend == backend
+                && curve.load == setting.load
+                && (setting.state.is_none() || curve.state_declared == state)
+        };
+        match curves.iter_mut().find(same) {
+            Some(curve) => curve.points.push(point),
+            None => curves.push(Curve {
+                backend: backend.into(),
+                state_declared: state,
+                load: setting.load,
+                rate: planned.rate,
+                capacity: planned.capacity,
+                record_weight: planned.plan.cluster.record_weight,
+                state_weight: planned.plan.cluster.state_weight,
+                points: vec![point],
+            }),
+        }
+    }
+    TuningSet {
+        tuning_version: TUNING_VERSION,
+        command: command_line(),
+        program: provenance::program(),
+        scenario: scenario.name().into(),
+        why: scenario.why().into(),
+        job: base.job.name.clone(),
+        parallelism: base.job.config.parallelism.into(),
+        cost_profile: base.cluster.cost_profile.clone(),
+        min_pause: base.job.config.checkpoints.min_pause.as_secs_f64(),
+        mtbf: tune.failures_every.iter().map(Duration::as_secs_f64).collect(),
+        lateness_weight: tune.lateness_weight,
+        simulated,
+        curves,
+    }
+}
+
+fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
+    let _ = (args, color(), width());
+    let json = serde_json::to_string_pretty(set).expect("plain data");
+    if let Err(error) = std::fs::write(output.join("tuning.json"), json) {
+        return refuse_text(&format!("{}: {error}", output.display()), "name a folder that can be written");
+    }
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&flowquake_reports::tuning::analysis::advise(set)).expect("plain data")
+    );
+    ExitCode::SUCCESS
+}

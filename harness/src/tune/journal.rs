@@ -1,0 +1,83 @@
+//! What a sweep has measured so far, one line per run: a sweep that was stopped goes on where it stood.
+//!
+//! A line is bound to its plan by a hash, and the file to the engine by its fingerprint: points of another plan or another
+//! engine are never taken over. A line that was cut off by the stop is dropped. Start at [`Journal::open`].
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use flowquake_reports::tuning::Point;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::plan::RunPlan;
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    plan: String,
+    point: Point,
+}
+
+/// An open journal.
+pub struct Journal {
+    file: File,
+    known: BTreeMap<String, Point>,
+}
+
+/// What stands for a plan in the journal.
+pub fn key(plan: &RunPlan) -> String {
+    let json = serde_json::to_vec(plan).expect("a plan can be written");
+    format!("{:016x}", xxh3_64(&json))
+}
+
+impl Journal {
+    /// Opens the journal at `path`; what another engine wrote there is dropped.
+    pub fn open(path: &Path, engine: &str) -> io::Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let mut lines = text.lines();
+        let same = lines.next() == Some(engine);
+        let read = |line: &str| serde_json::from_str::<Line>(line).ok();
+        let known: BTreeMap<String, Point> = match same {
+            true => lines.filter_map(read).map(|line| (line.plan, line.point)).collect(),
+            false => BTreeMap::new(),
+        };
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
+        writeln!(file, "{engine}")?;
+        let mut journal = Self { file, known: BTreeMap::new() };
+        for (plan, point) in known {
+            journal.add(plan, point)?;
+        }
+        Ok(journal)
+    }
+
+    /// The point of a plan that ran before.
+    pub fn get(&self, plan: &str) -> Option<&Point> {
+        self.known.get(plan)
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Adds a point; it is in the file when this returns.
+    pub fn add(&mut self, plan: String, point: Point) -> io::Result<()> {
+        let line = Line { plan, point };
+        let mut text = serde_json::to_string(&line).map_err(io::Error::other)?;
+        text.push('\n');
+        self.file.write_all(text.as_bytes())?;
+        self.known.insert(line.plan, line.point);
+        Ok(())
+    }
+}

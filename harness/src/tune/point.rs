@@ -1,0 +1,74 @@
+//! From the record of a run to a point of a curve.
+
+use std::collections::BTreeMap;
+
+use flowquake_engine::event::Event;
+use flowquake_reports::record::{CheckpointRecord, RunRecord};
+use flowquake_reports::timing::{percentiles, trigger_gaps_ns};
+use flowquake_reports::tuning::{Point, Recovered};
+
+use super::Setting;
+use super::plan::Planned;
+use crate::run::Outcome;
+
+/// What the run of a setting measured.
+pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord, outcome: &Outcome) -> Point {
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let mean =
+        |values: &[u64]| (!values.is_empty()).then(|| values.iter().sum::<u64>() as f64 / values.len() as f64 / 1e9);
+    let periodic: Vec<&CheckpointRecord> = record.checkpoints.iter().filter(|c| c.kind == "periodic").collect();
+    let durations = percentiles(periodic.iter().filter_map(|checkpoint| checkpoint.duration_ns()));
+    let costs: Vec<u64> = periodic.iter().filter(|c| c.parts.is_some()).map(|c| lost_work(c)).collect();
+    // Bytes are those that moved.
+    let state = periodic.iter().rev().map(|checkpoint| checkpoint.state_bytes).find(|bytes| *bytes > 0).unwrap_or(0);
+    Point {
+        interval: setting.interval.as_secs_f64(),
+        verdict: record.verdict.label().into(),
+        headline: record.verdict.headline(),
+        period: mean(&trigger_gaps_ns(record)),
+        duration: durations.map(|of| seconds(of.p50_ns)),
+        duration_p99: durations.map(|of| seconds(of.p99_ns)),
+        cost: mean(&costs),
+        state: state as f64 * planned.plan.cluster.state_weight as f64,
+        commit: mean(&commits(outcome)),
+        recoveries: recoveries(planned, record),
+        simulated: seconds(record.totals.virtual_ns),
+    }
+}
+
+/// The longest synchronous part over the subtasks: so long, records wait.
+fn lost_work(checkpoint: &CheckpointRecord) -> u64 {
+    let of = |subtask: &flowquake_reports::record::SubtaskCheckpoint| Some(subtask.sync_end_ns? - subtask.aligned_ns?);
+    checkpoint.subtasks.iter().filter_map(of).max().unwrap_or(0)
+}
+
+/// From the completion of each checkpoint to the last of its commits, ns.
+fn commits(outcome: &Outcome) -> Vec<u64> {
+    let mut completed = BTreeMap::new();
+    let mut last = BTreeMap::new();
+    for record in &outcome.trace.events {
+        match &record.event {
+            Event::CheckpointCompleted { checkpoint, .. } => drop(completed.insert(*checkpoint, record.at.0)),
+            Event::SinkCommitted { epoch, checkpoint, .. } if epoch == checkpoint => {
+                last.insert(*checkpoint, record.at.0);
+            }
+            _ => {}
+        }
+    }
+    completed.iter().filter_map(|(id, at)| last.get(id).map(|end| end.saturating_sub(*at))).collect()
+}
+
+/// One per failure that struck and was recovered from. A failure that met another recovery is none of its own.
+fn recoveries(planned: &Planned, record: &RunRecord) -> Vec<Recovered> {
+    let of = |fault: &flowquake_reports::record::FaultRecord| {
+        let mut mine = record.recoveries.iter().filter(|recovery| recovery.fault == Some(fault.id));
+        let (one, None) = (mine.next()?, mine.next()) else { return None };
+        Some(Recovered {
+            phase: *planned.phases.get(fault.id as usize - 1)?,
+            age: one.snapshot_age_ns as f64 / 1e9,
+            outage: one.outage_ns()? as f64 / 1e9,
+            total: one.caught_up_at_ns.map(|at| at.saturating_sub(one.failed_at_ns) as f64 / 1e9),
+        })
+    };
+    record.faults.iter().filter_map(of).collect()
+}
