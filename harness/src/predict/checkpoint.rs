@@ -7,13 +7,14 @@ use flowquake_reports::record::CheckpointParts;
 
 use super::Known;
 use super::spread::mean_of_largest;
+use super::state::Snapshot;
 
 /// Bytes of a short line of output.
 const LINE: f64 = 8.0;
 
-/// The parts of a checkpoint over this many bytes of keyed state, `epoch_ns` after the one before; each the mean of its
-/// largest.
-pub(super) fn parts(known: &Known, bytes: f64, epoch_ns: u64) -> CheckpointParts {
+/// The parts of a checkpoint that stores this snapshot, `epoch_ns` after the one before; each the mean of its largest.
+pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> CheckpointParts {
+    let bytes = snapshot.bytes;
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let p = known.parallelism();
     let (hop, store) = (cluster.latency, cluster.store_latency);
@@ -34,7 +35,7 @@ pub(super) fn parts(known: &Known, bytes: f64, epoch_ns: u64) -> CheckpointParts
     let waiting = match config.backend {
         // Without a line to write there is nothing to wait for.
         BackendKind::Memory if moving < LINE => 0.0,
-        _ => mean_of_largest(p, &vec![store; requests]),
+        _ => mean_of_largest(p, &vec![store; requests * snapshot.rounds.max(1)]),
     };
     let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
     // Manifest and log entry, each written and read back.
@@ -45,26 +46,18 @@ pub(super) fn parts(known: &Known, bytes: f64, epoch_ns: u64) -> CheckpointParts
     CheckpointParts {
         barrier_ns: whole(barrier),
         alignment_ns: whole(aligned - barrier),
-        sync_ns: whole(snapshot_ns(known, bytes)),
+        sync_ns: whole(lost_work(known, snapshot)),
         async_ns: whole(waiting + seconds * 1e9),
         ack_ns: whole(ack),
         finalise_ns: whole(finalise),
     }
 }
 
-/// The synchronous part of the last subtask on the busiest machine: they queue for its cores.
-fn snapshot_ns(known: &Known, bytes: f64) -> f64 {
+/// Work that one checkpoint takes from the records, c: its synchronous part, which alone holds them up; ns, of the last
+/// subtask on the busiest machine, since they queue for its cores.
+pub(super) fn lost_work(known: &Known, snapshot: Snapshot) -> f64 {
     let queue = known.busiest().div_ceil(known.plan.cluster.cores);
-    snapshot_of_one(known, bytes) * f64::from(queue)
-}
-
-fn snapshot_of_one(known: &Known, bytes: f64) -> f64 {
     let backend = known.plan.job.config.backend;
-    let bytes = (bytes / f64::from(known.parallelism())) as u64;
-    nanos(known.plan.cluster.rates.price(Work::Snapshot { backend, bytes })) as f64
-}
-
-/// Work that one checkpoint takes from the records, c; ns of each subtask. Only the synchronous part holds them up.
-pub(super) fn lost_work(known: &Known, bytes: f64) -> f64 {
-    snapshot_ns(known, bytes)
+    let bytes = (snapshot.written / f64::from(known.parallelism())) as u64;
+    nanos(known.plan.cluster.rates.price(Work::Snapshot { backend, bytes })) as f64 * f64::from(queue)
 }

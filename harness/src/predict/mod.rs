@@ -2,7 +2,7 @@
 //!
 //! [`predict`] knows the scenario, the cost profile and the times of faults, and the order of steps that the engine's papers
 //! promise; it sees nothing of the run. `checkpoint` has the parts of a checkpoint, `capacity` the rate that a cluster can
-//! bear, `recovery` the outage after a fault and the time to catch up; `spread` says what random latency does to the slowest
+//! bear, `state` what a snapshot consists of, `recovery` the outage after a fault and the time to catch up; `spread` says what random latency does to the slowest
 //! of many. The formulas themselves are those of the reports; what is counted here are requests, messages and charges.
 //!
 //! A prediction is a pure function of the plan, so an edited plan has its own. Where a plan is outside of what the model
@@ -22,6 +22,7 @@ mod capacity;
 mod checkpoint;
 mod recovery;
 mod spread;
+mod state;
 
 /// What is known before the run, put where every part of the prediction finds it.
 struct Known<'a> {
@@ -95,16 +96,20 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
         InputSource::File { .. } => 0,
     });
     let state_at = struck.as_ref().ok().and_then(Option::as_ref).map_or(middle, |struck| struck.at_ns);
-    let bytes = known.state_bytes(state_at);
     let (interval, pause) = (nanos(plan.job.config.checkpoints.interval), nanos(plan.job.config.checkpoints.min_pause));
-    let parts = checkpoint::parts(&known, bytes, interval.max(pause));
+    // How much changes between two checkpoints depends on their distance, and that on how long they take.
+    let typical = |period| state::typical(&known, state_at, period);
+    let first_guess = checkpoint::parts(&known, typical(interval.max(pause)), interval.max(pause)).total_ns();
+    let period = trigger::next_trigger(0, first_guess, interval, pause);
+    let snapshot = typical(period);
+    let parts = checkpoint::parts(&known, snapshot, period);
     let duration = parts.total_ns();
     let period = trigger::next_trigger(0, duration, interval, pause);
-    prediction.state_bytes = Some(bytes as u64);
+    prediction.state_bytes = Some(snapshot.bytes as u64);
     prediction.duration = Some(parts);
     prediction.period_ns = Some(period);
     let rate = known.rate();
-    let cost = checkpoint::lost_work(&known, bytes);
+    let cost = checkpoint::lost_work(&known, snapshot);
     let effective = |capacity: f64| {
         formula::capacity_with_checkpoints(capacity, rate.unwrap_or(0.0), cost / 1e9, period as f64 / 1e9)
     };
@@ -117,7 +122,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
                 prediction.outside.push("without an input rate there is no backlog to catch up".into());
                 return prediction;
             };
-            let recovered = recovery::of(&known, &struck, started, first_trigger, period, duration, bytes);
+            let recovered = recovery::of(&known, &struck, started, first_trigger, period, duration);
             let slots = recovered.slots;
             let known = Known { slots, ..known };
             let after = capacity::of(&known);

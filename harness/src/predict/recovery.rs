@@ -10,7 +10,7 @@ use flowquake_engine::time::nanos;
 use flowquake_reports::record::RecoveryParts;
 
 use super::spread::mean_of_largest;
-use super::{Known, deal};
+use super::{Known, deal, state};
 use crate::plan::{FaultAction, KillMode, NodeTarget, Trigger};
 
 /// Requests to the store before a new cluster has a leader: it looks for the log's end, and opens its term.
@@ -53,7 +53,7 @@ pub(super) fn start(known: &Known) -> u64 {
     let elected = mean_of_largest(1, &[cluster.store_latency; ELECTION_REQUESTS]) as u64;
     let registered = elected.div_ceil(REGISTRATION_RETRY) * REGISTRATION_RETRY;
     let deployed = registered + nanos(known.plan.job.config.slot_stabilization) + hop(known);
-    deployed + opening(known, 0.0, false) + hop(known)
+    deployed + opening(known, 0.0, 0, false) + hop(known)
 }
 
 /// The engine's own draw for the first trigger of an attempt, of the first leader.
@@ -67,17 +67,16 @@ fn hop(known: &Known) -> u64 {
 }
 
 /// From the order to deploy until the last subtask is open: started, loaded, its sink swept.
-fn opening(known: &Known, bytes: f64, leftovers: bool) -> u64 {
+fn opening(known: &Known, bytes: f64, rounds: usize, leftovers: bool) -> u64 {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let (p, busiest) = (known.parallelism(), known.busiest());
     let queued = |work: Work, tasks: u32| nanos(cluster.rates.price(work)) * u64::from(tasks.div_ceil(cluster.cores));
     let started = queued(Work::Deploy, busiest * known.model.vertices.len() as u32);
     let of_one = bytes / f64::from(p);
     // The sink looks for what an attempt before left, and deletes it.
-    let mut requests = 1 + usize::from(leftovers);
+    let requests = 1 + usize::from(leftovers) + rounds;
     let mut transfer = 0.0;
-    if bytes > 0.0 && config.backend != BackendKind::Memory {
-        requests += 1;
+    if rounds > 0 {
         transfer = of_one * f64::from(busiest) / cluster.store_read_throughput as f64 * 1e9;
     }
     let waited = mean_of_largest(p, &vec![cluster.store_latency; requests]);
@@ -102,12 +101,13 @@ pub(super) fn of(
     first_trigger: u64,
     period: u64,
     duration: u64,
-    bytes: f64,
 ) -> Recovered {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     // The newest checkpoint that was complete when the fault struck.
     let completed = struck.at_ns.checked_sub(first_trigger + duration).map(|since| since / period);
     let restored_at = completed.map(|nth| first_trigger + nth * period);
+    let snapshot = completed.map(|nth| state::snapshot(known, nth + 1, first_trigger + nth * period, period));
+    let bytes = snapshot.map_or(0.0, |snapshot| snapshot.bytes);
     let age_ns = struck.at_ns - restored_at.unwrap_or(started).min(struck.at_ns);
     let newest_trigger = struck.at_ns.checked_sub(first_trigger).map(|since| first_trigger + since / period * period);
     let epoch_age = struck.at_ns - newest_trigger.unwrap_or(started).min(struck.at_ns);
@@ -140,10 +140,9 @@ pub(super) fn of(
     let after = Known { plan: known.plan, spec, model: known.model, shares, slots };
     let sent = inline / f64::from(needed) * f64::from(after.busiest()) / cluster.bandwidth as f64 * 1e9;
     let deploy_ns = hop(known) + sent as u64;
-    let restored_bytes = if completed.is_some() { bytes } else { 0.0 };
     // Sinks write what is not committed yet once in a while; those that lived on have left it behind.
     let leftovers = epoch_age > nanos(config.sink_flush_interval);
-    let restore_ns = opening(&after, restored_bytes, leftovers);
+    let restore_ns = opening(&after, bytes, snapshot.map_or(0, |snapshot| snapshot.rounds), leftovers);
     Recovered {
         restored: completed.map(|nth| nth + 1),
         age_ns,
