@@ -5,6 +5,7 @@ mod planted_bugs;
 mod real_input;
 mod scripted;
 mod strikes;
+mod weights;
 
 use std::path::{Path, PathBuf};
 

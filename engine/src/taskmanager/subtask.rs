@@ -164,7 +164,7 @@ impl Subtask {
             unpaid: (0, 0),
             seen_record: false,
             charge_every,
-            source_batch: u32::try_from(charge_every.saturating_mul(8)).unwrap_or(u32::MAX).min(SOURCE_BATCH),
+            source_batch: source_batch(charge_every),
             caught_up: false,
             sink_flush_at: None,
             last_triggered: CheckpointId(0),
@@ -530,6 +530,13 @@ async fn next_input(gate: &mut Option<InputGate>) -> (usize, Buffer) {
         Some(gate) => gate.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// Records that a source emits before it looks at its mail. Where fewer are charged at once, it emits no more than those: a
+/// batch that does not fit into the buffers of a channel would let the next operator wait.
+fn source_batch(charge_every: u64) -> u32 {
+    const ENOUGH: u64 = 64;
+    if charge_every < ENOUGH { charge_every as u32 } else { SOURCE_BATCH }
 }
 
 /// Lets other tasks of this thread run.

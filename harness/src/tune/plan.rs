@@ -77,10 +77,11 @@ fn full_state(plan: &RunPlan, tune: &Tune, model: &JobModel) -> f64 {
     (model.state_bytes)(&job_spec(plan), tune.moving * tune.duration.as_secs_f64() / 2.0)
 }
 
-/// A buffer holds one record at least, however many that stands for: the fewer of them wait, the less the queues distort.
+/// A buffer holds one record at least, however many that stands for. What waits counts as caught up with, since the sources
+/// have emitted it; but with fewer buffers than usual, records that happen to go the same way would hold up all others.
 fn weigh_buffers(plan: &mut RunPlan, model: &JobModel) {
     let weight = plan.cluster.record_weight;
-    let wire = model.vertices.iter().map(|vertex| vertex.bytes_in).fold(64.0, f64::max);
+    let wire = model.vertices.iter().map(|vertex| vertex.bytes_in).fold(1.0, f64::max);
     let config = &mut plan.job.config;
     config.buffer_size = u32::try_from(u64::from(config.buffer_size) / weight).unwrap_or(u32::MAX).max(64);
     let frame = (wire * weight as f64) as u64;
