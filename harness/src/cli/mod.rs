@@ -16,6 +16,7 @@ use crate::jobs::Jobs;
 use crate::provenance::quoted;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
 
+mod calibrate;
 mod check;
 mod coverage;
 mod gate;
@@ -51,6 +52,8 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
     Gate(gate::GateArgs),
+    /// Measure this machine and write its cost profile
+    Calibrate(calibrate::CalibrateArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -70,6 +73,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),
