@@ -4,6 +4,7 @@
 //! ([`run`]), an outcome is judged ([`oracles`], [`verdict`]) and measured ([`measure`]), and all of it is one
 //! `RunRecord` ([`session`]) that reports are made of. The command line is [`cli`].
 
+pub mod calibrate;
 pub mod cli;
 pub mod engine_command;
 pub mod explain;

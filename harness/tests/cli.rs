@@ -338,3 +338,38 @@ fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
     let said = folder.with("passes.json", &text).flowquake(&["shrink", "passes.json"], 2);
     assert!(said.err.contains("passes.json does not fail: passed"), "{}", said.err);
 }
+
+/// A measured profile is used by a scenario beside it, and what cannot be written is said before anything is measured.
+#[test]
+fn calibrate_writes_a_profile_that_scenarios_can_name() {
+    let scenario = "name = \"small\"\nwhy = \"this machine\"\n[job]\nname = \"keyed-count\"\n\
+        params = { keys = 10, value_bytes = 100 }\ninput = { generator = \"orders\", records = 500, rate = \"500/s\" }\n\
+        [cluster]\ncost_profile = \"./mine.toml\"\n";
+    let folder = Folder::new().with("small.toml", scenario).with("taken.toml/file", "");
+    for (output, needles) in [
+        ("nowhere/x.toml", &["nowhere/x.toml", "help:"][..]),
+        ("profile.txt", &["profile.txt", "end in .toml"]),
+        ("taken.toml", &["taken.toml", "is a folder"]),
+    ] {
+        let said = folder.flowquake(&["calibrate", "--quick", "--output", output], 2);
+        assert!(needles.iter().all(|needle| said.err.contains(needle)), "{}", said.err);
+    }
+    folder.flowquake(&["calibrate", "--quick", "--output", "a.toml", "--name", " "], 2);
+
+    // On a machine that is busy with other tests one measurement may make no sense; it says so, and writes nothing.
+    let measure = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
+        let args = ["calibrate", "--quick", "--output", "mine.toml", "--name", "this machine"];
+        Said::from(command.args(args).env("NO_COLOR", "1").current_dir(folder.path()).output().unwrap())
+    };
+    let said = (0..3).map(|_| measure()).find(|said| {
+        assert_eq!(folder.path().join("mine.toml").exists(), said.code == Some(0), "{}", said.err);
+        said.code == Some(0)
+    });
+    let said = said.expect("one of three measurements makes sense");
+    for needle in ["record_ns", "heap.restore_kib_ns", "store.write_throughput", "95 % confidence", "ns/KiB"] {
+        assert!(said.out.contains(needle), "{needle}: {}", said.out);
+    }
+    let (record, _) = folder.run(0);
+    assert_eq!(record.cost_profile, "this machine");
+}

@@ -116,6 +116,15 @@ impl StateSet for () {
     fn tables<'a>(&'a mut self, _: &mut Vec<&'a mut dyn StateTable>) {}
 }
 
+/// A state that only some configurations of a function have; it must be declared last.
+impl<A: StateSet> StateSet for Option<A> {
+    fn tables<'a>(&'a mut self, into: &mut Vec<&'a mut dyn StateTable>) {
+        if let Some(state) = self {
+            state.tables(into);
+        }
+    }
+}
+
 impl<A: StateSet, B: StateSet> StateSet for (A, B) {
     fn tables<'a>(&'a mut self, into: &mut Vec<&'a mut dyn StateTable>) {
         self.0.tables(into);

@@ -16,6 +16,7 @@ use crate::jobs::Jobs;
 use crate::provenance::quoted;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
 
+mod calibrate;
 mod check;
 mod coverage;
 mod export;
@@ -57,6 +58,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Sweep checkpoint intervals over state sizes, loads and backends, and say which one to choose
     Tune(tune::TuneArgs),
+    /// Measure this machine and write its cost profile
+    Calibrate(calibrate::CalibrateArgs),
     /// List what exists
     List(list::ListArgs),
     /// Look into checkpoints
@@ -78,6 +81,7 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Gate(args) => gate::gate(&args, jobs),
         Command::Export(args) => export::export(&args),
         Command::Tune(args) => tune::tune(&args, jobs),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),

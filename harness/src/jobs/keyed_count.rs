@@ -1,11 +1,13 @@
 //! `keyed-count`: the benchmark job. Records of a key and a payload, 100 bytes on the wire; counts per key, emits every n-th
-//! count.
+//! count. With `value_bytes`, each key also has a value of that many bytes from its first record on, so that state of any size
+//! can be had with few keys.
 //!
 //! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bytes::Bytes;
 use flowquake_engine::env::{draw, draw_between};
 use flowquake_engine::graph::chain::{ChainError, Emit, Link, ProcessFunction};
 use flowquake_engine::graph::source::Source;
@@ -23,13 +25,20 @@ use super::{
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
 const EMIT_EVERY: Param =
     Param { name: "emit_every", default: "1", meaning: "a key's count is emitted when it is a multiple of this" };
+const VALUE_BYTES: Param = Param {
+    name: "value_bytes",
+    default: "0",
+    meaning: "bytes of a second value that each key keeps from its first record on; 0: there is no such state",
+};
+/// Longest such value.
+const VALUE_BYTES_MAX: u64 = 1 << 20;
 
 /// Payload bytes: with a key of up to 3 bytes, the payload's length and the key's varint, a record is 96 to 100 bytes.
 const PAYLOAD: usize = 95;
 
 pub(super) const JOB: Job = Job {
     description: "counts 100-byte records per key and emits every n-th count of each (the benchmark job)",
-    params: &[KEYS, EMIT_EVERY],
+    params: &[KEYS, EMIT_EVERY, VALUE_BYTES],
     generators: &["orders"],
     accepts_file: false,
     vertices: 2,
@@ -47,7 +56,8 @@ pub(super) const JOB: Job = Job {
     reference: |spec, _| {
         let orders = orders(spec)?;
         let splits = spec.input.splits as usize;
-        Ok(Box::new(Accepted { orders, splits, emit_every: emit_every(spec)?, counts: BTreeMap::new() }))
+        let (emit_every, value_bytes) = (emit_every(spec)?, value_bytes(spec)?);
+        Ok(Box::new(Accepted { orders, splits, emit_every, value_bytes, counts: BTreeMap::new() }))
     },
 };
 
@@ -86,26 +96,37 @@ struct Order {
 #[derive(Clone)]
 struct CountPerKey {
     emit_every: u64,
+    value_bytes: usize,
+}
+
+/// The letter that a key's value is full of.
+fn letter(key: u32) -> u8 {
+    b'a' + (key % 26) as u8
 }
 
 impl ProcessFunction for CountPerKey {
     type Key = u32;
     type In = Order;
     type Out = (u32, u64);
-    type State = ValueState<u32, u64>;
+    type State = (ValueState<u32, u64>, Option<ValueState<u32, Bytes>>);
 
     fn open(&self, states: &mut StateOpener<'_>) -> Result<Self::State, StateError> {
-        states.value_state("count")
+        let counts = states.value_state("count")?;
+        let values = (self.value_bytes > 0).then(|| states.value_state("value")).transpose()?;
+        Ok((counts, values))
     }
 
     fn process(
         &mut self,
         key: &CurrentKey<u32>,
         _: Order,
-        count: &mut Self::State,
+        (counts, values): &mut Self::State,
         out: &mut Emit<impl Link<(u32, u64)>>,
     ) -> Result<(), ChainError> {
-        let count = 1 + count.replace(key, |old| old.copied().unwrap_or(0) + 1)?.unwrap_or(0);
+        let count = 1 + counts.replace(key, |old| old.copied().unwrap_or(0) + 1)?.unwrap_or(0);
+        if let (1, Some(values)) = (count, values) {
+            values.update(key, vec![letter(key.key); self.value_bytes].into())?;
+        }
         if count.is_multiple_of(self.emit_every) { out.emit((key.key, count)) } else { Ok(()) }
     }
 }
@@ -114,7 +135,7 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
     let job = StreamBuilder::new();
     job.source("orders", context.source(spec, orders(spec)?))
         .key_by(|order: &Order| order.key)
-        .process(CountPerKey { emit_every: emit_every(spec)? })
+        .process(CountPerKey { emit_every: emit_every(spec)?, value_bytes: value_bytes(spec)? })
         .sink("counts", |(key, count): &(u32, u64), out| {
             use std::io::Write;
             writeln!(out, "{key} {count}").expect("a vector takes everything");
@@ -128,8 +149,12 @@ fn state_bytes(spec: &JobSpec, records: f64) -> f64 {
     let seen = keys * (1.0 - libm::exp(-records / keys));
     // Key group, varint of the key, varint of its count; and each subtask's table has a name and a length.
     let varint = |value: f64| 1.0 + (value.max(1.0).log2() / 7.0).floor();
-    let per_key = 2.0 + varint(keys / 2.0) + varint(records / keys);
-    seen * per_key + 14.0 * f64::from(spec.config.parallelism)
+    let counts = seen * (2.0 + varint(keys / 2.0) + varint(records / keys)) + 14.0 * f64::from(spec.config.parallelism);
+    let values = match value_bytes(spec).unwrap_or(0) as f64 {
+        0.0 => 0.0,
+        bytes => seen * (2.0 + varint(keys / 2.0) + varint(bytes) + bytes) + 14.0 * f64::from(spec.config.parallelism),
+    };
+    counts + values
 }
 
 /// A line of key and count.
@@ -143,6 +168,16 @@ fn emit_every(spec: &JobSpec) -> Result<u64, JobError> {
     match number(spec, &EMIT_EVERY)? {
         0 => Err(JobError::Refused { job: spec.program.clone(), what: "emit_every = 0: at least 1 is needed".into() }),
         n => Ok(n),
+    }
+}
+
+fn value_bytes(spec: &JobSpec) -> Result<usize, JobError> {
+    match number(spec, &VALUE_BYTES)? {
+        bytes if bytes > VALUE_BYTES_MAX => {
+            let what = format!("value_bytes = {bytes}: at most {VALUE_BYTES_MAX} are accepted");
+            Err(JobError::Refused { job: spec.program.clone(), what })
+        }
+        bytes => Ok(bytes as usize),
     }
 }
 
@@ -189,6 +224,7 @@ struct Accepted {
     orders: Orders,
     splits: usize,
     emit_every: u64,
+    value_bytes: usize,
     counts: BTreeMap<u32, u64>,
 }
 
@@ -234,7 +270,12 @@ impl Reference for Accepted {
     }
 
     fn keyed_state(&self) -> KeyedState {
-        one_state("count", &self.counts)
+        let mut state = one_state("count", &self.counts);
+        if self.value_bytes > 0 {
+            let value = |key: u32| format!("{:?}", Bytes::from(vec![letter(key); self.value_bytes]));
+            state.insert("value".into(), self.counts.keys().map(|key| (key.to_string(), value(*key))).collect());
+        }
+        state
     }
 
     /// The record of that key that arrived `count`-th: exact with one split, near it with several.
@@ -280,6 +321,7 @@ mod tests {
             orders: Orders { records: 100, seed: 1, keys: 5 },
             splits: 1,
             emit_every: 10,
+            value_bytes: 3,
             counts: BTreeMap::new(),
         };
         let all: Consumed = std::iter::once(0..100).collect();
@@ -294,7 +336,11 @@ mod tests {
             }
         }
         let mut refs: Vec<&str> = lines.iter().map(String::as_str).collect();
-        assert_eq!(reference().accept(&all, &refs, false), Ok(()));
+        let mut accepting = reference();
+        assert_eq!(accepting.accept(&all, &refs, false), Ok(()));
+        let state = accepting.keyed_state();
+        assert_eq!((state["count"].len(), state["value"].len()), (5, 5));
+        assert_eq!(state["value"]["2"], "b\"ccc\"");
         let extra = refs[0];
         refs.push(extra);
         assert!(reference().accept(&all, &refs, false).is_err());

@@ -1,0 +1,84 @@
+//! What a folder costs as a durable store, asked as the engine asks it: small objects for the latency of a request, large
+//! ones for throughput, all after a pause in which threads go to sleep. Writing counts with the checksum that is taken before, reading with the check that follows.
+#![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
+
+use std::path::Path;
+use std::time::Instant;
+
+use bytes::Bytes;
+use flowquake_engine::env::{Checksum, ReadFault, StoreError, StoreKind, look};
+
+use super::cluster::{RealFault, env, runtime};
+use super::fit::Samples;
+use super::network::PAUSE;
+
+/// Bytes of an object that is nothing but a request.
+const SMALL: usize = 100;
+
+/// Requests and transfers.
+pub(super) struct StoreSamples {
+    /// Of single requests, half of them writes and half reads; ns.
+    pub(super) requests: Vec<f64>,
+    /// ns over KiB.
+    pub(super) writes: Vec<Samples>,
+    /// ns over KiB.
+    pub(super) reads: Vec<Samples>,
+}
+
+/// Writes and reads objects below `root`: `requests` small ones, and each of `sizes` bytes `repetitions` times.
+pub(super) fn measure(
+    requests: usize,
+    sizes: &[u64],
+    repetitions: usize,
+    root: &Path,
+) -> Result<StoreSamples, RealFault> {
+    let (node, env) = (runtime()?, env("tm-1", root, |_| {})?);
+    let store = env.store(StoreKind::Checkpoints);
+    let small = Bytes::from(vec![7; SMALL]);
+    let sizes = sizes.to_vec();
+    // Spawned, since in a runtime only what it schedules itself runs as the engine does.
+    let measured = node.spawn(async move {
+        let mut samples = StoreSamples { requests: Vec::new(), writes: Vec::new(), reads: Vec::new() };
+        for request in 0..requests.div_ceil(2) {
+            env.sleep(PAUSE).await;
+            let path = format!("small/{request}");
+            let began = Instant::now();
+            store.create(&path, small.clone()).await?;
+            let written = Instant::now();
+            store.get(&path).await?;
+            samples.requests.push((written - began).as_nanos() as f64);
+            samples.requests.push(written.elapsed().as_nanos() as f64);
+        }
+        for size in sizes {
+            let bytes = Bytes::from(vec![7; size as usize]);
+            let (mut writes, mut reads) = (Vec::new(), Vec::new());
+            for repetition in 0..repetitions {
+                let path = format!("large/{size}-{repetition}");
+                let began = Instant::now();
+                let checksum = Checksum::of(&bytes);
+                store.create(&path, bytes.clone()).await?;
+                let written = Instant::now();
+                let found = look(&store, &path, checksum).await;
+                reads.push(written.elapsed().as_nanos() as f64);
+                writes.push((written - began).as_nanos() as f64);
+                drop(found.map_err(|fault| of_read(&path, fault))?);
+                store.delete(&path).await?;
+            }
+            let x = size as f64 / 1024.0;
+            samples.writes.push(Samples { x, y: writes });
+            samples.reads.push(Samples { x, y: reads });
+        }
+        Ok::<_, StoreError>(samples)
+    });
+    let measured = node.block_on(measured).map_err(std::io::Error::other)?;
+    measured.map_err(|error| RealFault::Io(std::io::Error::other(error)))
+}
+
+fn of_read(path: &str, fault: ReadFault) -> StoreError {
+    let cause = match fault {
+        ReadFault::Store(error) => return error,
+        ReadFault::Missing => "it was written, and is not there".to_owned(),
+        ReadFault::Differs(found) => format!("it holds something else than was written: {found}"),
+    };
+    StoreError::Failed { path: path.into(), cause }
+}
