@@ -125,6 +125,7 @@ fn section(set: &RunSet, run: &RunRecord, number: usize) -> Markup {
             (titled("Checkpoint durations", "completed checkpoints", &tables::durations(&timing)))
             (titled("Recoveries", "age: trigger of the restored checkpoint to the failure", &tables::recoveries(run)))
             (titled("Outages", "failure to first record; the parts sum to the outage", &tables::outages(run)))
+            (titled("Predictions", "made before the run; share of what was measured", &tables::predictions(run)))
             (formulas(&timing))
             (titled("Oracles", "", &tables::oracles(run)))
             (titled("Options", "drawn from the seed or defaulted", &tables::options(run)))

@@ -8,7 +8,7 @@ mod times;
 use std::collections::BTreeMap;
 
 pub use self::times::{
-    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, recoveries, timing_rows, timing_summary,
+    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, predictions, recoveries, timing_rows, timing_summary,
 };
 
 use crate::ansi::Style;

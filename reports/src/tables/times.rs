@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::ansi::Style;
+use crate::prediction::compare;
 use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryParts, RunRecord};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
@@ -14,6 +15,22 @@ use crate::units;
 
 /// Rows of trigger gaps that a table shows; of more, the worst are shown, since the others say nothing new.
 pub const GAPS_MAX: usize = 12;
+
+/// What was predicted before the run, beside what was measured.
+pub fn predictions(run: &RunRecord) -> Table {
+    let mut table =
+        Table::new([("time", Left), ("predicted before the run", Right), ("measured", Right), ("of", Right), ("off by", Right)]);
+    for row in compare(run) {
+        table.row([
+            Cell::new(row.what),
+            Cell::duration(row.predicted_ns),
+            Cell::duration(row.measured_ns),
+            Cell::count(row.count as u64),
+            Cell::new(format!("{:+.1} %", row.residual() * 100.0)),
+        ]);
+    }
+    table
+}
 
 /// Checkpoints with their parts along the critical path.
 pub fn checkpoints(run: &RunRecord) -> Table {
