@@ -17,8 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::plan::ClusterPlan;
 
 /// Name and text of each profile that ships.
-pub const SHIPPED: &[(&str, &str)] =
-    &[("builtin", include_str!("../profiles/builtin.toml")), ("free", include_str!("../profiles/free.toml"))];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("builtin", include_str!("../profiles/builtin.toml")),
+    ("free", include_str!("../profiles/free.toml")),
+    ("native", include_str!("../profiles/native.toml")),
+];
 
 /// A price beyond a quarter of an hour per record or KiB is a slip of the keyboard.
 const RATE_MAX_NS: f64 = 1e12;

@@ -16,6 +16,7 @@ use flowquake_engine::state::StateError;
 use crate::profile::{Measured, Network, Profile, Store};
 use crate::provenance::program;
 
+mod at_once;
 pub mod cluster;
 pub mod fit;
 mod job;
@@ -45,13 +46,13 @@ pub struct Effort {
 impl Effort {
     /// A minute or two.
     pub fn thorough() -> Self {
-        let sizes = [0, 1, 4, 16, 64].map(|mb| mb << 20).to_vec();
-        Self { repetitions: 31, sizes, records: 1_000_000, requests: 2_000, accesses: 1_000_000 }
+        let sizes = [0, 1, 4, 8, 16, 64].map(|mb| mb << 20).to_vec();
+        Self { repetitions: 15, sizes, records: 1_000_000, requests: 2_000, accesses: 1_000_000 }
     }
 
     /// Half a minute at most; with wider intervals.
     pub fn quick() -> Self {
-        let sizes = [0, 1, 4, 16].map(|mb| mb << 20).to_vec();
+        let sizes = [0, 1, 4, 8].map(|mb| mb << 20).to_vec();
         Self { repetitions: 5, sizes, records: 300_000, requests: 500, accesses: 200_000 }
     }
 }
@@ -225,14 +226,14 @@ impl Sheet {
         let restores = line(restore_kib_ns, "ns per KiB", &samples.restores)?;
         Ok(StateRates {
             access_ns: self.row(access_ns, access, "ns", "processor time of counting up values in memory"),
-            snapshot_ns: self.row(snapshot_ns, snapshots.fixed, "ns", "a snapshot of nothing"),
+            snapshot_ns: self.row(snapshot_ns, snapshots.fixed, "ns", "a snapshot of one entry"),
             snapshot_kib_ns: self.row(
                 snapshot_kib_ns,
                 snapshots.slope,
                 "ns/KiB",
                 "snapshots: slope over bytes written",
             ),
-            restore_ns: self.row(restore_ns, restores.fixed, "ns", "a restore of nothing"),
+            restore_ns: self.row(restore_ns, restores.fixed, "ns", "a restore of one entry"),
             restore_kib_ns: self.row(restore_kib_ns, restores.slope, "ns/KiB", "restores: slope over bytes restored"),
         })
     }

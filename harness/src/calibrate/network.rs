@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flowquake_engine::env::{Frame, NetError, Port};
 
+use super::at_once::{at_once, pooled};
 use super::cluster::{RealFault, env, runtime};
 use super::fit::Samples;
 
@@ -27,8 +28,19 @@ pub(super) struct NetworkSamples {
     pub(super) transfers: Vec<Samples>,
 }
 
-/// Sends `messages` small frames, and each of `sizes` bytes `repetitions` times.
+/// Sends `messages` small frames, and each of `sizes` bytes `repetitions` times, over several connections at once.
 pub(super) fn measure(
+    messages: usize,
+    sizes: &[u64],
+    repetitions: usize,
+    root: &Path,
+) -> Result<NetworkSamples, RealFault> {
+    let nodes = at_once(|node| of_one_connection(messages, sizes, repetitions, &root.join(format!("node-{node}"))))?;
+    let messages = nodes.iter().flat_map(|node| node.messages.iter().copied()).collect();
+    Ok(NetworkSamples { messages, transfers: pooled(nodes.into_iter().map(|node| node.transfers)) })
+}
+
+fn of_one_connection(
     messages: usize,
     sizes: &[u64],
     repetitions: usize,

@@ -2,7 +2,8 @@
 //!
 //! Regime: entries of [`ENTRY`] bytes, as a job has that keeps a document per key. Smaller entries cost more per KiB, since each
 //! has a key and a place in a map. RocksDB is measured with values that fit into the write-back cache in front of it: a
-//! snapshot is priced by the bytes written since the one before, and those wait there.
+//! snapshot is priced by the bytes written since the one before, and those wait there. Values are such that no compression
+//! makes them smaller. The least state is one entry: an empty database has nothing to flush, and no job has such a one.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::hint::black_box;
@@ -17,6 +18,7 @@ use flowquake_engine::state::{
     Backend, CurrentKey, HEAP_FILE, LocalSnapshot, RestoredState, StateError, StateOpener, ValueState,
 };
 
+use super::at_once::{at_once, pooled};
 use super::fit::Samples;
 
 /// Bytes of a value.
@@ -61,15 +63,22 @@ impl Disk<'_> {
 }
 
 impl Opened {
-    /// Gives the first `entries` keys a value that they did not have.
-    fn write(&mut self, entries: u32, fill: u8) -> Result<(), StateError> {
-        let value = Bytes::from(vec![fill; ENTRY]);
-        (0..entries).try_for_each(|entry| self.table.update(&key(entry), Bytes::copy_from_slice(&value)))
+    /// Writes the values of the first keys.
+    fn write(&mut self, values: &[Bytes]) -> Result<(), StateError> {
+        (0..).zip(values).try_for_each(|(entry, value)| self.table.update(&key(entry), value.clone()))
     }
 
     fn snapshot(&mut self, id: u64) -> Result<LocalSnapshot, StateError> {
         self.backend.snapshot(&mut [&mut self.table], id)
     }
+}
+
+/// The value of an entry: nothing in it comes twice.
+fn value(entry: u32) -> Bytes {
+    let words = ENTRY.div_ceil(8) as u64;
+    let mut bytes: Vec<u8> = (0..words).flat_map(|n| draw(1, "value", entry.into(), n).to_le_bytes()).collect();
+    bytes.truncate(ENTRY);
+    bytes.into()
 }
 
 /// What a restore would be given after `snapshot`, and its bytes.
@@ -94,23 +103,31 @@ fn ns_since(began: Instant) -> f64 {
     began.elapsed().as_nanos() as f64
 }
 
-/// Takes and restores snapshots of `sizes` bytes, each `repetitions` times; databases are below `root`.
+/// Takes and restores snapshots of `sizes` bytes, each `repetitions` times, on several nodes at once; databases are below
+/// `root`.
 pub(super) fn snapshots_and_restores(
     kind: BackendKind,
     sizes: &[u64],
     repetitions: usize,
     root: &Path,
 ) -> Result<StateSamples, StateError> {
+    let nodes = at_once(|node| of_one_node(kind, sizes, repetitions, &root.join(format!("node-{node}"))))?;
+    let (snapshots, restores) =
+        nodes.into_iter().map(|node| (node.snapshots, node.restores)).unzip::<_, _, Vec<_>, Vec<_>>();
+    Ok(StateSamples { snapshots: pooled(snapshots), restores: pooled(restores) })
+}
+
+fn of_one_node(kind: BackendKind, sizes: &[u64], repetitions: usize, root: &Path) -> Result<StateSamples, StateError> {
     let mut disk = Disk { root, used: 0 };
     let mut samples = StateSamples { snapshots: Vec::new(), restores: Vec::new() };
     for size in sizes {
-        let entries = (size / ENTRY as u64) as u32;
+        let values: Vec<Bytes> = (0..(size / ENTRY as u64).max(1) as u32).map(value).collect();
         let (mut snapshots, mut restores) = (Vec::new(), Vec::new());
         let (mut written_kib, mut restored_kib) = (0.0, 0.0);
         let measured = kind != BackendKind::RocksDb || *size <= CACHED_BYTES;
         let mut opened = disk.open(kind, None)?;
         for repetition in 0..repetitions as u64 {
-            opened.write(entries, repetition as u8)?;
+            opened.write(&values)?;
             let began = Instant::now();
             let snapshot = opened.snapshot(repetition + 1)?;
             let took = ns_since(began);
@@ -178,6 +195,7 @@ fn thread_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibrate::at_once::NODES;
     use flowquake_engine::graph::element::encoded;
 
     /// In a snapshot, with its key group.
@@ -191,7 +209,7 @@ mod tests {
         let sizes = [0, 64 << 10, 256 << 10];
         for kind in BackendKind::ALL.into_iter().filter(|kind| kind.is_built()) {
             let samples = snapshots_and_restores(kind, &sizes, 3, &root.path().join(kind.name())).unwrap();
-            assert!(samples.snapshots.iter().chain(&samples.restores).all(|samples| samples.y.len() == 3));
+            assert!(samples.snapshots.iter().chain(&samples.restores).all(|samples| samples.y.len() == 3 * NODES));
             let largest = &samples.snapshots[2];
             let expected = (sizes[2] / ENTRY as u64) as f64 * entry_bytes() as f64 / 1024.0;
             assert!((largest.x / expected - 1.0).abs() < 0.05, "{kind:?}: {} KiB, not {expected}", largest.x);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use flowquake_engine::env::{Checksum, ReadFault, StoreError, StoreKind, look};
 
+use super::at_once::{at_once, pooled};
 use super::cluster::{RealFault, env, runtime};
 use super::fit::Samples;
 use super::network::PAUSE;
@@ -25,13 +26,21 @@ pub(super) struct StoreSamples {
     pub(super) reads: Vec<Samples>,
 }
 
-/// Writes and reads objects below `root`: `requests` small ones, and each of `sizes` bytes `repetitions` times.
+/// Writes and reads objects below `root`, from several nodes at once: `requests` small ones, and each of `sizes` bytes
+/// `repetitions` times.
 pub(super) fn measure(
     requests: usize,
     sizes: &[u64],
     repetitions: usize,
     root: &Path,
 ) -> Result<StoreSamples, RealFault> {
+    let nodes = at_once(|node| of_one_node(requests, sizes, repetitions, &root.join(format!("node-{node}"))))?;
+    let requests = nodes.iter().flat_map(|node| node.requests.iter().copied()).collect();
+    let (writes, reads) = nodes.into_iter().map(|node| (node.writes, node.reads)).unzip::<_, _, Vec<_>, Vec<_>>();
+    Ok(StoreSamples { requests, writes: pooled(writes), reads: pooled(reads) })
+}
+
+fn of_one_node(requests: usize, sizes: &[u64], repetitions: usize, root: &Path) -> Result<StoreSamples, RealFault> {
     let (node, env) = (runtime()?, env("tm-1", root, |_| {})?);
     let store = env.store(StoreKind::Checkpoints);
     let small = Bytes::from(vec![7; SMALL]);

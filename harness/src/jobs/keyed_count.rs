@@ -99,9 +99,12 @@ struct CountPerKey {
     value_bytes: usize,
 }
 
-/// The letter that a key's value is full of.
-fn letter(key: u32) -> u8 {
-    b'a' + (key % 26) as u8
+/// A key's value: characters of which nothing comes twice, so that it is as long on a disk that compresses.
+fn value(key: u32, bytes: usize) -> Bytes {
+    let word = |n: usize| draw(0, "value", key.into(), n as u64).to_le_bytes().map(|byte| b'0' + byte % 64);
+    let mut value: Vec<u8> = (0..bytes.div_ceil(8)).flat_map(word).collect();
+    value.truncate(bytes);
+    value.into()
 }
 
 impl ProcessFunction for CountPerKey {
@@ -125,7 +128,7 @@ impl ProcessFunction for CountPerKey {
     ) -> Result<(), ChainError> {
         let count = 1 + counts.replace(key, |old| old.copied().unwrap_or(0) + 1)?.unwrap_or(0);
         if let (1, Some(values)) = (count, values) {
-            values.update(key, vec![letter(key.key); self.value_bytes].into())?;
+            values.update(key, value(key.key, self.value_bytes))?;
         }
         if count.is_multiple_of(self.emit_every) { out.emit((key.key, count)) } else { Ok(()) }
     }
@@ -272,8 +275,8 @@ impl Reference for Accepted {
     fn keyed_state(&self) -> KeyedState {
         let mut state = one_state("count", &self.counts);
         if self.value_bytes > 0 {
-            let value = |key: u32| format!("{:?}", Bytes::from(vec![letter(key); self.value_bytes]));
-            state.insert("value".into(), self.counts.keys().map(|key| (key.to_string(), value(*key))).collect());
+            let shown = |key: &u32| (key.to_string(), format!("{:?}", value(*key, self.value_bytes)));
+            state.insert("value".into(), self.counts.keys().map(shown).collect());
         }
         state
     }
@@ -340,7 +343,7 @@ mod tests {
         assert_eq!(accepting.accept(&all, &refs, false), Ok(()));
         let state = accepting.keyed_state();
         assert_eq!((state["count"].len(), state["value"].len()), (5, 5));
-        assert_eq!(state["value"]["2"], "b\"ccc\"");
+        assert_eq!(state["value"]["2"], format!("{:?}", value(2, 3)));
         let extra = refs[0];
         refs.push(extra);
         assert!(reference().accept(&all, &refs, false).is_err());
