@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet};
+use flowquake_reports::tuning::findings::Findings;
+use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet, folder, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::{self, Level};
-use super::{catalogue, color, command_line, refuse, refuse_text, width};
+use super::{catalogue, color, command_line, refuse, refuse_text};
 use crate::jobs::Jobs;
 use crate::profile::Profile;
 use crate::provenance;
@@ -234,14 +235,12 @@ fn gather(
 }
 
 fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
-    let _ = (args, color(), width());
-    let json = serde_json::to_string_pretty(set).expect("plain data");
-    if let Err(error) = std::fs::write(output.join("tuning.json"), json) {
+    if let Err(error) = folder::write(output, set) {
         return refuse_text(&format!("{}: {error}", output.display()), "name a folder that can be written");
     }
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&flowquake_reports::tuning::analysis::advise(set)).expect("plain data")
-    );
-    ExitCode::SUCCESS
+    let findings = Findings::of(set);
+    print!("{}", if args.verbose { terminal::details(&findings, color()) } else { terminal::overview(&findings, color()) });
+    println!("\nreport: {}", output.join("report.html").display());
+    let failed = set.curves.iter().flat_map(|curve| &curve.points).any(|point| point.verdict == "failed");
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
