@@ -23,8 +23,8 @@ pub const PASSED_MAX: usize = 60;
 /// CSS of every page.
 pub(crate) const CSS: &str = include_str!("report.css");
 
-/// What the page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
-const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+/// What a page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
 
 /// The page.
 pub fn report(set: &RunSet) -> String {
@@ -259,7 +259,7 @@ fn is_quantity(number: &str, unit: &str) -> bool {
     number.ends_with(|c: char| c.is_ascii_digit()) && unit.chars().all(char::is_alphabetic) && unit.chars().count() <= 3
 }
 
-fn class(style: Style) -> &'static str {
+pub(crate) fn class(style: Style) -> &'static str {
     match style {
         Style::Plain => "plain",
         Style::Heading => "heading",

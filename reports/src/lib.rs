@@ -33,6 +33,7 @@ pub mod tuning;
 pub mod units;
 
 mod graph;
+mod markdown;
 
 #[cfg(test)]
 mod fixtures;

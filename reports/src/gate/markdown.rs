@@ -5,7 +5,8 @@
 
 use super::judge::{Judgement, Outcome};
 use super::tables;
-use crate::table::{Align, Table};
+use crate::markdown::{escaped, table};
+use crate::table::Table;
 
 /// A comment that a script looks for in order to replace it.
 pub const MARK: &str = "<!-- flowquake gate -->";
@@ -43,33 +44,6 @@ fn titled(heading: &str, content: &Table) -> String {
 
 fn folded(summary: &str, content: &str) -> String {
     format!("\n<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n")
-}
-
-fn table(table: &Table) -> String {
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut out = line(table.columns().iter().map(|(heading, _)| (*heading).to_owned()).collect());
-    let rule = |align: &Align| if *align == Align::Right { "---:" } else { "---" };
-    out += &line(table.columns().iter().map(|(_, align)| rule(align).to_owned()).collect());
-    for row in table.rows() {
-        out += &line(row.iter().map(|cell| escaped(cell.text.trim_end())).collect());
-    }
-    out
-}
-
-/// What a run under test wrote must neither break the table nor become markup.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '&' => out.push_str("&amp;"),
-            // An address or a name behind this sign would notify people.
-            '@' => out.push_str("&#64;"),
-            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '!' | '~' => out.extend(['\\', c]),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Axis {
 }
 
 /// Tenths as a number of user units.
-pub(super) fn px(tenths: u64) -> String {
+pub(crate) fn px(tenths: u64) -> String {
     match tenths % 10 {
         0 => (tenths / 10).to_string(),
         rest => format!("{}.{rest}", tenths / 10),

@@ -14,7 +14,8 @@ mod axis;
 
 use std::fmt::Write as _;
 
-use self::axis::{Axis, px, tick_label};
+pub(crate) use self::axis::px;
+use self::axis::{Axis, tick_label};
 use crate::record::{CheckpointEnd, CheckpointRecord, FaultRecord, NodeLane, RecoveryRecord, RunRecord};
 use crate::units;
 
@@ -98,7 +99,7 @@ fn draw(run: &RunRecord, style: &str) -> String {
 }
 
 /// Puts each extent (in tenths, ordered or not) into the first row where it overlaps none before it.
-fn rows(extents: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
+pub(crate) fn rows(extents: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
     let mut taken: Vec<Vec<(u64, u64)>> = Vec::new();
     let place = |(from, to): (u64, u64)| {
         let free = |row: &Vec<(u64, u64)>| row.iter().all(|(a, b)| to <= *a || *b <= from);
@@ -113,7 +114,7 @@ fn rows(extents: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
 }
 
 /// Number of rows that [`rows`] used.
-fn height(rows: &[u64]) -> u64 {
+pub(crate) fn height(rows: &[u64]) -> u64 {
     rows.iter().max().map_or(0, |last| last + 1)
 }
 
@@ -361,7 +362,7 @@ fn legend(svg: &mut String, run: &RunRecord, dots_left_out: usize, y: u64) {
 }
 
 /// Text as XML text or attribute value; characters that XML forbids become blanks (S2).
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -67,7 +67,8 @@ pub fn advise(set: &TuningSet) -> Vec<Advice> {
     set.curves.iter().flat_map(each).collect()
 }
 
-fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
+/// Advice for one curve, and a mean time between failures in seconds that need not be one of the set's.
+pub fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
     let weight = set.lateness_weight;
     let costs = costs(curve, mtbf, weight);
     let best = best(curve, &costs, mtbf, weight);
@@ -86,8 +87,8 @@ fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
     }
 }
 
-/// (period, cost per second) of every point that means something.
-fn costs(curve: &Curve, mtbf: f64, weight: f64) -> Vec<(f64, f64)> {
+/// (period in seconds, cost per second) of every point that means something, by period.
+pub(super) fn costs(curve: &Curve, mtbf: f64, weight: f64) -> Vec<(f64, f64)> {
     let of = |point: &Point| Some((point.period?, point.cost_per_second(mtbf, weight)?));
     let mut costs: Vec<(f64, f64)> = curve.points.iter().filter_map(of).collect();
     // Below what a checkpoint takes, every interval has the same period.
@@ -150,7 +151,7 @@ fn splitmix(seed: u64) -> u64 {
 }
 
 /// Between two points along a straight line in logarithms; `None` outside of them.
-fn between(points: &[(f64, f64)], at: f64) -> Option<f64> {
+pub(super) fn between(points: &[(f64, f64)], at: f64) -> Option<f64> {
     let next = points.iter().position(|(x, _)| *x >= at * (1.0 - 1e-12))?;
     let (x1, y1) = points[next];
     if next == 0 {
@@ -163,7 +164,7 @@ fn between(points: &[(f64, f64)], at: f64) -> Option<f64> {
 
 /// What a team would measure once, at the shortest interval that passed.
 pub fn inputs(set: &TuningSet, curve: &Curve, mtbf: f64) -> Option<Load> {
-    let measured = |point: &&Point| point.verdict == "passed" && point.cost.is_some() && point.outage().is_some();
+    let measured = |point: &&Point| point.passed() && point.cost.is_some() && point.outage().is_some();
     let point = curve.points.iter().find(measured)?;
     Some(Load {
         cost: point.cost?.max(1e-9),
@@ -235,7 +236,7 @@ pub fn recommend(set: &TuningSet, advice: &[Advice]) -> Vec<Recommendation> {
             .curves
             .iter()
             .find(|curve| (&curve.backend, curve.state_declared, curve.load) == (&one.backend, one.state, one.load));
-        let failed = curve.and_then(|curve| curve.points.iter().find(|point| point.verdict != "passed"));
+        let failed = curve.and_then(|curve| curve.points.iter().find(|point| !point.passed()));
         let contender = Contender {
             backend: one.backend.clone(),
             cost: one.best.map(|best| best.cost),
@@ -284,7 +285,7 @@ mod tests {
                 let effective = 1000.0 * (1.0 - 0.5 / interval);
                 let age = phase * interval + 2.0;
                 let total = (10.0 * effective + 500.0 * age) / (effective - 500.0);
-                Recovered { phase, age, outage: 10.0, total: Some(total) }
+                Recovered { phase, age, outage: 10.0, total: Some(total), state_load: None }
             };
             Point {
                 interval: *interval,

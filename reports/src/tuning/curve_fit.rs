@@ -28,11 +28,10 @@ pub(super) fn lowest(points: &[(f64, f64)]) -> Option<f64> {
 fn vertex(points: &[(f64, f64)]) -> Option<f64> {
     let n = points.len() as f64;
     let centre = points.iter().map(|(x, _)| x).sum::<f64>() / n;
-    let moment = |power: i32| points.iter().map(|(x, _)| (x - centre).powi(power)).sum::<f64>();
-    let mixed = |power: i32| points.iter().map(|(x, y)| (x - centre).powi(power) * y).sum::<f64>();
+    let sum = |term: fn(f64, f64) -> f64| points.iter().map(|(x, y)| term(x - centre, *y)).sum::<f64>();
     // Normal equations of y = a + b·x + c·x², centred so that the sum of x is zero.
-    let (s2, s3, s4) = (moment(2), moment(3), moment(4));
-    let (t0, t1, t2) = (mixed(0), mixed(1), mixed(2));
+    let (s2, s3, s4) = (sum(|x, _| x * x), sum(|x, _| x * x * x), sum(|x, _| x * x * x * x));
+    let (t0, t1, t2) = (sum(|_, y| y), sum(|x, y| x * y), sum(|x, y| x * x * y));
     let determinant = n * (s2 * s4 - s3 * s3) - s2 * s2 * s2;
     if !determinant.is_finite() || determinant.abs() < 1e-12 {
         return None;

@@ -4,14 +4,33 @@
 //! A [`TuningSet`] is the data of one `tune`: a [`Curve`] per backend, state size and load, with a [`Point`] per interval. How
 //! often failures come is no matter of measurement: a point says what *one* failure costs on average, and the analysis
 //! ([`analysis`]) weighs that with the failure rate. `curve_fit` finds the best interval between those that were measured.
+//! [`findings`] holds a set and its analysis together, and every document is made of that: [`terminal`], [`html`], [`json`],
+//! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` decides what stands in their tables, `scores` how each formula
+//! did over all curves, `rules` how the rules of thumb did.
 //!
-//! Invariants: (T1) points of a curve are ordered by interval, each interval once; (T2) nothing here is drawn but the
+//! Invariants: (V1) points of a curve are ordered by interval, each interval once; (V2) nothing here is drawn but the
 //! resamples of the bootstrap, from a fixed seed.
 
 use serde::{Deserialize, Serialize};
 
 pub mod analysis;
+mod catalogue;
 mod curve_fit;
+pub mod findings;
+pub mod folder;
+pub mod html;
+pub mod json;
+pub mod markdown;
+mod numbers;
+mod plot;
+mod rules;
+mod scores;
+pub mod svg;
+mod tables;
+pub mod terminal;
+
+#[cfg(test)]
+mod fixtures;
 
 /// Version of this schema; a reader refuses another one.
 pub const TUNING_VERSION: u32 = 1;
@@ -106,6 +125,9 @@ pub struct Recovered {
     pub outage: f64,
     /// Failure until caught up R, seconds; `None`: not within the run.
     pub total: Option<f64>,
+    /// The part of the outage in which state was loaded, seconds; `None`: not told apart.
+    #[serde(default)]
+    pub state_load: Option<f64>,
 }
 
 impl Point {
@@ -119,9 +141,19 @@ impl Point {
         mean(self.recoveries.iter().map(|recovered| Some(recovered.outage)))
     }
 
+    /// Mean time of loading state in a recovery, seconds; `None` where it was not told apart.
+    pub fn state_load(&self) -> Option<f64> {
+        mean(self.recoveries.iter().map(|recovered| recovered.state_load))
+    }
+
+    /// Whether its times mean something.
+    pub fn passed(&self) -> bool {
+        self.verdict == "passed"
+    }
+
     /// What the interval costs per second, `c/T + w·R/M`, in seconds of work; `None` where something was not measured.
     pub fn cost_per_second(&self, mtbf: f64, weight: f64) -> Option<f64> {
-        (self.verdict == "passed").then_some(())?;
+        self.passed().then_some(())?;
         Some(self.cost? / self.period? + weight * self.recovery()? / mtbf)
     }
 

@@ -1,0 +1,78 @@
+//! The formulas that choose an interval, as a table: equation, what it needs to know, source.
+//!
+//! The names are those of [`Choice::formula`](super::analysis::Choice); a test holds both together. Colours of text do not tell
+//! them apart in a picture, so each has a number.
+
+/// A formula that names an interval.
+pub(super) struct Formula {
+    /// As in [`Choice::formula`](super::analysis::Choice).
+    pub(super) name: &'static str,
+    /// What it says; all times in seconds.
+    pub(super) equation: &'static str,
+    /// What it leaves out or presumes.
+    pub(super) presumes: &'static str,
+    /// Who says so.
+    pub(super) source: &'static str,
+}
+
+/// All, in the order in which the analysis lists them.
+pub(super) const FORMULAS: [Formula; 7] = [
+    Formula {
+        name: "article: d + P",
+        equation: "T = d + P",
+        presumes: "knows neither failures nor load",
+        source: "the planning rule of Flink tuning articles",
+    },
+    Formula { name: "Young", equation: "T = √(2cM)", presumes: "lost work alone; c ≪ M", source: "Young 1974" },
+    Formula {
+        name: "Daly, first order",
+        equation: "T = √(2c(M + D))",
+        presumes: "Young, and restarts take time",
+        source: "Daly 2006",
+    },
+    Formula {
+        name: "Daly, higher order",
+        equation: "T = √(2cM)·[1 + ⅓√(c/2M) + ⅑(c/2M)]",
+        presumes: "the exact form, as a series",
+        source: "Daly 2006",
+    },
+    Formula {
+        name: "exact (Lambert W)",
+        equation: "T = M(1 + c/M + W₀(−e^(−c/M − 1)))",
+        presumes: "exponential failures; no input while the job is down",
+        source: "Daly 2006; Jayasekara et al. 2020",
+    },
+    Formula {
+        name: "load-aware, closed form",
+        equation: "T = √(2cM(1 − ρ)/(wρ))",
+        presumes: "T above ten times c/(1 − ρ)",
+        source: "derived here",
+    },
+    Formula {
+        name: "load-aware, numerical",
+        equation: "T minimises c/T + w·R(T)/M, R = (D·μₑ + λA)/(μₑ − λ), μₑ = μ(1 − c/T), A = T/2 + d",
+        presumes: "steady input; failures far apart",
+        source: "derived here; the search is Kiefer 1953",
+    },
+];
+
+/// Number of a formula in pictures, from 1; 0 for one that is not listed.
+pub(super) fn number(name: &str) -> usize {
+    FORMULAS.iter().position(|formula| formula.name == name).map_or(0, |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::analysis::advise;
+    use crate::tuning::fixtures;
+
+    #[test]
+    fn every_choice_is_in_the_catalogue_in_its_order() {
+        for advice in advise(&fixtures::set()) {
+            let names: Vec<&str> = advice.choices.iter().map(|choice| choice.formula.as_str()).collect();
+            assert_eq!(names, FORMULAS.map(|formula| formula.name));
+        }
+        assert_eq!((number("Young"), number("?")), (2, 0));
+    }
+}

@@ -1,0 +1,177 @@
+//! A tuning set together with its analysis: what every document is made of.
+//!
+//! Start at [`Findings::of`]; [`Findings::curves`] walks curves with their advice, [`Case`] is one of them at one failure rate.
+
+use super::analysis::{Advice, Recommendation, advise, between, costs, recommend};
+use super::{Curve, TuningSet, numbers};
+use crate::units;
+
+/// A set, the advice for each of its curves, and the backends held against each other.
+#[derive(Debug, Clone)]
+pub struct Findings<'s> {
+    /// What was measured.
+    pub set: &'s TuningSet,
+    /// Advice for every curve and failure rate, in that order.
+    pub advice: Vec<Advice>,
+    /// Backends for every state size, load and failure rate.
+    pub recommendations: Vec<Recommendation>,
+}
+
+/// One curve at one failure rate.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'f> {
+    /// The set that it belongs to.
+    pub set: &'f TuningSet,
+    /// The curve.
+    pub curve: &'f Curve,
+    /// What is advised.
+    pub advice: &'f Advice,
+}
+
+impl<'s> Findings<'s> {
+    /// Analyses a set.
+    pub fn of(set: &'s TuningSet) -> Findings<'s> {
+        let advice = advise(set);
+        let recommendations = recommend(set, &advice);
+        Findings { set, advice, recommendations }
+    }
+
+    /// Every curve with its cases, one per failure rate.
+    pub fn curves(&self) -> impl Iterator<Item = (&Curve, Vec<Case<'_>>)> {
+        // Without failure rates there is no advice, and chunks of nothing are an error.
+        let mut chunks = self.advice.chunks(self.set.mtbf.len().max(1));
+        self.set.curves.iter().map(move |curve| {
+            let advice = chunks.next().unwrap_or_default();
+            (curve, advice.iter().map(|advice| Case { set: self.set, curve, advice }).collect())
+        })
+    }
+
+    /// Every case.
+    pub fn cases(&self) -> impl Iterator<Item = Case<'_>> {
+        self.curves().flat_map(|(_, cases)| cases)
+    }
+}
+
+impl Case<'_> {
+    /// (period in seconds, cost per second) of every point that means something, by period.
+    pub fn costs(&self) -> Vec<(f64, f64)> {
+        costs(self.curve, self.advice.mtbf, self.set.lateness_weight)
+    }
+
+    /// Cost per second at a period in seconds, read off between the measured ones; `None` outside of them.
+    pub fn cost_at(&self, period: f64) -> Option<f64> {
+        between(&self.costs(), period)
+    }
+
+    /// The best interval; `≤` and `≥` where it lies at an end of what was measured.
+    pub(super) fn best_interval(&self) -> Option<String> {
+        let best = self.advice.best?;
+        let shortest = self.costs().first().is_some_and(|(period, _)| *period >= best.interval * (1.0 - 1e-9));
+        let sign = match (best.at_the_end, shortest) {
+            (false, _) => "",
+            (true, true) => "≤ ",
+            (true, false) => "≥ ",
+        };
+        Some(format!("{sign}{}", numbers::seconds(best.interval)))
+    }
+
+    /// `fs, 64 MiB, load 0.5, a failure every 1 h`.
+    pub(super) fn name(&self) -> String {
+        format!("{}, a failure every {}", name(self.curve), numbers::chosen(self.advice.mtbf))
+    }
+}
+
+/// `fs, 64 MiB, load 0.5`.
+pub(super) fn name(curve: &Curve) -> String {
+    format!("{}, {}, load {}", curve.backend, numbers::bytes(curve.state_declared), curve.load)
+}
+
+/// The name as part of a file name, free of blanks and of what a shell or a browser minds: `fs-64mib-load-0.5`.
+pub(super) fn slug(curve: &Curve) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
+    let state = numbers::bytes(curve.state_declared).replace(' ', "");
+    let backend: String = curve.backend.chars().map(plain).collect();
+    format!("{backend}-{}-load-{}", state.to_lowercase(), curve.load)
+}
+
+/// What one record and one byte stand for: a number, or from the least to the largest where curves differ.
+pub(super) fn weights(set: &TuningSet) -> (String, String) {
+    let of = |weight: fn(&Curve) -> u64| {
+        let all = || set.curves.iter().map(weight);
+        match (all().min(), all().max()) {
+            (Some(least), Some(most)) if least < most => format!("{} to {}", units::count(least), units::count(most)),
+            (Some(only), _) => units::count(only),
+            _ => "1".into(),
+        }
+    };
+    (of(|curve| curve.record_weight), of(|curve| curve.state_weight))
+}
+
+/// What the numbers rest on, a sentence each: profile, weights, pause, lateness, time simulated.
+pub(super) fn notes(set: &TuningSet) -> Vec<String> {
+    let (records, state) = weights(set);
+    let weighted = match (records.as_str(), state.as_str()) {
+        ("1", "1") => "Every record and every byte of state is itself.".to_owned(),
+        _ => format!(
+            "Records and state are weighted: one record stands for {records}, a byte of state for {state}; rates, capacities \
+             and sizes are told as they count."
+        ),
+    };
+    vec![
+        format!(
+            "Times are simulated: work costs what the profile {} says, so that they are as good as it is.",
+            set.cost_profile
+        ),
+        weighted,
+        format!(
+            "Minimum pause P {}; a second of late output is as bad as {} of lost work.",
+            numbers::chosen(set.min_pause),
+            numbers::chosen(set.lateness_weight)
+        ),
+        format!("{} simulated.", hours(set.simulated)),
+    ]
+}
+
+/// Simulated time in hours: `31.4 hours`.
+pub(super) fn hours(seconds: f64) -> String {
+    format!("{:.1} hours", seconds / 3_600.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::fixtures;
+
+    #[test]
+    fn cases_are_curves_times_failure_rates() {
+        let mut set = fixtures::set();
+        assert_eq!(Findings::of(&set).cases().count(), set.curves.len() * set.mtbf.len());
+        for case in Findings::of(&set).cases() {
+            assert_eq!((&case.curve.backend, case.curve.load), (&case.advice.backend, case.advice.load));
+        }
+        set.mtbf.clear();
+        assert_eq!(Findings::of(&set).cases().count(), 0);
+        assert_eq!(Findings::of(&set).curves().count(), set.curves.len());
+    }
+
+    #[test]
+    fn names_are_told_apart_and_make_files() {
+        let set = fixtures::set();
+        assert_eq!(name(&set.curves[0]), "fs, 64 MiB, load 0.5");
+        let slugs: std::collections::BTreeSet<String> = set.curves.iter().map(slug).collect();
+        assert_eq!(slugs.len(), set.curves.len());
+        assert!(slugs.contains("fs-64mib-load-0.5"), "{slugs:?}");
+        let hostile = Curve { backend: "../A b".into(), ..set.curves[0].clone() };
+        assert_eq!(slug(&hostile), "..-a-b-64mib-load-0.5");
+    }
+
+    #[test]
+    fn what_records_and_bytes_stand_for() {
+        let mut set = fixtures::set();
+        set.curves[0].record_weight = 7;
+        assert_eq!(weights(&set), ("7 to 500".into(), "4,096".into()));
+        set.curves.clear();
+        assert_eq!(weights(&set), ("1".into(), "1".into()));
+        assert!(notes(&set)[1].contains("is itself"));
+    }
+}

@@ -1,0 +1,124 @@
+//! A tuning set with its analysis as one JSON file: what was measured can be read back and analysed again.
+//!
+//! Start at [`to_string`] and [`read`]. The analysis is in the file for scripts; a reader of this program computes it anew.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use super::analysis::{Advice, Recommendation};
+use super::findings::Findings;
+use super::{TUNING_VERSION, TuningSet};
+
+/// Why a file gave no tuning set.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read: check the path.
+    #[error("cannot read {}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no tuning set: it is another file, or was edited.
+    #[error("{} is no tuning set", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// The file was written by another version of the program: tune again, or read it with that version.
+    #[error("{} has tuning version {found}, expected {expected}", file.display())]
+    Version {
+        /// The file.
+        file: PathBuf,
+        /// Version in the file.
+        found: u32,
+        /// Version that this program reads.
+        expected: u32,
+    },
+}
+
+/// The fields of the file, in their order.
+#[derive(Serialize)]
+struct Document<'f> {
+    tuning_version: u32,
+    advice: &'f [Advice],
+    recommendations: &'f [Recommendation],
+    set: &'f TuningSet,
+}
+
+/// Pretty JSON, ended by a line break; times in seconds, sizes in bytes, shares as fractions.
+pub fn to_string(findings: &Findings<'_>) -> String {
+    let document = Document {
+        tuning_version: findings.set.tuning_version,
+        advice: &findings.advice,
+        recommendations: &findings.recommendations,
+        set: findings.set,
+    };
+    // Only maps with keys that are no strings, or a failing writer, could fail; there is neither.
+    let mut text = serde_json::to_string_pretty(&document).expect("a tuning set is always JSON");
+    text.push('\n');
+    text
+}
+
+/// Reads the set in `file`.
+pub fn read(file: &Path) -> Result<TuningSet, ReadError> {
+    /// The one field that is read before the version is known to be right.
+    #[derive(Deserialize)]
+    struct Versioned {
+        tuning_version: u32,
+    }
+    #[derive(Deserialize)]
+    struct Kept {
+        set: TuningSet,
+    }
+    let malformed = |source| ReadError::Malformed { file: file.to_owned(), source };
+    let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
+    let Versioned { tuning_version: found } = serde_json::from_str(&text).map_err(malformed)?;
+    if found != TUNING_VERSION {
+        return Err(ReadError::Version { file: file.to_owned(), found, expected: TUNING_VERSION });
+    }
+    let Kept { set } = serde_json::from_str(&text).map_err(malformed)?;
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::fixtures;
+
+    #[test]
+    fn the_document_of_one_curve() {
+        let mut set = fixtures::set();
+        set.curves.drain(..7);
+        set.curves[0].points.truncate(4);
+        set.mtbf.truncate(1);
+        insta::assert_snapshot!("document", to_string(&Findings::of(&set)));
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tuning.json");
+        let set = fixtures::set();
+        fs::write(&file, to_string(&Findings::of(&set))).unwrap();
+        assert_eq!(read(&file).unwrap(), set);
+    }
+
+    #[test]
+    fn other_versions_and_other_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("old.json");
+        assert!(matches!(read(&file), Err(ReadError::Unreadable { .. })));
+        // Whatever else changed: only the version may be looked at.
+        fs::write(&file, r#"{"tuning_version": 999, "set": "none"}"#).unwrap();
+        let message = read(&file).unwrap_err().to_string();
+        assert_eq!(message, format!("{} has tuning version 999, expected {TUNING_VERSION}", file.display()));
+        fs::write(&file, r#"{"schema_version": 1}"#).unwrap();
+        assert!(matches!(read(&file), Err(ReadError::Malformed { .. })));
+    }
+}

@@ -1,0 +1,341 @@
+//! A plot of two logarithmic axes as SVG: grid, lines, points, bands, numbered vertical marks, legend.
+//!
+//! Start at [`Plot::new`]; [`svg`](super::svg) decides what is drawn. As in the timeline, coordinates are tenths of a user unit,
+//! no text enters unescaped, and no `id` is used, so that many plots share a page. Logarithms are `libm`'s: the same data gives
+//! the same bytes on every machine.
+//!
+//! Invariants: (L1) a scale is monotone, and what it places is inside the plot; (L2) what is not positive and finite is not
+//! drawn, rather than drawn at an edge.
+
+use std::fmt::Write as _;
+
+use libm::{floor, log, log10, pow};
+
+use crate::svg::{escape, height, px, rows};
+
+/// Width of every plot, and of its left and right margin, user units.
+const WIDTH: u64 = 560;
+const LEFT: u64 = 58;
+const RIGHT: u64 = WIDTH - 14;
+/// Height of the area of the curves.
+const AREA: u64 = 250;
+/// Side of a numbered chip, and distance of their rows.
+const CHIP: u64 = 14;
+const CHIP_STEP: u64 = 17;
+/// Width of one character of the 11 px font, on the safe side.
+const CHAR: u64 = 6;
+
+/// CSS of every plot.
+pub(super) const STYLE: &str = include_str!("plot.css");
+
+/// Positive numbers to tenths of a user unit, in logarithms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Scale {
+    from: f64,
+    to: f64,
+    /// Where `from` and `to` are; the first may be the larger.
+    ends: (u64, u64),
+}
+
+impl Scale {
+    /// Over a range of positive numbers; a range of nothing is widened, and one that is no range becomes 1 to 10.
+    fn new(range: Option<(f64, f64)>, ends: (u64, u64)) -> Scale {
+        let sound = |(from, to): &(f64, f64)| *from > 0.0 && from <= to && (to / from).is_finite();
+        let (from, to) = range.filter(sound).unwrap_or((1.0, 10.0));
+        if to / from < 1.5 { Scale { from: from / 1.3, to: to * 1.3, ends } } else { Scale { from, to, ends } }
+    }
+
+    /// Whether a value is inside.
+    fn holds(&self, value: f64) -> bool {
+        value >= self.from * (1.0 - 1e-9) && value <= self.to * (1.0 + 1e-9)
+    }
+
+    /// Place of a value, in tenths; of one outside, the nearest end (L1).
+    fn place(&self, value: f64) -> u64 {
+        let share = (log(value / self.from) / log(self.to / self.from)).clamp(0.0, 1.0);
+        let (from, to) = (self.ends.0 as f64, self.ends.1 as f64);
+        (from + share * (to - from) + 0.5) as u64
+    }
+}
+
+/// 1, 2 and 5 times the powers of ten within a range; only the powers where that were too many.
+pub(super) fn decades((from, to): (f64, f64)) -> Vec<f64> {
+    if !(from > 0.0 && from <= to && to.is_finite()) {
+        return vec![];
+    }
+    let powers = floor(log10(from)) as i32..=floor(log10(to)) as i32;
+    let all = |factors: &[f64]| -> Vec<f64> {
+        let ticks = powers.clone().flat_map(|power| factors.iter().map(move |factor| factor * pow(10.0, power.into())));
+        ticks.filter(|tick| *tick >= from * (1.0 - 1e-9) && *tick <= to * (1.0 + 1e-9)).collect()
+    };
+    let ticks = [all(&[1.0, 2.0, 5.0]), all(&[1.0, 3.0]), all(&[1.0])];
+    let few = ticks.iter().find(|ticks| ticks.len() <= 9).unwrap_or(&ticks[2]);
+    // Within less than a decade nothing round may be left.
+    if few.len() < 2 { all(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]) } else { few.clone() }
+}
+
+/// One axis: what it shows, over which range, with which ticks.
+pub(super) struct Axis {
+    /// Its name, with the unit if ticks have none.
+    pub(super) name: &'static str,
+    /// From the smallest to the largest, both positive.
+    pub(super) range: Option<(f64, f64)>,
+    /// Whether the smallest is on top.
+    pub(super) reversed: bool,
+    /// Text of a tick.
+    pub(super) label: fn(f64) -> String,
+    /// Ticks within a range.
+    pub(super) ticks: fn((f64, f64)) -> Vec<f64>,
+}
+
+/// A numbered vertical mark.
+pub(super) struct Mark {
+    /// Its number.
+    pub(super) number: usize,
+    /// Where, in units of x.
+    pub(super) x: f64,
+    /// What it is.
+    pub(super) title: String,
+}
+
+/// A plot that is being drawn.
+pub(super) struct Plot {
+    body: String,
+    title: String,
+    x: Scale,
+    y: Scale,
+    top: u64,
+    legend: Vec<(String, String)>,
+}
+
+impl Plot {
+    /// Axes and grid, and the marks above the area. `title` is for people who do not see the picture, `name` for those who do.
+    pub(super) fn new(name: &str, title: String, x: &Axis, y: &Axis, marks: &[Mark]) -> Plot {
+        let across = Scale::new(x.range, (10 * LEFT, 10 * RIGHT));
+        let half = 10 * CHIP / 2;
+        let places = || marks.iter().map(|mark| across.place(mark.x));
+        let chip_rows = rows(places().map(|at| (at.saturating_sub(half), at + half)));
+        let top = 26 + CHIP_STEP * height(&chip_rows) + if marks.is_empty() { 0 } else { 4 };
+        let (low, high) = (10 * (top + AREA), 10 * top);
+        let down = Scale::new(y.range, if y.reversed { (high, low) } else { (low, high) });
+        let mut plot = Plot { body: String::new(), title, x: across, y: down, top, legend: vec![] };
+        plot.write(format_args!("<text class=\"name\" x=\"{LEFT}\" y=\"14\">{}</text>", escape(name)));
+        plot.grid(x, y);
+        for ((mark, at), row) in marks.iter().zip(places()).zip(chip_rows) {
+            plot.mark(mark, at, 22 + CHIP_STEP * row);
+        }
+        plot
+    }
+
+    fn write(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.body, "{line}");
+    }
+
+    fn bottom(&self) -> u64 {
+        self.top + AREA
+    }
+
+    fn grid(&mut self, x: &Axis, y: &Axis) {
+        let (top, bottom) = (self.top, self.bottom());
+        let mut free = 0;
+        for tick in (x.ticks)((self.x.from, self.x.to)) {
+            let at = self.x.place(tick);
+            let line = px(at);
+            self.write(format_args!("<line class=\"grid\" x1=\"{line}\" x2=\"{line}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
+            let label = (x.label)(tick);
+            let half = 5 * CHAR * label.chars().count() as u64;
+            // Ticks whose names would touch keep their lines.
+            if at < free + half || at + half > 10 * WIDTH {
+                continue;
+            }
+            free = at + half + 80;
+            let label = escape(&label);
+            let y = bottom + 15;
+            self.write(format_args!(
+                "<text class=\"dim\" x=\"{line}\" y=\"{y}\" text-anchor=\"middle\">{label}</text>"
+            ));
+        }
+        for tick in (y.ticks)((self.y.from, self.y.to)) {
+            let at = px(self.y.place(tick));
+            let text = px(self.y.place(tick) + 40);
+            let label = escape(&(y.label)(tick));
+            self.write(format_args!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at}\" y2=\"{at}\"/>"));
+            self.write(format_args!(
+                "<text class=\"dim\" x=\"{}\" y=\"{text}\" text-anchor=\"end\">{label}</text>",
+                LEFT - 7
+            ));
+        }
+        self.write(format_args!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"));
+        self.write(format_args!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{LEFT}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
+        let (middle, under) = ((LEFT + RIGHT) / 2, bottom + 31);
+        let name = escape(x.name);
+        self.write(format_args!(
+            "<text class=\"dim\" x=\"{middle}\" y=\"{under}\" text-anchor=\"middle\">{name}</text>"
+        ));
+        let name = escape(y.name);
+        self.write(format_args!("<text class=\"dim\" x=\"{RIGHT}\" y=\"14\" text-anchor=\"end\">{name}</text>"));
+    }
+
+    fn mark(&mut self, mark: &Mark, at: u64, y: u64) {
+        // What lies outside of the range stands at its edge, with an arrow that says so.
+        let number = match self.x.holds(mark.x) {
+            true => mark.number.to_string(),
+            false if mark.x < self.x.from => format!("‹{}", mark.number),
+            false => format!("{}›", mark.number),
+        };
+        let (x, left) = (px(at), px(at.saturating_sub(10 * CHIP / 2)));
+        let (bottom, below, base) = (self.bottom(), y + CHIP, y + 11);
+        let title = escape(&mark.title);
+        self.write(format_args!(
+            "<g><title>{title}</title><line class=\"mark\" x1=\"{x}\" x2=\"{x}\" y1=\"{below}\" y2=\"{bottom}\"/>\
+             <rect class=\"chip\" x=\"{left}\" y=\"{y}\" width=\"{CHIP}\" height=\"{CHIP}\" rx=\"3\"/>\
+             <text class=\"on\" x=\"{x}\" y=\"{base}\" text-anchor=\"middle\">{number}</text></g>"
+        ));
+    }
+
+    /// Points that can be drawn, in tenths (L2).
+    fn places<'p>(&'p self, points: &'p [(f64, f64)]) -> impl Iterator<Item = (u64, u64)> {
+        let inside = |(x, y): &&(f64, f64)| self.x.holds(*x) && self.y.holds(*y);
+        points.iter().filter(inside).map(|(x, y)| (self.x.place(*x), self.y.place(*y)))
+    }
+
+    /// A line through points; parts outside of the plot are left out.
+    pub(super) fn line(&mut self, class: &str, points: &[(f64, f64)], name: &str) {
+        let places: Vec<String> = self.places(points).map(|(x, y)| format!("{},{}", px(x), px(y))).collect();
+        if places.len() > 1 {
+            self.write(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", places.join(" ")));
+            self.legend.push((format!("line {class}"), name.to_owned()));
+        }
+    }
+
+    /// Dots with a tooltip each.
+    pub(super) fn dots(&mut self, class: &str, points: &[((f64, f64), String)]) {
+        for (point, title) in points {
+            let Some((x, y)) = self.places(&[*point]).next() else { continue };
+            let (x, y, title) = (px(x), px(y), escape(title));
+            self.write(format_args!(
+                "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"3.5\"><title>{title}</title></circle>"
+            ));
+        }
+    }
+
+    /// A vertical line from `low` to `high`, cut at the plot.
+    pub(super) fn whisker(&mut self, class: &str, x: f64, (low, high): (f64, f64)) {
+        if self.x.holds(x) && low > 0.0 && high.is_finite() {
+            let (x, low, high) = (px(self.x.place(x)), px(self.y.place(low)), px(self.y.place(high)));
+            self.write(format_args!(
+                "<line class=\"whisker {class}\" x1=\"{x}\" x2=\"{x}\" y1=\"{low}\" y2=\"{high}\"/>"
+            ));
+        }
+    }
+
+    /// The best interval with its confidence, and the intervals that cost hardly more.
+    pub(super) fn best(&mut self, best: (f64, f64), confidence: (f64, f64), cheap: (f64, f64), title: &str) {
+        let (top, bottom, title) = (self.top, self.bottom(), escape(title));
+        let (from, to) = (self.x.place(confidence.0), self.x.place(confidence.1));
+        let (left, width) = (px(from.saturating_sub(5)), px(to - from.min(to) + 10));
+        self.write(format_args!(
+            "<rect class=\"band\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{AREA}\"><title>{title}</title></rect>"
+        ));
+        let (from, to) = (px(self.x.place(cheap.0)), px(self.x.place(cheap.1)));
+        self.write(format_args!("<line class=\"cheap\" x1=\"{from}\" x2=\"{to}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"));
+        let x = px(self.x.place(best.0));
+        self.write(format_args!("<line class=\"best\" x1=\"{x}\" x2=\"{x}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
+        let y = px(self.y.place(best.1));
+        self.write(format_args!(
+            "<circle class=\"best\" cx=\"{x}\" cy=\"{y}\" r=\"5\"><title>{title}</title></circle>"
+        ));
+        self.legend.push(("best".into(), "best, with 95 % confidence".into()));
+        self.legend.push(("cheap".into(), "within 5 % of it".into()));
+    }
+
+    /// An entry of the legend for a mark.
+    pub(super) fn explain(&mut self, number: usize, text: &str) {
+        self.legend.push((format!("chip {number}"), text.to_owned()));
+    }
+
+    /// The picture; `style` goes in front of everything.
+    pub(super) fn finish(mut self, style: &str) -> String {
+        let mut y = self.bottom() + 52;
+        let mut x = LEFT;
+        for (key, text) in std::mem::take(&mut self.legend) {
+            let width = 26 + CHAR * text.chars().count() as u64 + 10;
+            if x > LEFT && x + width > WIDTH {
+                (x, y) = (LEFT, y + 17);
+            }
+            self.key(&key, x, y);
+            let text = escape(&text);
+            self.write(format_args!("<text class=\"dim\" x=\"{}\" y=\"{y}\">{text}</text>", x + 24));
+            x += width;
+        }
+        let (height, title) = (y + 10, escape(&self.title));
+        format!(
+            "<svg class=\"fq-plot\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 {WIDTH} {height}\">\n\
+             <title>{title}</title>\n{style}{}</svg>\n",
+            self.body
+        )
+    }
+
+    /// The sign of an entry of the legend.
+    fn key(&mut self, key: &str, x: u64, y: u64) {
+        let (middle, end) = (y - 4, x + 18);
+        match key.split_once(' ') {
+            Some(("chip", number)) => self.write(format_args!(
+                "<rect class=\"chip\" x=\"{}\" y=\"{}\" width=\"{CHIP}\" height=\"{CHIP}\" rx=\"3\"/>\
+                 <text class=\"on\" x=\"{}\" y=\"{y}\" text-anchor=\"middle\">{number}</text>",
+                x + 4,
+                y - 11,
+                x + 11
+            )),
+            Some((_, class)) => {
+                self.write(format_args!("<polyline class=\"{class}\" points=\"{x},{middle} {end},{middle}\"/>"))
+            }
+            None if key == "best" => self.write(format_args!(
+                "<rect class=\"band\" x=\"{x}\" y=\"{}\" width=\"18\" height=\"12\"/>\
+                 <circle class=\"best\" cx=\"{}\" cy=\"{middle}\" r=\"4\"/>",
+                y - 10,
+                x + 9
+            )),
+            None => self
+                .write(format_args!("<line class=\"{key}\" x1=\"{x}\" x2=\"{end}\" y1=\"{middle}\" y2=\"{middle}\"/>")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        assert_eq!(decades((0.9, 60.0)), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(decades((1.0, 1e6)).len(), 7);
+        assert_eq!(decades((1.4, 3.3)), [1.5, 2.0, 3.0]);
+        assert!(decades((0.0, 1.0)).is_empty() && decades((f64::NAN, 1.0)).is_empty());
+    }
+
+    #[test]
+    fn a_scale_has_its_ends_and_its_middle() {
+        let scale = Scale::new(Some((1.0, 100.0)), (100, 300));
+        assert_eq!([1.0, 10.0, 100.0, 1e9, 1e-9].map(|value| scale.place(value)), [100, 200, 300, 300, 100]);
+        let reversed = Scale::new(Some((1.0, 100.0)), (300, 100));
+        assert_eq!(reversed.place(1.0), 300);
+        assert!(Scale::new(Some((5.0, 5.0)), (0, 10)).holds(5.0), "a range of nothing is widened");
+    }
+
+    proptest! {
+        #[test]
+        fn every_place_is_inside(from in any::<f64>(), to in any::<f64>(), a in any::<f64>(), b in any::<f64>()) {
+            let scale = Scale::new(Some((from, to)), (10, 20));
+            for value in [a, b] {
+                prop_assert!(!scale.holds(value) || (10..=20).contains(&scale.place(value)), "L1");
+            }
+            if scale.holds(a) && scale.holds(b) && a <= b {
+                prop_assert!(scale.place(a) <= scale.place(b), "L1");
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The curves of a tuning set as pictures, everything over the interval: cost with the best one and every formula's choice,
+//! recovery, availability, latency.
+//!
+//! Start at [`files`], every picture as a file of its own; [`cost`], [`recovery`], [`uptime`] and [`latency`] are one each. On
+//! logarithmic axes the straight lines between points are how costs are read off between them.
+
+use super::analysis::inputs;
+use super::catalogue::number;
+use super::findings::{Case, Findings, name, slug};
+use super::numbers::{self, availability, chosen, extremes, percent, seconds};
+use super::plot::{Axis, Mark, Plot, STYLE as PLOT_STYLE, decades};
+use super::scores::{Placed, place};
+use super::{Curve, Point, TuningSet};
+use crate::formulas::load::{Load, expected_cost, expected_recovery};
+
+/// CSS for a page that holds pictures.
+pub const STYLE: &str = PLOT_STYLE;
+
+/// Points of a formula's line.
+const STEPS: usize = 80;
+/// A choice further than this from what was measured stands at the edge.
+const BEYOND: f64 = 3.0;
+/// Classes of lines that differ by failure rate; of more, the last again.
+const CLASSES: [&str; 3] = ["total", "other", "third"];
+
+/// Every picture with its file name, in the order of the curves.
+pub fn files(findings: &Findings<'_>) -> Vec<(String, String)> {
+    // A viewer paints white behind a picture, whatever the colour scheme: bring the background along.
+    let style = format!("<style>{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n");
+    let mut files = Vec::new();
+    for (curve, cases) in findings.curves() {
+        for case in &cases {
+            files.push((cost_file(case), cost(case, &style)));
+        }
+        let of = |what: &str| format!("{}-{what}.svg", slug(curve));
+        files.push((of("recovery"), recovery(findings.set, curve, &style)));
+        files.push((of("availability"), uptime(findings.set, curve, &style)));
+        files.push((of("latency"), latency(curve, &style)));
+    }
+    files
+}
+
+/// Name of the file that [`cost`] goes to.
+pub(super) fn cost_file(case: &Case<'_>) -> String {
+    format!("{}-cost-{}.svg", slug(case.curve), chosen(case.advice.mtbf).replace(' ', ""))
+}
+
+/// Round times within a range, seconds: what a clock has rather than what ten fingers have.
+fn times((from, to): (f64, f64)) -> Vec<f64> {
+    const ROUND: [f64; 18] = [
+        1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 18_000.0,
+        43_200.0, 86_400.0, 604_800.0,
+    ];
+    let below = (-6..0).flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * libm::pow(10.0, power.into())));
+    below.chain(ROUND).filter(|time| *time >= from && *time <= to).collect()
+}
+
+fn across(range: Option<(f64, f64)>) -> Axis {
+    Axis { name: "period T, trigger to trigger", range, reversed: false, label: chosen, ticks: times }
+}
+
+/// A range with some air, by this factor on both sides.
+fn wider(range: Option<(f64, f64)>, by: f64) -> Option<(f64, f64)> {
+    range.map(|(from, to)| (from / by, to * by))
+}
+
+fn passed(curve: &Curve) -> impl Iterator<Item = &Point> {
+    curve.points.iter().filter(|point| point.passed())
+}
+
+fn periods(curve: &Curve) -> Option<(f64, f64)> {
+    extremes(passed(curve).filter_map(|point| point.period))
+}
+
+/// A formula of the period as points of a line over the measured range.
+fn model(range: Option<(f64, f64)>, formula: impl Fn(f64) -> Option<f64>) -> Vec<(f64, f64)> {
+    let Some((from, to)) = range else { return vec![] };
+    let at = |step: usize| from * libm::pow(to / from, step as f64 / STEPS as f64);
+    (0..=STEPS).filter_map(|step| Some((at(step), formula(at(step))?))).collect()
+}
+
+/// What an interval costs, at one failure rate; `style` goes in front.
+pub fn cost(case: &Case<'_>, style: &str) -> String {
+    let costs = case.costs();
+    let overhead: Vec<(f64, f64)> =
+        passed(case.curve).filter_map(|point| Some((point.period?, point.cost? / point.period?))).collect();
+    let measured = wider(periods(case.curve), 1.15);
+    let near = |x: &f64| measured.is_some_and(|(from, to)| *x >= from / BEYOND && *x <= to * BEYOND);
+    let choices = || case.advice.choices.iter().filter_map(|choice| Some((choice, *choice.interval.as_ref().ok()?)));
+    let x = extremes(choices().map(|(_, x)| x).filter(near).chain(measured.into_iter().flat_map(|(a, b)| [a, b])));
+    // The overhead may fall far below the total, where nothing is decided.
+    let total = extremes(costs.iter().map(|(_, cost)| *cost));
+    let floor = total.map_or(0.0, |(least, _)| least / 30.0);
+    let y = extremes(overhead.iter().chain(&costs).map(|(_, share)| *share).filter(|share| *share >= floor));
+    let marks: Vec<Mark> = choices()
+        .map(|(choice, x)| {
+            let cost = match place(case, choice) {
+                Placed::Measured(regret) => format!("costs {} to the best", numbers::signed(regret)),
+                Placed::Starving => "the job falls behind".into(),
+                _ => "not measured there".into(),
+            };
+            Mark { number: number(&choice.formula), x, title: format!("{}: {}, {cost}", choice.formula, seconds(x)) }
+        })
+        .collect();
+    let y = Axis { name: "share of time", range: wider(y, 1.2), reversed: false, label: short_percent, ticks: decades };
+    let every = chosen(case.advice.mtbf);
+    let best = case.best_interval().map_or_else(String::new, |best| format!("; best: {best}"));
+    let title = format!("Cost over the interval: {}{best}", case.name());
+    let heading = format!("Cost, a failure every {every}");
+    let mut plot = Plot::new(&heading, title, &across(wider(x, 1.06)), &y, &marks);
+    if let Some(best) = case.advice.best {
+        let title = format!(
+            "best {}, 95 % confidence {}, cost {}",
+            seconds(best.interval),
+            numbers::range(best.confidence.0, best.confidence.1),
+            percent(best.cost)
+        );
+        plot.best((best.interval, best.cost), best.confidence, best.within_5_percent, &title);
+    }
+    plot.line("part", &overhead, "overhead c/T");
+    plot.dots("part", &told(&overhead, percent));
+    let load = inputs(case.set, case.curve, case.advice.mtbf);
+    let formula = |period: f64| expected_cost(period, load.as_ref()?).ok();
+    plot.line("model", &model(periods(case.curve), formula), "as load-aware");
+    plot.line("total", &costs, "cost c/T + w·R/M");
+    plot.dots("total", &told(&costs, percent));
+    for (choice, x) in choices() {
+        plot.explain(number(&choice.formula), &format!("{} {}", choice.formula, seconds(x)));
+    }
+    plot.finish(style)
+}
+
+/// `2 %`, `0.5 %`: ticks need no trailing zeros.
+fn short_percent(share: f64) -> String {
+    format!("{} %", (share * 1e8).round() / 1e6)
+}
+
+/// Points with what they say of themselves.
+fn told(points: &[(f64, f64)], say: fn(f64) -> String) -> Vec<((f64, f64), String)> {
+    points.iter().map(|(x, y)| ((*x, *y), format!("{}: {}", seconds(*x), say(*y)))).collect()
+}
+
+/// Recovery R over the interval: mean and spread over the phases, beside what the formula expects.
+pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
+    let of = |value: fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
+        passed(curve).filter_map(|point| Some((point.period?, value(point)?))).collect()
+    };
+    let (totals, outages) = (of(Point::recovery), of(Point::outage));
+    let spread = |point: &Point| extremes(point.recoveries.iter().filter_map(|recovered| recovered.total));
+    let spreads: Vec<(f64, (f64, f64))> =
+        passed(curve).filter_map(|point| Some((point.period?, spread(point)?))).collect();
+    let all = totals.iter().chain(&outages).map(|(_, y)| *y).chain(spreads.iter().flat_map(|(_, (a, b))| [*a, *b]));
+    let y = Axis {
+        name: "since the failure",
+        range: wider(extremes(all), 1.2),
+        reversed: false,
+        label: chosen,
+        ticks: times,
+    };
+    let title = format!("Recovery over the interval: {}", name(curve));
+    let mut plot = Plot::new("Recovery", title, &across(wider(periods(curve), 1.15)), &y, &[]);
+    plot.line("part", &outages, "outage D");
+    plot.dots("part", &told(&outages, seconds));
+    let load: Option<Load> = inputs(set, curve, 1.0);
+    let formula = |period: f64| expected_recovery(period, load.as_ref()?).ok();
+    plot.line("model", &model(periods(curve), formula), "expected R(T)");
+    for (x, ends) in spreads {
+        plot.whisker("total", x, ends);
+    }
+    plot.line("total", &totals, "recovery R, mean; bars: all phases");
+    plot.dots("total", &told(&totals, seconds));
+    plot.finish(style)
+}
+
+/// Availability over the interval, a line per failure rate; the distance to 100 % is what is logarithmic.
+pub fn uptime(set: &TuningSet, curve: &Curve, style: &str) -> String {
+    let recovered: Vec<(f64, f64)> =
+        passed(curve).filter_map(|point| Some((point.period?, point.recovery()?))).collect();
+    let late = |mtbf: f64| -> Vec<(f64, f64)> { recovered.iter().map(|(x, r)| (*x, (r / mtbf).min(1.0))).collect() };
+    let all = extremes(set.mtbf.iter().flat_map(|mtbf| late(*mtbf)).map(|(_, late)| late));
+    let range = wider(all, 1.2).map(|(from, to)| (from, to.min(1.0)));
+    let label = |late: f64| format!("{} %", 100.0 - (late * 1e8).round() / 1e6);
+    let y = Axis { name: "output not late", range, reversed: true, label, ticks: decades };
+    let title = format!("Availability over the interval: {}", name(curve));
+    let mut plot = Plot::new("Availability", title, &across(wider(periods(curve), 1.15)), &y, &[]);
+    for (index, mtbf) in set.mtbf.iter().enumerate() {
+        let class = CLASSES[index.min(CLASSES.len() - 1)];
+        let points = late(*mtbf);
+        plot.line(class, &points, &format!("a failure every {}", chosen(*mtbf)));
+        plot.dots(class, &told(&points, availability));
+    }
+    plot.finish(style)
+}
+
+/// Exactly-once latency over the interval, and the duration of a checkpoint.
+pub fn latency(curve: &Curve, style: &str) -> String {
+    let of = |value: fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
+        passed(curve).filter_map(|point| Some((point.period?, value(point)?))).collect()
+    };
+    let (latency, duration) = (of(Point::exactly_once_latency), of(|point| point.duration));
+    let all = extremes(latency.iter().chain(&duration).map(|(_, y)| *y));
+    let y = Axis { name: "without failures", range: wider(all, 1.2), reversed: false, label: chosen, ticks: times };
+    let title = format!("Exactly-once latency over the interval: {}", name(curve));
+    let mut plot = Plot::new("Exactly-once latency", title, &across(wider(periods(curve), 1.15)), &y, &[]);
+    plot.line("part", &duration, "checkpoint duration d, median");
+    plot.dots("part", &told(&duration, seconds));
+    plot.line("total", &latency, "until visible T/2 + d + t_c, mean");
+    plot.dots("total", &told(&latency, seconds));
+    plot.finish(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::fixtures;
+
+    #[test]
+    fn the_cost_of_one_curve() {
+        let set = fixtures::set();
+        let findings = Findings::of(&set);
+        insta::assert_snapshot!("cost", cost(&findings.cases().next().unwrap(), ""));
+    }
+
+    #[test]
+    fn every_curve_has_its_files_and_no_two_share_a_name() {
+        let set = fixtures::set();
+        let files = files(&Findings::of(&set));
+        assert_eq!(files.len(), 8 * (2 + 3));
+        let names: std::collections::BTreeSet<&String> = files.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), files.len());
+        for (name, svg) in &files {
+            assert!(svg.contains("role=\"img\"") && svg.contains("<title>") && !svg.contains("NaN"), "{name}");
+            assert!(svg.contains("<polyline"), "{name} has a line");
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_escaped_and_a_curve_of_nothing_is_a_picture() {
+        let mut set = fixtures::set();
+        set.curves.truncate(1);
+        set.curves[0].backend = "</title><script>".into();
+        for point in &mut set.curves[0].points {
+            (point.period, point.cost) = (None, None);
+        }
+        for (name, svg) in files(&Findings::of(&set)) {
+            assert!(!svg.contains("<script") && svg.ends_with("</svg>\n"));
+            assert!(!name.contains(['/', '<']), "{name}");
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_a_clock() {
+        assert_eq!(times((0.4, 70.0)), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0]);
+    }
+}

@@ -1,0 +1,412 @@
+//! What stands in the tables of every document of a tuning set.
+//!
+//! Start at [`overview`]; [`recommendations`] compares backends, [`choices`] and [`points`] are the details of a curve.
+
+use super::analysis::{Choice, advise_curve};
+use super::catalogue::{FORMULAS, number};
+use super::findings::{Case, Findings};
+use super::numbers::{availability, bytes, chosen, percent, range, rate, ratio, seconds, signed};
+use super::rules::{self, Ratios};
+use super::scores::{self, GOOD, Placed, place};
+use super::{Curve, Point, TuningSet};
+use crate::ansi::Style;
+use crate::table::Align::{Left, Right};
+use crate::table::{Cell, Table};
+use crate::units::aligned;
+
+fn time(value: Option<f64>) -> Cell {
+    value.map_or_else(Cell::none, |value| Cell::new(aligned(seconds(value))))
+}
+
+fn share(value: Option<f64>) -> Cell {
+    value.map_or_else(Cell::none, |value| Cell::new(percent(value)))
+}
+
+/// A difference to the best: as good, or so much that it needs a look.
+fn regret(value: f64) -> Cell {
+    let style = match value {
+        ..=GOOD => Style::Good,
+        ..=0.5 => Style::Plain,
+        ..=1.0 => Style::Warn,
+        _ => Style::Bad,
+    };
+    Cell::new(signed(value)).styled(style)
+}
+
+/// Where a choice lies, as a cell of a column of differences.
+fn placed(place: Placed) -> Cell {
+    match place {
+        Placed::Measured(value) => regret(value),
+        Placed::Starving => Cell::new("falls behind").styled(Style::Bad),
+        Placed::Shorter | Placed::Longer | Placed::Unjudged => Cell::new("not measured there").styled(Style::Dim),
+        Placed::Outside => Cell::new("no value").styled(Style::Dim),
+    }
+}
+
+/// One line per curve and failure rate.
+pub(super) fn overview(findings: &Findings<'_>) -> Table {
+    let mut table = Table::new([
+        ("backend", Left),
+        ("state", Right),
+        ("load", Right),
+        ("failure every", Right),
+        ("best interval", Right),
+        ("95 % confidence", Right),
+        ("within 5 %", Right),
+        ("cost", Right),
+        ("availability", Right),
+        ("d + P costs", Right),
+        ("Young costs", Right),
+        ("load-aware costs", Right),
+    ]);
+    for case in findings.cases() {
+        let best = case.advice.best;
+        let of = |index: usize| match case.advice.choices.iter().find(|c| c.formula == FORMULAS[index].name) {
+            Some(choice) => placed(place(&case, choice)),
+            None => Cell::none(),
+        };
+        let or_none = |text: Option<String>| text.map_or_else(Cell::none, Cell::new);
+        table.row([
+            Cell::new(&case.curve.backend),
+            Cell::new(bytes(case.curve.state_declared)),
+            Cell::new(case.curve.load.to_string()),
+            Cell::new(chosen(case.advice.mtbf)),
+            case.best_interval().map_or_else(
+                || Cell::new("none").styled(Style::Bad),
+                |best| Cell::new(aligned(best)).styled(Style::Heading),
+            ),
+            or_none(best.map(|best| range(best.confidence.0, best.confidence.1))),
+            or_none(best.map(|best| range(best.within_5_percent.0, best.within_5_percent.1))),
+            share(best.map(|best| best.cost)),
+            or_none(best.map(|best| availability(best.unavailability))),
+            of(0),
+            of(1),
+            of(6),
+        ]);
+    }
+    table
+}
+
+/// What every formula chooses, and what that costs.
+pub(super) fn choices(case: &Case<'_>) -> Table {
+    let mut table = Table::new([("", Right), ("formula", Left), ("interval", Right), ("costs", Right), ("", Left)]);
+    for choice in &case.advice.choices {
+        let place = place(case, choice);
+        table.row([
+            Cell::new(number(&choice.formula).to_string()).styled(Style::Dim),
+            Cell::new(&choice.formula),
+            time(choice.interval.as_ref().ok().copied()),
+            placed(place),
+            Cell::new(remark(case, choice, place)).styled(Style::Dim),
+        ]);
+    }
+    table
+}
+
+fn remark(case: &Case<'_>, choice: &Choice, place: Placed) -> String {
+    match place {
+        Placed::Measured(_) => String::new(),
+        Placed::Starving => {
+            format!("checkpoints need more than c/(1 − ρ) = {}", time(case.advice.shortest).text.trim())
+        }
+        Placed::Shorter => "shorter than every measured interval".into(),
+        Placed::Longer => "longer than every measured interval".into(),
+        Placed::Unjudged => "no best interval to compare with".into(),
+        Placed::Outside => choice.interval.clone().err().unwrap_or_default(),
+    }
+}
+
+/// Every interval of a curve, as measured.
+pub(super) fn points(curve: &Curve) -> Table {
+    let mut table = Table::new([
+        ("interval", Right),
+        ("period T", Right),
+        ("duration d", Right),
+        ("d, p99", Right),
+        ("cost c", Right),
+        ("c/T", Right),
+        ("outage D", Right),
+        ("recovery R", Right),
+        ("failures", Right),
+        ("latency", Right),
+        ("state", Right),
+        ("", Left),
+    ]);
+    for point in &curve.points {
+        let overhead = |point: &Point| Some(point.cost? / point.period?);
+        let uncaught = point.recoveries.iter().filter(|recovered| recovered.total.is_none()).count();
+        let remark = match (point.passed(), uncaught) {
+            (false, _) => Cell::new(format!("{}: {}", point.verdict, point.headline)).styled(Style::Bad),
+            (true, 0) => Cell::new(""),
+            (true, n) => Cell::new(format!("{n} not caught up with")).styled(Style::Warn),
+        };
+        let known = point.passed();
+        table.row([
+            Cell::new(aligned(chosen(point.interval))),
+            time(point.period.filter(|_| known)),
+            time(point.duration.filter(|_| known)),
+            time(point.duration_p99.filter(|_| known)),
+            time(point.cost.filter(|_| known)),
+            share(overhead(point).filter(|_| known)),
+            time(point.outage().filter(|_| known)),
+            time(point.recovery().filter(|_| known)),
+            Cell::count(point.recoveries.len() as u64),
+            time(point.exactly_once_latency().filter(|_| known)),
+            if known { Cell::new(bytes(point.state)) } else { Cell::none() },
+            remark,
+        ]);
+    }
+    table
+}
+
+/// Backends by state size, load and failure rate, the best first.
+pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
+    let mut table = Table::new([
+        ("state", Right),
+        ("load", Right),
+        ("failure every", Right),
+        ("backend", Left),
+        ("best interval", Right),
+        ("cost", Right),
+        ("to the best", Right),
+        ("capacity", Right),
+        ("", Left),
+    ]);
+    for recommendation in &findings.recommendations {
+        let costs = recommendation.contenders.iter().filter_map(|contender| contender.cost);
+        let cheapest = costs.fold(f64::INFINITY, f64::min);
+        for (index, contender) in recommendation.contenders.iter().enumerate() {
+            // The size once per group: the eye then sees where the next begins.
+            let once = |text: String| Cell::new(if index == 0 { text } else { String::new() });
+            let extra = contender.cost.map(|cost| cost / cheapest - 1.0);
+            let (style, remark) = match (index, &contender.why_not, extra) {
+                (_, Some(why), _) => (Style::Bad, why.clone()),
+                (0, None, _) => (Style::Good, "recommended".into()),
+                (_, None, Some(extra)) if extra <= GOOD => (Style::Plain, "as cheap, bears less".into()),
+                _ => (Style::Plain, String::new()),
+            };
+            table.row([
+                once(bytes(recommendation.state)),
+                once(recommendation.load.to_string()),
+                once(chosen(recommendation.mtbf)),
+                Cell::new(&contender.backend).styled(if index == 0 { Style::Heading } else { Style::Plain }),
+                time(contender.interval),
+                share(contender.cost),
+                extra.map_or_else(Cell::none, regret),
+                Cell::new(rate(contender.capacity)),
+                Cell::new(remark).styled(style),
+            ]);
+        }
+    }
+    table
+}
+
+/// What it costs to miss the best interval of a curve.
+pub(super) fn sensitivity(cases: &[Case<'_>]) -> Table {
+    let mut table = Table::new([
+        ("failure every", Right),
+        ("best interval", Right),
+        ("× 0.5", Right),
+        ("× 0.8", Right),
+        ("× 1.25", Right),
+        ("× 2", Right),
+    ]);
+    for case in cases {
+        let Some(best) = case.advice.best else { continue };
+        let at = |factor: f64| match case.cost_at(best.interval * factor) {
+            Some(cost) => regret(cost / best.cost - 1.0),
+            None => placed(Placed::Unjudged),
+        };
+        table.row([
+            Cell::new(chosen(case.advice.mtbf)),
+            Cell::new(aligned(case.best_interval().unwrap_or_default())),
+            at(0.5),
+            at(0.8),
+            at(1.25),
+            at(2.0),
+        ]);
+    }
+    table
+}
+
+/// How the best interval of a curve moves with the time between failures: from a quarter of the least to four times the most.
+pub(super) fn by_failure_rate(set: &TuningSet, curve: &Curve) -> Table {
+    let mut table = Table::new([
+        ("failure every", Right),
+        ("best interval", Right),
+        ("95 % confidence", Right),
+        ("load-aware", Right),
+        ("Young", Right),
+        ("cost", Right),
+        ("availability", Right),
+    ]);
+    let mut all: Vec<f64> = set.mtbf.iter().flat_map(|mtbf| [mtbf / 4.0, *mtbf, mtbf * 4.0]).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    for mtbf in all {
+        let advice = advise_curve(set, curve, mtbf);
+        let case = Case { set, curve, advice: &advice };
+        let chosen_by = |index: usize| {
+            let choice = advice.choices.iter().find(|choice| choice.formula == FORMULAS[index].name);
+            time(choice.and_then(|choice| choice.interval.clone().ok()))
+        };
+        let best = advice.best;
+        table.row([
+            Cell::new(chosen(mtbf)),
+            case.best_interval().map_or_else(Cell::none, |best| Cell::new(aligned(best))),
+            best.map_or_else(Cell::none, |best| Cell::new(range(best.confidence.0, best.confidence.1))),
+            chosen_by(6),
+            chosen_by(1),
+            share(best.map(|best| best.cost)),
+            best.map_or_else(Cell::none, |best| Cell::new(availability(best.unavailability))),
+        ]);
+    }
+    table
+}
+
+/// How every formula did over all curves and failure rates.
+pub(super) fn scores(findings: &Findings<'_>) -> Table {
+    let mut table = Table::new([
+        ("formula", Left),
+        ("measured", Right),
+        ("within 5 %", Right),
+        ("median", Right),
+        ("worst", Right),
+        ("shorter", Right),
+        ("longer", Right),
+        ("falls behind", Right),
+        ("no value", Right),
+        ("worst where", Left),
+    ]);
+    for score in scores::of(findings) {
+        let count = |n: usize, style: Style| match n {
+            0 => Cell::none(),
+            n => Cell::count(n as u64).styled(style),
+        };
+        let (worst, case) = score.worst.map_or((Cell::none(), String::new()), |(worst, case)| (regret(worst), case));
+        table.row([
+            Cell::new(score.formula),
+            count(score.measured, Style::Plain),
+            count(score.good, Style::Plain),
+            score.median.map_or_else(Cell::none, regret),
+            worst,
+            count(score.shorter, Style::Dim),
+            count(score.longer, Style::Dim),
+            count(score.starving.len(), Style::Bad),
+            count(score.outside.len(), Style::Warn),
+            Cell::new(case).styled(Style::Dim),
+        ]);
+    }
+    table
+}
+
+/// Every formula with equation and source.
+pub(super) fn formulas() -> Table {
+    let columns = [("", Right), ("formula", Left), ("equation", Left), ("presumes", Left), ("source", Left)];
+    let mut table = Table::new(columns);
+    for (index, formula) in FORMULAS.iter().enumerate() {
+        table.row([
+            Cell::new((index + 1).to_string()).styled(Style::Dim),
+            Cell::new(formula.name),
+            Cell::new(formula.equation),
+            Cell::new(formula.presumes),
+            Cell::new(formula.source),
+        ]);
+    }
+    table
+}
+
+/// `right of compared` and median of a rule, and from where to where.
+fn ratios(ratios: &Ratios) -> [Cell; 3] {
+    let right = match ratios.count() {
+        0 => Cell::none(),
+        n if n == ratios.right() => Cell::new(format!("{n} of {n}")).styled(Style::Good),
+        n => Cell::new(format!("{} of {n}", ratios.right())),
+    };
+    [
+        right,
+        ratios.median().map_or_else(Cell::none, |median| Cell::new(ratio(median))),
+        ratios.ends().map_or_else(Cell::none, |(low, high)| Cell::new(format!("{} – {}", ratio(low), ratio(high)))),
+    ]
+}
+
+/// The rule of thumb for the interval beside the engine's, over the measured period.
+pub(super) fn interval_rules(set: &TuningSet) -> Table {
+    let mut table = Table::new([
+        ("backend", Left),
+        ("state", Right),
+        ("load", Right),
+        ("d + P right", Right),
+        ("median ratio", Right),
+        ("from – to", Right),
+        ("max(I, P, d + P) right", Right),
+        ("median ratio", Right),
+        ("from – to", Right),
+    ]);
+    for curve in &set.curves {
+        let (thumb, engine) = rules::intervals(set, curve);
+        let ([a, b, c], [d, e, f]) = (ratios(&thumb), ratios(&engine));
+        let [backend, state, load] = key(curve);
+        table.row([backend, state, load, a, b, c, d, e, f]);
+    }
+    table
+}
+
+/// The rule of thumb for recoveries beside the load-aware formula.
+pub(super) fn recovery_rules(set: &TuningSet) -> Table {
+    let mut table = Table::new([
+        ("backend", Left),
+        ("state", Right),
+        ("load", Right),
+        ("(d + state load)/D", Right),
+        ("from – to", Right),
+        ("(d + state load)/R", Right),
+        ("from – to", Right),
+        ("R(T) right", Right),
+        ("median ratio", Right),
+        ("from – to", Right),
+    ]);
+    for curve in &set.curves {
+        let rules = rules::recoveries(set, curve);
+        let ([_, a, b], [_, c, d]) = (ratios(&rules.thumb_outage), ratios(&rules.thumb_total));
+        let [e, f, g] = ratios(&rules.expected);
+        let [backend, state, load] = key(curve);
+        table.row([backend, state, load, a, b, c, d, e, f, g]);
+    }
+    table
+}
+
+/// Duration over state size, and the line through the smallest and the largest.
+pub(super) fn size_rules(set: &TuningSet) -> Table {
+    let mut table = Table::new([
+        ("backend", Left),
+        ("load", Right),
+        ("d₀", Right),
+        ("B per subtask", Right),
+        ("state", Right),
+        ("duration d", Right),
+        ("fitted", Right),
+        ("off by", Right),
+    ]);
+    for sizes in rules::sizes(set) {
+        for (index, (state, measured, fitted)) in sizes.rows.iter().enumerate() {
+            let once = |cell: Cell| if index == 0 { cell } else { Cell::new("") };
+            let bandwidth = sizes.fit.map(|(_, bandwidth)| format!("{}/s", bytes(bandwidth)));
+            table.row([
+                once(Cell::new(&sizes.backend)),
+                once(Cell::new(sizes.load.to_string())),
+                once(time(sizes.fit.map(|(fixed, _)| fixed))),
+                once(bandwidth.map_or_else(Cell::none, Cell::new)),
+                Cell::new(bytes(*state)),
+                time(Some(*measured)),
+                time(*fitted),
+                fitted.map_or_else(Cell::none, |fitted| Cell::new(signed(fitted / measured - 1.0))),
+            ]);
+        }
+    }
+    table
+}
+
+fn key(curve: &Curve) -> [Cell; 3] {
+    [Cell::new(&curve.backend), Cell::new(bytes(curve.state_declared)), Cell::new(curve.load.to_string())]
+}

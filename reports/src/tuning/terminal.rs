@@ -1,0 +1,105 @@
+//! A tuning set for a terminal.
+//!
+//! Start at [`overview`], a line per curve and failure rate; [`details`] adds every interval and every formula's choice.
+
+use super::findings::{Findings, name, notes};
+use super::{numbers, scores, tables};
+use crate::ansi::{Color, Style, clean, paint};
+use crate::table::Table;
+use crate::units;
+
+/// Header, best intervals, backends and how the formulas did.
+pub fn overview(findings: &Findings<'_>, color: Color) -> String {
+    let mut out = header(findings, color);
+    out += &section("Best intervals", &tables::overview(findings), color);
+    out += "  cost: work lost and output late, as a share of time; costs of formulas: above the best\n";
+    out += &section("Backends by state size", &tables::recommendations(findings), color);
+    out += &format!("\n{}\n", paint("Formulas over all curves and failure rates", Style::Heading, color));
+    let widest = scores::of(findings).iter().map(|score| score.formula.chars().count()).max().unwrap_or(0);
+    for score in scores::of(findings) {
+        out += &format!("  {:<widest$}  {}\n", score.formula, score.sentence());
+    }
+    out
+}
+
+/// The overview, then per curve what was measured, every formula's choice at each failure rate, and how sharp the best is.
+pub fn details(findings: &Findings<'_>, color: Color) -> String {
+    let mut out = overview(findings, color);
+    for (curve, cases) in findings.curves() {
+        out += &format!("\n{}", paint(&clean(&name(curve)), Style::Heading, color));
+        out += &format!(
+            "  input {}, capacity {}; one record stands for {}, a byte of state for {}\n",
+            numbers::rate(curve.rate),
+            numbers::rate(curve.capacity),
+            units::count(curve.record_weight),
+            units::count(curve.state_weight)
+        );
+        out += &section("Measured", &tables::points(curve), color);
+        for case in &cases {
+            let heading = format!("Choices for a failure every {}", numbers::chosen(case.advice.mtbf));
+            out += &section(&heading, &tables::choices(case), color);
+        }
+        out += &section("Cost of missing the best", &tables::sensitivity(&cases), color);
+        out += &section("As failures become rare", &tables::by_failure_rate(findings.set, curve), color);
+    }
+    out
+}
+
+fn header(findings: &Findings<'_>, color: Color) -> String {
+    let set = findings.set;
+    let mut out = format!(
+        "{} of {}, parallelism {}, scenario {}\n",
+        paint("Checkpoint interval", Style::Heading, color),
+        clean(&set.job),
+        set.parallelism,
+        paint(&clean(&set.scenario), Style::Heading, color)
+    );
+    for line in [&set.why, &set.command, &set.program] {
+        if !line.is_empty() {
+            out += &format!("  {}\n", clean(line));
+        }
+    }
+    for note in notes(set) {
+        out += &format!("  {}\n", paint(&clean(&note), Style::Dim, color));
+    }
+    out
+}
+
+/// A heading and a table; nothing without rows.
+fn section(heading: &str, table: &Table, color: Color) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}", paint(heading, Style::Heading, color), table.text(2, color))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::fixtures;
+
+    #[test]
+    fn the_overview() {
+        let set = fixtures::set();
+        insta::assert_snapshot!("overview", overview(&Findings::of(&set), Color::No));
+    }
+
+    #[test]
+    fn the_details_of_the_curve_with_a_point_that_failed() {
+        let mut set = fixtures::set();
+        set.curves.drain(..7);
+        insta::assert_snapshot!("details", details(&Findings::of(&set), Color::No));
+    }
+
+    #[test]
+    fn text_of_runs_steers_no_terminal_and_an_empty_set_has_a_document() {
+        let mut set = fixtures::set();
+        for text in [&mut set.job, &mut set.why, &mut set.cost_profile, &mut set.scenario] {
+            *text = "\x1b[2J".into();
+        }
+        (set.curves[7].backend, set.curves[7].points[0].headline) = ("\x1b[1m".into(), "\x1b[3m".into());
+        assert!(!details(&Findings::of(&set), Color::No).contains('\x1b'));
+        set.curves.clear();
+        assert!(overview(&Findings::of(&set), Color::No).contains("no choice lies among"));
+    }
+}
