@@ -239,7 +239,10 @@ fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
         return refuse_text(&format!("{}: {error}", output.display()), "name a folder that can be written");
     }
     let findings = Findings::of(set);
-    print!("{}", if args.verbose { terminal::details(&findings, color()) } else { terminal::overview(&findings, color()) });
+    print!(
+        "{}",
+        if args.verbose { terminal::details(&findings, color()) } else { terminal::overview(&findings, color()) }
+    );
     println!("\nreport: {}", output.join("report.html").display());
     let failed = set.curves.iter().flat_map(|curve| &curve.points).any(|point| point.verdict == "failed");
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -67,6 +67,7 @@ fn recoveries(planned: &Planned, record: &RunRecord) -> Vec<Recovered> {
             phase: *planned.phases.get(fault.id as usize - 1)?,
             age: one.snapshot_age_ns as f64 / 1e9,
             outage: one.outage_ns()? as f64 / 1e9,
+            state_load: one.parts.map(|parts| parts.restore_ns as f64 / 1e9),
             total: one.caught_up_at_ns.map(|at| at.saturating_sub(one.failed_at_ns) as f64 / 1e9),
         })
     };

@@ -18,8 +18,13 @@ pub const GAPS_MAX: usize = 12;
 
 /// What was predicted before the run, beside what was measured.
 pub fn predictions(run: &RunRecord) -> Table {
-    let mut table =
-        Table::new([("time", Left), ("predicted before the run", Right), ("measured", Right), ("of", Right), ("off by", Right)]);
+    let mut table = Table::new([
+        ("time", Left),
+        ("predicted before the run", Right),
+        ("measured", Right),
+        ("of", Right),
+        ("off by", Right),
+    ]);
     for row in compare(run) {
         table.row([
             Cell::new(row.what),

@@ -38,13 +38,6 @@ mod tests {
     use crate::tuning::fixtures;
 
     #[test]
-    fn zz_tmp() {
-        if let Ok(out) = std::env::var("TUNE_OUT") {
-            write(Path::new(&out), &fixtures::set()).unwrap();
-        }
-    }
-
-    #[test]
     fn a_folder_holds_every_document_and_every_link_leads_somewhere() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("studies/tuning");
