@@ -22,7 +22,7 @@ fn scenario(seed: u64) -> (String, f64) {
     // Evenly over the orders of magnitude.
     let scale = |what: &str, low: f64, high: f64| {
         let share = draw(seed, what, 0, 0) as f64 / u64::MAX as f64;
-        low * (high / low).powf(share)
+        low * libm::pow(high / low, share)
     };
     let parallelism = pick("parallelism", 1, 4);
     let task_managers = pick("task managers", 2, 4);
