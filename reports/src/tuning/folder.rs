@@ -1,6 +1,6 @@
 //! The folder of a tuning set: every document side by side, as it may be committed as a study.
 //!
-//! Start at [`write`].
+//! Start at [`write()`].
 
 use std::io;
 use std::path::{Path, PathBuf};
