@@ -39,7 +39,7 @@ pub enum RealFault {
     /// The engine gave the job up.
     #[error("the engine gave up the job: {0}")]
     Failed(String),
-    /// Nothing happened for [`PATIENCE`].
+    /// Nothing happened for `PATIENCE`.
     #[error("the engine did not come to {0} within {PATIENCE:?}")]
     Hangs(String),
 }

@@ -2,12 +2,13 @@
 //!
 //! [`predict`] knows the scenario, the cost profile and the times of faults, and the order of steps that the engine's papers
 //! promise; it sees nothing of the run. `checkpoint` has the parts of a checkpoint, `capacity` the rate that a cluster can
-//! bear, `state` what a snapshot consists of, `recovery` the outage after a fault and the time to catch up; `spread` says what random latency does to the slowest
-//! of many. The formulas themselves are those of the reports; what is counted here are requests, messages and charges.
+//! bear, `state` what a snapshot consists of, `recovery` the outage after a fault and the time to catch up; `spread` says
+//! what random latency does to the slowest of many. The formulas themselves are those of the reports; what is counted here
+//! are requests, messages and charges.
 //!
 //! A prediction is a pure function of the plan, so an edited plan has its own. Where a plan is outside of what the model
-//! knows (several faults, a fault at an event, user jobs without a [`JobModel`](crate::jobs::JobModel)), it says what, and
-//! predicts nothing rather than something wrong.
+//! knows (several faults, a fault at an event, user jobs without a [`JobModel`]), it says what, and predicts
+//! nothing rather than something wrong.
 
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::time::nanos;
