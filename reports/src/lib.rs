@@ -2,11 +2,9 @@
 //!
 //! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
 //! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`gate`] judges
-//! it beside a committed baseline; [`tables`] decides what is shown; [`terminal`],
-//! [`html`] and [`svg`] decide how.
-//! them all. [`timing`] compares what was measured with [`formulas`], [`diff`] a failing run with a passing one; [`tables`]
-//! decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of
-//! others.
+//! it beside a committed baseline, [`diff`] holds a failing run against a passing one; [`tables`] decides what is shown;
+//! [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of others. [`tuning`] has
+//! data of its own: which checkpoint interval to choose.
 
 pub mod ansi;
 pub mod class;

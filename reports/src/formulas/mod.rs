@@ -1,8 +1,9 @@
 //! The formulas that people plan with, and those that hold: pure functions, each with equation, units, domain and source.
 //!
 //! Start at [`trigger`] (when the next checkpoint begins), [`recovery`] (how long an outage lasts) and [`optimum`] (which
-//! interval to choose); [`load`] knows what the others forget, the input that goes on arriving, and [`state`] how its size enters. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters,
-//! the unit is `f64` seconds.
+//! interval to choose); [`load`] knows what the others forget, the input that goes on arriving, and [`state`] how its size
+//! enters. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters, the unit is `f64`
+//! seconds.
 //!
 //! Invariant: (F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
 //! [`OutsideDomain`], because a number printed there would be believed. Transcendental functions come from `libm`, so that
@@ -34,7 +35,7 @@ pub enum OutsideDomain {
         value: f64,
     },
     /// Input arrives at least as fast as the job can process it: a backlog never drains.
-    #[error("input rate {rate} is not below the capacity {capacity}: the backlog never drains")]
+    #[error("input rate {} is not below the capacity {}: the backlog never drains", short(*rate), short(*capacity))]
     Overloaded {
         /// Input rate λ in records per second.
         rate: f64,
@@ -42,7 +43,7 @@ pub enum OutsideDomain {
         capacity: f64,
     },
     /// The interval is so short that checkpoints eat the capacity that the input needs.
-    #[error("interval {interval_s} s is not above {limit_s} s: checkpoints leave too little capacity")]
+    #[error("interval {} s is not above {} s: checkpoints leave too little capacity", short(*interval_s), short(*limit_s))]
     IntervalTooShort {
         /// The interval T in seconds.
         interval_s: f64,
@@ -50,7 +51,7 @@ pub enum OutsideDomain {
         limit_s: f64,
     },
     /// A checkpoint costs so much, measured in times between failures, that the approximation no longer means anything.
-    #[error("checkpoint cost {cost_s} s is not below {limit_s} s: the approximation does not hold")]
+    #[error("checkpoint cost {} s is not below {} s: the approximation does not hold", short(*cost_s), short(*limit_s))]
     CostTooHigh {
         /// Checkpoint cost c in seconds.
         cost_s: f64,
@@ -60,6 +61,16 @@ pub enum OutsideDomain {
     /// The result is larger than a floating-point number holds.
     #[error("the result is too large to be a time")]
     TooLarge,
+}
+
+/// A number with four digits, for messages: sixteen would hide which one is larger.
+fn short(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let unit = libm::pow(10.0, libm::floor(libm::log10(value.abs())) - 3.0);
+    // Divided by the inverse where that is whole: 1/10 is no float, ten is.
+    if unit < 1.0 { (value / unit).round() / (1.0 / unit).round() } else { (value / unit).round() * unit }
 }
 
 /// A positive finite number, or why not.
@@ -112,5 +123,6 @@ mod tests {
     fn an_input_outside_the_domain_is_named() {
         let message = optimum::young(-1.0, 600.0).unwrap_err().to_string();
         assert_eq!(message, "c must be positive and finite, is -1");
+        assert_eq!([39.187669608, 1_234_567.0, 0.00123456, 0.0].map(super::short), [39.19, 1_235_000.0, 0.001235, 0.0]);
     }
 }

@@ -13,6 +13,10 @@ use crate::units;
 /// What the page adds to the report's CSS.
 const STYLE: &str = "\
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 1.2rem 2rem; margin: 1.4rem 0 0; }
+.plots h3 { margin-top: .6rem; }
+.plots.tables { margin-top: .4rem; align-items: start; }
+.formulas td { white-space: normal; }
+.formulas td:nth-child(2) { white-space: nowrap; }
 .plots svg { display: block; width: 100%; max-width: 640px; height: auto; }
 section.card { margin-top: 1.5rem; padding: .1rem 1.75rem 1.25rem; }
 section.card > h2 { margin: 1.3rem 0 0; font-size: 19px; font-weight: 620; }
@@ -64,13 +68,13 @@ pub fn page(findings: &Findings<'_>) -> String {
                         p { "Over all curves and failure rates: what the choice costs above the best where it lies among the \
                              measured intervals, and how often it does not." }
                         (titled("", "", &tables::scores(findings)))
-                        (titled("The formulas", "c: work lost per checkpoint, d: its duration, M: time between failures, D: \
-                            outage, ρ = λ/μ: load, w: weight of late output, P: minimum pause", &tables::formulas()))
+                        div.formulas { (titled("The formulas", "c: work lost per checkpoint, d: its duration, M: time between failures, D: \
+                            outage, ρ = λ/μ: load, w: weight of late output, P: minimum pause", &tables::formulas())) }
                     }
                     section.card {
                         h2 { "Rules of thumb, held against what was measured" }
                         p { "A ratio is what the rule says over what was measured; right is what is at most "
-                            (numbers::percent(rules::RIGHT)) " off." }
+                            (format!("{:.0} %", rules::RIGHT * 100.0)) " off." }
                         (titled("Interval = duration + pause", "beside the engine's own rule", &tables::interval_rules(set)))
                         (titled("Recovery = duration + state load", "beside the load-aware formula",
                             &tables::recovery_rules(set)))
@@ -124,13 +128,20 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
                 (PreEscaped(svg::recovery(set, curve, "")))
                 (PreEscaped(svg::uptime(set, curve, "")))
                 (PreEscaped(svg::latency(curve, "")))
+                div {
+                    (titled("Cost of missing the best", "below zero: less than measurement tells apart",
+                        &tables::sensitivity(cases)))
+                }
             }
-            @for case in cases {
-                (titled(&format!("Choices for a failure every {}", numbers::chosen(case.advice.mtbf)),
-                    "costs: above the best", &tables::choices(case)))
+            div.plots.tables {
+                @for case in cases {
+                    div {
+                        (titled(&format!("Choices for a failure every {}", numbers::chosen(case.advice.mtbf)),
+                            "what they cost above the best", &tables::choices(case)))
+                    }
+                }
             }
-            (titled("Cost of missing the best", "the interval as a multiple of the best", &tables::sensitivity(cases)))
-            (titled("As failures become rare", "", &tables::by_failure_rate(set, curve)))
+            (titled("As failures become rare", "or more frequent", &tables::by_failure_rate(set, curve)))
             (titled("Measured", "means over the run; latency: until output is visible, without failures",
                 &tables::points(curve)))
             a.top href="#top" { "Back to the answer" }

@@ -33,8 +33,8 @@ pub fn study(findings: &Findings<'_>) -> String {
         out += &format!("- {}\n", escaped(&note));
     }
     out += &section("Which backend, which interval", &answers(findings), &tables::recommendations(findings));
-    let said = "Cost is work lost and output late, as a share of time. The last columns say what a formula's choice costs above \
-                the best.";
+    let said = "Cost is work lost and output late, as a share of time. The last columns say what the choice of a formula \
+                costs above the best.";
     out += &section("Best intervals", said, &tables::overview(findings));
     out += "\n## Where each formula holds\n\n";
     for score in scores::of(findings) {
@@ -157,8 +157,8 @@ fn told(all: &[Ratios], rule: &str) -> String {
     let ends = super::numbers::extremes(all.iter().filter_map(Ratios::ends).flat_map(|(low, high)| [low, high]));
     match ends {
         Some((low, high)) => format!(
-            "{rule} is right (at most {} off) in {right} of {count} measured intervals; it says {} to {} of what was measured.",
-            percent(RIGHT),
+            "{rule} is right (at most {:.0} % off) in {right} of {count} measured intervals; it says {} to {} of what was measured.",
+            RIGHT * 100.0,
             ratio(low),
             ratio(high)
         ),
@@ -182,8 +182,8 @@ fn recovery_rule(set: &TuningSet) -> String {
         all.iter().map(|rules| part(rules).clone()).collect()
     };
     format!(
-        "{} {} It knows neither detection nor the backlog: the first makes it too small at short intervals, the second at long \
-         ones. {}",
+        "{} {} It knows neither detection nor the backlog, and counts the duration of a checkpoint, which is no part of an \
+         outage. {}",
         told(&of(|rules| &rules.thumb_outage), "`d + state load` for the outage D"),
         told(&of(|rules| &rules.thumb_total), "For the time until the output is no longer late, R, it"),
         told(
@@ -199,11 +199,16 @@ fn size_rule(set: &TuningSet) -> String {
     let between = all.iter().map(|sizes| sizes.rows.len().saturating_sub(2)).sum::<usize>();
     let held = match between {
         0 => "With two sizes the line goes through both, so that nothing is left to hold it against.".to_owned(),
+        1 => "One size between the two holds it to account.".to_owned(),
         n => format!("{n} sizes between the two hold it to account."),
     };
+    let others = match all.len() - fitted {
+        0 => "",
+        _ => "; in the others a larger state takes no longer",
+    };
     format!(
-        "`d = d₀ + S/(p·B)` through the smallest and the largest state, p = {}: it fits in {fitted} of {} pairs of backend and load; in \
-         the others a larger state takes no longer. {held}",
+        "`d = d₀ + S/(p·B)` through the smallest and the largest state, p = {}: it fits in {fitted} of {} pairs of backend and \
+         load{others}. {held}",
         set.parallelism,
         all.len()
     )

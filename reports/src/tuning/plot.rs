@@ -19,7 +19,7 @@ const LEFT: u64 = 58;
 const RIGHT: u64 = WIDTH - 14;
 /// Height of the area of the curves.
 const AREA: u64 = 250;
-/// Side of a numbered chip, and distance of their rows.
+/// Height of a numbered chip, and distance of their rows.
 const CHIP: u64 = 14;
 const CHIP_STEP: u64 = 17;
 /// Width of one character of the 11 px font, on the safe side.
@@ -89,6 +89,7 @@ pub(super) struct Axis {
 }
 
 /// A numbered vertical mark.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mark {
     /// Its number.
     pub(super) number: usize,
@@ -96,6 +97,63 @@ pub(super) struct Mark {
     pub(super) x: f64,
     /// What it is.
     pub(super) title: String,
+}
+
+/// Marks that would cover each other: one line, one chip.
+struct Bundle<'m> {
+    /// Where, in tenths.
+    at: u64,
+    /// What the chip says.
+    label: String,
+    marks: Vec<&'m Mark>,
+}
+
+impl Bundle<'_> {
+    fn width(&self) -> u64 {
+        6 + 8 * (self.label.chars().count() as u64).max(1)
+    }
+}
+
+/// Bundles marks that stand within half a chip of the first of them.
+fn bundles<'m>(marks: &'m [Mark], scale: &Scale) -> Vec<Bundle<'m>> {
+    let mut sorted: Vec<&Mark> = marks.iter().collect();
+    sorted.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.number.cmp(&b.number)));
+    let mut all: Vec<Bundle<'m>> = Vec::new();
+    for mark in sorted {
+        let at = scale.place(mark.x);
+        // What is outside of the range stands at its edge, apart from what is inside.
+        let side = |mark: &Mark| (scale.holds(mark.x), mark.x < scale.from);
+        match all.last_mut().filter(|last| at < last.at + 5 * CHIP && side(last.marks[0]) == side(mark)) {
+            Some(last) => last.marks.push(mark),
+            None => all.push(Bundle { at, label: String::new(), marks: vec![mark] }),
+        }
+    }
+    for bundle in &mut all {
+        let mut numbers: Vec<usize> = bundle.marks.iter().map(|mark| mark.number).collect();
+        numbers.sort_unstable();
+        let first = bundle.marks[0];
+        let label = spans(&numbers);
+        bundle.label = match scale.holds(first.x) {
+            true => label,
+            false if first.x < scale.from => format!("‹{label}"),
+            false => format!("{label}›"),
+        };
+    }
+    all
+}
+
+/// Ordered numbers, runs of them as spans: `1 3–5`.
+fn spans(numbers: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let texts: Vec<String> =
+        runs.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}–{b}") }).collect();
+    texts.join(" ")
 }
 
 /// A plot that is being drawn.
@@ -112,17 +170,18 @@ impl Plot {
     /// Axes and grid, and the marks above the area. `title` is for people who do not see the picture, `name` for those who do.
     pub(super) fn new(name: &str, title: String, x: &Axis, y: &Axis, marks: &[Mark]) -> Plot {
         let across = Scale::new(x.range, (10 * LEFT, 10 * RIGHT));
-        let half = 10 * CHIP / 2;
-        let places = || marks.iter().map(|mark| across.place(mark.x));
-        let chip_rows = rows(places().map(|at| (at.saturating_sub(half), at + half)));
+        let bundles = bundles(marks, &across);
+        let extent =
+            |bundle: &Bundle<'_>| (bundle.at.saturating_sub(5 * bundle.width()), bundle.at + 5 * bundle.width());
+        let chip_rows = rows(bundles.iter().map(extent));
         let top = 26 + CHIP_STEP * height(&chip_rows) + if marks.is_empty() { 0 } else { 4 };
         let (low, high) = (10 * (top + AREA), 10 * top);
         let down = Scale::new(y.range, if y.reversed { (high, low) } else { (low, high) });
         let mut plot = Plot { body: String::new(), title, x: across, y: down, top, legend: vec![] };
         plot.write(format_args!("<text class=\"name\" x=\"{LEFT}\" y=\"14\">{}</text>", escape(name)));
         plot.grid(x, y);
-        for ((mark, at), row) in marks.iter().zip(places()).zip(chip_rows) {
-            plot.mark(mark, at, 22 + CHIP_STEP * row);
+        for (bundle, row) in bundles.iter().zip(chip_rows) {
+            plot.mark(bundle, 22 + CHIP_STEP * row);
         }
         plot
     }
@@ -156,11 +215,16 @@ impl Plot {
                 "<text class=\"dim\" x=\"{line}\" y=\"{y}\" text-anchor=\"middle\">{label}</text>"
             ));
         }
+        let mut last: Option<u64> = None;
         for tick in (y.ticks)((self.y.from, self.y.to)) {
-            let at = px(self.y.place(tick));
-            let text = px(self.y.place(tick) + 40);
+            let place = self.y.place(tick);
+            let (at, text) = (px(place), px(place + 40));
             let label = escape(&(y.label)(tick));
             self.write(format_args!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at}\" y2=\"{at}\"/>"));
+            if last.is_some_and(|last| last.abs_diff(place) < 140) {
+                continue;
+            }
+            last = Some(place);
             self.write(format_args!(
                 "<text class=\"dim\" x=\"{}\" y=\"{text}\" text-anchor=\"end\">{label}</text>",
                 LEFT - 7
@@ -177,20 +241,16 @@ impl Plot {
         self.write(format_args!("<text class=\"dim\" x=\"{RIGHT}\" y=\"14\" text-anchor=\"end\">{name}</text>"));
     }
 
-    fn mark(&mut self, mark: &Mark, at: u64, y: u64) {
-        // What lies outside of the range stands at its edge, with an arrow that says so.
-        let number = match self.x.holds(mark.x) {
-            true => mark.number.to_string(),
-            false if mark.x < self.x.from => format!("‹{}", mark.number),
-            false => format!("{}›", mark.number),
-        };
-        let (x, left) = (px(at), px(at.saturating_sub(10 * CHIP / 2)));
+    fn mark(&mut self, bundle: &Bundle<'_>, y: u64) {
+        let (x, width) = (px(bundle.at), bundle.width());
+        let left = px(bundle.at.saturating_sub(5 * width));
         let (bottom, below, base) = (self.bottom(), y + CHIP, y + 11);
-        let title = escape(&mark.title);
+        let titles: Vec<&str> = bundle.marks.iter().map(|mark| mark.title.as_str()).collect();
+        let (title, label) = (escape(&titles.join("; ")), escape(&bundle.label));
         self.write(format_args!(
             "<g><title>{title}</title><line class=\"mark\" x1=\"{x}\" x2=\"{x}\" y1=\"{below}\" y2=\"{bottom}\"/>\
-             <rect class=\"chip\" x=\"{left}\" y=\"{y}\" width=\"{CHIP}\" height=\"{CHIP}\" rx=\"3\"/>\
-             <text class=\"on\" x=\"{x}\" y=\"{base}\" text-anchor=\"middle\">{number}</text></g>"
+             <rect class=\"chip\" x=\"{left}\" y=\"{y}\" width=\"{width}\" height=\"{CHIP}\" rx=\"3\"/>\
+             <text class=\"on\" x=\"{x}\" y=\"{base}\" text-anchor=\"middle\">{label}</text></g>"
         ));
     }
 
@@ -231,7 +291,7 @@ impl Plot {
     }
 
     /// The best interval with its confidence, and the intervals that cost hardly more.
-    pub(super) fn best(&mut self, best: (f64, f64), confidence: (f64, f64), cheap: (f64, f64), title: &str) {
+    pub(super) fn best(&mut self, best: f64, confidence: (f64, f64), cheap: (f64, f64), title: &str) {
         let (top, bottom, title) = (self.top, self.bottom(), escape(title));
         let (from, to) = (self.x.place(confidence.0), self.x.place(confidence.1));
         let (left, width) = (px(from.saturating_sub(5)), px(to - from.min(to) + 10));
@@ -240,12 +300,8 @@ impl Plot {
         ));
         let (from, to) = (px(self.x.place(cheap.0)), px(self.x.place(cheap.1)));
         self.write(format_args!("<line class=\"cheap\" x1=\"{from}\" x2=\"{to}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"));
-        let x = px(self.x.place(best.0));
+        let x = px(self.x.place(best));
         self.write(format_args!("<line class=\"best\" x1=\"{x}\" x2=\"{x}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
-        let y = px(self.y.place(best.1));
-        self.write(format_args!(
-            "<circle class=\"best\" cx=\"{x}\" cy=\"{y}\" r=\"5\"><title>{title}</title></circle>"
-        ));
         self.legend.push(("best".into(), "best, with 95 % confidence".into()));
         self.legend.push(("cheap".into(), "within 5 % of it".into()));
     }
@@ -259,11 +315,17 @@ impl Plot {
     pub(super) fn finish(mut self, style: &str) -> String {
         let mut y = self.bottom() + 52;
         let mut x = LEFT;
+        let half = (RIGHT - LEFT) / 2;
+        let mut chips = false;
         for (key, text) in std::mem::take(&mut self.legend) {
-            let width = 26 + CHAR * text.chars().count() as u64 + 10;
-            if x > LEFT && x + width > WIDTH {
-                (x, y) = (LEFT, y + 17);
+            let is_chip = key.starts_with("chip");
+            let wanted = 24 + CHAR * text.chars().count() as u64 + 10;
+            let width = if is_chip { wanted.max(half) } else { wanted };
+            // Chips begin a line of their own, two to a line.
+            if x > LEFT && (x + wanted > WIDTH || is_chip != chips) {
+                (x, y) = (LEFT, y + 18);
             }
+            chips = is_chip;
             self.key(&key, x, y);
             let text = escape(&text);
             self.write(format_args!("<text class=\"dim\" x=\"{}\" y=\"{y}\">{text}</text>", x + 24));
@@ -284,9 +346,9 @@ impl Plot {
             Some(("chip", number)) => self.write(format_args!(
                 "<rect class=\"chip\" x=\"{}\" y=\"{}\" width=\"{CHIP}\" height=\"{CHIP}\" rx=\"3\"/>\
                  <text class=\"on\" x=\"{}\" y=\"{y}\" text-anchor=\"middle\">{number}</text>",
-                x + 4,
+                x + 2,
                 y - 11,
-                x + 11
+                x + 9
             )),
             Some((_, class)) => {
                 self.write(format_args!("<polyline class=\"{class}\" points=\"{x},{middle} {end},{middle}\"/>"))
@@ -324,6 +386,15 @@ mod tests {
         let reversed = Scale::new(Some((1.0, 100.0)), (300, 100));
         assert_eq!(reversed.place(1.0), 300);
         assert!(Scale::new(Some((5.0, 5.0)), (0, 10)).holds(5.0), "a range of nothing is widened");
+    }
+
+    #[test]
+    fn marks_that_would_cover_each_other_share_a_chip() {
+        let scale = Scale::new(Some((1.0, 100.0)), (0, 5_000));
+        let mark = |number, x| Mark { number, x, title: String::new() };
+        let marks = [mark(1, 0.5), mark(3, 10.2), mark(2, 10.0), mark(4, 10.1), mark(6, 10.1), mark(5, 50.0)];
+        let labels: Vec<String> = bundles(&marks, &scale).into_iter().map(|bundle| bundle.label).collect();
+        assert_eq!(labels, ["‹1", "2–4 6", "5"]);
     }
 
     proptest! {

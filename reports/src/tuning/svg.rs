@@ -115,15 +115,18 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
             numbers::range(best.confidence.0, best.confidence.1),
             percent(best.cost)
         );
-        plot.best((best.interval, best.cost), best.confidence, best.within_5_percent, &title);
+        plot.best(best.interval, best.confidence, best.within_5_percent, &title);
     }
     plot.line("part", &overhead, "overhead c/T");
     plot.dots("part", &told(&overhead, percent));
     let load = inputs(case.set, case.curve, case.advice.mtbf);
     let formula = |period: f64| expected_cost(period, load.as_ref()?).ok();
-    plot.line("model", &model(periods(case.curve), formula), "as load-aware");
-    plot.line("total", &costs, "cost c/T + w·R/M");
+    plot.line("model", &model(periods(case.curve), formula), "cost as the load-aware formula expects");
+    plot.line("total", &costs, "cost c/T + w·R/M, measured");
     plot.dots("total", &told(&costs, percent));
+    if let Some(best) = case.advice.best {
+        plot.dots("best", &told(&[(best.interval, best.cost)], percent));
+    }
     for (choice, x) in choices() {
         plot.explain(number(&choice.formula), &format!("{} {}", choice.formula, seconds(x)));
     }

@@ -38,7 +38,7 @@ fn placed(place: Placed) -> Cell {
     match place {
         Placed::Measured(value) => regret(value),
         Placed::Starving => Cell::new("falls behind").styled(Style::Bad),
-        Placed::Shorter | Placed::Longer | Placed::Unjudged => Cell::new("not measured there").styled(Style::Dim),
+        Placed::Shorter | Placed::Longer | Placed::Unjudged => Cell::new("unmeasured").styled(Style::Dim),
         Placed::Outside => Cell::new("no value").styled(Style::Dim),
     }
 }
@@ -55,9 +55,9 @@ pub(super) fn overview(findings: &Findings<'_>) -> Table {
         ("within 5 %", Right),
         ("cost", Right),
         ("availability", Right),
-        ("d + P costs", Right),
-        ("Young costs", Right),
-        ("load-aware costs", Right),
+        ("d + P", Right),
+        ("Young", Right),
+        ("load-aware", Right),
     ]);
     for case in findings.cases() {
         let best = case.advice.best;
@@ -109,8 +109,8 @@ fn remark(case: &Case<'_>, choice: &Choice, place: Placed) -> String {
         Placed::Starving => {
             format!("checkpoints need more than c/(1 − ρ) = {}", time(case.advice.shortest).text.trim())
         }
-        Placed::Shorter => "shorter than every measured interval".into(),
-        Placed::Longer => "longer than every measured interval".into(),
+        Placed::Shorter => "not measured there: shorter than all".into(),
+        Placed::Longer => "not measured there: longer than all".into(),
         Placed::Unjudged => "no best interval to compare with".into(),
         Placed::Outside => choice.interval.clone().err().unwrap_or_default(),
     }
@@ -178,6 +178,13 @@ pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
         for (index, contender) in recommendation.contenders.iter().enumerate() {
             // The size once per group: the eye then sees where the next begins.
             let once = |text: String| Cell::new(if index == 0 { text } else { String::new() });
+            // With `≤` or `≥` where it lies at an end.
+            let best = findings.cases().find(|case| {
+                let at = (case.advice.state, case.advice.load, case.advice.mtbf);
+                at == (recommendation.state, recommendation.load, recommendation.mtbf)
+                    && case.advice.backend == contender.backend
+            });
+            let best = best.and_then(|case| case.best_interval());
             let extra = contender.cost.map(|cost| cost / cheapest - 1.0);
             let (style, remark) = match (index, &contender.why_not, extra) {
                 (_, Some(why), _) => (Style::Bad, why.clone()),
@@ -190,7 +197,7 @@ pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
                 once(recommendation.load.to_string()),
                 once(chosen(recommendation.mtbf)),
                 Cell::new(&contender.backend).styled(if index == 0 { Style::Heading } else { Style::Plain }),
-                time(contender.interval),
+                best.map_or_else(Cell::none, |best| Cell::new(aligned(best))),
                 share(contender.cost),
                 extra.map_or_else(Cell::none, regret),
                 Cell::new(rate(contender.capacity)),

@@ -12,7 +12,7 @@ use crate::units;
 pub fn overview(findings: &Findings<'_>, color: Color) -> String {
     let mut out = header(findings, color);
     out += &section("Best intervals", &tables::overview(findings), color);
-    out += "  cost: work lost and output late, as a share of time; costs of formulas: above the best\n";
+    out += "  cost: work lost and output late, as a share of time; formulas: what their choice costs above the best\n";
     out += &section("Backends by state size", &tables::recommendations(findings), color);
     out += &format!("\n{}\n", paint("Formulas over all curves and failure rates", Style::Heading, color));
     let widest = scores::of(findings).iter().map(|score| score.formula.chars().count()).max().unwrap_or(0);
