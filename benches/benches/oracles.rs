@@ -25,12 +25,13 @@ task_managers = 4
 slots = 1
 "#;
 
-/// Two jobs, a million and two hundred thousand records, memory: nanoseconds per input record.
+/// Two jobs, few keys and many, a million and two hundred thousand records, memory: nanoseconds per input record.
 fn records(c: &mut Criterion) {
     let mut group = c.benchmark_group("judged, records");
     let jobs = Jobs::builtin();
     let plans = [
         ("keyed-count", 1_000_000, reference(1_000_000, 1_000, Some(100_000), "memory", None)),
+        ("keyed-count, 100,000 keys", 1_000_000, reference(1_000_000, 100_000, Some(100_000), "memory", None)),
         ("string-length-count", 200_000, plan(WORDS)),
     ];
     for (name, records, plan) in plans {

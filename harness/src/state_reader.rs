@@ -1,7 +1,5 @@
 //! Reads the keyed state of a checkpoint with the job's own types: for the oracles and for `flowquake state show`.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, SubtaskState};
 use flowquake_engine::env::{Checksum, InputFiles, LocalFolder};
@@ -31,33 +29,35 @@ pub enum ReadError {
     Refused(String),
 }
 
-/// Keyed state by subtask. `file` gives the contents of a stored file by its path.
-pub fn read(
+/// Shows `each` every entry of keyed state, subtask after subtask, those of one in the order of its backend. `file` gives the
+/// contents of a stored file by its path.
+pub fn for_each(
     manifest: &Manifest,
     jobs: &Jobs,
     inputs: &InputFiles,
     file: impl Fn(&str) -> Option<Bytes>,
-) -> Result<BTreeMap<SubtaskId, Vec<Entry>>, ReadError> {
+    each: &mut dyn FnMut(SubtaskId, Entry<'_>),
+) -> Result<(), ReadError> {
     let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
     let job = jobs.get(&manifest.job.program).map_err(|error| refused(&error))?;
     let graph = (job.build)(&manifest.job, &JobContext::inert(inputs)).map_err(|error| refused(&error))?;
-    let mut all = BTreeMap::new();
     for (subtask, state) in &manifest.subtasks {
         let keyed = graph.vertices.get(usize::from(subtask.vertex.0)).is_some_and(|vertex| vertex.is_keyed);
         if keyed {
-            all.insert(*subtask, entries(manifest, &graph, *subtask, state, &file)?);
+            of_subtask(manifest, &graph, *subtask, state, &file, &mut |entry| each(*subtask, entry))?;
         }
     }
-    Ok(all)
+    Ok(())
 }
 
-fn entries(
+fn of_subtask(
     manifest: &Manifest,
     graph: &JobGraph,
     subtask: SubtaskId,
     state: &SubtaskState,
     file: &impl Fn(&str) -> Option<Bytes>,
-) -> Result<Vec<Entry>, ReadError> {
+    each: &mut dyn FnMut(Entry<'_>),
+) -> Result<(), ReadError> {
     let mut restored = RestoredState::default();
     for named in &state.files {
         let (path, bytes) = match &named.place {
@@ -98,9 +98,8 @@ fn entries(
     };
     let build = &graph.vertices[usize::from(subtask.vertex.0)].build;
     let mut chain = build(context).map_err(|error| refused(&error))?;
-    let mut all = Vec::new();
     for table in chain.parts().tables {
-        all.extend(table.entries().map_err(|error| refused(&error))?);
+        table.for_each(each).map_err(|error| refused(&error))?;
     }
-    Ok(all)
+    Ok(())
 }

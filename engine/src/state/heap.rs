@@ -85,15 +85,10 @@ impl<K: Key, V: Value> HeapTable<K, V> {
         Ok(())
     }
 
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        let entry = |index: usize, key: &K, value: &V| Entry {
-            state: self.name.clone(),
-            group: self.first + index as u16,
-            key: format!("{key:?}"),
-            value: format!("{value:?}"),
-        };
-        let groups = self.groups.iter().enumerate();
-        groups.flat_map(|(index, map)| map.iter().map(move |(key, value)| entry(index, key, value))).collect()
+    pub(super) fn for_each(&self, each: &mut dyn FnMut(Entry<'_>)) {
+        for (map, group) in self.groups.iter().zip(self.first..) {
+            map.iter().for_each(|(key, value)| each(Entry { state: &self.name, group, key, value }));
+        }
     }
 }
 

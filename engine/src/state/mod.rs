@@ -133,16 +133,16 @@ impl<A: StateSet, B: StateSet> StateSet for (A, B) {
 }
 
 /// One entry of keyed state, for people to read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
     /// Name of the state.
-    pub state: String,
+    pub state: &'a str,
     /// Key group.
     pub group: u16,
-    /// The key, as its `Debug` prints it.
-    pub key: String,
-    /// The value, as its `Debug` prints it.
-    pub value: String,
+    /// The key.
+    pub key: &'a dyn Debug,
+    /// The value.
+    pub value: &'a dyn Debug,
 }
 
 /// A table without its types: what snapshots need of it.
@@ -152,8 +152,8 @@ pub trait StateTable: Send {
     fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<(), StateError>;
     /// Takes a table's part from the front of a snapshot.
     fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError>;
-    /// Every entry, ordered by group and key text.
-    fn entries(&mut self) -> Result<Vec<Entry>, StateError>;
+    /// Shows every entry, in the backend's own order.
+    fn for_each(&mut self, each: &mut dyn FnMut(Entry<'_>)) -> Result<(), StateError>;
 }
 
 impl<K: Key, V: Value> StateTable for ValueState<K, V> {
@@ -176,14 +176,15 @@ impl<K: Key, V: Value> StateTable for ValueState<K, V> {
         }
     }
 
-    fn entries(&mut self) -> Result<Vec<Entry>, StateError> {
-        let mut entries = match &mut self.0 {
-            Table::Heap(table) => table.entries(),
+    fn for_each(&mut self, each: &mut dyn FnMut(Entry<'_>)) -> Result<(), StateError> {
+        match &mut self.0 {
+            Table::Heap(table) => {
+                table.for_each(each);
+                Ok(())
+            }
             #[cfg(feature = "rocksdb")]
-            Table::RocksDb(table) => table.entries()?,
-        };
-        entries.sort();
-        Ok(entries)
+            Table::RocksDb(table) => table.for_each(each),
+        }
     }
 }
 

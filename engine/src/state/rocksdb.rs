@@ -250,22 +250,17 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         Ok(())
     }
 
-    pub(super) fn entries(&mut self) -> Result<Vec<Entry>, StateError> {
+    pub(super) fn for_each(&mut self, each: &mut dyn FnMut(Entry<'_>)) -> Result<(), StateError> {
         self.write_back()?;
-        let mut entries = Vec::new();
         for item in self.shared.db.iterator(IteratorMode::Start) {
             let (key, value) = item.map_err(fault("scan"))?;
             let (Some((group, rest)), true) = (key.split_first_chunk::<2>(), key.get(2) == Some(&self.index)) else {
                 continue;
             };
-            entries.push(Entry {
-                state: self.name.clone(),
-                group: u16::from_be_bytes(*group),
-                key: format!("{:?}", decode::<K>(&rest[1..])?),
-                value: format!("{:?}", decode::<V>(&value)?),
-            });
+            let (group, key, value) = (u16::from_be_bytes(*group), decode::<K>(&rest[1..])?, decode::<V>(&value)?);
+            each(Entry { state: &self.name, group, key: &key, value: &value });
         }
-        Ok(entries)
+        Ok(())
     }
 }
 

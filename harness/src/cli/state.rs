@@ -7,6 +7,8 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use flowquake_engine::checkpoint::manifest::Manifest;
 use flowquake_engine::env::InputFiles;
+use flowquake_engine::ids::SubtaskId;
+use flowquake_engine::state::Entry;
 use flowquake_reports::table::{Align, Cell, Table};
 
 use super::{color, refuse_text};
@@ -45,7 +47,16 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
     // Paths in a manifest count from the checkpoint folder, two levels above it.
     let root = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
     let file = |name: &str| std::fs::read(root.join(name)).ok().map(Bytes::from);
-    let all = state_reader::read(&manifest, jobs, &InputFiles::default(), file).map_err(|error| error.to_string())?;
+    let mut entries = Vec::new();
+    let mut keep = |subtask: SubtaskId, Entry { state, group, key: of, value }: Entry<'_>| {
+        let of = format!("{of:?}");
+        if key.is_none_or(|key| key == of) {
+            entries.push((subtask, group, state.to_owned(), of, format!("{value:?}")));
+        }
+    };
+    let inputs = InputFiles::default();
+    state_reader::for_each(&manifest, jobs, &inputs, file, &mut keep).map_err(|error| error.to_string())?;
+    entries.sort();
     println!(
         "checkpoint {} of {}, {}, {} subtasks, backend {}",
         manifest.checkpoint,
@@ -67,12 +78,8 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
         ("value", Align::Left),
     ];
     let mut table = Table::new(columns);
-    for (subtask, entry) in all.iter().flat_map(|(subtask, entries)| entries.iter().map(move |entry| (subtask, entry)))
-    {
-        if key.is_none_or(|key| key == entry.key) {
-            let group = entry.group.to_string();
-            table.row([&subtask.to_string(), &entry.state, &group, &entry.key, &entry.value].map(Cell::new));
-        }
+    for (subtask, group, state, key, value) in &entries {
+        table.row([&subtask.to_string(), state, &group.to_string(), key, value].map(Cell::new));
     }
     print!("{}", table.text(0, color()));
     Ok(())

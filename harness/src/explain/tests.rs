@@ -1,7 +1,5 @@
 //! Explanations of hand-made runs: one record is followed through a run that doubles, loses or invents it.
 
-use std::collections::BTreeMap;
-
 use flowquake_engine::checkpoint::manifest::SubtaskState;
 use flowquake_engine::event::{EventRecord, RootCause};
 use flowquake_engine::graph::source::SplitPosition;
@@ -25,9 +23,7 @@ impl Reference for Words {
         Ok(())
     }
 
-    fn keyed_state(&self) -> crate::jobs::KeyedState {
-        BTreeMap::new()
-    }
+    fn for_each_state(&self, _: &mut dyn FnMut(&str, &dyn std::fmt::Debug, &dyn std::fmt::Debug)) {}
 
     fn origins(&self, line: &str) -> Vec<RecordId> {
         let number = line.strip_prefix('w').and_then(|rest| rest.split(' ').next()?.parse().ok());

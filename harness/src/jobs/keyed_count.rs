@@ -2,9 +2,11 @@
 //! count. With `value_bytes`, each key also has a value of that many bytes from its first record on, so that state of any size
 //! can be had with few keys.
 //!
-//! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span.
+//! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span. What is due and
+//! what came out are sorted and held side by side: with many keys, a lookup per record would cost more than all the rest.
 
-use std::collections::BTreeMap;
+#[allow(clippy::disallowed_types, reason = "the hasher is fixed, and what is iterated is sorted first")]
+use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -13,13 +15,14 @@ use flowquake_engine::graph::chain::{ChainError, Emit, Link, ProcessFunction};
 use flowquake_engine::graph::source::Source;
 use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
+use flowquake_engine::state::key_group::KeyHash;
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Consumed, Job, JobContext, JobModel, KeyedState, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal,
-    VertexModel, index_of, number, one_state, shares_of_keys,
+    Consumed, Job, JobContext, JobModel, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal, VertexModel,
+    index_of, number, shares_of_keys,
 };
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
@@ -57,7 +60,7 @@ pub(super) const JOB: Job = Job {
         let orders = orders(spec)?;
         let splits = spec.input.splits as usize;
         let (emit_every, value_bytes) = (emit_every(spec)?, value_bytes(spec)?);
-        Ok(Box::new(Accepted { orders, splits, emit_every, value_bytes, counts: BTreeMap::new() }))
+        Ok(Box::new(Accepted { orders, splits, emit_every, value_bytes, counts: Counts::with_hasher(KeyHash) }))
     },
 };
 
@@ -223,12 +226,15 @@ fn orders(spec: &JobSpec) -> Result<Orders, JobError> {
     }
 }
 
+#[allow(clippy::disallowed_types, reason = "the hasher is fixed, and what is iterated is sorted first")]
+type Counts = HashMap<u32, u64, KeyHash>;
+
 struct Accepted {
     orders: Orders,
     splits: usize,
     emit_every: u64,
     value_bytes: usize,
-    counts: BTreeMap<u32, u64>,
+    counts: Counts,
 }
 
 impl Reference for Accepted {
@@ -238,47 +244,44 @@ impl Reference for Accepted {
 
     fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>> {
         let mut refusals = Vec::new();
-        let mut due: BTreeMap<(u32, u64), ()> = BTreeMap::new();
-        for (split, positions) in consumed.iter().enumerate() {
-            for position in positions.clone() {
-                let key = self.orders.key(index_of(position, split, self.splits));
-                let count = self.counts.entry(key).or_default();
-                *count += 1;
-                if count.is_multiple_of(self.emit_every) {
-                    due.insert((key, *count), ());
-                }
-            }
-        }
+        let mut found = Vec::with_capacity(lines.len());
         for line in lines {
-            let parsed = line.split_once(' ').and_then(|(key, count)| Some((key.parse().ok()?, count.parse().ok()?)));
-            match parsed {
+            match line.split_once(' ').and_then(|(key, count)| Some((key.parse().ok()?, count.parse().ok()?))) {
+                Some(pair) => found.push((pair, *line)),
                 None => {
                     let what = format!("`{line}` is not of the form `key count`");
                     refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
                 }
-                Some(pair) if due.remove(&pair).is_none() => {
-                    let (key, count) = pair;
-                    let what = format!("key {key}: count {count} came out doubled or was never due");
-                    refusals.push(Refusal::Content(Objection::from(what).seen_in([*line])));
-                }
-                Some(_) => {}
             }
         }
-        if let (false, Some((key, count))) = (partial, due.keys().next()) {
-            let more = due.len() - 1;
-            let what = format!("key {key}: count {count} is lost (and {more} others)");
+        found.sort_unstable();
+        let due = self.due(consumed);
+        let (mut wanted, mut lost) = (due.iter().copied().peekable(), Vec::new());
+        for (pair, line) in found {
+            while let Some(other) = wanted.next_if(|due| *due < pair) {
+                lost.push(other);
+            }
+            if wanted.next_if_eq(&pair).is_none() {
+                let (key, count) = pair;
+                let what = format!("key {key}: count {count} came out doubled or was never due");
+                refusals.push(Refusal::Content(Objection::from(what).seen_in([line])));
+            }
+        }
+        lost.extend(wanted);
+        if let (false, [(key, count), others @ ..]) = (partial, &lost[..]) {
+            let what = format!("key {key}: count {count} is lost (and {} others)", others.len());
             refusals.push(Refusal::Content(Objection::from(what).about(self.of_key(*key, consumed))));
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
     }
 
-    fn keyed_state(&self) -> KeyedState {
-        let mut state = one_state("count", &self.counts);
-        if self.value_bytes > 0 {
-            let shown = |key: &u32| (key.to_string(), format!("{:?}", value(*key, self.value_bytes)));
-            state.insert("value".into(), self.counts.keys().map(shown).collect());
+    fn for_each_state(&self, each: &mut dyn FnMut(&str, &dyn fmt::Debug, &dyn fmt::Debug)) {
+        for (key, count) in &self.counts {
+            each("count", key, count);
+            if self.value_bytes > 0 {
+                each("value", key, &value(*key, self.value_bytes));
+            }
         }
-        state
     }
 
     /// The record of that key that arrived `count`-th: exact with one split, near it with several.
@@ -295,6 +298,23 @@ impl Reference for Accepted {
 }
 
 impl Accepted {
+    /// Counts the records of a span; the counts that come out, sorted.
+    fn due(&mut self, consumed: &Consumed) -> Vec<(u32, u64)> {
+        let mut due = Vec::new();
+        for (split, positions) in consumed.iter().enumerate() {
+            for position in positions.clone() {
+                let key = self.orders.key(index_of(position, split, self.splits));
+                let count = self.counts.entry(key).or_default();
+                *count += 1;
+                if count.is_multiple_of(self.emit_every) {
+                    due.push((key, *count));
+                }
+            }
+        }
+        due.sort_unstable();
+        due
+    }
+
     /// Records of a key in a span; one of them has the count that is asked for.
     fn of_key(&self, key: u32, consumed: &Consumed) -> Vec<RecordId> {
         let of_split = |(split, positions): (usize, &std::ops::Range<u64>)| {
@@ -307,6 +327,8 @@ impl Accepted {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use flowquake_engine::graph::element::{decode, encoded};
 
@@ -325,7 +347,7 @@ mod tests {
             splits: 1,
             emit_every: 10,
             value_bytes: 3,
-            counts: BTreeMap::new(),
+            counts: Counts::with_hasher(KeyHash),
         };
         let all: Consumed = std::iter::once(0..100).collect();
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
@@ -341,9 +363,13 @@ mod tests {
         let mut refs: Vec<&str> = lines.iter().map(String::as_str).collect();
         let mut accepting = reference();
         assert_eq!(accepting.accept(&all, &refs, false), Ok(()));
-        let state = accepting.keyed_state();
-        assert_eq!((state["count"].len(), state["value"].len()), (5, 5));
-        assert_eq!(state["value"]["2"], format!("{:?}", value(2, 3)));
+        let mut state = BTreeMap::new();
+        let mut keep = |name: &str, key: &dyn fmt::Debug, value: &dyn fmt::Debug| {
+            state.insert((name.to_owned(), format!("{key:?}")), format!("{value:?}"));
+        };
+        accepting.for_each_state(&mut keep);
+        assert_eq!(state.len(), 10);
+        assert_eq!(state[&("value".to_owned(), "2".to_owned())], format!("{:?}", value(2, 3)));
         let extra = refs[0];
         refs.push(extra);
         assert!(reference().accept(&all, &refs, false).is_err());

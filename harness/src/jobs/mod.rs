@@ -220,8 +220,8 @@ pub trait Reference {
     /// call, in no particular order. If `partial`, lines may still be missing.
     fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>>;
 
-    /// Keyed state after everything consumed so far.
-    fn keyed_state(&self) -> KeyedState;
+    /// Shows keyed state after everything consumed so far: name of the state, key and value, in any order.
+    fn for_each_state(&self, each: &mut dyn FnMut(&str, &dyn fmt::Debug, &dyn fmt::Debug));
 
     /// Records that a line of output can have come from, the likeliest first and a few at most. Asked only to explain a
     /// refusal; a job that cannot tell is explained without.
@@ -235,15 +235,6 @@ pub trait Reference {
         let _ = (line, record);
         false
     }
-}
-
-/// Values by name of the state, then by key; keys and values as their `Debug` prints them.
-pub type KeyedState = BTreeMap<String, BTreeMap<String, String>>;
-
-/// The keyed state of a job whose one state is called `name`.
-fn one_state<'a, V: ToString + 'a>(name: &str, values: impl IntoIterator<Item = (&'a u32, &'a V)>) -> KeyedState {
-    let values = values.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    BTreeMap::from([(name.into(), values)])
 }
 
 /// A parameter as a number.

@@ -92,7 +92,7 @@ fn judge_spans(
             }
         }
         if with_state && (sealed.keeps_state || lineage.last() == Some(checkpoint)) {
-            state::judge(sealed, &reference.keyed_state(), jobs, inputs, &mut order);
+            state::judge(sealed, reference.as_ref(), jobs, inputs, &mut order);
         }
         before = positions;
         previous = *checkpoint;

@@ -6,13 +6,22 @@
 //! Reading state back costs more than processing a record, so not every checkpoint's is: heap state when there is little of it
 //! compared with the records since it was last read back (`is_judged`), RocksDB (whose files must be opened) only that of the
 //! last checkpoint. Who reads the last one reads all that led to it.
+//!
+//! Nearly all state is right. So both sides are hashed first, in whatever order they come, and held side by side, entry by entry,
+//! only where the hashes differ.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write};
 
 use flowquake_engine::checkpoint::manifest::Manifest;
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::InputFiles;
+use flowquake_engine::ids::SubtaskId;
+use flowquake_engine::state::Entry;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::jobs::{Jobs, KeyedState};
+use crate::jobs::{Jobs, Reference};
 use crate::run::Sealed;
 use crate::state_reader;
 
@@ -28,62 +37,120 @@ pub(crate) fn is_judged(manifest: &Manifest, records: u64) -> bool {
         && (bytes <= STATE_BYTES_SMALL || bytes <= records / RECORDS_PER_BYTE)
 }
 
+/// A set of entries in brief: how many, and the sum of the hashes of their texts. Two sets in whatever order that differ agree
+/// by chance once in 2^128.
+#[derive(Default)]
+struct Digest {
+    entries: u64,
+    sum: u128,
+    /// The entry that is being added.
+    text: String,
+}
+
+impl Digest {
+    fn add(&mut self, state: &str, key: &dyn Debug, value: &dyn Debug) {
+        self.text.clear();
+        write!(self.text, "{state}\0{key:?}\0{value:?}").expect("a string takes everything");
+        self.sum = self.sum.wrapping_add(xxh3_128(self.text.as_bytes()));
+        self.entries += 1;
+    }
+
+    fn agrees_with(&self, other: &Self) -> bool {
+        (self.entries, self.sum) == (other.entries, other.sum)
+    }
+}
+
 /// Judges the state of one checkpoint.
-pub(super) fn judge(sealed: &Sealed, expected: &KeyedState, jobs: &Jobs, inputs: &InputFiles, finding: &mut Finding) {
-    let checkpoint = sealed.manifest.checkpoint;
-    let mut offend = |what: String| {
-        // If one entry is wrong, mostly all are.
-        if finding.violations.len() < EVIDENCE_MAX {
-            let evidence = format!("state of checkpoint {checkpoint}: {what}");
-            finding.violations.push(Violation { oracle: "O2", evidence });
-        }
+pub(super) fn judge(
+    sealed: &Sealed,
+    reference: &dyn Reference,
+    jobs: &Jobs,
+    inputs: &InputFiles,
+    finding: &mut Finding,
+) {
+    let file = |path: &str| sealed.files.get(path).cloned();
+    let (mut found, mut expected) = (Digest::default(), Digest::default());
+    let mut add = |_, entry: Entry<'_>| found.add(entry.state, entry.key, entry.value);
+    let read = state_reader::for_each(&sealed.manifest, jobs, inputs, file, &mut add);
+    reference.for_each_state(&mut |state, key, value| expected.add(state, key, value));
+    let differences = match read {
+        Err(error) => vec![error.to_string()],
+        Ok(()) if found.agrees_with(&expected) => Vec::new(),
+        Ok(()) => differences(sealed, reference, jobs, inputs),
     };
-    let read = state_reader::read(&sealed.manifest, jobs, inputs, |path| sealed.files.get(path).cloned());
-    let found = match read {
-        Ok(found) => found,
-        Err(error) => return offend(error.to_string()),
+    finding.judged += found.entries;
+    for what in differences {
+        let evidence = format!("state of checkpoint {}: {what}", sealed.manifest.checkpoint);
+        finding.violations.push(Violation { oracle: "O2", evidence });
+    }
+}
+
+/// What is wrong with the state of a checkpoint, entry by entry.
+fn differences(sealed: &Sealed, reference: &dyn Reference, jobs: &Jobs, inputs: &InputFiles) -> Vec<String> {
+    let shown = |state: &str, key: &dyn Debug, value: &dyn Debug| {
+        ((state.to_owned(), format!("{key:?}")), format!("{value:?}"))
     };
-    // In order of state and key, each side: so every entry meets its counterpart, if that exists, without a search.
-    let mut entries: Vec<_> =
-        found.into_iter().flat_map(|(subtask, all)| all.into_iter().map(move |e| (e, subtask))).collect();
-    entries.sort_unstable_by(|(a, _), (b, _)| (&a.state, &a.key).cmp(&(&b.state, &b.key)));
-    let judged = entries.len() as u64;
-    let all = expected.iter().flat_map(|(state, keys)| keys.iter().map(move |(key, value)| ((state, key), value)));
-    let (mut wanted, mut before) = (all.peekable(), None);
-    for (entry, subtask) in &entries {
-        let place = (&entry.state, &entry.key);
+    let mut wanted: BTreeMap<(String, String), String> = BTreeMap::new();
+    reference.for_each_state(&mut |state, key, value| wanted.extend([shown(state, key, value)]));
+    let mut entries = Vec::new();
+    let mut keep = |subtask: SubtaskId, Entry { state, key, value, .. }: Entry<'_>| {
+        entries.push((shown(state, key, value), subtask));
+    };
+    let file = |path: &str| sealed.files.get(path).cloned();
+    if let Err(error) = state_reader::for_each(&sealed.manifest, jobs, inputs, file, &mut keep) {
+        return vec![error.to_string()];
+    }
+    entries.sort_unstable();
+    let (mut differences, mut before) = (Vec::new(), None);
+    for ((place, value), subtask) in &entries {
         let (state, key) = place;
         if before.replace(place) == Some(place) {
-            offend(format!("{state} of key {key} is in two subtasks"));
+            differences.push(format!("{state} of key {key} is in two subtasks"));
             continue;
         }
-        while let Some(((state, key), value)) = wanted.next_if(|(due, _)| *due < place) {
-            offend(format!("{state} of key {key}: expected {value}, found nothing"));
-        }
-        let value = wanted.next_if(|(due, _)| *due == place).map(|(_, value)| value);
-        if value != Some(&entry.value) {
-            let value = value.map_or("nothing", String::as_str);
-            offend(format!("subtask {subtask}, {state} of key {key}: expected {value}, found {}", entry.value));
+        let due = wanted.remove(place);
+        if due.as_ref() != Some(value) {
+            let due = due.as_deref().unwrap_or("nothing");
+            differences.push(format!("subtask {subtask}, {state} of key {key}: expected {due}, found {value}"));
         }
     }
-    for ((state, key), value) in wanted {
-        offend(format!("{state} of key {key}: expected {value}, found nothing"));
-    }
-    finding.judged += judged;
+    let missing = wanted.into_iter();
+    differences
+        .extend(missing.map(|((state, key), due)| format!("{state} of key {key}: expected {due}, found nothing")));
+    // If one entry is wrong, mostly all are.
+    differences.truncate(EVIDENCE_MAX);
+    differences
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures::sealed_with_state;
+    use crate::jobs::{Consumed, Refusal};
+
+    /// Remembers these counts, whatever it is fed.
+    struct Counts(&'static [(u32, i32)]);
+
+    impl Reference for Counts {
+        fn input_len(&self) -> u64 {
+            0
+        }
+
+        fn accept(&mut self, _: &Consumed, _: &[&str], _: bool) -> Result<(), Vec<Refusal>> {
+            Ok(())
+        }
+
+        fn for_each_state(&self, each: &mut dyn FnMut(&str, &dyn Debug, &dyn Debug)) {
+            self.0.iter().for_each(|(key, count)| each("count", key, count));
+        }
+    }
 
     /// What is wrong if these counts are found in the two subtasks and key 4 should be at 7, key 5 at 1.
     fn evidence(found: [&[(u32, i32)]; 2]) -> Vec<String> {
-        let counts = [("4", "7"), ("5", "1")].map(|(key, value)| (key.into(), value.into()));
-        let expected = KeyedState::from([("count".into(), counts.into())]);
         let mut finding = Finding::default();
         let sealed = sealed_with_state(found);
-        judge(&sealed, &expected, &Jobs::builtin(), &InputFiles::default(), &mut finding);
+        let reference = Counts(&[(5, 1), (4, 7)]);
+        judge(&sealed, &reference, &Jobs::builtin(), &InputFiles::default(), &mut finding);
         finding.violations.into_iter().map(|violation| violation.evidence).collect()
     }
 
