@@ -42,6 +42,35 @@ impl BackendKind {
     }
 }
 
+/// From where the next periodic checkpoint is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TriggerSchedule {
+    /// From the trigger before: a long checkpoint does not make the gaps after it shorter.
+    #[default]
+    Spaced,
+    /// On a fixed grid, as Flink does: each point that passes while a checkpoint is under way is made up for right after it.
+    FixedRate,
+}
+
+impl TriggerSchedule {
+    /// Both, in the order in which they are listed to users.
+    pub const ALL: [TriggerSchedule; 2] = [TriggerSchedule::Spaced, TriggerSchedule::FixedRate];
+
+    /// The name used in scenario files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            TriggerSchedule::Spaced => "spaced",
+            TriggerSchedule::FixedRate => "fixed-rate",
+        }
+    }
+
+    /// The schedule of that name.
+    pub fn from_name(name: &str) -> Option<TriggerSchedule> {
+        Self::ALL.into_iter().find(|schedule| schedule.name() == name)
+    }
+}
+
 /// When checkpoints are taken and what their failure means (Flink: `execution.checkpointing.*`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointConfig {
@@ -51,6 +80,8 @@ pub struct CheckpointConfig {
     /// Least time `P` between a completion and the next trigger; default 0.
     #[serde(with = "crate::time::readable")]
     pub min_pause: Duration,
+    /// From where the next trigger is counted; default `spaced` (Flink: `fixed-rate`).
+    pub schedule: TriggerSchedule,
     /// A checkpoint not completed after this long is aborted (`expired`); default 10 min.
     #[serde(with = "crate::time::readable")]
     pub timeout: Duration,
@@ -70,6 +101,7 @@ impl Default for CheckpointConfig {
         Self {
             interval: Duration::from_secs(1),
             min_pause: Duration::ZERO,
+            schedule: TriggerSchedule::default(),
             timeout: Duration::from_secs(600),
             retained: 1,
             tolerable_failed: 0,
@@ -96,6 +128,10 @@ pub struct JobConfig {
     /// A peer silent for this long is lost; default 5 s (Flink: 50 s). Must exceed the interval.
     #[serde(with = "crate::time::readable")]
     pub heartbeat_timeout: Duration,
+    /// A TaskManager whose connection ended keeps its slots until this many heartbeats would not have reached it, and
+    /// nothing is deployed before; default 0: the end of the connection says enough (Flink:
+    /// `heartbeat.rpc-failure-threshold`, 2; meanwhile it deploys onto the dead slots, in vain).
+    pub heartbeat_rpc_failure_threshold: u32,
     /// Fixed-delay restart strategy: the delay; default 1 s.
     #[serde(with = "crate::time::readable")]
     pub restart_delay: Duration,
@@ -142,6 +178,7 @@ impl Default for JobConfig {
             checkpoints: CheckpointConfig::default(),
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
+            heartbeat_rpc_failure_threshold: 0,
             restart_delay: Duration::from_secs(1),
             restart_attempts: None,
             slot_stabilization: Duration::from_millis(10),

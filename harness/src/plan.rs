@@ -16,7 +16,7 @@ use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
 
 /// Version of the plan format; another one is refused.
-pub const PLAN_VERSION: u32 = 3;
+pub const PLAN_VERSION: u32 = 4;
 
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use flowquake_engine::config::TriggerSchedule;
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("builtin", include_str!("../profiles/builtin.toml")),
     ("free", include_str!("../profiles/free.toml")),
     ("native", include_str!("../profiles/native.toml")),
+    ("flink-2.2", include_str!("../profiles/flink-2.2.toml")),
 ];
 
 /// A price beyond a quarter of an hour per record or KiB is a slip of the keyboard.
@@ -82,9 +84,18 @@ pub struct EngineDefaults {
     /// Silence after which a peer is lost.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub heartbeat_timeout: Option<Duration>,
+    /// Heartbeats that must not reach a peer before its slots are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_rpc_failure_threshold: Option<u32>,
     /// Fixed delay before a restart.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub restart_delay: Option<Duration>,
+    /// Tasks that heartbeats contradict for this long count as lost.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub rpc_timeout: Option<Duration>,
+    /// From where the next checkpoint is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<TriggerSchedule>,
     /// Whether uploads are read back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_uploads: Option<bool>,

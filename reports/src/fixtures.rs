@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 
+use crate::formulas::trigger::TriggerRule;
 use crate::record::*;
 
 const MS: u64 = 1_000_000;
@@ -36,6 +37,7 @@ fn checkpoint(id: u64, attempt: u32, at_ms: u64, parts: [u64; 6]) -> CheckpointR
         triggered_at_ns: at,
         ended_at_ns: Some(at + parts.total_ns()),
         end: CheckpointEnd::Completed,
+        committed_at_ns: Some(at + parts.total_ns() + 30 * MS),
         state_bytes: 2_100_000,
         parts: Some(parts),
         subtasks: vec![
@@ -61,7 +63,7 @@ pub(crate) fn passed() -> RunRecord {
     ];
     checkpoints[3].end = CheckpointEnd::Aborted { reason: "TASK_FAILURE".into() };
     checkpoints[3].ended_at_ns = Some(5_550 * MS);
-    checkpoints[3].parts = None;
+    (checkpoints[3].parts, checkpoints[3].committed_at_ns) = (None, None);
     checkpoints[3].subtasks[1].acknowledged_ns = None;
     checkpoints[3].subtasks[1].async_end_ns = None;
     checkpoints[7].kind = "final".into();
@@ -185,6 +187,7 @@ pub(crate) fn passed() -> RunRecord {
         settings: Settings {
             interval_ns: 1_000 * MS,
             min_pause_ns: 200 * MS,
+            trigger_rule: TriggerRule::Spaced,
             heartbeat_interval_ns: 250 * MS,
             heartbeat_timeout_ns: 1_000 * MS,
             restart_delay_ns: 1_000 * MS,
@@ -316,6 +319,7 @@ prop_compose! {
     ) -> CheckpointRecord {
         CheckpointRecord {
             id, attempt, kind: "periodic".into(), triggered_at_ns: at, ended_at_ns: ended, end, state_bytes: at,
+            committed_at_ns: ended.and_then(|ended| ended.checked_add(at)),
             parts: parts.map(|[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]| {
                 CheckpointParts { barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns }
             }),

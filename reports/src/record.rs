@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::class::Class;
+use crate::formulas::trigger::TriggerRule;
 use crate::prediction::Prediction;
 
 mod course;
@@ -119,6 +120,9 @@ pub struct Settings {
     pub interval_ns: u64,
     /// Minimum pause `P` between a completion and the next trigger.
     pub min_pause_ns: u64,
+    /// From where the next trigger is counted.
+    #[serde(default)]
+    pub trigger_rule: TriggerRule,
     /// Time between two heartbeats.
     pub heartbeat_interval_ns: u64,
     /// Silence after which a peer counts as dead.
@@ -284,6 +288,9 @@ pub struct CheckpointRecord {
     pub ended_at_ns: Option<u64>,
     /// How it ended.
     pub end: CheckpointEnd,
+    /// When the last sink had made visible what it covers; `None`: not within the run, or not under its own number.
+    #[serde(default)]
+    pub committed_at_ns: Option<u64>,
     /// Bytes of state named by the manifest.
     pub state_bytes: u64,
     /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
@@ -299,6 +306,11 @@ impl CheckpointRecord {
             CheckpointEnd::Completed => self.ended_at_ns.and_then(|end| end.checked_sub(self.triggered_at_ns)),
             _ => None,
         }
+    }
+
+    /// Completion to the last commit t_c.
+    pub fn commit_ns(&self) -> Option<u64> {
+        self.committed_at_ns?.checked_sub(self.triggered_at_ns)?.checked_sub(self.duration_ns()?)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use crate::formulas::trigger::{Grid, TriggerRule};
 use crate::formulas::{recovery, trigger};
 use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryRecord, RunRecord, Settings};
 use crate::units;
@@ -133,42 +134,78 @@ pub fn compare(run: &RunRecord) -> Timing {
 
 /// Rows of all neighbouring completed periodic checkpoints of one attempt.
 fn trigger_gaps(run: &RunRecord) -> Vec<TimingRow> {
-    let Settings { interval_ns, min_pause_ns, .. } = run.settings;
-    neighbours(&run.checkpoints).into_iter().flat_map(|(a, b)| trigger_gap(a, b, interval_ns, min_pause_ns)).collect()
+    due_triggers(&run.checkpoints, &run.settings).iter().flat_map(|due| trigger_gap(due, &run.settings)).collect()
 }
 
 /// The trigger gaps that [`compare`] judges, in nanoseconds, ordered by attempt and trigger.
 pub fn trigger_gaps_ns(run: &RunRecord) -> Vec<u64> {
-    neighbours(&run.checkpoints).into_iter().map(|(a, b)| b.triggered_at_ns - a.triggered_at_ns).collect()
+    due_triggers(&run.checkpoints, &run.settings).iter().map(DueTrigger::gap_ns).collect()
 }
 
-/// Pairs of neighbouring completed periodic checkpoints of one attempt, between which the trigger rule holds.
-pub fn neighbours(checkpoints: &[CheckpointRecord]) -> Vec<(&CheckpointRecord, &CheckpointRecord)> {
+/// Exactly-once latency of the record right behind each barrier, ns: from its trigger until the last commit of the next
+/// checkpoint, which is the longest that a record waits until its output is visible, without failures.
+pub fn latencies_ns(run: &RunRecord) -> Vec<u64> {
+    let pairs = due_triggers(&run.checkpoints, &run.settings);
+    let latency = |due: &DueTrigger<'_>| due.after.committed_at_ns?.checked_sub(due.before.triggered_at_ns);
+    pairs.iter().filter_map(latency).collect()
+}
+
+/// Two neighbouring completed periodic checkpoints of one attempt, and when the second was due.
+#[derive(Debug, Clone, Copy)]
+pub struct DueTrigger<'a> {
+    /// The first.
+    pub before: &'a CheckpointRecord,
+    /// The second.
+    pub after: &'a CheckpointRecord,
+    /// When the trigger rule wants it triggered.
+    pub due_ns: u64,
+    /// From when on everything had a part in that: the trigger before, or the first point of the grid.
+    pub since_ns: u64,
+}
+
+impl DueTrigger<'_> {
+    /// Trigger to trigger, as measured.
+    pub fn gap_ns(&self) -> u64 {
+        self.after.triggered_at_ns - self.before.triggered_at_ns
+    }
+}
+
+/// The pairs between which the trigger rule of the run holds, ordered by attempt and trigger.
+pub fn due_triggers<'a>(checkpoints: &'a [CheckpointRecord], settings: &Settings) -> Vec<DueTrigger<'a>> {
+    let Settings { interval_ns, min_pause_ns, trigger_rule, .. } = *settings;
     let mut by_attempt: BTreeMap<u32, Vec<&CheckpointRecord>> = BTreeMap::new();
     for checkpoint in checkpoints {
         by_attempt.entry(checkpoint.attempt).or_default().push(checkpoint);
     }
-    let mut pairs = Vec::new();
+    let mut all = Vec::new();
     for checkpoints in by_attempt.values_mut() {
         checkpoints.sort_by_key(|c| (c.triggered_at_ns, c.id));
+        let first = checkpoints[0].triggered_at_ns;
+        let mut grid = Grid::of_attempt(first, interval_ns, min_pause_ns);
         for pair in checkpoints.windows(2) {
+            let (before, after) = (pair[0], pair[1]);
+            let Some(ended) = before.ended_at_ns else { break };
+            let (due_ns, since_ns) = match trigger_rule {
+                TriggerRule::Spaced => {
+                    let begun = before.triggered_at_ns;
+                    (trigger::next_trigger(begun, ended, interval_ns, min_pause_ns), begun)
+                }
+                TriggerRule::FixedRate => (grid.next_trigger(ended, before.end == CheckpointEnd::Completed), first),
+            };
             if pair.iter().all(|c| c.kind == "periodic" && c.end == CheckpointEnd::Completed) {
-                pairs.push((pair[0], pair[1]));
+                all.push(DueTrigger { before, after, due_ns, since_ns });
             }
         }
     }
-    pairs
+    all
 }
 
-fn trigger_gap(a: &CheckpointRecord, b: &CheckpointRecord, interval_ns: u64, pause_ns: u64) -> Vec<TimingRow> {
-    let measured_ns = b.triggered_at_ns - a.triggered_at_ns;
-    let what = format!("checkpoint {} to {}", a.id, b.id);
-    let duration_ns = a.duration_ns();
-    let article = duration_ns.map(|d| trigger::article_interval(d, pause_ns));
-    let corrected = duration_ns.map(|d| {
-        let completed = a.triggered_at_ns.saturating_add(d);
-        trigger::next_trigger(a.triggered_at_ns, completed, interval_ns, pause_ns) - a.triggered_at_ns
-    });
+fn trigger_gap(due: &DueTrigger<'_>, settings: &Settings) -> Vec<TimingRow> {
+    let Settings { interval_ns, min_pause_ns: pause_ns, trigger_rule, .. } = *settings;
+    let measured_ns = due.gap_ns();
+    let what = format!("checkpoint {} to {}", due.before.id, due.after.id);
+    let article = due.before.duration_ns().map(|d| trigger::article_interval(d, pause_ns));
+    let corrected = Some(due.due_ns.saturating_sub(due.before.triggered_at_ns));
     let missing = match article {
         Some(article) if article < interval_ns.max(pause_ns) => {
             format!("max(I, P) = {} rules", units::duration(interval_ns.max(pause_ns)))
@@ -187,7 +224,7 @@ fn trigger_gap(a: &CheckpointRecord, b: &CheckpointRecord, interval_ns: u64, pau
     };
     vec![
         row(Rule::Article, trigger::ARTICLE_INTERVAL, article, missing),
-        row(Rule::Corrected, trigger::TRIGGER_GAP, corrected, String::new()),
+        row(Rule::Corrected, trigger_rule.formula(), corrected, String::new()),
     ]
 }
 

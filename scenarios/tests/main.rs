@@ -1,6 +1,7 @@
 //! Everything together: scenarios pass, planted bugs are caught, equal plans give equal traces.
 
 mod determinism;
+mod flink;
 mod planted_bugs;
 mod real_input;
 mod scripted;

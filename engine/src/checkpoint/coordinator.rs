@@ -3,8 +3,7 @@
 //! Facts go in (time passed, acknowledgement counted, manifest durable …), [`Command`]s come out; the JobManager's shell
 //! obeys them. One checkpoint at a time.
 //!
-//! The periodic trigger is `max(previous trigger + max(interval, min_pause), last completion + min_pause)`: unlike Flink's
-//! fixed grid, a long checkpoint does not make the following gaps shorter.
+//! When the next periodic one is due is [`Schedule`]'s to know.
 //!
 //! A checkpoint is complete when two things are durable, in this order: its manifest, and the entry of the leadership log that
 //! names it. Until the entry is asked for it can be given up; from then on only the log knows.
@@ -17,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::manifest::SubtaskState;
+use super::schedule::Schedule;
 use crate::config::CheckpointConfig;
 use crate::event::AbortReason;
 use crate::ids::{CheckpointId, SubtaskId};
@@ -106,7 +106,7 @@ pub struct Coordinator {
     /// Subtasks of the running attempt; empty while none runs.
     running: BTreeSet<SubtaskId>,
     at_end: BTreeSet<SubtaskId>,
-    next_trigger: Time,
+    schedule: Schedule,
     /// The final checkpoint is triggered as soon as the input has ended, but not before this.
     final_not_before: Time,
     pending: Option<Pending>,
@@ -128,6 +128,7 @@ impl Coordinator {
         reserved: CheckpointId,
     ) -> Self {
         Self {
+            schedule: Schedule::new(&config),
             config,
             notify_retry,
             sinks,
@@ -135,7 +136,6 @@ impl Coordinator {
             reserved,
             running: BTreeSet::new(),
             at_end: BTreeSet::new(),
-            next_trigger: Time::NEVER,
             final_not_before: Time::ZERO,
             pending: None,
             retained,
@@ -168,7 +168,8 @@ impl Coordinator {
 
     /// Plants a bug (against the trigger rule).
     pub fn plant_interval_from_completion(&mut self) {
-        self.config.min_pause = self.config.interval.max(self.config.min_pause);
+        let min_pause = self.config.interval.max(self.config.min_pause);
+        self.schedule = Schedule::new(&CheckpointConfig { min_pause, ..self.config.clone() });
     }
 
     /// The log says that ids up to this one may be given out.
@@ -209,7 +210,7 @@ impl Coordinator {
         first_delay: Duration,
     ) -> Vec<Command> {
         self.running = tasks;
-        self.next_trigger = now + first_delay;
+        self.schedule.begin(now + first_delay);
         let mut commands = Vec::new();
         if let Some(id) = restored {
             self.unacknowledged = Some(Unacknowledged { id, last: false, sinks: self.sinks.clone(), notified_at: now });
@@ -226,7 +227,7 @@ impl Coordinator {
         let commands = self.abort(reason, now);
         self.running.clear();
         self.at_end.clear();
-        self.next_trigger = Time::NEVER;
+        self.schedule.end();
         self.unacknowledged = None;
         commands
     }
@@ -252,7 +253,7 @@ impl Coordinator {
             _ if self.finished || self.running.is_empty() || self.next_id > self.reserved => None,
             // Every task waits for the final checkpoint, so there is nothing to space it from.
             _ if self.input_ended() => Some(self.final_not_before),
-            _ => Some(self.next_trigger),
+            _ => Some(self.schedule.due_at()),
         };
         [expiry, retry, trigger].into_iter().flatten().min().unwrap_or(Time::NEVER)
     }
@@ -276,14 +277,13 @@ impl Coordinator {
         }
         let due = self.pending.is_none() && !self.running.is_empty() && !self.finished && self.next_id <= self.reserved;
         let committing_last = self.unacknowledged.as_ref().is_some_and(|waiting| waiting.last);
-        let trigger_at = if self.input_ended() { self.final_not_before } else { self.next_trigger };
-        if due && !committing_last && now >= trigger_at {
+        let last = self.input_ended();
+        let mut is_time = || if last { now >= self.final_not_before } else { self.schedule.take(now) };
+        if due && !committing_last && is_time() {
             let id = self.next_id;
             self.next_id = id.next();
-            let last = self.input_ended();
             let stage = Stage::Acknowledging(self.running.clone());
             self.pending = Some(Pending { id, triggered_at: now, last, stage, states: BTreeMap::new(), bytes: 0 });
-            self.next_trigger = now + self.config.interval.max(self.config.min_pause);
             commands.push(Command::Trigger { id, last });
         }
         commands
@@ -341,7 +341,7 @@ impl Coordinator {
         self.failures = 0;
         self.retained.push(id);
         assert!(self.retained.is_sorted(), "C1");
-        self.next_trigger = self.next_trigger.max(now + self.config.min_pause);
+        self.schedule.on_completed(now);
         let mut commands = vec![Command::Completed { id, bytes: pending.bytes }];
         while self.retained.len() > self.config.retained as usize {
             // The oldest goes first, so the newest stays (C3).

@@ -25,6 +25,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::checkpoint::manifest::{Chunk, Transaction};
 use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, look, put_durably};
@@ -251,6 +252,9 @@ fn judge(publish: Publish, visible: Option<Result<(), ReadFault>>, part: &str) -
     }
 }
 
+/// Chunks of one subtask that are made visible, or deleted, at the same time: after a long interval there are hundreds.
+pub const CHUNKS_AT_ONCE: usize = 8;
+
 /// Writes the decision `commit` and makes the output visible. Any number of times, by anyone who holds the transaction (K2).
 pub async fn commit(
     env: &Env,
@@ -271,10 +275,15 @@ pub async fn commit(
             }
         }
     }
-    for (index, chunk) in transaction.chunks.iter().enumerate() {
-        publish(env, output, subtask, transaction, chunk, &part_name(subtask, epoch, index)).await?;
+    let publish = |(index, chunk)| async move {
+        publish(env, output, subtask, transaction, chunk, &part_name(subtask, epoch, index)).await
+    };
+    let mut chunks = transaction.chunks.iter().enumerate();
+    // The first part comes first: where it stands, nobody aborts any more, whatever became of the decision.
+    if let Some(first) = chunks.next() {
+        publish(first).await?;
     }
-    Ok(())
+    stream::iter(chunks).map(Ok).try_for_each_concurrent(CHUNKS_AT_ONCE, publish).await
 }
 
 /// Makes one chunk visible; tries and looks again before it gives bad news.
@@ -376,12 +385,10 @@ pub async fn remove_leftovers(
     let mut tried = 0;
     loop {
         let removed = async {
-            for (path, _) in output.list(&pending_folder(subtask)).await? {
-                if path < mine && !named.contains(path.as_str()) {
-                    output.delete(&path).await?;
-                }
-            }
-            Ok(())
+            let listed = output.list(&pending_folder(subtask)).await?;
+            let left = listed.iter().filter(|(path, _)| *path < mine && !named.contains(path.as_str()));
+            let deletions = left.map(|(path, _)| Ok(output.delete(path)));
+            stream::iter(deletions).try_for_each_concurrent(CHUNKS_AT_ONCE, |deletion| deletion).await
         };
         let Err(error) = removed.await else { return Ok(()) };
         tried += 1;

@@ -24,6 +24,8 @@ use crate::graph::element::encode;
 
 /// Bytes written between two flushes where background threads do not decide.
 const FLUSH_BYTES: u64 = 32 << 20;
+/// RocksDB writes its host's name into every file, so that their sizes, and with them all times, would depend on the machine.
+const FIXED: &str = "db_host_id=flowquake;";
 /// Where the database is in the folder of its attempt.
 const DATABASE: &str = "db";
 /// Flushes between two compactions where background threads do not decide.
@@ -66,7 +68,7 @@ impl RocksStore {
         let mut table = BlockBasedOptions::default();
         table.set_bloom_filter(10.0, false);
         table.set_format_version(5);
-        let mut options = Options::default();
+        let mut options = Options::default().get_options_from_string(FIXED).map_err(fault("take its options"))?;
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
         options.set_paranoid_checks(true);

@@ -108,6 +108,18 @@ fn equal_operations_give_equal_snapshots() {
     }
 }
 
+/// A name of another length would give other sizes, and so other times, on every machine.
+#[cfg(feature = "rocksdb")]
+#[test]
+fn files_of_rocksdb_name_no_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut backend, mut state) = open(BackendKind::RocksDb, folder.path(), None);
+    state.update(&current(1), "x".into()).unwrap();
+    let files = restored(backend.snapshot(&mut [&mut state], 1).unwrap()).files;
+    let (_, table) = files.iter().find(|(name, _)| name.ends_with(".sst")).unwrap();
+    assert!(table.windows(9).any(|bytes| bytes == b"flowquake"), "{}", String::from_utf8_lossy(table));
+}
+
 #[cfg(feature = "rocksdb")]
 mod damage {
     //! RocksDB's own files, damaged while they are in use: an error that names the file, never a panic, never a snapshot.

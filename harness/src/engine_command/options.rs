@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
-use flowquake_engine::config::{BackendKind, CheckpointConfig, ConfigError, JobConfig};
+use flowquake_engine::config::{BackendKind, CheckpointConfig, ConfigError, JobConfig, TriggerSchedule};
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::{InputKind, InputSpec, JobError, JobSpec};
 
@@ -82,6 +82,9 @@ pub struct EngineArgs {
     /// Least time between the completion of a checkpoint and the next one
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     min_pause: Duration,
+    /// From where the next checkpoint is counted: spaced (from the trigger before) or fixed-rate (on a grid, as Flink does)
+    #[arg(long, value_name = "KIND", default_value = "spaced", value_parser = schedule)]
+    checkpoint_schedule: TriggerSchedule,
     /// Completed checkpoints that are kept
     #[arg(long, value_name = "N", default_value_t = 1)]
     retained: u32,
@@ -94,6 +97,9 @@ pub struct EngineArgs {
     /// A process silent for this long is lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     heartbeat_timeout: Duration,
+    /// Heartbeats that must not reach a TaskManager whose connection ended before others take its place
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    heartbeat_rpc_failure_threshold: u32,
     /// Pause before a failed job, or a process that died, is started again
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     restart_delay: Duration,
@@ -173,6 +179,7 @@ impl EngineArgs {
             checkpoints: CheckpointConfig {
                 interval: self.checkpoint_interval,
                 min_pause: self.min_pause,
+                schedule: self.checkpoint_schedule,
                 timeout: self.checkpoint_timeout,
                 retained: self.retained,
                 tolerable_failed: self.tolerable_failed_checkpoints,
@@ -180,6 +187,7 @@ impl EngineArgs {
             },
             heartbeat_interval: self.heartbeat_interval,
             heartbeat_timeout: self.heartbeat_timeout,
+            heartbeat_rpc_failure_threshold: self.heartbeat_rpc_failure_threshold,
             restart_delay: self.restart_delay,
             lease: self.lease,
             rpc_timeout: self.rpc_timeout,
@@ -272,6 +280,13 @@ fn backend(text: &str) -> Result<BackendKind, String> {
     BackendKind::from_name(text).ok_or_else(|| {
         let known = BackendKind::ALL.map(BackendKind::name).join(", ");
         format!("no such backend; there are: {known}")
+    })
+}
+
+fn schedule(text: &str) -> Result<TriggerSchedule, String> {
+    TriggerSchedule::from_name(text).ok_or_else(|| {
+        let known = TriggerSchedule::ALL.map(TriggerSchedule::name).join(", ");
+        format!("no such schedule; there are: {known}")
     })
 }
 

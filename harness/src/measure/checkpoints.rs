@@ -31,6 +31,7 @@ pub(super) fn measure(outcome: &Outcome) -> Vec<CheckpointRecord> {
                 triggered_at_ns: at,
                 ended_at_ns: None,
                 end: CheckpointEnd::Unfinished,
+                committed_at_ns: None,
                 state_bytes: 0,
                 parts: None,
                 subtasks: Vec::new(),
@@ -38,6 +39,12 @@ pub(super) fn measure(outcome: &Outcome) -> Vec<CheckpointRecord> {
             continue;
         }
         let Some(building) = all.get_mut(&id) else { continue };
+        // Another attempt may commit it, but not under the number of a later checkpoint.
+        if let (Event::SinkCommitted { epoch, .. }, Some(checkpoint)) = (event, &mut building.record)
+            && *epoch == id
+        {
+            checkpoint.committed_at_ns = Some(at);
+        }
         let Some(checkpoint) = &mut building.record else { continue };
         if event.attempt().is_some_and(|attempt| attempt.0 != checkpoint.attempt) {
             continue;

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use flowquake_engine::config::TriggerSchedule;
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::time::nanos;
+use flowquake_reports::formulas::trigger::TriggerRule;
 use flowquake_reports::record::{
     CheckpointRecord, FaultRecord, HitRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord, RunRecord, Settings,
     Totals, Verdict,
@@ -63,15 +65,25 @@ pub fn record(
         timeline: timeline::entries(plan, outcome),
         prediction: None,
         totals: totals(outcome),
-        settings: Settings {
-            interval_ns: nanos(config.checkpoints.interval),
-            min_pause_ns: nanos(config.checkpoints.min_pause),
-            heartbeat_interval_ns: nanos(config.heartbeat_interval),
-            heartbeat_timeout_ns: nanos(config.heartbeat_timeout),
-            restart_delay_ns: nanos(config.restart_delay),
-            input_rate: plan.job.input.rate.unwrap_or(0.0),
-        },
+        settings: settings(plan),
         course,
+    }
+}
+
+/// Settings of a run that formulas refer to.
+pub fn settings(plan: &RunPlan) -> Settings {
+    let config = &plan.job.config;
+    Settings {
+        interval_ns: nanos(config.checkpoints.interval),
+        min_pause_ns: nanos(config.checkpoints.min_pause),
+        trigger_rule: match config.checkpoints.schedule {
+            TriggerSchedule::Spaced => TriggerRule::Spaced,
+            TriggerSchedule::FixedRate => TriggerRule::FixedRate,
+        },
+        heartbeat_interval_ns: nanos(config.heartbeat_interval),
+        heartbeat_timeout_ns: nanos(config.heartbeat_timeout),
+        restart_delay_ns: nanos(config.restart_delay),
+        input_rate: plan.job.input.rate.unwrap_or(0.0),
     }
 }
 

@@ -1,8 +1,8 @@
 //! O9: time.
 //!
 //! Statement. (a) Between two neighbouring completed periodic checkpoints of one attempt, the second is triggered at
-//! `max(previous trigger + max(I, P), previous completion + P)`, to within 10 µs: never earlier; later only while a fault is in
-//! force, which may well hold up or misguide the one who decides. (b) The bounds that the scenario sets itself
+//! `max(previous trigger + max(I, P), previous completion + P)` (with `schedule = "fixed-rate"`: where Flink's grid says), to
+//! within 10 µs: never earlier; later only while a fault is in force, which may well hold up or misguide the one who decides. (b) The bounds that the scenario sets itself
 //! (`[expect] checkpoint_duration_p99 = "< 800ms"` and its like) hold. (c) Where the scenario asks for it
 //! (`recovery_prediction = "within 5%"`), the recovery came out as it was predicted before the run.
 //!
@@ -11,10 +11,9 @@
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::time::{Time, nanos};
-use flowquake_reports::formulas::trigger::next_trigger;
 use flowquake_reports::prediction::Prediction;
 use flowquake_reports::record::{CheckpointRecord, RecoveryRecord};
-use flowquake_reports::timing::{neighbours, percentiles};
+use flowquake_reports::timing::{DueTrigger, due_triggers, percentiles};
 use flowquake_reports::units;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
@@ -46,32 +45,30 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
 }
 
 fn trigger_rule(plan: &RunPlan, outcome: &Outcome, checkpoints: &[CheckpointRecord]) -> Finding {
-    let config = &plan.job.config.checkpoints;
-    let (interval, pause) = (nanos(config.interval), nanos(config.min_pause));
+    let settings = measure::settings(plan);
     let mut finding = Finding::default();
-    for (before, after) in neighbours(checkpoints) {
-        let Some(completed) = before.ended_at_ns else { continue };
+    for DueTrigger { before, after, due_ns: due, since_ns } in due_triggers(checkpoints, &settings) {
         finding.judged += 1;
-        let due = next_trigger(before.triggered_at_ns, completed, interval, pause);
         let at = after.triggered_at_ns;
         let in_time = at.abs_diff(due) <= TOLERANCE_NS;
         // A fault may hold up the one who decides, or its clock: then the rule says nothing about true time.
-        if in_time || in_force(outcome, Time(before.triggered_at_ns), Time(at)) {
+        if in_time || in_force(outcome, Time(since_ns), Time(at)) {
             continue;
         }
         let off = if at < due { "early" } else { "late" };
         let evidence = format!(
             "checkpoint {} of attempt {} was triggered at {}, {} too {off}: checkpoint {} was triggered at {} and complete at {}, \
-             the interval is {}, the pause {}",
+             the interval is {}, the pause {}, the schedule {}",
             after.id,
             after.attempt,
             Time(at),
             units::duration(at.abs_diff(due)),
             before.id,
             Time(before.triggered_at_ns),
-            Time(completed),
-            units::duration(interval),
-            units::duration(pause),
+            Time(before.ended_at_ns.unwrap_or_default()),
+            units::duration(settings.interval_ns),
+            units::duration(settings.min_pause_ns),
+            settings.trigger_rule.name(),
         );
         if finding.violations.len() < EVIDENCE_MAX {
             finding.violations.push(Violation { oracle: "O9", evidence });

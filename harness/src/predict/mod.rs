@@ -123,7 +123,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
                 prediction.outside.push("without an input rate there is no backlog to catch up".into());
                 return prediction;
             };
-            let recovered = recovery::of(&known, &struck, started, first_trigger, period, duration);
+            let recovered = recovery::of(&known, &struck, started, first_trigger, period, parts);
             let slots = recovered.slots;
             let known = Known { slots, ..known };
             let after = capacity::of(&known);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
+use flowquake_engine::connectors::file_sink::CHUNKS_AT_ONCE;
 use flowquake_engine::env::Work;
 use flowquake_engine::ids::{Attempt, Term};
 use flowquake_engine::jobmanager::first_trigger_delay;
 use flowquake_engine::time::nanos;
-use flowquake_reports::record::RecoveryParts;
+use flowquake_reports::record::{CheckpointParts, RecoveryParts};
 
 use super::spread::mean_of_largest;
 use super::{Known, deal, state};
@@ -53,7 +54,7 @@ pub(super) fn start(known: &Known) -> u64 {
     let elected = mean_of_largest(1, &[cluster.store_latency; ELECTION_REQUESTS]) as u64;
     let registered = elected.div_ceil(REGISTRATION_RETRY) * REGISTRATION_RETRY;
     let deployed = registered + nanos(known.plan.job.config.slot_stabilization) + hop(known);
-    deployed + opening(known, 0.0, 0, false) + hop(known)
+    deployed + opening(known, 0.0, 0, 0) + hop(known)
 }
 
 /// The engine's own draw for the first trigger of an attempt, of the first leader.
@@ -66,22 +67,46 @@ fn hop(known: &Known) -> u64 {
     mean_of_largest(1, &[known.plan.cluster.latency]) as u64
 }
 
-/// From the order to deploy until the last subtask is open: started, loaded, its sink swept.
-fn opening(known: &Known, bytes: f64, rounds: usize, leftovers: bool) -> u64 {
+/// From the order to deploy until the last subtask is open: started, loaded, its sink swept of this many chunks.
+fn opening(known: &Known, bytes: f64, rounds: usize, leftovers: u64) -> u64 {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let (p, busiest) = (known.parallelism(), known.busiest());
     let queued = |work: Work, tasks: u32| nanos(cluster.rates.price(work)) * u64::from(tasks.div_ceil(cluster.cores));
     let started = queued(Work::Deploy, busiest * known.model.vertices.len() as u32);
     let of_one = bytes / f64::from(p);
-    // The sink looks for what an attempt before left, and deletes it.
-    let requests = 1 + usize::from(leftovers) + rounds;
+    // The sink looks for what an attempt before left, and deletes it, some at a time.
+    let at_once = leftovers.min(CHUNKS_AT_ONCE as u64) as u32;
+    let deleted = leftovers.div_ceil(CHUNKS_AT_ONCE as u64) as f64 * mean_of_largest(at_once, &[cluster.store_latency]);
+    let requests = 1 + rounds;
     let mut transfer = 0.0;
     if rounds > 0 {
         transfer = of_one * f64::from(busiest) / cluster.store_read_throughput as f64 * 1e9;
     }
     let waited = mean_of_largest(p, &vec![cluster.store_latency; requests]);
     let loaded = queued(Work::Restore { backend: config.backend, bytes: of_one as u64 }, busiest);
-    started + loaded + (waited + transfer) as u64
+    started + loaded + (waited + deleted + transfer) as u64
+}
+
+/// How long after its trigger a checkpoint will be completed although one that took part dies: if the dead one had acknowledged,
+/// and if its manifest is durable (after half of the last part) when the death is known, since then nobody gives it up.
+fn needed_ns(parts: CheckpointParts, detect_ns: u64) -> u64 {
+    let total = parts.total_ns();
+    let acknowledged = total - parts.finalise_ns - parts.ack_ns;
+    acknowledged.max(total.saturating_sub(parts.finalise_ns / 2 + detect_ns))
+}
+
+/// From the fault until the slots of the dead are known to be gone: so many heartbeats, of those sent since it registered,
+/// shortly before the job first ran.
+fn released(known: &Known, struck: &Struck, started: u64) -> u64 {
+    let config = &known.plan.job.config;
+    let (Some(more), KillMode::Crash) = (config.heartbeat_rpc_failure_threshold.checked_sub(1), struck.mode) else {
+        return 0;
+    };
+    let registered =
+        started.saturating_sub(nanos(config.slot_stabilization) + 2 * hop(known) + opening(known, 0.0, 0, 0));
+    let interval = nanos(config.heartbeat_interval);
+    let beat = registered + (struck.at_ns.saturating_sub(registered) / interval + 1) * interval;
+    beat + u64::from(more) * interval - struck.at_ns
 }
 
 /// What the recovery comes to.
@@ -100,18 +125,9 @@ pub(super) fn of(
     started: u64,
     first_trigger: u64,
     period: u64,
-    duration: u64,
+    parts: CheckpointParts,
 ) -> Recovered {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
-    // The newest checkpoint that was complete when the fault struck.
-    let completed = struck.at_ns.checked_sub(first_trigger + duration).map(|since| since / period);
-    let restored_at = completed.map(|nth| first_trigger + nth * period);
-    let snapshot = completed.map(|nth| state::snapshot(known, nth + 1, first_trigger + nth * period, period));
-    let bytes = snapshot.map_or(0.0, |snapshot| snapshot.bytes);
-    let age_ns = struck.at_ns - restored_at.unwrap_or(started).min(struck.at_ns);
-    let newest_trigger = struck.at_ns.checked_sub(first_trigger).map(|since| first_trigger + since / period * period);
-    let epoch_age = struck.at_ns - newest_trigger.unwrap_or(started).min(struck.at_ns);
-
     let detect_ns = match struck.mode {
         KillMode::Crash => hop(known),
         // Heard of last half an interval ago, on average.
@@ -120,13 +136,25 @@ pub(super) fn of(
     let back = struck.restart_after.map(|after| nanos(after) + 3 * hop(known));
     // One that comes back says by its registration that it was gone.
     let detect_ns = detect_ns.min(back.unwrap_or(u64::MAX));
+    let (newest, since) = match struck.at_ns.checked_sub(first_trigger) {
+        Some(since) => (Some(since / period), since % period),
+        None => (None, struck.at_ns - started.min(struck.at_ns)),
+    };
+    // The newest checkpoint that the dead one had its part in; what is under way now, or the one before.
+    let completed =
+        if since < needed_ns(parts, detect_ns) { newest.and_then(|nth| nth.checked_sub(1)) } else { newest };
+    let restored_at = completed.map(|nth| first_trigger + nth * period);
+    let snapshot = completed.map(|nth| state::snapshot(known, nth + 1, first_trigger + nth * period, period));
+    let bytes = snapshot.map_or(0.0, |snapshot| snapshot.bytes);
+    let age_ns = struck.at_ns - restored_at.unwrap_or(started).min(struck.at_ns);
     let backoff_or_cancel_ns = nanos(config.restart_delay).max(2 * hop(known));
     let ready = detect_ns + backoff_or_cancel_ns;
     let left = cluster.task_managers - 1;
     let needed = known.parallelism();
+    let released = released(known, struck, started).max(ready);
     // The dead one may be back before the others are asked, or be waited for.
-    let returns = back.filter(|back| *back <= ready || left * u32::from(cluster.slots) < needed);
-    let registered = returns.unwrap_or(0).max(ready) - ready;
+    let returns = back.filter(|back| *back <= released || left * u32::from(cluster.slots) < needed);
+    let registered = returns.unwrap_or(released).max(ready) - ready;
     let nodes = if returns.is_some() { cluster.task_managers } else { left };
     let slots = deal(needed, nodes);
     let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
@@ -140,8 +168,9 @@ pub(super) fn of(
     let after = Known { plan: known.plan, spec, model: known.model, shares, slots };
     let sent = inline / f64::from(needed) * f64::from(after.busiest()) / cluster.bandwidth as f64 * 1e9;
     let deploy_ns = hop(known) + sent as u64;
-    // Sinks write what is not committed yet once in a while; those that lived on have left it behind.
-    let leftovers = epoch_age > nanos(config.sink_flush_interval);
+    // Sinks write what is not committed yet once in a while, and at the end of an epoch; whoever lived on has left it behind.
+    let flush = nanos(config.sink_flush_interval).max(1);
+    let leftovers = since / flush + if completed == newest { 0 } else { (age_ns - since) / flush + 1 };
     let restore_ns = opening(&after, bytes, snapshot.map_or(0, |snapshot| snapshot.rounds), leftovers);
     Recovered {
         restored: completed.map(|nth| nth + 1),

@@ -1,18 +1,14 @@
 //! From the record of a run to a point of a curve.
 
-use std::collections::BTreeMap;
-
-use flowquake_engine::event::Event;
 use flowquake_reports::record::{CheckpointRecord, RunRecord};
 use flowquake_reports::timing::{percentiles, trigger_gaps_ns};
 use flowquake_reports::tuning::{Point, Recovered};
 
 use super::Setting;
 use super::plan::Planned;
-use crate::run::Outcome;
 
 /// What the run of a setting measured.
-pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord, outcome: &Outcome) -> Point {
+pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point {
     let seconds = |ns: u64| ns as f64 / 1e9;
     let mean =
         |values: &[u64]| (!values.is_empty()).then(|| values.iter().sum::<u64>() as f64 / values.len() as f64 / 1e9);
@@ -30,7 +26,7 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord, outcome: 
         duration_p99: durations.map(|of| seconds(of.p99_ns)),
         cost: mean(&costs),
         state: state as f64 * planned.plan.cluster.state_weight as f64,
-        commit: mean(&commits(outcome)),
+        commit: mean(&record.checkpoints.iter().filter_map(CheckpointRecord::commit_ns).collect::<Vec<_>>()),
         recoveries: recoveries(planned, record),
         simulated: seconds(record.totals.virtual_ns),
     }
@@ -40,22 +36,6 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord, outcome: 
 fn lost_work(checkpoint: &CheckpointRecord) -> u64 {
     let of = |subtask: &flowquake_reports::record::SubtaskCheckpoint| Some(subtask.sync_end_ns? - subtask.aligned_ns?);
     checkpoint.subtasks.iter().filter_map(of).max().unwrap_or(0)
-}
-
-/// From the completion of each checkpoint to the last of its commits, ns.
-fn commits(outcome: &Outcome) -> Vec<u64> {
-    let mut completed = BTreeMap::new();
-    let mut last = BTreeMap::new();
-    for record in &outcome.trace.events {
-        match &record.event {
-            Event::CheckpointCompleted { checkpoint, .. } => drop(completed.insert(*checkpoint, record.at.0)),
-            Event::SinkCommitted { epoch, checkpoint, .. } if epoch == checkpoint => {
-                last.insert(*checkpoint, record.at.0);
-            }
-            _ => {}
-        }
-    }
-    completed.iter().filter_map(|(id, at)| last.get(id).map(|end| end.saturating_sub(*at))).collect()
 }
 
 /// One per failure that struck and was recovered from. A failure that met another recovery is none of its own.

@@ -126,6 +126,13 @@ fn times() -> Vec<Time> {
         };
         times.push(Time::new(name, Sort::Checkpoint, part).part());
     }
+    times.push(Time::new("commit t_c", Sort::Checkpoint, |run| {
+        let completed = run.checkpoints.iter().filter(|checkpoint| checkpoint.duration_ns().is_some());
+        completed.map(CheckpointRecord::commit_ns).collect()
+    }));
+    times.push(Time::new("longest latency T + d + t_c", Sort::Gap, |run| {
+        timing::latencies_ns(run).into_iter().map(Some).collect()
+    }));
     for (name, phase) in PHASES {
         times.push(Time::new(name, Sort::SlowestSubtask, move |run| slowest(run, phase)));
     }

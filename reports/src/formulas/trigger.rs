@@ -3,6 +3,8 @@
 //! Start at [`next_trigger`], the rule of the engine; [`article_interval`] is the rule of thumb that people plan with. It is
 //! one branch of the rule: it holds where duration plus pause exceeds the interval, and nowhere else.
 
+use serde::{Deserialize, Serialize};
+
 use super::{OutsideDomain, finite, not_negative, positive};
 
 /// The planning rule, as text for tables.
@@ -26,6 +28,79 @@ pub fn next_trigger(previous_trigger_ns: u64, last_completion_ns: u64, interval_
     let by_interval = previous_trigger_ns.saturating_add(interval_ns.max(min_pause_ns));
     let by_pause = last_completion_ns.saturating_add(min_pause_ns);
     by_interval.max(by_pause)
+}
+
+/// From where the next trigger is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TriggerRule {
+    /// From the trigger before: [`next_trigger`].
+    #[default]
+    Spaced,
+    /// On a fixed grid: [`Grid`].
+    FixedRate,
+}
+
+impl TriggerRule {
+    /// Its name in scenario files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            TriggerRule::Spaced => "spaced",
+            TriggerRule::FixedRate => "fixed-rate",
+        }
+    }
+
+    /// The rule for the gap between two triggers, as text for tables.
+    pub fn formula(self) -> &'static str {
+        match self {
+            TriggerRule::Spaced => TRIGGER_GAP,
+            TriggerRule::FixedRate => "grid of max(I, P)",
+        }
+    }
+}
+
+/// Flink's fixed grid of one attempt: the points `first + k · max(I, P)`, which no checkpoint moves.
+///
+/// Each point asks for a checkpoint. While one is under way (one at a time) the question waits, so a long checkpoint is
+/// followed by gaps shorter than I. A question asked less than P after the last completion is dropped, with all that wait, and
+/// the grid goes on from the end of the pause. Nanoseconds on the run's clock; saturates. Source: apache/flink
+/// `CheckpointCoordinator.ScheduledTrigger`, `CheckpointRequestDecider` (whose queue of 1,000 is taken to be endless here).
+#[derive(Debug, Clone)]
+pub struct Grid {
+    step: u64,
+    pause: u64,
+    next: u64,
+    waiting: u64,
+    not_before: u64,
+}
+
+impl Grid {
+    /// The grid of an attempt whose first checkpoint was triggered at `first_ns`.
+    pub fn of_attempt(first_ns: u64, interval_ns: u64, min_pause_ns: u64) -> Self {
+        let step = interval_ns.max(min_pause_ns).max(1);
+        Self { step, pause: min_pause_ns, next: first_ns.saturating_add(step), waiting: 0, not_before: 0 }
+    }
+
+    /// When the next checkpoint is triggered, if the one under way ended at `ended_ns`, completed or given up.
+    pub fn next_trigger(&mut self, ended_ns: u64, completed: bool) -> u64 {
+        if completed {
+            self.not_before = ended_ns.saturating_add(self.pause);
+        }
+        if self.next <= ended_ns {
+            let passed = (ended_ns - self.next) / self.step + 1;
+            self.waiting += passed;
+            self.next = self.next.saturating_add(passed.saturating_mul(self.step));
+        }
+        if self.waiting > 0 && ended_ns >= self.not_before {
+            self.waiting -= 1;
+            return ended_ns;
+        }
+        // The pause drops what waits, and a point within it.
+        let due = if self.waiting > 0 { self.not_before } else { self.next.max(self.not_before) };
+        self.waiting = 0;
+        self.next = due.saturating_add(self.step);
+        due
+    }
 }
 
 /// `T/2 + d + t_c`: mean time from a record's processing until its output is visible, without failures.
@@ -73,7 +148,28 @@ mod tests {
     }
 
     #[test]
+    fn a_grid_makes_up_for_the_points_that_a_long_checkpoint_covered() {
+        let mut grid = Grid::of_attempt(100 * MS, 1_000 * MS, 0);
+        // Triggered at 100, complete at 2,600: 1,100 and 2,100 passed.
+        assert_eq!(grid.next_trigger(2_600 * MS, true), 2_600 * MS);
+        assert_eq!(grid.next_trigger(2_700 * MS, true), 2_700 * MS);
+        assert_eq!(grid.next_trigger(2_800 * MS, true), 3_100 * MS);
+        assert_eq!(grid.next_trigger(3_200 * MS, true), 4_100 * MS);
+    }
+
+    #[test]
+    fn a_pause_moves_the_grid_but_not_after_a_checkpoint_that_was_given_up() {
+        let mut grid = Grid::of_attempt(100 * MS, 1_000 * MS, 300 * MS);
+        assert_eq!(grid.next_trigger(2_600 * MS, true), 2_900 * MS);
+        assert_eq!(grid.next_trigger(3_000 * MS, true), 3_900 * MS);
+        assert_eq!(grid.next_trigger(4_800 * MS, true), 5_100 * MS, "4,900 lies within the pause");
+        assert_eq!(grid.next_trigger(5_500 * MS, false), 6_100 * MS);
+        assert_eq!(grid.next_trigger(7_500 * MS, false), 7_500 * MS);
+    }
+
+    #[test]
     fn the_end_of_time_saturates() {
+        assert_eq!(Grid::of_attempt(u64::MAX, 0, 0).next_trigger(u64::MAX, true), u64::MAX);
         assert_eq!(next_trigger(u64::MAX, 0, 1, 0), u64::MAX);
         assert_eq!(article_interval(u64::MAX, 1), u64::MAX);
     }

@@ -20,6 +20,8 @@ pub enum Measure {
     CheckpointDuration,
     /// Trigger to next trigger, between neighbouring completed periodic checkpoints of one attempt.
     TriggerGap,
+    /// Trigger to the last commit of the next checkpoint: the longest that a record waits to be seen, without failures.
+    Latency,
     /// Failure to first record processed again.
     Outage,
     /// Failure until the sources had emitted again all that had arrived.
@@ -28,14 +30,15 @@ pub enum Measure {
 
 impl Measure {
     /// All, in the order of documents.
-    pub const ALL: [Measure; 4] =
-        [Measure::CheckpointDuration, Measure::TriggerGap, Measure::Outage, Measure::CaughtUp];
+    pub const ALL: [Measure; 5] =
+        [Measure::CheckpointDuration, Measure::TriggerGap, Measure::Latency, Measure::Outage, Measure::CaughtUp];
 
     /// The words in documents.
     pub fn label(self) -> &'static str {
         match self {
             Measure::CheckpointDuration => "checkpoint duration",
             Measure::TriggerGap => "trigger gap",
+            Measure::Latency => "exactly-once latency",
             Measure::Outage => "outage",
             Measure::CaughtUp => "caught up after",
         }
@@ -46,6 +49,7 @@ impl Measure {
         match self {
             Measure::CheckpointDuration => "checkpoint-duration",
             Measure::TriggerGap => "trigger-gap",
+            Measure::Latency => "latency",
             Measure::Outage => "outage",
             Measure::CaughtUp => "caught-up",
         }
@@ -108,6 +112,7 @@ impl Times {
         let durations = run.checkpoints.iter().filter_map(CheckpointRecord::duration_ns);
         times.add(Measure::CheckpointDuration, durations.map(Lapse::Ns));
         times.add(Measure::TriggerGap, timing::trigger_gaps_ns(run).into_iter().map(Lapse::Ns));
+        times.add(Measure::Latency, timing::latencies_ns(run).into_iter().map(Lapse::Ns));
         times.add(Measure::Outage, run.recoveries.iter().map(outage));
         times.add(Measure::CaughtUp, run.recoveries.iter().map(caught_up));
         times

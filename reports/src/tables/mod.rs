@@ -194,6 +194,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("input rate λ", rate),
         ("interval I", units::duration(run.settings.interval_ns)),
         ("minimum pause P", units::duration(run.settings.min_pause_ns)),
+        ("next trigger", run.settings.trigger_rule.name().to_owned()),
         (
             "heartbeat",
             format!(

@@ -217,6 +217,8 @@ pub struct JobMaster {
     restarts: u32,
     phase: Phase,
     task_managers: BTreeMap<NodeName, TaskManager>,
+    /// TaskManagers whose connection ended, and until when their slots are not known to be gone.
+    releasing: BTreeMap<NodeName, Time>,
     placement: BTreeMap<SubtaskId, NodeName>,
     deployed_at: Time,
     /// The checkpoint that the current attempt began with.
@@ -268,6 +270,7 @@ impl JobMaster {
             restarts: 0,
             phase: WAITING,
             task_managers: BTreeMap::new(),
+            releasing: BTreeMap::new(),
             placement: BTreeMap::new(),
             deployed_at: Time::ZERO,
             restored: None,
@@ -315,6 +318,9 @@ impl JobMaster {
         let beats = beats.flat_map(|tm| [tm.heartbeat_at, tm.heard_at + self.config.heartbeat_timeout]);
         let phase = match &self.phase {
             Phase::WaitingForSlots { .. } if !self.may_schedule() => Time::NEVER,
+            Phase::WaitingForSlots { .. } if !self.releasing.is_empty() => {
+                self.releasing.values().copied().max().unwrap_or(Time::NEVER)
+            }
             Phase::WaitingForSlots { enough_since: Some(at), .. } => *at + self.config.slot_stabilization,
             Phase::WaitingForSlots { said_at, .. } => said_at.map_or(Time::ZERO, |at| at + SLOT_REMINDER),
             Phase::Canceling { waiting, since, .. } if waiting.is_empty() && !self.coordinator.is_logging() => {
@@ -344,6 +350,7 @@ impl JobMaster {
                 out.push(Command::Send(node.clone(), Order::Registered { heartbeat_timeout_ns }));
                 out.push(Command::Emit(Event::TaskManagerRegistered { task_manager: node.clone(), slots }));
                 let heartbeat_at = now + self.config.heartbeat_interval;
+                self.releasing.remove(&node);
                 self.task_managers.insert(node, TaskManager { connection, slots, data, heard_at: now, heartbeat_at });
                 if let Phase::WaitingForSlots { enough_since, .. } = &mut self.phase {
                     *enough_since = None;
@@ -351,7 +358,11 @@ impl JobMaster {
             }
             Fact::Message { node, connection, message } => self.on_message(&node, connection, message, now, &mut out),
             Fact::Disconnected { node, connection, cause } => {
-                if self.task_managers.get(&node).is_some_and(|tm| tm.connection == connection) {
+                if let Some(tm) = self.task_managers.get(&node).filter(|tm| tm.connection == connection) {
+                    if let Some(more) = self.config.heartbeat_rpc_failure_threshold.checked_sub(1) {
+                        let released_at = tm.heartbeat_at + self.config.heartbeat_interval * more;
+                        self.releasing.insert(node.clone(), released_at);
+                    }
                     self.lose(&node, cause, now, &mut out);
                 }
             }
@@ -408,7 +419,8 @@ impl JobMaster {
                 self.phase = WAITING;
             }
         }
-        if matches!(self.phase, Phase::WaitingForSlots { .. }) && self.may_schedule() {
+        self.releasing.retain(|_, released_at| now < *released_at);
+        if matches!(self.phase, Phase::WaitingForSlots { .. }) && self.may_schedule() && self.releasing.is_empty() {
             self.schedule(now, out);
         }
     }

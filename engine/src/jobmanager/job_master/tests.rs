@@ -617,6 +617,36 @@ fn a_silent_task_manager_is_lost_exactly_at_its_timeout() {
 }
 
 #[test]
+fn slots_of_a_connection_that_ended_are_free_after_so_many_heartbeats() {
+    let lost = |threshold: u32| {
+        let mut story = Story::new(|config| {
+            config.parallelism = 1;
+            config.heartbeat_interval = ms(1000);
+            config.heartbeat_rpc_failure_threshold = threshold;
+            config.restart_delay = ms(100);
+            config.slot_stabilization = Duration::ZERO;
+            config.checkpoints.interval = ms(600_000);
+        });
+        story.at(100).register(1, 1);
+        story.all_run();
+        story.at(300).register(2, 1);
+        while story.master.wake_at() < Time::ZERO + ms(2500) {
+            story.wake();
+        }
+        story.at(2500).disconnect(1);
+        story
+    };
+    let begun = "! deployment-begun".to_owned();
+    let deployed_at = |mut story: Story| (0..9).find_map(|_| story.wake().contains(&begun).then_some(story.now));
+    // The restart delay alone; then the beats at 3,100 and 4,100.
+    let at = [0, 1, 2].map(|threshold| deployed_at(lost(threshold)));
+    assert_eq!(at, [2600, 3100, 4100].map(|at| Some(Time::ZERO + ms(at))));
+    // One that is back has nothing to be waited for.
+    let mut back = lost(2);
+    assert!(back.at(2700).register(1, 1).contains(&begun));
+}
+
+#[test]
 fn a_second_registration_is_the_loss_of_the_first() {
     let mut story = Story::running(|_| {});
     let expected = [

@@ -69,6 +69,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
         &[
             "interval",
             "min_pause",
+            "schedule",
             "timeout",
             "retained",
             "tolerable_failed",
@@ -82,6 +83,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
         &[
             "heartbeat_interval",
             "heartbeat_timeout",
+            "heartbeat_rpc_failure_threshold",
             "restart_delay",
             "restart_attempts",
             "slot_stabilization",

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use flowquake_engine::config::{BackendKind, CheckpointConfig, JobConfig};
+use flowquake_engine::config::{BackendKind, CheckpointConfig, JobConfig, TriggerSchedule};
 use toml::de::DeValue;
 
 use super::value::{self, Refusal};
@@ -99,6 +99,7 @@ pub(in crate::scenario) fn checkpointing(
     let mut d = CheckpointConfig::default();
     let defaults = profile.engine.clone().unwrap_or_default();
     d.verify_uploads = defaults.verify_uploads.unwrap_or(d.verify_uploads);
+    d.schedule = defaults.schedule.unwrap_or(d.schedule);
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {{
             let path = concat!("job.config.checkpoints.", stringify!($key));
@@ -111,6 +112,7 @@ pub(in crate::scenario) fn checkpointing(
     let config = CheckpointConfig {
         interval: read!(interval, value::duration, show_duration),
         min_pause: read!(min_pause, value::duration, show_duration),
+        schedule: read!(schedule, schedule, |kind: &TriggerSchedule| kind.name().to_owned()),
         timeout: read!(timeout, value::duration, show_duration),
         retained: read!(retained, value::whole_u32, u32::to_string),
         tolerable_failed: read!(tolerable_failed, value::whole_u32, u32::to_string),
@@ -132,6 +134,9 @@ pub(in crate::scenario) fn engine(
     let defaults = profile.engine.clone().unwrap_or_default();
     d.heartbeat_interval = defaults.heartbeat_interval.unwrap_or(d.heartbeat_interval);
     d.heartbeat_timeout = defaults.heartbeat_timeout.unwrap_or(d.heartbeat_timeout);
+    let threshold = defaults.heartbeat_rpc_failure_threshold;
+    d.heartbeat_rpc_failure_threshold = threshold.unwrap_or(d.heartbeat_rpc_failure_threshold);
+    d.rpc_timeout = defaults.rpc_timeout.unwrap_or(d.rpc_timeout);
     d.restart_delay = defaults.restart_delay.unwrap_or(d.restart_delay);
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {{
@@ -147,6 +152,7 @@ pub(in crate::scenario) fn engine(
         max_parallelism: read!(max_parallelism, value::whole_u16, u16::to_string),
         heartbeat_interval: read!(heartbeat_interval, value::duration, show_duration),
         heartbeat_timeout: read!(heartbeat_timeout, value::duration, show_duration),
+        heartbeat_rpc_failure_threshold: read!(heartbeat_rpc_failure_threshold, value::whole_u32, u32::to_string),
         restart_delay: read!(restart_delay, value::duration, show_duration),
         restart_attempts: read!(restart_attempts, value::attempts, show_attempts),
         slot_stabilization: read!(slot_stabilization, value::duration, show_duration),
@@ -167,6 +173,11 @@ pub(in crate::scenario) fn engine(
 fn backend(value: &DeValue) -> Result<BackendKind, Refusal> {
     let names: Vec<&str> = BackendKind::ALL.iter().map(|kind| kind.name()).collect();
     value::word(value, &names, BackendKind::from_name)
+}
+
+fn schedule(value: &DeValue) -> Result<TriggerSchedule, Refusal> {
+    let names: Vec<&str> = TriggerSchedule::ALL.iter().map(|kind| kind.name()).collect();
+    value::word(value, &names, TriggerSchedule::from_name)
 }
 
 fn show_duration(duration: &Duration) -> String {
