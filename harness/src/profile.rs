@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use flowquake_engine::config::TriggerSchedule;
+use flowquake_engine::config::{JobConfig, TriggerSchedule};
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,22 @@ pub struct EngineDefaults {
     /// Whether uploads are read back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_uploads: Option<bool>,
+}
+
+impl EngineDefaults {
+    /// Replaces what the imitated engine has another default for.
+    pub fn apply(&self, config: &mut JobConfig) {
+        fn set<T: Copy>(setting: &mut T, default: Option<T>) {
+            *setting = default.unwrap_or(*setting);
+        }
+        set(&mut config.heartbeat_interval, self.heartbeat_interval);
+        set(&mut config.heartbeat_timeout, self.heartbeat_timeout);
+        set(&mut config.heartbeat_rpc_failure_threshold, self.heartbeat_rpc_failure_threshold);
+        set(&mut config.restart_delay, self.restart_delay);
+        set(&mut config.rpc_timeout, self.rpc_timeout);
+        set(&mut config.checkpoints.schedule, self.schedule);
+        set(&mut config.checkpoints.verify_uploads, self.verify_uploads);
+    }
 }
 
 /// What a calibration measured, and on what.
@@ -198,14 +214,15 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Gives a cluster this profile's prices and speed, whatever it had.
-    pub fn apply(&self, cluster: &mut ClusterPlan) {
+    /// Gives a plan this profile's prices and speed, and the settings of the engine that it imitates, whatever it had.
+    pub fn apply(&self, cluster: &mut ClusterPlan, config: &mut JobConfig) {
         cluster.cost_profile.clone_from(&self.name);
         cluster.rates = self.rates.clone();
         (cluster.latency, cluster.bandwidth) = (self.network.latency, self.network.bandwidth);
         cluster.store_latency = self.store.latency;
         cluster.store_throughput = self.store.write_throughput;
         cluster.store_read_throughput = self.store.read_throughput;
+        self.engine.clone().unwrap_or_default().apply(config);
     }
 
     /// Its text as a file.

@@ -280,7 +280,7 @@ impl Observer for Watch {
     }
 }
 
-/// The folder for reports and failing plans.
+/// The folder for reports.
 pub fn report_folder() -> PathBuf {
     PathBuf::from("target").join("flowquake")
 }

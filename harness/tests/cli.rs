@@ -329,7 +329,7 @@ fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
     folder.run(1);
     let plan = "flowquake-failures/small-seed-1.json";
     let said = folder.flowquake(&["shrink", plan, "--runs", "60", "--output", "smaller.json"], 0);
-    assert!(said.out.contains("0 faults, 2000 records became 0 faults, 1 records"), "{}", said.out);
+    assert!(said.out.contains("0 faults, 2,000 records became 0 faults, 1 record"), "{}", said.out);
     let replayed = folder.flowquake(&["replay", "smaller.json"], 1);
     assert!(replayed.out.contains("aborted_checkpoints_min: expected at least 1, there were 0"), "{}", replayed.out);
     // What passes cannot be shrunk.

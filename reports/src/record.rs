@@ -141,7 +141,7 @@ pub enum Verdict {
     Passed,
     /// An oracle or an expectation was violated.
     Failed {
-        /// Id of the oracle (`O1` …) or `expect` for an expectation of the scenario.
+        /// Id of the oracle (`O1` …), or the expectation of the scenario (`expect.failovers` …).
         oracle: String,
         /// What shows it, the most telling line first.
         evidence: Vec<String>,

@@ -72,6 +72,7 @@ enum Command {
 
 /// Runs the command line with these jobs; a program that adds its own calls this from its `main`.
 pub fn main(jobs: &Jobs) -> ExitCode {
+    end_quietly_when_nobody_reads();
     match Cli::parse().command {
         Command::Run(args) => run::run(&args, jobs),
         Command::Check(args) => check::check(&args, jobs),
@@ -87,6 +88,20 @@ pub fn main(jobs: &Jobs) -> ExitCode {
         Command::Engine(args) => engine_command::run(&args, jobs),
         Command::Process(args) => engine_command::run_process(&args, jobs),
     }
+}
+
+/// `flowquake … | head` ends as other programs do: with the exit code of a broken pipe, and without a word. Rust ignores the
+/// signal, and `println!` panics instead.
+fn end_quietly_when_nobody_reads() {
+    const BROKEN_PIPE: i32 = 128 + 13;
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let printing = panic.payload_as_str().is_some_and(|what| what.starts_with("failed printing to std"));
+        if printing && panic.to_string().contains("Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        say(panic);
+    }));
 }
 
 /// The registry's table of contents.
@@ -124,9 +139,10 @@ fn width() -> usize {
     size.map_or(ELSEWHERE, |size| if size.ws_col == 0 { ELSEWHERE } else { size.ws_col.into() })
 }
 
-/// The command line of this program, paste-able.
+/// The command line of this program, paste-able in a checkout wherever the program lies.
 fn command_line() -> String {
-    std::env::args().map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    ["cargo run --".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn refuse_text(what: &str, remedy: &str) -> ExitCode {

@@ -9,7 +9,7 @@ use flowquake_engine::event::EventRecord;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::{self, Coverage};
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
-use flowquake_reports::{diff, folder, json, terminal};
+use flowquake_reports::{diff, folder, json, terminal, units};
 
 use super::logging::{self, Level};
 use super::sweep::{self, Sweep};
@@ -211,7 +211,8 @@ fn finish(
     }
     if args.verify_determinism {
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
-        println!("determinism: {same} plans were run again in another process and gave the same hash\n");
+        let plans = units::counted(same, "plan");
+        println!("determinism: {plans} run again in another process gave the same hash\n");
     }
     // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass, and what that is
     // compared with.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::{self, Level};
@@ -62,7 +63,7 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     }
     shrunk.steps.iter().for_each(|step| println!("  {step}"));
     println!("{}: {}", first.label(), first.headline());
-    println!("{} runs: {before} became {}", shrunk.runs, size(&shrunk.plan));
+    println!("{}: {before} became {}", units::counted(shrunk.runs as usize, "run"), size(&shrunk.plan));
     println!("cargo run -- replay {}", output.display());
     ExitCode::SUCCESS
 }
@@ -70,10 +71,10 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
 fn size(plan: &RunPlan) -> String {
     use crate::plan::InputSource::{File, Generator};
     let input = match &plan.job.input.source {
-        Generator { records, .. } => format!("{records} records"),
-        File { repeat, .. } => format!("the file {repeat} times"),
+        Generator { records, .. } => units::counted(*records as usize, "record"),
+        File { repeat, .. } => format!("the file {}", units::counted(*repeat as usize, "time")),
     };
-    format!("{} faults, {input}", plan.faults.len())
+    format!("{}, {input}", units::counted(plan.faults.len(), "fault"))
 }
 
 fn bar(runs: u64) -> ProgressBar {

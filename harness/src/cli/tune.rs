@@ -72,7 +72,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     let mut base = scenario.plan(args.seed);
     if let Some(name) = &args.profile {
         match Profile::find(name, Path::new("")) {
-            Ok(profile) => profile.apply(&mut base.cluster),
+            Ok(profile) => profile.apply(&mut base.cluster, &mut base.job.config),
             Err(error) => return refuse_text(&error.to_string(), &error.help()),
         }
     }

@@ -228,7 +228,7 @@ pub struct Recommendation {
 }
 
 /// Holds the backends against each other, by the cost at their best interval; those within 5 % are as good, and of these the
-/// one that bears more records comes first.
+/// one that bears more records comes first, or else the cheaper.
 pub fn recommend(set: &TuningSet, advice: &[Advice]) -> Vec<Recommendation> {
     let mut all: Vec<Recommendation> = Vec::new();
     for one in advice {
@@ -259,13 +259,13 @@ pub fn recommend(set: &TuningSet, advice: &[Advice]) -> Vec<Recommendation> {
     for recommendation in &mut all {
         let cheapest = recommendation.contenders.iter().filter_map(|c| c.cost).fold(f64::INFINITY, f64::min);
         let rank = |contender: &Contender| match contender.cost {
-            Some(cost) if cost <= cheapest * 1.05 => (0, -contender.capacity),
-            Some(cost) => (1, cost),
-            None => (2, 0.0),
+            Some(cost) if cost <= cheapest * 1.05 => (0, -contender.capacity, cost),
+            Some(cost) => (1, 0.0, cost),
+            None => (2, 0.0, 0.0),
         };
         recommendation.contenders.sort_by(|a, b| {
             let (a, b) = (rank(a), rank(b));
-            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
         });
     }
     all

@@ -91,6 +91,12 @@ fn answers(findings: &Findings<'_>) -> String {
             let size = super::numbers::bytes(all.state);
             let case = format!("{size} at load {}, a failure every {}", all.load, chosen(all.mtbf));
             match all.contenders.first().and_then(|first| Some((first, first.interval?, first.cost?))) {
+                Some((first, interval, cost)) if cost >= 1.0 => format!(
+                    "- {case}: nothing; {} with a checkpoint every {}, the best that was measured, costs {} of the time",
+                    escaped(&first.backend),
+                    seconds(interval),
+                    percent(cost),
+                ),
                 Some((first, interval, cost)) => format!(
                     "- {case}: **{}** with a checkpoint every **{}**, which costs {} of the time and bears {}",
                     escaped(&first.backend),

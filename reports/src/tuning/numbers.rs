@@ -80,9 +80,14 @@ pub(super) fn availability(unavailability: f64) -> String {
     format!("{:.*} %", digits.clamp(1, 6) as usize, 100.0 - unavailability * 100.0)
 }
 
-/// Bytes that are an estimate, in binary units.
+/// Bytes that are an estimate: as `1 MB` where somebody asked for round ones, else in binary units.
 pub(super) fn bytes(bytes: f64) -> String {
-    units::bytes((bytes + 0.5) as u64)
+    let bytes = (bytes + 0.5) as u64;
+    let unit = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")].into_iter().find(|(unit, _)| bytes >= *unit);
+    match unit.filter(|(unit, _)| bytes.is_multiple_of(unit / 10)) {
+        Some((unit, name)) => format!("{} {name}", bytes as f64 / unit as f64),
+        None => units::bytes(bytes),
+    }
 }
 
 /// A rate as records per second.
@@ -127,6 +132,12 @@ mod tests {
         assert_eq!(range(11.2, 13.9), "11.2 – 13.9 s");
         assert_eq!(range(0.5, 1.5), "500 ms – 1.50 s");
         assert_eq!([86_400.0, 5_400.0, 20.0, 1.5, 0.5].map(chosen), ["1 d", "90 min", "20 s", "1.5 s", "500 ms"]);
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_units_that_they_were_asked_for_in() {
+        let shown = [1e6, 1.5e9, 10e9, 1_048_576.0, 1_173_200.0, 64.0, 2_000.0].map(bytes);
+        assert_eq!(shown, ["1 MB", "1.5 GB", "10 GB", "1 MiB", "1.11 MiB", "64 B", "2 kB"].map(str::to_owned));
     }
 
     #[test]

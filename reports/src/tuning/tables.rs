@@ -188,8 +188,14 @@ pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
             let extra = contender.cost.map(|cost| cost / cheapest - 1.0);
             let (style, remark) = match (index, &contender.why_not, extra) {
                 (_, Some(why), _) => (Style::Bad, why.clone()),
+                (_, None, _) if contender.cost.is_some_and(|cost| cost >= 1.0) => {
+                    (Style::Bad, "costs more than all the time".into())
+                }
                 (0, None, _) => (Style::Good, "recommended".into()),
-                (_, None, Some(extra)) if extra <= GOOD => (Style::Plain, "as cheap, bears less".into()),
+                (_, None, Some(extra)) if extra <= GOOD => {
+                    let less = contender.capacity < recommendation.contenders[0].capacity;
+                    (Style::Plain, if less { "as cheap, bears less" } else { "as cheap" }.into())
+                }
                 _ => (Style::Plain, String::new()),
             };
             table.row([

@@ -69,9 +69,6 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>, p
     if writes {
         d.store_read_throughput = store_throughput;
     }
-    let weight = |reader: &mut Reader, key: &str, path: &str| {
-        table.and_then(|table| reader.read(table, key, path, value::whole_u64)).unwrap_or(1)
-    };
     ClusterPlan {
         job_managers: read!(job_managers, value::whole_u32, u32::to_string),
         task_managers: read!(task_managers, value::whole_u32, u32::to_string),
@@ -85,8 +82,8 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>, p
         store_read_throughput: read!(store_read_throughput, value::bandwidth, |rate| units::format_bandwidth(*rate)),
         cost_profile: d.cost_profile,
         rates: d.rates,
-        record_weight: weight(reader, "record_weight", "cluster.record_weight"),
-        state_weight: weight(reader, "state_weight", "cluster.state_weight"),
+        record_weight: read!(record_weight, value::whole_u64, u64::to_string),
+        state_weight: read!(state_weight, value::whole_u64, u64::to_string),
     }
 }
 
@@ -96,10 +93,7 @@ pub(in crate::scenario) fn checkpointing(
     table: Option<&Table>,
     profile: &Profile,
 ) -> (CheckpointConfig, BackendKind) {
-    let mut d = CheckpointConfig::default();
-    let defaults = profile.engine.clone().unwrap_or_default();
-    d.verify_uploads = defaults.verify_uploads.unwrap_or(d.verify_uploads);
-    d.schedule = defaults.schedule.unwrap_or(d.schedule);
+    let d = defaults(profile).checkpoints;
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {{
             let path = concat!("job.config.checkpoints.", stringify!($key));
@@ -122,6 +116,13 @@ pub(in crate::scenario) fn checkpointing(
     (config, kind)
 }
 
+/// The engine's settings where a scenario is silent.
+fn defaults(profile: &Profile) -> JobConfig {
+    let mut config = JobConfig::default();
+    profile.engine.clone().unwrap_or_default().apply(&mut config);
+    config
+}
+
 /// Reads `[engine]` into the settings of a job.
 pub(in crate::scenario) fn engine(
     reader: &mut Reader,
@@ -130,14 +131,7 @@ pub(in crate::scenario) fn engine(
     (checkpoints, backend): (CheckpointConfig, BackendKind),
     profile: &Profile,
 ) -> JobConfig {
-    let mut d = JobConfig::default();
-    let defaults = profile.engine.clone().unwrap_or_default();
-    d.heartbeat_interval = defaults.heartbeat_interval.unwrap_or(d.heartbeat_interval);
-    d.heartbeat_timeout = defaults.heartbeat_timeout.unwrap_or(d.heartbeat_timeout);
-    let threshold = defaults.heartbeat_rpc_failure_threshold;
-    d.heartbeat_rpc_failure_threshold = threshold.unwrap_or(d.heartbeat_rpc_failure_threshold);
-    d.rpc_timeout = defaults.rpc_timeout.unwrap_or(d.rpc_timeout);
-    d.restart_delay = defaults.restart_delay.unwrap_or(d.restart_delay);
+    let d = defaults(profile);
     macro_rules! read {
         ($key:ident, $parse:expr, $show:expr) => {{
             let path = concat!("job.config.", stringify!($key));

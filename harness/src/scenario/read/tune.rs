@@ -161,7 +161,7 @@ fn moving(value: &DeValue) -> Result<f64, Refusal> {
     if (1.0..=1e6).contains(&rate) {
         return Ok(rate);
     }
-    Err(wrong("must be between 1/s and 1000000/s", "out of range", "write {key} = \"100/s\""))
+    Err(wrong("must be between 1/s and 1000000/s", "out of range", "write {key} = \"80/s\""))
 }
 
 fn fault(value: &DeValue) -> Result<KillMode, Refusal> {
