@@ -137,7 +137,7 @@ fn section(heading: &str, lines: &[String], color: Color) -> String {
 }
 
 /// A heading and a table; nothing without rows.
-fn table(heading: &str, table: &Table, color: Color) -> String {
+pub(crate) fn table(heading: &str, table: &Table, color: Color) -> String {
     if table.is_empty() {
         return String::new();
     }

@@ -5,15 +5,15 @@
 use super::findings::{Findings, name, notes};
 use super::{numbers, scores, tables};
 use crate::ansi::{Color, Style, clean, paint};
-use crate::table::Table;
+use crate::terminal::table;
 use crate::units;
 
 /// Header, best intervals, backends and how the formulas did.
 pub fn overview(findings: &Findings<'_>, color: Color) -> String {
     let mut out = header(findings, color);
-    out += &section("Best intervals", &tables::overview(findings), color);
+    out += &table("Best intervals", &tables::overview(findings), color);
     out += "  cost: work lost and output late, as a share of time; formulas: what their choice costs above the best\n";
-    out += &section("Backends by state size", &tables::recommendations(findings), color);
+    out += &table("Backends by state size", &tables::recommendations(findings), color);
     out += &format!("\n{}\n", paint("Formulas over all curves and failure rates", Style::Heading, color));
     let widest = scores::of(findings).iter().map(|score| score.formula.chars().count()).max().unwrap_or(0);
     for score in scores::of(findings) {
@@ -34,13 +34,13 @@ pub fn details(findings: &Findings<'_>, color: Color) -> String {
             units::count(curve.record_weight),
             units::count(curve.state_weight)
         );
-        out += &section("Measured", &tables::points(curve), color);
+        out += &table("Measured", &tables::points(curve), color);
         for case in &cases {
             let heading = format!("Choices for a failure every {}", numbers::chosen(case.advice.mtbf));
-            out += &section(&heading, &tables::choices(case), color);
+            out += &table(&heading, &tables::choices(case), color);
         }
-        out += &section("Cost of missing the best", &tables::sensitivity(&cases), color);
-        out += &section("As failures become rare", &tables::by_failure_rate(findings.set, curve), color);
+        out += &table("Cost of missing the best", &tables::sensitivity(&cases), color);
+        out += &table("As failures become rare", &tables::by_failure_rate(findings.set, curve), color);
     }
     out
 }
@@ -63,14 +63,6 @@ fn header(findings: &Findings<'_>, color: Color) -> String {
         out += &format!("  {}\n", paint(&clean(&note), Style::Dim, color));
     }
     out
-}
-
-/// A heading and a table; nothing without rows.
-fn section(heading: &str, table: &Table, color: Color) -> String {
-    if table.is_empty() {
-        return String::new();
-    }
-    format!("\n{}\n{}", paint(heading, Style::Heading, color), table.text(2, color))
 }
 
 #[cfg(test)]
