@@ -54,7 +54,7 @@ parallelism = 2
 [cluster]
 task_managers = 2
 slots = 2
-cores = 1
+cores = 2
 cost_profile = "{profile}"
 [checkpointing]
 interval = "1s"

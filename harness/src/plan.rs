@@ -16,7 +16,7 @@ use flowquake_engine::time::readable;
 use serde::{Deserialize, Serialize};
 
 /// Version of the plan format; another one is refused.
-pub const PLAN_VERSION: u32 = 4;
+pub const PLAN_VERSION: u32 = 5;
 
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,9 +125,11 @@ pub struct ClusterPlan {
     /// Object store: latency per request, drawn uniformly from this range.
     #[serde(with = "readable::range")]
     pub store_latency: (Duration, Duration),
-    /// Object store: bytes per second that one node writes.
+    /// Object store: transfers that one node has under way at once, each with the whole throughput.
+    pub store_streams: u32,
+    /// Object store: bytes per second of a transfer from one node.
     pub store_throughput: u64,
-    /// Object store: bytes per second that one node reads.
+    /// Object store: bytes per second of a transfer to one node.
     pub store_read_throughput: u64,
     /// Name of the cost profile that the rates and the speed of network and store were taken from.
     pub cost_profile: String,

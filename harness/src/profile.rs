@@ -28,6 +28,9 @@ pub const SHIPPED: &[(&str, &str)] = &[
 /// A price beyond a quarter of an hour per record or KiB is a slip of the keyboard.
 const RATE_MAX_NS: f64 = 1e12;
 
+/// As many as a cluster may have of anything.
+const STREAMS_MAX: u32 = 1_000;
+
 /// Whose speed a cluster has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +71,11 @@ pub struct Store {
     /// Per request, drawn uniformly.
     #[serde(with = "readable::range")]
     pub latency: (Duration, Duration),
-    /// Bytes per second from one node.
+    /// Transfers that one node has under way at once, each with the whole throughput.
+    pub streams: u32,
+    /// Bytes per second of a transfer from a node.
     pub write_throughput: u64,
-    /// Bytes per second to one node.
+    /// Bytes per second of a transfer to a node.
     pub read_throughput: u64,
 }
 
@@ -198,6 +203,9 @@ impl Profile {
                 return Err(broken(format!("rates.{name} = {value}: accepted are 0 to {RATE_MAX_NS:e} ns")));
             }
         }
+        if !(1..=STREAMS_MAX).contains(&profile.store.streams) {
+            return Err(broken(format!("store.streams = {}: write 1 to {STREAMS_MAX}", profile.store.streams)));
+        }
         let volumes = [
             ("network.bandwidth", profile.network.bandwidth),
             ("store.write_throughput", profile.store.write_throughput),
@@ -219,7 +227,7 @@ impl Profile {
         cluster.cost_profile.clone_from(&self.name);
         cluster.rates = self.rates.clone();
         (cluster.latency, cluster.bandwidth) = (self.network.latency, self.network.bandwidth);
-        cluster.store_latency = self.store.latency;
+        (cluster.store_latency, cluster.store_streams) = (self.store.latency, self.store.streams);
         cluster.store_throughput = self.store.write_throughput;
         cluster.store_read_throughput = self.store.read_throughput;
         self.engine.clone().unwrap_or_default().apply(config);
@@ -265,6 +273,7 @@ mod tests {
         assert!(negative.contains("p.toml: rates.record_ns = -1: accepted are 0 to"), "{negative}");
         assert!(parse("record_ns = 250.0", "record_ns = \"fast\"").contains("line"));
         assert!(parse("bandwidth = 125000000", "bandwidth = 0").contains("network.bandwidth = 0"));
+        assert!(parse("streams = 1", "streams = 0").contains("store.streams = 0"));
         assert!(parse("\"5ms\", \"15ms\"", "\"15ms\", \"5ms\"").contains("store.latency"));
     }
 }

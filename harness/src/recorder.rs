@@ -429,7 +429,7 @@ impl Recorder {
                 self.claim(id, manifest.term, path);
                 self.seal(at, id, manifest);
             }
-        } else if let Some(file) = state_file_at(path) {
+        } else if let Some((file, _)) = state_file_at(path) {
             self.claim(file.checkpoint, file.term, path);
         }
     }

@@ -138,6 +138,7 @@ impl Run {
             },
             store: StoreConfig {
                 latency: cluster.store_latency,
+                streams: cluster.store_streams,
                 write_throughput: cluster.store_throughput,
                 read_throughput: cluster.store_read_throughput,
             },

@@ -291,7 +291,7 @@ pub struct CheckpointRecord {
     /// When the last sink had made visible what it covers; `None`: not within the run, or not under its own number.
     #[serde(default)]
     pub committed_at_ns: Option<u64>,
-    /// Bytes of state named by the manifest.
+    /// Bytes of state named by the manifest, as they count: those that stand for more are weighed.
     pub state_bytes: u64,
     /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
     pub parts: Option<CheckpointParts>,

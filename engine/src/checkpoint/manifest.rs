@@ -14,6 +14,7 @@ use crate::env::Checksum;
 use crate::graph::JobSpec;
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
+use crate::state::entry_bytes;
 use crate::time::Time;
 
 const ENVELOPE: Envelope =
@@ -53,6 +54,17 @@ impl SubtaskState {
     /// Bytes of keyed state.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.checksum.length).sum()
+    }
+
+    /// Those of them that are entries.
+    pub fn entry_bytes(&self) -> u64 {
+        self.files.iter().map(|file| entry_bytes(&file.name, file.checksum.length)).sum()
+    }
+
+    /// Those of them that lie in here, and not in files.
+    pub fn inline_bytes(&self) -> u64 {
+        let inline = |file: &&StateFile| matches!(file.place, StatePlace::Inline(_));
+        self.files.iter().filter(inline).map(|file| file.checksum.length).sum()
     }
 }
 
@@ -147,15 +159,15 @@ pub fn state_file(owner: StateFileOwner, name: &str) -> String {
     format!("{}/{}-{}-{}-{}-{name}", folder(checkpoint), subtask.vertex.0, subtask.index, term.0, attempt.0)
 }
 
-/// Whose the state file at `path` is; `None`: it is none.
-pub fn state_file_at(path: &str) -> Option<StateFileOwner> {
+/// Whose the state file at `path` is, and its name in the backend; `None`: it is none.
+pub fn state_file_at(path: &str) -> Option<(StateFileOwner, &str)> {
     let (folder, file) = path.split_once('/')?;
     let checkpoint = checkpoint_of_folder(folder)?;
     let mut fields = file.splitn(5, '-');
     let subtask = SubtaskId { vertex: VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
     let term = Term(fields.next()?.parse().ok()?);
     let attempt = Attempt(fields.next()?.parse().ok()?);
-    fields.next().map(|_| StateFileOwner { checkpoint, subtask, term, attempt })
+    fields.next().map(|name| (StateFileOwner { checkpoint, subtask, term, attempt }, name))
 }
 
 impl Manifest {
@@ -172,6 +184,11 @@ impl Manifest {
     /// Bytes of keyed state in all subtasks.
     pub fn state_bytes(&self) -> u64 {
         self.subtasks.values().map(SubtaskState::bytes).sum()
+    }
+
+    /// Those of them that lie in the manifest itself.
+    pub fn inline_bytes(&self) -> u64 {
+        self.subtasks.values().map(SubtaskState::inline_bytes).sum()
     }
 }
 
@@ -236,7 +253,7 @@ mod tests {
         };
         // RocksDB's names may hold what separates the fields.
         for name in ["heap", "000012.sst", "MANIFEST-000005"] {
-            assert_eq!(state_file_at(&state_file(owner, name)), Some(owner));
+            assert_eq!(state_file_at(&state_file(owner, name)), Some((owner, name)));
         }
         assert_eq!(state_file_at(&path(CheckpointId(12))), None);
         assert_eq!(state_file_at("ha/00000001"), None);

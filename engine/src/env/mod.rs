@@ -91,18 +91,39 @@ pub enum Work {
     Snapshot {
         /// Of the state in this backend.
         backend: BackendKind,
-        /// Bytes written by it.
+        /// What it writes.
+        written: Entries,
+    },
+    /// Reading a snapshot from the backend's own files, to be uploaded.
+    ReadBack {
+        /// Which backend.
+        backend: BackendKind,
+        /// Bytes of entries in them.
         bytes: u64,
     },
     /// Opening a state backend with what was loaded.
     Restore {
         /// Which backend.
         backend: BackendKind,
-        /// Bytes loaded.
+        /// What was loaded; databases are not asked how many entries they hold, and count none.
+        loaded: Entries,
+    },
+    /// State that lies in a message or manifest, encoded or decoded with it.
+    Inline {
+        /// Its bytes, as often as that happens.
         bytes: u64,
     },
     /// Starting one subtask.
     Deploy,
+}
+
+/// Entries of keyed state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// How many.
+    pub count: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
 }
 
 /// Handle to the world of one incarnation of one node. Cheap to clone.

@@ -15,7 +15,7 @@ use crate::config::CheckpointConfig;
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
     Address, Connection, Env, First, Listener, NetError, Patience, Put, Receiver, Sender, Store, StoreError, StoreKind,
-    TaskHandle, draw, first_of_2, put_durably,
+    TaskHandle, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};

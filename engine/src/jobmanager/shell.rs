@@ -82,7 +82,11 @@ impl Shell {
                     subtasks: states,
                 };
                 let (env, store) = (self.env.clone(), self.store.clone());
-                self.background(async move { Fact::Sealed(id, seal(&env, &store, id, manifest.encode()).await) });
+                self.background(async move {
+                    // It came in messages, and goes into the manifest.
+                    inline_state(&env, 2 * manifest.inline_bytes()).await;
+                    Fact::Sealed(id, seal(&env, &store, id, manifest.encode()).await)
+                });
             }
             Command::AbortAbove { restored, highest, sinks } => {
                 let output = self.env.store(StoreKind::Output);
@@ -139,6 +143,13 @@ impl Shell {
     }
 }
 
+/// Pays for so many bytes of state, encoded or decoded.
+async fn inline_state(env: &Env, bytes: u64) {
+    if bytes > 0 {
+        env.charge(Work::Inline { bytes }).await;
+    }
+}
+
 /// Writes a manifest and reads it back: what stands there afterwards decides, whatever the store answered. True once it is
 /// durable; false when it could not be made so. The log does not name it yet, so a doubtful one harms nobody.
 async fn seal(env: &Env, store: &Store, id: CheckpointId, manifest: Bytes) -> bool {
@@ -158,7 +169,11 @@ async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, Lo
     loop {
         let (error, patience) = match store.get(&path).await {
             Ok(bytes) => match Manifest::decode(&bytes, &path) {
-                Ok(manifest) if manifest.checkpoint == id => return Ok(manifest),
+                Ok(manifest) if manifest.checkpoint == id => {
+                    // Out of the manifest, and into orders to deploy.
+                    inline_state(env, 2 * manifest.inline_bytes()).await;
+                    return Ok(manifest);
+                }
                 // Whole, and of another checkpoint: files can change places.
                 Ok(manifest) => {
                     let expected = format!("the manifest of checkpoint {id}");

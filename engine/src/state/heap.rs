@@ -51,7 +51,8 @@ impl<K: Key, V: Value> HeapTable<K, V> {
         self.group(key.group).remove(&key.key);
     }
 
-    pub(super) fn write_snapshot(&self, out: &mut Vec<u8>) {
+    /// Returns the number of entries.
+    pub(super) fn write_snapshot(&self, out: &mut Vec<u8>) -> u64 {
         let count: u64 = self.groups.iter().map(|map| map.len() as u64).sum();
         encode(&self.name, out);
         out.extend_from_slice(&count.to_le_bytes());
@@ -63,9 +64,11 @@ impl<K: Key, V: Value> HeapTable<K, V> {
                 encode(value, out);
             }
         }
+        count
     }
 
-    pub(super) fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError> {
+    /// Returns the number of entries.
+    pub(super) fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<u64, StateError> {
         let name: String = take(input)?;
         if name != self.name {
             return Err(StateError(format!("snapshot holds the state `{name}` where `{}` is declared", self.name)));
@@ -82,7 +85,7 @@ impl<K: Key, V: Value> HeapTable<K, V> {
             };
             map.insert(key, value);
         }
-        Ok(())
+        Ok(count)
     }
 
     pub(super) fn for_each(&self, each: &mut dyn FnMut(Entry<'_>)) {

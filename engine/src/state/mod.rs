@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::BackendKind;
-use crate::env::LocalFolder;
+use crate::env::{Entries, LocalFolder};
 
 #[cfg(feature = "rocksdb")]
 mod cache;
@@ -148,31 +148,18 @@ pub struct Entry<'a> {
 /// A table without its types: what snapshots need of it.
 pub trait StateTable: Send {
     /// Puts the table's contents where the backend's snapshot begins: on the heap appended to `out` in the snapshot format,
-    /// with RocksDB in the database.
-    fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<(), StateError>;
-    /// Takes a table's part from the front of a snapshot.
-    fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError>;
+    /// with RocksDB in the database. Returns the number of entries in `out`.
+    fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<u64, StateError>;
     /// Shows every entry, in the backend's own order.
     fn for_each(&mut self, each: &mut dyn FnMut(Entry<'_>)) -> Result<(), StateError>;
 }
 
 impl<K: Key, V: Value> StateTable for ValueState<K, V> {
-    fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<(), StateError> {
+    fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<u64, StateError> {
         match &mut self.0 {
-            Table::Heap(table) => {
-                table.write_snapshot(out);
-                Ok(())
-            }
+            Table::Heap(table) => Ok(table.write_snapshot(out)),
             #[cfg(feature = "rocksdb")]
-            Table::RocksDb(table) => table.write_back(),
-        }
-    }
-
-    fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<(), StateError> {
-        match &mut self.0 {
-            Table::Heap(table) => table.read_snapshot(input),
-            #[cfg(feature = "rocksdb")]
-            Table::RocksDb(_) => Ok(()),
+            Table::RocksDb(table) => table.write_back().map(|()| 0),
         }
     }
 
@@ -192,7 +179,12 @@ impl<K: Key, V: Value> StateTable for ValueState<K, V> {
 #[derive(Debug)]
 pub enum LocalSnapshot {
     /// Heap state, serialised.
-    Bytes(Bytes),
+    Bytes {
+        /// All of it.
+        bytes: Bytes,
+        /// How many there are.
+        entries: u64,
+    },
     /// RocksDB's files.
     Files {
         /// Their names within the database, in order.
@@ -201,9 +193,19 @@ pub enum LocalSnapshot {
         folder: LocalFolder,
         /// What they must contain.
         first_look: FirstLook,
-        /// Bytes of keys and values written to the database since the snapshot before.
-        written: u64,
+        /// Keys and values written to the database since the snapshot before.
+        written: Entries,
     },
+}
+
+impl LocalSnapshot {
+    /// What taking it wrote. RocksDB's files are hard links: what was there before costs nothing.
+    pub fn written(&self) -> Entries {
+        match self {
+            Self::Bytes { bytes, entries } => Entries { count: *entries, bytes: bytes.len() as u64 },
+            Self::Files { written, .. } => *written,
+        }
+    }
 }
 
 /// State to begin with, as it was loaded and verified.
@@ -216,10 +218,31 @@ pub struct RestoredState {
 /// Name of the one file of a heap snapshot.
 pub const HEAP_FILE: &str = "heap";
 
+/// Bytes of a RocksDB table that are there however few entries it holds: properties, footer, the head of its index.
+pub const TABLE_OVERHEAD: u64 = 1_380;
+
+/// Snapshots of RocksDB between two compactions, where no background threads decide: as many tables as make RocksDB compact
+/// by default.
+pub const COMPACT_FLUSHES: u64 = 4;
+
+/// Of the `bytes` of a snapshot's file, those that are entries: the share that grows with the state. What RocksDB keeps
+/// besides grows with the number of its files.
+pub fn entry_bytes(file: &str, bytes: u64) -> u64 {
+    // A file that was uploaded again has something behind its name.
+    if file.starts_with(HEAP_FILE) {
+        bytes
+    } else if file.contains(".sst") {
+        bytes.saturating_sub(TABLE_OVERHEAD)
+    } else {
+        0
+    }
+}
+
 /// Where the keyed state of one subtask lives.
 pub struct Backend {
     groups: Range<u16>,
     heap_restored: Option<Bytes>,
+    restored_entries: u64,
     #[cfg(feature = "rocksdb")]
     rocksdb: Option<rocksdb::RocksStore>,
 }
@@ -244,6 +267,7 @@ impl Backend {
                 Ok(Self {
                     groups,
                     heap_restored: restored.files.pop().map(|(_, bytes)| bytes),
+                    restored_entries: 0,
                     #[cfg(feature = "rocksdb")]
                     rocksdb: None,
                 })
@@ -252,7 +276,7 @@ impl Backend {
             BackendKind::RocksDb => {
                 let folder = folder().map_err(|error| StateError(format!("no local folder: {error}")))?;
                 let store = rocksdb::RocksStore::open(folder, restored, background)?;
-                Ok(Self { groups, heap_restored: None, rocksdb: Some(store) })
+                Ok(Self { groups, heap_restored: None, restored_entries: 0, rocksdb: Some(store) })
             }
             #[cfg(not(feature = "rocksdb"))]
             BackendKind::RocksDb => {
@@ -266,12 +290,20 @@ impl Backend {
     pub fn snapshot(&mut self, tables: &mut [&mut dyn StateTable], id: u64) -> Result<LocalSnapshot, StateError> {
         let _ = id;
         let mut out = Vec::new();
-        tables.iter_mut().try_for_each(|table| table.write_snapshot(&mut out))?;
+        let mut entries = 0;
+        for table in tables {
+            entries += table.write_snapshot(&mut out)?;
+        }
         #[cfg(feature = "rocksdb")]
         if let Some(store) = &mut self.rocksdb {
             return store.snapshot(id);
         }
-        Ok(LocalSnapshot::Bytes(out.into()))
+        Ok(LocalSnapshot::Bytes { bytes: out.into(), entries })
+    }
+
+    /// Entries of the tables opened so far that were restored; a database does not know.
+    pub fn restored_entries(&self) -> u64 {
+        self.restored_entries
     }
 }
 
@@ -299,7 +331,7 @@ impl<'a> StateOpener<'a> {
         let mut table = HeapTable::new(name, self.backend.groups.clone());
         if let Some(bytes) = &mut self.backend.heap_restored {
             let mut input = &bytes[..];
-            table.read_snapshot(&mut input)?;
+            self.backend.restored_entries += table.read_snapshot(&mut input)?;
             let rest = bytes.len() - input.len();
             bytes::Buf::advance(bytes, rest);
         }

@@ -15,21 +15,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions};
 
 use super::cache::Cache;
-use super::{CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
-use crate::env::LocalFolder;
+use super::{COMPACT_FLUSHES, CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
+use crate::env::{Entries, LocalFolder};
 use crate::graph::element::encode;
 
 /// Bytes written between two flushes where background threads do not decide.
 const FLUSH_BYTES: u64 = 32 << 20;
 /// RocksDB writes its host's name into every file, so that their sizes, and with them all times, would depend on the machine.
 const FIXED: &str = "db_host_id=flowquake;";
+/// The list of a database's files is begun anew at this size, long enough for a thousand files. It goes into every snapshot,
+/// and would grow by every flush without end.
+const MANIFEST_BYTES: usize = 64 << 10;
 /// Where the database is in the folder of its attempt.
 const DATABASE: &str = "db";
-/// Flushes between two compactions where background threads do not decide.
-const COMPACT_FLUSHES: u64 = 8;
 
 fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
     move |error| StateError(format!("RocksDB cannot {what}: {error}"))
@@ -45,8 +46,8 @@ struct Shared {
     unlogged: WriteOptions,
     /// Since the last flush.
     unflushed: AtomicU64,
-    /// Since the last snapshot.
-    written: AtomicU64,
+    /// Since the last snapshot: entries, and bytes of them.
+    written: [AtomicU64; 2],
     first_look: FirstLook,
     /// Whether RocksDB works on its own.
     background: bool,
@@ -72,18 +73,23 @@ impl RocksStore {
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
         options.set_paranoid_checks(true);
-        options.set_stats_dump_period_sec(0);
+        options.set_max_manifest_file_size(MANIFEST_BYTES);
+        options.set_manifest_preallocation_size(MANIFEST_BYTES);
         options.set_keep_log_file_num(1);
+        without_statistics(&mut options);
         if background {
             options.set_write_buffer_size(64 << 20);
         } else {
+            // Nobody reads its log there, and threads that open files together cost more than the few files.
+            options.set_log_level(LogLevel::Fatal);
+            options.set_max_file_opening_threads(1);
             options.set_disable_auto_compactions(true);
             options.set_write_buffer_size(2 * FLUSH_BYTES as usize);
         }
         let db = DB::open(&options, &place).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
-        let (unflushed, written) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (unflushed, written) = (AtomicU64::new(0), [AtomicU64::new(0), AtomicU64::new(0)]);
         let shared = Arc::new(Shared { db, unlogged, unflushed, written, first_look, background, folder });
         Ok(Self { shared, flushes: 0 })
     }
@@ -119,11 +125,21 @@ impl RocksStore {
         let mut reading = Options::default();
         reading.set_max_open_files(1);
         reading.set_keep_log_file_num(1);
+        reading.set_log_level(LogLevel::Fatal);
+        reading.set_max_file_opening_threads(1);
+        without_statistics(&mut reading);
         DB::open_for_read_only(&reading, folder.path(), false).map_err(fault("open its own checkpoint"))?;
         first_look.forget_all_but(|name| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok());
-        let written = self.shared.written.swap(0, Ordering::Relaxed);
+        let [count, bytes] = [0, 1].map(|of: usize| self.shared.written[of].swap(0, Ordering::Relaxed));
+        let written = Entries { count, bytes };
         Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written })
     }
+}
+
+/// Both are written from time to time by threads of their own.
+fn without_statistics(options: &mut Options) {
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
 }
 
 impl Shared {
@@ -232,7 +248,7 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         });
         // In order, since each key then finds its place in the memtable beside the one before.
         changes.sort_unstable_by_key(|(begin, end, _)| &encoded[*begin..*end]);
-        let mut batch = WriteBatch::default();
+        let (mut batch, count) = (WriteBatch::default(), changes.len() as u64);
         for (begin, end, value_end) in changes {
             match value_end {
                 Some(value_end) => batch.put(&encoded[begin..end], &encoded[end..value_end]),
@@ -241,7 +257,8 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         }
         let written = encoded.len() as u64;
         self.shared.db.write_opt(batch, &self.shared.unlogged).map_err(fault("write"))?;
-        self.shared.written.fetch_add(written, Ordering::Relaxed);
+        self.shared.written[0].fetch_add(count, Ordering::Relaxed);
+        self.shared.written[1].fetch_add(written, Ordering::Relaxed);
         let unflushed = self.shared.unflushed.fetch_add(written, Ordering::Relaxed) + written;
         if !self.shared.background && unflushed >= FLUSH_BYTES {
             self.shared.flush()?;

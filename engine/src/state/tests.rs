@@ -22,7 +22,7 @@ fn open(
 
 fn restored(snapshot: LocalSnapshot) -> RestoredState {
     match snapshot {
-        LocalSnapshot::Bytes(bytes) => RestoredState { files: vec![(HEAP_FILE.into(), bytes)] },
+        LocalSnapshot::Bytes { bytes, .. } => RestoredState { files: vec![(HEAP_FILE.into(), bytes)] },
         LocalSnapshot::Files { names, folder, .. } => {
             let read = |name: String| {
                 let bytes = std::fs::read(folder.path().join(&name)).unwrap().into();
@@ -118,6 +118,66 @@ fn files_of_rocksdb_name_no_host() {
     let files = restored(backend.snapshot(&mut [&mut state], 1).unwrap()).files;
     let (_, table) = files.iter().find(|(name, _)| name.ends_with(".sst")).unwrap();
     assert!(table.windows(9).any(|bytes| bytes == b"flowquake"), "{}", String::from_utf8_lossy(table));
+}
+
+#[test]
+fn entries_are_counted_where_they_are_written_and_where_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut backend, mut state) = open(BackendKind::Fs, folder.path(), None);
+    for key in [1, 2, 1] {
+        state.update(&current(key), "x".into()).unwrap();
+    }
+    let snapshot = backend.snapshot(&mut [&mut state], 1).unwrap();
+    assert_eq!(snapshot.written().count, 2);
+    let files = restored(snapshot);
+    assert_eq!(entry_bytes(&files.files[0].0, 99), 99);
+    let (backend, _) = open(BackendKind::Fs, folder.path(), Some(files));
+    assert_eq!(backend.restored_entries(), 2);
+}
+
+/// Weights make more of the entries, and predictions need to know the rest.
+#[cfg(feature = "rocksdb")]
+#[test]
+fn what_a_table_holds_beside_its_entries_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut backend, mut state) = open(BackendKind::RocksDb, folder.path(), None);
+    let changed = |state: &mut ValueState<u32, String>, keys: std::ops::Range<u32>| {
+        keys.clone().for_each(|key| state.update(&current(key), "x".into()).unwrap());
+        u64::from(keys.end - keys.start)
+    };
+    let of_tables = |snapshot: LocalSnapshot| {
+        let tables = restored(snapshot).files.into_iter().filter(|(name, _)| name.ends_with(".sst"));
+        tables.map(|(_, bytes)| bytes.len() as u64).sum::<u64>()
+    };
+    let one = changed(&mut state, 0..1);
+    let first = backend.snapshot(&mut [&mut state], 1).unwrap();
+    assert_eq!(first.written().count, one);
+    let first = of_tables(first);
+    let (least, most) = (TABLE_OVERHEAD - 100, TABLE_OVERHEAD + 100);
+    assert!((least..most).contains(&first), "{first} bytes, not about {TABLE_OVERHEAD}");
+    let many = changed(&mut state, 1..4_001);
+    let second = backend.snapshot(&mut [&mut state], 2).unwrap();
+    assert_eq!(second.written().count, many, "those since the snapshot before");
+    let entries = of_tables(second) - first - TABLE_OVERHEAD;
+    assert!((5 * many..20 * many).contains(&entries), "{entries} bytes of {many} entries");
+}
+
+/// It goes into every snapshot.
+#[cfg(feature = "rocksdb")]
+#[test]
+fn the_list_of_files_does_not_grow_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut backend, mut state) = open(BackendKind::RocksDb, folder.path(), None);
+    let mut longest = 0;
+    let mut names = std::collections::BTreeSet::new();
+    for round in 0..800 {
+        state.update(&current(round), "x".into()).unwrap();
+        let files = restored(backend.snapshot(&mut [&mut state], round.into()).unwrap()).files;
+        let (name, list) = files.into_iter().find(|(name, _)| name.starts_with("MANIFEST-")).unwrap();
+        longest = longest.max(list.len());
+        names.insert(name);
+    }
+    assert!(longest < 80 << 10 && names.len() > 1, "{longest} bytes, {names:?}");
 }
 
 #[cfg(feature = "rocksdb")]

@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::snapshot::TRANSFERS;
 use crate::checkpoint::manifest::{Damaged, StateFile, StatePlace, SubtaskState};
-use crate::env::{Checksum, Env, ReadFault, Store, StoreError, StoreKind, read_verified};
+use crate::env::{Checksum, Env, ReadFault, Store, StoreError, StoreKind, Work, read_verified};
 use crate::state::RestoredState;
 
 /// Why state could not be loaded.
@@ -38,10 +38,14 @@ async fn fetch(env: &Env, store: &Store, file: &StateFile) -> Result<Bytes, Rest
         RestoreError::Damaged(Damaged { path: path.into(), expected: file.checksum.to_string(), found })
     };
     match &file.place {
-        StatePlace::Inline(bytes) => match Checksum::of(bytes) {
-            found if found == file.checksum => Ok(bytes.clone()),
-            found => Err(damaged(&file.name, found.to_string())),
-        },
+        StatePlace::Inline(bytes) => {
+            // The order to deploy that it came in.
+            env.charge(Work::Inline { bytes: file.checksum.length }).await;
+            match Checksum::of(bytes) {
+                found if found == file.checksum => Ok(bytes.clone()),
+                found => Err(damaged(&file.name, found.to_string())),
+            }
+        }
         StatePlace::Stored(path) => match read_verified(env, store, path, file.checksum).await {
             Ok(bytes) => Ok(bytes),
             Err(ReadFault::Missing) => Err(damaged(path, "no such file".into())),

@@ -15,12 +15,12 @@ use super::sink::PreCommit;
 use super::subtask::Mail;
 use crate::checkpoint::manifest::{StateFile, StateFileOwner, StatePlace, SubtaskState, state_file};
 use crate::config::BackendKind;
-use crate::env::{Checksum, Env, LocalFolder, StoreError, StoreKind, upload};
+use crate::env::{Checksum, Env, LocalFolder, StoreError, StoreKind, Work, upload};
 use crate::event::{AbortReason, Event};
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::mutation::Mutation;
-use crate::state::{FirstLook, HEAP_FILE, LocalSnapshot, StateError};
+use crate::state::{FirstLook, HEAP_FILE, LocalSnapshot, StateError, entry_bytes};
 use crate::wire::TaskReport;
 
 /// Files under way at once (Flink: `state.backend.rocksdb.checkpoint.transfer.thread.num`).
@@ -79,14 +79,18 @@ impl Snapshot {
     async fn upload(self, env: &Env) -> Result<SubtaskState, Failure> {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
         let owner = StateFileOwner { checkpoint, subtask, term: self.term, attempt };
-        let uploader = Uploader { env, owner, verify: self.verify };
+        let uploader = Uploader { env, backend: self.backend, owner, verify: self.verify };
         let files = match self.state {
             None => Vec::new(),
-            Some(LocalSnapshot::Bytes(bytes)) if self.backend == BackendKind::Memory => {
+            Some(LocalSnapshot::Bytes { bytes, .. }) if self.backend == BackendKind::Memory => {
                 let checksum = Checksum::of(&bytes);
+                // The acknowledgement that it goes into.
+                env.charge(Work::Inline { bytes: checksum.length }).await;
                 vec![StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum }]
             }
-            Some(LocalSnapshot::Bytes(bytes)) => vec![uploader.put(HEAP_FILE, Checksum::of(&bytes), bytes).await?],
+            Some(LocalSnapshot::Bytes { bytes, .. }) => {
+                vec![uploader.put(HEAP_FILE, Checksum::of(&bytes), bytes).await?]
+            }
             Some(LocalSnapshot::Files { names, folder, first_look, .. }) => {
                 let files = uploader.put_all(names, &folder, &first_look).await?;
                 env.blocking(move || drop(folder)).await;
@@ -109,6 +113,7 @@ impl Snapshot {
 /// Uploads the files of one subtask's snapshot.
 struct Uploader<'a> {
     env: &'a Env,
+    backend: BackendKind,
     owner: StateFileOwner,
     verify: bool,
 }
@@ -135,6 +140,10 @@ impl Uploader<'_> {
                         }
                     };
                     let (checksum, bytes) = self.env.blocking(look).await?;
+                    let entries = entry_bytes(&name, checksum.length);
+                    if entries > 0 {
+                        self.env.charge(Work::ReadBack { backend: self.backend, bytes: entries }).await;
+                    }
                     Ok::<_, Failure>(self.put(&name, checksum, bytes).await?)
                 }
                 .boxed()
@@ -145,7 +154,7 @@ impl Uploader<'_> {
     }
 
     async fn put(&self, name: &str, checksum: Checksum, bytes: Bytes) -> Result<StateFile, StoreError> {
-        let Self { env, owner, verify } = self;
+        let Self { env, owner, verify, .. } = self;
         let path = state_file(*owner, name);
         let path = upload(env, &env.store(StoreKind::Checkpoints), &path, bytes, *verify).await?;
         let StateFileOwner { checkpoint, subtask, attempt, .. } = *owner;
@@ -160,6 +169,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
+    use crate::env::Entries;
     use crate::env::sim::testing::{hurting, on_one_node};
     use crate::env::sim::{StoreFault, StoreRule};
     use crate::ids::VertexId;
@@ -192,7 +202,7 @@ mod tests {
     }
 
     fn heap() -> LocalSnapshot {
-        LocalSnapshot::Bytes(Bytes::from_static(b"state"))
+        LocalSnapshot::Bytes { bytes: Bytes::from_static(b"state"), entries: 1 }
     }
 
     #[test]
@@ -231,7 +241,10 @@ mod tests {
                 std::fs::write(folder.path().join("000007.sst"), bytes).unwrap();
                 let path = folder.path().to_owned();
                 let names = vec!["000007.sst".into()];
-                (LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written: 0 }, path)
+                (
+                    LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written: Entries::default() },
+                    path,
+                )
             };
             for id in [1, 2] {
                 let (state, path) = take(id);

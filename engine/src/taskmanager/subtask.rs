@@ -21,7 +21,7 @@ use crate::checkpoint::align::{Alignment, BarrierAligner};
 use crate::checkpoint::manifest::SubtaskState;
 use crate::config::JobConfig;
 use crate::connectors::file_sink::remove_leftovers;
-use crate::env::{Env, First, StoreKind, TaskHandle, Timer, Work, first_of_4};
+use crate::env::{Entries, Env, First, StoreKind, TaskHandle, Timer, Work, first_of_4};
 use crate::event::Event;
 use crate::exchange::Buffer;
 use crate::exchange::channel::Channel;
@@ -106,10 +106,6 @@ impl Subtask {
             (RestoreError::Damaged(damaged), None) => failed(damaged.to_string()),
             (RestoreError::Store(error), _) => failed(error.to_string()),
         })?;
-        let bytes = self.restored.bytes();
-        if self.vertex.is_keyed {
-            env.charge(Work::Restore { backend: config.backend, bytes }).await;
-        }
         // Only keyed state needs a backend of its own kind; the rest has nothing to store.
         let kind = if self.vertex.is_keyed { config.backend } else { crate::config::BackendKind::Memory };
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
@@ -133,6 +129,10 @@ impl Subtask {
             positions: &positions,
         };
         let mut chain = user_code(|| (self.vertex.build)(context)).map_err(failed)?;
+        if self.vertex.is_keyed {
+            let loaded = Entries { count: backend.restored_entries(), bytes: self.restored.entry_bytes() };
+            env.charge(Work::Restore { backend: config.backend, loaded }).await;
+        }
         if let Some(output) = chain.parts().output {
             output.set_buffer_size(config.buffer_size as usize);
         }
@@ -145,7 +145,7 @@ impl Subtask {
             let pending = self.restored.transactions.clone();
             sink = Some(Sink::new(env, id, by, pending, self.mailbox.clone(), verify));
         }
-        env.emit(Event::RestoreEnded { attempt, subtask: id, bytes }).await;
+        env.emit(Event::RestoreEnded { attempt, subtask: id, bytes: self.restored.bytes() }).await;
         env.emit(Event::TaskRunning { attempt, subtask: id }).await;
         self.reporter.report(TaskReport::Running(id));
         let aligner = self.gate.as_ref().map(|gate| BarrierAligner::new(gate.channels()));
@@ -478,14 +478,9 @@ impl Running {
         {
             sink.commit_up_to(checkpoint);
         }
-        let bytes = match &snapshot.state {
-            Some(LocalSnapshot::Bytes(bytes)) => bytes.len() as u64,
-            // RocksDB's files are hard links: only what had not been written yet costs something here.
-            Some(LocalSnapshot::Files { written, .. }) => *written,
-            None => 0,
-        };
+        let written = snapshot.state.as_ref().map(LocalSnapshot::written).unwrap_or_default();
         if self.subtask.vertex.is_keyed {
-            env.charge(Work::Snapshot { backend: self.subtask.config.backend, bytes }).await;
+            env.charge(Work::Snapshot { backend: self.subtask.config.backend, written }).await;
         }
         env.emit(Event::SnapshotSyncEnded { attempt, checkpoint, subtask }).await;
         let task = env.spawn(snapshot.finish(env.clone(), self.subtask.reporter.clone()));

@@ -1,10 +1,18 @@
 //! The nodes of a real cluster share this machine, and a checkpoint has them all do the same at the same time. So what a node
 //! costs is measured on [`NODES`] at once: alone, each would have memory, disk and cores for itself.
+#![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
+
+use std::time::Duration;
 
 use super::fit::Samples;
 
 /// Nodes that work at once: the fewest of which one can fail.
 pub(super) const NODES: usize = 2;
+
+/// More than a processor caches.
+const CACHES: usize = 64 << 20;
+/// In which threads that have nothing to do go to sleep.
+const ASLEEP: Duration = Duration::from_millis(20);
 
 /// Calls `measure` with the number of each node, in a thread each; the first error counts.
 pub(super) fn at_once<T: Send, E: Send>(measure: impl Fn(usize) -> Result<T, E> + Sync) -> Result<Vec<T>, E> {
@@ -17,6 +25,23 @@ pub(super) fn at_once<T: Send, E: Send>(measure: impl Fn(usize) -> Result<T, E> 
         });
         joined.collect()
     })
+}
+
+/// What happens between two checkpoints, as far as it changes what the next one costs: threads go to sleep, and the processor's
+/// caches are filled with other things.
+pub(super) struct Meanwhile(Vec<u64>);
+
+impl Meanwhile {
+    pub(super) fn new() -> Self {
+        Self(vec![0; CACHES / size_of::<u64>()])
+    }
+
+    /// Lets it happen.
+    pub(super) fn pass(&mut self) {
+        std::thread::sleep(ASLEEP);
+        self.0.iter_mut().for_each(|word| *word = word.wrapping_add(1));
+        std::hint::black_box(&self.0);
+    }
 }
 
 /// The samples of all nodes, size by size; all have measured the same sizes.

@@ -12,14 +12,15 @@ use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, InputSpec, JobBuilder, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
-/// Different keys.
-const KEYS: u64 = 10_000;
+/// Different keys where nothing depends on their number.
+pub(super) const KEYS: u64 = 10_000;
 /// Every so manieth count of a key is output.
 const EMIT_EVERY: u64 = 1_000;
 
 /// Records of one length.
 struct Records {
     records: u64,
+    keys: u64,
     payload: Bytes,
 }
 
@@ -34,7 +35,7 @@ impl Source for Records {
     }
 
     fn record(&self, index: u64) -> Record {
-        (draw_between(draw(1, "calibrate", 0, index), 0, KEYS - 1) as u32, self.payload.clone())
+        (draw_between(draw(1, "calibrate", 0, index), 0, self.keys - 1) as u32, self.payload.clone())
     }
 }
 
@@ -68,14 +69,14 @@ pub(super) fn wire_bytes(payload: usize) -> f64 {
     encoded(&(KEYS as u32 / 2, Bytes::from(vec![0; payload]))).len() as f64
 }
 
-/// Builds it.
-pub(super) fn builder(payload: usize) -> JobBuilder {
+/// Builds it, with so many keys.
+pub(super) fn builder(payload: usize, keys: u64) -> JobBuilder {
     Arc::new(move |spec, _| {
         let InputKind::Generator { records, .. } = spec.input.kind else {
             unreachable!("the calibration makes the job's input itself: see `spec`")
         };
         let job = StreamBuilder::new();
-        job.source("records", Records { records, payload: vec![7; payload].into() })
+        job.source("records", Records { records, keys, payload: vec![7; payload].into() })
             .key_by(|record: &Record| record.0)
             .process(Count)
             .sink("counts", |(key, count): &(u32, u64), out| {

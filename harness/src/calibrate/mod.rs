@@ -7,10 +7,12 @@
 //! [ADR 0018](../../../docs/adr/0018-calibration.md).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use flowquake_engine::checkpoint::manifest::Damaged;
 use flowquake_engine::config::BackendKind;
-use flowquake_engine::env::sim::{Rates, StateRates};
+use flowquake_engine::env::sim::{HEAP_NAMES, ROCKSDB_NAMES, Rates, StateRates};
 use flowquake_engine::state::StateError;
 
 use crate::profile::{Measured, Network, Profile, Store};
@@ -19,6 +21,8 @@ use crate::provenance::program;
 mod at_once;
 pub mod cluster;
 pub mod fit;
+mod fixed;
+mod inline;
 mod job;
 mod network;
 mod records;
@@ -87,6 +91,9 @@ pub enum CalibrateError {
     /// A state backend failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A manifest is not what was encoded.
+    #[error("{0}")]
+    Damaged(#[from] Damaged),
     /// Samples make no sense.
     #[error("the measurements make no rate: {0}")]
     NoFit(#[from] NoFit),
@@ -100,13 +107,14 @@ impl CalibrateError {
                 "see that loopback can be listened on and that the folder for temporary files (TMPDIR) has 1 GB"
             }
             Self::State(_) => "see that the folder for temporary files (TMPDIR) can be written and has 1 GB",
+            Self::Damaged(_) => "this is a bug, or bad memory",
             Self::NoFit(_) => "measure again while the machine does nothing else, and without --quick",
         }
     }
 }
 
 /// Steps that [`calibrate`] tells of.
-pub const STEPS: u64 = 7;
+pub const STEPS: u64 = 9;
 
 /// Measures everything; `step` hears what is begun, [`STEPS`] times.
 pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Calibration, CalibrateError> {
@@ -130,48 +138,64 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
     let reads = line("store.read_throughput", "ns per KiB", &measured.reads)?;
     let store = Store {
         latency,
+        // So many were under way when they were measured; one node alone would have them all.
+        streams: at_once::NODES as u32,
         write_throughput: sheet.throughput("store.write_throughput", writes, "objects created: slope over size"),
         read_throughput: sheet.throughput("store.read_throughput", reads, "objects read and checked: slope over size"),
     };
 
+    step("inline state: encoded and decoded with manifests");
+    let measured = line("inline_kib_ns", "ns per KiB", &inline::measure(sizes, *repetitions)?)?;
+    let inline = sheet.row("inline_kib_ns", measured.slope, "ns/KiB", "manifests: slope over the state inside, halved");
+
+    step("records: runs of the engine with records of several lengths");
+    let runs = records::measure(effort.records, &PAYLOADS, *repetitions)?;
+    let starts = of_samples("deploy_ns", &runs.starts, fit::median)?;
+    let deploy = positive("deploy_ns", "ns", starts.minus(one_way))?;
+    let deploy_ns = sheet.row("deploy_ns", deploy, "ns", "deployment-begun to task-running of sources, less one way");
+
     step("heap: access");
     let access = state::accesses(BackendKind::Memory, effort.accesses, *repetitions, &root.join("heap"))?;
-    let heap_access = positive("heap.access_ns", "ns", of_samples("heap.access_ns", &access, fit::median)?)?;
+    let heap_access = positive(HEAP_NAMES[0], "ns", of_samples(HEAP_NAMES[0], &access, fit::median)?)?;
     step("heap: snapshots and restores");
-    let measured = state::snapshots_and_restores(BackendKind::Memory, sizes, *repetitions, &root.join("heap"))?;
-    let heap = sheet.state(HEAP, heap_access, &measured)?;
+    let both = |kind, folder: &Path| -> Result<_, StateError> {
+        let of = |regime| state::snapshots_and_restores(kind, regime, sizes, *repetitions, folder);
+        Ok([of(state::DOCUMENTS)?, of(state::COUNTS)?])
+    };
+    let heap = sheet.state(HEAP_NAMES, heap_access, &both(BackendKind::Memory, &root.join("heap"))?, None)?;
 
     let rocksdb = match BackendKind::RocksDb.is_built() {
         true => {
             step("rocksdb: access");
-            let folder = root.join("rocksdb");
+            let (folder, name) = (root.join("rocksdb"), ROCKSDB_NAMES[0]);
             let access = state::accesses(BackendKind::RocksDb, effort.accesses, *repetitions, &folder)?;
-            let access = positive("rocksdb.access_ns", "ns", of_samples("rocksdb.access_ns", &access, fit::median)?)?;
+            let access = positive(name, "ns", of_samples(name, &access, fit::median)?)?;
+            step("rocksdb: runs of the engine with hardly any state");
+            let fixed = fixed::measure(BackendKind::RocksDb, *repetitions)?;
+            let snapshot = of_samples(ROCKSDB_NAMES[1], &fixed.snapshots, fit::median)?;
+            // Part of it is charged elsewhere: the start, and requests for state files, a listing and a deletion.
+            let restore = of_samples(ROCKSDB_NAMES[5], &fixed.restores, fit::median)?;
+            let request = f64::from(u32::try_from((latency.0 + latency.1).as_nanos() / 2).unwrap_or(u32::MAX));
+            let restore = restore.minus(deploy).map(|ns| (ns - 3.0 * request).max(0.0));
             step("rocksdb: snapshots and restores");
-            let measured = state::snapshots_and_restores(BackendKind::RocksDb, sizes, *repetitions, &folder)?;
-            sheet.state(ROCKSDB, access, &measured)?
+            sheet.state(ROCKSDB_NAMES, access, &both(BackendKind::RocksDb, &folder)?, Some([snapshot, restore]))?
         }
         // Nothing can run with it in such a build either: what the heap costs stands in, without an interval.
         false => {
+            step("rocksdb: not in this build");
             step("rocksdb: not in this build");
             step("rocksdb: not in this build");
             heap.clone()
         }
     };
 
-    step("records: runs of the engine with records of several lengths");
-    let measured = records::measure(effort.records, &PAYLOADS, *repetitions)?;
-    let Line { fixed, slope } = line("record_kib_ns", "ns per KiB", &measured.records)?;
+    let Line { fixed, slope } = line("record_kib_ns", "ns per KiB", &runs.records)?;
     let both = positive("record_ns", "ns", fixed.minus(heap_access))?;
     let record =
         sheet.row("record_ns", both.map(|ns| ns / 2.0), "ns", "processor time of runs, at length 0, less the access");
     let record_kib =
         sheet.row("record_kib_ns", slope, "ns/KiB", "processor time of runs: slope over the records' length");
-    let starts = of_samples("deploy_ns", &measured.starts, fit::median)?;
-    let deploy = positive("deploy_ns", "ns", starts.minus(one_way))?;
-    let deploy_ns = sheet.row("deploy_ns", deploy, "ns", "deployment-begun to task-running of sources, less one way");
-
-    let rates = Rates { record_ns: record, record_kib_ns: record_kib, deploy_ns, heap, rocksdb };
+    let rates = Rates { record_ns: record, record_kib_ns: record_kib, deploy_ns, inline_kib_ns: inline, heap, rocksdb };
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let (program, processor) = (program(), processor());
     let why = format!(
@@ -190,18 +214,6 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
 /// Bytes that records have beside their key.
 const PAYLOADS: [usize; 3] = [16, 250, 1_000];
 
-/// Paths of a backend's rates, in the order of the price list.
-type StatePaths = [&'static str; 5];
-const HEAP: StatePaths =
-    ["heap.access_ns", "heap.snapshot_ns", "heap.snapshot_kib_ns", "heap.restore_ns", "heap.restore_kib_ns"];
-const ROCKSDB: StatePaths = [
-    "rocksdb.access_ns",
-    "rocksdb.snapshot_ns",
-    "rocksdb.snapshot_kib_ns",
-    "rocksdb.restore_ns",
-    "rocksdb.restore_kib_ns",
-];
-
 /// The rows so far.
 #[derive(Default)]
 struct Sheet {
@@ -215,26 +227,56 @@ impl Sheet {
         rounded(estimate.value)
     }
 
+    /// The rates of a backend, from samples of documents and of counts; `fixed`: what a snapshot and a restore of hardly
+    /// anything take in a run, where that is more than the smallest samples.
     fn state(
         &mut self,
-        paths: StatePaths,
+        names: [&'static str; 8],
         access: Estimate,
-        samples: &state::StateSamples,
+        [documents, counts]: &[state::StateSamples; 2],
+        fixed: Option<[Estimate; 2]>,
     ) -> Result<StateRates, NoFit> {
-        let [access_ns, snapshot_ns, snapshot_kib_ns, restore_ns, restore_kib_ns] = paths;
-        let snapshots = line(snapshot_kib_ns, "ns per KiB", &samples.snapshots)?;
-        let restores = line(restore_kib_ns, "ns per KiB", &samples.restores)?;
+        let [access_name, snapshot, entry, kib, read_back, restore, restore_entry, restore_kib] = names;
+        let zero = Estimate { value: 0.0, low: 0.0, high: 0.0 };
+        let lengths = [documents.entry_bytes, counts.entry_bytes];
+        let snapshots = line(kib, "ns per KiB", &documents.snapshots)?;
+        let small = line(entry, "ns per entry", &counts.snapshots)?;
+        let (per_entry, per_kib) = told_apart(snapshots.slope, small.slope, lengths);
+        let restores = line(restore_kib, "ns per KiB", &documents.restores)?;
+        // A database opens files, however many entries they hold; and only that reads its snapshots from files.
+        let files = !documents.read_backs.is_empty();
+        let (restored_entry, restored_kib, read) = match files {
+            true => (zero, restores.slope, line(read_back, "ns per KiB", &documents.read_backs)?.slope),
+            false => {
+                let small = line(restore_entry, "ns per entry", &counts.restores)?;
+                let (per_entry, per_kib) = told_apart(restores.slope, small.slope, lengths);
+                (per_entry, per_kib, zero)
+            }
+        };
+        let alone = ["a snapshot of one entry", "a restore of one entry"];
+        let in_runs = ["snapshots of hardly any state in runs", "restores in runs, less the start and three requests"];
+        let how = if fixed.is_some() { in_runs } else { alone };
+        let [snapshot_fixed, restore_fixed] = fixed.unwrap_or([snapshots.fixed, restores.fixed]);
+        let mut rate = |path, estimate, unit, how| self.row(path, estimate, unit, how);
         Ok(StateRates {
-            access_ns: self.row(access_ns, access, "ns", "processor time of counting up values in memory"),
-            snapshot_ns: self.row(snapshot_ns, snapshots.fixed, "ns", "a snapshot of one entry"),
-            snapshot_kib_ns: self.row(
-                snapshot_kib_ns,
-                snapshots.slope,
-                "ns/KiB",
-                "snapshots: slope over bytes written",
+            access_ns: rate(access_name, access, "ns", "processor time of counting up values in memory"),
+            snapshot_ns: rate(snapshot, snapshot_fixed, "ns", how[0]),
+            snapshot_entry_ns: rate(
+                entry,
+                per_entry,
+                "ns",
+                "snapshots of counts: slope over entries, less their bytes",
             ),
-            restore_ns: self.row(restore_ns, restores.fixed, "ns", "a restore of one entry"),
-            restore_kib_ns: self.row(restore_kib_ns, restores.slope, "ns/KiB", "restores: slope over bytes restored"),
+            snapshot_kib_ns: rate(
+                kib,
+                per_kib,
+                "ns/KiB",
+                "snapshots of documents: slope over bytes, less their entries",
+            ),
+            read_back_kib_ns: rate(read_back, read, "ns/KiB", "files of snapshots: slope over bytes read"),
+            restore_ns: rate(restore, restore_fixed, "ns", how[1]),
+            restore_entry_ns: rate(restore_entry, restored_entry, "ns", "restores of counts, in the same way"),
+            restore_kib_ns: rate(restore_kib, restored_kib, "ns/KiB", "restores of documents, in the same way"),
         })
     }
 
@@ -252,6 +294,17 @@ impl Sheet {
         let per_second = line.slope.map(|ns_per_kib| 1024.0 * 1e9 / ns_per_kib);
         self.row(path, per_second, "B/s", how).max(1.0) as u64
     }
+}
+
+/// The price of an entry and that of a KiB, from two mixtures of both: `per_kib` of long entries, `per_entry` of short ones.
+/// `lengths`: their bytes. Neither is below zero: where one of them is nothing, noise decides its sign.
+fn told_apart(per_kib: Estimate, per_entry: Estimate, lengths: [f64; 2]) -> (Estimate, Estimate) {
+    let [long, short] = lengths;
+    let not_below_zero = |estimate: Estimate| estimate.map(|ns| ns.max(0.0));
+    let bytes_of_short = per_kib.map(|ns| ns * short / 1024.0);
+    let entry = not_below_zero(per_entry.minus(bytes_of_short).map(|ns| ns / (1.0 - short / long)));
+    let kib = not_below_zero(per_kib.minus(entry.map(|ns| ns * 1024.0 / long)));
+    (entry, kib)
 }
 
 /// Mean without the largest hundredth.
@@ -285,6 +338,16 @@ mod tests {
         let mean = (low + high).as_nanos() as f64 / 2.0;
         assert!((mean / trimmed_mean(&ns) - 1.0).abs() < 0.01, "{low:?} to {high:?}");
         assert!(low < high);
+    }
+
+    #[test]
+    fn an_entry_and_its_bytes_are_told_apart() {
+        let sure = |value: f64| Estimate { value, low: value, high: value };
+        // 50 ns per entry and 300 ns per KiB, seen through entries of 1,024 and of 16 bytes.
+        let (entry, kib) = told_apart(sure(350.0), sure(50.0 + 300.0 * 16.0 / 1024.0), [1024.0, 16.0]);
+        assert!((entry.value - 50.0).abs() < 1e-9 && (kib.value - 300.0).abs() < 1e-9, "{entry:?} {kib:?}");
+        let (entry, kib) = told_apart(sure(350.0), sure(400.0), [1024.0, 16.0]);
+        assert!(entry.value > 390.0 && kib.value == 0.0, "{entry:?} {kib:?}");
     }
 
     #[test]

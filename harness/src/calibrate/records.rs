@@ -8,7 +8,7 @@ use flowquake_engine::time::nanos;
 
 use super::cluster::{RealCluster, RealFault};
 use super::fit::{Samples, median};
-use super::job::{builder, spec, wire_bytes};
+use super::job::{KEYS, builder, spec, wire_bytes};
 
 /// Subtasks of each chain, one on each TaskManager.
 const PARALLELISM: u16 = 2;
@@ -45,7 +45,7 @@ pub(super) fn measure(records: u64, payloads: &[usize], repetitions: usize) -> R
 /// Processor time of a run, ns.
 fn run(records: u64, payload: usize, starts: &mut Vec<f64>) -> Result<f64, RealFault> {
     let before = process_cpu();
-    let cluster = RealCluster::start(spec(records, PARALLELISM), builder(payload), PARALLELISM, 1)?;
+    let cluster = RealCluster::start(spec(records, PARALLELISM), builder(payload, KEYS), PARALLELISM, 1)?;
     cluster.finished()?;
     let events = cluster.events();
     drop(cluster);

@@ -1,9 +1,9 @@
 //! What keyed state costs: access, snapshot and restore of each backend, through the engine's own state API.
 //!
-//! Regime: entries of [`ENTRY`] bytes, as a job has that keeps a document per key. Smaller entries cost more per KiB, since each
-//! has a key and a place in a map. RocksDB is measured with values that fit into the write-back cache in front of it: a
-//! snapshot is priced by the bytes written since the one before, and those wait there. Values are such that no compression
-//! makes them smaller. The least state is one entry: an empty database has nothing to flush, and no job has such a one.
+//! Two regimes tell what an entry costs from what its bytes cost: [`DOCUMENTS`], as a job has that keeps one per key, and
+//! [`COUNTS`]. RocksDB is measured with values that fit into the write-back cache in front of it: a snapshot is priced by what
+//! was written since the one before, and that waits there. Values are such that no compression makes them smaller. The least
+//! state is one entry: an empty database has nothing to flush, and no job has such a one.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::hint::black_box;
@@ -12,17 +12,31 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flowquake_engine::config::BackendKind;
-use flowquake_engine::env::{LocalFolder, draw, draw_between};
+use flowquake_engine::env::{Entries, LocalFolder, draw, draw_between};
 use flowquake_engine::state::key_group::group_of;
 use flowquake_engine::state::{
-    Backend, CurrentKey, HEAP_FILE, LocalSnapshot, RestoredState, StateError, StateOpener, ValueState,
+    Backend, CurrentKey, HEAP_FILE, LocalSnapshot, RestoredState, StateError, StateOpener, ValueState, entry_bytes,
 };
 
-use super::at_once::{at_once, pooled};
+use super::at_once::{Meanwhile, at_once, pooled};
 use super::fit::Samples;
 
-/// Bytes of a value.
-const ENTRY: usize = 1_000;
+/// What entries look like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Regime {
+    /// Bytes of a value.
+    value: usize,
+    /// Bytes of a size that was asked for, per entry: of small ones there are more.
+    size: u64,
+    /// What a size is measured in.
+    x: fn(Entries) -> f64,
+}
+
+/// Long values: what they cost is the price of their bytes, and a little of their number. Over KiB.
+pub(super) const DOCUMENTS: Regime = Regime { value: 1_000, size: 1_000, x: |of| of.bytes as f64 / 1024.0 };
+/// Short values, the other way round. Over their number.
+pub(super) const COUNTS: Regime = Regime { value: 8, size: 125, x: |of| of.count as f64 };
+
 /// Key groups, as jobs have by default.
 const GROUPS: u16 = 128;
 /// Keys whose access is measured; with RocksDB all their values are in its cache.
@@ -30,10 +44,14 @@ const ACCESSED_KEYS: u32 = 50_000;
 /// Of state that RocksDB keeps in memory before a snapshot: what does not fit is written earlier, and not by the snapshot.
 const CACHED_BYTES: u64 = 12 << 20;
 
-/// Snapshots and restores of one backend, in ns over KiB.
+/// Snapshots and restores of one backend in one regime, in ns.
 pub(super) struct StateSamples {
     pub(super) snapshots: Vec<Samples>,
     pub(super) restores: Vec<Samples>,
+    /// Reading the files of a snapshot; of nothing on the heap, which has none.
+    pub(super) read_backs: Vec<Samples>,
+    /// Bytes of an entry as a snapshot counts them.
+    pub(super) entry_bytes: f64,
 }
 
 struct Opened {
@@ -74,17 +92,17 @@ impl Opened {
 }
 
 /// The value of an entry: nothing in it comes twice.
-fn value(entry: u32) -> Bytes {
-    let words = ENTRY.div_ceil(8) as u64;
+fn value(entry: u32, length: usize) -> Bytes {
+    let words = length.div_ceil(8) as u64;
     let mut bytes: Vec<u8> = (0..words).flat_map(|n| draw(1, "value", entry.into(), n).to_le_bytes()).collect();
-    bytes.truncate(ENTRY);
+    bytes.truncate(length);
     bytes.into()
 }
 
-/// What a restore would be given after `snapshot`, and its bytes.
-fn to_restore(snapshot: &LocalSnapshot) -> Result<(RestoredState, u64), StateError> {
+/// What a restore would be given after `snapshot`.
+fn to_restore(snapshot: &LocalSnapshot) -> Result<RestoredState, StateError> {
     let files = match snapshot {
-        LocalSnapshot::Bytes(bytes) => vec![(HEAP_FILE.to_owned(), bytes.clone())],
+        LocalSnapshot::Bytes { bytes, .. } => vec![(HEAP_FILE.to_owned(), bytes.clone())],
         LocalSnapshot::Files { names, folder, .. } => {
             let read = |name: &String| {
                 let path = folder.path().join(name);
@@ -95,8 +113,7 @@ fn to_restore(snapshot: &LocalSnapshot) -> Result<(RestoredState, u64), StateErr
             names.iter().map(read).collect::<Result<_, StateError>>()?
         }
     };
-    let bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    Ok((RestoredState { files }, bytes))
+    Ok(RestoredState { files })
 }
 
 fn ns_since(began: Instant) -> f64 {
@@ -107,56 +124,74 @@ fn ns_since(began: Instant) -> f64 {
 /// `root`.
 pub(super) fn snapshots_and_restores(
     kind: BackendKind,
+    regime: Regime,
     sizes: &[u64],
     repetitions: usize,
     root: &Path,
 ) -> Result<StateSamples, StateError> {
-    let nodes = at_once(|node| of_one_node(kind, sizes, repetitions, &root.join(format!("node-{node}"))))?;
-    let (snapshots, restores) =
-        nodes.into_iter().map(|node| (node.snapshots, node.restores)).unzip::<_, _, Vec<_>, Vec<_>>();
-    Ok(StateSamples { snapshots: pooled(snapshots), restores: pooled(restores) })
+    let within = |node: usize| root.join(format!("{}-node-{node}", regime.value));
+    let nodes = at_once(|node| of_one_node(kind, regime, sizes, repetitions, &within(node)))?;
+    let entry_bytes = nodes.iter().map(|node| node.entry_bytes).fold(0.0, f64::max);
+    let of = |samples: fn(&StateSamples) -> &Vec<Samples>| pooled(nodes.iter().map(|node| samples(node).clone()));
+    Ok(StateSamples {
+        snapshots: of(|node| &node.snapshots),
+        restores: of(|node| &node.restores),
+        read_backs: of(|node| &node.read_backs),
+        entry_bytes,
+    })
 }
 
-fn of_one_node(kind: BackendKind, sizes: &[u64], repetitions: usize, root: &Path) -> Result<StateSamples, StateError> {
-    let mut disk = Disk { root, used: 0 };
-    let mut samples = StateSamples { snapshots: Vec::new(), restores: Vec::new() };
+fn of_one_node(
+    kind: BackendKind,
+    regime: Regime,
+    sizes: &[u64],
+    repetitions: usize,
+    root: &Path,
+) -> Result<StateSamples, StateError> {
+    let (mut disk, mut meanwhile) = (Disk { root, used: 0 }, Meanwhile::new());
+    let mut samples =
+        StateSamples { snapshots: Vec::new(), restores: Vec::new(), read_backs: Vec::new(), entry_bytes: 0.0 };
     for size in sizes {
-        let values: Vec<Bytes> = (0..(size / ENTRY as u64).max(1) as u32).map(value).collect();
-        let (mut snapshots, mut restores) = (Vec::new(), Vec::new());
-        let (mut written_kib, mut restored_kib) = (0.0, 0.0);
+        let entries = (size / regime.size).max(1) as u32;
+        let values: Vec<Bytes> = (0..entries).map(|entry| value(entry, regime.value)).collect();
+        let (mut snapshots, mut read_backs, mut restores) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut written, mut restored) = (Entries::default(), Entries::default());
         let measured = kind != BackendKind::RocksDb || *size <= CACHED_BYTES;
         let mut opened = disk.open(kind, None)?;
         for repetition in 0..repetitions as u64 {
             opened.write(&values)?;
+            meanwhile.pass();
             let began = Instant::now();
             let snapshot = opened.snapshot(repetition + 1)?;
             let took = ns_since(began);
-            let (restored, bytes) = to_restore(&snapshot)?;
-            let charged = match &snapshot {
-                LocalSnapshot::Bytes(bytes) => bytes.len() as u64,
-                LocalSnapshot::Files { written, .. } => *written,
-            };
             if measured {
                 snapshots.push(took);
-                written_kib = charged as f64 / 1024.0;
+                written = snapshot.written();
             }
-            drop(snapshot);
             // Later snapshots of a database hold the same state in more files; the first is of the stated size.
             if repetition == 0 {
-                restored_kib = bytes as f64 / 1024.0;
                 for _ in 0..repetitions {
-                    let restored = RestoredState { files: restored.files.clone() };
+                    meanwhile.pass();
                     let began = Instant::now();
-                    let again = disk.open(kind, Some(restored))?;
+                    let loaded = to_restore(&snapshot)?;
+                    read_backs.push(ns_since(began));
+                    let bytes = loaded.files.iter().map(|(name, bytes)| entry_bytes(name, bytes.len() as u64)).sum();
+                    restored = Entries { count: entries.into(), bytes };
+                    let began = Instant::now();
+                    let again = disk.open(kind, Some(loaded))?;
                     restores.push(ns_since(began));
                     drop(again);
                 }
             }
         }
         if measured {
-            samples.snapshots.push(Samples { x: written_kib, y: snapshots });
+            samples.snapshots.push(Samples { x: (regime.x)(written), y: snapshots });
+            samples.entry_bytes = written.bytes as f64 / written.count.max(1) as f64;
         }
-        samples.restores.push(Samples { x: restored_kib, y: restores });
+        samples.restores.push(Samples { x: (regime.x)(restored), y: restores });
+        if kind == BackendKind::RocksDb {
+            samples.read_backs.push(Samples { x: (regime.x)(restored), y: read_backs });
+        }
     }
     Ok(samples)
 }
@@ -199,8 +234,8 @@ mod tests {
     use flowquake_engine::graph::element::encoded;
 
     /// In a snapshot, with its key group.
-    fn entry_bytes() -> usize {
-        2 + encoded(&(1_u32, Bytes::from(vec![0; ENTRY]))).len()
+    fn bytes_of(regime: Regime) -> f64 {
+        2.0 + encoded(&(1_u32, Bytes::from(vec![0; regime.value]))).len() as f64
     }
 
     #[test]
@@ -208,11 +243,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let sizes = [0, 64 << 10, 256 << 10];
         for kind in BackendKind::ALL.into_iter().filter(|kind| kind.is_built()) {
-            let samples = snapshots_and_restores(kind, &sizes, 3, &root.path().join(kind.name())).unwrap();
-            assert!(samples.snapshots.iter().chain(&samples.restores).all(|samples| samples.y.len() == 3 * NODES));
-            let largest = &samples.snapshots[2];
-            let expected = (sizes[2] / ENTRY as u64) as f64 * entry_bytes() as f64 / 1024.0;
-            assert!((largest.x / expected - 1.0).abs() < 0.05, "{kind:?}: {} KiB, not {expected}", largest.x);
+            for regime in [DOCUMENTS, COUNTS] {
+                let folder = root.path().join(kind.name());
+                let samples = snapshots_and_restores(kind, regime, &sizes, 3, &folder).unwrap();
+                let all = samples.snapshots.iter().chain(&samples.restores).chain(&samples.read_backs);
+                assert!(all.clone().all(|samples| samples.y.len() == 3 * NODES));
+                let count = sizes[2] / regime.size;
+                let entries = Entries { count, bytes: (count as f64 * bytes_of(regime)) as u64 };
+                let (largest, expected) = (&samples.snapshots[2], (regime.x)(entries));
+                assert!((largest.x / expected - 1.0).abs() < 0.05, "{kind:?}: {}, not {expected}", largest.x);
+                assert!((samples.entry_bytes / bytes_of(regime) - 1.0).abs() < 0.25, "{}", samples.entry_bytes);
+            }
             assert!(accesses(kind, 1_000, 3, &root.path().join("a")).unwrap().iter().all(|ns| *ns > 0.0));
         }
     }

@@ -2,19 +2,23 @@
 //! ones for throughput, all after a pause in which threads go to sleep. Writing counts with the checksum that is taken before, reading with the check that follows.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
 use flowquake_engine::env::{Checksum, ReadFault, StoreError, StoreKind, look};
 
-use super::at_once::{at_once, pooled};
+use super::at_once::{Meanwhile, at_once, pooled};
 use super::cluster::{RealFault, env, runtime};
 use super::fit::Samples;
 use super::network::PAUSE;
 
 /// Bytes of an object that is nothing but a request.
 const SMALL: usize = 100;
+
+/// Objects that stay.
+const RETAINED: usize = 2;
 
 /// Requests and transfers.
 pub(super) struct StoreSamples {
@@ -58,11 +62,13 @@ fn of_one_node(requests: usize, sizes: &[u64], repetitions: usize, root: &Path) 
             samples.requests.push((written - began).as_nanos() as f64);
             samples.requests.push(written.elapsed().as_nanos() as f64);
         }
+        let (mut meanwhile, mut kept) = (Meanwhile::new(), VecDeque::new());
         for size in sizes {
             let bytes = Bytes::from(vec![7; size as usize]);
             let (mut writes, mut reads) = (Vec::new(), Vec::new());
             for repetition in 0..repetitions {
                 let path = format!("large/{size}-{repetition}");
+                meanwhile.pass();
                 let began = Instant::now();
                 let checksum = Checksum::of(&bytes);
                 store.create(&path, bytes.clone()).await?;
@@ -71,6 +77,13 @@ fn of_one_node(requests: usize, sizes: &[u64], repetitions: usize, root: &Path) 
                 reads.push(written.elapsed().as_nanos() as f64);
                 writes.push((written - began).as_nanos() as f64);
                 drop(found.map_err(|fault| of_read(&path, fault))?);
+                // As checkpoints go when there are newer ones: those of the two before are still there.
+                kept.push_back(path);
+                if kept.len() > RETAINED {
+                    store.delete(&kept.pop_front().expect("more than none")).await?;
+                }
+            }
+            for path in kept.drain(..) {
                 store.delete(&path).await?;
             }
             let x = size as f64 / 1024.0;

@@ -3,7 +3,7 @@
 //! can be had with few keys.
 //!
 //! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span. What is due and
-//! what came out are sorted and held side by side: with many keys, a lookup per record would cost more than all the rest.
+//! what came out are sorted and held side by side: with many keys, a search in a tree per record would cost more than all the rest.
 
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, and what is iterated is sorted first")]
 use std::collections::HashMap;
@@ -21,8 +21,8 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Consumed, Job, JobContext, JobModel, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal, VertexModel,
-    index_of, number, shares_of_keys,
+    Consumed, Job, JobContext, JobModel, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal, StateSize,
+    VertexModel, index_of, number, shares_of_keys,
 };
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
@@ -51,7 +51,7 @@ pub(super) const JOB: Job = Job {
             VertexModel { records_in: 1.0, bytes_in: 0.0, keyed: false },
             VertexModel { records_in: 1.0, bytes_in: 98.0, keyed: true },
         ],
-        state_bytes,
+        state,
         output_bytes,
         shares: |spec| shares_of_keys(spec, 0..number(spec, &KEYS).unwrap_or(1) as u32),
     }),
@@ -150,17 +150,20 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
 }
 
 /// Of a key drawn uniformly for each record: how many were drawn yet, times what an entry takes.
-fn state_bytes(spec: &JobSpec, records: f64) -> f64 {
+fn state(spec: &JobSpec, records: f64) -> StateSize {
     let keys = number(spec, &KEYS).unwrap_or(1).max(1) as f64;
     let seen = keys * (1.0 - libm::exp(-records / keys));
     // Key group, varint of the key, varint of its count; and each subtask's table has a name and a length.
     let varint = |value: f64| 1.0 + (value.max(1.0).log2() / 7.0).floor();
     let counts = seen * (2.0 + varint(keys / 2.0) + varint(records / keys)) + 14.0 * f64::from(spec.config.parallelism);
-    let values = match value_bytes(spec).unwrap_or(0) as f64 {
-        0.0 => 0.0,
-        bytes => seen * (2.0 + varint(keys / 2.0) + varint(bytes) + bytes) + 14.0 * f64::from(spec.config.parallelism),
-    };
-    counts + values
+    match value_bytes(spec).unwrap_or(0) as f64 {
+        0.0 => StateSize { entries: seen, bytes: counts },
+        bytes => {
+            let values = seen * (2.0 + varint(keys / 2.0) + varint(bytes) + bytes);
+            let tables = 14.0 * f64::from(spec.config.parallelism);
+            StateSize { entries: 2.0 * seen, bytes: counts + values + tables }
+        }
+    }
 }
 
 /// A line of key and count.

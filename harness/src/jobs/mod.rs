@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Add, Mul, Range};
 use std::sync::Arc;
 
-use flowquake_engine::env::InputFiles;
+use flowquake_engine::env::{Entries, InputFiles};
 use flowquake_engine::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::Key;
 use flowquake_engine::state::key_group::{group_of, owner_of};
@@ -64,12 +64,43 @@ pub struct Job {
 pub struct JobModel {
     /// The operator chains, in order.
     pub vertices: &'static [VertexModel],
-    /// Mean bytes of keyed state once this many records have arrived, over all subtasks, as the heap backends write it.
-    pub state_bytes: fn(&JobSpec, f64) -> f64,
+    /// Keyed state once this many records have arrived, over all subtasks, as the heap backends write it.
+    pub state: fn(&JobSpec, f64) -> StateSize,
     /// Mean bytes of output per record of the input.
     pub output_bytes: fn(&JobSpec) -> f64,
     /// Share of the records that each keyed subtask gets; they sum to 1.
     pub shares: fn(&JobSpec) -> Vec<f64>,
+}
+
+/// How much keyed state there is, on average.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StateSize {
+    /// Keys with a value, in every state.
+    pub entries: f64,
+    /// Bytes of them, and of what stands around them.
+    pub bytes: f64,
+}
+
+impl Mul<f64> for StateSize {
+    type Output = Self;
+
+    fn mul(self, times: f64) -> Self {
+        Self { entries: self.entries * times, bytes: self.bytes * times }
+    }
+}
+
+impl Add for StateSize {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self { entries: self.entries + more.entries, bytes: self.bytes + more.bytes }
+    }
+}
+
+impl From<StateSize> for Entries {
+    fn from(size: StateSize) -> Self {
+        Self { count: size.entries as u64, bytes: size.bytes as u64 }
+    }
 }
 
 /// Shares of the keyed subtasks where every one of `keys` is as frequent as the others. Of very many keys, some are enough.

@@ -18,8 +18,8 @@ use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
 use super::{
-    Consumed, Job, JobContext, JobModel, Objection, RECORDS_MAX, RecordId, Reference, Refusal, VertexModel, index_of,
-    shares_of_keys,
+    Consumed, Job, JobContext, JobModel, Objection, RECORDS_MAX, RecordId, Reference, Refusal, StateSize, VertexModel,
+    index_of, shares_of_keys,
 };
 
 mod plain;
@@ -42,7 +42,7 @@ pub(super) const JOB: Job = Job {
             VertexModel { records_in: 1.0, bytes_in: 9.0, keyed: true },
         ],
         // A few dozen lengths, whatever arrives.
-        state_bytes: |spec, _| 150.0 + 14.0 * f64::from(spec.config.parallelism),
+        state: |spec, _| StateSize { entries: 30.0, bytes: 150.0 + 14.0 * f64::from(spec.config.parallelism) },
         // A word, and a count of a few digits.
         output_bytes: |_| 15.0,
         // Words of 3 to 12 letters.

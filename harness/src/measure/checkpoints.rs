@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use flowquake_engine::checkpoint::manifest::state_file_at;
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SubtaskId};
+use flowquake_engine::state::entry_bytes;
 use flowquake_reports::record::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
 
 use crate::run::Outcome;
@@ -13,11 +15,13 @@ use crate::run::Outcome;
 struct Building {
     record: Option<CheckpointRecord>,
     subtasks: BTreeMap<SubtaskId, SubtaskCheckpoint>,
+    /// Bytes of entries in the files that each subtask uploaded.
+    uploaded: BTreeMap<SubtaskId, u64>,
     last_acknowledged: Option<SubtaskId>,
 }
 
-/// Every checkpoint that was triggered, by id.
-pub(super) fn measure(outcome: &Outcome) -> Vec<CheckpointRecord> {
+/// Every checkpoint that was triggered, by id. Bytes of state are those that count, where each stands for `state_weight`.
+pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRecord> {
     let mut all: BTreeMap<CheckpointId, Building> = BTreeMap::new();
     for record in &outcome.trace.events {
         let (event, at) = (&record.event, record.at.0);
@@ -50,10 +54,10 @@ pub(super) fn measure(outcome: &Outcome) -> Vec<CheckpointRecord> {
             continue;
         }
         match event {
-            Event::CheckpointCompleted { bytes, .. } => {
+            Event::CheckpointCompleted { .. } => {
                 checkpoint.ended_at_ns = Some(at);
                 checkpoint.end = CheckpointEnd::Completed;
-                checkpoint.state_bytes = *bytes;
+                checkpoint.state_bytes = building.subtasks.values().map(|subtask| subtask.state_bytes).sum();
             }
             Event::CheckpointAborted { reason, .. } => {
                 checkpoint.ended_at_ns = Some(at);
@@ -75,9 +79,15 @@ pub(super) fn measure(outcome: &Outcome) -> Vec<CheckpointRecord> {
             }
             Event::AlignmentClosed { .. } => entry.aligned_ns = Some(at),
             Event::SnapshotSyncEnded { .. } => entry.sync_end_ns = Some(at),
+            Event::StateUploaded { path, bytes, .. } => {
+                let name = state_file_at(path).map_or("", |(_, name)| name);
+                *building.uploaded.entry(subtask).or_default() += entry_bytes(name, *bytes);
+            }
             Event::SnapshotAsyncEnded { bytes, .. } => {
                 entry.async_end_ns = Some(at);
-                entry.state_bytes = *bytes;
+                // What travels in messages is not uploaded, and nothing but entries.
+                let entries = building.uploaded.get(&subtask).unwrap_or(bytes);
+                entry.state_bytes = bytes + entries.saturating_mul(state_weight - 1);
             }
             Event::CheckpointAcknowledged { .. } => {
                 entry.acknowledged_ns = Some(at);

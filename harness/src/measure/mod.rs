@@ -33,7 +33,7 @@ pub fn record(
     oracles: Vec<OracleRecord>,
     replay: String,
 ) -> RunRecord {
-    let checkpoints = self::checkpoints(outcome);
+    let checkpoints = self::checkpoints(plan, outcome);
     let recoveries = self::recoveries(outcome, &checkpoints, sources);
     let config = &plan.job.config;
     let nodes = lanes(outcome);
@@ -88,8 +88,8 @@ pub fn settings(plan: &RunPlan) -> Settings {
 }
 
 /// Every checkpoint that was triggered, by id.
-pub fn checkpoints(outcome: &Outcome) -> Vec<CheckpointRecord> {
-    checkpoints::measure(outcome)
+pub fn checkpoints(plan: &RunPlan, outcome: &Outcome) -> Vec<CheckpointRecord> {
+    checkpoints::measure(outcome, plan.cluster.state_weight)
 }
 
 /// Every failover and takeover, in order. `sources` is the number of source subtasks.

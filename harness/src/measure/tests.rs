@@ -63,13 +63,13 @@ fn recovery() -> Vec<EventRecord> {
 fn measured(events: Vec<EventRecord>) -> RecoveryRecord {
     let mut outcome = outcome(events);
     outcome.strikes = vec![struck(1_000, Some(1_500))];
-    let checkpoints = checkpoints::measure(&outcome);
+    let checkpoints = checkpoints::measure(&outcome, 1);
     recoveries::measure(&outcome, &checkpoints, 1).remove(0)
 }
 
 #[test]
 fn parts_of_a_checkpoint_lie_along_the_path_of_the_last_acknowledgement() {
-    let records = checkpoints::measure(&outcome(checkpoint()));
+    let records = checkpoints::measure(&outcome(checkpoint()), 1);
     let [record] = records.as_slice() else { panic!("{records:?}") };
     let parts = CheckpointParts {
         barrier_ns: 30 * MS,
@@ -89,7 +89,7 @@ fn parts_of_a_checkpoint_lie_along_the_path_of_the_last_acknowledgement() {
 fn a_checkpoint_that_is_not_complete_has_no_parts() {
     let mut events = checkpoint();
     events.pop();
-    let record = checkpoints::measure(&outcome(events)).remove(0);
+    let record = checkpoints::measure(&outcome(events), 1).remove(0);
     assert_eq!((record.end, record.ended_at_ns, record.parts), (CheckpointEnd::Unfinished, None, None));
 }
 
@@ -150,7 +150,7 @@ fn taken_over() -> Outcome {
 }
 
 fn all(outcome: &Outcome) -> Vec<RecoveryRecord> {
-    recoveries::measure(outcome, &checkpoints::measure(outcome), 1)
+    recoveries::measure(outcome, &checkpoints::measure(outcome, 1), 1)
 }
 
 fn hit(at: u64, target: &str, healed_at: Option<u64>) -> Hit {

@@ -28,7 +28,7 @@ const TOLERANCE_NS: u64 = 10_000;
 
 /// Judges the times of a run.
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {
-    let checkpoints = measure::checkpoints(outcome);
+    let checkpoints = measure::checkpoints(plan, outcome);
     let mut finding = trigger_rule(plan, outcome, &checkpoints);
     let bounds = &plan.expect.timing;
     if *bounds == TimingBounds::default() {

@@ -22,13 +22,13 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
     let barrier = mean_of_largest(1, &[hop]);
     let aligned = mean_of_largest(p, &[hop, hop]);
     // Upload, and reading it back; the sinks' output goes the same way at the same time.
-    let on_node = bytes / f64::from(p) * f64::from(known.busiest());
+    let on_node = known.on_the_way(bytes / f64::from(p));
     let (write, read) = (cluster.store_throughput as f64, cluster.store_read_throughput as f64);
     let stored = if config.backend == BackendKind::Memory { 0.0 } else { on_node };
     // Output that the sinks had not written yet; they write whatever waits this long.
     let unwritten_ns = (epoch_ns % nanos(config.sink_flush_interval).max(1)) as f64;
     let output = known.rate().map_or(0.0, |rate| rate * unwritten_ns / 1e9 * (known.model.output_bytes)(&known.spec));
-    let output = output / f64::from(p) * f64::from(known.busiest());
+    let output = known.on_the_way(output / f64::from(p));
     let seconds = (stored + output) * known.seconds_per_stored_byte();
     let requests = 1 + usize::from(config.checkpoints.verify_uploads);
     let moving = output / known.plan.cluster.record_weight as f64;
@@ -39,7 +39,13 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
     };
     let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
     // Manifest and log entry, each written and read back.
-    let finalise = mean_of_largest(1, &[store; 4]) + (inline / write + inline / read) * 1e9;
+    let of_one = |bytes: f64| (bytes / f64::from(p)) as u64;
+    let backend = config.backend;
+    let read_back = known.queued(Work::ReadBack { backend, bytes: of_one(snapshot.read_back) }, known.busiest());
+    let encoded = known.queued(Work::Inline { bytes: of_one(inline) }, known.busiest());
+    // Out of the acknowledgements, and into the manifest, by one task.
+    let sealed = known.queued(Work::Inline { bytes: 2 * inline as u64 }, 1);
+    let finalise = mean_of_largest(1, &[store; 4]) + (inline / write + inline / read) * 1e9 + sealed as f64;
     let ack = mean_of_largest(1, &[hop])
         + inline / f64::from(p) * f64::from(known.busiest()) / cluster.bandwidth as f64 * 1e9;
     let whole = |ns: f64| ns as u64;
@@ -47,7 +53,7 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
         barrier_ns: whole(barrier),
         alignment_ns: whole(aligned - barrier),
         sync_ns: whole(lost_work(known, snapshot)),
-        async_ns: whole(waiting + seconds * 1e9),
+        async_ns: whole(waiting + seconds * 1e9) + read_back + encoded,
         ack_ns: whole(ack),
         finalise_ns: whole(finalise),
     }
@@ -56,8 +62,7 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
 /// Work that one checkpoint takes from the records, c: its synchronous part, which alone holds them up; ns, of the last
 /// subtask on the busiest machine, since they queue for its cores.
 pub(super) fn lost_work(known: &Known, snapshot: Snapshot) -> f64 {
-    let queue = known.busiest().div_ceil(known.plan.cluster.cores);
     let backend = known.plan.job.config.backend;
-    let bytes = (snapshot.written / f64::from(known.parallelism())) as u64;
-    nanos(known.plan.cluster.rates.price(Work::Snapshot { backend, bytes })) as f64 * f64::from(queue)
+    let written = (snapshot.written * (1.0 / f64::from(known.parallelism()))).into();
+    known.queued(Work::Snapshot { backend, written }, known.busiest()) as f64
 }

@@ -10,12 +10,13 @@
 //! knows (several faults, a fault at an event, user jobs without a [`JobModel`]), it says what, and predicts
 //! nothing rather than something wrong.
 
+use flowquake_engine::env::Work;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::time::nanos;
 use flowquake_reports::formulas::{recovery as formula, trigger};
 use flowquake_reports::prediction::{PredictedRecovery, Prediction};
 
-use crate::jobs::{Job, JobModel};
+use crate::jobs::{Job, JobModel, StateSize};
 use crate::plan::{InputSource, RunPlan};
 use crate::run::job_spec;
 
@@ -51,6 +52,17 @@ impl Known<'_> {
         self.plan.job.input.rate.map(|rate| rate * self.plan.cluster.record_weight as f64)
     }
 
+    /// So much work of each of the busiest TaskManager's subtasks, until the last of them has done it; ns. They share its cores.
+    fn queued(&self, work: Work, tasks: u32) -> u64 {
+        let cluster = &self.plan.cluster;
+        nanos(cluster.rates.price(work)) * u64::from(tasks.div_ceil(cluster.cores))
+    }
+
+    /// Bytes that go one after the other to or from the stores, where each of the busiest TaskManager's subtasks has `of_one`.
+    fn on_the_way(&self, of_one: f64) -> f64 {
+        of_one * f64::from(self.busiest().div_ceil(self.plan.cluster.store_streams))
+    }
+
     /// To write a byte to the store, and to read it back if that is asked for.
     fn seconds_per_stored_byte(&self) -> f64 {
         let (cluster, verify) = (&self.plan.cluster, self.plan.job.config.checkpoints.verify_uploads);
@@ -58,14 +70,14 @@ impl Known<'_> {
         1.0 / cluster.store_throughput as f64 + read
     }
 
-    /// Bytes of keyed state, as they count, when records have arrived for `after_ns`.
-    fn state_bytes(&self, after_ns: u64) -> f64 {
+    /// Keyed state, as it counts, when records have arrived for `after_ns`.
+    fn state(&self, after_ns: u64) -> StateSize {
         let arrived = self.plan.job.input.rate.map_or(f64::MAX, |rate| rate * after_ns as f64 / 1e9);
         let all = match &self.plan.job.input.source {
             InputSource::Generator { records, .. } => *records as f64,
             InputSource::File { .. } => f64::MAX,
         };
-        (self.model.state_bytes)(&self.spec, arrived.min(all)) * self.plan.cluster.state_weight as f64
+        (self.model.state)(&self.spec, arrived.min(all)) * self.plan.cluster.state_weight as f64
     }
 }
 

@@ -11,7 +11,9 @@ use flowquake_engine::time::nanos;
 use flowquake_reports::record::{CheckpointParts, RecoveryParts};
 
 use super::spread::mean_of_largest;
+use super::state::Snapshot;
 use super::{Known, deal, state};
+use crate::jobs::StateSize;
 use crate::plan::{FaultAction, KillMode, NodeTarget, Trigger};
 
 /// Requests to the store before a new cluster has a leader: it looks for the log's end, and opens its term.
@@ -54,7 +56,7 @@ pub(super) fn start(known: &Known) -> u64 {
     let elected = mean_of_largest(1, &[cluster.store_latency; ELECTION_REQUESTS]) as u64;
     let registered = elected.div_ceil(REGISTRATION_RETRY) * REGISTRATION_RETRY;
     let deployed = registered + nanos(known.plan.job.config.slot_stabilization) + hop(known);
-    deployed + opening(known, 0.0, 0, 0) + hop(known)
+    deployed + opening(known, None, 0) + hop(known)
 }
 
 /// The engine's own draw for the first trigger of an attempt, of the first leader.
@@ -68,23 +70,28 @@ fn hop(known: &Known) -> u64 {
 }
 
 /// From the order to deploy until the last subtask is open: started, loaded, its sink swept of this many chunks.
-fn opening(known: &Known, bytes: f64, rounds: usize, leftovers: u64) -> u64 {
+fn opening(known: &Known, snapshot: Option<Snapshot>, leftovers: u64) -> u64 {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let (p, busiest) = (known.parallelism(), known.busiest());
-    let queued = |work: Work, tasks: u32| nanos(cluster.rates.price(work)) * u64::from(tasks.div_ceil(cluster.cores));
-    let started = queued(Work::Deploy, busiest * known.model.vertices.len() as u32);
-    let of_one = bytes / f64::from(p);
+    let started = known.queued(Work::Deploy, busiest * known.model.vertices.len() as u32);
+    let of_one = 1.0 / f64::from(p);
+    let (bytes, rounds) = snapshot.map_or((0.0, 0), |snapshot| (snapshot.bytes, snapshot.rounds));
     // The sink looks for what an attempt before left, and deletes it, some at a time.
     let at_once = leftovers.min(CHUNKS_AT_ONCE as u64) as u32;
     let deleted = leftovers.div_ceil(CHUNKS_AT_ONCE as u64) as f64 * mean_of_largest(at_once, &[cluster.store_latency]);
     let requests = 1 + rounds;
     let mut transfer = 0.0;
     if rounds > 0 {
-        transfer = of_one * f64::from(busiest) / cluster.store_read_throughput as f64 * 1e9;
+        transfer = known.on_the_way(bytes * of_one) / cluster.store_read_throughput as f64 * 1e9;
     }
+    let backend = config.backend;
+    // The order that it came in.
+    let inline = if backend == BackendKind::Memory { (bytes * of_one) as u64 } else { 0 };
+    let decoded = known.queued(Work::Inline { bytes: inline }, busiest);
     let waited = mean_of_largest(p, &vec![cluster.store_latency; requests]);
-    let loaded = queued(Work::Restore { backend: config.backend, bytes: of_one as u64 }, busiest);
-    started + loaded + (waited + deleted + transfer) as u64
+    let loaded = snapshot.map_or_else(StateSize::default, |snapshot| snapshot.loaded) * of_one;
+    let loaded = known.queued(Work::Restore { backend, loaded: loaded.into() }, busiest);
+    started + decoded + loaded + (waited + deleted + transfer) as u64
 }
 
 /// How long after its trigger a checkpoint will be completed although one that took part dies: if the dead one had acknowledged,
@@ -103,7 +110,7 @@ fn released(known: &Known, struck: &Struck, started: u64) -> u64 {
         return 0;
     };
     let registered =
-        started.saturating_sub(nanos(config.slot_stabilization) + 2 * hop(known) + opening(known, 0.0, 0, 0));
+        started.saturating_sub(nanos(config.slot_stabilization) + 2 * hop(known) + opening(known, None, 0));
     let interval = nanos(config.heartbeat_interval);
     let beat = registered + (struck.at_ns.saturating_sub(registered) / interval + 1) * interval;
     beat + u64::from(more) * interval - struck.at_ns
@@ -159,7 +166,8 @@ pub(super) fn of(
     let slots = deal(needed, nodes);
     let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
     let manifest = if completed.is_some() {
-        mean_of_largest(1, &[cluster.store_latency]) + inline / cluster.store_read_throughput as f64 * 1e9
+        let decoded = known.queued(Work::Inline { bytes: 2 * inline as u64 }, 1) as f64;
+        mean_of_largest(1, &[cluster.store_latency]) + inline / cluster.store_read_throughput as f64 * 1e9 + decoded
     } else {
         0.0
     };
@@ -171,7 +179,7 @@ pub(super) fn of(
     // Sinks write what is not committed yet once in a while, and at the end of an epoch; whoever lived on has left it behind.
     let flush = nanos(config.sink_flush_interval).max(1);
     let leftovers = since / flush + if completed == newest { 0 } else { (age_ns - since) / flush + 1 };
-    let restore_ns = opening(&after, bytes, snapshot.map_or(0, |snapshot| snapshot.rounds), leftovers);
+    let restore_ns = opening(&after, snapshot, leftovers);
     Recovered {
         restored: completed.map(|nth| nth + 1),
         age_ns,

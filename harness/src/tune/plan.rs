@@ -36,6 +36,9 @@ pub enum Unplannable {
 /// Share of the state that has to be there before the first failure.
 const FILLED: f64 = 0.95;
 
+/// Time for the start and the end of a run.
+const SLACK: Duration = Duration::from_secs(600);
+
 /// The plan of one setting.
 pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result<Planned, Unplannable> {
     let model = job.model.as_ref().ok_or_else(|| Unplannable::NoModel(base.job.name.clone()))?;
@@ -64,17 +67,19 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
     let moving = setting.load * capacity / weight as f64;
     plan.job.input.rate = Some(moving);
     weigh_buffers(&mut plan, model);
-    let phases = fail(&mut plan, tune, model, job, moving);
+    let Failures { phases, recovery } = fail(&mut plan, tune, model, job, moving);
     if let InputSource::Generator { records, .. } = &mut plan.job.input.source {
         *records = (moving * tune.duration.as_secs_f64()) as u64;
     }
-    plan.time_limit = tune.duration * 4 + Duration::from_secs(3_600);
+    // Behind by one recovery at the end of its input, at most; twice that, since predictions err. What is not done by then
+    // never will be, and would cost more processor time than all others together.
+    plan.time_limit = tune.duration + Duration::from_secs_f64(2.0 * recovery).min(tune.duration * 3) + SLACK;
     Ok(Planned { plan, capacity, rate: moving * weight as f64, phases })
 }
 
 /// Bytes of keyed state in the middle of a run, as they move.
 fn full_state(plan: &RunPlan, tune: &Tune, model: &JobModel) -> f64 {
-    (model.state_bytes)(&job_spec(plan), tune.moving * tune.duration.as_secs_f64() / 2.0)
+    (model.state)(&job_spec(plan), tune.moving * tune.duration.as_secs_f64() / 2.0).bytes
 }
 
 /// A buffer holds one record at least, however many that stands for. What waits counts as caught up with, since the sources
@@ -88,14 +93,22 @@ fn weigh_buffers(plan: &mut RunPlan, model: &JobModel) {
     plan.cluster.send_buffer = plan.cluster.send_buffer.max(frame.saturating_mul(u64::from(config.credits) + 4));
 }
 
+/// What befalls a run.
+struct Failures {
+    /// Where in the period each strikes, 0 to 1.
+    phases: Vec<f64>,
+    /// Of the longest recovery until it has caught up, as predicted; seconds.
+    recovery: f64,
+}
+
 /// Adds the failures: each at its phase behind a trigger, once the job has caught up from the one before.
-fn fail(plan: &mut RunPlan, tune: &Tune, model: &JobModel, job: &Job, moving: f64) -> Vec<f64> {
+fn fail(plan: &mut RunPlan, tune: &Tune, model: &JobModel, job: &Job, moving: f64) -> Failures {
     let period = |plan: &RunPlan| predict(plan, job).period_ns.unwrap_or(1).max(1) as f64 / 1e9;
     let period = period(plan);
     let full = full_state(plan, tune, model);
     let mut filled = 1.0;
-    while (model.state_bytes)(&job_spec(plan), moving * filled) < FILLED * full && filled < tune.duration.as_secs_f64()
-    {
+    let reached = |seconds: f64| (model.state)(&job_spec(plan), moving * seconds).bytes;
+    while reached(filled) < FILLED * full && filled < tune.duration.as_secs_f64() {
         filled *= 1.3;
     }
     // The longest recovery: a failure just before a checkpoint completes.
@@ -126,7 +139,7 @@ fn fail(plan: &mut RunPlan, tune: &Tune, model: &JobModel, job: &Job, moving: f6
     }
     // A failure for which the time was too short after all does not make the run worthless.
     plan.swarm = true;
-    phases
+    Failures { phases, recovery }
 }
 
 fn struck(id: u32, trigger: Trigger, delay: Duration, tune: &Tune) -> FaultPlan {

@@ -15,7 +15,6 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point 
     let periodic: Vec<&CheckpointRecord> = record.checkpoints.iter().filter(|c| c.kind == "periodic").collect();
     let durations = percentiles(periodic.iter().filter_map(|checkpoint| checkpoint.duration_ns()));
     let costs: Vec<u64> = periodic.iter().filter(|c| c.parts.is_some()).map(|c| lost_work(c)).collect();
-    // Bytes are those that moved.
     let state = periodic.iter().rev().map(|checkpoint| checkpoint.state_bytes).find(|bytes| *bytes > 0).unwrap_or(0);
     Point {
         interval: setting.interval.as_secs_f64(),
@@ -25,7 +24,7 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point 
         duration: durations.map(|of| seconds(of.p50_ns)),
         duration_p99: durations.map(|of| seconds(of.p99_ns)),
         cost: mean(&costs),
-        state: state as f64 * planned.plan.cluster.state_weight as f64,
+        state: state as f64,
         commit: mean(&record.checkpoints.iter().filter_map(CheckpointRecord::commit_ns).collect::<Vec<_>>()),
         recoveries: recoveries(planned, record),
         simulated: seconds(record.totals.virtual_ns),

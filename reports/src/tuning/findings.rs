@@ -111,9 +111,9 @@ pub(super) fn weights(set: &TuningSet) -> (String, String) {
 pub(super) fn notes(set: &TuningSet) -> Vec<String> {
     let (records, state) = weights(set);
     let weighted = match (records.as_str(), state.as_str()) {
-        ("1", "1") => "Every record and every byte of state is itself.".to_owned(),
+        ("1", "1") => "Every record and every entry of state is itself.".to_owned(),
         _ => format!(
-            "Records and state are weighted: one record stands for {records}, a byte of state for {state}; rates, capacities \
+            "Records and state are weighted: one record stands for {records}, an entry of state for {state}; rates, capacities \
              and sizes are told as they count."
         ),
     };

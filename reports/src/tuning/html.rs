@@ -121,7 +121,7 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
                 span.sub { @if bests.is_empty() { "no best interval" } @else { "best: " (bests.join(", ")) } }
             }
             p.sub { "Input " (numbers::rate(curve.rate)) ", capacity " (numbers::rate(curve.capacity))
-                "; one record stands for " (units::count(curve.record_weight)) ", a byte of state for "
+                "; one record stands for " (units::count(curve.record_weight)) ", an entry of state for "
                 (units::count(curve.state_weight)) "." }
             div.plots {
                 @for case in cases { (PreEscaped(svg::cost(case, ""))) }

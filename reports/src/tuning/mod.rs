@@ -81,7 +81,7 @@ pub struct Curve {
     pub capacity: f64,
     /// How many records each one that moved stands for.
     pub record_weight: u64,
-    /// How many bytes each byte of state stands for.
+    /// How many entries each entry of state stands for.
     pub state_weight: u64,
     /// One per interval.
     pub points: Vec<Point>,

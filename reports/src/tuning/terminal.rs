@@ -28,7 +28,7 @@ pub fn details(findings: &Findings<'_>, color: Color) -> String {
     for (curve, cases) in findings.curves() {
         out += &format!("\n{}", paint(&clean(&name(curve)), Style::Heading, color));
         out += &format!(
-            "  input {}, capacity {}; one record stands for {}, a byte of state for {}\n",
+            "  input {}, capacity {}; one record stands for {}, an entry of state for {}\n",
             numbers::rate(curve.rate),
             numbers::rate(curve.capacity),
             units::count(curve.record_weight),

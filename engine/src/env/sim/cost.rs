@@ -2,15 +2,16 @@
 //!
 //! [`Rates`] is the whole price list: one row per kind of work, each with its unit. Where the rates come from (a round guess,
 //! a measurement of this engine, figures of another one) is the harness's business; [`Weights`] says how much each record and
-//! each byte of state stands for.
+//! each entry of state stands for.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::Frame;
+use super::super::{Entries, Frame};
 use super::{StoreKind, Work};
 use crate::config::BackendKind;
+use crate::state::entry_bytes;
 
 /// Prices of work on one core. Nanoseconds of a core, each rounded down to a whole one per charge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub struct Rates {
     pub record_kib_ns: f64,
     /// Starting one subtask; ns.
     pub deploy_ns: f64,
+    /// 1,024 bytes of state that lie in messages and manifests (backend `memory`), each time they are encoded or decoded; ns.
+    pub inline_kib_ns: f64,
     /// Keyed state on the heap: backends `memory` and `fs`.
     pub heap: StateRates,
     /// Keyed state in RocksDB.
@@ -36,21 +39,94 @@ pub struct StateRates {
     pub access_ns: f64,
     /// A snapshot's synchronous part, fixed; ns.
     pub snapshot_ns: f64,
-    /// A snapshot's synchronous part, per 1,024 bytes that it writes: on the heap all state, in RocksDB what has changed
-    /// since the snapshot before; ns.
+    /// A snapshot's synchronous part, per entry that it writes: on the heap all state, in RocksDB what has changed since the
+    /// snapshot before; ns.
+    pub snapshot_entry_ns: f64,
+    /// A snapshot's synchronous part, per 1,024 bytes of those entries; ns.
     pub snapshot_kib_ns: f64,
+    /// Reading 1,024 bytes of a snapshot from the backend's files, to be uploaded; nothing on the heap; ns.
+    pub read_back_kib_ns: f64,
     /// Opening the backend on restore, fixed; ns.
     pub restore_ns: f64,
+    /// Opening the backend on restore, per entry; nothing in RocksDB, which opens files and no entries; ns.
+    pub restore_entry_ns: f64,
     /// Opening the backend on restore, per 1,024 bytes of restored state; ns.
     pub restore_kib_ns: f64,
+}
+
+/// Names of [`StateRates::values`].
+macro_rules! state_names {
+    ($backend:literal) => {
+        [
+            concat!($backend, ".access_ns"),
+            concat!($backend, ".snapshot_ns"),
+            concat!($backend, ".snapshot_entry_ns"),
+            concat!($backend, ".snapshot_kib_ns"),
+            concat!($backend, ".read_back_kib_ns"),
+            concat!($backend, ".restore_ns"),
+            concat!($backend, ".restore_entry_ns"),
+            concat!($backend, ".restore_kib_ns"),
+        ]
+    };
+}
+
+/// Names of the rates of keyed state on the heap, in the order of the price list.
+pub const HEAP_NAMES: [&str; 8] = state_names!("heap");
+/// Names of the rates of keyed state in RocksDB, in the order of the price list.
+pub const ROCKSDB_NAMES: [&str; 8] = state_names!("rocksdb");
+
+impl StateRates {
+    /// From rates in the order of the price list.
+    pub fn from_values(values: [f64; 8]) -> Self {
+        let [
+            access_ns,
+            snapshot_ns,
+            snapshot_entry_ns,
+            snapshot_kib_ns,
+            read_back_kib_ns,
+            restore_ns,
+            restore_entry_ns,
+            restore_kib_ns,
+        ] = values;
+        Self {
+            access_ns,
+            snapshot_ns,
+            snapshot_entry_ns,
+            snapshot_kib_ns,
+            read_back_kib_ns,
+            restore_ns,
+            restore_entry_ns,
+            restore_kib_ns,
+        }
+    }
+
+    /// Every rate, in the order of the price list.
+    pub fn values(&self) -> [f64; 8] {
+        [
+            self.access_ns,
+            self.snapshot_ns,
+            self.snapshot_entry_ns,
+            self.snapshot_kib_ns,
+            self.read_back_kib_ns,
+            self.restore_ns,
+            self.restore_entry_ns,
+            self.restore_kib_ns,
+        ]
+    }
 }
 
 impl Rates {
     /// Nothing costs anything: for speed measurements of the simulator itself.
     pub fn free() -> Self {
-        let none =
-            StateRates { access_ns: 0.0, snapshot_ns: 0.0, snapshot_kib_ns: 0.0, restore_ns: 0.0, restore_kib_ns: 0.0 };
-        Self { record_ns: 0.0, record_kib_ns: 0.0, deploy_ns: 0.0, heap: none.clone(), rocksdb: none }
+        let none = StateRates::from_values([0.0; 8]);
+        Self {
+            record_ns: 0.0,
+            record_kib_ns: 0.0,
+            deploy_ns: 0.0,
+            inline_kib_ns: 0.0,
+            heap: none.clone(),
+            rocksdb: none,
+        }
     }
 
     /// The prices of one backend.
@@ -63,22 +139,15 @@ impl Rates {
 
     /// Every rate with its name, for checks and tables, in the order of the price list.
     pub fn named(&self) -> Vec<(&'static str, f64)> {
-        let state = |names: [&'static str; 5], rates: &StateRates| {
-            let StateRates { access_ns, snapshot_ns, snapshot_kib_ns, restore_ns, restore_kib_ns } = *rates;
-            names.into_iter().zip([access_ns, snapshot_ns, snapshot_kib_ns, restore_ns, restore_kib_ns])
-        };
-        let heap =
-            ["heap.access_ns", "heap.snapshot_ns", "heap.snapshot_kib_ns", "heap.restore_ns", "heap.restore_kib_ns"];
-        let rocksdb = [
-            "rocksdb.access_ns",
-            "rocksdb.snapshot_ns",
-            "rocksdb.snapshot_kib_ns",
-            "rocksdb.restore_ns",
-            "rocksdb.restore_kib_ns",
+        let common = [
+            ("record_ns", self.record_ns),
+            ("record_kib_ns", self.record_kib_ns),
+            ("deploy_ns", self.deploy_ns),
+            ("inline_kib_ns", self.inline_kib_ns),
         ];
-        let common =
-            [("record_ns", self.record_ns), ("record_kib_ns", self.record_kib_ns), ("deploy_ns", self.deploy_ns)];
-        common.into_iter().chain(state(heap, &self.heap)).chain(state(rocksdb, &self.rocksdb)).collect()
+        let state = [(HEAP_NAMES, &self.heap), (ROCKSDB_NAMES, &self.rocksdb)];
+        let state = state.into_iter().flat_map(|(names, rates)| names.into_iter().zip(rates.values()));
+        common.into_iter().chain(state).collect()
     }
 
     /// What `work` costs on one core.
@@ -89,14 +158,18 @@ impl Rates {
                 let access = state.map_or(0.0, |backend| self.of(backend).access_ns);
                 records as f64 * (self.record_ns + access) + kib(bytes, self.record_kib_ns)
             }
-            Work::Snapshot { backend, bytes } => {
+            Work::Snapshot { backend, written } => {
                 let rates = self.of(backend);
-                rates.snapshot_ns + kib(bytes, rates.snapshot_kib_ns)
+                let entries = written.count as f64 * rates.snapshot_entry_ns;
+                rates.snapshot_ns + entries + kib(written.bytes, rates.snapshot_kib_ns)
             }
-            Work::Restore { backend, bytes } => {
+            Work::ReadBack { backend, bytes } => kib(bytes, self.of(backend).read_back_kib_ns),
+            Work::Restore { backend, loaded } => {
                 let rates = self.of(backend);
-                rates.restore_ns + kib(bytes, rates.restore_kib_ns)
+                let entries = loaded.count as f64 * rates.restore_entry_ns;
+                rates.restore_ns + entries + kib(loaded.bytes, rates.restore_kib_ns)
             }
+            Work::Inline { bytes } => kib(bytes, self.inline_kib_ns),
             Work::Deploy => self.deploy_ns,
         };
         // Saturates, and is exact below 2^53 ns: sums and products of floats are the same on every machine.
@@ -110,7 +183,8 @@ impl Rates {
 pub struct Weights {
     /// One record, on the wire, in an operator chain, and in output.
     pub records: u64,
-    /// One byte of keyed state, in a snapshot, on its way, and at its restore.
+    /// One entry of keyed state with each of its bytes, in a snapshot, on its way, and at its restore. What a database keeps
+    /// beside its entries is itself.
     pub state: u64,
     /// State travels in control messages and lies in manifests (backend `memory`): long ones count as state, too.
     pub inline_state: bool,
@@ -129,13 +203,16 @@ impl Weights {
     /// `work` as it counts.
     pub(super) fn work(&self, work: Work) -> Work {
         let state = |bytes: u64| bytes.saturating_mul(self.state);
+        let entries = |of: Entries| Entries { count: state(of.count), bytes: state(of.bytes) };
         match work {
             Work::Records { records, bytes, state } => {
                 let [records, bytes] = [records, bytes].map(|count| count.saturating_mul(self.records));
                 Work::Records { records, bytes, state }
             }
-            Work::Snapshot { backend, bytes } => Work::Snapshot { backend, bytes: state(bytes) },
-            Work::Restore { backend, bytes } => Work::Restore { backend, bytes: state(bytes) },
+            Work::Snapshot { backend, written } => Work::Snapshot { backend, written: entries(written) },
+            Work::ReadBack { backend, bytes } => Work::ReadBack { backend, bytes: state(bytes) },
+            Work::Restore { backend, loaded } => Work::Restore { backend, loaded: entries(loaded) },
+            Work::Inline { bytes } => Work::Inline { bytes: state(bytes) },
             Work::Deploy => Work::Deploy,
         }
     }
@@ -151,14 +228,18 @@ impl Weights {
         }
     }
 
-    /// Bytes of an object as they count. `holds_state`: its path is that of a state file.
-    pub(super) fn object(&self, kind: StoreKind, holds_state: bool, bytes: u64) -> u64 {
-        match kind {
-            StoreKind::Output => bytes.saturating_mul(self.records),
-            StoreKind::Checkpoints if holds_state || self.inline_state && bytes > INLINE_STATE => {
+    /// Bytes of an object as they count. `state_file`: its name in the backend, if it is a file of keyed state.
+    pub(super) fn object(&self, kind: StoreKind, state_file: Option<&str>, bytes: u64) -> u64 {
+        match (kind, state_file) {
+            (StoreKind::Output, _) => bytes.saturating_mul(self.records),
+            (StoreKind::Checkpoints, Some(name)) => {
+                let entries = entry_bytes(name, bytes);
+                bytes - entries + entries.saturating_mul(self.state)
+            }
+            (StoreKind::Checkpoints, None) if self.inline_state && bytes > INLINE_STATE => {
                 bytes.saturating_mul(self.state)
             }
-            StoreKind::Checkpoints => bytes,
+            (StoreKind::Checkpoints, None) => bytes,
         }
     }
 }
@@ -166,11 +247,14 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::TABLE_OVERHEAD;
 
     fn rates() -> Rates {
         let mut rates = Rates::free();
         (rates.record_ns, rates.record_kib_ns, rates.heap.access_ns) = (250.0, 400.0, 2.5);
-        (rates.rocksdb.snapshot_ns, rates.rocksdb.snapshot_kib_ns) = (1_000.0, 10.0);
+        rates.rocksdb = StateRates { snapshot_ns: 1_000.0, snapshot_kib_ns: 10.0, ..rates.rocksdb };
+        (rates.rocksdb.snapshot_entry_ns, rates.rocksdb.read_back_kib_ns) = (7.0, 8.0);
+        (rates.heap.restore_entry_ns, rates.inline_kib_ns) = (5.0, 9.0);
         rates
     }
 
@@ -179,11 +263,26 @@ mod tests {
         let work = |state| Work::Records { records: 10, bytes: 2048, state };
         assert_eq!(rates().price(work(None)), Duration::from_nanos(2_500 + 800));
         assert_eq!(rates().price(work(Some(BackendKind::Fs))), Duration::from_nanos(2_500 + 800 + 25));
-        let snapshot = |backend| Work::Snapshot { backend, bytes: 4096 };
-        assert_eq!(rates().price(snapshot(BackendKind::RocksDb)), Duration::from_nanos(1_040));
+        let entries = Entries { count: 3, bytes: 4096 };
+        let snapshot = |backend| Work::Snapshot { backend, written: entries };
+        assert_eq!(rates().price(snapshot(BackendKind::RocksDb)), Duration::from_nanos(1_000 + 3 * 7 + 40));
         assert_eq!(rates().price(snapshot(BackendKind::Memory)), Duration::ZERO);
+        let read = |backend| Work::ReadBack { backend, bytes: 4096 };
+        assert_eq!(rates().price(read(BackendKind::RocksDb)), Duration::from_nanos(32));
+        let restore = Work::Restore { backend: BackendKind::Fs, loaded: entries };
+        assert_eq!(rates().price(restore), Duration::from_nanos(3 * 5));
+        assert_eq!(rates().price(Work::Inline { bytes: 2048 }), Duration::from_nanos(18));
         assert_eq!(Rates::free().price(Work::Deploy), Duration::ZERO);
-        assert_eq!(rates().named().len(), 13);
+    }
+
+    #[test]
+    fn rates_and_their_names_are_in_one_order() {
+        let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let rates = Rates { rocksdb: StateRates::from_values(values), ..rates() };
+        assert_eq!(rates.rocksdb.values(), values);
+        let named = rates.named();
+        assert_eq!((named.len(), named[0], named[19]), (20, ("record_ns", 250.0), ("rocksdb.restore_kib_ns", 8.0)));
+        assert_eq!(named[14], ("rocksdb.snapshot_entry_ns", rates.rocksdb.snapshot_entry_ns));
     }
 
     #[test]
@@ -191,19 +290,23 @@ mod tests {
         let weights = Weights { records: 10, state: 1_000, inline_state: true };
         let records = Work::Records { records: 3, bytes: 50, state: None };
         assert_eq!(weights.work(records), Work::Records { records: 30, bytes: 500, state: None });
-        let restore = |bytes| Work::Restore { backend: BackendKind::Fs, bytes };
-        assert_eq!(weights.work(restore(7)), restore(7_000));
+        let restore = |count, bytes| Work::Restore { backend: BackendKind::Fs, loaded: Entries { count, bytes } };
+        assert_eq!(weights.work(restore(2, 7)), restore(2_000, 7_000));
+        assert_eq!(weights.work(Work::Inline { bytes: 7 }), Work::Inline { bytes: 7_000 });
         assert_eq!(weights.work(Work::Deploy), Work::Deploy);
         let frame = |head: usize, body: usize| Frame { head: vec![0; head].into(), body: vec![0; body].into() };
         assert_eq!(weights.frame(true, &frame(4, 9)), 94);
         assert_eq!([9, 5_000].map(|body| weights.frame(false, &frame(0, body))), [9, 5_000_000]);
         let object = |kind, state, bytes| weights.object(kind, state, bytes);
-        assert_eq!(object(StoreKind::Output, false, 8), 80);
-        assert_eq!(object(StoreKind::Checkpoints, true, 8), 8_000);
-        assert_eq!(object(StoreKind::Checkpoints, false, 900), 900);
-        assert_eq!(object(StoreKind::Checkpoints, false, 9_000), 9_000_000, "a manifest with state inside");
+        assert_eq!(object(StoreKind::Output, None, 8), 80);
+        assert_eq!(object(StoreKind::Checkpoints, Some("heap"), 8), 8_000);
+        assert_eq!(object(StoreKind::Checkpoints, Some("MANIFEST-000005"), 800), 800);
+        let table = object(StoreKind::Checkpoints, Some("000012.sst"), TABLE_OVERHEAD + 8);
+        assert_eq!(table, TABLE_OVERHEAD + 8_000, "its entries, and not what is beside them");
+        assert_eq!(object(StoreKind::Checkpoints, None, 900), 900);
+        assert_eq!(object(StoreKind::Checkpoints, None, 9_000), 9_000_000, "a manifest with state inside");
         let elsewhere = Weights { inline_state: false, ..weights };
-        assert_eq!(elsewhere.object(StoreKind::Checkpoints, false, 9_000), 9_000);
+        assert_eq!(elsewhere.object(StoreKind::Checkpoints, None, 9_000), 9_000);
         assert_eq!(elsewhere.frame(false, &frame(0, 9_000)), 9_000);
     }
 }

@@ -33,7 +33,7 @@ mod store;
 mod timer;
 
 pub(crate) use clock::SimTimer;
-pub use cost::{Rates, StateRates, Weights};
+pub use cost::{HEAP_NAMES, ROCKSDB_NAMES, Rates, StateRates, Weights};
 pub use fault::{ClockFault, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule};
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
@@ -55,7 +55,7 @@ pub struct SimConfig {
     pub store: StoreConfig,
     /// Prices of work.
     pub rates: Rates,
-    /// What a record and a byte of state stand for.
+    /// What a record and an entry of state stand for.
     pub weights: Weights,
     /// Cores of each node.
     pub cores: u32,
@@ -117,8 +117,8 @@ struct Node {
     keeps_disk: bool,
     /// When each core has worked off what was charged to it.
     cores: Vec<Time>,
-    /// When the node's way to the stores is free again.
-    store_link: Time,
+    /// When each of its transfers to and from the stores is over.
+    store_streams: Vec<Time>,
 }
 
 impl Simulator for SimWorld {
@@ -163,7 +163,7 @@ impl SimWorld {
     pub fn add_node(self: &Arc<Self>, name: &str, main: NodeMain) {
         let index = {
             let mut state = self.lock();
-            let cores = state.config.cores;
+            let (cores, streams) = (state.config.cores, state.config.store.streams);
             state.nodes.push(Node {
                 name: name.into(),
                 id: None,
@@ -176,7 +176,7 @@ impl SimWorld {
                 disk: 0,
                 keeps_disk: false,
                 cores: vec![Time::ZERO; cores as usize],
-                store_link: Time::ZERO,
+                store_streams: vec![Time::ZERO; streams as usize],
             });
             state.network.add_node(name);
             state.nodes.len() - 1
@@ -204,7 +204,7 @@ impl SimWorld {
             node.disk = node.incarnation;
         }
         node.cores.fill(now);
-        node.store_link = now;
+        node.store_streams.fill(now);
         let handle = SimNode {
             world: self.clone(),
             index,

@@ -47,7 +47,7 @@ impl Pace {
         let own = match work {
             Work::Records { .. } => self.records,
             Work::Snapshot { .. } => self.snapshot,
-            Work::Restore { .. } | Work::Deploy => Some(1),
+            Work::ReadBack { .. } | Work::Restore { .. } | Work::Inline { .. } | Work::Deploy => Some(1),
         };
         Some(u64::from(self.cpu?) * u64::from(own?))
     }

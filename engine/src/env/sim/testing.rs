@@ -28,7 +28,7 @@ where
         let config = SimConfig {
             seed: 1,
             link: LinkConfig { latency, bandwidth: 1_000_000, send_buffer: 1 << 16 },
-            store: StoreConfig { latency, write_throughput: 1_000_000_000, read_throughput: 1_000_000_000 },
+            store: StoreConfig { latency, streams: 1, write_throughput: 1_000_000_000, read_throughput: 1_000_000_000 },
             rates: Rates::free(),
             weights: Weights::default(),
             cores: 1,

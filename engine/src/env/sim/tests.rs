@@ -32,7 +32,12 @@ pub(in crate::env) fn config() -> SimConfig {
     SimConfig {
         seed: 7,
         link: LinkConfig { latency: (LATENCY, LATENCY), bandwidth: 1_000_000, send_buffer: 64 * 1024 },
-        store: StoreConfig { latency: (LATENCY, LATENCY), write_throughput: 1_000_000, read_throughput: 1_000_000 },
+        store: StoreConfig {
+            latency: (LATENCY, LATENCY),
+            streams: 1,
+            write_throughput: 1_000_000,
+            read_throughput: 1_000_000,
+        },
         rates: Rates::free(),
         weights: Weights::default(),
         cores: 2,

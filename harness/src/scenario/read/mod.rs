@@ -57,6 +57,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "bandwidth",
             "send_buffer",
             "store_latency",
+            "store_streams",
             "store_throughput",
             "store_read_throughput",
             "cost_profile",

@@ -70,6 +70,7 @@ fn cluster(plan: &RunPlan, found: &mut Vec<Finding>) {
         ("task_managers", c.task_managers),
         ("slots", c.slots.into()),
         ("cores", c.cores),
+        ("store_streams", c.store_streams),
     ];
     for (field, count) in counts.into_iter().filter(|(_, count)| !(1..=NODES_MAX).contains(count)) {
         let finding = Finding::new(

@@ -189,7 +189,7 @@ fn edited(from: &str, to: &str) -> String {
 
 #[test]
 fn plans_edited_into_nonsense_are_refused_with_path_and_line() {
-    insta::assert_snapshot!("plan_of_another_version", edited("\"version\": 4", "\"version\": 5, \"news\": true"));
+    insta::assert_snapshot!("plan_of_another_version", edited("\"version\": 5", "\"version\": 6, \"news\": true"));
     insta::assert_snapshot!("plan_with_unknown_field", edited("\"nth\"", "\"ntth\""));
     insta::assert_snapshot!("plan_with_wrong_type", edited("\"slots\": 2", "\"slots\": \"two\""));
     insta::assert_snapshot!("plan_with_broken_syntax", edited("\"slots\": 2,", "\"slots\": 2"));

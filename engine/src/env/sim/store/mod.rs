@@ -37,9 +37,11 @@ use past::Past;
 pub struct StoreConfig {
     /// Time from request to answer without the transfer, drawn uniformly per request from this range.
     pub latency: (Duration, Duration),
-    /// Bytes per second from one node to the stores.
+    /// Transfers that one node has under way at once, each with the whole throughput; others wait.
+    pub streams: u32,
+    /// Bytes per second of a transfer from one node to the stores.
     pub write_throughput: u64,
-    /// Bytes per second from the stores to one node.
+    /// Bytes per second of a transfer from the stores to one node.
     pub read_throughput: u64,
 }
 

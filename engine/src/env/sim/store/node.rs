@@ -1,7 +1,7 @@
 //! One incarnation's way to one durable store: latency, throughput, and the faults of the day.
 //!
 //! A request travels half its latency to the store, takes effect there, and is answered after the other half: a node that
-//! dies in between leaves an effect that it never heard of. Each node's way to the stores carries one transfer at a time.
+//! dies in between leaves an effect that it never heard of. Each node's way to the stores carries so many transfers at a time.
 //! Start at [`NodeStore::reach`]: every request begins with it. Without rules it asks nobody.
 
 use std::fmt;
@@ -20,9 +20,9 @@ use object_store::{
 };
 
 use super::super::super::{StoreKind, draw, draw_between, first_of_2};
-use super::super::SimNode;
 use super::super::fault::StoreFault;
 use super::super::timer::{now, sleep_until};
+use super::super::{Node, SimNode};
 use super::faults::{Access, CLIENT_TIMEOUT, Hit, Way};
 use super::{SimStores, StoreMutation};
 use crate::checkpoint::manifest::state_file_at;
@@ -76,6 +76,15 @@ impl Arrived {
     }
 }
 
+impl Node {
+    /// When a transfer is over that takes so long, on the stream that is free first.
+    fn transfer(&mut self, now: Time, takes: Duration) -> Time {
+        let stream = self.store_streams.iter_mut().min().expect("a node has a way to the stores");
+        *stream = (*stream).max(now) + takes;
+        *stream
+    }
+}
+
 fn failed(why: &'static str) -> Error {
     Error::Generic { store: "simulated store", source: why.into() }
 }
@@ -96,7 +105,8 @@ impl NodeStore {
     /// Bytes of an object as they count.
     fn weighed(&self, path: &Path, bytes: u64) -> u64 {
         let weights = self.node.world.lock().config.weights;
-        weights.object(self.kind, state_file_at(path.as_ref()).is_some(), bytes)
+        let state_file = state_file_at(path.as_ref());
+        weights.object(self.kind, state_file.map(|(_, name)| name), bytes)
     }
 
     fn hit(&self, access: Access, way: Way) -> Option<Hit> {
@@ -123,8 +133,8 @@ impl NodeStore {
             let node = &mut state.nodes[self.node.index];
             let drawn = draw(seed, "store latency", self.node.index as u64, now.0);
             let latency = draw_between(drawn, nanos(config.latency.0), nanos(config.latency.1));
-            node.store_link = node.store_link.max(now) + transfer(bytes, config.write_throughput.min(rate));
-            (node.store_link + slow + Duration::from_nanos(latency / 2), Duration::from_nanos(latency - latency / 2))
+            let sent = node.transfer(now, transfer(bytes, config.write_throughput.min(rate)));
+            (sent + slow + Duration::from_nanos(latency / 2), Duration::from_nanos(latency - latency / 2))
         };
         sleep_until(there).await;
         self.node.only_alive().await;
@@ -148,10 +158,7 @@ impl NodeStore {
             let node = &mut state.nodes[self.node.index];
             match bytes {
                 0 => now,
-                _ => {
-                    node.store_link = node.store_link.max(now) + transfer(bytes, throughput);
-                    node.store_link
-                }
+                _ => node.transfer(now, transfer(bytes, throughput)),
             }
         };
         sleep_until(arrived + request.back).await;

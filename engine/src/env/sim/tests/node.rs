@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::BackendKind;
+use crate::env::Entries;
 use crate::env::sim::fault::{ClockFault, SlowWork};
 
 /// What a script does, with the true time of it.
@@ -177,7 +178,7 @@ fn priced() -> SimConfig {
 }
 
 const RECORD: Work = Work::Records { records: 1, bytes: 0, state: None };
-const SNAPSHOT: Work = Work::Snapshot { backend: BackendKind::Fs, bytes: 0 };
+const SNAPSHOT: Work = Work::Snapshot { backend: BackendKind::Fs, written: Entries { count: 0, bytes: 0 } };
 
 #[test]
 fn slow_work_takes_its_factor_and_factors_of_both_kinds_multiply() {
