@@ -33,6 +33,11 @@ const VALUE_BYTES: Param = Param {
     default: "0",
     meaning: "bytes of a second value that each key keeps from its first record on; 0: there is no such state",
 };
+const UPDATE_VALUES: Param = Param {
+    name: "update_values",
+    default: "0",
+    meaning: "1: every record writes its key's second value anew, as a job does that keeps a document; 0: the first one does",
+};
 /// Longest such value.
 const VALUE_BYTES_MAX: u64 = 1 << 20;
 
@@ -41,7 +46,7 @@ const PAYLOAD: usize = 95;
 
 pub(super) const JOB: Job = Job {
     description: "counts 100-byte records per key and emits every n-th count of each (the benchmark job)",
-    params: &[KEYS, EMIT_EVERY, VALUE_BYTES],
+    params: &[KEYS, EMIT_EVERY, VALUE_BYTES, UPDATE_VALUES],
     generators: &["orders"],
     accepts_file: false,
     vertices: 2,
@@ -100,6 +105,7 @@ struct Order {
 struct CountPerKey {
     emit_every: u64,
     value_bytes: usize,
+    update_values: bool,
 }
 
 /// A key's value: characters of which nothing comes twice, so that it is as long on a disk that compresses.
@@ -130,7 +136,9 @@ impl ProcessFunction for CountPerKey {
         out: &mut Emit<impl Link<(u32, u64)>>,
     ) -> Result<(), ChainError> {
         let count = 1 + counts.replace(key, |old| old.copied().unwrap_or(0) + 1)?.unwrap_or(0);
-        if let (1, Some(values)) = (count, values) {
+        if let Some(values) = values
+            && (count == 1 || self.update_values)
+        {
             values.update(key, value(key.key, self.value_bytes))?;
         }
         if count.is_multiple_of(self.emit_every) { out.emit((key.key, count)) } else { Ok(()) }
@@ -141,7 +149,11 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
     let job = StreamBuilder::new();
     job.source("orders", context.source(spec, orders(spec)?))
         .key_by(|order: &Order| order.key)
-        .process(CountPerKey { emit_every: emit_every(spec)?, value_bytes: value_bytes(spec)? })
+        .process(CountPerKey {
+            emit_every: emit_every(spec)?,
+            value_bytes: value_bytes(spec)?,
+            update_values: number(spec, &UPDATE_VALUES)? > 0,
+        })
         .sink("counts", |(key, count): &(u32, u64), out| {
             use std::io::Write;
             writeln!(out, "{key} {count}").expect("a vector takes everything");
