@@ -3,6 +3,7 @@
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, Term};
+use flowquake_engine::state::TABLE_OVERHEAD;
 use flowquake_reports::record::{CheckpointEnd, CheckpointParts, RecoveryParts, RecoveryRecord};
 
 use super::{checkpoints, course, recoveries};
@@ -83,6 +84,25 @@ fn parts_of_a_checkpoint_lie_along_the_path_of_the_last_acknowledgement() {
     assert_eq!(record.duration_ns(), Some(parts.total_ns()), "R1");
     assert_eq!((record.state_bytes, record.subtasks.len()), (40, 2));
     assert_eq!(record.subtasks[1].node, "tm-2");
+}
+
+#[test]
+fn entries_that_stand_for_more_count_for_more_and_what_is_beside_them_does_not() {
+    let bytes = |events: Vec<EventRecord>| checkpoints::measure(&outcome(events), 10).remove(0).state_bytes;
+    assert_eq!(bytes(checkpoint()), 400, "nothing was uploaded: all of it are entries");
+    let mut events = checkpoint();
+    let ended = |record: &EventRecord| matches!(record.event, Event::SnapshotAsyncEnded { bytes: 40, .. });
+    let place = events.iter().position(ended).expect("one subtask has state");
+    let Event::SnapshotAsyncEnded { attempt, checkpoint: id, subtask, .. } = events[place].event else {
+        unreachable!("that was looked for")
+    };
+    let uploaded = ["MANIFEST-000005", "000009.sst"].map(|name| {
+        let path = format!("chk-00000001/{}-{}-1-1-{name}", subtask.vertex.0, subtask.index);
+        let event = Event::StateUploaded { attempt, checkpoint: id, subtask, path, bytes: TABLE_OVERHEAD + 3 };
+        EventRecord { event, ..events[place].clone() }
+    });
+    events.splice(place..place, uploaded);
+    assert_eq!(bytes(events), 40 + 9 * 3, "three bytes of a table");
 }
 
 #[test]

@@ -866,6 +866,22 @@ fn a_store_takes_its_latency_and_each_node_has_one_way_to_it() {
 }
 
 #[test]
+fn as_many_transfers_run_at_once_as_a_node_has_streams() {
+    let mut config = config();
+    config.store.streams = 2;
+    simulate(1, config, |world| async move {
+        let a = Idle::add(&world, "a");
+        let store = a.env().store(StoreKind::Checkpoints);
+        let thousand = Bytes::from(vec![7; 1000]);
+        let puts = ["1", "2", "3"].map(|path| timed(store.create(path, thousand.clone())));
+        let took: Vec<_> = join_all(puts).await.into_iter().map(|(_, took)| took).collect();
+        for (took, expected) in took.into_iter().zip([1, 1, 2]) {
+            assert_took(took, ms(expected) + LATENCY);
+        }
+    });
+}
+
+#[test]
 fn a_node_that_dies_while_it_writes_leaves_nothing_or_the_whole_object() {
     for killed_after in [0, 500, 1000, 1900, 1999, 2001, 2100, 2900, 3500] {
         let left = simulate(1, config(), move |world| async move {
