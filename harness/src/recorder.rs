@@ -9,13 +9,13 @@
 //! Invariants: (R1) cost per event and per write does not grow with the run, but for logarithms; (R2) contents are shared,
 //! not copied, and kept only as long as an oracle needs them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
 use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, parse_part_name};
-use flowquake_engine::env::sim::{NetworkTotals, SimStores, SimWorld, StoreMutation};
+use flowquake_engine::env::sim::{SimStores, SimWorld, StoreMutation};
 use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
@@ -24,200 +24,18 @@ use flowquake_engine::time::Time;
 
 use self::flow::FlowLog;
 use crate::jobs::UserCode;
-use crate::nemesis::{Nemesis, Strike};
+use crate::nemesis::Nemesis;
 use crate::oracles::orphans::{Orphan, Sweep};
-use crate::oracles::retained_files::RetainedFiles;
 use crate::oracles::state;
 use crate::plan::RunPlan;
-use crate::trace::Trace;
 
 mod flow;
+mod outcome;
 mod store_copy;
 
 pub use flow::Flow;
+pub use outcome::{Claim, Decision, End, LogEntry, Outcome, Part, Sealed};
 pub use store_copy::{StoreCopy, Written};
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The job finished.
-    Finished,
-    /// The job failed for good.
-    Failed(String),
-    /// Neither, within the plan's time limit.
-    TimeLimit,
-    /// Something in the program under test panicked.
-    Panicked(String),
-    /// Something loops without ever yielding.
-    NoYield,
-}
-
-/// A checkpoint as it was when its manifest became durable. It is complete only once the leadership log says so.
-#[derive(Clone)]
-pub struct Sealed {
-    /// When.
-    pub at: Time,
-    /// The manifest; without inline state, once no oracle needs that.
-    pub manifest: Manifest,
-    /// Contents of the state files that it names in the store, by path; emptied, once no oracle needs them.
-    pub files: BTreeMap<String, Bytes>,
-    /// Whether its keyed state is kept for O2.
-    pub keeps_state: bool,
-}
-
-impl Sealed {
-    /// Records that its sources had emitted.
-    pub fn records(&self) -> u64 {
-        self.manifest.subtasks.values().flat_map(|state| &state.positions).map(|position| position.emitted).sum()
-    }
-}
-
-/// A piece of output that became visible.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// When.
-    pub at: Time,
-    /// Its place among all changes of the stores.
-    pub order: u64,
-    /// Its visible name.
-    pub name: String,
-    /// Whose.
-    pub subtask: SubtaskId,
-    /// Which transaction.
-    pub epoch: CheckpointId,
-    /// Contents.
-    pub bytes: Bytes,
-}
-
-/// An entry of the leadership log, as the store accepted it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEntry {
-    /// When.
-    pub at: Time,
-    /// Its place among all changes of the stores.
-    pub order: u64,
-    /// How many events came before it.
-    pub events: usize,
-    /// The number in its path.
-    pub sequence: u64,
-    /// What it says.
-    pub entry: HaEntry,
-    /// Whether its leader, or a later one, deployed an attempt after it: only then what it says about the checkpoint to go
-    /// on from took effect.
-    pub deployed: bool,
-}
-
-/// The first file that a term wrote into the folder of a checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Its place among all changes of the stores.
-    pub order: u64,
-    /// The checkpoint.
-    pub checkpoint: CheckpointId,
-    /// The term.
-    pub term: Term,
-    /// The file.
-    pub path: String,
-}
-
-/// A decision about a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// When.
-    pub at: Time,
-    /// Its place among all changes of the stores.
-    pub order: u64,
-    /// Whose transaction.
-    pub subtask: SubtaskId,
-    /// Which.
-    pub epoch: CheckpointId,
-    /// What was decided: commit (or abort).
-    pub commit: bool,
-}
-
-/// Everything that happened in a run.
-pub struct Outcome {
-    /// How it ended.
-    pub end: End,
-    /// When it ended.
-    pub ended_at: Time,
-    /// Every event.
-    pub trace: Trace,
-    /// What became of the plan's faults.
-    pub strikes: Vec<Strike>,
-    /// The leadership log, in the order in which it was written.
-    pub log: Vec<LogEntry>,
-    /// Numbers of the log under which only a part of an entry was stored.
-    pub torn_entries: BTreeSet<u64>,
-    /// Changes of the log that must not be, in words.
-    pub log_offences: Vec<String>,
-    /// Checkpoints whose manifest became durable.
-    pub sealed: BTreeMap<CheckpointId, Sealed>,
-    /// Which term wrote into which checkpoint's folder.
-    pub claims: Vec<Claim>,
-    /// Decisions about transactions, in order.
-    pub decisions: Vec<Decision>,
-    /// Decisions that were changed or taken away, in words.
-    pub overruled: Vec<String>,
-    /// Output in the order in which it became visible.
-    pub visible: Vec<Part>,
-    /// Visible output that was changed or taken away, in words.
-    pub retracted: Vec<String>,
-    /// What O3 saw, write by write.
-    pub retained_files: RetainedFiles,
-    /// The last sweep of the checkpoint store.
-    pub sweep: Option<Sweep>,
-    /// Files that were left in the stores and that no retained checkpoint names.
-    pub orphans: Vec<Orphan>,
-    /// Files that were looked at for that.
-    pub files_left: u64,
-    /// Copies of the stores as they were when a checkpoint became complete.
-    pub copies: Vec<StoreCopy>,
-    /// Lives of the nodes: name, from, to.
-    pub lives: Vec<(String, Time, Time)>,
-    /// Messages delivered.
-    pub network: NetworkTotals,
-    /// What was under way in between, in a few hundred samples.
-    pub flow: Vec<Flow>,
-    /// Calls of dead incarnations that were made inert.
-    pub late_effects: u64,
-    /// Processor time of the run's thread.
-    pub cpu: Duration,
-    /// Real time.
-    pub wall: Duration,
-}
-
-impl Outcome {
-    /// Of a run in which nothing happened.
-    pub fn nothing() -> Self {
-        Self {
-            end: End::TimeLimit,
-            ended_at: Time::ZERO,
-            trace: Trace::default(),
-            strikes: Vec::new(),
-            log: Vec::new(),
-            torn_entries: BTreeSet::new(),
-            log_offences: Vec::new(),
-            sealed: BTreeMap::new(),
-            claims: Vec::new(),
-            decisions: Vec::new(),
-            overruled: Vec::new(),
-            visible: Vec::new(),
-            retracted: Vec::new(),
-            retained_files: RetainedFiles::default(),
-            sweep: None,
-            orphans: Vec::new(),
-            files_left: 0,
-            copies: Vec::new(),
-            lives: Vec::new(),
-            network: NetworkTotals::default(),
-            flow: Vec::new(),
-            late_effects: 0,
-            cpu: Duration::ZERO,
-            wall: Duration::ZERO,
-        }
-    }
-}
 
 /// What the world tells, written down; with the nemesis, who acts on it.
 pub(crate) struct Recorder {

@@ -1,5 +1,7 @@
 //! What the recorder makes of events and writes, without a run: the world only lends its stores.
 
+use std::collections::BTreeMap;
+
 use flowquake_engine::checkpoint::manifest::{StateFile, SubtaskState, path};
 use flowquake_engine::connectors::file_sink::{decision_path, part_name};
 use flowquake_engine::env::Checksum;

@@ -1,0 +1,79 @@
+//! Leadership: what the log says comes first, and a leader that was superseded does nothing.
+
+use super::*;
+
+/// A story whose log answers when told to.
+#[test]
+fn nothing_is_done_before_its_entry_is_durable() {
+    let mut story = rough(Story::running(|_| {}));
+    story.wake();
+    story.all_acknowledge(1);
+    assert_eq!(story.sealed(1), ["! manifest-written", "append Completed(1)"], "J4: complete only in the log");
+    // Its attempt fails meanwhile: it cannot be given up any more, and what to restore is not certain.
+    let failed = story.disconnect(2);
+    assert!(!failed.contains(&"! checkpoint-aborted".into()), "{failed:?}");
+    assert!(failed.contains(&"append AttemptBegun(2)".into()), "{failed:?}");
+    story.canceled(1, 1);
+    story.register(2, 1);
+    story.now = story.now + ms(1000);
+    assert_eq!(story.time(), [""; 0]);
+    let logged = story.step(Fact::Appended(Change::Completed(CheckpointId(1))));
+    assert_eq!(logged, ["! checkpoint-completed", "! restart-ready"], "it is told under its own attempt");
+    assert_eq!(story.step(Fact::Appended(Change::AttemptBegun(Attempt(2)))), ["load 1"]);
+}
+
+#[test]
+fn a_lease_is_renewed_three_times_and_a_leader_that_cannot_steps_down() {
+    let mut story = rough(Story::running(|config| {
+        config.lease = ms(3000);
+        config.checkpoints.interval = ms(600_000);
+    }));
+    assert_eq!(story.master.wake_at(), Time::ZERO + ms(1000));
+    assert_eq!(story.wake(), ["append Renewed"]);
+    assert_eq!(story.master.wake_at(), Time::ZERO + ms(3000), "one at a time");
+    assert_eq!(story.at(1500).step(Fact::Appended(Change::Renewed)), ["! lease-renewed"]);
+    assert_eq!(story.wake(), ["append Renewed"]);
+    assert_eq!(story.now, Time::ZERO + ms(2000), "counted from when it was asked for");
+    assert_eq!(story.wake(), ["! leadership-lost", "step down"]);
+    assert_eq!(story.now, Time::ZERO + ms(4000));
+    assert_eq!(story.step(Fact::Appended(Change::Renewed)), [""; 0]);
+    assert_eq!(story.master.wake_at(), Time::NEVER);
+}
+
+#[test]
+fn a_leader_that_was_superseded_steps_down_without_a_word_to_anybody() {
+    let mut story = rough(Story::running(|_| {}));
+    assert_eq!(story.step(Fact::Superseded(Term(2))), ["! leadership-lost", "step down"]);
+    assert_eq!(story.all_acknowledge(1), [""; 0]);
+}
+
+#[test]
+fn ids_are_reserved_before_they_are_given_out() {
+    let mut story = rough(Story::running(|config| config.checkpoints.timeout = ms(100)));
+    let mut given = 0;
+    let mut reserved = 0;
+    for _ in 0..200 {
+        story.step(Fact::Time);
+        for command in story.said.clone() {
+            match command {
+                Command::Emit(Event::CheckpointTriggered { checkpoint, .. }) => given = checkpoint.0,
+                Command::Append(_, state) => reserved = state.reserved.0,
+                _ => {}
+            }
+        }
+        // The log does not answer: sooner or later nothing is triggered any more.
+        story.master.phase = Phase::Running;
+        story.now = story.now + ms(100);
+    }
+    assert!(given <= 8, "{given} was given out, 8 were reserved");
+    assert!(reserved > 8, "more were asked for");
+}
+
+#[test]
+fn output_committed_beyond_the_log_ends_the_job() {
+    let mut story = Story::recovered(&[2], 5, |_| {});
+    let said = story.master.begin(story.now, Some("epoch 7 is committed".into()));
+    let lines: Vec<_> = said.iter().map(line).collect();
+    assert_eq!(lines, ["sweep up to 4 but [2]", "append Ended"]);
+    assert_eq!(story.step(Fact::Appended(Change::Ended))[0], "! job-failed");
+}

@@ -1,0 +1,391 @@
+//! Faults as data: when each strikes, what it does, to whom, and when it ends.
+//!
+//! Start at [`FaultPlan`]. Scenario files become these in `scenario`, the nemesis acts on them, and the shrinker removes
+//! them one by one; nothing here draws or acts.
+
+use std::time::Duration;
+
+pub use flowquake_engine::env::sim::{ClockFault, MessageFault, SlowWork, StoreFault};
+use flowquake_engine::time::readable;
+pub use flowquake_engine::wire::MessageKind;
+use serde::{Deserialize, Serialize};
+
+/// One fault: when, what, to whom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultPlan {
+    /// Position in the plan, from 1.
+    pub id: u32,
+    /// When it strikes.
+    pub trigger: Trigger,
+    /// It strikes this long after its trigger; zero: at once, before the emitter's next instruction.
+    #[serde(with = "readable", default)]
+    pub delay: Duration,
+    /// How often it strikes: at this many matches of its event, or this often by the clock; from 1.
+    #[serde(default = "once")]
+    pub repeat: u32,
+    /// What it does.
+    pub action: FaultAction,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// When a fault strikes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Trigger {
+    /// At a virtual time from the start of the run.
+    At(#[serde(with = "readable")] Duration),
+    /// At a virtual time, and again after each period, [`FaultPlan::repeat`] times in all.
+    Every {
+        /// The first time, from the start of the run.
+        #[serde(with = "readable")]
+        first: Duration,
+        /// Pause between two strikes.
+        #[serde(with = "readable")]
+        period: Duration,
+    },
+    /// At an event, before its emitter's next instruction.
+    On(EventTrigger),
+    /// At the first occurrence of every kind of event that matches the filters ([`EventTrigger::event`] is empty, and
+    /// [`EventTrigger::nth`] counts per kind), whatever the run emits while the job lives. Not bounded by `repeat`.
+    Each(EventTrigger),
+}
+
+/// The n-th event that matches every given field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventTrigger {
+    /// Name of the event, from the engine's catalogue.
+    pub event: String,
+    /// Only events of this checkpoint.
+    pub checkpoint: Option<u64>,
+    /// Only events of this operator chain (index in the job graph, from 0).
+    pub vertex: Option<u16>,
+    /// Only events of this subtask index.
+    pub subtask: Option<u16>,
+    /// Only events emitted by this node.
+    pub node: Option<String>,
+    /// Only events of this attempt.
+    pub attempt: Option<u32>,
+    /// The how-manieth match strikes; from 1.
+    pub nth: u32,
+    /// Matches count only once this fault has struck.
+    pub after_fault: Option<u32>,
+    /// Matches count only once an event of this name was seen (after `after_fault`, if that is given, too).
+    pub after: Option<String>,
+}
+
+/// What a fault does. Every variant with an end says when it comes: `None` is never.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FaultAction {
+    /// Nodes die, all at one instant.
+    Kill {
+        /// Which nodes.
+        targets: Vec<NodeTarget>,
+        /// How.
+        mode: KillMode,
+        /// They come back after this long.
+        #[serde(with = "readable::option")]
+        restart_after: Option<Duration>,
+        /// What they find on their local disk then.
+        disk: Disk,
+    },
+    /// A node dies again and again: killed, down for `down`, up for `up`, `times` times.
+    CrashLoop {
+        /// Which node.
+        target: NodeTarget,
+        /// How often it dies.
+        times: u32,
+        /// How long it lives between two deaths.
+        #[serde(with = "readable")]
+        up: Duration,
+        /// How long it is down.
+        #[serde(with = "readable")]
+        down: Duration,
+    },
+    /// A process stands still (garbage collection, SIGSTOP); the network goes on delivering to it.
+    Pause {
+        /// Which node.
+        target: NodeTarget,
+        /// It goes on after this long.
+        #[serde(with = "readable::option")]
+        resume_after: Option<Duration>,
+    },
+    /// Work takes longer.
+    Slow {
+        /// On which node.
+        target: NodeTarget,
+        /// Which work.
+        work: SlowWork,
+        /// Times as long; `None`: it hangs until healed.
+        factor: Option<u32>,
+        /// Normal speed again after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// User code fails once, at the next record that it is given on a node.
+    UserCode {
+        /// On which node.
+        target: NodeTarget,
+        /// How it fails.
+        how: UserFailure,
+    },
+    /// User code fails whenever it is given this record, on any node, in any attempt, `times` times.
+    Poison {
+        /// Which split.
+        split: u32,
+        /// Position in the split, from 0.
+        position: u64,
+        /// How often it fails; `None`: always.
+        times: Option<u32>,
+    },
+    /// Messages between two sets of nodes vanish until it heals; connections survive.
+    Cut {
+        /// One side (of a one-way cut: the senders).
+        from: Vec<NodeTarget>,
+        /// The other side.
+        to: Vec<NodeTarget>,
+        /// Both directions, or only `from -> to`.
+        both_ways: bool,
+        /// It heals after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// A node is cut off from every other node, both ways.
+    Isolate {
+        /// Which node.
+        target: NodeTarget,
+        /// From the durable stores, too.
+        stores: bool,
+        /// It heals after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// A link comes and goes: cut for `down`, healed for `up`, `times` times.
+    Flap {
+        /// One end.
+        from: NodeTarget,
+        /// The other end.
+        to: NodeTarget,
+        /// How often it is cut.
+        times: u32,
+        /// How long it is healed between two cuts.
+        #[serde(with = "readable")]
+        up: Duration,
+        /// How long it is cut.
+        #[serde(with = "readable")]
+        down: Duration,
+    },
+    /// A link has other properties for a while, both ways.
+    Link {
+        /// One end.
+        from: NodeTarget,
+        /// The other end.
+        to: NodeTarget,
+        /// One-way latency, drawn uniformly per frame from this range.
+        #[serde(with = "readable::option_range")]
+        latency: Option<(Duration, Duration)>,
+        /// Bytes per second and direction.
+        bandwidth: Option<u64>,
+        /// As before after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// Connections are torn down at both ends.
+    Reset {
+        /// Connections of this node …
+        target: NodeTarget,
+        /// … with this one; `None`: with every other node.
+        peer: Option<NodeTarget>,
+        /// Only the first one by number, instead of all.
+        one: bool,
+    },
+    /// New connections to a node are refused.
+    Refuse {
+        /// Which node.
+        target: NodeTarget,
+        /// Accepted again after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// One end of the connections between two nodes is gone; the other end is not told, and what it sends vanishes.
+    HalfOpen {
+        /// The node that has lost its end.
+        target: NodeTarget,
+        /// The node that does not know.
+        peer: NodeTarget,
+    },
+    /// Control messages of one kind are hurt.
+    Message {
+        /// Which kind.
+        kind: MessageKind,
+        /// What happens to them.
+        how: MessageFault,
+        /// Only those from or to this node.
+        node: Option<NodeTarget>,
+        /// How many of them.
+        count: u32,
+    },
+    /// A node reads what it receives at most this fast.
+    SlowReceiver {
+        /// Which node.
+        target: NodeTarget,
+        /// Bytes per second and connection.
+        rate: u64,
+        /// Normal again after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// A file of a checkpoint is damaged in the store.
+    Damage {
+        /// Which file.
+        file: FileTarget,
+        /// How.
+        how: DamageKind,
+    },
+    /// A durable store misbehaves.
+    Store {
+        /// Which store; `None`: both.
+        store: Option<StoreName>,
+        /// Only towards this node.
+        node: Option<NodeTarget>,
+        /// How.
+        how: StoreFault,
+        /// How many requests are hurt; `None`: all until healed.
+        count: Option<u32>,
+        /// Healed after this long.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+    /// A file of the state backend on a node's own disk is damaged while it is in use.
+    DamageLocal {
+        /// Which node.
+        target: NodeTarget,
+        /// How.
+        how: DamageKind,
+    },
+    /// A node's clock jumps, or runs at another speed for a while.
+    Clock {
+        /// Which node.
+        target: NodeTarget,
+        /// What happens to it.
+        how: ClockFault,
+        /// Drift ends after this long; a jump stays.
+        #[serde(with = "readable::option")]
+        heal_after: Option<Duration>,
+    },
+}
+
+impl FaultAction {
+    /// Whether it can make a checkpoint unreadable. Where output was committed under that checkpoint there is no way back,
+    /// and a correct engine says so instead of going on.
+    pub fn spoils_checkpoints(&self) -> bool {
+        match self {
+            Self::Damage { .. } => true,
+            // A stale read shows a checkpoint as it was before its files were there.
+            Self::Store { how, .. } => {
+                matches!(how, StoreFault::TornWrite | StoreFault::LostWrite | StoreFault::StaleRead(_))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How a node dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KillMode {
+    /// The process dies, the machine lives: its connections are reset at once.
+    Crash,
+    /// The machine is gone: silence.
+    MachineLoss,
+}
+
+/// What a restarted node finds on its local disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disk {
+    /// Nothing.
+    #[default]
+    Wiped,
+    /// All that its former life left there.
+    Kept,
+}
+
+/// How user code fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserFailure {
+    /// It panics.
+    Panic,
+    /// It returns an error.
+    Error,
+}
+
+/// One of the durable stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreName {
+    /// Checkpoints and the job's durable facts.
+    Checkpoints,
+    /// Output of the sinks.
+    Output,
+}
+
+/// A node by name or by role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeTarget {
+    /// The node that emitted the triggering event.
+    Emitter,
+    /// The leading JobManager (the last one known to lead).
+    Leader,
+    /// A JobManager that is up and does not lead; the first by name.
+    Standby,
+    /// The emitter if it is a TaskManager, else one drawn from the seed.
+    TaskManager,
+    /// A TaskManager other than the emitter and the one that `TaskManager` stands for, drawn from the seed.
+    Peer,
+    /// The node of this name.
+    Node(String),
+}
+
+/// A file of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileTarget {
+    /// This checkpoint; `None`: the newest completed one.
+    pub checkpoint: Option<u64>,
+    /// The manifest or a state file.
+    pub kind: FileKind,
+    /// The how-manieth file of that kind, by path; from 0.
+    pub index: u32,
+}
+
+/// Kinds of files that a checkpoint consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// `_metadata`.
+    Manifest,
+    /// A file with keyed state (backends `fs` and `rocksdb`).
+    State,
+}
+
+/// How a file is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DamageKind {
+    /// One byte, drawn from the seed, is flipped.
+    FlipByte,
+    /// The last half is gone.
+    Truncate,
+    /// The file is gone.
+    Delete,
+    /// It changes places with another file of the same checkpoint (with that of another checkpoint, if it has only one).
+    Swap,
+}
