@@ -21,16 +21,44 @@ use crate::{diff, distributions, spacetime, tables, terminal, timeline, units};
 pub const PASSED_MAX: usize = 60;
 
 /// CSS of every page.
-pub(crate) const CSS: &str = include_str!("report.css");
+const CSS: &str = include_str!("report.css");
 
 /// What a page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
-pub(crate) const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
 
 /// The page.
 pub fn report(set: &RunSet) -> String {
     let shown = shown(set);
     let anchor = |index: usize| shown[index].then(|| format!("#run-{}", index + 1));
     let hidden = shown.iter().filter(|shown| !**shown).count();
+    let main = html! {
+        header #top {
+            h1 { "Fault tolerance report" }
+            p { code { (set.command) } }
+            p { (set.program) ", schema version " (set.schema_version) }
+            (counts(set))
+        }
+        div.card.scroll { (table(&tables::verdicts(set), anchor)) }
+        (distributions::html::section(set))
+        (coverage::html::section(&Coverage::of(set)))
+        @if hidden > 0 {
+            p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)
+                " are shown in full." }
+        }
+        @for (index, run) in set.runs.iter().enumerate().filter(|(index, _)| shown[*index]) {
+            (section(set, run, index + 1))
+        }
+    };
+    document(
+        &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
+        &[spacetime::STYLE, coverage::html::STYLE],
+        &main,
+        spacetime::SCRIPT,
+    )
+}
+
+/// A page: the report's look and policy, `styles` besides, `main`, and `script` behind it if it is not empty.
+pub(crate) fn document(title: &str, styles: &[&str], main: &Markup, script: &str) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -38,29 +66,12 @@ pub fn report(set: &RunSet) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { "Flowquake: " (units::counted(set.runs.len(), "run")) }
-                style { (PreEscaped(CSS)) (PreEscaped(spacetime::STYLE)) (PreEscaped(coverage::html::STYLE)) }
+                title { (title) }
+                style { (PreEscaped(CSS)) @for style in styles { (PreEscaped(style)) } }
             }
             body {
-                main {
-                    header #top {
-                        h1 { "Fault tolerance report" }
-                        p { code { (set.command) } }
-                        p { (set.program) ", schema version " (set.schema_version) }
-                        (counts(set))
-                    }
-                    div.card.scroll { (table(&tables::verdicts(set), anchor)) }
-                    (distributions::html::section(set))
-                    (coverage::html::section(&Coverage::of(set)))
-                    @if hidden > 0 {
-                        p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)
-                            " are shown in full." }
-                    }
-                    @for (index, run) in set.runs.iter().enumerate().filter(|(index, _)| shown[*index]) {
-                        (section(set, run, index + 1))
-                    }
-                }
-                script { (PreEscaped(spacetime::SCRIPT)) }
+                main { (main) }
+                @if !script.is_empty() { script { (PreEscaped(script)) } }
             }
         }
     };

@@ -1,6 +1,6 @@
-//! Run sets as JSON files: written whole or not at all, read only in the schema version this program knows.
+//! Documents as JSON files, run sets first: written whole or not at all, read only in the version this program knows.
 //!
-//! Start at [`write()`] and [`read`]. A reader that guessed at an older schema would show zeros where a number had another
+//! Start at [`write()`] and [`read`]; [`read_document`] reads those of every kind. A reader that guessed at an older schema would show zeros where a number had another
 //! name; it refuses instead, and names file, found and expected version.
 
 use std::ffi::OsString;
@@ -9,10 +9,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::record::{RunSet, SCHEMA_VERSION};
 
-/// Why a file gave no run set.
+/// Why a file gave no document.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be read: check the path.
@@ -23,17 +24,19 @@ pub enum ReadError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file holds no run set: it is another file, or was edited.
-    #[error("{} is no run set", file.display())]
+    /// The file holds something else: it is another file, or was edited.
+    #[error("{} is no {what}", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
+        /// What it should hold.
+        what: &'static str,
         /// What is wrong, with line and column.
         source: serde_json::Error,
     },
-    /// The file was written by another version of the program: run again, or read it with that version.
+    /// The file was written by another version of the program: make it anew, or read it with that version.
     #[error("{} has schema version {found}, expected {expected}", file.display())]
-    SchemaVersion {
+    Version {
         /// The file.
         file: PathBuf,
         /// Version in the file.
@@ -58,16 +61,26 @@ pub fn write(file: &Path, set: &RunSet) -> io::Result<()> {
 
 /// Reads the set in `file`.
 pub fn read(file: &Path) -> Result<RunSet, ReadError> {
+    read_document(file, "run set", SCHEMA_VERSION)
+}
+
+/// Reads the document in `file`, `what` it should be, if its version is the `expected` one.
+pub(crate) fn read_document<T: DeserializeOwned>(
+    file: &Path,
+    what: &'static str,
+    expected: u32,
+) -> Result<T, ReadError> {
     /// The one field that is read before the version is known to be right.
     #[derive(Deserialize)]
     struct Versioned {
+        #[serde(alias = "tuning_version")]
         schema_version: u32,
     }
-    let malformed = |source| ReadError::Malformed { file: file.to_owned(), source };
+    let malformed = |source| ReadError::Malformed { file: file.to_owned(), what, source };
     let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
     let Versioned { schema_version: found } = serde_json::from_str(&text).map_err(malformed)?;
-    if found != SCHEMA_VERSION {
-        return Err(ReadError::SchemaVersion { file: file.to_owned(), found, expected: SCHEMA_VERSION });
+    if found != expected {
+        return Err(ReadError::Version { file: file.to_owned(), found, expected });
     }
     serde_json::from_str(&text).map_err(malformed)
 }

@@ -102,7 +102,7 @@ pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
             let remedy = "name a file that `flowquake run --json FILE` has written";
             refuse_text(&format!("{error}: {source}"), remedy)
         }
-        ReadError::SchemaVersion { .. } => {
+        ReadError::Version { .. } => {
             let remedy =
                 format!("make {} anew with this build, or read it with the build that wrote it", file.display());
             refuse_text(&error.to_string(), &remedy)

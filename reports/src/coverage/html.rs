@@ -4,12 +4,12 @@
 //! events, columns kinds of faults by family, and in a column stands a square per role of the victim, whose title tells the
 //! cell, its strikes and their verdict. Text of the records is escaped by `maud` wherever it enters.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{Cell, Coverage, text};
 use crate::ansi::clean;
 use crate::class::Class;
-use crate::html::{CSS, titled};
+use crate::html::{document, titled};
 use crate::record::FaultKindRecord;
 use crate::units;
 
@@ -31,25 +31,12 @@ const NAME_MAX: usize = 32;
 
 /// A page with nothing but the grid and its tables.
 pub fn page(coverage: &Coverage, title: &str) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Flowquake: coverage" }
-                style { (PreEscaped(CSS)) (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    header { h1 { "Coverage" } p { code { (clean(title)) } } }
-                    (section(coverage))
-                    (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
-                }
-            }
-        }
+    let main = html! {
+        header { h1 { "Coverage" } p { code { (clean(title)) } } }
+        (section(coverage))
+        (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
     };
-    page.into_string()
+    document("Flowquake: coverage", &[STYLE], &main, "")
 }
 
 /// The grid, its sum, and the tables by kind and of what lies outside; nothing where there is no grid.

@@ -2,52 +2,39 @@
 //!
 //! Start at [`page`]. Text of runs is escaped by `maud` wherever it enters.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::judge::{Judgement, Outcome};
 use super::tables;
 use crate::ansi::Style;
-use crate::html::{CSS, titled};
+use crate::html::{document, titled};
 use crate::units;
 
 /// The page; `command` is the command line that made it.
 pub fn page(judgement: &Judgement, command: &str) -> String {
     let outcome = judgement.outcome();
     let advice = tables::advice(judgement);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Flowquake gate: " (outcome.label()) }
-                style { (PreEscaped(CSS)) }
-            }
-            body {
-                main {
-                    header {
-                        h1 { "Regression gate: " span class=(class(outcome.style())) { (outcome.label()) } }
-                        p { code { (command) } }
-                        p { (tables::engine(judgement)) "; budget: " (judgement.budgets) }
-                        (counts(judgement))
-                    }
-                    @if !advice.is_empty() {
-                        div.evidence.(class(outcome.style())) { @for line in &advice { p { (line) } } }
-                    }
-                    (titled("Runs that may not pass", "", &tables::troubles(judgement)))
-                    (replays(judgement))
-                    (titled("Slower", "beyond the budget, over all seeds of a scenario", &tables::slower(judgement)))
-                    (titled("Faster", "by more than the budget", &tables::improved(judgement)))
-                    (titled("Scenarios", "", &tables::scenarios(judgement)))
-                    details {
-                        summary { "All times" }
-                        (titled("", "", &tables::all_times(judgement)))
-                    }
-                }
-            }
+    let main = html! {
+        header {
+            h1 { "Regression gate: " span class=(class(outcome.style())) { (outcome.label()) } }
+            p { code { (command) } }
+            p { (tables::engine(judgement)) "; budget: " (judgement.budgets) }
+            (counts(judgement))
+        }
+        @if !advice.is_empty() {
+            div.evidence.(class(outcome.style())) { @for line in &advice { p { (line) } } }
+        }
+        (titled("Runs that may not pass", "", &tables::troubles(judgement)))
+        (replays(judgement))
+        (titled("Slower", "beyond the budget, over all seeds of a scenario", &tables::slower(judgement)))
+        (titled("Faster", "by more than the budget", &tables::improved(judgement)))
+        (titled("Scenarios", "", &tables::scenarios(judgement)))
+        details {
+            summary { "All times" }
+            (titled("", "", &tables::all_times(judgement)))
         }
     };
-    page.into_string()
+    document(&format!("Flowquake gate: {}", outcome.label()), &[], &main, "")
 }
 
 fn counts(judgement: &Judgement) -> Markup {
@@ -95,7 +82,7 @@ mod tests {
         for (_, mut judgement) in judgements() {
             judgement.scenarios[0].scenario = "<script>alert(1)</script>".into();
             let page = page(&judgement, "</style><script>");
-            assert!(!page.contains("<script") && !page.contains("http"), "{page}");
+            assert!(!page.contains("<script") && !page.contains("://"), "{page}");
             assert_eq!(page.matches("</style>").count(), 1);
         }
     }

@@ -3,11 +3,11 @@
 //! Start at [`page`]: the answer first, then how the formulas did, then per curve the pictures and tables that it rests on. The
 //! tables are those of the terminal. Text of the set is escaped by `maud` wherever it enters.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::findings::{Case, Findings, hours, name, notes};
 use super::{Curve, TuningSet, numbers, rules, svg, tables};
-use crate::html::{CSS, POLICY, titled};
+use crate::html::{document, titled};
 use crate::units;
 
 /// What the page adds to the report's CSS.
@@ -30,65 +30,51 @@ ul.notes { margin: 1.2rem 0 0; padding-left: 1.1rem; color: var(--dim); max-widt
 /// The page.
 pub fn page(findings: &Findings<'_>) -> String {
     let set = findings.set;
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { "Flowquake: checkpoint interval of " (set.job) }
-                style { (PreEscaped(CSS)) (PreEscaped(svg::STYLE)) (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    header #top {
-                        h1 { "Checkpoint interval of " (set.job) }
-                        @if !set.why.is_empty() { p { (set.why) } }
-                        p { code { (set.command) } }
-                        p { "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile "
-                            (set.cost_profile) "; " (set.program) ", tuning version " (set.tuning_version) }
-                        (counts(set))
-                    }
-                    section.card {
-                        h2 { "Which backend, which interval" }
-                        p { "By state size and load, the cheapest first; backends within 5 % are as good, and of these the \
-                             one that bears more records comes first. Load is the share of each backend's own capacity." }
-                        (titled("", "", &tables::recommendations(findings)))
-                    }
-                    section.card {
-                        h2 { "Best intervals" }
-                        p { "Cost: work lost and output late, as a share of time. Of every formula, what its choice costs \
-                             above the best." }
-                        (titled("", "", &tables::overview(findings)))
-                        ul.notes { @for note in notes(set) { li { (note) } } }
-                    }
-                    section.card {
-                        h2 { "How the formulas did" }
-                        p { "Over all curves and failure rates: what the choice costs above the best where it lies among the \
-                             measured intervals, and how often it does not." }
-                        (titled("", "", &tables::scores(findings)))
-                        div.formulas { (titled("The formulas", "c: work lost per checkpoint, d: its duration, M: time between failures, D: \
-                            outage, ρ = λ/μ: load, w: weight of late output, P: minimum pause", &tables::formulas())) }
-                    }
-                    section.card {
-                        h2 { "Rules of thumb, held against what was measured" }
-                        p { "A ratio is what the rule says over what was measured; right is what is at most "
-                            (format!("{:.0} %", rules::RIGHT * 100.0)) " off." }
-                        (titled("Interval = duration + pause", "beside the engine's own rule", &tables::interval_rules(set)))
-                        (titled("Recovery = duration + state load", "beside the load-aware formula",
-                            &tables::recovery_rules(set)))
-                        (titled("Larger state, longer checkpoints", "d = d₀ + S/(p·B), through the smallest and the \
-                            largest state", &tables::size_rules(set)))
-                    }
-                    @for (index, (curve, cases)) in findings.curves().enumerate() {
-                        (section(set, curve, &cases, index == 0))
-                    }
-                }
-            }
+    let main = html! {
+        header #top {
+            h1 { "Checkpoint interval of " (set.job) }
+            @if !set.why.is_empty() { p { (set.why) } }
+            p { code { (set.command) } }
+            p { "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile "
+                (set.cost_profile) "; " (set.program) ", tuning version " (set.tuning_version) }
+            (counts(set))
+        }
+        section.card {
+            h2 { "Which backend, which interval" }
+            p { "By state size and load, the cheapest first; backends within 5 % are as good, and of these the \
+                 one that bears more records comes first. Load is the share of each backend's own capacity." }
+            (titled("", "", &tables::recommendations(findings)))
+        }
+        section.card {
+            h2 { "Best intervals" }
+            p { "Cost: work lost and output late, as a share of time. Of every formula, what its choice costs \
+                 above the best." }
+            (titled("", "", &tables::overview(findings)))
+            ul.notes { @for note in notes(set) { li { (note) } } }
+        }
+        section.card {
+            h2 { "How the formulas did" }
+            p { "Over all curves and failure rates: what the choice costs above the best where it lies among the \
+                 measured intervals, and how often it does not." }
+            (titled("", "", &tables::scores(findings)))
+            div.formulas { (titled("The formulas", "c: work lost per checkpoint, d: its duration, M: time between failures, D: \
+                outage, ρ = λ/μ: load, w: weight of late output, P: minimum pause", &tables::formulas())) }
+        }
+        section.card {
+            h2 { "Rules of thumb, held against what was measured" }
+            p { "A ratio is what the rule says over what was measured; right is what is at most "
+                (format!("{:.0} %", rules::RIGHT * 100.0)) " off." }
+            (titled("Interval = duration + pause", "beside the engine's own rule", &tables::interval_rules(set)))
+            (titled("Recovery = duration + state load", "beside the load-aware formula",
+                &tables::recovery_rules(set)))
+            (titled("Larger state, longer checkpoints", "d = d₀ + S/(p·B), through the smallest and the \
+                largest state", &tables::size_rules(set)))
+        }
+        @for (index, (curve, cases)) in findings.curves().enumerate() {
+            (section(set, curve, &cases, index == 0))
         }
     };
-    page.into_string()
+    document(&format!("Flowquake: checkpoint interval of {}", set.job), &[svg::STYLE, STYLE], &main, "")
 }
 
 fn counts(set: &TuningSet) -> Markup {

@@ -2,45 +2,14 @@
 //!
 //! Start at [`to_string`] and [`read`]. The analysis is in the file for scripts; a reader of this program computes it anew.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::analysis::{Advice, Recommendation};
 use super::findings::Findings;
 use super::{TUNING_VERSION, TuningSet};
-
-/// Why a file gave no tuning set.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file cannot be read: check the path.
-    #[error("cannot read {}", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file holds no tuning set: it is another file, or was edited.
-    #[error("{} is no tuning set", file.display())]
-    Malformed {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong, with line and column.
-        source: serde_json::Error,
-    },
-    /// The file was written by another version of the program: tune again, or read it with that version.
-    #[error("{} has tuning version {found}, expected {expected}", file.display())]
-    Version {
-        /// The file.
-        file: PathBuf,
-        /// Version in the file.
-        found: u32,
-        /// Version that this program reads.
-        expected: u32,
-    },
-}
+use crate::json::{ReadError, read_document};
 
 /// The fields of the file, in their order.
 #[derive(Serialize)]
@@ -67,27 +36,17 @@ pub fn to_string(findings: &Findings<'_>) -> String {
 
 /// Reads the set in `file`.
 pub fn read(file: &Path) -> Result<TuningSet, ReadError> {
-    /// The one field that is read before the version is known to be right.
-    #[derive(Deserialize)]
-    struct Versioned {
-        tuning_version: u32,
-    }
     #[derive(Deserialize)]
     struct Kept {
         set: TuningSet,
     }
-    let malformed = |source| ReadError::Malformed { file: file.to_owned(), source };
-    let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
-    let Versioned { tuning_version: found } = serde_json::from_str(&text).map_err(malformed)?;
-    if found != TUNING_VERSION {
-        return Err(ReadError::Version { file: file.to_owned(), found, expected: TUNING_VERSION });
-    }
-    let Kept { set } = serde_json::from_str(&text).map_err(malformed)?;
-    Ok(set)
+    read_document(file, "tuning set", TUNING_VERSION).map(|Kept { set }| set)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::tuning::fixtures;
 
@@ -117,7 +76,7 @@ mod tests {
         // Whatever else changed: only the version may be looked at.
         fs::write(&file, r#"{"tuning_version": 999, "set": "none"}"#).unwrap();
         let message = read(&file).unwrap_err().to_string();
-        assert_eq!(message, format!("{} has tuning version 999, expected {TUNING_VERSION}", file.display()));
+        assert_eq!(message, format!("{} has schema version 999, expected {TUNING_VERSION}", file.display()));
         fs::write(&file, r#"{"schema_version": 1}"#).unwrap();
         assert!(matches!(read(&file), Err(ReadError::Malformed { .. })));
     }
