@@ -84,7 +84,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     let planned: Vec<(Setting, Planned)> = match planned.collect::<Result<_, crate::tune::plan::Unplannable>>() {
         Ok(planned) => planned,
         Err(error) => {
-            return refuse_text(&format!("{}: {error}", args.scenario.display()), "take another job or input");
+            return refuse_text(&format!("{}: {error}", args.scenario.display()), &error.help());
         }
     };
     for backend in tune.backends.iter().filter(|backend| !backend.is_built()) {

@@ -1,10 +1,31 @@
-//! The rate that a cluster can bear: where the first subtask, machine, link or way to the store has no time left.
+//! The rate that a cluster can bear: where the first subtask, machine, link or way to the store has no time left, or where
+//! flow control lets no more records through.
+//!
+//! Start at [`of`]. The two are told apart, since records that stand for many cross the network in larger pieces than those
+//! that they stand for: flow control holds them up less, and a cluster that it limits cannot be shown with them.
 
 use std::collections::BTreeMap;
 
 use flowquake_engine::env::Work;
 
-use super::Known;
+use super::{Known, spread};
+
+/// μ, records per second, without checkpoints, by what limits it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Capacity {
+    /// By processors, links and stores.
+    pub work: f64,
+    /// By flow control: the credits of a channel and the send buffer of a connection bound what is under way, and a round trip
+    /// bounds how often.
+    pub flow: f64,
+}
+
+impl Capacity {
+    /// μ: the lower of the two.
+    pub fn lowest(&self) -> f64 {
+        self.work.min(self.flow)
+    }
+}
 
 /// Something that can be full: a subtask, a machine, a link, a way to the store.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -13,13 +34,15 @@ enum Resource {
     Machine(usize),
     Link(usize, usize),
     Store(usize),
+    Channel(usize, usize, usize),
+    Connection(usize, usize),
 }
 
-/// μ, records per second, without checkpoints.
+/// μ without checkpoints.
 ///
 /// A subtask does one thing at a time, the subtasks of a machine share its cores, records between two machines share a link,
 /// and output of a machine its way to the store. The slowest of them decides.
-pub(super) fn of(known: &Known) -> f64 {
+pub(super) fn of(known: &Known) -> Capacity {
     let cluster = &known.plan.cluster;
     let backend = known.plan.job.config.backend;
     let p = known.parallelism() as usize;
@@ -39,9 +62,11 @@ pub(super) fn of(known: &Known) -> f64 {
             add(Resource::Subtask(vertex, index), price * mine);
             add(Resource::Machine(*node), price * mine / f64::from(cluster.cores));
             // Every subtask of the vertex before sends its part.
-            for from in known.slots.iter().filter(|from| *from != node) {
-                let bytes = model.records_in * model.bytes_in * mine / p as f64;
+            let bytes = model.records_in * model.bytes_in * mine / p as f64;
+            for (sender, from) in known.slots.iter().enumerate().filter(|(_, from)| *from != node) {
                 add(Resource::Link(*from, *node), bytes / cluster.bandwidth as f64);
+                add(Resource::Channel(vertex, sender, index), bytes * known.round_trip_per_byte(model.bytes_in));
+                add(Resource::Connection(*from, *node), bytes * known.passage_per_byte(model.bytes_in));
             }
         }
     }
@@ -49,7 +74,45 @@ pub(super) fn of(known: &Known) -> f64 {
     for (index, node) in known.slots.iter().enumerate() {
         add(Resource::Store(*node), output * share(true, index));
     }
-    let fullest = seconds.into_values().fold(0.0, f64::max);
-    // Where work is free, nothing but the clock limits it.
-    if fullest > 0.0 { 1.0 / fullest } else { 1e15 }
+    let lowest = |of_flow: bool| {
+        let is_flow = |resource: &Resource| matches!(resource, Resource::Channel(..) | Resource::Connection(..));
+        let fullest = seconds.iter().filter(|(resource, _)| is_flow(resource) == of_flow).map(|(_, seconds)| *seconds);
+        // Where work is free, nothing but the clock limits it.
+        1.0 / fullest.fold(1e-15, f64::max)
+    };
+    Capacity { work: lowest(false), flow: lowest(true) }
+}
+
+impl Known<'_> {
+    /// Bytes of a buffer as they count, of records of `bytes` each; it holds one record at least.
+    fn buffer(&self, bytes: f64) -> f64 {
+        let records = (f64::from(self.plan.job.config.buffer_size) / bytes).floor().max(1.0);
+        records * bytes * self.plan.cluster.record_weight as f64
+    }
+
+    /// A channel has as many buffers under way as it has credits, and gets those back by halves: seconds per byte if nothing
+    /// but that limits it. No frame overtakes another, so of those under way the slowest counts.
+    fn round_trip_per_byte(&self, bytes: f64) -> f64 {
+        let (cluster, credits) = (&self.plan.cluster, u32::from(self.plan.job.config.credits));
+        if bytes == 0.0 {
+            return 0.0;
+        }
+        let window = f64::from(credits) * self.buffer(bytes);
+        let there = spread::mean_of_largest(credits, &[cluster.latency]);
+        let back = spread::mean_of_largest(credits.min(2), &[cluster.latency]);
+        let sent = self.buffer(bytes) * f64::from(credits.min(2)) / cluster.bandwidth as f64;
+        ((there + back) / 1e9 + sent) / window
+    }
+
+    /// A connection has a send buffer full of bytes under way, or one frame: seconds per byte, if nothing but that limits it.
+    fn passage_per_byte(&self, bytes: f64) -> f64 {
+        let cluster = &self.plan.cluster;
+        if bytes == 0.0 {
+            return 0.0;
+        }
+        let frames = (cluster.send_buffer as f64 / self.buffer(bytes)).floor().max(1.0);
+        let there = spread::mean_of_largest(frames.min(1e6) as u32, &[cluster.latency]);
+        let sent = self.buffer(bytes) / cluster.bandwidth as f64;
+        (there / 1e9 + sent) / (frames * self.buffer(bytes))
+    }
 }

@@ -26,6 +26,8 @@ mod recovery;
 mod spread;
 mod state;
 
+pub use capacity::Capacity;
+
 /// What is known before the run, put where every part of the prediction finds it.
 struct Known<'a> {
     plan: &'a RunPlan,
@@ -37,7 +39,14 @@ struct Known<'a> {
     slots: Vec<usize>,
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
+    fn of(plan: &'a RunPlan, model: &'a JobModel) -> Self {
+        let slots = deal(plan.job.config.parallelism.into(), plan.cluster.task_managers);
+        let spec = job_spec(plan);
+        let shares = (model.shares)(&spec);
+        Self { plan, spec, model, shares, slots }
+    }
+
     /// Slots used on the busiest TaskManager: they are dealt out in turn, so the first one has most.
     fn busiest(&self) -> u32 {
         self.slots.iter().filter(|node| **node == 0).count() as u32
@@ -86,6 +95,11 @@ fn deal(parallelism: u32, nodes: u32) -> Vec<usize> {
     (0..parallelism as usize).map(|slot| slot % nodes.max(1) as usize).collect()
 }
 
+/// What limits the rate that the cluster of `plan` can bear, all of its nodes alive.
+pub fn capacity(plan: &RunPlan, model: &JobModel) -> Capacity {
+    capacity::of(&Known::of(plan, model))
+}
+
 /// Predicts a run. `job` is the one that the plan names.
 pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let mut prediction = Prediction::default();
@@ -93,12 +107,8 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
         prediction.outside.push(format!("the job `{}` has no cost model", plan.job.name));
         return prediction;
     };
-    let cluster = &plan.cluster;
-    let slots = deal(plan.job.config.parallelism.into(), cluster.task_managers);
-    let spec = job_spec(plan);
-    let shares = (model.shares)(&spec);
-    let known = Known { plan, spec, model, shares, slots };
-    let capacity = capacity::of(&known);
+    let known = Known::of(plan, model);
+    let capacity = capacity::of(&known).lowest();
     prediction.capacity = Some(capacity);
     let started = recovery::start(&known);
     let first_trigger = started + recovery::first_delay(&known, 1);
@@ -138,7 +148,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
             let recovered = recovery::of(&known, &struck, started, first_trigger, period, parts);
             let slots = recovered.slots;
             let known = Known { slots, ..known };
-            let after = capacity::of(&known);
+            let after = capacity::of(&known).lowest();
             let effective = formula::capacity_with_checkpoints(after, rate, cost / 1e9, period as f64 / 1e9);
             let outage = recovered.parts.total_ns();
             let total = effective.and_then(|capacity| {

@@ -7,8 +7,9 @@ use flowquake_engine::time::nanos;
 use super::{Setting, Tune};
 use crate::jobs::{Job, JobModel};
 use crate::plan::{Disk, EventTrigger, FaultAction, FaultPlan, InputSource, KillMode, NodeTarget, RunPlan, Trigger};
-use crate::predict::predict;
+use crate::predict::{Capacity, capacity, predict};
 use crate::run::job_spec;
+use crate::scenario::units;
 
 /// A plan with what the report says about it.
 pub struct Planned {
@@ -23,7 +24,7 @@ pub struct Planned {
 }
 
 /// Why a setting cannot be run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Unplannable {
     /// The job says nothing about its costs.
     #[error("the job `{0}` has no cost model, so nobody knows which rate is a load of 0.5; it cannot be tuned")]
@@ -31,6 +32,35 @@ pub enum Unplannable {
     /// The input is a file, whose end is where it is.
     #[error("the input is a file; tuning needs generated records, as many as the time asks for")]
     FixedInput,
+    /// Records that stand for many are not held up by flow control as the many are.
+    #[error(
+        "flow control lets {:.2} M records per second through, which is less than the {:.2} M that the machines can bear; \
+         weighted records cannot show that", flow / 1e6, work / 1e6
+    )]
+    FlowControl {
+        /// Records per second by flow control.
+        flow: f64,
+        /// By everything else.
+        work: f64,
+        /// Credits of a channel with which flow control limits nothing.
+        credits: u16,
+        /// And the send buffer of a connection, bytes.
+        send_buffer: u64,
+    },
+}
+
+impl Unplannable {
+    /// What to do.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NoModel(_) => "take another job".into(),
+            Self::FixedInput => "take a generator as input".into(),
+            Self::FlowControl { credits, send_buffer, .. } => format!(
+                "set credits = {credits} in [engine] and send_buffer = \"{}\" in [cluster]",
+                units::format_size(*send_buffer)
+            ),
+        }
+    }
 }
 
 /// Share of the state that has to be there before the first failure.
@@ -60,7 +90,7 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
         None => 1,
     };
     plan.job.input.rate = Some(tune.moving);
-    let capacity = predict(&plan, job).capacity.unwrap_or(1.0);
+    let capacity = unhindered(&plan, model)?.work;
     plan.cluster.record_weight = ((setting.load * capacity / tune.moving).round() as u64).max(1);
     let weight = plan.cluster.record_weight;
     // What moves is less than what it stands for: the moving rate makes the load exact.
@@ -77,20 +107,57 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
     Ok(Planned { plan, capacity, rate: moving * weight as f64, phases })
 }
 
+/// What flow control should let through, of what is asked for: room for latency that happens to be high.
+const ROOM: f64 = 1.25;
+
+/// Credits of a channel whose buffers hold one record for many: with fewer, records that happen to go the same way would hold
+/// up all others; with more, more would be under way than the many that they stand for.
+const CREDITS: u16 = 4;
+
+/// The capacity, if flow control does not limit it.
+fn unhindered(plan: &RunPlan, model: &JobModel) -> Result<Capacity, Unplannable> {
+    let now = capacity(plan, model);
+    if now.flow >= now.work {
+        return Ok(now);
+    }
+    let mut wider = plan.clone();
+    let flow = |plan: &RunPlan| capacity(plan, model).flow;
+    // Credits first, with connections that hold anything, and then as much as these need.
+    wider.cluster.send_buffer = 1 << 50;
+    while flow(&wider) < ROOM * now.work && wider.job.config.credits < 1 << 12 {
+        wider.job.config.credits += (wider.job.config.credits / 4).max(1);
+    }
+    wider.cluster.send_buffer = plan.cluster.send_buffer.next_power_of_two();
+    while flow(&wider) < ROOM * now.work && wider.cluster.send_buffer < 1 << 32 {
+        wider.cluster.send_buffer *= 2;
+    }
+    let (credits, send_buffer) = (wider.job.config.credits, wider.cluster.send_buffer);
+    Err(Unplannable::FlowControl { flow: now.flow, work: now.work, credits, send_buffer })
+}
+
 /// Bytes of keyed state in the middle of a run, as they move.
 fn full_state(plan: &RunPlan, tune: &Tune, model: &JobModel) -> f64 {
     (model.state)(&job_spec(plan), tune.moving * tune.duration.as_secs_f64() / 2.0).bytes
 }
 
-/// A buffer holds one record at least, however many that stands for. What waits counts as caught up with, since the sources
-/// have emitted it; but with fewer buffers than usual, records that happen to go the same way would hold up all others.
+/// A buffer holds one record at least, however many that stands for, so fewer buffers do. What waits in them counts as caught
+/// up with, since the sources have emitted it.
 fn weigh_buffers(plan: &mut RunPlan, model: &JobModel) {
     let weight = plan.cluster.record_weight;
     let wire = model.vertices.iter().map(|vertex| vertex.bytes_in).fold(1.0, f64::max);
     let config = &mut plan.job.config;
     config.buffer_size = u32::try_from(u64::from(config.buffer_size) / weight).unwrap_or(u32::MAX).max(64);
     let frame = (wire * weight as f64) as u64;
-    plan.cluster.send_buffer = plan.cluster.send_buffer.max(frame.saturating_mul(u64::from(config.credits) + 4));
+    let asked = config.credits;
+    config.credits = asked.min(CREDITS);
+    plan.cluster.send_buffer = plan.cluster.send_buffer.max(frame.saturating_mul(u64::from(asked) + 4));
+    let is_narrow = |plan: &RunPlan| {
+        let Capacity { work, flow } = capacity(plan, model);
+        flow < ROOM * work
+    };
+    while plan.job.config.credits < asked && is_narrow(plan) {
+        plan.job.config.credits += 1;
+    }
 }
 
 /// What befalls a run.
