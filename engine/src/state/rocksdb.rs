@@ -11,6 +11,7 @@
 //! Damage to the files is an error that names the file, and fails the task: RocksDB checks the blocks that it reads, and the
 //! snapshot holds every file against the first look at it ([`super::first_look`], with its limit).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,8 +33,22 @@ const MANIFEST_BYTES: usize = 64 << 10;
 /// Where the database is in the folder of its attempt.
 const DATABASE: &str = "db";
 
+/// What an event says of an error must not depend on where the node keeps its files. RocksDB's own text names its folder, and
+/// checksums over a random session id; so that goes into the log, and its kind is enough for the event.
 fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
-    move |error| StateError(format!("RocksDB cannot {what}: {error}"))
+    move |error| {
+        tracing::warn!("RocksDB cannot {what}: {error}");
+        StateError(format!("RocksDB cannot {what}: {:?}", error.kind()))
+    }
+}
+
+/// An error of the file system, likewise.
+fn io_fault(path: &Path) -> impl FnOnce(std::io::Error) -> StateError + '_ {
+    move |error| {
+        tracing::warn!("{}: {error}", path.display());
+        let name = path.file_name().unwrap_or_default();
+        StateError(format!("{}: {error}", name.to_string_lossy()))
+    }
 }
 
 pub(super) struct RocksStore {
@@ -60,11 +75,11 @@ impl RocksStore {
     pub(super) fn open(folder: LocalFolder, restored: RestoredState, background: bool) -> Result<Self, StateError> {
         let place = folder.path().join(DATABASE);
         let first_look = FirstLook::default();
-        std::fs::create_dir_all(&place).map_err(|error| StateError(format!("{}: {error}", place.display())))?;
+        std::fs::create_dir_all(&place).map_err(io_fault(&place))?;
         for (name, bytes) in &restored.files {
             first_look.check(name, bytes)?;
             let path = place.join(name);
-            std::fs::write(&path, bytes).map_err(|error| StateError(format!("{}: {error}", path.display())))?;
+            std::fs::write(&path, bytes).map_err(io_fault(&path))?;
         }
         let mut table = BlockBasedOptions::default();
         table.set_bloom_filter(10.0, false);
@@ -110,10 +125,9 @@ impl RocksStore {
         let folder = self.shared.folder.child(&format!("snapshot-{id}"));
         let checkpoint = Checkpoint::new(db).map_err(fault("prepare a checkpoint"))?;
         checkpoint.create_checkpoint(folder.path()).map_err(fault("write a checkpoint"))?;
-        let unreadable = |error: std::io::Error| StateError(format!("{}: {error}", folder.path().display()));
         let mut names = Vec::new();
-        for file in std::fs::read_dir(folder.path()).map_err(unreadable)? {
-            let name = file.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
+        for file in std::fs::read_dir(folder.path()).map_err(io_fault(folder.path()))? {
+            let name = file.map_err(io_fault(folder.path()))?.file_name().to_string_lossy().into_owned();
             // The options of the new database apply, not those of the old one; and there is no write-ahead log to keep.
             if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
                 names.push(name);
@@ -163,7 +177,7 @@ impl Shared {
                 continue;
             }
             let path = self.folder.path().join(DATABASE).join(name);
-            let bytes = std::fs::read(&path).map_err(|error| StateError(format!("{}: {error}", path.display())))?;
+            let bytes = std::fs::read(&path).map_err(io_fault(&path))?;
             self.first_look.check(name, &bytes)?;
         }
         Ok(())
