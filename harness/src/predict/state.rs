@@ -45,7 +45,7 @@ pub(super) fn snapshot(known: &Known, nth: u64, at_ns: u64, period_ns: u64) -> S
             let compacted = tables == COMPACT_FLUSHES;
             let count = if compacted { 1 } else { tables };
             let before = match nth > COMPACT_FLUSHES {
-                true => known.state(at_ns.saturating_sub(tables * period_ns)),
+                true => known.state(at_ns.saturating_sub(tables.saturating_mul(period_ns))),
                 false => StateSize::default(),
             };
             let held = if compacted { all } else { before + changed * tables as f64 };
