@@ -1,5 +1,6 @@
 //! Everything together: scenarios pass, planted bugs are caught, equal plans give equal traces.
 
+mod capacity;
 mod determinism;
 mod flink;
 mod planted_bugs;

@@ -235,7 +235,11 @@ mod tests {
         hit.strikes = vec![struck(550, Some(700))];
         assert_eq!(judged(&plan, &hit).1.len(), 1, "a TaskManager that stands still has no part in it");
         hit.strikes[0].hits[0].role = LEADER;
-        assert_eq!(judged(&plan, &hit), (1, Vec::new()), "the gap under the fault is not judged, the next one is right");
+        assert_eq!(
+            judged(&plan, &hit),
+            (1, Vec::new()),
+            "the gap under the fault is not judged, the next one is right"
+        );
         let mut early = triggered(&[500, 1400]);
         early.strikes.clone_from(&hit.strikes);
         assert_eq!(judged(&plan, &early).1.len(), 1, "who stands still is not early");

@@ -84,9 +84,9 @@ pub(super) fn of(known: &Known) -> Capacity {
 }
 
 impl Known<'_> {
-    /// Bytes of a buffer as they count, of records of `bytes` each; it holds one record at least.
+    /// Bytes of a buffer as they count, of records of `bytes` each; it is full with the record that reaches its size.
     fn buffer(&self, bytes: f64) -> f64 {
-        let records = (f64::from(self.plan.job.config.buffer_size) / bytes).floor().max(1.0);
+        let records = (f64::from(self.plan.job.config.buffer_size) / bytes).ceil();
         records * bytes * self.plan.cluster.record_weight as f64
     }
 
