@@ -19,6 +19,7 @@ pub const SOURCES: &[&str] = &[
     "harness/src/faults",
     "harness/src/jobs",
     "harness/src/nemesis",
+    "harness/src/plan",
     "harness/src/plan.rs",
     "harness/src/recorder",
     "harness/src/recorder.rs",
