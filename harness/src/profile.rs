@@ -145,6 +145,14 @@ pub enum ProfileError {
     /// The file cannot be read.
     #[error("{0}: {1}")]
     Unreadable(String, std::io::Error),
+    /// It is another kind of file.
+    #[error("{path} is no TOML: {message}")]
+    NoProfile {
+        /// The file.
+        path: String,
+        /// What the TOML reader says, with line and column.
+        message: String,
+    },
     /// It is not a profile.
     #[error("{path}: {message}")]
     Broken {
@@ -164,7 +172,8 @@ impl ProfileError {
                 format!("use {}, or the path of a file that `flowquake calibrate` wrote", names.join(", "))
             }
             Self::Unreadable(..) => "write one with `flowquake calibrate --output FILE`".into(),
-            Self::Broken { .. } => "mend the number, or write the file anew with `flowquake calibrate`".into(),
+            Self::Broken { .. } => "mend what is named, or write the file anew with `flowquake calibrate`".into(),
+            Self::NoProfile { .. } => "name a file that `flowquake calibrate --output FILE` wrote, or write one".into(),
         }
     }
 }
@@ -197,7 +206,10 @@ impl Profile {
     /// Reads the text of the file at `path`.
     pub fn parse(text: &str, path: &str) -> Result<Self, ProfileError> {
         let broken = |message: String| ProfileError::Broken { path: path.into(), message };
-        let profile: Self = toml::from_str(text).map_err(|error| broken(error.to_string()))?;
+        if let Err(error) = toml::from_str::<toml::Table>(text) {
+            return Err(ProfileError::NoProfile { path: path.into(), message: shortened(&error.to_string()) });
+        }
+        let profile: Self = toml::from_str(text).map_err(|error| broken(shortened(&error.to_string())))?;
         for (name, value) in profile.rates.named() {
             if !in_range(value) {
                 return Err(broken(format!("rates.{name} = {value}: accepted are 0 to {RATE_MAX_NS:e} ns")));
@@ -239,6 +251,12 @@ impl Profile {
     }
 }
 
+/// What the TOML reader says, without the ends of lines of any length.
+fn shortened(message: &str) -> String {
+    const LINE_MAX: usize = 200;
+    message.lines().map(|line| line.chars().take(LINE_MAX).collect::<String>()).collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a rate can be a price.
 pub(crate) fn in_range(rate: f64) -> bool {
     (0.0..=RATE_MAX_NS).contains(&rate)
@@ -273,6 +291,9 @@ mod tests {
         assert!(negative.contains("p.toml: rates.record_ns = -1: accepted are 0 to"), "{negative}");
         assert!(parse("record_ns = 250.0", "record_ns = \"fast\"").contains("line"));
         assert!(parse("bandwidth = 125000000", "bandwidth = 0").contains("network.bandwidth = 0"));
+        let words = Profile::parse("no profile", "p.toml").unwrap_err();
+        assert!(words.to_string().starts_with("p.toml is no TOML: "), "{words}");
+        assert!(words.help().contains("flowquake calibrate") && !words.help().contains("mend"), "{}", words.help());
         assert!(parse("streams = 1", "streams = 0").contains("store.streams = 0"));
         assert!(parse("\"5ms\", \"15ms\"", "\"15ms\", \"5ms\"").contains("store.latency"));
     }

@@ -24,6 +24,8 @@ use tokio::sync::Notify;
 use crate::jobs::Jobs;
 use crate::plan::{InputSource, RunPlan};
 use crate::recorder::Recorder;
+
+mod local_disks;
 pub use crate::recorder::{Claim, Decision, End, Flow, LogEntry, Outcome, Part, Sealed, StoreCopy, Written};
 
 /// Names of the JobManagers' nodes.
@@ -127,7 +129,7 @@ struct Run {
 impl Run {
     fn simulate(self) {
         let plan = &self.plan;
-        let local = (plan.job.config.backend == BackendKind::RocksDb).then(local_root);
+        let local = (plan.job.config.backend == BackendKind::RocksDb).then(local_disks::root);
         let cluster = &plan.cluster;
         let config = SimConfig {
             seed: plan.seed,
@@ -245,12 +247,6 @@ impl Run {
     fn life(&self, node: &str) {
         self.recorder.lock().expect("the recorder does not panic").begin_life(node, now());
     }
-}
-
-/// Local disks: in memory where the system has such a folder.
-fn local_root() -> tempfile::TempDir {
-    let builder = || tempfile::Builder::new().prefix("flowquake-").to_owned();
-    builder().tempdir_in("/dev/shm").or_else(|_| builder().tempdir()).expect("a folder for local disks can be made")
 }
 
 /// Every run of the process shares one copy of an input file.

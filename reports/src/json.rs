@@ -89,18 +89,51 @@ pub(crate) fn read_document<T: DeserializeOwned>(
 ///
 /// Writes beside `file` (a rename is atomic only within one file system), flushes to disk, then renames. The name of the
 /// temporary file carries the process id, so that two programs do not write into each other's. On an error nothing is left.
+///
+/// A link stays and its target is replaced. What is no regular file, such as a terminal, a pipe or `/dev/null`, is written
+/// into: a rename would put a file in its place.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let Some(file) = replaceable(file)? else { return write_into(file, bytes) };
     let name = file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a name"))?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.partial", std::process::id()));
     let temporary = file.with_file_name(hidden);
-    let written = write_durably(&temporary, bytes).and_then(|()| fs::rename(&temporary, file));
+    let written = write_durably(&temporary, bytes).and_then(|()| fs::rename(&temporary, &file));
     if written.is_err() {
         // The first error is the one to report; the leftover may not even exist.
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// The file that a rename may replace: where the links at `file` lead. `None`: there is something that must stay.
+fn replaceable(file: &Path) -> io::Result<Option<PathBuf>> {
+    /// As many as Linux follows.
+    const LINKS_MAX: usize = 40;
+    match fs::metadata(file) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => return Ok(None),
+        _ => {}
+    }
+    let mut at = file.to_owned();
+    for _ in 0..LINKS_MAX {
+        // What /proc calls a link, such as /dev/stdout, stands for an open file: another one would never be seen there.
+        if at.starts_with("/proc") {
+            return Ok(None);
+        }
+        match fs::read_link(&at) {
+            Ok(target) => at = at.parent().unwrap_or(Path::new("")).join(target),
+            // No link, or nothing there yet.
+            Err(_) => return Ok(Some(at)),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "links that lead in circles"))
+}
+
+/// Writes into what is there already; at its end, should others write there, too.
+fn write_into(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    File::options().append(true).open(file)?.write_all(bytes)
 }
 
 fn write_durably(file: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -154,6 +187,39 @@ mod tests {
         assert!(write(&file, &fixtures::set()).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write_atomically(Path::new("/"), b"").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_and_their_targets_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("deep")).unwrap();
+        std::os::unix::fs::symlink("deep/target.json", at("one")).unwrap();
+        std::os::unix::fs::symlink("one", at("two")).unwrap();
+        // First of a file that is not there yet.
+        for text in ["first", "second"] {
+            write_atomically(&at("two"), text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(at("deep/target.json")).unwrap(), text);
+            assert!(at("one").is_symlink() && at("two").is_symlink());
+        }
+        std::os::unix::fs::symlink("circle", at("circle")).unwrap();
+        assert!(write_atomically(&at("circle"), b"").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no leftover");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_regular_file_is_written_into() {
+        use std::os::unix::fs::FileTypeExt;
+        write_atomically(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        assert!(write_atomically(Path::new("/dev/full"), b"no room").is_err());
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("null.json")).unwrap();
+        write_atomically(&folder.path().join("null.json"), b"gone").unwrap();
+        assert!(folder.path().join("null.json").is_symlink());
+        assert!(write_atomically(Path::new("/proc/x"), b"").is_err());
     }
 
     proptest! {

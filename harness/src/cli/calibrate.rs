@@ -9,6 +9,7 @@ use flowquake_reports::json::write_atomically;
 use flowquake_reports::table::{Align, Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::print::{self, say};
 use super::{color, refuse_text};
 use crate::calibrate::{Calibration, Effort, STEPS, calibrate as measure};
 use crate::profile::Profile;
@@ -83,8 +84,8 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
         let cells = [row.path, &number(row.estimate.value), &interval, row.unit, row.how];
         table.row(cells.map(Cell::new));
     }
-    print!("{}", table.text(0, color()));
-    println!("\nwritten to {file}: a scenario beside it uses it with cost_profile = \"./{}\"", name_of(&args.output));
+    print::text(&table.text(0, color()));
+    say!("\nwritten to {file}: a scenario beside it uses it with cost_profile = \"./{}\"", name_of(&args.output));
     ExitCode::SUCCESS
 }
 

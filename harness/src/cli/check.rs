@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::print::say;
 use super::{BAD_INPUT, catalogue, refuse};
 use crate::jobs::Jobs;
 use crate::scenario::{Scenario, ScenarioError, discover};
@@ -32,7 +33,7 @@ pub(super) fn check(args: &CheckArgs, jobs: &Jobs) -> ExitCode {
         Ok(scenarios) => {
             let width = scenarios.iter().map(|s| s.name().chars().count()).max().unwrap_or(0);
             for scenario in &scenarios {
-                println!("ok  {:width$}  {}", scenario.name(), scenario.file());
+                say!("ok  {:width$}  {}", scenario.name(), scenario.file());
             }
             ExitCode::SUCCESS
         }

@@ -1,6 +1,5 @@
 //! `flowquake coverage`: which fault struck whom at which step of the protocol, from the records of runs.
 
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +7,7 @@ use clap::Args;
 use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, text};
 use flowquake_reports::json::{self, ReadError};
 
-use super::{color, command_line, refuse_text, width};
+use super::{color, command_line, outputs, print, refuse_text, width};
 
 /// The gate was not reached.
 const BELOW: u8 = 1;
@@ -38,17 +37,19 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
+    let read_files: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
+    if let Err(code) =
+        each_once(&read_files).and_then(|()| outputs::check(&[("--html", args.html.as_deref())], &read_files))
+    {
+        return code;
+    }
     let coverage = match read(&args.files) {
         Ok(coverage) => coverage,
         Err(code) => return code,
     };
     let document = if args.json { grid_json::to_string(&coverage) } else { shown(&coverage, args.empty) };
     // A pager that was closed early has seen what its reader wanted; the gate holds all the same.
-    if let Err(error) = std::io::stdout().write_all(document.as_bytes())
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        return refuse_text(&format!("standard output: {error}"), "print to where there is room");
-    }
+    print::text(&document);
     if let Some(file) = &args.html
         && let Err(error) = json::write_atomically(file, html::page(&coverage, &command_line()).as_bytes())
     {
@@ -79,6 +80,16 @@ fn shown(coverage: &Coverage, empty: bool) -> String {
     out + "\n" + &text::summary(coverage) + "\n"
 }
 
+/// The runs of a file that is named twice would be counted twice.
+fn each_once(files: &[&Path]) -> Result<(), ExitCode> {
+    let identities: Vec<Option<PathBuf>> = files.iter().map(|file| outputs::identity(file)).collect();
+    let twice = |at: &usize| identities[*at].is_some() && identities[..*at].contains(&identities[*at]);
+    match (0..files.len()).find(twice) {
+        Some(at) => Err(refuse_text(&format!("{} is named twice", files[at].display()), "name each file once")),
+        None => Ok(()),
+    }
+}
+
 fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
     let mut coverage = Coverage::default();
     for file in files {
@@ -102,6 +113,10 @@ pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
             let remedy = "name a file that `flowquake run --json FILE` has written";
             refuse_text(&format!("{error}: {source}"), remedy)
         }
+        ReadError::Version { .. } if is_tuning(file) => {
+            let what = format!("{} holds what `flowquake tune` found, and no run records", file.display());
+            refuse_text(&what, "name a file that `flowquake run --json FILE` has written")
+        }
         ReadError::Version { .. } => {
             let remedy =
                 format!("make {} anew with this build, or read it with the build that wrote it", file.display());
@@ -110,9 +125,25 @@ pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
     }
 }
 
+/// Whether it is the `tuning.json` of a sweep.
+fn is_tuning(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|document| document.get("tuning_version").is_some())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::percent;
+    use super::{is_tuning, percent};
+
+    #[test]
+    fn the_findings_of_a_sweep_are_told_from_run_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.json");
+        for (text, tuning) in [(r#"{"tuning_version": 1}"#, true), (r#"{"schema_version": 1}"#, false), ("[", false)] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(is_tuning(&file), tuning, "{text}");
+        }
+    }
 
     #[test]
     fn a_gate_is_a_percentage() {

@@ -1,6 +1,5 @@
 //! `flowquake export`: one run of a file of records, as a file for another tool.
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +8,7 @@ use flowquake_reports::export::Format;
 use flowquake_reports::json;
 
 use super::coverage::refuse_file;
-use super::refuse_text;
+use super::{outputs, print, refuse_text};
 
 #[derive(Args)]
 pub(super) struct ExportArgs {
@@ -47,6 +46,9 @@ impl From<FormatName> for Format {
 }
 
 pub(super) fn export(args: &ExportArgs) -> ExitCode {
+    if let Err(code) = outputs::check(&[("--output", args.output.as_deref())], &[&args.records]) {
+        return code;
+    }
     let set = match json::read(&args.records) {
         Ok(set) => set,
         Err(error) => return refuse_file(&args.records, &error),
@@ -61,12 +63,9 @@ pub(super) fn export(args: &ExportArgs) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => refuse_text(&format!("{}: {error}", file.display()), "name a file that can be written"),
         },
-        // Whoever reads may have seen enough.
-        None => match std::io::stdout().write_all(document.as_bytes()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                refuse_text(&format!("standard output: {error}"), "print to where there is room")
-            }
-            _ => ExitCode::SUCCESS,
-        },
+        None => {
+            print::text(&document);
+            ExitCode::SUCCESS
+        }
     }
 }

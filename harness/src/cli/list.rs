@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use flowquake_engine::event::Event;
 use flowquake_reports::table::{Align, Cell, Table};
 
-use super::color;
+use super::{color, print};
 use crate::faults::Kind;
 use crate::jobs::Jobs;
 use crate::oracles;
@@ -63,7 +63,7 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
             table
         }
     };
-    print!("{}", table.text(0, color()));
+    print::text(&table.text(0, color()));
     ExitCode::SUCCESS
 }
 

@@ -1,28 +1,34 @@
 //! The command line. Each command is a file; this one knows their names and what they share.
 //!
 //! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
-//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate. `gate` adds 8 slower
-//! and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
+//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate, `tune` 3 if no
+//! setting has a best interval. `gate` adds 8 slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use flowquake_engine::env::InputFiles;
+use flowquake_engine::graph::JobError;
 use flowquake_reports::ansi::Color;
 
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
 use crate::provenance::quoted;
-use crate::scenario::{JobCatalogue, JobEntry, JobParam, ScenarioError};
+use crate::run::job_spec;
+use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
 
 mod calibrate;
 mod check;
 mod coverage;
 mod export;
 mod gate;
+mod limits;
 mod list;
 mod logging;
+mod outputs;
+mod print;
 mod replay;
 mod run;
 mod shrink;
@@ -72,8 +78,12 @@ enum Command {
 
 /// Runs the command line with these jobs; a program that adds its own calls this from its `main`.
 pub fn main(jobs: &Jobs) -> ExitCode {
-    end_quietly_when_nobody_reads();
-    match Cli::parse().command {
+    print::end_quietly();
+    print::settle(begin(Cli::parse().command, jobs))
+}
+
+fn begin(command: Command, jobs: &Jobs) -> ExitCode {
+    match command {
         Command::Run(args) => run::run(&args, jobs),
         Command::Check(args) => check::check(&args, jobs),
         Command::Replay(args) => replay::replay(&args, jobs),
@@ -90,22 +100,14 @@ pub fn main(jobs: &Jobs) -> ExitCode {
     }
 }
 
-/// `flowquake … | head` ends as other programs do: with the exit code of a broken pipe, and without a word. Rust ignores the
-/// signal, and `println!` panics instead.
-fn end_quietly_when_nobody_reads() {
-    const BROKEN_PIPE: i32 = 128 + 13;
-    let say = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let printing = panic.payload_as_str().is_some_and(|what| what.starts_with("failed printing to std"));
-        if printing && panic.to_string().contains("Broken pipe") {
-            std::process::exit(BROKEN_PIPE);
-        }
-        say(panic);
-    }));
-}
-
 /// The registry's table of contents.
 pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
+    let builder = jobs.builder();
+    // A job says what it accepts by being built; what is wrong with its input is found by other rules.
+    let accepts = ParamCheck::new(move |plan| match builder(&job_spec(plan), &InputFiles::default()) {
+        Err(JobError::Refused { what, .. }) => Err(what),
+        _ => Ok(()),
+    });
     let entry = |job: &crate::jobs::Job| JobEntry {
         description: job.description.into(),
         params: job
@@ -117,6 +119,7 @@ pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
         accepts_file: job.accepts_file,
         vertices: job.vertices,
         keyed: job.keyed_vertex.is_some(),
+        accepts: Some(accepts.clone()),
     };
     JobCatalogue { jobs: jobs.iter().map(|(name, job)| (name.to_owned(), entry(job))).collect() }
 }

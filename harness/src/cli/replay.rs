@@ -8,7 +8,8 @@ use flowquake_reports::record::Verdict;
 use flowquake_reports::terminal;
 
 use super::logging::{self, Level};
-use super::{catalogue, color, refuse};
+use super::print::say;
+use super::{catalogue, color, outputs, refuse};
 use crate::jobs::Jobs;
 use crate::provenance;
 use crate::scenario::load_plan;
@@ -37,6 +38,9 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return refuse(error),
     };
+    if let Err(code) = outputs::check(&[("--trace", args.trace.as_deref())], &[&args.plan]) {
+        return code;
+    }
     logging::start(args.log);
     if let (Some(saved), Some(built)) = (args.commit.as_deref(), provenance::COMMIT)
         && saved != built
@@ -52,13 +56,13 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
         return super::refuse_text(&problem, "name a file that can be written");
     }
     if args.hash_only {
-        println!("{}", record.trace_hash);
+        say!("{}", record.trace_hash);
         return ExitCode::SUCCESS;
     }
     match &record.verdict {
-        Verdict::Passed | Verdict::NotBuilt { .. } => println!("{}", terminal::details(&record, color())),
-        _ => println!("{}", terminal::failure(&record, color())),
+        Verdict::Passed | Verdict::NotBuilt { .. } => say!("{}", terminal::details(&record, color())),
+        _ => say!("{}", terminal::failure(&record, color())),
     }
-    println!("{}: {}, trace {}", record.scenario, record.verdict.label(), record.trace_hash);
+    say!("{}: {}, trace {}", record.scenario, record.verdict.label(), record.trace_hash);
     ExitCode::from(record.verdict.exit_code())
 }

@@ -12,8 +12,9 @@ use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::{diff, folder, json, terminal, units};
 
 use super::logging::{self, Level};
+use super::print::say;
 use super::sweep::{self, Sweep};
-use super::{color, command_line, refuse_text};
+use super::{color, command_line, limits, outputs, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::provenance;
@@ -24,6 +25,8 @@ use crate::trace::first_difference;
 
 /// Runs of a long sweep that its page shows.
 const SHOWN_MAX: usize = 100;
+/// What [`folder::write_report_folder`] writes.
+const REPORT: [&str; 4] = ["runs.json", "distributions.json", "report.html", "verdicts.txt"];
 /// Failures explained on the terminal; the report explains all.
 const FAILURES_MAX: usize = 10;
 
@@ -79,13 +82,16 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         Ok(scenarios) => scenarios,
         Err(code) => return code,
     };
-    if args.seeds == 0 {
-        return refuse_text("--seeds 0", "at least one seed is needed");
+    if let Err(code) = limits::seeds(args.seed, args.seeds, limits::SEEDS_MAX) {
+        return code;
     }
     if args.max_failures == Some(0) {
         return refuse_text("--max-failures 0", "no run would be made; write at least 1, or leave it out");
     }
-    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let parallel = match limits::parallel(args.jobs) {
+        Ok(parallel) => parallel,
+        Err(code) => return code,
+    };
     let (seed, seeds) = (args.seed, args.seeds);
     let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
     let sweep = Sweep { scenarios: &scenarios, seed, seeds, parallel, max_failures };
@@ -93,8 +99,14 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
     }
-    logging::start(args.log);
     let folder = report_folder();
+    let files: Vec<&Path> = scenarios.iter().map(|scenario| Path::new(scenario.file())).collect();
+    let written = [("--json", args.json.as_deref()), ("--trace", args.trace.as_deref())];
+    let writable = outputs::check(&written, &files).and_then(|()| outputs::check_folder(&folder, &REPORT));
+    if let Err(code) = writable {
+        return code;
+    }
+    logging::start(args.log);
     let runs = sweep::sweep(&sweep, |plan| one(plan, jobs, args));
     let left = sweep.runs() - runs.len() as u64;
     if left > 0 && !sweep.is_long() {
@@ -185,7 +197,7 @@ fn finish(
         runs: records,
     };
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
-        println!("{}", terminal::details(run, color()));
+        say!("{}", terminal::details(run, color()));
     }
     // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
     let told = |run: &&RunRecord| {
@@ -193,26 +205,26 @@ fn finish(
     };
     let failures: Vec<&RunRecord> = set.runs.iter().filter(told).collect();
     for run in failures.iter().take(FAILURES_MAX) {
-        println!("{}", terminal::failure(run, color()));
+        say!("{}", terminal::failure(run, color()));
     }
     if failures.len() > FAILURES_MAX {
-        println!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
+        say!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
     }
     if sweep.is_long() {
-        println!("{}", sweep::summary(&set, sweep.runs()));
+        say!("{}", sweep::summary(&set, sweep.runs()));
     } else {
-        println!("{}", terminal::verdicts(&set, color()));
+        say!("{}", terminal::verdicts(&set, color()));
     }
     if args.distributions {
-        println!("{}", terminal::distributions(&set, color()).trim_start_matches('\n'));
+        say!("{}", terminal::distributions(&set, color()).trim_start_matches('\n'));
     }
     if set.runs.len() > 1 {
-        println!("{}\n", coverage::text::summary(&Coverage::of(&set)));
+        say!("{}\n", coverage::text::summary(&Coverage::of(&set)));
     }
     if args.verify_determinism {
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
         let plans = units::counted(same, "plan");
-        println!("determinism: {plans} run again in another process gave the same hash\n");
+        say!("determinism: {plans} run again in another process gave the same hash\n");
     }
     // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass, and what that is
     // compared with.
@@ -232,7 +244,7 @@ fn finish(
     match folder::write_report_folder(folder, page.as_ref().unwrap_or(&set)) {
         Ok(files) => {
             let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));
-            println!("report: {}", page.map_or(folder, PathBuf::as_path).display());
+            say!("report: {}", page.map_or(folder, PathBuf::as_path).display());
         }
         Err(error) => problems.push(format!("report folder {}: {error}", folder.display())),
     }

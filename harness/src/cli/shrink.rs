@@ -9,7 +9,8 @@ use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::{self, Level};
-use super::{catalogue, refuse, refuse_text};
+use super::print::say;
+use super::{catalogue, outputs, refuse, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::scenario::{load_plan, plan_problems, save_plan};
@@ -40,6 +41,10 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return refuse(error),
     };
+    let output = args.output.clone().unwrap_or_else(|| args.plan.with_extension("small.json"));
+    if let Err(code) = outputs::check(&[("--output", Some(&output))], &[&args.plan]) {
+        return code;
+    }
     logging::start(args.log);
     let verdict = |plan: &RunPlan| execute(plan, jobs, &[], String::new()).0.verdict;
     let first = verdict(&plan);
@@ -47,7 +52,6 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
         let what = format!("{} does not fail: {}", args.plan.display(), first.label());
         return refuse_text(&what, "name a plan whose replay fails, is stuck or crashes");
     };
-    let output = args.output.clone().unwrap_or_else(|| args.plan.with_extension("small.json"));
     let bar = bar(args.runs);
     let before = size(&plan);
     let budget = Budget { runs: args.runs, schedules: args.schedules };
@@ -61,10 +65,10 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     if let Err(error) = save_plan(&output, &shrunk.plan) {
         return refuse(error);
     }
-    shrunk.steps.iter().for_each(|step| println!("  {step}"));
-    println!("{}: {}", first.label(), first.headline());
-    println!("{}: {before} became {}", units::counted(shrunk.runs as usize, "run"), size(&shrunk.plan));
-    println!("cargo run -- replay {}", output.display());
+    shrunk.steps.iter().for_each(|step| say!("  {step}"));
+    say!("{}: {}", first.label(), first.headline());
+    say!("{}: {before} became {}", units::counted(shrunk.runs as usize, "run"), size(&shrunk.plan));
+    say!("cargo run -- replay {}", output.display());
     ExitCode::SUCCESS
 }
 

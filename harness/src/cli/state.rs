@@ -11,6 +11,7 @@ use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::Entry;
 use flowquake_reports::table::{Align, Cell, Table};
 
+use super::print::{self, say};
 use super::{color, refuse_text};
 use crate::jobs::Jobs;
 use crate::state_reader;
@@ -57,7 +58,7 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
     let inputs = InputFiles::default();
     state_reader::for_each(&manifest, jobs, &inputs, file, &mut keep).map_err(|error| error.to_string())?;
     entries.sort();
-    println!(
+    say!(
         "checkpoint {} of {}, {}, {} subtasks, backend {}",
         manifest.checkpoint,
         manifest.job.program,
@@ -67,7 +68,7 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
     );
     for (subtask, state) in &manifest.subtasks {
         for position in &state.positions {
-            println!("  subtask {subtask}: {} at record {}", position.split, position.emitted);
+            say!("  subtask {subtask}: {} at record {}", position.split, position.emitted);
         }
     }
     let columns = [
@@ -81,6 +82,6 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
     for (subtask, group, state, key, value) in &entries {
         table.row([&subtask.to_string(), state, &group.to_string(), key, value].map(Cell::new));
     }
-    print!("{}", table.text(0, color()));
+    print::text(&table.text(0, color()));
     Ok(())
 }

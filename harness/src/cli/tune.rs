@@ -1,6 +1,6 @@
 //! `flowquake tune`: sweeps checkpoint intervals over state sizes, loads and backends, and says which one to choose.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -8,22 +8,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use flowquake_reports::class::Class;
 use flowquake_reports::tuning::findings::Findings;
 use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet, folder, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::{self, Level};
-use super::{catalogue, color, command_line, refuse, refuse_text};
+use super::print::{self, say};
+use super::{catalogue, color, command_line, limits, outputs, refuse, refuse_text};
 use crate::jobs::Jobs;
 use crate::profile::Profile;
 use crate::provenance;
 use crate::run::report_folder;
-use crate::scenario::{Scenario, plan_problems};
+use crate::scenario::{Scenario, plan_problems, units};
 use crate::session::execute;
 use crate::tune::journal::{Journal, key};
 use crate::tune::plan::{Planned, estimate, plan};
 use crate::tune::point::point;
 use crate::tune::{Setting, Tune};
+
+/// What [`folder::write`] writes, besides pictures.
+const REPORT: [&str; 3] = ["tuning.json", "report.html", "README.md"];
 
 /// From here on a sweep is not begun without being asked twice: runs, and seconds of real time.
 const TOO_MANY: (usize, f64) = (5_000, 4.0 * 3_600.0);
@@ -59,6 +64,10 @@ pub(super) struct TuneArgs {
 }
 
 pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
+    let parallel = match limits::parallel(args.jobs) {
+        Ok(parallel) => parallel,
+        Err(code) => return code,
+    };
     let catalogue = catalogue(jobs);
     let scenario = match Scenario::load(&args.scenario, &catalogue) {
         Ok(scenario) => scenario,
@@ -80,13 +89,16 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
         Ok(job) => job,
         Err(error) => return refuse_text(&error.to_string(), "name a registered job"),
     };
-    let planned = tune.grid().into_iter().map(|setting| Ok((setting, plan(&base, &tune, &setting, job)?)));
-    let planned: Vec<(Setting, Planned)> = match planned.collect::<Result<_, crate::tune::plan::Unplannable>>() {
-        Ok(planned) => planned,
-        Err(error) => {
-            return refuse_text(&format!("{}: {error}", args.scenario.display()), &error.help());
+    let file = args.scenario.display();
+    let mut planned: Vec<(Setting, Planned)> = Vec::new();
+    for setting in tune.grid() {
+        match plan(&base, &tune, &setting, job) {
+            Ok(plan) => planned.push((setting, plan)),
+            Err(error) => {
+                return refuse_text(&format!("{file}: [tune], {}: {error}", in_words(&setting)), &error.help());
+            }
         }
-    };
+    }
     for backend in tune.backends.iter().filter(|backend| !backend.is_built()) {
         eprintln!("note: `{}` is not in this build and is left out", backend.name());
     }
@@ -99,9 +111,9 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     if let Some((setting, problem)) =
         planned.iter().find_map(|(setting, planned)| Some((setting, plan_problems(&planned.plan, &catalogue).pop()?)))
     {
-        return refuse_text(&format!("a run of the sweep cannot be made ({setting:?}): {problem}"), "change [tune]");
+        let what = format!("{file}: [tune], {}: such a run cannot be made: {problem}", in_words(setting));
+        return refuse_text(&what, "change these values in [tune], or what they are made with in the other sections");
     }
-    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     let cpu: f64 = planned.iter().map(|(_, planned)| estimate(&planned.plan)).sum();
     let hours = planned.len() as f64 * tune.duration.as_secs_f64() / 3_600.0;
     let real = cpu / parallel as f64;
@@ -119,10 +131,23 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     let path = output.join("tune.journal");
     // Without sources to hash, the version has to do.
     let engine = provenance::ENGINE.map_or_else(provenance::program, str::to_owned);
-    let opened = std::fs::create_dir_all(&output).and_then(|()| Journal::open(&path, &engine));
-    let journal = match opened {
+    if let Err(error) = std::fs::create_dir_all(&output) {
+        return refuse_text(&format!("{}: {error}", output.display()), "name a folder that can be written");
+    }
+    if let Err(code) = outputs::check_folder(&output, &REPORT) {
+        return code;
+    }
+    let journal = match Journal::open(&path, &engine) {
         Ok(journal) => journal,
-        Err(error) => return refuse_text(&format!("{}: {error}", path.display()), "name a folder that can be written"),
+        Err(error) => {
+            let remedy = match error.kind() {
+                ErrorKind::InvalidData | ErrorKind::IsADirectory => {
+                    "this is no journal of a sweep: remove it, or name another folder with --output"
+                }
+                _ => "name a folder that can be written with --output",
+            };
+            return refuse_text(&format!("{}: {error}", path.display()), remedy);
+        }
     };
     logging::start(args.log);
     let points = match measure(&planned, jobs, parallel, journal) {
@@ -131,6 +156,17 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     };
     let set = gather(&scenario, &tune, &base, &planned, points);
     report(args, &output, &set)
+}
+
+/// A setting as its scenario writes it.
+fn in_words(setting: &Setting) -> String {
+    let state = setting.state.map_or(String::new(), |bytes| format!(", state {}", units::format_size(bytes)));
+    format!(
+        "interval {}{state}, load {:?}, backend {}",
+        units::format_duration(setting.interval),
+        setting.load,
+        setting.backend.name()
+    )
 }
 
 fn human(seconds: f64) -> String {
@@ -239,11 +275,34 @@ fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
         return refuse_text(&format!("{}: {error}", output.display()), "name a folder that can be written");
     }
     let findings = Findings::of(set);
-    print!(
-        "{}",
-        if args.verbose { terminal::details(&findings, color()) } else { terminal::overview(&findings, color()) }
-    );
-    println!("\nreport: {}", output.join("report.html").display());
-    let failed = set.curves.iter().flat_map(|curve| &curve.points).any(|point| point.verdict == "failed");
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let shown =
+        if args.verbose { terminal::details(&findings, color()) } else { terminal::overview(&findings, color()) };
+    print::text(&shown);
+    say!("\nreport: {}", output.join("report.html").display());
+    if set.curves.iter().flat_map(|curve| &curve.points).any(|point| point.verdict == "failed") {
+        return ExitCode::FAILURE;
+    }
+    if findings.advice.iter().all(|advice| advice.best.is_none()) {
+        eprintln!(
+            "vacuous: no interval is the best of any curve, since in no setting enough runs were measured; the verdicts \
+             in the report say why"
+        );
+        return ExitCode::from(Class::Vacuous.exit_code());
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use flowquake_engine::config::BackendKind;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_is_told_as_it_is_written() {
+        let interval = Duration::from_secs(5);
+        let setting = Setting { backend: BackendKind::Fs, state: Some(1 << 30), load: 0.5, interval };
+        assert_eq!(in_words(&setting), "interval 5s, state 1GiB, load 0.5, backend fs");
+        assert_eq!(in_words(&Setting { state: None, ..setting }), "interval 5s, load 0.5, backend fs");
+    }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Consumed, Job, JobContext, JobModel, Objection, Param, RECORDS_MAX, RecordId, Reference, Refusal, StateSize,
-    VertexModel, index_of, number, shares_of_keys,
+    VertexModel, index_of, number_in, shares_of_keys,
 };
 
 const KEYS: Param = Param { name: "keys", default: "100000", meaning: "how many different keys" };
@@ -58,7 +58,7 @@ pub(super) const JOB: Job = Job {
         ],
         state,
         output_bytes,
-        shares: |spec| shares_of_keys(spec, 0..number(spec, &KEYS).unwrap_or(1) as u32),
+        shares: |spec| shares_of_keys(spec, 0..keys(spec).unwrap_or(1) as u32),
     }),
     build,
     reference: |spec, _| {
@@ -152,7 +152,7 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
         .process(CountPerKey {
             emit_every: emit_every(spec)?,
             value_bytes: value_bytes(spec)?,
-            update_values: number(spec, &UPDATE_VALUES)? > 0,
+            update_values: update_values(spec)?,
         })
         .sink("counts", |(key, count): &(u32, u64), out| {
             use std::io::Write;
@@ -163,7 +163,7 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
 
 /// Of a key drawn uniformly for each record: how many were drawn yet, times what an entry takes.
 fn state(spec: &JobSpec, records: f64) -> StateSize {
-    let keys = number(spec, &KEYS).unwrap_or(1).max(1) as f64;
+    let keys = keys(spec).unwrap_or(1) as f64;
     let seen = keys * (1.0 - libm::exp(-records / keys));
     // Key group, varint of the key, varint of its count; and each subtask's table has a name and a length.
     let varint = |value: f64| 1.0 + (value.max(1.0).log2() / 7.0).floor();
@@ -182,24 +182,23 @@ fn state(spec: &JobSpec, records: f64) -> StateSize {
 fn output_bytes(spec: &JobSpec) -> f64 {
     let digits = |value: u64| f64::from(value.max(1).ilog10() + 1);
     let emit_every = emit_every(spec).unwrap_or(1);
-    (digits(number(spec, &KEYS).unwrap_or(1)) + digits(emit_every) + 2.0) / emit_every as f64
+    (digits(keys(spec).unwrap_or(1)) + digits(emit_every) + 2.0) / emit_every as f64
+}
+
+fn keys(spec: &JobSpec) -> Result<u64, JobError> {
+    number_in(spec, &KEYS, 1..=u32::MAX.into())
 }
 
 fn emit_every(spec: &JobSpec) -> Result<u64, JobError> {
-    match number(spec, &EMIT_EVERY)? {
-        0 => Err(JobError::Refused { job: spec.program.clone(), what: "emit_every = 0: at least 1 is needed".into() }),
-        n => Ok(n),
-    }
+    number_in(spec, &EMIT_EVERY, 1..=i64::MAX as u64)
 }
 
 fn value_bytes(spec: &JobSpec) -> Result<usize, JobError> {
-    match number(spec, &VALUE_BYTES)? {
-        bytes if bytes > VALUE_BYTES_MAX => {
-            let what = format!("value_bytes = {bytes}: at most {VALUE_BYTES_MAX} are accepted");
-            Err(JobError::Refused { job: spec.program.clone(), what })
-        }
-        bytes => Ok(bytes as usize),
-    }
+    number_in(spec, &VALUE_BYTES, 0..=VALUE_BYTES_MAX).map(|bytes| bytes as usize)
+}
+
+fn update_values(spec: &JobSpec) -> Result<bool, JobError> {
+    number_in(spec, &UPDATE_VALUES, 0..=1).map(|number| number == 1)
 }
 
 struct Orders {
@@ -228,8 +227,7 @@ impl Source for Orders {
 
 fn orders(spec: &JobSpec) -> Result<Orders, JobError> {
     let refused = |what: String| JobError::Refused { job: spec.program.clone(), what };
-    let keys = u32::try_from(number(spec, &KEYS)?).ok().filter(|keys| *keys > 0);
-    let keys = keys.ok_or_else(|| refused(format!("keys must be between 1 and {}", u32::MAX)))?;
+    let keys = keys(spec)? as u32;
     match &spec.input.kind {
         InputKind::Generator { name, records, seed } if name == "orders" => {
             Ok(Orders { records: *records, seed: *seed, keys })

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Add, Mul, Range};
+use std::ops::{Add, Mul, Range, RangeInclusive};
 use std::sync::Arc;
 
 use flowquake_engine::env::{Entries, InputFiles};
@@ -268,12 +268,13 @@ pub trait Reference {
     }
 }
 
-/// A parameter as a number.
-pub(crate) fn number(spec: &JobSpec, param: &Param) -> Result<u64, JobError> {
+/// A parameter as a number within `accepted`.
+pub(crate) fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -> Result<u64, JobError> {
     let text = spec.params.get(param.name).map_or(param.default, String::as_str);
-    text.parse().map_err(|_| JobError::Refused {
-        job: spec.program.clone(),
-        what: format!("{} = {text:?}: a whole number is needed ({})", param.name, param.meaning),
+    text.parse().ok().filter(|number| accepted.contains(number)).ok_or_else(|| {
+        let (name, (least, most)) = (param.name, accepted.clone().into_inner());
+        let what = format!("{name} = {text}: a whole number from {least} to {most} is needed ({})", param.meaning);
+        JobError::Refused { job: spec.program.clone(), what }
     })
 }
 

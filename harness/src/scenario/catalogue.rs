@@ -6,6 +6,10 @@
 //! Everything is ordered (`BTreeMap`, `Vec`), since names are listed in messages and messages are compared in tests.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::plan::RunPlan;
 
 /// The jobs that scenarios may name.
 #[derive(Debug, Clone, Default)]
@@ -29,9 +33,35 @@ pub struct JobEntry {
     pub vertices: u16,
     /// Whether it keeps keyed state, hence has state files that can be damaged.
     pub keyed: bool,
+    /// Asks the job whether it takes the values of its parameters; `None`: only their names are checked.
+    pub accepts: Option<ParamCheck>,
 }
 
-/// A parameter of a job. The job parses its value; only the name is checked here.
+/// What a job says to the parameters of a plan: nothing, or why it refuses them.
+#[derive(Clone)]
+pub struct ParamCheck(Arc<Ask>);
+
+type Ask = dyn Fn(&RunPlan) -> Result<(), String> + Send + Sync;
+
+impl ParamCheck {
+    /// With this function.
+    pub fn new(ask: impl Fn(&RunPlan) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    /// Why the job refuses the parameters of `plan`, if it does.
+    pub fn refusal(&self, plan: &RunPlan) -> Option<String> {
+        (self.0)(plan).err()
+    }
+}
+
+impl fmt::Debug for ParamCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ParamCheck")
+    }
+}
+
+/// A parameter of a job. The job parses its value, and is asked about it ([`ParamCheck`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobParam {
     /// Name in `[job] params`.

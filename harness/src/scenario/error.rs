@@ -12,6 +12,13 @@ use std::path::{Path, PathBuf};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
+use super::Excerpt;
+
+/// Problems of one file that are told.
+const PROBLEMS_MAX: usize = 20;
+/// Characters of a message.
+const TEXT_MAX: usize = 1500;
+
 /// Byte positions in a file.
 pub(super) type Span = Range<usize>;
 
@@ -31,6 +38,8 @@ pub struct ScenarioError {
     path: PathBuf,
     source: Option<NamedSource<String>>,
     problems: Vec<Problem>,
+    /// How many more there are that are not told: nobody mends a thousand at a time, and most of those follow from the first.
+    more: usize,
 }
 
 impl Problem {
@@ -49,6 +58,17 @@ impl Problem {
         self.code
     }
 
+    /// A value of any length stands in these texts; its beginning tells enough.
+    fn shorten(&mut self) {
+        for text in [&mut self.message, &mut self.help].into_iter().chain(self.labels.iter_mut().map(|(_, text)| text))
+        {
+            if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+    }
+
     fn position(&self) -> usize {
         self.labels.first().map_or(0, |(span, _)| span.start)
     }
@@ -57,18 +77,28 @@ impl Problem {
 impl ScenarioError {
     /// Problems with the text of `path`, told in the order of the text.
     pub(super) fn in_text(path: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
-        for (span, _) in problems.iter_mut().flat_map(|problem| &mut problem.labels) {
-            let end = span.end.min(text.len());
-            *span = span.start.min(end)..end;
-        }
         problems.sort_by_key(Problem::position);
-        let source = NamedSource::new(path.display().to_string(), text.to_owned());
-        Self { path: path.to_owned(), source: Some(source), problems }
+        let more = problems.len().saturating_sub(PROBLEMS_MAX);
+        problems.truncate(PROBLEMS_MAX);
+        let excerpt = Excerpt::of(text);
+        for problem in &mut problems {
+            problem.shorten();
+            for (span, label) in &mut problem.labels {
+                let (shown, column) = excerpt.place(span);
+                *span = shown;
+                if let Some(column) = column {
+                    *label = format!("in column {column}: {label}");
+                }
+            }
+        }
+        let source = NamedSource::new(path.display().to_string(), excerpt.text.into_owned());
+        Self { path: path.to_owned(), source: Some(source), problems, more }
     }
 
     /// A problem with `path` itself, before any text was read.
-    pub(super) fn of_path(path: &Path, problem: Problem) -> Self {
-        Self { path: path.to_owned(), source: None, problems: vec![problem] }
+    pub(super) fn of_path(path: &Path, mut problem: Problem) -> Self {
+        problem.shorten();
+        Self { path: path.to_owned(), source: None, problems: vec![problem], more: 0 }
     }
 
     /// The file (or path) at fault.
@@ -76,7 +106,7 @@ impl ScenarioError {
         &self.path
     }
 
-    /// Everything found, in the order of the text; never empty.
+    /// What was found, in the order of the text, up to a number that can be read; never empty.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -120,7 +150,7 @@ impl fmt::Display for ScenarioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.only() {
             Some(problem) => problem.fmt(f),
-            None => write!(f, "{} errors in {}", self.problems.len(), self.path.display()),
+            None => write!(f, "{} errors in {}", self.problems.len() + self.more, self.path.display()),
         }
     }
 }
@@ -133,6 +163,10 @@ impl Diagnostic for ScenarioError {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        if self.more > 0 {
+            let help = format!("these are the first {}; and {} more after them", self.problems.len(), self.more);
+            return Some(Box::new(help));
+        }
         self.only().and_then(Diagnostic::help)
     }
 

@@ -7,11 +7,13 @@
 //! Start at [`Scenario::load`]; `read` holds one file per section, `rules` one per subject, [`discover`] finds files,
 //! [`load_plan`] and [`save_plan`] keep plans. What a job accepts is told by a [`JobCatalogue`].
 //!
-//! Invariants: (S1) a [`Scenario`] has passed every rule; (S2) no text makes loading panic; (S3) all offences of a file are
-//! reported together, except that a text which is not TOML is judged as text only; (S4) nothing is drawn here but the
-//! scheduling seed, and by a swarm from the seed; so a plan depends on file, catalogue and seed alone.
+//! Invariants: (S1) a [`Scenario`] has passed every rule; (S2) no text makes loading panic; (S3) the offences of a file are
+//! reported together, up to a number that can be read, except that a text which is not TOML is judged as text only; (S4)
+//! nothing is drawn here but the scheduling seed, and by a swarm from the seed; so a plan depends on file, catalogue and seed
+//! alone.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use crate::tune::Tune;
 pub mod catalogue;
 mod discover;
 mod error;
+mod excerpt;
 mod input_file;
 mod json_places;
 mod plan_file;
@@ -36,9 +39,10 @@ mod suggest;
 mod tests;
 pub(crate) mod units;
 
-pub use catalogue::{JobCatalogue, JobEntry, JobParam};
+pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
 pub use discover::discover;
 pub use error::{Problem, ScenarioError};
+pub(crate) use excerpt::Excerpt;
 pub use plan_file::{load_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
 
@@ -277,9 +281,20 @@ fn default_time_limit(
     }
 }
 
+/// Longest text of a scenario or a plan. The largest plans, of swarms with many faults, have a few hundred kilobytes.
+const TEXT_MAX: u64 = 64 << 20;
+
 /// The text of a file, or where it stops being text.
 fn read_text(path: &Path) -> Result<String, ScenarioError> {
-    let bytes = std::fs::read(path).map_err(|error| discover::unreadable(path, &error))?;
+    let file = std::fs::File::open(path).map_err(|error| discover::unreadable(path, &error))?;
+    let mut bytes = Vec::new();
+    // Not more: some files, such as /dev/zero, have no end.
+    file.take(TEXT_MAX + 1).read_to_end(&mut bytes).map_err(|error| discover::unreadable(path, &error))?;
+    if bytes.len() as u64 > TEXT_MAX {
+        let message = format!("{} is longer than {}", path.display(), units::format_size(TEXT_MAX));
+        let help = "name a scenario, or a plan: neither is ever that long";
+        return Err(ScenarioError::of_path(path, Problem::new("too-long", message, help)));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
         let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -3,9 +3,9 @@
 //! Start at [`load_plan`] and [`save_plan`]. A plan that was edited by hand is held to the same rules as a scenario; what
 //! offends is shown with its line and its JSON path.
 
-use std::io::Write;
 use std::path::Path;
 
+use flowquake_reports::json::write_atomically;
 use serde::Deserialize;
 
 use super::catalogue::JobCatalogue;
@@ -29,17 +29,7 @@ pub fn save_plan(path: &Path, plan: &RunPlan) -> Result<(), ScenarioError> {
     };
     let mut json = serde_json::to_string_pretty(plan).map_err(|error| failed(error.to_string()))?;
     json.push('\n');
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; a plan is made to be shared, as far as the umask lets it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".plan-").tempfile_in(folder).map_err(|error| failed(error.to_string()))?;
-    file.write_all(json.as_bytes())
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(|error| failed(error.to_string()))?;
-    file.persist(path).map_err(|error| failed(error.error.to_string()))?;
-    Ok(())
+    write_atomically(path, json.as_bytes()).map_err(|error| failed(error.to_string()))
 }
 
 /// As [`load_plan`], of a text that is already at hand.

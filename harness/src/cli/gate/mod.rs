@@ -17,8 +17,9 @@ use flowquake_reports::json::write_atomically;
 use flowquake_reports::record::RunRecord;
 
 use self::set::{Entry, Set};
+use super::print::{self, say};
 use super::sweep::Many;
-use super::{BAD_INPUT, color, command_line, logging, refuse_text};
+use super::{BAD_INPUT, color, command_line, limits, logging, outputs, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::provenance;
@@ -80,12 +81,18 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
             help,
         ));
     };
+    let parallel = limits::parallel(args.jobs)?;
     let before = set::baseline(&args.baseline, args.update && !args.scenarios.is_empty())?;
     let stated = before.as_ref().map_or(Budgets::all(Budget::DEFAULT), |baseline| baseline.budgets);
     let budgets = match &args.budget {
-        Some(text) => stated
-            .stated(text)
-            .map_err(|error| refuse_text(&format!("--budget: {error}"), "or name percentiles: `p50=2%,max=5%`"))?,
+        Some(text) => {
+            if let Some(name) = named_twice(text) {
+                return Err(refuse_text(&format!("--budget {text}: `{name}` has two budgets"), "name each once"));
+            }
+            stated
+                .stated(text)
+                .map_err(|error| refuse_text(&format!("--budget: {error}"), "or name percentiles: `p50=2%,max=5%`"))?
+        }
         None => stated,
     };
     let set = match &before {
@@ -97,14 +104,23 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     {
         set.check_cost_profiles(before, &args.baseline)?;
     }
-    let documents = [&args.junit, &args.json, &args.markdown, &args.html];
-    documents.into_iter().flatten().try_for_each(|file| make_folder_of(file))?;
+    let documents =
+        [("--junit", &args.junit), ("--json", &args.json), ("--markdown", &args.markdown), ("--html", &args.html)]
+            .map(|(option, file)| (option, file.as_deref()));
+    let baseline = args.update.then_some(args.baseline.as_path());
+    documents.iter().filter_map(|(_, file)| *file).chain(baseline).try_for_each(make_folder_of)?;
+    let scenarios = set.entries.iter().map(|entry| Path::new(entry.scenario.file()));
+    if args.update {
+        outputs::check(&[("--baseline", baseline)], &scenarios.collect::<Vec<_>>())?;
+    } else {
+        outputs::check(&documents, &scenarios.chain([args.baseline.as_path()]).collect::<Vec<_>>())?;
+    }
     logging::start(logging::Level::default());
-    let now = measure(&set, engine, budgets, args, jobs)?;
+    let now = measure(&set, engine, budgets, parallel, jobs)?;
     match &before {
         Some(before) if !args.update => {
             let judgement = judge(before, &now, budgets);
-            print!("{}", terminal::text(&judgement, color()));
+            print::text(&terminal::text(&judgement, color()));
             write_documents(args, &judgement)?;
             Ok(ExitCode::from(judgement.outcome().exit_code()))
         }
@@ -112,10 +128,15 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     }
 }
 
+/// The percentile that `p50=5%,p50=6%` states twice.
+fn named_twice(budget: &str) -> Option<&str> {
+    let names: Vec<&str> = budget.split(',').filter_map(|part| Some(part.split_once('=')?.0.trim())).collect();
+    (1..names.len()).find(|at| names[..*at].contains(&names[*at])).map(|at| names[at])
+}
+
 /// Makes the runs of a set.
-fn measure(set: &Set, engine: &str, budgets: Budgets, args: &GateArgs, jobs: &Jobs) -> Result<Measured, ExitCode> {
+fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, jobs: &Jobs) -> Result<Measured, ExitCode> {
     let plans: Vec<RunPlan> = set.plans().collect();
-    let parallel = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     let many = Many { total: plans.len() as u64, parallel, max_failures: None };
     let plan = |index: u64| plans.get(usize::try_from(index).ok()?).cloned();
     let records = many.make(plan, |plan| Ok(execute(plan, jobs, &[], replay(plan)).0));
@@ -192,8 +213,8 @@ fn update(before: Option<&Baseline>, now: &Measured, file: &Path) -> Result<Exit
     }
     make_folder_of(file)?;
     write(file, &now.baseline.text())?;
-    print!("{}", diff::text(before, &now.baseline, color()));
-    println!("\nwrote {}: commit it", file.display());
+    print::text(&diff::text(before, &now.baseline, color()));
+    say!("\nwrote {}: commit it", file.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -225,4 +246,17 @@ fn cannot_write(file: &Path, error: &std::io::Error) -> ExitCode {
 /// Bad input that was told already.
 fn refused() -> ExitCode {
     ExitCode::from(BAD_INPUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_twice;
+
+    #[test]
+    fn a_percentile_has_one_budget() {
+        assert_eq!(named_twice("p50=5%, p50=6%"), Some("p50"));
+        for sound in ["2%", "p50=5%,p90=5%", "", "p50,p50"] {
+            assert_eq!(named_twice(sound), None, "{sound}");
+        }
+    }
 }

@@ -11,10 +11,13 @@ use flowquake_reports::gate::baseline::{BadBaseline, Baseline};
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource};
 
 use super::{identity, refused};
-use crate::cli::{catalogue, check, refuse, refuse_text};
+use crate::cli::{catalogue, check, limits, refuse, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
-use crate::scenario::{Scenario, discover};
+use crate::scenario::{Excerpt, Scenario, discover};
+
+/// Seeds of each scenario: every one has a place in a file that people review.
+const SEEDS_MAX: u64 = 100_000;
 
 /// The runs of one gate.
 pub(super) struct Set {
@@ -40,6 +43,14 @@ pub(super) fn baseline(file: &Path, replaced: bool) -> Result<Option<Baseline>, 
             );
             return Err(refuse_text(&format!("there is no baseline {name}"), &help));
         }
+        Err(error) if error.kind() == ErrorKind::InvalidData && replaced => {
+            eprintln!("the old {} is replaced unread: it is not text", file.display());
+            return Ok(None);
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            let help = "restore it, or make it anew: flowquake gate --update SCENARIOS…";
+            return Err(refuse_text(&format!("{} is not text", file.display()), help));
+        }
         Err(error) => {
             return Err(refuse_text(&format!("{} cannot be read: {error}", file.display()), "check the path"));
         }
@@ -50,16 +61,19 @@ pub(super) fn baseline(file: &Path, replaced: bool) -> Result<Option<Baseline>, 
             eprintln!("the old {} is replaced unread: {error}", file.display());
             Ok(None)
         }
-        Err(error) => Err(refuse_baseline(file, text, &error)),
+        Err(error) => Err(refuse_baseline(file, &text, &error)),
     }
 }
 
-fn refuse_baseline(file: &Path, text: String, error: &BadBaseline) -> ExitCode {
+fn refuse_baseline(file: &Path, text: &str, error: &BadBaseline) -> ExitCode {
     let mut told = MietteDiagnostic::new(error.to_string()).with_help(error.help.clone());
+    let excerpt = Excerpt::of(text);
     if let Some(offset) = error.offset {
-        told = told.with_label(LabeledSpan::at_offset(offset.min(text.len()), "here"));
+        let (place, column) = excerpt.place(&(offset..offset));
+        let label = column.map_or_else(|| "here".to_owned(), |column| format!("here, in column {column}"));
+        told = told.with_label(LabeledSpan::at_offset(place.start, label));
     }
-    let source = NamedSource::new(file.display().to_string(), text);
+    let source = NamedSource::new(file.display().to_string(), excerpt.text.into_owned());
     eprintln!("{:?}", miette::Report::new(told).with_source_code(source));
     refused()
 }
@@ -106,9 +120,7 @@ impl Set {
 
     /// A new set: each scenario below `paths` with `seeds` seeds from `seed` on.
     pub(super) fn of_paths(paths: &[PathBuf], seed: u64, seeds: u64, jobs: &Jobs) -> Result<Set, ExitCode> {
-        if seeds == 0 {
-            return Err(refuse_text("--seeds 0", "at least one seed is needed"));
-        }
+        limits::seeds(seed, seeds, SEEDS_MAX)?;
         if let Some(path) = paths.iter().find(|path| path.is_absolute()) {
             let message = format!("{} would be in the baseline, which others use elsewhere", path.display());
             return Err(refuse_text(&message, "give the path from the folder that the gate is run in"));

@@ -47,7 +47,7 @@ pub(in crate::scenario) fn profile(reader: &mut Reader, table: Option<&Table>, f
         (Err(error), Some(value)) => {
             let (code, label) = match error {
                 ProfileError::Unknown(_) => ("unknown-cost-profile", "unknown profile"),
-                ProfileError::Unreadable(..) | ProfileError::Broken { .. } => ("bad-cost-profile", "cannot be used"),
+                _ => ("bad-cost-profile", "cannot be used"),
             };
             reader.refuse(PATH, Problem::new(code, error.to_string(), error.help()).at(value.span(), label));
             Profile::builtin()
@@ -71,15 +71,15 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>, p
         d.store_read_throughput = store_throughput;
     }
     ClusterPlan {
-        job_managers: read!(job_managers, value::whole_u32, u32::to_string),
-        task_managers: read!(task_managers, value::whole_u32, u32::to_string),
-        slots: read!(slots, value::whole_u16, u16::to_string),
-        cores: read!(cores, value::whole_u32, u32::to_string),
+        job_managers: read!(job_managers, value::node_count, u32::to_string),
+        task_managers: read!(task_managers, value::node_count, u32::to_string),
+        slots: read!(slots, value::node_count, u16::to_string),
+        cores: read!(cores, value::node_count, u32::to_string),
         latency: read!(latency, value::duration_range, |range| units::format_duration_range(*range)),
         bandwidth: read!(bandwidth, value::bandwidth, |rate| units::format_bandwidth(*rate)),
         send_buffer: read!(send_buffer, value::size, |size| units::format_size(*size)),
         store_latency: read!(store_latency, value::duration_range, |range| units::format_duration_range(*range)),
-        store_streams: read!(store_streams, value::whole_u32, u32::to_string),
+        store_streams: read!(store_streams, value::node_count, u32::to_string),
         store_throughput,
         store_read_throughput: read!(store_read_throughput, value::bandwidth, |rate| units::format_bandwidth(*rate)),
         cost_profile: d.cost_profile,

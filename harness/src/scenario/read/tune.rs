@@ -84,7 +84,18 @@ fn positive(value: &DeValue) -> Result<Duration, Refusal> {
 }
 
 fn durations(value: &DeValue) -> Result<Vec<Duration>, Refusal> {
-    list(value, positive)
+    distinct(list(value, positive)?, |duration| units::format_duration(*duration))
+}
+
+/// Refuses a value that is there twice: its runs would be made, and counted, twice.
+fn distinct<T: PartialEq>(all: Vec<T>, show: impl Fn(&T) -> String) -> Result<Vec<T>, Refusal> {
+    match (1..all.len()).find(|at| all[..*at].contains(&all[*at])) {
+        Some(at) => {
+            let message = format!("names {} twice", show(&all[at]));
+            Err(wrong(&message, "the same value twice", "name each once"))
+        }
+        None => Ok(all),
+    }
 }
 
 /// A list, or `"1s..300s"` for nine values over that range.
@@ -93,7 +104,11 @@ fn intervals(value: &DeValue) -> Result<Vec<Duration>, Refusal> {
     let mut all = match value {
         DeValue::String(text) if text.contains("..") => {
             let (low, high) = value::duration_range(value)?;
-            if low >= high {
+            if low == high {
+                let help = "write a range such as \"1s..300s\", or a list such as {key} = [\"1s\", \"5s\", \"30s\"]";
+                return Err(wrong("is a range of one duration", "both ends are equal", help));
+            }
+            if low > high {
                 let help = "write the shorter one first: {key} = \"1s..300s\"";
                 return Err(wrong("is an empty range", "from above to below", help));
             }
@@ -114,39 +129,56 @@ fn intervals(value: &DeValue) -> Result<Vec<Duration>, Refusal> {
 }
 
 fn states(value: &DeValue) -> Result<Vec<Option<u64>>, Refusal> {
-    list(value, |item| match value::size(item)? {
+    /// A petabyte: more than any job keeps, and far from where sums of bytes overflow.
+    const MOST: u64 = 1_000_000_000_000_000;
+    let all = list(value, |item| match value::size(item)? {
         0 => Err(wrong("must be more than zero", "no state", "write a size such as \"100MB\", or leave {key} out")),
-        bytes => Ok(Some(bytes)),
-    })
+        bytes @ 1..=MOST => Ok(Some(bytes)),
+        bytes => {
+            let message = format!("must be at most 1000TB, not {}", units::format_size(bytes));
+            Err(wrong(&message, "too large", "write a size up to a petabyte, such as \"10GB\""))
+        }
+    })?;
+    distinct(all, |bytes| units::format_size(bytes.unwrap_or_default()))
 }
 
 fn backend_list(value: &DeValue) -> Result<Vec<BackendKind>, Refusal> {
     let names: Vec<&str> = BackendKind::ALL.iter().map(|kind| kind.name()).collect();
-    let mut all = list(value, |item| value::word(item, &names, BackendKind::from_name))?;
+    let all = list(value, |item| value::word(item, &names, BackendKind::from_name))?;
+    let mut all = distinct(all, |kind| format!("`{}`", kind.name()))?;
     all.sort();
-    all.dedup();
     Ok(all)
 }
 
 fn number(value: &DeValue) -> Result<f64, Refusal> {
+    positive_number(value).ok_or_else(|| wrong("must be a positive number", "no such number", "write {key} = 1.0"))
+}
+
+fn positive_number(value: &DeValue) -> Option<f64> {
     let text = match value {
         DeValue::Float(float) => float.as_str().replace('_', ""),
         DeValue::Integer(integer) => integer.as_str().replace('_', ""),
         _ => String::new(),
     };
-    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= 1e9);
-    number.ok_or_else(|| wrong("must be a positive number", "no such number", "write {key} = 1.0"))
+    text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= 1e9)
 }
 
 fn loads(value: &DeValue) -> Result<Vec<f64>, Refusal> {
-    list(value, |item| {
-        let load = number(item)?;
+    let share = |item: &DeValue| {
+        let no_share = || {
+            let label = format!("this is {}", value::describe(item));
+            let label =
+                if matches!(item, DeValue::Float(_) | DeValue::Integer(_)) { "no such share" } else { label.as_str() };
+            wrong("must be a share of the capacity, above 0 and below 1", label, "write {key} = [0.5]")
+        };
+        let load = positive_number(item).ok_or_else(no_share)?;
         if load < 1.0 {
             return Ok(load);
         }
         let help = "write a share of the capacity below 1: at λ ≥ μ a backlog never drains, and no recovery ends";
         Err(wrong("must be below 1", "the job could not keep up", help))
-    })
+    };
+    distinct(list(value, share)?, f64::to_string)
 }
 
 fn few(value: &DeValue) -> Result<u32, Refusal> {

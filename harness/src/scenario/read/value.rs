@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::scenario::rules::settings::NODES_MAX;
 use crate::scenario::suggest;
 use crate::scenario::units::{self, Rate, UnitError};
 
@@ -123,6 +124,11 @@ pub(super) fn whole_u16(value: &DeValue) -> Result<u16, Refusal> {
 /// A whole number up to 32 bits.
 pub(super) fn whole_u32(value: &DeValue) -> Result<u32, Refusal> {
     whole(value, u32::MAX.into())
+}
+
+/// A number of nodes, or of what a node has: up to a thousand, as the rules have it.
+pub(super) fn node_count<T: TryFrom<i128>>(value: &DeValue) -> Result<T, Refusal> {
+    whole(value, NODES_MAX.into())
 }
 
 /// A whole number up to 63 bits: TOML knows no larger ones.

@@ -11,6 +11,12 @@ use crate::scenario::{suggest, units};
 /// Splits are listed and assigned one by one: more than this is a slip of the keyboard.
 const SPLITS_MAX: u32 = 65_536;
 
+/// Records beyond this are a slip of the keyboard: no machine makes so many in a year.
+const RECORDS_MAX: u64 = 1_000_000_000_000;
+
+/// Longest time in which an input may arrive, seconds: ten years, which virtual time holds with ease.
+const ARRIVAL_MAX: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
+
 pub(super) fn check(
     plan: &RunPlan,
     catalogue: &JobCatalogue,
@@ -20,7 +26,12 @@ pub(super) fn check(
     match catalogue.get(&plan.job.name) {
         Some(entry) => {
             params(plan, entry, found);
+            let before = found.len();
             accepts(plan, entry, found);
+            // A job that cannot have its input cannot be asked.
+            if found.len() == before && !matches!(input, Some(Err(_))) {
+                values(plan, entry, found);
+            }
         }
         None => {
             let message = format!("no job is registered as `{}`", plan.job.name);
@@ -29,6 +40,7 @@ pub(super) fn check(
         }
     }
     numbers(plan, found);
+    amount(plan, input, found);
     if let (InputSource::File { path, .. }, Some(Err(fault))) = (&plan.job.input.source, input) {
         found.push(unusable_file(path, fault));
     }
@@ -48,6 +60,37 @@ fn params(plan: &RunPlan, entry: &JobEntry, found: &mut Vec<Finding>) {
         };
         let finding = Finding::new("unknown-parameter", message, help);
         found.push(finding.at(format!("job.params.{name}"), "unknown parameter").given("job.name"));
+    }
+}
+
+/// Asks the job about the values of its parameters. Which of them it refuses is found by asking about each alone.
+fn values(plan: &RunPlan, entry: &JobEntry, found: &mut Vec<Finding>) {
+    let Some(check) = entry.accepts.as_ref().filter(|_| !entry.params.is_empty()) else { return };
+    if plan.job.config.validate().is_err() || !(1..=SPLITS_MAX).contains(&plan.job.input.splits) {
+        return;
+    }
+    // Rates are judged elsewhere, and may be anything here.
+    let mut asked = plan.clone();
+    asked.job.input.rate = None;
+    let Some(all) = check.refusal(&asked) else { return };
+    let defaults = || entry.params.iter().map(|param| (param.name.clone(), param.default.clone()));
+    let mut told = false;
+    for param in &entry.params {
+        let Some(value) = plan.job.params.get(&param.name).filter(|value| **value != param.default) else { continue };
+        asked.job.params = defaults().collect();
+        asked.job.params.insert(param.name.clone(), value.clone());
+        if let Some(what) = check.refusal(&asked) {
+            told = true;
+            let name = &param.name;
+            let help = format!("write what it takes, or leave `{name}` out: then it is {}", param.default);
+            let finding = Finding::new("bad-parameter", format!("job `{}`: {what}", plan.job.name), help);
+            found.push(finding.at(format!("job.params.{name}"), "not accepted by this job").given("job.name"));
+        }
+    }
+    if !told {
+        let help = "write what the job takes; `flowquake list jobs` shows its parameters";
+        let finding = Finding::new("bad-parameter", format!("job `{}`: {all}", plan.job.name), help);
+        found.push(finding.at("job.params", "not accepted by this job").given("job.name"));
     }
 }
 
@@ -109,6 +152,33 @@ fn numbers(plan: &RunPlan, found: &mut Vec<Finding>) {
         let message = format!("at a rate of {rate}/s no record ever arrives, or all at once");
         let help = "write a rate above zero such as \"2000/s\", or leave `rate` out: then everything is there at once";
         found.push(Finding::new("bad-rate", message, help).at("job.input.rate", "out of range"));
+    }
+}
+
+/// No more records than can be made, and none that would arrive beyond the end of virtual time.
+fn amount(plan: &RunPlan, input: Option<&Result<InputFacts, InputFault>>, found: &mut Vec<Finding>) {
+    let (records, path) = match (&plan.job.input.source, input) {
+        (InputSource::Generator { records, .. }, _) => (*records, "job.input.source.generator.records"),
+        (InputSource::File { repeat, .. }, Some(Ok(facts))) => {
+            (facts.lines.saturating_mul((*repeat).into()), "job.input.source.file.repeat")
+        }
+        _ => return,
+    };
+    if records > RECORDS_MAX {
+        let help = format!("write up to {RECORDS_MAX}; with `record_weight` in [cluster], few records stand for many");
+        let finding = Finding::new("too-many-records", format!("{records} records can never be made"), help);
+        found.push(finding.at(path, "too many"));
+        return;
+    }
+    let Some(rate) = plan.job.input.rate.filter(|rate| *rate > 0.0) else { return };
+    let seconds = records as f64 / rate;
+    if seconds > ARRIVAL_MAX {
+        let message = format!(
+            "{records} records at {rate}/s arrive within {:.0} years, beyond the ten that virtual time may last",
+            seconds / (ARRIVAL_MAX / 10.0)
+        );
+        let finding = Finding::new("too-long", message, "write fewer records, or a higher rate");
+        found.push(finding.at(path, "too many").at("job.input.rate", "at this rate"));
     }
 }
 

@@ -15,7 +15,7 @@ mod event_fields;
 mod expect;
 mod faults;
 mod job;
-mod settings;
+pub(super) mod settings;
 pub(super) mod swarm;
 
 /// One offence against a rule.

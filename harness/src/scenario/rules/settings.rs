@@ -11,7 +11,7 @@ use crate::profile;
 use crate::scenario::units;
 
 /// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
-const NODES_MAX: u32 = 1000;
+pub(in crate::scenario) const NODES_MAX: u32 = 1000;
 /// Beyond it, prices would overflow.
 const WEIGHT_MAX: u64 = 1_000_000_000;
 

@@ -176,6 +176,17 @@ fn each_offence_is_told_once_under_its_code() {
         ("bad-setting", with("\n[engine]\nnotify_retry = \"0s\"")),
         ("bad-setting", with("\n[checkpointing]\ninterval = \"1ms\"")),
         ("wrong-value", with("\n[engine]\nrestart_attempts = \"many\"")),
+        ("out-of-range", with("\n[cluster]\ntask_managers = 99999999999")),
+        ("too-many-records", job("20_000", "1_000_000_000_001")),
+        ("too-long", job("20_000, rate = \"2000/s\"", "400_000_000, rate = \"1/s\"")),
+        (
+            "too-many-strikes",
+            fault("at = \"1s\"\nevery = \"1ns\"\nrepeat = 4294967295\ndo = \"reset-connections\"\ntarget = \"tm-1\""),
+        ),
+        (
+            "too-many-strikes",
+            fault("at = \"1s\"\ndo = \"crash-loop\"\ntarget = \"tm-1\"\ntimes = 100_001\nup = \"1ms\"\ndown = \"1ms\""),
+        ),
         ("out-of-range", with("\n[engine]\nsink_chunk = \"4GiB\"")),
     ];
     for (code, text) in cases {
@@ -186,6 +197,89 @@ fn each_offence_is_told_once_under_its_code() {
     let keyless =
         keyless.replace("string-length-count", "upper-case").replace("generator = \"words\", records = 20_000", file);
     assert_eq!(codes(&keyless), ["no-state-files"]);
+}
+
+/// What the problem says, and its remedy, of each that `text` has.
+fn told(text: &str, catalogue: &JobCatalogue) -> Vec<(String, String)> {
+    let error = Scenario::parse(text, Path::new("scenarios/broken.toml"), catalogue).unwrap_err();
+    let help = |problem: &Problem| problem.help().map(|help| help.to_string()).unwrap_or_default();
+    error.problems().iter().map(|problem| (problem.to_string(), help(problem))).collect()
+}
+
+#[test]
+fn a_job_is_asked_about_its_parameters() {
+    let catalogue = crate::cli::catalogue(&crate::jobs::Jobs::builtin());
+    let job = |params: &str| {
+        format!(
+            "{HEAD}[job]\nname = \"keyed-count\"\nparams = {{ {params} }}\n\
+             input = {{ generator = \"orders\", records = 1000, rate = \"100/s\" }}\n"
+        )
+    };
+    let parsed = |params: &str| Scenario::parse(&job(params), Path::new("scenarios/broken.toml"), &catalogue);
+    parsed("keys = 4294967295, emit_every = 7, value_bytes = 1048576, update_values = 1").unwrap();
+    for (params, what) in [
+        ("keys = 0", "keys = 0: a whole number from 1 to 4294967295"),
+        ("keys = 4294967296", "from 1 to 4294967295"),
+        ("keys = \"x\"", "keys = x: a whole number"),
+        ("emit_every = 0", "emit_every = 0: a whole number from 1 to"),
+        ("value_bytes = 10000000000", "from 0 to 1048576"),
+        ("update_values = 2", "update_values = 2: a whole number from 0 to 1"),
+    ] {
+        let name = params.split_once(' ').unwrap().0;
+        let [(message, help)] = &told(&job(params), &catalogue)[..] else { panic!("{params}") };
+        assert!(message.starts_with("job `keyed-count`: ") && message.contains(what), "{message}");
+        assert!(help.contains(&format!("leave `{name}` out")), "{help}");
+        let shown = render(&parsed(params).unwrap_err());
+        assert!(shown.contains("broken.toml:5:12"), "at the parameter: {shown}");
+    }
+    assert_eq!(told(&job("keys = 0, emit_every = 0"), &catalogue).len(), 2, "each is told");
+    let error = parsed("keys = 0, emit_evry = 2").unwrap_err();
+    assert_eq!(error.problems().len(), 2);
+}
+
+#[test]
+fn a_job_of_another_crate_may_refuse_in_its_own_words() {
+    let mut catalogue = catalogue();
+    let entry = catalogue.jobs.get_mut("string-length-count").unwrap();
+    entry.accepts = Some(ParamCheck::new(|plan| match plan.job.params["emit_every"].as_str() {
+        "odd" => Err("that is odd".to_owned()),
+        _ => Ok(()),
+    }));
+    let text = format!("{HEAD}{JOB}params = {{ emit_every = \"odd\" }}\n");
+    assert_eq!(told(&text, &catalogue)[0].0, "job `string-length-count`: that is odd");
+    assert!(Scenario::parse(&format!("{HEAD}{JOB}"), Path::new("scenarios/broken.toml"), &catalogue).is_ok());
+}
+
+#[test]
+fn a_sweep_names_each_value_once_and_only_such_as_can_be_run() {
+    for (line, what, remedy) in [
+        ("loads = [0.5, 0.3, 0.5]", "`loads` names 0.5 twice", "name each once"),
+        ("backends = [\"fs\", \"fs\"]", "`backends` names `fs` twice", "name each once"),
+        ("states = [\"1MB\", \"1000kB\"]", "`states` names 1000000B twice", "name each once"),
+        ("failures_every = [\"1h\", \"60m\"]", "`failures_every` names 3600s twice", "name each once"),
+        ("intervals = [\"1s\", \"2s\", \"5s\", \"1s\"]", "`intervals` names 1s twice", "name each once"),
+        ("intervals = \"5s..5s\"", "is a range of one duration", "intervals = [\"1s\", \"5s\", \"30s\"]"),
+        ("intervals = \"5s..1s\"", "is an empty range", "shorter one first"),
+        ("loads = [-0.5]", "`loads` must be a share of the capacity", "write loads = [0.5]"),
+        ("loads = [nan]", "`loads` must be a share of the capacity", "write loads = [0.5]"),
+        ("loads = [\"half\"]", "`loads` must be a share of the capacity", "write loads = [0.5]"),
+        ("loads = [1.0]", "must be below 1", "share of the capacity below 1"),
+        ("states = [\"1000000TB\"]", "must be at most 1000TB", "up to a petabyte"),
+        ("lateness_weight = -1", "must be a positive number", "write lateness_weight = 1.0"),
+    ] {
+        let [(message, help)] = &told(&format!("{HEAD}{JOB}\n[tune]\n{line}\n"), &catalogue())[..] else {
+            panic!("{line}")
+        };
+        assert!(message.contains(what) && help.contains(remedy), "{line}: {message}; {help}");
+    }
+}
+
+#[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    if cfg!(target_os = "linux") {
+        let error = Scenario::load(Path::new("/dev/zero"), &catalogue()).unwrap_err();
+        assert_eq!(error.problems()[0].code_name(), "too-long");
+    }
 }
 
 #[test]

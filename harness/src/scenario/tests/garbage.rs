@@ -124,7 +124,7 @@ proptest! {
 
     #[test]
     fn scenario_to_plan_to_json_to_plan_is_identity(
-        (seed, records, splits) in (any::<u64>(), 1..u64::MAX / 2, 1..1000u32),
+        (seed, records, splits) in (any::<u64>(), 1..1_000_000_000_000u64, 1..1000u32),
         rate in prop::option::of((0..1_000_000_000u64, 1..1000u32)),
         (nodes, slots, parallelism) in (1..50u32, 1..20u16, 1..100u16),
         (interval, low, high) in (10_000_000..DAY, 0..DAY, 0..DAY),
@@ -132,6 +132,9 @@ proptest! {
         at in prop::collection::vec(0..299_000_000_000u64, 0..5),
     ) {
         let time = |nanos| units::format_duration(Duration::from_nanos(nanos));
+        // What arrives within ten years.
+        let most = rate.map_or(u64::MAX, |(whole, milli)| (whole * 1000 + u64::from(milli)) * 315_000);
+        let records = records.min(most);
         let rate = rate.map(|(whole, milli)| format!(", rate = \"{whole}.{milli:03}/s\"")).unwrap_or_default();
         let mut text = format!(
             "name = \"broken\"\nwhy = \"w{why}\"\ntime_limit = \"300s\"\n[job]\nname = \"string-length-count\"\n\
@@ -154,6 +157,22 @@ proptest! {
 
 /// A day in nanoseconds.
 const DAY: u64 = 86_400_000_000_000;
+
+#[test]
+fn lines_of_any_length_and_any_number_of_mistakes_can_be_shown() {
+    let shown = |text: &str| render(&parse(text).unwrap_err());
+    let deep = shown(&format!("name = {}", "[".repeat(100_000)));
+    assert!(deep.len() < 20_000 && deep.contains("broken.toml:1"), "{}", deep.len());
+    let far = shown(&format!("why = \"{}\" x", "w".repeat(100_000)));
+    assert!(far.contains("in column 100"), "{far}");
+    let name = shown(&format!("name = \"{}\"\n", "n!".repeat(50_000)));
+    assert!(name.len() < 50_000, "{}", name.len());
+    let many = parse(&"not toml\n".repeat(3_000)).unwrap_err();
+    assert_eq!(many.problems().len(), 20);
+    let many = render(&many);
+    assert!(many.contains("errors in scenarios/broken.toml") && many.contains(" more after them"), "{many}");
+    assert!(many.lines().count() < 300);
+}
 
 #[test]
 fn deep_nesting_is_refused() {

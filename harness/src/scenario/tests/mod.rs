@@ -29,6 +29,7 @@ fn catalogue() -> JobCatalogue {
         accepts_file: true,
         vertices: 2,
         keyed: true,
+        accepts: None,
     };
     let join = JobEntry { generators: vec!["orders".into()], vertices: 3, keyed: true, ..JobEntry::default() };
     let upper = JobEntry { accepts_file: true, vertices: 1, ..JobEntry::default() };

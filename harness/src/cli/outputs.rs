@@ -1,0 +1,109 @@
+//! The files that a command writes, looked at before anything runs: hours of runs must not end at a file that cannot be
+//! written, or in one that another document of the same command replaces.
+//!
+//! Start at [`check`].
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::refuse_text;
+
+/// A file that a command was told to write, and by which option.
+pub(super) type Output<'a> = (&'static str, Option<&'a Path>);
+
+/// Refuses files that cannot be written, that are named twice, or that are among what the command reads.
+pub(super) fn check(written: &[Output<'_>], read: &[&Path]) -> Result<(), ExitCode> {
+    problem(written, read).map_or(Ok(()), |(what, remedy)| Err(refuse_text(&what, remedy)))
+}
+
+/// What is wrong, and its remedy.
+fn problem(written: &[Output<'_>], read: &[&Path]) -> Option<(String, &'static str)> {
+    let read: Vec<PathBuf> = read.iter().filter_map(|file| identity(file)).collect();
+    let mut before: Vec<(&str, PathBuf)> = Vec::new();
+    for (option, file) in written.iter().filter_map(|(option, file)| Some((*option, (*file)?))) {
+        let shown = file.display();
+        if let Err(error) = writable(file) {
+            return Some((format!("{option} {shown}: {error}"), "name a file that can be written"));
+        }
+        let Some(identity) = identity(file) else { continue };
+        if read.contains(&identity) {
+            let what = format!("{option} {shown}: this file is read, and would be replaced");
+            return Some((what, "name another file for what is written"));
+        }
+        if let Some((other, _)) = before.iter().find(|(_, same)| *same == identity) {
+            let what = format!("{other} and {option} both name {shown}: one would replace the other");
+            return Some((what, "name a file of its own for each"));
+        }
+        before.push((option, identity));
+    }
+    None
+}
+
+/// Refuses a folder in which a folder has the name of a file that will be written there.
+pub(super) fn check_folder(folder: &Path, names: &[&str]) -> Result<(), ExitCode> {
+    match names.iter().map(|name| folder.join(name)).find(|file| file.is_dir()) {
+        Some(file) => {
+            let what = format!("{}: a report is written there, but it is a folder", file.display());
+            Err(refuse_text(&what, "move it away"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The same for all paths to one file, whether it is there yet or not; `None` for devices and pipes, which take several.
+pub(super) fn identity(file: &Path) -> Option<PathBuf> {
+    match fs::metadata(file) {
+        Ok(found) if !found.is_file() => None,
+        Ok(_) => Some(fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())),
+        Err(_) => {
+            let folder = fs::canonicalize(folder_of(file)).unwrap_or_else(|_| folder_of(file).to_owned());
+            Some(folder.join(file.file_name()?))
+        }
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether a file can be put there; of devices and pipes nobody knows before.
+fn writable(file: &Path) -> io::Result<()> {
+    let file = match fs::metadata(file) {
+        Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => return Ok(()),
+        Ok(_) => fs::canonicalize(file)?,
+        Err(_) => file.to_owned(),
+    };
+    if file.file_name().is_none() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a file needs a name"));
+    }
+    tempfile::tempfile_in(folder_of(&file)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_written_once_and_none_that_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("in.json"), "").unwrap();
+        fs::create_dir(at("dir")).unwrap();
+        let (new, again, read) = (at("new.json"), at("dir/../new.json"), at("in.json"));
+        let says = |written: &[Output<'_>]| problem(written, &[&read]).map(|(what, _)| what).unwrap_or_default();
+        assert_eq!(says(&[("--json", Some(&new)), ("--html", None), ("--trace", Some(&at("t")))]), "");
+        assert!(says(&[("--json", Some(&new)), ("--html", Some(&again))]).starts_with("--json and --html both name"));
+        assert!(says(&[("--json", Some(&at("dir/../in.json")))]).contains("this file is read"));
+        assert!(says(&[("--json", Some(&at("dir")))]).contains("directory"));
+        assert!(says(&[("--json", Some(&at("nowhere/x.json")))]).contains("No such file"));
+        #[cfg(target_os = "linux")]
+        {
+            let null = Path::new("/dev/null");
+            assert_eq!(says(&[("--json", Some(null)), ("--html", Some(null))]), "");
+            assert!(says(&[("--trace", Some(Path::new("/proc/x")))]).contains("--trace /proc/x: "));
+        }
+    }
+}

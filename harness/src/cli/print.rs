@@ -1,0 +1,67 @@
+//! Standard output, and the only way there: it may be full or read by nobody any more, and neither is a panic.
+//!
+//! Start at [`text`] and `say!`. The first error is kept until the command is done ([`settle`]), so that it still writes its
+//! files. Who reads only the first lines has seen enough: that is no error.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use super::refuse_text;
+
+/// Why nothing more is printed.
+static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints a line: `say!("{n} runs")`.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::print::line(format_args!($($text)*)) };
+}
+pub(super) use say;
+
+/// Prints `text` as it is.
+pub(super) fn text(text: &str) {
+    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if failed.is_none() {
+        *failed = put(&mut io::stdout().lock(), text).err();
+    }
+}
+
+/// Prints a line; see `say!`.
+pub(super) fn line(line: Arguments<'_>) {
+    text(&format!("{line}\n"));
+}
+
+fn put(out: &mut impl Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// The exit code of a command that ends with `code`: another one if something could not be printed.
+pub(super) fn settle(code: ExitCode) -> ExitCode {
+    match FAILED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            refuse_text(&format!("standard output: {error}"), "print to where there is room")
+        }
+        _ => code,
+    }
+}
+
+/// What prints in other ways, such as on standard error, ends the program without a word of panic: with the exit code of a
+/// broken pipe if nobody reads, else with that of a file that cannot be written.
+pub(super) fn end_quietly() {
+    const BROKEN_PIPE: i32 = 128 + 13;
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let what = panic.payload_as_str().unwrap_or_default();
+        if !what.starts_with("failed printing to std") {
+            return say(panic);
+        }
+        if what.contains("Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        // Perhaps there is room on the other stream; if not, there is nobody to tell.
+        let _ = writeln!(io::stderr(), "error: {what}\n  help: print to where there is room");
+        std::process::exit(super::BAD_INPUT.into());
+    }));
+}
