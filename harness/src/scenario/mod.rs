@@ -22,6 +22,7 @@ use toml::de::{DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::plan::{ExpectedEnd, InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
+use crate::profile::Profile;
 use crate::swarm::Swarm;
 use crate::tune::Tune;
 
@@ -59,6 +60,8 @@ pub struct Scenario {
     swarm: Option<Swarm>,
     /// What `flowquake tune` sweeps over, where the file says so.
     tune: Option<Tune>,
+    /// Whose speed its cluster has.
+    profile: Profile,
 }
 
 impl Scenario {
@@ -101,13 +104,13 @@ impl Scenario {
         }
         let mut reader = Reader::default();
         let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);
-        if let Some(Read { plan: template, swarm, tune, input }) = template {
+        if let Some(Read { plan: template, swarm, tune, profile, input }) = template {
             let mut found = rules::check(&template, catalogue, input.as_ref());
             found.extend(swarm.iter().flat_map(|swarm| rules::swarm::check(swarm, &template)));
             let locate = |at: &str| reader.spans.get(at).cloned();
             reader.problems.extend(rules::report(found, &reader.tainted, locate, rules::Wording::Scenario));
             if reader.problems.is_empty() {
-                return Ok(Self { template, swarm, tune });
+                return Ok(Self { template, swarm, tune, profile });
             }
         }
         Err(ScenarioError::in_text(path, text, reader.problems))
@@ -131,6 +134,11 @@ impl Scenario {
     /// What `[tune]` asks for.
     pub fn tune(&self) -> Option<&Tune> {
         self.tune.as_ref()
+    }
+
+    /// The cost profile that it names, before what it writes itself.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// The run that `seed` makes of it.
@@ -157,6 +165,7 @@ struct Read {
     plan: RunPlan,
     swarm: Option<Swarm>,
     tune: Option<Tune>,
+    profile: Profile,
     input: Input,
 }
 
@@ -240,7 +249,7 @@ fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &J
         time_limit,
         options: std::mem::take(&mut reader.options),
     };
-    Some(Read { plan, swarm, tune, input })
+    Some(Read { plan, swarm, tune, profile, input })
 }
 
 /// The table under `key`, if there is one.

@@ -3,12 +3,12 @@
 //! Start at [`of_plan`]. Hashed is JSON in a canonical form: keys sorted, nothing that is empty. So a new setting of the format
 //! that a scenario does not use changes no hash.
 
-use flowquake_engine::env::sim::Rates;
 use serde::Serialize;
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::plan::{InputSource, RunPlan};
+use crate::profile::Profile;
 
 /// Hash of everything that decides the run and its verdict: not of the words about it, and not of where its files lie.
 pub(super) fn of_plan(plan: &RunPlan) -> String {
@@ -22,9 +22,9 @@ pub(super) fn of_plan(plan: &RunPlan) -> String {
     of(&plan)
 }
 
-/// Hash of the rates of a cost profile.
-pub(super) fn of_rates(rates: &Rates) -> String {
-    of(rates)
+/// Hash of all that a cost profile sets: not of the words about it, and not of how it was measured.
+pub(super) fn of_profile(profile: &Profile) -> String {
+    of(&Profile { why: String::new(), measured: None, ..profile.clone() })
 }
 
 fn of(value: &impl Serialize) -> String {
@@ -79,7 +79,7 @@ fn is_empty(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{self, Profile};
+    use crate::profile;
     use serde_json::json;
 
     #[test]
@@ -101,8 +101,13 @@ mod tests {
 
     #[test]
     fn every_shipped_cost_profile_has_a_hash_of_its_own() {
-        let rates = |name| Profile::find(name, std::path::Path::new("")).expect("shipped").rates;
-        let hashes: std::collections::BTreeSet<_> = profile::names().map(|name| of_rates(&rates(name))).collect();
+        let shipped = |name| Profile::find(name, std::path::Path::new("")).expect("shipped");
+        let hashes: std::collections::BTreeSet<_> = profile::names().map(|name| of_profile(&shipped(name))).collect();
         assert_eq!(hashes.len(), profile::names().count());
+        let mut other = shipped("native");
+        other.why = "the same in other words".into();
+        assert_eq!(of_profile(&other), of_profile(&shipped("native")));
+        other.store.write_throughput += 1;
+        assert_ne!(of_profile(&other), of_profile(&shipped("native")), "a store is part of a calibration");
     }
 }

@@ -137,7 +137,8 @@ impl Set {
 
     /// The hash of every cost profile in use, by name.
     pub(super) fn cost_profiles(&self) -> BTreeMap<String, String> {
-        self.plans().map(|plan| (plan.cluster.cost_profile, identity::of_rates(&plan.cluster.rates))).collect()
+        let profiles = self.entries.iter().map(|entry| entry.scenario.profile());
+        profiles.map(|profile| (profile.name.clone(), identity::of_profile(profile))).collect()
     }
 
     /// Times under other prices cannot be compared.
@@ -149,7 +150,7 @@ impl Set {
                 let file = file.display();
                 let message = match was {
                     Some(was) => {
-                        format!("{file}: cost profile `{name}` had the rates {was}, and has {now} in this build")
+                        format!("{file}: cost profile `{name}` was {was}, and is {now} in this build")
                     }
                     None => format!("{file}: nothing was measured with the cost profile `{name}`"),
                 };
