@@ -1,5 +1,5 @@
-//! What the program refuses, and how it ends where nothing can be written: with a word, a remedy and exit code 2, before
-//! anything runs, and never with a panic.
+//! What the program refuses, and how it ends where nothing can be written: with a word, a remedy and exit code 2,
+//! before anything runs, and never with a panic.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -120,4 +120,21 @@ fn who_reads_no_further_has_seen_enough() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_sweep_that_finds_no_best_interval_is_vacuous_and_says_why() {
+    let sweep = "[engine]\ncredits = 12\n[tune]\nbackends = [\"fs\"]\nintervals = [\"1s\", \"2s\", \"5s\"]\nduration = \"2s\"\n";
+    let folder = Folder::new().with("sweep.toml", SMALL.replace("small", "sweep") + sweep);
+    let said = folder.ends("tune sweep.toml --output found", 3);
+    assert!(said.contains("vacuous: no interval is the best"), "{said}");
+    fs::remove_dir_all(folder.path().join("found")).unwrap();
+    fs::create_dir_all(folder.path().join("found/report.html")).unwrap();
+    folder.refused("tune sweep.toml --output found", "found/report.html: a report is written there");
+    fs::write(folder.path().join("found/tune.journal"), b"\xff").unwrap();
+    fs::remove_dir(folder.path().join("found/report.html")).unwrap();
+    folder.refused("tune sweep.toml --output found", "remove it, or name another folder");
+    let none = SMALL.replace("small", "none") + &sweep.replace("duration", "loads = [1e-30]\nduration");
+    let folder = folder.with("none.toml", none);
+    folder.refused("tune none.toml --output found", "none.toml: [tune], interval 1s, load 1e-30, backend fs: ");
 }

@@ -38,7 +38,8 @@ pub struct ScenarioError {
     path: Box<Path>,
     source: Option<NamedSource<String>>,
     problems: Vec<Problem>,
-    /// How many more there are that are not told: nobody mends a thousand at a time, and most of those follow from the first.
+    /// How many more there are that are not told: nobody mends a thousand at a time, and most of those follow from the
+    /// first.
     more: usize,
 }
 
