@@ -90,8 +90,8 @@ pub(crate) fn read_document<T: DeserializeOwned>(
 /// Writes beside `file` (a rename is atomic only within one file system), flushes to disk, then renames. The name of the
 /// temporary file carries the process id, so that two programs do not write into each other's. On an error nothing is left.
 ///
-/// A link stays and its target is replaced. What is no regular file, such as a terminal, a pipe or `/dev/null`, is written
-/// into: a rename would put a file in its place.
+/// A link stays and its target is replaced. What is no regular file, such as a terminal, a pipe or `/dev/null`, is
+/// written into: a rename would put a file in its place.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(file) = replaceable(file)? else { return write_into(file, bytes) };
     let name = file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a name"))?;

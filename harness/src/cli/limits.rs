@@ -1,5 +1,5 @@
-//! How many seeds and how many runs at the same time a command takes: numbers beyond are slips of the keyboard, and would
-//! end in an overflow or in no memory.
+//! How many seeds and how many runs at the same time a command takes: numbers beyond are slips of the keyboard, and
+//! would end in an overflow or in no memory.
 //!
 //! Start at [`seeds`] and [`parallel`].
 

@@ -1,8 +1,8 @@
 //! The command line. Each command is a file; this one knows their names and what they share.
 //!
 //! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
-//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate, `tune` 3 if no
-//! setting has a best interval. `gate` adds 8 slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
+//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
+//! no setting has a best interval. `gate` adds 8 slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -52,7 +52,8 @@ pub(super) fn check_folder(folder: &Path, names: &[&str]) -> Result<(), ExitCode
     }
 }
 
-/// The same for all paths to one file, whether it is there yet or not; `None` for devices and pipes, which take several.
+/// The same for all paths to one file, whether it is there yet or not; `None` for devices and pipes, which take
+/// several.
 pub(super) fn identity(file: &Path) -> Option<PathBuf> {
     match fs::metadata(file) {
         Ok(found) if !found.is_file() => None,

@@ -1,7 +1,7 @@
 //! Standard output, and the only way there: it may be full or read by nobody any more, and neither is a panic.
 //!
-//! Start at [`text`] and `say!`. The first error is kept until the command is done ([`settle`]), so that it still writes its
-//! files. Who reads only the first lines has seen enough: that is no error.
+//! Start at [`text`] and `say!`. The first error is kept until the command is done ([`settle`]), so that it still
+//! writes its files. Who reads only the first lines has seen enough: that is no error.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -47,8 +47,8 @@ pub(super) fn settle(code: ExitCode) -> ExitCode {
     }
 }
 
-/// What prints in other ways, such as on standard error, ends the program without a word of panic: with the exit code of a
-/// broken pipe if nobody reads, else with that of a file that cannot be written.
+/// What prints in other ways, such as on standard error, ends the program without a word of panic: with the exit code
+/// of a broken pipe if nobody reads, else with that of a file that cannot be written.
 pub(super) fn end_quietly() {
     const BROKEN_PIPE: i32 = 128 + 13;
     let say = std::panic::take_hook();

@@ -284,8 +284,8 @@ fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
     }
     if findings.advice.iter().all(|advice| advice.best.is_none()) {
         eprintln!(
-            "vacuous: no interval is the best of any curve, since in no setting enough runs were measured; the verdicts \
-             in the report say why"
+            "vacuous: no interval is the best of any curve, since in no setting enough runs were measured; the \
+             verdicts in the report say why"
         );
         return ExitCode::from(Class::Vacuous.exit_code());
     }

@@ -1,7 +1,7 @@
 //! Folders that stand for the local disks of simulated nodes, and what interrupted programs left of them.
 //!
-//! Start at [`root`]. A folder goes with its run, but not if the program is interrupted (Ctrl-C) or killed. So its name says
-//! whose it is, and the next program removes those whose process no longer exists.
+//! Start at [`root`]. A folder goes with its run, but not if the program is interrupted (Ctrl-C) or killed. So its name
+//! says whose it is, and the next program removes those whose process no longer exists.
 
 use std::path::Path;
 use std::sync::Once;

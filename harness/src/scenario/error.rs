@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
@@ -35,10 +35,11 @@ pub struct Problem {
 /// Everything that is wrong with one file (or, for discovery, one path).
 #[derive(Debug)]
 pub struct ScenarioError {
-    path: PathBuf,
+    path: Box<Path>,
     source: Option<NamedSource<String>>,
     problems: Vec<Problem>,
-    /// How many more there are that are not told: nobody mends a thousand at a time, and most of those follow from the first.
+    /// How many more there are that are not told: nobody mends a thousand at a time, and most of those follow from the
+    /// first.
     more: usize,
 }
 
@@ -92,13 +93,13 @@ impl ScenarioError {
             }
         }
         let source = NamedSource::new(path.display().to_string(), excerpt.text.into_owned());
-        Self { path: path.to_owned(), source: Some(source), problems, more }
+        Self { path: path.into(), source: Some(source), problems, more }
     }
 
     /// A problem with `path` itself, before any text was read.
     pub(super) fn of_path(path: &Path, mut problem: Problem) -> Self {
         problem.shorten();
-        Self { path: path.to_owned(), source: None, problems: vec![problem], more: 0 }
+        Self { path: path.into(), source: None, problems: vec![problem], more: 0 }
     }
 
     /// The file (or path) at fault.

@@ -1,7 +1,7 @@
 //! The part of a text that an error shows: all of it, unless it has lines that no terminal shows.
 //!
-//! Start at [`Excerpt::of`]. What renders excerpts counts columns in 16 bits, and prints every line that a place spans; so
-//! lines are cut where nobody would read on, and places with them.
+//! Start at [`Excerpt::of`]. What renders excerpts counts columns in 16 bits, and prints every line that a place spans;
+//! so lines are cut where nobody would read on, and places with them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,14 +16,15 @@ pub(crate) struct Excerpt<'t> {
     /// What is shown.
     pub(crate) text: Cow<'t, str>,
     whole: &'t str,
-    /// Of each cut: where the first byte that is left out stood, where the line went on, and how far it went back by then.
+    /// What is left out, in the order of the text.
     cuts: Vec<Cut>,
 }
 
+/// The end of a long line: `from..to` of the whole text.
 struct Cut {
     from: usize,
     to: usize,
-    /// The place in the shown text that stands for all that is left out.
+    /// Where the dots stand for it in the shown text.
     shown: usize,
 }
 
@@ -104,7 +105,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_place_is_within_the_text(lines in prop::collection::vec("[aé]{0,3}", 0..40), from in 0..9_000usize, len in 0..9_000usize) {
+        fn every_place_is_within_the_text(
+            lines in prop::collection::vec("[aé]{0,3}", 0..40),
+            from in 0..9_000usize,
+            len in 0..9_000usize,
+        ) {
             let text = lines.iter().map(|line| line.repeat(900)).collect::<Vec<_>>().join("\n");
             let excerpt = Excerpt::of(&text);
             let (span, _) = excerpt.place(&(from..from + len));

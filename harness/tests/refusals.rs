@@ -1,0 +1,140 @@
+//! What the program refuses, and how it ends where nothing can be written: with a word, a remedy and exit code 2,
+//! before anything runs, and never with a panic.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A short scenario, as `small.toml`.
+const SMALL: &str = r#"
+name = "small"
+why = "a test"
+[job]
+name = "keyed-count"
+params = { keys = 10 }
+input = { generator = "orders", records = 200, rate = "1000/s" }
+"#;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("small.toml"), SMALL).unwrap();
+        Self(folder)
+    }
+
+    fn with(self, file: &str, bytes: impl AsRef<[u8]>) -> Self {
+        fs::write(self.0.path().join(file), bytes).unwrap();
+        self
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
+        command.current_dir(self.path()).args(args.split_whitespace());
+        command
+    }
+
+    /// Runs the program, which has to end with `code`; what it said on standard error.
+    fn ends(&self, args: &str, code: i32) -> String {
+        let output = self.command(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args}: {said}");
+        said
+    }
+
+    /// Runs the program, which has to refuse with these words and a remedy.
+    fn refused(&self, args: &str, words: &str) {
+        let said = self.ends(args, 2);
+        assert!(said.contains(words) && said.contains("help: "), "{args}: {said}");
+    }
+}
+
+#[test]
+fn numbers_beyond_all_use_are_refused() {
+    let folder = Folder::new().with("keyless.toml", SMALL.replace("small", "keyless").replace("keys = 10", "keys = 0"));
+    let most = u64::MAX;
+    folder.refused(&format!("run small.toml --seed {most} --seeds 3"), "the last seed would be beyond");
+    folder.refused(&format!("run small.toml --seeds {most}"), "--seeds 18446744073709551615: too many");
+    folder.refused(&format!("gate --update small.toml --seeds {most}"), "too many");
+    folder.refused("run small.toml --jobs 0", "--jobs 0");
+    folder.refused("gate --update small.toml --jobs 0", "--jobs 0");
+    folder.refused("tune small.toml --jobs 0", "--jobs 0");
+    folder.refused("run keyless.toml", "keys = 0: a whole number from 1 to 4294967295 is needed");
+    folder.ends(&format!("run small.toml --seed {most}"), 0);
+}
+
+#[test]
+fn outputs_are_looked_at_before_anything_runs() {
+    let folder = Folder::new();
+    folder.refused("run small.toml --json x --trace ./x", "--json and --trace both name");
+    folder.refused("run small.toml --json small.toml", "this file is read, and would be replaced");
+    folder.refused("run small.toml --json nowhere/x", "--json nowhere/x: ");
+    folder.refused("run small.toml --trace .", "--trace .: ");
+    assert!(!folder.path().join("target").exists(), "nothing ran");
+    folder.ends("gate --update small.toml --seeds 1 --baseline b.json", 0);
+    folder.refused("gate --baseline b.json --html b.json", "this file is read, and would be replaced");
+    folder.refused("gate --baseline b.json --html x --junit x", "--junit and --html both name x");
+    folder.refused("gate --baseline b.json --budget p50=5%,p50=6%", "`p50` has two budgets");
+    folder.ends("run small.toml --json runs.json", 0);
+    folder.refused("coverage runs.json ./runs.json", "./runs.json is named twice");
+    folder.refused("export runs.json --format svg --output runs.json", "this file is read");
+}
+
+#[test]
+fn files_of_another_kind_are_called_by_their_names() {
+    let folder = Folder::new().with("tuning.json", "{\"tuning_version\": 999}").with("b.json", b"\xff");
+    folder.refused("export tuning.json --format svg", "holds what `flowquake tune` found");
+    folder.refused("gate --baseline b.json", "b.json is not text");
+    let said = folder.ends("gate --update small.toml --seeds 1 --baseline b.json", 0);
+    assert!(said.contains("the old b.json is replaced unread"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn devices_stay_what_they_are_and_may_be_full() {
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("null")).unwrap();
+    folder.ends("run small.toml --json null", 0);
+    assert!(folder.path().join("null").is_symlink());
+    for args in ["list faults", "check small.toml", "run small.toml --json runs.json"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = folder.command(args).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args}: {said}");
+        assert!(said.contains("error: standard output: No space left") && !said.contains("panicked"), "{said}");
+    }
+    assert!(folder.path().join("runs.json").exists(), "files are written all the same");
+}
+
+#[test]
+fn who_reads_no_further_has_seen_enough() {
+    let folder = Folder::new();
+    let mut child = folder.command("list faults").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_sweep_that_finds_no_best_interval_is_vacuous_and_says_why() {
+    let sweep = "[engine]\ncredits = 12\n[tune]\nbackends = [\"fs\"]\nintervals = [\"1s\", \"2s\", \"5s\"]\nduration = \"2s\"\n";
+    let folder = Folder::new().with("sweep.toml", SMALL.replace("small", "sweep") + sweep);
+    let said = folder.ends("tune sweep.toml --output found", 3);
+    assert!(said.contains("vacuous: no interval is the best"), "{said}");
+    fs::remove_dir_all(folder.path().join("found")).unwrap();
+    fs::create_dir_all(folder.path().join("found/report.html")).unwrap();
+    folder.refused("tune sweep.toml --output found", "found/report.html: a report is written there");
+    fs::write(folder.path().join("found/tune.journal"), b"\xff").unwrap();
+    fs::remove_dir(folder.path().join("found/report.html")).unwrap();
+    folder.refused("tune sweep.toml --output found", "remove it, or name another folder");
+    let none = SMALL.replace("small", "none") + &sweep.replace("duration", "loads = [1e-30]\nduration");
+    let folder = folder.with("none.toml", none);
+    folder.refused("tune none.toml --output found", "none.toml: [tune], interval 1s, load 1e-30, backend fs: ");
+}
