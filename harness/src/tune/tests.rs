@@ -88,10 +88,19 @@ fn a_setting_becomes_a_plan_with_its_load_its_state_and_its_failures() {
     "#;
     let jobs = crate::jobs::Jobs::builtin();
     let catalogue = crate::cli::catalogue(&jobs);
-    let base = crate::scenario::Scenario::parse(text, std::path::Path::new("tuned.toml"), &catalogue).unwrap().plan(1);
+    let mut base =
+        crate::scenario::Scenario::parse(text, std::path::Path::new("tuned.toml"), &catalogue).unwrap().plan(1);
     let job = jobs.get("keyed-count").unwrap();
     let interval = Duration::from_secs(10);
     let setting = Setting { backend: BackendKind::Fs, state: Some(100_000_000), load: 0.6, interval };
+    let Err(plan::Unplannable::FlowControl { flow, work, credits, send_buffer }) =
+        plan::plan(&base, &tune(), &setting, job)
+    else {
+        panic!("four credits are too few");
+    };
+    assert!(flow < work && send_buffer >= base.cluster.send_buffer, "{flow} and {work}");
+    // What it says to set is enough.
+    (base.job.config.credits, base.cluster.send_buffer) = (credits, send_buffer);
     let planned = plan::plan(&base, &tune(), &setting, job).unwrap();
     let again = plan::plan(&base, &tune(), &setting, job).unwrap();
     assert_eq!(key(&planned.plan), key(&again.plan), "T1");
