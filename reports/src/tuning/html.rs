@@ -7,7 +7,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::findings::{Case, Findings, RESTS_ON, hours, name, notes};
 use super::{Curve, TuningSet, numbers, rules, svg, tables};
-use crate::html::{document, titled};
+use crate::html::{document, short_command, titled};
 use crate::units;
 
 /// What the page adds to the report's CSS.
@@ -34,7 +34,7 @@ pub fn page(findings: &Findings<'_>) -> String {
         header #top {
             h1 { "Checkpoint interval of " (set.job) }
             @if !set.why.is_empty() { p { (set.why) } }
-            p { code { (set.command) } }
+            p { code { (short_command(&set.command)) } }
             p { "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile "
                 (set.cost_profile) "; " (set.program) ", tuning version " (set.tuning_version) }
             (counts(set))
