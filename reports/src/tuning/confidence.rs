@@ -34,7 +34,9 @@ pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f6
                 };
                 let each = point.recoveries.iter().enumerate();
                 let all = each.map(|(slot, one)| Some(one.total? * draw(&noise.within, slot + 2)));
-                Some((point.cost? * draw(&noise.cost, 0), super::mean(all)? * draw(&noise.between, 1)))
+                // What the point itself is off gives way to what another is: the noise must not be counted twice.
+                let own = noise.own.get(index).map_or(1.0, |own| exp(-own));
+                Some((point.cost? * draw(&noise.cost, 0), super::mean(all)? * own * draw(&noise.between, 1)))
             });
             Some(resample.lowest()?.0)
         })
@@ -48,7 +50,10 @@ pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f6
 /// How far the measurements of a curve are off, each a logarithm of a ratio.
 #[derive(Debug)]
 struct Noise {
-    /// Means of points, of their recoveries over what the formula expects, less their trend over the interval.
+    /// Of every point of the curve, the mean of its recoveries over what the formula expects, less the trend over the interval;
+    /// zero where nothing is expected.
+    own: Vec<f64>,
+    /// The same of those that have one, widened: a fit comes nearer to its rows than the truth does.
     between: Vec<f64>,
     /// Recoveries, from the mean of their point.
     within: Vec<f64>,
@@ -60,8 +65,9 @@ impl Noise {
     fn of(curve: &Curve) -> Option<Noise> {
         let passed = || curve.points.iter().filter(|point| point.passed());
         let outage = median(passed().flat_map(|point| &point.recoveries).map(|recovered| recovered.outage))?;
-        let (mut means, mut within, mut costs, mut recoveries) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for point in passed() {
+        let (mut places, mut means, mut within, mut costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut recoveries = 0;
+        for (index, point) in curve.points.iter().enumerate().filter(|(_, point)| point.passed()) {
             let (Some(period), Some(cost)) = (point.period, point.cost) else { continue };
             costs.push((log(period), log(cost)));
             let Ok(capacity) = capacity_with_checkpoints(curve.capacity, curve.rate, cost, period) else { continue };
@@ -73,6 +79,7 @@ impl Noise {
             let n = ratios.len() as f64;
             let mean = ratios.iter().sum::<f64>() / n;
             if n > 0.0 && period > 0.0 {
+                places.push(index);
                 means.push((log(period), mean));
             }
             if n > 1.0 {
@@ -81,19 +88,27 @@ impl Noise {
             recoveries += ratios.len();
         }
         let enough = recoveries >= RECOVERIES_MIN && means.len() >= POINTS_MIN;
-        enough.then(|| Noise { between: about_trend(&means), within, cost: about_neighbours(&mut costs) })
+        enough.then(|| {
+            let off = about_trend(&means);
+            let wider = sqrt(off.len() as f64 / (off.len() as f64 - 2.0));
+            let mut own = vec![0.0; curve.points.len()];
+            for (place, off) in places.into_iter().zip(&off) {
+                own[place] = *off;
+            }
+            let between = off.into_iter().map(|off| wider * off).collect();
+            Noise { own, between, within, cost: about_neighbours(&mut costs) }
+        })
     }
 }
 
-/// Rows less the straight line through them, widened: a fit comes nearer to its rows than the truth does.
+/// Rows less the straight line through them.
 fn about_trend(rows: &[(f64, f64)]) -> Vec<f64> {
     let n = rows.len() as f64;
     let (x, y) = rows.iter().fold((0.0, 0.0), |sum, row| (sum.0 + row.0 / n, sum.1 + row.1 / n));
     let (xx, xy) =
         rows.iter().fold((0.0, 0.0), |sum, row| (sum.0 + (row.0 - x) * (row.0 - x), sum.1 + (row.0 - x) * (row.1 - y)));
     let slope = if xx > 0.0 { xy / xx } else { 0.0 };
-    let wider = sqrt(n / (n - 2.0));
-    rows.iter().map(|row| wider * (row.1 - y - slope * (row.0 - x))).collect()
+    rows.iter().map(|row| row.1 - y - slope * (row.0 - x)).collect()
 }
 
 /// Inner rows less the straight line between their neighbours, which are off themselves.

@@ -112,10 +112,19 @@ impl Case<'_> {
         Some((numbers::seconds(best.interval), best.at_the_end.then_some(end)))
     }
 
-    /// `11.2 – 13.9 s`, or `unknown`; `None` without a best interval.
+    /// `11.2 – 13.9 s`, or `unknown`; an end of what was measured has a sign as in [`Case::best_interval`]. `None` without a best
+    /// interval.
     pub(super) fn confidence(&self) -> Option<String> {
-        let confidence = self.advice.best?.confidence;
-        Some(confidence.map_or_else(|| "unknown".into(), |(from, to)| numbers::range(from, to)))
+        let Some((from, to)) = self.advice.best?.confidence else { return Some("unknown".into()) };
+        let costs = self.costs();
+        let below = costs.first().is_some_and(|(shortest, _)| from <= shortest * (1.0 + 1e-9));
+        let above = costs.last().is_some_and(|(longest, _)| to >= longest * (1.0 - 1e-9));
+        Some(match (below, above) {
+            (false, false) => numbers::range(from, to),
+            (true, false) => format!("≤ {}", numbers::range(from, to)),
+            (false, true) => format!("{} – ≥ {}", numbers::seconds(from), numbers::seconds(to)),
+            (true, true) => format!("≤ {} – ≥ {}", numbers::seconds(from), numbers::seconds(to)),
+        })
     }
 
     /// `fs, 67.1 MB, load 0.5, a failure every 1 h`.
@@ -228,6 +237,17 @@ mod tests {
         let mut set = fixtures::set();
         set.curves[0].points.truncate(3);
         assert_eq!(told(&set), ("≥ 12.0 s".into(), "12.0 s or more".into()));
+        let set = fixtures::set();
+        let mut findings = Findings::of(&set);
+        let mut told = |confidence: Option<(f64, f64)>| {
+            findings.advice[0].best.as_mut().unwrap().confidence = confidence;
+            findings.cases().next().unwrap().confidence().unwrap()
+        };
+        assert_eq!(told(None), "unknown");
+        assert_eq!(told(Some((10.0, 20.0))), "10.0 – 20.0 s");
+        assert_eq!(told(Some((2.0, 20.0))), "≤ 2.00 – 20.0 s");
+        assert_eq!(told(Some((2.0, 450.0))), "≤ 2.00 s – ≥ 450 s");
+        assert_eq!(told(Some((20.0, 450.0))), "20.0 s – ≥ 450 s");
         assert_eq!(hours(4_460_040.0), "1,238.9 hours");
     }
 
