@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 128, RIGHT = 14, ROW = 11, PAD = 5, GAP = 7;
 
 // Right edge of the nodes' names; between them and the plot stand the names of their subtasks.
-const NAMES = LEFT - 44;
+const NAMES = LEFT - 51;
 
 // Below so many pixels a checkpoint is a hairline; above so many its barriers and acknowledgements are drawn, too.
 const HAIRLINE = 5, WAVE = 36;
@@ -133,7 +133,8 @@ class Drawing {
   names() {
     const { svg, lanes, model } = this;
     const name = (text, lane, right = LEFT - 12) => {
-      const shown = text.length > 15 ? `${text.slice(0, 14)}…` : text;
+      const most = Math.trunc(right / 6.4);
+      const shown = text.length > most ? `${text.slice(0, most - 1)}…` : text;
       label(svg, right, lane.y + lane.height / 2 + 4, shown, { "text-anchor": "end" });
     };
     name("checkpoints", lanes.checkpoints);
