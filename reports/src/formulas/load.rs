@@ -70,8 +70,8 @@ pub fn unavailability(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
 
 /// `c/T + w·R(T)/M`: what an interval costs per second, in seconds of work.
 ///
-/// Without load nothing waits and nothing is late but the outage: R is D whatever the interval, and the cost falls with T for
-/// ever. What a batch job loses, the work since its checkpoint, is no part of it; that is Young's. Domain as in
+/// Without load nothing waits and nothing is late but the outage: R is D whatever the interval, and the cost falls with
+/// T for ever. What a batch job loses, the work since its checkpoint, is no part of it; that is Young's. Domain as in
 /// [`expected_recovery`].
 pub fn expected_cost(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
     let late = expected_recovery(period, load)? / positive("M", load.mtbf)?;
@@ -80,8 +80,9 @@ pub fn expected_cost(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
 
 /// The period T that minimises [`expected_cost`], by golden-section search over ln T; seconds.
 ///
-/// The cost is convex in T above c/(1 − ρ): a sum of c/T, of terms 1/(T − c/(1 − ρ)), and of one linear in T. Domain: 0 < λ < μ,
-/// c > 0, w > 0; without load there is no optimum. Source: this project's design §10; the search is Kiefer 1953.
+/// The cost is convex in T above c/(1 − ρ): a sum of c/T, of terms 1/(T − c/(1 − ρ)), and of one linear in T. Domain:
+/// 0 < λ < μ, c > 0, w > 0; without load there is no optimum. Source: this project's design §10; the search is Kiefer
+/// 1953.
 pub fn optimum(load: &Load) -> Result<f64, OutsideDomain> {
     positive("c", load.cost)?;
     positive("w", load.weight)?;

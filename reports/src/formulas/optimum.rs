@@ -53,9 +53,9 @@ pub fn daly_higher_order(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
 
 /// `T* = (1 + cφ + W₀(−e^(−cφ−1)))/φ`: the period that maximises useful work, in seconds.
 ///
-/// c > 0 and M = 1/φ > 0 in seconds. Minimises the expected time per useful second, `(e^(φT) − 1)/(T − c)`; detection and
-/// restart times multiply it by a constant and so do not move its minimum. For small c/M it goes to Young's period. Source: Daly 2006, the model behind his
-/// estimate; Jayasekara et al. 2020 for stream processing.
+/// c > 0 and M = 1/φ > 0 in seconds. Minimises the expected time per useful second, `(e^(φT) − 1)/(T − c)`; detection
+/// and restart times multiply it by a constant and so do not move its minimum. For small c/M it goes to Young's period.
+/// Source: Daly 2006, the model behind his estimate; Jayasekara et al. 2020 for stream processing.
 pub fn exact(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf) = (positive("c", cost)?, positive("M", mtbf)?);
     let x = cost / mtbf;

@@ -3,9 +3,9 @@
 //! One file holds both, since a set and its measurements that are kept apart fall apart. People read it in the diffs of a
 //! review: fixed order, a line per run and measure. Start at [`Baseline::parse`] and [`Baseline::text`].
 //!
-//! Invariants: (B1) what [`Baseline::text`] writes, [`Baseline::parse`] reads back unchanged; (B2) a baseline that was read
-//! names every run once and no scenario without a run, holds no verdict that nobody may call right, and every cost profile that
-//! it mentions has a hash.
+//! Invariants: (B1) what [`Baseline::text`] writes, [`Baseline::parse`] reads back unchanged; (B2) a baseline that was
+//! read names every run once and no scenario without a run, holds no verdict that nobody may call right, and every cost
+//! profile that it mentions has a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -219,8 +219,8 @@ pub fn advice(judgement: &Judgement) -> Vec<&'static str> {
     }
     if judgement.paced(Pace::Slower).next().is_some() {
         advice.push(
-            "Times are beyond their budget: if that is the price of something worth it, run the gate again with --update, \
-             commit the baseline, and say in the commit what it buys.",
+            "Times are beyond their budget: if that is the price of something worth it, run the gate again with \
+             --update, commit the baseline, and say in the commit what it buys.",
         );
     }
     if has(|run| run.now == Class::NotBuilt) {

@@ -82,8 +82,8 @@ pub struct FlowSample {
 }
 
 impl Course {
-    /// When a checkpoint that neither completed nor was given up was nobody's any more: its leader died or gave up, its attempt
-    /// ended, or the next one was deployed; `None`: not within the run.
+    /// When a checkpoint that neither completed nor was given up was nobody's any more: its leader died or gave up, its
+    /// attempt ended, or the next one was deployed; `None`: not within the run.
     pub fn abandoned_ns(&self, checkpoint: &CheckpointRecord) -> Option<u64> {
         if checkpoint.end != CheckpointEnd::Unfinished {
             return None;

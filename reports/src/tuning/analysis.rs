@@ -1,9 +1,10 @@
 //! From measured curves to advice: the best interval with its confidence, every formula's choice and what it costs, how
 //! sensitive the choice is, and which backend suits which state.
 //!
-//! Start at [`advise`]. Formulas are given the costs measured at the shortest interval that passed, as a team would measure
-//! them once; the outage and the duration likewise. Two formulas are told the cost at their own choice besides, since it grows
-//! with the interval where only changes are written. What a choice costs is read off the measured curve, between its points.
+//! Start at [`advise`]. Formulas are given the costs measured at the shortest interval that passed, as a team would
+//! measure them once; the outage and the duration likewise. Two formulas are told the cost at their own choice besides,
+//! since it grows with the interval where only changes are written. What a choice costs is read off the measured curve,
+//! between its points.
 
 use libm::{log, pow};
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,8 @@ pub struct Advice {
 pub struct Best {
     /// Where the curve through the measured points is lowest, seconds.
     pub interval: f64,
-    /// 95 % of the bootstrap's resamples lie between these, seconds; `None`: there were too few recoveries to tell, or no
-    /// resample had another best interval.
+    /// 95 % of the bootstrap's resamples lie between these, seconds; `None`: there were too few recoveries to tell, or
+    /// no resample had another best interval.
     pub confidence: Option<(f64, f64)>,
     /// Its cost per second: no interval that was measured, and no choice of a formula among them, costs less.
     pub cost: f64,
@@ -113,8 +114,8 @@ fn best(curve: &Curve, costs: &CostCurve, mtbf: f64, weight: f64) -> Option<Best
     })
 }
 
-/// The work lost per checkpoint at a period, between the measured ones along a straight line in logarithms; beyond them that of
-/// the nearest. `points` are (period, cost) by period, in seconds and positive.
+/// The work lost per checkpoint at a period, between the measured ones along a straight line in logarithms; beyond them
+/// that of the nearest. `points` are (period, cost) by period, in seconds and positive.
 fn cost_at(points: &[(f64, f64)], period: f64) -> Option<f64> {
     let (first, last) = (points.first()?, points.last()?);
     let next = points.iter().position(|(x, _)| *x >= period);
@@ -128,8 +129,8 @@ fn cost_at(points: &[(f64, f64)], period: f64) -> Option<f64> {
     })
 }
 
-/// The interval that a formula names when it is told the cost at that very interval: again and again, until it stays. Where
-/// only changes are written, a longer interval has costlier checkpoints.
+/// The interval that a formula names when it is told the cost at that very interval: again and again, until it stays.
+/// Where only changes are written, a longer interval has costlier checkpoints.
 fn settled(
     points: &[(f64, f64)],
     cost: f64,

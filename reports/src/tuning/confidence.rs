@@ -1,9 +1,10 @@
 //! How sure a best interval is: where it would lie if other failures of the same kind had struck.
 //!
-//! Recoveries of a point differ by the age of the snapshot, which is known and no chance, and by what is left: the residual
-//! about `R = (D·μₑ + λ·A)/(μₑ − λ)`. A point with one recovery shows no residual of its own, so those of the whole curve are
-//! pooled ([`Noise`]), and each resample draws from the pools. A residual bootstrap in two levels, since the recoveries of a
-//! point are of one run and may be off together: Efron 1979; Davison and Hinkley 1997, section 3.8.
+//! Recoveries of a point differ by the age of the snapshot, which is known and no chance, and by what is left: the
+//! residual about `R = (D·μₑ + λ·A)/(μₑ − λ)`. A point with one recovery shows no residual of its own, so those of the
+//! whole curve are pooled ([`Noise`]), and each resample draws from the pools. A residual bootstrap in two levels,
+//! since the recoveries of a point are of one run and may be off together: Efron 1979; Davison and Hinkley 1997,
+//! section 3.8.
 //!
 //! Start at [`of`].
 
@@ -21,8 +22,8 @@ const RECOVERIES_MIN: usize = 4;
 /// … nor do those of fewer points: two degrees of freedom go to the trend.
 const POINTS_MIN: usize = 3;
 
-/// 95 % of the resamples' best intervals lie between these, seconds, `best` among them; `None` where nothing can be said: too
-/// few recoveries, or no resample has another best interval.
+/// 95 % of the resamples' best intervals lie between these, seconds, `best` among them; `None` where nothing can be
+/// said: too few recoveries, or no resample has another best interval.
 pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f64, f64)> {
     let noise = Noise::of(curve)?;
     let mut bests: Vec<f64> = (0..RESAMPLES)
@@ -50,8 +51,8 @@ pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f6
 /// How far the measurements of a curve are off, each a logarithm of a ratio.
 #[derive(Debug)]
 struct Noise {
-    /// Of every point of the curve, the mean of its recoveries over what the formula expects, less the trend over the interval;
-    /// zero where nothing is expected.
+    /// Of every point of the curve, the mean of its recoveries over what the formula expects, less the trend over the
+    /// interval; zero where nothing is expected.
     own: Vec<f64>,
     /// The same of those that have one, widened: a fit comes nearer to its rows than the truth does.
     between: Vec<f64>,

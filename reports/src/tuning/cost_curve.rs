@@ -1,10 +1,12 @@
 //! What an interval costs between those that were measured, and where that is lowest.
 //!
-//! Both parts of the cost are smooth where their sum has its bend: the overhead `c/T` is a straight line in logarithms as long
-//! as c is what it was, and the recovery R one in T as long as the capacity is. So each is read off on its own. A straight line
-//! through the sums would lie up to a tenth above the cost in a coarse grid, and hold that against whoever chose well.
+//! Both parts of the cost are smooth where their sum has its bend: the overhead `c/T` is a straight line in logarithms
+//! as long as c is what it was, and the recovery R one in T as long as the capacity is. So each is read off on its own.
+//! A straight line through the sums would lie up to a tenth above the cost in a coarse grid, and hold that against
+//! whoever chose well.
 //!
-//! Start at [`CostCurve::at`] and [`CostCurve::lowest`]. Invariant: no interval costs less than the lowest, measured or not.
+//! Start at [`CostCurve::at`] and [`CostCurve::lowest`]. Invariant: no interval costs less than the lowest, measured or
+//! not.
 
 use libm::{log, pow};
 

@@ -112,8 +112,8 @@ impl Case<'_> {
         Some((numbers::seconds(best.interval), best.at_the_end.then_some(end)))
     }
 
-    /// `11.2 – 13.9 s`, or `unknown`; an end of what was measured has a sign as in [`Case::best_interval`]. `None` without a best
-    /// interval.
+    /// `11.2 – 13.9 s`, or `unknown`; an end of what was measured has a sign as in [`Case::best_interval`]. `None`
+    /// without a best interval.
     pub(super) fn confidence(&self) -> Option<String> {
         let Some((from, to)) = self.advice.best?.confidence else { return Some("unknown".into()) };
         let costs = self.costs();
@@ -185,8 +185,8 @@ pub(super) fn notes(set: &TuningSet) -> Vec<String> {
 }
 
 /// What a recommendation rests on without having measured it.
-pub(super) const RESTS_ON: &str = "Capacity is predicted from the prices of the cost profile, not measured. Its prices of \
-    access are those of state that fits the caches. What memory and storage cost does not enter.";
+pub(super) const RESTS_ON: &str = "Capacity is predicted from the prices of the cost profile, not measured. Its \
+    prices of access are those of state that fits the caches. What memory and storage cost does not enter.";
 
 /// Simulated time in hours: `31.4 hours`.
 pub(super) fn hours(seconds: f64) -> String {

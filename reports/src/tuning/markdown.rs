@@ -100,7 +100,8 @@ fn answers(findings: &Findings<'_>) -> String {
                     percent(cost),
                 ),
                 Some((first, interval, cost)) => format!(
-                    "- {case}: **{}** with a checkpoint every **{}**, which costs {} of the time and is predicted to bear {}",
+                    "- {case}: **{}** with a checkpoint every **{}**, which costs {} of the time and is predicted to \
+                     bear {}",
                     escaped(&first.backend),
                     interval,
                     percent(cost),

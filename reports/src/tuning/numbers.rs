@@ -17,7 +17,8 @@ pub(super) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// From one time to another, the unit once where it is the same and one word: `11.2 – 13.9 s`, `10 min 00 s – 11 min 00 s`.
+/// From one time to another, the unit once where it is the same and one word: `11.2 – 13.9 s`,
+/// `10 min 00 s – 11 min 00 s`.
 pub(super) fn range(from: f64, to: f64) -> String {
     let (from, to) = (seconds(from), seconds(to));
     match (from.split_once(' '), to.split_once(' ')) {
@@ -36,7 +37,8 @@ pub(super) fn chosen(seconds: f64) -> String {
     }
 }
 
-/// A share of time in percent with three digits: `12.5 %`, `0.400 %`; above one `over 100 %`, since how much more says nothing.
+/// A share of time in percent with three digits: `12.5 %`, `0.400 %`; above one `over 100 %`, since how much more says
+/// nothing.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent.abs() {

@@ -297,7 +297,8 @@ impl Plot {
             let (from, to) = (self.x.place(from), self.x.place(to));
             let (left, width) = (px(from.saturating_sub(5)), px(to - from.min(to) + 10));
             self.write(format_args!(
-                "<rect class=\"band\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{AREA}\"><title>{title}</title></rect>"
+                "<rect class=\"band\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{AREA}\">\
+                 <title>{title}</title></rect>"
             ));
         }
         let (from, to) = (px(self.x.place(cheap.0)), px(self.x.place(cheap.1)));

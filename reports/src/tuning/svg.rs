@@ -1,8 +1,8 @@
 //! The curves of a tuning set as pictures, everything over the interval: cost with the best one and every formula's choice,
 //! recovery, availability, latency.
 //!
-//! Start at [`files`], every picture as a file of its own; [`cost`], [`recovery`], [`uptime`] and [`latency`] are one each. The
-//! line of the cost runs as costs are read off between points; the others are straight.
+//! Start at [`files`], every picture as a file of its own; [`cost`], [`recovery`], [`uptime`] and [`latency`] are one
+//! each. The line of the cost runs as costs are read off between points; the others are straight.
 
 use super::analysis::inputs;
 use super::catalogue::number;
