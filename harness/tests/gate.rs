@@ -129,7 +129,9 @@ fn times_beyond_the_budget_are_slower_and_a_wider_budget_lets_them_pass() {
             for value in run["times"]["outage"].as_array_mut().unwrap() {
                 *value = (value.as_u64().unwrap() * 9 / 10).into();
             }
+            run["trace"] = "0123456789abcdef".into();
         }
+        baseline["engine"] = "fedcba9876543210".into();
     });
     let documents =
         ["--junit", "out/gate.xml", "--json", "out/gate.json", "--markdown", "out/gate.md", "--html", "out/gate.html"];
@@ -158,10 +160,20 @@ fn faster_passes_with_a_note() {
             for value in run["times"]["outage"].as_array_mut().unwrap() {
                 *value = (value.as_u64().unwrap() * 2).into();
             }
+            run["trace"] = "0123456789abcdef".into();
         }
+        baseline["engine"] = "fedcba9876543210".into();
     });
     let said = folder.gate(&[], 0);
     assert!(said.out.contains("Faster than the budget") && said.out.contains("--update"), "{}", said.out);
+}
+
+#[test]
+fn other_times_of_the_same_trace_are_neither_slower_nor_faster() {
+    let folder = Folder::with_baseline();
+    folder.edit(|baseline| baseline["scenarios"][1]["runs"][0]["times"]["outage"] = serde_json::json!([1]));
+    let said = folder.gate(&[], 9);
+    assert!(said.out.contains("the baseline was edited by hand"), "{}", said.out);
 }
 
 #[test]

@@ -20,6 +20,12 @@ use crate::{diff, distributions, spacetime, tables, terminal, timeline, units};
 /// Passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 60;
 
+/// Runs that did not pass stand open if there are no more of them.
+const OPEN_MAX: usize = 3;
+
+/// Characters of a command in a header; that of a large set names hundreds of files.
+const COMMAND_MAX: usize = 300;
+
 /// CSS of every page.
 const CSS: &str = include_str!("report.css");
 
@@ -31,22 +37,26 @@ pub fn report(set: &RunSet) -> String {
     let shown = shown(set);
     let anchor = |index: usize| shown[index].then(|| format!("#run-{}", index + 1));
     let hidden = shown.iter().filter(|shown| !**shown).count();
+    // What went wrong comes before whatever else there is to see, and opened if it is little.
+    let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
+    let few = troubled().count() <= OPEN_MAX;
     let main = html! {
         header #top {
             h1 { "Fault tolerance report" }
-            p { code { (set.command) } }
+            p { code { (short_command(&set.command)) } }
             p { (set.program) ", schema version " (set.schema_version) }
             (counts(set))
         }
         div.card.scroll { (table(&tables::verdicts(set), anchor)) }
+        @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
         (distributions::html::section(set))
         (coverage::html::section(&Coverage::of(set)))
         @if hidden > 0 {
             p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)
                 " are shown in full." }
         }
-        @for (index, run) in set.runs.iter().enumerate().filter(|(index, _)| shown[*index]) {
-            (section(set, run, index + 1))
+        @for (index, run) in set.runs.iter().enumerate().filter(|(index, run)| shown[*index] && !is_trouble(run)) {
+            (section(set, run, index + 1, false))
         }
     };
     document(
@@ -78,12 +88,25 @@ pub(crate) fn document(title: &str, styles: &[&str], main: &Markup, script: &str
     page.into_string()
 }
 
+/// The command of a header, cut between two words where it is long.
+pub(crate) fn short_command(command: &str) -> String {
+    let Some((end, _)) = command.char_indices().nth(COMMAND_MAX) else { return command.to_owned() };
+    let (head, _) = command[..end].rsplit_once(' ').unwrap_or((&command[..end], ""));
+    let rest = command[head.len()..].trim_start().chars().count();
+    format!("{head} … and {} more characters", units::count(rest as u64))
+}
+
+/// Whether a run needs a look before all that passed.
+fn is_trouble(run: &RunRecord) -> bool {
+    run.verdict != Verdict::Passed
+}
+
 /// Which runs get a section.
 fn shown(set: &RunSet) -> Vec<bool> {
     let mut passed = 0;
     let is_shown = |run: &RunRecord| {
         passed += usize::from(run.verdict == Verdict::Passed);
-        run.verdict != Verdict::Passed || passed <= PASSED_MAX
+        is_trouble(run) || passed <= PASSED_MAX
     };
     let mut shown: Vec<bool> = set.runs.iter().map(is_shown).collect();
     for run in set.runs.iter().filter(|run| is_compared(run)) {
@@ -110,21 +133,21 @@ fn counts(set: &RunSet) -> Markup {
     }
 }
 
-fn section(set: &RunSet, run: &RunRecord, number: usize) -> Markup {
+fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
     let timing = timing::compare(run);
     let style = class(tables::verdict_style(&run.verdict));
     let evidence = terminal::evidence_lines(&run.verdict);
     html! {
-        details.run.card id={ "run-" (number) } {
+        details.run.card id={ "run-" (number) } open[open] {
             summary {
                 h2 { span.badge.(style) { (run.verdict.label()) } (run.scenario) }
                 span.sub { "seed " (run.seed) ", " (run.job.backend) ", " (story(run)) }
             }
-            p.sub { (run.file) }
-            @if !run.why.is_empty() { p.why { (run.why) } }
             @if !evidence.is_empty() {
                 div.evidence.(style) { @for line in &evidence { p { (line) } } }
             }
+            p.sub { (run.file) }
+            @if !run.why.is_empty() { p.why { (run.why) } }
             pre.replay title="replays exactly this run" { code { (run.replay) } }
             (spacetime::figure(run))
             @if is_compared(run) { (comparison(set, run)) }
@@ -315,6 +338,29 @@ mod tests {
         assert!(page.contains("<a href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
         let alone = RunSet { runs: vec![fixtures::failed()], ..fixtures::set() };
         assert!(report(&alone).contains("nothing to compare it with"));
+    }
+
+    #[test]
+    fn what_went_wrong_comes_first_and_open_if_it_is_little() {
+        let runs = vec![fixtures::passed(), fixtures::failed(), fixtures::failed()];
+        let page = report(&RunSet { runs, ..fixtures::set() });
+        assert_eq!(page.matches("<details class=\"run card\"").count(), 3);
+        assert_eq!(page.matches("\" open>").count(), 2);
+        let place = |text: &str| page.find(text).unwrap_or(usize::MAX);
+        assert!(place("class=\"evidence") < place("class=\"replay\""));
+        assert!(place("id=\"run-2\"") < place("id=\"run-3\"") && place("id=\"run-3\"") < place("id=\"run-1\""));
+        let many = RunSet { runs: vec![fixtures::failed(); OPEN_MAX + 1], ..fixtures::set() };
+        assert_eq!(report(&many).matches("\" open>").count(), 0);
+    }
+
+    #[test]
+    fn a_long_command_is_cut_between_words_with_the_count_of_the_rest() {
+        assert_eq!(short_command("flowquake run a.toml"), "flowquake run a.toml");
+        let long = format!("flowquake run {}", "ä.toml ".repeat(300));
+        let short = short_command(&long);
+        assert!(short.starts_with("flowquake run ä.toml ä.toml") && short.contains("ä.toml … and 1,8"), "{short}");
+        assert!(short.chars().count() < COMMAND_MAX + 40);
+        assert!(short_command(&"x".repeat(1_000)).ends_with(" … and 700 more characters"));
     }
 
     /// Each run brings its data, and the page its program.

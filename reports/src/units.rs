@@ -22,7 +22,7 @@ pub fn duration(ns: u64) -> String {
                 10..100 => format!("{seconds}.{:02} s", ns % SECOND / 10_000_000),
                 100..600 => format!("{seconds}.{} s", ns % SECOND / 100_000_000),
                 600..36_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-                _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+                _ => format!("{} h {:02} min", count(seconds / 3_600), seconds / 60 % 60),
             }
         }
     }
@@ -86,7 +86,8 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
     // In u128, since a part of nanoseconds times 1,000 may not fit.
     let tenths = u128::from(part) * 1_000 / u128::from(whole);
-    format!("{}.{} %", tenths / 10, tenths % 10)
+    let whole = u64::try_from(tenths / 10).map_or_else(|_| (tenths / 10).to_string(), count);
+    format!("{whole}.{} %", tenths % 10)
 }
 
 /// Pads the unit to two characters, so that a right-aligned column of durations lines up at the units.
@@ -127,6 +128,7 @@ mod tests {
             (120_450_000_000, "120.4 s"),
             (724_000_000_000, "12 min 04 s"),
             (40_020_000_000_000, "11 h 07 min"),
+            (7_200_000_000_000_000, "2,000 h 00 min"),
         ];
         for (ns, text) in cases {
             assert_eq!(duration(ns), text);

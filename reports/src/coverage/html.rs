@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::{Cell, Coverage, text};
 use crate::ansi::clean;
 use crate::class::Class;
-use crate::html::{document, titled};
+use crate::html::{document, short_command, titled};
 use crate::record::FaultKindRecord;
 use crate::units;
 
@@ -32,7 +32,7 @@ const NAME_MAX: usize = 32;
 /// A page with nothing but the grid and its tables.
 pub fn page(coverage: &Coverage, title: &str) -> String {
     let main = html! {
-        header { h1 { "Coverage" } p { code { (clean(title)) } } }
+        header { h1 { "Coverage" } p { code { (short_command(&clean(title))) } } }
         (section(coverage))
         (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
     };

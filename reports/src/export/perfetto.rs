@@ -193,7 +193,8 @@ impl<'a> Trace<'a> {
                 .iter()
                 .find(|entry| entry.kind == TimelineKind::Checkpoint && entry.at_ns == checkpoint.triggered_at_ns);
             let home = trigger.map_or(RUN, |entry| self.process(&entry.node));
-            let end = checkpoint.ended_at_ns.unwrap_or(self.end);
+            let ended = checkpoint.ended_at_ns.or_else(|| self.run.course.abandoned_ns(checkpoint));
+            let end = ended.unwrap_or(self.end);
             let name = format!("checkpoint {}", checkpoint.id);
             let (state, reason) = match &checkpoint.end {
                 CheckpointEnd::Completed => ("completed", None),
@@ -224,6 +225,10 @@ impl<'a> Trace<'a> {
         ];
         for (step, from, to) in steps {
             let Some(from) = from else { continue };
+            // What was begun after the checkpoint was abandoned, and whose end nobody saw, is no step of it.
+            if to.is_none() && from >= end {
+                continue;
+            }
             let mut args = Map::new();
             args.insert("checkpoint".into(), json!(checkpoint.id));
             if step == "upload" {

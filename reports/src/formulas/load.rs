@@ -70,7 +70,9 @@ pub fn unavailability(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
 
 /// `c/T + w·R(T)/M`: what an interval costs per second, in seconds of work.
 ///
-/// Without load (and so for batch jobs) R is D + A, and Young's cost remains. Domain as in [`expected_recovery`].
+/// Without load nothing waits and nothing is late but the outage: R is D whatever the interval, and the cost falls with
+/// T for ever. What a batch job loses, the work since its checkpoint, is no part of it; that is Young's. Domain as in
+/// [`expected_recovery`].
 pub fn expected_cost(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
     let late = expected_recovery(period, load)? / positive("M", load.mtbf)?;
     finite(load.cost / period + not_negative("w", load.weight)? * late)
@@ -78,13 +80,15 @@ pub fn expected_cost(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
 
 /// The period T that minimises [`expected_cost`], by golden-section search over ln T; seconds.
 ///
-/// The cost is convex in T above c/(1 − ρ): a sum of c/T, of terms 1/(T − c/(1 − ρ)), and of one linear in T. Domain: λ < μ,
-/// c > 0, w > 0. Source: this project's design §10; the search is Kiefer 1953.
+/// The cost is convex in T above c/(1 − ρ): a sum of c/T, of terms 1/(T − c/(1 − ρ)), and of one linear in T. Domain:
+/// 0 < λ < μ, c > 0, w > 0; without load there is no optimum. Source: this project's design §10; the search is Kiefer
+/// 1953.
 pub fn optimum(load: &Load) -> Result<f64, OutsideDomain> {
     positive("c", load.cost)?;
     positive("w", load.weight)?;
     positive("M", load.mtbf)?;
     let shortest = load.shortest_period()?;
+    some_load(load)?;
     let cost = |log_period: f64| expected_cost(exp(log_period), load).unwrap_or(f64::INFINITY);
     let (mut low, mut high) = (log(shortest) + 1e-9, log(shortest.max(1e-6)) + 30.0);
     let golden = (sqrt(5.0) - 1.0) / 2.0;
@@ -112,12 +116,17 @@ pub fn optimum(load: &Load) -> Result<f64, OutsideDomain> {
 pub fn closed_form(load: &Load) -> Result<f64, OutsideDomain> {
     let (cost, mtbf, weight) = (positive("c", load.cost)?, positive("M", load.mtbf)?, positive("w", load.weight)?);
     let shortest = load.shortest_period()?;
-    let rho = positive("λ", load.rate)? / load.capacity;
+    let rho = some_load(load)? / load.capacity;
     let period = finite(sqrt(2.0 * cost * mtbf * (1.0 - rho) / (weight * rho)))?;
     if period < 10.0 * shortest {
-        return Err(OutsideDomain::IntervalTooShort { interval_s: period, limit_s: 10.0 * shortest });
+        return Err(OutsideDomain::BelowApproximation { interval_s: period, limit_s: 10.0 * shortest });
     }
     Ok(period)
+}
+
+/// The input rate, which sets a bound to the interval.
+fn some_load(load: &Load) -> Result<f64, OutsideDomain> {
+    if load.rate > 0.0 { Ok(load.rate) } else { Err(OutsideDomain::NoLoad) }
 }
 
 #[cfg(test)]
@@ -135,7 +144,8 @@ mod tests {
         let hard = load(0.5, 600.0, 0.95, 40.0);
         let best = optimum(&hard).unwrap();
         assert!((best - 41.0).abs() < 1.0, "{best}");
-        assert!(matches!(closed_form(&hard), Err(OutsideDomain::IntervalTooShort { .. })));
+        let message = closed_form(&hard).unwrap_err().to_string();
+        assert_eq!(message, "the approximation holds from 100 s (ten times c/(1 − ρ)) on; it says 5.62 s");
     }
 
     #[test]
@@ -153,6 +163,15 @@ mod tests {
             expected_cost(0.9, &load(0.5, 600.0, 0.5, 10.0)),
             Err(OutsideDomain::IntervalTooShort { .. })
         ));
+    }
+
+    #[test]
+    fn without_load_a_longer_interval_is_always_cheaper() {
+        let idle = load(0.5, 600.0, 0.0, 10.0);
+        assert!(expected_cost(1e6, &idle).unwrap() < expected_cost(1e5, &idle).unwrap());
+        assert_eq!((optimum(&idle), closed_form(&idle)), (Err(OutsideDomain::NoLoad), Err(OutsideDomain::NoLoad)));
+        assert!(OutsideDomain::NoLoad.to_string().starts_with("there must be load"));
+        assert!(matches!(optimum(&load(0.5, 600.0, -0.1, 10.0)), Err(OutsideDomain::Negative { symbol: "λ", .. })));
     }
 
     #[test]

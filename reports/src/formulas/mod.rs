@@ -58,6 +58,19 @@ pub enum OutsideDomain {
         /// What it has to stay below, in seconds.
         limit_s: f64,
     },
+    /// Nothing arrives, so that nothing sets a bound to the interval.
+    #[error("there must be load: without input the cost falls with the interval for ever")]
+    NoLoad,
+    /// An approximation names an interval at which it does not hold.
+    #[error(
+        "the approximation holds from {} s (ten times c/(1 − ρ)) on; it says {} s", short(*limit_s), short(*interval_s)
+    )]
+    BelowApproximation {
+        /// The interval T that it names, in seconds.
+        interval_s: f64,
+        /// From where on it holds, in seconds.
+        limit_s: f64,
+    },
     /// The result is larger than a floating-point number holds.
     #[error("the result is too large to be a time")]
     TooLarge,
@@ -92,6 +105,8 @@ fn finite(seconds: f64) -> Result<f64, OutsideDomain> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::load::{self, Load};
+    use super::state::{self, Level};
     use super::{optimum, recovery, trigger};
 
     /// Numbers that hurt: zeros, negatives, subnormals, infinities, NaN, next to ordinary ones.
@@ -112,6 +127,47 @@ mod tests {
                 recovery::capacity_with_checkpoints(c, x, m, y),
                 trigger::exactly_once_latency_mean(c, m, x),
                 trigger::exactly_once_latency_max(c, m, x),
+            ];
+            for result in results.into_iter().flatten() {
+                prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_result_under_load_is_a_time(
+            [cost, duration, outage] in [any_number(), any_number(), any_number()],
+            [rate, capacity, mtbf] in [any_number(), any_number(), any_number()],
+            [weight, period] in [any_number(), any_number()],
+        ) {
+            let load = Load { cost, duration, outage, rate, capacity, mtbf, weight };
+            let results = [
+                load.shortest_period(),
+                load::mean_snapshot_age(period, duration),
+                load::worst_snapshot_age(period, duration),
+                load::expected_recovery(period, &load),
+                load::unavailability(period, &load),
+                load::expected_cost(period, &load),
+                load::optimum(&load),
+                load::closed_form(&load),
+            ];
+            for result in results.into_iter().flatten() {
+                prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");
+            }
+        }
+
+        #[test]
+        fn every_result_of_a_state_is_a_time_or_a_size(
+            [a, b, c, d, e] in [any_number(), any_number(), any_number(), any_number(), any_number()],
+        ) {
+            let (one, other) = (Level { failure_rate: a, cost: b }, Level { failure_rate: c, cost: d });
+            let results = [
+                state::full_duration(a, b, c, d),
+                state::changed_bytes(a, b, c),
+                state::incremental_cost(a, b, c, d, e),
+                state::level_period(one),
+                state::multi_level_overhead(&[one, other]),
             ];
             for result in results.into_iter().flatten() {
                 prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");

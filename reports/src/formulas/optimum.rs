@@ -11,6 +11,9 @@ use libm::{exp, log, sqrt};
 
 use super::{OutsideDomain, finite, not_negative, positive};
 
+/// Below this c/M the series for [`exact`] has more digits than W₀: the first term left out is 1e-11 of it.
+const SERIES_BELOW: f64 = 1e-4;
+
 /// `T = √(2·c·M)`: Young's period, in seconds.
 ///
 /// c > 0 and M > 0 in seconds; domain c < 2M, beyond which the period would be shorter than the checkpoint.
@@ -50,12 +53,17 @@ pub fn daly_higher_order(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
 
 /// `T* = (1 + cφ + W₀(−e^(−cφ−1)))/φ`: the period that maximises useful work, in seconds.
 ///
-/// c > 0 and M = 1/φ > 0 in seconds. Minimises the expected time per useful second, `(e^(φT) − 1)/(T − c)`; detection and
-/// restart times multiply it by a constant and so do not move its minimum. Source: Daly 2006, the model behind his
-/// estimate; Jayasekara et al. 2020 for stream processing.
+/// c > 0 and M = 1/φ > 0 in seconds. Minimises the expected time per useful second, `(e^(φT) − 1)/(T − c)`; detection
+/// and restart times multiply it by a constant and so do not move its minimum. For small c/M it goes to Young's period.
+/// Source: Daly 2006, the model behind his estimate; Jayasekara et al. 2020 for stream processing.
 pub fn exact(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf) = (positive("c", cost)?, positive("M", mtbf)?);
     let x = cost / mtbf;
+    if x < SERIES_BELOW {
+        // 1 + x + W₀ around the branch point, in p = √(2x): there W₀ is nearly −1, and the sum would cancel to nothing.
+        let p = sqrt(2.0 * x);
+        return finite(mtbf * p * (1.0 + p * (1.0 / 6.0 + p * (1.0 / 36.0 + p / 270.0))));
+    }
     // Never below −1/e for x ≥ 0 except by rounding, which `lambert_w0` treats as the branch point.
     let w = lambert_w0(-exp(-x - 1.0)).unwrap_or(-1.0);
     finite(mtbf * (1.0 + x + w))
@@ -132,6 +140,22 @@ mod tests {
         for other in [best - 1.0, best - 0.01, best + 0.01, best + 1.0] {
             assert!(cost(best) < cost(other), "{other} s is cheaper than {best} s");
         }
+    }
+
+    #[test]
+    fn the_exact_optimum_of_a_cheap_checkpoint_is_youngs() {
+        for cost in [1e-300, 1e-12, 1e-9, 1e-6, 1e-3] {
+            let p = sqrt(2.0 * cost / 86_400.0);
+            let ratio = exact(cost, 86_400.0).unwrap() / young(cost, 86_400.0).unwrap();
+            close(ratio, 1.0 + p / 6.0 + p * p / 36.0, 1e-9);
+        }
+    }
+
+    #[test]
+    fn series_and_branch_meet() {
+        let mtbf = 1.0;
+        let (below, above) = (exact(SERIES_BELOW * (1.0 - 1e-9), mtbf).unwrap(), exact(SERIES_BELOW, mtbf).unwrap());
+        close(above / below, 1.0, 1e-9);
     }
 
     #[test]

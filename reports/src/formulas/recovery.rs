@@ -24,8 +24,9 @@ pub fn article_recovery(checkpoint_duration_ns: u64, state_load_ns: u64) -> u64 
 
 /// `D = detect + max(backoff, cancel) + slots + deploy + restore + init`: failure to first record processed again.
 ///
-/// Nanoseconds; saturates. Cancellation and backoff begin together, hence the maximum, which `parts` already holds.
-/// Source: the order of events in Flink's `DefaultScheduler`.
+/// Nanoseconds; saturates. An identity and no prediction: the parts are those that a recovery was measured to have, and
+/// this is their sum. Cancellation and backoff begin together, hence the maximum, which `parts` already holds. Source:
+/// the order of events in Flink's `DefaultScheduler`.
 pub fn outage(parts: &RecoveryParts) -> u64 {
     parts.total_ns()
 }

@@ -64,7 +64,8 @@ pub fn level_period(level: Level) -> Result<f64, OutsideDomain> {
 pub fn multi_level_overhead(levels: &[Level]) -> Result<f64, OutsideDomain> {
     let mut sum = 0.0;
     for level in levels {
-        sum += sqrt(2.0 * positive("φ", level.failure_rate)? * positive("C", level.cost)?);
+        level_period(*level)?;
+        sum += sqrt(2.0 * level.failure_rate * level.cost);
     }
     finite(sum)
 }
@@ -92,5 +93,8 @@ mod tests {
         // √(6/600) + √(72/7200) = 0.1 + 0.1.
         assert!((multi_level_overhead(&[local, remote]).unwrap() - 0.2).abs() < 1e-12);
         assert!(multi_level_overhead(&[Level { failure_rate: 0.0, cost: 1.0 }]).is_err());
+        let dear = Level { failure_rate: 0.1, cost: 20.0 };
+        let too_high = Err(crate::formulas::OutsideDomain::CostTooHigh { cost_s: 20.0, limit_s: 20.0 });
+        assert_eq!((level_period(dear), multi_level_overhead(&[local, dear])), (too_high, too_high));
     }
 }

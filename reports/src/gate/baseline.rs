@@ -3,8 +3,9 @@
 //! One file holds both, since a set and its measurements that are kept apart fall apart. People read it in the diffs of a
 //! review: fixed order, a line per run and measure. Start at [`Baseline::parse`] and [`Baseline::text`].
 //!
-//! Invariants: (B1) what [`Baseline::text`] writes, [`Baseline::parse`] reads back unchanged; (B2) a baseline that was read
-//! names every run once, and every cost profile that it mentions has a hash.
+//! Invariants: (B1) what [`Baseline::text`] writes, [`Baseline::parse`] reads back unchanged; (B2) a baseline that was
+//! read names every run once and no scenario without a run, holds no verdict that nobody may call right, and every cost
+//! profile that it mentions has a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +81,7 @@ pub struct BadBaseline {
 }
 
 /// Said of whatever a new baseline cures.
-const RENEW: &str = "make it anew: flowquake gate --update SCENARIOS…";
+const RENEW: &str = "make it anew: flowquake gate --baseline FILE --update SCENARIOS…";
 
 impl Baseline {
     /// Reads a baseline.
@@ -123,9 +124,20 @@ impl Baseline {
                 let help = "put the seeds of both into one entry, and remove the other";
                 return Err((format!("scenario `{name}` stands here twice"), Some(name.clone()), help.into()));
             }
+            if scenario.runs.is_empty() {
+                let message = format!("scenario `{name}` has no run, so that nothing of it would be judged");
+                return Err((message, Some(name.clone()), format!("remove the scenario, or {RENEW}")));
+            }
             let mut seeds = BTreeSet::new();
             for run in &scenario.runs {
                 let seed = run.seed;
+                // What proves nothing may stay, and is told; what is wrong or was not made is no measure of anything.
+                if !matches!(run.verdict, Class::Passed | Class::Vacuous) {
+                    let message =
+                        format!("`{name}`, seed {seed}: a baseline holds no run that is {}", run.verdict.label());
+                    let word = class_word(run.verdict);
+                    return Err((message, Some(word), format!("remove the run, or mend it and {RENEW}")));
+                }
                 if !seeds.insert(seed) {
                     let help = "remove one of the two runs";
                     return Err((
@@ -191,7 +203,7 @@ fn scenario_text(scenario: &ScenarioBaseline) -> String {
 }
 
 fn run_text(run: &RunBaseline) -> String {
-    let verdict = serde_json::to_string(&run.verdict).expect("a class is always JSON");
+    let verdict = quoted(&class_word(run.verdict));
     let lines: Vec<String> = Measure::ALL
         .into_iter()
         .filter(|measure| !run.times.values(*measure).is_empty())
@@ -231,6 +243,12 @@ fn numbers(times: &Times, measure: Measure) -> String {
         }
     }
     format!("[\n{INDENT}{}\n            ]", lines.join(&format!("\n{INDENT}")))
+}
+
+/// The word of a class in the file.
+fn class_word(class: Class) -> String {
+    let json = serde_json::to_string(&class).expect("a class is always JSON");
+    json.trim_matches('"').to_owned()
 }
 
 fn quoted(text: &str) -> String {
@@ -303,6 +321,8 @@ mod tests {
             (text.replace("\"builtin\": ", "\"free\": "), "the cost profile `builtin`, which has no hash", 10),
             (text.replace("\"seed\": 2", "\"seed\": 1"), "seed 1 of `kill` stands here twice", 22),
             (text.replace("\"aaaaaaaaaaaaaaaa\"", "\"a\""), "the plan hash `a` is no hash", 0),
+            (text.replace("\"passed\"", "\"failed\""), "seed 1: a baseline holds no run that is failed", 13),
+            (text.replace("\"passed\"", "\"not-built\""), "a baseline holds no run that is not built", 13),
             ("[]".into(), "this is no baseline", 1),
         ];
         for (text, message, line) in cases {
@@ -313,6 +333,20 @@ mod tests {
             let found = text[..offset].matches('\n').count() + 1;
             assert!(line == 0 || found == line, "{message}: line {found}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_scenario_without_a_run_is_refused_and_a_vacuous_run_is_not() {
+        let mut empty = baseline();
+        empty.scenarios[1].runs.clear();
+        let text = empty.text();
+        let refused = Baseline::parse(&text).unwrap_err();
+        assert!(refused.message.starts_with("scenario `kill` has no run"), "{refused}");
+        assert!(text[refused.offset.unwrap()..].starts_with("\"kill\""));
+        assert!(refused.help.contains("--baseline FILE"), "{}", refused.help);
+        let mut vacuous = baseline();
+        vacuous.scenarios[0].runs[0].verdict = Class::Vacuous;
+        assert_eq!(Baseline::parse(&vacuous.text()), Ok(vacuous));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) fn measured() -> Measured {
     Measured { baseline, notes }
 }
 
-/// One judgement per outcome, by name: the same, slower (and improved), changed, worse (and not built).
+/// One judgement per outcome, by name: the same, slower (and improved), changed (three ways), worse (and not built).
 pub(super) fn judgements() -> Vec<(&'static str, Judgement)> {
     let budgets = Budgets::all(Budget::DEFAULT);
     let after = |edit: fn(&mut Measured)| {
@@ -73,6 +73,7 @@ pub(super) fn judgements() -> Vec<(&'static str, Judgement)> {
             "changed",
             after(|now| {
                 now.baseline.scenarios[0].runs[0].trace = "9".repeat(16);
+                now.baseline.scenarios[1].runs[0].times.add(Measure::Outage, [Lapse::Ns(2_000 * MS)]);
                 now.baseline.scenarios[1].runs[1].plan = "b".repeat(16);
             }),
         ),
@@ -94,8 +95,10 @@ pub(super) fn slower() -> Measured {
     now.baseline.engine = "f".repeat(16);
     let runs = &mut now.baseline.scenarios[1].runs;
     runs[0] = run(1, "4", &[1_300]);
-    runs[1] = run(2, "3", &[1_400]);
-    let times = &mut now.baseline.scenarios[0].runs[0].times;
+    runs[1] = run(2, "5", &[1_400]);
+    let calm = &mut now.baseline.scenarios[0].runs[0];
+    calm.trace = "6".repeat(16);
+    let times = &mut calm.times;
     *times = Times::default();
     times.add(Measure::CheckpointDuration, [8, 19, 30].map(|ms| Lapse::Ns(ms * MS)));
     times.add(Measure::TriggerGap, [1_000, 1_001].map(|ms| Lapse::Ns(ms * MS)));

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::judge::{Judgement, Outcome};
 use super::tables;
 use crate::ansi::Style;
-use crate::html::{document, titled};
+use crate::html::{document, short_command, titled};
 use crate::units;
 
 /// The page; `command` is the command line that made it.
@@ -17,7 +17,7 @@ pub fn page(judgement: &Judgement, command: &str) -> String {
     let main = html! {
         header {
             h1 { "Regression gate: " span class=(class(outcome.style())) { (outcome.label()) } }
-            p { code { (command) } }
+            p { code { (short_command(command)) } }
             p { (tables::engine(judgement)) "; budget: " (judgement.budgets) }
             (counts(judgement))
         }

@@ -47,6 +47,7 @@ fn run(run: &RunJudgement) -> Value {
         TraceJudgement::Same => "same",
         TraceJudgement::WithEngine => "changed-with-engine",
         TraceJudgement::Unexplained { .. } => "changed",
+        TraceJudgement::OtherTimes => "same-with-other-times",
         TraceJudgement::OtherPlan => "other-plan",
         TraceJudgement::NotMade => "not-made",
     };

@@ -8,7 +8,7 @@
 //! | passed | nothing below | 0 |
 //! | not built | this build lacks a feature that the scenario needs | 7 |
 //! | slower | a percentile exceeds its budget, or something ends no more | 8 |
-//! | changed | another trace with the same engine and plan, or another plan | 9 |
+//! | changed | another trace with the same engine and plan, other times with the same trace, or another plan | 9 |
 //! | worse | the verdict is worse than the baseline's | that of the verdict |
 //!
 //! The lowest row counts. Sources: the engine's fingerprint and the plan's hash say whether a trace had to stay.
@@ -144,6 +144,8 @@ pub enum TraceJudgement {
         /// Hash now.
         now: String,
     },
+    /// The same hash, but other times: a trace holds every time, so somebody edited those of the baseline.
+    OtherTimes,
     /// Scenario and seed make another plan than they did.
     OtherPlan,
     /// The run was not made.
@@ -225,7 +227,7 @@ fn run(before: &RunBaseline, now: &RunBaseline, note: &Note, same_engine: bool) 
     } else if before.plan != now.plan {
         TraceJudgement::OtherPlan
     } else if before.trace == now.trace {
-        TraceJudgement::Same
+        if before.times == now.times { TraceJudgement::Same } else { TraceJudgement::OtherTimes }
     } else if same_engine {
         TraceJudgement::Unexplained { before: before.trace.clone(), now: now.trace.clone() }
     } else {
@@ -290,14 +292,18 @@ impl RunJudgement {
         match self.trace {
             _ if self.now == Class::NotBuilt => Outcome::NotBuilt,
             _ if self.now > self.before => Outcome::Worse(self.now),
-            TraceJudgement::OtherPlan | TraceJudgement::Unexplained { .. } => Outcome::Changed,
+            TraceJudgement::OtherPlan | TraceJudgement::OtherTimes | TraceJudgement::Unexplained { .. } => {
+                Outcome::Changed
+            }
             _ => Outcome::Passed,
         }
     }
 
     /// Whether its times can stand beside those of the baseline.
     fn is_comparable(&self) -> bool {
-        self.now == self.before && !matches!(self.trace, TraceJudgement::OtherPlan | TraceJudgement::NotMade)
+        let other =
+            matches!(self.trace, TraceJudgement::OtherPlan | TraceJudgement::OtherTimes | TraceJudgement::NotMade);
+        self.now == self.before && !other
     }
 }
 
@@ -361,6 +367,17 @@ mod tests {
         let mut now = measured();
         edit(&mut now.baseline);
         judge(&baseline(), &now, Budgets::all(Budget::DEFAULT))
+    }
+
+    /// The same, with an engine under which every trace is another.
+    fn with_engine(edit: impl FnOnce(&mut Baseline)) -> Judgement {
+        after(|now| {
+            now.engine = "1111111111111111".into();
+            for run in now.scenarios.iter_mut().flat_map(|scenario| &mut scenario.runs) {
+                run.trace = "ffffffffffffffff".into();
+            }
+            edit(now);
+        })
     }
 
     fn scale(times: &mut Times, measure: Measure, percent: u64) {
@@ -427,6 +444,18 @@ mod tests {
     }
 
     #[test]
+    fn other_times_of_the_same_trace_are_an_edited_baseline_and_neither_slower_nor_faster() {
+        for percent in [50, 200] {
+            let judgement = after(|now| scale(&mut now.scenarios[1].runs[1].times, Measure::Outage, percent));
+            assert_eq!((judgement.outcome(), judgement.outcome().exit_code()), (Outcome::Changed, 9));
+            assert_eq!(judgement.scenarios[1].runs[1].trace, TraceJudgement::OtherTimes);
+            assert!(judgement.scenarios[1].times.is_empty() && judgement.scenarios[1].incomparable);
+            let run = &judgement.scenarios[1].runs[1];
+            assert!(crate::gate::tables::reason(run).ends_with("the baseline was edited by hand"));
+        }
+    }
+
+    #[test]
     fn another_plan_is_told_as_such_and_nothing_else_is_compared() {
         let judgement = after(|now| {
             now.scenarios[0].runs[0].plan = "ffffffffffffffff".into();
@@ -446,7 +475,7 @@ mod tests {
             (98, Outcome::Passed, Pace::Improved),
             (99, Outcome::Passed, Pace::Within),
         ] {
-            let judgement = after(|now| {
+            let judgement = with_engine(|now| {
                 for run in &mut now.scenarios[1].runs {
                     scale(&mut run.times, Measure::Outage, percent);
                 }
@@ -460,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_recovery_that_does_not_end_any_more_is_slower() {
-        let judgement = after(|now| {
+        let judgement = with_engine(|now| {
             let run = &mut now.scenarios[1].runs[0];
             let mut times = Times::default();
             for measure in Measure::ALL {
@@ -475,9 +504,9 @@ mod tests {
 
     #[test]
     fn an_outage_where_none_was_is_slower_and_so_is_a_job_without_checkpoints() {
-        let judgement = after(|now| now.scenarios[0].runs[0].times.add(Measure::Outage, [Lapse::Ns(1)]));
+        let judgement = with_engine(|now| now.scenarios[0].runs[0].times.add(Measure::Outage, [Lapse::Ns(1)]));
         assert_eq!(judgement.outcome(), Outcome::Slower);
-        let judgement = after(|now| now.scenarios[0].runs[0].times = Times::default());
+        let judgement = with_engine(|now| now.scenarios[0].runs[0].times = Times::default());
         assert_eq!(judgement.outcome(), Outcome::Slower);
     }
 

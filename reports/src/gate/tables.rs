@@ -39,6 +39,7 @@ fn traces(scenario: &ScenarioJudgement) -> String {
     let count = |wanted: fn(&TraceJudgement) -> bool| scenario.runs.iter().filter(|run| wanted(&run.trace)).count();
     let parts = [
         (count(|trace| matches!(trace, TraceJudgement::OtherPlan)), "of another scenario"),
+        (count(|trace| matches!(trace, TraceJudgement::OtherTimes)), "the same with other times"),
         (count(|trace| matches!(trace, TraceJudgement::Unexplained { .. })), "changed"),
         (count(|trace| matches!(trace, TraceJudgement::WithEngine)), "changed with the engine"),
         (count(|trace| matches!(trace, TraceJudgement::NotMade)), "not made"),
@@ -163,6 +164,9 @@ pub fn reason(run: &RunJudgement) -> String {
         (Outcome::Changed, TraceJudgement::Unexplained { before, now }) => {
             format!("trace {before} became {now}, though engine and scenario are those of the baseline")
         }
+        (Outcome::Changed, TraceJudgement::OtherTimes) => {
+            "its trace is that of the baseline and its times are not: the baseline was edited by hand".to_owned()
+        }
         (Outcome::Changed, _) => "scenario and seed make another plan than in the baseline".to_owned(),
     }
 }
@@ -202,20 +206,28 @@ pub fn advice(judgement: &Judgement) -> Vec<&'static str> {
              (flowquake run FILE --verify-determinism), or for sources that the engine's fingerprint leaves out.",
         );
     }
+    if has(|run| run.outcome() == Outcome::Changed && matches!(run.trace, TraceJudgement::OtherTimes)) {
+        advice.push(
+            "The baseline holds times that its traces do not: take back what was edited, or run the gate again with \
+             --update.",
+        );
+    }
     if has(|run| run.outcome() == Outcome::Changed && matches!(run.trace, TraceJudgement::OtherPlan)) {
-        advice.push("A scenario was changed: if that was meant, run flowquake gate --update and commit the baseline.");
+        advice.push(
+            "A scenario was changed: if that was meant, run the gate again with --update and commit the baseline.",
+        );
     }
     if judgement.paced(Pace::Slower).next().is_some() {
         advice.push(
-            "Times are beyond their budget: if that is the price of something worth it, run flowquake gate --update, \
-             commit the baseline, and say in the commit what it buys.",
+            "Times are beyond their budget: if that is the price of something worth it, run the gate again with \
+             --update, commit the baseline, and say in the commit what it buys.",
         );
     }
     if has(|run| run.now == Class::NotBuilt) {
         advice.push("Not built is not passed: run the gate with the default features.");
     }
     if judgement.outcome() == Outcome::Passed && judgement.paced(Pace::Improved).next().is_some() {
-        advice.push("Times improved: run flowquake gate --update and commit the baseline, so that they stay so.");
+        advice.push("Times improved: run the gate again with --update and commit the baseline, so that they stay so.");
     }
     advice
 }

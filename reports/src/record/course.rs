@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{CheckpointEnd, CheckpointRecord};
+
 /// Who led, what ran where, and what was under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -79,9 +81,55 @@ pub struct FlowSample {
     pub records_committed: u64,
 }
 
+impl Course {
+    /// When a checkpoint that neither completed nor was given up was nobody's any more: its leader died or gave up, its
+    /// attempt ended, or the next one was deployed; `None`: not within the run.
+    pub fn abandoned_ns(&self, checkpoint: &CheckpointRecord) -> Option<u64> {
+        if checkpoint.end != CheckpointEnd::Unfinished {
+            return None;
+        }
+        let triggered = checkpoint.triggered_at_ns;
+        let leader = self.terms.iter().filter(|term| term.from_ns <= triggered).max_by_key(|term| term.from_ns);
+        let own = self.attempts.iter().filter(|attempt| attempt.attempt == checkpoint.attempt);
+        let later = self.attempts.iter().filter(|attempt| attempt.attempt > checkpoint.attempt);
+        let ends = own.filter_map(|attempt| attempt.ended_at_ns).chain(later.map(|attempt| attempt.deployed_at_ns));
+        ends.chain(leader.and_then(|term| term.to_ns)).filter(|end| *end >= triggered).min()
+    }
+}
+
 impl FlowSample {
     /// Bytes of records under way to all nodes.
     pub fn in_flight_bytes(&self) -> u64 {
         self.waiting_bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn a_checkpoint_is_abandoned_with_its_leader_its_attempt_or_by_the_next_one() {
+        let mut checkpoint = fixtures::passed().checkpoints.remove(0);
+        (checkpoint.attempt, checkpoint.triggered_at_ns, checkpoint.end) = (1, 50, CheckpointEnd::Unfinished);
+        let term = |from_ns, to_ns| TermRecord { term: 1, node: "jm-1".into(), from_ns, to_ns };
+        let attempt = |attempt, deployed_at_ns, ended_at_ns| AttemptRecord {
+            attempt,
+            deployed_at_ns,
+            running_at_ns: None,
+            ended_at_ns,
+            subtasks: vec![],
+        };
+        let mut course = Course::default();
+        assert_eq!(course.abandoned_ns(&checkpoint), None);
+        course.attempts = vec![attempt(1, 10, None), attempt(2, 90, None)];
+        assert_eq!(course.abandoned_ns(&checkpoint), Some(90));
+        course.attempts[0].ended_at_ns = Some(80);
+        assert_eq!(course.abandoned_ns(&checkpoint), Some(80));
+        course.terms = vec![term(0, Some(20)), term(30, Some(60)), term(85, None)];
+        assert_eq!(course.abandoned_ns(&checkpoint), Some(60));
+        checkpoint.end = CheckpointEnd::Completed;
+        assert_eq!(course.abandoned_ns(&checkpoint), None);
     }
 }

@@ -208,7 +208,8 @@ impl<'a> Packer<'a> {
             u8::from(checkpoint.kind == "final"),
             trigger.map_or(-1, |entry| self.node(&entry.node)),
             triggered - before,
-            checkpoint.ended_at_ns.map(|at| us(at) - triggered),
+            // One that was abandoned is over, though nobody said so: its subtasks went on with their work.
+            checkpoint.ended_at_ns.or_else(|| run.course.abandoned_ns(checkpoint)).map(|at| us(at) - triggered),
             end,
             reason,
             checkpoint.state_bytes,
@@ -273,7 +274,7 @@ impl<'a> Packer<'a> {
 mod tests {
     use super::*;
     use crate::fixtures;
-    use crate::record::Course;
+    use crate::record::{Course, TermRecord};
 
     #[test]
     fn a_run_in_a_few_numbers() {
@@ -290,6 +291,18 @@ mod tests {
         assert_eq!(numbers, [1, 2]);
         assert_eq!(packed["edges"], json!([[0, 1]]));
         assert_eq!(packed["flow"], json!([[], [], []]));
+    }
+
+    #[test]
+    fn a_checkpoint_whose_leader_died_ends_there() {
+        let mut run = fixtures::passed();
+        let (at, died) = (run.checkpoints[0].triggered_at_ns, run.checkpoints[0].triggered_at_ns + 1_500_000);
+        (run.checkpoints[0].end, run.checkpoints[0].ended_at_ns) = (CheckpointEnd::Unfinished, None);
+        run.course.terms = vec![TermRecord { term: 1, node: "jm-1".into(), from_ns: 0, to_ns: Some(died) }];
+        let checkpoint = &pack(&run)["checkpoints"][0];
+        assert_eq!((&checkpoint[5], &checkpoint[6]), (&json!(us(died) - us(at)), &json!(2)));
+        run.course = Course::default();
+        assert_eq!(pack(&run)["checkpoints"][0][5], Value::Null, "without its course it goes on to the end");
     }
 
     #[test]

@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 128, RIGHT = 14, ROW = 11, PAD = 5, GAP = 7;
 
 // Right edge of the nodes' names; between them and the plot stand the names of their subtasks.
-const NAMES = LEFT - 44;
+const NAMES = LEFT - 51;
 
 // Below so many pixels a checkpoint is a hairline; above so many its barriers and acknowledgements are drawn, too.
 const HAIRLINE = 5, WAVE = 36;
@@ -133,7 +133,8 @@ class Drawing {
   names() {
     const { svg, lanes, model } = this;
     const name = (text, lane, right = LEFT - 12) => {
-      const shown = text.length > 15 ? `${text.slice(0, 14)}…` : text;
+      const most = Math.trunc(right / 6.4);
+      const shown = text.length > most ? `${text.slice(0, most - 1)}…` : text;
       label(svg, right, lane.y + lane.height / 2 + 4, shown, { "text-anchor": "end" });
     };
     name("checkpoints", lanes.checkpoints);
@@ -149,11 +150,17 @@ class Drawing {
   grid(parent) {
     const { lanes } = this;
     const tick = tickOf(this.to - this.from);
+    let free = 0;
     for (let at = Math.ceil(this.from / tick) * tick; at <= this.to; at += tick) {
       const x = this.x(at);
       element("line", { class: "grid", x1: x, x2: x, y1: lanes.top, y2: lanes.bottom }, parent);
       const anchor = x > this.right - 24 ? "end" : x < LEFT + 16 ? "start" : "middle";
-      label(parent, x, lanes.bottom + 13, tickLabel(at, tick), { class: "dim", "text-anchor": anchor });
+      // Ticks whose labels would touch keep their lines.
+      const text = tickLabel(at, tick), width = text.length * 6.2;
+      const left = x - { start: 0, middle: width / 2, end: width }[anchor];
+      if (left < free) continue;
+      free = left + width + 8;
+      label(parent, x, lanes.bottom + 13, text, { class: "dim", "text-anchor": anchor });
     }
   }
 
@@ -207,7 +214,7 @@ class Drawing {
     const width = (to - checkpoint.triggered) * this.scale;
     const kind = { completed: "done", aborted: "lost", unfinished: "open" }[checkpoint.state];
     const took = duration(to - checkpoint.triggered);
-    const story = { completed: `completed in ${took}`, aborted: `given up after ${took}: ${checkpoint.reason}`, unfinished: "unfinished" };
+    const story = { completed: `completed in ${took}`, aborted: `given up after ${took}: ${checkpoint.reason}`, unfinished: checkpoint.ended === null ? "unfinished" : `left unfinished after ${took}` };
     const title = `${checkpoint.final ? "final " : ""}checkpoint ${checkpoint.id}, attempt ${checkpoint.attempt}: ${story[checkpoint.state]}, ${bytes(checkpoint.bytes)} of state`;
     const lane = lanes.checkpoints;
     const span = this.bar(parent, `${kind} goto`, checkpoint.triggered, to, lane.y, lane.height, title, 2);
@@ -288,7 +295,7 @@ class Drawing {
     line("spine", checkpoint.triggered, centre, to, centre, `checkpoint ${checkpoint.id}, trigger to end: ${duration(to - checkpoint.triggered)}`);
     element("circle", { class: "point", cx: this.x(checkpoint.triggered), cy: centre, r: 3 }, parent, `checkpoint ${checkpoint.id} is triggered at ${seconds(checkpoint.triggered)}`);
     if (checkpoint.ended === null) return;
-    const x = this.x(checkpoint.ended), word = checkpoint.state === "completed" ? "is complete" : "is given up";
+    const x = this.x(checkpoint.ended), word = { completed: "is complete", aborted: "is given up", unfinished: "is left unfinished" }[checkpoint.state];
     element("rect", { class: "point", x: x - 3, y: centre - 3, width: 6, height: 6, transform: `rotate(45 ${x} ${centre})` }, parent, `checkpoint ${checkpoint.id} ${word} at ${seconds(checkpoint.ended)}`);
   }
 

@@ -19,6 +19,8 @@ function viewOf(details) {
 
 for (const details of document.querySelectorAll("details.run")) {
   details.addEventListener("toggle", () => details.open && viewOf(details));
+  // One that stands open from the start may have told so before anybody listened.
+  if (details.open) viewOf(details);
 }
 
 // "2.5s", "80ms", "300us", or seconds without a unit; microseconds.

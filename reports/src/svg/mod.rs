@@ -77,7 +77,7 @@ fn draw(run: &RunRecord, style: &str) -> String {
     lane_name(&mut svg, "checkpoints", top);
     for (i, checkpoint) in run.checkpoints.iter().enumerate() {
         let next = run.checkpoints.get(i + 1).map_or(10 * RIGHT, |next| axis.x(next.triggered_at_ns));
-        checkpoint_span(&mut svg, checkpoint, &axis, top, next);
+        checkpoint_span(&mut svg, run, checkpoint, &axis, (top, next));
     }
     for (node, y) in run.nodes.iter().zip((nodes_top..).step_by(LANE_STEP as usize)) {
         node_lane(&mut svg, node, &axis, y);
@@ -139,13 +139,21 @@ fn lane_name(svg: &mut String, name: &str, y: u64) {
 }
 
 /// `next` is where the next checkpoint begins, in tenths: a label that does not fit inside may reach that far.
-fn checkpoint_span(svg: &mut String, checkpoint: &CheckpointRecord, axis: &Axis, y: u64, next: u64) {
-    let to = checkpoint.ended_at_ns.unwrap_or(axis.end_ns);
+fn checkpoint_span(
+    svg: &mut String,
+    run: &RunRecord,
+    checkpoint: &CheckpointRecord,
+    axis: &Axis,
+    (y, next): (u64, u64),
+) {
+    let ended = checkpoint.ended_at_ns.or_else(|| run.course.abandoned_ns(checkpoint));
+    let to = ended.unwrap_or(axis.end_ns);
     let (x, width) = axis.span(checkpoint.triggered_at_ns, to, 20);
     let took = units::duration(to.saturating_sub(checkpoint.triggered_at_ns));
     let (class, story) = match &checkpoint.end {
         CheckpointEnd::Completed => ("done", format!("completed in {took}")),
         CheckpointEnd::Aborted { reason } => ("lost", format!("aborted after {took}: {reason}")),
+        CheckpointEnd::Unfinished if ended.is_some() => ("open", format!("left unfinished after {took}")),
         CheckpointEnd::Unfinished => ("open", "unfinished".to_owned()),
     };
     let title = format!("checkpoint {} ({}, attempt {}) {story}", checkpoint.id, checkpoint.kind, checkpoint.attempt);

@@ -1,18 +1,21 @@
 //! From measured curves to advice: the best interval with its confidence, every formula's choice and what it costs, how
 //! sensitive the choice is, and which backend suits which state.
 //!
-//! Start at [`advise`]. Formulas are given the costs measured at the shortest interval that passed, as a team would measure
-//! them once; the outage and the duration likewise. What a choice costs is read off the measured curve, between its points.
+//! Start at [`advise`]. Formulas are given the costs measured at the shortest interval that passed, as a team would
+//! measure them once; the outage and the duration likewise. Two formulas are told the cost at their own choice besides,
+//! since it grows with the interval where only changes are written. What a choice costs is read off the measured curve,
+//! between its points.
 
+use libm::{log, pow};
 use serde::{Deserialize, Serialize};
 
-use super::curve_fit::lowest;
-use super::{Curve, Point, TuningSet};
+use super::cost_curve::CostCurve;
+use super::{Curve, Point, TuningSet, confidence};
 use crate::formulas::load::{self, Load};
 use crate::formulas::{OutsideDomain, optimum};
 
-/// Resamples of the bootstrap.
-const RESAMPLES: usize = 200;
+/// Times that a formula is told the cost at its own choice.
+const ROUNDS_MAX: usize = 30;
 
 /// Advice for one curve and one mean time between failures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,11 +39,12 @@ pub struct Advice {
 /// The best interval that was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// Where the fitted curve is lowest, seconds.
+    /// Where the curve through the measured points is lowest, seconds.
     pub interval: f64,
-    /// 95 % of the bootstrap's resamples lie between these, seconds.
-    pub confidence: (f64, f64),
-    /// Its cost per second.
+    /// 95 % of the bootstrap's resamples lie between these, seconds; `None`: there were too few recoveries to tell, or
+    /// no resample had another best interval.
+    pub confidence: Option<(f64, f64)>,
+    /// Its cost per second: no interval that was measured, and no choice of a formula among them, costs less.
     pub cost: f64,
     /// The optimum lies at an end of what was measured, so the true one may lie beyond.
     pub at_the_end: bool,
@@ -70,12 +74,12 @@ pub fn advise(set: &TuningSet) -> Vec<Advice> {
 /// Advice for one curve, and a mean time between failures in seconds that need not be one of the set's.
 pub fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
     let weight = set.lateness_weight;
-    let costs = costs(curve, mtbf, weight);
+    let costs = CostCurve::of(curve, mtbf, weight);
     let best = best(curve, &costs, mtbf, weight);
     let inputs = inputs(set, curve, mtbf);
     let shortest = inputs.and_then(|inputs| inputs.shortest_period().ok());
-    let choices =
-        inputs.map_or_else(Vec::new, |inputs| choices(&inputs, set.min_pause, &costs, best.map(|best| best.cost)));
+    let choices = inputs
+        .map_or_else(Vec::new, |inputs| choices(curve, &inputs, set.min_pause, &costs, best.map(|best| best.cost)));
     Advice {
         backend: curve.backend.clone(),
         state: curve.state_declared,
@@ -87,26 +91,11 @@ pub fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
     }
 }
 
-/// (period in seconds, cost per second) of every point that means something, by period.
-pub(super) fn costs(curve: &Curve, mtbf: f64, weight: f64) -> Vec<(f64, f64)> {
-    let of = |point: &Point| Some((point.period?, point.cost_per_second(mtbf, weight)?));
-    let mut costs: Vec<(f64, f64)> = curve.points.iter().filter_map(of).collect();
-    // Below what a checkpoint takes, every interval has the same period.
-    costs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    costs.dedup_by(|a, b| a.0 <= b.0 * 1.01);
-    costs
-}
-
-fn best(curve: &Curve, costs: &[(f64, f64)], mtbf: f64, weight: f64) -> Option<Best> {
-    let interval = lowest(costs)?;
-    let cost = between(costs, interval)?;
-    let mut resampled: Vec<f64> =
-        (0..RESAMPLES).filter_map(|n| lowest(&resample(curve, mtbf, weight, n as u64))).collect();
-    resampled.sort_by(f64::total_cmp);
-    let at = |share: f64| resampled.get((share * (resampled.len().max(1) - 1) as f64) as usize).copied();
-    let confidence = (at(0.025)?.min(interval), at(0.975)?.max(interval));
-    let ends = [costs.first()?.0, costs.last()?.0];
-    let cheap = |period: f64| between(costs, period).is_some_and(|other| other <= cost * 1.05);
+fn best(curve: &Curve, costs: &CostCurve, mtbf: f64, weight: f64) -> Option<Best> {
+    let (interval, cost) = costs.lowest()?;
+    let measured = costs.costs();
+    let ends = [measured.first()?.0, measured.last()?.0];
+    let cheap = |period: f64| costs.at(period).is_some_and(|other| other <= cost * 1.05);
     // Steps of one percent away from the best.
     let walk = |factor: f64| {
         let mut at = interval;
@@ -115,51 +104,48 @@ fn best(curve: &Curve, costs: &[(f64, f64)], mtbf: f64, weight: f64) -> Option<B
         }
         at
     };
-    let recovery = curve.points.iter().filter_map(|point| Some((point.period?, point.recovery()?))).collect::<Vec<_>>();
     Some(Best {
         interval,
-        confidence,
+        confidence: confidence::of(curve, mtbf, weight, interval),
         cost,
         at_the_end: ends.iter().any(|end| (interval / end - 1.0).abs() < 1e-9),
         within_5_percent: (walk(1.0 / 1.01), walk(1.01)),
-        unavailability: (between(&recovery, interval)? / mtbf).min(1.0),
+        unavailability: (costs.recovery_at(interval)? / mtbf).min(1.0),
     })
 }
 
-/// The costs if other failures of the same kind had struck: recoveries drawn with replacement.
-fn resample(curve: &Curve, mtbf: f64, weight: f64, n: u64) -> Vec<(f64, f64)> {
-    let mut curve = curve.clone();
-    for (index, point) in curve.points.iter_mut().enumerate() {
-        let all = point.recoveries.clone();
-        for (slot, recovered) in point.recoveries.iter_mut().enumerate() {
-            // Only neighbours in phase stand for each other: phases are laid evenly over the period, not drawn.
-            let draw = splitmix(n << 32 | (index as u64) << 16 | slot as u64);
-            let shift = (draw % 3) as i64 - 1;
-            let other = (slot as i64 + shift).clamp(0, all.len() as i64 - 1) as usize;
-            *recovered = all[other];
+/// The work lost per checkpoint at a period, between the measured ones along a straight line in logarithms; beyond them
+/// that of the nearest. `points` are (period, cost) by period, in seconds and positive.
+fn cost_at(points: &[(f64, f64)], period: f64) -> Option<f64> {
+    let (first, last) = (points.first()?, points.last()?);
+    let next = points.iter().position(|(x, _)| *x >= period);
+    Some(match next {
+        Some(0) => first.1,
+        None => last.1,
+        Some(next) => {
+            let ((x0, y0), (x1, y1)) = (points[next - 1], points[next]);
+            y0 * pow(y1 / y0, log(period / x0) / log(x1 / x0))
+        }
+    })
+}
+
+/// The interval that a formula names when it is told the cost at that very interval: again and again, until it stays.
+/// Where only changes are written, a longer interval has costlier checkpoints.
+fn settled(
+    points: &[(f64, f64)],
+    cost: f64,
+    formula: impl Fn(f64) -> Result<f64, OutsideDomain>,
+) -> Result<f64, OutsideDomain> {
+    let mut interval = formula(cost)?;
+    for _ in 0..ROUNDS_MAX {
+        let next = formula(cost_at(points, interval).unwrap_or(cost))?;
+        let moved = (next / interval - 1.0).abs();
+        interval = next;
+        if moved < 0.01 {
+            break;
         }
     }
-    costs(&curve, mtbf, weight)
-}
-
-/// Source: Steele, Lea and Flood 2014.
-fn splitmix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// Between two points along a straight line in logarithms; `None` outside of them.
-pub(super) fn between(points: &[(f64, f64)], at: f64) -> Option<f64> {
-    let next = points.iter().position(|(x, _)| *x >= at * (1.0 - 1e-12))?;
-    let (x1, y1) = points[next];
-    if next == 0 {
-        return ((x1 / at - 1.0).abs() < 1e-9).then_some(y1);
-    }
-    let (x0, y0) = points[next - 1];
-    let share = libm::log(at / x0) / libm::log(x1 / x0);
-    Some(y0 * libm::exp(share * libm::log(y1 / y0)))
+    Ok(interval)
 }
 
 /// What a team would measure once, at the shortest interval that passed.
@@ -177,10 +163,15 @@ pub fn inputs(set: &TuningSet, curve: &Curve, mtbf: f64) -> Option<Load> {
     })
 }
 
-fn choices(inputs: &Load, min_pause: f64, costs: &[(f64, f64)], best: Option<f64>) -> Vec<Choice> {
+fn choices(curve: &Curve, inputs: &Load, min_pause: f64, costs: &CostCurve, best: Option<f64>) -> Vec<Choice> {
     let Load { cost, mtbf, outage, duration, .. } = *inputs;
     // Daly's two forms are the work between two checkpoints; the interval is counted from trigger to trigger.
     let with_cost = |work: Result<f64, OutsideDomain>| work.map(|work| work + cost);
+    let passed = curve.points.iter().filter(|point| point.passed());
+    let known = passed.filter_map(|point| Some((point.period?, point.cost?.max(1e-9))));
+    let mut by_period: Vec<(f64, f64)> = known.filter(|(period, cost)| *period > 0.0 && cost.is_finite()).collect();
+    by_period.sort_by(|a, b| a.0.total_cmp(&b.0));
+    by_period.dedup_by(|a, b| a.0 <= b.0);
     let rows = [
         ("article: d + P", Ok(duration + min_pause)),
         ("Young", optimum::young(cost, mtbf)),
@@ -189,11 +180,14 @@ fn choices(inputs: &Load, min_pause: f64, costs: &[(f64, f64)], best: Option<f64
         ("exact (Lambert W)", optimum::exact(cost, mtbf)),
         ("load-aware, closed form", load::closed_form(inputs)),
         ("load-aware, numerical", load::optimum(inputs)),
+        ("Young, c(T)", settled(&by_period, cost, |cost| optimum::young(cost, mtbf))),
+        ("load-aware, c(T)", settled(&by_period, cost, |cost| load::optimum(&Load { cost, ..*inputs }))),
     ];
     rows.into_iter()
         .map(|(formula, interval)| {
-            let chosen = interval.as_ref().ok().and_then(|interval| between(costs, *interval));
-            let regret = chosen.zip(best).map(|(chosen, best)| chosen / best - 1.0);
+            let chosen = interval.as_ref().ok().and_then(|interval| costs.at(*interval));
+            // Less than nothing is rounding: no interval costs less than the best.
+            let regret = chosen.zip(best).map(|(chosen, best)| (chosen / best - 1.0).max(0.0));
             Choice { formula: formula.into(), interval: interval.map_err(|why| why.to_string()), regret }
         })
         .collect()
@@ -336,12 +330,64 @@ mod tests {
         let choice = |name: &str| advice.choices.iter().find(|choice| choice.formula.contains(name)).unwrap();
         let numerical = choice("numerical").interval.clone().unwrap();
         assert!((best.interval / numerical - 1.0).abs() < 0.1, "{} and {numerical}", best.interval);
-        assert!(best.confidence.0 <= numerical && numerical <= best.confidence.1, "{best:?}");
+        assert_eq!(best.confidence, None, "recoveries that leave no residual say nothing about chance");
         assert!(choice("numerical").regret.unwrap() < 0.01);
         assert!(choice("article").interval == Ok(2.0) && choice("article").regret.is_none(), "not measured there");
         assert!(best.within_5_percent.0 < best.interval && best.interval < best.within_5_percent.1);
         assert!(!best.at_the_end);
         assert_eq!(advice.shortest, Some(1.0));
+    }
+
+    #[test]
+    fn recoveries_that_vary_by_chance_leave_the_formulas_choice_in_the_confidence() {
+        let mut set = set(&[5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0]);
+        let recoveries = set.curves[0].points.iter_mut().flat_map(|point| &mut point.recoveries);
+        for (recovered, off) in recoveries.zip([0.96, 1.02, 1.05, 0.98, 1.0, 0.97, 1.03].into_iter().cycle()) {
+            recovered.total = recovered.total.map(|total| total * off);
+        }
+        let advice = &advise(&set)[0];
+        let (from, to) = advice.best.unwrap().confidence.unwrap();
+        let numerical = advice.choices[6].interval.clone().unwrap();
+        assert!(from <= numerical && numerical <= to && to < from * 4.0, "{numerical} in {from} – {to}");
+    }
+
+    #[test]
+    fn nothing_that_was_measured_and_no_choice_is_cheaper_than_the_best() {
+        let mut set = crate::tuning::fixtures::set();
+        // A lucky point far from the optimum.
+        set.curves[0].points[5].recoveries.iter_mut().for_each(|recovered| recovered.total = Some(0.1));
+        for advice in advise(&set) {
+            let curve = set
+                .curves
+                .iter()
+                .find(|c| (&c.backend, c.state_declared, c.load) == (&advice.backend, advice.state, advice.load));
+            let best = advice.best.unwrap();
+            for (period, cost) in CostCurve::of(curve.unwrap(), advice.mtbf, 1.0).costs() {
+                assert!(cost >= best.cost, "{period} s costs {cost}, the best {}", best.cost);
+            }
+            assert!(advice.choices.iter().filter_map(|choice| choice.regret).all(|regret| regret >= 0.0));
+        }
+        assert_eq!(advise(&set)[0].best.unwrap().interval, 180.0);
+    }
+
+    #[test]
+    fn formulas_are_told_the_cost_at_their_own_choice() {
+        let mut set = set(&[5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0]);
+        let same = &advise(&set)[0].choices;
+        assert_eq!(
+            (&same[7].interval, &same[8].interval),
+            (&same[1].interval, &same[6].interval),
+            "c is the same everywhere"
+        );
+        // Changes that grow with the square root of the interval, until all has changed.
+        for point in &mut set.curves[0].points {
+            point.cost = Some(0.5 * (point.interval / 5.0).min(16.0).sqrt());
+        }
+        let choices = &advise(&set)[0].choices;
+        let (once, told) = (choices[1].interval.clone().unwrap(), choices[7].interval.clone().unwrap());
+        // T = √(2·c(T)·M) with c(T) = 2 s from 80 s on.
+        assert!((once - 60.0).abs() < 1e-9 && (told - 120.0).abs() < 1.0, "{once} and {told}");
+        assert_eq!(cost_at(&[], 1.0), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) struct Formula {
 }
 
 /// All, in the order in which the analysis lists them.
-pub(super) const FORMULAS: [Formula; 7] = [
+pub(super) const FORMULAS: [Formula; 9] = [
     Formula {
         name: "article: d + P",
         equation: "T = d + P",
@@ -53,6 +53,18 @@ pub(super) const FORMULAS: [Formula; 7] = [
         equation: "T minimises c/T + w·R(T)/M, R = (D·μₑ + λA)/(μₑ − λ), μₑ = μ(1 − c/T), A = T/2 + d",
         presumes: "steady input; failures far apart",
         source: "derived here; the search is Kiefer 1953",
+    },
+    Formula {
+        name: "Young, c(T)",
+        equation: "T = √(2·c(T)·M)",
+        presumes: "Young, and c known at its own choice",
+        source: "Young 1974, repeated until T stays",
+    },
+    Formula {
+        name: "load-aware, c(T)",
+        equation: "as load-aware, numerical, with c(T)",
+        presumes: "the same, and c known at its own choice",
+        source: "derived here, repeated until T stays",
     },
 ];
 

@@ -2,7 +2,8 @@
 //!
 //! Start at [`Findings::of`]; [`Findings::curves`] walks curves with their advice, [`Case`] is one of them at one failure rate.
 
-use super::analysis::{Advice, Recommendation, advise, between, costs, recommend};
+use super::analysis::{Advice, Recommendation, advise, recommend};
+use super::cost_curve::CostCurve;
 use super::{Curve, TuningSet, numbers};
 use crate::units;
 
@@ -46,47 +47,98 @@ impl<'s> Findings<'s> {
         })
     }
 
+    /// The case of one backend in a recommendation.
+    pub(super) fn case_of(&self, recommendation: &Recommendation, backend: &str) -> Option<Case<'_>> {
+        let key = (recommendation.state, recommendation.load, recommendation.mtbf);
+        self.cases().find(|case| {
+            (case.advice.state, case.advice.load, case.advice.mtbf) == key && case.advice.backend == backend
+        })
+    }
+
     /// Every case.
     pub fn cases(&self) -> impl Iterator<Item = Case<'_>> {
         self.curves().flat_map(|(_, cases)| cases)
     }
 }
 
+/// An end of the measured intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Shortest,
+    Longest,
+}
+
 impl Case<'_> {
     /// (period in seconds, cost per second) of every point that means something, by period.
     pub fn costs(&self) -> Vec<(f64, f64)> {
-        costs(self.curve, self.advice.mtbf, self.set.lateness_weight)
+        self.cost_curve().costs()
+    }
+
+    fn cost_curve(&self) -> CostCurve {
+        CostCurve::of(self.curve, self.advice.mtbf, self.set.lateness_weight)
     }
 
     /// Cost per second at a period in seconds, read off between the measured ones; `None` outside of them.
     pub fn cost_at(&self, period: f64) -> Option<f64> {
-        between(&self.costs(), period)
+        self.cost_curve().at(period)
     }
 
     /// The best interval; `≤` and `≥` where it lies at an end of what was measured.
     pub(super) fn best_interval(&self) -> Option<String> {
-        let best = self.advice.best?;
-        let shortest = self.costs().first().is_some_and(|(period, _)| *period >= best.interval * (1.0 - 1e-9));
-        let sign = match (best.at_the_end, shortest) {
-            (false, _) => "",
-            (true, true) => "≤ ",
-            (true, false) => "≥ ",
+        let (best, end) = self.best_end()?;
+        let sign = match end {
+            None => "",
+            Some(End::Shortest) => "≤ ",
+            Some(End::Longest) => "≥ ",
         };
-        Some(format!("{sign}{}", numbers::seconds(best.interval)))
+        Some(format!("{sign}{best}"))
     }
 
-    /// `fs, 64 MiB, load 0.5, a failure every 1 h`.
+    /// The same for a sentence: `1.00 s or less`.
+    pub(super) fn best_in_words(&self) -> Option<String> {
+        let (best, end) = self.best_end()?;
+        let beyond = match end {
+            None => "",
+            Some(End::Shortest) => " or less",
+            Some(End::Longest) => " or more",
+        };
+        Some(format!("{best}{beyond}"))
+    }
+
+    fn best_end(&self) -> Option<(String, Option<End>)> {
+        let best = self.advice.best?;
+        let shortest = self.costs().first().is_some_and(|(period, _)| *period >= best.interval * (1.0 - 1e-9));
+        let end = if shortest { End::Shortest } else { End::Longest };
+        Some((numbers::seconds(best.interval), best.at_the_end.then_some(end)))
+    }
+
+    /// `11.2 – 13.9 s`, or `unknown`; an end of what was measured has a sign as in [`Case::best_interval`]. `None`
+    /// without a best interval.
+    pub(super) fn confidence(&self) -> Option<String> {
+        let Some((from, to)) = self.advice.best?.confidence else { return Some("unknown".into()) };
+        let costs = self.costs();
+        let below = costs.first().is_some_and(|(shortest, _)| from <= shortest * (1.0 + 1e-9));
+        let above = costs.last().is_some_and(|(longest, _)| to >= longest * (1.0 - 1e-9));
+        Some(match (below, above) {
+            (false, false) => numbers::range(from, to),
+            (true, false) => format!("≤ {}", numbers::range(from, to)),
+            (false, true) => format!("{} – ≥ {}", numbers::seconds(from), numbers::seconds(to)),
+            (true, true) => format!("≤ {} – ≥ {}", numbers::seconds(from), numbers::seconds(to)),
+        })
+    }
+
+    /// `fs, 67.1 MB, load 0.5, a failure every 1 h`.
     pub(super) fn name(&self) -> String {
         format!("{}, a failure every {}", name(self.curve), numbers::chosen(self.advice.mtbf))
     }
 }
 
-/// `fs, 64 MiB, load 0.5`.
+/// `fs, 67.1 MB, load 0.5`.
 pub(super) fn name(curve: &Curve) -> String {
     format!("{}, {}, load {}", curve.backend, numbers::bytes(curve.state_declared), curve.load)
 }
 
-/// The name as part of a file name, free of blanks and of what a shell or a browser minds: `fs-64mib-load-0.5`.
+/// The name as part of a file name, free of blanks and of what a shell or a browser minds: `fs-67.1mb-load-0.5`.
 pub(super) fn slug(curve: &Curve) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
     let state = numbers::bytes(curve.state_declared).replace(' ', "");
@@ -132,9 +184,14 @@ pub(super) fn notes(set: &TuningSet) -> Vec<String> {
     ]
 }
 
+/// What a recommendation rests on without having measured it.
+pub(super) const RESTS_ON: &str = "Capacity is predicted from the prices of the cost profile, not measured. Its \
+    prices of access are those of state that fits the caches. What memory and storage cost does not enter.";
+
 /// Simulated time in hours: `31.4 hours`.
 pub(super) fn hours(seconds: f64) -> String {
-    format!("{:.1} hours", seconds / 3_600.0)
+    let tenths = (seconds / 360.0 + 0.5) as u64;
+    format!("{}.{} hours", units::count(tenths / 10), tenths % 10)
 }
 
 #[cfg(test)]
@@ -157,12 +214,41 @@ mod tests {
     #[test]
     fn names_are_told_apart_and_make_files() {
         let set = fixtures::set();
-        assert_eq!(name(&set.curves[0]), "fs, 64 MiB, load 0.5");
+        assert_eq!(name(&set.curves[0]), "fs, 67.1 MB, load 0.5");
         let slugs: std::collections::BTreeSet<String> = set.curves.iter().map(slug).collect();
         assert_eq!(slugs.len(), set.curves.len());
-        assert!(slugs.contains("fs-64mib-load-0.5"), "{slugs:?}");
+        assert!(slugs.contains("fs-67.1mb-load-0.5"), "{slugs:?}");
         let hostile = Curve { backend: "../A b".into(), ..set.curves[0].clone() };
-        assert_eq!(slug(&hostile), "..-a-b-64mib-load-0.5");
+        assert_eq!(slug(&hostile), "..-a-b-67.1mb-load-0.5");
+    }
+
+    #[test]
+    fn a_best_at_the_end_says_so_in_signs_and_in_words() {
+        let mut set = fixtures::set();
+        let told = |set: &TuningSet| {
+            let findings = Findings::of(set);
+            let case = findings.cases().next().unwrap();
+            (case.best_interval().unwrap(), case.best_in_words().unwrap())
+        };
+        let (sign, words) = told(&set);
+        assert_eq!(sign, words);
+        set.curves[0].points.drain(..4);
+        assert_eq!(told(&set), ("≤ 75.0 s".into(), "75.0 s or less".into()));
+        let mut set = fixtures::set();
+        set.curves[0].points.truncate(3);
+        assert_eq!(told(&set), ("≥ 12.0 s".into(), "12.0 s or more".into()));
+        let set = fixtures::set();
+        let mut findings = Findings::of(&set);
+        let mut told = |confidence: Option<(f64, f64)>| {
+            findings.advice[0].best.as_mut().unwrap().confidence = confidence;
+            findings.cases().next().unwrap().confidence().unwrap()
+        };
+        assert_eq!(told(None), "unknown");
+        assert_eq!(told(Some((10.0, 20.0))), "10.0 – 20.0 s");
+        assert_eq!(told(Some((2.0, 20.0))), "≤ 2.00 – 20.0 s");
+        assert_eq!(told(Some((2.0, 450.0))), "≤ 2.00 s – ≥ 450 s");
+        assert_eq!(told(Some((20.0, 450.0))), "20.0 s – ≥ 450 s");
+        assert_eq!(hours(4_460_040.0), "1,238.9 hours");
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::findings::{Case, Findings, hours, name, notes};
+use super::findings::{Case, Findings, RESTS_ON, hours, name, notes};
 use super::{Curve, TuningSet, numbers, rules, svg, tables};
-use crate::html::{document, titled};
+use crate::html::{document, short_command, titled};
 use crate::units;
 
 /// What the page adds to the report's CSS.
@@ -34,7 +34,7 @@ pub fn page(findings: &Findings<'_>) -> String {
         header #top {
             h1 { "Checkpoint interval of " (set.job) }
             @if !set.why.is_empty() { p { (set.why) } }
-            p { code { (set.command) } }
+            p { code { (short_command(&set.command)) } }
             p { "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile "
                 (set.cost_profile) "; " (set.program) ", tuning version " (set.tuning_version) }
             (counts(set))
@@ -44,6 +44,7 @@ pub fn page(findings: &Findings<'_>) -> String {
             p { "By state size and load, the cheapest first; backends within 5 % are as good, and of these the \
                  one that bears more records comes first. Load is the share of each backend's own capacity." }
             (titled("", "", &tables::recommendations(findings)))
+            ul.notes { li { (RESTS_ON) } }
         }
         section.card {
             h2 { "Best intervals" }
@@ -97,7 +98,7 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
     let bests: Vec<String> = cases
         .iter()
         .filter_map(|case| {
-            Some(format!("{} at a failure every {}", case.best_interval()?, numbers::chosen(case.advice.mtbf)))
+            Some(format!("{} at a failure every {}", case.best_in_words()?, numbers::chosen(case.advice.mtbf)))
         })
         .collect();
     html! {
@@ -106,7 +107,7 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
                 h2 { (name(curve)) }
                 span.sub { @if bests.is_empty() { "no best interval" } @else { "best: " (bests.join(", ")) } }
             }
-            p.sub { "Input " (numbers::rate(curve.rate)) ", capacity " (numbers::rate(curve.capacity))
+            p.sub { "Input " (numbers::rate(curve.rate)) ", predicted capacity " (numbers::rate(curve.capacity))
                 "; one record stands for " (units::count(curve.record_weight)) ", an entry of state for "
                 (units::count(curve.state_weight)) "." }
             div.plots {
@@ -115,7 +116,7 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
                 (PreEscaped(svg::uptime(set, curve, "")))
                 (PreEscaped(svg::latency(curve, "")))
                 div {
-                    (titled("Cost of missing the best", "below zero: less than measurement tells apart",
+                    (titled("Cost of missing the best", "read off between the measured intervals",
                         &tables::sensitivity(cases)))
                 }
             }

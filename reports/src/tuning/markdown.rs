@@ -4,10 +4,10 @@
 //! Start at [`study`].
 
 use super::catalogue::number;
-use super::findings::{Case, Findings, name, notes, slug};
-use super::numbers::{availability, chosen, percent, range, rate, ratio, seconds, signed};
+use super::findings::{Case, Findings, RESTS_ON, name, notes, slug};
+use super::numbers::{availability, chosen, percent, range, rate, ratio, signed};
 use super::rules::{self, RIGHT, Ratios};
-use super::scores::{self, Score};
+use super::scores::{self, GOOD, NOTHING, Score};
 use super::svg::cost_file;
 use super::{TuningSet, tables};
 use crate::markdown::{escaped, table};
@@ -33,6 +33,7 @@ pub fn study(findings: &Findings<'_>) -> String {
         out += &format!("- {}\n", escaped(&note));
     }
     out += &section("Which backend, which interval", &answers(findings), &tables::recommendations(findings));
+    out += &format!("\n{RESTS_ON}\n");
     let said = "Cost is work lost and output late, as a share of time. The last columns say what the choice of a formula \
                 costs above the best.";
     out += &section("Best intervals", said, &tables::overview(findings));
@@ -90,17 +91,19 @@ fn answers(findings: &Findings<'_>) -> String {
         .map(|all| {
             let size = super::numbers::bytes(all.state);
             let case = format!("{size} at load {}, a failure every {}", all.load, chosen(all.mtbf));
-            match all.contenders.first().and_then(|first| Some((first, first.interval?, first.cost?))) {
+            let best = |backend: &str| findings.case_of(all, backend)?.best_in_words();
+            match all.contenders.first().and_then(|first| Some((first, best(&first.backend)?, first.cost?))) {
                 Some((first, interval, cost)) if cost >= 1.0 => format!(
                     "- {case}: nothing; {} with a checkpoint every {}, the best that was measured, costs {} of the time",
                     escaped(&first.backend),
-                    seconds(interval),
+                    interval,
                     percent(cost),
                 ),
                 Some((first, interval, cost)) => format!(
-                    "- {case}: **{}** with a checkpoint every **{}**, which costs {} of the time and bears {}",
+                    "- {case}: **{}** with a checkpoint every **{}**, which costs {} of the time and is predicted to \
+                     bear {}",
                     escaped(&first.backend),
-                    seconds(interval),
+                    interval,
                     percent(cost),
                     rate(first.capacity)
                 ),
@@ -117,19 +120,21 @@ fn sentence(case: &Case<'_>) -> String {
     let Some((best, interval)) = case.advice.best.zip(case.best_interval()) else {
         return format!("A failure every {every}: too few intervals passed for a best one.");
     };
-    let worst = case.advice.choices.iter().filter_map(|choice| Some((choice, choice.regret?)));
-    let worst = worst.max_by(|a, b| a.1.total_cmp(&b.1)).map_or_else(String::new, |(choice, regret)| {
-        format!(
+    let regrets = case.advice.choices.iter().filter_map(|choice| Some((choice, choice.regret?)));
+    let worst = regrets.max_by(|a, b| a.1.total_cmp(&b.1)).map_or_else(String::new, |(choice, regret)| match regret {
+        ..NOTHING => "; no formula whose choice was measured costs more".into(),
+        ..=GOOD => format!("; every formula whose choice was measured comes within {}", percent(regret)),
+        _ => format!(
             "; of the formulas, {} ({}) does worst with {}",
             escaped(&choice.formula),
             number(&choice.formula),
             signed(regret)
-        )
+        ),
     });
     format!(
         "A failure every {every}: best is {interval} (95 % confidence {}; {} cost at most 5 % more), {} of the time, availability \
          {}{worst}.",
-        range(best.confidence.0, best.confidence.1),
+        case.confidence().unwrap_or_default(),
         range(best.within_5_percent.0, best.within_5_percent.1),
         percent(best.cost),
         availability(best.unavailability)
@@ -229,6 +234,28 @@ mod tests {
     fn the_study() {
         let set = fixtures::set();
         insta::assert_snapshot!("study", study(&Findings::of(&set)));
+    }
+
+    #[test]
+    fn a_formula_is_blamed_for_what_it_costs_and_for_nothing_else() {
+        let set = fixtures::set();
+        let mut findings = Findings::of(&set);
+        let mut told = |regret: f64| {
+            findings.advice[0].choices.iter_mut().for_each(|choice| choice.regret = Some(regret));
+            sentence(&findings.cases().next().unwrap())
+        };
+        assert!(told(0.0).ends_with("; no formula whose choice was measured costs more."));
+        assert!(told(0.03).ends_with("; every formula whose choice was measured comes within 3.00 %."));
+        assert!(told(0.3).ends_with(" does worst with +30.0 %."));
+    }
+
+    #[test]
+    fn a_best_at_the_end_is_told_as_one() {
+        let mut set = fixtures::set();
+        set.curves.iter_mut().for_each(|curve| _ = curve.points.drain(..3));
+        let text = study(&Findings::of(&set));
+        assert!(text.contains("with a checkpoint every **30.0 s or less**"), "{text}");
+        assert!(text.contains(RESTS_ON));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! A [`TuningSet`] is the data of one `tune`: a [`Curve`] per backend, state size and load, with a [`Point`] per interval. How
 //! often failures come is no matter of measurement: a point says what *one* failure costs on average, and the analysis
-//! ([`analysis`]) weighs that with the failure rate. `curve_fit` finds the best interval between those that were measured.
+//! ([`analysis`]) weighs that with the failure rate. `cost_curve` reads costs off between the measured intervals
+//! and finds the lowest, `confidence` says how sure that is.
 //! [`findings`] holds a set and its analysis together, and every document is made of that: [`terminal`], [`html`], [`json`],
 //! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` decides what stands in their tables, `scores` how each formula
 //! did over all curves, `rules` how the rules of thumb did.
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub mod analysis;
 mod catalogue;
-mod curve_fit;
+mod confidence;
+mod cost_curve;
 pub mod findings;
 pub mod folder;
 pub mod html;

@@ -4,7 +4,7 @@
 
 use crate::units;
 
-/// A time in seconds: `13.2 ms`, `1.20 s`, `12.4 s`, `124 s`, `12 min 04 s`, `3 h 07 min`.
+/// A time in seconds: `13.2 ms`, `1.20 s`, `12.4 s`, `124 s`, `12 min 04 s`, `1,203 h 07 min`.
 pub(super) fn seconds(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s < 0.0 => "–".into(),
@@ -13,18 +13,16 @@ pub(super) fn seconds(seconds: f64) -> String {
         ..99.95 => format!("{seconds:.1} s"),
         ..599.5 => format!("{seconds:.0} s"),
         ..7_199.5 => units::duration((seconds + 0.5) as u64 * units::SECOND),
-        _ => {
-            let minutes = (seconds / 60.0 + 0.5) as u64;
-            format!("{} h {:02} min", minutes / 60, minutes % 60)
-        }
+        _ => hours(seconds),
     }
 }
 
-/// From one time to another, the unit once where it is the same: `11.2 – 13.9 s`.
+/// From one time to another, the unit once where it is the same and one word: `11.2 – 13.9 s`,
+/// `10 min 00 s – 11 min 00 s`.
 pub(super) fn range(from: f64, to: f64) -> String {
     let (from, to) = (seconds(from), seconds(to));
     match (from.split_once(' '), to.split_once(' ')) {
-        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} – {to}"),
+        (Some((number, unit)), Some((_, same))) if unit == same && !unit.contains(' ') => format!("{number} – {to}"),
         _ => format!("{from} – {to}"),
     }
 }
@@ -33,17 +31,19 @@ pub(super) fn range(from: f64, to: f64) -> String {
 pub(super) fn chosen(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     match units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0.0) {
-        Some((unit, name)) => format!("{} {name}", seconds / unit),
+        Some((unit, name)) => format!("{} {name}", units::count((seconds / unit) as u64)),
         None if seconds < 1.0 => units::duration((seconds * 1e9 + 0.5) as u64),
         None => format!("{} s", (seconds * 1e3).round() / 1e3),
     }
 }
 
-/// A share in percent with three digits: `12.5 %`, `0.400 %`.
+/// A share of time in percent with three digits: `12.5 %`, `0.400 %`; above one `over 100 %`, since how much more says
+/// nothing.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent.abs() {
         p if !p.is_finite() => "–".into(),
+        100.5.. => "over 100 %".into(),
         99.95.. => format!("{percent:.0} %"),
         9.995.. => format!("{percent:.1} %"),
         0.9995.. => format!("{percent:.2} %"),
@@ -80,19 +80,78 @@ pub(super) fn availability(unavailability: f64) -> String {
     format!("{:.*} %", digits.clamp(1, 6) as usize, 100.0 - unavailability * 100.0)
 }
 
-/// Bytes that are an estimate: as `1 MB` where somebody asked for round ones, else in binary units.
+/// Bytes that are an estimate, in decimal units with three digits at most: `1 MB`, `67.1 MB`, `950 kB`.
 pub(super) fn bytes(bytes: f64) -> String {
-    let bytes = (bytes + 0.5) as u64;
-    let unit = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")].into_iter().find(|(unit, _)| bytes >= *unit);
-    match unit.filter(|(unit, _)| bytes.is_multiple_of(unit / 10)) {
-        Some((unit, name)) => format!("{} {name}", bytes as f64 / unit as f64),
-        None => units::bytes(bytes),
-    }
+    scaled(bytes, &[(1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")])
 }
 
-/// A rate as records per second.
+/// A rate as records per second, with three digits at most: `16.9 M/s`, `120 k/s`, `850/s`.
 pub(super) fn rate(rate: f64) -> String {
-    format!("{}/s", units::count((rate + 0.5) as u64))
+    let scaled = scaled(rate, &[(1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")]);
+    // Without a prefix there is no unit to stand apart from.
+    scaled.replace(" /s", "/s")
+}
+
+/// Three digits of `value` and the largest unit below it, without zeros behind the point.
+fn scaled(value: f64, units: &[(f64, &str)]) -> String {
+    if !value.is_finite() {
+        return "–".into();
+    }
+    // What rounds up to the next unit is in that unit.
+    let fits = |(unit, _): &&(f64, &str)| value >= unit * 0.9995;
+    let (unit, name) = units.iter().find(fits).or(units.last()).copied().unwrap_or((1.0, ""));
+    let digits = match value / unit {
+        ..9.995 if unit > 1.0 => 2,
+        ..99.95 if unit > 1.0 => 1,
+        _ => 0,
+    };
+    let number = format!("{:.digits$}", value / unit);
+    let number = if digits > 0 { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+    format!("{number} {name}")
+}
+
+/// Text with its long times made short: `after 1h 35m 15s 672ms` becomes `after 1 h 35 min`.
+pub(super) fn short_times(text: &str) -> String {
+    const UNITS: [(&str, f64); 7] =
+        [("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
+    // What stands behind the time, as in `817ns:`, belongs to the sentence.
+    let part = |word: &str| -> Option<(usize, f64, bool)> {
+        let bare = word.trim_end_matches([':', ',', ';', '.', ')']);
+        let digits = bare.find(|c: char| !c.is_ascii_digit())?;
+        let place = UNITS.iter().position(|(name, _)| *name == &bare[digits..])?;
+        Some((place, bare[..digits].parse::<f64>().ok()? * UNITS[place].1, bare.len() < word.len()))
+    };
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut short: Vec<String> = Vec::with_capacity(words.len());
+    let mut at = 0;
+    while at < words.len() {
+        let (mut sum, mut next, mut unit) = (0.0, at, None);
+        while let Some((place, value, ends)) = words.get(next).and_then(|word| part(word)) {
+            if unit.is_some_and(|before| place <= before) {
+                break;
+            }
+            (sum, next, unit) = (sum + value, next + 1, Some(place));
+            if ends {
+                break;
+            }
+        }
+        if next < at + 2 {
+            short.push(words[at].to_owned());
+            at += 1;
+        } else {
+            let last = words[next - 1];
+            let behind = &last[last.trim_end_matches([':', ',', ';', '.', ')']).len()..];
+            let time = if (3_600.0..7_199.5).contains(&sum) { hours(sum) } else { seconds(sum) };
+            short.push(format!("{time}{behind}"));
+            at = next;
+        }
+    }
+    short.join(" ")
+}
+
+fn hours(seconds: f64) -> String {
+    let minutes = (seconds / 60.0 + 0.5) as u64;
+    format!("{} h {:02} min", units::count(minutes / 60), minutes % 60)
 }
 
 /// Median of finite values; `None` of nothing.
@@ -131,18 +190,40 @@ mod tests {
         assert_eq!(seconds(f64::NAN), "–");
         assert_eq!(range(11.2, 13.9), "11.2 – 13.9 s");
         assert_eq!(range(0.5, 1.5), "500 ms – 1.50 s");
+        assert_eq!(range(10.0, 600.0), "10.0 s – 10 min 00 s");
+        assert_eq!(range(600.0, 660.0), "10 min 00 s – 11 min 00 s");
+        assert_eq!(seconds(4_460_400.0), "1,239 h 00 min");
         assert_eq!([86_400.0, 5_400.0, 20.0, 1.5, 0.5].map(chosen), ["1 d", "90 min", "20 s", "1.5 s", "500 ms"]);
     }
 
     #[test]
-    fn bytes_are_shown_in_the_units_that_they_were_asked_for_in() {
-        let shown = [1e6, 1.5e9, 10e9, 1_048_576.0, 1_173_200.0, 64.0, 2_000.0].map(bytes);
-        assert_eq!(shown, ["1 MB", "1.5 GB", "10 GB", "1 MiB", "1.11 MiB", "64 B", "2 kB"].map(str::to_owned));
+    fn bytes_and_rates_have_three_digits_and_one_system_of_units() {
+        let shown = [1e6, 1.5e9, 10e9, 67_108_864.0, 950_400.0, 950_433.0, 64.0, 2_000.0, 999_960.0].map(bytes);
+        let expected = ["1 MB", "1.5 GB", "10 GB", "67.1 MB", "950 kB", "950 kB", "64 B", "2 kB", "1 MB"];
+        assert_eq!(shown, expected.map(str::to_owned));
+        let shown = [16_915_824.0, 120_000.0, 850.4, 1_234.0, 0.0].map(rate);
+        assert_eq!(shown, ["16.9 M/s", "120 k/s", "850/s", "1.23 k/s", "0/s"].map(str::to_owned));
+        assert_eq!((bytes(f64::NAN), rate(f64::INFINITY)), ("–".into(), "–".into()));
+    }
+
+    #[test]
+    fn long_times_in_a_text_are_made_short() {
+        let cases = [
+            ("after 1h 35m 15s 672ms 791us 817ns: no record", "after 1 h 35 min: no record"),
+            ("after 15s 672ms 791us", "after 15.7 s"),
+            ("1d 2h, then 5m 3s", "26 h 00 min, then 303 s"),
+            ("no record within 60s, 3s 5h", "no record within 60s, 3s 5h"),
+            ("", ""),
+        ];
+        for (text, short) in cases {
+            assert_eq!(short_times(text), short);
+        }
     }
 
     #[test]
     fn shares_have_the_digits_they_need() {
         assert_eq!([1.0, 0.125, 0.02, 0.0004].map(percent), ["100 %", "12.5 %", "2.00 %", "0.040 %"]);
+        assert_eq!([1.003, 1.01, 2_632_112_298.67].map(percent), ["100 %", "over 100 %", "over 100 %"]);
         assert_eq!([0.032, -0.004, 0.0, 1.2, 12.0].map(signed), ["+3.2 %", "−0.4 %", "0.0 %", "+120 %", "+1,200 %"]);
         assert_eq!([1.0, 0.05, 0.0005, 1e-9].map(availability), ["0.0 %", "95.0 %", "99.950 %", "100.000000 %"]);
     }

@@ -290,19 +290,23 @@ impl Plot {
         }
     }
 
-    /// The best interval with its confidence, and the intervals that cost hardly more.
-    pub(super) fn best(&mut self, best: f64, confidence: (f64, f64), cheap: (f64, f64), title: &str) {
+    /// The best interval with its confidence where that is known, and the intervals that cost hardly more.
+    pub(super) fn best(&mut self, best: f64, confidence: Option<(f64, f64)>, cheap: (f64, f64), title: &str) {
         let (top, bottom, title) = (self.top, self.bottom(), escape(title));
-        let (from, to) = (self.x.place(confidence.0), self.x.place(confidence.1));
-        let (left, width) = (px(from.saturating_sub(5)), px(to - from.min(to) + 10));
-        self.write(format_args!(
-            "<rect class=\"band\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{AREA}\"><title>{title}</title></rect>"
-        ));
+        if let Some((from, to)) = confidence {
+            let (from, to) = (self.x.place(from), self.x.place(to));
+            let (left, width) = (px(from.saturating_sub(5)), px(to - from.min(to) + 10));
+            self.write(format_args!(
+                "<rect class=\"band\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{AREA}\">\
+                 <title>{title}</title></rect>"
+            ));
+        }
         let (from, to) = (px(self.x.place(cheap.0)), px(self.x.place(cheap.1)));
         self.write(format_args!("<line class=\"cheap\" x1=\"{from}\" x2=\"{to}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"));
         let x = px(self.x.place(best));
         self.write(format_args!("<line class=\"best\" x1=\"{x}\" x2=\"{x}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
-        self.legend.push(("best".into(), "best, with 95 % confidence".into()));
+        let name = if confidence.is_some() { "best, with 95 % confidence" } else { "best, confidence unknown" };
+        self.legend.push(("best".into(), name.into()));
         self.legend.push(("cheap".into(), "within 5 % of it".into()));
     }
 

@@ -12,6 +12,9 @@ use super::numbers::{self, extremes, median};
 /// Regret up to which a choice is as good as the best: costs near the optimum are flat.
 pub(super) const GOOD: f64 = 0.05;
 
+/// Regret that is told as none.
+pub(super) const NOTHING: f64 = 0.0005;
+
 /// Where a choice lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Placed {
@@ -115,6 +118,9 @@ impl Score {
     pub(super) fn sentence(&self) -> String {
         let mut parts = Vec::new();
         match (self.median, &self.worst) {
+            (Some(_), Some((worst, _))) if *worst < NOTHING => {
+                parts.push(format!("as good as the best in {} of {} measured cases", self.good, self.measured));
+            }
             (Some(median), Some((worst, case))) => parts.push(format!(
                 "within 5 % of the best in {} of {} measured cases, median {}, at worst {} ({case})",
                 self.good,
@@ -162,14 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn a_formula_that_costs_nothing_more_is_not_told_as_if_it_did() {
+        let set = fixtures::set();
+        let mut score = of(&Findings::of(&set)).remove(6);
+        (score.median, score.worst) = (Some(0.0), Some((0.0, "fs".into())));
+        assert_eq!(score.sentence(), "as good as the best in 16 of 16 measured cases");
+    }
+
+    #[test]
     fn an_interval_under_which_nothing_is_caught_up_is_no_regret() {
         let set = fixtures::set();
         let mut findings = Findings::of(&set);
         findings.advice[0].shortest = Some(1e9);
         findings.advice[1].choices[1].interval = Err("c must be small".into());
         let scores = of(&findings);
-        assert_eq!(scores[6].starving, ["fs, 64 MiB, load 0.5, a failure every 1 h"]);
-        let outside = ("fs, 64 MiB, load 0.5, a failure every 1 d".to_owned(), "c must be small".to_owned());
+        assert_eq!(scores[6].starving, ["fs, 67.1 MB, load 0.5, a failure every 1 h"]);
+        let outside = ("fs, 67.1 MB, load 0.5, a failure every 1 d".to_owned(), "c must be small".to_owned());
         assert_eq!(scores[1].outside, [outside]);
         assert!(scores[1].sentence().ends_with("1 under which the job never keeps up; 1 outside its domain"));
     }

@@ -1,8 +1,8 @@
 //! The curves of a tuning set as pictures, everything over the interval: cost with the best one and every formula's choice,
 //! recovery, availability, latency.
 //!
-//! Start at [`files`], every picture as a file of its own; [`cost`], [`recovery`], [`uptime`] and [`latency`] are one each. On
-//! logarithmic axes the straight lines between points are how costs are read off between them.
+//! Start at [`files`], every picture as a file of its own; [`cost`], [`recovery`], [`uptime`] and [`latency`] are one
+//! each. The line of the cost runs as costs are read off between points; the others are straight.
 
 use super::analysis::inputs;
 use super::catalogue::number;
@@ -111,8 +111,8 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
     if let Some(best) = case.advice.best {
         let title = format!(
             "best {}, 95 % confidence {}, cost {}",
-            seconds(best.interval),
-            numbers::range(best.confidence.0, best.confidence.1),
+            case.best_interval().unwrap_or_default(),
+            case.confidence().unwrap_or_default(),
             percent(best.cost)
         );
         plot.best(best.interval, best.confidence, best.within_5_percent, &title);
@@ -122,7 +122,10 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
     let load = inputs(case.set, case.curve, case.advice.mtbf);
     let formula = |period: f64| expected_cost(period, load.as_ref()?).ok();
     plot.line("model", &model(periods(case.curve), formula), "cost as the load-aware formula expects");
-    plot.line("total", &costs, "cost c/T + w·R/M, measured");
+    let mut line = model(periods(case.curve), |period| case.cost_at(period));
+    line.extend(&costs);
+    line.sort_by(|a, b| a.0.total_cmp(&b.0));
+    plot.line("total", &line, "cost c/T + w·R/M, measured");
     plot.dots("total", &told(&costs, percent));
     if let Some(best) = case.advice.best {
         plot.dots("best", &told(&[(best.interval, best.cost)], percent));

@@ -5,7 +5,7 @@
 use super::analysis::{Choice, advise_curve};
 use super::catalogue::{FORMULAS, number};
 use super::findings::{Case, Findings};
-use super::numbers::{availability, bytes, chosen, percent, range, rate, ratio, seconds, signed};
+use super::numbers::{availability, bytes, chosen, percent, range, rate, ratio, seconds, short_times, signed};
 use super::rules::{self, Ratios};
 use super::scores::{self, GOOD, Placed, place};
 use super::{Curve, Point, TuningSet};
@@ -31,6 +31,15 @@ fn regret(value: f64) -> Cell {
         _ => Style::Bad,
     };
     Cell::new(signed(value)).styled(style)
+}
+
+/// The confidence of the best interval; dim where it is unknown.
+fn confidence(case: &Case<'_>) -> Cell {
+    let style = match case.advice.best {
+        Some(best) if best.confidence.is_none() => Style::Dim,
+        _ => Style::Plain,
+    };
+    case.confidence().map_or_else(Cell::none, |text| Cell::new(text).styled(style))
 }
 
 /// Where a choice lies, as a cell of a column of differences.
@@ -75,7 +84,7 @@ pub(super) fn overview(findings: &Findings<'_>) -> Table {
                 || Cell::new("none").styled(Style::Bad),
                 |best| Cell::new(aligned(best)).styled(Style::Heading),
             ),
-            or_none(best.map(|best| range(best.confidence.0, best.confidence.1))),
+            confidence(&case),
             or_none(best.map(|best| range(best.within_5_percent.0, best.within_5_percent.1))),
             share(best.map(|best| best.cost)),
             or_none(best.map(|best| availability(best.unavailability))),
@@ -136,7 +145,7 @@ pub(super) fn points(curve: &Curve) -> Table {
         let overhead = |point: &Point| Some(point.cost? / point.period?);
         let uncaught = point.recoveries.iter().filter(|recovered| recovered.total.is_none()).count();
         let remark = match (point.passed(), uncaught) {
-            (false, _) => Cell::new(format!("{}: {}", point.verdict, point.headline)).styled(Style::Bad),
+            (false, _) => Cell::new(format!("{}: {}", point.verdict, short_times(&point.headline))).styled(Style::Bad),
             (true, 0) => Cell::new(""),
             (true, n) => Cell::new(format!("{n} not caught up with")).styled(Style::Warn),
         };
@@ -169,7 +178,7 @@ pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
         ("best interval", Right),
         ("cost", Right),
         ("to the best", Right),
-        ("capacity", Right),
+        ("capacity, predicted", Right),
         ("", Left),
     ]);
     for recommendation in &findings.recommendations {
@@ -179,15 +188,10 @@ pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
             // The size once per group: the eye then sees where the next begins.
             let once = |text: String| Cell::new(if index == 0 { text } else { String::new() });
             // With `≤` or `≥` where it lies at an end.
-            let best = findings.cases().find(|case| {
-                let at = (case.advice.state, case.advice.load, case.advice.mtbf);
-                at == (recommendation.state, recommendation.load, recommendation.mtbf)
-                    && case.advice.backend == contender.backend
-            });
-            let best = best.and_then(|case| case.best_interval());
+            let best = findings.case_of(recommendation, &contender.backend).and_then(|case| case.best_interval());
             let extra = contender.cost.map(|cost| cost / cheapest - 1.0);
             let (style, remark) = match (index, &contender.why_not, extra) {
-                (_, Some(why), _) => (Style::Bad, why.clone()),
+                (_, Some(why), _) => (Style::Bad, short_times(why)),
                 (_, None, _) if contender.cost.is_some_and(|cost| cost >= 1.0) => {
                     (Style::Bad, "costs more than all the time".into())
                 }
@@ -267,7 +271,7 @@ pub(super) fn by_failure_rate(set: &TuningSet, curve: &Curve) -> Table {
         table.row([
             Cell::new(chosen(mtbf)),
             case.best_interval().map_or_else(Cell::none, |best| Cell::new(aligned(best))),
-            best.map_or_else(Cell::none, |best| Cell::new(range(best.confidence.0, best.confidence.1))),
+            confidence(&case),
             chosen_by(6),
             chosen_by(1),
             share(best.map(|best| best.cost)),
@@ -404,6 +408,9 @@ pub(super) fn size_rules(set: &TuningSet) -> Table {
     for sizes in rules::sizes(set) {
         for (index, (state, measured, fitted)) in sizes.rows.iter().enumerate() {
             let once = |cell: Cell| if index == 0 { cell } else { Cell::new("") };
+            // The line was laid through both ends, which says nothing of it; unless it would begin below zero.
+            let is_end = index == 0 || index + 1 == sizes.rows.len();
+            let off = fitted.map(|fitted| fitted / measured - 1.0).filter(|off| !is_end || off.abs() > 1e-9);
             let bandwidth = sizes.fit.map(|(_, bandwidth)| format!("{}/s", bytes(bandwidth)));
             table.row([
                 once(Cell::new(&sizes.backend)),
@@ -413,7 +420,7 @@ pub(super) fn size_rules(set: &TuningSet) -> Table {
                 Cell::new(bytes(*state)),
                 time(Some(*measured)),
                 time(*fitted),
-                fitted.map_or_else(Cell::none, |fitted| Cell::new(signed(fitted / measured - 1.0))),
+                off.map_or_else(Cell::none, |off| Cell::new(signed(off))),
             ]);
         }
     }
@@ -422,4 +429,42 @@ pub(super) fn size_rules(set: &TuningSet) -> Table {
 
 fn key(curve: &Curve) -> [Cell; 3] {
     [Cell::new(&curve.backend), Cell::new(bytes(curve.state_declared)), Cell::new(curve.load.to_string())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuning::fixtures;
+
+    fn texts(table: &Table, column: usize) -> Vec<&str> {
+        table.rows().iter().map(|row| row[column].text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_line_is_not_held_against_the_points_that_it_was_laid_through() {
+        let mut set = fixtures::set();
+        assert!(texts(&size_rules(&set), 7).iter().all(|off| *off == "–"));
+        let mut between = set.curves[0].clone();
+        between.points.iter_mut().for_each(|point| point.state *= 4.0);
+        set.curves.insert(1, between);
+        let told = size_rules(&set);
+        assert!(texts(&told, 7)[0] == "–" && texts(&told, 7)[1].ends_with(" %"), "{:?}", texts(&told, 7));
+    }
+
+    #[test]
+    fn a_long_time_in_a_verdict_is_shortened_and_no_confidence_is_unknown() {
+        let mut set = fixtures::set();
+        set.curves.truncate(1);
+        for point in &mut set.curves[0].points {
+            point.recoveries.truncate(1);
+        }
+        set.curves[0].points.drain(3..);
+        assert_eq!(texts(&overview(&Findings::of(&set)), 5), ["unknown", "unknown"]);
+        for point in &mut set.curves[0].points {
+            (point.verdict, point.headline) = ("stuck".into(), "after 1h 35m 15s 672ms 791us 817ns: silence".into());
+        }
+        assert_eq!(texts(&points(&set.curves[0]), 11)[0], "stuck: after 1 h 35 min: silence");
+        let remarks = recommendations(&Findings::of(&set));
+        assert_eq!(texts(&remarks, 8)[0], "stuck: after 1 h 35 min: silence");
+    }
 }

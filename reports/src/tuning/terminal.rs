@@ -2,7 +2,7 @@
 //!
 //! Start at [`overview`], a line per curve and failure rate; [`details`] adds every interval and every formula's choice.
 
-use super::findings::{Findings, name, notes};
+use super::findings::{Findings, RESTS_ON, name, notes};
 use super::{numbers, scores, tables};
 use crate::ansi::{Color, Style, clean, paint};
 use crate::terminal::table;
@@ -14,6 +14,9 @@ pub fn overview(findings: &Findings<'_>, color: Color) -> String {
     out += &table("Best intervals", &tables::overview(findings), color);
     out += "  cost: work lost and output late, as a share of time; formulas: what their choice costs above the best\n";
     out += &table("Backends by state size", &tables::recommendations(findings), color);
+    if !findings.recommendations.is_empty() {
+        out += &format!("  {}\n", paint(RESTS_ON, Style::Dim, color));
+    }
     out += &format!("\n{}\n", paint("Formulas over all curves and failure rates", Style::Heading, color));
     let widest = scores::of(findings).iter().map(|score| score.formula.chars().count()).max().unwrap_or(0);
     for score in scores::of(findings) {
@@ -28,7 +31,7 @@ pub fn details(findings: &Findings<'_>, color: Color) -> String {
     for (curve, cases) in findings.curves() {
         out += &format!("\n{}", paint(&clean(&name(curve)), Style::Heading, color));
         out += &format!(
-            "  input {}, capacity {}; one record stands for {}, an entry of state for {}\n",
+            "  input {}, predicted capacity {}; one record stands for {}, an entry of state for {}\n",
             numbers::rate(curve.rate),
             numbers::rate(curve.capacity),
             units::count(curve.record_weight),

@@ -1,0 +1,174 @@
+//! What an interval costs between those that were measured, and where that is lowest.
+//!
+//! Both parts of the cost are smooth where their sum has its bend: the overhead `c/T` is a straight line in logarithms
+//! as long as c is what it was, and the recovery R one in T as long as the capacity is. So each is read off on its own.
+//! A straight line through the sums would lie up to a tenth above the cost in a coarse grid, and hold that against
+//! whoever chose well.
+//!
+//! Start at [`CostCurve::at`] and [`CostCurve::lowest`]. Invariant: no interval costs less than the lowest, measured or
+//! not.
+
+use libm::{log, pow};
+
+use super::{Curve, Point};
+
+/// One interval with both parts of its cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Measured {
+    /// Period T, seconds, positive.
+    period: f64,
+    /// `c/T`.
+    overhead: f64,
+    /// Mean recovery R, seconds.
+    recovery: f64,
+}
+
+/// The cost over the interval, at one mean time between failures.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CostCurve {
+    /// By period.
+    points: Vec<Measured>,
+    /// What a second of recovery costs, `w/M`.
+    price: f64,
+}
+
+impl CostCurve {
+    /// The points of a curve that mean something.
+    pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64) -> CostCurve {
+        CostCurve::with(curve, mtbf, weight, |_, point| Some((point.cost?, point.recovery()?)))
+    }
+
+    /// The same with other measurements: `measured` is told the index of a point and says c and R, in seconds.
+    pub(super) fn with(
+        curve: &Curve,
+        mtbf: f64,
+        weight: f64,
+        measured: impl Fn(usize, &Point) -> Option<(f64, f64)>,
+    ) -> CostCurve {
+        let passed = curve.points.iter().enumerate().filter(|(_, point)| point.passed());
+        let points = passed.filter_map(|(index, point)| {
+            let (period, (cost, recovery)) = (point.period?, measured(index, point)?);
+            let one = Measured { period, overhead: cost / period, recovery };
+            (period > 0.0 && [period, one.overhead, recovery].iter().all(|number| number.is_finite())).then_some(one)
+        });
+        let mut points: Vec<Measured> = points.collect();
+        // Below what a checkpoint takes, every interval has the same period.
+        points.sort_by(|a, b| a.period.total_cmp(&b.period));
+        points.dedup_by(|a, b| a.period <= b.period * 1.01);
+        CostCurve { points, price: weight / mtbf }
+    }
+
+    /// (period in seconds, cost per second) of every point, by period.
+    pub(super) fn costs(&self) -> Vec<(f64, f64)> {
+        self.points.iter().map(|point| (point.period, self.sum(point))).collect()
+    }
+
+    fn sum(&self, point: &Measured) -> f64 {
+        point.overhead + self.price * point.recovery
+    }
+
+    /// Cost per second at a period in seconds; `None` outside of what was measured.
+    pub(super) fn at(&self, period: f64) -> Option<f64> {
+        Some(self.sum(&self.read_off(period)?))
+    }
+
+    /// Mean recovery at a period, both in seconds; `None` outside of what was measured.
+    pub(super) fn recovery_at(&self, period: f64) -> Option<f64> {
+        Some(self.read_off(period)?.recovery)
+    }
+
+    fn read_off(&self, period: f64) -> Option<Measured> {
+        let next = self.points.iter().position(|point| point.period >= period * (1.0 - 1e-12))?;
+        let to = self.points[next];
+        if (to.period / period - 1.0).abs() < 1e-9 {
+            return Some(to);
+        }
+        let from = *self.points.get(next.checked_sub(1)?)?;
+        let share = (period - from.period) / (to.period - from.period);
+        let overhead = match exponent(&from, &to) {
+            Some(exponent) => from.overhead * pow(period / from.period, exponent),
+            None => from.overhead + share * (to.overhead - from.overhead),
+        };
+        Some(Measured { period, overhead, recovery: from.recovery + share * (to.recovery - from.recovery) })
+    }
+
+    /// Where the cost is lowest: period in seconds and cost per second; `None` with fewer than three points.
+    pub(super) fn lowest(&self) -> Option<(f64, f64)> {
+        if self.points.len() < 3 {
+            return None;
+        }
+        let bends = self.points.windows(2).filter_map(|pair| {
+            let period = self.bend(&pair[0], &pair[1])?;
+            Some((period, self.at(period)?))
+        });
+        // Where it is level the measured point stands, since it comes first.
+        self.costs().into_iter().chain(bends).min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Where the cost turns between two neighbours: there the overhead falls as fast as the recovery rises.
+    fn bend(&self, from: &Measured, to: &Measured) -> Option<f64> {
+        let exponent = exponent(from, to).filter(|exponent| *exponent < 0.0)?;
+        let rise = self.price * (to.recovery - from.recovery) / (to.period - from.period);
+        let slope = rise * from.period / (-exponent * from.overhead);
+        let period = from.period * pow(slope, 1.0 / (exponent - 1.0));
+        (period > from.period && period < to.period).then_some(period)
+    }
+}
+
+/// Power of the period that the overhead follows between two neighbours; `None` where it is zero.
+fn exponent(from: &Measured, to: &Measured) -> Option<f64> {
+    let exponent = log(to.overhead / from.overhead) / log(to.period / from.period);
+    Some(exponent).filter(|exponent| exponent.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Points of (period, c, R).
+    fn curve(points: &[(f64, f64, f64)]) -> CostCurve {
+        let point =
+            |&(period, cost, recovery): &(f64, f64, f64)| Measured { period, overhead: cost / period, recovery };
+        CostCurve { points: points.iter().map(point).collect(), price: 1.0 / 400.0 }
+    }
+
+    #[test]
+    fn the_lowest_is_found_between_the_points() {
+        // Young's curve with its optimum at 20.
+        let points = [2.0, 5.0, 11.0, 27.0, 60.0, 140.0].map(|period| (period, 1.0, period));
+        let (best, cost) = curve(&points).lowest().unwrap();
+        assert!((best - 20.0).abs() < 1e-9 && (cost - 0.1).abs() < 1e-9, "{best} at {cost}");
+        assert_eq!(curve(&points[..2]).lowest(), None);
+        assert_eq!(curve(&points[3..]).lowest().unwrap().0, 27.0, "the range ends before the optimum");
+    }
+
+    #[test]
+    fn costs_are_read_off_between_points_and_not_beyond_them() {
+        let young = curve(&[(5.0, 1.0, 5.0), (50.0, 1.0, 50.0), (90.0, 1.0, 90.0)]);
+        assert!((young.at(20.0).unwrap() - 0.1).abs() < 1e-12);
+        assert!((young.recovery_at(20.0).unwrap() - 20.0).abs() < 1e-9);
+        assert_eq!((young.at(4.9), young.at(91.0), young.at(f64::NAN)), (None, None, None));
+        let free = curve(&[(5.0, 0.0, 5.0), (50.0, 0.0, 50.0), (90.0, 1.0, 90.0)]);
+        assert_eq!(free.lowest().unwrap().0, 5.0, "nothing is lost to checkpoints");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_cheaper_than_the_lowest(
+            steps in prop::collection::vec((1.02f64..4.0, 0.0f64..3.0, 0.1f64..900.0), 3..9), at in 0.0f64..1.0,
+        ) {
+            let mut period = 1.0;
+            let points: Vec<(f64, f64, f64)> = steps.iter().map(|(step, cost, recovery)| {
+                period *= step;
+                (period, *cost, *recovery)
+            }).collect();
+            let curve = curve(&points);
+            let (best, lowest) = curve.lowest().unwrap();
+            prop_assert!((curve.at(best).unwrap() / lowest - 1.0).abs() < 1e-9);
+            let other = points[0].0 * pow(period / points[0].0, at);
+            prop_assert!(curve.at(other).is_none_or(|cost| cost >= lowest * (1.0 - 1e-9)), "{other}");
+        }
+    }
+}
