@@ -44,7 +44,7 @@ pub struct Best {
     /// 95 % of the bootstrap's resamples lie between these, seconds; `None`: there were too few recoveries to tell, or
     /// no resample had another best interval.
     pub confidence: Option<(f64, f64)>,
-    /// Its cost per second: no interval that was measured, and no choice of a formula among them, costs less.
+    /// Its cost per second: no interval that was measured costs less by more than luck explains.
     pub cost: f64,
     /// The optimum lies at an end of what was measured, so the true one may lie beyond.
     pub at_the_end: bool,
@@ -186,7 +186,7 @@ fn choices(curve: &Curve, inputs: &Load, min_pause: f64, costs: &CostCurve, best
     rows.into_iter()
         .map(|(formula, interval)| {
             let chosen = interval.as_ref().ok().and_then(|interval| costs.at(*interval));
-            // Less than nothing is rounding: no interval costs less than the best.
+            // Less than nothing is luck or rounding: see `CostCurve::lowest`.
             let regret = chosen.zip(best).map(|(chosen, best)| (chosen / best - 1.0).max(0.0));
             Choice { formula: formula.into(), interval: interval.map_err(|why| why.to_string()), regret }
         })
@@ -363,7 +363,7 @@ mod tests {
                 .find(|c| (&c.backend, c.state_declared, c.load) == (&advice.backend, advice.state, advice.load));
             let best = advice.best.unwrap();
             for (period, cost) in CostCurve::of(curve.unwrap(), advice.mtbf, 1.0).costs() {
-                assert!(cost >= best.cost, "{period} s costs {cost}, the best {}", best.cost);
+                assert!(cost * 1.05 >= best.cost * (1.0 - 1e-9), "{period} s costs {cost}, the best {}", best.cost);
             }
             assert!(advice.choices.iter().filter_map(|choice| choice.regret).all(|regret| regret >= 0.0));
         }

@@ -184,12 +184,19 @@ mod tests {
     fn the_truth_lies_within_the_confidence_of_a_noisy_curve() {
         // What the fixture holds but for its noise, by the formula.
         let set = fixtures::set();
-        let mut held = 0;
+        let (mut held, mut known) = (0, 0);
         for advice in crate::tuning::analysis::advise(&set) {
             let numerical = advice.choices[6].interval.clone().unwrap();
-            let (from, to) = advice.best.unwrap().confidence.unwrap();
-            held += usize::from(from <= numerical && numerical <= to);
+            let best = advice.best.unwrap();
+            match best.confidence {
+                Some((from, to)) => {
+                    known += 1;
+                    held += usize::from(from <= numerical && numerical <= to);
+                }
+                // Beyond the end of the grid in every resample.
+                None => assert!(best.at_the_end, "{best:?}"),
+            }
         }
-        assert!(held >= 13, "{held} of 16");
+        assert!(known >= 12 && held * 10 >= known * 8, "{held} of {known}");
     }
 }

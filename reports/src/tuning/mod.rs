@@ -18,6 +18,7 @@ pub mod analysis;
 mod catalogue;
 mod confidence;
 mod cost_curve;
+mod curve_fit;
 pub mod findings;
 pub mod folder;
 pub mod html;
