@@ -204,7 +204,7 @@ fn formulas(timing: &Timing) -> Markup {
     let hidden = tables::hidden_gaps(timing);
     html! {
         (titled("Formulas", "residual: measured less predicted", &tables::timing_summary(timing)))
-        (titled("Predicted and measured", "case by case", &tables::timing_rows(timing)))
+        (titled("Formulas and measured", "case by case", &tables::timing_rows(timing)))
         @if hidden > 0 { p.dim { "And " (units::counted(hidden, "trigger gap")) ", none further off." } }
     }
 }

@@ -154,7 +154,7 @@ impl Set {
                     }
                     None => format!("{file}: nothing was measured with the cost profile `{name}`"),
                 };
-                told = Err(refuse_text(&message, "if that was meant, measure anew: flowquake gate --update"));
+                told = Err(refuse_text(&message, "if that was meant, measure anew: the gate again with --update"));
             }
         }
         told
