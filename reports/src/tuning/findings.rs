@@ -175,6 +175,9 @@ pub(super) fn notes(set: &TuningSet) -> Vec<String> {
             set.cost_profile
         ),
         weighted,
+        "Checkpoints are aligned and full: every one holds the whole state, of which RocksDB writes only what has changed. The \
+         engine has no unaligned and no incremental ones."
+            .into(),
         format!(
             "Minimum pause P {}; a second of late output is as bad as {} of lost work.",
             numbers::chosen(set.min_pause),
