@@ -266,7 +266,7 @@ fn a_broken_baseline_is_told_with_line_and_remedy() {
 fn times_under_other_prices_are_not_compared() {
     let folder = Folder::with_baseline();
     folder.edit(|baseline| baseline["cost_profiles"]["builtin"] = "0000000000000000".into());
-    folder.refused(&[], &["cost profile `builtin` had the rates 0000000000000000", "--update"]);
+    folder.refused(&[], &["cost profile `builtin` was 0000000000000000", "--update"]);
     folder.gate(&["--update"], 0);
     folder.gate(&[], 0);
 }

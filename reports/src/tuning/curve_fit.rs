@@ -13,21 +13,23 @@ const POINTS_MIN: usize = 4;
 /// Times that the window is laid around the vertex found before, so that it lies evenly around the last.
 const ROUNDS: usize = 4;
 
-/// Where a curve of (interval, cost) is lowest, both positive, by ascending interval; `None` with fewer than three points. At
-/// an end of the measured range the end itself.
-pub(super) fn lowest(points: &[(f64, f64)]) -> Option<f64> {
+/// Where a curve of (interval, cost) is lowest, both positive, by ascending interval, and what it costs there; `None` with fewer
+/// than three points. At an end of the measured range the end itself.
+pub(super) fn lowest(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let cheapest = (0..points.len()).min_by(|a, b| points[*a].1.total_cmp(&points[*b].1))?;
     if points.len() < 3 || cheapest == 0 || cheapest == points.len() - 1 {
-        return (points.len() >= 3).then(|| points[cheapest].0);
+        return (points.len() >= 3).then(|| points[cheapest]);
     }
     let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (log(*x), log(*y))).collect();
-    let mut best = logs[cheapest].0;
+    let mut best = logs[cheapest];
     for _ in 0..ROUNDS {
-        let near = window(&logs, best);
+        let near = window(&logs, best.0);
         // A vertex beyond its points is a guess about what was not measured.
-        best = vertex(near)?.clamp(near[0].0, near[near.len() - 1].0);
+        let fit = Parabola::through(near)?;
+        let at = fit.vertex().clamp(near[0].0, near[near.len() - 1].0);
+        best = (at, fit.at(at));
     }
-    Some(exp(best))
+    Some((exp(best.0), exp(best.1)))
 }
 
 /// The points around `centre`, all in logarithms.
@@ -47,24 +49,40 @@ fn window(logs: &[(f64, f64)], centre: f64) -> &[(f64, f64)] {
     }
 }
 
-/// Vertex of the least-squares parabola; the middle of its points if it opens downwards.
-fn vertex(points: &[(f64, f64)]) -> Option<f64> {
-    let n = points.len() as f64;
-    let centre = points.iter().map(|(x, _)| x).sum::<f64>() / n;
-    let sum = |term: fn(f64, f64) -> f64| points.iter().map(|(x, y)| term(x - centre, *y)).sum::<f64>();
-    // Normal equations of y = a + b·x + c·x², centred so that the sum of x is zero.
-    let (s2, s3, s4) = (sum(|x, _| x * x), sum(|x, _| x * x * x), sum(|x, _| x * x * x * x));
-    let (t0, t1, t2) = (sum(|_, y| y), sum(|x, y| x * y), sum(|x, y| x * x * y));
-    let determinant = n * (s2 * s4 - s3 * s3) - s2 * s2 * s2;
-    if !determinant.is_finite() || determinant.abs() < 1e-12 {
-        return None;
+/// `y = a + b·x + c·x²`, with x counted from the mean of the points.
+struct Parabola {
+    centre: f64,
+    a: f64,
+    b: f64,
+    c: f64,
+}
+
+impl Parabola {
+    /// By least squares.
+    fn through(points: &[(f64, f64)]) -> Option<Self> {
+        let n = points.len() as f64;
+        let centre = points.iter().map(|(x, _)| x).sum::<f64>() / n;
+        let sum = |term: fn(f64, f64) -> f64| points.iter().map(|(x, y)| term(x - centre, *y)).sum::<f64>();
+        // The normal equations; centred, so that the sum of x is zero.
+        let (s2, s3, s4) = (sum(|x, _| x * x), sum(|x, _| x * x * x), sum(|x, _| x * x * x * x));
+        let (t0, t1, t2) = (sum(|_, y| y), sum(|x, y| x * y), sum(|x, y| x * x * y));
+        let determinant = n * (s2 * s4 - s3 * s3) - s2 * s2 * s2;
+        if !determinant.is_finite() || determinant.abs() < 1e-12 {
+            return None;
+        }
+        let c = (n * (s2 * t2 - s3 * t1) - s2 * s2 * t0) / determinant;
+        Some(Self { centre, a: (t0 - c * s2) / n, b: (t1 - c * s3) / s2, c })
     }
-    let c = (n * (s2 * t2 - s3 * t1) - s2 * s2 * t0) / determinant;
-    let b = (t1 - c * s3) / s2;
-    if c <= 0.0 {
-        return Some(centre);
+
+    /// Where it is lowest; the middle of its points if it opens downwards.
+    fn vertex(&self) -> f64 {
+        if self.c <= 0.0 { self.centre } else { self.centre - self.b / (2.0 * self.c) }
     }
-    Some(centre - b / (2.0 * c))
+
+    fn at(&self, x: f64) -> f64 {
+        let x = x - self.centre;
+        self.a + self.b * x + self.c * x * x
+    }
 }
 
 #[cfg(test)]
@@ -76,10 +94,11 @@ mod tests {
         // Young's curve with its optimum at 20.
         let cost = |period: f64| 1.0 / period + period / 400.0;
         let points: Vec<(f64, f64)> = [2.0, 5.0, 11.0, 27.0, 60.0, 140.0].map(|period| (period, cost(period))).into();
-        let best = lowest(&points).unwrap();
+        let (best, least) = lowest(&points).unwrap();
         assert!((best / 20.0 - 1.0).abs() < 0.05, "{best}");
+        assert!((least / 0.1 - 1.0).abs() < 0.05, "{least}");
         assert_eq!(lowest(&points[..2]), None);
-        assert_eq!(lowest(&points[3..]), Some(27.0), "the range ends before the optimum");
+        assert_eq!(lowest(&points[3..]), Some(points[3]), "the range ends before the optimum");
     }
 
     #[test]
@@ -89,7 +108,7 @@ mod tests {
         let period = |n: u32| 4.0 * libm::pow(1.15, f64::from(n));
         let cost = |period: f64| 1.0 / period + period / 400.0;
         let points: Vec<(f64, f64)> = (0..24).map(|n| (period(n), cost(period(n)) * noise(n))).collect();
-        let best = lowest(&points).unwrap();
+        let (best, _) = lowest(&points).unwrap();
         assert!((best / 20.0 - 1.0).abs() < 0.05, "{best}");
     }
 
