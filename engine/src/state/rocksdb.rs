@@ -34,12 +34,20 @@ const MANIFEST_BYTES: usize = 64 << 10;
 const DATABASE: &str = "db";
 
 /// What an event says of an error must not depend on where the node keeps its files. RocksDB's own text names its folder, and
-/// checksums over a random session id; so that goes into the log, and its kind is enough for the event.
+/// checksums over a random session id; so that goes into the log, and the event has its kind and the name of the file.
 fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
     move |error| {
         tracing::warn!("RocksDB cannot {what}: {error}");
-        StateError(format!("RocksDB cannot {what}: {:?}", error.kind()))
+        let place = file_in(error.as_ref()).map(|file| format!(" in {file}")).unwrap_or_default();
+        StateError(format!("RocksDB cannot {what}: {:?}{place}", error.kind()))
     }
+}
+
+/// The first file of a database that RocksDB names, without its folder.
+fn file_in(words: &str) -> Option<&str> {
+    let names = words.split_whitespace().filter_map(|word| word.rsplit_once('/')).map(|(_, name)| name);
+    let names = names.map(|name| name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()));
+    names.into_iter().find(|name| name.ends_with(".sst") || name.starts_with("MANIFEST-"))
 }
 
 /// An error of the file system, likewise.
