@@ -1,7 +1,7 @@
 //! Documents as JSON files, run sets first: written whole or not at all, read only in the version this program knows.
 //!
-//! Start at [`write()`] and [`read`]; [`read_document`] reads those of every kind. A reader that guessed at an older schema would show zeros where a number had another
-//! name; it refuses instead, and names file, found and expected version.
+//! Start at [`write()`] and [`read`]; `read_document` reads those of every kind. A reader that guessed at an older schema would
+//! show zeros where a number had another name; it refuses instead, and names file, found and expected version.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
