@@ -35,10 +35,12 @@ pub enum ReadError {
         source: serde_json::Error,
     },
     /// The file was written by another version of the program: make it anew, or read it with that version.
-    #[error("{} has schema version {found}, expected {expected}", file.display())]
+    #[error("{} has {key} version {found}, expected {expected}", file.display())]
     Version {
         /// The file.
         file: PathBuf,
+        /// Which version: of the schema of run sets, or of tuning sets.
+        key: &'static str,
         /// Version in the file.
         found: u32,
         /// Version that this program reads.
@@ -61,13 +63,14 @@ pub fn write(file: &Path, set: &RunSet) -> io::Result<()> {
 
 /// Reads the set in `file`.
 pub fn read(file: &Path) -> Result<RunSet, ReadError> {
-    read_document(file, "run set", SCHEMA_VERSION)
+    read_document(file, "run set", "schema", SCHEMA_VERSION)
 }
 
-/// Reads the document in `file`, `what` it should be, if its version is the `expected` one.
+/// Reads the document in `file`, `what` it should be, if its version, called `key`, is the `expected` one.
 pub(crate) fn read_document<T: DeserializeOwned>(
     file: &Path,
     what: &'static str,
+    key: &'static str,
     expected: u32,
 ) -> Result<T, ReadError> {
     /// The one field that is read before the version is known to be right.
@@ -80,7 +83,7 @@ pub(crate) fn read_document<T: DeserializeOwned>(
     let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
     let Versioned { schema_version: found } = serde_json::from_str(&text).map_err(malformed)?;
     if found != expected {
-        return Err(ReadError::Version { file: file.to_owned(), found, expected });
+        return Err(ReadError::Version { file: file.to_owned(), key, found, expected });
     }
     serde_json::from_str(&text).map_err(malformed)
 }

@@ -30,7 +30,7 @@ pub struct Baseline {
     pub baseline_version: u32,
     /// Fingerprint of the sources that can change a trace.
     pub engine: String,
-    /// Hash of the rates of each cost profile in use, by name.
+    /// Hash of all that each cost profile in use sets, by name.
     pub cost_profiles: BTreeMap<String, String>,
     /// How much slower a percentile may become.
     pub budgets: Budgets,

@@ -40,7 +40,7 @@ pub fn read(file: &Path) -> Result<TuningSet, ReadError> {
     struct Kept {
         set: TuningSet,
     }
-    read_document(file, "tuning set", TUNING_VERSION).map(|Kept { set }| set)
+    read_document(file, "tuning set", "tuning", TUNING_VERSION).map(|Kept { set }| set)
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
         // Whatever else changed: only the version may be looked at.
         fs::write(&file, r#"{"tuning_version": 999, "set": "none"}"#).unwrap();
         let message = read(&file).unwrap_err().to_string();
-        assert_eq!(message, format!("{} has schema version 999, expected {TUNING_VERSION}", file.display()));
+        assert_eq!(message, format!("{} has tuning version 999, expected {TUNING_VERSION}", file.display()));
         fs::write(&file, r#"{"schema_version": 1}"#).unwrap();
         assert!(matches!(read(&file), Err(ReadError::Malformed { .. })));
     }
