@@ -15,9 +15,13 @@ use crate::class::Class;
 use crate::formulas::trigger::TriggerRule;
 use crate::prediction::Prediction;
 
+mod checkpoint;
 mod course;
+mod recovery;
 
+pub use checkpoint::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
 pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
+pub use recovery::{RecoveryParts, RecoveryRecord};
 
 /// Version of this schema; a reader refuses another one.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -129,7 +133,7 @@ pub struct Settings {
     pub heartbeat_timeout_ns: u64,
     /// Restart delay (backoff) of the restart strategy.
     pub restart_delay_ns: u64,
-    /// Input rate λ in records per second; 0 means "as fast as it goes".
+    /// Input rate λ in records per second, as they count; 0 means "as fast as it goes".
     pub input_rate: f64,
 }
 
@@ -256,187 +260,6 @@ pub struct HitRecord {
     pub struck_at_ns: u64,
     /// When its effect ended; `None`: not before the end of the run.
     pub healed_at_ns: Option<u64>,
-}
-
-/// How a checkpoint ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum CheckpointEnd {
-    /// Sealed and durable.
-    Completed,
-    /// Given up, with the reason in Flink's words.
-    Aborted {
-        /// Reason of the abort.
-        reason: String,
-    },
-    /// The run ended first.
-    Unfinished,
-}
-
-/// One checkpoint, measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CheckpointRecord {
-    /// Checkpoint id, from 1, growing over attempts.
-    pub id: u64,
-    /// Execution attempt of the job it belongs to, from 1.
-    pub attempt: u32,
-    /// `periodic` or `final`.
-    pub kind: String,
-    /// When the coordinator decided to trigger it.
-    pub triggered_at_ns: u64,
-    /// Completion or abortion; `None` if unfinished.
-    pub ended_at_ns: Option<u64>,
-    /// How it ended.
-    pub end: CheckpointEnd,
-    /// When the last sink had made visible what it covers; `None`: not within the run, or not under its own number.
-    #[serde(default)]
-    pub committed_at_ns: Option<u64>,
-    /// Bytes of state named by the manifest, as they count: those that stand for more are weighed.
-    pub state_bytes: u64,
-    /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
-    pub parts: Option<CheckpointParts>,
-    /// What each subtask did for it.
-    pub subtasks: Vec<SubtaskCheckpoint>,
-}
-
-impl CheckpointRecord {
-    /// Trigger to completion, of completed checkpoints.
-    pub fn duration_ns(&self) -> Option<u64> {
-        match self.end {
-            CheckpointEnd::Completed => self.ended_at_ns.and_then(|end| end.checked_sub(self.triggered_at_ns)),
-            _ => None,
-        }
-    }
-
-    /// Completion to the last commit t_c.
-    pub fn commit_ns(&self) -> Option<u64> {
-        self.committed_at_ns?.checked_sub(self.triggered_at_ns)?.checked_sub(self.duration_ns()?)
-    }
-}
-
-/// Durations along the critical path: through the subtask whose acknowledgement came last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointParts {
-    /// Trigger decided until the last subtask's first barrier arrived (or was injected, at a source).
-    pub barrier_ns: u64,
-    /// First barrier until the last one: alignment.
-    pub alignment_ns: u64,
-    /// Synchronous part of the snapshot.
-    pub sync_ns: u64,
-    /// Asynchronous part: upload.
-    pub async_ns: u64,
-    /// Snapshot done until the coordinator counted the acknowledgement.
-    pub ack_ns: u64,
-    /// Last acknowledgement until the manifest was durable.
-    pub finalise_ns: u64,
-}
-
-impl CheckpointParts {
-    /// Names and durations in order, for tables.
-    pub fn named(&self) -> [(&'static str, u64); 6] {
-        [
-            ("barrier", self.barrier_ns),
-            ("alignment", self.alignment_ns),
-            ("sync", self.sync_ns),
-            ("async", self.async_ns),
-            ("ack", self.ack_ns),
-            ("finalise", self.finalise_ns),
-        ]
-    }
-
-    /// The whole (R1).
-    pub fn total_ns(&self) -> u64 {
-        self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
-    }
-}
-
-/// What one subtask did for one checkpoint; `None` where it did not get that far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubtaskCheckpoint {
-    /// Operator chain and index, e.g. `count#2`.
-    pub subtask: String,
-    /// Node that ran it.
-    pub node: String,
-    /// When its first barrier arrived, or was injected at a source.
-    pub first_barrier_ns: Option<u64>,
-    /// When its last barrier arrived.
-    pub aligned_ns: Option<u64>,
-    /// When the synchronous part of its snapshot was done.
-    pub sync_end_ns: Option<u64>,
-    /// When its upload was done.
-    pub async_end_ns: Option<u64>,
-    /// When the coordinator counted its acknowledgement.
-    pub acknowledged_ns: Option<u64>,
-    /// Bytes of state it handed in.
-    pub state_bytes: u64,
-}
-
-/// One failover, or one takeover by a JobManager, from the fault (or the failure seen) to being caught up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecoveryRecord {
-    /// Attempt that was started by this recovery.
-    pub attempt: u32,
-    /// Root cause as the JobManager stated it; of a takeover, who took over.
-    pub cause: String,
-    /// The fault of the plan behind it ([`FaultRecord::id`]), where one is.
-    pub fault: Option<u32>,
-    /// The strike of that fault, else the moment the failure was detected, or a leader gave up by itself.
-    pub failed_at_ns: u64,
-    /// Checkpoint restored; `None`: started empty.
-    pub restored_checkpoint: Option<u64>,
-    /// Age `A` of the restored snapshot: its trigger to the failure.
-    pub snapshot_age_ns: u64,
-    /// Duration of the restored checkpoint, for the article's formula.
-    pub restored_checkpoint_duration_ns: Option<u64>,
-    /// Bytes of state loaded.
-    pub restored_bytes: u64,
-    /// Parts of the outage `D`; they sum to `first_record_at - failed_at` (R1). `None`: no record was seen again.
-    pub parts: Option<RecoveryParts>,
-    /// When the sources had again emitted all that had arrived; `None`: not within the run.
-    pub caught_up_at_ns: Option<u64>,
-}
-
-impl RecoveryRecord {
-    /// Outage `D`: failure to first record processed again.
-    pub fn outage_ns(&self) -> Option<u64> {
-        self.parts.map(|p| p.total_ns())
-    }
-}
-
-/// Durations of an outage, in order; each begins where the one before ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecoveryParts {
-    /// Failure until the JobManager knew; of a takeover, until the new term was opened.
-    pub detect_ns: u64,
-    /// Until cancellation was done and the restart delay was over (they run side by side). None of a takeover.
-    pub backoff_or_cancel_ns: u64,
-    /// Until enough slots were there; of a takeover, with the time in which TaskManagers find the new leader.
-    pub slots_ns: u64,
-    /// Until the first subtask began to restore.
-    pub deploy_ns: u64,
-    /// Until the last subtask had its state loaded.
-    pub restore_ns: u64,
-    /// Until the first record was processed.
-    pub init_ns: u64,
-}
-
-impl RecoveryParts {
-    /// Names and durations in order, for tables.
-    pub fn named(&self) -> [(&'static str, u64); 6] {
-        [
-            ("detect", self.detect_ns),
-            ("max(backoff, cancel)", self.backoff_or_cancel_ns),
-            ("slots", self.slots_ns),
-            ("deploy", self.deploy_ns),
-            ("restore", self.restore_ns),
-            ("init", self.init_ns),
-        ]
-    }
-
-    /// The whole (R1).
-    pub fn total_ns(&self) -> u64 {
-        self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
-    }
 }
 
 /// What one oracle said.

@@ -83,7 +83,7 @@ pub fn settings(plan: &RunPlan) -> Settings {
         heartbeat_interval_ns: nanos(config.heartbeat_interval),
         heartbeat_timeout_ns: nanos(config.heartbeat_timeout),
         restart_delay_ns: nanos(config.restart_delay),
-        input_rate: plan.job.input.rate.unwrap_or(0.0),
+        input_rate: plan.job.input.rate.unwrap_or(0.0) * plan.cluster.record_weight as f64,
     }
 }
 

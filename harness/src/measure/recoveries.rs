@@ -54,12 +54,10 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
         let failed_at = fault.map(|(_, at)| at).or_else(|| gave_up(lost?)).unwrap_or(detected);
         let rest = in_term(&events[index..]);
         let deployment = rest.iter().find_map(|record| match &record.event {
-            Event::DeploymentBegun { attempt, restored, state_bytes } if *attempt == next => {
-                Some((*restored, *state_bytes))
-            }
+            Event::DeploymentBegun { attempt, restored, .. } if *attempt == next => Some(*restored),
             _ => None,
         });
-        let restored = deployment.and_then(|(restored, _)| restored);
+        let restored = deployment.flatten();
         let of = restored.and_then(|id| checkpoints.iter().find(|checkpoint| checkpoint.id == id.0));
         let parts = parts(rest, next, failed_at);
         let first_record = parts.map(|parts| failed_at + parts.total_ns());
@@ -71,7 +69,8 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
             restored_checkpoint: restored.map(|id| id.0),
             snapshot_age_ns: of.map_or(failed_at, |checkpoint| failed_at.saturating_sub(checkpoint.triggered_at_ns)),
             restored_checkpoint_duration_ns: of.and_then(CheckpointRecord::duration_ns),
-            restored_bytes: deployment.map_or(0, |(_, bytes)| bytes),
+            // As they count, which the engine does not know.
+            restored_bytes: of.map_or(0, |checkpoint| checkpoint.state_bytes),
             parts,
             // Sources may have emitted all there is before any of it is processed again.
             caught_up_at_ns: caught_up(rest, next, sources).map(|at| at.max(first_record.unwrap_or(at))),

@@ -14,7 +14,7 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point 
         |values: &[u64]| (!values.is_empty()).then(|| values.iter().sum::<u64>() as f64 / values.len() as f64 / 1e9);
     let periodic: Vec<&CheckpointRecord> = record.checkpoints.iter().filter(|c| c.kind == "periodic").collect();
     let durations = percentiles(periodic.iter().filter_map(|checkpoint| checkpoint.duration_ns()));
-    let costs: Vec<u64> = periodic.iter().filter(|c| c.parts.is_some()).map(|c| lost_work(c)).collect();
+    let costs: Vec<u64> = periodic.iter().filter_map(|c| c.lost_work_ns()).collect();
     let state = periodic.iter().rev().map(|checkpoint| checkpoint.state_bytes).find(|bytes| *bytes > 0).unwrap_or(0);
     Point {
         interval: setting.interval.as_secs_f64(),
@@ -31,12 +31,6 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point 
     }
 }
 
-/// The longest synchronous part over the subtasks: so long, records wait.
-fn lost_work(checkpoint: &CheckpointRecord) -> u64 {
-    let of = |subtask: &flowquake_reports::record::SubtaskCheckpoint| Some(subtask.sync_end_ns? - subtask.aligned_ns?);
-    checkpoint.subtasks.iter().filter_map(of).max().unwrap_or(0)
-}
-
 /// One per failure that struck and was recovered from. A failure that met another recovery is none of its own.
 fn recoveries(planned: &Planned, record: &RunRecord) -> Vec<Recovered> {
     let of = |fault: &flowquake_reports::record::FaultRecord| {
@@ -47,7 +41,7 @@ fn recoveries(planned: &Planned, record: &RunRecord) -> Vec<Recovered> {
             age: one.snapshot_age_ns as f64 / 1e9,
             outage: one.outage_ns()? as f64 / 1e9,
             state_load: one.parts.map(|parts| parts.restore_ns as f64 / 1e9),
-            total: one.caught_up_at_ns.map(|at| at.saturating_sub(one.failed_at_ns) as f64 / 1e9),
+            total: one.total_ns().map(|ns| ns as f64 / 1e9),
         })
     };
     record.faults.iter().filter_map(of).collect()

@@ -1,0 +1,152 @@
+//! One checkpoint as it was measured: how it ended, what it holds, and what each subtask did for it.
+//!
+//! Start at [`CheckpointRecord`].
+
+use serde::{Deserialize, Serialize};
+
+/// How a checkpoint ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum CheckpointEnd {
+    /// Sealed and durable.
+    Completed,
+    /// Given up, with the reason in Flink's words.
+    Aborted {
+        /// Reason of the abort.
+        reason: String,
+    },
+    /// The run ended first.
+    Unfinished,
+}
+
+/// One checkpoint, measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// Checkpoint id, from 1, growing over attempts.
+    pub id: u64,
+    /// Execution attempt of the job it belongs to, from 1.
+    pub attempt: u32,
+    /// `periodic` or `final`.
+    pub kind: String,
+    /// When the coordinator decided to trigger it.
+    pub triggered_at_ns: u64,
+    /// Completion or abortion; `None` if unfinished.
+    pub ended_at_ns: Option<u64>,
+    /// How it ended.
+    pub end: CheckpointEnd,
+    /// When the last sink had made visible what it covers; `None`: not within the run, or not under its own number.
+    #[serde(default)]
+    pub committed_at_ns: Option<u64>,
+    /// Bytes of state S named by the manifest, as they count: those that stand for more are weighed.
+    pub state_bytes: u64,
+    /// Those of them, ΔS, in files whose contents the completed checkpoint before did not have: what an incremental checkpoint
+    /// would have to write. `None`: not completed, or not known.
+    #[serde(default)]
+    pub changed_bytes: Option<u64>,
+    /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
+    pub parts: Option<CheckpointParts>,
+    /// What each subtask did for it.
+    pub subtasks: Vec<SubtaskCheckpoint>,
+}
+
+impl CheckpointRecord {
+    /// Trigger to completion, of completed checkpoints.
+    pub fn duration_ns(&self) -> Option<u64> {
+        match self.end {
+            CheckpointEnd::Completed => self.ended_at_ns.and_then(|end| end.checked_sub(self.triggered_at_ns)),
+            _ => None,
+        }
+    }
+
+    /// Work lost to it, c: the longest synchronous part over its subtasks, since records wait that long. Not its duration,
+    /// most of which runs beside the work. `None`: not completed.
+    pub fn lost_work_ns(&self) -> Option<u64> {
+        self.duration_ns()?;
+        self.subtasks.iter().filter_map(SubtaskCheckpoint::sync_ns).max()
+    }
+
+    /// Completion to the last commit t_c.
+    pub fn commit_ns(&self) -> Option<u64> {
+        self.committed_at_ns?.checked_sub(self.triggered_at_ns)?.checked_sub(self.duration_ns()?)
+    }
+}
+
+/// Durations along the critical path: through the subtask whose acknowledgement came last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointParts {
+    /// Trigger decided until the last subtask's first barrier arrived (or was injected, at a source).
+    pub barrier_ns: u64,
+    /// First barrier until the last one: alignment.
+    pub alignment_ns: u64,
+    /// Synchronous part of the snapshot.
+    pub sync_ns: u64,
+    /// Asynchronous part: upload.
+    pub async_ns: u64,
+    /// Snapshot done until the coordinator counted the acknowledgement.
+    pub ack_ns: u64,
+    /// Last acknowledgement until the manifest was durable.
+    pub finalise_ns: u64,
+}
+
+impl CheckpointParts {
+    /// Names and durations in order, for tables.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("barrier", self.barrier_ns),
+            ("alignment", self.alignment_ns),
+            ("sync", self.sync_ns),
+            ("async", self.async_ns),
+            ("ack", self.ack_ns),
+            ("finalise", self.finalise_ns),
+        ]
+    }
+
+    /// The whole (R1).
+    pub fn total_ns(&self) -> u64 {
+        self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
+    }
+}
+
+/// What one subtask did for one checkpoint; `None` where it did not get that far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskCheckpoint {
+    /// Operator chain and index, e.g. `count#2`.
+    pub subtask: String,
+    /// Node that ran it.
+    pub node: String,
+    /// When its first barrier arrived, or was injected at a source.
+    pub first_barrier_ns: Option<u64>,
+    /// When its last barrier arrived.
+    pub aligned_ns: Option<u64>,
+    /// When the synchronous part of its snapshot was done.
+    pub sync_end_ns: Option<u64>,
+    /// When its upload was done.
+    pub async_end_ns: Option<u64>,
+    /// When the coordinator counted its acknowledgement.
+    pub acknowledged_ns: Option<u64>,
+    /// Bytes of state it handed in.
+    pub state_bytes: u64,
+}
+
+impl SubtaskCheckpoint {
+    /// The synchronous part of its snapshot.
+    pub fn sync_ns(&self) -> Option<u64> {
+        self.sync_end_ns?.checked_sub(self.aligned_ns?)
+    }
+
+    /// The asynchronous part: upload.
+    pub fn async_ns(&self) -> Option<u64> {
+        self.async_end_ns?.checked_sub(self.sync_end_ns?)
+    }
+
+    /// Bytes per second of its upload, requests and verification included; `None` where nothing was uploaded.
+    pub fn throughput(&self) -> Option<u64> {
+        throughput(self.state_bytes, self.async_ns()?)
+    }
+}
+
+/// Bytes per second of a transfer; `None` of nothing, or in no time.
+pub(super) fn throughput(bytes: u64, ns: u64) -> Option<u64> {
+    let rate = u128::from(bytes).checked_mul(1_000_000_000)?.checked_div(u128::from(ns))?;
+    u64::try_from(rate).ok().filter(|rate| *rate > 0)
+}
