@@ -4,7 +4,8 @@
 //! [`RunPlan`]; scenario files become plans in `scenario`, runs are made of plans in `run`.
 //!
 //! Invariants: (P1) nothing is drawn after this point except from counter-based streams named by [`RunPlan::seed`] and
-//! from the scheduler, seeded by [`RunPlan::scheduling_seed`]; so removing one fault leaves every other draw as it was.
+//! from the scheduler, seeded by [`RunPlan::scheduling_seed`]; so removing one fault leaves every other draw as it was;
+//! (P2) a plan that is run holds the prediction that follows from the rest of it, and from nothing else.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use flowquake_engine::config::JobConfig;
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::time::readable;
+use flowquake_reports::prediction::Prediction;
 use serde::{Deserialize, Serialize};
 
 mod fault;
@@ -58,6 +60,10 @@ pub struct RunPlan {
     pub time_limit: Duration,
     /// What was drawn or defaulted rather than written, for the reader of a failure.
     pub options: Vec<(String, String)>,
+    /// What the run should take, said before it of all the rest of this plan ([`crate::predict::foresee`]). It decides nothing,
+    /// and whoever runs an edited plan predicts anew (P2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
 }
 
 /// A registered job with its parameters, input and settings.

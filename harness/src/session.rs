@@ -8,7 +8,7 @@ use flowquake_reports::record::{RunRecord, Verdict};
 use crate::jobs::Jobs;
 use crate::oracles::restorable;
 use crate::plan::{KillMode, RunPlan};
-use crate::predict::predict;
+use crate::predict::foresee;
 use crate::run::{End, Outcome, run, run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
@@ -34,14 +34,14 @@ pub fn execute_to(
     mutations: &[Mutation],
     replay: String,
 ) -> (RunRecord, Outcome) {
+    // Before the run, and of its plan alone.
+    let plan = &foresee(plan, jobs);
     if let Some(feature) = not_built(plan) {
         let outcome = Outcome::nothing();
         let verdict = Verdict::NotBuilt { feature: feature.into() };
         return (measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome);
     }
-    // Before the run, and of its plan alone.
-    let prediction = jobs.get(&plan.job.name).ok().map(|job| predict(plan, job));
-    let calm = RunPlan { faults: Vec::new(), ..plan.clone() };
+    let calm = RunPlan { faults: Vec::new(), prediction: None, ..plan.clone() };
     let copies = if depth == Depth::Full { restorable::COPIES } else { 0 };
     let mut outcome = run_with_copies(plan, jobs, mutations, copies);
     let inputs = InputFiles::default();
@@ -58,9 +58,7 @@ pub fn execute_to(
         verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
     }
     let sources = measure::sources(plan, jobs, &inputs);
-    let mut record = measure::record(plan, &outcome, sources, verdict, oracles, replay);
-    record.prediction = prediction;
-    (record, outcome)
+    (measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome)
 }
 
 /// Killing a node that has tasks changes the trace by itself, so there is no need to run the plan without its faults.

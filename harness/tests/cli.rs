@@ -138,6 +138,21 @@ fn a_plan_of_another_commit_is_replayed_with_a_note() {
 }
 
 #[test]
+fn a_saved_plan_holds_its_prediction_and_an_edited_one_is_predicted_anew() {
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    folder.flowquake(&["run", "small.toml", "--failures", "kept"], 1);
+    let path = folder.path().join("kept/small-seed-1.json");
+    let mut plan: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert!(plan["prediction"]["period_ns"].as_u64() > Some(0), "{plan:#}");
+    let note = "the prediction in the plan is that of another plan or build: predicted anew";
+    assert!(!folder.flowquake(&["replay", "kept/small-seed-1.json"], 1).err.contains(note));
+    plan["cluster"]["bandwidth"] = 1_000_000.into();
+    plan["job"]["config"]["checkpoints"]["interval"] = "123ms".into();
+    fs::write(&path, plan.to_string()).unwrap();
+    assert!(folder.flowquake(&["replay", "kept/small-seed-1.json"], 1).err.contains(note));
+}
+
+#[test]
 fn the_first_failure_stops_a_sweep() {
     let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
     let args = ["run", "small.toml", "--seeds", "50", "--jobs", "1", "--stop-on-failure", "--json", "runs.json"];

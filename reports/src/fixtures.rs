@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use crate::formulas::trigger::TriggerRule;
+use crate::prediction::{PredictedRecovery, Prediction};
 use crate::record::*;
 
 const MS: u64 = 1_000_000;
@@ -300,6 +301,46 @@ fn any_text() -> impl Strategy<Value = String> {
         Just("\x1b[31mred\nnext\tline\u{0}".to_owned()),
         "\\PC{0,12}",
     ]
+}
+
+/// As [`passed`], and predicted before: all well, but for the loading of state.
+pub(crate) fn predicted() -> RunRecord {
+    let mut run = passed();
+    let parts = |[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]: [u64; 6]| CheckpointParts {
+        barrier_ns,
+        alignment_ns,
+        sync_ns,
+        async_ns,
+        ack_ns,
+        finalise_ns,
+    };
+    run.prediction = Some(Prediction {
+        state_bytes: Some(2_000_000),
+        duration: Some(parts([4, 7, 10, 96, 2, 8].map(|ms| ms * MS))),
+        cost_ns: Some(10 * MS),
+        period_ns: Some(1_000 * MS),
+        capacity: Some(8_000.0),
+        effective_capacity: Some(7_920.0),
+        recovery: Some(PredictedRecovery {
+            fault: 1,
+            failed_at_ns: 4_500 * MS,
+            restored: Some(3),
+            restored_bytes: 2_100_000,
+            snapshot_age_ns: 1_500 * MS,
+            parts: RecoveryParts {
+                detect_ns: 1_050 * MS,
+                backoff_or_cancel_ns: 1_000 * MS,
+                slots_ns: 980 * MS,
+                deploy_ns: 62 * MS,
+                restore_ns: 250 * MS,
+                init_ns: 8 * MS,
+            },
+            effective_capacity: Some(7_900.0),
+            total_ns: Some(5_010 * MS),
+        }),
+        outside: vec![],
+    });
+    run
 }
 
 /// Times that hurt: zero, small, ordinary, the largest.

@@ -7,6 +7,7 @@
 //! data of its own: which checkpoint interval to choose.
 
 pub mod ansi;
+pub mod capacity;
 pub mod class;
 pub mod coverage;
 pub mod diff;

@@ -1,20 +1,27 @@
 //! What was predicted before the run beside what the run measured.
 //!
-//! A [`Prediction`] is made from scenario, profile and fault time only, and stands in the record beside the measurements; it
-//! is never fitted to them. Start at [`compare`].
+//! A [`Prediction`] is made from scenario, profile and fault time only, and stands in the plan; it is never fitted to
+//! measurements. Start at [`compare`]. Where a whole is off, [`PredictionRow::off_in`] names the terms that make it so: the parts of
+//! what was predicted and of what was measured lie along the same path, so they can be held against each other one by one.
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{CheckpointParts, CheckpointRecord, RecoveryParts, RunRecord};
+use crate::capacity;
+use crate::record::{CheckpointParts, CheckpointRecord, RecoveryParts, RecoveryRecord, RunRecord};
 use crate::timing::trigger_gaps_ns;
+use crate::units::{self, Unit};
 
 /// What a run should take. `None`: outside of what the model knows, which [`Prediction::outside`] tells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Prediction {
     /// Bytes of keyed state at the fault, or in the middle of the input.
     pub state_bytes: Option<u64>,
     /// Parts of a checkpoint over that state, along its critical path; they sum to its duration d.
     pub duration: Option<CheckpointParts>,
+    /// Work lost to such a checkpoint, c.
+    #[serde(default)]
+    pub cost_ns: Option<u64>,
     /// Trigger to next trigger, T.
     pub period_ns: Option<u64>,
     /// Capacity μ without checkpoints, records per second.
@@ -29,6 +36,7 @@ pub struct Prediction {
 
 /// The recovery after one fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PredictedRecovery {
     /// The fault, by its position in the plan.
     pub fault: u32,
@@ -36,60 +44,203 @@ pub struct PredictedRecovery {
     pub failed_at_ns: u64,
     /// The checkpoint restored from; `None`: the job begins anew.
     pub restored: Option<u64>,
+    /// Bytes of state in it.
+    #[serde(default)]
+    pub restored_bytes: u64,
     /// Age A of the restored snapshot at the fault.
     pub snapshot_age_ns: u64,
     /// Parts of the outage; they sum to D.
     pub parts: RecoveryParts,
+    /// Capacity with checkpoints of what is left of the cluster, records per second.
+    #[serde(default)]
+    pub effective_capacity: Option<f64>,
     /// Failure until the sources have caught up, R; `None`: never, or not known.
     pub total_ns: Option<u64>,
 }
 
-/// One predicted time beside the measured one.
+/// One predicted quantity beside the measured one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictionRow {
     /// What is predicted, with its symbol.
     pub what: &'static str,
-    /// Predicted, ns.
-    pub predicted_ns: u64,
-    /// Measured, ns; of several (checkpoints, gaps) the median.
-    pub measured_ns: u64,
+    /// What the numbers count.
+    pub unit: Unit,
+    /// Predicted.
+    pub predicted: u64,
+    /// Measured; of several (checkpoints, gaps) the median, the lower of two middle ones.
+    pub measured: u64,
     /// How many were measured.
     pub count: usize,
+    /// The terms of both, which sum to them; empty where there is one.
+    pub terms: Vec<Term>,
 }
+
+/// One term of a predicted whole beside the measured one, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// Its name.
+    pub name: &'static str,
+    /// Predicted.
+    pub predicted_ns: u64,
+    /// Measured, in the case whose whole is the row's.
+    pub measured_ns: u64,
+}
+
+impl Term {
+    /// Measured less predicted.
+    pub fn difference_ns(&self) -> i64 {
+        let exact = i128::from(self.measured_ns) - i128::from(self.predicted_ns);
+        exact.clamp(i128::from(-i64::MAX), i128::from(i64::MAX)) as i64
+    }
+}
+
+/// Terms that [`PredictionRow::off_in`] names at most.
+const TERMS_MAX: usize = 3;
 
 impl PredictionRow {
     /// `(measured − predicted)/measured`; zero where nothing was measured and nothing predicted.
     pub fn residual(&self) -> f64 {
-        if self.measured_ns == 0 {
-            return if self.predicted_ns == 0 { 0.0 } else { -1.0 };
+        if self.measured == 0 {
+            return if self.predicted == 0 { 0.0 } else { -1.0 };
         }
-        (self.measured_ns as f64 - self.predicted_ns as f64) / self.measured_ns as f64
+        (self.measured as f64 - self.predicted as f64) / self.measured as f64
+    }
+
+    /// The terms in which prediction and measurement differ by more than a hundredth of the whole, the largest first:
+    /// `async +13.2 ms, sync −850 µs`.
+    pub fn off_in(&self) -> String {
+        let least = (self.measured / 100).max(1);
+        let mut terms: Vec<&Term> =
+            self.terms.iter().filter(|term| term.difference_ns().unsigned_abs() >= least).collect();
+        terms.sort_by_key(|term| std::cmp::Reverse(term.difference_ns().unsigned_abs()));
+        let text = |term: &&Term| format!("{} {}", term.name, units::difference(term.difference_ns()));
+        terms.iter().take(TERMS_MAX).map(text).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Everything that was both predicted and measured: checkpoint duration, period, snapshot age, outage, recovery.
+/// Everything that was both predicted and measured: state, checkpoint, period, and after the fault age, outage, capacity, recovery.
 pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
     let Some(prediction) = &run.prediction else { return Vec::new() };
+    let recovery = prediction.recovery.as_ref();
+    let measured = recovery.and_then(|of| run.recoveries.iter().find(|recovery| recovery.fault == Some(of.fault)));
+    let mut checkpoints: Vec<&CheckpointRecord> =
+        run.checkpoints.iter().filter(|one| one.kind == "periodic" && one.duration_ns().is_some()).collect();
     let mut rows = Vec::new();
-    let mut add = |what, predicted: Option<u64>, mut measured: Vec<u64>| {
-        measured.sort_unstable();
-        if let (Some(predicted_ns), Some(measured_ns)) = (predicted, measured.get(measured.len().saturating_sub(1) / 2))
-        {
-            rows.push(PredictionRow { what, predicted_ns, measured_ns: *measured_ns, count: measured.len() });
-        }
-    };
-    let periodic = |checkpoint: &&CheckpointRecord| checkpoint.kind == "periodic";
-    let durations = run.checkpoints.iter().filter(periodic).filter_map(CheckpointRecord::duration_ns);
-    add("checkpoint duration d", prediction.duration.map(|parts| parts.total_ns()), durations.collect());
-    add("trigger period T", prediction.period_ns, trigger_gaps_ns(run));
-    if let Some(predicted) = &prediction.recovery {
-        let measured = run.recoveries.iter().find(|recovery| recovery.fault == Some(predicted.fault));
-        let one = |value: Option<u64>| value.into_iter().collect::<Vec<_>>();
-        add("snapshot age A", Some(predicted.snapshot_age_ns), one(measured.map(|m| m.snapshot_age_ns)));
-        let outage = measured.and_then(|measured| measured.outage_ns());
-        add("outage D", Some(predicted.parts.total_ns()), one(outage));
-        let total = measured.and_then(|m| m.caught_up_at_ns.map(|at| at.saturating_sub(m.failed_at_ns)));
-        add("recovery R", predicted.total_ns, one(total));
+    let sizes = checkpoints.iter().map(|checkpoint| checkpoint.state_bytes).collect();
+    rows.extend(plain("state S", Unit::Bytes, prediction.state_bytes, sizes));
+    checkpoints.sort_by_key(|checkpoint| checkpoint.duration_ns());
+    rows.extend(duration(&checkpoints, prediction));
+    let costs = checkpoints.iter().filter_map(|checkpoint| checkpoint.lost_work_ns()).collect();
+    rows.extend(plain("lost work c", Unit::Nanoseconds, prediction.cost_ns, costs));
+    rows.extend(plain("trigger period T", Unit::Nanoseconds, prediction.period_ns, trigger_gaps_ns(run)));
+    if let (Some(predicted), Some(measured)) = (recovery, measured) {
+        let age = vec![measured.snapshot_age_ns];
+        rows.extend(plain("snapshot age A", Unit::Nanoseconds, Some(predicted.snapshot_age_ns), age));
+        let loaded = measured.restored_checkpoint.map(|_| measured.restored_bytes).into_iter().collect();
+        rows.extend(plain("state loaded", Unit::Bytes, Some(predicted.restored_bytes), loaded));
+        rows.extend(outage(predicted, measured));
+        let whole = |rate: f64| rate as u64;
+        let capacity = capacity::measured(run, measured).map(whole).into_iter().collect();
+        let what = "capacity, catching up";
+        rows.extend(plain(what, Unit::RecordsPerSecond, predicted.effective_capacity.map(whole), capacity));
+        rows.extend(total(predicted, measured));
     }
     rows
+}
+
+/// A row without terms; `None` where something is missing.
+fn plain(what: &'static str, unit: Unit, predicted: Option<u64>, mut measured: Vec<u64>) -> Option<PredictionRow> {
+    measured.sort_unstable();
+    let middle = *measured.get(measured.len().saturating_sub(1) / 2)?;
+    Some(PredictionRow { what, unit, predicted: predicted?, measured: middle, count: measured.len(), terms: vec![] })
+}
+
+/// The median checkpoint with its parts. `checkpoints` by duration.
+fn duration(checkpoints: &[&CheckpointRecord], prediction: &Prediction) -> Option<PredictionRow> {
+    let predicted = prediction.duration?;
+    let middle = checkpoints.get(checkpoints.len().saturating_sub(1) / 2)?;
+    Some(PredictionRow {
+        what: "checkpoint duration d",
+        unit: Unit::Nanoseconds,
+        predicted: predicted.total_ns(),
+        measured: middle.duration_ns()?,
+        count: checkpoints.len(),
+        terms: middle.parts.map_or_else(Vec::new, |measured| terms(&predicted.named(), &measured.named())),
+    })
+}
+
+fn outage(predicted: &PredictedRecovery, measured: &RecoveryRecord) -> Option<PredictionRow> {
+    Some(PredictionRow {
+        what: "outage D",
+        unit: Unit::Nanoseconds,
+        predicted: predicted.parts.total_ns(),
+        measured: measured.outage_ns()?,
+        count: 1,
+        terms: terms(&predicted.parts.named(), &measured.parts?.named()),
+    })
+}
+
+fn total(predicted: &PredictedRecovery, measured: &RecoveryRecord) -> Option<PredictionRow> {
+    let (total_ns, outage_ns) = (predicted.total_ns?, predicted.parts.total_ns());
+    let of_prediction = [("outage", outage_ns), ("catching up", total_ns.saturating_sub(outage_ns))];
+    let of_measurement = [("outage", measured.outage_ns()?), ("catching up", measured.catch_up_ns()?)];
+    Some(PredictionRow {
+        what: "recovery R",
+        unit: Unit::Nanoseconds,
+        predicted: total_ns,
+        measured: measured.total_ns()?,
+        count: 1,
+        terms: terms(&of_prediction, &of_measurement),
+    })
+}
+
+fn terms(predicted: &[(&'static str, u64)], measured: &[(&'static str, u64)]) -> Vec<Term> {
+    let pairs = predicted.iter().zip(measured);
+    pairs.map(|(&(name, predicted_ns), &(_, measured_ns))| Term { name, predicted_ns, measured_ns }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures;
+
+    fn named<'r>(rows: &'r [PredictionRow], what: &str) -> &'r PredictionRow {
+        rows.iter().find(|row| row.what == what).expect("predicted and measured")
+    }
+
+    #[test]
+    fn wholes_are_held_against_wholes_and_terms_against_terms() {
+        let run = fixtures::predicted();
+        let rows = compare(&run);
+        let outage = named(&rows, "outage D");
+        assert_eq!((outage.predicted, outage.measured), (3_350_000_000, 3_450_400_000));
+        assert_eq!(outage.off_in(), "restore +90 ms");
+        assert!(named(&rows, "checkpoint duration d").residual() < 0.02);
+        assert_eq!(named(&rows, "recovery R").off_in(), "outage +100 ms");
+        assert_eq!(named(&rows, "capacity, catching up").unit, Unit::RecordsPerSecond);
+        assert_eq!(named(&rows, "state S").off_in(), "", "a size has no terms");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_compared() {
+        let mut run = fixtures::predicted();
+        run.recoveries.clear();
+        let rows = compare(&run);
+        assert_eq!(rows.last().map(|row| row.what), Some("trigger period T"));
+        run.prediction = None;
+        assert_eq!(compare(&run), []);
+    }
+
+    proptest! {
+        #[test]
+        fn any_run_can_be_compared(run in fixtures::any_run()) {
+            let run = RunRecord { prediction: fixtures::predicted().prediction, ..run };
+            for row in compare(&run) {
+                prop_assert!(row.residual().is_finite());
+                row.off_in();
+            }
+        }
+    }
 }

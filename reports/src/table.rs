@@ -5,7 +5,7 @@
 //! Invariant: (T1) every row has one cell per column. Widths count characters, not bytes: `µ` and `λ` are one wide.
 
 use crate::ansi::{Color, Style, clean, paint};
-use crate::units;
+use crate::units::{self, Unit};
 
 /// On which side the cells of a column line up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,11 @@ impl Cell {
     /// A point in time in nanoseconds since the start of the run, in seconds, or [`Cell::none`].
     pub fn maybe_instant(ns: Option<u64>) -> Cell {
         ns.map_or_else(Cell::none, |ns| Cell::new(units::instant(ns)))
+    }
+
+    /// A number of some unit; durations line up at theirs.
+    pub fn quantity(unit: Unit, n: u64) -> Cell {
+        Cell::new(units::aligned(unit.text(n)))
     }
 
     /// A count.

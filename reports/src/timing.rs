@@ -96,21 +96,21 @@ pub struct TimingSummary {
     pub residual_worst_ns: Option<i64>,
 }
 
-/// Percentiles of checkpoint durations in nanoseconds, exact to three digits; the ends are exact.
+/// Percentiles in the unit of what they are of, exact to three digits; the ends are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Percentiles {
-    /// Completed checkpoints.
+    /// How many values there are.
     pub count: u64,
-    /// The shortest.
-    pub min_ns: u64,
-    /// Half are no longer.
-    pub p50_ns: u64,
-    /// Nine in ten are no longer.
-    pub p90_ns: u64,
-    /// 99 in a hundred are no longer.
-    pub p99_ns: u64,
-    /// The longest.
-    pub max_ns: u64,
+    /// The smallest.
+    pub min: u64,
+    /// Half are no larger.
+    pub p50: u64,
+    /// Nine in ten are no larger.
+    pub p90: u64,
+    /// 99 in a hundred are no larger.
+    pub p99: u64,
+    /// The largest.
+    pub max: u64,
 }
 
 /// All comparisons of one run.
@@ -282,23 +282,23 @@ fn summarise(rows: &[TimingRow]) -> Vec<TimingSummary> {
     groups.into_iter().map(summary).collect()
 }
 
-/// Percentiles of `durations` in nanoseconds; `None` of nothing.
-pub fn percentiles(durations: impl Iterator<Item = u64>) -> Option<Percentiles> {
+/// Percentiles of `values`, from an HDR histogram; `None` of nothing.
+pub fn percentiles(values: impl Iterator<Item = u64>) -> Option<Percentiles> {
     let mut histogram = Histogram::<u64>::new(3).expect("three digits is a legal precision");
-    let (mut min_ns, mut max_ns) = (u64::MAX, 0);
-    for ns in durations {
-        histogram.record(ns).expect("a resizing histogram holds every u64");
-        (min_ns, max_ns) = (min_ns.min(ns), max_ns.max(ns));
+    let (mut min, mut max) = (u64::MAX, 0);
+    for value in values {
+        histogram.record(value).expect("a resizing histogram holds every u64");
+        (min, max) = (min.min(value), max.max(value));
     }
-    // A bucket reports its upper end, which may lie above the longest duration there was.
-    let at = |quantile| histogram.value_at_quantile(quantile).clamp(min_ns, max_ns);
+    // A bucket reports its upper end, which may lie above the largest value there was.
+    let at = |quantile| histogram.value_at_quantile(quantile).clamp(min, max);
     (!histogram.is_empty()).then(|| Percentiles {
         count: histogram.len(),
-        min_ns,
-        p50_ns: at(0.5),
-        p90_ns: at(0.9),
-        p99_ns: at(0.99),
-        max_ns,
+        min,
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        max,
     })
 }
 
@@ -338,15 +338,15 @@ mod tests {
     #[test]
     fn percentiles_keep_exact_ends() {
         let p = percentiles((1..=1_000).map(|ms| ms * 1_000_000)).expect("not empty");
-        assert_eq!((p.count, p.min_ns, p.max_ns), (1_000, 1_000_000, 1_000_000_000));
-        assert!(p.p50_ns.abs_diff(500_000_000) < 1_000_000, "{}", p.p50_ns);
+        assert_eq!((p.count, p.min, p.max), (1_000, 1_000_000, 1_000_000_000));
+        assert!(p.p50.abs_diff(500_000_000) < 1_000_000, "{}", p.p50);
         assert_eq!(percentiles([].into_iter()), None);
-        assert_eq!(percentiles([0].into_iter()).map(|p| p.max_ns), Some(0));
+        assert_eq!(percentiles([0].into_iter()).map(|p| p.max), Some(0));
     }
 
     #[test]
     fn the_longest_time_there_is_has_percentiles() {
-        assert_eq!(percentiles([u64::MAX].into_iter()).map(|p| p.p50_ns), Some(u64::MAX));
+        assert_eq!(percentiles([u64::MAX].into_iter()).map(|p| p.p50), Some(u64::MAX));
     }
 
     proptest! {

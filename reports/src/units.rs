@@ -6,6 +6,41 @@
 /// Nanoseconds per second.
 pub const SECOND: u64 = 1_000_000_000;
 
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// A duration.
+    Nanoseconds,
+    /// A size.
+    Bytes,
+    /// A throughput.
+    BytesPerSecond,
+    /// A rate.
+    RecordsPerSecond,
+}
+
+impl Unit {
+    /// The number as people read it.
+    pub fn text(self, n: u64) -> String {
+        match self {
+            Unit::Nanoseconds => duration(n),
+            Unit::Bytes => bytes(n),
+            Unit::BytesPerSecond => format!("{}/s", bytes(n)),
+            Unit::RecordsPerSecond => format!("{} records/s", count(n)),
+        }
+    }
+
+    /// The word in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Unit::Nanoseconds => "ns",
+            Unit::Bytes => "bytes",
+            Unit::BytesPerSecond => "bytes/s",
+            Unit::RecordsPerSecond => "records/s",
+        }
+    }
+}
+
 /// A duration in nanoseconds with three to four digits: `850 ns`, `13.2 ms`, `1.204 s`, `12 min 04 s`, `3 h 07 min`.
 ///
 /// Digits beyond those shown are cut, not rounded: `999.9 µs` must not print as `1000 µs`.

@@ -11,6 +11,7 @@ use super::logging::{self, Level};
 use super::print::say;
 use super::{catalogue, color, outputs, refuse};
 use crate::jobs::Jobs;
+use crate::predict::foresee;
 use crate::provenance;
 use crate::scenario::load_plan;
 use crate::session::{Depth, execute_to};
@@ -47,9 +48,13 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
     {
         eprintln!("note: the plan was saved with commit {saved}, this build is of {built}: the run may go otherwise");
     }
+    let foreseen = foresee(&plan, jobs);
+    if plan.prediction.is_some() && plan.prediction != foreseen.prediction {
+        eprintln!("note: the prediction in the plan is that of another plan or build: predicted anew");
+    }
     // Who only compares hashes needs no verdict.
     let depth = if args.hash_only { Depth::Quick } else { Depth::Full };
-    let (record, outcome) = execute_to(depth, &plan, jobs, &[], provenance::replay_command(&args.plan));
+    let (record, outcome) = execute_to(depth, &foreseen, jobs, &[], provenance::replay_command(&args.plan));
     if let Some(file) = &args.trace
         && let Err(problem) = super::run::write_trace(file, &outcome)
     {

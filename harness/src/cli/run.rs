@@ -17,6 +17,7 @@ use super::sweep::{self, Sweep};
 use super::{color, command_line, limits, outputs, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
+use crate::predict::foresee;
 use crate::provenance;
 use crate::run::{Outcome, report_folder};
 use crate::scenario::save_plan;
@@ -128,6 +129,7 @@ fn is_failure(verdict: &Verdict) -> bool {
 }
 
 fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs) -> Result<RunRecord, String> {
+    let plan = &foresee(plan, jobs);
     let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (mut record, outcome) = execute_to(depth, plan, jobs, &[], replay);

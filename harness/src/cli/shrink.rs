@@ -13,6 +13,7 @@ use super::print::say;
 use super::{catalogue, outputs, refuse, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
+use crate::predict::foresee;
 use crate::scenario::{load_plan, plan_problems, save_plan};
 use crate::session::execute;
 use crate::shrink::{Budget, Failure, shrink};
@@ -62,7 +63,7 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
         Failure::of(&verdict(candidate)).as_ref() == Some(&failure)
     });
     bar.finish_and_clear();
-    if let Err(error) = save_plan(&output, &shrunk.plan) {
+    if let Err(error) = save_plan(&output, &foresee(&shrunk.plan, jobs)) {
         return refuse(error);
     }
     shrunk.steps.iter().for_each(|step| say!("  {step}"));

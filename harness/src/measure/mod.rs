@@ -63,7 +63,7 @@ pub fn record(
         recoveries,
         oracles,
         timeline: timeline::entries(plan, outcome),
-        prediction: None,
+        prediction: plan.prediction.clone(),
         totals: totals(outcome),
         settings: settings(plan),
         course,

@@ -7,7 +7,7 @@ use flowquake_engine::state::TABLE_OVERHEAD;
 use flowquake_reports::record::{CheckpointEnd, CheckpointParts, RecoveryParts, RecoveryRecord};
 
 use super::{checkpoints, course, recoveries};
-use crate::fixtures::{at, logged, ms, outcome, struck, subtask};
+use crate::fixtures::{at, logged, ms, outcome, sealed_with_file, struck, subtask};
 use crate::nemesis::Hit;
 use crate::run::{Flow, Outcome};
 
@@ -103,6 +103,26 @@ fn entries_that_stand_for_more_count_for_more_and_what_is_beside_them_does_not()
     });
     events.splice(place..place, uploaded);
     assert_eq!(bytes(events), 40 + 9 * 3, "three bytes of a table");
+}
+
+#[test]
+fn what_the_checkpoint_before_had_did_not_change() {
+    let mut second = checkpoint();
+    for record in &mut second {
+        let text = serde_json::to_string(record).unwrap().replace("\"checkpoint\":3", "\"checkpoint\":4");
+        *record = serde_json::from_str(&text).unwrap();
+        record.at = record.at + std::time::Duration::from_secs(1);
+    }
+    let mut outcome = outcome([checkpoint(), second].concat());
+    let mut changed = |contents: [&[u8]; 2]| {
+        outcome.sealed = (3..).zip(contents).map(|(id, of)| (CheckpointId(id), sealed_with_file(0, id, of))).collect();
+        checkpoints::measure(&outcome, 1).iter().map(|record| record.changed_bytes).collect::<Vec<_>>()
+    };
+    assert_eq!(changed([b"same", b"same"]), [Some(4), Some(0)]);
+    assert_eq!(changed([b"some", b"other"]), [Some(4), Some(5)]);
+    outcome.sealed.clear();
+    let unknown = checkpoints::measure(&outcome, 1);
+    assert!(unknown.iter().all(|record| record.changed_bytes.is_none()), "without a manifest nothing is known");
 }
 
 #[test]

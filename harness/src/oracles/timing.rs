@@ -22,7 +22,6 @@ use crate::faults::TASK_MANAGER;
 use crate::jobs::Jobs;
 use crate::measure;
 use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
-use crate::predict::predict;
 use crate::run::Outcome;
 
 /// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
@@ -37,10 +36,9 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
         return finding;
     }
     let recoveries = measure::recoveries(outcome, &checkpoints, measure::sources(plan, jobs, inputs));
-    let prediction = jobs.get(&plan.job.name).ok().map(|job| predict(plan, job));
     let evidence = [
         bounded(bounds, &checkpoints, &recoveries, &mut finding.judged),
-        as_predicted(bounds, &recoveries, prediction.as_ref(), &mut finding.judged),
+        as_predicted(bounds, &recoveries, plan.prediction.as_ref(), &mut finding.judged),
     ];
     finding.violations.extend(evidence.into_iter().flatten().map(|evidence| Violation { oracle: "O9", evidence }));
     finding
@@ -133,9 +131,9 @@ fn bounded(
         |recovery: &RecoveryRecord| recovery.caught_up_at_ns.map(|at| at.saturating_sub(recovery.failed_at_ns));
     let longest = recoveries.iter().filter_map(recovered).max();
     let rows = [
-        ("checkpoint_duration_p50", bounds.checkpoint_duration_p50, durations.map(|of| of.p50_ns)),
-        ("checkpoint_duration_p99", bounds.checkpoint_duration_p99, durations.map(|of| of.p99_ns)),
-        ("checkpoint_duration_max", bounds.checkpoint_duration_max, durations.map(|of| of.max_ns)),
+        ("checkpoint_duration_p50", bounds.checkpoint_duration_p50, durations.map(|of| of.p50)),
+        ("checkpoint_duration_p99", bounds.checkpoint_duration_p99, durations.map(|of| of.p99)),
+        ("checkpoint_duration_max", bounds.checkpoint_duration_max, durations.map(|of| of.max)),
         ("outage_max", bounds.outage_max, outage),
         ("recovery_max", bounds.recovery_max, longest),
     ];
@@ -170,7 +168,7 @@ fn as_predicted(
         return vec![format!("no recovery was predicted, so none can be held against it: {outside}")];
     };
     let measured = recoveries.iter().find(|recovery| recovery.fault == Some(predicted.fault));
-    let measured = measured.and_then(|recovery| Some(recovery.caught_up_at_ns?.saturating_sub(recovery.failed_at_ns)));
+    let measured = measured.and_then(RecoveryRecord::total_ns);
     let Some(measured) = measured else { return vec!["the job did not catch up after the fault".into()] };
     let allowed = u128::from(measured) * u128::from(permille) / 1_000;
     if u128::from(measured.abs_diff(total)) <= allowed {

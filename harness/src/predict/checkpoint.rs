@@ -26,10 +26,18 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
     let (write, read) = (cluster.store_throughput as f64, cluster.store_read_throughput as f64);
     let stored = if config.backend == BackendKind::Memory { 0.0 } else { on_node };
     // Output that the sinks had not written yet; they write whatever waits this long.
-    let unwritten_ns = (epoch_ns % nanos(config.sink_flush_interval).max(1)) as f64;
-    let output = known.rate().map_or(0.0, |rate| rate * unwritten_ns / 1e9 * (known.model.output_bytes)(&known.spec));
-    let output = known.on_the_way(output / f64::from(p));
+    let flush_ns = nanos(config.sink_flush_interval).max(1);
+    let unwritten_ns = (epoch_ns % flush_ns) as f64;
+    let output = |ns: f64| {
+        let bytes = known.rate().map_or(0.0, |rate| rate * ns / 1e9 * (known.model.output_bytes)(&known.spec));
+        known.on_the_way(bytes / f64::from(p))
+    };
+    // What they wrote last may still be on its way, and the snapshot waits for it.
+    let written = if epoch_ns < flush_ns { 0.0 } else { output(flush_ns as f64) };
+    let behind = (written * known.seconds_per_stored_byte() - unwritten_ns / 1e9).max(0.0);
+    let output = output(unwritten_ns);
     let seconds = (stored + output) * known.seconds_per_stored_byte();
+    let seconds = seconds.max(behind);
     let requests = 1 + usize::from(config.checkpoints.verify_uploads);
     let moving = output / known.plan.cluster.record_weight as f64;
     let waiting = match config.backend {

@@ -6,7 +6,7 @@
 //! what random latency does to the slowest of many. The formulas themselves are those of the reports; what is counted here
 //! are requests, messages and charges.
 //!
-//! A prediction is a pure function of the plan, so an edited plan has its own. Where a plan is outside of what the model
+//! A prediction is a pure function of the plan; [`foresee`] puts it in there, and an edited plan gets its own. Where a plan is outside of what the model
 //! knows (several faults, a fault at an event, user jobs without a [`JobModel`]), it says what, and predicts
 //! nothing rather than something wrong.
 
@@ -16,7 +16,7 @@ use flowquake_engine::time::nanos;
 use flowquake_reports::formulas::{recovery as formula, trigger};
 use flowquake_reports::prediction::{PredictedRecovery, Prediction};
 
-use crate::jobs::{Job, JobModel, StateSize};
+use crate::jobs::{Job, JobModel, Jobs, StateSize};
 use crate::plan::{InputSource, RunPlan};
 use crate::run::job_spec;
 
@@ -100,6 +100,12 @@ pub fn capacity(plan: &RunPlan, model: &JobModel) -> Capacity {
     capacity::of(&Known::of(plan, model))
 }
 
+/// The plan with the prediction that follows from the rest of it; without one where its job is not known.
+pub fn foresee(plan: &RunPlan, jobs: &Jobs) -> RunPlan {
+    let prediction = jobs.get(&plan.job.name).ok().map(|job| predict(plan, job));
+    RunPlan { prediction, ..plan.clone() }
+}
+
 /// Predicts a run. `job` is the one that the plan names.
 pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let mut prediction = Prediction::default();
@@ -130,6 +136,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let period = trigger::next_trigger(0, duration, interval, pause);
     prediction.state_bytes = Some(snapshot.bytes as u64);
     prediction.duration = Some(parts);
+    prediction.cost_ns = Some(parts.sync_ns);
     prediction.period_ns = Some(period);
     let rate = known.rate();
     let cost = checkpoint::lost_work(&known, snapshot);
@@ -161,8 +168,10 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
                 fault: struck.fault,
                 failed_at_ns: struck.at_ns,
                 restored: recovered.restored,
+                restored_bytes: recovered.restored_bytes,
                 snapshot_age_ns: recovered.age_ns,
                 parts: recovered.parts,
+                effective_capacity: effective.ok(),
                 total_ns: total.ok().map(|seconds| (seconds * 1e9) as u64),
             });
         }

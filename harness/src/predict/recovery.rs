@@ -120,6 +120,7 @@ fn released(known: &Known, struck: &Struck, started: u64) -> u64 {
 pub(super) struct Recovered {
     /// The checkpoint restored from; `None`: the job begins anew.
     pub(super) restored: Option<u64>,
+    pub(super) restored_bytes: u64,
     pub(super) age_ns: u64,
     pub(super) parts: RecoveryParts,
     /// The TaskManager of each slot afterwards.
@@ -182,6 +183,7 @@ pub(super) fn of(
     let restore_ns = opening(&after, snapshot, leftovers);
     Recovered {
         restored: completed.map(|nth| nth + 1),
+        restored_bytes: bytes as u64,
         age_ns,
         parts: RecoveryParts { detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns: 0 },
         slots: after.slots,

@@ -248,6 +248,7 @@ fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &J
         expect,
         time_limit,
         options: std::mem::take(&mut reader.options),
+        prediction: None,
     };
     Some(Read { plan, swarm, tune, profile, input })
 }

@@ -1,6 +1,6 @@
 //! The distributions as JSON, for whoever plots them.
 //!
-//! Start at [`to_string`]. Durations in nanoseconds.
+//! Start at [`to_string`]. Every quantity says the unit of its numbers.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::Distribution;
 use crate::record::RunSet;
 
 /// Version of this document.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Pretty JSON over all runs of a set, and scenario by scenario; ended by a line break.
 pub fn to_string(set: &RunSet) -> String {
@@ -17,7 +17,7 @@ pub fn to_string(set: &RunSet) -> String {
     scenarios.dedup();
     let by_scenario = scenarios.into_iter().map(|name| {
         let runs = set.runs.iter().filter(|run| run.scenario == name);
-        json!({ "scenario": name, "times": list(&super::of(runs)) })
+        json!({ "scenario": name, "quantities": list(&super::of(runs)) })
     });
     let document = json!({
         "version": VERSION,
@@ -33,18 +33,19 @@ pub fn to_string(set: &RunSet) -> String {
 
 fn list(distributions: &[Distribution]) -> Vec<Value> {
     let value = |one: &Distribution| {
-        let of = |ns: fn(&crate::timing::Percentiles) -> u64| one.percentiles.as_ref().map(ns);
+        let of = |which: fn(&crate::timing::Percentiles) -> u64| one.percentiles.as_ref().map(which);
         json!({
             "name": one.name,
+            "unit": one.unit.key(),
             "sort": one.sort.key(),
             "part": one.is_part,
             "count": of(|p| p.count).unwrap_or(0),
             "endless": one.endless,
-            "min_ns": of(|p| p.min_ns),
-            "p50_ns": of(|p| p.p50_ns),
-            "p90_ns": of(|p| p.p90_ns),
-            "p99_ns": of(|p| p.p99_ns),
-            "max_ns": of(|p| p.max_ns),
+            "min": of(|p| p.min),
+            "p50": of(|p| p.p50),
+            "p90": of(|p| p.p90),
+            "p99": of(|p| p.p99),
+            "max": of(|p| p.max),
         })
     };
     distributions.iter().map(value).collect()
@@ -60,7 +61,7 @@ mod tests {
         let document: Value = serde_json::from_str(&to_string(&fixtures::set())).unwrap();
         assert_eq!(document["runs"], fixtures::set().runs.len());
         assert_eq!(document["all"][0]["name"], "trigger gap T");
-        assert!(document["all"][0]["p99_ns"].as_u64() > Some(0));
+        assert!(document["all"][0]["p99"].as_u64() > Some(0));
         assert!(!document["scenarios"].as_array().unwrap().is_empty());
     }
 }

@@ -12,10 +12,10 @@ use crate::units;
 /// Said beside every table of distributions.
 pub const NOTE: &str = "parts of one case sum to its whole, percentiles do not; maxima over subtasks are never summed";
 
-/// One row per time.
+/// One row per quantity.
 pub fn table(distributions: &[Distribution]) -> Table {
     let mut table = Table::new([
-        ("time", Left),
+        ("quantity", Left),
         ("one value per", Left),
         ("count", Right),
         ("p50", Right),
@@ -26,16 +26,18 @@ pub fn table(distributions: &[Distribution]) -> Table {
     ]);
     for one in distributions {
         // Blanks that HTML keeps.
-        let name = if one.is_part { format!("\u{a0}\u{a0}{}", one.name) } else { one.name.clone() };
-        let of = |ns: fn(&crate::timing::Percentiles) -> u64| Cell::maybe_duration(one.percentiles.as_ref().map(ns));
+        let name = if one.is_part { format!("\u{a0}\u{a0}{}", one.name) } else { one.name.to_owned() };
+        let of = |which: fn(&crate::timing::Percentiles) -> u64| {
+            one.percentiles.as_ref().map_or_else(Cell::none, |all| Cell::quantity(one.unit, which(all)))
+        };
         table.row([
             Cell::new(name),
             Cell::new(one.sort.label()).styled(Style::Dim),
             Cell::count(one.percentiles.map_or(0, |p| p.count)),
-            of(|p| p.p50_ns),
-            of(|p| p.p90_ns),
-            of(|p| p.p99_ns),
-            of(|p| p.max_ns),
+            of(|p| p.p50),
+            of(|p| p.p90),
+            of(|p| p.p99),
+            of(|p| p.max),
             match one.endless {
                 0 => Cell::none(),
                 n => Cell::count(n).styled(Style::Warn),
@@ -60,7 +62,7 @@ mod tests {
     use crate::fixtures;
 
     #[test]
-    fn a_row_per_time() {
+    fn a_row_per_quantity() {
         let mut run = fixtures::passed();
         let mut lost = run.recoveries[0].clone();
         (lost.parts, lost.caught_up_at_ns) = (None, None);

@@ -16,22 +16,24 @@ use crate::units;
 /// Rows of trigger gaps that a table shows; of more, the worst are shown, since the others say nothing new.
 pub const GAPS_MAX: usize = 12;
 
-/// What was predicted before the run, beside what was measured.
+/// What was predicted before the run, beside what was measured, and the terms in which they differ.
 pub fn predictions(run: &RunRecord) -> Table {
     let mut table = Table::new([
-        ("time", Left),
+        ("quantity", Left),
         ("predicted before the run", Right),
         ("measured", Right),
         ("of", Right),
         ("off by", Right),
+        ("off in", Left),
     ]);
     for row in compare(run) {
         table.row([
             Cell::new(row.what),
-            Cell::duration(row.predicted_ns),
-            Cell::duration(row.measured_ns),
+            Cell::quantity(row.unit, row.predicted),
+            Cell::quantity(row.unit, row.measured),
             Cell::count(row.count as u64),
             Cell::new(format!("{:+.1} %", row.residual() * 100.0)),
+            Cell::new(row.off_in()).styled(Style::Dim),
         ]);
     }
     table
@@ -252,7 +254,7 @@ pub fn durations(timing: &Timing) -> Table {
         ("longest", Right),
     ]);
     if let Some(p) = timing.durations {
-        let [min, p50, p90, p99, max] = [p.min_ns, p.p50_ns, p.p90_ns, p.p99_ns, p.max_ns].map(Cell::duration);
+        let [min, p50, p90, p99, max] = [p.min, p.p50, p.p90, p.p99, p.max].map(Cell::duration);
         table.row([Cell::count(p.count), min, p50, p90, p99, max]);
     }
     table

@@ -13,6 +13,7 @@ use crate::profile::Profile;
 /// Hash of everything that decides the run and its verdict: not of the words about it, and not of where its files lie.
 pub(super) fn of_plan(plan: &RunPlan) -> String {
     let mut plan = RunPlan { file: String::new(), why: String::new(), options: Vec::new(), ..plan.clone() };
+    plan.prediction = None;
     if let InputSource::File { path, .. } = &mut plan.job.input.source {
         // The name goes to the engine and the contents are what it reads; an unreadable file crashes the run, which tells more.
         let contents = std::fs::read(&*path).map(|bytes| of_bytes(&bytes)).unwrap_or_default();

@@ -1,0 +1,58 @@
+//! The capacity of a job as a recovery shows it: how fast the backlog drained.
+//!
+//! Start at [`measured`]. While a job catches up its sources emit as fast as everything behind them bears, with checkpoints
+//! on, so that this is the μ_eff of the formulas. What waits in buffers when the sources have caught up counts as drained: with a
+//! backlog that buffers hold, nothing is learned about the capacity, and nothing is said.
+
+use crate::record::{RecoveryRecord, RunRecord};
+
+/// A shorter catching up shows the depth of buffers and the time of a few messages.
+const SHORTEST_NS: u64 = 1_000_000_000;
+
+/// `λ(A + R)/(R − D)`, records per second: what was processed since the restored snapshot and what arrived until the sources had
+/// caught up, over the time that catching up took.
+///
+/// `None` where the input has no rate, where the job began anew, where it did not catch up, or with the last of its input, or
+/// within a second.
+pub fn measured(run: &RunRecord, recovery: &RecoveryRecord) -> Option<f64> {
+    let rate = run.settings.input_rate;
+    recovery.restored_checkpoint?;
+    let (total, catch_up) = (recovery.total_ns()?, recovery.catch_up_ns()?);
+    let attempt = run.course.attempts.iter().find(|attempt| attempt.attempt == recovery.attempt);
+    let ends = attempt.into_iter().flat_map(|attempt| &attempt.subtasks).filter_map(|subtask| subtask.end_of_input_ns);
+    let ended = ends.min().is_some_and(|end| Some(end) <= recovery.caught_up_at_ns);
+    let backlog = rate * (recovery.snapshot_age_ns as f64 + total as f64);
+    let capacity = backlog / catch_up as f64;
+    (catch_up >= SHORTEST_NS && !ended && capacity.is_finite() && capacity > 0.0).then_some(capacity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use crate::record::{AttemptRecord, SubtaskRecord};
+
+    #[test]
+    fn the_backlog_over_the_time_that_it_took() {
+        let mut run = fixtures::passed();
+        // 2,000/s since 1.5 s before the failure until 5.11 s after it, in 1.6596 s.
+        let capacity = measured(&run, &run.recoveries[0]).unwrap();
+        assert!((capacity - 2_000.0 * 6.61 / 1.659_6).abs() < 1e-6, "{capacity}");
+        let subtask = SubtaskRecord { end_of_input_ns: Some(9_000_000_000), ..SubtaskRecord::default() };
+        let attempt = run.recoveries[0].attempt;
+        run.course.attempts = vec![AttemptRecord {
+            attempt,
+            deployed_at_ns: 0,
+            running_at_ns: None,
+            ended_at_ns: None,
+            subtasks: vec![subtask],
+        }];
+        assert_eq!(measured(&run, &run.recoveries[0]), None, "the end of the input made it short");
+        run.course.attempts.clear();
+        run.recoveries[0].restored_checkpoint = None;
+        assert_eq!(measured(&run, &run.recoveries[0]), None);
+        run.recoveries[0].restored_checkpoint = Some(3);
+        run.settings.input_rate = 0.0;
+        assert_eq!(measured(&run, &run.recoveries[0]), None);
+    }
+}
