@@ -13,7 +13,7 @@ pub struct RecoveryRecord {
     pub attempt: u32,
     /// Root cause as the JobManager stated it; of a takeover, who took over.
     pub cause: String,
-    /// The fault of the plan behind it ([`FaultRecord::id`]), where one is.
+    /// The fault of the plan behind it ([`FaultRecord::id`](super::FaultRecord::id)), where one is.
     pub fault: Option<u32>,
     /// The strike of that fault, else the moment the failure was detected, or a leader gave up by itself.
     pub failed_at_ns: u64,
