@@ -53,7 +53,8 @@ fn main() {
             let lost: Vec<u64> = record.checkpoints.iter().filter_map(|one| one.lost_work_ns()).collect();
             // The final one is in both.
             let count = (lost.len() - 1) as f64;
-            let (dip, lost) = ((end - without) / count, lost[..lost.len() - 1].iter().sum::<u64>() as f64 / 1e9 / count);
+            let (dip, lost) =
+                ((end - without) / count, lost[..lost.len() - 1].iter().sum::<u64>() as f64 / 1e9 / count);
             let state = record.checkpoints.iter().map(|one| one.state_bytes).max().unwrap_or(0);
             println!(
                 "{backend:<8} {keys:>7} {:>12} {:>9.2} ms {:>9.2} ms {:>6.1} %",

@@ -15,7 +15,7 @@ use crate::coverage::{self, Coverage};
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::{Align, Cell, Table};
 use crate::timing::{self, Timing};
-use crate::{diff, distributions, spacetime, tables, terminal, timeline, units};
+use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
 
 /// Passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 60;
@@ -50,6 +50,7 @@ pub fn report(set: &RunSet) -> String {
         div.card.scroll { (table(&tables::verdicts(set), anchor)) }
         @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
         (distributions::html::section(set))
+        (curves::html::section(set))
         (coverage::html::section(&Coverage::of(set)))
         @if hidden > 0 {
             p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)
@@ -61,7 +62,7 @@ pub fn report(set: &RunSet) -> String {
     };
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
-        &[spacetime::STYLE, coverage::html::STYLE],
+        &[&[spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
         &main,
         spacetime::SCRIPT,
     )
@@ -361,6 +362,14 @@ mod tests {
         assert!(short.starts_with("flowquake run ä.toml ä.toml") && short.contains("ä.toml … and 1,8"), "{short}");
         assert!(short.chars().count() < COMMAND_MAX + 40);
         assert!(short_command(&"x".repeat(1_000)).ends_with(" … and 700 more characters"));
+    }
+
+    #[test]
+    fn curves_stand_behind_the_distributions_and_before_the_passed_runs() {
+        let page = report(&fixtures::set());
+        let place = |text: &str| page.find(text).unwrap_or(usize::MAX);
+        let [times, curves, run] = ["Distributions over all runs", "Curves over the period", "id=\"run-1\""].map(place);
+        assert!(times < curves && curves < run && run < usize::MAX);
     }
 
     /// Each run brings its data, and the page its program.

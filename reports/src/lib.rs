@@ -1,15 +1,16 @@
 //! Run records in, documents out. Pure: no engine, no clock, no network; the only I/O is the writing of files asked for.
 //!
 //! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
-//! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`gate`] judges
-//! it beside a committed baseline, [`diff`] holds a failing run against a passing one; [`tables`] decides what is shown;
-//! [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes files for the tools of others. [`tuning`] has
-//! data of its own: which checkpoint interval to choose.
+//! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`curves`]
+//! lays it over the checkpoint period, [`gate`] judges it beside a committed baseline, [`diff`] holds a failing run against a
+//! passing one; [`tables`] decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes
+//! files for the tools of others. [`tuning`] has data of its own: which checkpoint interval to choose.
 
 pub mod ansi;
 pub mod capacity;
 pub mod class;
 pub mod coverage;
+pub mod curves;
 pub mod diff;
 pub mod distributions;
 pub mod export;
@@ -33,6 +34,7 @@ pub mod units;
 
 mod graph;
 mod markdown;
+mod numbers;
 
 #[cfg(test)]
 mod fixtures;

@@ -145,9 +145,7 @@ pub fn trigger_gaps_ns(run: &RunRecord) -> Vec<u64> {
 /// Exactly-once latency of the record right behind each barrier, ns: from its trigger until the last commit of the next
 /// checkpoint, which is the longest that a record waits until its output is visible, without failures.
 pub fn latencies_ns(run: &RunRecord) -> Vec<u64> {
-    let pairs = due_triggers(&run.checkpoints, &run.settings);
-    let latency = |due: &DueTrigger<'_>| due.after.committed_at_ns?.checked_sub(due.before.triggered_at_ns);
-    pairs.iter().filter_map(latency).collect()
+    due_triggers(&run.checkpoints, &run.settings).iter().filter_map(DueTrigger::latency_ns).collect()
 }
 
 /// Two neighbouring completed periodic checkpoints of one attempt, and when the second was due.
@@ -167,6 +165,12 @@ impl DueTrigger<'_> {
     /// Trigger to trigger, as measured.
     pub fn gap_ns(&self) -> u64 {
         self.after.triggered_at_ns - self.before.triggered_at_ns
+    }
+
+    /// From the first trigger to the last commit of the second checkpoint: how long the record right behind the first barrier
+    /// waits; `None`: not committed.
+    pub fn latency_ns(&self) -> Option<u64> {
+        self.after.committed_at_ns?.checked_sub(self.before.triggered_at_ns)
     }
 }
 

@@ -3,6 +3,7 @@
 mod capacity;
 mod determinism;
 mod flink;
+mod lost_work;
 mod planted_bugs;
 mod real_input;
 mod scripted;

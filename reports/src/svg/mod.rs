@@ -9,8 +9,12 @@
 //! Invariants: (S1) time maps to x monotonically and stays inside the plot, whatever the record says; (S2) no text of the
 //! record enters unescaped; (S3) no `id`, so that many pictures share a page. Coordinates are integers or tenths, computed
 //! without floats: the same record gives the same bytes.
+//!
+//! `plot` and `scale` draw another kind of picture: curves over the period, for [`tuning`](crate::tuning) and `curves`.
 
 mod axis;
+pub(crate) mod plot;
+pub(crate) mod scale;
 
 use std::fmt::Write as _;
 

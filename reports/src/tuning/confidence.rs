@@ -11,9 +11,9 @@
 use libm::{exp, log, sqrt};
 
 use super::cost_curve::CostCurve;
-use super::numbers::median;
 use super::{Curve, Recovered};
 use crate::formulas::recovery::{capacity_with_checkpoints, total};
+use crate::numbers::median;
 
 /// Resamples of the bootstrap.
 const RESAMPLES: u64 = 200;

@@ -4,8 +4,8 @@
 
 use super::analysis::{Advice, Recommendation, advise, recommend};
 use super::cost_curve::CostCurve;
-use super::{Curve, TuningSet, numbers};
-use crate::units;
+use super::{Curve, TuningSet};
+use crate::{numbers, units};
 
 /// A set, the advice for each of its curves, and the backends held against each other.
 #[derive(Debug, Clone)]

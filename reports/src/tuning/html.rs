@@ -6,9 +6,9 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::findings::{Case, Findings, RESTS_ON, hours, name, notes};
-use super::{Curve, TuningSet, numbers, rules, svg, tables};
+use super::{Curve, TuningSet, rules, svg, tables};
 use crate::html::{document, short_command, titled};
-use crate::units;
+use crate::{numbers, units};
 
 /// What the page adds to the report's CSS.
 const STYLE: &str = "\

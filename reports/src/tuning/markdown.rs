@@ -5,12 +5,12 @@
 
 use super::catalogue::number;
 use super::findings::{Case, Findings, RESTS_ON, name, notes, slug};
-use super::numbers::{availability, chosen, percent, range, rate, ratio, signed};
 use super::rules::{self, RIGHT, Ratios};
 use super::scores::{self, GOOD, NOTHING, Score};
 use super::svg::cost_file;
 use super::{TuningSet, tables};
 use crate::markdown::{escaped, table};
+use crate::numbers::{availability, chosen, percent, range, rate, ratio, signed};
 use crate::table::Table;
 
 /// The study, ended by a line break.
@@ -89,7 +89,7 @@ fn answers(findings: &Findings<'_>) -> String {
         .recommendations
         .iter()
         .map(|all| {
-            let size = super::numbers::bytes(all.state);
+            let size = crate::numbers::bytes(all.state);
             let case = format!("{size} at load {}, a failure every {}", all.load, chosen(all.mtbf));
             let best = |backend: &str| findings.case_of(all, backend)?.best_in_words();
             match all.contenders.first().and_then(|first| Some((first, best(&first.backend)?, first.cost?))) {
@@ -165,7 +165,7 @@ fn outside(scores: &[Score]) -> String {
 /// The ratios of all curves as one sentence.
 fn told(all: &[Ratios], rule: &str) -> String {
     let (right, count) = all.iter().fold((0, 0), |sum, ratios| (sum.0 + ratios.right(), sum.1 + ratios.count()));
-    let ends = super::numbers::extremes(all.iter().filter_map(Ratios::ends).flat_map(|(low, high)| [low, high]));
+    let ends = crate::numbers::extremes(all.iter().filter_map(Ratios::ends).flat_map(|(low, high)| [low, high]));
     match ends {
         Some((low, high)) => format!(
             "{rule} is right (at most {:.0} % off) in {right} of {count} measured intervals; it says {} to {} of what was measured.",

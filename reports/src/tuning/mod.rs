@@ -24,8 +24,6 @@ pub mod folder;
 pub mod html;
 pub mod json;
 pub mod markdown;
-mod numbers;
-mod plot;
 mod rules;
 mod scores;
 pub mod svg;

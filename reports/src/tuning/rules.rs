@@ -4,10 +4,10 @@
 //! Start at [`intervals`], [`recoveries`] and [`sizes`]. A ratio is what the rule says over what was measured: 1 is right.
 
 use super::analysis::inputs;
-use super::numbers::{extremes, median};
 use super::{Curve, Point, TuningSet};
 use crate::formulas::load::expected_recovery;
 use crate::formulas::state::full_duration;
+use crate::numbers::{extremes, median};
 
 /// A rule is right where it is at most this far off.
 pub(super) const RIGHT: f64 = 0.05;

@@ -7,7 +7,7 @@
 use super::analysis::Choice;
 use super::catalogue::FORMULAS;
 use super::findings::{Case, Findings};
-use super::numbers::{self, extremes, median};
+use crate::numbers::{self, extremes, median};
 
 /// Regret up to which a choice is as good as the best: costs near the optimum are flat.
 pub(super) const GOOD: f64 = 0.05;

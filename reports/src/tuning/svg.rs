@@ -7,17 +7,16 @@
 use super::analysis::inputs;
 use super::catalogue::number;
 use super::findings::{Case, Findings, name, slug};
-use super::numbers::{self, availability, chosen, extremes, percent, seconds};
-use super::plot::{Axis, Mark, Plot, STYLE as PLOT_STYLE, decades};
 use super::scores::{Placed, place};
 use super::{Curve, Point, TuningSet};
 use crate::formulas::load::{Load, expected_cost, expected_recovery};
+use crate::numbers::{self, availability, chosen, extremes, percent, seconds};
+use crate::svg::plot::{Mark, Plot, STYLE as PLOT_STYLE};
+use crate::svg::scale::{Axis, decades, model, short_percent, times, wider};
 
 /// CSS for a page that holds pictures.
 pub const STYLE: &str = PLOT_STYLE;
 
-/// Points of a formula's line.
-const STEPS: usize = 80;
 /// A choice further than this from what was measured stands at the edge.
 const BEYOND: f64 = 3.0;
 /// Classes of lines that differ by failure rate; of more, the last again.
@@ -45,38 +44,12 @@ pub(super) fn cost_file(case: &Case<'_>) -> String {
     format!("{}-cost-{}.svg", slug(case.curve), chosen(case.advice.mtbf).replace(' ', ""))
 }
 
-/// Round times within a range, seconds: what a clock has rather than what ten fingers have.
-fn times((from, to): (f64, f64)) -> Vec<f64> {
-    const ROUND: [f64; 18] = [
-        1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 18_000.0,
-        43_200.0, 86_400.0, 604_800.0,
-    ];
-    let below = (-6..0).flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * libm::pow(10.0, power.into())));
-    below.chain(ROUND).filter(|time| *time >= from && *time <= to).collect()
-}
-
-fn across(range: Option<(f64, f64)>) -> Axis {
-    Axis { name: "period T, trigger to trigger", range, reversed: false, label: chosen, ticks: times }
-}
-
-/// A range with some air, by this factor on both sides.
-fn wider(range: Option<(f64, f64)>, by: f64) -> Option<(f64, f64)> {
-    range.map(|(from, to)| (from / by, to * by))
-}
-
 fn passed(curve: &Curve) -> impl Iterator<Item = &Point> {
     curve.points.iter().filter(|point| point.passed())
 }
 
 fn periods(curve: &Curve) -> Option<(f64, f64)> {
     extremes(passed(curve).filter_map(|point| point.period))
-}
-
-/// A formula of the period as points of a line over the measured range.
-fn model(range: Option<(f64, f64)>, formula: impl Fn(f64) -> Option<f64>) -> Vec<(f64, f64)> {
-    let Some((from, to)) = range else { return vec![] };
-    let at = |step: usize| from * libm::pow(to / from, step as f64 / STEPS as f64);
-    (0..=STEPS).filter_map(|step| Some((at(step), formula(at(step))?))).collect()
 }
 
 /// What an interval costs, at one failure rate; `style` goes in front.
@@ -107,7 +80,7 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
     let best = case.best_interval().map_or_else(String::new, |best| format!("; best: {best}"));
     let title = format!("Cost over the interval: {}{best}", case.name());
     let heading = format!("Cost, a failure every {every}");
-    let mut plot = Plot::new(&heading, title, &across(wider(x, 1.06)), &y, &marks);
+    let mut plot = Plot::new(&heading, title, &Axis::period(wider(x, 1.06)), &y, &marks);
     if let Some(best) = case.advice.best {
         let title = format!(
             "best {}, 95 % confidence {}, cost {}",
@@ -136,11 +109,6 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
     plot.finish(style)
 }
 
-/// `2 %`, `0.5 %`: ticks need no trailing zeros.
-fn short_percent(share: f64) -> String {
-    format!("{} %", (share * 1e8).round() / 1e6)
-}
-
 /// Points with what they say of themselves.
 fn told(points: &[(f64, f64)], say: fn(f64) -> String) -> Vec<((f64, f64), String)> {
     points.iter().map(|(x, y)| ((*x, *y), format!("{}: {}", seconds(*x), say(*y)))).collect()
@@ -164,7 +132,7 @@ pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
         ticks: times,
     };
     let title = format!("Recovery over the interval: {}", name(curve));
-    let mut plot = Plot::new("Recovery", title, &across(wider(periods(curve), 1.15)), &y, &[]);
+    let mut plot = Plot::new("Recovery", title, &Axis::period(wider(periods(curve), 1.15)), &y, &[]);
     plot.line("part", &outages, "outage D");
     plot.dots("part", &told(&outages, seconds));
     let load: Option<Load> = inputs(set, curve, 1.0);
@@ -188,7 +156,7 @@ pub fn uptime(set: &TuningSet, curve: &Curve, style: &str) -> String {
     let label = |late: f64| format!("{} %", 100.0 - (late * 1e8).round() / 1e6);
     let y = Axis { name: "output not late", range, reversed: true, label, ticks: decades };
     let title = format!("Availability over the interval: {}", name(curve));
-    let mut plot = Plot::new("Availability", title, &across(wider(periods(curve), 1.15)), &y, &[]);
+    let mut plot = Plot::new("Availability", title, &Axis::period(wider(periods(curve), 1.15)), &y, &[]);
     for (index, mtbf) in set.mtbf.iter().enumerate() {
         let class = CLASSES[index.min(CLASSES.len() - 1)];
         let points = late(*mtbf);
@@ -207,7 +175,7 @@ pub fn latency(curve: &Curve, style: &str) -> String {
     let all = extremes(latency.iter().chain(&duration).map(|(_, y)| *y));
     let y = Axis { name: "without failures", range: wider(all, 1.2), reversed: false, label: chosen, ticks: times };
     let title = format!("Exactly-once latency over the interval: {}", name(curve));
-    let mut plot = Plot::new("Exactly-once latency", title, &across(wider(periods(curve), 1.15)), &y, &[]);
+    let mut plot = Plot::new("Exactly-once latency", title, &Axis::period(wider(periods(curve), 1.15)), &y, &[]);
     plot.line("part", &duration, "checkpoint duration d, median");
     plot.dots("part", &told(&duration, seconds));
     plot.line("total", &latency, "until visible T/2 + d + t_c, mean");
@@ -252,10 +220,5 @@ mod tests {
             assert!(!svg.contains("<script") && svg.ends_with("</svg>\n"));
             assert!(!name.contains(['/', '<']), "{name}");
         }
-    }
-
-    #[test]
-    fn times_are_those_of_a_clock() {
-        assert_eq!(times((0.4, 70.0)), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0]);
     }
 }

@@ -5,11 +5,11 @@
 use super::analysis::{Choice, advise_curve};
 use super::catalogue::{FORMULAS, number};
 use super::findings::{Case, Findings};
-use super::numbers::{availability, bytes, chosen, percent, range, rate, ratio, seconds, short_times, signed};
 use super::rules::{self, Ratios};
 use super::scores::{self, GOOD, Placed, place};
 use super::{Curve, Point, TuningSet};
 use crate::ansi::Style;
+use crate::numbers::{availability, bytes, chosen, percent, range, rate, ratio, seconds, short_times, signed};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units::aligned;

@@ -3,10 +3,10 @@
 //! Start at [`overview`], a line per curve and failure rate; [`details`] adds every interval and every formula's choice.
 
 use super::findings::{Findings, RESTS_ON, name, notes};
-use super::{numbers, scores, tables};
+use super::{scores, tables};
 use crate::ansi::{Color, Style, clean, paint};
 use crate::terminal::table;
-use crate::units;
+use crate::{numbers, units};
 
 /// Header, best intervals, backends and how the formulas did.
 pub fn overview(findings: &Findings<'_>, color: Color) -> String {

@@ -5,7 +5,7 @@
 use crate::units;
 
 /// A time in seconds: `13.2 ms`, `1.20 s`, `12.4 s`, `124 s`, `12 min 04 s`, `1,203 h 07 min`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s < 0.0 => "–".into(),
         ..1.0 => units::duration((seconds * 1e9 + 0.5) as u64),
@@ -19,7 +19,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 
 /// From one time to another, the unit once where it is the same and one word: `11.2 – 13.9 s`,
 /// `10 min 00 s – 11 min 00 s`.
-pub(super) fn range(from: f64, to: f64) -> String {
+pub(crate) fn range(from: f64, to: f64) -> String {
     let (from, to) = (seconds(from), seconds(to));
     match (from.split_once(' '), to.split_once(' ')) {
         (Some((number, unit)), Some((_, same))) if unit == same && !unit.contains(' ') => format!("{number} – {to}"),
@@ -28,7 +28,7 @@ pub(super) fn range(from: f64, to: f64) -> String {
 }
 
 /// A round time that somebody chose, seconds: `1 d`, `90 min`, `20 s`, `1.5 s`.
-pub(super) fn chosen(seconds: f64) -> String {
+pub(crate) fn chosen(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     match units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0.0) {
         Some((unit, name)) => format!("{} {name}", units::count((seconds / unit) as u64)),
@@ -39,7 +39,7 @@ pub(super) fn chosen(seconds: f64) -> String {
 
 /// A share of time in percent with three digits: `12.5 %`, `0.400 %`; above one `over 100 %`, since how much more says
 /// nothing.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent.abs() {
         p if !p.is_finite() => "–".into(),
@@ -53,7 +53,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A difference as a share, always signed: `+3.2 %`, `−0.4 %`, `0.0 %`.
-pub(super) fn signed(share: f64) -> String {
+pub(crate) fn signed(share: f64) -> String {
     let percent = share * 100.0;
     let sign = if percent > 0.0 { "+" } else { "−" };
     match percent.abs() {
@@ -65,7 +65,7 @@ pub(super) fn signed(share: f64) -> String {
 }
 
 /// How often the measured value a formula gives: `1.02`, `0.0031`.
-pub(super) fn ratio(ratio: f64) -> String {
+pub(crate) fn ratio(ratio: f64) -> String {
     match ratio {
         r if !r.is_finite() => "–".into(),
         ..0.0995 => format!("{ratio:.3}"),
@@ -75,18 +75,18 @@ pub(super) fn ratio(ratio: f64) -> String {
 }
 
 /// `1 − unavailability` in percent, with as many digits as it takes to tell it from 100 %.
-pub(super) fn availability(unavailability: f64) -> String {
+pub(crate) fn availability(unavailability: f64) -> String {
     let digits = (-libm::log10((unavailability * 100.0).max(1e-5))).ceil() as i32 + 1;
     format!("{:.*} %", digits.clamp(1, 6) as usize, 100.0 - unavailability * 100.0)
 }
 
 /// Bytes that are an estimate, in decimal units with three digits at most: `1 MB`, `67.1 MB`, `950 kB`.
-pub(super) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     scaled(bytes, &[(1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")])
 }
 
 /// A rate as records per second, with three digits at most: `16.9 M/s`, `120 k/s`, `850/s`.
-pub(super) fn rate(rate: f64) -> String {
+pub(crate) fn rate(rate: f64) -> String {
     let scaled = scaled(rate, &[(1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")]);
     // Without a prefix there is no unit to stand apart from.
     scaled.replace(" /s", "/s")
@@ -111,7 +111,7 @@ fn scaled(value: f64, units: &[(f64, &str)]) -> String {
 }
 
 /// Text with its long times made short: `after 1h 35m 15s 672ms` becomes `after 1 h 35 min`.
-pub(super) fn short_times(text: &str) -> String {
+pub(crate) fn short_times(text: &str) -> String {
     const UNITS: [(&str, f64); 7] =
         [("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
     // What stands behind the time, as in `817ns:`, belongs to the sentence.
@@ -155,7 +155,7 @@ fn hours(seconds: f64) -> String {
 }
 
 /// Median of finite values; `None` of nothing.
-pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -167,7 +167,7 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 /// Smallest and largest of finite values; `None` of nothing.
-pub(super) fn extremes(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+pub(crate) fn extremes(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let finite = values.into_iter().filter(|value| value.is_finite());
     finite.fold(None, |ends, value| {
         let (low, high): (f64, f64) = ends.unwrap_or((value, value));

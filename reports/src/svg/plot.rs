@@ -1,17 +1,15 @@
 //! A plot of two logarithmic axes as SVG: grid, lines, points, bands, numbered vertical marks, legend.
 //!
-//! Start at [`Plot::new`]; [`svg`](super::svg) decides what is drawn. As in the timeline, coordinates are tenths of a user unit,
-//! no text enters unescaped, and no `id` is used, so that many plots share a page. Logarithms are `libm`'s: the same data gives
-//! the same bytes on every machine.
+//! Start at [`Plot::new`]; what is drawn is decided by [`tuning::svg`](crate::tuning::svg) and `curves::svg`. As in the timeline,
+//! coordinates are tenths of a user unit, no text enters unescaped, and no `id` is used, so that many plots share a page. The
+//! [`scale`](super::scale)s are logarithmic: the same data gives the same bytes on every machine.
 //!
-//! Invariants: (L1) a scale is monotone, and what it places is inside the plot; (L2) what is not positive and finite is not
-//! drawn, rather than drawn at an edge.
+//! Invariant: (L2) what is not positive and finite, or outside of the plot, is not drawn, rather than drawn at an edge.
 
 use std::fmt::Write as _;
 
-use libm::{floor, log, log10, pow};
-
-use crate::svg::{escape, height, px, rows};
+use super::scale::{Axis, Scale};
+use super::{escape, height, px, rows};
 
 /// Width of every plot, and of its left and right margin, user units.
 const WIDTH: u64 = 560;
@@ -25,78 +23,21 @@ const CHIP_STEP: u64 = 17;
 /// Width of one character of the 11 px font, on the safe side.
 const CHAR: u64 = 6;
 
+/// Distance of names that share the end of a line.
+const END_GAP: u64 = 3;
+
 /// CSS of every plot.
-pub(super) const STYLE: &str = include_str!("plot.css");
-
-/// Positive numbers to tenths of a user unit, in logarithms.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scale {
-    from: f64,
-    to: f64,
-    /// Where `from` and `to` are; the first may be the larger.
-    ends: (u64, u64),
-}
-
-impl Scale {
-    /// Over a range of positive numbers; a range of nothing is widened, and one that is no range becomes 1 to 10.
-    fn new(range: Option<(f64, f64)>, ends: (u64, u64)) -> Scale {
-        let sound = |(from, to): &(f64, f64)| *from > 0.0 && from <= to && (to / from).is_finite();
-        let (from, to) = range.filter(sound).unwrap_or((1.0, 10.0));
-        if to / from < 1.5 { Scale { from: from / 1.3, to: to * 1.3, ends } } else { Scale { from, to, ends } }
-    }
-
-    /// Whether a value is inside.
-    fn holds(&self, value: f64) -> bool {
-        value >= self.from * (1.0 - 1e-9) && value <= self.to * (1.0 + 1e-9)
-    }
-
-    /// Place of a value, in tenths; of one outside, the nearest end (L1).
-    fn place(&self, value: f64) -> u64 {
-        let share = (log(value / self.from) / log(self.to / self.from)).clamp(0.0, 1.0);
-        let (from, to) = (self.ends.0 as f64, self.ends.1 as f64);
-        (from + share * (to - from) + 0.5) as u64
-    }
-}
-
-/// 1, 2 and 5 times the powers of ten within a range; only the powers where that were too many.
-pub(super) fn decades((from, to): (f64, f64)) -> Vec<f64> {
-    if !(from > 0.0 && from <= to && to.is_finite()) {
-        return vec![];
-    }
-    let powers = floor(log10(from)) as i32..=floor(log10(to)) as i32;
-    let all = |factors: &[f64]| -> Vec<f64> {
-        let ticks = powers.clone().flat_map(|power| factors.iter().map(move |factor| factor * pow(10.0, power.into())));
-        ticks.filter(|tick| *tick >= from * (1.0 - 1e-9) && *tick <= to * (1.0 + 1e-9)).collect()
-    };
-    let ticks = [all(&[1.0, 2.0, 5.0]), all(&[1.0, 3.0]), all(&[1.0])];
-    let few = ticks.iter().find(|ticks| ticks.len() <= 9).unwrap_or(&ticks[2]);
-    // Within less than a decade nothing round may be left.
-    if few.len() < 2 { all(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]) } else { few.clone() }
-}
-
-/// One axis: what it shows, over which range, with which ticks.
-pub(super) struct Axis {
-    /// Its name, with the unit if ticks have none.
-    pub(super) name: &'static str,
-    /// From the smallest to the largest, both positive.
-    pub(super) range: Option<(f64, f64)>,
-    /// Whether the smallest is on top.
-    pub(super) reversed: bool,
-    /// Text of a tick.
-    pub(super) label: fn(f64) -> String,
-    /// Ticks within a range.
-    pub(super) ticks: fn((f64, f64)) -> Vec<f64>,
-}
+pub(crate) const STYLE: &str = include_str!("plot.css");
 
 /// A numbered vertical mark.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// Its number.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Where, in units of x.
-    pub(super) x: f64,
+    pub(crate) x: f64,
     /// What it is.
-    pub(super) title: String,
+    pub(crate) title: String,
 }
 
 /// Marks that would cover each other: one line, one chip.
@@ -157,7 +98,7 @@ fn spans(numbers: &[usize]) -> String {
 }
 
 /// A plot that is being drawn.
-pub(super) struct Plot {
+pub(crate) struct Plot {
     body: String,
     title: String,
     x: Scale,
@@ -168,7 +109,7 @@ pub(super) struct Plot {
 
 impl Plot {
     /// Axes and grid, and the marks above the area. `title` is for people who do not see the picture, `name` for those who do.
-    pub(super) fn new(name: &str, title: String, x: &Axis, y: &Axis, marks: &[Mark]) -> Plot {
+    pub(crate) fn new(name: &str, title: String, x: &Axis, y: &Axis, marks: &[Mark]) -> Plot {
         let across = Scale::new(x.range, (10 * LEFT, 10 * RIGHT));
         let bundles = bundles(marks, &across);
         let extent =
@@ -260,17 +201,50 @@ impl Plot {
         points.iter().filter(inside).map(|(x, y)| (self.x.place(*x), self.y.place(*y)))
     }
 
-    /// A line through points; parts outside of the plot are left out.
-    pub(super) fn line(&mut self, class: &str, points: &[(f64, f64)], name: &str) {
-        let places: Vec<String> = self.places(points).map(|(x, y)| format!("{},{}", px(x), px(y))).collect();
-        if places.len() > 1 {
-            self.write(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", places.join(" ")));
-            self.legend.push((format!("line {class}"), name.to_owned()));
+    /// A line through points, in the legend; parts outside of the plot are left out.
+    pub(crate) fn line(&mut self, class: &str, points: &[(f64, f64)], name: &str) {
+        if self.stroke(class, points).is_some() {
+            self.explain_line(class, name);
+        }
+    }
+
+    /// A line that the legend is silent about; where it ends in the plot, in tenths, if there is anything of it.
+    pub(crate) fn stroke(&mut self, class: &str, points: &[(f64, f64)]) -> Option<(u64, u64)> {
+        let places: Vec<(u64, u64)> = self.places(points).collect();
+        let last = places.last().filter(|_| places.len() > 1)?;
+        let points: Vec<String> = places.iter().map(|(x, y)| format!("{},{}", px(*x), px(*y))).collect();
+        self.write(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", points.join(" ")));
+        Some(*last)
+    }
+
+    /// Names of a character or two behind the ends of lines, as [`Plot::stroke`] told them: place, class, name. Lines that end at
+    /// one place share a text, in the order given.
+    pub(crate) fn ends(&mut self, ends: &[((u64, u64), String, String)]) {
+        let near = |(a, b): (u64, u64), (x, y): (u64, u64)| a.abs_diff(x) < 250 && b.abs_diff(y) < 110;
+        let mut bundles: Vec<Vec<usize>> = Vec::new();
+        for (index, (at, ..)) in ends.iter().enumerate() {
+            match bundles.iter_mut().find(|bundle| bundle.iter().any(|other| near(ends[*other].0, *at))) {
+                Some(bundle) => bundle.push(index),
+                None => bundles.push(vec![index]),
+            }
+        }
+        for bundle in bundles {
+            let all = || bundle.iter().map(|index| &ends[*index]);
+            let right = all().map(|((x, _), ..)| *x).max().unwrap_or(0);
+            let middle = all().map(|((_, y), ..)| *y).sum::<u64>() / bundle.len() as u64;
+            let width: u64 = all().map(|(.., name)| (CHAR + 2) * name.chars().count() as u64 + END_GAP).sum();
+            let (x, y) = (px((right + 30).min(10 * WIDTH.saturating_sub(width))), px(middle + 40));
+            let name = |(n, (_, class, name)): (usize, &(_, String, String))| {
+                let gap = if n > 0 { END_GAP } else { 0 };
+                format!("<tspan class=\"{class}\" dx=\"{gap}\">{}</tspan>", escape(name))
+            };
+            let names: String = all().enumerate().map(name).collect();
+            self.write(format_args!("<text class=\"ends\" x=\"{x}\" y=\"{y}\">{names}</text>"));
         }
     }
 
     /// Dots with a tooltip each.
-    pub(super) fn dots(&mut self, class: &str, points: &[((f64, f64), String)]) {
+    pub(crate) fn dots(&mut self, class: &str, points: &[((f64, f64), String)]) {
         for (point, title) in points {
             let Some((x, y)) = self.places(&[*point]).next() else { continue };
             let (x, y, title) = (px(x), px(y), escape(title));
@@ -281,7 +255,7 @@ impl Plot {
     }
 
     /// A vertical line from `low` to `high`, cut at the plot.
-    pub(super) fn whisker(&mut self, class: &str, x: f64, (low, high): (f64, f64)) {
+    pub(crate) fn whisker(&mut self, class: &str, x: f64, (low, high): (f64, f64)) {
         if self.x.holds(x) && low > 0.0 && high.is_finite() {
             let (x, low, high) = (px(self.x.place(x)), px(self.y.place(low)), px(self.y.place(high)));
             self.write(format_args!(
@@ -291,7 +265,7 @@ impl Plot {
     }
 
     /// The best interval with its confidence where that is known, and the intervals that cost hardly more.
-    pub(super) fn best(&mut self, best: f64, confidence: Option<(f64, f64)>, cheap: (f64, f64), title: &str) {
+    pub(crate) fn best(&mut self, best: f64, confidence: Option<(f64, f64)>, cheap: (f64, f64), title: &str) {
         let (top, bottom, title) = (self.top, self.bottom(), escape(title));
         if let Some((from, to)) = confidence {
             let (from, to) = (self.x.place(from), self.x.place(to));
@@ -310,13 +284,18 @@ impl Plot {
         self.legend.push(("cheap".into(), "within 5 % of it".into()));
     }
 
+    /// An entry of the legend for lines of a class.
+    pub(crate) fn explain_line(&mut self, class: &str, text: &str) {
+        self.legend.push((format!("line {class}"), text.to_owned()));
+    }
+
     /// An entry of the legend for a mark.
-    pub(super) fn explain(&mut self, number: usize, text: &str) {
+    pub(crate) fn explain(&mut self, number: usize, text: &str) {
         self.legend.push((format!("chip {number}"), text.to_owned()));
     }
 
     /// The picture; `style` goes in front of everything.
-    pub(super) fn finish(mut self, style: &str) -> String {
+    pub(crate) fn finish(mut self, style: &str) -> String {
         let mut y = self.bottom() + 52;
         let mut x = LEFT;
         let half = (RIGHT - LEFT) / 2;
@@ -371,26 +350,7 @@ impl Plot {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn ticks_are_round_and_few() {
-        assert_eq!(decades((0.9, 60.0)), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
-        assert_eq!(decades((1.0, 1e6)).len(), 7);
-        assert_eq!(decades((1.4, 3.3)), [1.5, 2.0, 3.0]);
-        assert!(decades((0.0, 1.0)).is_empty() && decades((f64::NAN, 1.0)).is_empty());
-    }
-
-    #[test]
-    fn a_scale_has_its_ends_and_its_middle() {
-        let scale = Scale::new(Some((1.0, 100.0)), (100, 300));
-        assert_eq!([1.0, 10.0, 100.0, 1e9, 1e-9].map(|value| scale.place(value)), [100, 200, 300, 300, 100]);
-        let reversed = Scale::new(Some((1.0, 100.0)), (300, 100));
-        assert_eq!(reversed.place(1.0), 300);
-        assert!(Scale::new(Some((5.0, 5.0)), (0, 10)).holds(5.0), "a range of nothing is widened");
-    }
 
     #[test]
     fn marks_that_would_cover_each_other_share_a_chip() {
@@ -401,16 +361,16 @@ mod tests {
         assert_eq!(labels, ["‹1", "2–4 6", "5"]);
     }
 
-    proptest! {
-        #[test]
-        fn every_place_is_inside(from in any::<f64>(), to in any::<f64>(), a in any::<f64>(), b in any::<f64>()) {
-            let scale = Scale::new(Some((from, to)), (10, 20));
-            for value in [a, b] {
-                prop_assert!(!scale.holds(value) || (10..=20).contains(&scale.place(value)), "L1");
-            }
-            if scale.holds(a) && scale.holds(b) && a <= b {
-                prop_assert!(scale.place(a) <= scale.place(b), "L1");
-            }
-        }
+    #[test]
+    fn lines_that_end_at_one_place_share_a_text() {
+        let axis = || Axis::period(Some((1.0, 10.0)));
+        let mut plot = Plot::new("", String::new(), &axis(), &axis(), &[]);
+        let end = |x, y, name: &str| ((x, y), "c".to_owned(), name.to_owned());
+        plot.ends(&[end(5_460, 500, "1"), end(5_300, 520, "2"), end(2_000, 500, "3")]);
+        let text = plot.finish("");
+        assert!(
+            text.contains("y=\"55\"><tspan class=\"c\" dx=\"0\">1</tspan><tspan class=\"c\" dx=\"3\">2</tspan></text>")
+        );
+        assert_eq!(text.matches("class=\"ends\"").count(), 2);
     }
 }
