@@ -32,6 +32,7 @@ pub mod units;
 
 mod graph;
 mod markdown;
+mod numbers;
 
 #[cfg(test)]
 mod fixtures;

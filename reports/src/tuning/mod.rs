@@ -14,6 +14,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbers;
+
 pub mod analysis;
 mod catalogue;
 mod confidence;
@@ -24,7 +26,6 @@ pub mod folder;
 pub mod html;
 pub mod json;
 pub mod markdown;
-mod numbers;
 mod plot;
 mod rules;
 mod scores;
