@@ -2,7 +2,8 @@
 //!
 //! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
 //! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
-//! no setting has a best interval. `gate` adds 8 slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
+//! no setting has a best interval. `formulas` gives 0 or 2: that a formula has no value is an answer, too. `gate` adds 8
+//! slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ mod calibrate;
 mod check;
 mod coverage;
 mod export;
+mod formulas;
 mod gate;
 mod limits;
 mod list;
@@ -64,6 +66,10 @@ enum Command {
     Export(export::ExportArgs),
     /// Sweep checkpoint intervals over state sizes, loads and backends, and say which one to choose
     Tune(tune::TuneArgs),
+    /// Ask every formula on checkpoints and recovery with values of your own; without values, list them
+    ///
+    /// What follows from the values is derived and told: T from I, P and d, A from T and d, ρ from λ and μ.
+    Formulas(Box<formulas::FormulasArgs>),
     /// Measure this machine and write its cost profile
     Calibrate(calibrate::CalibrateArgs),
     /// List what exists
@@ -92,6 +98,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Gate(args) => gate::gate(&args, jobs),
         Command::Export(args) => export::export(&args),
         Command::Tune(args) => tune::tune(&args, jobs),
+        Command::Formulas(args) => formulas::formulas(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),

@@ -125,7 +125,7 @@ pub(crate) fn format_duration_range((low, high): (Duration, Duration)) -> String
 }
 
 /// Reads a number of bytes: `"64MiB"`, `"500kB"`.
-pub(super) fn size(text: &str) -> Result<u64, UnitError> {
+pub(crate) fn size(text: &str) -> Result<u64, UnitError> {
     let remedy =
         "write a number with its unit, such as \"64MiB\", \"32KiB\" or \"500kB\" (B, kB, MB, GB, KiB, MiB, GiB)";
     let bytes = scaled(text.trim(), SIZES, "a byte", "a unit of size", remedy)?;
@@ -139,7 +139,7 @@ pub(crate) fn format_size(bytes: u64) -> String {
 }
 
 /// Reads bytes per second: `"1Gbit/s"`, `"125MB/s"`.
-pub(super) fn bandwidth(text: &str) -> Result<u64, UnitError> {
+pub(crate) fn bandwidth(text: &str) -> Result<u64, UnitError> {
     let remedy = "write a number with its unit, such as \"1Gbit/s\", \"125MB/s\" or \"64MiB/s\"";
     let bits = scaled(text.trim(), BANDWIDTHS, "a bit per second", "a unit of bandwidth", remedy)?;
     if bits % 8 != 0 {

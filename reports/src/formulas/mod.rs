@@ -2,13 +2,14 @@
 //!
 //! Start at [`trigger`] (when the next checkpoint begins), [`recovery`] (how long an outage lasts) and [`optimum`] (which
 //! interval to choose); [`load`] knows what the others forget, the input that goes on arriving, and [`state`] how its size
-//! enters. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters, the unit is `f64`
+//! enters. [`calculator`] is the list of all, and asks each of them. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters, the unit is `f64`
 //! seconds.
 //!
 //! Invariant: (F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
 //! [`OutsideDomain`], because a number printed there would be believed. Transcendental functions come from `libm`, so that
 //! the same inputs give the same bits on every machine.
 
+pub mod calculator;
 pub mod load;
 pub mod optimum;
 pub mod recovery;

@@ -14,6 +14,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbers;
+
 pub mod analysis;
 mod catalogue;
 mod confidence;
