@@ -14,8 +14,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::numbers;
-
 pub mod analysis;
 mod catalogue;
 mod confidence;
