@@ -29,6 +29,8 @@ fn point(interval: f64) -> Point {
         duration_p99: None,
         cost: None,
         state: 0.0,
+        changed: None,
+        capacity: None,
         commit: None,
         recoveries: Vec::new(),
         simulated: 1.0,

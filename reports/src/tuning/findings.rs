@@ -146,6 +146,14 @@ pub(super) fn slug(curve: &Curve) -> String {
     format!("{backend}-{}-load-{}", state.to_lowercase(), curve.load)
 }
 
+/// How the predicted capacity held while the job caught up: median over the intervals, and from where to where.
+pub(super) fn capacity_held(curve: &Curve) -> Option<String> {
+    let ratios = || curve.points.iter().filter_map(|point| point.capacity_ratio(curve.capacity));
+    let (middle, (low, high)) = (numbers::median(ratios())?, numbers::extremes(ratios())?);
+    let [middle, low, high] = [middle, low, high].map(numbers::percent);
+    Some(format!("of whose μ(1 − c/T) catching up reached {middle} ({low} to {high})"))
+}
+
 /// What one record and one byte stand for: a number, or from the least to the largest where curves differ.
 pub(super) fn weights(set: &TuningSet) -> (String, String) {
     let of = |weight: fn(&Curve) -> u64| {

@@ -5,8 +5,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::findings::{Case, Findings, RESTS_ON, hours, name, notes};
-use super::{Curve, TuningSet, rules, svg, tables};
+use super::findings::{Case, Findings, RESTS_ON, capacity_held, hours, name, notes};
+use super::{Curve, TuningSet, rule_tables, rules, svg, tables};
 use crate::html::{document, short_command, titled};
 use crate::{numbers, units};
 
@@ -65,11 +65,13 @@ pub fn page(findings: &Findings<'_>) -> String {
             h2 { "Rules of thumb, held against what was measured" }
             p { "A ratio is what the rule says over what was measured; right is what is at most "
                 (format!("{:.0} %", rules::RIGHT * 100.0)) " off." }
-            (titled("Interval = duration + pause", "beside the engine's own rule", &tables::interval_rules(set)))
+            (titled("Interval = duration + pause", "beside the engine's own rule", &rule_tables::interval_rules(set)))
             (titled("Recovery = duration + state load", "beside the load-aware formula",
-                &tables::recovery_rules(set)))
+                &rule_tables::recovery_rules(set)))
             (titled("Larger state, longer checkpoints", "d = d₀ + S/(p·B), through the smallest and the \
-                largest state", &tables::size_rules(set)))
+                largest state", &rule_tables::size_rules(set)))
+            (titled("Cost of a checkpoint that writes what changed", "c(T) = c₀ + k·S·(1 − e^(−u·T)), through the shortest, the \
+                middle and the longest interval; a ratio is of one of the others", &rule_tables::change_rules(set)))
         }
         @for (index, (curve, cases)) in findings.curves().enumerate() {
             (section(set, curve, &cases, index == 0))
@@ -108,6 +110,7 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
                 span.sub { @if bests.is_empty() { "no best interval" } @else { "best: " (bests.join(", ")) } }
             }
             p.sub { "Input " (numbers::rate(curve.rate)) ", predicted capacity " (numbers::rate(curve.capacity))
+                @if let Some(held) = capacity_held(curve) { ", " (held) }
                 "; one record stands for " (units::count(curve.record_weight)) ", an entry of state for "
                 (units::count(curve.state_weight)) "." }
             div.plots {

@@ -8,7 +8,7 @@ use super::findings::{Case, Findings, RESTS_ON, name, notes, slug};
 use super::rules::{self, RIGHT, Ratios};
 use super::scores::{self, GOOD, NOTHING, Score};
 use super::svg::cost_file;
-use super::{TuningSet, tables};
+use super::{TuningSet, rule_tables, tables};
 use crate::markdown::{escaped, table};
 use crate::numbers::{availability, chosen, percent, range, rate, ratio, signed};
 use crate::table::Table;
@@ -43,10 +43,15 @@ pub fn study(findings: &Findings<'_>) -> String {
     }
     out += &format!("\n{}", table(&tables::scores(findings)));
     out += &outside(&scores::of(findings));
-    out += &section("Rule of thumb: interval = duration + pause", &interval_rule(set), &tables::interval_rules(set));
     out +=
-        &section("Rule of thumb: recovery = duration + state load", &recovery_rule(set), &tables::recovery_rules(set));
-    out += &section("Rule of thumb: larger state, longer checkpoints", &size_rule(set), &tables::size_rules(set));
+        &section("Rule of thumb: interval = duration + pause", &interval_rule(set), &rule_tables::interval_rules(set));
+    out += &section(
+        "Rule of thumb: recovery = duration + state load",
+        &recovery_rule(set),
+        &rule_tables::recovery_rules(set),
+    );
+    out += &section("Rule of thumb: larger state, longer checkpoints", &size_rule(set), &rule_tables::size_rules(set));
+    out += &section("Cost of a checkpoint that writes what changed", CHANGE_RULE, &rule_tables::change_rules(set));
     out += "\n## Curves\n";
     for (curve, cases) in findings.curves() {
         out += &format!("\n### {}\n\n", escaped(&name(curve)));
@@ -203,6 +208,10 @@ fn recovery_rule(set: &TuningSet) -> String {
         )
     )
 }
+
+const CHANGE_RULE: &str = "Where the cost grows with the interval, since a checkpoint writes what changed since the one before: \
+    `c(T) = c₀ + k·S·(1 − e^(−u·T))`, through the shortest, the middle and the longest interval. A ratio is what that says over what \
+    was measured, at the others.";
 
 fn size_rule(set: &TuningSet) -> String {
     let all = rules::sizes(set);

@@ -6,8 +6,8 @@
 //! ([`analysis`]) weighs that with the failure rate. `cost_curve` reads costs off between the measured intervals
 //! and finds the lowest, `confidence` says how sure that is.
 //! [`findings`] holds a set and its analysis together, and every document is made of that: [`terminal`], [`html`], [`json`],
-//! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` decides what stands in their tables, `scores` how each formula
-//! did over all curves, `rules` how the rules of thumb did.
+//! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` and `rule_tables` decide what stands in their tables, `scores` how each formula
+//! did over all curves, `rules` how the rules of thumb did, `changes` how the cost grows where only changes are written.
 //!
 //! Invariants: (V1) points of a curve are ordered by interval, each interval once; (V2) nothing here is drawn but the
 //! resamples of the bootstrap, from a fixed seed.
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod analysis;
 mod catalogue;
+mod changes;
 mod confidence;
 mod cost_curve;
 mod curve_fit;
@@ -24,6 +25,7 @@ pub mod folder;
 pub mod html;
 pub mod json;
 pub mod markdown;
+mod rule_tables;
 mod rules;
 mod scores;
 pub mod svg;
@@ -107,6 +109,12 @@ pub struct Point {
     pub cost: Option<f64>,
     /// Bytes of state in the last checkpoint, as they count.
     pub state: f64,
+    /// Bytes of it that the checkpoint before did not have, ΔS: mean, as they count; `None`: not known.
+    #[serde(default)]
+    pub changed: Option<f64>,
+    /// Capacity with checkpoints as catching up showed it, μ_eff: mean over the recoveries that took long enough, records per second.
+    #[serde(default)]
+    pub capacity: Option<f64>,
     /// Completion to visible output, mean, seconds.
     pub commit: Option<f64>,
     /// Every recovery.
@@ -145,6 +153,12 @@ impl Point {
     /// Mean time of loading state in a recovery, seconds; `None` where it was not told apart.
     pub fn state_load(&self) -> Option<f64> {
         mean(self.recoveries.iter().map(|recovered| recovered.state_load))
+    }
+
+    /// Measured capacity over the one that the prediction μ of the curve and `μ(1 − c/T)` leave; `None`: not measured.
+    pub fn capacity_ratio(&self, predicted: f64) -> Option<f64> {
+        let ratio = self.capacity? / (predicted * (1.0 - self.cost? / self.period?));
+        (self.passed() && ratio.is_finite() && ratio > 0.0).then_some(ratio)
     }
 
     /// Whether its times mean something.

@@ -17,7 +17,7 @@ pub(super) const RIGHT: f64 = 0.05;
 pub(super) struct Ratios(Vec<f64>);
 
 impl Ratios {
-    fn of(values: impl Iterator<Item = Option<f64>>) -> Ratios {
+    pub(super) fn of(values: impl Iterator<Item = Option<f64>>) -> Ratios {
         Ratios(values.flatten().filter(|ratio| ratio.is_finite()).collect())
     }
 

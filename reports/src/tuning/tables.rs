@@ -5,16 +5,15 @@
 use super::analysis::{Choice, advise_curve};
 use super::catalogue::{FORMULAS, number};
 use super::findings::{Case, Findings};
-use super::rules::{self, Ratios};
 use super::scores::{self, GOOD, Placed, place};
 use super::{Curve, Point, TuningSet};
 use crate::ansi::Style;
-use crate::numbers::{availability, bytes, chosen, percent, range, rate, ratio, seconds, short_times, signed};
+use crate::numbers::{availability, bytes, chosen, percent, range, rate, seconds, short_times, signed};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units::aligned;
 
-fn time(value: Option<f64>) -> Cell {
+pub(super) fn time(value: Option<f64>) -> Cell {
     value.map_or_else(Cell::none, |value| Cell::new(aligned(seconds(value))))
 }
 
@@ -139,6 +138,7 @@ pub(super) fn points(curve: &Curve) -> Table {
         ("failures", Right),
         ("latency", Right),
         ("state", Right),
+        ("changed", Right),
         ("", Left),
     ]);
     for point in &curve.points {
@@ -162,6 +162,7 @@ pub(super) fn points(curve: &Curve) -> Table {
             Cell::count(point.recoveries.len() as u64),
             time(point.exactly_once_latency().filter(|_| known)),
             if known { Cell::new(bytes(point.state)) } else { Cell::none() },
+            point.changed.filter(|_| known).map_or_else(Cell::none, |changed| Cell::new(bytes(changed))),
             remark,
         ]);
     }
@@ -333,104 +334,6 @@ pub(super) fn formulas() -> Table {
     table
 }
 
-/// `right of compared` and median of a rule, and from where to where.
-fn ratios(ratios: &Ratios) -> [Cell; 3] {
-    let right = match ratios.count() {
-        0 => Cell::none(),
-        n if n == ratios.right() => Cell::new(format!("{n} of {n}")).styled(Style::Good),
-        n => Cell::new(format!("{} of {n}", ratios.right())),
-    };
-    [
-        right,
-        ratios.median().map_or_else(Cell::none, |median| Cell::new(ratio(median))),
-        ratios.ends().map_or_else(Cell::none, |(low, high)| Cell::new(format!("{} – {}", ratio(low), ratio(high)))),
-    ]
-}
-
-/// The rule of thumb for the interval beside the engine's, over the measured period.
-pub(super) fn interval_rules(set: &TuningSet) -> Table {
-    let mut table = Table::new([
-        ("backend", Left),
-        ("state", Right),
-        ("load", Right),
-        ("d + P right", Right),
-        ("median ratio", Right),
-        ("from – to", Right),
-        ("max(I, P, d + P) right", Right),
-        ("median ratio", Right),
-        ("from – to", Right),
-    ]);
-    for curve in &set.curves {
-        let (thumb, engine) = rules::intervals(set, curve);
-        let ([a, b, c], [d, e, f]) = (ratios(&thumb), ratios(&engine));
-        let [backend, state, load] = key(curve);
-        table.row([backend, state, load, a, b, c, d, e, f]);
-    }
-    table
-}
-
-/// The rule of thumb for recoveries beside the load-aware formula.
-pub(super) fn recovery_rules(set: &TuningSet) -> Table {
-    let mut table = Table::new([
-        ("backend", Left),
-        ("state", Right),
-        ("load", Right),
-        ("(d + state load)/D", Right),
-        ("from – to", Right),
-        ("(d + state load)/R", Right),
-        ("from – to", Right),
-        ("R(T) right", Right),
-        ("median ratio", Right),
-        ("from – to", Right),
-    ]);
-    for curve in &set.curves {
-        let rules = rules::recoveries(set, curve);
-        let ([_, a, b], [_, c, d]) = (ratios(&rules.thumb_outage), ratios(&rules.thumb_total));
-        let [e, f, g] = ratios(&rules.expected);
-        let [backend, state, load] = key(curve);
-        table.row([backend, state, load, a, b, c, d, e, f, g]);
-    }
-    table
-}
-
-/// Duration over state size, and the line through the smallest and the largest.
-pub(super) fn size_rules(set: &TuningSet) -> Table {
-    let mut table = Table::new([
-        ("backend", Left),
-        ("load", Right),
-        ("d₀", Right),
-        ("B per subtask", Right),
-        ("state", Right),
-        ("duration d", Right),
-        ("fitted", Right),
-        ("off by", Right),
-    ]);
-    for sizes in rules::sizes(set) {
-        for (index, (state, measured, fitted)) in sizes.rows.iter().enumerate() {
-            let once = |cell: Cell| if index == 0 { cell } else { Cell::new("") };
-            // The line was laid through both ends, which says nothing of it; unless it would begin below zero.
-            let is_end = index == 0 || index + 1 == sizes.rows.len();
-            let off = fitted.map(|fitted| fitted / measured - 1.0).filter(|off| !is_end || off.abs() > 1e-9);
-            let bandwidth = sizes.fit.map(|(_, bandwidth)| format!("{}/s", bytes(bandwidth)));
-            table.row([
-                once(Cell::new(&sizes.backend)),
-                once(Cell::new(sizes.load.to_string())),
-                once(time(sizes.fit.map(|(fixed, _)| fixed))),
-                once(bandwidth.map_or_else(Cell::none, Cell::new)),
-                Cell::new(bytes(*state)),
-                time(Some(*measured)),
-                time(*fitted),
-                off.map_or_else(Cell::none, |off| Cell::new(signed(off))),
-            ]);
-        }
-    }
-    table
-}
-
-fn key(curve: &Curve) -> [Cell; 3] {
-    [Cell::new(&curve.backend), Cell::new(bytes(curve.state_declared)), Cell::new(curve.load.to_string())]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,17 +341,6 @@ mod tests {
 
     fn texts(table: &Table, column: usize) -> Vec<&str> {
         table.rows().iter().map(|row| row[column].text.as_str()).collect()
-    }
-
-    #[test]
-    fn a_line_is_not_held_against_the_points_that_it_was_laid_through() {
-        let mut set = fixtures::set();
-        assert!(texts(&size_rules(&set), 7).iter().all(|off| *off == "–"));
-        let mut between = set.curves[0].clone();
-        between.points.iter_mut().for_each(|point| point.state *= 4.0);
-        set.curves.insert(1, between);
-        let told = size_rules(&set);
-        assert!(texts(&told, 7)[0] == "–" && texts(&told, 7)[1].ends_with(" %"), "{:?}", texts(&told, 7));
     }
 
     #[test]
@@ -463,7 +355,7 @@ mod tests {
         for point in &mut set.curves[0].points {
             (point.verdict, point.headline) = ("stuck".into(), "after 1h 35m 15s 672ms 791us 817ns: silence".into());
         }
-        assert_eq!(texts(&points(&set.curves[0]), 11)[0], "stuck: after 1 h 35 min: silence");
+        assert_eq!(texts(&points(&set.curves[0]), 12)[0], "stuck: after 1 h 35 min: silence");
         let remarks = recommendations(&Findings::of(&set));
         assert_eq!(texts(&remarks, 8)[0], "stuck: after 1 h 35 min: silence");
     }

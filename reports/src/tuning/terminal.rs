@@ -2,7 +2,7 @@
 //!
 //! Start at [`overview`], a line per curve and failure rate; [`details`] adds every interval and every formula's choice.
 
-use super::findings::{Findings, RESTS_ON, name, notes};
+use super::findings::{Findings, RESTS_ON, capacity_held, name, notes};
 use super::{scores, tables};
 use crate::ansi::{Color, Style, clean, paint};
 use crate::terminal::table;
@@ -31,9 +31,10 @@ pub fn details(findings: &Findings<'_>, color: Color) -> String {
     for (curve, cases) in findings.curves() {
         out += &format!("\n{}", paint(&clean(&name(curve)), Style::Heading, color));
         out += &format!(
-            "  input {}, predicted capacity {}; one record stands for {}, an entry of state for {}\n",
+            "  input {}, predicted capacity {}{}; one record stands for {}, an entry of state for {}\n",
             numbers::rate(curve.rate),
             numbers::rate(curve.capacity),
+            capacity_held(curve).map(|held| format!(", {held}")).unwrap_or_default(),
             units::count(curve.record_weight),
             units::count(curve.state_weight)
         );
