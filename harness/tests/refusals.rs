@@ -57,6 +57,17 @@ impl Folder {
 }
 
 #[test]
+fn what_others_wrote_is_not_replaced_and_folders_are_folders() {
+    let tuned =
+        format!("{SMALL}[engine]\ncredits = 12\n[tune]\nintervals = [\"1s\", \"2s\", \"5s\"]\nduration = \"2s\"\n");
+    let folder = Folder::new().with("README.md", "mine").with("tuned.toml", tuned.replace("small", "tuned"));
+    folder.refused("tune tuned.toml --yes --output .", "no sweep wrote what is there");
+    assert_eq!(fs::read(folder.path().join("README.md")).unwrap(), b"mine");
+    folder.refused("run small.toml --failures README.md", "README.md is no folder");
+    folder.refused("run small.toml --failures README.md/below", "README.md is no folder");
+}
+
+#[test]
 fn numbers_beyond_all_use_are_refused() {
     let folder = Folder::new().with("keyless.toml", SMALL.replace("small", "keyless").replace("keys = 10", "keys = 0"));
     let most = u64::MAX;

@@ -52,6 +52,17 @@ pub(super) fn check_folder(folder: &Path, names: &[&str]) -> Result<(), ExitCode
     }
 }
 
+/// Refuses what is there and is no folder, where one will be made once there is something to put into it.
+pub(super) fn check_made_later(option: &str, folder: &Path) -> Result<(), ExitCode> {
+    match folder.ancestors().find(|part| part.exists()).filter(|part| !part.is_dir()) {
+        Some(file) => {
+            let what = format!("{option} {}: {} is no folder", folder.display(), file.display());
+            Err(refuse_text(&what, "name a folder, which is made if it is missing"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The same for all paths to one file, whether it is there yet or not; `None` for devices and pipes, which take
 /// several.
 pub(super) fn identity(file: &Path) -> Option<PathBuf> {

@@ -103,7 +103,9 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     let folder = report_folder();
     let files: Vec<&Path> = scenarios.iter().map(|scenario| Path::new(scenario.file())).collect();
     let written = [("--json", args.json.as_deref()), ("--trace", args.trace.as_deref())];
-    let writable = outputs::check(&written, &files).and_then(|()| outputs::check_folder(&folder, &REPORT));
+    let writable = outputs::check(&written, &files)
+        .and_then(|()| outputs::check_folder(&folder, &REPORT))
+        .and_then(|()| outputs::check_made_later("--failures", &args.failures));
     if let Err(code) = writable {
         return code;
     }

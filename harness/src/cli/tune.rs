@@ -137,6 +137,12 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = outputs::check_folder(&output, &REPORT) {
         return code;
     }
+    let text = output.join("README.md");
+    if text.exists() && !path.exists() && !output.join("tuning.json").exists() {
+        let what =
+            format!("{}: the text of the report is written there, but no sweep wrote what is there", text.display());
+        return refuse_text(&what, "name another folder with --output");
+    }
     let journal = match Journal::open(&path, &engine) {
         Ok(journal) => journal,
         Err(error) => {

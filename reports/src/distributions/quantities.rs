@@ -83,8 +83,15 @@ fn checkpoints() -> Vec<Quantity> {
         subtasks.filter_map(SubtaskCheckpoint::throughput).map(Some).collect()
     };
     all.push(Quantity::new("upload B", Sort::Subtask, upload).in_units(Unit::BytesPerSecond));
-    for (name, phase) in PHASES {
-        all.push(Quantity::new(name, Sort::SlowestSubtask, move |run| slowest(run, phase)));
+    for (name, _, phase) in PHASES {
+        all.push(Quantity::new(name, Sort::Subtask, move |run| {
+            completed(run).flat_map(|checkpoint| lengths(checkpoint, phase)).map(Some).collect()
+        }));
+    }
+    for (_, name, phase) in PHASES {
+        all.push(Quantity::new(name, Sort::SlowestSubtask, move |run| {
+            completed(run).filter_map(|checkpoint| lengths(checkpoint, phase).max()).map(Some).collect()
+        }));
     }
     all
 }
@@ -106,6 +113,10 @@ fn recoveries() -> Vec<Quantity> {
         let capacities = run.recoveries.iter().filter_map(|recovery| capacity::measured(run, recovery));
         capacities.map(|rate| Some(rate as u64)).collect()
     };
+    all.push(Quantity::new("time between failures M", Sort::Recovery, |run| {
+        let pairs = run.recoveries.windows(2);
+        pairs.filter_map(|pair| pair[1].failed_at_ns.checked_sub(pair[0].failed_at_ns)).map(Some).collect()
+    }));
     let name = "capacity with checkpoints μ";
     all.push(Quantity::new(name, Sort::Recovery, capacity).in_units(Unit::RecordsPerSecond));
     all
@@ -114,20 +125,20 @@ fn recoveries() -> Vec<Quantity> {
 /// From when to when a phase of a subtask lasts; the trigger is given.
 type Phase = fn(&SubtaskCheckpoint, u64) -> Option<(u64, u64)>;
 
-const PHASES: [(&str, Phase); 5] = [
-    ("max barrier", |subtask, triggered| Some((triggered, subtask.first_barrier_ns?))),
+/// Of every subtask, and of the slowest.
+const PHASES: [(&str, &str, Phase); 5] = [
+    ("barrier, each", "barrier, slowest", |subtask, triggered| Some((triggered, subtask.first_barrier_ns?))),
     // A source has no barrier to wait for.
-    ("max alignment", |subtask, _| Some((subtask.first_barrier_ns?, subtask.aligned_ns?))),
-    ("max sync", |subtask, _| Some((subtask.aligned_ns.or(subtask.first_barrier_ns)?, subtask.sync_end_ns?))),
-    ("max async", |subtask, _| Some((subtask.sync_end_ns?, subtask.async_end_ns?))),
-    ("max ack", |subtask, _| Some((subtask.async_end_ns?, subtask.acknowledged_ns?))),
+    ("alignment, each", "alignment, slowest", |subtask, _| Some((subtask.first_barrier_ns?, subtask.aligned_ns?))),
+    ("sync, each", "sync, slowest", |subtask, _| {
+        Some((subtask.aligned_ns.or(subtask.first_barrier_ns)?, subtask.sync_end_ns?))
+    }),
+    ("async, each", "async, slowest", |subtask, _| Some((subtask.sync_end_ns?, subtask.async_end_ns?))),
+    ("ack, each", "ack, slowest", |subtask, _| Some((subtask.async_end_ns?, subtask.acknowledged_ns?))),
 ];
 
-/// Of each completed checkpoint the longest phase of any subtask.
-fn slowest(run: &RunRecord, phase: Phase) -> Vec<Option<u64>> {
-    let longest = completed(run).filter_map(|checkpoint| {
-        let phases = checkpoint.subtasks.iter().filter_map(|subtask| phase(subtask, checkpoint.triggered_at_ns));
-        phases.filter_map(|(from, to)| to.checked_sub(from)).max()
-    });
-    longest.map(Some).collect()
+/// How long a phase was, subtask by subtask.
+fn lengths(checkpoint: &CheckpointRecord, phase: Phase) -> impl Iterator<Item = u64> {
+    let phases = checkpoint.subtasks.iter().filter_map(move |subtask| phase(subtask, checkpoint.triggered_at_ns));
+    phases.filter_map(|(from, to)| to.checked_sub(from))
 }

@@ -189,7 +189,12 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("backend", job.backend.clone()),
         (
             "cluster",
-            format!("{} TaskManagers with {} slots on {}", job.task_managers, job.slots_per_task_manager, run.target),
+            format!(
+                "{} with {} on {}",
+                units::counted(job.task_managers as usize, "TaskManager"),
+                units::counted(job.slots_per_task_manager as usize, "slot"),
+                run.target
+            ),
         ),
         ("input rate λ", rate),
         ("interval I", units::duration(run.settings.interval_ns)),

@@ -150,8 +150,8 @@ pub(super) fn slug(curve: &Curve) -> String {
 pub(super) fn capacity_held(curve: &Curve) -> Option<String> {
     let ratios = || curve.points.iter().filter_map(|point| point.capacity_ratio(curve.capacity));
     let (middle, (low, high)) = (numbers::median(ratios())?, numbers::extremes(ratios())?);
-    let [middle, low, high] = [middle, low, high].map(numbers::percent);
-    Some(format!("of whose μ(1 − c/T) catching up reached {middle} ({low} to {high})"))
+    let [middle, low, high] = [middle, low, high].map(numbers::ratio);
+    Some(format!("of which catching up reached {middle} times μ(1 − c/T) ({low} to {high})"))
 }
 
 /// What one record and one byte stand for: a number, or from the least to the largest where curves differ.
