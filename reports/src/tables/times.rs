@@ -32,7 +32,7 @@ pub fn predictions(run: &RunRecord) -> Table {
             Cell::quantity(row.unit, row.predicted),
             Cell::quantity(row.unit, row.measured),
             Cell::count(row.count as u64),
-            Cell::new(format!("{:+.1} %", row.residual() * 100.0)),
+            Cell::new(format!("{:+.1} %", row.residual() * 100.0).replace('-', "−")),
             Cell::new(row.off_in()).styled(Style::Dim),
         ]);
     }
