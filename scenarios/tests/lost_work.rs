@@ -39,10 +39,7 @@ backend = "fs"
 fn lost_work_is_the_dip_in_throughput() {
     let [with, without] = ["100ms", "1h"].map(saturated);
     // The final checkpoint may have to wait for the one before.
-    let end = |record: &RunRecord| {
-        let subtasks = record.course.attempts.iter().flat_map(|attempt| &attempt.subtasks);
-        subtasks.filter_map(|subtask| subtask.end_of_input_ns).max().expect("it finished") as f64
-    };
+    let end = |record: &RunRecord| record.course.input_ended_ns().expect("it finished") as f64;
     let mut lost: Vec<u64> = with.checkpoints.iter().filter_map(|checkpoint| checkpoint.lost_work_ns()).collect();
     // The final one is in both.
     lost.pop();

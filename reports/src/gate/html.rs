@@ -4,7 +4,8 @@
 
 use maud::{Markup, html};
 
-use super::judge::{Judgement, Outcome};
+use super::judge::Judgement;
+use super::outcome::Outcome;
 use super::tables;
 use crate::ansi::Style;
 use crate::html::{document, short_command, titled};

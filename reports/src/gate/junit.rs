@@ -5,7 +5,8 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::judge::{Judgement, Outcome, Pace, RunJudgement, ScenarioJudgement};
+use super::judge::{Judgement, Pace, RunJudgement, ScenarioJudgement};
+use super::outcome::Outcome;
 use super::tables;
 use crate::ansi::clean;
 

@@ -3,7 +3,8 @@
 //! Start at [`comment`]: a line that says it all, the tables of what needs a look, and the rest folded away. The first line
 //! is a mark by which a script finds its own comment again.
 
-use super::judge::{Judgement, Outcome};
+use super::judge::Judgement;
+use super::outcome::Outcome;
 use super::tables;
 use crate::markdown::{escaped, table};
 use crate::table::Table;

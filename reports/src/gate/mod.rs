@@ -16,6 +16,7 @@ pub mod json;
 mod judge;
 pub mod junit;
 pub mod markdown;
+mod outcome;
 mod tables;
 pub mod terminal;
 pub mod times;
@@ -24,5 +25,6 @@ pub mod times;
 mod fixtures;
 
 pub use judge::{
-    Judgement, Measured, Note, Outcome, Pace, RunJudgement, ScenarioJudgement, TimeJudgement, TraceJudgement, judge,
+    Judgement, Measured, Note, Pace, RunJudgement, ScenarioJudgement, TimeJudgement, TraceJudgement, judge,
 };
+pub use outcome::Outcome;

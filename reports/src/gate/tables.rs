@@ -2,7 +2,8 @@
 //!
 //! Start at [`scenarios`] for all of them in a row each, and [`slower`], [`improved`] and [`troubles`] for what needs a look.
 
-use super::judge::{Judgement, Outcome, Pace, RunJudgement, ScenarioJudgement, TimeJudgement, TraceJudgement};
+use super::judge::{Judgement, Pace, RunJudgement, ScenarioJudgement, TimeJudgement, TraceJudgement};
+use super::outcome::Outcome;
 use crate::ansi::Style;
 use crate::class::Class;
 use crate::table::Align::{Left, Right};

@@ -2,7 +2,8 @@
 //!
 //! Start at [`text`]. What needs a look stands last, next to the prompt.
 
-use super::judge::{Judgement, Outcome};
+use super::judge::Judgement;
+use super::outcome::Outcome;
 use super::tables;
 use crate::ansi::{Color, Style, clean, paint};
 use crate::table::Table;

@@ -95,6 +95,12 @@ impl Course {
         let ends = own.filter_map(|attempt| attempt.ended_at_ns).chain(later.map(|attempt| attempt.deployed_at_ns));
         ends.chain(leader.and_then(|term| term.to_ns)).filter(|end| *end >= triggered).min()
     }
+
+    /// When the last subtask had seen the end of its input; `None`: none has.
+    pub fn input_ended_ns(&self) -> Option<u64> {
+        let subtasks = self.attempts.iter().flat_map(|attempt| &attempt.subtasks);
+        subtasks.filter_map(|subtask| subtask.end_of_input_ns).max()
+    }
 }
 
 impl FlowSample {

@@ -1,0 +1,179 @@
+//! Every reason, from the events that lead to it.
+
+use flowquake_engine::event::RootCause;
+
+use super::*;
+use crate::fixtures::{at, graph, logged, ms, outcome, subtask};
+
+const ATTEMPT: Attempt = Attempt(1);
+const CHECKPOINT: CheckpointId = CheckpointId(4);
+
+/// Why a job of two sources and two sinks with these events, a millisecond apart, is stuck.
+fn stall(events: impl IntoIterator<Item = Event>) -> String {
+    let events: Vec<EventRecord> = (0..).zip(events).map(|(time, event)| at(time, "jm-1", event)).collect();
+    Stall::of(&outcome(events), Some(&graph()), 2).to_string()
+}
+
+fn sources() -> [SubtaskId; 2] {
+    [subtask(0, 0), subtask(0, 1)]
+}
+
+fn sinks() -> [SubtaskId; 2] {
+    [subtask(1, 0), subtask(1, 1)]
+}
+
+fn deployed() -> Event {
+    Event::DeploymentBegun { attempt: ATTEMPT, restored: None, state_bytes: 0 }
+}
+
+fn failover() -> Event {
+    Event::FailoverBegun { attempt: ATTEMPT, root: RootCause::StoreFailed, cause: "tm-1 is lost".into() }
+}
+
+fn runs(subtask: SubtaskId) -> Event {
+    Event::TaskRunning { attempt: ATTEMPT, subtask }
+}
+
+/// The job runs, and checkpoint 4 is pending.
+fn pending() -> Vec<Event> {
+    let mut events = vec![deployed()];
+    events.extend(sources().into_iter().chain(sinks()).map(runs));
+    events.push(Event::JobRunning { attempt: ATTEMPT });
+    events.push(Event::CheckpointTriggered { attempt: ATTEMPT, checkpoint: CHECKPOINT, last: false });
+    events
+}
+
+fn injected(subtask: SubtaskId) -> Event {
+    Event::BarrierInjected { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask }
+}
+
+fn received(subtask: SubtaskId, from: SubtaskId) -> Event {
+    Event::BarrierReceived { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask, from }
+}
+
+/// Every barrier is where it belongs.
+fn barriers() -> Vec<Event> {
+    let mut events = pending();
+    events.extend(sources().map(injected));
+    events.extend(sinks().into_iter().flat_map(|sink| sources().map(|source| received(sink, source))));
+    events
+}
+
+/// As [`barriers`], and these steps of every subtask.
+fn snapshots(steps: &[fn(SubtaskId) -> Event]) -> Vec<Event> {
+    let mut events = barriers();
+    events.extend(steps.iter().flat_map(|step| sources().into_iter().chain(sinks()).map(step)));
+    events
+}
+
+const SYNC_BEGUN: fn(SubtaskId) -> Event =
+    |subtask| Event::SnapshotSyncBegun { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+const SYNC_ENDED: fn(SubtaskId) -> Event =
+    |subtask| Event::SnapshotSyncEnded { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+const ASYNC_ENDED: fn(SubtaskId) -> Event =
+    |subtask| Event::SnapshotAsyncEnded { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask, bytes: 1 };
+const ACKNOWLEDGED: fn(SubtaskId) -> Event =
+    |subtask| Event::CheckpointAcknowledged { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+
+#[test]
+fn a_job_without_slots_says_how_many_there_are_now() {
+    let waiting = |offered| Event::WaitingForSlots { attempt: ATTEMPT, needed: 3, offered };
+    assert_eq!(stall([waiting(0), waiting(2)]), "no slots: 3 needed, 2 offered");
+    let canceled = Event::TasksCanceled { attempt: ATTEMPT };
+    let events = [waiting(0), deployed(), failover(), canceled.clone(), waiting(1)];
+    assert_eq!(stall(events), "no slots: 3 needed, 1 offered (1 failovers before)");
+    let stuck = "nothing is deployed: the leader waits for the checkpoint store (1 failovers before)";
+    assert_eq!(stall([waiting(0), deployed(), failover(), canceled]), stuck);
+}
+
+#[test]
+fn a_failover_that_waits_for_tasks_says_so() {
+    let mut events = pending();
+    events.push(failover());
+    assert_eq!(stall(events), "tasks of attempt 1, which failed, are not cancelled (1 failovers before)");
+}
+
+#[test]
+fn a_deployment_that_does_not_run_names_the_tasks() {
+    let loading = Event::RestoreBegun { attempt: ATTEMPT, subtask: subtask(1, 0), checkpoint: None };
+    let events = [deployed(), runs(subtask(0, 0)), runs(subtask(0, 1)), loading];
+    let expected = "attempt 1 is deployed, but not running: 1#0 (loads its state), 1#1 (not started)";
+    assert_eq!(stall(events), expected);
+}
+
+#[test]
+fn a_source_without_credit_is_named() {
+    let mut events = pending();
+    let expected = "checkpoint 4: no barrier from 0#0, 0#1: no credit for its output, or never asked";
+    assert_eq!(stall(events.clone()), expected);
+    // The barrier of the other one arrived everywhere; who is silent is the reason.
+    events.extend([injected(subtask(0, 0)), SYNC_BEGUN(subtask(0, 0))]);
+    events.extend(sinks().map(|sink| received(sink, subtask(0, 0))));
+    let expected = "checkpoint 4: no barrier from 0#1: no credit for its output, or never asked";
+    assert_eq!(stall(events), expected);
+}
+
+#[test]
+fn a_channel_names_the_barrier_it_waits_for_and_from_whom() {
+    let mut events = pending();
+    events.extend(sources().map(injected));
+    events.extend(sources().map(SYNC_BEGUN));
+    events.extend([received(subtask(1, 0), subtask(0, 0)), received(subtask(1, 0), subtask(0, 1))]);
+    events.extend([SYNC_BEGUN(subtask(1, 0)), received(subtask(1, 1), subtask(0, 0))]);
+    let expected = "checkpoint 4: subtask 1#1 waits for the barrier from 0#1 (sent; no credit for what is before it, or no \
+                    connection); arrived from 0#0";
+    assert_eq!(stall(events), expected);
+}
+
+#[test]
+fn a_snapshot_names_the_step_it_stands_at() {
+    let of = |steps: &[fn(SubtaskId) -> Event]| stall(snapshots(steps));
+    assert_eq!(of(&[]), "checkpoint 4: no snapshot was taken by 0#0, 0#1, 1#0, 1#1");
+    let uploads = "checkpoint 4: a store has not taken the snapshot or the output of 0#0, 0#1, 1#0, 1#1";
+    assert_eq!(of(&[SYNC_BEGUN, SYNC_ENDED]), uploads);
+    let unheard = "checkpoint 4 waits for acknowledgements of 0#0, 0#1, 1#0, 1#1";
+    assert_eq!(of(&[SYNC_BEGUN, SYNC_ENDED, ASYNC_ENDED]), unheard);
+    let steps = [SYNC_BEGUN, SYNC_ENDED, ASYNC_ENDED, ACKNOWLEDGED];
+    assert_eq!(of(&steps), "checkpoint 4: the checkpoint store has not taken its manifest");
+    let mut events = snapshots(&steps);
+    events.push(Event::ManifestWritten { attempt: ATTEMPT, checkpoint: CHECKPOINT });
+    assert_eq!(stall(events), "checkpoint 4: the checkpoint store has not taken its log entry");
+}
+
+#[test]
+fn commits_that_are_not_acknowledged_are_named() {
+    let (attempt, checkpoint) = (ATTEMPT, CHECKPOINT);
+    let mut events = pending();
+    events.extend(sinks().map(|subtask| Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes: 1 }));
+    events.push(Event::CheckpointCompleted { attempt, checkpoint, bytes: 1 });
+    events.push(Event::CommitAcknowledged { attempt, checkpoint, subtask: subtask(1, 0) });
+    assert_eq!(stall(events.clone()), "commits of checkpoint 4 are not acknowledged by 1#1");
+
+    events.push(Event::CommitAcknowledged { attempt, checkpoint, subtask: subtask(1, 1) });
+    events.push(Event::EndOfInput { attempt, subtask: subtask(0, 0) });
+    let expected = "no checkpoint is pending, and the input of 0#1 has not ended";
+    assert_eq!(stall(events.clone()), expected);
+    events.push(Event::EndOfInput { attempt, subtask: subtask(0, 1) });
+    assert_eq!(stall(events), "no checkpoint is pending and the job does not end");
+}
+
+#[test]
+fn without_a_leader_nothing_else_matters() {
+    let mut outcome = outcome(pending().into_iter().map(|event| at(5, "jm-1", event)));
+    outcome.ended_at = ms(1000);
+    outcome.lives = vec![("jm-1".into(), ms(0), ms(100)), ("jm-2".into(), ms(0), ms(1001))];
+    let text = |outcome: &Outcome| Stall::of(outcome, Some(&graph()), 2).to_string();
+    let expected = "no leader: jm-1 of term 1 is down since 0.100000s; nobody has found its lease expired";
+    assert_eq!(text(&outcome), expected);
+    outcome.trace.push(at(500, "jm-2", Event::LeaseExpired { term: Term(1) }));
+    let expected = "no leader: jm-1 of term 1 is down since 0.100000s; jm-2 has found the lease expired at 0.500000s";
+    assert_eq!(text(&outcome), expected);
+    // The next leader begins anew.
+    logged(&mut outcome, 600, 2, Change::Opened);
+    assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
+    // What the old one says does not count.
+    outcome.trace.push(at(700, "jm-1", deployed()));
+    assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
+    outcome.trace.push(at(800, "jm-2", Event::LeadershipLost { term: Term(2) }));
+    assert!(text(&outcome).starts_with("no leader: jm-2 gave up term 2 at 0.800000s"), "{}", text(&outcome));
+}
