@@ -38,7 +38,7 @@ pub(super) struct CostCurve {
 impl CostCurve {
     /// The points of a curve that mean something.
     pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64) -> CostCurve {
-        CostCurve::with(curve, mtbf, weight, |_, point| Some((point.cost?, point.recovery()?)))
+        CostCurve::with(curve, mtbf, weight, |_, point| Some((point.cost?, curve.recovery(point)?)))
     }
 
     /// The same with other measurements: `measured` is told the index of a point and says c and R, in seconds.

@@ -3,7 +3,7 @@
 //!
 //! A [`TuningSet`] is the data of one `tune`: a [`Curve`] per backend, state size and load, with a [`Point`] per interval. How
 //! often failures come is no matter of measurement: a point says what *one* failure costs on average, and the analysis
-//! ([`analysis`]) weighs that with the failure rate. `cost_curve` reads costs off between the measured intervals
+//! ([`analysis`]) weighs that with the failure rate. `recovery` says what a failure at a random time costs, `cost_curve` reads costs off between the measured intervals
 //! and finds the lowest, `confidence` says how sure that is.
 //! [`findings`] holds a set and its analysis together, and every document is made of that: [`terminal`], [`html`], [`json`],
 //! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` and `rule_tables` decide what stands in their tables, `scores` how each formula
@@ -25,6 +25,7 @@ pub mod folder;
 pub mod html;
 pub mod json;
 pub mod markdown;
+mod recovery;
 mod rule_tables;
 mod rules;
 mod scores;
@@ -140,11 +141,6 @@ pub struct Recovered {
 }
 
 impl Point {
-    /// Mean recovery R over all failures, seconds; `None` if one of them was not caught up with.
-    pub fn recovery(&self) -> Option<f64> {
-        mean(self.recoveries.iter().map(|recovered| recovered.total))
-    }
-
     /// Mean outage D, seconds.
     pub fn outage(&self) -> Option<f64> {
         mean(self.recoveries.iter().map(|recovered| Some(recovered.outage)))
@@ -164,12 +160,6 @@ impl Point {
     /// Whether its times mean something.
     pub fn passed(&self) -> bool {
         self.verdict == "passed"
-    }
-
-    /// What the interval costs per second, `c/T + w·R/M`, in seconds of work; `None` where something was not measured.
-    pub fn cost_per_second(&self, mtbf: f64, weight: f64) -> Option<f64> {
-        self.passed().then_some(())?;
-        Some(self.cost? / self.period? + weight * self.recovery()? / mtbf)
     }
 
     /// Mean time from a record's processing until its output is visible, without failures, seconds: `T/2 + d + t_c`.

@@ -75,8 +75,8 @@ pub(super) fn recoveries(set: &TuningSet, curve: &Curve) -> RecoveryRules {
     let expected = |point: &Point| expected_recovery(point.period?, load.as_ref()?).ok();
     RecoveryRules {
         thumb_outage: Ratios::of(passed(curve).map(|point| Some(thumb(point)? / point.outage()?))),
-        thumb_total: Ratios::of(passed(curve).map(|point| Some(thumb(point)? / point.recovery()?))),
-        expected: Ratios::of(passed(curve).map(|point| Some(expected(point)? / point.recovery()?))),
+        thumb_total: Ratios::of(passed(curve).map(|point| Some(thumb(point)? / curve.recovery(point)?))),
+        expected: Ratios::of(passed(curve).map(|point| Some(expected(point)? / curve.recovery(point)?))),
     }
 }
 

@@ -116,10 +116,10 @@ fn told(points: &[(f64, f64)], say: fn(f64) -> String) -> Vec<((f64, f64), Strin
 
 /// Recovery R over the interval: mean and spread over the phases, beside what the formula expects.
 pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
-    let of = |value: fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
+    let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
         passed(curve).filter_map(|point| Some((point.period?, value(point)?))).collect()
     };
-    let (totals, outages) = (of(Point::recovery), of(Point::outage));
+    let (totals, outages) = (of(&|point| curve.recovery(point)), of(&Point::outage));
     let spread = |point: &Point| extremes(point.recoveries.iter().filter_map(|recovered| recovered.total));
     let spreads: Vec<(f64, (f64, f64))> =
         passed(curve).filter_map(|point| Some((point.period?, spread(point)?))).collect();
@@ -141,7 +141,7 @@ pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
     for (x, ends) in spreads {
         plot.whisker("total", x, ends);
     }
-    plot.line("total", &totals, "recovery R, mean; bars: all phases");
+    plot.line("total", &totals, "recovery R, mean; bars: as measured");
     plot.dots("total", &told(&totals, seconds));
     plot.finish(style)
 }
@@ -149,7 +149,7 @@ pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
 /// Availability over the interval, a line per failure rate; the distance to 100 % is what is logarithmic.
 pub fn uptime(set: &TuningSet, curve: &Curve, style: &str) -> String {
     let recovered: Vec<(f64, f64)> =
-        passed(curve).filter_map(|point| Some((point.period?, point.recovery()?))).collect();
+        passed(curve).filter_map(|point| Some((point.period?, curve.recovery(point)?))).collect();
     let late = |mtbf: f64| -> Vec<(f64, f64)> { recovered.iter().map(|(x, r)| (*x, (r / mtbf).min(1.0))).collect() };
     let all = extremes(set.mtbf.iter().flat_map(|mtbf| late(*mtbf)).map(|(_, late)| late));
     let range = wider(all, 1.2).map(|(from, to)| (from, to.min(1.0)));

@@ -158,7 +158,7 @@ pub(super) fn points(curve: &Curve) -> Table {
             time(point.cost.filter(|_| known)),
             share(overhead(point).filter(|_| known)),
             time(point.outage().filter(|_| known)),
-            time(point.recovery().filter(|_| known)),
+            time(curve.recovery(point).filter(|_| known)),
             Cell::count(point.recoveries.len() as u64),
             time(point.exactly_once_latency().filter(|_| known)),
             if known { Cell::new(bytes(point.state)) } else { Cell::none() },
