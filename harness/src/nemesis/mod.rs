@@ -209,7 +209,8 @@ impl Nemesis {
             let open = trigger.after.is_none() || progress.after_seen;
             progress.after_seen |= trigger.after.as_deref() == Some(name);
             let named = if each { !ends_job(&record.event) } else { trigger.event == name };
-            if !(open && named && matches(trigger, record)) {
+            let early = trigger.not_before.is_some_and(|from| record.at < Time::ZERO + from);
+            if early || !(open && named && matches(trigger, record)) {
                 continue;
             }
             let matches = progress.matches.entry(name).or_default();
@@ -346,5 +347,6 @@ fn describe_filters(on: &EventTrigger) -> String {
     add("nth", (on.nth > 1).then(|| on.nth.to_string()));
     add("after-fault", on.after_fault.map(|v| v.to_string()));
     add("after", on.after.clone());
+    add("not-before", on.not_before.map(|from| humantime::format_duration(from).to_string()));
     text
 }

@@ -76,6 +76,9 @@ pub struct EventTrigger {
     pub after_fault: Option<u32>,
     /// Matches count only once an event of this name was seen (after `after_fault`, if that is given, too).
     pub after: Option<String>,
+    /// Matches count only from this virtual time on.
+    #[serde(with = "readable::option")]
+    pub not_before: Option<Duration>,
 }
 
 /// What a fault does. Every variant with an end says when it comes: `None` is never.

@@ -19,8 +19,8 @@ pub struct Planned {
     pub capacity: f64,
     /// Input rate λ, records per second, as it counts.
     pub rate: f64,
-    /// Where in the period each failure strikes, 0 to 1.
-    pub phases: Vec<f64>,
+    /// From this virtual time on the state is as large as it gets; what was measured before says nothing.
+    pub warm_up: Duration,
 }
 
 /// Why a setting cannot be run.
@@ -63,8 +63,11 @@ impl Unplannable {
     }
 }
 
-/// Share of the state that has to be there before the first failure.
+/// Share of the state that has to be there before anything is measured.
 const FILLED: f64 = 0.95;
+
+/// The first failure comes behind this trigger of a checkpoint of the full state: the one before has then completed.
+const FIRST: u32 = 3;
 
 /// Time for the start and the end of a run.
 const SLACK: Duration = Duration::from_secs(600);
@@ -97,14 +100,15 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
     let moving = setting.load * capacity / weight as f64;
     plan.job.input.rate = Some(moving);
     weigh_buffers(&mut plan, model);
-    let Failures { phases, recovery } = fail(&mut plan, tune, model, job, moving);
+    let warm_up = warm_up(&plan, tune, model, moving);
+    let recovery = fail(&mut plan, tune, job, moving, warm_up);
     if let InputSource::Generator { records, .. } = &mut plan.job.input.source {
         *records = (moving * tune.duration.as_secs_f64()) as u64;
     }
     // Behind by one recovery at the end of its input, at most; twice that, since predictions err. What is not done by then
     // never will be, and would cost more processor time than all others together.
     plan.time_limit = tune.duration + Duration::from_secs_f64(2.0 * recovery).min(tune.duration * 3) + SLACK;
-    Ok(Planned { plan, capacity, rate: moving * weight as f64, phases })
+    Ok(Planned { plan, capacity, rate: moving * weight as f64, warm_up })
 }
 
 /// What flow control should let through, of what is asked for: room for latency that happens to be high.
@@ -160,53 +164,52 @@ fn weigh_buffers(plan: &mut RunPlan, model: &JobModel) {
     }
 }
 
-/// What befalls a run.
-struct Failures {
-    /// Where in the period each strikes, 0 to 1.
-    phases: Vec<f64>,
-    /// Of the longest recovery until it has caught up, as predicted; seconds.
-    recovery: f64,
-}
-
-/// Adds the failures: each at its phase behind a trigger, once the job has caught up from the one before.
-fn fail(plan: &mut RunPlan, tune: &Tune, model: &JobModel, job: &Job, moving: f64) -> Failures {
-    let period = |plan: &RunPlan| predict(plan, job).period_ns.unwrap_or(1).max(1) as f64 / 1e9;
-    let period = period(plan);
+/// When the state is as large as it gets, nearly. Before, checkpoints are short and come more often than later.
+fn warm_up(plan: &RunPlan, tune: &Tune, model: &JobModel, moving: f64) -> Duration {
     let full = full_state(plan, tune, model);
-    let mut filled = 1.0;
     let reached = |seconds: f64| (model.state)(&job_spec(plan), moving * seconds).bytes;
+    let mut filled = 1.0;
     while reached(filled) < FILLED * full && filled < tune.duration.as_secs_f64() {
         filled *= 1.3;
     }
+    Duration::from_secs_f64(filled).min(tune.duration)
+}
+
+/// Adds the failures, each at its phase behind a trigger, once the job has caught up from the one before. Says how long
+/// the longest recovery is until it has caught up, as predicted; seconds.
+fn fail(plan: &mut RunPlan, tune: &Tune, job: &Job, moving: f64, warm_up: Duration) -> f64 {
+    let predicted = predict(plan, job);
+    let period = predicted.period_ns.unwrap_or(1).max(1) as f64 / 1e9;
+    let duration = predicted.duration.map_or(0.0, |parts| parts.total_ns() as f64 / 1e9);
     // The longest recovery: a failure just before a checkpoint completes.
     let mut probe = plan.clone();
-    probe.faults = vec![struck(1, Trigger::At(Duration::from_secs_f64(filled + 3.0 * period)), Duration::ZERO, tune)];
-    let duration = predict(plan, job).duration.map_or(0.0, |parts| parts.total_ns() as f64 / 1e9);
+    let at = warm_up + Duration::from_secs_f64(3.0 * period);
+    probe.faults = vec![struck(1, Trigger::At(at), Duration::ZERO, tune)];
     let outage = predict(&probe, job).recovery.map_or(60.0, |recovery| recovery.parts.total_ns() as f64 / 1e9);
-    let spare = predict(plan, job).effective_capacity.map_or(0.05, |effective| {
+    let spare = predicted.effective_capacity.map_or(0.05, |effective| {
         let rate = moving * plan.cluster.record_weight as f64;
         (1.0 - rate / effective).max(0.02)
     });
     let recovery = (outage + period + duration) / spare;
     let apart = (recovery * 1.3 / period).ceil() as u32 + 2;
-    let first = (filled / period).ceil() as u32 + 2;
-    let room = tune.duration.as_secs_f64() - f64::from(first) * period;
+    let room = (tune.duration - warm_up).as_secs_f64() - f64::from(FIRST) * period;
     let fits = (room / (f64::from(apart + 1) * period + recovery)).floor().max(1.0);
     let count = tune.failures.min(fits as u32).max(1);
-    // Spread evenly, and in an order that mixes early and late.
-    let phases: Vec<f64> = (0..count).map(|n| (f64::from(n) + 0.5) / f64::from(count)).collect();
-    for (n, phase) in (1..).zip(&phases) {
+    for n in 1..=count {
         let trigger = EventTrigger {
             event: "checkpoint-triggered".into(),
-            nth: if n == 1 { first } else { apart },
+            nth: if n == 1 { FIRST } else { apart },
             after_fault: (n > 1).then(|| n - 1),
+            not_before: (n == 1).then_some(warm_up),
             ..EventTrigger::default()
         };
+        // Spread evenly.
+        let phase = (f64::from(n) - 0.5) / f64::from(count);
         plan.faults.push(struck(n, Trigger::On(trigger), Duration::from_secs_f64(phase * period), tune));
     }
     // A failure for which the time was too short after all does not make the run worthless.
     plan.swarm = true;
-    Failures { phases, recovery }
+    recovery
 }
 
 fn struck(id: u32, trigger: Trigger, delay: Duration, tune: &Tune) -> FaultPlan {

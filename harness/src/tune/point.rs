@@ -1,35 +1,39 @@
 //! From the record of a run to a point of a curve.
 
+use flowquake_engine::time::nanos;
 use flowquake_reports::capacity::measured;
-use flowquake_reports::record::{CheckpointRecord, RunRecord};
-use flowquake_reports::timing::{percentiles, trigger_gaps_ns};
+use flowquake_reports::record::{CheckpointRecord, FaultRecord, RunRecord};
+use flowquake_reports::timing::{DueTrigger, due_triggers, percentiles};
 use flowquake_reports::tuning::{Point, Recovered};
 
 use super::Setting;
 use super::plan::Planned;
 
-/// What the run of a setting measured.
+/// What the run of a setting measured, once its state was there.
 pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let mean = |values: &[u64]| mean_of(values.iter().map(|ns| *ns as f64 / 1e9));
-    let periodic: Vec<&CheckpointRecord> = record.checkpoints.iter().filter(|c| c.kind == "periodic").collect();
+    let mean = |values: &mut dyn Iterator<Item = u64>| mean_of(values.map(seconds));
+    let is_steady = |checkpoint: &CheckpointRecord| checkpoint.triggered_at_ns >= nanos(planned.warm_up);
+    let all = record.checkpoints.iter().filter(|checkpoint| checkpoint.kind == "periodic");
+    let periodic: Vec<&CheckpointRecord> = all.filter(|checkpoint| is_steady(checkpoint)).collect();
     let durations = percentiles(periodic.iter().filter_map(|checkpoint| checkpoint.duration_ns()));
-    let costs: Vec<u64> = periodic.iter().filter_map(|c| c.lost_work_ns()).collect();
     let state = periodic.iter().rev().map(|checkpoint| checkpoint.state_bytes).find(|bytes| *bytes > 0).unwrap_or(0);
+    let due = due_triggers(&record.checkpoints, &record.settings);
+    let period = mean(&mut due.iter().filter(|due| is_steady(due.before)).map(DueTrigger::gap_ns));
     Point {
         interval: setting.interval.as_secs_f64(),
         verdict: record.verdict.label().into(),
         headline: record.verdict.headline(),
-        period: mean(&trigger_gaps_ns(record)),
+        period,
         duration: durations.map(|of| seconds(of.p50)),
         duration_p99: durations.map(|of| seconds(of.p99)),
-        cost: mean(&costs),
+        cost: mean(&mut periodic.iter().filter_map(|checkpoint| checkpoint.lost_work_ns())),
         state: state as f64,
         // The first one of all wrote everything.
         changed: mean_of(periodic.iter().skip(1).filter_map(|one| one.changed_bytes).map(|bytes| bytes as f64)),
         capacity: mean_of(record.recoveries.iter().filter_map(|recovery| measured(record, recovery))),
-        commit: mean(&record.checkpoints.iter().filter_map(CheckpointRecord::commit_ns).collect::<Vec<_>>()),
-        recoveries: recoveries(planned, record),
+        commit: mean(&mut periodic.iter().filter_map(|checkpoint| checkpoint.commit_ns())),
+        recoveries: recoveries(record, period),
         simulated: seconds(record.totals.virtual_ns),
     }
 }
@@ -40,12 +44,15 @@ fn mean_of(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// One per failure that struck and was recovered from. A failure that met another recovery is none of its own.
-fn recoveries(planned: &Planned, record: &RunRecord) -> Vec<Recovered> {
-    let of = |fault: &flowquake_reports::record::FaultRecord| {
+fn recoveries(record: &RunRecord, period: Option<f64>) -> Vec<Recovered> {
+    let of = |fault: &FaultRecord| {
         let mut mine = record.recoveries.iter().filter(|recovery| recovery.fault == Some(fault.id));
         let (one, None) = (mine.next()?, mine.next()) else { return None };
+        let struck = fault.struck_at_ns?;
+        let triggers = record.checkpoints.iter().map(|checkpoint| checkpoint.triggered_at_ns);
+        let since = struck - triggers.filter(|trigger| *trigger <= struck).max()?;
         Some(Recovered {
-            phase: *planned.phases.get(fault.id as usize - 1)?,
+            phase: (since as f64 / 1e9 / period?).min(1.0),
             age: one.snapshot_age_ns as f64 / 1e9,
             outage: one.outage_ns()? as f64 / 1e9,
             state_load: one.parts.map(|parts| parts.restore_ns as f64 / 1e9),

@@ -110,7 +110,8 @@ fn a_setting_becomes_a_plan_with_its_load_its_state_and_its_failures() {
     let predicted = crate::predict::predict(&planned.plan, job);
     let state = predicted.state_bytes.unwrap() as f64;
     assert!((state / 1e8 - 1.0).abs() < 0.1, "{state}");
-    assert_eq!(planned.plan.faults.len(), planned.phases.len());
-    assert!(planned.phases.len() >= 2, "{:?}", planned.phases);
+    assert!(planned.plan.faults.len() >= 2, "{:?}", planned.plan.faults);
+    // Every key has come when the state is measured, and hardly a checkpoint is left out.
+    assert!((1.0..60.0).contains(&planned.warm_up.as_secs_f64()), "{:?}", planned.warm_up);
     assert!(crate::scenario::plan_problems(&planned.plan, &catalogue).is_empty());
 }

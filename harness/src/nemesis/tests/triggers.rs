@@ -87,6 +87,21 @@ fn matches_count_only_once_the_event_before_was_seen() {
 }
 
 #[test]
+fn matches_count_only_from_a_time_on() {
+    // A millisecond apart.
+    let records: Vec<_> = (0..).map(ms).zip(events()).map(|(at, record)| EventRecord { at, ..record }).collect();
+    let strikes = |from: u64, nth| {
+        let not_before = Some(Duration::from_millis(from));
+        let mut nemesis =
+            nemesis(vec![kill(1, Trigger::On(EventTrigger { not_before, nth, ..on("snapshot-sync-begun") }))]);
+        let struck = |record| !nemesis.due(&Fake::default(), record).is_empty();
+        records.iter().map(struck).position(|struck| struck)
+    };
+    assert_eq!([0, 1, 3].map(|from| strikes(from, 1)), [0, 1, 3].map(Some));
+    assert_eq!((strikes(1, 3), strikes(1, 5), strikes(60_000, 1)), (Some(3), None, None));
+}
+
+#[test]
 fn a_fault_at_a_time_is_tried_once_and_says_why_it_missed() {
     let faults = [7, 3].map(|at| kill(1, Trigger::At(secs(at)))).to_vec();
     let (mut nemesis, fake) = (nemesis(faults), Fake::default());
@@ -148,8 +163,9 @@ fn a_trigger_is_described_as_it_is_written() {
         nth: 4,
         after_fault: Some(1),
         after: Some("restore-begun".into()),
+        not_before: Some(secs(90)),
     };
     let expected = "on sink-committed checkpoint=3 vertex=1 subtask=0 node=tm-2 attempt=2 nth=4 after-fault=1 \
-                    after=restore-begun";
+                    after=restore-begun not-before=1m 30s";
     assert_eq!(describe(&Trigger::On(full)), expected);
 }

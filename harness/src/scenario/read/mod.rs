@@ -137,8 +137,11 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "how",
         ],
     ),
-    ("on", &["event", "checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
-    ("each", &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after"]),
+    (
+        "on",
+        &["event", "checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after", "not_before"],
+    ),
+    ("each", &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after", "not_before"]),
     ("file", &["checkpoint", "kind", "index"]),
     (
         "[tune]",

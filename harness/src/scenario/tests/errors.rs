@@ -149,6 +149,7 @@ fn each_offence_is_told_once_under_its_code() {
         ("no-such-node", on("event = \"barrier-received\", node = \"tm-9\"")),
         ("bad-order", on("event = \"barrier-received\", after_fault = 2")),
         ("bad-order", on("event = \"barrier-received\", after_fault = 0")),
+        ("never-strikes", on("event = \"barrier-received\", not_before = \"400s\"")),
         ("missing-key", on("checkpoint = 1")),
         ("kills-job-manager", fault("at = \"1s\"\ndo = \"kill\"\ntarget = \"jm-1\"")),
         ("missing-key", fault("at = \"1s\"\ndo = \"kill\"")),

@@ -121,9 +121,10 @@ fn triggers_say_when_how_often_and_how_late() {
         nth: 2,
         after_fault: None,
         after: Some("restore-begun".into()),
+        not_before: Some(second * 4),
         ..EventTrigger::default()
     };
-    let text = "on = { event = \"task-running\", nth = 2, after = \"restore-begun\" }, repeat = 3";
+    let text = "on = { event = \"task-running\", nth = 2, after = \"restore-begun\", not_before = \"4s\" }, repeat = 3";
     assert_eq!(fault(text), (Trigger::On(on), none, 3));
     let each = EventTrigger { vertex: Some(1), nth: 1, ..EventTrigger::default() };
     assert_eq!(fault("each = { vertex = 1 }"), (Trigger::Each(each), none, 1));
@@ -377,17 +378,23 @@ fn any_action() -> impl Strategy<Value = FaultAction> {
 
 fn any_trigger() -> impl Strategy<Value = Trigger> {
     let event = prop_oneof![Just(""), Just("task-running"), Just("lease-expired"), Just("heartbeat-missed"), Just("é")];
-    let on = (event, number(), prop::option::of(number()), prop::option::of(any::<u16>()), "|tm-1|jm-1|jm-9").prop_map(
-        |(event, nth, after_fault, vertex, node)| EventTrigger {
+    let on = (
+        event,
+        number(),
+        prop::option::of(number()),
+        prop::option::of(any::<u16>()),
+        ("|tm-1|jm-1|jm-9", prop::option::of(duration())),
+    )
+        .prop_map(|(event, nth, after_fault, vertex, (node, not_before))| EventTrigger {
             event: event.into(),
             nth,
             after_fault,
             vertex,
             node: Some(node).filter(|node| !node.is_empty()),
             after: Some(event.into()).filter(|_| nth == 1),
+            not_before,
             ..EventTrigger::default()
-        },
-    );
+        });
     prop_oneof![
         duration().prop_map(Trigger::At),
         (duration(), duration()).prop_map(|(first, period)| Trigger::Every { first, period }),

@@ -78,5 +78,6 @@ fn filters(reader: &mut Reader, fault: &Table, section: &'static str, path: &str
         nth: reader.read(&table, "nth", &at("nth"), value::whole_u32).unwrap_or(1),
         after_fault: reader.read(&table, "after_fault", &at("after_fault"), value::whole_u32),
         after: reader.read(&table, "after", &at("after"), value::text),
+        not_before: reader.read(&table, "not_before", &at("not_before"), value::duration),
     })
 }

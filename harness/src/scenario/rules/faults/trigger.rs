@@ -154,6 +154,21 @@ impl Rules<'_> {
                 false => self.push(unknown_event(after, path)),
             }
         }
+        if let Some(from) = on.not_before {
+            self.not_before(from, format!("{path}.not_before"));
+        }
+    }
+
+    /// The first match comes before the run is stopped.
+    fn not_before(&mut self, from: Duration, path: String) {
+        if from < self.plan.time_limit {
+            return;
+        }
+        let (at, limit) = (units::format_duration(from), units::format_duration(self.plan.time_limit));
+        let message = format!("no match counts before {at}, but the run is stopped at {limit}");
+        let help = "let matches count earlier, or raise `time_limit`";
+        let finding = Finding::new("never-strikes", message, help).at(path, "after the end");
+        self.push(finding.at("time_limit", "the end").given("job.input"));
     }
 
     /// A filter on something that the event does not carry never matches.
