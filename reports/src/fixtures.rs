@@ -40,7 +40,7 @@ fn checkpoint(id: u64, attempt: u32, at_ms: u64, parts: [u64; 6]) -> CheckpointR
         end: CheckpointEnd::Completed,
         committed_at_ns: Some(at + parts.total_ns() + 30 * MS),
         state_bytes: 2_100_000,
-        changed_bytes: Some(2_100_000 / id),
+        new_bytes: Some(2_100_000 / id),
         parts: Some(parts),
         subtasks: vec![
             subtask("source#0", "tm-1", 60 * MS),
@@ -325,7 +325,7 @@ pub(crate) fn predicted() -> RunRecord {
             fault: 1,
             failed_at_ns: 4_500 * MS,
             restored: Some(3),
-            restored_bytes: 2_100_000,
+            restored_bytes: Some(2_100_000),
             snapshot_age_ns: 1_500 * MS,
             parts: RecoveryParts {
                 detect_ns: 1_050 * MS,
@@ -361,7 +361,7 @@ prop_compose! {
     ) -> CheckpointRecord {
         CheckpointRecord {
             id, attempt, kind: "periodic".into(), triggered_at_ns: at, ended_at_ns: ended, end, state_bytes: at,
-            changed_bytes: ended, committed_at_ns: ended.and_then(|ended| ended.checked_add(at)),
+            new_bytes: ended, committed_at_ns: ended.and_then(|ended| ended.checked_add(at)),
             parts: parts.map(|[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]| {
                 CheckpointParts { barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns }
             }),

@@ -73,15 +73,17 @@ pub(crate) fn read_document<T: DeserializeOwned>(
     key: &'static str,
     expected: u32,
 ) -> Result<T, ReadError> {
-    /// The one field that is read before the version is known to be right.
+    /// All that is read before the version is known to be right.
     #[derive(Deserialize)]
     struct Versioned {
-        #[serde(alias = "tuning_version")]
-        schema_version: u32,
+        schema_version: Option<u32>,
+        tuning_version: Option<u32>,
     }
     let malformed = |source| ReadError::Malformed { file: file.to_owned(), what, source };
     let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
-    let Versioned { schema_version: found } = serde_json::from_str(&text).map_err(malformed)?;
+    let Versioned { schema_version, tuning_version } = serde_json::from_str(&text).map_err(malformed)?;
+    let missing = || malformed(serde::de::Error::custom(format!("missing field `{key}_version`")));
+    let found = if key == "tuning" { tuning_version } else { schema_version }.ok_or_else(missing)?;
     if found != expected {
         return Err(ReadError::Version { file: file.to_owned(), key, found, expected });
     }

@@ -44,9 +44,9 @@ pub struct PredictedRecovery {
     pub failed_at_ns: u64,
     /// The checkpoint restored from; `None`: the job begins anew.
     pub restored: Option<u64>,
-    /// Bytes of state in it.
+    /// Bytes of state in it; `None`: a plan of before it was predicted.
     #[serde(default)]
-    pub restored_bytes: u64,
+    pub restored_bytes: Option<u64>,
     /// Age A of the restored snapshot at the fault.
     pub snapshot_age_ns: u64,
     /// Parts of the outage; they sum to D.
@@ -137,7 +137,7 @@ pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
         let age = vec![measured.snapshot_age_ns];
         rows.extend(plain("snapshot age A", Unit::Nanoseconds, Some(predicted.snapshot_age_ns), age));
         let loaded = measured.restored_checkpoint.map(|_| measured.restored_bytes).into_iter().collect();
-        rows.extend(plain("state loaded", Unit::Bytes, Some(predicted.restored_bytes), loaded));
+        rows.extend(plain("state loaded", Unit::Bytes, predicted.restored_bytes, loaded));
         rows.extend(outage(predicted, measured));
         let whole = |rate: f64| rate as u64;
         let capacity = capacity::measured(run, measured).map(whole).into_iter().collect();

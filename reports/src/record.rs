@@ -24,7 +24,7 @@ pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
 pub use recovery::{RecoveryParts, RecoveryRecord};
 
 /// Version of this schema; a reader refuses another one.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// All runs of one command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
                 end: CheckpointEnd::Unfinished,
                 committed_at_ns: None,
                 state_bytes: 0,
-                changed_bytes: None,
+                new_bytes: None,
                 parts: None,
                 subtasks: Vec::new(),
             });
@@ -98,26 +98,27 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
         }
     }
     let mut records: Vec<CheckpointRecord> = all.into_values().filter_map(Building::finish).collect();
-    let mut before: Option<&Manifest> = None;
+    // `None`: the manifest before is not known; before the first there is none.
+    let mut before: Option<Option<&Manifest>> = Some(None);
     for record in records.iter_mut().filter(|record| record.end == CheckpointEnd::Completed) {
         let sealed = outcome.sealed.get(&CheckpointId(record.id)).map(|sealed| &sealed.manifest);
-        record.changed_bytes = sealed.map(|manifest| changed_bytes(manifest, before, state_weight));
-        before = sealed;
+        record.new_bytes = sealed.zip(before).map(|(manifest, before)| new_bytes(manifest, before, state_weight));
+        before = sealed.map(Some);
     }
     records
 }
 
 /// Bytes of the state files that `before` has none of the same contents of, as they count. Names do not matter: what a database
 /// keeps keeps its contents, and goes by another name in another attempt.
-fn changed_bytes(manifest: &Manifest, before: Option<&Manifest>, state_weight: u64) -> u64 {
+fn new_bytes(manifest: &Manifest, before: Option<&Manifest>, state_weight: u64) -> u64 {
     let contents = |file: &StateFile| (file.checksum.length, file.checksum.hash);
     let known: BTreeSet<(u64, [u8; 8])> = before.into_iter().flat_map(files).map(contents).collect();
-    let changed = files(manifest).filter(|file| !known.contains(&contents(file)));
+    let new = files(manifest).filter(|file| !known.contains(&contents(file)));
     let weigh = |file: &StateFile| {
         let length = file.checksum.length;
         length + entry_bytes(&file.name, length).saturating_mul(state_weight - 1)
     };
-    changed.map(weigh).fold(0, u64::saturating_add)
+    new.map(weigh).fold(0, u64::saturating_add)
 }
 
 fn files(manifest: &Manifest) -> impl Iterator<Item = &StateFile> {

@@ -116,13 +116,13 @@ fn what_the_checkpoint_before_had_did_not_change() {
     let mut outcome = outcome([checkpoint(), second].concat());
     let mut changed = |contents: [&[u8]; 2]| {
         outcome.sealed = (3..).zip(contents).map(|(id, of)| (CheckpointId(id), sealed_with_file(0, id, of))).collect();
-        checkpoints::measure(&outcome, 1).iter().map(|record| record.changed_bytes).collect::<Vec<_>>()
+        checkpoints::measure(&outcome, 1).iter().map(|record| record.new_bytes).collect::<Vec<_>>()
     };
     assert_eq!(changed([b"same", b"same"]), [Some(4), Some(0)]);
     assert_eq!(changed([b"some", b"other"]), [Some(4), Some(5)]);
     outcome.sealed.clear();
     let unknown = checkpoints::measure(&outcome, 1);
-    assert!(unknown.iter().all(|record| record.changed_bytes.is_none()), "without a manifest nothing is known");
+    assert!(unknown.iter().all(|record| record.new_bytes.is_none()), "without a manifest nothing is known");
 }
 
 #[test]

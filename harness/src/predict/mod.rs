@@ -168,7 +168,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
                 fault: struck.fault,
                 failed_at_ns: struck.at_ns,
                 restored: recovered.restored,
-                restored_bytes: recovered.restored_bytes,
+                restored_bytes: Some(recovered.restored_bytes),
                 snapshot_age_ns: recovered.age_ns,
                 parts: recovered.parts,
                 effective_capacity: effective.ok(),

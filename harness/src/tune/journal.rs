@@ -1,14 +1,14 @@
 //! What a sweep has measured so far, one line per run: a sweep that was stopped goes on where it stood.
 //!
-//! A line is bound to its plan by a hash, and the file to the engine by its fingerprint: points of another plan or another
-//! engine are never taken over. A line that was cut off by the stop is dropped. Start at [`Journal::open`].
+//! A line is bound to its plan by a hash, and the file to the engine by its fingerprint and to what a point means by
+//! [`TUNING_VERSION`]: points of another plan, engine or meaning are never taken over. A line that was cut off by the stop is dropped. Start at [`Journal::open`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use flowquake_reports::tuning::Point;
+use flowquake_reports::tuning::{Point, TUNING_VERSION};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -33,22 +33,23 @@ pub fn key(plan: &RunPlan) -> String {
 }
 
 impl Journal {
-    /// Opens the journal at `path`; what another engine wrote there is dropped.
+    /// Opens the journal at `path`; what another engine, or of another meaning, wrote there is dropped.
     pub fn open(path: &Path, engine: &str) -> io::Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
+        let head = format!("{engine}, points of version {TUNING_VERSION}");
         let mut lines = text.lines();
-        let same = lines.next() == Some(engine);
+        let same = lines.next() == Some(&head);
         let read = |line: &str| serde_json::from_str::<Line>(line).ok();
         let known: BTreeMap<String, Point> = match same {
             true => lines.filter_map(read).map(|line| (line.plan, line.point)).collect(),
             false => BTreeMap::new(),
         };
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
-        writeln!(file, "{engine}")?;
+        writeln!(file, "{head}")?;
         let mut journal = Self { file, known: BTreeMap::new() };
         for (plan, point) in known {
             journal.add(plan, point)?;

@@ -14,8 +14,10 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point 
     let seconds = |ns: u64| ns as f64 / 1e9;
     let mean = |values: &mut dyn Iterator<Item = u64>| mean_of(values.map(seconds));
     let is_steady = |checkpoint: &CheckpointRecord| checkpoint.triggered_at_ns >= nanos(planned.warm_up);
-    let all = record.checkpoints.iter().filter(|checkpoint| checkpoint.kind == "periodic");
-    let periodic: Vec<&CheckpointRecord> = all.filter(|checkpoint| is_steady(checkpoint)).collect();
+    let all = || record.checkpoints.iter().filter(|checkpoint| checkpoint.kind == "periodic");
+    let periodic: Vec<&CheckpointRecord> = all().filter(|checkpoint| is_steady(checkpoint)).collect();
+    // The first one of all wrote everything.
+    let new = all().filter_map(|one| Some((one, one.new_bytes?))).skip(1).filter(|(one, _)| is_steady(one));
     let durations = percentiles(periodic.iter().filter_map(|checkpoint| checkpoint.duration_ns()));
     let state = periodic.iter().rev().map(|checkpoint| checkpoint.state_bytes).find(|bytes| *bytes > 0).unwrap_or(0);
     let due = due_triggers(&record.checkpoints, &record.settings);
@@ -29,8 +31,7 @@ pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point 
         duration_p99: durations.map(|of| seconds(of.p99)),
         cost: mean(&mut periodic.iter().filter_map(|checkpoint| checkpoint.lost_work_ns())),
         state: state as f64,
-        // The first one of all wrote everything.
-        changed: mean_of(periodic.iter().skip(1).filter_map(|one| one.changed_bytes).map(|bytes| bytes as f64)),
+        new_bytes: mean_of(new.map(|(_, bytes)| bytes as f64)),
         capacity: mean_of(record.recoveries.iter().filter_map(|recovery| measured(record, recovery))),
         commit: mean(&mut periodic.iter().filter_map(|checkpoint| checkpoint.commit_ns())),
         recoveries: recoveries(record, period),

@@ -29,7 +29,7 @@ fn point(interval: f64) -> Point {
         duration_p99: None,
         cost: None,
         state: 0.0,
-        changed: None,
+        new_bytes: None,
         capacity: None,
         commit: None,
         recoveries: Vec::new(),

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(of("lost work c", Sort::Checkpoint).max, 12_000_000);
         assert_eq!(of("state S", Sort::Checkpoint).count, 7);
         assert_eq!(
-            (of("changed ΔS", Sort::Checkpoint).min, of("changed ΔS", Sort::Checkpoint).max),
+            (of("state in new files", Sort::Checkpoint).min, of("state in new files", Sort::Checkpoint).max),
             (262_500, 2_100_000)
         );
         // 700,000 bytes in 98 ms, by the last of three subtasks.

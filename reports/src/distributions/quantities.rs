@@ -77,7 +77,7 @@ fn checkpoints() -> Vec<Quantity> {
     }));
     all.push(Quantity::of_checkpoints("lost work c", CheckpointRecord::lost_work_ns));
     all.push(Quantity::of_checkpoints("state S", |one| Some(one.state_bytes)).in_units(Unit::Bytes));
-    all.push(Quantity::of_checkpoints("changed ΔS", |one| one.changed_bytes).in_units(Unit::Bytes));
+    all.push(Quantity::of_checkpoints("state in new files", |one| one.new_bytes).in_units(Unit::Bytes));
     let upload = |run: &RunRecord| {
         let subtasks = completed(run).flat_map(|checkpoint| &checkpoint.subtasks);
         subtasks.filter_map(SubtaskCheckpoint::throughput).map(Some).collect()

@@ -39,10 +39,11 @@ pub struct CheckpointRecord {
     pub committed_at_ns: Option<u64>,
     /// Bytes of state S named by the manifest, as they count: those that stand for more are weighed.
     pub state_bytes: u64,
-    /// Those of them, ΔS, in files whose contents the completed checkpoint before did not have: what an incremental checkpoint
-    /// would have to write. `None`: not completed, or not known.
+    /// Those of them in files whose contents the completed checkpoint before did not have: what this engine would have to write
+    /// if it kept the others. A heap backend has one file per subtask, so one byte that changed changes all of it; only of
+    /// RocksDB's files is this near the ΔS of the formulas. `None`: not completed, or not known.
     #[serde(default)]
-    pub changed_bytes: Option<u64>,
+    pub new_bytes: Option<u64>,
     /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
     pub parts: Option<CheckpointParts>,
     /// What each subtask did for it.

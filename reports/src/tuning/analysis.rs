@@ -290,7 +290,7 @@ mod tests {
                 duration_p99: Some(truth.duration),
                 cost: Some(truth.cost),
                 state: 1e6,
-                changed: None,
+                new_bytes: None,
                 capacity: None,
                 commit: Some(0.1),
                 recoveries: [0.125, 0.375, 0.625, 0.875].map(recovered).into(),

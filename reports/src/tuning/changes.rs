@@ -153,14 +153,43 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_costs_are_fitted_or_not(costs in prop::collection::vec(any::<f64>(), 3), periods in prop::collection::vec(any::<f64>(), 3)) {
+        fn costs_near_the_form_are_fitted_and_any_fit_is_finite(
+            fixed in 0.0f64..1.0, all in 0.01f64..10.0, updates in 1e-3f64..1.0,
+            noise in prop::collection::vec(0.98f64..1.02, 7),
+        ) {
+            let truth = Fit { fixed, all, updates };
+            let mut set = with(|period| truth.at(period).unwrap());
+            let grows = {
+                let costs: Vec<f64> = set.curves[0].points.iter().map(|point| point.cost.unwrap()).collect();
+                costs[6] / costs[0]
+            };
+            for (point, noise) in set.curves[0].points.iter_mut().zip(&noise) {
+                point.cost = point.cost.map(|cost| cost * noise);
+            }
+            let fits = of(&set);
+            // With a clear bend and growth there is a fit, and it is near everywhere.
+            if grows > 3.0 && (0.01..0.1).contains(&updates) {
+                prop_assert!(fits.len() == 1 && fits[0].ratios.count() == 4, "{fits:?}");
+                let (low, high) = fits[0].ratios.ends().unwrap();
+                prop_assert!(low > 0.8 && high < 1.25, "{low} to {high}");
+            }
+            for Fit { fixed, all, updates } in fits.iter().map(|changes| changes.fit) {
+                prop_assert!([fixed, all, updates].iter().all(|number| number.is_finite() && *number >= 0.0));
+            }
+        }
+
+        #[test]
+        fn no_costs_break_it(
+            costs in prop::collection::vec(prop_oneof![any::<f64>(), 1e-6f64..1e3], 7),
+            periods in prop::collection::vec(prop_oneof![any::<f64>(), 1e-3f64..1e4], 7),
+        ) {
             let mut set = fixtures::set();
             set.curves.truncate(1);
             for (index, point) in set.curves[0].points.iter_mut().enumerate() {
-                (point.cost, point.period) = (costs.get(index).copied(), periods.get(index).copied());
+                (point.cost, point.period) = (Some(costs[index]), Some(periods[index]));
             }
-            for changes in of(&set) {
-                prop_assert!([changes.fit.fixed, changes.fit.all, changes.fit.updates].iter().all(|number| number.is_finite()));
+            for Fit { fixed, all, updates } in of(&set).iter().map(|changes| changes.fit) {
+                prop_assert!([fixed, all, updates].iter().all(|number| number.is_finite()));
             }
         }
     }

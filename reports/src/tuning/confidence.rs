@@ -37,7 +37,7 @@ pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f6
                 let all = each.map(|(slot, one)| Some(one.total? * draw(&noise.within, slot + 2)));
                 // What the point itself is off gives way to what another is: the noise must not be counted twice.
                 let own = noise.own.get(index).map_or(1.0, |own| exp(-own));
-                let recovery = super::mean(all)? + curve.sampling(point);
+                let recovery = super::mean(all)? * curve.sampling(point);
                 Some((point.cost? * draw(&noise.cost, 0), recovery * own * draw(&noise.between, 1)))
             });
             Some(resample.lowest()?.0)

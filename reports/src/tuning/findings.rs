@@ -186,6 +186,11 @@ pub(super) fn notes(set: &TuningSet) -> Vec<String> {
         "Checkpoints are aligned and full: every one holds the whole state, of which RocksDB writes only what has changed. The \
          engine has no unaligned and no incremental ones."
             .into(),
+        "Failures strike at a few phases of the period, evenly spread; what was measured in the first seconds, until the state \
+         was there, does not count. R \"at random\" is what failures at random times cost: the measured mean, times what \
+         R = (D·μₑ + λ·A)/(μₑ − λ) is at their mean age T/2 + d over what it is at the ages found. Costs and best intervals \
+         rest on that."
+            .into(),
         format!(
             "Minimum pause P {}; a second of late output is as bad as {} of lost work.",
             numbers::chosen(set.min_pause),

@@ -30,7 +30,7 @@ fn point(curve: &Curve, interval: f64, [cost, duration, load]: [f64; 3], salt: u
         duration_p99: Some(duration * 1.3),
         cost: Some(cost),
         state: curve.state_declared,
-        changed: Some(curve.state_declared * if curve.backend == "fs" { 1.0 } else { -libm::expm1(-0.05 * period) }),
+        new_bytes: Some(curve.state_declared * if curve.backend == "fs" { 1.0 } else { -libm::expm1(-0.05 * period) }),
         capacity: Some(curve.capacity * (1.0 - cost / period)),
         commit: Some(0.02),
         recoveries: [0.125, 0.375, 0.625, 0.875].map(recovered).into(),

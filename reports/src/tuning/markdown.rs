@@ -204,7 +204,7 @@ fn recovery_rule(set: &TuningSet) -> String {
         told(&of(|rules| &rules.thumb_total), "For the time until the output is no longer late, R, it"),
         told(
             &of(|rules| &rules.expected),
-            "`R(T) = (D·μₑ + λ·A)/(μₑ − λ)`, from inputs measured once at the shortest interval,"
+            "`R(T) = (D·μₑ + λ·A)/(μₑ − λ)`, with c and D measured once at the shortest interval and the ages A that were found,"
         )
     )
 }

@@ -36,8 +36,8 @@ pub mod terminal;
 #[cfg(test)]
 mod fixtures;
 
-/// Version of this schema; a reader refuses another one.
-pub const TUNING_VERSION: u32 = 1;
+/// Version of this schema and of what its points mean; a reader refuses another one, and a journal of another one is dropped.
+pub const TUNING_VERSION: u32 = 2;
 
 /// All measurements of one `tune`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,11 +110,9 @@ pub struct Point {
     pub cost: Option<f64>,
     /// Bytes of state in the last checkpoint, as they count.
     pub state: f64,
-    /// Bytes of it that the checkpoint before did not have, ΔS: mean, as they count; `None`: not known.
-    #[serde(default)]
-    pub changed: Option<f64>,
+    /// Bytes of it in files that the checkpoint before did not have: mean, as they count; `None`: not known.
+    pub new_bytes: Option<f64>,
     /// Capacity with checkpoints as catching up showed it, μ_eff: mean over the recoveries that took long enough, records per second.
-    #[serde(default)]
     pub capacity: Option<f64>,
     /// Completion to visible output, mean, seconds.
     pub commit: Option<f64>,

@@ -2,34 +2,48 @@
 //!
 //! The failures of a point strike at even phases of the period, and those that strike while a checkpoint is under way go back
 //! to the one before. How many do is a whole number: of six failures one or none, where d/T says a fifth of one. So the mean age
-//! of the restored snapshots is off by up to half a period over the number of failures, and the mean recovery by that
-//! times `λ/(μ_eff − λ)`; more than what the costs of neighbouring intervals differ by. The age that random failures find
-//! is known, though: `T/2 + d`. Start at [`Curve::recovery`], which takes what the sample is off out of the mean.
+//! of the restored snapshots is off by up to half a period over the number of failures, and the mean recovery with it; more
+//! than what the costs of neighbouring intervals differ by. The age that random failures find is known, though: `T/2 + d`.
 //!
-//! A control variate with a given coefficient: Glasserman 2003, section 4.1. A wrong coefficient leaves noise and no bias.
+//! Start at [`Curve::recovery`]: a ratio estimator (Cochran 1977, chapter 6), the measured mean times what `R` is at the age of
+//! random failures over what it is at the ages found. In that ratio the spare capacity cancels, so a capacity that is a few
+//! percent off hardly matters. Whoever holds a formula against measurements takes [`Point::measured_recovery`] instead, which
+//! owes nothing to any formula.
 
 use super::{Curve, Point, mean};
 use crate::formulas::load::mean_snapshot_age;
-use crate::formulas::recovery::capacity_with_checkpoints;
+use crate::formulas::recovery::{capacity_with_checkpoints, total};
+
+impl Point {
+    /// Mean recovery over the failures as they were, seconds; `None` if one of them was not caught up with.
+    pub fn measured_recovery(&self) -> Option<f64> {
+        mean(self.recoveries.iter().map(|recovered| recovered.total))
+    }
+
+    /// Mean age of the snapshots that its failures went back to, seconds.
+    pub fn sampled_age(&self) -> Option<f64> {
+        mean(self.recoveries.iter().map(|recovered| Some(recovered.age)))
+    }
+}
 
 impl Curve {
     /// Mean recovery R after a failure at a random time, seconds; `None` if one of the failures was not caught up with.
     pub fn recovery(&self, point: &Point) -> Option<f64> {
-        let measured = mean(point.recoveries.iter().map(|recovered| recovered.total))?;
-        Some(measured + self.sampling(point))
+        Some(point.measured_recovery()? * self.sampling(point))
     }
 
-    /// What the recoveries of a point have to be corrected by, since their snapshots were not as old as those of random
-    /// failures, seconds; zero where that is not known.
+    /// Recovery at random times over that at the times tried, as far as the ages of snapshots explain it; 1 where that is
+    /// not known.
     pub(super) fn sampling(&self, point: &Point) -> f64 {
-        let off = || {
-            let (period, duration, cost) = (point.period?, point.duration?, point.cost?);
-            let expected = mean_snapshot_age(period, duration).ok()?;
+        let ratio = || {
+            let (period, cost) = (point.period?, point.cost?);
             let capacity = capacity_with_checkpoints(self.capacity, self.rate, cost, period).ok()?;
-            let sampled = mean(point.recoveries.iter().map(|recovered| Some(recovered.age)))?;
-            Some((expected - sampled) * self.rate / (capacity - self.rate)).filter(|off| off.is_finite())
+            let outage = point.outage()?;
+            let at = |age: f64| total(self.rate, capacity, age, outage).ok();
+            let ratio = at(mean_snapshot_age(period, point.duration?).ok()?)? / at(point.sampled_age()?)?;
+            Some(ratio).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         };
-        off().unwrap_or(0.0)
+        ratio().unwrap_or(1.0)
     }
 }
 
@@ -64,29 +78,44 @@ mod tests {
 
     #[test]
     fn a_few_failures_say_what_random_ones_cost() {
+        let set = fixtures::set();
         for failures in [1, 2, 3, 6, 12] {
             let curve = exact(failures);
-            let set = fixtures::set();
             let load = inputs(&set, &curve, 3_600.0).unwrap();
             let mut off = 0.0_f64;
             for point in &curve.points {
                 let expected = expected_recovery(point.period.unwrap(), &load).unwrap();
                 assert!((curve.recovery(point).unwrap() / expected - 1.0).abs() < 1e-9, "{failures} failures");
-                off = off.max((curve.sampling(point) / expected).abs());
+                off = off.max((point.measured_recovery().unwrap() / expected - 1.0).abs());
             }
             assert!(off > 0.04, "{failures} failures are off by {off} without it");
         }
     }
 
     #[test]
+    fn a_capacity_that_is_off_hardly_matters() {
+        let truth = exact(3);
+        let load = inputs(&fixtures::set(), &truth, 3_600.0).unwrap();
+        for factor in [0.95, 1.05] {
+            let curve = Curve { capacity: truth.capacity * factor, ..truth.clone() };
+            for point in curve.points.iter().filter(|point| point.interval > 2.0) {
+                let expected = expected_recovery(point.period.unwrap(), &load).unwrap();
+                let off = curve.recovery(point).unwrap() / expected - 1.0;
+                assert!(off.abs() < 0.005, "{off} at {}", point.interval);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_left_as_measured() {
         let mut curve = exact(4);
-        let mean = curve.recovery(&curve.points[2]).unwrap() - curve.sampling(&curve.points[2]);
+        let mean = curve.points[2].measured_recovery();
+        assert_ne!(curve.recovery(&curve.points[2]), mean);
         curve.points[2].duration = None;
-        assert_eq!(curve.recovery(&curve.points[2]), Some(mean));
+        assert_eq!(curve.recovery(&curve.points[2]), mean);
         curve.points[2].recoveries[0].total = None;
         assert_eq!(curve.recovery(&curve.points[2]), None);
         curve.points[2].recoveries.clear();
-        assert_eq!((curve.recovery(&curve.points[2]), curve.sampling(&curve.points[2])), (None, 0.0));
+        assert_eq!((curve.recovery(&curve.points[2]), curve.sampling(&curve.points[2])), (None, 1.0));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::analysis::inputs;
 use super::{Curve, Point, TuningSet};
-use crate::formulas::load::expected_recovery;
+use crate::formulas::recovery::{capacity_with_checkpoints, total};
 use crate::formulas::state::full_duration;
 use crate::numbers::{extremes, median};
 
@@ -63,7 +63,7 @@ pub(super) struct RecoveryRules {
     pub(super) thumb_outage: Ratios,
     /// `d + state load` over the recovery R.
     pub(super) thumb_total: Ratios,
-    /// R(T) as [`expected_recovery`] has it, from inputs measured once, over the recovery R.
+    /// `R = (D·μₑ + λ·A)/(μₑ − λ)`, with c and D measured once and the ages A that were found, over the recovery R.
     pub(super) expected: Ratios,
 }
 
@@ -72,11 +72,16 @@ pub(super) fn recoveries(set: &TuningSet, curve: &Curve) -> RecoveryRules {
     let thumb = |point: &Point| Some(point.duration? + point.state_load()?);
     // R does not depend on how often failures come.
     let load = inputs(set, curve, 1.0);
-    let expected = |point: &Point| expected_recovery(point.period?, load.as_ref()?).ok();
+    // The ages found, not `T/2 + d`: a few failures find others, and that is no fault of the formula.
+    let expected = |point: &Point| {
+        let load = load.as_ref()?;
+        let capacity = capacity_with_checkpoints(load.capacity, load.rate, load.cost, point.period?).ok()?;
+        total(load.rate, capacity, point.sampled_age()?, load.outage).ok()
+    };
     RecoveryRules {
         thumb_outage: Ratios::of(passed(curve).map(|point| Some(thumb(point)? / point.outage()?))),
-        thumb_total: Ratios::of(passed(curve).map(|point| Some(thumb(point)? / curve.recovery(point)?))),
-        expected: Ratios::of(passed(curve).map(|point| Some(expected(point)? / curve.recovery(point)?))),
+        thumb_total: Ratios::of(passed(curve).map(|point| Some(thumb(point)? / point.measured_recovery()?))),
+        expected: Ratios::of(passed(curve).map(|point| Some(expected(point)? / point.measured_recovery()?))),
     }
 }
 

@@ -114,16 +114,23 @@ fn told(points: &[(f64, f64)], say: fn(f64) -> String) -> Vec<((f64, f64), Strin
     points.iter().map(|(x, y)| ((*x, *y), format!("{}: {}", seconds(*x), say(*y)))).collect()
 }
 
-/// Recovery R over the interval: mean and spread over the phases, beside what the formula expects.
+/// Recovery R over the interval: of failures at random as a line, as measured as dots with their spread, beside what the formula
+/// expects.
 pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
     let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
         passed(curve).filter_map(|point| Some((point.period?, value(point)?))).collect()
     };
-    let (totals, outages) = (of(&|point| curve.recovery(point)), of(&Point::outage));
+    let (measured, outages) = (of(&Point::measured_recovery), of(&Point::outage));
+    let random = of(&|point| curve.recovery(point));
     let spread = |point: &Point| extremes(point.recoveries.iter().filter_map(|recovered| recovered.total));
     let spreads: Vec<(f64, (f64, f64))> =
         passed(curve).filter_map(|point| Some((point.period?, spread(point)?))).collect();
-    let all = totals.iter().chain(&outages).map(|(_, y)| *y).chain(spreads.iter().flat_map(|(_, (a, b))| [*a, *b]));
+    let all = random
+        .iter()
+        .chain(&measured)
+        .chain(&outages)
+        .map(|(_, y)| *y)
+        .chain(spreads.iter().flat_map(|(_, (a, b))| [*a, *b]));
     let y = Axis {
         name: "since the failure",
         range: wider(extremes(all), 1.2),
@@ -141,8 +148,8 @@ pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
     for (x, ends) in spreads {
         plot.whisker("total", x, ends);
     }
-    plot.line("total", &totals, "recovery R, mean; bars: as measured");
-    plot.dots("total", &told(&totals, seconds));
+    plot.line("total", &random, "recovery R of failures at random; dots, bars: measured");
+    plot.dots("total", &told(&measured, seconds));
     plot.finish(style)
 }
 

@@ -135,10 +135,11 @@ pub(super) fn points(curve: &Curve) -> Table {
         ("c/T", Right),
         ("outage D", Right),
         ("recovery R", Right),
+        ("at random", Right),
         ("failures", Right),
         ("latency", Right),
         ("state", Right),
-        ("changed", Right),
+        ("in new files", Right),
         ("", Left),
     ]);
     for point in &curve.points {
@@ -158,11 +159,12 @@ pub(super) fn points(curve: &Curve) -> Table {
             time(point.cost.filter(|_| known)),
             share(overhead(point).filter(|_| known)),
             time(point.outage().filter(|_| known)),
+            time(point.measured_recovery().filter(|_| known)),
             time(curve.recovery(point).filter(|_| known)),
             Cell::count(point.recoveries.len() as u64),
             time(point.exactly_once_latency().filter(|_| known)),
             if known { Cell::new(bytes(point.state)) } else { Cell::none() },
-            point.changed.filter(|_| known).map_or_else(Cell::none, |changed| Cell::new(bytes(changed))),
+            point.new_bytes.filter(|_| known).map_or_else(Cell::none, |new| Cell::new(bytes(new))),
             remark,
         ]);
     }
@@ -355,7 +357,7 @@ mod tests {
         for point in &mut set.curves[0].points {
             (point.verdict, point.headline) = ("stuck".into(), "after 1h 35m 15s 672ms 791us 817ns: silence".into());
         }
-        assert_eq!(texts(&points(&set.curves[0]), 12)[0], "stuck: after 1 h 35 min: silence");
+        assert_eq!(texts(&points(&set.curves[0]), 13)[0], "stuck: after 1 h 35 min: silence");
         let remarks = recommendations(&Findings::of(&set));
         assert_eq!(texts(&remarks, 8)[0], "stuck: after 1 h 35 min: silence");
     }
