@@ -137,7 +137,7 @@ fn main() {
             );
         }
         for row in compare(&record) {
-            let residual = row.residual();
+            let residual = row.residual().unwrap_or(-1.0);
             if std::env::var_os("VERBOSE").is_some() {
                 println!(
                     "{seed} {} {:?}: predicted {}, measured {}, {:+.1} %, {}",

@@ -1,6 +1,6 @@
 //! Estimates as people read them: three digits and a unit. Measured times are exact elsewhere; an optimum is not.
 //!
-//! Start at [`seconds`]. All take `f64`; what is no number prints as `–`.
+//! Start at [`seconds`]. All take `f64` and round; what is no number prints as `–`.
 
 use crate::units;
 
@@ -8,13 +8,19 @@ use crate::units;
 pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s < 0.0 => "–".into(),
-        ..1.0 => units::duration((seconds * 1e9 + 0.5) as u64),
+        ..0.9995 => units::duration(three_digits(seconds)),
         ..9.995 => format!("{seconds:.2} s"),
         ..99.95 => format!("{seconds:.1} s"),
         ..599.5 => format!("{seconds:.0} s"),
         ..7_199.5 => units::duration((seconds + 0.5) as u64 * units::SECOND),
         _ => hours(seconds),
     }
+}
+
+/// Nanoseconds of less than a second with three digits: durations are cut where they are told, so rounding comes before.
+pub(crate) fn three_digits(seconds: f64) -> u64 {
+    let step = libm::pow(10.0, libm::floor(libm::log10(seconds.max(1e-9))) - 2.0).max(1e-9);
+    ((seconds / step).round() * step * 1e9).round() as u64
 }
 
 /// From one time to another, the unit once where it is the same and one word: `11.2 – 13.9 s`,
@@ -27,28 +33,37 @@ pub(crate) fn range(from: f64, to: f64) -> String {
     }
 }
 
-/// A round time that somebody chose, seconds: `1 d`, `90 min`, `20 s`, `1.5 s`.
+/// A time that somebody chose, seconds, as it was written: `1 d`, `90 min`, `20 s`, `1.5 s`, `12.39 ms`.
 pub(crate) fn chosen(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     match units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0.0) {
+        _ if !seconds.is_finite() || seconds < 0.0 => "–".into(),
         Some((unit, name)) => format!("{} {name}", units::count((seconds / unit) as u64)),
-        None if seconds < 1.0 => units::duration((seconds * 1e9 + 0.5) as u64),
-        None => format!("{} s", (seconds * 1e3).round() / 1e3),
+        None => {
+            // Exact to the nanosecond, and to six digits behind the point of larger units.
+            let small = [(1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
+            let fits = |(unit, _): &(f64, &str)| seconds >= *unit * (1.0 - 1e-12);
+            let smaller = small.into_iter().find(fits).filter(|_| seconds < 1.0);
+            let (unit, name) = smaller.unwrap_or((1.0, "s"));
+            format!("{} {name}", (seconds / unit * 1e6).round() / 1e6)
+        }
     }
 }
 
-/// A share of time in percent with three digits: `12.5 %`, `0.400 %`; above one `over 100 %`, since how much more says
-/// nothing.
+/// A share of time in percent with three digits, as far as four places behind the point hold them: `12.5 %`, `0.400 %`,
+/// `< 0.0001 %`; above one `over 100 %`, since how much more says nothing.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    match percent.abs() {
+    match percent {
         p if !p.is_finite() => "–".into(),
+        ..0.0 => format!("−{}", self::percent(-share)),
         100.5.. => "over 100 %".into(),
         99.95.. => format!("{percent:.0} %"),
         9.995.. => format!("{percent:.1} %"),
         0.9995.. => format!("{percent:.2} %"),
         0.01.. => format!("{percent:.3} %"),
-        _ => format!("{percent:.4} %"),
+        0.00005.. | 0.0 => format!("{percent:.4} %"),
+        _ => "< 0.0001 %".into(),
     }
 }
 
@@ -74,7 +89,7 @@ pub(crate) fn ratio(ratio: f64) -> String {
     }
 }
 
-/// `1 − unavailability` in percent, with as many digits as it takes to tell it from 100 %.
+/// `1 − unavailability` in percent, with as many digits as it takes to tell it from 100 %, and six behind the point at most.
 pub(crate) fn availability(unavailability: f64) -> String {
     let digits = (-libm::log10((unavailability * 100.0).max(1e-5))).ceil() as i32 + 1;
     format!("{:.*} %", digits.clamp(1, 6) as usize, 100.0 - unavailability * 100.0)
@@ -181,6 +196,8 @@ mod tests {
 
     #[test]
     fn times_have_three_digits() {
+        let shown = [0.01329, 0.99996, 0.9994, 4e-10].map(seconds);
+        assert_eq!(shown, ["13.3 ms", "1.00 s", "999 ms", "0 s"].map(str::to_owned));
         let shown = [0.0132, 0.412, 1.2, 9.996, 12.44, 124.4, 724.0, 11_220.0].map(seconds);
         assert_eq!(
             shown,
@@ -194,6 +211,9 @@ mod tests {
         assert_eq!(range(600.0, 660.0), "10 min 00 s – 11 min 00 s");
         assert_eq!(seconds(4_460_400.0), "1,239 h 00 min");
         assert_eq!([86_400.0, 5_400.0, 20.0, 1.5, 0.5].map(chosen), ["1 d", "90 min", "20 s", "1.5 s", "500 ms"]);
+        let exact = [0.01239, 0.9999, 59.9996, 1.23456, 2.5e-7, 3e-9, 0.0].map(chosen);
+        assert_eq!(exact, ["12.39 ms", "999.9 ms", "59.9996 s", "1.23456 s", "250 ns", "3 ns", "0 s"]);
+        assert_eq!((chosen(f64::NAN), chosen(-1.0)), ("–".into(), "–".into()));
     }
 
     #[test]
@@ -223,6 +243,10 @@ mod tests {
     #[test]
     fn shares_have_the_digits_they_need() {
         assert_eq!([1.0, 0.125, 0.02, 0.0004].map(percent), ["100 %", "12.5 %", "2.00 %", "0.040 %"]);
+        assert_eq!(
+            [0.0, 1e-6, 2e-7, -0.125, f64::NAN].map(percent),
+            ["0.0000 %", "0.0001 %", "< 0.0001 %", "−12.5 %", "–"]
+        );
         assert_eq!([1.003, 1.01, 2_632_112_298.67].map(percent), ["100 %", "over 100 %", "over 100 %"]);
         assert_eq!([0.032, -0.004, 0.0, 1.2, 12.0].map(signed), ["+3.2 %", "−0.4 %", "0.0 %", "+120 %", "+1,200 %"]);
         assert_eq!([1.0, 0.05, 0.0005, 1e-9].map(availability), ["0.0 %", "95.0 %", "99.950 %", "100.000000 %"]);

@@ -127,9 +127,7 @@ fn bounded(
 ) -> Vec<String> {
     let durations = percentiles(checkpoints.iter().filter_map(CheckpointRecord::duration_ns));
     let outage = recoveries.iter().filter_map(RecoveryRecord::outage_ns).max();
-    let recovered =
-        |recovery: &RecoveryRecord| recovery.caught_up_at_ns.map(|at| at.saturating_sub(recovery.failed_at_ns));
-    let longest = recoveries.iter().filter_map(recovered).max();
+    let longest = recoveries.iter().filter_map(RecoveryRecord::total_ns).max();
     let rows = [
         ("checkpoint_duration_p50", bounds.checkpoint_duration_p50, durations.map(|of| of.p50)),
         ("checkpoint_duration_p99", bounds.checkpoint_duration_p99, durations.map(|of| of.p99)),

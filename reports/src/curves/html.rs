@@ -26,10 +26,11 @@ pub fn section(set: &RunSet) -> Markup {
         section.run.card.curves {
             h2 { "Curves over the period" }
             p.sub {
-                "Passed runs of the same job, backend, parallelism, input rate and cost profile are a group. A dot is what its "
-                "runs with one interval measured, a dashed line what the formula expects of the group: of its mean c, D and "
-                "t_c, its median d, its input rate, and the capacity predicted before the run. Recoveries that did not catch up "
-                "are in neither. Availability is for a failure every " (chosen(ASSUMED_MTBF)) ", as an assumption: no run says "
+                "Passed runs of the same job, backend, parallelism, input rate, predicted capacity and cost profile are a group. A "
+                "dot is what its runs with one interval measured, a dashed line what the formula expects of the group: of its "
+                "mean c, d, D and t_c, its input rate, and that capacity. State and faults of its runs may differ, so a dot off "
+                "its line is where to look, and no proof against the formula. Recoveries that did not catch up are in neither. "
+                "Availability is for a failure every " (chosen(ASSUMED_MTBF)) ", as an assumption: no run says "
                 "how often failures come."
             }
             ul.key {

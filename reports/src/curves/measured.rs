@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::percentile::{Percentile, percentile};
 use crate::record::{CheckpointRecord, RunRecord};
 use crate::timing::{DueTrigger, due_triggers};
 
@@ -62,8 +61,6 @@ pub struct Times {
     pub count: usize,
     /// Their mean, seconds.
     pub mean: f64,
-    /// Their median, seconds; one of them.
-    pub median: f64,
     /// The shortest, seconds.
     pub least: f64,
     /// The longest, seconds.
@@ -79,7 +76,6 @@ impl Times {
         Some(Times {
             count: ns.len(),
             mean: sum as f64 / ns.len() as f64 / 1e9,
-            median: seconds(percentile(&ns, Percentile::P50)?),
             least: seconds(*ns.first()?),
             greatest: seconds(*ns.last()?),
         })
@@ -161,9 +157,9 @@ mod tests {
     use crate::fixtures;
 
     #[test]
-    fn a_mean_is_not_a_median_and_nothing_has_neither() {
+    fn a_mean_has_its_ends_and_nothing_has_none() {
         let times = Times::of(vec![3_000_000_000, 1_000_000_000, 8_000_000_000]).unwrap();
-        assert_eq!(times, Times { count: 3, mean: 4.0, median: 3.0, least: 1.0, greatest: 8.0 });
+        assert_eq!(times, Times { count: 3, mean: 4.0, least: 1.0, greatest: 8.0 });
         assert_eq!(Times::of(vec![]), None);
         assert!(Times::of(vec![u64::MAX; 3]).is_some_and(|times| (times.mean / times.greatest - 1.0).abs() < 1e-12));
     }

@@ -1,7 +1,7 @@
 //! The curves of a set as pictures, everything over the period: overhead, recovery, availability, latency.
 //!
 //! Start at [`plots`]. A dot is what the runs of a group with one interval measured, a line what the formula expects for the
-//! group, so that a dot beside its line is a finding; the two are never joined. Lines are cut where their formula has no value,
+//! group; the two are never joined. Lines are cut where their formula has no value,
 //! and where they leave what was measured far below. All pictures have the same axis of periods, so that they are read downwards.
 //! Groups are told apart by colour, and by the number at the end of their line.
 

@@ -9,8 +9,7 @@ use crate::table::{Cell, Table};
 use crate::units::aligned;
 
 /// Said beside the table.
-pub const NOTE: &str =
-    "means over the runs, of d the median; R expected: for the T of its row, whenever a failure strikes";
+pub const NOTE: &str = "means over the runs; R expected: for the T of its row, whenever a failure strikes";
 
 /// What the symbols of the table mean.
 pub const SYMBOLS: &str = "I: interval; T: trigger to trigger; d: trigger to completion; c: work lost per checkpoint; A: age of \
@@ -50,7 +49,7 @@ fn row(number: usize, group: &Group, Point { interval_ns, measured }: &Point) ->
         Cell::count(measured.runs() as u64),
         Cell::duration(*interval_ns),
         mean(period),
-        maybe(duration.map(|duration| duration.median)),
+        maybe(duration.map(|duration| duration.mean)),
         mean(cost),
         measured.overhead().map_or_else(Cell::none, |share| Cell::new(aligned(percent(share)))),
         mean(age),

@@ -9,7 +9,7 @@
 //! - **the slowest subtask of a checkpoint**, phase by phase: a maximum over subtasks that work side by side. Such maxima are
 //!   never summed, since each may be of another subtask.
 //! - **one per subtask of a checkpoint**: its phases and its throughput.
-//! - **what may not end**: outages and catching up. Those without an end are counted apart, and are in no percentile.
+//! - **what may not end**: commits, outages and recoveries. Those without an end are counted apart, and are in no percentile.
 //!
 //! A long sweep keeps no times of runs that passed; [`without_times`] counts them, and every document says so.
 

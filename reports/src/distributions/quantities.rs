@@ -3,6 +3,8 @@
 //! Start at [`all`]: the variables of the formulas, in the order in which a checkpoint and then a recovery meets them. A new
 //! measured variable is a line here.
 
+use std::collections::BTreeSet;
+
 use super::Sort;
 use crate::capacity;
 use crate::record::{CheckpointParts, CheckpointRecord, RecoveryParts, RecoveryRecord, RunRecord, SubtaskCheckpoint};
@@ -113,9 +115,10 @@ fn recoveries() -> Vec<Quantity> {
         let capacities = run.recoveries.iter().filter_map(|recovery| capacity::measured(run, recovery));
         capacities.map(|rate| Some(rate as u64)).collect()
     };
-    all.push(Quantity::new("time between failures M", Sort::Recovery, |run| {
-        let pairs = run.recoveries.windows(2);
-        pairs.filter_map(|pair| pair[1].failed_at_ns.checked_sub(pair[0].failed_at_ns)).map(Some).collect()
+    // As often as the scenarios made them come.
+    all.push(Quantity::new("between failures M", Sort::Recovery, |run| {
+        let times: BTreeSet<u64> = run.recoveries.iter().map(|recovery| recovery.failed_at_ns).collect();
+        times.iter().zip(times.iter().skip(1)).map(|(from, to)| Some(to - from)).collect()
     }));
     let name = "capacity with checkpoints μ";
     all.push(Quantity::new(name, Sort::Recovery, capacity).in_units(Unit::RecordsPerSecond));
@@ -130,9 +133,7 @@ const PHASES: [(&str, &str, Phase); 5] = [
     ("barrier, each", "barrier, slowest", |subtask, triggered| Some((triggered, subtask.first_barrier_ns?))),
     // A source has no barrier to wait for.
     ("alignment, each", "alignment, slowest", |subtask, _| Some((subtask.first_barrier_ns?, subtask.aligned_ns?))),
-    ("sync, each", "sync, slowest", |subtask, _| {
-        Some((subtask.aligned_ns.or(subtask.first_barrier_ns)?, subtask.sync_end_ns?))
-    }),
+    ("sync, each", "sync, slowest", |subtask, _| Some((subtask.aligned_ns?, subtask.sync_end_ns?))),
     ("async, each", "async, slowest", |subtask, _| Some((subtask.sync_end_ns?, subtask.async_end_ns?))),
     ("ack, each", "ack, slowest", |subtask, _| Some((subtask.async_end_ns?, subtask.acknowledged_ns?))),
 ];

@@ -31,7 +31,7 @@ pub fn young(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
 /// c > 0, M > 0 and the restart time R ≥ 0 in seconds; domain c < 2(M + R), beyond which τ would be negative.
 /// Source: Daly 2006, "A higher order estimate of the optimum checkpoint interval for restart dumps".
 pub fn daly_first_order(cost: f64, mtbf: f64, restart: f64) -> Result<f64, OutsideDomain> {
-    let (cost, mtbf, restart) = (positive("c", cost)?, positive("M", mtbf)?, not_negative("R", restart)?);
+    let (cost, mtbf, restart) = (positive("c", cost)?, positive("M", mtbf)?, not_negative("R₀", restart)?);
     let limit = 2.0 * (mtbf + restart);
     if cost >= limit {
         return Err(OutsideDomain::CostTooHigh { cost_s: cost, limit_s: limit });

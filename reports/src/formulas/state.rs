@@ -55,7 +55,7 @@ pub struct Level {
 /// Level 1 may be local recovery (a process died), level 2 the remote store (a machine is gone). Domain C < 2/φ, as for
 /// Young. Source: Benoit et al. 2017, "Towards optimal multi-level checkpointing".
 pub fn level_period(level: Level) -> Result<f64, OutsideDomain> {
-    super::optimum::young(level.cost, 1.0 / positive("φ", level.failure_rate)?)
+    super::optimum::young(positive("Cₗ", level.cost)?, 1.0 / positive("φₗ", level.failure_rate)?)
 }
 
 /// `H = Σ √(2·φ_l·C_l)`: the share of time that all levels cost together at their periods.

@@ -55,9 +55,10 @@ impl Scale {
         value >= self.from * (1.0 - 1e-9) && value <= self.to * (1.0 + 1e-9)
     }
 
-    /// Place of a value, in tenths; of one outside, the nearest end (L1).
+    /// Place of a value, in tenths; of one outside, the nearest end, of no number that of the smallest (L1).
     pub(super) fn place(&self, value: f64) -> u64 {
-        let share = (log(value / self.from) / log(self.to / self.from)).clamp(0.0, 1.0);
+        // The logarithm of what is not positive is no number.
+        let share = (log(value.max(self.from) / self.from) / log(self.to / self.from)).clamp(0.0, 1.0);
         let (from, to) = (self.ends.0 as f64, self.ends.1 as f64);
         (from + share * (to - from) + 0.5) as u64
     }
@@ -139,11 +140,21 @@ mod tests {
         fn every_place_is_inside(from in any::<f64>(), to in any::<f64>(), a in any::<f64>(), b in any::<f64>()) {
             let scale = Scale::new(Some((from, to)), (10, 20));
             for value in [a, b] {
-                prop_assert!(!scale.holds(value) || (10..=20).contains(&scale.place(value)), "L1");
+                prop_assert!((10..=20).contains(&scale.place(value)), "L1");
             }
-            if scale.holds(a) && scale.holds(b) && a <= b {
+            if a <= b {
                 prop_assert!(scale.place(a) <= scale.place(b), "L1");
             }
+        }
+
+        #[test]
+        fn what_is_larger_stands_farther(from in 1e-6f64..1e6, by in 1.5f64..1e6, a in 0.0f64..1.0, b in 0.0f64..1.0) {
+            let scale = Scale::new(Some((from, from * by)), (1_000, 5_000));
+            let (a, b) = (from * pow(by, a.min(b)), from * pow(by, a.max(b)));
+            prop_assert!(scale.holds(a) && scale.holds(b));
+            prop_assert!(scale.place(a) <= scale.place(b), "L1");
+            let reversed = Scale::new(Some((from, from * by)), (5_000, 1_000));
+            prop_assert!(reversed.place(a) >= reversed.place(b), "L1");
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::ansi::Style;
+use crate::numbers;
 use crate::prediction::compare;
 use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryParts, RunRecord};
 use crate::table::Align::{Left, Right};
@@ -32,7 +33,7 @@ pub fn predictions(run: &RunRecord) -> Table {
             Cell::quantity(row.unit, row.predicted),
             Cell::quantity(row.unit, row.measured),
             Cell::count(row.count as u64),
-            Cell::new(format!("{:+.1} %", row.residual() * 100.0).replace('-', "−")),
+            row.residual().map_or_else(Cell::none, |residual| Cell::new(numbers::signed(residual))),
             Cell::new(row.off_in()).styled(Style::Dim),
         ]);
     }

@@ -84,6 +84,10 @@ fn value(known: &Known) -> Value {
             value["why"] = why.into();
         }
     }
+    if let Some((equation, said)) = &known.beside {
+        value["beside"] = number(said);
+        value["beside"]["from"] = (*equation).into();
+    }
     value
 }
 

@@ -96,6 +96,8 @@ pub struct Known {
     pub value: Quantity,
     /// Where it came from.
     pub origin: Origin,
+    /// What its definition says of it, where another value was given.
+    pub beside: Option<(&'static str, Quantity)>,
 }
 
 /// What was given, what follows from it, and what every formula says.
@@ -128,14 +130,16 @@ fn known(symbol: Symbol, values: &Values, rows: &[Row]) -> Option<Known> {
     if symbol == Symbol::Levels {
         let levels = values.levels();
         let value = Quantity::Levels(levels.to_vec());
-        return (!levels.is_empty()).then_some(Known { symbol, value, origin: Origin::Given });
+        return (!levels.is_empty()).then_some(Known { symbol, value, origin: Origin::Given, beside: None });
     }
     let (value, origin) = values.known(symbol)?;
     let rate = matches!(symbol, Symbol::Rate | Symbol::Capacity);
     if origin != Origin::Given && (!asked(symbol, values, rows) || (rate && values.of_capacity)) {
         return None;
     }
-    Some(Known { symbol, value: symbol.spec().kind.quantity(value), origin })
+    let quantity = |value| symbol.spec().kind.quantity(value);
+    let beside = values.beside(symbol).map(|(equation, said)| (equation, quantity(said)));
+    Some(Known { symbol, value: quantity(value), origin, beside })
 }
 
 /// Whether a formula that answered was told this value, or one that follows from it.

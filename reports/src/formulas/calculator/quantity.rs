@@ -1,7 +1,7 @@
 //! Results and inputs as people read them, and as numbers with a unit for programs.
 //!
-//! Start at [`Quantity`]. Times are told with four digits, where a published value is compared with; what is an estimate by
-//! nature, with three.
+//! Start at [`Quantity`]. Times of a second and more are told with four digits, since published values are compared with them;
+//! what is an estimate by nature, with three.
 
 use crate::formulas::state::Level;
 use crate::{numbers, units};
@@ -80,7 +80,7 @@ impl Quantity {
     }
 }
 
-/// A time in seconds with four digits, rounded: `189.7 s`, `1.204 s`, `12 min 04 s`, `3 h 07 min`.
+/// A time in seconds with four digits, below a second with three, rounded: `189.7 s`, `1.204 s`, `12 min 04 s`, `3 h 07 min`.
 pub(super) fn time(seconds: f64) -> String {
     if seconds > CENTURIES {
         return "more than 300 years".into();
@@ -88,8 +88,7 @@ pub(super) fn time(seconds: f64) -> String {
     // Durations are cut where they are told, so rounding comes before: 170.26 s is nearer to 170.3 s.
     let step = match seconds {
         s if !s.is_finite() || s < 0.0 => return "–".into(),
-        ..1e-6 => 1e-9,
-        ..1.0 => libm::pow(10.0, libm::floor(libm::log10(seconds)) - 2.0),
+        ..0.9995 => return units::duration(numbers::three_digits(seconds)),
         ..9.9995 => 1e-3,
         ..99.995 => 1e-2,
         ..599.95 => 1e-1,

@@ -4,6 +4,7 @@
 //! drift apart. One letter has one meaning: Daly's restart time is R₀ here, since R is the recovery.
 
 use super::quantity::Quantity;
+use crate::formulas::trigger::TRIGGER_GAP;
 
 /// How a value is written, and what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +167,7 @@ impl Symbol {
                 "least pause between checkpoints, as configured",
                 "0 s is assumed",
             ),
-            Symbol::Period => ("T", "period", Time, CHECKPOINTS, "trigger to next trigger", "max(I, P, d + P)"),
+            Symbol::Period => ("T", "period", Time, CHECKPOINTS, "trigger to next trigger", TRIGGER_GAP),
             Symbol::Duration => {
                 ("d", "duration", Time, CHECKPOINTS, "trigger of a checkpoint to its completion", "d₀ + S/(p·B)")
             }

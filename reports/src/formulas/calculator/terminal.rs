@@ -51,7 +51,7 @@ pub fn sheet(inputs: &Inputs, width: usize, color: Color) -> String {
 fn known(known: &[Known], width: usize, color: Color) -> String {
     let mut table = Table::new([("", Align::Left), ("", Align::Right), ("", Align::Left)]);
     let mut meanings: Vec<&str> = Vec::new();
-    for Known { symbol, value, origin } in known {
+    for Known { symbol, value, origin, beside } in known {
         let spec = symbol.spec();
         let values = match value {
             // As it was written, not with the digits of a result.
@@ -59,10 +59,11 @@ fn known(known: &[Known], width: usize, color: Color) -> String {
             Quantity::Levels(levels) => levels.iter().map(|level| Quantity::Levels(vec![*level]).text()).collect(),
             value => vec![value.text()],
         };
-        let origin = match origin {
-            Origin::Given => Cell::new(""),
-            Origin::From(equation) => Cell::new(format!("from {equation}")),
-            Origin::Assumed(why) => Cell::new(format!("assumed, {why}")).styled(Style::Warn),
+        let origin = match (origin, beside) {
+            (_, Some((equation, said))) => Cell::new(format!("but {equation} = {}", said.text())).styled(Style::Warn),
+            (Origin::Given, None) => Cell::new(""),
+            (Origin::From(equation), None) => Cell::new(format!("from {equation}")),
+            (Origin::Assumed(why), None) => Cell::new(format!("assumed, {why}")).styled(Style::Warn),
         };
         for (index, value) in values.into_iter().enumerate() {
             table.row([Cell::new(spec.letter), Cell::new(units::aligned(value)), origin.clone()]);

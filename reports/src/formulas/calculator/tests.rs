@@ -269,6 +269,23 @@ fn any_number() -> impl Strategy<Value = f64> {
     prop_oneof![any::<f64>(), 0.0..1e6f64, Just(0.0), Just(-1.0), Just(f64::NAN), Just(f64::INFINITY)]
 }
 
+/// Every number in a value.
+fn numbers(value: &Quantity) -> Vec<f64> {
+    match value {
+        Quantity::Time(n)
+        | Quantity::Bytes(n)
+        | Quantity::Bandwidth(n)
+        | Quantity::Rate(n)
+        | Quantity::Frequency(n) => {
+            vec![*n]
+        }
+        Quantity::TimePerByte(n) | Quantity::Share(n) | Quantity::OfCapacity(n) => vec![*n],
+        Quantity::Unavailability(n) | Quantity::Number(n) => vec![*n],
+        Quantity::Times(all) => all.clone(),
+        Quantity::Levels(levels) => levels.iter().flat_map(|level| [level.failure_rate, level.cost]).collect(),
+    }
+}
+
 proptest! {
     #[test]
     fn no_inputs_panic_and_every_value_is_a_number(
@@ -281,7 +298,11 @@ proptest! {
         });
         for row in rows(&inputs) {
             match row.outcome {
-                Outcome::Value(value) => prop_assert!(!value.text().contains('–'), "F1: {}", row.formula.name),
+                Outcome::Value(value) => {
+                    let numbers = numbers(&value);
+                    prop_assert!(!value.text().contains('–'), "F1: {}", row.formula.name);
+                    prop_assert!(numbers.iter().all(|n| n.is_finite() && *n >= 0.0), "F1: {} {value:?}", row.formula.name);
+                }
                 Outcome::Missing(missing) => prop_assert!(!missing.is_empty(), "{}", row.formula.name),
                 Outcome::Outside(why) => prop_assert!(!why.is_empty(), "{}", row.formula.name),
             }

@@ -24,12 +24,17 @@ pub enum Origin {
     Assumed(&'static str),
 }
 
+/// What a given value may differ from its definition by, as a share, without a word.
+const DIFFERS: f64 = 1e-3;
+
 /// Everything the formulas can be told.
 pub(super) struct Values {
     known: BTreeMap<Symbol, (f64, Origin)>,
     /// Why a symbol has no value, where there is more to say than that it was not given.
     lacking: BTreeMap<Symbol, Outcome>,
     levels: Vec<Level>,
+    /// What a definition says of a symbol that was given, where the two differ.
+    besides: BTreeMap<Symbol, (&'static str, f64)>,
     /// Only ρ is known, so rates are shares of the capacity.
     pub(super) of_capacity: bool,
 }
@@ -38,8 +43,13 @@ impl Values {
     /// What was given, and what follows from it.
     pub(super) fn of(inputs: &Inputs) -> Values {
         let known = inputs.iter().map(|(symbol, value)| (symbol, (value, Origin::Given))).collect();
-        let mut values =
-            Values { known, lacking: BTreeMap::new(), levels: inputs.levels().to_vec(), of_capacity: false };
+        let mut values = Values {
+            known,
+            lacking: BTreeMap::new(),
+            levels: inputs.levels().to_vec(),
+            besides: BTreeMap::new(),
+            of_capacity: false,
+        };
         values.assume(Symbol::MinPause, 0.0, "Flink's default");
         values.assume(Symbol::Weight, 1.0, "as in `tune`");
         values.derive_duration();
@@ -77,6 +87,11 @@ impl Values {
         self.known.get(&symbol).copied()
     }
 
+    /// What the definition of a symbol says that was given another value.
+    pub(super) fn beside(&self, symbol: Symbol) -> Option<(&'static str, f64)> {
+        self.besides.get(&symbol).copied()
+    }
+
     /// Why not all of these symbols have values.
     pub(super) fn lacking(&self, needs: &[Symbol]) -> Option<Outcome> {
         let mut missing = BTreeSet::new();
@@ -109,6 +124,15 @@ impl Values {
         value: impl Fn(&Values) -> Result<f64, OutsideDomain>,
     ) {
         if self.has(symbol) {
+            // An age or a restart time of its own is as good as the one that follows; a definition is not to be contradicted
+            // without a word.
+            let defined = matches!(symbol, Symbol::Period | Symbol::Duration | Symbol::Outage);
+            if let (true, Some(said)) = (defined, self.ask(parts, &value)) {
+                let given = self.get(symbol);
+                if (said - given).abs() > DIFFERS * given.abs() {
+                    self.besides.insert(symbol, (from, said));
+                }
+            }
             return;
         }
         match self.lacking(parts) {
@@ -124,6 +148,11 @@ impl Values {
         }
     }
 
+    /// What `value` says, if all of `parts` are known.
+    fn ask(&self, parts: &[Symbol], value: impl Fn(&Values) -> Result<f64, OutsideDomain>) -> Option<f64> {
+        if self.lacking(parts).is_some() { None } else { value(self).ok() }
+    }
+
     fn derive_duration(&mut self) {
         use Symbol::{Bandwidth, Duration, DurationFixed, Parallelism, State};
         let parts = [DurationFixed, State, Parallelism, Bandwidth];
@@ -135,7 +164,7 @@ impl Values {
 
     fn derive_period(&mut self) {
         use Symbol::{Duration, Interval, MinPause, Period};
-        self.derive(Period, "max(I, P, d + P)", &[Interval], &[Interval, MinPause, Duration], period);
+        self.derive(Period, trigger::TRIGGER_GAP, &[Interval], &[Interval, MinPause, Duration], period);
     }
 
     fn derive_age(&mut self) {
@@ -161,11 +190,10 @@ impl Values {
                 Ok(capacity) => _ = self.known.insert(Load, (rate / capacity, Origin::From("λ/μ"))),
                 Err(why) => _ = self.lacking.insert(Load, Outcome::Outside(why.to_string())),
             },
-            (Some(rate), None, Some(load)) => {
-                if let Ok(capacity) = positive("ρ", load).and_then(|load| positive("μ", rate / load)) {
-                    self.known.insert(Capacity, (capacity, Origin::From("λ/ρ")));
-                }
-            }
+            (Some(rate), None, Some(load)) => match positive("ρ", load).and_then(|load| positive("μ", rate / load)) {
+                Ok(capacity) => _ = self.known.insert(Capacity, (capacity, Origin::From("λ/ρ"))),
+                Err(why) => _ = self.lacking.insert(Capacity, Outcome::Outside(why.to_string())),
+            },
             (None, Some(capacity), Some(load)) => {
                 self.known.insert(Rate, (load * capacity, Origin::From("ρ·μ")));
             }
@@ -224,6 +252,9 @@ mod tests {
         assert_eq!(v.known(Restart), Some((40.0, Origin::From("D"))));
         let measured = values(&[(Interval, 10.0), (Duration, 28.0), (Period, 35.0)]);
         assert_eq!(measured.known(Period), Some((35.0, Origin::Given)));
+        assert_eq!(measured.beside(Period), Some(("max(I, P, d + P)", 28.0)));
+        assert_eq!(values(&[(Interval, 35.01), (Duration, 28.0), (Period, 35.0)]).beside(Period), None);
+        assert_eq!(values(&[(Duration, 28.0), (Period, 35.0)]).beside(Period), None);
         assert_eq!(measured.known(MinPause), Some((0.0, Origin::Assumed("Flink's default"))));
     }
 
@@ -237,7 +268,10 @@ mod tests {
         assert_eq!((alone.get(Rate), alone.get(Capacity), alone.of_capacity), (0.5, 1.0, true));
         let lacking = values(&[(Rate, 500.0)]).lacking(&[Load]);
         assert_eq!(lacking, Some(Outcome::Missing(vec![Capacity])));
-        assert_eq!(values(&[(Rate, 1.0), (Load, 0.0)]).lacking(&[Capacity]), Some(Outcome::Missing(vec![Capacity])));
+        let outside = |given: &[(Symbol, f64)]| values(given).lacking(&[Capacity]);
+        let said = |why: &str| Some(Outcome::Outside(format!("{why} must be positive and finite, is 0")));
+        assert_eq!(outside(&[(Rate, 1.0), (Load, 0.0)]), said("ρ"));
+        assert_eq!(outside(&[(Rate, 0.0), (Load, 0.5)]), said("μ"));
     }
 
     #[test]
