@@ -4,7 +4,8 @@
 //!
 //! `fixed-rate`, Flink's rule: a grid of step `max(I, P)` that no checkpoint moves. A point that passes while one is under way
 //! waits for its end, so that a long checkpoint is followed by gaps shorter than I. A point less than P after the last
-//! completion is dropped, and the grid goes on from the end of that pause.
+//! completion is dropped, with all that wait, and the grid goes on from the end of that pause. Flink drops one each time that it
+//! looks at its queue, which differs where the pause is not zero and several points passed.
 //! Source: apache/flink `CheckpointCoordinator.ScheduledTrigger`, `CheckpointRequestDecider`; ADR 0005.
 
 use std::time::Duration;

@@ -109,13 +109,13 @@ fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
 pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
     match error {
         ReadError::Unreadable { source, .. } => refuse_text(&format!("{error}: {source}"), "check the path"),
+        ReadError::Malformed { .. } if is_tuning(file) => {
+            let what = format!("{} holds what `flowquake tune` found, and no run records", file.display());
+            refuse_text(&what, "name a file that `flowquake run --json FILE` has written")
+        }
         ReadError::Malformed { source, .. } => {
             let remedy = "name a file that `flowquake run --json FILE` has written";
             refuse_text(&format!("{error}: {source}"), remedy)
-        }
-        ReadError::Version { .. } if is_tuning(file) => {
-            let what = format!("{} holds what `flowquake tune` found, and no run records", file.display());
-            refuse_text(&what, "name a file that `flowquake run --json FILE` has written")
         }
         ReadError::Version { .. } => {
             let remedy =

@@ -135,7 +135,7 @@ fn in_words(error: UnitError) -> String {
 }
 
 fn time(text: &str) -> Result<f64, String> {
-    units::duration(text).map(|time| time.as_secs_f64()).map_err(in_words)
+    units::long_duration(text).map(|time| time.as_secs_f64()).map_err(in_words)
 }
 
 /// `0.7` or `70%`.
@@ -185,7 +185,7 @@ fn one_or_more(text: &str, read: impl Fn(&str) -> Result<f64, String>) -> Result
 
 /// `10min:3s`.
 fn level(text: &str) -> Result<Level, String> {
-    let remedy = "write the mean time between failures that need this level and its cost, such as 10min:3s";
+    let remedy = "write the mean time between failures for which this level is needed and enough, and its cost, such as 10min:3s";
     let (mtbf, cost) = text.split_once(':').ok_or(remedy)?;
     let (mtbf, cost) = (time(mtbf)?, time(cost)?);
     if mtbf == 0.0 {

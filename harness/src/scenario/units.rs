@@ -84,15 +84,28 @@ impl Rate {
 
 /// Reads `"5s"`, `"2.5s"`, `"200us"`, and sums such as `"1m 30s"`.
 pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
+    within(text, DURATION_MAX)
+        .ok_or_else(|| UnitError { reason: "longer than a year".into(), remedy: "at most 8760h".into() })?
+}
+
+/// The same, up to the 300 years that fit nanoseconds: times that nobody simulates.
+pub(crate) fn long_duration(text: &str) -> Result<Duration, UnitError> {
+    let most = Duration::from_secs(300 * 365 * 24 * 3_600);
+    within(text, most)
+        .ok_or_else(|| UnitError { reason: "longer than 300 years".into(), remedy: "at most 2628000h".into() })?
+}
+
+/// A duration up to `most`, or what is wrong with the text; `None`: it is longer.
+fn within(text: &str, most: Duration) -> Option<Result<Duration, UnitError>> {
     let remedy = "write a number with its unit, such as \"5s\", \"2.5s\", \"500ms\" or \"200us\" (ns, us, ms, s, m, h)";
     let mut nanos = 0u128;
     for part in parts(text) {
-        nanos = nanos.saturating_add(scaled(part, TIMES, "a nanosecond", "a unit of time", remedy)?);
+        match scaled(part, TIMES, "a nanosecond", "a unit of time", remedy) {
+            Ok(part) => nanos = nanos.saturating_add(part),
+            Err(error) => return Some(Err(error)),
+        }
     }
-    match u64::try_from(nanos).map(Duration::from_nanos) {
-        Ok(duration) if duration <= DURATION_MAX => Ok(duration),
-        _ => Err(UnitError { reason: "longer than a year".into(), remedy: "at most 8760h".into() }),
-    }
+    u64::try_from(nanos).map(Duration::from_nanos).ok().filter(|duration| *duration <= most).map(Ok)
 }
 
 /// The shortest exact form that [`duration`] reads back.

@@ -59,6 +59,14 @@ pub enum OutsideDomain {
         /// What it has to stay below, in seconds.
         limit_s: f64,
     },
+    /// The next failure comes before the job has caught up from the last one, in the mean: it never does.
+    #[error("a recovery takes {} s and failures come every {} s: the job never catches up", short(*recovery_s), short(*mtbf_s))]
+    NeverCaughtUp {
+        /// Recovery R in seconds.
+        recovery_s: f64,
+        /// Mean time between failures M in seconds.
+        mtbf_s: f64,
+    },
     /// Nothing arrives, so that nothing sets a bound to the interval.
     #[error("there must be load: without input the cost falls with the interval for ever")]
     NoLoad,

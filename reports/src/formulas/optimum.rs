@@ -16,8 +16,8 @@ const SERIES_BELOW: f64 = 1e-4;
 
 /// `T = √(2·c·M)`: Young's period, in seconds.
 ///
-/// c > 0 and M > 0 in seconds; domain c < 2M, beyond which the period would be shorter than the checkpoint.
-/// Source: Young 1974, "A first order approximation to the optimum checkpoint interval".
+/// c > 0 and M > 0 in seconds; domain c < 2M, beyond which the period would be shorter than the checkpoint. Read as a period
+/// here, as is usual; some read it as the work between two checkpoints, and the two differ by c. Source: Young 1974, "A first order approximation to the optimum checkpoint interval".
 pub fn young(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf) = (positive("c", cost)?, positive("M", mtbf)?);
     if cost >= 2.0 * mtbf {
@@ -28,7 +28,8 @@ pub fn young(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
 
 /// `τ = √(2·c·(M + R)) − c`: Daly's first-order work between two checkpoints, in seconds.
 ///
-/// c > 0, M > 0 and the restart time R ≥ 0 in seconds; domain c < 2(M + R), beyond which τ would be negative.
+/// c > 0, M > 0 and the restart time R ≥ 0 in seconds; domain c < 2(M + R), beyond which τ would be negative. Quoted with and
+/// without the last term, c, which is of the order of what is left out.
 /// Source: Daly 2006, "A higher order estimate of the optimum checkpoint interval for restart dumps".
 pub fn daly_first_order(cost: f64, mtbf: f64, restart: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf, restart) = (positive("c", cost)?, positive("M", mtbf)?, not_negative("R₀", restart)?);

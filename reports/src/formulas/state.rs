@@ -30,7 +30,7 @@ pub fn changed_bytes(bytes: f64, updates: f64, period: f64) -> Result<f64, Outsi
 
 /// Work lost to an incremental checkpoint, `c(T) = c₀ + ΔS(T)·k`; seconds.
 ///
-/// `fixed` c₀ ≥ 0 seconds, `per_byte` k ≥ 0 seconds per byte; the rest as in [`changed_bytes`].
+/// `fixed` c₀ ≥ 0 seconds, `per_byte` k ≥ 0 seconds per byte; the rest, domain and source as in [`changed_bytes`].
 pub fn incremental_cost(
     fixed: f64,
     per_byte: f64,
@@ -44,7 +44,7 @@ pub fn incremental_cost(
 /// One level of storage: how often it is needed, what a checkpoint to it costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
-    /// Failures per second that need at least this level, φ > 0.
+    /// Failures per second for which this level is needed and enough, φ > 0: those of other levels do not count.
     pub failure_rate: f64,
     /// Cost of a checkpoint on this level, C > 0, seconds.
     pub cost: f64,

@@ -65,6 +65,9 @@ impl TriggerRule {
 /// followed by gaps shorter than I. A question asked less than P after the last completion is dropped, with all that wait, and
 /// the grid goes on from the end of the pause. Nanoseconds on the run's clock; saturates. Source: apache/flink
 /// `CheckpointCoordinator.ScheduledTrigger`, `CheckpointRequestDecider` (whose queue of 1,000 is taken to be endless here).
+///
+/// A simplification where P > 0: Flink drops one question each time that it looks at its queue in a pause. If two or more points
+/// passed while a checkpoint ran, some are left, and the gap behind the next checkpoint may be P where it is max(I, P) here.
 #[derive(Debug, Clone)]
 pub struct Grid {
     step: u64,
@@ -115,7 +118,7 @@ pub fn exactly_once_latency_mean(period: f64, duration: f64, commit: f64) -> Res
 
 /// `T + d + t_c`: longest time from a record's processing until its output is visible, without failures.
 ///
-/// Symbols, units and domain as in [`exactly_once_latency_mean`]; met by a record just behind a barrier.
+/// Symbols, units, domain and source as in [`exactly_once_latency_mean`]; met by a record just behind a barrier.
 pub fn exactly_once_latency_max(period: f64, duration: f64, commit: f64) -> Result<f64, OutsideDomain> {
     let (period, duration, commit) =
         (positive("T", period)?, not_negative("d", duration)?, not_negative("t_c", commit)?);

@@ -44,15 +44,15 @@ pub(super) const FORMULAS: [Formula; 9] = [
     },
     Formula {
         name: "load-aware, closed form",
-        equation: "T = √(2cM(1 − ρ)/(wρ))",
-        presumes: "T above ten times c/(1 − ρ)",
+        equation: "T = √(2c(M(1 − ρ)/(wρ) + (D + d)/(1 − ρ)))",
+        presumes: "T above ten times c/(1 − ρ); R(T) < M",
         source: "derived here",
     },
     Formula {
         name: "load-aware, numerical",
         equation: "T minimises c/T + w·R(T)/M, R = (D·μₑ + λA)/(μₑ − λ), μₑ = μ(1 − c/T), A = T/2 + d",
-        presumes: "steady input; failures far apart",
-        source: "derived here; the search is Kiefer 1953",
+        presumes: "steady input; R(T) < M",
+        source: "derived here",
     },
     Formula {
         name: "Young, c(T)",

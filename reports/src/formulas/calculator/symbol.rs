@@ -198,9 +198,14 @@ impl Symbol {
             Symbol::Updates => ("u", "updates", Frequency, STATE, "updates of each key", ""),
             Symbol::CostFixed => ("c₀", "cost-fixed", Time, STATE, "work lost to a checkpoint without changes", ""),
             Symbol::CostPerByte => ("k", "cost-per-byte", TimePerSize, STATE, "work lost per byte that changed", ""),
-            Symbol::Levels => {
-                ("Mₗ:Cₗ", "level", Level, STATE, "level of storage: time between failures that need it, its cost", "")
-            }
+            Symbol::Levels => (
+                "Mₗ:Cₗ",
+                "level",
+                Level,
+                STATE,
+                "level of storage: time between failures for which it is needed and enough, its cost",
+                "",
+            ),
             Symbol::StateLoad => ("L", "state-load", Time, OUTAGE, "loading the state", ""),
             Symbol::Detect => ("detect", "detect", Time, OUTAGE, "failure until it is known", ""),
             Symbol::Backoff => {
