@@ -8,7 +8,7 @@
 use super::{ASSUMED_MTBF, Curves, Group, Measured, Times};
 use crate::numbers::{availability, chosen, extremes, percent, seconds};
 use crate::svg::plot::{self, Plot};
-use crate::svg::scale::{Axis, decades, model, short_percent, times, wider};
+use crate::svg::scale::{Axis, decades, model, short_availability, short_percent, times, wider};
 use crate::units;
 
 /// CSS for a page that holds pictures.
@@ -139,9 +139,8 @@ fn late(curves: &Curves) -> Option<String> {
         format!("available {}, {recovery}", availability(value))
     };
     let all = Series::of(curves, Measured::late, Group::expected_late, said);
-    let label = |late: f64| format!("{} %", 100.0 - (late * 1e8).round() / 1e6);
     let most = range(&all).map(|(from, to)| (from, to.min(1.0)));
-    let y = Axis { name: "output not late", range: most, reversed: true, label, ticks: decades };
+    let y = Axis { name: "output not late", range: most, reversed: true, label: short_availability, ticks: decades };
     let name = format!("Availability, a failure every {} assumed", chosen(ASSUMED_MTBF));
     draw(curves, &name, &y, &all, &[("model", "expected 1 − R(T)/M")])
 }

@@ -195,10 +195,9 @@ impl Plot {
         ));
     }
 
-    /// Points that can be drawn, in tenths (L2).
-    fn places<'p>(&'p self, points: &'p [(f64, f64)]) -> impl Iterator<Item = (u64, u64)> {
-        let inside = |(x, y): &&(f64, f64)| self.x.holds(*x) && self.y.holds(*y);
-        points.iter().filter(inside).map(|(x, y)| (self.x.place(*x), self.y.place(*y)))
+    /// Where a point can be drawn, in tenths; `None`: outside of the plot (L2).
+    fn place(&self, (x, y): (f64, f64)) -> Option<(u64, u64)> {
+        (self.x.holds(x) && self.y.holds(y)).then(|| (self.x.place(x), self.y.place(y)))
     }
 
     /// A line through points, in the legend; parts outside of the plot are left out.
@@ -210,11 +209,15 @@ impl Plot {
 
     /// A line that the legend is silent about; where it ends in the plot, in tenths, if there is anything of it.
     pub(crate) fn stroke(&mut self, class: &str, points: &[(f64, f64)]) -> Option<(u64, u64)> {
-        let places: Vec<(u64, u64)> = self.places(points).collect();
-        let last = places.last().filter(|_| places.len() > 1)?;
-        let points: Vec<String> = places.iter().map(|(x, y)| format!("{},{}", px(*x), px(*y))).collect();
-        self.write(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", points.join(" ")));
-        Some(*last)
+        let places: Vec<Option<(u64, u64)>> = points.iter().map(|point| self.place(*point)).collect();
+        let mut end = None;
+        // Where it leaves the plot it ends, and begins again where it comes back.
+        for piece in places.split(Option::is_none).filter(|piece| piece.len() > 1) {
+            let text: Vec<String> = piece.iter().flatten().map(|(x, y)| format!("{},{}", px(*x), px(*y))).collect();
+            self.write(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", text.join(" ")));
+            end = piece.last().copied().flatten();
+        }
+        end
     }
 
     /// Names of a character or two behind the ends of lines, as [`Plot::stroke`] told them: place, class, name. Lines that end at
@@ -246,7 +249,7 @@ impl Plot {
     /// Dots with a tooltip each.
     pub(crate) fn dots(&mut self, class: &str, points: &[((f64, f64), String)]) {
         for (point, title) in points {
-            let Some((x, y)) = self.places(&[*point]).next() else { continue };
+            let Some((x, y)) = self.place(*point) else { continue };
             let (x, y, title) = (px(x), px(y), escape(title));
             self.write(format_args!(
                 "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"3.5\"><title>{title}</title></circle>"
@@ -372,5 +375,16 @@ mod tests {
             text.contains("y=\"55\"><tspan class=\"c\" dx=\"0\">1</tspan><tspan class=\"c\" dx=\"3\">2</tspan></text>")
         );
         assert_eq!(text.matches("class=\"ends\"").count(), 2);
+    }
+
+    #[test]
+    fn a_line_ends_where_it_leaves_the_plot_and_begins_again_where_it_comes_back() {
+        let axis = || Axis::period(Some((1.0, 10.0)));
+        let mut plot = Plot::new("", String::new(), &axis(), &axis(), &[]);
+        let points = [(1.0, 2.0), (2.0, 3.0), (3.0, 0.5), (4.0, 3.0), (5.0, 2.0), (6.0, f64::NAN), (7.0, 2.0)];
+        let end = plot.stroke("c", &points);
+        assert_eq!(end, plot.place((5.0, 2.0)), "a single point is no line");
+        assert_eq!(plot.stroke("c", &points[..1]), None);
+        assert_eq!(plot.finish("").matches("<polyline class=\"c\"").count(), 2);
     }
 }

@@ -102,6 +102,11 @@ pub(crate) fn model(range: Option<(f64, f64)>, formula: impl Fn(f64) -> Option<f
     (0..=STEPS).filter_map(|step| Some((at(step), formula(at(step))?))).collect()
 }
 
+/// `99.9 %`: a tick of what is left of all the time, where its distance to 100 % is what is drawn.
+pub(crate) fn short_availability(late: f64) -> String {
+    format!("{} %", 100.0 - (late * 1e8).round() / 1e6)
+}
+
 /// `2 %`, `0.5 %`: ticks need no trailing zeros.
 pub(crate) fn short_percent(share: f64) -> String {
     format!("{} %", (share * 1e8).round() / 1e6)

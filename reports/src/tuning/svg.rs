@@ -12,7 +12,7 @@ use super::{Curve, Point, TuningSet};
 use crate::formulas::load::{Load, expected_cost, expected_recovery};
 use crate::numbers::{self, availability, chosen, extremes, percent, seconds};
 use crate::svg::plot::{Mark, Plot, STYLE as PLOT_STYLE};
-use crate::svg::scale::{Axis, decades, model, short_percent, times, wider};
+use crate::svg::scale::{Axis, decades, model, short_availability, short_percent, times, wider};
 
 /// CSS for a page that holds pictures.
 pub const STYLE: &str = PLOT_STYLE;
@@ -160,8 +160,7 @@ pub fn uptime(set: &TuningSet, curve: &Curve, style: &str) -> String {
     let late = |mtbf: f64| -> Vec<(f64, f64)> { recovered.iter().map(|(x, r)| (*x, (r / mtbf).min(1.0))).collect() };
     let all = extremes(set.mtbf.iter().flat_map(|mtbf| late(*mtbf)).map(|(_, late)| late));
     let range = wider(all, 1.2).map(|(from, to)| (from, to.min(1.0)));
-    let label = |late: f64| format!("{} %", 100.0 - (late * 1e8).round() / 1e6);
-    let y = Axis { name: "output not late", range, reversed: true, label, ticks: decades };
+    let y = Axis { name: "output not late", range, reversed: true, label: short_availability, ticks: decades };
     let title = format!("Availability over the interval: {}", name(curve));
     let mut plot = Plot::new("Availability", title, &Axis::period(wider(periods(curve), 1.15)), &y, &[]);
     for (index, mtbf) in set.mtbf.iter().enumerate() {
