@@ -28,6 +28,17 @@ impl LocalFolder {
         &self.path
     }
 
+    /// Runs short work on what is in this folder where the real clock is seen.
+    ///
+    /// RocksDB compares its caller's clock with that of its own threads when a database is opened. On a virtual clock, which
+    /// lies years behind, opening fails now and then.
+    pub fn on_real_clock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match &self.owner {
+            Some(env) => env.on_real_clock(work),
+            None => work(),
+        }
+    }
+
     /// A folder in this one, which may go earlier.
     pub fn child(&self, name: &str) -> Self {
         Self { path: self.path.join(name), owner: self.owner.clone() }

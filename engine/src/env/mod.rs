@@ -242,6 +242,16 @@ impl Env {
         }
     }
 
+    /// Runs short blocking work where the real clock is seen: for a library that compares its caller's clock with the one that
+    /// its own threads see. In simulation it takes no time.
+    fn on_real_clock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match &self.0.world {
+            World::Tokio(_) => work(),
+            #[cfg(feature = "sim")]
+            World::Sim(_) => sim::real_clock::run(work),
+        }
+    }
+
     /// Opens a service of this node.
     pub async fn listen(&self, port: Port) -> Result<Listener, NetError> {
         match &self.0.world {

@@ -29,6 +29,7 @@ mod cost;
 mod fault;
 mod network;
 mod node;
+pub(super) mod real_clock;
 mod store;
 mod timer;
 
@@ -131,6 +132,7 @@ impl Simulator for SimWorld {
 impl SimWorld {
     /// Makes the world of a run; the runtime must be fresh.
     pub fn install(runtime: &Runtime, config: SimConfig) {
+        real_clock::prepare();
         runtime.add_simulator::<SimWorld>();
         runtime.block_on(async {
             let world = madsim::plugin::simulator::<SimWorld>();
