@@ -15,7 +15,7 @@ use flowquake_engine::env::sim::{
 use flowquake_engine::env::{Address, First, InputFiles, Lines, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
-use flowquake_engine::jobmanager;
+use flowquake_engine::jobmanager::{self, StartError};
 use flowquake_engine::mutation::Mutation;
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use flowquake_engine::time::Time;
@@ -183,8 +183,10 @@ impl Run {
             let main = move |env| {
                 let (job, jobs) = (job.clone(), jobs.clone());
                 Box::pin(async move {
-                    if let Err(error) = jobmanager::run(env, job, jobs, |_| {}).await {
-                        panic!("the JobManager cannot start: {error}");
+                    match jobmanager::run(env, job, jobs, |_| {}).await {
+                        // A failed job, which the engine has reported by its event.
+                        Ok(_) | Err(StartError::OtherVersion(_)) => {}
+                        Err(error) => panic!("the JobManager cannot start: {error}"),
                     }
                 }) as _
             };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, HEAD};
 use crate::env::Checksum;
 use crate::graph::JobSpec;
 use crate::graph::source::SplitPosition;
@@ -120,6 +120,34 @@ pub struct Damaged {
     pub found: String,
 }
 
+/// A file that is whole, and that another release of the engine wrote. Nothing may be done to the stores because of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} is {kind} of format version {found}, but this engine reads version {reads}: go on with a release that reads \
+     version {found}; this one has changed nothing"
+)]
+pub struct OtherVersion {
+    /// The file.
+    pub path: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// Its version.
+    pub found: u32,
+    /// The version that this engine reads.
+    pub reads: u32,
+}
+
+/// Why a wrapped file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It is not what was written: another copy, or an older file, has to do.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    /// It is what was written, by another release: stop, and leave everything as it is.
+    #[error(transparent)]
+    OtherVersion(#[from] OtherVersion),
+}
+
 /// Folder of a checkpoint in the checkpoint store.
 pub fn folder(checkpoint: CheckpointId) -> String {
     format!("chk-{:08}", checkpoint.0)
@@ -170,6 +198,12 @@ pub fn state_file_at(path: &str) -> Option<(StateFileOwner, &str)> {
     fields.next().map(|name| (StateFileOwner { checkpoint, subtask, term, attempt }, name))
 }
 
+/// Whether a manifest that begins with these bytes claims another format version; if so, [`Manifest::decode`] says whether it
+/// is whole.
+pub(crate) fn claims_other_version(head: &[u8; HEAD]) -> bool {
+    ENVELOPE.claims_other_version(head)
+}
+
 impl Manifest {
     /// Its bytes on disk.
     pub fn encode(&self) -> Bytes {
@@ -177,8 +211,14 @@ impl Manifest {
     }
 
     /// Reads and verifies what [`Manifest::encode`] wrote; `path` is for messages.
-    pub fn decode(bytes: &[u8], path: &str) -> Result<Self, Damaged> {
+    pub fn decode(bytes: &[u8], path: &str) -> Result<Self, DecodeError> {
         ENVELOPE.unwrap(bytes, path)
+    }
+
+    /// Its bytes in the format version after this one.
+    #[cfg(test)]
+    pub(crate) fn encode_as_next_version(&self) -> Bytes {
+        Envelope { version: ENVELOPE.version + 1, ..ENVELOPE }.wrap(self)
     }
 
     /// Bytes of keyed state in all subtasks.

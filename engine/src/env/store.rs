@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 /// Why the store did not do as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,18 @@ impl Store {
     pub async fn get(&self, path: &str) -> Result<Bytes, StoreError> {
         let result = self.0.get(&Path::from(path)).await.map_err(|error| translate(path, error))?;
         result.bytes().await.map_err(|error| translate(path, error))
+    }
+
+    /// The first `N` bytes of an object; `None` if it is shorter.
+    pub async fn head<const N: usize>(&self, path: &str) -> Result<Option<[u8; N]>, StoreError> {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..N as u64)), ..GetOptions::default() };
+        match self.0.get_opts(&Path::from(path), options).await {
+            Ok(result) => {
+                let bytes = result.bytes().await.map_err(|error| translate(path, error))?;
+                Ok(bytes.first_chunk().copied())
+            }
+            Err(error) => Err(translate(path, error)),
+        }
     }
 
     /// Gives an object its final name unless that is taken; false if it is. The old name is gone after `true`; after `false`

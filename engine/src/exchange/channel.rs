@@ -50,13 +50,12 @@ impl ReadyList {
 }
 
 /// A bounded queue of buffers. Control buffers do not count towards the bound: there are few, and they must get through.
-pub struct Channel {
-    state: Mutex<State>,
-    capacity: usize,
-}
+pub struct Channel(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// Data buffers that it holds; 0 until its producer is deployed.
+    capacity: usize,
     queue: VecDeque<Buffer>,
     data: usize,
     consumer: Option<(Arc<ReadyList>, usize)>,
@@ -67,12 +66,29 @@ struct State {
 impl Channel {
     /// Holds `capacity` data buffers, at least one.
     pub fn new(capacity: usize) -> Self {
+        let channel = Self::requested();
+        channel.set_capacity(capacity);
+        channel
+    }
+
+    /// A channel whose consumer came before its producer: it has no room until [`Channel::set_capacity`] says how much, since
+    /// only the producer's deployment knows that.
+    pub fn requested() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// The producer is deployed: the channel holds `capacity` data buffers from now on, at least one.
+    pub fn set_capacity(&self, capacity: usize) {
         assert!(capacity > 0, "a channel without room blocks for ever");
-        Self { state: Mutex::default(), capacity }
+        let mut state = self.lock();
+        state.capacity = capacity;
+        if let Some(producer) = state.producer.take() {
+            producer.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic inside")
+        self.0.lock().expect("no panic inside")
     }
 
     /// Who is told, and under which number, when there is something. Replaces the one before.
@@ -89,7 +105,7 @@ impl Channel {
         poll_fn(|cx| {
             let mut state = self.lock();
             let data = buffer.as_ref().expect("not polled after completion").is_data();
-            if data && state.data >= self.capacity {
+            if data && state.data >= state.capacity {
                 state.producer = Some(cx.waker().clone());
                 return Poll::Pending;
             }
@@ -106,7 +122,7 @@ impl Channel {
     pub fn push_credited(&self, buffer: Buffer) {
         let mut state = self.lock();
         state.add(buffer);
-        assert!(state.data <= self.capacity, "X2: more data buffers than credits");
+        assert!(state.data <= state.capacity, "X2: more data buffers than credits");
     }
 
     /// Whether the next buffer needs a credit; `None` if there is none.

@@ -68,21 +68,23 @@ enum ToConsumer {
 }
 
 /// The outgoing channels of one execution in one TaskManager. A channel exists from the moment either side asks for it.
+#[derive(Default)]
 pub struct Exchange {
-    capacity: u16,
     channels: Mutex<BTreeMap<ChannelId, Arc<Channel>>>,
 }
 
 impl Exchange {
-    /// `capacity`: data buffers that a channel holds before its producer waits.
-    pub fn new(capacity: u16) -> Self {
-        Self { capacity, channels: Mutex::default() }
+    /// The channel as its consumer on another TaskManager asks for it, perhaps before the deployment arrives here.
+    pub fn requested(&self, id: ChannelId) -> Arc<Channel> {
+        let mut channels = self.channels.lock().expect("no panic inside");
+        channels.entry(id).or_insert_with(|| Arc::new(Channel::requested())).clone()
     }
 
-    /// The channel, made on first use.
-    pub fn channel(&self, id: ChannelId) -> Arc<Channel> {
-        let mut channels = self.channels.lock().expect("no panic inside");
-        channels.entry(id).or_insert_with(|| Arc::new(Channel::new(usize::from(self.capacity)))).clone()
+    /// The channel as the deployment wants it: it holds `credits` data buffers before its producer waits.
+    pub fn deployed(&self, id: ChannelId, credits: u16) -> Arc<Channel> {
+        let channel = self.requested(id);
+        channel.set_capacity(usize::from(credits));
+        channel
     }
 }
 

@@ -42,7 +42,7 @@ pub async fn serve(
         match decode(&mut &frame.body[..]).map_err(|_| protocol("an unreadable request"))? {
             ToProducer::Hello(_) => return Err(protocol("a second greeting")),
             ToProducer::Request { number, channel, credits } => {
-                let channel = exchange.channel(channel);
+                let channel = exchange.requested(channel);
                 {
                     let mut channels = requests.channels.lock().expect("no panic inside");
                     if channels.len() != number as usize {

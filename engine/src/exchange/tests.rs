@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::gate::InputGate;
@@ -33,19 +34,20 @@ async fn run(layers: Vec<u16>, edges: Vec<bool>, credits: u16, buffers: u32, slo
             }
         }
     }
-    let exchange = Exchange::new(credits);
+    let exchange = Exchange::default();
     let mut expected = vec![0u64; nodes.len()];
     let mut tasks = Vec::new();
     let (done, mut results) = tokio::sync::mpsc::unbounded_channel();
     for (layer, index) in nodes.clone() {
-        let outputs: Vec<_> = channels.iter().filter(|c| c.from == node(index)).map(|c| exchange.channel(*c)).collect();
+        let outputs: Vec<_> =
+            channels.iter().filter(|c| c.from == node(index)).map(|c| exchange.deployed(*c, credits)).collect();
         let inputs: Vec<_> = channels.iter().filter(|c| c.to == node(index)).copied().collect();
         expected[usize::from(index)] = match layer {
             0 => u64::from(buffers),
             _ => inputs.iter().map(|c| expected[usize::from(c.from.vertex.0)]).sum(),
         };
         let mut gate = InputGate::default();
-        inputs.iter().for_each(|c| gate.add_local(*c, exchange.channel(*c)));
+        inputs.iter().for_each(|c| gate.add_local(*c, exchange.deployed(*c, credits)));
         let done = done.clone();
         tasks.push(tokio::spawn(async move {
             let mut seen = 0u64;
@@ -128,7 +130,7 @@ fn real_env() -> Env {
 
 async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
     let env = real_env();
-    let exchange = Arc::new(Exchange::new(credits));
+    let exchange = Arc::new(Exchange::default());
     let mut listener = env.listen(crate::env::Port::Data).await.unwrap();
     let address = listener.address();
     let serving = (env.clone(), exchange.clone());
@@ -148,7 +150,7 @@ async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
         client.start(&env, Execution::default(), address, Duration::from_secs(5), async |error| panic!("{error}"));
     let mut producers = Vec::new();
     for id in &ids {
-        let channel = exchange.channel(*id);
+        let channel = exchange.deployed(*id, credits);
         producers.push(env.spawn(async move {
             for buffer in 0..buffers {
                 channel.push(record(buffer)).await;
@@ -176,4 +178,23 @@ async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
         }
     }
     assert!(next.iter().all(|count| *count == buffers));
+}
+
+/// The consumer's TaskManager may have its orders long before the producer's: what it asks for must hold as many buffers as the
+/// job says, not as many as some default.
+#[test]
+fn a_channel_that_is_asked_for_before_its_deployment_holds_as_many_buffers_as_the_job_says() {
+    let id = ChannelId { from: node(0), to: node(1) };
+    let holds = |channel: &Channel| {
+        std::iter::repeat_with(|| channel.push(record(0)).now_or_never()).take(100).take_while(Option::is_some).count()
+    };
+    for credits in [1, 3, 4, 5, 64] {
+        let exchange = Exchange::default();
+        let asked_for = exchange.requested(id);
+        assert_eq!(holds(&asked_for), 0, "nobody produces yet");
+        let deployed = exchange.deployed(id, credits);
+        assert_eq!(holds(&deployed), usize::from(credits));
+        assert!(Arc::ptr_eq(&asked_for, &deployed) && Arc::ptr_eq(&asked_for, &exchange.requested(id)));
+        assert_eq!(holds(&Exchange::default().deployed(id, credits)), usize::from(credits), "in the other order");
+    }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::envelope::Envelope;
-use crate::checkpoint::manifest::Damaged;
+use crate::checkpoint::manifest::DecodeError;
 use crate::env::Address;
 use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::time::Time;
@@ -117,8 +117,14 @@ impl HaEntry {
     }
 
     /// Reads and verifies what [`HaEntry::encode`] wrote; `path` is for messages.
-    pub fn decode(bytes: &[u8], path: &str) -> Result<Self, Damaged> {
+    pub fn decode(bytes: &[u8], path: &str) -> Result<Self, DecodeError> {
         ENVELOPE.unwrap(bytes, path)
+    }
+
+    /// Its bytes in the format version after this one.
+    #[cfg(test)]
+    pub(crate) fn encode_as_next_version(&self) -> Bytes {
+        Envelope { version: ENVELOPE.version + 1, ..ENVELOPE }.wrap(self)
     }
 }
 

@@ -3,15 +3,16 @@
 //!
 //! One rule covers all of that: *create, then look*. Whatever the store answered to the creation, what stands at the number
 //! afterwards decides: my bytes, another's entry, or an unreadable rest of a torn write, over which the log goes on at the next
-//! number. An unreadable entry was never acted upon, since its writer looked, too (H1).
+//! number. An unreadable entry was never acted upon, since its writer looked, too (H1). A whole entry of another format version
+//! is another's entry: its writer acts upon it, so nobody here goes on behind it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::entry::{FOLDER, HaEntry, path, sequence_at};
+use crate::checkpoint::manifest::{DecodeError, OtherVersion};
 use crate::env::{Env, Store, StoreError};
-use crate::ids::Term;
 
 /// Pause before the store is asked again; doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(20);
@@ -26,14 +27,34 @@ pub enum Appended {
     /// It stands in the log, under this number.
     Written(u64),
     /// Another's entry stands at its number: whoever wanted to write does not lead.
-    Fenced(Term),
+    Fenced,
+}
+
+/// Why the log cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Ask again: the store may answer later.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another release of the engine leads this job, or led it last: it is not for this one to go on.
+    #[error(transparent)]
+    OtherVersion(#[from] OtherVersion),
+}
+
+/// The entry in these bytes; `None`: a torn write.
+fn whole(bytes: &[u8], path: &str) -> Result<Option<HaEntry>, OtherVersion> {
+    match HaEntry::decode(bytes, path) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(DecodeError::Damaged(_)) => Ok(None),
+        Err(DecodeError::OtherVersion(other)) => Err(other),
+    }
 }
 
 /// What stands at a number after an attempt to create it.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Mine,
-    Others(Term),
+    Others,
     /// A torn write; nobody acted upon it.
     Unreadable,
     /// Nothing, or nothing that can be seen yet: try again.
@@ -43,7 +64,8 @@ enum Found {
 fn look(mine: &Bytes, found: Result<Bytes, StoreError>, path: &str) -> Found {
     match found {
         Ok(bytes) if bytes == *mine => Found::Mine,
-        Ok(bytes) => HaEntry::decode(&bytes, path).map_or(Found::Unreadable, |entry| Found::Others(entry.term)),
+        Ok(bytes) if whole(&bytes, path) == Ok(None) => Found::Unreadable,
+        Ok(_) => Found::Others,
         Err(_) => Found::Nothing,
     }
 }
@@ -57,7 +79,7 @@ pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Appended {
         let created = store.create(&path, mine.clone()).await;
         match look(&mine, store.get(&path).await, &path) {
             Found::Mine => return Appended::Written(entry.sequence),
-            Found::Others(term) => return Appended::Fenced(term),
+            Found::Others => return Appended::Fenced,
             Found::Unreadable => {
                 env.warn(format_args!("{path} is unreadable; the log goes on behind it"));
                 entry.sequence += 1;
@@ -84,7 +106,7 @@ pub struct Log {
 
 impl Log {
     /// Looks for the end of the log. Listings may lag; whoever appends finds out ([`append`]).
-    pub async fn find(env: &Env, store: &Store) -> Result<Self, StoreError> {
+    pub async fn find(env: &Env, store: &Store) -> Result<Self, LogError> {
         let listed = store.list(FOLDER).await?;
         let mut numbers: Vec<u64> = listed.iter().filter_map(|(path, _)| sequence_at(path)).collect();
         numbers.sort_unstable();
@@ -100,18 +122,19 @@ impl Log {
     }
 
     /// Reads on from where it stands; whether there was anything.
-    pub async fn advance(&mut self, store: &Store) -> Result<bool, StoreError> {
+    pub async fn advance(&mut self, store: &Store) -> Result<bool, LogError> {
         let before = self.tail;
         loop {
             let path = path(self.tail + 1);
             let bytes = match store.get(&path).await {
                 Ok(bytes) => bytes,
                 Err(StoreError::NotFound { .. }) => return Ok(self.tail > before),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
+            let entry = whole(&bytes, &path)?;
             self.tail += 1;
-            if let Ok(entry) = HaEntry::decode(&bytes, &path) {
-                self.newest = Some(entry);
+            if entry.is_some() {
+                self.newest = entry;
             }
         }
     }
@@ -125,19 +148,19 @@ impl Log {
 
 /// An entry that a listing names; `None` if it is a torn write. To take one for missing because it cannot be seen *yet* would
 /// forget a completed checkpoint.
-async fn read_listed(env: &Env, store: &Store, number: u64) -> Result<Option<HaEntry>, StoreError> {
+async fn read_listed(env: &Env, store: &Store, number: u64) -> Result<Option<HaEntry>, LogError> {
     let path = path(number);
     let mut pause = RETRY;
     let mut unreadable = false;
     for tries in 1.. {
         match store.get(&path).await {
-            Ok(bytes) => match HaEntry::decode(&bytes, &path) {
-                Ok(entry) => return Ok(Some(entry)),
+            Ok(bytes) => match whole(&bytes, &path)? {
+                Some(entry) => return Ok(Some(entry)),
                 // Twice the same answer: it is the file, not the reading.
-                Err(_) if unreadable => return Ok(None),
-                Err(_) => unreadable = true,
+                None if unreadable => return Ok(None),
+                None => unreadable = true,
             },
-            Err(error) if tries >= READ_TRIES => return Err(error),
+            Err(error) if tries >= READ_TRIES => return Err(error.into()),
             Err(_) => {}
         }
         env.sleep(pause).await;
@@ -150,6 +173,7 @@ async fn read_listed(env: &Env, store: &Store, number: u64) -> Result<Option<HaE
 mod tests {
     use super::*;
     use crate::ha::entry::tests::entry;
+    use crate::ids::Term;
 
     #[test]
     fn what_stands_at_the_number_decides() {
@@ -157,7 +181,8 @@ mod tests {
         let missing = || Err(StoreError::NotFound { path: "ha/00000003".into() });
         assert_eq!(look(&mine, Ok(mine.clone()), "p"), Found::Mine);
         let others = HaEntry { term: Term(9), ..entry(3) }.encode();
-        assert_eq!(look(&mine, Ok(others), "p"), Found::Others(Term(9)));
+        assert_eq!(look(&mine, Ok(others), "p"), Found::Others);
+        assert_eq!(look(&mine, Ok(entry(3).encode_as_next_version()), "p"), Found::Others);
         assert_eq!(look(&mine, Ok(mine.slice(..mine.len() / 2)), "p"), Found::Unreadable);
         assert_eq!(look(&mine, missing(), "p"), Found::Nothing);
     }

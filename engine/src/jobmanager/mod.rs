@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
-use crate::checkpoint::manifest::{Damaged, Manifest, path};
+use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
 use crate::config::CheckpointConfig;
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
@@ -78,6 +78,9 @@ pub enum StartError {
         /// The job found.
         found: String,
     },
+    /// Files of another release of the engine; nothing was changed.
+    #[error(transparent)]
+    OtherVersion(#[from] OtherVersion),
 }
 
 /// How a leadership ended.
@@ -86,10 +89,13 @@ enum Led {
     ToEnd(JobResult),
     /// Somebody else leads, or may.
     Lost,
+    /// What is to be restored belongs to another release of the engine.
+    Refused(OtherVersion),
 }
 
 /// Runs a job to its end, leading or standing by. A job whose log names completed checkpoints goes on from the newest usable
-/// one. `listening` is told the control port whenever there is one.
+/// one. `listening` is told the control port whenever there is one. Where another release of the engine wrote what is there, the
+/// job fails (`job-failed`), and the stores stay as they are.
 pub async fn run(
     env: Env,
     spec: JobSpec,
@@ -99,7 +105,17 @@ pub async fn run(
     spec.config.validate().map_err(JobError::from)?;
     let graph = jobs(&spec, env.inputs())?;
     loop {
-        match follow(&env, &spec).await? {
+        let followed = match follow(&env, &spec).await {
+            Ok(followed) => followed,
+            Err(error) => {
+                if let StartError::OtherVersion(other) = &error {
+                    // Which attempt it is at is for the other release to say.
+                    env.emit(Event::JobFailed { attempt: Attempt(0), cause: other.to_string() }).await;
+                }
+                return Err(error);
+            }
+        };
+        match followed {
             Followed::Ended(attempt, result) => {
                 // Its leader may have died before it could say so.
                 env.emit(match &result {
@@ -111,8 +127,10 @@ pub async fn run(
             }
             Followed::Opened(entry, asked_at, listener) => {
                 listening(&entry.address);
-                if let Led::ToEnd(result) = lead(&env, &spec, &graph, listener, *entry, asked_at).await {
-                    return Ok(result);
+                match lead(&env, &spec, &graph, listener, *entry, asked_at).await {
+                    Led::ToEnd(result) => return Ok(result),
+                    Led::Refused(other) => return Err(other.into()),
+                    Led::Lost => {}
                 }
             }
         }
@@ -159,11 +177,11 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     loop {
         for command in commands {
             match shell.obey(command).await {
-                Some(Led::Lost) => return Led::Lost,
                 Some(Led::ToEnd(result)) => {
                     shell.deletions_done().await;
                     return Led::ToEnd(result);
                 }
+                Some(other) => return other,
                 None => {}
             }
         }
@@ -213,8 +231,8 @@ async fn write_log(
                 last = HaEntry { sequence, ..entry };
                 Fact::Appended(change)
             }
-            Appended::Fenced(term) => {
-                let _ = facts.send(Arrived::Fact(Fact::Superseded(term)));
+            Appended::Fenced => {
+                let _ = facts.send(Arrived::Fact(Fact::Superseded));
                 return;
             }
         };
@@ -257,3 +275,6 @@ async fn greet(env: Env, connection: Connection, number: u64, facts: UnboundedSe
     let register = Fact::Registered { node: node.clone(), connection: number, incarnation, slots, data };
     let _ = facts.send(Arrived::Connected { node, connection: number, sender, receiver, register });
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

@@ -122,6 +122,7 @@ impl Shell {
             }
             Command::End(result) => return Some(Led::ToEnd(result)),
             Command::StepDown => return Some(Led::Lost),
+            Command::Refuse(other) => return Some(Led::Refused(other)),
         }
         None
     }
@@ -163,6 +164,36 @@ async fn seal(env: &Env, store: &Store, id: CheckpointId, manifest: Bytes) -> bo
     false
 }
 
+/// The first of these checkpoints whose manifest another release of the engine wrote. What cannot be read is left to whoever
+/// restores it: only a manifest that is whole proves that it is another's.
+pub(super) async fn of_other_version(env: &Env, store: &Store, ids: &[CheckpointId]) -> Option<OtherVersion> {
+    for path in ids.iter().map(|id| path(*id)) {
+        let mut tried = 0;
+        loop {
+            let error = match store.head(&path).await {
+                Ok(Some(head)) if claims_other_version(&head) => match store.get(&path).await {
+                    Ok(bytes) => match Manifest::decode(&bytes, &path) {
+                        Err(DecodeError::OtherVersion(other)) => return Some(other),
+                        Ok(_) | Err(DecodeError::Damaged(_)) => break,
+                    },
+                    Err(error) => error,
+                },
+                Ok(_) | Err(StoreError::NotFound { .. }) => break,
+                Err(error) => error,
+            };
+            tried += 1;
+            match Patience::READ.pause_after(tried) {
+                Some(pause) => env.sleep(pause).await,
+                None => {
+                    env.warn(format_args!("format version of a manifest: {error}"));
+                    break;
+                }
+            }
+        }
+    }
+    None
+}
+
 async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, LoadError> {
     let path = path(id);
     let mut tried = 0;
@@ -180,7 +211,9 @@ async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, Lo
                     let found = format!("that of checkpoint {}", manifest.checkpoint);
                     (LoadError::Damaged(Damaged { path: path.clone(), expected, found }), Patience::READ)
                 }
-                Err(damaged) => (LoadError::Damaged(damaged), Patience::READ),
+                Err(DecodeError::Damaged(damaged)) => (LoadError::Damaged(damaged), Patience::READ),
+                // Whole, so no other look can tell anything else.
+                Err(DecodeError::OtherVersion(other)) => return Err(LoadError::OtherVersion(other)),
             },
             Err(StoreError::NotFound { path }) => {
                 let (expected, found) = ("the manifest".into(), "no such file".into());

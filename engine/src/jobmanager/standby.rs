@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::job_master::opened;
+use super::shell::of_other_version;
 use super::{JobResult, StartError};
+use crate::checkpoint::manifest::OtherVersion;
 use crate::env::{Address, Env, Listener, Port, Store, StoreKind};
 use crate::event::Event;
 use crate::graph::JobSpec;
 use crate::ha::entry::{Change, Ending, HaEntry, HaState};
 use crate::ha::follower::Follower;
-use crate::ha::log::{Appended, Log, append};
+use crate::ha::log::{Appended, Log, LogError, append};
 use crate::ids::{Attempt, CheckpointId, Term};
 use crate::time::{Time, nanos};
 
@@ -24,10 +26,11 @@ pub(super) enum Followed {
     Ended(Attempt, JobResult),
 }
 
-/// Follows the log until this node leads or the job is over.
+/// Follows the log until this node leads or the job is over. A store that another release of the engine wrote is found out
+/// before anything is written: opening a term would already take the job from that release.
 pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartError> {
     let store = env.store(StoreKind::Checkpoints);
-    let mut log = find(env, &store).await;
+    let mut log = find(env, &store).await?;
     // Standbys that wait equally long would all try at once, and all but one in vain.
     let lease = spec.config.lease;
     let spread = env.draw("election", u64::from(env.incarnation()), 0) % (nanos(lease) / 4).max(1);
@@ -53,9 +56,15 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartE
             match log.advance(&store).await {
                 Ok(true) => follower.on_progress(env.now()),
                 Ok(false) => {}
-                Err(error) => env.warn(format_args!("leadership log: {error}")),
+                Err(LogError::Store(error)) => env.warn(format_args!("leadership log: {error}")),
+                Err(LogError::OtherVersion(other)) => return Err(other.into()),
             }
             continue;
+        }
+        if let Some(entry) = &log.newest
+            && let Some(other) = of_other_version(env, &store, &entry.state.completed).await
+        {
+            return Err(other.into());
         }
         if let Some(entry) = log.newest.as_ref().filter(|entry| entry.leader != *env.node()) {
             env.emit(Event::LeaseExpired { term: entry.term }).await;
@@ -69,7 +78,7 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartE
             return Ok(Followed::Opened(Box::new(HaEntry { sequence, ..entry }), now, listener));
         }
         drop(listener);
-        log = find(env, &store).await;
+        log = find(env, &store).await?;
         follower.on_progress(env.now());
     }
 }
@@ -98,11 +107,12 @@ fn opening(env: &Env, spec: &JobSpec, address: &Address, log: &Log) -> HaEntry {
 }
 
 /// The end of the log, as soon as the store tells it.
-async fn find(env: &Env, store: &Store) -> Log {
+async fn find(env: &Env, store: &Store) -> Result<Log, OtherVersion> {
     loop {
         match Log::find(env, store).await {
-            Ok(log) => return log,
-            Err(error) => env.warn(format_args!("leadership log: {error}")),
+            Ok(log) => return Ok(log),
+            Err(LogError::Store(error)) => env.warn(format_args!("leadership log: {error}")),
+            Err(LogError::OtherVersion(other)) => return Err(other),
         }
         env.sleep(STORE_RETRY).await;
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::config::JobConfig;
 use crate::env::{Address, Connection, Env, First, NetError, Port, TaskHandle, first_of_2};
 use crate::event::Event;
 use crate::exchange::client::DataClient;
@@ -89,7 +88,6 @@ struct Running {
 #[derive(Default)]
 struct Exchanges {
     oldest: Execution,
-    capacity: u16,
     by_execution: BTreeMap<Execution, Arc<Exchange>>,
 }
 
@@ -98,8 +96,7 @@ impl Exchanges {
         if execution < self.oldest {
             return None;
         }
-        let capacity = self.capacity;
-        Some(self.by_execution.entry(execution).or_insert_with(|| Arc::new(Exchange::new(capacity))).clone())
+        Some(self.by_execution.entry(execution).or_default().clone())
     }
 
     fn forget_before(&mut self, execution: Execution) {
@@ -112,7 +109,7 @@ impl Exchanges {
 pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Result<(), NetError> {
     let mut listener = env.listen(Port::Data).await?;
     let data = listener.address();
-    let exchanges = Arc::new(Mutex::new(Exchanges { capacity: JobConfig::default().credits, ..Exchanges::default() }));
+    let exchanges = Arc::new(Mutex::new(Exchanges::default()));
     let serving = (env.clone(), exchanges.clone());
     let _server = env.spawn(async move {
         let (env, exchanges) = serving;
@@ -287,18 +284,16 @@ impl Session {
                 return reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
             }
         };
-        let exchange = {
-            let mut exchanges = self.exchanges.lock().expect("no panic inside");
-            exchanges.capacity = deployment.job.config.credits;
-            exchanges.get(Execution { term: self.term, attempt })
-        };
+        let execution = Execution { term: self.term, attempt };
+        let exchange = self.exchanges.lock().expect("no panic inside").get(execution);
         // T2: an order that a newer one has overtaken.
         let Some(exchange) = exchange else { return };
         let mut running = Running { status, exchange, mailboxes: BTreeMap::new(), _tasks: Vec::new() };
         let mut gates = self.connect_inputs(&deployment, &graph, &reporter, &mut running);
         for (id, state) in &deployment.subtasks {
             let (mailbox, mail) = unbounded_channel();
-            let outputs = graph.outputs_of(*id, deployment.job.config.parallelism);
+            let (parallelism, credits) = (deployment.job.config.parallelism, deployment.job.config.credits);
+            let outputs = graph.outputs_of(*id, parallelism);
             let subtask = Subtask {
                 env: self.env.clone(),
                 id: *id,
@@ -309,7 +304,7 @@ impl Session {
                 mailbox: mailbox.clone(),
                 mail,
                 gate: gates.remove(id).filter(|gate| gate.channels() > 0),
-                outputs: outputs.into_iter().map(|channel| running.exchange.channel(channel)).collect(),
+                outputs: outputs.into_iter().map(|channel| running.exchange.deployed(channel, credits)).collect(),
                 vertex: graph.vertices[usize::from(id.vertex.0)].clone(),
                 input: deployment.job.input.clone(),
                 start: deployment.start,
@@ -339,7 +334,7 @@ impl Session {
             for channel in graph.inputs_of(*subtask, config.parallelism) {
                 let producer = &deployment.placement[&channel.from];
                 if producer == self.env.node() {
-                    gate.add_local(channel, running.exchange.channel(channel));
+                    gate.add_local(channel, running.exchange.deployed(channel, config.credits));
                 } else {
                     let (_, client) =
                         clients.entry(producer).or_insert_with(|| (*subtask, DataClient::new(config.credits)));

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
-use flowquake_engine::checkpoint::manifest::{Damaged, Manifest, StateFile, StatePlace, SubtaskState};
+use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, StateFile, StatePlace, SubtaskState};
 use flowquake_engine::env::Checksum;
 use flowquake_engine::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
 use flowquake_engine::state::HEAP_FILE;
@@ -19,11 +19,11 @@ use super::job::spec;
 
 /// Encodes and decodes state of each of `sizes` bytes, `repetitions` times, on several nodes at once: ns of one of the two over
 /// KiB.
-pub(super) fn measure(sizes: &[u64], repetitions: usize) -> Result<Vec<Samples>, Damaged> {
+pub(super) fn measure(sizes: &[u64], repetitions: usize) -> Result<Vec<Samples>, DecodeError> {
     Ok(pooled(at_once(|_| sizes.iter().map(|size| of_one_node(*size, repetitions)).collect())?))
 }
 
-fn of_one_node(size: u64, repetitions: usize) -> Result<Samples, Damaged> {
+fn of_one_node(size: u64, repetitions: usize) -> Result<Samples, DecodeError> {
     let manifest = manifest(size);
     let mut y = Vec::new();
     for _ in 0..repetitions {

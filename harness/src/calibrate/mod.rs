@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use flowquake_engine::checkpoint::manifest::Damaged;
+use flowquake_engine::checkpoint::manifest::DecodeError;
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::sim::{HEAP_NAMES, ROCKSDB_NAMES, Rates, StateRates};
 use flowquake_engine::state::StateError;
@@ -93,7 +93,7 @@ pub enum CalibrateError {
     State(#[from] StateError),
     /// A manifest is not what was encoded.
     #[error("{0}")]
-    Damaged(#[from] Damaged),
+    Unreadable(#[from] DecodeError),
     /// Samples make no sense.
     #[error("the measurements make no rate: {0}")]
     NoFit(#[from] NoFit),
@@ -107,7 +107,7 @@ impl CalibrateError {
                 "see that loopback can be listened on and that the folder for temporary files (TMPDIR) has 1 GB"
             }
             Self::State(_) => "see that the folder for temporary files (TMPDIR) can be written and has 1 GB",
-            Self::Damaged(_) => "this is a bug, or bad memory",
+            Self::Unreadable(_) => "this is a bug, or bad memory",
             Self::NoFit(_) => "measure again while the machine does nothing else, and without --quick",
         }
     }

@@ -7,9 +7,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flowquake_engine::checkpoint::manifest::{Manifest, checkpoint_of_folder};
+use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, OtherVersion, checkpoint_of_folder};
 use flowquake_engine::connectors::file_sink::DECISIONS;
 use flowquake_engine::graph::{InputKind, JobSpec};
+use flowquake_engine::ha::entry::{self, HaEntry};
+use flowquake_engine::ids::CheckpointId;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -58,6 +60,7 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
     if !names.iter().any(|name| name == flowquake_engine::ha::entry::FOLDER) {
         return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} holds no run of a job"), remedy));
     }
+    refuse_newer_log(folder)?;
     let Some(manifest) = newest_manifest(folder, &names)? else {
         // Killed before its first checkpoint: nothing is committed, and the engine begins at the beginning.
         return Ok(());
@@ -77,6 +80,34 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Refuses a leadership log whose newest whole entry another release of the engine wrote.
+fn refuse_newer_log(folder: &Path) -> Result<(), Refused> {
+    let log = folder.join(entry::FOLDER);
+    // What stands there and is no folder is left to the engine, like all damage.
+    let names = if log.is_dir() { names(&log, "--checkpoint-dir")? } else { Vec::new() };
+    let mut sequences: Vec<u64> =
+        names.iter().filter_map(|name| entry::sequence_at(&format!("{}/{name}", entry::FOLDER))).collect();
+    sequences.sort_unstable();
+    for sequence in sequences.into_iter().rev() {
+        let path = folder.join(entry::path(sequence));
+        let bytes = fs::read(&path).map_err(|error| unreadable("--checkpoint-dir", &path, &error))?;
+        match HaEntry::decode(&bytes, &path.display().to_string()) {
+            Ok(_) => return Ok(()),
+            Err(DecodeError::OtherVersion(other)) => return Err(of_other_version(&other)),
+            Err(DecodeError::Damaged(_)) => {}
+        }
+    }
+    Ok(())
+}
+
+fn of_other_version(other: &OtherVersion) -> Refused {
+    let OtherVersion { path, kind, found, reads } = other;
+    Refused::new(
+        format!("--resume: {path} is {kind} of format version {found}, but this engine reads version {reads}"),
+        format!("go on with a release that reads version {found}; nothing was changed"),
+    )
+}
+
 /// The newest manifest that can be read. Damage is left to the engine, which knows whether it may fall back.
 fn newest_manifest(folder: &Path, names: &[String]) -> Result<Option<Manifest>, Refused> {
     let mut checkpoints: Vec<_> = names.iter().filter(|name| checkpoint_of_folder(name).is_some()).collect();
@@ -84,11 +115,11 @@ fn newest_manifest(folder: &Path, names: &[String]) -> Result<Option<Manifest>, 
     for name in checkpoints.into_iter().rev() {
         let path = folder.join(name).join("_metadata");
         match fs::read(&path) {
-            Ok(bytes) => {
-                if let Ok(manifest) = Manifest::decode(&bytes, &path.display().to_string()) {
-                    return Ok(Some(manifest));
-                }
-            }
+            Ok(bytes) => match Manifest::decode(&bytes, &path.display().to_string()) {
+                Ok(manifest) => return Ok(Some(manifest)),
+                Err(DecodeError::OtherVersion(other)) => return Err(of_other_version(&other)),
+                Err(DecodeError::Damaged(_)) => {}
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable("--checkpoint-dir", &path, &error)),
         }
@@ -138,6 +169,23 @@ fn unreadable(option: &str, path: &Path, error: &io::Error) -> Refused {
     Refused::new(what, "name a folder that you may read and write")
 }
 
+/// Removes empty folders of checkpoints up to `newest`. A failed upload leaves one: the store makes the folder before the file,
+/// and deletes a folder only with the last file in it. A writer that comes at the same time makes its folder anew.
+pub(super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -> io::Result<()> {
+    for entry in fs::read_dir(checkpoints)? {
+        let name = entry?.file_name();
+        if !name.to_str().and_then(checkpoint_of_folder).is_some_and(|id| id <= newest) {
+            continue;
+        }
+        match fs::remove_dir(checkpoints.join(&name)) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Removes what writers that were killed left half written: `object_store` writes to `name#1` and then renames.
 /// To be called only while no process of the run lives.
 pub(super) fn sweep(folder: &Path) -> io::Result<()> {
@@ -178,8 +226,10 @@ mod tests {
 
     use flowquake_engine::checkpoint::manifest::path;
     use flowquake_engine::config::{BackendKind, JobConfig};
+    use flowquake_engine::env::{Address, Checksum};
     use flowquake_engine::graph::InputSpec;
-    use flowquake_engine::ids::{Attempt, CheckpointId, Term};
+    use flowquake_engine::ha::entry::{Change, HaState};
+    use flowquake_engine::ids::{Attempt, Term};
     use flowquake_engine::time::Time;
 
     use super::*;
@@ -244,6 +294,75 @@ mod tests {
         assert!(refusal(&options).contains("parallelism 2, not 4"));
         options.job.program = "q".into();
         assert!(refusal(&options).contains("the job p, not q"));
+    }
+
+    #[test]
+    fn files_of_another_release_are_refused_before_anything_is_created() {
+        let root = tempfile::tempdir().unwrap();
+        let options = options(root.path(), true);
+        let raised = |bytes: &[u8]| {
+            let body_length = bytes.len() - 16;
+            let mut body = bytes[..body_length].to_vec();
+            body[8] += 7;
+            let checksum = Checksum::of(&body);
+            body.extend_from_slice(&checksum.length.to_le_bytes());
+            body.extend_from_slice(&checksum.hash);
+            body
+        };
+        let manifest = Manifest {
+            checkpoint: CheckpointId(3),
+            attempt: Attempt(1),
+            term: Term(1),
+            job: options.job.clone(),
+            start: Time(1),
+            triggered_at: Time(2),
+            subtasks: BTreeMap::new(),
+        };
+        fs::create_dir_all(options.checkpoints.join("chk-00000003")).unwrap();
+        fs::create_dir_all(options.checkpoints.join("ha")).unwrap();
+        fs::create_dir_all(&options.output).unwrap();
+        let file = options.checkpoints.join(path(CheckpointId(3)));
+        fs::write(&file, raised(&manifest.encode())).unwrap();
+        let text = refusal(&options);
+        assert!(text.contains(&file.display().to_string()) && text.contains("format version 9"), "{text}");
+        fs::write(&file, manifest.encode()).unwrap();
+        assert_eq!(check(&options), Ok(()));
+
+        let entry = HaEntry {
+            sequence: 4,
+            term: Term(1),
+            leader: "jm-1".into(),
+            incarnation: 1,
+            address: Address("x".into()),
+            change: Change::Renewed,
+            state: HaState {
+                program: "p".into(),
+                start: Time(1),
+                attempt: Attempt(1),
+                completed: Vec::new(),
+                undecided: None,
+                reserved: CheckpointId(8),
+                ended: None,
+            },
+        };
+        let newest = options.checkpoints.join(entry::path(4));
+        fs::write(&newest, raised(&entry.encode())).unwrap();
+        let text = refusal(&options);
+        assert!(text.contains(&newest.display().to_string()) && text.contains("leadership log"), "{text}");
+        fs::write(&newest, &entry.encode()[..30]).unwrap();
+        assert_eq!(check(&options), Ok(()), "torn: the engine's to judge");
+    }
+
+    #[test]
+    fn empty_folders_of_older_checkpoints_go_and_no_others() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = ["chk-00000001", "chk-00000002", "chk-00000009", "ha", "notes"];
+        folders.iter().for_each(|name| fs::create_dir(root.path().join(name)).unwrap());
+        fs::write(root.path().join("chk-00000001/heap"), "x").unwrap();
+        remove_empty(root.path(), CheckpointId(5)).unwrap();
+        let mut left = names(root.path(), "").unwrap();
+        left.sort();
+        assert_eq!(left, ["chk-00000001", "chk-00000009", "ha", "notes"], "one is in use, one may be soon");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flowquake_engine::env::{First, first_of_4};
-use flowquake_engine::ids::NodeName;
+use flowquake_engine::event::Event;
+use flowquake_engine::ids::{CheckpointId, NodeName};
 use nix::sys::resource::{UsageWho, getrusage};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::committed::Committed;
 use super::control::ControlPorts;
-use super::folders::{local, sweep};
+use super::folders::{local, remove_empty, sweep};
 use super::options::Options;
 use super::process::{GRACE, Orders, Report, Role};
 use super::progress::{Progress, summary};
@@ -99,6 +100,7 @@ impl Launcher<'_> {
         for folder in [&self.options.output, &self.options.checkpoints] {
             sweep(folder)?;
         }
+        self.remove_empty(CheckpointId(u64::MAX));
         if outcome == Outcome::Finished {
             // A part of the input was read by an earlier run, nobody knows here which.
             let input = Some(self.options.input_len).filter(|_| !self.options.resume);
@@ -119,6 +121,9 @@ impl Launcher<'_> {
                 }
             }
             Happening::Reported(Report::Event(record)) => {
+                if let Event::CheckpointCompleted { checkpoint, .. } = record.event {
+                    self.remove_empty(checkpoint);
+                }
                 if let Some(line) = self.status.on_event(&record) {
                     self.progress.say(&line);
                 }
@@ -142,6 +147,13 @@ impl Launcher<'_> {
             Happening::RestartDue(name) => self.start(&name).await?,
         }
         Ok(None)
+    }
+
+    /// Empty folders harm nobody, so one that cannot be removed is told and no more.
+    fn remove_empty(&self, newest: CheckpointId) {
+        if let Err(error) = remove_empty(&self.options.checkpoints, newest) {
+            self.progress.say(&format!("empty folders of checkpoints stay behind: {error}"));
+        }
     }
 
     async fn start(&mut self, name: &str) -> io::Result<()> {

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, path};
+use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, StatePlace, path};
 use flowquake_engine::env::{Checksum, StoreKind};
 use flowquake_engine::ids::CheckpointId;
 use flowquake_engine::time::Time;
@@ -78,7 +78,10 @@ impl RetainedFiles {
         self.finding.judged += 1;
         let found = match checksum {
             Some(expected) => differs(Some(bytes), *expected),
-            None => Manifest::decode(bytes, path).err().map(|damaged| damaged.found),
+            None => Manifest::decode(bytes, path).err().map(|error| match error {
+                DecodeError::Damaged(damaged) => damaged.found,
+                DecodeError::OtherVersion(other) => format!("format version {}", other.found),
+            }),
         };
         if let Some(found) = found {
             let what = format!("at {at} {path} of the retained checkpoint {checkpoint} was written over: {found}");

@@ -98,6 +98,14 @@ impl JobMaster {
         self.phase = Phase::Ended;
     }
 
+    /// What is to be restored belongs to another release of the engine. An entry that says so would end the job for that
+    /// release, too, so there is none.
+    pub(super) fn refuse(&mut self, other: OtherVersion, out: &mut Vec<Command>) {
+        out.push(Command::Emit(Event::JobFailed { attempt: self.attempt, cause: other.to_string() }));
+        out.push(Command::Refuse(other));
+        self.phase = Phase::Ended;
+    }
+
     pub(super) fn on_swept(&mut self, now: Time, out: &mut Vec<Command>) {
         // The sweep at the beginning of a term is answered, too, and changes nothing.
         if matches!(self.phase, Phase::Ending(JobResult::Finished)) && self.ha.ended.is_none() {

@@ -8,7 +8,8 @@
 //! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of another
 //! attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed checkpoint only
 //! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a
-//! fallback is decided, and an end is told only after its log entry is durable.
+//! fallback is decided, and an end is told only after its log entry is durable. One end has no entry: a store of another
+//! release is left as it is.
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
-use crate::checkpoint::manifest::{Damaged, Manifest, SubtaskState};
+use crate::checkpoint::manifest::{Damaged, Manifest, OtherVersion, SubtaskState};
 use crate::config::{CheckpointConfig, JobConfig};
 use crate::env::{Address, StoreError, draw, draw_between};
 use crate::event::{AbortReason, Event, RootCause};
@@ -37,6 +38,8 @@ pub use leadership::opened;
 pub enum LoadError {
     /// It cannot be used, now or later.
     Damaged(Damaged),
+    /// Another release of the engine wrote it, and can use it.
+    OtherVersion(OtherVersion),
     /// The store did not answer as it should; it may later.
     Store(String),
 }
@@ -89,7 +92,7 @@ pub enum Fact {
     /// The oldest entry asked for is durable in the leadership log.
     Appended(Change),
     /// Another's entry stands in the log: this JobManager leads no more.
-    Superseded(Term),
+    Superseded,
     /// The sweep before the end is done, or was given up.
     Swept,
 }
@@ -144,6 +147,8 @@ pub enum Command {
     End(JobResult),
     /// Somebody else leads, or may lead: stop, and tell nobody.
     StepDown,
+    /// The stores are not for this release of the engine: stop, and change nothing in them.
+    Refuse(OtherVersion),
 }
 
 /// ```text
@@ -376,7 +381,7 @@ impl JobMaster {
             }
             Fact::AbortsDecided(decided) => self.on_aborts_decided(decided, now, &mut out),
             Fact::Appended(change) => self.on_appended(change, now, &mut out),
-            Fact::Superseded(_) => self.step_down(&mut out),
+            Fact::Superseded => self.step_down(&mut out),
             Fact::Swept => self.on_swept(now, &mut out),
         }
         if self.phase != Phase::Ended {

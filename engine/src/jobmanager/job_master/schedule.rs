@@ -96,6 +96,7 @@ impl JobMaster {
                 self.note_damage(id, damaged.path, damaged.expected, damaged.found, out);
                 self.phase = WAITING;
             }
+            Err(LoadError::OtherVersion(other)) => self.refuse(other, out),
             Err(LoadError::Store(error)) => {
                 self.store_failed(format!("manifest of checkpoint {id}: {error}"), now, out)
             }

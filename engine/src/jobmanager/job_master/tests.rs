@@ -101,6 +101,7 @@ fn line(command: &Command) -> String {
         Command::Append(change, _) => format!("append {change:?}"),
         Command::Sweep { keep, up_to, .. } => format!("sweep up to {up_to} but {keep:?}"),
         Command::StepDown => "step down".into(),
+        Command::Refuse(other) => format!("refuse {}", other.path),
         Command::End(JobResult::Finished) => "end: finished".into(),
         Command::End(JobResult::Failed(cause)) => format!("end: failed: {cause}"),
     }

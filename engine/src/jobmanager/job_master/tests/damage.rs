@@ -50,6 +50,18 @@ fn a_fallback_that_a_leader_before_began_is_carried_on() {
     assert_eq!(refused[0], "! job-failed");
 }
 
+/// To fall back would abort the output of a checkpoint that another release of the engine can restore.
+#[test]
+fn behind_a_manifest_of_another_release_the_job_does_not_fall_back() {
+    let mut story = rough(Story::recovered(&[2, 4], 5, |_| {}));
+    story.register(1, 2);
+    let other = OtherVersion { path: "chk-4/_metadata".into(), kind: "a checkpoint manifest", found: 9, reads: 2 };
+    let loaded = Fact::Loaded(CheckpointId(4), Err(LoadError::OtherVersion(other.clone())));
+    assert_eq!(story.step(loaded), ["! job-failed", "refuse chk-4/_metadata"], "no entry, no decision, no deletion");
+    assert_eq!(*story.event("job-failed"), Event::JobFailed { attempt: Attempt(1), cause: other.to_string() });
+    assert_eq!(story.register(2, 2), [""; 0]);
+}
+
 #[test]
 fn falling_back_behind_a_commit_is_refused_loudly() {
     let mut story = Story::recovered(&[2, 4], 5, |_| {});

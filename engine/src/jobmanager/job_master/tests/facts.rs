@@ -274,7 +274,7 @@ impl World {
                 self.step(Fact::Appended(change));
             }
             (Asked::Append(_), Answer::Bad | Answer::Error) => {
-                self.step(Fact::Superseded(Term(2)));
+                self.step(Fact::Superseded);
                 assert!(self.ended);
             }
             (Asked::Sweep, _) => self.step(Fact::Swept),

@@ -43,7 +43,7 @@ fn a_lease_is_renewed_three_times_and_a_leader_that_cannot_steps_down() {
 #[test]
 fn a_leader_that_was_superseded_steps_down_without_a_word_to_anybody() {
     let mut story = rough(Story::running(|_| {}));
-    assert_eq!(story.step(Fact::Superseded(Term(2))), ["! leadership-lost", "step down"]);
+    assert_eq!(story.step(Fact::Superseded), ["! leadership-lost", "step down"]);
     assert_eq!(story.all_acknowledge(1), [""; 0]);
 }
 
