@@ -1,10 +1,10 @@
 //! From an outcome to a verdict: first whether the run means anything, then the oracles, then the scenario's expectations.
 
 use flowquake_engine::event::Event;
-use flowquake_reports::record::Verdict;
+use flowquake_reports::record::{Verdict, Violated};
 
 use crate::nemesis::describe;
-use crate::oracles::Violation;
+use crate::oracles::{Violation, causes_first};
 use crate::plan::{ExpectedEnd, RunPlan};
 use crate::run::{End, Outcome};
 
@@ -21,13 +21,8 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean
     if let (End::TimeLimit, Some(stall), true) = (&outcome.end, stall, only_that) {
         return Verdict::Stuck { reason: stall.evidence.clone() };
     }
-    if let Some(first) = violations.first() {
-        let of_first = violations.iter().filter(|violation| violation.oracle == first.oracle);
-        let evidence = of_first.flat_map(|violation| violation.evidence.lines().map(str::to_owned)).collect();
-        return Verdict::Failed { oracle: first.oracle.into(), evidence };
-    }
-    if let Some((expectation, evidence)) = unmet(plan, outcome) {
-        return Verdict::Failed { oracle: expectation.into(), evidence: vec![evidence] };
+    if let Some(failed) = failed(plan, outcome, violations) {
+        return failed;
     }
     if let Some(missing) = vacuous(plan, outcome, clean) {
         return Verdict::Vacuous { missing };
@@ -35,47 +30,61 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean
     Verdict::Passed
 }
 
+/// Everything that was violated: oracles in the order of causes, then expectations of the scenario.
+fn failed(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Option<Verdict> {
+    let lines = |of: Vec<&Violation>| {
+        of.into_iter().flat_map(|violation| violation.evidence.lines().map(str::to_owned)).collect()
+    };
+    let oracles = causes_first(violations).into_iter();
+    let oracles = oracles.map(|(oracle, of)| Violated { oracle: oracle.into(), evidence: lines(of) });
+    let expectations = unmet(plan, outcome).into_iter();
+    let expectations =
+        expectations.map(|(oracle, evidence)| Violated { oracle: oracle.into(), evidence: vec![evidence] });
+    let mut all = oracles.chain(expectations);
+    let Violated { oracle, evidence } = all.next()?;
+    Some(Verdict::Failed { oracle, evidence, also: all.collect() })
+}
+
 fn count(outcome: &Outcome, which: impl Fn(&Event) -> bool) -> u32 {
     outcome.trace.events.iter().filter(|record| which(&record.event)).count() as u32
 }
 
-fn unmet(plan: &RunPlan, outcome: &Outcome) -> Option<(&'static str, String)> {
+/// Every expectation of the scenario that was not met, with what was found instead.
+fn unmet(plan: &RunPlan, outcome: &Outcome) -> Vec<(&'static str, String)> {
     let expect = &plan.expect;
-    match (&expect.job, &outcome.end) {
-        (ExpectedEnd::Finished, End::Failed(cause)) => {
-            return Some(("expect.job", format!("expected finished, but the job failed: {cause}")));
-        }
-        (ExpectedEnd::Failed(text), End::Finished) => {
-            return Some(("expect.job", format!("expected failed({text}), but the job finished")));
-        }
-        (ExpectedEnd::Failed(text), End::Failed(cause)) if !cause.contains(text) => {
-            return Some(("expect.job", format!("expected failed({text}), but it failed otherwise: {cause}")));
-        }
-        (ExpectedEnd::FinishedOrFailed(text), End::Failed(cause)) if !cause.contains(text) => {
-            return Some((
-                "expect.job",
-                format!("expected finished or failed({text}), but it failed otherwise: {cause}"),
-            ));
-        }
-        (ExpectedEnd::FinishedOrFailed(_), End::Failed(cause)) if !spoiled(plan, outcome) => {
-            let evidence = format!("the job failed although no fault that can spoil a checkpoint struck: {cause}");
-            return Some(("expect.job", evidence));
-        }
-        _ => {}
-    }
+    let mut unmet: Vec<(&'static str, String)> =
+        unmet_end(plan, outcome).map(|why| ("expect.job", why)).into_iter().collect();
     let failovers = count(outcome, |event| matches!(event, Event::FailoverBegun { .. }));
     if let Some(expected) = expect.failovers.filter(|expected| *expected != failovers) {
-        return Some(("expect.failovers", format!("expected {expected}, there were {failovers}")));
+        unmet.push(("expect.failovers", format!("expected {expected}, there were {failovers}")));
     }
     let fell_back = count(outcome, |event| matches!(event, Event::FellBack { .. })) > 0;
     if let Some(expected) = expect.falls_back.filter(|expected| *expected != fell_back) {
-        return Some(("expect.falls_back", format!("expected {expected}, found {fell_back}")));
+        unmet.push(("expect.falls_back", format!("expected {expected}, found {fell_back}")));
     }
     let aborted = count(outcome, |event| matches!(event, Event::CheckpointAborted { .. }));
     if let Some(least) = expect.aborted_checkpoints_min.filter(|least| *least > aborted) {
-        return Some(("expect.aborted_checkpoints_min", format!("expected at least {least}, there were {aborted}")));
+        unmet.push(("expect.aborted_checkpoints_min", format!("expected at least {least}, there were {aborted}")));
     }
-    None
+    unmet
+}
+
+/// How the job ended, where it should have ended otherwise.
+fn unmet_end(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
+    match (&plan.expect.job, &outcome.end) {
+        (ExpectedEnd::Finished, End::Failed(cause)) => Some(format!("expected finished, but the job failed: {cause}")),
+        (ExpectedEnd::Failed(text), End::Finished) => Some(format!("expected failed({text}), but the job finished")),
+        (ExpectedEnd::Failed(text), End::Failed(cause)) if !cause.contains(text) => {
+            Some(format!("expected failed({text}), but it failed otherwise: {cause}"))
+        }
+        (ExpectedEnd::FinishedOrFailed(text), End::Failed(cause)) if !cause.contains(text) => {
+            Some(format!("expected finished or failed({text}), but it failed otherwise: {cause}"))
+        }
+        (ExpectedEnd::FinishedOrFailed(_), End::Failed(cause)) if !spoiled(plan, outcome) => {
+            Some(format!("the job failed although no fault that can spoil a checkpoint struck: {cause}"))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a fault struck that can spoil a checkpoint.
@@ -134,7 +143,16 @@ mod tests {
     }
 
     fn failed(oracle: &str, evidence: &[&str]) -> Verdict {
-        Verdict::Failed { oracle: oracle.into(), evidence: evidence.iter().map(|line| (*line).into()).collect() }
+        all_failed(&[(oracle, evidence)])
+    }
+
+    fn all_failed(violated: &[(&str, &[&str])]) -> Verdict {
+        let mut all = violated.iter().map(|(oracle, evidence)| Violated {
+            oracle: (*oracle).into(),
+            evidence: evidence.iter().map(|line| (*line).into()).collect(),
+        });
+        let Violated { oracle, evidence } = all.next().expect("something is violated");
+        Verdict::Failed { oracle, evidence, also: all.collect() }
     }
 
     fn vacuous(missing: &str) -> Verdict {
@@ -155,9 +173,23 @@ mod tests {
     }
 
     #[test]
-    fn a_violation_fails_with_all_evidence_of_the_first_oracle() {
-        let violations = [violation("O1", "lost 3"), violation("O2", "order"), violation("O1", "doubled 4")];
-        assert_eq!(decide(&plan(), &outcome([]), &violations, None), failed("O1", &["lost 3", "doubled 4"]));
+    fn the_evidence_of_every_violated_oracle_is_kept_cause_first() {
+        let violations = [
+            violation("O1", "lost 3\n  record: split 0"),
+            violation("O10", "restored: lost 3"),
+            violation("O1", "doubled 4"),
+            violation("O6", "term 2 was opened twice"),
+        ];
+        let mut plan = plan();
+        (plan.expect.failovers, plan.expect.aborted_checkpoints_min) = (Some(1), Some(2));
+        let expected = all_failed(&[
+            ("O6", &["term 2 was opened twice"]),
+            ("O1", &["lost 3", "  record: split 0", "doubled 4"]),
+            ("O10", &["restored: lost 3"]),
+            ("expect.failovers", &["expected 1, there were 0"]),
+            ("expect.aborted_checkpoints_min", &["expected at least 2, there were 0"]),
+        ]);
+        assert_eq!(decide(&plan, &outcome([]), &violations, None), expected);
     }
 
     #[test]
@@ -304,7 +336,8 @@ mod tests {
         let verdict = decide(&plan(), &outcome, std::slice::from_ref(&stall), None);
         assert_eq!(verdict, Verdict::Stuck { reason: "after 5m: no slots".into() });
         let both = [violation("O1", "doubled 4"), stall];
-        assert_eq!(decide(&plan(), &outcome, &both, None), failed("O1", &["doubled 4"]));
+        let expected = all_failed(&[("O1", &["doubled 4"]), ("O7", &["after 5m: no slots"])]);
+        assert_eq!(decide(&plan(), &outcome, &both, None), expected);
     }
 
     #[test]

@@ -251,6 +251,10 @@ pub(crate) fn failed() -> RunRecord {
             "split 0, offsets 8,212 to 8,214; last seen by count#0 in epoch 4".into(),
             "checkpoint 4 was aborted at 5.550 s; its transaction was aborted with it".into(),
         ],
+        also: vec![Violated {
+            oracle: "O2".into(),
+            evidence: vec!["checkpoint 4: key `11` is 418, the reference says 421".into()],
+        }],
     };
     run.oracles[0].held = false;
     run.recoveries[0].caught_up_at_ns = None;
@@ -405,7 +409,7 @@ prop_compose! {
             why: text.clone(),
             replay: text.clone(),
             verdict: if failed {
-                Verdict::Failed { oracle: text.clone(), evidence: vec![text.clone()] }
+                Verdict::Failed { oracle: text.clone(), evidence: vec![text.clone()], also: vec![Violated { oracle: text.clone(), evidence: vec![text.clone()] }] }
             } else {
                 Verdict::Passed
             },

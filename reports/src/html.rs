@@ -384,7 +384,7 @@ mod tests {
         for text in [&mut run.scenario, &mut run.why, &mut run.replay, &mut run.file, &mut run.trace_hash] {
             *text = hostile.into();
         }
-        run.verdict = Verdict::Failed { oracle: hostile.into(), evidence: vec![hostile.into()] };
+        run.verdict = Verdict::Failed { oracle: hostile.into(), evidence: vec![hostile.into()], also: vec![] };
         run.nodes[0].name = hostile.into();
         run.timeline[0].text = hostile.into();
         run.recoveries[0].cause = hostile.into();

@@ -143,12 +143,16 @@ pub struct Settings {
 pub enum Verdict {
     /// Every oracle held, the expectations were met, every fault struck and mattered.
     Passed,
-    /// An oracle or an expectation was violated.
+    /// At least one oracle or expectation was violated.
     Failed {
-        /// Id of the oracle (`O1` …), or the expectation of the scenario (`expect.failovers` …).
+        /// Id of the violated oracle (`O1` …) that is nearest to the cause, or the unmet expectation of the scenario
+        /// (`expect.failovers` …) if every oracle held.
         oracle: String,
         /// What shows it, the most telling line first.
         evidence: Vec<String>,
+        /// Everything else that was violated, cause before consequence.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<Violated>,
     },
     /// The run proves nothing: this did not happen.
     Vacuous {
@@ -175,6 +179,15 @@ pub enum Verdict {
         /// The Cargo feature that was left out.
         feature: String,
     },
+}
+
+/// An oracle or expectation that was violated, and what shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violated {
+    /// As in [`Verdict::Failed`].
+    pub oracle: String,
+    /// What shows it, the most telling line first.
+    pub evidence: Vec<String>,
 }
 
 impl Verdict {
@@ -205,8 +218,13 @@ impl Verdict {
     pub fn headline(&self) -> String {
         match self {
             Verdict::Passed => String::new(),
-            Verdict::Failed { oracle, evidence } => {
-                format!("{oracle}: {}", evidence.first().map_or("", String::as_str))
+            Verdict::Failed { oracle, evidence, also } => {
+                let first = evidence.first().map_or("", String::as_str);
+                let others: Vec<&str> = also.iter().map(|violated| violated.oracle.as_str()).collect();
+                match others.as_slice() {
+                    [] => format!("{oracle}: {first}"),
+                    others => format!("{oracle}: {first} (also violated: {})", others.join(", ")),
+                }
             }
             Verdict::Vacuous { missing } => missing.clone(),
             Verdict::Stuck { reason } => reason.clone(),

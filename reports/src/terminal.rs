@@ -108,13 +108,15 @@ fn title(run: &RunRecord, color: Color) -> String {
 }
 
 /// The evidence of a verdict, line by line; empty for a passed run.
-pub(crate) fn evidence_lines(verdict: &Verdict) -> Vec<String> {
+pub fn evidence_lines(verdict: &Verdict) -> Vec<String> {
     match verdict {
         Verdict::Passed => Vec::new(),
-        Verdict::Failed { oracle, evidence } => {
-            let first = evidence.first().map_or("no evidence recorded", String::as_str);
-            let head = format!("{oracle}: {first}");
-            std::iter::once(head).chain(evidence.iter().skip(1).cloned()).collect()
+        Verdict::Failed { oracle, evidence, also } => {
+            let mut lines = violated_lines(oracle, evidence);
+            lines.extend(
+                also.iter().flat_map(|other| violated_lines(&format!("also {}", other.oracle), &other.evidence)),
+            );
+            lines
         }
         Verdict::Crashed { panic } => panic.lines().map(str::to_owned).collect(),
         Verdict::Vacuous { .. }
@@ -122,6 +124,12 @@ pub(crate) fn evidence_lines(verdict: &Verdict) -> Vec<String> {
         | Verdict::Nondeterministic { .. }
         | Verdict::NotBuilt { .. } => vec![verdict.headline()],
     }
+}
+
+/// The evidence of one oracle, named in its first line.
+fn violated_lines(oracle: &str, evidence: &[String]) -> Vec<String> {
+    let first = evidence.first().map_or("no evidence recorded", String::as_str);
+    std::iter::once(format!("{oracle}: {first}")).chain(evidence.iter().skip(1).cloned()).collect()
 }
 
 fn evidence(verdict: &Verdict) -> Vec<String> {

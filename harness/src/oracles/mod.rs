@@ -71,6 +71,26 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("O10", "a job restored from a retained checkpoint goes on rightly", "restores"),
 ];
 
+/// Oracles in the order in which one violation brings about another: what comes first is reported as the cause. Without one
+/// owner (O6) anything may follow; without the files of a checkpoint (O3) its restore fails; output that is visible too early
+/// (O5) and failovers out of nothing (O8) make wrong output (O1, O2), not the other way round; what a restored job does (O10),
+/// what is left over (O4) and what takes too long (O9, O7) are consequences of all of them.
+const CAUSES_FIRST: [&str; 10] = ["O6", "O3", "O5", "O8", "O1", "O2", "O10", "O4", "O9", "O7"];
+
+/// Violations by oracle, cause before consequence; those of one oracle stay in their order.
+pub fn causes_first(violations: &[Violation]) -> Vec<(&'static str, Vec<&Violation>)> {
+    let mut by_oracle: Vec<(&'static str, Vec<&Violation>)> = Vec::new();
+    for violation in violations {
+        match by_oracle.iter_mut().find(|(oracle, _)| *oracle == violation.oracle) {
+            Some((_, same)) => same.push(violation),
+            None => by_oracle.push((violation.oracle, vec![violation])),
+        }
+    }
+    let rank = |oracle: &str| CAUSES_FIRST.iter().position(|other| *other == oracle).unwrap_or(CAUSES_FIRST.len());
+    by_oracle.sort_by_key(|(oracle, _)| rank(oracle));
+    by_oracle
+}
+
 /// Checkpoints whose output counts: completed ones, in order, without those that the job fell back behind.
 pub fn lineage(outcome: &Outcome) -> Vec<CheckpointId> {
     let mut lineage: Vec<CheckpointId> = Vec::new();
@@ -126,6 +146,18 @@ pub fn judge(
 mod tests {
     use super::*;
     use crate::fixtures::{logged, outcome};
+
+    #[test]
+    fn every_oracle_has_its_place_among_causes_and_consequences() {
+        let mut ranked = CAUSES_FIRST;
+        ranked.sort_unstable();
+        let mut known: Vec<&str> = CATALOGUE.iter().map(|(id, ..)| *id).collect();
+        known.sort_unstable();
+        assert_eq!(ranked.as_slice(), known);
+        let violations = ["O1", "O10", "O6", "O1"].map(|oracle| Violation { oracle, evidence: oracle.into() });
+        let order: Vec<_> = causes_first(&violations).into_iter().map(|(oracle, of)| (oracle, of.len())).collect();
+        assert_eq!(order, [("O6", 1), ("O1", 2), ("O10", 1)]);
+    }
 
     /// The lineage after these changes, each followed by a deployment (or not).
     fn ids(changes: impl IntoIterator<Item = (Change, bool)>) -> Vec<u64> {

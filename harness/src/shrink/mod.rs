@@ -183,7 +183,11 @@ mod tests {
 
     #[test]
     fn failures_are_told_apart_by_class_and_oracle() {
-        let failed = |oracle: &str, line: &str| Verdict::Failed { oracle: oracle.into(), evidence: vec![line.into()] };
+        let failed = |oracle: &str, line: &str| Verdict::Failed {
+            oracle: oracle.into(),
+            evidence: vec![line.into()],
+            also: vec![],
+        };
         assert_eq!(Failure::of(&failed("O1", "lost 3")), Failure::of(&failed("O1", "lost 4")));
         assert_ne!(Failure::of(&failed("O1", "lost 3")), Failure::of(&failed("O2", "lost 3")));
         assert_ne!(Failure::of(&failed("O1", "")), Failure::of(&Verdict::Stuck { reason: String::new() }));

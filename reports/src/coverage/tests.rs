@@ -51,7 +51,7 @@ fn set(runs: Vec<RunRecord>) -> RunSet {
 }
 
 fn failed() -> Verdict {
-    Verdict::Failed { oracle: "O1".into(), evidence: vec![] }
+    Verdict::Failed { oracle: "O1".into(), evidence: vec![], also: vec![] }
 }
 
 fn vacuous() -> Verdict {

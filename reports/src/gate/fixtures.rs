@@ -48,6 +48,7 @@ pub(super) fn measured() -> Measured {
     let baseline = baseline();
     let note = |file: &str, seed: u64| Note {
         headline: String::new(),
+        evidence: Vec::new(),
         replay: format!("cargo run -- run {file} --seed {seed}"),
     };
     let notes = baseline
@@ -81,7 +82,11 @@ pub(super) fn judgements() -> Vec<(&'static str, Judgement)> {
             "worse",
             after(|now| {
                 now.baseline.scenarios[1].runs[0].verdict = Class::Failed;
-                now.notes[1][0].headline = "O1: record 17 of split 0 was committed twice".into();
+                now.notes[1][0].headline = "O6: term 2 was opened twice (also violated: O1)".into();
+                now.notes[1][0].evidence = vec![
+                    "O6: term 2 was opened twice".into(),
+                    "also O1: record 17 of split 0 was committed twice".into(),
+                ];
                 now.baseline.scenarios[0].runs[0].verdict = Class::NotBuilt;
                 now.notes[0][0].headline = "built without `rocksdb`".into();
             }),

@@ -59,6 +59,9 @@ fn counts(judgement: &Judgement) -> Markup {
 fn replays(judgement: &Judgement) -> Markup {
     html! {
         @for (_, run) in judgement.runs().filter(|(_, run)| !matches!(run.outcome(), Outcome::Passed | Outcome::NotBuilt)) {
+            @if !tables::evidence(run).is_empty() {
+                div.evidence.bad { @for line in tables::evidence(run) { p { (line) } } }
+            }
             pre.replay title="replays exactly this run" { code { (run.note.replay) } }
         }
     }

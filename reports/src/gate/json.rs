@@ -57,6 +57,7 @@ fn run(run: &RunJudgement) -> Value {
         "verdict": { "baseline": run.before, "now": run.now },
         "trace": trace,
         "evidence": run.note.headline,
+        "evidence_lines": run.note.evidence,
         "replay": run.note.replay,
     })
 }

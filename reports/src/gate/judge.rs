@@ -18,7 +18,7 @@ use crate::percentile::{Percentile, percentile};
 pub struct Measured {
     /// The runs, as the next baseline would hold them; the same scenarios and seeds in the same order as in the baseline.
     pub baseline: Baseline,
-    /// First line of evidence and replay command of each run, scenario by scenario.
+    /// Evidence and replay command of each run, scenario by scenario.
     pub notes: Vec<Vec<Note>>,
 }
 
@@ -27,6 +27,8 @@ pub struct Measured {
 pub struct Note {
     /// First line of the evidence; empty for a passed run.
     pub headline: String,
+    /// All lines of the evidence, of every oracle that was violated, cause first; empty for a passed run.
+    pub evidence: Vec<String>,
     /// The command that makes the run again.
     pub replay: String,
 }

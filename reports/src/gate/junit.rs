@@ -44,7 +44,11 @@ fn status(run: &RunJudgement) -> TestCaseStatus {
     match outcome {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::NotBuilt => skipped(&tables::reason(run)),
-        _ => failure(outcome, &tables::reason(run), &run.note.replay),
+        _ => {
+            let lines = tables::evidence(run).iter().map(String::as_str).chain([run.note.replay.as_str()]);
+            let description: Vec<String> = lines.map(clean).collect();
+            failure(outcome, &tables::reason(run), &description.join("\n"))
+        }
     }
 }
 
@@ -100,7 +104,9 @@ mod tests {
     #[test]
     fn hostile_evidence_is_escaped() {
         let (_, mut judgement) = judgements().remove(3);
-        judgement.scenarios[1].runs[0].note.headline = "]]></failure>\u{1}\"'&".into();
+        let hostile = "]]></failure>\u{1}\"'&";
+        let note = &mut judgement.scenarios[1].runs[0].note;
+        (note.headline, note.evidence) = (hostile.into(), vec![hostile.into(); 2]);
         let xml = xml(&judgement);
         assert!(!xml.contains("]]></failure>\u{1}") && xml.contains("&lt;/failure"), "{xml}");
     }

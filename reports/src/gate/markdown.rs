@@ -28,6 +28,10 @@ pub fn comment(judgement: &Judgement) -> String {
     out += &titled("Slower than the budget", &tables::slower(judgement));
     out += &titled("Faster than the budget", &tables::improved(judgement));
     out += &folded("All scenarios", &table(&tables::scenarios(judgement)));
+    for (scenario, run) in judgement.runs().filter(|(_, run)| !tables::evidence(run).is_empty()) {
+        let lines: Vec<String> = tables::evidence(run).iter().map(|line| format!("- {}\n", escaped(line))).collect();
+        out += &folded(&format!("Evidence of {}, seed {}", escaped(&scenario.scenario), run.seed), &lines.concat());
+    }
     let replays: Vec<String> = judgement
         .runs()
         .filter(|(_, run)| !matches!(run.outcome(), Outcome::Passed | Outcome::NotBuilt))
@@ -62,8 +66,11 @@ mod tests {
     #[test]
     fn evidence_stays_text() {
         let (_, mut judgement) = judgements().remove(3);
-        judgement.scenarios[1].runs[0].note.headline = "</details> | @team `x` [a](b)".into();
+        let hostile = "</details> | @team `x` [a](b)";
+        let note = &mut judgement.scenarios[1].runs[0].note;
+        (note.headline, note.evidence) = (hostile.into(), vec![hostile.into(); 2]);
         let comment = comment(&judgement);
-        assert!(comment.contains(r"&lt;/details> \| &#64;team \`x\` \[a\](b)"), "{comment}");
+        let escaped = r"&lt;/details> \| &#64;team \`x\` \[a\](b)";
+        assert!(comment.contains(&format!("- {escaped}\n- {escaped}\n")), "{comment}");
     }
 }

@@ -172,6 +172,14 @@ pub fn reason(run: &RunJudgement) -> String {
     }
 }
 
+/// Every line of the evidence of a run that is worse than it was, where the reason does not hold all of it.
+pub fn evidence(run: &RunJudgement) -> &[String] {
+    match run.outcome() {
+        Outcome::Worse(_) if run.note.evidence.len() > 1 => &run.note.evidence,
+        _ => &[],
+    }
+}
+
 /// `gate: slower. 3 runs of 2 scenarios: 2 scenarios passed, 1 slower`.
 pub fn summary(judgement: &Judgement) -> String {
     let runs = units::counted(judgement.runs().count(), "run");

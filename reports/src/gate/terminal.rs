@@ -18,6 +18,11 @@ pub fn text(judgement: &Judgement, color: Color) -> String {
     out += &section("Faster than the budget", &tables::improved(judgement));
     out += &section("Slower than the budget", &tables::slower(judgement));
     out += &section("Runs that may not pass", &tables::troubles(judgement));
+    for (scenario, run) in judgement.runs().filter(|(_, run)| !tables::evidence(run).is_empty()) {
+        let heading = format!("Evidence of {}, seed {}", clean(&scenario.scenario), run.seed);
+        let lines: Vec<String> = tables::evidence(run).iter().map(|line| format!("  {}\n", clean(line))).collect();
+        out += &format!("\n{}\n{}", paint(&heading, Style::Heading, color), lines.concat());
+    }
     let replays: Vec<String> = judgement
         .runs()
         .filter(|(_, run)| !matches!(run.outcome(), Outcome::Passed | Outcome::NotBuilt))

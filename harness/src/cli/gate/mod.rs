@@ -15,6 +15,7 @@ use flowquake_reports::gate::times::Times;
 use flowquake_reports::gate::{Judgement, Measured, Note, diff, html, json, judge, junit, markdown, terminal};
 use flowquake_reports::json::write_atomically;
 use flowquake_reports::record::RunRecord;
+use flowquake_reports::terminal::evidence_lines;
 
 use self::set::{Entry, Set};
 use super::print::{self, say};
@@ -153,7 +154,11 @@ fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, jobs: &Jo
         for (plan, record) in runs.by_ref().take(seeds.len()) {
             measured.cost_profile.clone_from(&plan.cluster.cost_profile);
             measured.runs.push(run(plan, &record));
-            of_runs.push(Note { headline: record.verdict.headline(), replay: record.replay });
+            of_runs.push(Note {
+                headline: record.verdict.headline(),
+                evidence: evidence_lines(&record.verdict),
+                replay: record.replay,
+            });
         }
         scenarios.push(measured);
         notes.push(of_runs);
