@@ -3,6 +3,7 @@
 mod capacity;
 mod determinism;
 mod flink;
+mod hurt;
 mod loops;
 mod lost_work;
 mod planted_bugs;

@@ -54,7 +54,7 @@ impl Written {
     pub(crate) fn fill(&self, stores: &SimStores) {
         for kind in [StoreKind::Checkpoints, StoreKind::Output] {
             for (path, (_, bytes)) in self.of(kind) {
-                stores.damage(kind, path, Some(bytes.clone()));
+                stores.put(kind, path, bytes.clone());
             }
         }
     }
