@@ -19,6 +19,7 @@ use crate::nemesis::{Harm, Hit, Strike, describe, kind};
 use crate::plan::RunPlan;
 use crate::run::{Outcome, job_spec};
 
+mod blame;
 mod checkpoints;
 mod course;
 mod recoveries;

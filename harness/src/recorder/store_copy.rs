@@ -69,6 +69,8 @@ pub struct StoreCopy {
     pub checkpoint: CheckpointId,
     /// The stores, as the engine wrote them.
     pub written: Written,
+    /// Events of the trace.
+    pub events: usize,
     /// Entries of the leadership log.
     pub log: usize,
     /// Visible parts of output.
