@@ -20,7 +20,7 @@ use flowquake_engine::time::Time;
 
 use crate::cli::catalogue;
 use crate::jobs::{JobContext, Jobs};
-use crate::nemesis::{Hit, Strike};
+use crate::nemesis::{Harm, Harms, Hit, Strike};
 use crate::plan::{EventTrigger, FaultAction, FaultPlan, KillMode, NodeTarget, RunPlan, Trigger};
 use crate::run::{End, LogEntry, Outcome, Part, Sealed, job_spec};
 use crate::scenario::Scenario;
@@ -221,5 +221,5 @@ pub(crate) fn struck(time: u64, healed: Option<u64>) -> Strike {
         detail: "process killed".into(),
         healed_at: healed.map(ms),
     };
-    Strike { hits: vec![hit], missed: String::new() }
+    Strike { hits: vec![hit], missed: String::new(), harms: Harms::from([(Harm::NodesKilled, 1)]) }
 }

@@ -324,12 +324,13 @@ impl Recorder {
     fn keep_copy(&mut self, at: Time, checkpoint: CheckpointId) {
         self.completed += 1;
         let drawn = draw_between(draw(self.seed, "store copy", 0, self.completed), 0, self.completed - 1) as usize;
-        let copies = &mut self.outcome.copies;
-        if copies.len() >= self.copies_max && drawn >= self.copies_max {
+        if self.outcome.copies.len() >= self.copies_max && drawn >= self.copies_max {
             return;
         }
-        let (log, visible) = (self.outcome.log.len(), self.outcome.visible.len());
-        let copy = StoreCopy { at, checkpoint, written: self.written.clone(), log, visible };
+        let outcome = &self.outcome;
+        let (events, log, visible) = (outcome.trace.events.len(), outcome.log.len(), outcome.visible.len());
+        let copy = StoreCopy { at, checkpoint, written: self.written.clone(), events, log, visible };
+        let copies = &mut self.outcome.copies;
         if copies.len() < self.copies_max {
             copies.push(copy);
         } else {

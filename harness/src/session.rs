@@ -7,9 +7,9 @@ use flowquake_reports::record::{RunRecord, Verdict};
 
 use crate::jobs::Jobs;
 use crate::oracles::restorable;
-use crate::plan::{KillMode, RunPlan};
+use crate::plan::RunPlan;
 use crate::predict::foresee;
-use crate::run::{End, Outcome, run, run_from, run_with_copies};
+use crate::run::{End, Outcome, run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
 /// How much is judged.
@@ -52,20 +52,9 @@ pub fn execute_to(
     };
     // They hold on to all that was in the stores.
     outcome.copies.clear();
-    let mut verdict = verdict::decide(plan, &outcome, &violations, None);
-    if verdict == Verdict::Passed && !plan.faults.is_empty() && !plan.swarm && !every_strike_shows(plan) {
-        let clean = run(&calm, jobs, mutations);
-        verdict = verdict::decide(plan, &outcome, &violations, Some(clean.trace.hash()));
-    }
+    let verdict = verdict::decide(plan, &outcome, &violations);
     let sources = measure::sources(plan, jobs, &inputs);
     (measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome)
-}
-
-/// Killing a node that has tasks changes the trace by itself, so there is no need to run the plan without its faults.
-fn every_strike_shows(plan: &RunPlan) -> bool {
-    use crate::plan::FaultAction::Kill;
-    let all_kill = plan.faults.iter().all(|fault| matches!(fault.action, Kill { mode: KillMode::Crash, .. }));
-    all_kill && plan.expect.failovers.is_some_and(|failovers| failovers > 0)
 }
 
 fn not_built(plan: &RunPlan) -> Option<&'static str> {

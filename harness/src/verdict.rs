@@ -3,13 +3,13 @@
 use flowquake_engine::event::Event;
 use flowquake_reports::record::{Verdict, Violated};
 
-use crate::nemesis::describe;
+use crate::nemesis::{describe, kind};
 use crate::oracles::{Violation, causes_first};
 use crate::plan::{ExpectedEnd, RunPlan};
 use crate::run::{End, Outcome};
 
-/// Decides. `clean` is the trace hash of the same plan without its faults, where that was run.
-pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean: Option<u64>) -> Verdict {
+/// Decides.
+pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Verdict {
     match &outcome.end {
         End::Panicked(panic) => return Verdict::Crashed { panic: panic.clone() },
         End::NoYield => return Verdict::Stuck { reason: "no yield: something loops without ever waiting".into() },
@@ -24,7 +24,7 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], clean
     if let Some(failed) = failed(plan, outcome, violations) {
         return failed;
     }
-    if let Some(missing) = vacuous(plan, outcome, clean) {
+    if let Some(missing) = vacuous(plan, outcome) {
         return Verdict::Vacuous { missing };
     }
     Verdict::Passed
@@ -94,20 +94,27 @@ fn spoiled(plan: &RunPlan, outcome: &Outcome) -> bool {
 }
 
 /// What did not happen, of a run that therefore proves nothing.
-fn vacuous(plan: &RunPlan, outcome: &Outcome, clean: Option<u64>) -> Option<String> {
+fn vacuous(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     if plan.swarm {
-        // Drawn blindly, a fault may wait for what never comes, or change nothing: that is the price of a swarm, not a lie.
+        // Drawn blindly, a fault may wait for what never comes, or hurt nothing: that is the price of a swarm, not a lie. But
+        // where all of them did nothing, the run is one without faults.
         let struck = outcome.strikes.iter().any(|strike| strike.struck_at().is_some());
-        return (!struck).then(|| "none of the drawn faults struck".into());
+        let harmed = outcome.strikes.iter().any(|strike| !strike.harms.is_empty());
+        return match (struck, harmed) {
+            (false, _) => Some("none of the drawn faults struck".into()),
+            (true, false) => Some("none of the drawn faults hurt anything".into()),
+            (true, true) => None,
+        };
     }
     for (fault, strike) in plan.faults.iter().zip(&outcome.strikes) {
         if strike.hits.is_empty() {
             let why = if strike.missed.is_empty() { "its trigger never came" } else { &strike.missed };
             return Some(format!("fault {} ({}) never struck: {why}", fault.id, describe(&fault.trigger)));
         }
-    }
-    if !plan.faults.is_empty() && clean == Some(outcome.trace.hash()) {
-        return Some("the faults changed nothing: the trace equals that of the run without them".into());
+        if strike.harms.is_empty() {
+            let (id, kind, target, detail) = (fault.id, kind(&fault.action), strike.target(), strike.detail());
+            return Some(format!("fault {id} ({kind} {target}) hurt nothing: {detail}, and nobody noticed"));
+        }
     }
     let records = outcome.visible.iter().map(|part| part.bytes.len()).sum::<usize>();
     if records == 0 && outcome.end == End::Finished {
@@ -169,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_finished_job_with_output_and_no_violation_passes() {
-        assert_eq!(decide(&plan(), &outcome([]), &[], None), Verdict::Passed);
+        assert_eq!(decide(&plan(), &outcome([]), &[]), Verdict::Passed);
     }
 
     #[test]
@@ -189,7 +196,7 @@ mod tests {
             ("expect.failovers", &["expected 1, there were 0"]),
             ("expect.aborted_checkpoints_min", &["expected at least 2, there were 0"]),
         ]);
-        assert_eq!(decide(&plan, &outcome([]), &violations, None), expected);
+        assert_eq!(decide(&plan, &outcome([]), &violations), expected);
     }
 
     #[test]
@@ -198,15 +205,15 @@ mod tests {
         let with_end = |end: End| crate::run::Outcome { end, ..outcome([]) };
         let lost = || with_end(End::Failed("restarts are used up".into()));
         let evidence = "expected finished, but the job failed: restarts are used up";
-        assert_eq!(decide(&plan, &lost(), &[], None), failed("expect.job", &[evidence]));
+        assert_eq!(decide(&plan, &lost(), &[]), failed("expect.job", &[evidence]));
 
         plan.expect.job = ExpectedEnd::Failed("used up".into());
-        assert_eq!(decide(&plan, &lost(), &[], None), Verdict::Passed);
+        assert_eq!(decide(&plan, &lost(), &[]), Verdict::Passed);
         let evidence = "expected failed(used up), but the job finished";
-        assert_eq!(decide(&plan, &outcome([]), &[], None), failed("expect.job", &[evidence]));
+        assert_eq!(decide(&plan, &outcome([]), &[]), failed("expect.job", &[evidence]));
         let evidence = "expected failed(used up), but it failed otherwise: no checkpoint";
         let otherwise = with_end(End::Failed("no checkpoint".into()));
-        assert_eq!(decide(&plan, &otherwise, &[], None), failed("expect.job", &[evidence]));
+        assert_eq!(decide(&plan, &otherwise, &[]), failed("expect.job", &[evidence]));
     }
 
     #[test]
@@ -218,17 +225,17 @@ mod tests {
 
         let mut failovers = plan();
         failovers.expect.failovers = Some(1);
-        let verdict = decide(&failovers, &outcome, &[], None);
+        let verdict = decide(&failovers, &outcome, &[]);
         assert_eq!(verdict, failed("expect.failovers", &["expected 1, there were 0"]));
 
         let mut falls_back = plan();
         falls_back.expect.falls_back = Some(false);
-        let verdict = decide(&falls_back, &outcome, &[], None);
+        let verdict = decide(&falls_back, &outcome, &[]);
         assert_eq!(verdict, failed("expect.falls_back", &["expected false, found true"]));
 
         let mut aborted = plan();
         aborted.expect.aborted_checkpoints_min = Some(2);
-        let verdict = decide(&aborted, &outcome, &[], None);
+        let verdict = decide(&aborted, &outcome, &[]);
         assert_eq!(verdict, failed("expect.aborted_checkpoints_min", &["expected at least 2, there were 1"]));
 
         let mut met = plan();
@@ -238,7 +245,7 @@ mod tests {
             aborted_checkpoints_min: Some(1),
             ..met.expect
         };
-        assert_eq!(decide(&met, &outcome, &[], None), Verdict::Passed);
+        assert_eq!(decide(&met, &outcome, &[]), Verdict::Passed);
     }
 
     #[test]
@@ -248,24 +255,26 @@ mod tests {
         let mut outcome = outcome([]);
         outcome.strikes = vec![struck(5, None), Strike { missed: "was down already".into(), ..Strike::default() }];
         let missing = "fault 2 (at 9s) never struck: was down already";
-        assert_eq!(decide(&plan, &outcome, &[], None), vacuous(missing));
+        assert_eq!(decide(&plan, &outcome, &[]), vacuous(missing));
 
         outcome.strikes[0] = Strike::default();
         let missing = "fault 1 (on fell-back) never struck: its trigger never came";
-        assert_eq!(decide(&plan, &outcome, &[], None), vacuous(missing));
+        assert_eq!(decide(&plan, &outcome, &[]), vacuous(missing));
     }
 
     #[test]
-    fn of_a_swarm_one_strike_is_enough_and_may_change_nothing() {
+    fn of_a_swarm_it_is_enough_that_one_fault_hurt_something() {
         let mut plan = plan();
         plan.swarm = true;
-        plan.faults = vec![kill(1, Trigger::On(on("fell-back"))), kill(2, Trigger::At(Duration::from_secs(9)))];
+        plan.faults = [1, 2, 3].map(|id| kill(id, Trigger::At(Duration::from_secs(9)))).to_vec();
         let mut outcome = outcome([]);
-        outcome.strikes = vec![Strike::default(), struck(5, None)];
-        let hash = outcome.trace.hash();
-        assert_eq!(decide(&plan, &outcome, &[], Some(hash)), Verdict::Passed);
-        outcome.strikes[1] = Strike::default();
-        assert_eq!(decide(&plan, &outcome, &[], None), vacuous("none of the drawn faults struck"));
+        let harmless = Strike { harms: Default::default(), ..struck(5, None) };
+        outcome.strikes = vec![Strike::default(), harmless.clone(), struck(5, None)];
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Passed);
+        outcome.strikes[2] = harmless;
+        assert_eq!(decide(&plan, &outcome, &[]), vacuous("none of the drawn faults hurt anything"));
+        outcome.strikes.fill(Strike::default());
+        assert_eq!(decide(&plan, &outcome, &[]), vacuous("none of the drawn faults struck"));
     }
 
     #[test]
@@ -275,57 +284,57 @@ mod tests {
         plan.faults = vec![kill(1, Trigger::At(Duration::from_secs(1)))];
         let mut outcome = outcome([]);
         outcome.strikes = vec![struck(1000, None)];
-        assert_eq!(decide(&plan, &outcome, &[], None), Verdict::Passed);
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Passed);
 
         outcome.end = End::Failed("checkpoint 3 is damaged; no way back".into());
         let evidence = "the job failed although no fault that can spoil a checkpoint struck: checkpoint 3 is damaged; \
                         no way back";
-        assert_eq!(decide(&plan, &outcome, &[], None), failed("expect.job", &[evidence]));
+        assert_eq!(decide(&plan, &outcome, &[]), failed("expect.job", &[evidence]));
 
         let file = crate::plan::FileTarget { checkpoint: None, kind: crate::plan::FileKind::Manifest, index: 0 };
         plan.faults[0].action = crate::plan::FaultAction::Damage { file, how: crate::plan::DamageKind::Delete };
-        assert_eq!(decide(&plan, &outcome, &[], None), Verdict::Passed);
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Passed);
         outcome.strikes[0] = Strike::default();
-        assert_eq!(decide(&plan, &outcome, &[], None), failed("expect.job", &[evidence]));
+        assert_eq!(decide(&plan, &outcome, &[]), failed("expect.job", &[evidence]));
 
         outcome.end = End::Failed("out of restarts".into());
         let evidence = "expected finished or failed(no way back), but it failed otherwise: out of restarts";
-        assert_eq!(decide(&plan, &outcome, &[], None), failed("expect.job", &[evidence]));
+        assert_eq!(decide(&plan, &outcome, &[]), failed("expect.job", &[evidence]));
     }
 
     #[test]
-    fn faults_that_changed_nothing_prove_nothing() {
+    fn a_fault_that_hurt_nothing_proves_nothing_and_is_named() {
         let mut plan = plan();
-        plan.faults = vec![kill(1, Trigger::At(Duration::from_secs(1)))];
+        plan.faults = [1, 2].map(|id| kill(id, Trigger::At(Duration::from_secs(1)))).to_vec();
         let mut outcome = outcome([]);
-        outcome.strikes = vec![struck(1000, None)];
-        let hash = outcome.trace.hash();
-        let missing = "the faults changed nothing: the trace equals that of the run without them";
-        assert_eq!(decide(&plan, &outcome, &[], Some(hash)), vacuous(missing));
-        assert_eq!(decide(&plan, &outcome, &[], Some(hash ^ 1)), Verdict::Passed);
+        outcome.strikes = vec![struck(1000, None), struck(1000, None)];
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Passed);
+        outcome.strikes[1].harms.clear();
+        let missing = "fault 2 (kill tm-1) hurt nothing: process killed, and nobody noticed";
+        assert_eq!(decide(&plan, &outcome, &[]), vacuous(missing));
     }
 
     #[test]
     fn a_finished_job_without_output_proves_nothing() {
         let mut outcome = outcome([]);
         outcome.visible.clear();
-        assert_eq!(decide(&plan(), &outcome, &[], None), vacuous("the job committed no output"));
+        assert_eq!(decide(&plan(), &outcome, &[]), vacuous("the job committed no output"));
     }
 
     #[test]
     fn a_recovery_that_no_record_crossed_proves_nothing_before_the_end_of_input() {
         let deployed = Event::DeploymentBegun { attempt: Attempt(2), restored: None, state_bytes: 0 };
         let mut events = vec![failover(10), at(20, "jm-1", deployed)];
-        let verdict = decide(&plan(), &outcome(events.clone()), &[], None);
+        let verdict = decide(&plan(), &outcome(events.clone()), &[]);
         assert_eq!(verdict, vacuous("no record crossed the recovery"));
 
         let id = (Attempt(2), subtask(1, 0));
         events.push(at(30, "tm-1", Event::FirstRecord { attempt: id.0, subtask: id.1 }));
-        assert_eq!(decide(&plan(), &outcome(events.clone()), &[], None), Verdict::Passed);
+        assert_eq!(decide(&plan(), &outcome(events.clone()), &[]), Verdict::Passed);
         // Input that had ended before the failure leaves nothing to cross.
         events[2].event = Event::EndOfInput { attempt: id.0, subtask: id.1 };
         events.rotate_right(1);
-        assert_eq!(decide(&plan(), &outcome(events), &[], None), Verdict::Passed);
+        assert_eq!(decide(&plan(), &outcome(events), &[]), Verdict::Passed);
     }
 
     #[test]
@@ -333,17 +342,17 @@ mod tests {
         let mut outcome = outcome([]);
         outcome.end = End::TimeLimit;
         let stall = violation("O7", "after 5m: no slots");
-        let verdict = decide(&plan(), &outcome, std::slice::from_ref(&stall), None);
+        let verdict = decide(&plan(), &outcome, std::slice::from_ref(&stall));
         assert_eq!(verdict, Verdict::Stuck { reason: "after 5m: no slots".into() });
         let both = [violation("O1", "doubled 4"), stall];
         let expected = all_failed(&[("O1", &["doubled 4"]), ("O7", &["after 5m: no slots"])]);
-        assert_eq!(decide(&plan(), &outcome, &both, None), expected);
+        assert_eq!(decide(&plan(), &outcome, &both), expected);
     }
 
     #[test]
     fn a_job_that_ends_too_late_has_failed_and_is_not_stuck() {
         let late = [violation("O7", "the job ended 8s after the last fault; 5s are allowed")];
-        let verdict = decide(&plan(), &outcome([]), &late, None);
+        let verdict = decide(&plan(), &outcome([]), &late);
         assert_eq!(verdict, failed("O7", &["the job ended 8s after the last fault; 5s are allowed"]));
     }
 
@@ -352,9 +361,9 @@ mod tests {
         let mut outcome = outcome([]);
         outcome.end = End::NoYield;
         let reason = "no yield: something loops without ever waiting".into();
-        assert_eq!(decide(&plan(), &outcome, &[], None), Verdict::Stuck { reason });
+        assert_eq!(decide(&plan(), &outcome, &[]), Verdict::Stuck { reason });
         outcome.end = End::Panicked("A1: a channel is blocked".into());
         let panic = "A1: a channel is blocked".into();
-        assert_eq!(decide(&plan(), &outcome, &[], None), Verdict::Crashed { panic });
+        assert_eq!(decide(&plan(), &outcome, &[]), Verdict::Crashed { panic });
     }
 }

@@ -205,6 +205,7 @@ fn struck(folder: &Folder) -> RunSet {
         healed_at_ns: None,
         detail: String::new(),
         hits: vec![hit],
+        hurt: Vec::new(),
     };
     let run = RunRecord { faults: vec![fault], ..set.runs[0].clone() };
     set.runs.push(run);

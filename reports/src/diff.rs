@@ -25,17 +25,37 @@ pub fn nearest(set: &RunSet, run: &RunRecord) -> Option<usize> {
     alike.min_by_key(|(_, other)| distance(other)).map(|(index, _)| index)
 }
 
-/// Options whose values differ: name, value here, value there.
-fn differing_options<'a>(
-    run: &'a RunRecord,
-    other: &'a RunRecord,
-) -> impl Iterator<Item = (&'a str, Option<&'a str>, Option<&'a str>)> {
-    let value = |of: &'a RunRecord, name: &str| {
-        of.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    };
-    let only_there = other.options.iter().filter(move |(name, _)| value(run, name).is_none());
+/// Options whose values differ: name, value here, value there. What a run drew or defaulted stands among its options; every other
+/// setting is stated in its file, and the record holds some of those.
+fn differing_options<'a>(run: &'a RunRecord, other: &'a RunRecord) -> impl Iterator<Item = (&'a str, String, String)> {
+    let is_chosen = |of: &RunRecord, name: &str| of.options.iter().any(|(known, _)| known == name);
+    let only_there = other.options.iter().filter(move |(name, _)| !is_chosen(run, name));
     let names = run.options.iter().chain(only_there).map(|(name, _)| name.as_str());
-    names.map(move |name| (name, value(run, name), value(other, name))).filter(|(_, here, there)| here != there)
+    let both = names.map(|name| (name, value(run, name), value(other, name)));
+    both.filter(|(_, here, there)| bare(here) != bare(there))
+}
+
+/// The value of an option, with where it comes from.
+fn value(run: &RunRecord, name: &str) -> String {
+    if let Some((_, value)) = run.options.iter().find(|(known, _)| known == name) {
+        return value.clone();
+    }
+    let stated = match name {
+        "backend" => run.job.backend.clone(),
+        "parallelism" => run.job.parallelism.to_string(),
+        "task_managers" => run.job.task_managers.to_string(),
+        "slots" => run.job.slots_per_task_manager.to_string(),
+        "cost_profile" => run.cost_profile.clone(),
+        // Only a swarm draws these.
+        "faults" | "kinds of faults" => return "not drawn".into(),
+        _ => return "stated in its file".into(),
+    };
+    format!("{stated} (stated)")
+}
+
+/// A value without where it comes from.
+fn bare(value: &str) -> &str {
+    value.rsplit_once(" (").map_or(value, |(value, _)| value)
 }
 
 /// What differs, side by side; nothing that is the same.
@@ -46,8 +66,7 @@ pub fn table(run: &RunRecord, other: &RunRecord) -> Table {
     rows.compare("seed", both(&|of| of.seed.to_string()));
     rows.compare("verdict", both(&|of| of.verdict.label().into()));
     for (name, here, there) in differing_options(run, other) {
-        let shown = |value: Option<&str>| value.unwrap_or("not set").to_owned();
-        rows.compare(&format!("option {name}"), (shown(here), shown(there)));
+        rows.compare(&format!("option {name}"), (here, there));
     }
     for index in 0..run.faults.len().max(other.faults.len()) {
         rows.compare(&format!("fault {}", index + 1), both(&|of| fault(of.faults.get(index))));
@@ -165,6 +184,26 @@ mod tests {
         here.faults[0].struck_at_ns = Some(4_400_000_000);
         here.timeline[4].text = "checkpoint 3 aborted".into();
         insta::assert_snapshot!("diff", table(&here, &there).text(0, Color::No));
+    }
+
+    #[test]
+    fn what_a_file_states_is_set_and_equal_values_are_no_difference_whoever_chose_them() {
+        let (mut here, mut there) = (fixtures::failed(), fixtures::failed());
+        here.options =
+            ["memory (default)", "4 (default)", "1s (default)"].map(|value| (String::new(), value.to_owned())).to_vec();
+        for (option, name) in here.options.iter_mut().zip(["backend", "parallelism", "lease"]) {
+            option.0 = name.into();
+        }
+        there.options = vec![("faults".into(), "cut (drawn)".into())];
+        (there.job.backend, there.job.parallelism) = ("fs".into(), 4);
+        let rows: Vec<_> = differing_options(&here, &there).collect();
+        let row = |name, here: &str, there: &str| (name, here.to_owned(), there.to_owned());
+        let expected = [
+            row("backend", "memory (default)", "fs (stated)"),
+            row("lease", "1s (default)", "stated in its file"),
+            row("faults", "not drawn", "cut (drawn)"),
+        ];
+        assert_eq!(rows, expected);
     }
 
     #[test]

@@ -113,6 +113,7 @@ pub(crate) fn passed() -> RunRecord {
             healed_at_ns: Some(7_500 * MS),
             detail: "process killed, local disk lost".into(),
             hits: Vec::new(),
+            hurt: vec![HurtRecord { count: 1, what: "nodes killed".into() }],
         }],
         checkpoints,
         recoveries: vec![RecoveryRecord {
@@ -416,7 +417,7 @@ prop_compose! {
             options: vec![(text.clone(), text.clone())],
             nodes: nodes.into_iter().map(|(name, up)| NodeLane { name, up }).collect(),
             faults: faults.into_iter().zip(1..).map(|((kind, struck_at_ns, healed_at_ns), id)| FaultRecord {
-                id, target: kind.clone(), trigger: kind.clone(), detail: kind.clone(), kind, struck_at_ns, healed_at_ns, hits: Vec::new(),
+                id, target: kind.clone(), trigger: kind.clone(), detail: kind.clone(), kind, struck_at_ns, healed_at_ns, hits: Vec::new(), hurt: Vec::new(),
             }).collect(),
             timeline: timeline.into_iter().map(|(at_ns, node, text)| {
                 TimelineEntry { at_ns, node, kind: TimelineKind::Fault, text }

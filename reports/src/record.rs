@@ -24,7 +24,7 @@ pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
 pub use recovery::{RecoveryParts, RecoveryRecord};
 
 /// Version of this schema; a reader refuses another one.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// All runs of one command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,7 +151,6 @@ pub enum Verdict {
         /// What shows it, the most telling line first.
         evidence: Vec<String>,
         /// Everything else that was violated, cause before consequence.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         also: Vec<Violated>,
     },
     /// The run proves nothing: this did not happen.
@@ -263,6 +262,27 @@ pub struct FaultRecord {
     pub detail: String,
     /// Every time it struck, ordered by time.
     pub hits: Vec<HitRecord>,
+    /// What it hurt over all its strikes, each sort by itself. Empty: it hurt nothing, whether it struck or not.
+    pub hurt: Vec<HurtRecord>,
+}
+
+/// One sort of harm that a fault did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HurtRecord {
+    /// How often.
+    pub count: u64,
+    /// What, as a plural whose first word ends in `s`: `frames held back`.
+    pub what: String,
+}
+
+impl std::fmt::Display for HurtRecord {
+    /// `14 frames held back`, `1 frame held back`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (first, rest) = self.what.split_once(' ').unwrap_or((&self.what, ""));
+        let first = if self.count == 1 { first.strip_suffix('s').unwrap_or(first) } else { first };
+        let space = if rest.is_empty() { "" } else { " " };
+        write!(f, "{} {first}{space}{rest}", crate::units::count(self.count))
+    }
 }
 
 /// One strike of a fault.

@@ -3,6 +3,8 @@
 mod capacity;
 mod determinism;
 mod flink;
+mod hurt;
+mod loops;
 mod lost_work;
 mod planted_bugs;
 mod real_input;

@@ -50,30 +50,31 @@ impl<'a> History<'a> {
         Self { plan, outcome, spans }
     }
 
-    /// Who read a record, in which attempts. `certain` are attempts whose output shows it.
+    /// Who read a record, in which attempts. `certain` are attempts whose output shows it. That a source was behind a record when
+    /// a checkpoint was taken says that its attempt went past the record, not that it read it.
     pub(super) fn readers(&self, record: RecordId, certain: &BTreeSet<Attempt>) -> String {
-        let (mut read, mut perhaps) = (Vec::new(), Vec::new());
+        let (mut read, mut passed, mut perhaps) = (Vec::new(), Vec::new(), Vec::new());
         for span in &self.spans {
             let (name, begin) = (self.name(span.execution), self.begins_at(span, record.split));
             let shows = certain.contains(&span.execution.attempt);
+            let reached = self.reached(span, record.split);
             if begin > record.position {
                 // It must not have: where its output shows the record all the same, that is the story.
                 read.extend(shows.then(|| format!("{name} (which began behind it, at position {begin})")));
-            } else if shows || self.reached(span, record.split) > record.position {
+            } else if shows {
                 read.push(name);
+            } else if reached > record.position {
+                passed.push(format!("{name} (which went from position {begin} to {reached})"));
             } else if span.ended_at.is_none_or(|ended| self.arrival(record) <= ended) {
                 perhaps.push(name);
             }
         }
         let reader = self.reader(record.split);
-        match (read.as_slice(), perhaps.as_slice()) {
-            ([], []) => format!("no attempt read it (its reader is {reader})"),
-            (read, []) => format!("read by {reader} in {}", read.join(" and ")),
-            ([], perhaps) => format!("read by {reader}, if at all, in {}", perhaps.join(" and ")),
-            (read, perhaps) => {
-                format!("read by {reader} in {}, perhaps in {}", read.join(" and "), perhaps.join(" and "))
-            }
-        }
+        let told = [("read by", read), ("passed by", passed), ("perhaps read by", perhaps)];
+        let told = told.into_iter().filter(|(_, attempts)| !attempts.is_empty());
+        let told: Vec<String> =
+            told.map(|(how, attempts)| format!("{how} {reader} in {}", attempts.join(" and "))).collect();
+        if told.is_empty() { format!("no attempt read it (its reader is {reader})") } else { told.join(", ") }
     }
 
     /// The first checkpoint that covers a record, with the one before it and the time at which it was durable.

@@ -36,10 +36,14 @@ pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, o
             || records.iter().any(|record| reference.shows(line, *record))
     });
     let mut when = outcome.ended_at;
+    // Something is missing from the output of its epoch, where no line of it is refused.
+    let missing = objection.lines.is_empty();
+    let mut due = None;
     if let Some(record) = records.first() {
         let _ = write!(text, "\n  {}", named(&records));
         let _ = write!(text, "; {}", history.readers(*record, &output::attempts(outcome, &shown)));
-        match history.covering(*record) {
+        due = history.covering(*record);
+        match due {
             Some((before, checkpoint, sealed_at)) => {
                 let _ = write!(
                     text,
@@ -48,14 +52,23 @@ pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, o
                 if shown.is_empty() {
                     let (lines, at) = output::missing(outcome, before, checkpoint);
                     text.push_str(&lines);
-                    when = at.unwrap_or(sealed_at);
+                    when = at;
                 }
             }
             None => text.push_str("\n  epoch: no complete checkpoint covers it"),
         }
     }
     for (index, shown) in shown.iter().enumerate() {
-        let word = if index == 0 { "output:" } else { "output: again," };
+        let elsewhere = due.filter(|(before, checkpoint, _)| {
+            missing && !(shown.part.epoch > *before && shown.part.epoch <= *checkpoint)
+        });
+        let word = match (index, elsewhere) {
+            (_, Some((before, checkpoint, _))) => {
+                format!("output: missing from epoch ({before}, {checkpoint}], came out in epoch {}:", shown.part.epoch)
+            }
+            (0, None) => "output:".into(),
+            (_, None) => "output: again,".into(),
+        };
         let _ = write!(text, "\n  {word} `{}` in {}", shown.line, output::committed(outcome, shown.part));
         when = shown.part.at;
     }

@@ -80,8 +80,10 @@ pub(super) fn committed(outcome: &Outcome, part: &Part) -> String {
     text
 }
 
-/// Which transactions of the epochs `(before, checkpoint]` never became visible: lines, and when the first was lost.
-pub(super) fn missing(outcome: &Outcome, before: CheckpointId, checkpoint: CheckpointId) -> (String, Option<Time>) {
+/// Which transactions of the epochs `(before, checkpoint]` never became visible: lines, and by when something must have gone
+/// wrong. That is the abort of the first; of a transaction that was never committed it is the end of the run, since faults may
+/// have struck while its commit was due; of what was lost before the sink, the checkpoint that covers it.
+pub(super) fn missing(outcome: &Outcome, before: CheckpointId, checkpoint: CheckpointId) -> (String, Time) {
     let is_meant = |epoch: CheckpointId| epoch > before && epoch <= checkpoint;
     let is_visible =
         |subtask: SubtaskId, epoch| outcome.visible.iter().any(|part| (part.subtask, part.epoch) == (subtask, epoch));
@@ -99,10 +101,11 @@ pub(super) fn missing(outcome: &Outcome, before: CheckpointId, checkpoint: Check
     if lost.is_empty() {
         let text =
             "\n  output: in no visible part, though every transaction of its epoch is visible: lost before the sink";
-        return (text.into(), None);
+        let sealed_at = outcome.sealed.get(&checkpoint).map_or(outcome.ended_at, |sealed| sealed.at);
+        return (text.into(), sealed_at);
     }
     let mut text = "\n  output: in no visible part".to_owned();
-    let mut first = None;
+    let mut first: Option<Time> = None;
     for (epoch, subtask) in lost.iter().take(TRANSACTIONS_MAX) {
         let aborted = outcome.trace.events.iter().find(|record| {
             matches!(&record.event, Event::SinkAborted { epoch: of, subtask: by } if of == epoch && by == subtask)
@@ -115,11 +118,12 @@ pub(super) fn missing(outcome: &Outcome, before: CheckpointId, checkpoint: Check
             None => {
                 let _ =
                     write!(text, "; transaction of {subtask}, epoch {epoch}, was pre-committed and never committed");
+                first = first.or(Some(outcome.ended_at));
             }
         }
     }
     if lost.len() > TRANSACTIONS_MAX {
         let _ = write!(text, "; and {} more", lost.len() - TRANSACTIONS_MAX);
     }
-    (text, first)
+    (text, first.unwrap_or(outcome.ended_at))
 }

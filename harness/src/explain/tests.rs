@@ -136,18 +136,19 @@ fn a_record_whose_transaction_was_aborted_is_lost_there() {
     sealed(&mut outcome, 1500, 3, 2, 40);
     appears(&mut outcome, 1508, 3, "w12 - 0\n");
     let lost = RecordId { split: 0, position: 11 };
-    let refused = Objection::from("`w11` is lost".to_owned()).about(vec![lost]);
+    let refused = Objection::from("`w11` is missing".to_owned()).about(vec![lost]);
     insta::assert_snapshot!("lost", why(&plan, &outcome, refused));
 }
 
 #[test]
 fn a_record_that_no_transaction_lacks_was_lost_before_the_sink() {
     let (plan, outcome) = doubled();
-    let refused = Objection::from("`w20` is lost".to_owned()).about(vec![RecordId { split: 0, position: 20 }]);
+    let refused = Objection::from("`w20` is missing".to_owned()).about(vec![RecordId { split: 0, position: 20 }]);
     let text = why(&plan, &outcome, refused);
     assert!(text.contains("every transaction of its epoch is visible: lost before the sink"), "{text}");
     // Restored at 10, so read again; attempt 1 may have come that far before it failed.
-    assert!(text.contains("read by 0#0 in attempt 2, perhaps in attempt 1"), "{text}");
+    let readers = "passed by 0#0 in attempt 2 (which went from position 10 to 40), perhaps read by 0#0 in attempt 1";
+    assert!(text.contains(readers), "{text}");
 }
 
 #[test]
@@ -155,9 +156,53 @@ fn a_record_that_arrived_after_an_attempt_was_not_read_by_it() {
     let (plan, mut outcome) = doubled();
     sealed(&mut outcome, 1500, 3, 2, 2_000);
     // At 2,000 records per second, 1,500 arrives at 750 ms: attempt 1 was over.
-    let refused = Objection::from("`w1500` is lost".to_owned()).about(vec![RecordId { split: 0, position: 1_500 }]);
+    let refused = Objection::from("`w1500` is missing".to_owned()).about(vec![RecordId { split: 0, position: 1_500 }]);
     let text = why(&plan, &outcome, refused);
-    assert!(text.contains("read by 0#0 in attempt 2\n"), "{text}");
+    assert!(text.contains("; passed by 0#0 in attempt 2 (which went from position 10 to 2000)\n"), "{text}");
+}
+
+#[test]
+fn a_record_that_came_out_in_another_epoch_is_late_and_not_lost() {
+    let (plan, mut outcome) = failed_over(vec![
+        pre_committed(1480, 2, 3),
+        completed(1500, 2, 3),
+        commits(1510, 2, 3, 3),
+        pre_committed(1980, 2, 7),
+        completed(2000, 2, 7),
+        commits(2010, 2, 7, 7),
+    ]);
+    sealed(&mut outcome, 1500, 3, 2, 40);
+    appears(&mut outcome, 1508, 3, "w12 - 0\n");
+    sealed(&mut outcome, 2000, 7, 2, 60);
+    appears(&mut outcome, 2008, 7, "w11 - 0\n");
+    let missing = RecordId { split: 0, position: 11 };
+    let text = why(&plan, &outcome, Objection::from("`w11` is missing".to_owned()).about(vec![missing]));
+    let late = "output: missing from epoch (1, 3], came out in epoch 7: `w11 - 0` in part-1-0-00000007-0000.txt, \
+                visible at 2.008000s";
+    assert!(text.contains(late), "{text}");
+    assert!(!text.contains("in no visible part") && !text.contains("lost before the sink"), "{text}");
+}
+
+#[test]
+fn a_fault_that_struck_before_a_commit_was_due_stands_before_what_is_missing() {
+    // The commit of checkpoint 3 was due from 1.5 s on, and a fault struck after that.
+    let (plan, mut outcome) = failed_over(vec![pre_committed(1480, 2, 3), completed(1500, 2, 3)]);
+    sealed(&mut outcome, 1500, 3, 2, 40);
+    outcome.strikes[0] = struck(1_600, None);
+    outcome.ended_at = ms(3_000);
+    let missing = RecordId { split: 0, position: 12 };
+    let text = why(&plan, &outcome, Objection::from("`w12` is missing".to_owned()).about(vec![missing]));
+    assert!(text.contains("transaction of 1#0, epoch 3, was pre-committed and never committed"), "{text}");
+    assert!(text.contains("before it: fault 1 (kill tm-1: process killed) at 1.600000s"), "{text}");
+}
+
+#[test]
+fn an_attempt_that_skipped_a_record_is_not_said_to_have_read_it() {
+    let (plan, outcome) = doubled();
+    let first = RecordId { split: 0, position: 10 };
+    let text = why(&plan, &outcome, Objection::from("`w10` is missing".to_owned()).about(vec![first]));
+    assert!(text.contains("passed by 0#0 in attempt 2 (which went from position 10 to 40)"), "{text}");
+    assert!(!text.contains("; read by"), "{text}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ kinds! {
         [may("target", "node"), may("targets", "[nodes]"), may("restart_after", "duration"), may("disk", "wiped|kept")];
     Pause = "pause": Process, "the process stands still, then goes on as if nothing had happened", [Masked], NODES,
         [TARGET, may("resume_after", "duration")];
-    SlowCpu = "slow-cpu": Process, "all work takes longer", [Masked], NODES,
+    SlowCpu = "slow-cpu": Process, "all work takes longer", [Masked], [LEADER, TASK_MANAGER],
         [TARGET, must("factor", "number"), HEAL_AFTER];
     CrashLoop = "crash-loop": Process, "the process dies again and again", [Masked, FailedLoudly], NODES,
         [TARGET, must("times", "number"), must("up", "duration"), must("down", "duration")];
@@ -109,7 +109,7 @@ kinds! {
         [Masked], [LEADER_LINK], [MESSAGE, BY, NODE, COUNT];
     DuplicateMessage = "duplicate-message": Network, "control messages of a kind arrive twice", [Masked], [LEADER_LINK],
         [MESSAGE, NODE, COUNT];
-    SlowReceiver = "slow-receiver": Network, "a node reads what it receives slowly", [Masked], [LEADER, TASK_MANAGER],
+    SlowReceiver = "slow-receiver": Network, "a node reads the records that it receives slowly", [Masked], [TASK_MANAGER],
         [TARGET, must("rate", "bandwidth"), HEAL_AFTER];
 
     Damage = "damage": Storage, "a file of a checkpoint is damaged in the store", [Masked, FellBack, FailedLoudly],

@@ -282,7 +282,12 @@ impl Reference for Accepted {
         }
         lost.extend(wanted);
         if let (false, [(key, count), others @ ..]) = (partial, &lost[..]) {
-            let what = format!("key {key}: count {count} is lost (and {} others)", others.len());
+            let others = match others.len() {
+                0 => String::new(),
+                1 => " (and one other count)".into(),
+                more => format!(" (and {more} other counts)"),
+            };
+            let what = format!("key {key}: count {count} is missing{others}");
             refusals.push(Refusal::Content(Objection::from(what).about(self.of_key(*key, consumed))));
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }

@@ -324,11 +324,14 @@ fn compare(
     splits.iter().flatten().for_each(|value| *missing.entry(value).or_default() += 1);
     outputs.values().for_each(|value| *missing.entry(value).or_default() -= 1);
     if let Some((value, times)) = missing.iter().find(|(_, times)| **times > 0) {
-        let what = content(format!("`{value}` is lost ({times} times of {due} records due)"));
+        let times = if *times == 1 { String::new() } else { format!(" {times} times") };
+        let (found, outputs) = (outputs.len(), if outputs.len() == 1 { "output" } else { "outputs" });
+        let what = content(format!("`{value}` is missing{times}: {due} records were due, there are {found} {outputs}"));
         return Some(Refusal::Content(what.about(find(value))));
     }
     if let Some((value, times)) = missing.iter().find(|(_, times)| **times < 0) {
-        let what = content(format!("`{value}` came out {} times too often", -times));
+        let times = if *times == -1 { "once".to_owned() } else { format!("{} times", -times) };
+        let what = content(format!("`{value}` came out {times} too often"));
         let lines =
             outputs.iter().filter(|(_, found)| *found == value).map(|(count, value)| format!("{value} - {count}"));
         return Some(Refusal::Content(what.about(find(value)).seen_in(lines)));

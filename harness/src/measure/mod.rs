@@ -10,15 +10,16 @@ use flowquake_engine::event::Event;
 use flowquake_engine::time::nanos;
 use flowquake_reports::formulas::trigger::TriggerRule;
 use flowquake_reports::record::{
-    CheckpointRecord, FaultRecord, HitRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord, RunRecord, Settings,
-    Totals, Verdict,
+    CheckpointRecord, FaultRecord, HitRecord, HurtRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord,
+    RunRecord, Settings, Totals, Verdict,
 };
 
 use crate::jobs::{JobContext, Jobs};
-use crate::nemesis::{Hit, Strike, describe, kind};
+use crate::nemesis::{Harm, Hit, Strike, describe, kind};
 use crate::plan::RunPlan;
 use crate::run::{Outcome, job_spec};
 
+mod blame;
 mod checkpoints;
 mod course;
 mod recoveries;
@@ -125,8 +126,13 @@ fn faults(plan: &RunPlan, outcome: &Outcome) -> Vec<FaultRecord> {
             healed_at_ns: strike.healed_at().map(|at| at.0),
             detail: strike.detail().into(),
             hits: hits(strike),
+            hurt: strike.harms.iter().map(|(harm, count)| hurt(*harm, *count)).collect(),
         })
         .collect()
+}
+
+fn hurt(harm: Harm, count: u64) -> HurtRecord {
+    HurtRecord { count, what: harm.words().into() }
 }
 
 fn hits(strike: &Strike) -> Vec<HitRecord> {

@@ -8,13 +8,15 @@
 //! they emit waits. A recovery that is cut short before that, by a failure or by the next takeover, has no parts. What a
 //! JobManager that was replaced says of the job counts for nothing.
 
+use std::collections::BTreeSet;
+
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, SubtaskId, Term};
 use flowquake_reports::record::{CheckpointRecord, RecoveryParts, RecoveryRecord};
 
-use super::{ends_attempt, words};
-use crate::nemesis::Hit;
+use super::blame::{Told, fault_behind};
+use super::ends_attempt;
 use crate::run::Outcome;
 
 /// Why the job has to come back.
@@ -24,33 +26,37 @@ struct Interruption<'a> {
     cause: String,
     /// Of a takeover: everything since the former leader's term was opened.
     lost: Option<&'a [EventRecord]>,
+    told: Told<'a>,
 }
 
 /// Every failover and every takeover, in order. `sources` is the number of source subtasks.
 pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<RecoveryRecord> {
     let events = &outcome.trace.events;
     let mut recoveries = Vec::new();
-    let mut blamed = 0;
+    let (mut since, mut blamed) = (0, BTreeSet::new());
     // Index of the event with which the leader in force began to lead.
     let mut leader: Option<usize> = None;
     for (index, record) in events.iter().enumerate() {
         let interruption = match &record.event {
-            Event::FailoverBegun { attempt, cause, .. } if leader.is_none_or(|at| same_life(&events[at], record)) => {
-                Interruption { next: attempt.next(), cause: cause.clone(), lost: None }
+            Event::FailoverBegun { attempt, root, cause } if leader.is_none_or(|at| same_life(&events[at], record)) => {
+                let told = Told::failover(&events[..index], root, cause);
+                Interruption { next: attempt.next(), cause: cause.clone(), lost: None, told }
             }
             Event::LeadershipGranted { term } => {
                 let (Some(former), Some(next)) = (leader.replace(index), opened(outcome, record, *term)) else {
                     continue;
                 };
                 let lost = &events[former..index];
-                Interruption { next, cause: takeover(&lost[0], record, *term), lost: Some(lost) }
+                let told = Told::Takeover { former: &lost[0] };
+                Interruption { next, cause: takeover(&lost[0], record, *term), lost: Some(lost), told }
             }
             _ => continue,
         };
-        let Interruption { next, cause, lost } = interruption;
+        let Interruption { next, cause, lost, told } = interruption;
         let detected = record.at.0;
-        let fault = fault_behind(outcome, blamed, detected, lost.map(|lost| &lost[0]));
-        blamed = detected;
+        let fault = fault_behind(outcome, &told, since, detected, &blamed);
+        since = detected;
+        blamed.extend(fault);
         let failed_at = fault.map(|(_, at)| at).or_else(|| gave_up(lost?)).unwrap_or(detected);
         let rest = in_term(&events[index..]);
         let deployment = rest.iter().find_map(|record| match &record.event {
@@ -103,21 +109,6 @@ fn takeover(former: &EventRecord, granted: &EventRecord, term: Term) -> String {
 fn in_term(events: &[EventRecord]) -> &[EventRecord] {
     let next = events.iter().skip(1).position(|record| matches!(record.event, Event::LeadershipGranted { .. }));
     &events[..next.map_or(events.len(), |next| next + 1)]
-}
-
-/// The newest fault that struck since the interruption before, and when; damage fails nothing by itself. A former leader was
-/// lost to what struck it, if anything did, even to what an interruption before was blamed on, while it lasts.
-fn fault_behind(outcome: &Outcome, since: u64, until: u64, former: Option<&EventRecord>) -> Option<(usize, u64)> {
-    let strikes = outcome.strikes.iter().enumerate();
-    let hits = strikes.flat_map(|(fault, strike)| strike.hits.iter().map(move |hit| (fault, hit)));
-    let struck_leader = |hit: &Hit| {
-        former.is_some_and(|former| hit.at >= former.at && words(&hit.target).any(|word| word == former.node.as_str()))
-    };
-    let lasts = |hit: &Hit| hit.healed_at.is_none_or(|end| end.0 > until);
-    hits.filter(|(_, hit)| !hit.damages_file() && hit.at.0 <= until)
-        .filter(|(_, hit)| hit.at.0 >= since || struck_leader(hit) && lasts(hit))
-        .max_by_key(|(_, hit)| (struck_leader(hit), hit.at))
-        .map(|(fault, hit)| (fault, hit.at.0))
 }
 
 /// When the former leader noticed by itself that it does not lead any more; its term begins the slice.

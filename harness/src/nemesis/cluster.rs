@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::env::StoreKind;
-use flowquake_engine::env::sim::{ClockFault, Death, FileDamage, MessageRule, SimWorld, SlowWork, StoreRule};
+use flowquake_engine::env::sim::{ClockFault, Death, FileDamage, Gauge, MessageRule, SimWorld, SlowWork, StoreRule};
 use flowquake_engine::time::Time;
 
 /// How often a rule was applied, and when last.
@@ -21,7 +21,7 @@ pub trait Cluster {
     fn pause(&self, node: &str) -> bool;
     fn resume(&self, node: &str);
     fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>);
-    fn set_clock(&self, node: &str, fault: ClockFault);
+    fn set_clock(&self, node: &str, fault: ClockFault) -> bool;
     fn damage_local(&self, node: &str, pick: u64, damage: FileDamage) -> Option<String>;
     fn cut(&self, from: &str, to: &str);
     fn heal(&self, from: &str, to: &str);
@@ -36,6 +36,7 @@ pub trait Cluster {
     fn add_store_rule(&self, rule: StoreRule) -> usize;
     fn end_store_rule(&self, rule: usize);
     fn store_rule_hits(&self, rule: usize) -> Hurt;
+    fn harm(&self, gauge: &Gauge) -> u64;
     /// Paths below a folder of the checkpoint store, in order.
     fn checkpoint_files(&self, folder: &str) -> Vec<String>;
     /// A file of the checkpoint store.
@@ -59,7 +60,7 @@ impl Cluster for SimWorld {
         pause(node: &str) -> bool;
         resume(node: &str);
         slow(node: &str, work: SlowWork, factor: Option<u32>);
-        set_clock(node: &str, fault: ClockFault);
+        set_clock(node: &str, fault: ClockFault) -> bool;
         damage_local(node: &str, pick: u64, damage: FileDamage) -> Option<String>;
         cut(from: &str, to: &str);
         heal(from: &str, to: &str);
@@ -74,6 +75,7 @@ impl Cluster for SimWorld {
         add_store_rule(rule: StoreRule) -> usize;
         end_store_rule(rule: usize);
         store_rule_hits(rule: usize) -> Hurt;
+        harm(gauge: &Gauge) -> u64;
     }
 
     fn checkpoint_files(&self, folder: &str) -> Vec<String> {

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{checkpoint_at, folder, path};
-use flowquake_engine::env::sim::FileDamage;
+use flowquake_engine::env::sim::{FileDamage, Gauge};
 use flowquake_engine::env::{draw, draw_between};
 use flowquake_engine::ids::CheckpointId;
 
-use super::{Blow, Cluster, Nemesis};
+use super::{Blow, Cluster, Harm, Nemesis};
 use crate::faults::CHECKPOINT_STORE;
 use crate::plan::{DamageKind, FileKind, FileTarget};
 
@@ -46,9 +46,14 @@ impl Nemesis {
                 (Some(Bytes::from(bytes)), format!("byte {at} of {length} flipped"))
             }
         };
-        world.damage_checkpoint_file(&target, contents);
+        self.damage_file(world, blow, &target, contents);
         self.over_at_once(blow, CHECKPOINT_STORE, target, detail);
         Ok(())
+    }
+
+    fn damage_file(&mut self, world: &dyn Cluster, blow: &Blow, path: &str, contents: Option<Bytes>) {
+        self.claim(world, blow.fault, None, Gauge::Damaged(path.into()), Harm::DamagedFilesMet);
+        world.damage_checkpoint_file(path, contents);
     }
 
     /// The file changes places with another one of its kind and checkpoint, else with one of another checkpoint. One with equal
@@ -76,8 +81,8 @@ impl Nemesis {
         };
         let other = near.into_iter().chain(far).find_map(differs);
         let (other, contents) = other.ok_or_else(|| format!("{target} has no counterpart to change places with"))?;
-        world.damage_checkpoint_file(&target, Some(contents));
-        world.damage_checkpoint_file(&other, Some(bytes));
+        self.damage_file(world, blow, &target, Some(contents));
+        self.damage_file(world, blow, &other, Some(bytes));
         self.over_at_once(blow, CHECKPOINT_STORE, target.clone(), format!("changed places with {other}"));
         self.over_at_once(blow, CHECKPOINT_STORE, other, format!("changed places with {target}"));
         Ok(())
@@ -103,6 +108,7 @@ impl Nemesis {
         let detail = done.ok_or_else(|| format!("{node} has no files of the state backend"))?;
         let role = self.cast.role(&node);
         self.over_at_once(blow, role, node, detail);
+        self.harmed(blow.fault, Harm::LocalFilesDamaged, 1);
         Ok(())
     }
 }

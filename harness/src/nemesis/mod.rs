@@ -8,7 +8,7 @@
 //! Invariants: (N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`]; (N2) where two faults set
 //! the same property, the newest one in force counts, and the end of one leaves the other; (N3) every draw is named by fault and
 //! number of the strike, so that removing one fault leaves the draws of the others as they were; (N4) a rule about messages,
-//! requests or records has struck only once it has hurt one.
+//! requests or records has struck only once it has hurt one. What each fault hurt, in numbers, stands in `harm`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,7 @@ use crate::plan::{EventTrigger, FaultPlan, Trigger};
 mod cluster;
 mod damage;
 mod effect;
+mod harm;
 mod strike;
 mod target;
 #[cfg(test)]
@@ -30,8 +31,10 @@ mod watch;
 
 pub use crate::faults::kind;
 pub use cluster::{Cluster, Hurt};
+pub use harm::{Harm, Harms};
 
-use effect::InForce;
+use effect::{Effect, InForce};
+use harm::Claim;
 use strike::{Blow, Round};
 use target::Cast;
 use watch::Watched;
@@ -67,6 +70,8 @@ pub struct Strike {
     pub hits: Vec<Hit>,
     /// Why it did not strike, where its trigger came and it was tried in vain; the last reason.
     pub missed: String,
+    /// What it hurt, over all its strikes; a fault that struck may have hurt nothing.
+    pub harms: Harms,
 }
 
 impl Strike {
@@ -141,6 +146,7 @@ pub struct Nemesis {
     /// Numbers steps and effects in the order of their making.
     sequence: u64,
     in_force: BTreeMap<u64, InForce>,
+    claims: Vec<Claim>,
     watched: Vec<Watched>,
     cast: Cast,
     user_code: UserCode,
@@ -160,6 +166,7 @@ impl Nemesis {
             agenda: BTreeMap::new(),
             sequence: 0,
             in_force: BTreeMap::new(),
+            claims: Vec::new(),
             watched: Vec::new(),
             cast: Cast::new(job_managers, task_managers),
             user_code,
@@ -281,6 +288,12 @@ impl Nemesis {
     /// The run is over: sees what was hurt until then.
     pub fn finish(&mut self, world: &dyn Cluster, now: Time) {
         self.look(world, now);
+        self.settle_all(world);
+        // Of a node that never went on, nothing tells what it would have done.
+        let stands_still = |in_force: &InForce| in_force.any(|effect| matches!(effect, Effect::Paused(_)));
+        let stopped: Vec<usize> =
+            self.in_force.values().filter(|in_force| stands_still(in_force)).map(InForce::fault).collect();
+        stopped.into_iter().for_each(|fault| self.harmed(fault, Harm::NodesStopped, 1));
     }
 
     fn try_strike(&mut self, fault: usize, world: &dyn Cluster, now: Time, origin: Origin) {

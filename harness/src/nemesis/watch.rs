@@ -6,8 +6,9 @@
 
 use flowquake_engine::time::Time;
 
-use super::{Blow, Cluster, Hit, Nemesis};
+use super::{Blow, Cluster, Harm, Hit, Nemesis};
 use crate::jobs::UserCodeHit;
+use crate::plan::FaultAction;
 
 /// What was armed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +105,17 @@ impl Nemesis {
     }
 
     fn hurt(&mut self, watched: &mut Watched, count: u32, last: Time) {
+        let more = u64::from(count.saturating_sub(watched.seen));
         watched.seen = count;
+        match (&watched.armed, &self.faults[watched.fault].action) {
+            (Armed::Messages(_), FaultAction::Message { how, .. }) => {
+                let harm = Harm::of_messages(*how);
+                self.harmed(watched.fault, harm, more);
+            }
+            (Armed::OnNode(_) | Armed::OnRecord(..), _) => self.harmed(watched.fault, Harm::RecordsRefused, more),
+            // A request that a rule applied to may have been answered as without it: what was hurt is claimed.
+            (Armed::Messages(_) | Armed::Requests(_), _) => {}
+        }
         let hits = &mut self.strikes[watched.fault].hits;
         let hit = *watched.hit.get_or_insert_with(|| {
             hits.push(Hit {

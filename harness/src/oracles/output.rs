@@ -224,7 +224,7 @@ mod tests {
         outcome.visible.pop();
         let evidence = evidence(&outcome);
         assert!(evidence[0].starts_with("epoch (1, 2]: length"), "{evidence:?}");
-        assert!(evidence[0].contains("is lost"), "{evidence:?}");
+        assert!(evidence[0].contains("is missing"), "{evidence:?}");
     }
 
     #[test]

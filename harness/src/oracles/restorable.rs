@@ -62,9 +62,14 @@ pub fn judge(
     finding
 }
 
-/// What happened until the copy was taken, and then in the run that began with it.
+/// What happened until the copy was taken, and then in the run that began with it. Events and strikes of before belong to it, too:
+/// an explanation follows a record through both.
 fn joined(outcome: &Outcome, copy: &StoreCopy, continuation: Outcome) -> Outcome {
     let mut whole = continuation;
+    whole.log.iter_mut().for_each(|logged| logged.events += copy.events);
+    whole.trace.events.splice(0..0, outcome.trace.events[..copy.events].iter().cloned());
+    whole.strikes.clone_from(&outcome.strikes);
+    whole.strikes.iter_mut().for_each(|strike| strike.hits.retain(|hit| hit.at <= copy.at));
     whole.log.splice(0..0, outcome.log[..copy.log].iter().cloned());
     whole.visible.splice(0..0, outcome.visible[..copy.visible].iter().cloned());
     for (id, sealed) in outcome.sealed.range(..=copy.checkpoint) {
@@ -92,7 +97,8 @@ mod tests {
         logged(&mut outcome, 10, 1, Change::Completed(CheckpointId(1)));
         let (log, visible) = (outcome.log.len(), 0);
         let checkpoint = CheckpointId(1);
-        outcome.copies.push(StoreCopy { at: ms(10), checkpoint, written: Default::default(), log, visible });
+        let events = outcome.trace.events.len();
+        outcome.copies.push(StoreCopy { at: ms(10), checkpoint, written: Default::default(), events, log, visible });
         covers(&mut outcome, 20, 2, 2000);
         logged(&mut outcome, 20, 1, Change::Completed(CheckpointId(2)));
         outcome
@@ -144,7 +150,33 @@ mod tests {
             evidence[0].starts_with("restored from checkpoint 1 as of 0.010000s: epoch (0, 1]: length"),
             "{evidence:?}"
         );
-        assert!(evidence[0].contains("is lost"), "{evidence:?}");
+        assert!(evidence[0].contains("is missing"), "{evidence:?}");
+    }
+
+    #[test]
+    fn the_explanation_knows_the_run_before_the_copy_and_nothing_after_it() {
+        use crate::fixtures::{at, kill, struck};
+        use crate::plan::Trigger;
+        use flowquake_engine::event::{Event, RootCause};
+        use flowquake_engine::ids::Attempt;
+        let mut outcome = run();
+        let attempt = Attempt(1);
+        let (root, cause) = (RootCause::StoreFailed, "tm-1 is lost".to_owned());
+        outcome.trace.push(at(7, "jm-1", Event::FailoverBegun { attempt, root, cause }));
+        outcome.copies[0].events = outcome.trace.events.len();
+        outcome.trace.push(at(
+            15,
+            "jm-1",
+            Event::FailoverBegun { attempt, root: RootCause::StoreFailed, cause: "later".into() },
+        ));
+        outcome.strikes = vec![struck(6, None), struck(12, None)];
+        let mut plan = plan();
+        plan.faults = [1, 2].map(|id| kill(id, Trigger::At(std::time::Duration::ZERO))).to_vec();
+        let finding = judge(&plan, &outcome, &Jobs::builtin(), &InputFiles::default(), &|_| resumed(3));
+        let evidence = &finding.violations[0].evidence;
+        assert!(evidence.contains("before it: fault 1 (kill tm-1: process killed) at 0.006000s"), "{evidence}");
+        assert!(evidence.contains("attempt 1 failed over at 0.007000s (tm-1 is lost)"), "{evidence}");
+        assert!(!evidence.contains("later") && !evidence.contains("fault 2"), "{evidence}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Written {
     pub(crate) fn fill(&self, stores: &SimStores) {
         for kind in [StoreKind::Checkpoints, StoreKind::Output] {
             for (path, (_, bytes)) in self.of(kind) {
-                stores.damage(kind, path, Some(bytes.clone()));
+                stores.put(kind, path, bytes.clone());
             }
         }
     }
@@ -69,6 +69,8 @@ pub struct StoreCopy {
     pub checkpoint: CheckpointId,
     /// The stores, as the engine wrote them.
     pub written: Written,
+    /// Events of the trace.
+    pub events: usize,
     /// Entries of the leadership log.
     pub log: usize,
     /// Visible parts of output.

@@ -13,7 +13,7 @@ pub use self::times::{
 
 use crate::ansi::Style;
 use crate::class::Class;
-use crate::record::{CheckpointEnd, RunRecord, RunSet, Verdict};
+use crate::record::{CheckpointEnd, FaultRecord, RunRecord, RunSet, Verdict};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
@@ -136,6 +136,7 @@ pub fn faults(run: &RunRecord) -> Table {
         ("healed", Right),
         ("trigger", Left),
         ("detail", Left),
+        ("hurt", Left),
     ]);
     for fault in &run.faults {
         let struck = match fault.struck_at_ns {
@@ -150,9 +151,20 @@ pub fn faults(run: &RunRecord) -> Table {
             Cell::maybe_instant(fault.healed_at_ns),
             Cell::new(&fault.trigger),
             Cell::new(&fault.detail),
+            hurt(fault),
         ]);
     }
     table
+}
+
+/// What a fault hurt: a strike without harm is no proof.
+fn hurt(fault: &FaultRecord) -> Cell {
+    let harms: Vec<String> = fault.hurt.iter().map(ToString::to_string).collect();
+    match (harms.as_slice(), fault.struck_at_ns) {
+        ([], None) => Cell::none(),
+        ([], Some(_)) => Cell::new("nothing").styled(Style::Warn),
+        (harms, _) => Cell::new(harms.join(", ")),
+    }
 }
 
 /// Oracles and what they judged.

@@ -8,11 +8,12 @@
 //! changed meanwhile. For that every task that waits for a timer is woken by every change of its clock, and asks again; it
 //! registers once per timer, not once per deadline, and a clock that was never touched costs one atomic load per reading.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use super::fault::ClockFault;
+use super::harm::Standstill;
 use super::timer::{self, Alarm};
 use super::{SimNode, SimWorld};
 use crate::time::{Time, nanos};
@@ -68,6 +69,9 @@ impl Dial {
 pub(super) struct NodeClock {
     /// Some fault has changed it: until then it is the true clock, and nobody need look at the dial.
     touched: AtomicBool,
+    /// Readings that were not the true time.
+    wrong: AtomicU64,
+    pub(super) standstill: Standstill,
     inner: Mutex<Inner>,
 }
 
@@ -81,21 +85,37 @@ struct Inner {
 
 impl NodeClock {
     pub(super) fn read(&self, now: Time) -> Time {
-        if self.touched.load(Ordering::Relaxed) { self.lock().dial.read(now) } else { now }
+        if self.touched.load(Ordering::Relaxed) { self.noted(now, self.lock().dial.read(now)) } else { now }
     }
 
     fn when(&self, shown: Time) -> Time {
-        if self.touched.load(Ordering::Relaxed) { self.lock().dial.when(shown) } else { shown }
+        if self.touched.load(Ordering::Relaxed) { self.noted(shown, self.lock().dial.when(shown)) } else { shown }
     }
 
-    fn change(&self, now: Time, fault: ClockFault) {
-        let waiting: Vec<Waker> = {
+    /// `answer`, which would be `truth` if the clock was right.
+    fn noted(&self, truth: Time, answer: Time) -> Time {
+        if answer != truth {
+            self.wrong.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    pub(super) fn wrong_readings(&self) -> u64 {
+        self.wrong.load(Ordering::Relaxed)
+    }
+
+    /// Whether the clock shows, or will show, anything else after the fault.
+    fn change(&self, now: Time, fault: ClockFault) -> bool {
+        let (waiting, changed): (Vec<Waker>, bool) = {
             let mut inner = self.lock();
-            inner.dial = inner.dial.changed(now, fault);
-            inner.waiting.iter().flatten().cloned().collect()
+            let before = inner.dial;
+            inner.dial = before.changed(now, fault);
+            let changed = before.read(now) != inner.dial.read(now) || before.rate != inner.dial.rate;
+            (inner.waiting.iter().flatten().cloned().collect(), changed)
         };
         self.touched.store(true, Ordering::Relaxed);
         waiting.into_iter().for_each(Waker::wake);
+        changed
     }
 
     /// Slots there are, and slots in use.
@@ -131,7 +151,11 @@ impl SimTimer {
     pub(crate) fn poll(&mut self, deadline: Time, cx: &mut Context<'_>) -> Poll<()> {
         let Some(clock) = &self.clock else { return self.alarm.poll(deadline, cx) };
         let known = self.alarm.wakes(cx.waker());
-        let fired = self.alarm.poll(clock.when(deadline), cx);
+        let due = clock.when(deadline);
+        let fired = self.alarm.poll(due, cx);
+        if fired.is_ready() {
+            clock.standstill.due(due);
+        }
         if fired.is_pending() && !known {
             let mut inner = clock.lock();
             let slot = *self.slot.get_or_insert_with(|| {
@@ -162,15 +186,14 @@ impl Drop for SimTimer {
 }
 
 impl SimWorld {
-    /// Changes a node's clock; its timers follow at once. `Drift` replaces a drift that is in force, `Drift(0)` ends it.
-    pub fn set_clock(&self, name: &str, fault: ClockFault) {
+    /// Changes a node's clock; its timers follow at once. `Drift` replaces a drift that is in force, `Drift(0)` ends it. Returns
+    /// whether the clock is another one than before: a jump by nothing, or before the clock's zero, changes nothing.
+    pub fn set_clock(&self, name: &str, fault: ClockFault) -> bool {
         let clock = {
             let state = self.lock();
             state.index_of(name).map(|index| state.nodes[index].clock.clone())
         };
-        if let Some(clock) = clock {
-            clock.change(timer::now(), fault);
-        }
+        clock.is_some_and(|clock| clock.change(timer::now(), fault))
     }
 }
 

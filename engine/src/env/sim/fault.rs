@@ -9,7 +9,7 @@ use crate::time::readable;
 use crate::wire::MessageKind;
 
 /// Work whose speed can be changed on a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowWork {
     /// All that is charged.

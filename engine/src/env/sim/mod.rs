@@ -27,6 +27,7 @@ use crate::time::Time;
 mod clock;
 mod cost;
 mod fault;
+mod harm;
 mod network;
 mod node;
 pub(super) mod real_clock;
@@ -36,6 +37,7 @@ mod timer;
 pub(crate) use clock::SimTimer;
 pub use cost::{HEAP_NAMES, ROCKSDB_NAMES, Rates, StateRates, Weights};
 pub use fault::{ClockFault, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule};
+pub use harm::Gauge;
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
@@ -111,6 +113,8 @@ struct Node {
     paused: Arc<AtomicBool>,
     pace: Pace,
     held: Held,
+    /// Pieces of work that faults made longer, by [`SlowWork`].
+    slowed: [u64; 3],
     clock: Arc<NodeClock>,
     /// The life in which its local disk was new.
     disk: u32,
@@ -174,6 +178,7 @@ impl SimWorld {
                 paused: Arc::default(),
                 pace: Pace::default(),
                 held: Held::default(),
+                slowed: [0; 3],
                 clock: Arc::default(),
                 disk: 0,
                 keeps_disk: false,
@@ -229,7 +234,11 @@ impl SimWorld {
             }
             state.network.node_died(index, death, now);
             let node = &state.nodes[index];
-            (node.id.expect("set when built"), node.paused.swap(false, Ordering::Relaxed))
+            let was_paused = node.paused.swap(false, Ordering::Relaxed);
+            if was_paused {
+                node.clock.standstill.hold();
+            }
+            (node.id.expect("set when built"), was_paused)
         };
         if was_paused {
             // madsim would drop a paused node's tasks here and now, under a lock of its own; so they are dropped as others are.

@@ -42,6 +42,17 @@ impl Pace {
         }
     }
 
+    /// Kinds of speed that make `work` take another time than usual.
+    fn changes(&self, work: Work) -> impl Iterator<Item = SlowWork> {
+        let own = match work {
+            Work::Records { .. } => Some((SlowWork::Records, self.records)),
+            Work::Snapshot { .. } => Some((SlowWork::Snapshot, self.snapshot)),
+            Work::ReadBack { .. } | Work::Restore { .. } | Work::Inline { .. } | Work::Deploy => None,
+        };
+        let all = [Some((SlowWork::Cpu, self.cpu)), own].into_iter().flatten();
+        all.filter(|(_, factor)| *factor != Some(1)).map(|(work, _)| work)
+    }
+
     /// What the price of `work` is multiplied by.
     fn factor(&self, work: Work) -> Option<u64> {
         let own = match work {
@@ -63,6 +74,17 @@ pub(super) struct Held {
 }
 
 impl Node {
+    /// Pieces of work that a fault of this kind made longer.
+    pub(super) fn slowed(&self, work: SlowWork) -> u64 {
+        self.slowed[work as usize]
+    }
+
+    fn note_slowed(&mut self, work: Work) {
+        for kind in self.pace.changes(work) {
+            self.slowed[kind as usize] += 1;
+        }
+    }
+
     /// A new life knows nothing of what was done to the last (W5).
     pub(super) fn begin_awake(&mut self) {
         self.paused = Arc::default();
@@ -82,6 +104,7 @@ impl SimWorld {
             if node.paused.swap(true, Ordering::Relaxed) {
                 return false;
             }
+            node.clock.standstill.begin(now());
             node.id.expect("set when built")
         };
         Handle::current().pause(id);
@@ -97,6 +120,7 @@ impl SimWorld {
             if !node.paused.swap(false, Ordering::Relaxed) {
                 return;
             }
+            node.clock.standstill.end(now());
             (node.id.expect("set when built"), std::mem::take(&mut node.held.paused))
         };
         Handle::current().resume(id);
@@ -128,17 +152,24 @@ const CHARGE_RECORDS: u64 = 64;
 impl SimNode {
     /// Waits for a core to do `work`.
     pub(in super::super) async fn charge(&self, work: Work) {
+        let mut hung = false;
         let until = poll_fn(|cx| {
             let now = now();
             let state: &mut State = &mut self.world.lock();
             let node = &mut state.nodes[self.index];
             let Some(factor) = node.pace.factor(work) else {
+                if !std::mem::replace(&mut hung, true) {
+                    node.note_slowed(work);
+                }
                 node.held.hung.push(cx.waker().clone());
                 return Poll::Pending;
             };
             let price = state.config.rates.price(state.config.weights.work(work));
             if price.is_zero() {
                 return Poll::Ready(None);
+            }
+            if factor != 1 {
+                node.note_slowed(work);
             }
             let price = Duration::from_nanos(nanos(price).saturating_mul(factor));
             let core = node.cores.iter_mut().min().expect("a node has cores");
@@ -147,6 +178,7 @@ impl SimNode {
         });
         if let Some(until) = until.await {
             sleep_until(until).await;
+            self.clock.standstill.due(until);
         }
     }
 
@@ -159,6 +191,7 @@ impl SimNode {
         if !self.paused.load(Ordering::Relaxed) {
             return;
         }
+        self.clock.standstill.hold();
         poll_fn(|cx| {
             if !self.paused.load(Ordering::Relaxed) {
                 return Poll::Ready(());

@@ -14,6 +14,7 @@ use crate::ids::Attempt;
 
 mod connections;
 mod determinism;
+mod harm;
 mod links;
 mod lives;
 mod messages;

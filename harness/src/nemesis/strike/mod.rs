@@ -106,7 +106,7 @@ impl Nemesis {
 
     /// A property is set while the fault is in force.
     fn set_for(&mut self, world: &dyn Cluster, blow: &Blow, hit: usize, effect: Effect, after: Option<Duration>) {
-        self.lasts(blow, vec![hit], vec![effect.clone()], after);
+        self.lasts(world, blow, vec![hit], vec![effect.clone()], after);
         self.set(&effect, world);
     }
 

@@ -9,7 +9,7 @@ use super::{Blow, Struck};
 use crate::faults::{LEADER_LINK, TASK_LINK};
 use crate::nemesis::effect::Effect;
 use crate::nemesis::watch::{Armed, Watched};
-use crate::nemesis::{Cluster, Nemesis};
+use crate::nemesis::{Cluster, Harm, Nemesis};
 use crate::plan::{MessageKind, NodeTarget};
 
 /// Two nodes.
@@ -44,7 +44,6 @@ impl Nemesis {
         }
         let (arrow, detail) = if back { (" - ", "link cut both ways") } else { (" -> ", "link cut one way") };
         let links = if back { both_ways(&pairs) } else { pairs.clone() };
-        links.iter().for_each(|(from, to)| world.cut(from, to));
         // One hit for each role that is struck, so that coverage can tell them apart.
         let mut hits = Vec::new();
         for role in [TASK_LINK, LEADER_LINK] {
@@ -54,7 +53,8 @@ impl Nemesis {
                 hits.push(self.hit(blow, role, named.join(", "), detail.into()));
             }
         }
-        self.lasts(blow, hits, vec![Effect::Cut(links)], after);
+        self.lasts(world, blow, hits, vec![Effect::Cut(links.clone())], after);
+        links.iter().for_each(|(from, to)| world.cut(from, to));
         Ok(())
     }
 
@@ -69,8 +69,7 @@ impl Nemesis {
         let node = self.node(world, blow, target)?;
         let pairs: Vec<Link> = self.cast.others(&node).into_iter().map(|other| (node.clone(), other)).collect();
         let links = both_ways(&pairs);
-        links.iter().for_each(|(from, to)| world.cut(from, to));
-        let mut effects = vec![Effect::Cut(links)];
+        let mut effects = vec![Effect::Cut(links.clone())];
         if stores {
             effects.extend([StoreKind::Checkpoints, StoreKind::Output].map(|store| {
                 let (store, node, fault) = (Some(store), Some(node.clone()), StoreFault::Unavailable);
@@ -79,7 +78,8 @@ impl Nemesis {
         }
         let detail = if stores { "cut off from every node and from the stores" } else { "cut off from every node" };
         let hit = self.hit_node(blow, &node, detail);
-        self.lasts(blow, vec![hit], effects, after);
+        self.lasts(world, blow, vec![hit], effects, after);
+        links.iter().for_each(|(from, to)| world.cut(from, to));
         Ok(())
     }
 
@@ -112,6 +112,7 @@ impl Nemesis {
         }
         let role = self.cast.role(&node);
         self.over_at_once(blow, role, node, reset(count));
+        self.harmed(blow.fault, Harm::ConnectionsReset, count as u64);
         Ok(())
     }
 
@@ -122,6 +123,7 @@ impl Nemesis {
         }
         let role = self.cast.link_role(&from, &to);
         self.over_at_once(blow, role, format!("{from} - {to}"), reset(count));
+        self.harmed(blow.fault, Harm::ConnectionsReset, count as u64);
         Ok(())
     }
 
@@ -133,9 +135,9 @@ impl Nemesis {
         after: Option<Duration>,
     ) -> Struck {
         let node = self.node(world, blow, target)?;
-        world.refuse(&node, true);
         let hit = self.hit_node(blow, &node, "new connections are refused");
-        self.lasts(blow, vec![hit], vec![Effect::Refusing(node)], after);
+        self.lasts(world, blow, vec![hit], vec![Effect::Refusing(node.clone())], after);
+        world.refuse(&node, true);
         Ok(())
     }
 
@@ -147,6 +149,7 @@ impl Nemesis {
         let role = self.cast.link_role(&from, &to);
         let detail = format!("{from} has lost its end of {count} connections, {to} is not told");
         self.over_at_once(blow, role, format!("{from} -> {to}"), detail);
+        self.harmed(blow.fault, Harm::ConnectionsHalfOpen, count as u64);
         Ok(())
     }
 
@@ -170,7 +173,7 @@ impl Nemesis {
         let rule = world.add_message_rule(MessageRule { kind, node, fault: how, count });
         let watched = Watched::new(blow, Armed::Messages(rule), LEADER_LINK, target, detail);
         self.watch(watched.at_most(Some(count)));
-        self.lasts(blow, Vec::new(), vec![Effect::MessageRule(rule)], None);
+        self.lasts(world, blow, Vec::new(), vec![Effect::MessageRule(rule)], None);
         Ok(())
     }
 

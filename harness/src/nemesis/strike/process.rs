@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use flowquake_engine::env::sim::{ClockFault, Death, SlowWork};
+use flowquake_engine::env::sim::{ClockFault, Death, Gauge, SlowWork};
 
 use super::{Blow, Struck};
 use crate::faults::TASK_MANAGER;
 use crate::nemesis::effect::Effect;
 use crate::nemesis::watch::{Armed, Watched};
-use crate::nemesis::{Cluster, Nemesis};
+use crate::nemesis::{Cluster, Harm, Nemesis};
 use crate::plan::{Disk, KillMode, NodeTarget, UserFailure};
 
 impl Nemesis {
@@ -21,15 +21,16 @@ impl Nemesis {
         restart_after: Option<Duration>,
         disk: Disk,
     ) -> Struck {
-        let (death, detail) = match mode {
-            KillMode::Crash => (Death::Crash, "process killed, connections reset"),
-            KillMode::MachineLoss => (Death::MachineLoss, "machine lost, silence"),
+        let (death, harm, detail) = match mode {
+            KillMode::Crash => (Death::Crash, Harm::NodesKilled, "process killed, connections reset"),
+            KillMode::MachineLoss => (Death::MachineLoss, Harm::NodesLost, "machine lost, silence"),
         };
         if !world.kill(&node, death) {
             return Err(format!("{node} was down already"));
         }
         let hit = self.hit_node(blow, &node, detail);
-        self.lasts(blow, vec![hit], vec![Effect::Down(node, disk)], restart_after);
+        self.harmed(blow.fault, harm, 1);
+        self.lasts(world, blow, vec![hit], vec![Effect::Down(node, disk)], restart_after);
         Ok(())
     }
 
@@ -45,7 +46,7 @@ impl Nemesis {
             return Err(format!("{node} is down or stands still already"));
         }
         let hit = self.hit_node(blow, &node, "the process stands still");
-        self.lasts(blow, vec![hit], vec![Effect::Paused(node)], after);
+        self.lasts(world, blow, vec![hit], vec![Effect::Paused(node)], after);
         Ok(())
     }
 
@@ -114,11 +115,17 @@ impl Nemesis {
                 let gains = if drift < 0 { "loses" } else { "gains" };
                 let detail = format!("the clock {gains} {} us in a second", drift.unsigned_abs());
                 let hit = self.hit_node(blow, &node, detail);
+                // A clock that drifted is wrong for good, also when it has ceased to drift.
+                if drift != self.drift(&node) {
+                    self.claim(world, blow.fault, None, Gauge::WrongClock(node.clone()), Harm::WrongClockReadings);
+                }
                 self.set_for(world, blow, hit, Effect::Drifting(node, drift), after);
                 return Ok(());
             }
         };
-        world.set_clock(&node, how);
+        if world.set_clock(&node, how) {
+            self.claim(world, blow.fault, None, Gauge::WrongClock(node.clone()), Harm::WrongClockReadings);
+        }
         let role = self.cast.role(&node);
         self.over_at_once(blow, role, node, format!("the clock jumped {way} by {}", humantime::format_duration(by)));
         Ok(())

@@ -31,7 +31,7 @@ impl Nemesis {
             let limit = count.filter(|_| !matches!(how, StoreFault::LostWrite));
             let watched = Watched::new(blow, Armed::Requests(rule), role, target, describe(how));
             self.watch(watched.at_most(limit));
-            self.lasts(blow, Vec::new(), vec![Effect::StoreRule(rule)], *heal_after);
+            self.lasts(world, blow, Vec::new(), vec![Effect::StoreRule(rule)], *heal_after);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::env::sim::{
-    ClockFault, Death, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule,
+    ClockFault, Death, FileDamage, Gauge, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule,
 };
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{Attempt, Term};
@@ -17,6 +17,7 @@ use crate::fixtures::{at, kill, ms, on, subtask};
 use crate::plan::{DamageKind, Disk, FaultAction, FileKind, FileTarget, KillMode, MessageKind, NodeTarget, StoreName};
 
 mod ends;
+mod harm;
 mod strikes;
 mod triggers;
 
@@ -32,6 +33,8 @@ struct Fake {
     files: RefCell<BTreeMap<String, Bytes>>,
     hurt: RefCell<BTreeMap<usize, Hurt>>,
     rules: RefCell<usize>,
+    /// What every gauge shows.
+    harms: RefCell<BTreeMap<Gauge, u64>>,
     connections: usize,
 }
 
@@ -111,9 +114,10 @@ impl Cluster for Fake {
         self.note(format!("slow {node} {work:?} {factor:?}"));
         self.set(format!("slow {node} {work:?}"), factor != Some(1));
     }
-    fn set_clock(&self, node: &str, fault: ClockFault) {
+    fn set_clock(&self, node: &str, fault: ClockFault) -> bool {
         self.note(format!("clock {node} {fault:?}"));
         self.set(format!("clock {node}"), fault != ClockFault::Drift(0));
+        !matches!(fault, ClockFault::Forward(Duration::ZERO))
     }
     fn damage_local(&self, node: &str, _: u64, damage: FileDamage) -> Option<String> {
         self.note(format!("damage {node} {damage:?}"));
@@ -170,6 +174,9 @@ impl Cluster for Fake {
     }
     fn store_rule_hits(&self, rule: usize) -> Hurt {
         self.message_rule_hits(rule)
+    }
+    fn harm(&self, gauge: &Gauge) -> u64 {
+        self.harms.borrow().get(gauge).copied().unwrap_or(0)
     }
     fn checkpoint_files(&self, folder: &str) -> Vec<String> {
         self.files.borrow().keys().filter(|path| path.starts_with(folder)).cloned().collect()

@@ -1,19 +1,22 @@
 //! Why a job that does not end is stuck, in the words of its own events.
 //!
-//! Start at [`Stall::of`]: one pass over the trace notes how far leadership, attempt, checkpoint and commits have come; the
-//! first step that is missing is the reason. A pending checkpoint is followed from the sources downwards to the first subtask
+//! Start at [`Stall::of`]: one pass over the trace notes how far leadership, attempt, checkpoint and commits have come. A job
+//! that restarts for ever is in a loop (`restart_loop`); else the first step that is missing is the reason. A pending checkpoint is followed from the sources downwards to the first subtask
 //! that could go on and does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::event::{AbortReason, Event, EventRecord};
 use flowquake_engine::graph::JobGraph;
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
+use self::restart_loop::{Failover, GivenUp, RestartLoop};
+use crate::plan::RunPlan;
 use crate::run::Outcome;
 
+mod restart_loop;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -45,6 +48,8 @@ pub(super) enum Waits {
     Sealing(CheckpointId, &'static str),
     /// Sinks have not said that they committed.
     Commits(CheckpointId, Vec<SubtaskId>),
+    /// The job restarts and restarts.
+    Loop(RestartLoop),
     /// Records are processed still, or were when the time was over.
     Backlog(Vec<SubtaskId>),
     /// Nothing of all that.
@@ -59,7 +64,7 @@ pub(super) struct Stall {
 }
 
 /// The pending checkpoint.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Pending {
     injected: BTreeSet<SubtaskId>,
     received: BTreeMap<SubtaskId, BTreeSet<SubtaskId>>,
@@ -70,8 +75,17 @@ struct Pending {
     manifest: bool,
 }
 
-/// How far the job has come.
+/// What outlasts attempts and leaders.
 #[derive(Default)]
+struct History {
+    failovers: Vec<Failover>,
+    completed: Option<(CheckpointId, Time)>,
+    /// The last checkpoint that was given up, and how far the job had come then.
+    given_up: Option<(CheckpointId, AbortReason, Progress)>,
+}
+
+/// How far the job has come.
+#[derive(Clone, Default)]
 struct Progress {
     deployed: Option<Attempt>,
     running: bool,
@@ -84,13 +98,13 @@ struct Progress {
     completed: Option<CheckpointId>,
     sinks: BTreeSet<SubtaskId>,
     committed: BTreeSet<SubtaskId>,
-    failovers: usize,
 }
 
 impl Stall {
     /// Reads the reason from what happened. Without the job's graph, subtasks are known by their events only.
-    pub(super) fn of(outcome: &Outcome, graph: Option<&JobGraph>, parallelism: u16) -> Self {
-        let mut progress = Progress::default();
+    pub(super) fn of(plan: &RunPlan, outcome: &Outcome, graph: Option<&JobGraph>) -> Self {
+        let parallelism = plan.job.config.parallelism;
+        let (mut progress, mut history) = (Progress::default(), History::default());
         let mut leader = None;
         let mut log = outcome.log.iter().peekable();
         for (index, record) in outcome.trace.events.iter().enumerate() {
@@ -100,16 +114,22 @@ impl Stall {
                     progress.take_over();
                 }
             }
-            progress.note(record, leader);
+            progress.note(record, leader, &mut history);
         }
         if log.any(|logged| logged.entry.change == Change::Opened) {
             progress.take_over();
         }
+        let given_up = history.given_up.map(|(checkpoint, reason, then)| {
+            let waits = then.waits(graph, parallelism);
+            GivenUp { checkpoint, reason, waits }
+        });
+        let (failovers, completed) = (&history.failovers, history.completed);
+        let restarts = || RestartLoop::of(plan, failovers, completed, given_up.as_ref(), outcome.ended_at);
         let waits = match no_leader(outcome) {
             Some(why) => Waits::NoLeader(why),
-            None => progress.waits(graph, parallelism),
+            None => restarts().map_or_else(|| progress.waits(graph, parallelism), Waits::Loop),
         };
-        Self { waits, failovers: progress.failovers }
+        Self { waits, failovers: failovers.len() }
     }
 }
 
@@ -148,31 +168,35 @@ fn died(outcome: &Outcome, node: &NodeName, life: u32) -> Option<Time> {
 impl Progress {
     /// A new leader knows nothing of what the old one had under way.
     fn take_over(&mut self) {
-        let (failovers, sinks) = (self.failovers, std::mem::take(&mut self.sinks));
-        *self = Self { failovers, sinks, ..Self::default() };
+        let sinks = std::mem::take(&mut self.sinks);
+        *self = Self { sinks, ..Self::default() };
     }
 
-    fn note(&mut self, record: &EventRecord, leader: Option<(&NodeName, u32)>) {
+    fn note(&mut self, record: &EventRecord, leader: Option<(&NodeName, u32)>, history: &mut History) {
         let by_leader = leader.is_none_or(|leader| leader == (&record.node, record.incarnation));
         let attempt = record.event.attempt();
         match &record.event {
             Event::WaitingForSlots { needed, offered, .. } if by_leader => self.slots = Some((*needed, *offered)),
             Event::DeploymentBegun { attempt, .. } if by_leader => {
-                let (failovers, sinks) = (self.failovers, std::mem::take(&mut self.sinks));
-                *self = Self { deployed: Some(*attempt), failovers, sinks, ..Self::default() };
+                let sinks = std::mem::take(&mut self.sinks);
+                *self = Self { deployed: Some(*attempt), sinks, ..Self::default() };
             }
             Event::JobRunning { .. } if by_leader => self.running = true,
-            Event::FailoverBegun { attempt, .. } if by_leader => {
-                self.failovers += 1;
+            Event::FailoverBegun { attempt, root, cause } if by_leader => {
+                history.failovers.push(Failover { at: record.at, root: root.clone(), cause: cause.clone() });
                 (self.canceling, self.slots) = (Some(*attempt), None);
             }
             Event::TasksCanceled { .. } if by_leader => (self.canceling, self.deployed) = (None, None),
             Event::CheckpointTriggered { checkpoint, .. } if by_leader => {
                 self.pending = Some((*checkpoint, Pending::default()));
             }
-            Event::CheckpointAborted { .. } if by_leader => self.pending = None,
+            Event::CheckpointAborted { checkpoint, reason, .. } if by_leader => {
+                history.given_up = Some((*checkpoint, *reason, self.clone()));
+                self.pending = None;
+            }
             Event::CheckpointCompleted { checkpoint, .. } if by_leader => {
                 (self.pending, self.completed) = (None, Some(*checkpoint));
+                history.completed = Some((*checkpoint, record.at));
                 self.committed.clear();
             }
             Event::CommitAcknowledged { subtask, .. } if by_leader => drop(self.committed.insert(*subtask)),

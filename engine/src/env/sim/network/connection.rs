@@ -9,6 +9,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::super::{Frame, NetError, draw, draw_between};
+use super::super::harm::Standstill;
 use super::super::timer::wake_at;
 use super::pipe::Pipe;
 use super::{Network, RETRANSMIT_MAX};
@@ -146,7 +147,12 @@ impl Network {
         let last = conn.pipes[side].last_arrival;
         let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
         // Behind a cut nothing has a time of arrival yet; healing gives it one.
-        let arrival = if self.is_cut(from, to) { Time::NEVER } else { self.arrival(from, to, length, last, now) };
+        let arrival = if self.is_cut(from, to) {
+            self.links[from][to].harm.held += 1;
+            Time::NEVER
+        } else {
+            self.arrival(from, to, length, last, now)
+        };
         let pipe = &mut self.connections[id].as_mut().expect("held by its sender").pipes[side];
         pipe.buffered += length;
         if arrival != Time::NEVER {
@@ -168,6 +174,7 @@ impl Network {
         side: usize,
         now: Time,
         waker: &Waker,
+        still: &Standstill,
     ) -> Poll<Result<Frame, NetError>> {
         let conn = self.connections[id].as_mut().expect("held by its receiver");
         let (from, to) = (conn.sides[1 - side].node, conn.sides[side].node);
@@ -183,15 +190,18 @@ impl Network {
                 Some(impairment) if next.late => &mut impairment.late,
                 _ => &mut pipe.queue,
             };
-            let Some((_, frame)) = source.pop_front() else { return Poll::Ready(Err(NetError::Closed)) };
+            still.due(next.at.unwrap_or(now));
+            let Some((arrival, frame)) = source.pop_front() else { return Poll::Ready(Err(NetError::Closed)) };
             let (length, weighed) = (frame.len() as u64, self.weights.frame(conn.data, &frame));
             if let Some(impairment) = &mut pipe.impairment {
+                self.nodes[to].read_late += u64::from(impairment.made_wait(arrival));
                 impairment.on_read(weighed, now);
             }
             if next.late {
                 // It filled no buffer.
             } else if self.links[to][from].cuts > 0 {
                 pipe.unacknowledged += weighed;
+                self.links[to][from].harm.held += 1;
             } else {
                 pipe.buffered -= weighed;
                 if let Some(writer) = pipe.writer.take() {
@@ -211,7 +221,8 @@ impl Network {
             return Poll::Ready(Ok(frame));
         }
         // A slow reader may hear of a reset long after it: what had arrived is read first.
-        if next.at.is_none() && reset_at.is_some_and(|at| at <= now) {
+        if let (None, Some(reset_at)) = (next.at, reset_at.filter(|at| *at <= now)) {
+            still.due(reset_at);
             return Poll::Ready(Err(NetError::Reset));
         }
         let same = pipe.reader.as_ref().is_some_and(|reader| reader.will_wake(waker));
@@ -272,7 +283,12 @@ impl Network {
         if let (true, Some(now)) = (sender, graceful) {
             let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
             let last = conn.pipes[side].last_arrival;
-            let fin = if self.is_cut(from, to) { Time::NEVER } else { self.arrival(from, to, 0, last, now) };
+            let fin = if self.is_cut(from, to) {
+                self.links[from][to].harm.held += 1;
+                Time::NEVER
+            } else {
+                self.arrival(from, to, 0, last, now)
+            };
             let pipe = &mut self.connections[id].as_mut().expect("its half existed").pipes[side];
             pipe.fin = Some(fin);
             if let (Some(reader), true) = (&pipe.reader, pipe.queue.is_empty() && fin != Time::NEVER) {

@@ -46,6 +46,7 @@ impl SimReceiver {
     pub(crate) async fn receive(&mut self) -> Result<Frame, NetError> {
         self.0.node.only_alive().await;
         let Half { node, id, side, .. } = &self.0;
-        poll_fn(|cx| node.world.lock().network.poll_receive(*id, *side, now(), cx.waker())).await
+        let still = &node.clock.standstill;
+        poll_fn(|cx| node.world.lock().network.poll_receive(*id, *side, now(), cx.waker(), still)).await
     }
 }

@@ -32,16 +32,30 @@ impl Network {
         way && !self.nodes[to].silent
     }
 
+    /// As [`Network::answers`]; what a cut keeps away is counted for each link that is cut.
+    fn gets_through(&mut self, from: usize, to: usize, back: bool) -> bool {
+        let through = self.answers(from, to, back);
+        if !through {
+            let ways = if back { vec![(to, from)] } else { vec![(from, to), (to, from)] };
+            for (from, to) in ways.into_iter().filter(|(from, to)| self.is_cut(*from, *to)).collect::<Vec<_>>() {
+                self.links[from][to].harm.held += 1;
+            }
+        }
+        through
+    }
+
     /// How long it travels; `None` if it is lost.
     fn handshake(&mut self, from: usize, to: usize, back: bool) -> Option<Duration> {
         let (sender, receiver) = if back { (to, from) } else { (from, to) };
-        self.answers(from, to, back).then(|| self.latency(sender, receiver))
+        self.gets_through(from, to, back).then(|| self.latency(sender, receiver))
     }
 
     /// A connection request has arrived; `None` if nobody listens, or whoever comes over the network is refused.
     fn knock(&mut self, from: usize, to: usize, port: Port) -> Option<usize> {
         let refused = self.nodes[to].refusals > 0 && from != to;
-        if refused || !self.listeners.contains_key(&(to, port)) {
+        let listens = self.listeners.contains_key(&(to, port));
+        self.nodes[to].refused += u64::from(refused && listens);
+        if refused || !listens {
             return None;
         }
         let id = self.open(from, to, port);
@@ -104,7 +118,7 @@ pub(in super::super) async fn connect(
             sleep_until(deadline.min(now() + travel)).await;
             // N2: it arrives only if the link still stands.
             let mut state = node.world.lock();
-            if now() < deadline && state.network.answers(me, peer, answer.is_some()) {
+            if now() < deadline && state.network.gets_through(me, peer, answer.is_some()) {
                 if let Some(answer) = answer {
                     return answer.ok_or(NetError::Refused);
                 }

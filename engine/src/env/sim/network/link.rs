@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::super::super::{draw, draw_between};
+use super::super::harm::LinkHarm;
 use super::super::timer::wake_at;
 use super::connection::SideState;
 use super::{LOOPBACK_LATENCY, Network, RETRANSMIT_MAX};
@@ -32,6 +33,7 @@ pub(super) struct Link {
     pub(super) cut_since: Time,
     busy_until: Time,
     draws: u64,
+    pub(super) harm: LinkHarm,
 }
 
 impl Link {
@@ -43,6 +45,7 @@ impl Link {
             cut_since: Time::ZERO,
             busy_until: Time::ZERO,
             draws: 0,
+            harm: LinkHarm::default(),
         }
     }
 
@@ -60,8 +63,12 @@ impl Network {
         let link = &mut self.links[from][to];
         link.draws += 1;
         let drawn = draw(self.seed, "latency", (from as u64) << 32 | to as u64, link.draws);
-        let (low, high) = link.latency;
-        Duration::from_nanos(draw_between(drawn, nanos(low), nanos(high)))
+        let between = |(low, high): (Duration, Duration)| draw_between(drawn, nanos(low), nanos(high));
+        let latency = between(link.latency);
+        if link.latency != self.config.latency && latency != between(self.config.latency) {
+            link.harm.latency += 1;
+        }
+        Duration::from_nanos(latency)
     }
 
     pub(super) fn round_trip(&mut self, a: usize, b: usize) -> Duration {
@@ -80,8 +87,12 @@ impl Network {
     pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: u64, last: Time, now: Time) -> Time {
         let latency = self.latency(from, to);
         let link = &mut self.links[from][to];
-        let transfer = u128::from(bytes) * 1_000_000_000 / u128::from(link.bandwidth.max(1));
-        link.busy_until = link.busy_until.max(now) + Duration::from_nanos(transfer as u64);
+        let transfer = |bandwidth: u64| u128::from(bytes) * 1_000_000_000 / u128::from(bandwidth.max(1));
+        let takes = transfer(link.bandwidth);
+        if link.bandwidth != self.config.bandwidth && takes != transfer(self.config.bandwidth) {
+            link.harm.bandwidth += 1;
+        }
+        link.busy_until = link.busy_until.max(now) + Duration::from_nanos(takes as u64);
         (link.busy_until + latency).max(last)
     }
 
@@ -112,10 +123,11 @@ impl Network {
             }
         };
         link.busy_until = scaled(link.busy_until, now);
+        let mut moved = 0;
         for conn in self.connections.iter_mut().flatten() {
             let Some(sender) = conn.sender_over(from, to) else { continue };
             let fin = conn.pipes[sender].fin;
-            conn.pipes[sender].retime(|at| scaled(at, wire));
+            moved += conn.pipes[sender].retime(|at| scaled(at, wire));
             // A reset that comes behind the last words stays behind them (N3 would lose them).
             let reset_at = &mut conn.sides[1 - sender].reset_at;
             if let (Some(reset), Some(fin)) = (*reset_at, fin.filter(|fin| reset_at.is_some_and(|reset| reset >= *fin)))
@@ -123,11 +135,16 @@ impl Network {
                 *reset_at = Some(reset.max(scaled(fin, wire)));
             }
         }
+        // Healing hurts nobody.
+        if bandwidth.is_some() {
+            self.links[from][to].harm.bandwidth += moved;
+        }
     }
 
     /// A reset that `side` has not felt yet is lost if it must still cross the link, or if a frame that would provoke it must.
     fn lose_resets(&mut self, from: usize, to: usize, now: Time) {
         let on_its_way = now + self.links[to][from].latency.1;
+        let mut lost = 0;
         for conn in self.connections.iter_mut().flatten() {
             let nodes = [conn.sides[0].node, conn.sides[1].node];
             for (side, own) in conn.sides.iter_mut().enumerate() {
@@ -136,13 +153,26 @@ impl Network {
                 let unprovoked = own.reset_at.is_some_and(|at| at > on_its_way) && (own.node, peer) == (from, to);
                 if crosses || unprovoked {
                     own.reset_at = None;
+                    lost += 1;
                 }
             }
         }
+        self.links[from][to].harm.held += lost;
+    }
+
+    /// Frames that have not arrived over a link by `by`.
+    fn under_way(&self, from: usize, to: usize, by: Time) -> u64 {
+        let connections = self.connections.iter().flatten();
+        let pipes = connections.filter_map(|conn| Some(&conn.pipes[conn.sender_over(from, to)?]));
+        pipes.map(|pipe| pipe.behind(by)).sum()
     }
 
     pub(in super::super) fn cut(&mut self, from: usize, to: usize, now: Time) {
+        let link = &self.links[from][to];
+        let arrived_by = if link.cuts > 0 { link.cut_since } else { now };
+        let held = self.under_way(from, to, arrived_by);
         let link = &mut self.links[from][to];
+        link.harm.held += held;
         link.cuts += 1;
         if link.cuts == 1 {
             link.cut_since = now;

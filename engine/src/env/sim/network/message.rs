@@ -110,6 +110,9 @@ impl Network {
     fn transmit_late(&mut self, id: usize, side: usize, frame: Frame, by: Duration, now: Time) {
         let conn = self.connections[id].as_ref().expect("held by its sender");
         let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
+        if self.is_cut(from, to) {
+            self.links[from][to].harm.held += 1;
+        }
         let at = now + by + self.latency(from, to);
         self.connections[id].as_mut().expect("held by its sender").pipes[side].add_late(at, frame);
     }

@@ -18,6 +18,7 @@ use std::collections::btree_map::BTreeMap;
 use std::time::Duration;
 
 use super::super::Port;
+use super::harm::LinkHarm;
 use super::{Death, Weights};
 use crate::time::Time;
 
@@ -79,8 +80,12 @@ struct NodeState {
     silent: bool,
     /// While there are any, connection requests of others are refused.
     refusals: u32,
+    /// Requests that were refused because of that.
+    refused: u64,
     /// Bytes per second that it reads from each data connection; `None`: all that has arrived, at once.
     read_rate: Option<u64>,
+    /// Frames that it took late because of that.
+    read_late: u64,
 }
 
 impl Network {
@@ -115,6 +120,18 @@ impl Network {
         unread
     }
 
+    pub(super) fn link_harm(&self, from: usize, to: usize) -> LinkHarm {
+        self.links[from][to].harm
+    }
+
+    pub(super) fn refused(&self, node: usize) -> u64 {
+        self.nodes[node].refused
+    }
+
+    pub(super) fn read_late(&self, node: usize) -> u64 {
+        self.nodes[node].read_late
+    }
+
     /// Connections of which some half is still held.
     #[cfg(test)]
     pub(super) fn open_connections(&self) -> usize {
@@ -127,7 +144,15 @@ impl Network {
     }
 
     pub(super) fn add_node(&mut self, name: &str) {
-        self.nodes.push(NodeState { name: name.into(), up: false, silent: false, refusals: 0, read_rate: None });
+        self.nodes.push(NodeState {
+            name: name.into(),
+            up: false,
+            silent: false,
+            refusals: 0,
+            refused: 0,
+            read_rate: None,
+            read_late: 0,
+        });
         let link = Link::new(self.config);
         self.links.iter_mut().for_each(|row| row.push(link.clone()));
         self.links.push(vec![link; self.nodes.len()]);
@@ -163,7 +188,9 @@ impl Network {
                 conn.sides[side].state = SideState::Dead;
                 let peer = conn.sides[1 - side].node;
                 conn.pipes[side].forget_after(self.links[node][peer].on_the_wire(now));
-                if death == Death::Crash && !self.is_cut(node, peer) {
+                if death == Death::Crash && self.is_cut(node, peer) {
+                    self.links[node][peer].harm.held += 1;
+                } else if death == Death::Crash {
                     let at = now + self.latency(node, peer);
                     self.connections[id].as_mut().expect("looked at above").reset(1 - side, at);
                 }

@@ -60,12 +60,24 @@ impl Pipe {
         self.impairment = None;
     }
 
-    /// Moves all arrivals, without changing their order.
-    pub(super) fn retime(&mut self, to: impl Fn(Time) -> Time) {
-        self.queue.iter_mut().for_each(|(arrival, _)| *arrival = to(*arrival));
+    /// How much of what was sent has not arrived by `by`.
+    pub(super) fn behind(&self, by: Time) -> u64 {
+        let late = self.impairment.iter().flat_map(|impairment| &impairment.late);
+        let frames = self.queue.iter().chain(late).map(|(arrival, _)| *arrival);
+        frames.chain(self.fin).filter(|arrival| *arrival > by).count() as u64
+    }
+
+    /// Moves all arrivals, without changing their order; returns how many are other times than before.
+    pub(super) fn retime(&mut self, to: impl Fn(Time) -> Time) -> u64 {
+        let mut moved = 0;
+        for (arrival, _) in &mut self.queue {
+            let before = std::mem::replace(arrival, to(*arrival));
+            moved += u64::from(before != *arrival);
+        }
         self.fin = self.fin.map(&to);
         self.last_arrival = to(self.last_arrival);
         self.look_again();
+        moved
     }
 
     /// Bytes per second that the reader takes from now on; `None`: all that has arrived.
@@ -123,6 +135,11 @@ impl Impairment {
         let overtakes = late.is_some_and(|late| regular.is_none_or(|regular| late < regular));
         let at = if overtakes { late } else { regular };
         Next { at: at.map(|at| at.max(self.reads_again)), late: overtakes }
+    }
+
+    /// Whether the reader could have taken at `arrival` what it takes only now.
+    pub(super) fn made_wait(&self, arrival: Time) -> bool {
+        self.rate.is_some() && self.reads_again > arrival
     }
 
     /// A frame of so many bytes was read.

@@ -74,6 +74,8 @@ pub(super) struct Faults(Vec<Rule>);
 struct Rule {
     rule: StoreRule,
     hits: u32,
+    /// Requests that were answered otherwise than without the rule.
+    harm: u64,
     last: Option<Time>,
     ended: bool,
     /// Wakes requests that wait for the rule's end.
@@ -111,6 +113,7 @@ impl Faults {
         self.0.push(Rule {
             rule,
             hits: 0,
+            harm: 0,
             last: None,
             ended: false,
             end: Arc::default(),
@@ -143,6 +146,17 @@ impl Faults {
 
     pub(super) fn hits(&self, rule: usize) -> (u32, Option<Time>) {
         self.0.get(rule).map_or((0, None), |rule| (rule.hits, rule.last))
+    }
+
+    /// A request was answered otherwise than it would have been without the rule.
+    pub(super) fn harms(&mut self, rule: usize) {
+        if let Some(rule) = self.0.get_mut(rule) {
+            rule.harm += 1;
+        }
+    }
+
+    pub(super) fn harm(&self, rule: usize) -> u64 {
+        self.0.get(rule).map_or(0, |rule| rule.harm)
     }
 
     pub(super) fn hurt(&self, rule: usize) -> Vec<(StoreKind, String)> {

@@ -28,9 +28,11 @@ mod faults;
 mod local;
 mod node;
 mod past;
+mod spoilt;
 
 use faults::Faults;
 use past::Past;
+use spoilt::Spoilt;
 
 /// Speed of the durable stores.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +84,8 @@ pub struct SimStores {
     output: Arc<InMemory>,
     past: Mutex<Past>,
     faults: Mutex<Faults>,
-    /// Whether there ever was a rule: without one no request asks.
+    spoilt: Mutex<Spoilt>,
+    /// Whether there ever was a rule, or damage: without any no request asks.
     faulty: AtomicBool,
 }
 
@@ -115,15 +118,36 @@ impl SimStores {
 
     /// Replaces an object's contents (`None`: removes it), as bit rot or a careless operator would.
     pub fn damage(&self, kind: StoreKind, path: &str, contents: Option<Bytes>) {
+        self.damage_by(kind, path, contents, None);
+    }
+
+    fn damage_by(&self, kind: StoreKind, path: &str, contents: Option<Bytes>, rule: Option<usize>) {
+        let after = contents.clone();
+        let before = self.replace(kind, path, contents);
+        if before != after {
+            self.faulty.store(true, Ordering::Relaxed);
+            self.spoilt().spoil(kind, path, before.is_some() != after.is_some(), rule);
+        }
+    }
+
+    /// Puts an object there as if it had been written before the run.
+    pub fn put(&self, kind: StoreKind, path: &str, bytes: Bytes) {
+        self.replace(kind, path, Some(bytes));
+    }
+
+    /// Gives an object other contents; returns those before.
+    fn replace(&self, kind: StoreKind, path: &str, contents: Option<Bytes>) -> Option<Bytes> {
         let store = self.of(kind);
         let path = Path::from(path);
         // Tools and tests handle stores outside of any run, where no time passes.
         let now = madsim::time::TimeHandle::try_current().map_or(Time::ZERO, |_| now());
-        self.past().changes(now, kind, path.as_ref(), self.contents(kind, &path));
+        let before = self.contents(kind, &path);
+        self.past().changes(now, kind, path.as_ref(), before.clone());
         match contents {
             Some(bytes) => drop(store.put(&path, bytes.into()).now_or_never()),
             None => drop(store.delete(&path).now_or_never()),
         }
+        before
     }
 
     /// Two objects change contents; false, and nothing happens, if one of them does not exist.
@@ -136,6 +160,20 @@ impl SimStores {
 
     fn past(&self) -> MutexGuard<'_, Past> {
         self.past.lock().expect("the past does not panic")
+    }
+
+    fn spoilt(&self) -> MutexGuard<'_, Spoilt> {
+        self.spoilt.lock().expect("what is spoilt does not panic")
+    }
+
+    /// How many requests a rule has hurt.
+    pub(super) fn rule_harm(&self, rule: usize) -> u64 {
+        self.faults().harm(rule)
+    }
+
+    /// How often the engine met a file of the checkpoint store while it was damaged.
+    pub(super) fn accesses_to_damaged(&self, path: &str) -> u64 {
+        self.spoilt().met(StoreKind::Checkpoints, path)
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -176,9 +214,9 @@ impl SimWorld {
         let lost = self.stores.faults().end(rule);
         for loss in lost {
             let Some(bytes) = self.stores.read(loss.kind, &loss.path) else { continue };
-            self.stores.damage(loss.kind, &loss.path, None);
+            self.stores.damage_by(loss.kind, &loss.path, None, Some(rule));
             if let Some(old) = loss.back_at.filter(|old| self.stores.read(loss.kind, old).is_none()) {
-                self.stores.damage(loss.kind, &old, Some(bytes));
+                self.stores.damage_by(loss.kind, &old, Some(bytes), Some(rule));
             }
         }
     }

@@ -24,7 +24,7 @@ use super::super::fault::StoreFault;
 use super::super::timer::{now, sleep_until};
 use super::super::{Node, SimNode};
 use super::faults::{Access, CLIENT_TIMEOUT, Hit, Way};
-use super::{SimStores, StoreMutation};
+use super::{SimStores, StoreConfig, StoreMutation};
 use crate::checkpoint::manifest::state_file_at;
 use crate::time::{Time, nanos};
 
@@ -120,11 +120,14 @@ impl NodeStore {
     /// When the store has the request. An error if it does not answer.
     async fn reach(&self, access: Access, bytes: u64) -> Result<Arrived> {
         self.node.only_alive().await;
-        let slow = match self.hit(access, Way::Delay).map(|hit| hit.fault) {
-            Some(StoreFault::Slow(more)) => more,
+        let slow = match self.hit(access, Way::Delay) {
+            Some(Hit { rule, fault: StoreFault::Slow(more), .. }) => {
+                self.harms_if(!more.is_zero(), rule);
+                more
+            }
             _ => Duration::ZERO,
         };
-        let rate = self.rate(access, bytes);
+        let rate = self.rate(access, bytes, |config| config.write_throughput);
         let (there, back) = {
             let now = now();
             let mut state = self.node.world.lock();
@@ -137,20 +140,28 @@ impl NodeStore {
             (sent + slow + Duration::from_nanos(latency / 2), Duration::from_nanos(latency - latency / 2))
         };
         sleep_until(there).await;
+        self.node.clock.standstill.due(there);
         self.node.only_alive().await;
         if let Some(outage) = self.hit(access, Way::Outage) {
+            self.harms_if(true, outage.rule);
             first_of_2(outage.end.notified(), sleep_until(now() + CLIENT_TIMEOUT)).await;
             self.node.only_alive().await;
             sleep_until(now() + back).await;
             return Err(failed("the store is not available"));
         }
-        Ok(Arrived { access, back, hit: self.hit(access, Way::Contents) })
+        let hit = self.hit(access, Way::Contents);
+        if let Some(Hit { rule, fault, .. }) = &hit {
+            use StoreFault::{AmbiguousWrite, FailedWrite, NoSpace};
+            // What the others do to the contents is known when it is done.
+            self.harms_if(matches!(fault, FailedWrite | AmbiguousWrite | NoSpace), *rule);
+        }
+        Ok(Arrived { access, back, hit })
     }
 
     async fn answer(&self, request: &Arrived, bytes: u64) {
         // Struck by an observer of the request's effect: the node never hears of it, not even without latency.
         self.node.halt_if_struck().await;
-        let rate = self.rate(request.access, bytes);
+        let rate = self.rate(request.access, bytes, |config| config.read_throughput);
         let arrived = {
             let now = now();
             let mut state = self.node.world.lock();
@@ -162,13 +173,41 @@ impl NodeStore {
             }
         };
         sleep_until(arrived + request.back).await;
+        self.node.clock.standstill.due(arrived + request.back);
     }
 
-    /// Bytes per second that a fault allows.
-    fn rate(&self, access: Access, bytes: u64) -> u64 {
-        match (bytes > 0).then(|| self.hit(access, Way::Rate)).flatten().map(|hit| hit.fault) {
-            Some(StoreFault::Throttled(rate)) => rate,
+    /// Bytes per second that a fault allows; `own`: those of the store itself.
+    fn rate(&self, access: Access, bytes: u64, own: fn(&StoreConfig) -> u64) -> u64 {
+        match (bytes > 0).then(|| self.hit(access, Way::Rate)).flatten() {
+            Some(Hit { rule, fault: StoreFault::Throttled(rate), .. }) => {
+                let own = own(&self.node.world.lock().config.store);
+                self.harms_if(transfer(bytes, rate) > transfer(bytes, own), rule);
+                rate
+            }
             _ => u64::MAX,
+        }
+    }
+
+    /// A request was answered otherwise than without the rule, if `harmed`.
+    fn harms_if(&self, harmed: bool, rule: usize) {
+        if harmed {
+            self.stores().faults().harms(rule);
+        }
+    }
+
+    /// The engine looks at an object, which may be spoilt.
+    fn meet(&self, path: &Path) {
+        if self.stores().is_faulty() {
+            let rule = self.stores().spoilt().meet(self.kind, path.as_ref());
+            rule.into_iter().for_each(|rule| self.harms_if(true, rule));
+        }
+    }
+
+    /// The engine lists what is below `prefix`, of which something may have come or gone.
+    fn meet_all(&self, prefix: Option<&Path>) {
+        if self.stores().is_faulty() {
+            let rules = self.stores().spoilt().list(self.kind, prefix.map_or("", AsRef::as_ref));
+            rules.into_iter().for_each(|rule| self.harms_if(true, rule));
         }
     }
 
@@ -178,6 +217,7 @@ impl NodeStore {
         if !self.stores().is_faulty() {
             return;
         }
+        self.stores().spoilt().mend(self.kind, path.as_ref());
         let (mut faults, path, renamed) = (self.stores().faults(), path.as_ref(), renamed.map(AsRef::as_ref));
         faults.replaced(self.kind, path);
         match (&request.hit, renamed) {
@@ -197,9 +237,13 @@ impl NodeStore {
     }
 
     async fn put_at(&self, request: &Arrived, path: &Path, bytes: Bytes, options: PutOptions) -> Result<PutResult> {
+        self.meet(path);
         request.refusal()?;
-        let bytes = match request.fault() {
-            Some(StoreFault::TornWrite) => bytes.slice(..bytes.len() / 2),
+        let bytes = match &request.hit {
+            Some(Hit { rule, fault: StoreFault::TornWrite, .. }) => {
+                self.harms_if(!bytes.is_empty(), *rule);
+                bytes.slice(..bytes.len() / 2)
+            }
             _ => bytes,
         };
         let before = self.stores().contents(self.kind, path);
@@ -213,6 +257,8 @@ impl NodeStore {
     }
 
     async fn copy_at(&self, request: &Arrived, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.meet(from);
+        self.meet(to);
         request.refusal()?;
         let before = self.stores().contents(self.kind, to);
         let result = self.inner().copy_opts(from, to, options).await;
@@ -227,6 +273,8 @@ impl NodeStore {
     }
 
     async fn rename_at(&self, request: &Arrived, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.meet(from);
+        self.meet(to);
         request.refusal()?;
         let mode = match options.target_mode {
             RenameTargetMode::Overwrite => CopyMode::Overwrite,
@@ -251,16 +299,21 @@ impl NodeStore {
         self.stores().past().changes(now(), self.kind, path.as_ref(), Some(before));
         if self.stores().is_faulty() {
             self.stores().faults().replaced(self.kind, path.as_ref());
+            self.stores().spoilt().mend(self.kind, path.as_ref());
         }
         self.tell(StoreMutation::Deleted { kind: self.kind, path: path.to_string() });
         Ok(())
     }
 
     async fn get_at(&self, request: &Arrived, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.meet(path);
         let then = request.sees().and_then(|time| self.stores().past().object(self.kind, path.as_ref(), time));
         match then {
             None => self.inner().get_opts(path, options).await,
             Some(bytes) => {
+                if let Some(hit) = &request.hit {
+                    self.harms_if(bytes != self.stores().contents(self.kind, path), hit.rule);
+                }
                 let past = InMemory::new();
                 if let Some(bytes) = bytes {
                     past.put(path, bytes.into()).await?;
@@ -270,12 +323,19 @@ impl NodeStore {
         }
     }
 
-    /// The store as a listing sees it.
-    async fn listed(&self, request: &Arrived) -> Result<Arc<InMemory>> {
-        match request.sees() {
-            None => Ok(self.inner().clone()),
-            Some(time) => self.stores().as_of(self.kind, time).await.map(Arc::new),
+    /// The store as a listing of what is below `prefix` sees it.
+    async fn listed(&self, request: &Arrived, prefix: Option<&Path>) -> Result<Arc<InMemory>> {
+        self.meet_all(prefix);
+        let Some(time) = request.sees() else { return Ok(self.inner().clone()) };
+        if let Some(hit) = &request.hit {
+            let changed = self.stores().past().changed_since(self.kind, time);
+            let below = |path: &str| path.starts_with(prefix.map_or("", AsRef::as_ref));
+            let came_or_went = changed
+                .iter()
+                .any(|(path, before)| below(path) && before.is_some() != self.stores().read(self.kind, path).is_some());
+            self.harms_if(came_or_went, hit.rule);
         }
+        self.stores().as_of(self.kind, time).await.map(Arc::new)
     }
 }
 
@@ -341,7 +401,7 @@ impl ObjectStore for NodeStore {
             let objects = match this.reach(Access::List, 0).await {
                 Err(error) => vec![Err(error)],
                 Ok(request) => {
-                    let objects = match this.listed(&request).await {
+                    let objects = match this.listed(&request, prefix.as_ref()).await {
                         Ok(store) => store.list(prefix.as_ref()).collect().await,
                         Err(error) => vec![Err(error)],
                     };
@@ -356,7 +416,7 @@ impl ObjectStore for NodeStore {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let request = self.reach(Access::List, 0).await?;
-        let result = self.listed(&request).await?.list_with_delimiter(prefix).await;
+        let result = self.listed(&request, prefix).await?.list_with_delimiter(prefix).await;
         self.answer(&request, 0).await;
         result
     }

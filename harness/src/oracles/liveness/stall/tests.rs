@@ -3,7 +3,7 @@
 use flowquake_engine::event::RootCause;
 
 use super::*;
-use crate::fixtures::{at, graph, logged, ms, outcome, subtask};
+use crate::fixtures::{at, graph, logged, ms, outcome, plan, subtask};
 
 const ATTEMPT: Attempt = Attempt(1);
 const CHECKPOINT: CheckpointId = CheckpointId(4);
@@ -11,7 +11,14 @@ const CHECKPOINT: CheckpointId = CheckpointId(4);
 /// Why a job of two sources and two sinks with these events, a millisecond apart, is stuck.
 fn stall(events: impl IntoIterator<Item = Event>) -> String {
     let events: Vec<EventRecord> = (0..).zip(events).map(|(time, event)| at(time, "jm-1", event)).collect();
-    Stall::of(&outcome(events), Some(&graph()), 2).to_string()
+    Stall::of(&two_wide(), &outcome(events), Some(&graph())).to_string()
+}
+
+/// As the graph: two subtasks of each vertex.
+fn two_wide() -> RunPlan {
+    let mut plan = plan();
+    plan.job.config.parallelism = 2;
+    plan
 }
 
 fn sources() -> [SubtaskId; 2] {
@@ -81,8 +88,8 @@ fn a_job_without_slots_says_how_many_there_are_now() {
     assert_eq!(stall([waiting(0), waiting(2)]), "no slots: 3 needed, 2 offered");
     let canceled = Event::TasksCanceled { attempt: ATTEMPT };
     let events = [waiting(0), deployed(), failover(), canceled.clone(), waiting(1)];
-    assert_eq!(stall(events), "no slots: 3 needed, 1 offered (1 failovers before)");
-    let stuck = "nothing is deployed: the leader waits for the checkpoint store (1 failovers before)";
+    assert_eq!(stall(events), "no slots: 3 needed, 1 offered (1 failover before)");
+    let stuck = "nothing is deployed: the leader waits for the checkpoint store (1 failover before)";
     assert_eq!(stall([waiting(0), deployed(), failover(), canceled]), stuck);
 }
 
@@ -90,7 +97,7 @@ fn a_job_without_slots_says_how_many_there_are_now() {
 fn a_failover_that_waits_for_tasks_says_so() {
     let mut events = pending();
     events.push(failover());
-    assert_eq!(stall(events), "tasks of attempt 1, which failed, are not cancelled (1 failovers before)");
+    assert_eq!(stall(events), "tasks of attempt 1, which failed, are not cancelled (1 failover before)");
 }
 
 #[test]
@@ -162,7 +169,7 @@ fn without_a_leader_nothing_else_matters() {
     let mut outcome = outcome(pending().into_iter().map(|event| at(5, "jm-1", event)));
     outcome.ended_at = ms(1000);
     outcome.lives = vec![("jm-1".into(), ms(0), ms(100)), ("jm-2".into(), ms(0), ms(1001))];
-    let text = |outcome: &Outcome| Stall::of(outcome, Some(&graph()), 2).to_string();
+    let text = |outcome: &Outcome| Stall::of(&two_wide(), outcome, Some(&graph())).to_string();
     let expected = "no leader: jm-1 of term 1 is down since 0.100000s; nobody has found its lease expired";
     assert_eq!(text(&outcome), expected);
     outcome.trace.push(at(500, "jm-2", Event::LeaseExpired { term: Term(1) }));
@@ -176,4 +183,90 @@ fn without_a_leader_nothing_else_matters() {
     assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
     outcome.trace.push(at(800, "jm-2", Event::LeadershipLost { term: Term(2) }));
     assert!(text(&outcome).starts_with("no leader: jm-2 gave up term 2 at 0.800000s"), "{}", text(&outcome));
+}
+
+/// Attempt after attempt fails, a second apart, with these causes.
+fn restarts(causes: &[(RootCause, &str)]) -> Vec<EventRecord> {
+    let attempts = (1..).zip(causes).flat_map(|(number, (root, cause))| {
+        let attempt = Attempt(number);
+        let failover = Event::FailoverBegun { attempt, root: root.clone(), cause: (*cause).into() };
+        let deployed = Event::DeploymentBegun { attempt, restored: None, state_bytes: 0 };
+        let at_ms = u64::from(number) * 1000;
+        [
+            at(at_ms, "jm-1", deployed),
+            at(at_ms + 100, "jm-1", failover),
+            at(at_ms + 200, "jm-1", Event::TasksCanceled { attempt }),
+        ]
+    });
+    attempts.collect()
+}
+
+fn looped(plan: &RunPlan, events: Vec<EventRecord>, ended_at: u64) -> String {
+    let outcome = Outcome { ended_at: ms(ended_at), ..outcome(events) };
+    Stall::of(plan, &outcome, Some(&graph())).to_string()
+}
+
+fn poisoned(subtask: SubtaskId) -> (RootCause, &'static str) {
+    let cause = "subtask 0#0: user function failed: poisoned record (split 0, position 700)";
+    (RootCause::TaskFailed { subtask }, cause)
+}
+
+#[test]
+fn a_restart_loop_names_its_record_its_fault_and_what_completed() {
+    use crate::plan::{FaultAction, FaultPlan, Trigger};
+    let mut plan = two_wide();
+    let action = FaultAction::Poison { split: 0, position: 700, times: None };
+    let trigger = Trigger::At(std::time::Duration::ZERO);
+    plan.faults = vec![FaultPlan { id: 1, trigger, delay: Default::default(), repeat: 1, action }];
+    let causes = vec![poisoned(subtask(0, 0)); 4];
+    let never = looped(&plan, restarts(&causes), 5000);
+    let expected = "restart loop: 4 failovers, all with one cause: subtask 0#0: user function failed: poisoned record \
+                    (split 0, position 700); that is fault 1, poison-record; no checkpoint ever completed";
+    assert_eq!(never, expected);
+
+    let mut events = restarts(&causes);
+    let completed = Event::CheckpointCompleted { attempt: ATTEMPT, checkpoint: CHECKPOINT, bytes: 1 };
+    events.insert(1, at(1050, "jm-1", completed));
+    let since = looped(&plan, events, 5000);
+    assert!(since.ends_with("; no checkpoint has completed since checkpoint 4 at 1.050000s"), "{since}");
+}
+
+#[test]
+fn a_loop_of_expired_checkpoints_names_the_timeout_and_what_the_last_one_waited_for() {
+    let mut events = Vec::new();
+    for number in 1..=3u64 {
+        let checkpoint = CheckpointId(number);
+        let root = RootCause::CheckpointsFailed { checkpoint };
+        let (attempt, reason) = (ATTEMPT, AbortReason::Expired);
+        let begin = number * 1000;
+        events.push(at(begin, "jm-1", deployed()));
+        for task in sources().into_iter().chain(sinks()) {
+            events.push(at(begin + 1, "tm-1", runs(task)));
+        }
+        events.push(at(begin + 2, "jm-1", Event::JobRunning { attempt }));
+        events.push(at(begin + 3, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false }));
+        events.push(at(begin + 8, "jm-1", Event::CheckpointAborted { attempt, checkpoint, reason }));
+        let cause = format!("checkpoint {number} failed: checkpoint expired");
+        events.push(at(begin + 8, "jm-1", Event::FailoverBegun { attempt, root, cause }));
+    }
+    let mut plan = two_wide();
+    plan.job.config.checkpoints.timeout = std::time::Duration::from_millis(5);
+    let expected = "restart loop: 3 failovers, all with one cause: checkpoint 3 failed: checkpoint expired; checkpoint \
+                    expired after its timeout of 5ms while checkpoint 3: no barrier from 0#0, 0#1: no credit for its \
+                    output, or never asked; no checkpoint ever completed";
+    assert_eq!(looped(&plan, events, 4000), expected);
+}
+
+#[test]
+fn a_loop_needs_three_failovers_that_still_go_on() {
+    let lost = |node: &'static str, cause| (RootCause::TaskManagerLost { task_manager: node.into() }, cause);
+    let twice = [lost("tm-1", "TaskManager tm-1 lost: reset"), lost("tm-2", "TaskManager tm-2 lost: reset")];
+    let plan = two_wide();
+    let waits = "nothing is deployed: the leader waits for the checkpoint store";
+    assert_eq!(looped(&plan, restarts(&twice), 3000), format!("{waits} (2 failovers before)"));
+    let mut thrice = twice.to_vec();
+    thrice.push(poisoned(subtask(0, 0)));
+    assert_eq!(looped(&plan, restarts(&thrice), 9000), format!("{waits} (3 failovers before)"), "it stood still since");
+    let found = looped(&plan, restarts(&thrice), 4000);
+    assert!(found.starts_with("restart loop: 3 failovers, 2 of them with one cause: TaskManager tm-2 lost"), "{found}");
 }

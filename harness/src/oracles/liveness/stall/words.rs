@@ -12,7 +12,19 @@ fn names(subtasks: &[SubtaskId]) -> String {
 
 impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.waits {
+        self.waits.fmt(f)?;
+        match (&self.waits, self.failovers) {
+            // A loop counts them itself.
+            (Waits::Loop(_), _) | (_, 0) => Ok(()),
+            (_, 1) => f.write_str(" (1 failover before)"),
+            (_, failovers) => write!(f, " ({failovers} failovers before)"),
+        }
+    }
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Waits::NoLeader(why) => write!(f, "no leader: {why}")?,
             Waits::NoSlots { needed, offered } => write!(f, "no slots: {needed} needed, {offered} offered")?,
             Waits::Cancelation(attempt) => write!(f, "tasks of {attempt}, which failed, are not cancelled")?,
@@ -60,11 +72,9 @@ impl fmt::Display for Stall {
             Waits::Backlog(sources) => {
                 write!(f, "no checkpoint is pending, and the input of {} has not ended", names(sources))?;
             }
+            Waits::Loop(restarts) => restarts.fmt(f)?,
             Waits::Nothing => f.write_str("no checkpoint is pending and the job does not end")?,
         }
-        match self.failovers {
-            0 => Ok(()),
-            failovers => write!(f, " ({failovers} failovers before)"),
-        }
+        Ok(())
     }
 }

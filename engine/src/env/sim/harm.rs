@@ -1,0 +1,127 @@
+//! What was hurt: how often the world did something otherwise than it would have done without a fault.
+//!
+//! A fault that is in force has not hurt anything yet: a cut link may carry nothing, a bandwidth may be the one that the link
+//! had. So the world counts where the difference is made (a frame is held back, a charge is multiplied, a wrong clock is
+//! read), and whoever strikes faults reads the counts before and after. Start at [`SimWorld::harm`].
+//!
+//! Invariant (HARM-1): counting draws nothing, waits for nothing, emits nothing and wakes nobody, so no trace depends on it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{SimWorld, SlowWork};
+use crate::time::Time;
+
+/// What is counted. Unknown nodes, links, rules and files were never hurt.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gauge {
+    /// Frames, requests for connections and resets that a cut of a link kept from their receiver, in one direction.
+    Held(String, String),
+    /// Frames that were given another latency than the cluster's, in one direction of a link.
+    Latency(String, String),
+    /// Frames whose transfer took another time than at the cluster's bandwidth, in one direction of a link.
+    Bandwidth(String, String),
+    /// Requests for connections that a node refused although it listens.
+    Refused(String),
+    /// Frames that a node took later than they had arrived, because it reads slowly.
+    ReadLate(String),
+    /// Pieces of work that took longer on a node, or hung.
+    Slowed(String, SlowWork),
+    /// What came due on a node while it stood still, and had to wait.
+    StoodStill(String),
+    /// Readings of a node's clock that were not the true time, timers that were set by it included.
+    WrongClock(String),
+    /// Requests to a store that a rule hurt; of a rule that loses writes, accesses to what is lost.
+    Requests(usize),
+    /// Accesses to a damaged file of the checkpoint store.
+    Damaged(String),
+}
+
+impl SimWorld {
+    /// How often this was hurt since the run began.
+    pub fn harm(&self, gauge: &Gauge) -> u64 {
+        let state = self.lock();
+        let node = |name: &str| state.index_of(name).map(|index| &state.nodes[index]);
+        let link = |from: &str, to: &str| {
+            let (from, to) = (state.index_of(from)?, state.index_of(to)?);
+            Some(state.network.link_harm(from, to))
+        };
+        let found = match gauge {
+            Gauge::Held(from, to) => link(from, to).map(|harm| harm.held),
+            Gauge::Latency(from, to) => link(from, to).map(|harm| harm.latency),
+            Gauge::Bandwidth(from, to) => link(from, to).map(|harm| harm.bandwidth),
+            Gauge::Refused(name) => state.index_of(name).map(|index| state.network.refused(index)),
+            Gauge::ReadLate(name) => state.index_of(name).map(|index| state.network.read_late(index)),
+            Gauge::Slowed(name, work) => node(name).map(|node| node.slowed(*work)),
+            Gauge::StoodStill(name) => node(name).map(|node| node.clock.standstill.held()),
+            Gauge::WrongClock(name) => node(name).map(|node| node.clock.wrong_readings()),
+            Gauge::Requests(rule) => Some(self.stores.rule_harm(*rule)),
+            Gauge::Damaged(path) => Some(self.stores.accesses_to_damaged(path)),
+        };
+        found.unwrap_or(0)
+    }
+}
+
+/// What faults did to one direction of a link.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LinkHarm {
+    pub(super) held: u64,
+    pub(super) latency: u64,
+    pub(super) bandwidth: u64,
+}
+
+/// The last time for which a node stood still, and what had to wait because of all such times.
+#[derive(Debug, Default)]
+pub(super) struct Standstill {
+    since: AtomicU64,
+    /// 0: it never stood still, or still does.
+    until: AtomicU64,
+    held: AtomicU64,
+}
+
+impl Standstill {
+    pub(super) fn begin(&self, now: Time) {
+        self.until.store(0, Ordering::Relaxed);
+        self.since.store(now.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self, now: Time) {
+        self.until.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Something goes on that was due at `at`: it is late if the node stood still then.
+    pub(super) fn due(&self, at: Time) {
+        let until = self.until.load(Ordering::Relaxed);
+        if until != 0 && at.0 <= until && at.0 > self.since.load(Ordering::Relaxed) {
+            self.hold();
+        }
+    }
+
+    /// Something has to wait, or never comes because the node died while it stood still.
+    pub(super) fn hold(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_due_while_a_node_stood_still_had_to_wait() {
+        let still = Standstill::default();
+        still.due(Time(5));
+        assert_eq!(still.held(), 0, "it never stood still");
+        still.begin(Time(10));
+        still.due(Time(12));
+        assert_eq!(still.held(), 0, "nothing goes on before it does");
+        still.end(Time(20));
+        [9, 10, 11, 20, 21].map(|at| still.due(Time(at)));
+        assert_eq!(still.held(), 2, "11 and 20");
+        still.hold();
+        assert_eq!(still.held(), 3);
+    }
+}

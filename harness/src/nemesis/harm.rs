@@ -1,0 +1,182 @@
+//! What each fault hurt: the counts of the world, divided among the faults that are behind them.
+//!
+//! Start at [`Nemesis::claim`]: from then on what a gauge of the world counts is the fault's doing, until the claim is settled
+//! with the effect that it belongs to, or at the end of the run. A property that is set (a speed, a bandwidth) has one owner at a
+//! time ([`Nemesis::own`]): the fault that made it what it is. A fault that sets what another one has set already hurts nothing.
+//! What is over when it is done, such as a kill, is noted at once ([`Nemesis::harmed`]).
+//!
+//! Invariants: (HARM-2) a claim begins before its fault changes anything, so nothing that it hurts is missed; (HARM-3) no two
+//! owners share a gauge at a time.
+
+use std::collections::BTreeMap;
+
+use flowquake_engine::env::sim::{Gauge, MessageFault, StoreFault};
+
+use super::{Cluster, Nemesis};
+use crate::plan::FaultAction;
+
+/// What can be hurt, in the order in which reports list it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the words say what each of them is")]
+pub enum Harm {
+    NodesKilled,
+    NodesLost,
+    StepsHeldBack,
+    NodesStopped,
+    WorkMadeLonger,
+    RecordsRefused,
+    FramesHeldBack,
+    FramesOfOtherLatency,
+    FramesOfOtherSpeed,
+    FramesReadLate,
+    ConnectionsReset,
+    ConnectionsRefused,
+    ConnectionsHalfOpen,
+    MessagesLost,
+    MessagesDelayed,
+    MessagesDoubled,
+    RequestsUnanswered,
+    RequestsDelayed,
+    RequestsThrottled,
+    WritesFailed,
+    WritesAnsweredWithErrors,
+    WritesTorn,
+    LostFilesMissed,
+    ReadsOfThePast,
+    ListingsOfThePast,
+    DamagedFilesMet,
+    LocalFilesDamaged,
+    WrongClockReadings,
+}
+
+impl Harm {
+    /// What was hurt and how, to be put behind a number of at least two; the first word is a plural that ends in `s`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Harm::NodesKilled => "nodes killed",
+            Harm::NodesLost => "nodes lost with their machine",
+            Harm::StepsHeldBack => "steps held back",
+            Harm::NodesStopped => "nodes stopped for good",
+            Harm::WorkMadeLonger => "charges made longer",
+            Harm::RecordsRefused => "records failed by user code",
+            Harm::FramesHeldBack => "frames held back",
+            Harm::FramesOfOtherLatency => "frames given another latency",
+            Harm::FramesOfOtherSpeed => "frames sent at another speed",
+            Harm::FramesReadLate => "frames read late",
+            Harm::ConnectionsReset => "connections reset",
+            Harm::ConnectionsRefused => "connections refused",
+            Harm::ConnectionsHalfOpen => "connections left half open",
+            Harm::MessagesLost => "messages lost",
+            Harm::MessagesDelayed => "messages delayed",
+            Harm::MessagesDoubled => "messages doubled",
+            Harm::RequestsUnanswered => "requests not answered",
+            Harm::RequestsDelayed => "requests delayed",
+            Harm::RequestsThrottled => "requests throttled",
+            Harm::WritesFailed => "writes failed",
+            Harm::WritesAnsweredWithErrors => "writes answered with an error",
+            Harm::WritesTorn => "writes torn",
+            Harm::LostFilesMissed => "reads of lost files",
+            Harm::ReadsOfThePast => "reads of the past",
+            Harm::ListingsOfThePast => "listings of the past",
+            Harm::DamagedFilesMet => "reads of damaged files",
+            Harm::LocalFilesDamaged => "files damaged on a local disk",
+            Harm::WrongClockReadings => "readings of a wrong clock",
+        }
+    }
+
+    /// What a message rule does.
+    pub(super) fn of_messages(how: MessageFault) -> Self {
+        match how {
+            MessageFault::Lose => Self::MessagesLost,
+            MessageFault::Delay(_) => Self::MessagesDelayed,
+            MessageFault::Duplicate => Self::MessagesDoubled,
+        }
+    }
+
+    /// What a rule about requests does.
+    fn of_requests(action: &FaultAction) -> Self {
+        // Any other action with such a rule is an isolation from the stores.
+        let FaultAction::Store { how, .. } = action else { return Self::RequestsUnanswered };
+        match how {
+            StoreFault::Unavailable => Self::RequestsUnanswered,
+            StoreFault::FailedWrite | StoreFault::NoSpace => Self::WritesFailed,
+            StoreFault::AmbiguousWrite => Self::WritesAnsweredWithErrors,
+            StoreFault::TornWrite => Self::WritesTorn,
+            StoreFault::LostWrite => Self::LostFilesMissed,
+            StoreFault::Slow(_) => Self::RequestsDelayed,
+            StoreFault::Throttled(_) => Self::RequestsThrottled,
+            StoreFault::StaleRead(_) => Self::ReadsOfThePast,
+            StoreFault::LaggingList(_) => Self::ListingsOfThePast,
+        }
+    }
+}
+
+/// How often what was hurt.
+pub type Harms = BTreeMap<Harm, u64>;
+
+/// What a gauge counts from now on is a fault's doing.
+#[derive(Debug)]
+pub(super) struct Claim {
+    fault: usize,
+    /// The effect with which it ends; `None`: with the run.
+    effect: Option<u64>,
+    gauge: Gauge,
+    harm: Harm,
+    /// What the gauge showed at the beginning.
+    from: u64,
+    owned: bool,
+}
+
+impl Nemesis {
+    /// What `gauge` counts is the doing of `fault`, until `effect` ends, or to the end of the run.
+    pub(super) fn claim(&mut self, world: &dyn Cluster, fault: usize, effect: Option<u64>, gauge: Gauge, harm: Harm) {
+        let from = world.harm(&gauge);
+        self.claims.push(Claim { fault, effect, gauge, harm, from, owned: false });
+    }
+
+    /// As [`Nemesis::claim`], of a rule about requests: what it makes vanish is missed after it has ended.
+    pub(super) fn claim_requests(&mut self, world: &dyn Cluster, fault: usize, rule: usize) {
+        let harm = Harm::of_requests(&self.faults[fault].action);
+        self.claim(world, fault, None, Gauge::Requests(rule), harm);
+    }
+
+    /// What `gauge` counts is the doing of `owner` alone, or of nobody.
+    pub(super) fn own(&mut self, world: &dyn Cluster, gauge: &Gauge, owner: Option<usize>, harm: Harm) {
+        let same = |claim: &Claim| claim.owned && claim.gauge == *gauge;
+        if let Some(claim) = self.claims.iter().find(|claim| same(claim))
+            && Some(claim.fault) == owner
+        {
+            return;
+        }
+        self.settle(world, same);
+        if let Some(fault) = owner {
+            let from = world.harm(gauge);
+            self.claims.push(Claim { fault, effect: None, gauge: gauge.clone(), harm, from, owned: true });
+        }
+    }
+
+    /// Claims that belong to an effect end with it.
+    pub(super) fn settle_effect(&mut self, world: &dyn Cluster, effect: u64) {
+        self.settle(world, |claim| claim.effect == Some(effect));
+    }
+
+    /// The run is over.
+    pub(super) fn settle_all(&mut self, world: &dyn Cluster) {
+        self.settle(world, |_| true);
+    }
+
+    fn settle(&mut self, world: &dyn Cluster, which: impl Fn(&Claim) -> bool) {
+        let settled: Vec<Claim> = self.claims.extract_if(.., |claim| which(claim)).collect();
+        for claim in settled {
+            let count = world.harm(&claim.gauge).saturating_sub(claim.from);
+            self.harmed(claim.fault, claim.harm, count);
+        }
+    }
+
+    /// A fault has hurt so many more.
+    pub(super) fn harmed(&mut self, fault: usize, harm: Harm, count: u64) {
+        if count > 0 {
+            *self.strikes[fault].harms.entry(harm).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A job that restarts for ever: how often, why, and whether it gets anywhere.
+//!
+//! Start at [`RestartLoop::of`]. A job is in a loop if it failed over at least three times since its last checkpoint, or at least
+//! three times in a row with one cause, and if it still does: a job that has stood still for much longer than it used to take
+//! from one failover to the next is stuck at something else. Two causes are one if they differ in numbers only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use flowquake_engine::event::{AbortReason, RootCause};
+use flowquake_engine::ids::CheckpointId;
+use flowquake_engine::time::Time;
+
+use super::Waits;
+use crate::plan::{FaultAction, RunPlan};
+
+/// Fewer failovers are bad luck.
+const FAILOVERS_MIN: usize = 3;
+
+/// A failover as the leader tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failover {
+    pub(super) at: Time,
+    pub(super) root: RootCause,
+    pub(super) cause: String,
+}
+
+/// A checkpoint that was given up, and what it waited for then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    pub(super) checkpoint: CheckpointId,
+    pub(super) reason: AbortReason,
+    pub(super) waits: Waits,
+}
+
+/// A job that restarts and restarts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::oracles::liveness) struct RestartLoop {
+    /// Failovers that belong to the loop, and how many of them have the cause.
+    failovers: usize,
+    alike: usize,
+    /// Of the newest failover with the cause that is behind most of them.
+    cause: String,
+    /// The last checkpoint that completed, when, and failovers since.
+    completed: Option<(CheckpointId, Time, usize)>,
+}
+
+impl RestartLoop {
+    /// Reads a loop from the failovers and the completed checkpoints of a run, both in order of time.
+    pub(super) fn of(
+        plan: &RunPlan,
+        failovers: &[Failover],
+        completed: Option<(CheckpointId, Time)>,
+        given_up: Option<&GivenUp>,
+        ended_at: Time,
+    ) -> Option<Self> {
+        let since = |at: Time| failovers.iter().filter(|failover| failover.at > at).count();
+        let since_checkpoint = completed.map_or(failovers.len(), |(_, at)| since(at));
+        let newest = failovers.last()?;
+        let alike = failovers.iter().rev().take_while(|failover| kind(failover) == kind(newest)).count();
+        let length = since_checkpoint.max(alike);
+        if length < FAILOVERS_MIN {
+            return None;
+        }
+        let all = &failovers[failovers.len() - length..];
+        let longest = all.windows(2).map(|pair| pair[1].at.since(pair[0].at)).max()?;
+        if ended_at.since(newest.at) > longest * 2 {
+            return None;
+        }
+        let mut by_cause: BTreeMap<String, (usize, &Failover)> = BTreeMap::new();
+        for failover in all {
+            let entry = by_cause.entry(kind(failover)).or_insert((0, failover));
+            *entry = (entry.0 + 1, failover);
+        }
+        let (alike, behind_most) = by_cause.into_values().max_by_key(|(count, failover)| (*count, failover.at))?;
+        Some(Self {
+            failovers: length,
+            alike,
+            cause: cause(plan, behind_most, given_up),
+            completed: completed.map(|(id, at)| (id, at, since_checkpoint)),
+        })
+    }
+}
+
+/// The cause of a failover without its numbers.
+fn kind(failover: &Failover) -> String {
+    let mut kind = String::new();
+    for letter in failover.cause.chars() {
+        match letter {
+            '0'..='9' if kind.ends_with('0') => {}
+            '0'..='9' => kind.push('0'),
+            other => kind.push(other),
+        }
+    }
+    kind
+}
+
+/// The cause as the leader told it, with what the plan and the events say besides.
+fn cause(plan: &RunPlan, failover: &Failover, given_up: Option<&GivenUp>) -> String {
+    let mut text = failover.cause.clone();
+    if let (RootCause::CheckpointsFailed { checkpoint }, Some(given_up)) = (&failover.root, given_up)
+        && given_up.checkpoint == *checkpoint
+    {
+        let timeout = humantime::format_duration(plan.job.config.checkpoints.timeout);
+        let bound = match given_up.reason {
+            AbortReason::Expired => format!(" after its timeout of {timeout}"),
+            _ => String::new(),
+        };
+        text.push_str(&format!("; {}{bound} while {}", given_up.reason.name(), given_up.waits));
+    }
+    let poisons = plan.faults.iter().filter(|fault| match &fault.action {
+        FaultAction::Poison { split, position, .. } => {
+            failover.cause.contains(&format!("(split {split}, position {position})"))
+        }
+        _ => false,
+    });
+    for fault in poisons {
+        text.push_str(&format!("; that is fault {}, {}", fault.id, crate::nemesis::kind(&fault.action)));
+    }
+    text
+}
+
+impl fmt::Display for RestartLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { failovers, alike, cause, completed } = self;
+        write!(f, "restart loop: {failovers} failovers, ")?;
+        match alike == failovers {
+            true => f.write_str("all with one cause")?,
+            false => write!(f, "{alike} of them with one cause")?,
+        }
+        write!(f, ": {cause}; ")?;
+        match completed {
+            None => f.write_str("no checkpoint ever completed"),
+            Some((id, at, 0)) => write!(f, "checkpoints complete in between, the last one is {id}, at {at}"),
+            Some((id, at, since)) if since == failovers => {
+                write!(f, "no checkpoint has completed since checkpoint {id} at {at}")
+            }
+            Some((id, at, since)) => {
+                write!(f, "no checkpoint has completed in the last {since} of them, since checkpoint {id} at {at}")
+            }
+        }
+    }
+}
