@@ -6,11 +6,14 @@
 
 pub mod calibrate;
 pub mod cli;
+pub mod cost;
 pub mod engine_command;
+pub mod environment;
 pub mod explain;
 pub mod faults;
 #[cfg(test)]
 mod fixtures;
+mod interrupt;
 pub mod jobs;
 pub mod measure;
 pub mod nemesis;
@@ -30,6 +33,7 @@ mod testing;
 pub mod trace;
 pub mod tune;
 pub mod verdict;
+mod worker;
 
 pub use cli::main;
 pub use testing::test;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use flowquake_engine::config::{JobConfig, TriggerSchedule};
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::time::readable;
+use flowquake_reports::bounded;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::ClusterPlan;
@@ -27,6 +28,9 @@ pub const SHIPPED: &[(&str, &str)] = &[
 
 /// A price beyond a quarter of an hour per record or KiB is a slip of the keyboard.
 const RATE_MAX_NS: f64 = 1e12;
+
+/// Longest file: a profile has a few kilobytes.
+const FILE_MAX: u64 = 1 << 20;
 
 /// As many as a cluster may have of anything.
 const STREAMS_MAX: u32 = 1_000;
@@ -190,7 +194,7 @@ impl Profile {
             let path = folder.join(name);
             let shown = path.display().to_string();
             let text =
-                std::fs::read_to_string(&path).map_err(|error| ProfileError::Unreadable(shown.clone(), error))?;
+                bounded::text(&path, FILE_MAX).map_err(|error| ProfileError::Unreadable(shown.clone(), error))?;
             return Self::parse(&text, &shown);
         }
         let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
@@ -230,6 +234,13 @@ impl Profile {
             if low > high || high > Duration::from_secs(3_600) {
                 return Err(broken(format!("{name}.latency: write [least, most], at most an hour")));
             }
+        }
+        let confidence = profile.measured.iter().flat_map(|measured| &measured.confidence);
+        // Also refuses what is no number.
+        let is_interval = |(low, high): &(f64, f64)| low <= high && low.is_finite() && high.is_finite();
+        for (name, interval) in confidence.filter(|(_, interval)| !is_interval(interval)) {
+            let (low, high) = interval;
+            return Err(broken(format!("measured.confidence.\"{name}\" = [{low}, {high}]: write [least, most]")));
         }
         Ok(profile)
     }
@@ -294,6 +305,14 @@ mod tests {
         let words = Profile::parse("no profile", "p.toml").unwrap_err();
         assert!(words.to_string().starts_with("p.toml is no TOML: "), "{words}");
         assert!(words.help().contains("flowquake calibrate") && !words.help().contains("mend"), "{}", words.help());
+        for interval in ["nan, 1.0", "1.0, nan", "0.0, inf", "2.0, 1.0"] {
+            let measured = "[measured]\nprogram = \"\"\nprocessor = \"\"\ncores = 1\n[measured.confidence]\n";
+            let text = format!("{text}\n{measured}\"rates.record_ns\" = [{interval}]\n");
+            let said = Profile::parse(&text, "p.toml").unwrap_err().to_string();
+            assert!(said.contains("p.toml: measured.confidence.\"rates.record_ns\" = ["), "{said}");
+        }
+        let endless = Profile::find("/dev/zero", Path::new("")).unwrap_err();
+        assert!(endless.to_string().starts_with("/dev/zero: "), "{endless}");
         assert!(parse("streams = 1", "streams = 0").contains("store.streams = 0"));
         assert!(parse("\"5ms\", \"15ms\"", "\"15ms\", \"5ms\"").contains("store.latency"));
     }

@@ -1,11 +1,13 @@
 //! Runs a plan in the simulator: one fresh thread, one fresh world, everything that happened as plain data.
 //!
 //! Start at [`run`]. The thread builds the simulated cluster, hands the world an observer (recorder and nemesis in one), lets
-//! virtual time pass until the job ends or the plan's time limit, kills all nodes, and returns an [`Outcome`]. A real-time
-//! watchdog around it turns a loop without an end into [`End::NoYield`]. Nothing is judged here.
+//! virtual time pass until the job ends or the plan's time limit, kills all nodes, and returns an [`Outcome`]. A watchdog
+//! around it turns a loop without an end into [`End::NoYield`]. Nothing is judged here.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
@@ -21,11 +23,16 @@ use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use flowquake_engine::time::Time;
 use tokio::sync::Notify;
 
+use self::watchdog::Watched;
+use crate::environment::{Environment, needs_disk};
 use crate::jobs::Jobs;
 use crate::plan::{InputSource, RunPlan};
 use crate::recorder::Recorder;
 
-mod local_disks;
+pub(crate) mod local_disks;
+mod panics;
+mod watchdog;
+pub use self::watchdog::limit_processor_time;
 pub use crate::recorder::{Claim, Decision, End, Flow, LogEntry, Outcome, Part, Sealed, StoreCopy, Written};
 
 /// Names of the JobManagers' nodes.
@@ -39,8 +46,6 @@ pub fn task_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
 }
 /// Pause between a TaskManager's attempts to register (Flink: `cluster.registration.initial-timeout`).
 const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
-/// Real time after which a run that has not returned hangs without yielding.
-const WATCHDOG: Duration = Duration::from_secs(600);
 
 /// The job of a plan as the engine knows it.
 pub fn job_spec(plan: &RunPlan) -> JobSpec {
@@ -80,34 +85,78 @@ pub fn run_from(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copy: &Stor
 }
 
 fn start(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], from: Option<StoreCopy>, recorder: Recorder) -> Outcome {
+    let local = match needs_disk(plan).then(local_disks::root).transpose() {
+        Ok(local) => local,
+        Err(environment) => return Outcome { environment: Some(environment), ..Outcome::nothing() },
+    };
     let state = Arc::new(Mutex::new(recorder));
-    let (done, finished) = mpsc::channel();
+    let (told, tells) = mpsc::channel();
     let (plan, jobs, mutations) = (plan.clone(), jobs.clone(), mutations.to_vec());
-    let run = Run { plan, jobs, mutations, from, recorder: state.clone() };
+    let events = Arc::new(AtomicU64::new(0));
+    let run = Run { plan, jobs, mutations, from, local, recorder: state.clone(), events: events.clone() };
     let name = format!("run {} seed {}", run.plan.scenario, run.plan.seed);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let _ = told.send(Told::Begun(watchdog::this_thread()));
         #[allow(clippy::disallowed_methods, reason = "what the run itself costs is real time")]
         let started = (std::time::Instant::now(), thread_cpu());
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.simulate()));
+        let run = std::panic::AssertUnwindSafe(|| run.simulate());
+        let result = panics::within_run(|| std::panic::catch_unwind(run));
         let spent = (started.0.elapsed(), thread_cpu().saturating_sub(started.1));
         // Nobody listens any more if the watchdog was faster.
-        let _ = done.send((result, spent));
+        let _ = told.send(Told::Ended(result.map_err(|panic| panic_text(&*panic)), spent));
     });
-    let (end, spent) = match thread.map(|_| finished.recv_timeout(WATCHDOG)) {
-        Ok(Ok((Ok(()), spent))) => (None, spent),
-        Ok(Ok((Err(panic), spent))) => (Some(End::Panicked(panic_text(&*panic))), spent),
-        Ok(Err(_)) => (Some(End::NoYield), (WATCHDOG, WATCHDOG)),
-        Err(error) => (Some(End::Panicked(format!("no thread for the run: {error}"))), Default::default()),
-    };
-    let mut recorder = match state.lock() {
+    if let Err(error) = thread {
+        let environment = Environment::new(
+            format!("the system gives no thread for a run: {error}"),
+            "take fewer runs at the same time (--jobs), or raise the limit on processes (`ulimit -u`)",
+        );
+        return Outcome { environment: Some(environment), ..Outcome::nothing() };
+    }
+    let (end, spent) = wait(&tells, events);
+    let abandoned = matches!(end, Some(End::NoYield(_)));
+    let mut recorder = match state.try_lock() {
         Ok(recorder) => recorder,
         // The run panicked while it was recorded: what was recorded until then is still true.
-        Err(poisoned) => poisoned.into_inner(),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // It loops while it is recorded, and keeps what was.
+        Err(TryLockError::WouldBlock) => {
+            return Outcome { end: end.unwrap_or(End::TimeLimit), abandoned, ..Outcome::nothing() };
+        }
     };
-    recorder.take_outcome(end, spent)
+    Outcome { abandoned, ..recorder.take_outcome(end, spent) }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+/// What the thread of a run tells.
+enum Told {
+    /// It is this one, as the system counts threads.
+    Begun(i32),
+    /// It has ended, or panicked with these words, after so much real and processor time.
+    Ended(Result<(), String>, (Duration, Duration)),
+}
+
+/// Waits for the end of a run, or for the watchdog to lose its patience.
+fn wait(tells: &mpsc::Receiver<Told>, events: Arc<AtomicU64>) -> (Option<End>, (Duration, Duration)) {
+    let mut watched = None;
+    loop {
+        match tells.recv_timeout(watchdog::EVERY) {
+            Ok(Told::Begun(thread)) => watched = Some(Watched::new(thread, events.clone())),
+            Ok(Told::Ended(Ok(()), spent)) => return (None, spent),
+            Ok(Told::Ended(Err(panic), spent)) => return (Some(End::Panicked(panic)), spent),
+            Err(RecvTimeoutError::Disconnected) => {
+                return (Some(End::Panicked("the run's thread ended without a word".into())), Default::default());
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(why) = watched.as_mut().and_then(Watched::look) {
+                    let spent = watched.map_or(Duration::ZERO, |watched| watched.processor_time());
+                    return (Some(End::NoYield(why)), (spent, spent));
+                }
+            }
+        }
+    }
+}
+
+/// The words of a panic.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "panic".into())
 }
@@ -123,13 +172,16 @@ struct Run {
     mutations: Vec<Mutation>,
     /// What the stores hold already.
     from: Option<StoreCopy>,
+    /// Where local disks are, if the plan needs any; goes with the run.
+    local: Option<tempfile::TempDir>,
     recorder: Arc<Mutex<Recorder>>,
+    /// Counts events, for the watchdog.
+    events: Arc<AtomicU64>,
 }
 
 impl Run {
     fn simulate(self) {
         let plan = &self.plan;
-        let local = (plan.job.config.backend == BackendKind::RocksDb).then(local_disks::root);
         let cluster = &plan.cluster;
         let config = SimConfig {
             seed: plan.seed,
@@ -151,7 +203,7 @@ impl Run {
                 inline_state: plan.job.config.backend == BackendKind::Memory,
             },
             cores: cluster.cores,
-            local_root: local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
+            local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
             mutations: self.mutations.clone(),
         };
         let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
@@ -174,7 +226,11 @@ impl Run {
         }
         let begun = now();
         let changed = Arc::new(Notify::new());
-        world.observe(Box::new(Watch { recorder: self.recorder.clone(), changed: changed.clone() }));
+        world.observe(Box::new(Watch {
+            recorder: self.recorder.clone(),
+            changed: changed.clone(),
+            events: self.events.clone(),
+        }));
 
         let user_code = self.recorder.lock().expect("the recorder does not panic").user_code.clone();
         for name in job_managers(plan) {
@@ -262,10 +318,12 @@ fn shared_lines(path: &str) -> Arc<Lines> {
 struct Watch {
     recorder: Arc<Mutex<Recorder>>,
     changed: Arc<Notify>,
+    events: Arc<AtomicU64>,
 }
 
 impl Observer for Watch {
     fn on_event(&mut self, world: &Arc<SimWorld>, record: &EventRecord) {
+        self.events.fetch_add(1, Ordering::Relaxed);
         let mut recorder = self.recorder.lock().expect("the recorder does not panic");
         let before = recorder.nemesis.next_time();
         recorder.on_event(world, record);

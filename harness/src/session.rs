@@ -1,19 +1,23 @@
-//! One plan from beginning to end: run, judge, measure. Start at [`execute`].
+//! One plan from beginning to end: run, judge, measure. Start at [`try_execute`].
+
+use std::cell::RefCell;
 
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{RunRecord, Verdict};
+use serde::{Deserialize, Serialize};
 
+use crate::environment::{self, Environment};
 use crate::jobs::Jobs;
 use crate::oracles::restorable;
 use crate::plan::RunPlan;
 use crate::predict::foresee;
-use crate::run::{End, Outcome, run_from, run_with_copies};
+use crate::run::{End, Outcome, StoreCopy, run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
 /// How much is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Depth {
     /// What one run shows: for many seeds.
     Quick,
@@ -22,11 +26,17 @@ pub enum Depth {
 }
 
 /// Runs a plan and says what it proved, as far as the run itself shows. `replay` is the command that runs it again.
+///
+/// # Panics
+/// As [`execute_to`].
 pub fn execute(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], replay: String) -> (RunRecord, Outcome) {
     execute_to(Depth::Quick, plan, jobs, mutations, replay)
 }
 
 /// Runs a plan and says what it proved.
+///
+/// # Panics
+/// If the machine cannot keep the run: that is no verdict.
 pub fn execute_to(
     depth: Depth,
     plan: &RunPlan,
@@ -34,27 +44,59 @@ pub fn execute_to(
     mutations: &[Mutation],
     replay: String,
 ) -> (RunRecord, Outcome) {
+    try_execute(depth, plan, jobs, mutations, replay)
+        .unwrap_or_else(|broken| panic!("the environment: {broken}\n  help: {}", broken.remedy))
+}
+
+/// Runs a plan and says what it proved; `Err`: the machine could not keep the run, which therefore proved nothing.
+pub fn try_execute(
+    depth: Depth,
+    plan: &RunPlan,
+    jobs: &Jobs,
+    mutations: &[Mutation],
+    replay: String,
+) -> Result<(RunRecord, Outcome), Environment> {
     // Before the run, and of its plan alone.
     let plan = &foresee(plan, jobs);
     if let Some(feature) = not_built(plan) {
         let outcome = Outcome::nothing();
         let verdict = Verdict::NotBuilt { feature: feature.into() };
-        return (measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome);
+        return Ok((measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome));
     }
     let calm = RunPlan { faults: Vec::new(), prediction: None, ..plan.clone() };
     let copies = if depth == Depth::Full { restorable::COPIES } else { 0 };
     let mut outcome = run_with_copies(plan, jobs, mutations, copies);
+    let sound = |outcome: &Outcome| environment::of_run(plan, outcome).map_or(Ok(()), Err);
+    sound(&outcome)?;
     let inputs = InputFiles::default();
+    let broken = RefCell::new(Ok(()));
+    let resumed = |copy: &StoreCopy| {
+        let resumed = run_from(&calm, jobs, mutations, copy);
+        if let Err(environment) = sound(&resumed) {
+            *broken.borrow_mut() = Err(environment);
+        }
+        resumed
+    };
     let (oracles, violations) = match outcome.end {
         // A crashed run has no output worth judging; the panic is the verdict.
-        End::Panicked(_) | End::NoYield => Default::default(),
-        _ => oracles::judge(plan, &outcome, jobs, &inputs, &|copy| run_from(&calm, jobs, mutations, copy)),
+        End::Panicked(_) | End::NoYield(_) => Default::default(),
+        _ => oracles::judge(plan, &outcome, jobs, &inputs, &resumed),
     };
+    broken.into_inner()?;
+    // State is read back from files, too.
+    if environment::needs_disk(plan)
+        && let Some(environment) = violations
+            .iter()
+            .filter(|violation| violation.oracle == "O2")
+            .find_map(|violation| environment::told_in(&violation.evidence))
+    {
+        return Err(environment);
+    }
     // They hold on to all that was in the stores.
     outcome.copies.clear();
     let verdict = verdict::decide(plan, &outcome, &violations);
     let sources = measure::sources(plan, jobs, &inputs);
-    (measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome)
+    Ok((measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome))
 }
 
 fn not_built(plan: &RunPlan) -> Option<&'static str> {

@@ -10,6 +10,7 @@ use flowquake_engine::state::key_group::groups_of;
 use flowquake_engine::state::{Backend, Entry, RestoredState};
 
 use crate::jobs::{JobContext, Jobs};
+use crate::run::local_disks;
 
 /// Why state cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +81,7 @@ fn of_subtask(
     // Only RocksDB asks for a folder: it works on files of its own, which go when the entries are read.
     let mut folder = None;
     let make = || {
-        let made = tempfile::tempdir()?;
+        let made = local_disks::root().map_err(std::io::Error::other)?;
         let place = LocalFolder::unowned(made.path().join("state"));
         folder = Some(made);
         Ok(place)

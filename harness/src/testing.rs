@@ -12,18 +12,31 @@ use crate::jobs::Jobs;
 use crate::scenario::{Scenario, discover};
 use crate::session::{Depth, execute_to};
 
-/// Runs every scenario at or below `path` with every seed.
+/// Runs every scenario at or below `path` with every seed, in this process: a test binary's `main` is not ours, so it cannot be
+/// started again as a worker. A job that ends its process ends the test binary, which `cargo test` reports as a failure by signal
+/// or exit code, but not with exit code 0; run such scenarios with the command line, where each is on its own.
 ///
 /// # Panics
-/// If a file is wrong, or if a run does not pass: with the explanation that the command line would print. A run that this
-/// build cannot make (*not built*) does not count as passed.
+/// If there is no run to make, if a file is wrong, if the machine cannot keep a run, or if one does not pass: with the
+/// explanation that the command line would print. A run that this build cannot make (*not built*) does not count as passed.
 pub fn test(path: impl AsRef<Path>, seeds: RangeInclusive<u64>, jobs: &Jobs) {
+    assert!(
+        !seeds.is_empty(),
+        "no run: the seeds {}..={} are none\n  help: write the smaller one first, such as 1..=3",
+        seeds.start(),
+        seeds.end()
+    );
     let paths = [PathBuf::from(path.as_ref())];
     let files = discover(&paths).unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
     let scenarios = Scenario::load_all(&files, &catalogue(jobs)).unwrap_or_else(|errors| {
         let texts = errors.into_iter().map(|error| format!("{:?}\n", miette::Report::new(error)));
         panic!("{}", texts.collect::<String>())
     });
+    assert!(
+        !scenarios.is_empty(),
+        "no run: there is no scenario at {}\n  help: name a file that ends in .toml, or a folder with some",
+        path.as_ref().display()
+    );
     // Many seeds are there to find what luck it takes; a single one is looked at closely.
     let depth = if seeds.start() == seeds.end() { Depth::Full } else { Depth::Quick };
     for scenario in scenarios {
@@ -32,5 +45,25 @@ pub fn test(path: impl AsRef<Path>, seeds: RangeInclusive<u64>, jobs: &Jobs) {
             let (record, _) = execute_to(depth, &scenario.plan(seed), jobs, &[], replay);
             assert!(record.verdict == Verdict::Passed, "{}", failure(&record, Color::No));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panic_of(path: &Path, seeds: RangeInclusive<u64>) -> String {
+        let panic = std::panic::catch_unwind(|| test(path, seeds, &Jobs::builtin())).unwrap_err();
+        panic.downcast_ref::<String>().cloned().expect("a text")
+    }
+
+    #[test]
+    #[allow(clippy::reversed_empty_ranges, reason = "that is what is tried")]
+    fn a_set_of_no_runs_does_not_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/baseline"));
+        assert!(panic_of(shipped, 3..=1).contains("no run: the seeds 3..=1 are none"));
+        let said = panic_of(folder.path(), 1..=1);
+        assert!(said.contains(&folder.path().display().to_string()), "{said}");
     }
 }

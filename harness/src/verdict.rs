@@ -12,7 +12,7 @@ use crate::run::{End, Outcome};
 pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Verdict {
     match &outcome.end {
         End::Panicked(panic) => return Verdict::Crashed { panic: panic.clone() },
-        End::NoYield => return Verdict::Stuck { reason: "no yield: something loops without ever waiting".into() },
+        End::NoYield(why) => return Verdict::Stuck { reason: format!("no yield: {why}") },
         _ => {}
     }
     // A stall has a class of its own; but wrong output is worse, and may be why.
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_loop_without_a_yield_is_stuck_and_a_panic_is_a_crash() {
         let mut outcome = outcome([]);
-        outcome.end = End::NoYield;
+        outcome.end = End::NoYield("something loops without ever waiting".into());
         let reason = "no yield: something loops without ever waiting".into();
         assert_eq!(decide(&plan(), &outcome, &[]), Verdict::Stuck { reason });
         outcome.end = End::Panicked("A1: a channel is blocked".into());

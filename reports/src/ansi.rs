@@ -3,6 +3,8 @@
 //! Start at [`Style`]. Documents other than the terminal's map a style to their own means; no style is ever the only sign of
 //! something, since reports are read in files, by people who see no red, and by programs.
 
+use std::borrow::Cow;
+
 /// Whether the output may hold ANSI escape codes; the caller knows its terminal, this crate does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
@@ -54,7 +56,40 @@ pub fn paint(text: &str, style: Style, color: Color) -> String {
 
 /// `text` on one line and without control characters: what a job under test wrote must not steer the reader's terminal.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// `text` as it may go to a terminal: with line breaks, tabs and colours, and without anything else that steers one. The last
+/// door for text that holds words of others, which should have been [`clean`] before.
+pub fn safe(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| steers(c) && c != '\n' && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = colour_code(rest);
+        let taken = colour.unwrap_or(c.len_utf8());
+        if colour.is_none() && steers(c) && c != '\n' && c != '\t' {
+            out.push(' ');
+        } else {
+            out.push_str(&rest[..taken]);
+        }
+        rest = &rest[taken..];
+    }
+    Cow::Owned(out)
+}
+
+/// Control characters, and those that turn the direction of what follows.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The length of the colour code that `text` begins with.
+fn colour_code(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\x1b[")?;
+    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    parameters[end..].starts_with('m').then_some(2 + end + 1)
 }
 
 #[cfg(test)]
@@ -72,5 +107,15 @@ mod tests {
     #[test]
     fn escapes_of_others_are_removed() {
         assert_eq!(clean("a\x1b[2Jb\nc"), "a [2Jb c");
+        assert_eq!(clean("a\u{9b}2Jb\u{202e}c"), "a 2Jb c");
+    }
+
+    #[test]
+    fn only_lines_and_colours_reach_a_terminal() {
+        for text in ["plain\n\ttext", "\x1b[1;31mfailed\x1b[0m"] {
+            assert_eq!(safe(text), text);
+        }
+        assert_eq!(safe("\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m\r\x1b"), " [2J ]0;title \x1b[31mred\x1b[0m  ");
+        assert_eq!(safe("\x1b[31"), " [31");
     }
 }

@@ -7,11 +7,21 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::bounded;
 use crate::record::{RunSet, SCHEMA_VERSION};
+
+/// Longest document: the records of some million runs of a long sweep.
+const DOCUMENT_MAX: u64 = 4 << 30;
+
+/// Characters of a file's name in that of the temporary one beside it.
+const NAME_SHOWN: usize = 40;
+/// Files written by this process, so that each temporary one has a name of its own.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Why a file gave no document.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +90,8 @@ pub(crate) fn read_document<T: DeserializeOwned>(
         tuning_version: Option<u32>,
     }
     let malformed = |source| ReadError::Malformed { file: file.to_owned(), what, source };
-    let text = fs::read_to_string(file).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
+    let text =
+        bounded::text(file, DOCUMENT_MAX).map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
     let Versioned { schema_version, tuning_version } = serde_json::from_str(&text).map_err(malformed)?;
     let missing = || malformed(serde::de::Error::custom(format!("missing field `{key}_version`")));
     let found = if key == "tuning" { tuning_version } else { schema_version }.ok_or_else(missing)?;
@@ -93,7 +104,7 @@ pub(crate) fn read_document<T: DeserializeOwned>(
 /// Writes `bytes` to `file` so that a reader sees the old content or the new, never a part.
 ///
 /// Writes beside `file` (a rename is atomic only within one file system), flushes to disk, then renames. The name of the
-/// temporary file carries the process id, so that two programs do not write into each other's. On an error nothing is left.
+/// temporary file carries the process id and a number, so that no two writers use the same one. On an error nothing is left.
 ///
 /// A link stays and its target is replaced. What is no regular file, such as a terminal, a pipe or `/dev/null`, is
 /// written into: a rename would put a file in its place.
@@ -101,8 +112,12 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(file) = replaceable(file)? else { return write_into(file, bytes) };
     let name = file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a name"))?;
     let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.partial", std::process::id()));
+    // Long names have no room for more; the first characters are enough to be found by.
+    match name.to_str().and_then(|name| name.char_indices().nth(NAME_SHOWN)).map(|(end, _)| end) {
+        Some(end) => hidden.push(&name.to_string_lossy()[..end]),
+        None => hidden.push(name),
+    }
+    hidden.push(format!(".{}.{}.partial", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed)));
     let temporary = file.with_file_name(hidden);
     let written = write_durably(&temporary, bytes).and_then(|()| fs::rename(&temporary, &file));
     if written.is_err() {
@@ -192,6 +207,9 @@ mod tests {
         assert!(write(&file, &fixtures::set()).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write_atomically(Path::new("/"), b"").is_err());
+        for name in ["n".repeat(255), "ä".repeat(127)] {
+            write_atomically(&folder.path().join(name), b"as long as a name may be").unwrap();
+        }
     }
 
     #[cfg(unix)]

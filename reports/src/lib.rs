@@ -7,6 +7,7 @@
 //! files for the tools of others. [`tuning`] has data of its own: which checkpoint interval to choose.
 
 pub mod ansi;
+pub mod bounded;
 pub mod capacity;
 pub mod class;
 pub mod coverage;

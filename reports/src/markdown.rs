@@ -25,6 +25,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             // An address or a name behind this sign would notify people.
             '@' => out.push_str("&#64;"),
+            c if c.is_control() => out.push(' '),
             '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '!' | '~' => out.extend(['\\', c]),
             _ => out.push(c),
         }

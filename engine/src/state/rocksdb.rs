@@ -39,8 +39,23 @@ fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
     move |error| {
         tracing::warn!("RocksDB cannot {what}: {error}");
         let place = file_in(error.as_ref()).map(|file| format!(" in {file}")).unwrap_or_default();
-        StateError(format!("RocksDB cannot {what}: {:?}{place}", error.kind()))
+        let machine = machine_in(error.as_ref()).map(|words| format!(" ({words})")).unwrap_or_default();
+        StateError(format!("RocksDB cannot {what}: {:?}{place}{machine}", error.kind()))
     }
+}
+
+/// What the system said, where that depends on neither folder nor session: who reads of an I/O error has to know which.
+fn machine_in(words: &str) -> Option<&'static str> {
+    const SAID: [&str; 7] = [
+        "No space left on device",
+        "Disk quota exceeded",
+        "Too many open files",
+        "Read-only file system",
+        "Permission denied",
+        "Input/output error",
+        "Cannot allocate memory",
+    ];
+    SAID.into_iter().find(|said| words.contains(said))
 }
 
 /// The first file of a database that RocksDB names, without its folder.

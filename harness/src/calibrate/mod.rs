@@ -205,6 +205,8 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
         .rows
         .iter()
         .map(|row| (row.path.into(), (rounded(row.estimate.low), rounded(row.estimate.high))))
+        // What was too small to measure against its noise has none.
+        .filter(|(_, (low, high)): &(String, (f64, f64))| low.is_finite() && high.is_finite())
         .collect();
     let measured = Some(Measured { program, processor, cores, confidence });
     let profile = Profile { name: name.into(), why, rates, network, store, engine: None, measured };

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use flowquake_reports::bounded;
 use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, text};
 use flowquake_reports::json::{self, ReadError};
 
+use super::print::tell;
 use super::{color, command_line, outputs, print, refuse_text, width};
 
 /// The gate was not reached.
@@ -57,7 +59,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
     }
     match args.min {
         Some(min) if !coverage.tally().reaches(min) => {
-            eprintln!(
+            tell!(
                 "below the gate: {} of the meaningful cells are hit, {min} % are asked for",
                 coverage.tally().percent()
             );
@@ -127,7 +129,9 @@ pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
 
 /// Whether it is the `tuning.json` of a sweep.
 fn is_tuning(file: &Path) -> bool {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+    /// A study is some megabytes at most.
+    const FILE_MAX: u64 = 64 << 20;
+    let text = bounded::text(file, FILE_MAX).unwrap_or_default();
     serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|document| document.get("tuning_version").is_some())
 }
 

@@ -1,11 +1,75 @@
-//! How many seeds and how many runs at the same time a command takes: numbers beyond are slips of the keyboard, and
-//! would end in an overflow or in no memory.
+//! How many seeds and how many runs at the same time a command takes, and what a single run may take: numbers beyond are slips
+//! of the keyboard, and would end in an overflow or in no memory.
 //!
-//! Start at [`seeds`] and [`parallel`].
+//! Start at [`seeds`], [`parallel`] and [`PerRun`].
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use clap::{Args, ValueEnum};
+
+use super::logging::Level;
 use super::refuse_text;
+use crate::cost::estimate;
+use crate::plan::RunPlan;
+use crate::scenario::units;
+use crate::worker::Terms;
+
+/// What each run may take. A run beyond is ended, and told: `crashed` for memory, `stuck` for processor time.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PerRun {
+    /// Memory of the process that makes a run
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = memory)]
+    run_memory: u64,
+    /// Processor time of a run; a loaded machine does not use it up
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = cpu)]
+    run_cpu: Duration,
+    /// No run is begun that would take more processor time than this, by an estimate of its plan
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = cpu)]
+    max_cost: Duration,
+}
+
+impl PerRun {
+    /// Refuses a plan whose run would cost more than is allowed, and says what makes it dear.
+    pub(super) fn affordable(&self, plan: &RunPlan) -> Result<(), ExitCode> {
+        let cost = estimate(plan);
+        if cost.seconds() <= self.max_cost.as_secs_f64() {
+            return Ok(());
+        }
+        let human = |seconds: f64| units::format_duration(Duration::from_secs(seconds.min(1e15) as u64));
+        let parts = cost.parts.iter().take(2).map(|(what, seconds)| format!("{what}, {}", human(*seconds)));
+        let what = format!(
+            "{}: a run would take about {} of processor time, {} are allowed (most of it: {})",
+            plan.file,
+            human(cost.seconds()),
+            units::format_duration(self.max_cost),
+            parts.collect::<Vec<_>>().join("; ")
+        );
+        Err(refuse_text(&what, "ask for less, or allow more with --max-cost and --run-cpu"))
+    }
+
+    /// How workers are started.
+    pub(super) fn terms(&self, log: Level) -> Terms {
+        let log = log.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        Terms { memory: self.run_memory, cpu: self.run_cpu, log }
+    }
+}
+
+fn in_words(error: units::UnitError) -> String {
+    format!("{}; {}", error.reason, error.remedy)
+}
+
+/// A process alone needs some tens of mebibytes.
+fn memory(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 64 << 20;
+    let bytes = units::size(text).map_err(in_words)?;
+    if bytes < LEAST { Err("at least 64MiB are needed".into()) } else { Ok(bytes) }
+}
+
+fn cpu(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text).map_err(in_words)?;
+    if time < Duration::from_secs(1) { Err("at least 1s is needed".into()) } else { Ok(time) }
+}
 
 /// Seeds of each scenario: more than a week of runs on any machine.
 pub(super) const SEEDS_MAX: u64 = 1_000_000_000;

@@ -8,17 +8,19 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::JobError;
 use flowquake_reports::ansi::Color;
 
+use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
 use crate::provenance::quoted;
 use crate::run::job_spec;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
+use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
 mod calibrate;
 mod check;
@@ -26,6 +28,7 @@ mod coverage;
 mod export;
 mod formulas;
 mod gate;
+mod journal;
 mod limits;
 mod list;
 mod logging;
@@ -80,9 +83,13 @@ enum Command {
     Engine(Box<EngineArgs>),
     #[command(flatten)]
     Process(ProcessArgs),
+    /// A process that makes runs
+    #[command(hide = true)]
+    RunWorker(WorkerArgs),
 }
 
-/// Runs the command line with these jobs; a program that adds its own calls this from its `main`.
+/// Runs the command line with these jobs; a program that adds its own calls this from its `main`, before anything else: it is
+/// started again by itself, with other arguments, to make runs in processes of their own.
 pub fn main(jobs: &Jobs) -> ExitCode {
     print::end_quietly();
     print::settle(begin(Cli::parse().command, jobs))
@@ -104,6 +111,10 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::State(args) => state::state(&args, jobs),
         Command::Engine(args) => engine_command::run(&args, jobs),
         Command::Process(args) => engine_command::run_process(&args, jobs),
+        Command::RunWorker(args) => {
+            logging::start(logging::Level::from_str(&args.log, true).unwrap_or_default());
+            worker::serve(&args, jobs)
+        }
     }
 }
 
@@ -132,7 +143,7 @@ pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
 }
 
 fn refuse(error: ScenarioError) -> ExitCode {
-    eprintln!("{:?}", miette::Report::new(error));
+    tell!("{:?}", miette::Report::new(error));
     ExitCode::from(BAD_INPUT)
 }
 
@@ -155,7 +166,16 @@ fn command_line() -> String {
     ["cargo run --".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
+/// Makes one run on the calling thread's behalf; `Err` is the exit code of what was told already.
+fn make_one(worker: &mut Worker<'_>, order: &Order) -> Result<Made, ExitCode> {
+    worker.make(order).map_err(|unmade| match unmade {
+        Unmade::Environment(broken) => refuse_text(&format!("the environment: {broken}"), &broken.remedy),
+        // Only commands of many runs listen for signals; the others are ended by them.
+        Unmade::Interrupted => ExitCode::from(BAD_INPUT),
+    })
+}
+
 fn refuse_text(what: &str, remedy: &str) -> ExitCode {
-    eprintln!("error: {what}\n  help: {remedy}");
+    tell!("error: {what}\n  help: {remedy}");
     ExitCode::from(BAD_INPUT)
 }

@@ -1,12 +1,14 @@
 //! Standard output, and the only way there: it may be full or read by nobody any more, and neither is a panic.
 //!
-//! Start at [`text`] and `say!`. The first error is kept until the command is done ([`settle`]), so that it still
+//! Start at [`text`] and `say!`; `tell!` is for standard error. The first error is kept until the command is done ([`settle`]), so that it still
 //! writes its files. Who reads only the first lines has seen enough: that is no error.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+
+use flowquake_reports::ansi::safe;
 
 use super::refuse_text;
 
@@ -19,8 +21,15 @@ macro_rules! say {
 }
 pub(super) use say;
 
-/// Prints `text` as it is.
+/// Says a line on standard error: `tell!("{n} runs")`.
+macro_rules! tell {
+    ($($text:tt)*) => { eprintln!("{}", flowquake_reports::ansi::safe(&format!($($text)*))) };
+}
+pub(super) use tell;
+
+/// Prints `text`, without what would steer a terminal.
 pub(super) fn text(text: &str) {
+    let text = &*safe(text);
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     if failed.is_none() {
         *failed = put(&mut io::stdout().lock(), text).err();

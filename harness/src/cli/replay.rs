@@ -7,14 +7,15 @@ use clap::Args;
 use flowquake_reports::record::Verdict;
 use flowquake_reports::terminal;
 
-use super::logging::{self, Level};
-use super::print::say;
-use super::{catalogue, color, outputs, refuse};
+use super::logging::Level;
+use super::print::{say, tell};
+use super::{catalogue, color, limits, make_one, outputs, refuse, refuse_text};
+use crate::environment;
 use crate::jobs::Jobs;
-use crate::predict::foresee;
 use crate::provenance;
 use crate::scenario::load_plan;
-use crate::session::{Depth, execute_to};
+use crate::session::Depth;
+use crate::worker::{Made, Order, Worker};
 
 #[derive(Args)]
 pub(super) struct ReplayArgs {
@@ -29,6 +30,8 @@ pub(super) struct ReplayArgs {
     /// The commit that the plan was saved with; another one is mentioned, since there the run may go otherwise
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
+    #[command(flatten)]
+    limits: limits::PerRun,
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
@@ -42,23 +45,30 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = outputs::check(&[("--trace", args.trace.as_deref())], &[&args.plan]) {
         return code;
     }
-    logging::start(args.log);
+    if let Err(code) = args.limits.affordable(&plan) {
+        return code;
+    }
+    if let Err(broken) = environment::probe(environment::needs_disk(&plan)) {
+        return refuse_text(&format!("the environment: {broken}"), &broken.remedy);
+    }
     if let (Some(saved), Some(built)) = (args.commit.as_deref(), provenance::COMMIT)
         && saved != built
     {
-        eprintln!("note: the plan was saved with commit {saved}, this build is of {built}: the run may go otherwise");
-    }
-    let foreseen = foresee(&plan, jobs);
-    if plan.prediction.is_some() && plan.prediction != foreseen.prediction {
-        eprintln!("note: the prediction in the plan is that of another plan or build: predicted anew");
+        tell!("note: the plan was saved with commit {saved}, this build is of {built}: the run may go otherwise");
     }
     // Who only compares hashes needs no verdict.
     let depth = if args.hash_only { Depth::Quick } else { Depth::Full };
-    let (record, outcome) = execute_to(depth, &foreseen, jobs, &[], provenance::replay_command(&args.plan));
-    if let Some(file) = &args.trace
-        && let Err(problem) = super::run::write_trace(file, &outcome)
-    {
-        return super::refuse_text(&problem, "name a file that can be written");
+    let (saved, replay) = (plan.prediction.clone(), provenance::replay_command(&args.plan));
+    let order = Order { depth, trace: args.trace.clone(), ..Order::quick(plan, replay) };
+    let Made { record, problems, .. } = match make_one(&mut Worker::new(&args.limits.terms(args.log)), &order) {
+        Ok(made) => made,
+        Err(code) => return code,
+    };
+    if saved.is_some() && saved != record.prediction {
+        tell!("note: the prediction in the plan is that of another plan or build: predicted anew");
+    }
+    if let Some(problem) = problems.first() {
+        return refuse_text(problem, "name a file that can be written");
     }
     if args.hash_only {
         say!("{}", record.trace_hash);

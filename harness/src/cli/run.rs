@@ -1,33 +1,40 @@
 //! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
+//!
+//! Start at [`run`]. No step between a verdict and its output loses the verdict: what cannot be written is a problem, told
+//! besides and with exit code 2, and the record stays. While runs are made their records go into a journal, line by line; it
+//! survives whatever happens to this process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use flowquake_engine::event::EventRecord;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::{self, Coverage};
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::{diff, folder, json, terminal, units};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::logging::{self, Level};
-use super::print::say;
-use super::sweep::{self, Sweep};
+use super::journal::Journal;
+use super::logging::Level;
+use super::print::{say, tell};
+use super::sweep::{self, Many, Progress, Sweep};
 use super::{color, command_line, limits, outputs, refuse_text};
+use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
-use crate::predict::foresee;
 use crate::provenance;
-use crate::run::{Outcome, report_folder};
+use crate::run::report_folder;
 use crate::scenario::save_plan;
-use crate::session::{Depth, execute_to};
-use crate::trace::first_difference;
+use crate::session::Depth;
+use crate::worker::{Made, Order};
 
+/// The records of all runs, one a line, written as they come.
+const JOURNAL: &str = "runs.jsonl";
 /// Runs of a long sweep that its page shows.
 const SHOWN_MAX: usize = 100;
-/// What [`folder::write_report_folder`] writes.
-const REPORT: [&str; 4] = ["runs.json", "distributions.json", "report.html", "verdicts.txt"];
+/// What [`folder::write_report_folder`] writes, and the journal.
+const REPORT: [&str; 5] = ["runs.json", "distributions.json", "report.html", "verdicts.txt", JOURNAL];
 /// Failures explained on the terminal; the report explains all.
 const FAILURES_MAX: usize = 10;
 
@@ -73,6 +80,8 @@ pub(super) struct RunArgs {
     /// seed]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     restore_check: Option<bool>,
+    #[command(flatten)]
+    limits: limits::PerRun,
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
@@ -100,6 +109,9 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
     }
+    if let Err(code) = scenarios.iter().try_for_each(|scenario| args.limits.affordable(&scenario.plan(seed))) {
+        return code;
+    }
     let folder = report_folder();
     let files: Vec<&Path> = scenarios.iter().map(|scenario| Path::new(scenario.file())).collect();
     let written = [("--json", args.json.as_deref()), ("--trace", args.trace.as_deref())];
@@ -109,20 +121,42 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = writable {
         return code;
     }
-    logging::start(args.log);
-    let runs = sweep::sweep(&sweep, |plan| one(plan, jobs, args));
-    let left = sweep.runs() - runs.len() as u64;
-    if left > 0 && !sweep.is_long() {
-        eprintln!("stopped after a failure: {left} of {} runs were not made", sweep.runs());
+    let disk = scenarios.iter().any(|scenario| needs_disk(&scenario.plan(seed)));
+    if let Err(code) = sweep::prepare(disk) {
+        return code;
     }
-    let (mut records, mut problems) = (Vec::new(), Vec::new());
-    for run in runs {
-        match run {
-            Ok(record) => records.push(record),
-            Err(problem) => problems.push(problem),
-        }
+    let mut journal = Journal::begin(&folder.join(JOURNAL), &set_of(Vec::new()));
+    let mut progress = Progress::new(sweep.runs());
+    let (mut records, mut problems) = (BTreeMap::new(), Vec::new());
+    let terms = args.limits.terms(args.log);
+    let many = Many { total: sweep.runs(), parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
+    let ended = many.make(
+        |index| sweep.plan(index).map(|plan| order(plan, args, &sweep)),
+        |index, made| {
+            let (record, json) = kept(made, || sweep.plan(index), args, &mut problems);
+            journal.add(&json);
+            progress.step(&record);
+            records.insert(index, record);
+            true
+        },
+    );
+    progress.end();
+    problems.extend(journal.problem());
+    let records: Vec<RunRecord> = records.into_values().collect();
+    let (made, total) = (records.len() as u64, sweep.runs());
+    let stopped = made < total && ended.is_none();
+    if stopped && !sweep.is_long() {
+        tell!("stopped after a failure: {} of {total} runs were not made", total - made);
     }
-    finish(records, problems, args, &sweep, &folder)
+    let code = match made {
+        0 => refuse_text("no run was made", "nothing passes that did not run"),
+        _ => finish(records, problems, args, &sweep, stopped, &folder),
+    };
+    // Said last, where a terminal stops.
+    match ended {
+        Some(ended) => ended.settle(made, total),
+        None => code,
+    }
 }
 
 /// Whether there is something to explain and to replay.
@@ -130,60 +164,59 @@ fn is_failure(verdict: &Verdict) -> bool {
     !matches!(verdict, Verdict::Passed | Verdict::NotBuilt { .. })
 }
 
-fn one(plan: &RunPlan, jobs: &Jobs, args: &RunArgs) -> Result<RunRecord, String> {
-    let plan = &foresee(plan, jobs);
-    let replay = format!("cargo run -- run {} --seed {}", plan.file, plan.seed);
+fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
+    let replay = format!("cargo run -- run {} --seed {}", provenance::quoted(&plan.file), plan.seed);
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
-    let (mut record, outcome) = execute_to(depth, plan, jobs, &[], replay);
-    if args.verify_determinism
-        && record.verdict == Verdict::Passed
-        && let Some(difference) = differs_elsewhere(plan, &outcome)?
-    {
-        record.verdict = Verdict::Nondeterministic { difference };
-    }
-    if is_failure(&record.verdict) {
-        let folder = &args.failures;
-        let path = folder.join(format!("{}-seed-{}.json", plan.scenario, plan.seed));
-        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        save_plan(&path, plan).map_err(|error| error.to_string())?;
-        record.replay = provenance::replay_command(&path);
-    }
-    if let Some(file) = &args.trace {
-        write_trace(file, &outcome)?;
-    }
-    Ok(record)
+    let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
+    Order { plan, depth, replay, verify: args.verify_determinism, trace, slim }
 }
 
-/// Writes one event per line, as JSON.
-pub(super) fn write_trace(file: &Path, outcome: &Outcome) -> Result<(), String> {
-    let mut text = String::new();
-    for record in &outcome.trace.events {
-        text.push_str(&serde_json::to_string(record).map_err(|error| error.to_string())?);
-        text.push('\n');
+/// The record of a run, and as JSON; the plan of one that did not pass is saved, if that is possible.
+fn kept(
+    made: Made,
+    plan: impl FnOnce() -> Option<RunPlan>,
+    args: &RunArgs,
+    problems: &mut Vec<String>,
+) -> (RunRecord, Vec<u8>) {
+    let Made { mut record, json, problems: others } = made;
+    problems.extend(others);
+    if !is_failure(&record.verdict) {
+        return (record, json);
     }
-    json::write_atomically(file, text.as_bytes()).map_err(|error| format!("{}: {error}", file.display()))
+    let file = args.failures.join(plan_file_name(&record.scenario, record.seed));
+    let plan = plan().map(|plan| RunPlan { prediction: record.prediction.clone(), ..plan });
+    match plan.map_or(Ok(()), |plan| save(&args.failures, &file, &plan)) {
+        Ok(()) => record.replay = provenance::replay_command(&file),
+        Err(problem) => problems.push(format!("{} seed {}: {problem}", record.scenario, record.seed)),
+    }
+    let json = serde_json::to_vec(&record).expect("a record is always JSON");
+    (record, json)
 }
 
-/// Runs the plan in another process; the first difference, if there is one.
-fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>, String> {
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let (plan_file, trace_file) = (folder.path().join("plan.json"), folder.path().join("trace.jsonl"));
-    save_plan(&plan_file, plan).map_err(|error| error.to_string())?;
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = std::process::Command::new(program)
-        .args(["replay", "--hash-only", "--trace"])
-        .args([&trace_file, &plan_file])
-        .output()
-        .map_err(|error| format!("second process: {error}"))?;
-    let hash = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if hash == format!("{:016x}", outcome.trace.hash()) {
-        return Ok(None);
+fn save(folder: &Path, file: &Path, plan: &RunPlan) -> Result<(), String> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    save_plan(file, plan).map_err(|error| error.to_string())
+}
+
+/// The name of a saved plan's file: no longer than every file system allows.
+fn plan_file_name(scenario: &str, seed: u64) -> String {
+    const SCENARIO_MAX: usize = 150;
+    match scenario.char_indices().map(|(at, _)| at).take_while(|at| *at <= SCENARIO_MAX).last() {
+        Some(end) if scenario.len() > SCENARIO_MAX => {
+            format!("{}-{:016x}-seed-{seed}.json", &scenario[..end], xxh3_64(scenario.as_bytes()))
+        }
+        _ => format!("{scenario}-seed-{seed}.json"),
     }
-    let text = std::fs::read_to_string(&trace_file).map_err(|error| format!("second process: {error}"))?;
-    let other: Result<Vec<EventRecord>, _> = text.lines().map(serde_json::from_str).collect();
-    let other = other.map_err(|error| format!("trace of the second process: {error}"))?;
-    let difference = first_difference(&outcome.trace.events, &other);
-    Ok(Some(difference.unwrap_or_else(|| "the events are equal, but frames or output differ".into())))
+}
+
+fn set_of(runs: Vec<RunRecord>) -> RunSet {
+    RunSet {
+        schema_version: SCHEMA_VERSION,
+        command: command_line(),
+        program: provenance::program(),
+        fault_kinds: crate::faults::records(),
+        runs,
+    }
 }
 
 fn finish(
@@ -191,15 +224,10 @@ fn finish(
     mut problems: Vec<String>,
     args: &RunArgs,
     sweep: &Sweep,
+    stopped: bool,
     folder: &Path,
 ) -> ExitCode {
-    let set = RunSet {
-        schema_version: SCHEMA_VERSION,
-        command: command_line(),
-        program: provenance::program(),
-        fault_kinds: crate::faults::records(),
-        runs: records,
-    };
+    let set = set_of(records);
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
         say!("{}", terminal::details(run, color()));
     }
@@ -215,7 +243,11 @@ fn finish(
         say!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
     }
     if sweep.is_long() {
-        say!("{}", sweep::summary(&set, sweep.runs()));
+        say!("{}", sweep::summary(&set));
+        if stopped {
+            let (made, asked) = (set.runs.len(), sweep.runs());
+            say!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n");
+        }
     } else {
         say!("{}", terminal::verdicts(&set, color()));
     }
@@ -257,14 +289,32 @@ fn finish(
     {
         problems.push(format!("{}: {error}", file.display()));
     }
-    problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+    problems.iter().for_each(|problem| tell!("error: {problem}"));
     if !problems.is_empty() {
         return ExitCode::from(super::BAD_INPUT);
     }
     ExitCode::from(worst(&set.runs))
 }
 
-/// The exit code of a set of runs: that of the worst.
+/// The exit code of a set of runs: that of the worst. Of no runs nothing passed.
 fn worst(runs: &[RunRecord]) -> u8 {
-    runs.iter().map(|run| run.verdict.class()).max().map_or(0, Class::exit_code)
+    runs.iter().map(|run| run.verdict.class()).max().map_or(super::BAD_INPUT, Class::exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_has_a_file_name_that_every_system_takes() {
+        assert_eq!(plan_file_name("small", 7), "small-seed-7.json");
+        let names = ["ä", "b"].map(|letter| plan_file_name(&letter.repeat(245), u64::MAX));
+        assert!(names.iter().all(|name| name.len() < 220), "{names:?}");
+        assert_ne!(plan_file_name(&"b".repeat(244), 1), plan_file_name(&"b".repeat(245), 1));
+    }
+
+    #[test]
+    fn no_runs_are_no_pass() {
+        assert_eq!(worst(&[]), 2);
+    }
 }

@@ -8,15 +8,16 @@ use clap::Args;
 use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::logging::{self, Level};
+use super::logging::Level;
 use super::print::say;
-use super::{catalogue, outputs, refuse, refuse_text};
+use super::{catalogue, limits, make_one, outputs, refuse, refuse_text};
+use crate::environment;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::predict::foresee;
 use crate::scenario::{load_plan, plan_problems, save_plan};
-use crate::session::execute;
 use crate::shrink::{Budget, Failure, shrink};
+use crate::worker::{Order, Worker};
 
 #[derive(Args)]
 pub(super) struct ShrinkArgs {
@@ -31,6 +32,8 @@ pub(super) struct ShrinkArgs {
     /// So many orders of tasks are tried for each smaller plan
     #[arg(long, default_value_t = 3)]
     schedules: u64,
+    #[command(flatten)]
+    limits: limits::PerRun,
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
@@ -46,9 +49,21 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = outputs::check(&[("--output", Some(&output))], &[&args.plan]) {
         return code;
     }
-    logging::start(args.log);
-    let verdict = |plan: &RunPlan| execute(plan, jobs, &[], String::new()).0.verdict;
-    let first = verdict(&plan);
+    if let Err(code) = args.limits.affordable(&plan) {
+        return code;
+    }
+    if let Err(broken) = environment::probe(environment::needs_disk(&plan)) {
+        return refuse_text(&format!("the environment: {broken}"), &broken.remedy);
+    }
+    let terms = args.limits.terms(args.log);
+    let mut worker = Worker::new(&terms);
+    let mut verdict = |plan: &RunPlan| {
+        make_one(&mut worker, &Order::quick(plan.clone(), String::new())).map(|made| made.record.verdict)
+    };
+    let first = match verdict(&plan) {
+        Ok(verdict) => verdict,
+        Err(code) => return code,
+    };
     let Some(failure) = Failure::of(&first) else {
         let what = format!("{} does not fail: {}", args.plan.display(), first.label());
         return refuse_text(&what, "name a plan whose replay fails, is stuck or crashes");
@@ -57,12 +72,26 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     let before = size(&plan);
     let budget = Budget { runs: args.runs, schedules: args.schedules };
     let may_run = |plan: &RunPlan| plan_problems(plan, &catalogue).is_empty();
+    // A machine that cannot keep runs is told by the first one; those behind it are not made.
+    let mut broken = None;
     let shrunk = shrink(plan, budget, may_run, |run, smallest, candidate| {
         bar.set_position(run);
         bar.set_message(size(smallest));
-        Failure::of(&verdict(candidate)).as_ref() == Some(&failure)
+        match broken {
+            None => match verdict(candidate) {
+                Ok(verdict) => Failure::of(&verdict).as_ref() == Some(&failure),
+                Err(code) => {
+                    broken = Some(code);
+                    false
+                }
+            },
+            Some(_) => false,
+        }
     });
     bar.finish_and_clear();
+    if let Some(code) = broken {
+        return code;
+    }
     if let Err(error) = save_plan(&output, &foresee(&shrunk.plan, jobs)) {
         return refuse(error);
     }

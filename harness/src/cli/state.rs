@@ -9,12 +9,16 @@ use flowquake_engine::checkpoint::manifest::Manifest;
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::Entry;
+use flowquake_reports::bounded;
 use flowquake_reports::table::{Align, Cell, Table};
 
 use super::print::{self, say};
 use super::{color, refuse_text};
 use crate::jobs::Jobs;
 use crate::state_reader;
+
+/// Longest manifest: with state in it, a checkpoint of the memory backend.
+const MANIFEST_MAX: u64 = 1 << 30;
 
 #[derive(Args)]
 pub(super) struct StateArgs {
@@ -43,7 +47,7 @@ pub(super) fn state(args: &StateArgs, jobs: &Jobs) -> ExitCode {
 }
 
 fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let bytes = bounded::bytes(path, MANIFEST_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
     let manifest = Manifest::decode(&bytes, &path.to_string_lossy()).map_err(|error| error.to_string())?;
     // Paths in a manifest count from the checkpoint folder, two levels above it.
     let root = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));

@@ -1,21 +1,28 @@
-//! Many runs: in parallel, with a bar, in bounded memory, up to a number of failures.
+//! Many runs: in parallel, each in a process of a worker, in bounded memory, up to a number of failures.
 //!
-//! Start at [`sweep`]. A plan is made when a thread is free for it and dropped with its run. Of a long sweep
-//! ([`LONG`]) the runs that passed keep only what sums are made of ([`slim`]): their plans can be made again from their seeds. The
+//! Start at [`Many::make`]; [`Sweep`] says which runs there are. A plan is made when a worker is free for it and dropped with its run.
+//! Of a long sweep ([`LONG`]) the runs that passed keep only what sums are made of: their plans can be made again from their seeds. The
 //! first of each scenario stays whole, so that a failing run has one to stand beside.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use flowquake_reports::record::{Course, RunRecord, RunSet, Verdict};
+use flowquake_reports::ansi::clean;
+use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use flowquake_reports::table::{Align, Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::signal::Signal;
 
-use super::color;
+use super::print::tell;
+use super::{BAD_INPUT, color, refuse_text};
+use crate::environment::{self, Environment};
+use crate::interrupt;
 use crate::plan::RunPlan;
 use crate::scenario::Scenario;
+use crate::worker::{Made, Order, Terms, Unmade, Worker};
 
 /// From this many runs on nobody reads them one by one.
 pub(super) const LONG: u64 = 200;
@@ -43,107 +50,133 @@ impl Sweep<'_> {
     }
 
     /// Scenario by scenario, seed by seed.
-    fn plan(&self, index: u64) -> Option<RunPlan> {
+    pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
         Some(scenario.plan(self.seed.saturating_add(index % self.seeds)))
     }
-}
 
-/// Makes all runs with `one`; results in the order of the plans, without those that were not begun any more.
-pub(super) fn sweep(
-    sweep: &Sweep,
-    one: impl Fn(&RunPlan) -> Result<RunRecord, String> + Sync,
-) -> Vec<Result<RunRecord, String>> {
-    let long = sweep.is_long();
-    // The first run of a scenario is what its failing runs stand beside.
-    let first = |plan: &RunPlan| plan.seed == sweep.seed;
-    let one = |plan: &RunPlan| {
-        let mut result = one(plan);
-        if long
-            && !first(plan)
-            && let Ok(record) = &mut result
-        {
-            slim(record);
-        }
-        result
-    };
-    let many = Many { total: sweep.runs(), parallel: sweep.parallel, max_failures: sweep.max_failures };
-    many.make(|index| sweep.plan(index), one)
+    /// Whether the run of this plan keeps only what sums are made of: not the first of a scenario, which its failing runs stand beside.
+    pub(super) fn is_slim(&self, plan: &RunPlan) -> bool {
+        self.is_long() && plan.seed != self.seed
+    }
 }
 
 /// How to make many runs.
-pub(super) struct Many {
+pub(super) struct Many<'t> {
     /// How many there are.
     pub(super) total: u64,
     /// Runs at the same time.
     pub(super) parallel: usize,
     /// No more runs are begun after this many that failed.
     pub(super) max_failures: Option<u64>,
+    /// What each run may take.
+    pub(super) terms: &'t Terms,
 }
 
-impl Many {
-    /// Makes the run of every plan, with a bar; results in the order of the plans, without those that were not begun any more.
+/// Why not all runs were made, other than failures.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The machine could not keep a run.
+    Environment(Environment),
+    /// Somebody wanted it.
+    Signal(Signal),
+    /// What was made could not be kept.
+    Full,
+}
+
+impl Ended {
+    /// Says why, and gives the exit code of the command.
+    pub(super) fn settle(&self, made: u64, total: u64) -> ExitCode {
+        match self {
+            Self::Environment(environment) => refuse_text(
+                &format!("the environment, after {made} of {total} runs: {environment}"),
+                &environment.remedy,
+            ),
+            Self::Signal(signal) => {
+                tell!("interrupted by {signal}: {made} of {total} runs were made");
+                ExitCode::from(interrupt::exit_code(*signal))
+            }
+            Self::Full => ExitCode::from(BAD_INPUT),
+        }
+    }
+}
+
+/// Looks at the machine, and from now on hears signals: before many runs are made.
+pub(super) fn prepare(disk: bool) -> Result<(), ExitCode> {
+    environment::probe(disk).map_err(|broken| refuse_text(&format!("the environment: {broken}"), &broken.remedy))?;
+    interrupt::watch().map_err(|error| refuse_text(&format!("signals cannot be watched: {error}"), "try again"))
+}
+
+impl Many<'_> {
+    /// Makes the run of every order and gives `each` what came of it, as it comes, on this thread. `each` answers whether to go on.
+    /// `None`: all were made, or as many as failures allow.
     pub(super) fn make(
         &self,
-        plan: impl Fn(u64) -> Option<RunPlan> + Sync,
-        one: impl Fn(&RunPlan) -> Result<RunRecord, String> + Sync,
-    ) -> Vec<Result<RunRecord, String>> {
-        let progress = Progress::new(self.total);
-        let (next, failures) = (AtomicU64::new(0), AtomicU64::new(0));
+        order: impl Fn(u64) -> Option<Order> + Sync,
+        mut each: impl FnMut(u64, Made) -> bool,
+    ) -> Option<Ended> {
+        let (next, failures, full) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
         let (done, results) = mpsc::channel();
+        let mut ended = None;
         std::thread::scope(|scope| {
             for _ in 0..self.parallel.min(usize::try_from(self.total).unwrap_or(usize::MAX)) {
-                let (done, next, failures, plan, one) = (done.clone(), &next, &failures, &plan, &one);
+                let (done, next, failures, full, order) = (done.clone(), &next, &failures, &full, &order);
                 scope.spawn(move || {
-                    while self.max_failures.is_none_or(|most| failures.load(Ordering::Relaxed) < most) {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(plan) = plan(index) else { return };
-                        let result = one(&plan);
-                        if is_failure(&result) {
-                            failures.fetch_add(1, Ordering::Relaxed);
+                    let mut worker = Worker::new(self.terms);
+                    let go_on = || {
+                        !full.load(Ordering::Relaxed)
+                            && self.max_failures.is_none_or(|most| failures.load(Ordering::Relaxed) < most)
+                    };
+                    while go_on() {
+                        let result = match interrupt::signal() {
+                            Some(_) => Err(Unmade::Interrupted),
+                            None => {
+                                let index = next.fetch_add(1, Ordering::Relaxed);
+                                let Some(order) = order(index) else { return };
+                                worker.make(&order).map(|made| (index, made))
+                            }
+                        };
+                        match &result {
+                            Ok((_, made)) if !is_failure(&made.record.verdict) => {}
+                            Ok(_) => drop(failures.fetch_add(1, Ordering::Relaxed)),
+                            // What stops one run stops all.
+                            Err(_) => full.store(true, Ordering::Relaxed),
                         }
-                        if done.send((index, result)).is_err() {
+                        if done.send(result).is_err() {
                             return;
                         }
                     }
                 });
             }
             drop(done);
-            let mut all = BTreeMap::new();
-            for (index, result) in results {
-                progress.step(&result);
-                all.insert(index, result);
+            for result in results {
+                match result {
+                    Ok((index, made)) => {
+                        if !each(index, made) {
+                            full.store(true, Ordering::Relaxed);
+                            ended.get_or_insert(Ended::Full);
+                        }
+                    }
+                    Err(Unmade::Environment(environment)) => ended = Some(Ended::Environment(environment)),
+                    Err(Unmade::Interrupted) => {
+                        if let Some(signal) = interrupt::signal() {
+                            ended.get_or_insert(Ended::Signal(signal));
+                        }
+                    }
+                }
             }
-            progress.end();
-            all.into_values().collect()
-        })
+        });
+        ended
     }
 }
 
-/// A vacuous run proves nothing, but hides nothing either; a run that could not be made must not be made ten thousand times.
-fn is_failure(result: &Result<RunRecord, String>) -> bool {
-    let harmless =
-        |verdict: &Verdict| matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::NotBuilt { .. });
-    result.as_ref().map_or(true, |record| !harmless(&record.verdict))
-}
-
-/// Drops from a passed run what only its reader needs. What is left says what struck where, and what was emitted how often.
-fn slim(record: &mut RunRecord) {
-    if record.verdict == Verdict::Passed {
-        record.options = Vec::new();
-        record.nodes = Vec::new();
-        record.checkpoints = Vec::new();
-        record.recoveries = Vec::new();
-        record.timeline = Vec::new();
-        record.course = Course::default();
-        for fault in &mut record.faults {
-            fault.detail = String::new();
-        }
-    }
+/// A vacuous run proves nothing, but hides nothing either; one that was not built is not worth a stop.
+fn is_failure(verdict: &Verdict) -> bool {
+    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::NotBuilt { .. })
 }
 
 /// A long sweep in a table: a line for each scenario.
-pub(super) fn summary(set: &RunSet, asked: u64) -> String {
+pub(super) fn summary(set: &RunSet) -> String {
     let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
     for run in &set.runs {
         sums.entry(&run.scenario).or_default().add(run);
@@ -177,12 +210,7 @@ pub(super) fn summary(set: &RunSet, asked: u64) -> String {
             Cell::duration(sum.cpu_ns / sum.runs.max(1)),
         ]);
     }
-    let mut text = table.text(0, color());
-    let made = set.runs.len() as u64;
-    if made < asked {
-        text.push_str(&format!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n"));
-    }
-    text
+    table.text(0, color())
 }
 
 /// Sums over the runs of one scenario.
@@ -212,44 +240,42 @@ impl Sum {
 }
 
 /// A bar on a terminal; elsewhere a plain line for each run, or for every hundredth of many.
-struct Progress {
+pub(super) struct Progress {
     bar: Option<ProgressBar>,
     total: u64,
-    done: std::cell::Cell<u64>,
-    failed: std::cell::Cell<u64>,
+    done: u64,
+    failed: u64,
 }
 
 impl Progress {
-    fn new(total: u64) -> Self {
+    pub(super) fn new(total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs  {msg}  {elapsed}  eta {eta}");
             ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, total, done: Default::default(), failed: Default::default() }
+        Self { bar, total, done: 0, failed: 0 }
     }
 
-    fn step(&self, result: &Result<RunRecord, String>) {
-        self.done.set(self.done.get() + 1);
-        let (name, label) = match result {
-            Ok(record) => (format!("{} seed {}", record.scenario, record.seed), record.verdict.label()),
-            Err(_) => ("a run".to_owned(), "error"),
-        };
+    pub(super) fn step(&mut self, record: &RunRecord) {
+        self.done += 1;
+        let label = record.verdict.label();
         if label != "passed" {
-            self.failed.set(self.failed.get() + 1);
+            self.failed += 1;
         }
         match &self.bar {
             Some(bar) => {
-                bar.set_message(format!("{} not passed", self.failed.get()));
+                bar.set_message(format!("{} not passed", self.failed));
                 bar.inc(1);
             }
-            None if self.total <= 100 || label != "passed" || self.done.get().is_multiple_of(100) => {
-                eprintln!("{}/{}  {name}: {label}", self.done.get(), self.total);
+            None if self.total <= 100 || label != "passed" || self.done.is_multiple_of(100) => {
+                let name = clean(&record.scenario);
+                tell!("{}/{}  {name} seed {}: {label}", self.done, self.total, record.seed);
             }
             None => {}
         }
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -3,8 +3,6 @@
 use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,19 +11,22 @@ use flowquake_reports::tuning::findings::Findings;
 use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet, folder, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::logging::{self, Level};
-use super::print::{self, say};
+use super::logging::Level;
+use super::print::{self, say, tell};
+use super::sweep::{self, Many};
 use super::{catalogue, color, command_line, limits, outputs, refuse, refuse_text};
+use crate::cost::estimate;
+use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::profile::Profile;
 use crate::provenance;
 use crate::run::report_folder;
 use crate::scenario::{Scenario, plan_problems, units};
-use crate::session::execute;
 use crate::tune::journal::{Journal, key};
-use crate::tune::plan::{Planned, estimate, plan};
+use crate::tune::plan::{Planned, plan};
 use crate::tune::point::point;
 use crate::tune::{Setting, Tune};
+use crate::worker::{Order, Terms};
 
 /// What [`folder::write`] writes, besides pictures.
 const REPORT: [&str; 3] = ["tuning.json", "report.html", "README.md"];
@@ -58,6 +59,8 @@ pub(super) struct TuneArgs {
     /// Print every curve in full
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    limits: limits::PerRun,
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
@@ -100,7 +103,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
         }
     }
     for backend in tune.backends.iter().filter(|backend| !backend.is_built()) {
-        eprintln!("note: `{}` is not in this build and is left out", backend.name());
+        tell!("note: `{}` is not in this build and is left out", backend.name());
     }
     if planned.is_empty() {
         return refuse_text(
@@ -114,7 +117,10 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
         let what = format!("{file}: [tune], {}: such a run cannot be made: {problem}", in_words(setting));
         return refuse_text(&what, "change these values in [tune], or what they are made with in the other sections");
     }
-    let cpu: f64 = planned.iter().map(|(_, planned)| estimate(&planned.plan)).sum();
+    if let Err(code) = planned.iter().try_for_each(|(_, planned)| args.limits.affordable(&planned.plan)) {
+        return code;
+    }
+    let cpu: f64 = planned.iter().map(|(_, planned)| estimate(&planned.plan).seconds()).sum();
     let hours = planned.len() as f64 * tune.duration.as_secs_f64() / 3_600.0;
     let real = cpu / parallel as f64;
     let scale = format!(
@@ -126,7 +132,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     if (planned.len() > TOO_MANY.0 || real > TOO_MANY.1) && !args.yes {
         return refuse_text(&format!("this is a long sweep: {scale}"), "narrow [tune], or add --yes");
     }
-    eprintln!("{scale}");
+    tell!("{scale}");
     let output = args.output.clone().unwrap_or_else(|| report_folder().join("tune").join(scenario.name()));
     let path = output.join("tune.journal");
     // Without sources to hash, the version has to do.
@@ -155,10 +161,12 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
             return refuse_text(&format!("{}: {error}", path.display()), remedy);
         }
     };
-    logging::start(args.log);
-    let points = match measure(&planned, jobs, parallel, journal) {
+    if let Err(code) = sweep::prepare(planned.iter().any(|(_, planned)| needs_disk(&planned.plan))) {
+        return code;
+    }
+    let points = match measure(&planned, parallel, &args.limits.terms(args.log), journal, &path) {
         Ok(points) => points,
-        Err(error) => return refuse_text(&format!("{}: {error}", path.display()), "make room, and start it again"),
+        Err(code) => return code,
     };
     let set = gather(&scenario, &tune, &base, &planned, points);
     report(args, &output, &set)
@@ -182,42 +190,41 @@ fn human(seconds: f64) -> String {
 /// Runs everything that the journal does not know; points in the order of the plans.
 fn measure(
     planned: &[(Setting, Planned)],
-    jobs: &Jobs,
     parallel: usize,
-    journal: Journal,
-) -> std::io::Result<Vec<Point>> {
+    terms: &Terms,
+    mut journal: Journal,
+    path: &Path,
+) -> Result<Vec<Point>, ExitCode> {
     let keys: Vec<String> = planned.iter().map(|(_, planned)| key(&planned.plan)).collect();
     let open: Vec<usize> = (0..planned.len()).filter(|index| journal.get(&keys[*index]).is_none()).collect();
     if open.len() < planned.len() {
-        eprintln!("{} of {} runs are known from before", planned.len() - open.len(), planned.len());
+        tell!("{} of {} runs are known from before", planned.len() - open.len(), planned.len());
     }
     let bar = progress(open.len() as u64);
-    let (journal, next) = (Mutex::new(journal), AtomicUsize::new(0));
-    let failed: Mutex<Option<std::io::Error>> = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.min(open.len()) {
-            scope.spawn(|| {
-                while let Some(index) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (setting, planned) = &planned[*index];
-                    let (record, _) = execute(&planned.plan, jobs, &[], String::new());
-                    let point = point(setting, planned, &record);
-                    let added =
-                        journal.lock().expect("nothing panics under this lock").add(keys[*index].clone(), point);
-                    bar.inc(1);
-                    if let Err(error) = added {
-                        *failed.lock().expect("nothing panics under this lock") = Some(error);
-                        return;
-                    }
-                }
-            });
-        }
+    let many = Many { total: open.len() as u64, parallel, max_failures: None, terms };
+    let at = |index: u64| open.get(usize::try_from(index).ok()?).copied();
+    let order = |index: u64| at(index).map(|index| Order::quick(planned[index].1.plan.clone(), String::new()));
+    let (mut made_now, mut failed) = (0, None);
+    let ended = many.make(order, |index, made| {
+        let Some(index) = at(index) else { return true };
+        let (setting, planned) = &planned[index];
+        bar.inc(1);
+        made_now += 1;
+        failed = journal.add(keys[index].clone(), point(setting, planned, &made.record)).err();
+        failed.is_none()
     });
     bar.finish_and_clear();
-    if let Some(error) = failed.into_inner().expect("nothing panics under this lock") {
-        return Err(error);
+    if let Some(error) = failed {
+        return Err(refuse_text(&format!("{}: {error}", path.display()), "make room, and start it again"));
     }
-    let journal = journal.into_inner().expect("nothing panics under this lock");
-    Ok(keys.iter().filter_map(|key| journal.get(key).cloned()).collect())
+    match ended {
+        None => Ok(keys.iter().filter_map(|key| journal.get(key).cloned()).collect()),
+        Some(ended) => {
+            let code = ended.settle(made_now, many.total);
+            tell!("  {} keeps them: the same command goes on from there", path.display());
+            Err(code)
+        }
+    }
 }
 
 fn progress(runs: u64) -> ProgressBar {
@@ -289,7 +296,7 @@ fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if findings.advice.iter().all(|advice| advice.best.is_none()) {
-        eprintln!(
+        tell!(
             "vacuous: no interval is the best of any curve, since in no setting enough runs were measured; the \
              verdicts in the report say why"
         );

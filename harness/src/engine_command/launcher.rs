@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use flowquake_engine::env::{First, first_of_4};
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, NodeName};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -133,7 +136,7 @@ impl Launcher<'_> {
             Happening::Said(name, line) => self.progress.say(&format!("{name}: {line}")),
             Happening::Exited(name, status) => {
                 self.processes.remove(&name);
-                if !self.is_up {
+                if !self.is_up && !is_others_doing(status) {
                     return Ok(Some(Outcome::Failed(format!("{name} did not start: {status}"))));
                 }
                 let delay = self.options.job.config.restart_delay;
@@ -198,6 +201,13 @@ impl Launcher<'_> {
             self.progress.say(&format!("{} did not stop in time", running.join(", ")));
         }
     }
+}
+
+/// Whether somebody ended a process, so that another one may fare better. One that ends by itself before there was a leader
+/// would do so again.
+fn is_others_doing(status: ExitStatus) -> bool {
+    let by = status.signal().and_then(|number| Signal::try_from(number).ok());
+    matches!(by, Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT))
 }
 
 /// Processor time of all children that have ended, user and system.

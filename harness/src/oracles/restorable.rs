@@ -55,7 +55,7 @@ pub fn judge(
             End::Failed(cause) => offend(format!("the job failed: {cause}")),
             End::TimeLimit => offend(format!("the job did not end within {:?}", plan.time_limit)),
             End::Panicked(panic) => offend(format!("the engine panicked: {panic}")),
-            End::NoYield => offend("something loops without ever waiting".into()),
+            End::NoYield(why) => offend(why.clone()),
         }
     }
     finding.violations.truncate(EVIDENCE_MAX);

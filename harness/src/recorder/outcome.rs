@@ -15,6 +15,7 @@ use flowquake_engine::time::Time;
 
 use super::flow::Flow;
 use super::store_copy::StoreCopy;
+use crate::environment::Environment;
 use crate::nemesis::Strike;
 use crate::oracles::orphans::{Orphan, Sweep};
 use crate::oracles::retained_files::RetainedFiles;
@@ -31,8 +32,8 @@ pub enum End {
     TimeLimit,
     /// Something in the program under test panicked.
     Panicked(String),
-    /// Something loops without ever yielding.
-    NoYield,
+    /// The run never came back to the simulation, or took too much: why it was given up.
+    NoYield(String),
 }
 
 /// A checkpoint as it was when its manifest became durable. It is complete only once the leadership log says so.
@@ -122,6 +123,10 @@ pub struct Decision {
 pub struct Outcome {
     /// How it ended.
     pub end: End,
+    /// The machine could not keep the run: then nothing else here says anything.
+    pub environment: Option<Environment>,
+    /// The run's thread was given up and may run on: no other run of this process may be trusted.
+    pub abandoned: bool,
     /// When it ended.
     pub ended_at: Time,
     /// Every event.
@@ -175,6 +180,8 @@ impl Outcome {
     pub fn nothing() -> Self {
         Self {
             end: End::TimeLimit,
+            environment: None,
+            abandoned: false,
             ended_at: Time::ZERO,
             trace: Trace::default(),
             strikes: Vec::new(),

@@ -6,16 +6,15 @@
 use std::path::Path;
 use std::sync::Once;
 
-use tempfile::{Builder, TempDir};
+use tempfile::TempDir;
 
-/// Files here are in memory, where the system has such a folder.
-const MEMORY: &str = "/dev/shm";
+use crate::environment::{Environment, MEMORY, disk_for_run};
 
 /// What all such folders are called; what is called otherwise is left alone.
 const PREFIX: &str = "flowquake-local-";
 
 /// A new folder for local disks: in memory if that is possible.
-pub(super) fn root() -> TempDir {
+pub(crate) fn root() -> Result<TempDir, Environment> {
     static ONCE: Once = Once::new();
     let namespace = namespace();
     ONCE.call_once(|| {
@@ -24,8 +23,14 @@ pub(super) fn root() -> TempDir {
         }
     });
     let prefix = format!("{PREFIX}{namespace}-{}-", std::process::id());
-    let new = || Builder::new().prefix(&prefix).to_owned();
-    new().tempdir_in(MEMORY).or_else(|_| new().tempdir()).expect("a folder for local disks can be made")
+    disk_for_run(&prefix)
+}
+
+/// Removes what a process of this program left that has just died.
+pub(crate) fn remove_of(process: u32) {
+    for folder in [Path::new(MEMORY), &std::env::temp_dir()] {
+        sweep(folder, namespace(), |other| other != process);
+    }
 }
 
 /// Process ids count within a namespace: a process of another container must not be taken for a dead one.
@@ -77,7 +82,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_folder_of_a_run_is_that_of_this_process() {
-        let root = root();
+        let root = root().unwrap();
         let name = root.path().file_name().unwrap().to_string_lossy().into_owned();
         assert_eq!(owner(&name, namespace()), Some(std::process::id()));
         assert!(exists(std::process::id()));

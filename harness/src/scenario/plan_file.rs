@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::catalogue::JobCatalogue;
 use super::error::{Problem, ScenarioError, Span};
-use super::json_places::places;
+use super::json_places::Places;
 use super::{input_file, rules, suggest};
 use crate::plan::{InputSource, PLAN_VERSION, RunPlan};
 
@@ -39,20 +39,20 @@ pub(super) fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> R
     struct Version {
         version: u32,
     }
-    let places = places(text);
+    let places = Places::of(text);
     if let Ok(Version { version }) = serde_json::from_str(text)
         && version != PLAN_VERSION
     {
         let message = format!("this plan has version {version}, but this build reads version {PLAN_VERSION}");
         let help =
             "make the plan anew from its scenario and seed with this build, or replay it with the build that wrote it";
-        let span = places.get("version").cloned().unwrap_or(0..0);
+        let span = places.get("version").unwrap_or(0..0);
         let problem = Problem::new("plan-version", message, help).at(span, "another version");
         return Err(ScenarioError::in_text(path, text, vec![problem]));
     }
     let plan: RunPlan = serde_json::from_str(text)
         .map_err(|error| ScenarioError::in_text(path, text, vec![unfit(text, &error, &places)]))?;
-    let problems: Vec<Problem> = problems(&plan, catalogue, |at| places.get(at).cloned());
+    let problems: Vec<Problem> = problems(&plan, catalogue, |at| places.get(at));
     if problems.is_empty() { Ok(plan) } else { Err(ScenarioError::in_text(path, text, problems)) }
 }
 
@@ -71,7 +71,7 @@ fn problems(plan: &RunPlan, catalogue: &JobCatalogue, locate: impl Fn(&str) -> O
 }
 
 /// What `serde_json` refused, as a problem: it tells line and column, the path and the word are found from there.
-fn unfit(text: &str, error: &serde_json::Error, places: &std::collections::BTreeMap<String, Span>) -> Problem {
+fn unfit(text: &str, error: &serde_json::Error, places: &Places<'_>) -> Problem {
     let message = error.to_string();
     let message = message.rsplit_once(" at line").map_or(message.as_str(), |(message, _)| message);
     let offset = offset(text, error.line(), error.column());
@@ -88,15 +88,14 @@ fn unfit(text: &str, error: &serde_json::Error, places: &std::collections::BTree
         let start = text[..offset].rfind(&quoted)?;
         Some((start..start + quoted.len(), suggest::choose(read, &words.collect::<Vec<_>>())))
     });
-    let around = |span: &Span| span.contains(&offset.saturating_sub(1));
-    let enclosing = places.iter().filter(|(_, span)| around(span)).min_by_key(|(_, span)| span.len());
-    let path = enclosing.map(|(path, _)| path.as_str()).filter(|path| !path.is_empty()).unwrap_or("the plan");
+    let enclosing = places.around(offset.saturating_sub(1));
+    let path = enclosing.as_ref().map(|(path, _)| path.as_str()).filter(|path| !path.is_empty()).unwrap_or("the plan");
     if let Some((span, help)) = word {
         // The help lists what is accepted; once is enough.
         let message = message.split_once(", expected").map_or(message, |(message, _)| message);
         return Problem::new("bad-plan", format!("{path}: {message}"), help).at(span, "unknown");
     }
-    let span = enclosing.map_or(offset..offset, |(_, span)| span.clone());
+    let span = enclosing.as_ref().map_or(offset..offset, |(_, span)| span.clone());
     let help = "correct the value, or make the plan anew from its scenario";
     Problem::new("bad-plan", format!("{path}: {message}"), help).at(span, "does not fit")
 }

@@ -77,7 +77,9 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     // Timeouts that are written must exceed it.
     let beats =
         (plan.job.config.heartbeat_timeout.min(plan.job.config.rpc_timeout) / 3).min(Duration::from_millis(500));
-    let beats = (beats.min(Duration::from_millis(50)).max(Duration::from_nanos(1)), beats);
+    // No timer may be shorter than a millisecond.
+    let beats = beats.max(Duration::from_millis(1));
+    let beats = (beats.min(Duration::from_millis(50)), beats);
     config!(heartbeat_interval, draws.duration("heartbeat interval", beats), units::format_duration);
     let beat = plan.job.config.heartbeat_interval;
     config!(heartbeat_timeout, beat * draws.number("heartbeats missed", 3, 6) as u32, units::format_duration);

@@ -8,11 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use flowquake_reports::bounded;
+use flowquake_reports::json::write_atomically;
 use flowquake_reports::tuning::{Point, TUNING_VERSION};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::plan::RunPlan;
+
+/// Longest journal: of some million runs.
+const FILE_MAX: u64 = 4 << 30;
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -33,9 +38,10 @@ pub fn key(plan: &RunPlan) -> String {
 }
 
 impl Journal {
-    /// Opens the journal at `path`; what another engine, or of another meaning, wrote there is dropped.
+    /// Opens the journal at `path`; what another engine, or of another meaning, wrote there is dropped. A file that is right is
+    /// only added to; else a right one takes its place in one step, so that a stop meanwhile loses nothing.
     pub fn open(path: &Path, engine: &str) -> io::Result<Self> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match bounded::text(path, FILE_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
@@ -43,18 +49,21 @@ impl Journal {
         let head = format!("{engine}, points of version {TUNING_VERSION}");
         let mut lines = text.lines();
         let same = lines.next() == Some(&head);
-        let read = |line: &str| serde_json::from_str::<Line>(line).ok();
-        let known: BTreeMap<String, Point> = match same {
-            true => lines.filter_map(read).map(|line| (line.plan, line.point)).collect(),
-            false => BTreeMap::new(),
+        let read: Vec<Option<Line>> = match same {
+            true => lines.map(|line| serde_json::from_str(line).ok()).collect(),
+            false => Vec::new(),
         };
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
-        writeln!(file, "{head}")?;
-        let mut journal = Self { file, known: BTreeMap::new() };
-        for (plan, point) in known {
-            journal.add(plan, point)?;
+        let whole = same && text.ends_with('\n') && read.iter().all(Option::is_some);
+        let known: BTreeMap<String, Point> = read.into_iter().flatten().map(|line| (line.plan, line.point)).collect();
+        if !whole {
+            let mut text = format!("{head}\n");
+            for (plan, point) in &known {
+                text.push_str(&line(plan, point)?);
+            }
+            write_atomically(path, text.as_bytes())?;
         }
-        Ok(journal)
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self { file, known })
     }
 
     /// The point of a plan that ran before.
@@ -74,11 +83,13 @@ impl Journal {
 
     /// Adds a point; it is in the file when this returns.
     pub fn add(&mut self, plan: String, point: Point) -> io::Result<()> {
-        let line = Line { plan, point };
-        let mut text = serde_json::to_string(&line).map_err(io::Error::other)?;
-        text.push('\n');
-        self.file.write_all(text.as_bytes())?;
-        self.known.insert(line.plan, line.point);
+        self.file.write_all(line(&plan, &point)?.as_bytes())?;
+        self.known.insert(plan, point);
         Ok(())
     }
+}
+
+fn line(plan: &str, point: &Point) -> io::Result<String> {
+    let line = Line { plan: plan.to_owned(), point: point.clone() };
+    serde_json::to_string(&line).map(|text| text + "\n").map_err(io::Error::other)
 }

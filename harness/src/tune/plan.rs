@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use flowquake_engine::time::nanos;
-
 use super::{Setting, Tune};
 use crate::jobs::{Job, JobModel};
 use crate::plan::{Disk, EventTrigger, FaultAction, FaultPlan, InputSource, KillMode, NodeTarget, RunPlan, Trigger};
@@ -220,19 +218,6 @@ fn struck(id: u32, trigger: Trigger, delay: Duration, tune: &Tune) -> FaultPlan 
         disk: Disk::Wiped,
     };
     FaultPlan { id, trigger, delay, repeat: 1, action }
-}
-
-/// Processor time that a run takes about, for the estimate before a sweep; seconds.
-pub fn estimate(plan: &RunPlan) -> f64 {
-    const PER_RECORD: f64 = 4.5e-6;
-    let InputSource::Generator { records, .. } = &plan.job.input.source else { return 0.0 };
-    let seconds = *records as f64 / plan.job.input.rate.unwrap_or(1.0).max(1e-9);
-    let checkpoints = seconds * 1e9 / nanos(plan.job.config.checkpoints.interval).max(1) as f64;
-    let each = match plan.job.config.backend {
-        flowquake_engine::config::BackendKind::RocksDb => 1.5e-3,
-        _ => 4e-4,
-    };
-    *records as f64 * PER_RECORD + checkpoints * each * f64::from(plan.job.config.parallelism)
 }
 
 /// Whether a silent loss takes the heartbeats' word; said in reports.

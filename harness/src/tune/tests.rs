@@ -71,7 +71,15 @@ fn a_stopped_sweep_goes_on_and_another_engine_begins_anew() {
     std::fs::write(&path, text).unwrap();
     let journal = Journal::open(&path, "engine 1").unwrap();
     assert_eq!((journal.len(), journal.get(&key(&plan))), (1, Some(&point(5.0))));
+    // A journal that is right is left as it is: whoever is stopped while opening it has lost nothing.
+    let file = |path: &std::path::Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
+    let (before, text) = (file(&path), std::fs::read_to_string(&path).unwrap());
+    let mut journal = Journal::open(&path, "engine 1").unwrap();
+    assert_eq!((file(&path), std::fs::read_to_string(&path).unwrap()), (before, text));
+    journal.add("third".into(), point(7.0)).unwrap();
+    assert_eq!(Journal::open(&path, "engine 1").unwrap().len(), 2);
     assert!(Journal::open(&path, "engine 2").unwrap().is_empty());
+    assert_ne!(file(&path), before, "another one took its place");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use super::judge::Judgement;
 use super::outcome::Outcome;
 use super::tables;
+use crate::ansi::clean;
 use crate::markdown::{escaped, table};
 use crate::table::Table;
 
@@ -20,7 +21,8 @@ pub fn comment(judgement: &Judgement) -> String {
         Outcome::NotBuilt => "⚠️",
         _ => "❌",
     };
-    let mut out = format!("{MARK}\n{sign} **flowquake gate: {}**: {}\n", outcome.label(), tables::summary(judgement));
+    let mut out =
+        format!("{MARK}\n{sign} **flowquake gate: {}**: {}\n", outcome.label(), escaped(&tables::summary(judgement)));
     for advice in tables::advice(judgement) {
         out += &format!("\n{}\n", escaped(advice));
     }
@@ -38,9 +40,17 @@ pub fn comment(judgement: &Judgement) -> String {
         .map(|(_, run)| run.note.replay.clone())
         .collect();
     if !replays.is_empty() {
-        out += &folded("Replay", &format!("```sh\n{}\n```\n", replays.join("\n").replace("```", "")));
+        out += &folded("Replay", &fenced(&replays));
     }
-    out + &format!("\n{}; budget: {}\n", tables::engine(judgement), judgement.budgets)
+    out + &format!("\n{}; budget: {}\n", escaped(&tables::engine(judgement)), judgement.budgets)
+}
+
+/// Lines of code, each one kept to its line, within a fence that none of them ends.
+fn fenced(lines: &[String]) -> String {
+    let text = lines.iter().map(|line| clean(line)).collect::<Vec<_>>().join("\n");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}sh\n{text}\n{fence}\n")
 }
 
 fn titled(heading: &str, content: &Table) -> String {
@@ -72,5 +82,9 @@ mod tests {
         let comment = comment(&judgement);
         let escaped = r"&lt;/details> \| &#64;team \`x\` \[a\](b)";
         assert!(comment.contains(&format!("- {escaped}\n- {escaped}\n")), "{comment}");
+        assert!(comment.contains(r"&lt;/details> \| &#64;team \`x\` \[a\](b)"), "{comment}");
+        judgement.scenarios[1].runs[0].note.replay = "run '````\n# @team'".into();
+        let comment = super::comment(&judgement);
+        assert!(comment.contains("`````sh\n") && comment.contains("run '```` # @team'"), "{comment}");
     }
 }

@@ -4,6 +4,7 @@
 //! judgement and its documents are [`flowquake_reports::gate`]. Whatever is wrong with the input is told before anything is
 //! run, and the baseline is written in one piece at the end or not at all.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,13 +19,14 @@ use flowquake_reports::record::RunRecord;
 use flowquake_reports::terminal::evidence_lines;
 
 use self::set::{Entry, Set};
-use super::print::{self, say};
-use super::sweep::Many;
+use super::print::{self, say, tell};
+use super::sweep::{self, Many, Progress};
 use super::{BAD_INPUT, color, command_line, limits, logging, outputs, refuse_text};
+use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::provenance;
-use crate::session::execute;
+use crate::worker::{Order, Terms};
 
 mod identity;
 mod set;
@@ -67,6 +69,8 @@ pub(super) struct GateArgs {
     /// Also write it as a page
     #[arg(long, value_name = "FILE", conflicts_with = "update")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    limits: limits::PerRun,
 }
 
 pub(super) fn gate(args: &GateArgs, jobs: &Jobs) -> ExitCode {
@@ -116,8 +120,9 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     } else {
         outputs::check(&documents, &scenarios.chain([args.baseline.as_path()]).collect::<Vec<_>>())?;
     }
-    logging::start(logging::Level::default());
-    let now = measure(&set, engine, budgets, parallel, jobs)?;
+    set.plans().try_for_each(|plan| args.limits.affordable(&plan))?;
+    sweep::prepare(set.plans().any(|plan| needs_disk(&plan)))?;
+    let now = measure(&set, engine, budgets, parallel, &args.limits.terms(logging::Level::default()))?;
     match &before {
         Some(before) if !args.update => {
             let judgement = judge(before, &now, budgets);
@@ -135,13 +140,26 @@ fn named_twice(budget: &str) -> Option<&str> {
     (1..names.len()).find(|at| names[..*at].contains(&names[*at])).map(|at| names[at])
 }
 
-/// Makes the runs of a set.
-fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, jobs: &Jobs) -> Result<Measured, ExitCode> {
+/// Makes the runs of a set. Of a set that is not whole nothing is judged.
+fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, terms: &Terms) -> Result<Measured, ExitCode> {
     let plans: Vec<RunPlan> = set.plans().collect();
-    let many = Many { total: plans.len() as u64, parallel, max_failures: None };
-    let plan = |index: u64| plans.get(usize::try_from(index).ok()?).cloned();
-    let records = many.make(plan, |plan| Ok(execute(plan, jobs, &[], replay(plan)).0));
-    let mut runs = plans.iter().zip(records.into_iter().flatten());
+    let many = Many { total: plans.len() as u64, parallel, max_failures: None, terms };
+    let mut progress = Progress::new(many.total);
+    let mut records = BTreeMap::new();
+    let order = |index: u64| {
+        let plan = plans.get(usize::try_from(index).ok()?)?;
+        Some(Order::quick(plan.clone(), replay(plan)))
+    };
+    let ended = many.make(order, |index, made| {
+        progress.step(&made.record);
+        records.insert(index, made.record);
+        true
+    });
+    progress.end();
+    if let Some(ended) = ended {
+        return Err(ended.settle(records.len() as u64, many.total));
+    }
+    let mut runs = plans.iter().zip(records.into_values());
     let (mut scenarios, mut notes) = (Vec::new(), Vec::new());
     for Entry { scenario, seeds } in &set.entries {
         let mut measured = ScenarioBaseline {
@@ -193,12 +211,12 @@ fn update(before: Option<&Baseline>, now: &Measured, file: &Path) -> Result<Exit
             if class == Class::Passed {
                 continue;
             }
-            eprintln!("{}  {}  seed {}: {}", class.label(), scenario.scenario, run.seed, note.headline);
+            tell!("{}  {}  seed {}: {}", class.label(), scenario.scenario, run.seed, note.headline);
             match class {
-                Class::Vacuous => eprintln!("  stays in the baseline, and proves nothing"),
+                Class::Vacuous => tell!("  stays in the baseline, and proves nothing"),
                 Class::NotBuilt => worst = worst.max(class),
                 _ => {
-                    eprintln!("  {}", note.replay);
+                    tell!("  {}", note.replay);
                     worst = worst.max(class);
                 }
             }
@@ -209,7 +227,7 @@ fn update(before: Option<&Baseline>, now: &Measured, file: &Path) -> Result<Exit
             Class::NotBuilt => "build with the default features, or leave these scenarios out",
             _ => "mend what fails, or leave these runs out",
         };
-        eprintln!(
+        tell!(
             "error: {} was not written: a baseline holds no run that is {}\n  help: {help}",
             file.display(),
             worst.label()

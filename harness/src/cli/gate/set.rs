@@ -7,10 +7,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use flowquake_reports::bounded;
 use flowquake_reports::gate::baseline::{BadBaseline, Baseline};
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource};
 
 use super::{identity, refused};
+use crate::cli::print::tell;
 use crate::cli::{catalogue, check, limits, refuse, refuse_text};
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -18,6 +20,9 @@ use crate::scenario::{Excerpt, Scenario, discover};
 
 /// Seeds of each scenario: every one has a place in a file that people review.
 const SEEDS_MAX: u64 = 100_000;
+
+/// Longest baseline: of a few million runs.
+const FILE_MAX: u64 = 1 << 30;
 
 /// The runs of one gate.
 pub(super) struct Set {
@@ -32,7 +37,7 @@ pub(super) struct Entry {
 
 /// Reads the baseline. One that is to be replaced as a whole may be missing, or be of another version.
 pub(super) fn baseline(file: &Path, replaced: bool) -> Result<Option<Baseline>, ExitCode> {
-    let text = match std::fs::read_to_string(file) {
+    let text = match bounded::text(file, FILE_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && replaced => return Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -44,12 +49,12 @@ pub(super) fn baseline(file: &Path, replaced: bool) -> Result<Option<Baseline>, 
             return Err(refuse_text(&format!("there is no baseline {name}"), &help));
         }
         Err(error) if error.kind() == ErrorKind::InvalidData && replaced => {
-            eprintln!("the old {} is replaced unread: it is not text", file.display());
+            tell!("the old {} is replaced unread: {error}", file.display());
             return Ok(None);
         }
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             let help = "restore it, or make it anew: flowquake gate --update SCENARIOS…";
-            return Err(refuse_text(&format!("{} is not text", file.display()), help));
+            return Err(refuse_text(&format!("{} {error}", file.display()), help));
         }
         Err(error) => {
             return Err(refuse_text(&format!("{} cannot be read: {error}", file.display()), "check the path"));
@@ -58,7 +63,7 @@ pub(super) fn baseline(file: &Path, replaced: bool) -> Result<Option<Baseline>, 
     match Baseline::parse(&text) {
         Ok(baseline) => Ok(Some(baseline)),
         Err(error) if replaced => {
-            eprintln!("the old {} is replaced unread: {error}", file.display());
+            tell!("the old {} is replaced unread: {error}", file.display());
             Ok(None)
         }
         Err(error) => Err(refuse_baseline(file, &text, &error)),
@@ -74,7 +79,7 @@ fn refuse_baseline(file: &Path, text: &str, error: &BadBaseline) -> ExitCode {
         told = told.with_label(LabeledSpan::at_offset(place.start, label));
     }
     let source = NamedSource::new(file.display().to_string(), excerpt.text.into_owned());
-    eprintln!("{:?}", miette::Report::new(told).with_source_code(source));
+    tell!("{:?}", miette::Report::new(told).with_source_code(source));
     refused()
 }
 

@@ -15,6 +15,7 @@ mod event_fields;
 mod expect;
 mod faults;
 mod job;
+mod pace;
 pub(super) mod settings;
 pub(super) mod swarm;
 
@@ -65,6 +66,7 @@ pub(super) fn check(
     let entry = catalogue.get(&plan.job.name);
     job::check(plan, catalogue, input, &mut found);
     settings::check(plan, &mut found);
+    pace::check(plan, &mut found);
     let lines = match (&plan.job.input.source, input) {
         (InputSource::File { repeat, .. }, Some(Ok(facts))) => Some(facts.lines.saturating_mul((*repeat).into())),
         _ => None,

@@ -182,7 +182,7 @@ fn each_offence_is_told_once_under_its_code() {
         ("too-long", job("20_000, rate = \"2000/s\"", "400_000_000, rate = \"1/s\"")),
         (
             "too-many-strikes",
-            fault("at = \"1s\"\nevery = \"1ns\"\nrepeat = 4294967295\ndo = \"reset-connections\"\ntarget = \"tm-1\""),
+            fault("at = \"1s\"\nevery = \"1ms\"\nrepeat = 100001\ndo = \"reset-connections\"\ntarget = \"tm-1\""),
         ),
         (
             "too-many-strikes",
@@ -299,4 +299,22 @@ fn two_scenarios_of_one_name_are_refused_and_all_files_are_judged() {
     assert_eq!(errors[0].problems()[0].code_name(), "duplicate-name");
     assert!(errors[0].to_string().contains("a/broken.toml and "), "{}", errors[0]);
     assert_eq!(errors[1].path(), paths[2]);
+}
+
+#[test]
+fn what_would_come_due_without_end_is_refused_and_a_millisecond_is_enough() {
+    let timers = [("engine", "heartbeat_interval"), ("engine", "notify_retry"), ("engine", "sink_flush_interval")];
+    for (section, timer) in timers {
+        let with = |value: &str| codes(&format!("{HEAD}{JOB}\n[{section}]\n{timer} = \"{value}\"\n"));
+        assert_eq!(with("1ns"), ["too-often"], "{timer}");
+        assert_eq!(with("999us"), ["too-often"], "{timer}");
+        assert_eq!(with("1ms"), [""; 0], "{timer}");
+    }
+    let shown = report("\n[engine]\nnotify_retry = \"1ns\"\n");
+    assert!(shown.contains("`notify_retry` = 1ns is too short") && shown.contains("write 1ms or more"), "{shown}");
+    let fault = |rest: &str| codes(&format!("{HEAD}{JOB}\n[[fault]]\n{rest}\n"));
+    let pause = "do = \"pause\"\ntarget = \"tm-1\"\nresume_after = \"1ms\"";
+    let every = |period: &str| format!("at = \"1s\"\nevery = \"{period}\"\nrepeat = 9\n{pause}");
+    assert_eq!(fault(&every("1us")), ["no-time"]);
+    assert_eq!(fault(&every("1ms")), [""; 0]);
 }

@@ -100,8 +100,8 @@ fn every_kind_is_read_to_places_of_the_plan_and_survives_its_file() {
     let (root, _) = DeTable::parse_recoverable(&text);
     let mut reader = Reader::default();
     read_scenario(&mut reader, root.get_ref(), Path::new("broken.toml"), &catalogue()).unwrap();
-    let known = json_places::places(&json);
-    let unknown: Vec<_> = reader.spans.keys().filter(|path| !known.contains_key(*path)).collect();
+    let known = json_places::Places::of(&json);
+    let unknown: Vec<_> = reader.spans.keys().filter(|path| known.get(path).is_none()).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 

@@ -6,7 +6,8 @@ use super::Rules;
 use crate::plan::{ClockFault, FaultAction, FaultPlan, MessageFault, StoreFault, Trigger};
 use crate::scenario::rules::Finding;
 
-/// Madsim drops a killed node's tasks one by one; only after that may its next life begin.
+/// Madsim drops a killed node's tasks one by one; only after that may its next life begin. Nor does anything that comes again and
+/// again come sooner: no message would arrive in between.
 const LIFE_MIN: Duration = Duration::from_millis(1);
 
 /// A duration of a fault.
@@ -29,7 +30,11 @@ pub(in crate::scenario::rules) fn lengths(fault: &FaultPlan) -> Vec<Length> {
         Trigger::At(at) => add("trigger.at", at, None),
         Trigger::Every { first, period } => {
             add("trigger.every.first", first, None);
-            add("trigger.every.period", period, Some((BRIEF, "it would strike again at once, without end")));
+            add(
+                "trigger.every.period",
+                period,
+                Some((LIFE_MIN, "it would strike again before anything came of it, without end")),
+            );
         }
         Trigger::On(_) | Trigger::Each(_) => {}
     }
@@ -54,8 +59,8 @@ pub(in crate::scenario::rules) fn lengths(fault: &FaultPlan) -> Vec<Length> {
         FaultAction::Cut { heal_after, .. } => end("action.cut.heal_after", *heal_after, OVER),
         FaultAction::Isolate { heal_after, .. } => end("action.isolate.heal_after", *heal_after, OVER),
         FaultAction::Flap { up, down, .. } => {
-            add("action.flap.up", *up, Some((BRIEF, "the link would stay cut")));
-            add("action.flap.down", *down, Some((BRIEF, "the link would never be cut")));
+            add("action.flap.up", *up, Some((LIFE_MIN, "no message would get through before it is cut again")));
+            add("action.flap.down", *down, Some((LIFE_MIN, "no message would be held back before it is whole again")));
         }
         FaultAction::Link { latency, heal_after, .. } => {
             end("action.link.heal_after", *heal_after, OVER);

@@ -1,0 +1,103 @@
+//! What a run costs, said before it of its plan alone: so that a plan which would run for days is refused, and not begun.
+//!
+//! Start at [`estimate`]. Counted is what comes due in the virtual time that the job needs if nothing goes wrong, times what one of
+//! each took on the builder's machine. It is meant to be right within a factor of three; what goes wrong may cost more, which the
+//! watchdog of the run ends.
+
+use std::time::Duration;
+
+use flowquake_engine::config::BackendKind;
+
+use crate::plan::{InputSource, RunPlan, Trigger};
+
+/// Bytes of a line, where nobody has counted lines.
+const LINE_BYTES: u64 = 20;
+
+/// Processor time that a run takes, in parts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cost {
+    /// What takes it, and how many seconds; the largest first.
+    pub parts: Vec<(String, f64)>,
+}
+
+impl Cost {
+    /// Seconds in all.
+    pub fn seconds(&self) -> f64 {
+        self.parts.iter().map(|(_, seconds)| seconds).sum()
+    }
+}
+
+/// What the run of a plan costs, about.
+pub fn estimate(plan: &RunPlan) -> Cost {
+    let (config, cluster) = (&plan.job.config, &plan.cluster);
+    let records = match &plan.job.input.source {
+        InputSource::Generator { records, .. } => *records,
+        InputSource::File { path, repeat } => {
+            let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
+            (bytes / LINE_BYTES).max(1).saturating_mul((*repeat).into())
+        }
+    } as f64;
+    let arrival = plan.job.input.rate.map_or(0.0, |rate| records / rate.max(1e-9));
+    let length = arrival.max(1.0).min(plan.time_limit.as_secs_f64());
+    let times = |every: Duration| length / every.as_secs_f64().max(1e-9);
+    let nodes = f64::from(cluster.task_managers) * f64::from(cluster.job_managers.max(1));
+    let subtasks = f64::from(config.parallelism);
+    let per_checkpoint = match config.backend {
+        BackendKind::RocksDb => 1.5e-3,
+        _ => 4e-4,
+    };
+    let interval = config.checkpoints.interval.max(config.checkpoints.min_pause);
+    let mut parts = vec![
+        (format!("{records:.0} records"), records * 4.5e-6),
+        (format!("{:.0} checkpoints", times(interval)), times(interval) * per_checkpoint * subtasks),
+        (
+            format!("{:.0} heartbeats", times(config.heartbeat_interval) * nodes),
+            times(config.heartbeat_interval) * nodes * 2e-5,
+        ),
+        (
+            format!("{:.0} times that sinks look for output to write", times(config.sink_flush_interval) * subtasks),
+            times(config.sink_flush_interval) * subtasks * 5e-6,
+        ),
+    ];
+    for fault in &plan.faults {
+        if let Trigger::Every { period, .. } = fault.trigger {
+            let strikes = times(period).min(fault.repeat.into());
+            parts.push((format!("{strikes:.0} strikes of fault {}", fault.id), strikes * 1e-3));
+        }
+    }
+    parts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    Cost { parts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::plan;
+
+    #[test]
+    fn the_largest_part_is_named_first() {
+        let mut dear = plan();
+        let cheap = estimate(&dear).seconds();
+        assert!(cheap < 60.0, "{cheap}");
+        dear.job.input.source = InputSource::Generator { name: "words".into(), records: 10_000_000_000 };
+        dear.job.input.rate = None;
+        let cost = estimate(&dear);
+        assert_eq!(cost.parts[0].0, "10000000000 records");
+        assert!(cost.seconds() > 10_000.0);
+    }
+
+    #[test]
+    fn a_year_of_short_intervals_is_dear() {
+        let mut year = plan();
+        let seconds = 365.0 * 24.0 * 3600.0;
+        year.job.input.source = InputSource::Generator { name: "words".into(), records: 31_536_000 };
+        year.job.input.rate = Some(31_536_000.0 / seconds);
+        year.time_limit = Duration::from_secs_f64(seconds);
+        year.job.config.checkpoints.interval = Duration::from_millis(10);
+        let cost = estimate(&year);
+        assert!(cost.parts[0].0.ends_with("checkpoints") && cost.seconds() > 100_000.0, "{cost:?}");
+        // It is stopped at its time limit.
+        year.time_limit = Duration::from_secs(1);
+        assert!(estimate(&year).seconds() < 200.0);
+    }
+}

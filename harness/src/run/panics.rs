@@ -1,0 +1,69 @@
+//! What is printed of panics in runs. User code may panic at every record of ten thousand runs, and each panic is caught and told
+//! in its run's record: so only the first of a run is printed, and of a few runs.
+//!
+//! Start at [`within_run`]. Panics elsewhere are printed as ever.
+
+use std::cell::Cell;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Runs of a process whose first panic is printed.
+const RUNS_MAX: u64 = 5;
+
+thread_local! {
+    /// Panics of the run that this thread makes; `None`: it makes none.
+    static PANICS: Cell<Option<u64>> = const { Cell::new(None) };
+}
+/// Runs that panicked, in this process.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// Calls `run`, which makes a run on this thread.
+pub(super) fn within_run<T>(run: impl FnOnce() -> T) -> T {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let say = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| match count() {
+            None => say(panic),
+            Some(shown) => {
+                if shown.is_some() {
+                    say(panic);
+                }
+                if shown == Some(RUNS_MAX) {
+                    eprintln!("further panics in runs are not printed; the records of the runs tell them");
+                }
+            }
+        }));
+    });
+    PANICS.set(Some(0));
+    let made = run();
+    PANICS.set(None);
+    made
+}
+
+/// `None`: a panic outside of runs. Else, if it is to be shown, in the how-manieth run, from 1.
+fn count() -> Option<Option<u64>> {
+    // A thread that is just ending has no count any more, and no run.
+    let before = PANICS.try_with(|panics| panics.replace(panics.get().map(|n| n + 1))).ok().flatten()?;
+    let run = (before == 0).then(|| RUNS.fetch_add(1, Ordering::Relaxed) + 1);
+    Some(run.filter(|run| *run <= RUNS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_panic_of_a_few_runs_is_shown() {
+        assert_eq!(count(), None, "this thread makes no run");
+        let mut shown = 0;
+        for _ in 0..RUNS_MAX + 3 {
+            within_run(|| {
+                shown += u64::from(count().unwrap().is_some());
+                assert_eq!(count(), Some(None), "only the first of a run");
+            });
+        }
+        // Other tests of this process may have used some of the few.
+        assert!(shown <= RUNS_MAX, "{shown}");
+        assert_eq!(count(), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! The process that makes runs. Start at [`serve`].
+//!
+//! Its standard input is a socket to who started it: orders come in, answers go out. The first thing it does is to move that
+//! socket to where neither user code nor children find it by habit. It ends with the socket, and is killed by the system
+//! should its starter die while a run is under way (W3). Signals that people send to a program are left to the starter.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use flowquake_engine::event::EventRecord;
+use flowquake_reports::json::write_atomically;
+use flowquake_reports::record::{RunRecord, Verdict};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::dup2_stdin;
+
+use super::{Answer, Order, frame, process};
+use crate::environment::Environment;
+use crate::interrupt;
+use crate::jobs::Jobs;
+use crate::plan::RunPlan;
+use crate::run::{Outcome, limit_processor_time};
+use crate::scenario::save_plan;
+use crate::session::try_execute;
+use crate::trace::first_difference;
+
+/// The hidden subcommand of a process that makes runs. Other commands start it; not for use by hand.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WorkerArgs {
+    /// Processor time of a run, in milliseconds
+    #[arg(long)]
+    cpu_ms: u64,
+    /// The engine's log lines
+    #[arg(long)]
+    pub(crate) log: String,
+}
+
+/// Makes runs until nobody orders any more.
+pub fn serve(args: &WorkerArgs, jobs: &Jobs) -> ExitCode {
+    let socket = match begin() {
+        Ok(socket) => socket,
+        Err(error) => {
+            eprintln!("error: this subcommand is started by `flowquake run` and its like, not by hand ({error})");
+            return ExitCode::from(2);
+        }
+    };
+    limit_processor_time(Duration::from_millis(args.cpu_ms));
+    match answer_all(&socket, jobs) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who started this has the same error, and says it.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Takes the socket away from standard input.
+fn begin() -> io::Result<UnixStream> {
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.peer_addr()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    set_pdeathsig(Signal::SIGKILL)?;
+    interrupt::leave_to_others()?;
+    // If memory runs out, it is for a run, not for the sweep. Not every system allows that.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    Ok(socket)
+}
+
+fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
+    let mut orders = frame::Reader::new(socket);
+    send(socket, &Answer::Ready)?;
+    loop {
+        let order = match orders.next() {
+            Ok(Some(order)) => order,
+            Ok(None) => continue,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && orders.is_empty() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let order: Order = serde_json::from_slice(&order)?;
+        // What a job says of itself, and what is right of its output, is user code, too.
+        let made = catch_unwind(AssertUnwindSafe(|| make(&order, jobs)));
+        let made = made.unwrap_or_else(|panic| {
+            let words = crate::run::panic_text(&*panic);
+            let record = process::crashed(&order, format!("while its run was predicted or judged: {words}"));
+            Ok(Finished { record, problems: Vec::new(), abandoned: false })
+        });
+        match made {
+            Ok(Finished { record, problems, abandoned }) => {
+                send(socket, &Answer::Made { problems, abandoned })?;
+                frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
+            }
+            Err(environment) => send(socket, &Answer::Broken(environment))?,
+        }
+    }
+}
+
+fn send(mut socket: &UnixStream, answer: &Answer) -> io::Result<()> {
+    frame::write(&mut socket, &serde_json::to_vec(answer)?)
+}
+
+struct Finished {
+    record: RunRecord,
+    problems: Vec<String>,
+    abandoned: bool,
+}
+
+fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
+    let Order { plan, depth, replay, .. } = order;
+    let (mut record, outcome) = try_execute(*depth, plan, jobs, &[], replay.clone())?;
+    let mut problems = Vec::new();
+    if order.verify && record.verdict == Verdict::Passed {
+        match differs_elsewhere(plan, &outcome) {
+            Ok(None) => {}
+            Ok(Some(difference)) => record.verdict = Verdict::Nondeterministic { difference },
+            Err(problem) => problems.push(format!("{} seed {} was not run again: {problem}", plan.scenario, plan.seed)),
+        }
+    }
+    if let Some(file) = &order.trace
+        && let Err(problem) = write_trace(file, &outcome)
+    {
+        problems.push(problem);
+    }
+    if order.slim {
+        super::slim(&mut record);
+    }
+    Ok(Finished { record, problems, abandoned: outcome.abandoned })
+}
+
+/// Writes one event per line, as JSON.
+fn write_trace(file: &Path, outcome: &Outcome) -> Result<(), String> {
+    let mut text = String::new();
+    for record in &outcome.trace.events {
+        text.push_str(&serde_json::to_string(record).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    write_atomically(file, text.as_bytes()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Runs the plan in another process; the first difference, if there is one.
+fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let (plan_file, trace_file) = (folder.path().join("plan.json"), folder.path().join("trace.jsonl"));
+    save_plan(&plan_file, plan).map_err(|error| error.to_string())?;
+    let output = std::process::Command::new(process::PROGRAM)
+        .args(["replay", "--hash-only", "--trace"])
+        .args([&trace_file, &plan_file])
+        .output()
+        .map_err(|error| format!("second process: {error}"))?;
+    let hash = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if hash == format!("{:016x}", outcome.trace.hash()) {
+        return Ok(None);
+    }
+    let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let text = std::fs::read_to_string(&trace_file).map_err(|error| format!("second process: {error}; {}", said()))?;
+    let other: Result<Vec<EventRecord>, _> = text.lines().map(serde_json::from_str).collect();
+    let other = other.map_err(|error| format!("trace of the second process: {error}"))?;
+    let difference = first_difference(&outcome.trace.events, &other);
+    Ok(Some(difference.unwrap_or_else(|| "the events are equal, but frames or output differ".into())))
+}

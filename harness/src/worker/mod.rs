@@ -1,0 +1,98 @@
+//! Runs in processes of their own: what user code does to its process, it does not do to the sweep.
+//!
+//! ```text
+//! flowquake run (keeps plans, records, reports)
+//!   ├─ thread ── Worker ──(socket)── process `run-worker`: makes one run after another
+//!   └─ thread ── Worker ──(socket)── process `run-worker`
+//! ```
+//! Start at [`Worker::make`]. A worker is this same executable, started again with a hidden subcommand; so a program that adds
+//! its own jobs and calls [`crate::main`] works the same. An [`Order`] with a plan goes down, an [`Answer`] and the record as
+//! JSON come up, as frames ([`frame`]) over a socket that is the process' standard input. A worker that dies is replaced, and
+//! its run is `crashed`, with how it died. `process` is the side of the sweep, `child` that of the run, `death` the words.
+//!
+//! Invariants: (W1) a run is answered by a record, whatever it does to its process; (W2) no run shares a process with the
+//! thread of one that was given up; (W3) a worker does not outlive who started it; (W4) what is printed in a worker goes to
+//! standard error, and never into the protocol.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flowquake_reports::record::{Course, RunRecord, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::environment::Environment;
+use crate::plan::RunPlan;
+use crate::session::Depth;
+
+mod child;
+mod death;
+mod frame;
+mod process;
+mod usage;
+
+pub use child::{WorkerArgs, serve};
+pub(crate) use process::{Made, Unmade, Worker};
+
+/// How workers are started, and what each of their runs may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// Memory of its process.
+    pub(crate) memory: u64,
+    /// Processor time.
+    pub(crate) cpu: Duration,
+    /// The engine's log lines: a word that the hidden subcommand understands.
+    pub(crate) log: String,
+}
+
+/// A run to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) plan: RunPlan,
+    pub(crate) depth: Depth,
+    /// The command that makes this run again.
+    pub(crate) replay: String,
+    /// Whether the plan is run again in another process, and the hashes compared.
+    pub(crate) verify: bool,
+    /// Where the trace goes.
+    pub(crate) trace: Option<PathBuf>,
+    /// Whether a run that passed keeps only what sums are made of.
+    pub(crate) slim: bool,
+}
+
+impl Order {
+    /// To run `plan` once and judge what that shows.
+    pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
+        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false }
+    }
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    /// It waits for orders.
+    Ready,
+    /// The run is made; its record is the next frame.
+    Made {
+        /// What could not be done besides: the verdict stands all the same.
+        problems: Vec<String>,
+        /// The run's thread was given up and runs on (W2).
+        abandoned: bool,
+    },
+    /// The machine could not keep the run.
+    Broken(Environment),
+}
+
+/// Drops from a passed run what only its reader needs. What is left says what struck where, and what was emitted how often.
+fn slim(record: &mut RunRecord) {
+    if record.verdict == Verdict::Passed {
+        record.options = Vec::new();
+        record.nodes = Vec::new();
+        record.checkpoints = Vec::new();
+        record.recoveries = Vec::new();
+        record.timeline = Vec::new();
+        record.course = Course::default();
+        for fault in &mut record.faults {
+            fault.detail = String::new();
+        }
+    }
+}

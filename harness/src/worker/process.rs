@@ -1,0 +1,257 @@
+//! A worker as its sweep sees it: started when it is needed, watched while it works, replaced when it died.
+//!
+//! Start at [`Worker::make`]. The thread that orders a run also watches it: every [`EVERY`] in which no answer came it looks at
+//! memory, processor time and life of the process, and whether the sweep was interrupted. The run's own watchdog
+//! ([`crate::run`]) is the first to end a loop, and has the better words; the limit here is behind it, for what hangs elsewhere.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use flowquake_reports::record::{RunRecord, Verdict};
+
+use super::death::Death;
+use super::{Answer, Order, Terms, frame, usage};
+use crate::environment::Environment;
+use crate::interrupt;
+use crate::measure;
+use crate::run::{End, Outcome, local_disks};
+
+/// This program, even if its file was replaced meanwhile.
+pub(super) const PROGRAM: &str = "/proc/self/exe";
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(20);
+/// Looks until a new process has to be there.
+const START_LOOKS: u32 = 6_000;
+/// Looks at a process whose socket is closed until it is killed.
+const END_LOOKS: u32 = 100;
+/// Looks over which a process must have done something: a minute, of which it uses some for watching alone.
+const IDLE_LOOKS: u32 = 3_000;
+/// Processor time in them below which it did nothing.
+const IDLE_CPU: Duration = Duration::from_millis(100);
+/// So often in a row that it is given up; later than the run's own watchdog.
+const IDLE_TIMES: u32 = 20;
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) record: RunRecord,
+    /// The record, as it is written.
+    pub(crate) json: Vec<u8>,
+    /// What could not be done besides.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Why nothing came of it.
+#[derive(Debug)]
+pub(crate) enum Unmade {
+    /// The machine could not keep it.
+    Environment(Environment),
+    /// The sweep was interrupted.
+    Interrupted,
+}
+
+/// A process for runs, when there is one. It must be used and dropped on one thread: its life is bound to that.
+pub(crate) struct Worker<'t> {
+    terms: &'t Terms,
+    process: Option<Process>,
+}
+
+impl<'t> Worker<'t> {
+    pub(crate) fn new(terms: &'t Terms) -> Self {
+        Self { terms, process: None }
+    }
+
+    /// Makes a run in a process of its own, or in that of the run before.
+    pub(crate) fn make(&mut self, order: &Order) -> Result<Made, Unmade> {
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => Process::start(self.terms)?,
+        };
+        match process.ask(order, self.terms) {
+            Ok(Said::Made { problems, abandoned, json }) => {
+                let record = match serde_json::from_slice(&json) {
+                    Ok(record) => record,
+                    Err(error) => return Ok(dead(order, &Death::Garbled(error.to_string()))),
+                };
+                if !abandoned && process.memory().is_none_or(|bytes| bytes < self.terms.memory / 2) {
+                    self.process = Some(process);
+                }
+                Ok(Made { record, json, problems })
+            }
+            Ok(Said::Broken(environment)) => Err(Unmade::Environment(environment)),
+            Err(Failure::Interrupted) => Err(Unmade::Interrupted),
+            Err(Failure::Died(death)) => Ok(dead(order, &death)),
+        }
+    }
+}
+
+fn dead(order: &Order, death: &Death) -> Made {
+    let record = crashed(order, death.words());
+    let json = serde_json::to_vec(&record).expect("a record is always JSON");
+    Made { record, json, problems: Vec::new() }
+}
+
+/// The record of a run of which nothing is known but that it crashed.
+pub(super) fn crashed(order: &Order, how: String) -> RunRecord {
+    let outcome = Outcome { end: End::Panicked(how.clone()), ..Outcome::nothing() };
+    measure::record(&order.plan, &outcome, 0, Verdict::Crashed { panic: how }, Vec::new(), order.replay.clone())
+}
+
+/// An answer, with the record of a run that was made.
+enum Said {
+    Made { problems: Vec<String>, abandoned: bool, json: Vec<u8> },
+    Broken(Environment),
+}
+
+enum Failure {
+    Interrupted,
+    Died(Death),
+}
+
+struct Process {
+    child: Child,
+    socket: UnixStream,
+    answers: frame::Reader<UnixStream>,
+}
+
+impl Process {
+    fn start(terms: &Terms) -> Result<Self, Unmade> {
+        let process = Self::spawn(terms).map_err(|error| {
+            let what = format!("a process for runs cannot be started: {error}");
+            Unmade::Environment(Environment::new(
+                what,
+                "take fewer runs at the same time (--jobs), or raise the limits on processes and open files",
+            ))
+        })?;
+        process.greeted()
+    }
+
+    fn spawn(terms: &Terms) -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        socket.set_read_timeout(Some(EVERY))?;
+        let child = Command::new(PROGRAM)
+            .arg0("flowquake")
+            .args(["run-worker", "--cpu-ms", &terms.cpu.as_millis().to_string(), "--log", &terms.log])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(io::stderr()))
+            .spawn()?;
+        let answers = frame::Reader::new(socket.try_clone()?);
+        Ok(Self { child, socket, answers })
+    }
+
+    /// Waits until the process is ready.
+    fn greeted(mut self) -> Result<Self, Unmade> {
+        let mut looks = 0;
+        let problem = loop {
+            match self.answers.next() {
+                Ok(Some(hello)) => match serde_json::from_slice(&hello) {
+                    Ok(Answer::Ready) => return Ok(self),
+                    _ => break "it said something else".to_owned(),
+                },
+                Ok(None) if interrupt::signal().is_some() => return Err(Unmade::Interrupted),
+                Ok(None) if looks < START_LOOKS => looks += 1,
+                Ok(None) => break "it said nothing for two minutes".to_owned(),
+                Err(_) if interrupt::signal().is_some() => return Err(Unmade::Interrupted),
+                Err(_) => break Death::words(&self.death()),
+            }
+        };
+        Err(Unmade::Environment(Environment::new(
+            format!("this program, started again to make runs, was not ready: {problem}"),
+            "a program with jobs of its own has to hand its command line to `flowquake::main` before it does anything else",
+        )))
+    }
+
+    /// Hands an order down and waits for the answer.
+    fn ask(&mut self, order: &Order, terms: &Terms) -> Result<Said, Failure> {
+        let garbled = |error: &dyn std::fmt::Display| Failure::Died(Death::Garbled(error.to_string()));
+        let begun = usage::processor_time(self.child.id()).unwrap_or_default();
+        let bytes = serde_json::to_vec(order).expect("an order is always JSON");
+        if frame::write(&mut self.socket, &bytes).is_err() {
+            return Err(self.gone());
+        }
+        match serde_json::from_slice(&self.frame(begun, terms)?) {
+            Ok(Answer::Made { problems, abandoned }) => {
+                let json = self.frame(begun, terms)?;
+                Ok(Said::Made { problems, abandoned, json })
+            }
+            Ok(Answer::Broken(environment)) => Ok(Said::Broken(environment)),
+            Ok(Answer::Ready) => Err(garbled(&"a second greeting")),
+            Err(error) => Err(garbled(&error)),
+        }
+    }
+
+    /// The next frame, unless the process dies first or must die.
+    fn frame(&mut self, begun: Duration, terms: &Terms) -> Result<Vec<u8>, Failure> {
+        let id = self.child.id();
+        let (mut looks, mut idle, mut cpu_before) = (0_u32, 0_u32, begun);
+        loop {
+            match self.answers.next() {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(Failure::Died(Death::Garbled(error.to_string())));
+                }
+                Err(_) => return Err(self.gone()),
+            }
+            if interrupt::signal().is_some() {
+                return Err(Failure::Interrupted);
+            }
+            // A child of the process may keep its end of the socket open.
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Failure::Died(Death::Ended(status)));
+            }
+            if let Some(used) = usage::memory(id).filter(|used| *used > terms.memory) {
+                return Err(Failure::Died(Death::Memory { used, limit: terms.memory }));
+            }
+            let cpu = usage::processor_time(id).unwrap_or_default();
+            if cpu.saturating_sub(begun) > terms.cpu.saturating_mul(4).saturating_add(Duration::from_secs(60)) {
+                return Err(Failure::Died(Death::Processor { limit: terms.cpu }));
+            }
+            looks += 1;
+            if looks.is_multiple_of(IDLE_LOOKS) {
+                idle = if cpu.saturating_sub(cpu_before) < IDLE_CPU { idle + 1 } else { 0 };
+                cpu_before = cpu;
+            }
+            if idle >= IDLE_TIMES {
+                return Err(Failure::Died(Death::Idle));
+            }
+        }
+    }
+
+    /// The socket is closed: how the process died, if nobody wanted it to.
+    fn gone(&mut self) -> Failure {
+        match interrupt::signal() {
+            Some(_) => Failure::Interrupted,
+            None => Failure::Died(self.death()),
+        }
+    }
+
+    /// How a process ended whose socket is closed.
+    fn death(&mut self) -> Death {
+        for _ in 0..END_LOOKS {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Death::Ended(status);
+            }
+            #[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
+            std::thread::sleep(EVERY);
+        }
+        Death::Garbled("it closed it, and lives".into())
+    }
+
+    fn memory(&self) -> Option<u64> {
+        usage::memory(self.child.id())
+    }
+}
+
+impl Drop for Process {
+    /// It has nothing to lose: what it knew was sent.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        local_disks::remove_of(self.child.id());
+    }
+}

@@ -1,0 +1,367 @@
+//! Jobs that harm their own process, in a program of another crate: the sweep goes on, and every run has its verdict.
+//!
+//! This is no ordinary test: it is that program, too, so that the workers which `flowquake::main` starts have these jobs. Started
+//! with [`PROGRAM`] in its environment it is the command line; else it runs the tests of [`TESTS`] whose name contains its first
+//! argument.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+
+use flowquake::jobs::{Consumed, Job, JobContext, Jobs, Objection, Param, Reference, Refusal};
+use flowquake_engine::env::InputFiles;
+use flowquake_engine::graph::source::Source;
+use flowquake_engine::graph::stream::StreamBuilder;
+use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
+use flowquake_reports::record::{RunRecord, RunSet, Verdict};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// Set where this program is to be the command line.
+const PROGRAM: &str = "FLOWQUAKE_HOSTILE_JOBS";
+
+const TESTS: &[(&str, fn())] = &[
+    (
+        "a_run_that_kills_its_process_is_crashed_and_the_others_pass",
+        a_run_that_kills_its_process_is_crashed_and_the_others_pass,
+    ),
+    ("results_are_the_same_for_any_number_of_jobs", results_are_the_same_for_any_number_of_jobs),
+    ("what_a_job_prints_goes_to_standard_error", what_a_job_prints_goes_to_standard_error),
+    ("a_crash_can_be_replayed_and_shrunk", a_crash_can_be_replayed_and_shrunk),
+    ("an_interrupted_sweep_writes_what_was_made", an_interrupted_sweep_writes_what_was_made),
+    ("a_killed_sweep_leaves_its_journal_and_no_process", a_killed_sweep_leaves_its_journal_and_no_process),
+    ("a_run_survives_a_plan_that_cannot_be_saved", a_run_survives_a_plan_that_cannot_be_saved),
+    ("panics_are_not_printed_by_the_thousand", panics_are_not_printed_by_the_thousand),
+];
+
+fn main() -> ExitCode {
+    if std::env::var_os(PROGRAM).is_some() {
+        return flowquake::main(&Jobs::builtin().with("hostile", HOSTILE));
+    }
+    let filter = std::env::args().nth(1).filter(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let mut failed = 0;
+    for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(&filter)) {
+        let ok = std::panic::catch_unwind(test).is_ok();
+        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
+        failed += u8::from(!ok);
+    }
+    ExitCode::from(failed.min(1))
+}
+
+const HOW: Param = Param { name: "how", default: "well", meaning: "what it does to its process at its 50th record" };
+
+const HOSTILE: Job = Job {
+    description: "numbers its records, and harms its process",
+    params: &[HOW],
+    generators: &["numbers"],
+    accepts_file: false,
+    vertices: 1,
+    keyed_vertex: None,
+    model: None,
+    build,
+    reference: |spec, _: &InputFiles| {
+        let Numbers { records, .. } = numbers(spec);
+        let misjudges = how(spec) == "misjudge";
+        Ok(Box::new(Numbered { records, splits: spec.input.splits as usize, misjudges }))
+    },
+};
+
+fn how(spec: &JobSpec) -> String {
+    spec.params.get(HOW.name).map_or(HOW.default, String::as_str).to_owned()
+}
+
+struct Numbers {
+    records: u64,
+    how: String,
+}
+
+fn numbers(spec: &JobSpec) -> Numbers {
+    let records = match &spec.input.kind {
+        InputKind::Generator { records, .. } => *records,
+        InputKind::File { .. } => 0,
+    };
+    Numbers { records, how: how(spec) }
+}
+
+fn overflow(n: u64) -> u64 {
+    if n == u64::MAX { 0 } else { std::hint::black_box(overflow(n + 1)) + 1 }
+}
+
+impl Source for Numbers {
+    type Out = u64;
+
+    fn len(&self) -> u64 {
+        self.records
+    }
+
+    fn record(&self, index: u64) -> u64 {
+        match self.how.as_str() {
+            "panic" => panic!("no record pleases"),
+            _ if index != 50 => {}
+            "exit" => std::process::exit(0),
+            "abort" => std::process::abort(),
+            "overflow" => return overflow(index),
+            // Not address 0: that is noticed by the compiler's checks, which abort.
+            // SAFETY: none. That is what the process is to die of.
+            "segv" => unsafe { std::ptr::without_provenance_mut::<u32>(8).write_volatile(1) },
+            "kill" => raise(Signal::SIGKILL).unwrap(),
+            "memory" => {
+                let mut all: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    all.push(vec![1; 1 << 20]);
+                }
+            }
+            "loop" => loop {
+                std::hint::spin_loop();
+            },
+            // As if it were an answer.
+            "print" => println!("\u{0}\u{0}\u{0}\u{7}\"Ready\"printed by a job"),
+            _ => {}
+        }
+        index
+    }
+}
+
+fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError> {
+    let job = StreamBuilder::new();
+    job.source("numbers", context.source(spec, numbers(spec))).sink("lines", |number: &u64, out| {
+        use std::io::Write;
+        writeln!(out, "{number}").expect("a vector takes everything");
+    });
+    Ok(job.build())
+}
+
+struct Numbered {
+    records: u64,
+    splits: usize,
+    misjudges: bool,
+}
+
+impl Reference for Numbered {
+    fn input_len(&self) -> u64 {
+        self.records
+    }
+
+    fn accept(&mut self, consumed: &Consumed, lines: &[&str], _: bool) -> Result<(), Vec<Refusal>> {
+        assert!(!self.misjudges, "a reference may be wrong, too");
+        let splits = self.splits as u64;
+        let mut due: Vec<u64> = Vec::new();
+        for (split, positions) in consumed.iter().enumerate() {
+            due.extend(positions.clone().map(|position| position * splits + split as u64));
+        }
+        let mut found: Vec<u64> = lines.iter().filter_map(|line| line.parse().ok()).collect();
+        due.sort_unstable();
+        found.sort_unstable();
+        if due == found { Ok(()) } else { Err(vec![Refusal::Content(Objection::from("other numbers".to_owned()))]) }
+    }
+
+    fn for_each_state(&self, _: &mut dyn FnMut(&str, &dyn std::fmt::Debug, &dyn std::fmt::Debug)) {}
+}
+
+struct Folder(TempDir);
+
+/// What a command said.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+impl Folder {
+    /// With a scenario `NAME.toml` for each name and way.
+    fn with(scenarios: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, how) in scenarios {
+            let text = format!(
+                "name = \"{name}\"\nwhy = \"a test\"\n[job]\nname = \"hostile\"\nparams = {{ how = \"{how}\" }}\n\
+                 input = {{ generator = \"numbers\", records = 400, rate = \"1000/s\" }}\n\
+                 [checkpointing]\ninterval = \"100ms\"\n[engine]\nrestart_attempts = 3\n"
+            );
+            fs::create_dir_all(folder.path().join("all")).unwrap();
+            fs::write(folder.path().join(format!("all/{name}.toml")), text).unwrap();
+        }
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(args).env(PROGRAM, "1").env("NO_COLOR", "1").current_dir(self.path());
+        command
+    }
+
+    #[track_caller]
+    fn ends(&self, args: &[&str], code: i32) -> Said {
+        let said: Said = self.command(args).output().unwrap().into();
+        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
+        said
+    }
+
+    fn records(&self, file: &str) -> Vec<RunRecord> {
+        let set: RunSet = serde_json::from_slice(&fs::read(self.path().join(file)).unwrap()).unwrap();
+        set.runs
+    }
+
+    /// The lines of the journal behind its head.
+    fn journal(&self) -> Vec<RunRecord> {
+        let text = fs::read_to_string(self.path().join("target/flowquake/runs.jsonl")).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A sweep that takes long, when some of its runs are made.
+    fn long_sweep(&self) -> Child {
+        let mut command = self.command(&["run", "all", "--seeds", "100000", "--jobs", "2", "--json", "made.json"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        while self.journal().len() < 5 {
+            pause();
+        }
+        child
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
+fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+}
+
+fn a_run_that_kills_its_process_is_crashed_and_the_others_pass() {
+    let ways = [
+        ("exit", "exit code 0 in the middle"),
+        ("abort", "signal 6 (SIGABRT)"),
+        ("overflow", "signal 6 (SIGABRT)"),
+        ("segv", "signal 11 (SIGSEGV)"),
+        ("kill", "signal 9 (SIGKILL)"),
+        ("memory", "the limit is 256MiB (--run-memory)"),
+        ("misjudge", "while its run was predicted or judged: a reference may be wrong, too"),
+    ];
+    let mut scenarios = vec![("a", "well"), ("z", "well")];
+    scenarios.extend(ways.map(|(how, _)| (how, how)));
+    let folder = Folder::with(&scenarios);
+    let said = folder.ends(&["run", "all", "--jobs", "1", "--json", "all.json", "--run-memory", "256MiB"], 5);
+    let records = folder.records("all.json");
+    let names: Vec<&str> = records.iter().map(|record| record.scenario.as_str()).collect();
+    assert!(names.is_sorted() && names.len() == scenarios.len(), "{names:?}");
+    for record in &records {
+        match ways.iter().find(|(how, _)| *how == record.scenario) {
+            None => assert_eq!(record.verdict, Verdict::Passed, "{}", record.scenario),
+            Some((how, words)) => {
+                let Verdict::Crashed { panic } = &record.verdict else { panic!("{how}: {:?}", record.verdict) };
+                assert!(panic.contains(words), "{how}: {panic}");
+                assert!(record.replay.contains(&format!("flowquake-failures/{how}-seed-1.json")), "{}", record.replay);
+                assert!(folder.path().join(format!("flowquake-failures/{how}-seed-1.json")).is_file());
+            }
+        }
+    }
+    assert!(said.out.contains("9 runs: 2 passed, 7 crashed"), "{}", said.out);
+}
+
+fn results_are_the_same_for_any_number_of_jobs() {
+    let folder = Folder::with(&[("a", "well"), ("b", "exit"), ("c", "well"), ("d", "abort")]);
+    let results = |jobs: &str| {
+        folder.ends(&["run", "all", "--seeds", "4", "--jobs", jobs, "--json", "all.json"], 5);
+        let records = folder.records("all.json").into_iter();
+        let of = |record: RunRecord| (record.scenario, record.seed, record.trace_hash, format!("{:?}", record.verdict));
+        records.map(of).collect::<Vec<_>>()
+    };
+    let one = results("1");
+    assert_eq!(one.len(), 16);
+    assert_eq!(one, results("3"));
+}
+
+fn what_a_job_prints_goes_to_standard_error() {
+    let folder = Folder::with(&[("print", "print")]);
+    let said = folder.ends(&["run", "all"], 0);
+    assert!(!said.out.contains("printed by a job") && said.err.contains("printed by a job"), "{}", said.out);
+}
+
+fn a_crash_can_be_replayed_and_shrunk() {
+    let folder = Folder::with(&[("exit", "exit"), ("loop", "loop")]);
+    // A run that loops is stuck by its processor time, and its thread is gone before the next run.
+    let said = folder.ends(&["run", "all", "--jobs", "1", "--run-cpu", "1s"], 5);
+    assert!(said.out.contains("1 crashed") && said.out.contains("1 stuck"), "{}", said.out);
+    assert!(said.out.contains("more processor time than its limit of 1 s"), "{}", said.out);
+    let said = folder.ends(&["replay", "flowquake-failures/exit-seed-1.json"], 5);
+    assert!(said.out.contains("ended with exit code 0 in the middle of the run"), "{}", said.out);
+    folder.ends(&["shrink", "flowquake-failures/exit-seed-1.json", "--runs", "5", "--output", "small.json"], 0);
+    folder.ends(&["replay", "small.json"], 5);
+}
+
+fn an_interrupted_sweep_writes_what_was_made() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let folder = Folder::with(&[("a", "well")]);
+        let mut sweep = folder.long_sweep();
+        kill(Pid::from_raw(sweep.id() as i32), signal).unwrap();
+        let mut out = String::new();
+        sweep.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        assert_eq!(sweep.wait().unwrap().code(), Some(code));
+        let records = folder.records("made.json");
+        assert!(records.len() >= 5 && records.iter().all(|record| record.verdict == Verdict::Passed));
+        assert_eq!(records.len(), folder.journal().len());
+        assert!(out.contains("report: target/flowquake/report.html"), "{out}");
+        assert!(folder.path().join("target/flowquake/report.html").is_file());
+        assert!(!folder.path().join("flowquake-failures").exists(), "an interrupted run is no failure");
+    }
+}
+
+fn a_killed_sweep_leaves_its_journal_and_no_process() {
+    let folder = Folder::with(&[("a", "well")]);
+    let mut sweep = folder.long_sweep();
+    let id = sweep.id();
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    let workers: Vec<String> = tasks
+        .filter_map(|task| fs::read_to_string(task.unwrap().path().join("children")).ok())
+        .flat_map(|children| children.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    sweep.kill().unwrap();
+    assert_eq!(sweep.wait().unwrap().signal(), Some(9));
+    let made = folder.journal();
+    assert!(made.len() >= 5 && made.iter().all(|record| record.verdict == Verdict::Passed));
+    let lives = |process: &String| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    };
+    for _ in 0..500 {
+        if !workers.iter().any(lives) {
+            return;
+        }
+        pause();
+    }
+    panic!("workers outlive their sweep: {workers:?}");
+}
+
+fn a_run_survives_a_plan_that_cannot_be_saved() {
+    let folder = Folder::with(&[("exit", "exit")]);
+    // Writing there is an error whoever asks.
+    let said = folder.ends(&["run", "all", "--failures", "/proc/self/nowhere", "--json", "all.json"], 2);
+    assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
+    assert!(said.err.contains("exit seed 1: ") && said.err.contains("/proc/self/nowhere"), "{}", said.err);
+    assert!(matches!(folder.records("all.json")[0].verdict, Verdict::Crashed { .. }));
+
+    let name = "n".repeat(245);
+    let folder = Folder::with(&[(&name, "exit")]);
+    let said = folder.ends(&["run", "all"], 5);
+    assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
+    assert_eq!(fs::read_dir(folder.path().join("flowquake-failures")).unwrap().count(), 1);
+}
+
+fn panics_are_not_printed_by_the_thousand() {
+    let folder = Folder::with(&[("panic", "panic")]);
+    let said = folder.ends(&["run", "all", "--seeds", "20", "--jobs", "1"], 1);
+    assert!(said.out.contains("20 runs: 20 failed") && said.out.contains("no record pleases"), "{}", said.out);
+    let printed = said.err.matches("no record pleases").count();
+    assert!((1..=5).contains(&printed), "{printed}: {}", said.err);
+}
