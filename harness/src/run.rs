@@ -12,10 +12,10 @@ use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::sim::{
     LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, Weights, now, sleep_until,
 };
-use flowquake_engine::env::{Address, First, InputFiles, Lines, first_of_2};
+use flowquake_engine::env::{Address, Env, First, InputFiles, Lines, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
-use flowquake_engine::jobmanager;
+use flowquake_engine::jobmanager::{self, RunError};
 use flowquake_engine::mutation::Mutation;
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use flowquake_engine::time::Time;
@@ -180,11 +180,14 @@ impl Run {
         for name in job_managers(plan) {
             let (job, jobs) = (spec.clone(), self.jobs.builder_for(&name, &user_code));
             self.life(&name);
-            let main = move |env| {
+            let main = move |env: Env| {
                 let (job, jobs) = (job.clone(), jobs.clone());
                 Box::pin(async move {
-                    if let Err(error) = jobmanager::run(env, job, jobs, |_| {}).await {
-                        panic!("the JobManager cannot start: {error}");
+                    match jobmanager::run(env.clone(), job, jobs, |_| {}).await {
+                        // The process ends, as it would for real. If the job comes to nothing, the oracles say so.
+                        Err(RunError::Environment(error)) => env.warn(format_args!("the JobManager ends: {error}")),
+                        Err(error) => panic!("the JobManager cannot start: {error}"),
+                        Ok(_) => {}
                     }
                 }) as _
             };
