@@ -14,10 +14,10 @@ use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::sim::{
     LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, Weights, now, sleep_until,
 };
-use flowquake_engine::env::{Address, First, InputFiles, Lines, first_of_2};
+use flowquake_engine::env::{Address, Env, First, InputFiles, Lines, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
-use flowquake_engine::jobmanager::{self, StartError};
+use flowquake_engine::jobmanager::{self, RunError};
 use flowquake_engine::mutation::Mutation;
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use flowquake_engine::time::Time;
@@ -236,12 +236,14 @@ impl Run {
         for name in job_managers(plan) {
             let (job, jobs) = (spec.clone(), self.jobs.builder_for(&name, &user_code));
             self.life(&name);
-            let main = move |env| {
+            let main = move |env: Env| {
                 let (job, jobs) = (job.clone(), jobs.clone());
                 Box::pin(async move {
-                    match jobmanager::run(env, job, jobs, |_| {}).await {
+                    match jobmanager::run(env.clone(), job, jobs, |_| {}).await {
+                        // The process ends, as it would for real. If the job comes to nothing, the oracles say so.
+                        Err(RunError::Environment(error)) => env.warn(format_args!("the JobManager ends: {error}")),
                         // A failed job, which the engine has reported by its event.
-                        Ok(_) | Err(StartError::OtherVersion(_)) => {}
+                        Ok(_) | Err(RunError::OtherVersion(_)) => {}
                         Err(error) => panic!("the JobManager cannot start: {error}"),
                     }
                 }) as _

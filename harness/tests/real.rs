@@ -1,6 +1,8 @@
-//! The engine for real: processes, sockets and files, struck with SIGKILL, judged by the jobs' own references.
+//! The engine for real: processes, sockets and files, struck with SIGKILL and SIGSTOP, judged by the jobs' own references.
+//! Single stories are here; storms of random strikes are in `real/storm.rs`.
 #![allow(clippy::disallowed_methods, reason = "these tests start, watch and kill real processes")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,11 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+#[path = "real/folders.rs"]
+mod folders;
+#[path = "real/storm.rs"]
+mod storm;
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -110,8 +117,12 @@ impl Case {
         });
     }
 
-    /// What a consumer sees, judged as the output of the whole input.
     fn assert_exactly_once(&self) {
+        assert_eq!(self.judge(), Ok(()));
+    }
+
+    /// What a consumer sees, judged as the output of the whole input.
+    fn judge(&self) -> Result<(), String> {
         let kind = InputKind::File { path: self.input.to_str().unwrap().into(), repeat: self.repeat };
         let input = InputSpec { kind, splits: SPLITS, period_fs: 0 };
         let program = "string-length-count".to_owned();
@@ -130,10 +141,17 @@ impl Case {
             }
         }
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len() as u64, records, "committed records");
-        assert_eq!(reference.accept(&consumed, &lines, false), Ok(()));
-        assert_eq!(self.pending(), Vec::<PathBuf>::new(), "nothing is left uncommitted");
-        assert!(fs::read_dir(self.temporary()).unwrap().next().is_none(), "no local state is left");
+        if lines.len() as u64 != records {
+            return Err(format!("{} records are committed, of {records}", lines.len()));
+        }
+        reference.accept(&consumed, &lines, false).map_err(|objection| format!("{objection:?}"))?;
+        if !self.pending().is_empty() {
+            return Err(format!("left uncommitted: {:?}", self.pending()));
+        }
+        match fs::read_dir(self.temporary()).unwrap().next() {
+            Some(left) => Err(format!("local state is left: {left:?}")),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,12 +1,20 @@
 //! Input files, read once per process and shared: the lines that sources emit.
 //!
-//! A line is what stands between two line feeds, without them; a last line needs none. A file that is missing, empty, binary
-//! (holds a NUL byte) or not UTF-8 is refused with the place of the first offence, before anything runs.
+//! A line is what stands between two line ends, without them; a last line needs none. Editors on Windows end lines with a
+//! carriage return and a line feed, and put a byte order mark before the first line. Neither is part of a record: the mark is
+//! skipped at the start of the file, and a carriage return before a line feed, or at the end of the file, is part of the line
+//! end. All others are text. A file that is missing, empty, binary (holds a NUL byte) or not UTF-8 is refused with the place of
+//! the first offence, before anything runs.
+//!
+//! Every input file of either world is read here: scenarios, jobs on the real engine, their references and the predictions.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+
+/// The byte order mark in UTF-8.
+const MARK: &str = "\u{feff}";
 
 /// Why a file cannot be read as lines of text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,12 +77,13 @@ impl Lines {
             let at = error.utf8_error().valid_up_to();
             offence(error.as_bytes(), at, "not valid UTF-8")
         })?;
-        if text.is_empty() {
+        let first = if text.starts_with(MARK) { MARK.len() as u64 } else { 0 };
+        if text.len() as u64 == first {
             return Err(InputError::Empty { path: path.into() });
         }
-        let mut starts = vec![0];
+        let mut starts = vec![first];
         starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at as u64 + 1));
-        if *starts.last().expect("starts with 0") != text.len() as u64 {
+        if *starts.last().expect("the first line begins somewhere") != text.len() as u64 {
             starts.push(text.len() as u64 + 1);
         }
         Ok(Self { text, starts })
@@ -90,13 +99,14 @@ impl Lines {
         self.len() == 0
     }
 
-    /// Line `index`, from 0, without its line feed.
+    /// Line `index`, from 0, without its line end.
     ///
     /// # Panics
     /// If there is no such line.
     pub fn line(&self, index: u64) -> &str {
         let index = index as usize;
-        &self.text[self.starts[index] as usize..self.starts[index + 1] as usize - 1]
+        let line = &self.text[self.starts[index] as usize..self.starts[index + 1] as usize - 1];
+        line.strip_suffix('\r').unwrap_or(line)
     }
 }
 
@@ -145,9 +155,30 @@ mod tests {
         }
     }
 
+    fn all(text: &str) -> Vec<String> {
+        let lines = parse(text.as_bytes()).unwrap();
+        (0..lines.len()).map(|index| lines.line(index).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_carriage_returns_are_no_part_of_records() {
+        let expected = ["alpha", "beta", "", "gamma", "alpha"];
+        assert_eq!(all("\u{feff}alpha\r\nbeta\r\n\r\ngamma\r\nalpha\r\n"), expected);
+        assert_eq!(all("\u{feff}alpha\nbeta\r\n\ngamma\nalpha"), expected, "mixed");
+        assert_eq!(all("a\r\nb\r"), ["a", "b"], "the last line, cut short");
+        assert_eq!(all("\r\n"), [""]);
+    }
+
+    #[test]
+    fn elsewhere_they_are_text() {
+        assert_eq!(all("a\rb\n\u{feff}c\r\r\n"), ["a\rb", "\u{feff}c\r"]);
+        assert_eq!(all("\u{feff}\u{feff}a"), ["\u{feff}a"], "only one is a mark");
+    }
+
     #[test]
     fn offences_are_placed() {
         assert!(matches!(parse(b""), Err(InputError::Empty { .. })));
+        assert!(matches!(parse(MARK.as_bytes()), Err(InputError::Empty { .. })));
         assert!(matches!(parse(b"a\nb\0c"), Err(InputError::Binary { line: 2, offset: 3, .. })));
         assert!(matches!(parse(b"a\n\xff"), Err(InputError::Binary { line: 2, offset: 2, .. })));
     }

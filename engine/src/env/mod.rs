@@ -32,6 +32,7 @@ pub mod sim;
 mod store;
 mod task;
 pub mod tokio;
+mod trouble;
 
 pub use durable::{Patience, Put, ReadFault, look, put_durably, read_verified, upload};
 pub use input::{InputError, InputFiles, Lines};
@@ -40,6 +41,7 @@ pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
 pub use race::{First, first_of_2, first_of_4};
 pub use store::{Store, StoreError};
 pub use task::{TaskHandle, Timer};
+pub use trouble::{GIVE_UP_AFTER, GaveUp, Trouble};
 
 #[cfg(all(feature = "sim", not(madsim)))]
 compile_error!(
@@ -351,8 +353,14 @@ impl Env {
 
     /// A log line about something odd, with time and node.
     pub fn warn(&self, what: impl std::fmt::Display) {
-        let node = format!("{}.{}", self.0.node, self.0.incarnation);
-        tracing::warn!("{:>14} {node:<7} {what}", self.true_now().to_string());
+        match &self.0.world {
+            World::Tokio(world) => world.warn(&self.0.node, what),
+            #[cfg(feature = "sim")]
+            World::Sim(_) => {
+                let node = format!("{}.{}", self.0.node, self.0.incarnation);
+                tracing::warn!("{:>14} {node:<7} {what}", sim::now().to_string());
+            }
+        }
     }
 
     fn record(&self, event: Event) -> EventRecord {

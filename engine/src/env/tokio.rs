@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::input::InputFiles;
 use super::{Address, Connection, Frame, Listener, NetError, Port, StoreKind};
 use crate::event::EventRecord;
+use crate::ids::NodeName;
 use crate::time::{Time, nanos};
 
 /// Longest frame accepted: a longer length prefix means that the peer does not speak this protocol.
@@ -92,10 +93,20 @@ impl TokioWorld {
         &self.0.inputs
     }
 
+    /// A log line of this process. It tells the time as people and other logs do.
+    pub(super) fn warn(&self, node: &NodeName, what: impl std::fmt::Display) {
+        tracing::warn!("{} {node} {what}", calendar(self.now()));
+    }
+
     pub(super) fn emit(&self, record: EventRecord) {
-        tracing::debug!("{record}");
+        tracing::debug!("{} {} {}", calendar(record.at), record.node, record.event);
         (self.0.observer)(&record);
     }
+}
+
+/// Date and time of day, UTC, to the microsecond.
+fn calendar(at: Time) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_nanos(at.0))
 }
 
 /// Runs blocking work on tokio's pool.
@@ -239,5 +250,15 @@ fn translate(error: std::io::Error) -> NetError {
         ConnectionRefused => NetError::Refused,
         TimedOut => NetError::TimedOut,
         _ => NetError::Other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_tell_the_time_as_people_do() {
+        assert_eq!(calendar(Time(1_796_000_000_123_456_789)).to_string(), "2026-11-30T00:53:20.123456Z");
     }
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 
 use super::entry::{FOLDER, HaEntry, path, sequence_at};
 use crate::checkpoint::manifest::{DecodeError, OtherVersion};
-use crate::env::{Env, Store, StoreError};
+use crate::env::{Env, GaveUp, Store, StoreError, Trouble};
 
-/// Pause before the store is asked again; doubles up to [`RETRY_MAX`].
+/// First pause before the store is asked again.
 const RETRY: Duration = Duration::from_millis(20);
 /// Longest pause between two requests.
 const RETRY_MAX: Duration = Duration::from_millis(500);
@@ -70,26 +70,26 @@ fn look(mine: &Bytes, found: Result<Bytes, StoreError>, path: &str) -> Found {
     }
 }
 
-/// Appends `entry` at its number, or behind torn writes. Returns when that is certain; tries for ever, so a caller that cannot
-/// wait drops it.
-pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Appended {
-    let mut pause = RETRY;
+/// Appends `entry` at its number, or behind torn writes. Returns when that is certain, or when the store has failed for so
+/// long that whether the entry will ever stand there is left open.
+pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Result<Appended, GaveUp> {
+    let mut trouble = Trouble::new("writing the leadership log", RETRY);
     loop {
         let (path, mine) = (path(entry.sequence), entry.encode());
         let created = store.create(&path, mine.clone()).await;
         match look(&mine, store.get(&path).await, &path) {
-            Found::Mine => return Appended::Written(entry.sequence),
-            Found::Others => return Appended::Fenced,
+            Found::Mine => {
+                trouble.over(env);
+                return Ok(Appended::Written(entry.sequence));
+            }
+            Found::Others => return Ok(Appended::Fenced),
             Found::Unreadable => {
                 env.warn(format_args!("{path} is unreadable; the log goes on behind it"));
                 entry.sequence += 1;
             }
             Found::Nothing => {
-                if let Err(error) = created {
-                    env.warn(format_args!("leadership log: {error}"));
-                }
-                env.sleep(pause).await;
-                pause = (pause * 2).min(RETRY_MAX);
+                let cause = created.err().map_or("it cannot be read back".to_owned(), |error| error.to_string());
+                trouble.wait(env, cause).await?;
             }
         }
     }

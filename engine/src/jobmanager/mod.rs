@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::sync::oneshot;
 
 use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
 use crate::config::CheckpointConfig;
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
-    Address, Connection, Env, First, Listener, NetError, Patience, Put, Receiver, Sender, Store, StoreError, StoreKind,
-    TaskHandle, Work, draw, first_of_2, put_durably,
+    Address, Connection, Env, First, GaveUp, InputError, Listener, NetError, Patience, Put, Receiver, Sender, Store,
+    StoreError, StoreKind, TaskHandle, Trouble, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
 use crate::graph::element::{decode, encoded};
@@ -40,8 +41,12 @@ use sweep::{delete_checkpoint, sweep};
 
 /// Pause after which a JobManager without TaskManagers says again that it waits.
 pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
-/// Pause before a store that failed is asked again.
+/// First pause before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(50);
+/// First pause before an input file that could not be read is read again.
+const INPUT_RETRY: Duration = Duration::from_millis(500);
+/// What fails when the leadership log cannot be read.
+const LEADERSHIP_LOG: &str = "reading the leadership log";
 
 /// Stream of draws that seeds the JobMaster of each term.
 const JOB_MASTER: &str = "job master";
@@ -61,15 +66,16 @@ pub enum JobResult {
     Failed(String),
 }
 
-/// Why a job could not be started.
+/// Why a JobManager ends before its job does.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The program, its parameters or its input.
+pub enum RunError {
+    /// The program, its parameters or its input are wrong: every other JobManager would say the same.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// The control port.
-    #[error("control port: {0}")]
-    Network(#[from] NetError),
+    /// The environment of this process failed for too long. The job is not over: another JobManager, or the next life of
+    /// this one, may go on with it.
+    #[error(transparent)]
+    Environment(#[from] GaveUp),
     /// Another job's checkpoints.
     #[error("the checkpoint store belongs to the job `{found}`, not to `{wanted}`")]
     OtherJob {
@@ -91,6 +97,8 @@ enum Led {
     Lost,
     /// What is to be restored belongs to another release of the engine.
     Refused(OtherVersion),
+    /// This process cannot lead any longer.
+    GaveUp(GaveUp),
 }
 
 /// Runs a job to its end, leading or standing by. A job whose log names completed checkpoints goes on from the newest usable
@@ -101,14 +109,14 @@ pub async fn run(
     spec: JobSpec,
     jobs: JobBuilder,
     mut listening: impl FnMut(&Address),
-) -> Result<JobResult, StartError> {
+) -> Result<JobResult, RunError> {
     spec.config.validate().map_err(JobError::from)?;
-    let graph = jobs(&spec, env.inputs())?;
+    let graph = build(&env, &spec, &jobs).await?;
     loop {
         let followed = match follow(&env, &spec).await {
             Ok(followed) => followed,
             Err(error) => {
-                if let StartError::OtherVersion(other) = &error {
+                if let RunError::OtherVersion(other) = &error {
                     // Which attempt it is at is for the other release to say.
                     env.emit(Event::JobFailed { attempt: Attempt(0), cause: other.to_string() }).await;
                 }
@@ -130,6 +138,7 @@ pub async fn run(
                 match lead(&env, &spec, &graph, listener, *entry, asked_at).await {
                     Led::ToEnd(result) => return Ok(result),
                     Led::Refused(other) => return Err(other.into()),
+                    Led::GaveUp(error) => return Err(error.into()),
                     Led::Lost => {}
                 }
             }
@@ -137,12 +146,47 @@ pub async fn run(
     }
 }
 
-/// Leads until the job is over or somebody else leads.
+/// The graph of the job. An input file that cannot be read was there when the job was submitted, so it may come back.
+async fn build(env: &Env, spec: &JobSpec, jobs: &JobBuilder) -> Result<JobGraph, RunError> {
+    let mut trouble = Trouble::new("reading the input", INPUT_RETRY);
+    loop {
+        match jobs(spec, env.inputs()) {
+            Err(JobError::Input(error @ InputError::Unreadable { .. })) => trouble.wait(env, error).await?,
+            built => {
+                trouble.over(env);
+                return Ok(built?);
+            }
+        }
+    }
+}
+
+/// Leads until the job is over or somebody else leads. The control port is closed before a next term of this
+/// node can open it again.
 async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, entry: HaEntry, asked_at: Time) -> Led {
     let term = entry.term;
     env.emit(Event::LeadershipGranted { term }).await;
-    let (facts, mut incoming) = unbounded_channel();
-    let _accepting = env.spawn(accept(env.clone(), listener, facts.clone()));
+    let (facts, incoming) = unbounded_channel();
+    let (closing, closed) = oneshot::channel();
+    let accepting = env.spawn(accept(env.clone(), Door { listener, _closing: closing }, facts.clone()));
+    let ended = while_accepting(env, spec, graph, entry, asked_at, (facts, incoming)).await;
+    // Aborting a task only asks it to end. It has let go of the port when its end of the channel is gone, too.
+    drop(accepting);
+    if matches!(ended, Led::Lost) {
+        let _ = closed.await;
+    }
+    ended
+}
+
+/// The loop of a leader, while its control port is open.
+async fn while_accepting(
+    env: &Env,
+    spec: &JobSpec,
+    graph: &JobGraph,
+    entry: HaEntry,
+    asked_at: Time,
+    (facts, mut incoming): (UnboundedSender<Arrived>, UnboundedReceiver<Arrived>),
+) -> Led {
+    let term = entry.term;
     let (log, entries) = unbounded_channel();
     let _writing = env.spawn(write_log(env.clone(), entry.clone(), entries, facts.clone()));
 
@@ -171,7 +215,10 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
         peers: BTreeMap::new(),
         deleting: channel(1),
     };
-    let beyond = output_beyond(env, &entry.state).await;
+    let beyond = match output_beyond(env, &entry.state).await {
+        Ok(beyond) => beyond,
+        Err(error) => return Led::GaveUp(error),
+    };
     let mut timer = env.timer();
     let mut commands = master.begin(env.now(), beyond);
     loop {
@@ -192,6 +239,7 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
                 register
             }
             First::A(Some(Arrived::Fact(fact))) => fact,
+            First::A(Some(Arrived::GaveUp(error))) => return Led::GaveUp(error),
             First::A(None) => unreachable!("the shell holds a sender of its own"),
             _ => Fact::Time,
         };
@@ -201,17 +249,18 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
 
 /// Committed output of an epoch above every checkpoint that the log names: the store has lost entries, and what is committed
 /// cannot be taken back.
-async fn output_beyond(env: &Env, state: &HaState) -> Option<String> {
+async fn output_beyond(env: &Env, state: &HaState) -> Result<Option<String>, GaveUp> {
     let newest = state.completed.last().copied().max(state.undecided).unwrap_or_default();
     let output = env.store(StoreKind::Output);
+    let mut trouble = Trouble::new("reading commit decisions", STORE_RETRY);
     loop {
         match committed_above(&output, newest).await {
             Ok(found) => {
-                return found.map(|path| format!("{path} says that output above checkpoint {newest} is committed"));
+                trouble.over(env);
+                return Ok(found.map(|path| format!("{path} says that output above checkpoint {newest} is committed")));
             }
-            Err(error) => env.warn(format_args!("commit decisions: {error}")),
+            Err(error) => trouble.wait(env, error).await?,
         }
-        env.sleep(STORE_RETRY).await;
     }
 }
 
@@ -225,14 +274,17 @@ async fn write_log(
     let store = env.store(StoreKind::Checkpoints);
     while let Some((change, state)) = entries.recv().await {
         let entry = HaEntry { sequence: last.sequence + 1, change: change.clone(), state, ..last };
-        let appended = append(&env, &store, entry.clone()).await;
-        let fact = match appended {
-            Appended::Written(sequence) => {
+        let fact = match append(&env, &store, entry.clone()).await {
+            Ok(Appended::Written(sequence)) => {
                 last = HaEntry { sequence, ..entry };
                 Fact::Appended(change)
             }
-            Appended::Fenced => {
+            Ok(Appended::Fenced) => {
                 let _ = facts.send(Arrived::Fact(Fact::Superseded));
+                return;
+            }
+            Err(error) => {
+                let _ = facts.send(Arrived::GaveUp(error));
                 return;
             }
         };
@@ -242,23 +294,42 @@ async fn write_log(
 }
 
 enum Arrived {
-    Connected { node: NodeName, connection: u64, sender: Sender, receiver: Receiver, register: Fact },
+    Connected {
+        node: NodeName,
+        connection: u64,
+        sender: Sender,
+        receiver: Receiver,
+        register: Fact,
+    },
     Fact(Fact),
+    /// This process cannot go on.
+    GaveUp(GaveUp),
+}
+
+/// The open control port. Fields are dropped in this order: whoever waits for the other end of the channel finds the port
+/// closed.
+struct Door {
+    listener: Listener,
+    _closing: oneshot::Sender<()>,
 }
 
 /// Takes connections for as long as this node leads.
-async fn accept(env: Env, mut listener: Listener, facts: UnboundedSender<Arrived>) {
+async fn accept(env: Env, mut door: Door, facts: UnboundedSender<Arrived>) {
     let mut number = 0;
+    let mut trouble = Trouble::new("accepting control connections", ACCEPT_RETRY);
     loop {
-        match listener.accept().await {
+        match door.listener.accept().await {
             Ok(connection) => {
+                trouble.over(&env);
                 number += 1;
                 env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
             }
+            // One connection failed, or the process has no descriptor left: the port stays open.
             Err(error) => {
-                // One connection failed, or the process has no descriptor left: the port stays open.
-                env.warn(format_args!("control port: {error}"));
-                env.sleep(ACCEPT_RETRY).await;
+                if let Err(error) = trouble.wait(&env, error).await {
+                    let _ = facts.send(Arrived::GaveUp(error));
+                    return;
+                }
             }
         }
     }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::job_master::opened;
 use super::shell::of_other_version;
-use super::{JobResult, StartError};
-use crate::checkpoint::manifest::OtherVersion;
-use crate::env::{Address, Env, Listener, Port, Store, StoreKind};
+use super::{JobResult, LEADERSHIP_LOG, RunError};
+use crate::env::{Address, Env, GaveUp, Listener, Port, Store, StoreKind, Trouble};
 use crate::event::Event;
 use crate::graph::JobSpec;
 use crate::ha::entry::{Change, Ending, HaEntry, HaState};
@@ -15,8 +14,10 @@ use crate::ha::log::{Appended, Log, LogError, append};
 use crate::ids::{Attempt, CheckpointId, Term};
 use crate::time::{Time, nanos};
 
-/// Pause after the store did not answer.
+/// Pause after the store did not answer; grows while it goes on not to.
 const STORE_RETRY: Duration = Duration::from_millis(500);
+/// First pause after the control port could not be opened: whoever holds it is most likely just letting go of it.
+const PORT_RETRY: Duration = Duration::from_millis(10);
 
 /// How waiting ended.
 pub(super) enum Followed {
@@ -28,9 +29,11 @@ pub(super) enum Followed {
 
 /// Follows the log until this node leads or the job is over. A store that another release of the engine wrote is found out
 /// before anything is written: opening a term would already take the job from that release.
-pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartError> {
+pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunError> {
     let store = env.store(StoreKind::Checkpoints);
     let mut log = find(env, &store).await?;
+    let (mut reading, mut opening_port) =
+        (Trouble::new(LEADERSHIP_LOG, STORE_RETRY), Trouble::new("opening the control port", PORT_RETRY));
     // Standbys that wait equally long would all try at once, and all but one in vain.
     let lease = spec.config.lease;
     let spread = env.draw("election", u64::from(env.incarnation()), 0) % (nanos(lease) / 4).max(1);
@@ -39,7 +42,7 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartE
         if let Some(entry) = &log.newest {
             if entry.state.program != spec.program {
                 let (wanted, found) = (spec.program.clone(), entry.state.program.clone());
-                return Err(StartError::OtherJob { wanted, found });
+                return Err(RunError::OtherJob { wanted, found });
             }
             if let Some(ending) = &entry.state.ended {
                 let result = match ending {
@@ -54,9 +57,13 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartE
         if now < may_open_at {
             env.sleep_until(may_open_at.min(now + follower.period())).await;
             match log.advance(&store).await {
-                Ok(true) => follower.on_progress(env.now()),
-                Ok(false) => {}
-                Err(LogError::Store(error)) => env.warn(format_args!("leadership log: {error}")),
+                Ok(grown) => {
+                    reading.over(env);
+                    if grown {
+                        follower.on_progress(env.now());
+                    }
+                }
+                Err(LogError::Store(error)) => reading.wait(env, error).await?,
                 Err(LogError::OtherVersion(other)) => return Err(other.into()),
             }
             continue;
@@ -70,10 +77,19 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, StartE
             env.emit(Event::LeaseExpired { term: entry.term }).await;
         }
         // Open before the term is, since the entry names it; a standby's is closed, so that TaskManagers try the next node.
-        let listener = env.listen(Port::Control).await?;
+        let listener = match env.listen(Port::Control).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                opening_port.wait(env, error).await?;
+                // Somebody else may lead by now.
+                log = find(env, &store).await?;
+                continue;
+            }
+        };
+        opening_port.over(env);
         let entry = opening(env, spec, &listener.address(), &log);
-        if let Appended::Written(sequence) = append(env, &store, entry.clone()).await
-            && !in_a_hole(env, &store, sequence).await
+        if let Appended::Written(sequence) = append(env, &store, entry.clone()).await?
+            && !in_a_hole(env, &store, sequence).await?
         {
             return Ok(Followed::Opened(Box::new(HaEntry { sequence, ..entry }), now, listener));
         }
@@ -107,24 +123,109 @@ fn opening(env: &Env, spec: &JobSpec, address: &Address, log: &Log) -> HaEntry {
 }
 
 /// The end of the log, as soon as the store tells it.
-async fn find(env: &Env, store: &Store) -> Result<Log, OtherVersion> {
+async fn find(env: &Env, store: &Store) -> Result<Log, RunError> {
+    let mut trouble = Trouble::new(LEADERSHIP_LOG, STORE_RETRY);
     loop {
         match Log::find(env, store).await {
-            Ok(log) => return Ok(log),
-            Err(LogError::Store(error)) => env.warn(format_args!("leadership log: {error}")),
-            Err(LogError::OtherVersion(other)) => return Err(other),
+            Ok(log) => {
+                trouble.over(env);
+                return Ok(log);
+            }
+            Err(LogError::Store(error)) => trouble.wait(env, error).await?,
+            Err(LogError::OtherVersion(other)) => return Err(other.into()),
         }
-        env.sleep(STORE_RETRY).await;
     }
 }
 
 /// Whether an entry just written says nothing, since the log goes on behind it: the store has lost one.
-async fn in_a_hole(env: &Env, store: &Store, sequence: u64) -> bool {
+async fn in_a_hole(env: &Env, store: &Store, sequence: u64) -> Result<bool, GaveUp> {
+    let mut trouble = Trouble::new(LEADERSHIP_LOG, STORE_RETRY);
     loop {
         match Log::has_beyond(store, sequence).await {
-            Ok(beyond) => return beyond,
-            Err(error) => env.warn(format_args!("leadership log: {error}")),
+            Ok(beyond) => {
+                trouble.over(env);
+                return Ok(beyond);
+            }
+            Err(error) => trouble.wait(env, error).await?,
         }
-        env.sleep(STORE_RETRY).await;
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::JobConfig;
+    use crate::env::sim::StoreFault;
+    use crate::env::sim::testing::{hurting, on_one_node};
+    use crate::env::{GIVE_UP_AFTER, TaskHandle};
+    use crate::graph::{InputKind, InputSpec};
+
+    fn spec() -> JobSpec {
+        let kind = InputKind::Generator { name: "words".into(), records: 1, seed: 1 };
+        let input = InputSpec { kind, splits: 1, period_fs: 0 };
+        JobSpec { program: "p".into(), params: BTreeMap::new(), input, config: JobConfig::default() }
+    }
+
+    /// Somebody on this node who has the control port and lets go of it after `time`.
+    async fn hold_port(env: &Env, time: Duration) -> TaskHandle {
+        let held = env.listen(Port::Control).await.unwrap();
+        let within = env.clone();
+        env.spawn(async move {
+            within.sleep(time).await;
+            drop(held);
+        })
+    }
+
+    fn opened_after(followed: Result<Followed, RunError>, began: Time, env: &Env) -> (Term, Duration) {
+        match followed {
+            Ok(Followed::Opened(entry, ..)) => (entry.term, env.now() - began),
+            Ok(Followed::Ended(_, result)) => panic!("{result:?}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_still_held_ends_no_job() {
+        for held in [1, 40, 3_000, 60_000].map(Duration::from_millis) {
+            let (term, took) = on_one_node(move |_, env| async move {
+                let began = env.now();
+                let _holder = hold_port(&env, held).await;
+                opened_after(follow(&env, &spec()).await, began, &env)
+            });
+            assert_eq!(term, Term(1));
+            assert!(took >= held && took < held + held / 4 + Duration::from_secs(1), "{held:?}: {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_held_for_good_has_a_named_end() {
+        let (told, took) = on_one_node(|_, env| async move {
+            let began = env.now();
+            let _holder = hold_port(&env, 2 * GIVE_UP_AFTER).await;
+            match follow(&env, &spec()).await {
+                Err(RunError::Environment(error)) => (error.to_string(), env.now() - began),
+                Err(error) => panic!("{error}"),
+                Ok(_) => panic!("two listeners on one port"),
+            }
+        });
+        assert!(told.starts_with("opening the control port failed for 9m"), "{told}");
+        assert!(told.ends_with("address already in use"), "{told}");
+        assert!(took < GIVE_UP_AFTER + Duration::from_secs(60), "{took:?}");
+    }
+
+    #[test]
+    fn a_full_store_is_waited_for_and_not_for_ever() {
+        let full = |count| {
+            on_one_node(move |world, env| async move {
+                world.add_store_rule(hurting(count, StoreFault::NoSpace));
+                let began = env.now();
+                follow(&env, &spec()).await.map(|followed| opened_after(Ok(followed), began, &env))
+            })
+        };
+        assert_eq!(full(30).unwrap().0, Term(1));
+        let told = full(u32::MAX).unwrap_err().to_string();
+        assert!(told.starts_with("writing the leadership log failed for 9m") && told.contains("no space"), "{told}");
     }
 }

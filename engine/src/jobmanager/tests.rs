@@ -25,7 +25,7 @@ fn spec() -> JobSpec {
     }
 }
 
-async fn run_job(env: &Env) -> Result<JobResult, StartError> {
+async fn run_job(env: &Env) -> Result<JobResult, RunError> {
     let jobs: JobBuilder = Arc::new(|_, _| Ok(JobGraph { vertices: Vec::new(), edges: Vec::new() }));
     run(env.clone(), spec(), jobs, |_| {}).await
 }
@@ -92,9 +92,9 @@ async fn a_past(env: &Env, newest: Bytes) {
     env.store(StoreKind::Output).create(&decision, Bytes::from_static(b"commit 1-1\n")).await.unwrap();
 }
 
-fn refused(result: Result<JobResult, StartError>) -> String {
+fn refused(result: Result<JobResult, RunError>) -> String {
     match result {
-        Err(StartError::OtherVersion(other)) => other.to_string(),
+        Err(RunError::OtherVersion(other)) => other.to_string(),
         other => panic!("{other:?}"),
     }
 }

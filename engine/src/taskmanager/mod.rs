@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::env::{Address, Connection, Env, First, NetError, Port, TaskHandle, first_of_2};
+use crate::env::{Address, Connection, Env, First, GaveUp, NetError, Port, TaskHandle, Trouble, first_of_2};
 use crate::event::Event;
 use crate::exchange::client::DataClient;
 use crate::exchange::gate::InputGate;
@@ -31,7 +31,7 @@ mod subtask;
 
 use subtask::{Mail, Subtask};
 
-/// Pause after a connection could not be accepted.
+/// First pause after a connection could not be accepted, or the data port not be opened.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What a TaskManager is started with.
@@ -105,24 +105,36 @@ impl Exchanges {
     }
 }
 
-/// Runs a TaskManager until its node dies. Returns only if the data port cannot be opened.
-pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Result<(), NetError> {
-    let mut listener = env.listen(Port::Data).await?;
+/// Runs a TaskManager until its node dies. Returns only if the data port could not be opened for too long.
+pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Result<(), GaveUp> {
+    let mut trouble = Trouble::new("opening the data port", ACCEPT_RETRY);
+    let mut listener = loop {
+        match env.listen(Port::Data).await {
+            Ok(listener) => break listener,
+            Err(error) => trouble.wait(&env, error).await?,
+        }
+    };
+    trouble.over(&env);
     let data = listener.address();
     let exchanges = Arc::new(Mutex::new(Exchanges::default()));
     let serving = (env.clone(), exchanges.clone());
     let _server = env.spawn(async move {
         let (env, exchanges) = serving;
+        let mut trouble = Trouble::new("accepting data connections", ACCEPT_RETRY);
         loop {
             let connection = match listener.accept().await {
                 Ok(connection) => connection,
                 Err(error) => {
-                    // One connection failed, or the process has no descriptor left: the port stays open.
-                    env.warn(format_args!("data port: {error}"));
-                    env.sleep(ACCEPT_RETRY).await;
+                    // One connection failed, or the process has no descriptor left: the port stays open. It is not given up
+                    // either: consumers that do not come through fail their tasks, and restarts of the job have a limit.
+                    if let Err(error) = trouble.wait(&env, error).await {
+                        env.warn(format_args!("{error}"));
+                        trouble = Trouble::new("accepting data connections", ACCEPT_RETRY);
+                    }
                     continue;
                 }
             };
+            trouble.over(&env);
             let exchanges = exchanges.clone();
             let within = env.clone();
             env.spawn(async move {

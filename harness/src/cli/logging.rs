@@ -7,7 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// How much the engine says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// Nothing.
     #[default]
     Off,
@@ -23,22 +23,28 @@ pub(super) enum Level {
     Trace,
 }
 
+impl Level {
+    /// What `tracing` is told.
+    pub(crate) fn filter(self) -> String {
+        let filter = match self {
+            Level::Off => return "off".to_owned(),
+            Level::Trace => return "trace".to_owned(),
+            Level::Error => LevelFilter::ERROR,
+            Level::Warn => LevelFilter::WARN,
+            Level::Info => LevelFilter::INFO,
+            Level::Debug => LevelFilter::DEBUG,
+        };
+        format!("off,flowquake={filter},flowquake_engine={filter}")
+    }
+}
+
 /// Sends log lines to standard error.
 pub(super) fn start(level: Level) {
-    let filter = match level {
-        Level::Off => return,
-        Level::Error => LevelFilter::ERROR,
-        Level::Warn => LevelFilter::WARN,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Trace => LevelFilter::TRACE,
-    };
-    let targets = match level {
-        Level::Trace => "trace".to_owned(),
-        _ => format!("off,flowquake={filter},flowquake_engine={filter}"),
-    };
+    if level == Level::Off {
+        return;
+    }
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(targets))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level.filter()))
         .without_time()
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)

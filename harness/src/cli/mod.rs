@@ -41,6 +41,8 @@ mod state;
 mod sweep;
 mod tune;
 
+pub(crate) use logging::Level;
+
 /// Bad input: a file, a path, an option.
 const BAD_INPUT: u8 = 2;
 

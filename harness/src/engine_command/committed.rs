@@ -1,4 +1,6 @@
 //! Counts committed records as a consumer would: the lines of the visible files.
+//!
+//! Consumers may take files away at any time, so a file that is gone is no error: what was counted stays counted.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,25 +13,46 @@ use flowquake_engine::connectors::file_sink::parse_part_name;
 pub(super) struct Committed {
     folder: PathBuf,
     seen: BTreeSet<String>,
+    /// Those that were there before.
+    earlier: BTreeSet<String>,
     records: u64,
 }
 
 impl Committed {
     /// What is visible now belongs to an earlier run and does not count.
     pub(super) fn beginning_now(folder: PathBuf) -> io::Result<Self> {
-        let mut committed = Self { folder, seen: BTreeSet::new(), records: 0 };
-        committed.seen = committed.unseen()?;
+        let mut committed = Self { folder, seen: BTreeSet::new(), earlier: BTreeSet::new(), records: 0 };
+        committed.earlier = committed.unseen()?;
+        committed.seen = committed.earlier.clone();
         Ok(committed)
     }
 
-    /// Records committed so far. A file never changes once it is visible, so each is read once.
-    pub(super) fn count(&mut self) -> io::Result<u64> {
+    /// Reads what is new. A file never changes once it is visible, so each is read once.
+    pub(super) fn look(&mut self) -> io::Result<()> {
         for name in self.unseen()? {
-            let bytes = fs::read(self.folder.join(&name))?;
-            self.records += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.records += self.lines(&name)?;
             self.seen.insert(name);
         }
-        Ok(self.records)
+        Ok(())
+    }
+
+    /// Records committed, up to the last look.
+    pub(super) fn count(&self) -> u64 {
+        self.records
+    }
+
+    /// Records that earlier runs committed, in files that are still there.
+    pub(super) fn count_earlier(&self) -> io::Result<u64> {
+        self.earlier.iter().map(|name| self.lines(name)).sum()
+    }
+
+    /// Records in a file; none if somebody took it away.
+    fn lines(&self, name: &str) -> io::Result<u64> {
+        match fs::read(self.folder.join(name)) {
+            Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
+        }
     }
 
     fn unseen(&self) -> io::Result<BTreeSet<String>> {
@@ -57,6 +80,13 @@ mod tests {
         write("part-1-0-00000002-0000.txt", "a\nb\n");
         write("part-1-0-00000003-0000.txt#1", "half");
         write("notes.txt", "x\n");
-        assert_eq!((committed.count().unwrap(), committed.count().unwrap()), (2, 2));
+        for _ in 0..2 {
+            committed.look().unwrap();
+            assert_eq!((committed.count(), committed.count_earlier().unwrap()), (2, 1));
+        }
+        fs::remove_file(folder.path().join("part-1-0-00000001-0000.txt")).unwrap();
+        fs::remove_file(folder.path().join("part-1-0-00000002-0000.txt")).unwrap();
+        committed.look().unwrap();
+        assert_eq!((committed.count(), committed.count_earlier().unwrap()), (2, 0), "a consumer took them away");
     }
 }

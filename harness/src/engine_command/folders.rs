@@ -1,16 +1,18 @@
 //! The folders of a run: what may be in them before it begins, and what a crash may have left behind.
 //!
-//! A fresh run wants folders without a past, a resumed one the past of this very job. Start at [`check`]; it only reads.
-//! Besides, every run has a temporary folder for the local state of its processes ([`local`]).
+//! A fresh run wants folders without a past, a resumed one the past of this very job. Start at [`own`]: it refuses by reading
+//! first ([`check`]), and only then creates and locks. Besides, every run has a temporary folder for the local state of its
+//! processes ([`local`]). What file systems and desktops put into folders ([`is_furniture`]) belongs to nobody's run: it is
+//! neither a past nor ever touched.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, OtherVersion, checkpoint_of_folder};
-use flowquake_engine::connectors::file_sink::DECISIONS;
+use flowquake_engine::connectors::file_sink::{DECISIONS, PENDING, parse_part_name};
 use flowquake_engine::graph::{InputKind, JobSpec};
-use flowquake_engine::ha::entry::{self, HaEntry};
+use flowquake_engine::ha::{self, entry::HaEntry};
 use flowquake_engine::ids::CheckpointId;
 
 use nix::errno::Errno;
@@ -20,30 +22,93 @@ use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Refused;
+use super::claim::{self, Claim};
 use super::options::Options;
+use super::writable::{self, Created};
+
+/// What runs keep in a folder besides the engine's own files begins like this.
+const OWN_PREFIX: &str = ".flowquake.";
+
+/// What a run owns while it lasts. Fields are dropped in order.
+#[derive(Debug)]
+pub(super) struct Owned {
+    /// Holds one folder per life of a process.
+    pub(super) local: TempDir,
+    _claims: [Claim; 2],
+}
+
+/// Makes the folders of a run, and makes them its own. If it refuses, what it has created is gone again.
+pub(super) fn own(options: &Options) -> Result<Owned, Refused> {
+    let folders = [(&options.output, "--output"), (&options.checkpoints, "--checkpoint-dir")];
+    for (folder, option) in folders {
+        // A run that goes on there explains best whatever else is wrong with the folder.
+        claim::look(folder, option)?;
+    }
+    for (folder, option) in folders {
+        writable::check(folder, option)?;
+    }
+    check(options)?;
+    let local = local(&options.checkpoints).map_err(|error| {
+        let what = format!("no temporary folder can be made in {}: {error}", std::env::temp_dir().display());
+        Refused::new(
+            what,
+            "let the variable TMPDIR name a folder that you may write, with room for the state of all tasks",
+        )
+    })?;
+    let mut created = Created::default();
+    let claimed = (|| {
+        for (folder, option) in folders {
+            writable::create(folder, option, &mut created)?;
+        }
+        let claims = [claim::take(folders[0].0, folders[0].1)?, claim::take(folders[1].0, folders[1].1)?];
+        // Another run may have come and gone since the first look; from here on none can.
+        check(options)?;
+        Ok(claims)
+    })();
+    match claimed {
+        Ok(claims) => Ok(Owned { local, _claims: claims }),
+        Err(refused) => {
+            created.remove();
+            Err(refused)
+        }
+    }
+}
 
 /// Refuses folders that do not fit the run.
-pub(super) fn check(options: &Options) -> Result<(), Refused> {
+fn check(options: &Options) -> Result<(), Refused> {
     if options.resume { check_resumed(options) } else { check_fresh(options) }
 }
 
 fn check_fresh(options: &Options) -> Result<(), Refused> {
     let (checkpoints, output) = (&options.checkpoints, &options.output);
-    if !names(checkpoints, "--checkpoint-dir")?.is_empty() {
-        let what = format!("--checkpoint-dir {} is not empty", checkpoints.display());
-        return Err(Refused::new(what, "add --resume to go on from the checkpoints in it, or name a new folder"));
+    let held = names(checkpoints, "--checkpoint-dir")?;
+    if let Some(name) = held.first() {
+        let shown = checkpoints.display();
+        if held.iter().any(|name| name == ha::entry::FOLDER) {
+            let what = format!("--checkpoint-dir {shown} is not empty: it holds the checkpoints of a run");
+            return Err(Refused::new(what, "add --resume to go on with that run, or name a new folder"));
+        }
+        let what = format!("--checkpoint-dir {shown} is not empty, and what it holds is of no run ({name})");
+        let new = checkpoints.join("checkpoints");
+        return Err(Refused::new(what, format!("name a new folder, such as {}; it is created", new.display())));
     }
     let holds_decisions = !names(&output.join(DECISIONS), "--output")?.is_empty();
     // What begins with a dot is no committed output; decisions are, since a new job would take them for its own.
     let committed = names(output, "--output")?.into_iter().find(|name| !name.starts_with('.'));
-    if let Some(name) = committed.or(holds_decisions.then(|| DECISIONS.to_owned())) {
-        let what = format!("--output {} already holds output of another run ({name})", output.display());
-        return Err(Refused::new(
-            what,
-            "name a new folder, or move the files away; to go on with that run use --resume",
-        ));
+    let shown = output.display();
+    match committed {
+        Some(name) if parse_part_name(&name).is_none() => {
+            let what = format!("--output {shown} is not empty, and what it holds is no output of a run ({name})");
+            let new = output.join("output");
+            Err(Refused::new(what, format!("name a new folder, such as {}; it is created", new.display())))
+        }
+        found if found.is_some() || holds_decisions => {
+            let name = found.unwrap_or(DECISIONS.to_owned());
+            let what = format!("--output {shown} already holds output of another run ({name})");
+            Err(Refused::new(what, "name a new folder, or move the files away; to go on with that run use --resume"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn check_resumed(options: &Options) -> Result<(), Refused> {
@@ -57,8 +122,9 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
     if names.is_empty() {
         return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} is empty"), remedy));
     }
-    if !names.iter().any(|name| name == flowquake_engine::ha::entry::FOLDER) {
-        return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} holds no run of a job"), remedy));
+    if !names.iter().any(|name| name == ha::entry::FOLDER) {
+        let what = format!("--resume: --checkpoint-dir {shown} holds no run of a job");
+        return Err(Refused::new(what, remedy));
     }
     refuse_newer_log(folder)?;
     let Some(manifest) = newest_manifest(folder, &names)? else {
@@ -82,14 +148,14 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
 
 /// Refuses a leadership log whose newest whole entry another release of the engine wrote.
 fn refuse_newer_log(folder: &Path) -> Result<(), Refused> {
-    let log = folder.join(entry::FOLDER);
+    let log = folder.join(ha::entry::FOLDER);
     // What stands there and is no folder is left to the engine, like all damage.
     let names = if log.is_dir() { names(&log, "--checkpoint-dir")? } else { Vec::new() };
     let mut sequences: Vec<u64> =
-        names.iter().filter_map(|name| entry::sequence_at(&format!("{}/{name}", entry::FOLDER))).collect();
+        names.iter().filter_map(|name| ha::entry::sequence_at(&format!("{}/{name}", ha::entry::FOLDER))).collect();
     sequences.sort_unstable();
     for sequence in sequences.into_iter().rev() {
-        let path = folder.join(entry::path(sequence));
+        let path = folder.join(ha::entry::path(sequence));
         let bytes = fs::read(&path).map_err(|error| unreadable("--checkpoint-dir", &path, &error))?;
         match HaEntry::decode(&bytes, &path.display().to_string()) {
             Ok(_) => return Ok(()),
@@ -153,7 +219,29 @@ fn difference(taken: &JobSpec, given: &JobSpec) -> Option<(&'static str, String,
     pairs.map(|((what, taken), (_, given))| (what, taken, given)).find(|(_, taken, given)| taken != given)
 }
 
-/// Names of what is in a folder; none if it does not exist.
+/// What file systems, backup programs and desktops put into folders that they are shown.
+fn is_furniture(name: &str) -> bool {
+    const NAMES: [&str; 14] = [
+        "lost+found",
+        ".DS_Store",
+        ".Spotlight-V100",
+        ".TemporaryItems",
+        ".Trashes",
+        ".fseventsd",
+        ".directory",
+        ".snapshot",
+        ".snapshots",
+        ".zfs",
+        "Thumbs.db",
+        "desktop.ini",
+        "System Volume Information",
+        "$RECYCLE.BIN",
+    ];
+    const PREFIXES: [&str; 3] = [".Trash-", ".nfs", "._"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Names of what is in a folder, in order, but for furniture and what every run has there; none if it does not exist.
 fn names(folder: &Path, option: &str) -> Result<Vec<String>, Refused> {
     let listing = match fs::read_dir(folder) {
         Ok(listing) => listing,
@@ -161,7 +249,11 @@ fn names(folder: &Path, option: &str) -> Result<Vec<String>, Refused> {
         Err(error) => return Err(unreadable(option, folder, &error)),
     };
     let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    listing.map(name).collect::<io::Result<_>>().map_err(|error| unreadable(option, folder, &error))
+    let all = listing.map(name).collect::<io::Result<Vec<_>>>().map_err(|error| unreadable(option, folder, &error))?;
+    let mut names: Vec<_> =
+        all.into_iter().filter(|name| !is_furniture(name) && !name.starts_with(OWN_PREFIX)).collect();
+    names.sort();
+    Ok(names)
 }
 
 fn unreadable(option: &str, path: &Path, error: &io::Error) -> Refused {
@@ -187,17 +279,20 @@ pub(super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -> io::Resu
 }
 
 /// Removes what writers that were killed left half written: `object_store` writes to `name#1` and then renames.
-/// To be called only while no process of the run lives.
-pub(super) fn sweep(folder: &Path) -> io::Result<()> {
-    let mut folders = vec![PathBuf::from(folder)];
+/// To be called only while no process of the run lives. Only folders that a run makes are entered.
+pub(super) fn sweep(root: &Path) -> io::Result<()> {
+    let is_ours =
+        |name: &str| [ha::entry::FOLDER, PENDING, DECISIONS].contains(&name) || checkpoint_of_folder(name).is_some();
+    let mut folders = vec![PathBuf::from(root)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            let name = entry.file_name();
-            let staged =
-                name.to_string_lossy().rsplit_once('#').is_some_and(|(_, suffix)| suffix.parse::<u32>().is_ok());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let staged = name.rsplit_once('#').is_some_and(|(_, suffix)| suffix.parse::<u32>().is_ok());
             if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
+                if folder != root || is_ours(&name) {
+                    folders.push(entry.path());
+                }
             } else if staged {
                 fs::remove_file(entry.path())?;
             }
@@ -207,14 +302,15 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
 }
 
 /// A new temporary folder for a run with these checkpoints. Those of earlier runs with them go, unless such a run still lives.
-pub(super) fn local(checkpoints: &Path) -> io::Result<TempDir> {
+/// What cannot be removed stays: other launchers clean up as well, and other users' folders are theirs.
+fn local(checkpoints: &Path) -> io::Result<TempDir> {
     let run = format!("flowquake-{:016x}-", xxh3_64(checkpoints.as_os_str().as_encoded_bytes()));
     for entry in fs::read_dir(std::env::temp_dir())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let launcher = name.strip_prefix(&run).and_then(|rest| rest.split_once('-')?.0.parse().ok());
         if launcher.is_some_and(|launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH)) {
-            fs::remove_dir_all(entry.path())?;
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
     tempfile::Builder::new().prefix(&format!("{run}{}-", std::process::id())).tempdir()
@@ -240,11 +336,25 @@ mod tests {
         let config = JobConfig { parallelism: 2, ..JobConfig::default() };
         let job = JobSpec { program: "p".into(), params: BTreeMap::new(), input, config };
         let (output, checkpoints) = (root.join("out"), root.join("chk"));
-        Options { job, input_len: 1, output, checkpoints, resume, job_managers: 1, task_managers: 1, slots: 2 }
+        Options {
+            job,
+            input_len: 1,
+            output,
+            checkpoints,
+            resume,
+            job_managers: 1,
+            task_managers: 1,
+            slots: 2,
+            log: "warn".into(),
+        }
     }
 
     fn refusal(options: &Options) -> String {
         check(options).unwrap_err().to_string()
+    }
+
+    fn refusal_to_own(options: &Options) -> String {
+        own(options).unwrap_err().to_string()
     }
 
     #[test]
@@ -261,6 +371,53 @@ mod tests {
         fs::write(options.checkpoints.join("ha"), "{}").unwrap();
         let text = refusal(&options);
         assert!(text.contains(&options.checkpoints.display().to_string()) && text.contains("--resume"), "{text}");
+    }
+
+    #[test]
+    fn what_file_systems_put_into_folders_is_no_past_and_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let mut options = options(root.path(), false);
+        for folder in [&options.checkpoints, &options.output] {
+            fs::create_dir_all(folder.join("lost+found/#12")).unwrap();
+            fs::write(folder.join("lost+found/#12/inode#1"), "rescued").unwrap();
+            fs::write(folder.join(".DS_Store"), "").unwrap();
+        }
+        let owned = own(&options).unwrap();
+        sweep(&options.output).unwrap();
+        assert!(options.output.join("lost+found/#12/inode#1").exists(), "not ours to remove");
+        assert!(refusal_to_own(&options).contains("is in use by another run"));
+        drop(owned);
+        options.resume = true;
+        assert!(refusal(&options).contains("is empty"), "{}", refusal(&options));
+    }
+
+    /// The advice of a refusal, followed, leads to a run.
+    #[test]
+    fn a_folder_with_foreign_files_is_refused_with_advice_that_works() {
+        let root = tempfile::tempdir().unwrap();
+        let mut options = options(root.path(), false);
+        for folder in [options.checkpoints.clone(), options.output.clone()] {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("notes"), "mine").unwrap();
+        }
+        let named = |text: &str| PathBuf::from(text.split_once("such as ").unwrap().1.split_once(';').unwrap().0);
+        let text = refusal_to_own(&options);
+        assert!(text.contains("of no run (notes)") && !text.contains("--resume"), "{text}");
+        options.checkpoints = named(&text);
+        let text = refusal_to_own(&options);
+        assert!(text.contains("no output of a run (notes)") && !text.contains("--resume"), "{text}");
+        options.output = named(&text);
+        own(&options).unwrap();
+    }
+
+    #[test]
+    fn a_refused_run_leaves_nothing_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let mut options = options(root.path(), false);
+        options.checkpoints = "/proc/flowquake/checkpoints".into();
+        let text = refusal_to_own(&options);
+        assert!(text.contains("--checkpoint-dir: nothing can be written to /proc/flowquake"), "{text}");
+        assert!(!options.output.exists());
     }
 
     #[test]
@@ -345,7 +502,7 @@ mod tests {
                 ended: None,
             },
         };
-        let newest = options.checkpoints.join(entry::path(4));
+        let newest = options.checkpoints.join(ha::entry::path(4));
         fs::write(&newest, raised(&entry.encode())).unwrap();
         let text = refusal(&options);
         assert!(text.contains(&newest.display().to_string()) && text.contains("leadership log"), "{text}");

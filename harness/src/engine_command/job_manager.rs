@@ -2,7 +2,7 @@
 
 use flowquake_engine::env::Env;
 use flowquake_engine::graph::JobSpec;
-use flowquake_engine::jobmanager::{self, JobResult};
+use flowquake_engine::jobmanager::{self, JobResult, RunError};
 
 use super::process::{Report, report};
 use super::{FAILED, FINISHED};
@@ -17,6 +17,10 @@ pub(super) async fn run(env: Env, job: JobSpec, jobs: &Jobs) -> u8 {
         }
         Ok(JobResult::Failed(cause)) => {
             report(&Report::Failed(cause));
+            FAILED
+        }
+        Err(RunError::Environment(error)) => {
+            report(&Report::GaveUp(error.to_string()));
             FAILED
         }
         Err(error) => {

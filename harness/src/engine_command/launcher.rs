@@ -1,27 +1,28 @@
 //! Supervises the processes of a run: starts them, starts those again that die, stops them all at the end.
+//!
+//! Nothing that may pass ends a run: what cannot be started is tried again (`lives`), an output folder that cannot be read is
+//! read again, and what cannot be cleaned up at the end is told. A run ends with its job, by a signal, or with the name of what
+//! never worked.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use flowquake_engine::env::{First, first_of_4};
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, NodeName};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::Signal;
-use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::committed::Committed;
 use super::control::ControlPorts;
-use super::folders::{local, remove_empty, sweep};
+use super::folders::{Owned, remove_empty, sweep};
+use super::lives::{Ending, Lives, Next};
 use super::options::Options;
 use super::process::{GRACE, Orders, Report, Role};
-use super::progress::{Progress, summary};
+use super::progress::{Ended, Progress, summary};
 use super::status::Status;
 use super::supervised::{Happening, Supervised};
 
@@ -33,42 +34,45 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) enum Outcome {
     Finished,
     Failed(String),
+    /// The job is not over, but nobody here can go on with it.
+    GaveUp(String),
     Interrupted,
 }
 
 struct Launcher<'a> {
     options: &'a Options,
     executable: PathBuf,
-    /// Holds one folder per life of a process.
-    local: TempDir,
+    owned: Owned,
     happenings: UnboundedSender<Happening>,
     control: ControlPorts,
     /// A JobManager has led: the cluster is complete, and whoever dies is started again.
     is_up: bool,
     processes: BTreeMap<String, Supervised>,
-    lives: BTreeMap<String, u32>,
+    lives: Lives,
+    /// JobManagers that gave up since one of them led.
+    gave_up: BTreeSet<String>,
+    /// The last that processes said about themselves.
+    last_words: BTreeMap<String, String>,
     status: Status,
     progress: Progress,
 }
 
 /// Runs a job to its end and prints the summary.
-pub(super) fn launch(options: &Options) -> io::Result<Outcome> {
-    for folder in [&options.output, &options.checkpoints] {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
-        std::fs::create_dir_all(folder).and_then(|()| sweep(folder)).map_err(named)?;
-    }
+pub(super) fn launch(options: &Options, owned: Owned) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (happenings, heard) = unbounded_channel();
         let launcher = Launcher {
             options,
             executable: std::env::current_exe()?,
-            local: local(&options.checkpoints)?,
+            owned,
             happenings,
             control: ControlPorts::reserve(options.job_managers)?,
             is_up: false,
             processes: BTreeMap::new(),
-            lives: BTreeMap::new(),
+            lives: Lives::new(options.job.config.restart_delay),
+            gave_up: BTreeSet::new(),
+            last_words: BTreeMap::new(),
             status: Status::default(),
             progress: Progress::begin(),
         };
@@ -82,86 +86,142 @@ impl Launcher<'_> {
         let mut terminated = signal(SignalKind::terminate())?;
         let mut look = tokio::time::interval(LOOK);
         let mut committed = Committed::beginning_now(self.options.output.clone())?;
+        self.clean();
+        let mut outcome = None;
         for name in self.control.names().cloned().collect::<Vec<_>>() {
-            self.start(&name).await?;
+            outcome = outcome.or(self.start(&name).await);
         }
         let outcome = loop {
-            match first_of_4(interrupted.recv(), terminated.recv(), heard.recv(), look.tick()).await {
-                First::A(_) | First::B(_) => break Outcome::Interrupted,
+            if let Some(outcome) = outcome {
+                break outcome;
+            }
+            outcome = match first_of_4(interrupted.recv(), terminated.recv(), heard.recv(), look.tick()).await {
+                First::A(_) | First::B(_) => Some(Outcome::Interrupted),
                 First::C(happening) => {
                     let happening = happening.expect("the launcher holds a sender itself");
-                    if let Some(outcome) = self.on_happening(happening).await? {
-                        break outcome;
-                    }
+                    self.on_happening(happening).await
                 }
-                First::D(_) => self.progress.show(&self.status, committed.count()?),
-            }
+                First::D(_) => {
+                    self.look(&mut committed);
+                    self.progress.show(&self.status, committed.count());
+                    None
+                }
+            };
         };
         let took = self.progress.elapsed();
         self.stop(&mut heard).await;
         self.progress.end();
-        for folder in [&self.options.output, &self.options.checkpoints] {
-            sweep(folder)?;
-        }
+        self.clean();
         self.remove_empty(CheckpointId(u64::MAX));
         if outcome == Outcome::Finished {
-            // A part of the input was read by an earlier run, nobody knows here which.
-            let input = Some(self.options.input_len).filter(|_| !self.options.resume);
-            let cpu = children_cpu()?;
-            println!("{}", summary(&self.status, committed.count()?, input, took, cpu, &self.options.output));
+            self.look(&mut committed);
+            let earlier = self.options.resume.then(|| committed.count_earlier().ok()).flatten();
+            let ended = Ended {
+                committed: committed.count(),
+                earlier,
+                // A part of the input was read by an earlier run, nobody knows here which.
+                input: Some(self.options.input_len).filter(|_| !self.options.resume),
+                took,
+                cpu: children_cpu().ok(),
+            };
+            let summary = summary(&self.status, &ended, &self.options.output);
+            // Whoever closed the other end wants no summary.
+            let _ = writeln!(io::stdout(), "{summary}");
         }
         Ok(outcome)
     }
 
-    async fn on_happening(&mut self, happening: Happening) -> io::Result<Option<Outcome>> {
+    /// Removes what writers left half written. While no process of the run lives.
+    fn clean(&mut self) {
+        for folder in [&self.options.output, &self.options.checkpoints] {
+            if let Err(error) = sweep(folder) {
+                self.progress.say(&format!("half written files stay behind in {}: {error}", folder.display()));
+            }
+        }
+    }
+
+    fn look(&mut self, committed: &mut Committed) {
+        let looked =
+            committed.look().map_err(|error| format!("{} cannot be read: {error}", self.options.output.display()));
+        self.progress.complain_once("output", looked.err());
+    }
+
+    async fn on_happening(&mut self, happening: Happening) -> Option<Outcome> {
         match happening {
-            Happening::Reported(Report::Listening) => {
+            Happening::Reported(name, Report::Listening) => {
+                self.lives.is_of_use(&name);
+                self.gave_up.clear();
                 // TaskManagers find every later leader by themselves.
                 if !std::mem::replace(&mut self.is_up, true) {
+                    let mut outcome = None;
                     for number in 1..=self.options.task_managers {
-                        self.start(&format!("tm-{number}")).await?;
+                        outcome = outcome.or(self.start(&format!("tm-{number}")).await);
                     }
+                    return outcome;
                 }
             }
-            Happening::Reported(Report::Event(record)) => {
-                if let Event::CheckpointCompleted { checkpoint, .. } = record.event {
-                    self.remove_empty(checkpoint);
+            Happening::Reported(_, Report::Event(record)) => {
+                match &record.event {
+                    Event::CheckpointCompleted { checkpoint, .. } => self.remove_empty(*checkpoint),
+                    Event::TaskManagerRegistered { task_manager, .. } => self.lives.is_of_use(task_manager.as_str()),
+                    _ => {}
                 }
                 if let Some(line) = self.status.on_event(&record) {
                     self.progress.say(&line);
                 }
             }
-            Happening::Reported(Report::Finished) => return Ok(Some(Outcome::Finished)),
-            Happening::Reported(Report::Failed(cause)) => return Ok(Some(Outcome::Failed(cause))),
-            Happening::Said(name, line) => self.progress.say(&format!("{name}: {line}")),
-            Happening::Exited(name, status) => {
-                self.processes.remove(&name);
-                if !self.is_up && !is_others_doing(status) {
-                    return Ok(Some(Outcome::Failed(format!("{name} did not start: {status}"))));
+            Happening::Reported(_, Report::Finished) => return Some(Outcome::Finished),
+            Happening::Reported(_, Report::Failed(cause)) => return Some(Outcome::Failed(cause)),
+            Happening::Reported(name, Report::GaveUp(cause)) => {
+                self.progress.say(&format!("{name} gave up: {cause}"));
+                self.gave_up.insert(name);
+                if self.gave_up.len() >= usize::from(self.options.job_managers) {
+                    return Some(Outcome::GaveUp(cause));
                 }
-                let delay = self.options.job.config.restart_delay;
-                self.progress.say(&format!("{name} died ({status}), starting it again in {delay:?}"));
-                let happenings = self.happenings.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(delay).await;
-                    let _ = happenings.send(Happening::RestartDue(name));
-                });
             }
-            Happening::RestartDue(name) => self.start(&name).await?,
+            Happening::Said(name, line) => {
+                self.progress.say(&format!("{name}: {line}"));
+                self.last_words.insert(name, line);
+            }
+            Happening::Exited { name, ending, how } => {
+                let lasted = self.processes.remove(&name).map_or(Duration::ZERO, |process| process.since.elapsed());
+                return self.on_death(name, ending, lasted, &how);
+            }
+            Happening::RestartDue(name) => return self.start(&name).await,
         }
-        Ok(None)
+        None
     }
 
     /// Empty folders harm nobody, so one that cannot be removed is told and no more.
-    fn remove_empty(&self, newest: CheckpointId) {
-        if let Err(error) = remove_empty(&self.options.checkpoints, newest) {
-            self.progress.say(&format!("empty folders of checkpoints stay behind: {error}"));
+    fn remove_empty(&mut self, newest: CheckpointId) {
+        let removed = remove_empty(&self.options.checkpoints, newest);
+        let told = removed.map_err(|error| format!("empty folders of checkpoints stay behind: {error}"));
+        self.progress.complain_once("empty folders", told.err());
+    }
+
+    fn on_death(&mut self, name: String, ending: Ending, lasted: Duration, how: &str) -> Option<Outcome> {
+        match self.lives.end(&name, ending, lasted, self.is_up) {
+            Next::StartAgain(pause) => {
+                self.progress.say(&format!("{name} died ({how}), starting it again in {pause:?}"));
+                let happenings = self.happenings.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    let _ = happenings.send(Happening::RestartDue(name));
+                });
+                None
+            }
+            Next::GiveUp(times) => {
+                let words = self.last_words.get(&name).map(|words| format!("; it said: {words}")).unwrap_or_default();
+                Some(Outcome::GaveUp(format!(
+                    "{name} ended {times} times in a row before it was of use ({how}){words}"
+                )))
+            }
         }
     }
 
-    async fn start(&mut self, name: &str) -> io::Result<()> {
-        let life = self.lives.entry(name.to_owned()).or_default();
-        *life += 1;
+    /// Starts a process; the end of the run, if it could not be started too often.
+    async fn start(&mut self, name: &str) -> Option<Outcome> {
+        let life = self.lives.begin(name);
         let config = &self.options.job.config;
         let role = match self.control.of(name) {
             Some(listen) => Role::JobManager { listen, job: Box::new(self.options.job.clone()) },
@@ -175,13 +235,20 @@ impl Launcher<'_> {
             node: NodeName::from(name),
             checkpoints: self.options.checkpoints.clone(),
             output: self.options.output.clone(),
-            local: self.local.path().join(format!("{name}-{life}")),
+            local: self.owned.local.path().join(format!("{name}-{life}")),
+            log: self.options.log.clone(),
             role,
         };
-        let process = Supervised::start(&self.executable, &orders, self.happenings.clone()).await?;
-        self.progress.say(&format!("{name} started, process {}", process.process_id));
-        self.processes.insert(name.to_owned(), process);
-        Ok(())
+        match Supervised::start(&self.executable, &orders, self.happenings.clone()).await {
+            Ok(process) => {
+                self.progress.say(&format!("{name} started, process {}", process.process_id));
+                self.processes.insert(name.to_owned(), process);
+                None
+            }
+            Err(error) => {
+                self.on_death(name.to_owned(), Ending::ByItself, Duration::ZERO, &format!("cannot be started: {error}"))
+            }
+        }
     }
 
     /// Asks all processes to stop and waits for them; those that do not are killed with the runtime.
@@ -190,7 +257,7 @@ impl Launcher<'_> {
         let all_gone = async {
             while !running.is_empty() {
                 match heard.recv().await {
-                    Some(Happening::Exited(name, _)) => running.retain(|other| *other != name),
+                    Some(Happening::Exited { name, .. }) => running.retain(|other| *other != name),
                     Some(Happening::Said(name, line)) => self.progress.say(&format!("{name}: {line}")),
                     Some(_) => {}
                     None => return,
@@ -201,13 +268,6 @@ impl Launcher<'_> {
             self.progress.say(&format!("{} did not stop in time", running.join(", ")));
         }
     }
-}
-
-/// Whether somebody ended a process, so that another one may fare better. One that ends by itself before there was a leader
-/// would do so again.
-fn is_others_doing(status: ExitStatus) -> bool {
-    let by = status.signal().and_then(|number| Signal::try_from(number).ok());
-    matches!(by, Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT))
 }
 
 /// Processor time of all children that have ended, user and system.

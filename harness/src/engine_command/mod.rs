@@ -5,32 +5,37 @@
 //!   ├─ job managers    one process each; one leads, and their events come back as JSON lines on their standard output
 //!   └─ task managers   one process each
 //! ```
-//! Whoever dies is started again, as an orchestrator would. All are this same executable: a child is started with the hidden subcommand of [`ProcessArgs`], is told what it is in the
-//! first line of its standard input, and ends when that pipe ends, however the launcher died. Start at [`run`];
-//! `options` and `folders` refuse bad input before anything is created, `launcher` supervises.
+//! A process that dies is started again (`lives`), as an orchestrator would. All are this same executable: a child is started
+//! with the hidden subcommand of [`ProcessArgs`], is told what it is in the first line of its standard input, and ends when that
+//! pipe ends, however the launcher died. Start at [`run`]; `options`, `folders`, `writable` and `claim` refuse bad input before
+//! anything is created, `launcher` supervises.
 //!
-//! Exit codes: 0 the job finished, 1 it failed, 2 bad input, 130 interrupted.
+//! Exit codes: 0 the job finished, 1 it failed, 2 bad input or folders that cannot be used, 130 interrupted.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a shell around real processes: it drives tokio, pipes and signals itself"
 )]
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::jobs::Jobs;
 
+mod claim;
 mod committed;
 mod control;
 mod folders;
 mod job_manager;
 mod launcher;
+mod lives;
 mod options;
 mod process;
 mod progress;
 mod status;
 mod supervised;
 mod task_manager;
+mod writable;
 
 pub use options::EngineArgs;
 pub use process::{ProcessArgs, run_process};
@@ -39,7 +44,7 @@ pub use process::{ProcessArgs, run_process};
 const FINISHED: u8 = 0;
 /// The job was given up, or could not be started.
 const FAILED: u8 = 1;
-/// The command line, the input or a folder; nothing was created.
+/// The command line, the input, a folder or a port; nothing was created, or it was removed again.
 const BAD_INPUT: u8 = 2;
 /// Ctrl-C or SIGTERM.
 const INTERRUPTED: u8 = 130;
@@ -60,27 +65,38 @@ impl Refused {
 
 /// Runs a job to its end.
 pub fn run(args: &EngineArgs, jobs: &Jobs) -> ExitCode {
-    let checked = args.check(jobs).and_then(|options| folders::check(&options).map(|()| options));
-    let options = match checked {
-        Ok(options) => options,
-        Err(refused) => {
-            eprintln!("error: {refused}");
-            return BAD_INPUT.into();
-        }
-    };
-    match launcher::launch(&options) {
+    let (options, owned) =
+        match args.check(jobs).and_then(|options| folders::own(&options).map(|owned| (options, owned))) {
+            Ok(prepared) => prepared,
+            Err(refused) => {
+                complain(format_args!("error: {refused}"));
+                return BAD_INPUT.into();
+            }
+        };
+    match launcher::launch(&options, owned) {
         Ok(launcher::Outcome::Finished) => FINISHED.into(),
         Ok(launcher::Outcome::Interrupted) => {
-            eprintln!("interrupted: committed output stays; go on with the same command and --resume");
+            complain("interrupted: committed output stays; go on with the same command and --resume");
             INTERRUPTED.into()
         }
         Ok(launcher::Outcome::Failed(cause)) => {
-            eprintln!("error: the job failed: {cause}");
+            complain(format_args!("error: the job failed: {cause}"));
+            FAILED.into()
+        }
+        Ok(launcher::Outcome::GaveUp(cause)) => {
+            complain(format_args!(
+                "error: the run cannot go on: {cause}\n  help: committed output stays; mend the cause, then go on with the same command and --resume"
+            ));
             FAILED.into()
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             FAILED.into()
         }
     }
+}
+
+/// Says something on standard error, which may be closed or full.
+fn complain(what: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }

@@ -9,6 +9,7 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::{InputKind, InputSpec, JobError, JobSpec};
 
 use super::Refused;
+use crate::cli::Level;
 use crate::jobs::{Job, JobContext, Jobs};
 use crate::scenario::units;
 
@@ -17,7 +18,8 @@ const SINK_FLUSH: Duration = Duration::from_millis(200);
 
 /// Runs a job on the engine for real: JobManagers and TaskManagers as processes of this machine.
 ///
-/// Exit codes: 0 the job finished, 1 it failed, 2 bad input (nothing was created), 130 interrupted.
+/// Exit codes: 0 the job finished, 1 it failed, 2 bad input or folders that cannot be used (nothing was created), 130
+/// interrupted.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EngineArgs {
     /// Name of a registered job
@@ -103,6 +105,9 @@ pub struct EngineArgs {
     /// Pause before a failed job, or a process that died, is started again
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     restart_delay: Duration,
+    /// Failovers that a leader restarts the job after; one more ends it. Without it there is no limit
+    #[arg(long, value_name = "N")]
+    restart_attempts: Option<u32>,
     /// A leader that has renewed nothing for this long is replaced by a JobManager that stands by
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     lease: Duration,
@@ -112,6 +117,9 @@ pub struct EngineArgs {
     /// Deployment waits until no TaskManager has registered for this long
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = duration)]
     slot_stabilization: Duration,
+    /// Log lines of the processes, on standard error; without it the variable RUST_LOG decides, else warn
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<Level>,
 }
 
 /// A command line that makes sense, with absolute paths.
@@ -125,6 +133,8 @@ pub(super) struct Options {
     pub(super) job_managers: u16,
     pub(super) task_managers: u16,
     pub(super) slots: u16,
+    /// Which log lines the processes write, as a filter of `tracing`.
+    pub(super) log: String,
 }
 
 impl EngineArgs {
@@ -168,7 +178,8 @@ impl EngineArgs {
             return Err(Refused::new(what, "give two folders side by side"));
         }
         let Self { resume, job_managers, task_managers, .. } = *self;
-        Ok(Options { job: spec, input_len, output, checkpoints, resume, job_managers, task_managers, slots })
+        let log = self.log.map(Level::filter).or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or("warn".into());
+        Ok(Options { job: spec, input_len, output, checkpoints, resume, job_managers, task_managers, slots, log })
     }
 
     fn config(&self) -> JobConfig {
@@ -189,6 +200,7 @@ impl EngineArgs {
             heartbeat_timeout: self.heartbeat_timeout,
             heartbeat_rpc_failure_threshold: self.heartbeat_rpc_failure_threshold,
             restart_delay: self.restart_delay,
+            restart_attempts: self.restart_attempts,
             lease: self.lease,
             rpc_timeout: self.rpc_timeout,
             slot_stabilization: self.slot_stabilization,
@@ -323,7 +335,10 @@ mod tests {
         assert_eq!(options.job.config.checkpoints.interval, Duration::from_millis(250));
         assert!(options.output.is_absolute());
         let more = ["--job-managers", "3", "--lease", "700ms", "--rpc-timeout", "2s", "--slot-stabilization", "50ms"];
-        let options = check(&[&WORDS[..], &more, &["--tolerable-failed-checkpoints", "7"]].concat()).unwrap();
+        let limits = ["--tolerable-failed-checkpoints", "7", "--restart-attempts", "9", "--log", "debug"];
+        let options = check(&[&WORDS[..], &more, &limits].concat()).unwrap();
+        assert_eq!(options.log, "off,flowquake=debug,flowquake_engine=debug");
+        assert_eq!(options.job.config.restart_attempts, Some(9));
         let config = options.job.config;
         assert_eq!((options.job_managers, config.checkpoints.tolerable_failed), (3, 7));
         let times = [config.lease, config.rpc_timeout, config.slot_stabilization];
@@ -354,6 +369,8 @@ mod tests {
             (&["--lease", "50ms"], &["--lease 50ms", "at least 100ms"]),
             (&["--rpc-timeout", "1s"], &["--rpc-timeout 1s", "more than heartbeat_interval (1s)"]),
             (&["--job-managers", "0"], &["--job-managers", "0"]),
+            (&["--restart-attempts", "-1"], &["-1"]),
+            (&["--log", "loud"], &["loud", "warn"]),
         ] {
             let error = check(&[&WORDS[..], extra].concat()).map(|_| ()).unwrap_err();
             assert!(needles.iter().all(|needle| error.contains(needle)), "{extra:?}: {error}");

@@ -28,11 +28,14 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Time for a process to stop in good order.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
+/// Name of the hidden subcommand.
+pub(super) const SUBCOMMAND: &str = "engine-process";
+
 /// The hidden subcommand of a real cluster's processes. `flowquake engine` starts them; not for use by hand.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum ProcessArgs {
     /// A JobManager or TaskManager
-    #[command(hide = true)]
+    #[command(hide = true, name = SUBCOMMAND)]
     EngineProcess {
         /// Shown in process lists
         name: String,
@@ -47,6 +50,8 @@ pub(super) struct Orders {
     pub(super) output: PathBuf,
     /// Its own folder, new; it removes it when it stops.
     pub(super) local: PathBuf,
+    /// Which log lines it writes, as a filter of `tracing`.
+    pub(super) log: String,
     pub(super) role: Role,
 }
 
@@ -67,6 +72,8 @@ pub(super) enum Report {
     Finished,
     /// The job was given up.
     Failed(String),
+    /// It ends, since something around it failed for too long; the job is not over.
+    GaveUp(String),
 }
 
 /// Says something to the launcher. If that is gone, so will this process be in a moment.
@@ -78,8 +85,6 @@ pub(super) fn report(report: &Report) {
 
 /// Runs a process of a real cluster until its orders end.
 pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     // A panicked task would leave a process that answers heartbeats and does nothing else: better to die whole, and be
     // started again.
     let say = std::panic::take_hook();
@@ -96,6 +101,14 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
             return BAD_INPUT.into();
         }
     };
+    // Standard error is the launcher's pipe: no colours, and a broken one is no panic. Lines carry their own time.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&orders.log))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .without_time()
+        .init();
     let local = orders.local.clone();
     let stopped = watch_lifeline();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -1,6 +1,6 @@
 //! What a run shows while it goes on: a line that moves on a terminal, a line every few seconds elsewhere; then a summary.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,11 +14,20 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 /// Records per second are those of the last few seconds.
 const SPEED_OVER: Duration = Duration::from_secs(5);
 
+/// Before the message: a spinner and the time since the launch.
+const TEMPLATE: &str = "{spinner} {elapsed_precise} {msg}";
+/// Columns of what stands before the message.
+const BEFORE_MESSAGE: usize = 1 + 1 + 8 + 1;
+/// Columns of a terminal that does not tell.
+const COLUMNS: usize = 80;
+
 /// The terminal's side of a run.
 pub(super) struct Progress {
     began: Instant,
     line_at: Instant,
     bar: Option<ProgressBar>,
+    /// What was complained about and still holds.
+    complaints: BTreeSet<&'static str>,
     /// Committed records at moments of the last [`SPEED_OVER`].
     committed: VecDeque<(Instant, u64)>,
 }
@@ -26,13 +35,13 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn begin() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}").expect("a sound template");
+            let style = ProgressStyle::with_template(TEMPLATE).expect("a sound template");
             let bar = ProgressBar::new_spinner().with_style(style);
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
         let now = Instant::now();
-        Self { began: now, line_at: now, bar, committed: VecDeque::from([(now, 0)]) }
+        Self { began: now, line_at: now, bar, complaints: BTreeSet::new(), committed: VecDeque::from([(now, 0)]) }
     }
 
     /// Since the launch.
@@ -49,6 +58,15 @@ impl Progress {
         }
     }
 
+    /// Prints a complaint about something when it begins to hold, and says so when it does no more.
+    pub(super) fn complain_once(&mut self, about: &'static str, complaint: Option<String>) {
+        match complaint {
+            Some(complaint) if self.complaints.insert(about) => self.say(&complaint),
+            None if self.complaints.remove(about) => self.say(&format!("{about}: no trouble any more")),
+            _ => {}
+        }
+    }
+
     /// Shows where the run stands.
     pub(super) fn show(&mut self, status: &Status, committed: u64) {
         let now = Instant::now();
@@ -58,7 +76,7 @@ impl Progress {
         }
         let (since, before) = self.committed[0];
         let speed = (committed - before) as f64 / (now - since).as_secs_f64().max(1e-3);
-        let line = describe(status, committed, speed as u64);
+        let line = describe(status, committed, speed as u64, self.bar.as_ref().map_or(usize::MAX, |_| room()));
         match &self.bar {
             Some(bar) => bar.set_message(line),
             None if now >= self.line_at => {
@@ -77,41 +95,72 @@ impl Progress {
     }
 }
 
-fn describe(status: &Status, committed: u64, speed: u64) -> String {
+/// Columns for the message on the terminal as it is now.
+fn room() -> usize {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+    let columns = if columns == 0 { COLUMNS } else { columns };
+    columns.saturating_sub(BEFORE_MESSAGE)
+}
+
+/// Where a run stands, in at most `columns` columns: a line that wraps is not wiped away when it is drawn again.
+fn describe(status: &Status, committed: u64, speed: u64, columns: usize) -> String {
     let Status { state, checkpoints, last_checkpoint, failovers, .. } = status;
     let last = last_checkpoint.map(|took| format!(" (last {} ms)", took.as_millis())).unwrap_or_default();
     let (committed, speed) = (HumanCount(committed), HumanCount(speed));
-    let failovers = plural(*failovers, "failover");
-    format!(
-        "{state} · {committed} records committed, {speed}/s · {}{last} · {failovers}",
-        plural(*checkpoints, "checkpoint")
-    )
+    let (failovers, checkpoints) = (plural(*failovers, "failover"), plural(*checkpoints, "checkpoint"));
+    let forms = [
+        format!("{state} · {committed} records committed, {speed}/s · {checkpoints}{last} · {failovers}"),
+        format!("{state} · {committed} records committed, {speed}/s · {checkpoints} · {failovers}"),
+        format!("{state} · {committed} records, {speed}/s · {checkpoints} · {failovers}"),
+        format!("{state} · {committed} records, {speed}/s"),
+    ];
+    match forms.iter().find(|form| form.chars().count() <= columns) {
+        Some(form) => form.clone(),
+        None => state.chars().take(columns).collect(),
+    }
 }
 
 fn plural(count: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }
 
-/// The last words of a finished run. `cpu` is that of all child processes, user and system.
-pub(super) fn summary(
-    status: &Status,
-    committed: u64,
-    input: Option<u64>,
-    took: Duration,
-    cpu: Duration,
-    output: &Path,
-) -> String {
-    let mut lines = vec![format!("finished in {:.1} s", took.as_secs_f64())];
-    lines.push(format!("  committed    {} records", HumanCount(committed)));
+/// What came of a run.
+pub(super) struct Ended {
+    /// Records that it committed.
+    pub(super) committed: u64,
+    /// Records of earlier runs that it went on with, as far as they still lie there; `None`: it began anew.
+    pub(super) earlier: Option<u64>,
+    /// Records of the input, if it read all of them.
+    pub(super) input: Option<u64>,
+    /// From its launch on.
+    pub(super) took: Duration,
+    /// Processor time of all child processes, user and system.
+    pub(super) cpu: Option<Duration>,
+}
+
+/// The last words of a finished run.
+pub(super) fn summary(status: &Status, ended: &Ended, output: &Path) -> String {
+    let mut lines = vec![format!("finished in {:.1} s", ended.took.as_secs_f64())];
+    lines.push(match ended.earlier {
+        None => format!("  committed    {} records", HumanCount(ended.committed)),
+        Some(earlier) => format!(
+            "  committed    {} records: {} before, {} by this run, which the numbers below are of",
+            HumanCount(earlier + ended.committed),
+            HumanCount(earlier),
+            HumanCount(ended.committed)
+        ),
+    });
     let last = status.last_checkpoint.map(|took| format!(", last in {} ms", took.as_millis())).unwrap_or_default();
     let aborted = status.aborted;
     lines.push(format!("  checkpoints  {} completed{last}, {aborted} given up", status.checkpoints));
     lines.push(format!("  failovers    {}", status.failovers));
-    let per_second = input.map(|input| {
-        let rate = input as f64 / cpu.as_secs_f64().max(1e-3);
-        format!(", {} input records per CPU second", HumanCount(rate as u64))
-    });
-    lines.push(format!("  CPU          {:.1} s{}", cpu.as_secs_f64(), per_second.unwrap_or_default()));
+    if let Some(cpu) = ended.cpu {
+        let per_second = ended.input.map(|input| {
+            let rate = input as f64 / cpu.as_secs_f64().max(1e-3);
+            format!(", {} input records per CPU second", HumanCount(rate as u64))
+        });
+        lines.push(format!("  CPU          {:.1} s{}", cpu.as_secs_f64(), per_second.unwrap_or_default()));
+    }
     lines.push(format!("  output       {}", output.display()));
     lines.join("\n")
 }
@@ -127,8 +176,41 @@ mod tests {
         (status.checkpoints, status.failovers) = (12, 1);
         status.last_checkpoint = Some(Duration::from_millis(24));
         assert_eq!(
-            describe(&status, 24_000, 2_000),
+            describe(&status, 24_000, 2_000, usize::MAX),
             "running · 24,000 records committed, 2,000/s · 12 checkpoints (last 24 ms) · 1 failover"
         );
+    }
+
+    #[test]
+    fn a_line_never_wraps() {
+        let mut status = Status::default();
+        (status.checkpoints, status.failovers) = (1_234, 56);
+        status.last_checkpoint = Some(Duration::from_millis(12_345));
+        for state in ["running", "waiting for slots (3 of 16)", "taking the final checkpoint"] {
+            status.state = state.into();
+            for columns in 0..200 {
+                let line = describe(&status, 123_456_789, 1_234_567, columns);
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+            assert!(describe(&status, 123_456_789, 1_234_567, 80 - BEFORE_MESSAGE).starts_with(state));
+        }
+        status.state = "running".into();
+        let line = describe(&status, 24_000, 2_000, 80 - BEFORE_MESSAGE);
+        assert_eq!(line, "running · 24,000 records, 2,000/s · 1,234 checkpoints · 56 failovers");
+    }
+
+    #[test]
+    fn a_resumed_run_counts_what_was_there() {
+        let ended = Ended {
+            committed: 400,
+            earlier: Some(1_000),
+            input: None,
+            took: Duration::from_secs(2),
+            cpu: Some(Duration::from_secs(1)),
+        };
+        let text = summary(&Status::default(), &ended, Path::new("/out"));
+        assert!(text.contains("committed    1,400 records: 1,000 before, 400 by this run"), "{text}");
+        let text = summary(&Status::default(), &Ended { earlier: None, ..ended }, Path::new("/out"));
+        assert!(text.contains("committed    400 records\n"), "{text}");
     }
 }

@@ -11,7 +11,7 @@ pub(super) async fn run(env: Env, config: TaskManagerConfig, jobs: &Jobs) -> u8 
     match taskmanager::run(env, config, jobs.builder()).await {
         Ok(()) => FINISHED,
         Err(error) => {
-            eprintln!("error: data port: {error}");
+            eprintln!("error: {error}");
             FAILED
         }
     }

@@ -55,7 +55,8 @@ pub(super) fn examine(path: &Path) -> Result<InputFacts, InputFault> {
 }
 
 fn judge(bytes: &[u8]) -> Result<InputFacts, InputFault> {
-    if bytes.is_empty() {
+    // A byte order mark is no line.
+    if bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).is_empty() {
         return Err(InputFault::Empty);
     }
     let nul = bytes.iter().position(|byte| *byte == 0);
@@ -93,6 +94,8 @@ mod tests {
         assert_eq!(judge(b"a\nb"), Ok(InputFacts { lines: 2 }));
         assert_eq!(judge(b"\n"), Ok(InputFacts { lines: 1 }));
         assert_eq!(judge(b""), Err(InputFault::Empty));
+        assert_eq!(judge("\u{feff}".as_bytes()), Err(InputFault::Empty));
+        assert_eq!(judge("\u{feff}a\r\n".as_bytes()), Ok(InputFacts { lines: 1 }));
     }
 
     #[test]

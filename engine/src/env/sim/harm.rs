@@ -119,7 +119,9 @@ mod tests {
         still.due(Time(12));
         assert_eq!(still.held(), 0, "nothing goes on before it does");
         still.end(Time(20));
-        [9, 10, 11, 20, 21].map(|at| still.due(Time(at)));
+        for at in [9, 10, 11, 20, 21] {
+            still.due(Time(at));
+        }
         assert_eq!(still.held(), 2, "11 and 20");
         still.hold();
         assert_eq!(still.held(), 3);

@@ -1,0 +1,129 @@
+//! Back-off while the environment fails: a port that is still held, a store that answers with errors, no descriptor left.
+//!
+//! Such failures are transient until proved otherwise, so nobody ends a job because of one. Whoever meets one keeps a
+//! [`Trouble`] for as long as it lasts: [`Trouble::wait`] says the first error, pauses longer each time, and gives up when
+//! the pauses add up to [`GIVE_UP_AFTER`]; [`Trouble::over`] says that it works again.
+//!
+//! Invariants: (TR1) of one trouble only the first error and the end are said; (TR2) no pause is longer than [`PAUSE_MAX`],
+//! and before half a second of pauses has passed none is longer than the first one doubled each time; (TR3) the pauses of one
+//! trouble sum to at most [`GIVE_UP_AFTER`]. Pauses are summed instead of reading a clock, so that neither a clock that jumps
+//! nor a process that was stopped makes anybody give up early.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Env;
+
+/// The longest trouble that is waited for: as long as a checkpoint may take by default.
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// The longest pause between two tries.
+pub const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Up to here pauses double. Beyond it they are an eighth of the time waited so far, so that waiting in steps makes no
+/// trouble longer by more than an eighth.
+const PAUSE_DOUBLED_MAX: Duration = Duration::from_millis(500);
+
+/// Something in the environment failed for [`GIVE_UP_AFTER`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} failed for {} without a break: {cause}", humantime::format_duration(*waited))]
+pub struct GaveUp {
+    /// What was tried.
+    pub what: &'static str,
+    /// The last error.
+    pub cause: String,
+    /// The sum of all pauses, in whole seconds.
+    pub waited: Duration,
+}
+
+/// One stretch of failures of one thing.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    what: &'static str,
+    first: Duration,
+    doubled: Duration,
+    waited: Duration,
+    failures: u64,
+}
+
+impl Trouble {
+    /// No trouble yet with `what`; the first pause will be `first`.
+    pub fn new(what: &'static str, first: Duration) -> Self {
+        Self { what, first, doubled: first, waited: Duration::ZERO, failures: 0 }
+    }
+
+    /// Notes one more failure. Returns the pause before the next try, or `None` if it is time to give up.
+    fn failed(&mut self) -> Option<Duration> {
+        self.failures += 1;
+        let pause = self.doubled.min(PAUSE_DOUBLED_MAX.max(self.waited / 8)).min(PAUSE_MAX);
+        if self.waited + pause > GIVE_UP_AFTER {
+            return None;
+        }
+        self.doubled = self.doubled.saturating_mul(2);
+        self.waited += pause;
+        Some(pause)
+    }
+
+    /// Pauses after a failure; an error if it is time to give up.
+    pub async fn wait(&mut self, env: &Env, cause: impl fmt::Display) -> Result<(), GaveUp> {
+        let is_first = self.failures == 0;
+        let Some(pause) = self.failed() else {
+            let waited = Duration::from_secs(self.waited.as_secs());
+            return Err(GaveUp { what: self.what, cause: cause.to_string(), waited });
+        };
+        if is_first {
+            env.warn(format_args!("{}: {cause}; trying again", self.what));
+        }
+        env.sleep(pause).await;
+        Ok(())
+    }
+
+    /// It worked. Says so if it did not before.
+    pub fn over(&mut self, env: &Env) {
+        if self.failures > 0 {
+            env.warn(format_args!("{} works again after {} failures", self.what, self.failures));
+            *self = Self::new(self.what, self.first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pauses(first: Duration) -> Vec<Duration> {
+        let mut trouble = Trouble::new("the store", first);
+        std::iter::from_fn(|| trouble.failed()).collect()
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_end() {
+        for first in [20, 50, 500, 60_000].map(Duration::from_millis) {
+            let pauses = pauses(first);
+            let total: Duration = pauses.iter().sum();
+            assert!(pauses.is_sorted(), "{first:?}");
+            assert!(pauses.iter().all(|pause| *pause <= PAUSE_MAX), "TR2: {first:?}");
+            assert!(total <= GIVE_UP_AFTER && total + PAUSE_MAX > GIVE_UP_AFTER, "TR3: {first:?}: {total:?}");
+            assert!(pauses.len() < 250, "{first:?}: {} tries", pauses.len());
+        }
+        let start: Vec<_> = pauses(Duration::from_millis(20)).iter().take(7).map(Duration::as_millis).collect();
+        assert_eq!(start, [20, 40, 80, 160, 320, 500, 500]);
+    }
+
+    #[cfg(feature = "sim")]
+    #[test]
+    fn a_trouble_that_ends_begins_anew_the_next_time() {
+        crate::env::sim::testing::on_one_node(|_, env| async move {
+            let mut trouble = Trouble::new("the store", Duration::from_millis(20));
+            let mut worst = Ok(());
+            while worst.is_ok() {
+                worst = trouble.wait(&env, "no space left").await;
+            }
+            let told = worst.unwrap_err().to_string();
+            assert!(told.starts_with("the store failed for 9m 5") && told.ends_with("no space left"), "{told}");
+            trouble.over(&env);
+            let began = env.now();
+            assert_eq!(trouble.wait(&env, "no space left").await, Ok(()));
+            let took = env.now() - began;
+            assert!(took >= Duration::from_millis(20) && took < Duration::from_millis(21), "{took:?}");
+        });
+    }
+}
