@@ -11,14 +11,14 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
 use crate::checkpoint::manifest::{Damaged, Manifest, path};
-use crate::config::CheckpointConfig;
+use crate::config::{CheckpointConfig, JobConfig};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
     Address, Connection, Env, First, Listener, NetError, Patience, Put, Receiver, Sender, Store, StoreError, StoreKind,
     TaskHandle, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
-use crate::graph::element::{decode, encoded};
+use crate::graph::element::encoded;
 use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use crate::ha::entry::{Change, HaEntry, HaState};
 use crate::ha::log::{Appended, append};
@@ -42,6 +42,9 @@ use sweep::{delete_checkpoint, sweep};
 pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
 /// Pause before a store that failed is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(50);
+
+/// Longest registration, bytes.
+const REGISTRATION_BYTES_MAX: u32 = 4 << 10;
 
 /// Stream of draws that seeds the JobMaster of each term.
 const JOB_MASTER: &str = "job master";
@@ -124,7 +127,7 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     let term = entry.term;
     env.emit(Event::LeadershipGranted { term }).await;
     let (facts, mut incoming) = unbounded_channel();
-    let _accepting = env.spawn(accept(env.clone(), listener, facts.clone()));
+    let _accepting = env.spawn(accept(env.clone(), listener, spec.config.clone(), facts.clone()));
     let (log, entries) = unbounded_channel();
     let _writing = env.spawn(write_log(env.clone(), entry.clone(), entries, facts.clone()));
 
@@ -229,13 +232,13 @@ enum Arrived {
 }
 
 /// Takes connections for as long as this node leads.
-async fn accept(env: Env, mut listener: Listener, facts: UnboundedSender<Arrived>) {
+async fn accept(env: Env, mut listener: Listener, config: JobConfig, facts: UnboundedSender<Arrived>) {
     let mut number = 0;
     loop {
         match listener.accept().await {
             Ok(connection) => {
                 number += 1;
-                env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
+                env.spawn(greet(env.clone(), connection, number, config.clone(), facts.clone())).detach();
             }
             Err(error) => {
                 // One connection failed, or the process has no descriptor left: the port stays open.
@@ -246,14 +249,16 @@ async fn accept(env: Env, mut listener: Listener, facts: UnboundedSender<Arrived
     }
 }
 
-/// Reads a connection's first message.
-async fn greet(env: Env, connection: Connection, number: u64, facts: UnboundedSender<Arrived>) {
+/// Reads a connection's first message, if that comes in time.
+async fn greet(env: Env, connection: Connection, number: u64, config: JobConfig, facts: UnboundedSender<Arrived>) {
     let Connection { sender, mut receiver } = connection;
-    let Ok(frame) = receiver.receive().await else { return };
-    let Ok(ToJobManager::Register { node, incarnation, slots, data }) = decode(&mut &frame.body[..]) else {
+    receiver.limit(REGISTRATION_BYTES_MAX);
+    let Ok(frame) = receiver.greeting(config.connect_timeout).await else { return };
+    let Ok(ToJobManager::Register { node, incarnation, slots, data }) = ToJobManager::decode(&frame.body) else {
         env.warn(format_args!("connection {number} did not begin with a registration"));
         return;
     };
+    receiver.limit(config.report_bytes_max());
     let register = Fact::Registered { node: node.clone(), connection: number, incarnation, slots, data };
     let _ = facts.send(Arrived::Connected { node, connection: number, sender, receiver, register });
 }

@@ -19,9 +19,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Refused;
 use super::options::Options;
+use super::private;
 
 /// Refuses folders that do not fit the run.
 pub(super) fn check(options: &Options) -> Result<(), Refused> {
+    private::check("--checkpoint-dir", &options.checkpoints)?;
+    private::check("--output", &options.output)?;
     if options.resume { check_resumed(options) } else { check_fresh(options) }
 }
 
@@ -165,7 +168,9 @@ pub(super) fn local(checkpoints: &Path) -> io::Result<TempDir> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let launcher = name.strip_prefix(&run).and_then(|rest| rest.split_once('-')?.0.parse().ok());
-        if launcher.is_some_and(|launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH)) {
+        let is_dead = |launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH);
+        // Everybody may make folders there, of any name.
+        if launcher.is_some_and(is_dead) && private::is_own_folder(&entry.path()) {
             fs::remove_dir_all(entry.path())?;
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flowquake_engine::env::{First, first_of_4};
+use flowquake_engine::env::{First, Secret, first_of_4};
 use flowquake_engine::ids::NodeName;
 use nix::sys::resource::{UsageWho, getrusage};
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ use super::committed::Committed;
 use super::control::ControlPorts;
 use super::folders::{local, sweep};
 use super::options::Options;
+use super::private::keep_files_private;
 use super::process::{GRACE, Orders, Report, Role};
 use super::progress::{Progress, summary};
 use super::status::Status;
@@ -39,6 +40,8 @@ struct Launcher<'a> {
     local: TempDir,
     happenings: UnboundedSender<Happening>,
     control: ControlPorts,
+    /// By which the processes of this run know each other.
+    secret: Secret,
     /// A JobManager has led: the cluster is complete, and whoever dies is started again.
     is_up: bool,
     processes: BTreeMap<String, Supervised>,
@@ -49,6 +52,7 @@ struct Launcher<'a> {
 
 /// Runs a job to its end and prints the summary.
 pub(super) fn launch(options: &Options) -> io::Result<Outcome> {
+    keep_files_private();
     for folder in [&options.output, &options.checkpoints] {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
         std::fs::create_dir_all(folder).and_then(|()| sweep(folder)).map_err(named)?;
@@ -62,6 +66,7 @@ pub(super) fn launch(options: &Options) -> io::Result<Outcome> {
             local: local(&options.checkpoints)?,
             happenings,
             control: ControlPorts::reserve(options.job_managers)?,
+            secret: Secret::random()?,
             is_up: false,
             processes: BTreeMap::new(),
             lives: BTreeMap::new(),
@@ -158,6 +163,7 @@ impl Launcher<'_> {
         };
         let orders = Orders {
             node: NodeName::from(name),
+            secret: self.secret.clone(),
             checkpoints: self.options.checkpoints.clone(),
             output: self.options.output.clone(),
             local: self.local.path().join(format!("{name}-{life}")),

@@ -26,6 +26,7 @@ mod folders;
 mod job_manager;
 mod launcher;
 mod options;
+mod private;
 mod process;
 mod progress;
 mod status;
