@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -13,12 +13,15 @@ use flowquake::jobs::Jobs;
 use flowquake::run::job_spec;
 use flowquake_benches::{process_cpu, reference};
 use flowquake_engine::config::BackendKind;
-use flowquake_engine::env::Env;
 use flowquake_engine::env::tokio::TokioWorld;
+use flowquake_engine::env::{Env, Secret};
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::jobmanager::{self, JobResult};
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use object_store::local::LocalFileSystem;
+
+/// What the nodes know each other by: they are all in this process.
+static SECRET: LazyLock<Secret> = LazyLock::new(|| Secret::random().expect("the system has random numbers"));
 
 const RECORDS: u64 = 2_000_000;
 
@@ -29,7 +32,8 @@ fn env(name: &str, folder: &Path) -> Env {
         Arc::new(LocalFileSystem::new_with_prefix(path).expect("the folder was made above"))
     };
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let world = TokioWorld::new(anywhere, store("checkpoints"), store("output"), folder.join(name), |_| {});
+    let world =
+        TokioWorld::new(anywhere, SECRET.clone(), store("checkpoints"), store("output"), folder.join(name), |_| {});
     Env::real(name.into(), 1, world)
 }
 

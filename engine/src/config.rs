@@ -208,6 +208,15 @@ pub struct ConfigError {
 }
 
 impl JobConfig {
+    /// The longest message that a TaskManager of this job has to send, in bytes: an acknowledgement. State of the backend `memory`
+    /// travels in it; of every other one there are only names.
+    pub fn report_bytes_max(&self) -> u32 {
+        match self.backend {
+            BackendKind::Memory => crate::env::FRAME_BYTES_MAX,
+            BackendKind::Fs | BackendKind::RocksDb => 64 << 20,
+        }
+    }
+
     /// Checks ranges and combinations; the first offence found is returned.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let c = &self.checkpoints;

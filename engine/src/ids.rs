@@ -51,16 +51,27 @@ number!(
 );
 
 impl CheckpointId {
+    /// The highest that a file or message may name: far above what a job can reach, and far below where sums overflow.
+    pub const MAX: Self = Self(1 << 48);
+
     /// The next higher id.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
+impl Term {
+    /// The highest that a file or message may name.
+    pub const MAX: Self = Self(1 << 48);
+}
+
 impl Attempt {
+    /// The highest that a file or message may name.
+    pub const MAX: Self = Self(1 << 31);
+
     /// The attempt that follows a failover.
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

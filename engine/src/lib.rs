@@ -16,6 +16,7 @@ pub mod ha;
 pub mod ids;
 pub mod jobmanager;
 pub mod mutation;
+pub mod paths;
 pub mod state;
 pub mod taskmanager;
 pub mod time;

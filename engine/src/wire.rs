@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::manifest::raw::{Implausible, in_range};
 use crate::checkpoint::manifest::{Damaged, SubtaskState};
+use crate::config::ConfigError;
 use crate::env::Address;
 use crate::event::AbortReason;
-use crate::graph::JobSpec;
+use crate::graph::element::whole;
+use crate::graph::{JobError, JobGraph, JobSpec};
 use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use crate::time::Time;
 
@@ -132,6 +135,38 @@ impl MessageKind {
     }
 }
 
+/// Why bytes are no message, or one that no process of this engine sends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadMessage {
+    /// They cannot be read.
+    #[error("the peer sent an unreadable message")]
+    Unreadable,
+    /// They can, and must not be believed.
+    #[error("the peer sent a message that no process of this engine sends: {0}")]
+    Implausible(#[from] Implausible),
+    /// Settings that no job can have.
+    #[error("the peer sent a job that cannot be: {0}")]
+    Job(#[from] ConfigError),
+}
+
+/// Longest name of a node or address, bytes.
+const NAME_BYTES_MAX: u64 = 255;
+
+fn name(what: &'static str, name: &str) -> Result<(), Implausible> {
+    in_range(what, name.len() as u64, 1, NAME_BYTES_MAX)?;
+    let accepted = || "no control characters".into();
+    let found = name.chars().find(|c| c.is_control());
+    found.map_or(Ok(()), |c| Err(Implausible::OutOfRange { what, found: format!("{c:?}"), accepted: accepted() }))
+}
+
+fn id(checkpoint: CheckpointId) -> Result<(), Implausible> {
+    in_range("the checkpoint", checkpoint.0, 0, CheckpointId::MAX.0)
+}
+
+fn attempt(attempt: Attempt) -> Result<(), Implausible> {
+    in_range("the attempt", attempt.0.into(), 0, Attempt::MAX.0.into())
+}
+
 /// From a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToJobManager {
@@ -152,6 +187,26 @@ pub enum ToJobManager {
     Task(Attempt, TaskReport),
     /// No task of the attempt, or of any before, is left.
     Canceled(Attempt),
+}
+
+impl ToJobManager {
+    /// Reads a message, and checks what its receiver counts on.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadMessage> {
+        let message: Self = whole(bytes).ok_or(BadMessage::Unreadable)?;
+        match &message {
+            Self::Register { node, data, .. } => {
+                name("the length of a node's name", node.as_str())?;
+                name("the length of an address", &data.0)?;
+            }
+            Self::Heartbeat(tasks) => tasks.iter().try_for_each(|tasks| attempt(tasks.attempt))?,
+            Self::Canceled(of) => attempt(*of)?,
+            Self::Task(of, report) => {
+                attempt(*of)?;
+                report.check()?;
+            }
+        }
+        Ok(message)
+    }
 }
 
 /// Tasks of an attempt that a TaskManager has.
@@ -210,6 +265,31 @@ pub enum TaskReport {
     },
 }
 
+impl TaskReport {
+    /// The subtask that it is about.
+    pub fn subtask(&self) -> SubtaskId {
+        match self {
+            Self::Running(subtask)
+            | Self::Failed(subtask, _)
+            | Self::EndOfInput(subtask)
+            | Self::Acknowledge { subtask, .. }
+            | Self::Decline { subtask, .. }
+            | Self::Committed { subtask, .. } => *subtask,
+        }
+    }
+
+    fn check(&self) -> Result<(), Implausible> {
+        match self {
+            Self::Running(_) | Self::Failed(..) | Self::EndOfInput(_) => Ok(()),
+            Self::Decline { checkpoint, .. } | Self::Committed { checkpoint, .. } => id(*checkpoint),
+            Self::Acknowledge { checkpoint, subtask, state } => {
+                id(*checkpoint)?;
+                state.belongs_to(*subtask, *checkpoint)
+            }
+        }
+    }
+}
+
 /// Why a task failed, by what the JobManager does about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskFailure {
@@ -245,6 +325,24 @@ pub struct ToTaskManager {
     pub term: Term,
     /// What to do.
     pub order: Order,
+}
+
+impl ToTaskManager {
+    /// Reads a message, and checks what its receiver counts on.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadMessage> {
+        let message: Self = whole(bytes).ok_or(BadMessage::Unreadable)?;
+        in_range("the term", message.term.0, 0, Term::MAX.0)?;
+        match &message.order {
+            Order::Registered { .. } | Order::Heartbeat => {}
+            Order::Deploy(deployment) => deployment.check()?,
+            Order::Cancel(of) | Order::Finish(of) => attempt(*of)?,
+            Order::Trigger(of, checkpoint) | Order::Completed(of, checkpoint) | Order::Aborted(of, checkpoint) => {
+                attempt(*of)?;
+                id(*checkpoint)?;
+            }
+        }
+        Ok(message)
+    }
 }
 
 /// What a TaskManager is told.
@@ -289,3 +387,32 @@ pub struct Deployment {
     /// Where every TaskManager of the job serves its channels.
     pub data: BTreeMap<NodeName, Address>,
 }
+
+impl Deployment {
+    fn check(&self) -> Result<(), BadMessage> {
+        self.job.validate()?;
+        attempt(self.attempt)?;
+        let restored = self.checkpoint.unwrap_or_default();
+        id(restored)?;
+        self.subtasks.iter().try_for_each(|(subtask, state)| state.belongs_to(*subtask, restored))?;
+        Ok(())
+    }
+
+    /// Whether every subtask of the job's graph has its place here, and no other.
+    pub fn fits(&self, graph: &JobGraph) -> Result<(), JobError> {
+        let wanted = graph.subtasks(self.job.config.parallelism);
+        let placed = wanted.iter().all(|subtask| self.placement.contains_key(subtask));
+        let known = self.subtasks.keys().all(|subtask| wanted.binary_search(subtask).is_ok());
+        let served = self.placement.values().all(|node| self.data.contains_key(node));
+        match placed && known && served {
+            true => Ok(()),
+            false => Err(JobError::Refused {
+                job: self.job.program.clone(),
+                what: "the order to deploy does not fit its graph".into(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

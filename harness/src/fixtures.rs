@@ -14,8 +14,9 @@ use flowquake_engine::graph::element::encoded;
 use flowquake_engine::graph::source::SplitPosition;
 use flowquake_engine::ha::entry::{Change, HaEntry, HaState};
 use flowquake_engine::ids::{Attempt, CheckpointId, SplitId, SubtaskId, Term, VertexId};
-use flowquake_engine::state::HEAP_FILE;
+use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::state::key_group::groups_of;
+use flowquake_engine::state::{HEAP_FILE, heap_file};
 use flowquake_engine::time::Time;
 
 use crate::cli::catalogue;
@@ -166,8 +167,8 @@ pub(crate) fn state_path(checkpoint: u64) -> String {
 
 /// A manifest that names one file with these contents.
 pub(crate) fn sealed_with_file(time: u64, checkpoint: u64, contents: &[u8]) -> Sealed {
-    let place = StatePlace::Stored(state_path(checkpoint));
-    let file = StateFile { name: HEAP_FILE.into(), place, checksum: Checksum::of(contents) };
+    let place = StatePlace::Stored(StateFilePath::new(state_path(checkpoint)).unwrap());
+    let file = StateFile { name: heap_file(), place, checksum: Checksum::of(contents) };
     let state = SubtaskState { files: vec![file], ..SubtaskState::default() };
     sealed(time, checkpoint, BTreeMap::from([(subtask(1, 0), state)]))
 }
@@ -185,7 +186,7 @@ pub(crate) fn sealed_with_state(states: [&[(u32, i32)]; 2]) -> Sealed {
             bytes.extend(encoded(entry));
         }
         let checksum = Checksum::of(&bytes);
-        let file = StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes.into()), checksum };
+        let file = StateFile { name: heap_file(), place: StatePlace::Inline(bytes.into()), checksum };
         (subtask(1, index), SubtaskState { files: vec![file], ..SubtaskState::default() })
     };
     let subtasks = (0..).zip(states).map(|(index, entries)| snapshot(index, entries)).collect();

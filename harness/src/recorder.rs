@@ -20,6 +20,7 @@ use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
 use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
+use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::time::Time;
 
 use self::flow::FlowLog;
@@ -274,7 +275,8 @@ impl Recorder {
             StatePlace::Stored(path) => Some(path),
             StatePlace::Inline(_) => None,
         });
-        let read = |path: &String| Some((path.clone(), self.written.get(StoreKind::Checkpoints, path)?.clone()));
+        let read =
+            |path: &StateFilePath| Some((path.to_string(), self.written.get(StoreKind::Checkpoints, path)?.clone()));
         let files = paths.filter_map(read).collect();
         let mut sealed = Sealed { at, manifest, files, keeps_state: false };
         let records = sealed.records();

@@ -62,8 +62,8 @@ fn of_subtask(
     let mut restored = RestoredState::default();
     for named in &state.files {
         let (path, bytes) = match &named.place {
-            StatePlace::Inline(bytes) => (named.name.clone(), Some(bytes.clone())),
-            StatePlace::Stored(path) => (path.clone(), file(path)),
+            StatePlace::Inline(bytes) => (named.name.to_string(), Some(bytes.clone())),
+            StatePlace::Stored(path) => (path.to_string(), file(path)),
         };
         let expected = named.checksum.to_string();
         let Some(bytes) = bytes else {

@@ -14,14 +14,17 @@ use crate::env::Checksum;
 use crate::graph::JobSpec;
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
+use crate::paths::{PendingPath, StateFileName, StateFilePath, checkpoint_of};
 use crate::state::entry_bytes;
 use crate::time::Time;
+
+pub mod raw;
 
 const ENVELOPE: Envelope =
     Envelope { magic: b"FLQMANIF", version: 2, kind: "a checkpoint manifest", readable: "a readable manifest" };
 
 /// Everything a job needs to go on from a checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Manifest {
     /// The checkpoint.
     pub checkpoint: CheckpointId,
@@ -39,8 +42,9 @@ pub struct Manifest {
     pub subtasks: BTreeMap<SubtaskId, SubtaskState>,
 }
 
-/// What one subtask begins with.
+/// What one subtask begins with. Its decoding refuses names that leave their stores ([`raw`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "raw::RawState")]
 pub struct SubtaskState {
     /// Positions of its source.
     pub positions: Vec<SplitPosition>,
@@ -69,10 +73,10 @@ impl SubtaskState {
 }
 
 /// One file of keyed state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StateFile {
     /// Its name for the backend.
-    pub name: String,
+    pub name: StateFileName,
     /// Where it is.
     pub place: StatePlace,
     /// What it must contain.
@@ -80,16 +84,16 @@ pub struct StateFile {
 }
 
 /// Where a state file is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum StatePlace {
     /// In the checkpoint store.
-    Stored(String),
+    Stored(StateFilePath),
     /// Here (backend `memory`).
     Inline(Bytes),
 }
 
 /// Output of one epoch: durable, invisible until committed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transaction {
     /// The checkpoint that closed it. With the subtask it identifies the transaction for ever.
     pub epoch: CheckpointId,
@@ -100,10 +104,10 @@ pub struct Transaction {
 }
 
 /// A piece of output that waits for its commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Chunk {
     /// Where it is until it is committed.
-    pub path: String,
+    pub path: PendingPath,
     /// What it contains.
     pub checksum: Checksum,
 }
@@ -165,7 +169,7 @@ pub fn checkpoint_at(path: &str) -> Option<CheckpointId> {
 
 /// The checkpoint that a folder `chk-N` belongs to.
 pub fn checkpoint_of_folder(folder: &str) -> Option<CheckpointId> {
-    folder.strip_prefix("chk-")?.parse().ok().map(CheckpointId)
+    checkpoint_of(folder)
 }
 
 /// Whose a state file is.
@@ -212,7 +216,13 @@ impl Manifest {
 
     /// Reads and verifies what [`Manifest::encode`] wrote; `path` is for messages.
     pub fn decode(bytes: &[u8], path: &str) -> Result<Self, DecodeError> {
-        ENVELOPE.unwrap(bytes, path)
+        let raw: raw::Raw = ENVELOPE.unwrap(bytes, path)?;
+        let refused = |found: raw::Implausible| Damaged {
+            path: path.into(),
+            expected: ENVELOPE.readable.into(),
+            found: format!("one that no job writes: {found}"),
+        };
+        raw.checked().map_err(|found| refused(found).into())
     }
 
     /// Its bytes in the format version after this one.
@@ -233,69 +243,4 @@ impl Manifest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::JobConfig;
-    use crate::graph::{InputKind, InputSpec};
-
-    fn manifest() -> Manifest {
-        let kind = InputKind::File { path: "words.txt".into(), repeat: 1 };
-        let input = InputSpec { kind, splits: 2, period_fs: 0 };
-        let job = JobSpec { program: "p".into(), params: BTreeMap::new(), input, config: JobConfig::default() };
-        let state = SubtaskState {
-            files: vec![StateFile {
-                name: "heap".into(),
-                place: StatePlace::Inline(Bytes::from_static(b"state")),
-                checksum: Checksum::of(b"state"),
-            }],
-            ..SubtaskState::default()
-        };
-        Manifest {
-            checkpoint: CheckpointId(7),
-            attempt: Attempt(1),
-            term: Term(1),
-            job,
-            start: Time(1),
-            triggered_at: Time(2),
-            subtasks: BTreeMap::from([(SubtaskId { vertex: VertexId(1), index: 0 }, state)]),
-        }
-    }
-
-    #[test]
-    fn round_trip() {
-        assert_eq!(Manifest::decode(&manifest().encode(), "m"), Ok(manifest()));
-    }
-
-    #[test]
-    fn every_flipped_byte_and_every_truncation_is_found() {
-        let bytes = manifest().encode();
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.to_vec();
-            flipped[at] ^= 0x10;
-            assert!(Manifest::decode(&flipped, "m").is_err(), "flip at {at}");
-            assert!(Manifest::decode(&bytes[..at], "m").is_err(), "cut at {at}");
-        }
-    }
-
-    #[test]
-    fn paths_name_their_checkpoint() {
-        assert_eq!(checkpoint_at(&path(CheckpointId(12))), Some(CheckpointId(12)));
-        assert_eq!(checkpoint_at("chk-00000012/state"), None);
-    }
-
-    #[test]
-    fn state_files_name_their_owner() {
-        let owner = StateFileOwner {
-            checkpoint: CheckpointId(12),
-            subtask: SubtaskId { vertex: VertexId(1), index: 3 },
-            term: Term(2),
-            attempt: Attempt(7),
-        };
-        // RocksDB's names may hold what separates the fields.
-        for name in ["heap", "000012.sst", "MANIFEST-000005"] {
-            assert_eq!(state_file_at(&state_file(owner, name)), Some((owner, name)));
-        }
-        assert_eq!(state_file_at(&path(CheckpointId(12))), None);
-        assert_eq!(state_file_at("ha/00000001"), None);
-    }
-}
+mod tests;

@@ -31,8 +31,8 @@ use crate::checkpoint::manifest::{Chunk, Transaction};
 use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, look, put_durably};
 use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term, VertexId};
 
-/// Folder of everything that consumers must not read.
-pub const PENDING: &str = ".pending";
+pub use crate::paths::PENDING;
+
 /// Folder of the commit decisions.
 pub const DECISIONS: &str = ".decisions";
 
@@ -319,7 +319,7 @@ async fn publish(
                 CommitError::Conflict { object: part.into(), epoch, subtask, expected, found }
             }
             Verdict::Lost => {
-                let (chunk, records) = (chunk.path.clone(), transaction.records);
+                let (chunk, records) = (chunk.path.to_string(), transaction.records);
                 CommitError::Lost { chunk, epoch, subtask, records }
             }
             Verdict::Unclear(error) => error.into(),
@@ -380,7 +380,7 @@ pub async fn remove_leftovers(
     transactions: &[Transaction],
 ) -> Result<(), StoreError> {
     let named: BTreeSet<&str> =
-        transactions.iter().flat_map(|transaction| &transaction.chunks).map(|chunk| chunk.path.as_str()).collect();
+        transactions.iter().flat_map(|transaction| &transaction.chunks).map(|chunk| &*chunk.path).collect();
     let mine = chunk_prefix(subtask, by.term, by.attempt);
     let mut tried = 0;
     loop {

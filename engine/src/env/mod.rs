@@ -23,10 +23,12 @@ use crate::mutation::Mutation;
 use crate::time::Time;
 
 mod durable;
+mod handshake;
 mod input;
 mod local;
 mod net;
 mod race;
+mod secret;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod store;
@@ -37,8 +39,9 @@ mod trouble;
 pub use durable::{Patience, Put, ReadFault, look, put_durably, read_verified, upload};
 pub use input::{InputError, InputFiles, Lines};
 pub use local::LocalFolder;
-pub use net::{Connection, Frame, Listener, NetError, Receiver, Sender};
+pub use net::{Connection, FRAME_BYTES_MAX, Frame, Listener, NetError, Receiver, Sender};
 pub use race::{First, first_of_2, first_of_4};
+pub use secret::Secret;
 pub use store::{Store, StoreError};
 pub use task::{TaskHandle, Timer};
 pub use trouble::{GIVE_UP_AFTER, GaveUp, Trouble};
@@ -266,7 +269,7 @@ impl Env {
     /// Connects to another node's service within `timeout`.
     pub async fn connect(&self, to: &Address, timeout: Duration) -> Result<Connection, NetError> {
         match &self.0.world {
-            World::Tokio(_) => tokio::connect(to, timeout).await,
+            World::Tokio(world) => tokio::connect(world, to, timeout).await,
             #[cfg(feature = "sim")]
             World::Sim(world) => world.connect(to, timeout).await.map(Connection::simulated),
         }

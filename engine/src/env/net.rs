@@ -3,10 +3,12 @@
 //! A [`Connection`] splits into a [`Sender`] and a [`Receiver`] so that reading and writing live in tasks of their own.
 //! Sending waits while the connection's buffers are full: that is the back-pressure the engine relies on.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Address;
-use super::tokio::{RealListener, RealReceiver, RealSender};
+use super::tokio::{RealListener, RealReceiver, RealSender, within};
 
 /// One message. Head and body travel as one; the body is apart so that records are not copied to get a head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +53,9 @@ pub enum NetError {
     /// No answer in time.
     #[error("connection timed out")]
     TimedOut,
+    /// The peer does not belong to this run.
+    #[error("the peer does not know the secret of this run")]
+    Stranger,
     /// The operating system's own words.
     #[error("{0}")]
     Other(String),
@@ -105,11 +110,11 @@ pub struct Connection {
 impl Connection {
     #[cfg(feature = "sim")]
     pub(super) fn simulated((sender, receiver): (super::sim::SimSender, super::sim::SimReceiver)) -> Self {
-        Self { sender: Sender(SenderKind::Sim(sender)), receiver: Receiver(ReceiverKind::Sim(receiver)) }
+        Self { sender: Sender(SenderKind::Sim(sender)), receiver: Receiver::new(ReceiverKind::Sim(receiver)) }
     }
 
     pub(super) fn real(sender: RealSender, receiver: RealReceiver) -> Self {
-        Self { sender: Sender(SenderKind::Real(sender)), receiver: Receiver(ReceiverKind::Real(receiver)) }
+        Self { sender: Sender(SenderKind::Real(sender)), receiver: Receiver::new(ReceiverKind::Real(receiver)) }
     }
 }
 
@@ -133,8 +138,15 @@ impl Sender {
     }
 }
 
+/// Longest frame that a connection takes unless it is told a narrower bound, in bytes. State of the backend `memory` travels in
+/// messages, so it is wide; memory is taken only as the bytes arrive, not when they are announced.
+pub const FRAME_BYTES_MAX: u32 = 1 << 30;
+
 /// The reading half.
-pub struct Receiver(ReceiverKind);
+pub struct Receiver {
+    kind: ReceiverKind,
+    frame_bytes_max: u32,
+}
 
 enum ReceiverKind {
     Real(RealReceiver),
@@ -143,12 +155,40 @@ enum ReceiverKind {
 }
 
 impl Receiver {
-    /// The next frame. Not cancellation-safe for real: let one task do nothing else.
-    pub async fn receive(&mut self) -> Result<Frame, NetError> {
-        match &mut self.0 {
-            ReceiverKind::Real(receiver) => receiver.receive().await,
+    fn new(kind: ReceiverKind) -> Self {
+        Self { kind, frame_bytes_max: FRAME_BYTES_MAX }
+    }
+
+    /// From now on longer frames, in bytes, are errors: what is received next tells how much a peer may say at once.
+    pub fn limit(&mut self, frame_bytes_max: u32) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
+    /// What the peer begins with, in the real world if it comes within `patience`; after anything else the connection is of no
+    /// use. In a simulated one only nodes connect, and the connection of a node that died is reset.
+    pub async fn greeting(&mut self, patience: Duration) -> Result<Frame, NetError> {
+        match &mut self.kind {
+            ReceiverKind::Real(receiver) => within(patience, receiver.receive(self.frame_bytes_max)).await,
             #[cfg(feature = "sim")]
-            ReceiverKind::Sim(receiver) => receiver.receive().await,
+            ReceiverKind::Sim(_) => self.receive().await,
         }
     }
+
+    /// The next frame. Not cancellation-safe for real: let one task do nothing else.
+    pub async fn receive(&mut self) -> Result<Frame, NetError> {
+        let most = self.frame_bytes_max;
+        match &mut self.kind {
+            ReceiverKind::Real(receiver) => receiver.receive(most).await,
+            #[cfg(feature = "sim")]
+            ReceiverKind::Sim(receiver) => match receiver.receive().await {
+                Ok(frame) if frame.len() > most as usize => Err(too_long(frame.len() as u64, most)),
+                received => received,
+            },
+        }
+    }
+}
+
+/// A peer says more at once than it may.
+pub(super) fn too_long(bytes: u64, most: u32) -> NetError {
+    NetError::Other(format!("the peer sent a frame of {bytes} bytes where {most} are the most"))
 }

@@ -1,18 +1,21 @@
 //! The real world: tokio's clock, tasks and sockets, local files, any `object_store`.
 //!
 //! A process is one node with one incarnation. A frame is a little-endian `u32`
-//! length, a `u8` saying how much of that is the head, then head and body.
+//! length, a `u8` saying how much of that is the head, then head and body. Other users of the machine can reach the ports:
+//! a connection is the engine's only after the [`handshake`], and those before it are few and short ([`GREETING_MAX`]).
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "the one place where the engine meets tokio's clock, tasks and sockets"
 )]
 
-use std::future::Future;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,14 +25,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::handshake::{self, Ends};
 use super::input::InputFiles;
+use super::net::{FRAME_BYTES_MAX, too_long};
+use super::secret::{self, Secret};
 use super::{Address, Connection, Frame, Listener, NetError, Port, StoreKind};
 use crate::event::EventRecord;
 use crate::ids::NodeName;
 use crate::time::{Time, nanos};
 
-/// Longest frame accepted: a longer length prefix means that the peer does not speak this protocol.
-const FRAME_BYTES_MAX: u32 = 1 << 30;
+/// Connections of a listener that have not proved yet where they belong. One more, and the oldest goes: a process of the run
+/// takes a millisecond for its proof, and strangers who only wait must not keep it out.
+const GREETING_MAX: usize = 64;
+/// Time for that proof.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections accepted before those that are there already go on.
+const ACCEPT_AT_ONCE: usize = 16;
+/// Memory taken for a frame before its bytes are there.
+const FRAME_BYTES_AHEAD: usize = 1 << 20;
 
 /// What a process offers to the engine in it.
 #[derive(Clone)]
@@ -44,14 +57,18 @@ struct Shared {
     output: Arc<dyn ObjectStore>,
     local: PathBuf,
     inputs: InputFiles,
+    secret: Secret,
+    /// Peers that did not know it.
+    strangers: AtomicU64,
     observer: Box<dyn Fn(&EventRecord) + Send + Sync>,
 }
 
 impl TokioWorld {
-    /// `control` is where a JobManager listens; `local` is this process's own folder, which nobody used before;
-    /// `observer` sees every event, after it went to `tracing`.
+    /// `control` is where a JobManager listens; `secret` is what every process of the run knows, and nobody else; `local` is
+    /// this process's own folder, which nobody used before; `observer` sees every event, after it went to `tracing`.
     pub fn new(
         control: SocketAddr,
+        secret: Secret,
         checkpoints: Arc<dyn ObjectStore>,
         output: Arc<dyn ObjectStore>,
         local: PathBuf,
@@ -65,6 +82,8 @@ impl TokioWorld {
             output,
             local,
             inputs: InputFiles::default(),
+            secret,
+            strangers: AtomicU64::new(0),
             observer: Box::new(observer),
         }))
     }
@@ -96,6 +115,14 @@ impl TokioWorld {
     /// A log line of this process. It tells the time as people and other logs do.
     pub(super) fn warn(&self, node: &NodeName, what: impl std::fmt::Display) {
         tracing::warn!("{} {node} {what}", calendar(self.now()));
+    }
+
+    /// Says that somebody else was there: the first time, and ever more rarely.
+    fn note_stranger(&self, what: impl FnOnce() -> String) {
+        let count = self.0.strangers.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            tracing::warn!("{} ({count} such peers so far)", what());
+        }
     }
 
     pub(super) fn emit(&self, record: EventRecord) {
@@ -161,10 +188,12 @@ impl RealTimer {
     }
 }
 
-/// A bound TCP socket.
+/// A bound TCP socket, with the connections that have not proved yet where they belong, oldest first.
 pub(super) struct RealListener {
     listener: TcpListener,
     address: SocketAddr,
+    world: TokioWorld,
+    greeting: VecDeque<Pin<Box<dyn Future<Output = Result<Connection, NetError>> + Send>>>,
 }
 
 impl RealListener {
@@ -172,10 +201,52 @@ impl RealListener {
         Address(self.address.to_string())
     }
 
+    /// The next connection of a process of this run (AUTH-1).
     pub(super) async fn accept(&mut self) -> Result<Connection, NetError> {
-        let (stream, _) = self.listener.accept().await.map_err(translate)?;
-        split(stream)
+        poll_fn(|cx| self.poll_accept(cx)).await
     }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connection, NetError>> {
+        for accepted in 1..=ACCEPT_AT_ONCE {
+            let Poll::Ready(next) = self.listener.poll_accept(cx) else { break };
+            let (stream, _) = next.map_err(translate)?;
+            if self.greeting.len() == GREETING_MAX {
+                drop(self.greeting.pop_front());
+                self.world.note_stranger(|| format!("{} unproved connections at once", GREETING_MAX + 1));
+            }
+            self.greeting.push_back(Box::pin(greet(self.world.clone(), stream)));
+            if accepted == ACCEPT_AT_ONCE {
+                // There may be more, but those that are here come first.
+                cx.waker().wake_by_ref();
+            }
+        }
+        let mut number = 0;
+        while let Some(greeting) = self.greeting.get_mut(number) {
+            let Poll::Ready(proved) = greeting.as_mut().poll(cx) else {
+                number += 1;
+                continue;
+            };
+            drop(self.greeting.remove(number));
+            match proved {
+                Ok(connection) => return Poll::Ready(Ok(connection)),
+                Err(error) => {
+                    let address = self.address;
+                    self.world.note_stranger(|| format!("a connection to {address} was refused: {error}"));
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// The listener's side of a new connection.
+async fn greet(world: TokioWorld, stream: TcpStream) -> Result<Connection, NetError> {
+    let (opener, listener) = (stream.peer_addr().map_err(translate)?, stream.local_addr().map_err(translate)?);
+    let ends = Ends { opener: opener.to_string(), listener: listener.to_string() };
+    let nonce = secret::random().map_err(translate)?;
+    let mut connection = split(stream)?;
+    within(GREETING_TIMEOUT, handshake::accept(&mut connection, &world.0.secret, &ends, nonce)).await?;
+    Ok(connection)
 }
 
 pub(super) async fn listen(world: &TokioWorld, port: Port) -> Result<Listener, NetError> {
@@ -185,12 +256,34 @@ pub(super) async fn listen(world: &TokioWorld, port: Port) -> Result<Listener, N
     };
     let listener = TcpListener::bind(wanted).await.map_err(translate)?;
     let address = listener.local_addr().map_err(translate)?;
-    Ok(Listener::real(RealListener { listener, address }))
+    Ok(Listener::real(RealListener { listener, address, world: world.clone(), greeting: VecDeque::new() }))
 }
 
-pub(super) async fn connect(to: &Address, timeout: Duration) -> Result<Connection, NetError> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(&to.0)).await.map_err(|_| NetError::TimedOut)?;
-    split(stream.map_err(translate)?)
+pub(super) async fn connect(world: &TokioWorld, to: &Address, timeout: Duration) -> Result<Connection, NetError> {
+    let connected = within(timeout, open(world, to)).await;
+    if connected.as_ref().is_err_and(|error| *error == NetError::Stranger) {
+        world.note_stranger(|| format!("whoever listens at {to} does not know the secret of this run"));
+    }
+    connected
+}
+
+/// The outcome of something on the network, if there is one in time.
+pub(super) async fn within<T>(
+    patience: Duration,
+    outcome: impl Future<Output = Result<T, NetError>>,
+) -> Result<T, NetError> {
+    tokio::time::timeout(patience, outcome).await.unwrap_or(Err(NetError::TimedOut))
+}
+
+/// The opener's side of a new connection.
+async fn open(world: &TokioWorld, to: &Address) -> Result<Connection, NetError> {
+    let stream = TcpStream::connect(&to.0).await.map_err(translate)?;
+    let (opener, listener) = (stream.local_addr().map_err(translate)?, stream.peer_addr().map_err(translate)?);
+    let ends = Ends { opener: opener.to_string(), listener: listener.to_string() };
+    let nonce = secret::random().map_err(translate)?;
+    let mut connection = split(stream)?;
+    handshake::open(&mut connection, &world.0.secret, &ends, nonce).await?;
+    Ok(connection)
 }
 
 fn split(stream: TcpStream) -> Result<Connection, NetError> {
@@ -220,18 +313,24 @@ impl RealSender {
 pub(super) struct RealReceiver(BufReader<OwnedReadHalf>);
 
 impl RealReceiver {
-    pub(super) async fn receive(&mut self) -> Result<Frame, NetError> {
+    /// `most`: bytes that the peer may send at once.
+    pub(super) async fn receive(&mut self, most: u32) -> Result<Frame, NetError> {
         let length = self.0.read_u32_le().await.map_err(translate)?;
-        if length > FRAME_BYTES_MAX {
-            return Err(NetError::Other(format!("peer announced a frame of {length} bytes")));
+        if length > most {
+            return Err(too_long(length.into(), most));
         }
         let head = self.0.read_u8().await.map_err(translate)?;
         if u32::from(head) > length {
             return Err(NetError::Other(format!("peer announced a head of {head} bytes in a frame of {length}")));
         }
-        let mut frame = BytesMut::with_capacity(length as usize);
-        let mut limited = (&mut self.0).take(u64::from(length));
-        while frame.len() < length as usize {
+        let length = length as usize;
+        let mut frame = BytesMut::new();
+        let mut limited = (&mut self.0).take(length as u64);
+        while frame.len() < length {
+            if frame.len() == frame.capacity() {
+                // As much again as has arrived: an announcement alone takes no memory.
+                frame.reserve((length - frame.len()).min(frame.len().max(FRAME_BYTES_AHEAD)));
+            }
             if limited.read_buf(&mut frame).await.map_err(translate)? == 0 {
                 return Err(NetError::Reset);
             }
@@ -254,11 +353,4 @@ fn translate(error: std::io::Error) -> NetError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn log_lines_tell_the_time_as_people_do() {
-        assert_eq!(calendar(Time(1_796_000_000_123_456_789)).to_string(), "2026-11-30T00:53:20.123456Z");
-    }
-}
+mod tests;

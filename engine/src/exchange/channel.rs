@@ -115,14 +115,15 @@ impl Channel {
         .await;
     }
 
-    /// Adds a buffer that a credit vouches for.
-    ///
-    /// # Panics
-    /// If the peer sent more than it was granted (X2).
-    pub fn push_credited(&self, buffer: Buffer) {
+    /// Adds a buffer that a credit vouches for; false if none does, since the peer sent more than it was granted (X2).
+    #[must_use]
+    pub fn push_credited(&self, buffer: Buffer) -> bool {
         let mut state = self.lock();
-        state.add(buffer);
-        assert!(state.data <= state.capacity, "X2: more data buffers than credits");
+        let vouched = !buffer.is_data() || state.data < state.capacity;
+        if vouched {
+            state.add(buffer);
+        }
+        vouched
     }
 
     /// Whether the next buffer needs a credit; `None` if there is none.

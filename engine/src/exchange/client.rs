@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::channel::Channel;
 use super::{Buffer, ToConsumer, ToProducer};
 use crate::env::{Address, Connection, Env, Frame, NetError, TaskHandle};
-use crate::graph::element::{decode, encoded};
+use crate::graph::element::{encoded, whole};
 use crate::ids::{ChannelId, Execution};
 
 /// Collects the credits of consumed buffers until the granting task takes them.
@@ -123,13 +123,15 @@ impl DataClient {
             let frame = receiver.receive().await?;
             let (number, buffer) = read(frame)?;
             let (_, channel) = self.channels.get(number as usize).ok_or_else(|| protocol("an unknown channel"))?;
-            channel.push_credited(buffer);
+            if !channel.push_credited(buffer) {
+                return Err(protocol("more data than it had credit for (X2)"));
+            }
         }
     }
 }
 
 fn read(frame: Frame) -> Result<(u32, Buffer), NetError> {
-    let message = decode(&mut &frame.head[..]).map_err(|_| protocol("an unreadable head"))?;
+    let message = whole(&frame.head).ok_or_else(|| protocol("an unreadable head"))?;
     Ok(match message {
         ToConsumer::Records { number, records } => (number, Buffer::Records { bytes: frame.body, records }),
         ToConsumer::Barrier { number, id } => (number, Buffer::Barrier(id)),

@@ -2,17 +2,27 @@
 //! a credit.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::channel::{Channel, ReadyList};
 use super::client::protocol;
 use super::{Buffer, Exchange, ToConsumer, ToProducer};
 use crate::env::{Connection, Env, Frame, NetError, Sender};
-use crate::graph::element::{decode, encoded};
+use crate::graph::element::{encoded, whole};
 use crate::ids::Execution;
+
+/// Longest greeting, bytes.
+const GREETING_BYTES_MAX: u32 = 1 << 10;
+/// Channels of one connection.
+const CHANNELS_MAX: usize = 1 << 20;
+/// Longest request, bytes: credit for every channel at once.
+const REQUEST_BYTES_MAX: u32 = 16 << 20;
 
 struct Requested {
     channel: Arc<Channel>,
     credits: u32,
+    /// Buffers that the consumer has room for: it never has more credits out.
+    credits_max: u32,
     /// It has a data buffer and no credit for it.
     starved: bool,
 }
@@ -23,15 +33,19 @@ struct Requests {
     ready: Arc<ReadyList>,
 }
 
-/// Serves one connection until it ends. `exchange_of` finds the execution's channels, or `None` if it is over.
+/// Serves one connection until it ends. `exchange_of` finds the execution's channels, or `None` if it is over. A consumer that
+/// does not say within `patience` what it wants is not waited for.
 pub async fn serve(
     env: Env,
     connection: Connection,
+    patience: Duration,
     exchange_of: impl FnOnce(Execution) -> Option<Arc<Exchange>>,
 ) -> Result<(), NetError> {
     let Connection { sender, mut receiver } = connection;
-    let hello: ToProducer = decode(&mut &receiver.receive().await?.body[..]).map_err(|_| protocol("no greeting"))?;
-    let ToProducer::Hello(execution) = hello else { return Err(protocol("no greeting")) };
+    receiver.limit(GREETING_BYTES_MAX);
+    let hello = receiver.greeting(patience).await?;
+    let Some(ToProducer::Hello(execution)) = whole(&hello.body) else { return Err(protocol("no greeting")) };
+    receiver.limit(REQUEST_BYTES_MAX);
     // An execution that is over: closing the connection says so.
     let Some(exchange) = exchange_of(execution) else { return Ok(()) };
     let requests = Arc::new(Requests::default());
@@ -39,17 +53,18 @@ pub async fn serve(
     let _writing = env.spawn(write(sender, requests.clone()));
     loop {
         let frame = receiver.receive().await?;
-        match decode(&mut &frame.body[..]).map_err(|_| protocol("an unreadable request"))? {
+        match whole(&frame.body).ok_or_else(|| protocol("an unreadable request"))? {
             ToProducer::Hello(_) => return Err(protocol("a second greeting")),
             ToProducer::Request { number, channel, credits } => {
                 let channel = exchange.requested(channel);
                 {
                     let mut channels = requests.channels.lock().expect("no panic inside");
-                    if channels.len() != number as usize {
+                    if channels.len() != number as usize || channels.len() >= CHANNELS_MAX {
                         return Err(protocol("requests out of order"));
                     }
                     let credits = u32::from(credits);
-                    channels.push(Requested { channel: channel.clone(), credits, starved: false });
+                    let channel = channel.clone();
+                    channels.push(Requested { channel, credits, credits_max: credits, starved: false });
                 }
                 channel.attach(requests.ready.clone(), number as usize);
             }
@@ -58,7 +73,11 @@ pub async fn serve(
                 for (number, credits) in grants {
                     let requested =
                         channels.get_mut(number as usize).ok_or_else(|| protocol("credit for an unknown channel"))?;
+                    // Both are sums of `u16`s, so this one cannot overflow.
                     requested.credits += u32::from(credits);
+                    if requested.credits > requested.credits_max {
+                        return Err(protocol("more credit than it has room for"));
+                    }
                     if std::mem::take(&mut requested.starved) {
                         requested.channel.release();
                     }

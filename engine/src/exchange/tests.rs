@@ -124,7 +124,8 @@ proptest! {
 fn real_env() -> Env {
     let memory = || Arc::new(object_store::memory::InMemory::new());
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let world = crate::env::tokio::TokioWorld::new(nowhere, memory(), memory(), std::env::temp_dir(), |_| {});
+    let secret = crate::env::Secret::random().unwrap();
+    let world = crate::env::tokio::TokioWorld::new(nowhere, secret, memory(), memory(), std::env::temp_dir(), |_| {});
     Env::real("tm-1".into(), 0, world)
 }
 
@@ -137,7 +138,7 @@ async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
     let _server = env.spawn(async move {
         let connection = listener.accept().await.unwrap();
         let (env, exchange) = serving;
-        let _ = server::serve(env, connection, |_| Some(exchange)).await;
+        let _ = server::serve(env, connection, Duration::from_secs(5), |_| Some(exchange)).await;
     });
     let ids: Vec<_> = (0..channels).map(|from| ChannelId { from: node(from), to: node(99) }).collect();
     let mut client = client::DataClient::new(credits);
@@ -196,5 +197,89 @@ fn a_channel_that_is_asked_for_before_its_deployment_holds_as_many_buffers_as_th
         assert_eq!(holds(&deployed), usize::from(credits));
         assert!(Arc::ptr_eq(&asked_for, &deployed) && Arc::ptr_eq(&asked_for, &exchange.requested(id)));
         assert_eq!(holds(&Exchange::default().deployed(id, credits)), usize::from(credits), "in the other order");
+    }
+}
+
+/// One end of a connection to a server of one channel, as a consumer has it that speaks for itself.
+async fn served(script: impl AsyncFnOnce(crate::env::Connection)) -> Result<(), crate::env::NetError> {
+    let env = real_env();
+    let exchange = Arc::new(Exchange::default());
+    let mut listener = env.listen(crate::env::Port::Data).await.unwrap();
+    let address = listener.address();
+    let within = env.clone();
+    let (said, ended) = tokio::sync::oneshot::channel();
+    let _server = env.spawn(async move {
+        let connection = listener.accept().await.unwrap();
+        let _ = said.send(server::serve(within, connection, Duration::from_millis(200), |_| Some(exchange)).await);
+    });
+    script(env.connect(&address, Duration::from_secs(5)).await.unwrap()).await;
+    ended.await.unwrap()
+}
+
+async fn say(connection: &mut crate::env::Connection, message: &ToProducer) {
+    // A server that has heard enough closes the connection.
+    let _ = connection.sender.send(crate::graph::element::encoded(message).into()).await;
+}
+
+#[tokio::test]
+async fn credit_beyond_the_room_of_a_channel_ends_the_connection_and_nothing_else() {
+    let ended = served(async |mut connection| {
+        say(&mut connection, &ToProducer::Hello(Execution::default())).await;
+        let channel = ChannelId { from: node(0), to: node(1) };
+        say(&mut connection, &ToProducer::Request { number: 0, channel, credits: u16::MAX }).await;
+        for _ in 0..70_000 {
+            say(&mut connection, &ToProducer::Credit(vec![(0, u16::MAX)])).await;
+        }
+    })
+    .await;
+    assert_eq!(ended.unwrap_err().to_string(), "the peer sent more credit than it has room for");
+}
+
+#[tokio::test]
+async fn a_consumer_that_says_nothing_or_too_much_is_not_waited_for() {
+    let silent = served(async |mut connection| drop(connection.receiver.receive().await)).await;
+    assert_eq!(silent, Err(crate::env::NetError::TimedOut));
+    let long = served(async |mut connection| {
+        let _ = connection.sender.send(Bytes::from(vec![0; 5_000]).into()).await;
+        let _ = connection.receiver.receive().await;
+    })
+    .await;
+    assert!(long.unwrap_err().to_string().contains("a frame of 5000 bytes where 1024 are the most"));
+}
+
+#[test]
+fn a_producer_that_sends_without_credit_is_found_out() {
+    let channel = Channel::new(2);
+    assert!(channel.push_credited(record(0)) && channel.push_credited(record(1)));
+    assert!(!channel.push_credited(record(2)), "X2");
+    assert!(channel.push_credited(Buffer::Barrier(CheckpointId(1))), "needs no credit");
+    assert_eq!(channel.pop(), Some(record(0)));
+    assert!(channel.push_credited(record(3)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    /// Whatever a consumer asks for, the answer is a buffer or the end of the connection.
+    #[test]
+    fn mutated_requests_are_read_or_refused(
+        garbage in prop::collection::vec(any::<u8>(), 0..40), at in any::<prop::sample::Index>(), value in any::<u8>()
+    ) {
+        use crate::graph::element::{encoded, whole};
+        let channel = ChannelId { from: node(0), to: node(1) };
+        let requests = [
+            ToProducer::Hello(Execution::default()),
+            ToProducer::Request { number: 0, channel, credits: 4 },
+            ToProducer::Credit(vec![(0, 2), (1, 1)]),
+        ];
+        let mut inputs: Vec<Vec<u8>> = requests.iter().map(|request| encoded(request).to_vec()).collect();
+        for bytes in &mut inputs {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        inputs.push(garbage);
+        for bytes in inputs {
+            let _ = whole::<ToProducer>(&bytes);
+            let _ = whole::<ToConsumer>(&bytes);
+        }
     }
 }

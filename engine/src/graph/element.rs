@@ -43,6 +43,11 @@ pub fn decode<T: DeserializeOwned>(input: &mut &[u8]) -> Result<T, postcard::Err
     Ok(value)
 }
 
+/// The one value that `bytes` are the encoding of; `None` if they are not, or hold more.
+pub fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Option<T> {
+    decode(&mut bytes).ok().filter(|_| bytes.is_empty())
+}
+
 /// The encoding of one value, on its own.
 pub fn encoded<T: Serialize>(value: &T) -> bytes::Bytes {
     let mut out = Vec::new();

@@ -65,6 +65,21 @@ pub enum InputKind {
     },
 }
 
+/// Splits are listed and assigned one by one: more than this is a slip of the keyboard.
+pub const SPLITS_MAX: u32 = 65_536;
+
+impl JobSpec {
+    /// Checks the settings of the engine, and what no program can make sense of.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.config.validate()?;
+        if !(1..=SPLITS_MAX).contains(&self.input.splits) {
+            let (value, accepted) = (self.input.splits.to_string(), format!("1 to {SPLITS_MAX}"));
+            return Err(ConfigError { field: "splits", value, accepted });
+        }
+        Ok(())
+    }
+}
+
 impl InputSpec {
     /// Femtoseconds between arrivals at `rate` records per second; `None` or a rate that is no positive number: 0.
     pub fn period_of(rate: Option<f64>) -> u64 {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::envelope::Envelope;
-use crate::checkpoint::manifest::DecodeError;
+use crate::checkpoint::manifest::{Damaged, DecodeError};
 use crate::env::Address;
 use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::time::Time;
@@ -20,9 +20,13 @@ pub fn path(sequence: u64) -> String {
     format!("{FOLDER}/{sequence:08}")
 }
 
+/// The highest number of an entry that a reader believes: far above what a job can write, far below where sums overflow.
+const SEQUENCE_MAX: u64 = 1 << 48;
+
 /// The sequence number that a path of the log names.
 pub fn sequence_at(path: &str) -> Option<u64> {
-    path.strip_prefix(FOLDER)?.strip_prefix('/')?.parse().ok()
+    let number = path.strip_prefix(FOLDER)?.strip_prefix('/')?.parse().ok();
+    number.filter(|sequence| *sequence <= SEQUENCE_MAX)
 }
 
 /// What an entry changed.
@@ -118,7 +122,30 @@ impl HaEntry {
 
     /// Reads and verifies what [`HaEntry::encode`] wrote; `path` is for messages.
     pub fn decode(bytes: &[u8], path: &str) -> Result<Self, DecodeError> {
-        ENVELOPE.unwrap(bytes, path)
+        let entry: Self = ENVELOPE.unwrap(bytes, path)?;
+        match entry.implausible() {
+            None => Ok(entry),
+            Some(what) => Err(DecodeError::from(Damaged {
+                path: path.into(),
+                expected: ENVELOPE.readable.into(),
+                found: format!("one that no leader writes: {what}"),
+            })),
+        }
+    }
+
+    /// What no leader writes: a right hash does not say who wrote the bytes, and readers count on from these numbers.
+    fn implausible(&self) -> Option<String> {
+        let HaState { attempt, completed, undecided, reserved, .. } = &self.state;
+        let highest = completed.iter().copied().max().max(*undecided);
+        if !(1..=SEQUENCE_MAX).contains(&self.sequence) || self.term > Term::MAX || *attempt > Attempt::MAX {
+            Some(format!("entry {} of {}, {attempt}", self.sequence, self.term))
+        } else if *reserved > CheckpointId::MAX || highest > Some(*reserved) {
+            Some(format!("checkpoint {} of ids up to {reserved}", highest.unwrap_or_default()))
+        } else if !completed.is_sorted() {
+            Some("completed checkpoints that do not grow".into())
+        } else {
+            None
+        }
     }
 
     /// Its bytes in the format version after this one.
@@ -163,6 +190,29 @@ pub(crate) mod tests {
             assert!(HaEntry::decode(&flipped, "e").is_err(), "flip at {at}");
             assert!(HaEntry::decode(&bytes[..at], "e").is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn numbers_at_the_end_of_their_range_are_damage() {
+        let refused = |change: &dyn Fn(&mut HaEntry)| {
+            let mut entry = entry(7);
+            change(&mut entry);
+            match HaEntry::decode(&entry.encode(), "e") {
+                Err(DecodeError::Damaged(Damaged { found, .. })) => {
+                    assert!(found.starts_with("one that no leader writes"), "{found}");
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        refused(&|entry| entry.sequence = u64::MAX);
+        refused(&|entry| entry.sequence = 0);
+        refused(&|entry| entry.term = Term(u64::MAX));
+        refused(&|entry| entry.state.attempt = Attempt(u32::MAX));
+        refused(&|entry| entry.state.reserved = CheckpointId(u64::MAX));
+        refused(&|entry| entry.state.undecided = Some(CheckpointId(u64::MAX)));
+        refused(&|entry| entry.state.completed = vec![CheckpointId(9)]);
+        refused(&|entry| entry.state.completed = vec![CheckpointId(4), CheckpointId(3)]);
+        assert_eq!(sequence_at("ha/18446744073709551615"), None);
     }
 
     #[test]

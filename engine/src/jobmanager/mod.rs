@@ -12,14 +12,14 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbou
 use tokio::sync::oneshot;
 
 use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
-use crate::config::CheckpointConfig;
+use crate::config::{CheckpointConfig, JobConfig};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
     Address, Connection, Env, First, GaveUp, InputError, Listener, NetError, Patience, Put, Receiver, Sender, Store,
     StoreError, StoreKind, TaskHandle, Trouble, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
-use crate::graph::element::{decode, encoded};
+use crate::graph::element::encoded;
 use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use crate::ha::entry::{Change, HaEntry, HaState};
 use crate::ha::log::{Appended, append};
@@ -47,6 +47,9 @@ const STORE_RETRY: Duration = Duration::from_millis(50);
 const INPUT_RETRY: Duration = Duration::from_millis(500);
 /// What fails when the leadership log cannot be read.
 const LEADERSHIP_LOG: &str = "reading the leadership log";
+
+/// Longest registration, bytes.
+const REGISTRATION_BYTES_MAX: u32 = 4 << 10;
 
 /// Stream of draws that seeds the JobMaster of each term.
 const JOB_MASTER: &str = "job master";
@@ -167,7 +170,8 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     env.emit(Event::LeadershipGranted { term }).await;
     let (facts, incoming) = unbounded_channel();
     let (closing, closed) = oneshot::channel();
-    let accepting = env.spawn(accept(env.clone(), Door { listener, _closing: closing }, facts.clone()));
+    let accepting =
+        env.spawn(accept(env.clone(), Door { listener, _closing: closing }, spec.config.clone(), facts.clone()));
     let ended = while_accepting(env, spec, graph, entry, asked_at, (facts, incoming)).await;
     // Aborting a task only asks it to end. It has let go of the port when its end of the channel is gone, too.
     drop(accepting);
@@ -314,7 +318,7 @@ struct Door {
 }
 
 /// Takes connections for as long as this node leads.
-async fn accept(env: Env, mut door: Door, facts: UnboundedSender<Arrived>) {
+async fn accept(env: Env, mut door: Door, config: JobConfig, facts: UnboundedSender<Arrived>) {
     let mut number = 0;
     let mut trouble = Trouble::new("accepting control connections", ACCEPT_RETRY);
     loop {
@@ -322,7 +326,7 @@ async fn accept(env: Env, mut door: Door, facts: UnboundedSender<Arrived>) {
             Ok(connection) => {
                 trouble.over(&env);
                 number += 1;
-                env.spawn(greet(env.clone(), connection, number, facts.clone())).detach();
+                env.spawn(greet(env.clone(), connection, number, config.clone(), facts.clone())).detach();
             }
             // One connection failed, or the process has no descriptor left: the port stays open.
             Err(error) => {
@@ -335,14 +339,16 @@ async fn accept(env: Env, mut door: Door, facts: UnboundedSender<Arrived>) {
     }
 }
 
-/// Reads a connection's first message.
-async fn greet(env: Env, connection: Connection, number: u64, facts: UnboundedSender<Arrived>) {
+/// Reads a connection's first message, if that comes in time.
+async fn greet(env: Env, connection: Connection, number: u64, config: JobConfig, facts: UnboundedSender<Arrived>) {
     let Connection { sender, mut receiver } = connection;
-    let Ok(frame) = receiver.receive().await else { return };
-    let Ok(ToJobManager::Register { node, incarnation, slots, data }) = decode(&mut &frame.body[..]) else {
+    receiver.limit(REGISTRATION_BYTES_MAX);
+    let Ok(frame) = receiver.greeting(config.connect_timeout).await else { return };
+    let Ok(ToJobManager::Register { node, incarnation, slots, data }) = ToJobManager::decode(&frame.body) else {
         env.warn(format_args!("connection {number} did not begin with a registration"));
         return;
     };
+    receiver.limit(config.report_bytes_max());
     let register = Fact::Registered { node: node.clone(), connection: number, incarnation, slots, data };
     let _ = facts.send(Arrived::Connected { node, connection: number, sender, receiver, register });
 }

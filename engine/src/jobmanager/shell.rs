@@ -36,7 +36,7 @@ impl Shell {
         let reading = self.env.spawn(async move {
             loop {
                 let message = match receiver.receive().await {
-                    Ok(frame) => decode(&mut &frame.body[..]).map_err(|error| NetError::Other(error.to_string())),
+                    Ok(frame) => ToJobManager::decode(&frame.body).map_err(|bad| NetError::Other(bad.to_string())),
                     Err(error) => Err(error),
                 };
                 let (fact, ended) = match message {

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::BackendKind;
 use crate::env::{Entries, LocalFolder};
+use crate::paths::StateFileName;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
@@ -188,7 +189,7 @@ pub enum LocalSnapshot {
     /// RocksDB's files.
     Files {
         /// Their names within the database, in order.
-        names: Vec<String>,
+        names: Vec<StateFileName>,
         /// Holds them all, and goes with the snapshot.
         folder: LocalFolder,
         /// What they must contain.
@@ -212,11 +213,16 @@ impl LocalSnapshot {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoredState {
     /// Name and contents of each file; heap snapshots have one, called [`HEAP_FILE`].
-    pub files: Vec<(String, Bytes)>,
+    pub files: Vec<(StateFileName, Bytes)>,
 }
 
 /// Name of the one file of a heap snapshot.
 pub const HEAP_FILE: &str = "heap";
+
+/// [`HEAP_FILE`] as the name of a state file.
+pub fn heap_file() -> StateFileName {
+    StateFileName::new(HEAP_FILE).expect("one component")
+}
 
 /// Bytes of a RocksDB table that are there however few entries it holds: properties, footer, the head of its index.
 pub const TABLE_OVERHEAD: u64 = 1_380;
@@ -260,7 +266,7 @@ impl Backend {
         let mut restored = restored.unwrap_or_default();
         match kind {
             BackendKind::Memory | BackendKind::Fs => {
-                if restored.files.iter().any(|(name, _)| name != HEAP_FILE) {
+                if restored.files.iter().any(|(name, _)| &**name != HEAP_FILE) {
                     let kind = kind.name();
                     return Err(StateError(format!("the restored state was not written by the `{kind}` backend")));
                 }

@@ -22,6 +22,7 @@ use super::cache::Cache;
 use super::{COMPACT_FLUSHES, CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
 use crate::env::{Entries, LocalFolder};
 use crate::graph::element::encode;
+use crate::paths::StateFileName;
 
 /// Bytes written between two flushes where background threads do not decide.
 const FLUSH_BYTES: u64 = 32 << 20;
@@ -154,7 +155,7 @@ impl RocksStore {
             let name = file.map_err(io_fault(folder.path()))?.file_name().to_string_lossy().into_owned();
             // The options of the new database apply, not those of the old one; and there is no write-ahead log to keep.
             if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
-                names.push(name);
+                names.push(StateFileName::new(name).map_err(|bad| StateError(bad.to_string()))?);
             }
         }
         names.sort();
@@ -167,7 +168,7 @@ impl RocksStore {
         reading.set_max_file_opening_threads(1);
         without_statistics(&mut reading);
         DB::open_for_read_only(&reading, folder.path(), false).map_err(fault("open its own checkpoint"))?;
-        first_look.forget_all_but(|name| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok());
+        first_look.forget_all_but(|name| names.binary_search_by(|other| (**other).cmp(name)).is_ok());
         let [count, bytes] = [0, 1].map(|of: usize| self.shared.written[of].swap(0, Ordering::Relaxed));
         let written = Entries { count, bytes };
         Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written })

@@ -22,9 +22,9 @@ fn open(
 
 fn restored(snapshot: LocalSnapshot) -> RestoredState {
     match snapshot {
-        LocalSnapshot::Bytes { bytes, .. } => RestoredState { files: vec![(HEAP_FILE.into(), bytes)] },
+        LocalSnapshot::Bytes { bytes, .. } => RestoredState { files: vec![(heap_file(), bytes)] },
         LocalSnapshot::Files { names, folder, .. } => {
-            let read = |name: String| {
+            let read = |name: StateFileName| {
                 let bytes = std::fs::read(folder.path().join(&name)).unwrap().into();
                 (name, bytes)
             };
@@ -84,7 +84,7 @@ proptest! {
 
     #[test]
     fn garbage_is_refused_not_trusted(garbage in prop::collection::vec(any::<u8>(), 0..200)) {
-        let files = vec![(HEAP_FILE.to_owned(), Bytes::from(garbage))];
+        let files = vec![(heap_file(), Bytes::from(garbage))];
         let mut backend =
             Backend::open(BackendKind::Fs, 0..GROUPS, || unreachable!(), Some(RestoredState { files }), false).unwrap();
         // Any answer but a panic: random bytes may happen to be a snapshot.

@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::exchange::client::DataClient;
 use crate::exchange::gate::InputGate;
 use crate::exchange::{Exchange, server};
-use crate::graph::element::{decode, encoded};
+use crate::graph::element::encoded;
 use crate::graph::{JobBuilder, JobGraph};
 use crate::ids::{Attempt, Execution, NodeName, SubtaskId, Term};
 use crate::mutation::Mutation;
@@ -117,7 +117,7 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
     trouble.over(&env);
     let data = listener.address();
     let exchanges = Arc::new(Mutex::new(Exchanges::default()));
-    let serving = (env.clone(), exchanges.clone());
+    let (serving, patience) = ((env.clone(), exchanges.clone()), config.connect_timeout);
     let _server = env.spawn(async move {
         let (env, exchanges) = serving;
         let mut trouble = Trouble::new("accepting data connections", ACCEPT_RETRY);
@@ -139,7 +139,7 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
             let within = env.clone();
             env.spawn(async move {
                 let find = |execution| exchanges.lock().expect("no panic inside").get(execution);
-                if let Err(error) = server::serve(within, connection, find).await {
+                if let Err(error) = server::serve(within, connection, patience, find).await {
                     tracing::debug!("data connection ended: {error}");
                 }
             })
@@ -203,7 +203,7 @@ impl Session {
         let _reading = self.env.spawn(async move {
             loop {
                 let message = match receiver.receive().await {
-                    Ok(frame) => decode(&mut &frame.body[..]).map_err(|error| NetError::Other(error.to_string())),
+                    Ok(frame) => ToTaskManager::decode(&frame.body).map_err(|bad| NetError::Other(bad.to_string())),
                     Err(error) => Err(error),
                 };
                 let ended = message.is_err();
@@ -288,7 +288,8 @@ impl Session {
         let status = Arc::new(Mutex::new(status));
         let reporter = Reporter { attempt, status: status.clone(), to: self.to_job_manager.clone() };
         let Some(first) = deployment.subtasks.keys().next().copied() else { return };
-        let graph = match (self.jobs)(&deployment.job, self.env.inputs()) {
+        let built = (self.jobs)(&deployment.job, self.env.inputs());
+        let graph = match built.and_then(|graph| deployment.fits(&graph).map(|()| graph)) {
             Ok(graph) => graph,
             Err(error) => {
                 let (subtask, cause) = (first, error.to_string());

@@ -62,18 +62,20 @@ mod tests {
     use super::*;
     use crate::env::sim::StoreFault;
     use crate::env::sim::testing::{hurting, on_one_node};
+    use crate::paths::StateFilePath;
+    use crate::state::heap_file;
 
     #[test]
     fn damage_is_believed_only_when_it_is_seen_again() {
         on_one_node(|world, env| async move {
             let (kind, path) = (StoreKind::Checkpoints, "chk-1/x");
-            let place = StatePlace::Stored(path.into());
-            let file = StateFile { name: "x".into(), place, checksum: Checksum::of(b"state") };
+            let place = StatePlace::Stored(StateFilePath::new(path).unwrap());
+            let file = StateFile { name: heap_file(), place, checksum: Checksum::of(b"state") };
             let state = SubtaskState { files: vec![file], ..SubtaskState::default() };
             let good = Bytes::from_static(b"state");
             env.store(kind).create(path, good.clone()).await.unwrap();
             world.add_store_rule(hurting(1, StoreFault::StaleRead(Duration::from_secs(60))));
-            assert_eq!(load(&env, &state).await.ok().unwrap().files, [("x".into(), good)]);
+            assert_eq!(load(&env, &state).await.ok().unwrap().files, [(heap_file(), good)]);
 
             let found = |loaded: Result<RestoredState, RestoreError>| match loaded {
                 Err(RestoreError::Damaged(damaged)) => (damaged.path, damaged.found),

@@ -15,6 +15,7 @@ use crate::env::{Checksum, Env, StoreError, StoreKind, TaskHandle, upload};
 use crate::event::Event;
 use crate::graph::chain::SinkBuffer;
 use crate::ids::{CheckpointId, Execution, SubtaskId};
+use crate::paths::PendingPath;
 
 use super::subtask::Mail;
 
@@ -113,7 +114,7 @@ impl Sink {
         let task = self.env.spawn(async move {
             let checksum = Checksum::of(&bytes);
             let result = upload(&env, &env.store(StoreKind::Output), &path, bytes, verify).await;
-            let result = result.map(|path| Chunk { path, checksum });
+            let result = result.and_then(|path| Ok(Chunk { path: PendingPath::new(path)?, checksum }));
             if let Err(error) = &result {
                 // The records are in no other place of this attempt: only a restart brings them back.
                 let _ =
@@ -226,7 +227,7 @@ mod tests {
             for chunk in transactions.iter().flat_map(|transaction| &transaction.chunks) {
                 let stored = env.store(StoreKind::Output).get(&chunk.path).await.unwrap();
                 assert_eq!(Checksum::of(&stored), chunk.checksum);
-                named.push(chunk.path.clone());
+                named.push(chunk.path.to_string());
             }
             assert!(named[0].ends_with(".2"), "one was torn: {named:?}");
             assert_eq!(world.stores().list(StoreKind::Output, PENDING), named, "nothing else is pending");

@@ -20,7 +20,8 @@ use crate::event::{AbortReason, Event};
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::mutation::Mutation;
-use crate::state::{FirstLook, HEAP_FILE, LocalSnapshot, StateError, entry_bytes};
+use crate::paths::{StateFileName, StateFilePath};
+use crate::state::{FirstLook, LocalSnapshot, StateError, entry_bytes, heap_file};
 use crate::wire::TaskReport;
 
 /// Files under way at once (Flink: `state.backend.rocksdb.checkpoint.transfer.thread.num`).
@@ -86,10 +87,10 @@ impl Snapshot {
                 let checksum = Checksum::of(&bytes);
                 // The acknowledgement that it goes into.
                 env.charge(Work::Inline { bytes: checksum.length }).await;
-                vec![StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum }]
+                vec![StateFile { name: heap_file(), place: StatePlace::Inline(bytes), checksum }]
             }
             Some(LocalSnapshot::Bytes { bytes, .. }) => {
-                vec![uploader.put(HEAP_FILE, Checksum::of(&bytes), bytes).await?]
+                vec![uploader.put(&heap_file(), Checksum::of(&bytes), bytes).await?]
             }
             Some(LocalSnapshot::Files { names, folder, first_look, .. }) => {
                 let files = uploader.put_all(names, &folder, &first_look).await?;
@@ -121,7 +122,7 @@ struct Uploader<'a> {
 impl Uploader<'_> {
     async fn put_all(
         &self,
-        names: Vec<String>,
+        names: Vec<StateFileName>,
         folder: &LocalFolder,
         first_look: &FirstLook,
     ) -> Result<Vec<StateFile>, Failure> {
@@ -153,14 +154,14 @@ impl Uploader<'_> {
         futures::stream::iter(uploads).buffered(TRANSFERS).try_collect().await
     }
 
-    async fn put(&self, name: &str, checksum: Checksum, bytes: Bytes) -> Result<StateFile, StoreError> {
+    async fn put(&self, name: &StateFileName, checksum: Checksum, bytes: Bytes) -> Result<StateFile, StoreError> {
         let Self { env, owner, verify, .. } = self;
         let path = state_file(*owner, name);
         let path = upload(env, &env.store(StoreKind::Checkpoints), &path, bytes, *verify).await?;
         let StateFileOwner { checkpoint, subtask, attempt, .. } = *owner;
         let event = Event::StateUploaded { attempt, checkpoint, subtask, path: path.clone(), bytes: checksum.length };
         env.emit(event).await;
-        Ok(StateFile { name: name.into(), place: StatePlace::Stored(path), checksum })
+        Ok(StateFile { name: name.clone(), place: StatePlace::Stored(StateFilePath::new(path)?), checksum })
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
             let StatePlace::Stored(path) = &state.files[0].place else { panic!("not stored") };
             assert_eq!(env.store(StoreKind::Checkpoints).get(path).await.unwrap(), "state", "P1");
             assert_eq!(state.files[0].checksum, Checksum::of(b"state"));
-            assert_eq!(world.stores().list(StoreKind::Checkpoints, ""), std::slice::from_ref(path));
+            assert_eq!(world.stores().list(StoreKind::Checkpoints, ""), [path.to_string()]);
             world.add_store_rule(StoreRule { count: None, ..hurting(0, StoreFault::TornWrite) });
             let declined = finish(&env, 2, heap()).await;
             assert!(matches!(declined, Ok(TaskReport::Decline { reason: AbortReason::AsyncException, .. })));
@@ -240,7 +241,7 @@ mod tests {
                 let bytes = if id < 3 { &b"entries"[..] } else { b"entrieS" };
                 std::fs::write(folder.path().join("000007.sst"), bytes).unwrap();
                 let path = folder.path().to_owned();
-                let names = vec!["000007.sst".into()];
+                let names = vec![StateFileName::new("000007.sst").unwrap()];
                 (
                     LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written: Entries::default() },
                     path,

@@ -10,11 +10,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use flowquake_engine::env::tokio::TokioWorld;
-use flowquake_engine::env::{Address, Env};
+use flowquake_engine::env::{Address, Env, Secret};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::{JobBuilder, JobSpec};
 use flowquake_engine::jobmanager::{self, JobResult};
@@ -68,8 +68,18 @@ pub(super) fn env(
         LocalFileSystem::new_with_prefix(path).map(Arc::new).map_err(io::Error::other)
     };
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let world = TokioWorld::new(anywhere, store("checkpoints")?, store("output")?, folder.join(name), observer);
+    let world =
+        TokioWorld::new(anywhere, secret()?, store("checkpoints")?, store("output")?, folder.join(name), observer);
     Ok(Env::real(name.into(), 1, world))
+}
+
+/// What the nodes know each other by: they are all in this process.
+fn secret() -> io::Result<Secret> {
+    static SECRET: OnceLock<Secret> = OnceLock::new();
+    match SECRET.get() {
+        Some(secret) => Ok(secret.clone()),
+        None => Secret::random().map(|drawn| SECRET.get_or_init(|| drawn).clone()),
+    }
 }
 
 /// A running cluster. Dropping it ends all nodes.
@@ -122,7 +132,8 @@ impl RealCluster {
         let store =
             |name: &str| LocalFileSystem::new_with_prefix(root.join(name)).map(Arc::new).map_err(io::Error::other);
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let world = TokioWorld::new(anywhere, store("checkpoints")?, store("output")?, disk, hears(&self.heard));
+        let world =
+            TokioWorld::new(anywhere, secret()?, store("checkpoints")?, store("output")?, disk, hears(&self.heard));
         let within = Env::real(name.into(), u64::from(self.lives), world);
         let config = TaskManagerConfig {
             slots: self.slots,

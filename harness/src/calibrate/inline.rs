@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, StateFile, StatePlace, SubtaskState};
 use flowquake_engine::env::Checksum;
 use flowquake_engine::ids::{Attempt, CheckpointId, SubtaskId, Term, VertexId};
-use flowquake_engine::state::HEAP_FILE;
+use flowquake_engine::state::heap_file;
 use flowquake_engine::time::Time;
 
 use super::at_once::{at_once, pooled};
@@ -38,7 +38,7 @@ fn of_one_node(size: u64, repetitions: usize) -> Result<Samples, DecodeError> {
 fn manifest(size: u64) -> Manifest {
     let bytes = Bytes::from(vec![7; size as usize]);
     let checksum = Checksum::of(&bytes);
-    let file = StateFile { name: HEAP_FILE.into(), place: StatePlace::Inline(bytes), checksum };
+    let file = StateFile { name: heap_file(), place: StatePlace::Inline(bytes), checksum };
     let state = SubtaskState { files: vec![file], ..SubtaskState::default() };
     Manifest {
         checkpoint: CheckpointId(1),

@@ -13,9 +13,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::{Entries, LocalFolder, draw, draw_between};
+use flowquake_engine::paths::StateFileName;
 use flowquake_engine::state::key_group::group_of;
 use flowquake_engine::state::{
-    Backend, CurrentKey, HEAP_FILE, LocalSnapshot, RestoredState, StateError, StateOpener, ValueState, entry_bytes,
+    Backend, CurrentKey, LocalSnapshot, RestoredState, StateError, StateOpener, ValueState, entry_bytes, heap_file,
 };
 
 use super::at_once::{Meanwhile, at_once, pooled};
@@ -102,9 +103,9 @@ fn value(entry: u32, length: usize) -> Bytes {
 /// What a restore would be given after `snapshot`.
 fn to_restore(snapshot: &LocalSnapshot) -> Result<RestoredState, StateError> {
     let files = match snapshot {
-        LocalSnapshot::Bytes { bytes, .. } => vec![(HEAP_FILE.to_owned(), bytes.clone())],
+        LocalSnapshot::Bytes { bytes, .. } => vec![(heap_file(), bytes.clone())],
         LocalSnapshot::Files { names, folder, .. } => {
-            let read = |name: &String| {
+            let read = |name: &StateFileName| {
                 let path = folder.path().join(name);
                 let bytes = std::fs::read(&path);
                 let bytes = bytes.map_err(|error| StateError(format!("{}: {error}", path.display())))?;

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use flowquake_engine::checkpoint::manifest::Manifest;
-use flowquake_engine::env::InputFiles;
+use flowquake_engine::env::{InputFiles, Lines};
+use flowquake_engine::graph::InputKind;
 use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::Entry;
 use flowquake_reports::bounded;
@@ -60,6 +62,11 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
         }
     };
     let inputs = InputFiles::default();
+    if let InputKind::File { path, .. } = &manifest.job.input.kind {
+        // State needs no input, and a manifest may name any file: it is not opened.
+        let nothing = Lines::parse(b"\n".to_vec(), Path::new(path)).expect("one empty line");
+        inputs.insert(path.clone(), Arc::new(nothing));
+    }
     state_reader::for_each(&manifest, jobs, &inputs, file, &mut keep).map_err(|error| error.to_string())?;
     entries.sort();
     say!(

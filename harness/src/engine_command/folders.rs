@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Refused;
 use super::claim::{self, Claim};
 use super::options::Options;
+use super::private;
 use super::writable::{self, Created};
 
 /// What runs keep in a folder besides the engine's own files begins like this.
@@ -76,6 +77,8 @@ pub(super) fn own(options: &Options) -> Result<Owned, Refused> {
 
 /// Refuses folders that do not fit the run.
 fn check(options: &Options) -> Result<(), Refused> {
+    private::check("--checkpoint-dir", &options.checkpoints)?;
+    private::check("--output", &options.output)?;
     if options.resume { check_resumed(options) } else { check_fresh(options) }
 }
 
@@ -309,7 +312,9 @@ fn local(checkpoints: &Path) -> io::Result<TempDir> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let launcher = name.strip_prefix(&run).and_then(|rest| rest.split_once('-')?.0.parse().ok());
-        if launcher.is_some_and(|launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH)) {
+        let is_dead = |launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH);
+        // Everybody may make folders there, of any name.
+        if launcher.is_some_and(is_dead) && private::is_own_folder(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flowquake_engine::env::{First, first_of_4};
+use flowquake_engine::env::{First, Secret, first_of_4};
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, NodeName};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -45,6 +45,8 @@ struct Launcher<'a> {
     owned: Owned,
     happenings: UnboundedSender<Happening>,
     control: ControlPorts,
+    /// By which the processes of this run know each other.
+    secret: Secret,
     /// A JobManager has led: the cluster is complete, and whoever dies is started again.
     is_up: bool,
     processes: BTreeMap<String, Supervised>,
@@ -68,6 +70,7 @@ pub(super) fn launch(options: &Options, owned: Owned) -> io::Result<Outcome> {
             owned,
             happenings,
             control: ControlPorts::reserve(options.job_managers)?,
+            secret: Secret::random()?,
             is_up: false,
             processes: BTreeMap::new(),
             lives: Lives::new(options.job.config.restart_delay),
@@ -233,6 +236,7 @@ impl Launcher<'_> {
         };
         let orders = Orders {
             node: NodeName::from(name),
+            secret: self.secret.clone(),
             checkpoints: self.options.checkpoints.clone(),
             output: self.options.output.clone(),
             local: self.owned.local.path().join(format!("{name}-{life}")),

@@ -30,12 +30,15 @@ mod job_manager;
 mod launcher;
 mod lives;
 mod options;
+mod private;
 mod process;
 mod progress;
 mod status;
 mod supervised;
 mod task_manager;
 mod writable;
+
+use private::keep_files_private;
 
 pub use options::EngineArgs;
 pub use process::{ProcessArgs, run_process};
@@ -65,6 +68,7 @@ impl Refused {
 
 /// Runs a job to its end.
 pub fn run(args: &EngineArgs, jobs: &Jobs) -> ExitCode {
+    keep_files_private();
     let (options, owned) =
         match args.check(jobs).and_then(|options| folders::own(&options).map(|owned| (options, owned))) {
             Ok(prepared) => prepared,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowquake_engine::env::tokio::TokioWorld;
-use flowquake_engine::env::{Address, Env, First, first_of_2};
+use flowquake_engine::env::{Address, Env, First, Secret, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::NodeName;
@@ -46,6 +46,8 @@ pub enum ProcessArgs {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Orders {
     pub(super) node: NodeName,
+    /// Comes this way since a pipe has two ends only, while every user may read a command line.
+    pub(super) secret: Secret,
     pub(super) checkpoints: PathBuf,
     pub(super) output: PathBuf,
     /// Its own folder, new; it removes it when it stops.
@@ -166,7 +168,7 @@ async fn play(orders: Orders, jobs: &Jobs) -> u8 {
             report(&Report::Event(record.clone()));
         }
     };
-    let world = TokioWorld::new(control, checkpoints, output, orders.local, observer);
+    let world = TokioWorld::new(control, orders.secret, checkpoints, output, orders.local, observer);
     let env = Env::real(orders.node, u64::from(std::process::id()), world);
     match orders.role {
         Role::JobManager { job, .. } => job_manager::run(env, *job, jobs).await,

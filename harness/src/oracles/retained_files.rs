@@ -65,7 +65,7 @@ impl RetainedFiles {
                     );
                     offend(&mut self.finding, what);
                 }
-                self.named.insert(path.clone(), (*checkpoint, Some(file.checksum)));
+                self.named.insert(path.to_string(), (*checkpoint, Some(file.checksum)));
             }
             self.named.insert(manifest, (*checkpoint, None));
         }

@@ -7,6 +7,7 @@ use flowquake_engine::connectors::file_sink::{decision_path, part_name};
 use flowquake_engine::env::Checksum;
 use flowquake_engine::ha::entry;
 use flowquake_engine::ids::Attempt;
+use flowquake_engine::state::heap_file;
 
 use super::*;
 use crate::fixtures::{at, logged, ms, outcome, plan, sealed_with_file, state_path, subtask};
@@ -135,7 +136,7 @@ fn inline_state_is_forgotten_too() {
     let bytes = Bytes::from(vec![7; 10_000]);
     for id in 1..=2 {
         let file =
-            StateFile { name: "heap".into(), place: StatePlace::Inline(bytes.clone()), checksum: Checksum::of(&bytes) };
+            StateFile { name: heap_file(), place: StatePlace::Inline(bytes.clone()), checksum: Checksum::of(&bytes) };
         let mut manifest = sealed_with_file(0, id, b"").manifest;
         let state = SubtaskState { files: vec![file], ..SubtaskState::default() };
         manifest.subtasks = BTreeMap::from([(subtask(1, 0), state)]);

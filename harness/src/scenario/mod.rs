@@ -44,7 +44,7 @@ pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
 pub use discover::discover;
 pub use error::{Problem, ScenarioError};
 pub(crate) use excerpt::Excerpt;
-pub use plan_file::{load_plan, plan_problems, save_plan};
+pub use plan_file::{load_plan, parse_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
 
 use input_file::{InputFacts, InputFault};

@@ -33,7 +33,7 @@ pub fn save_plan(path: &Path, plan: &RunPlan) -> Result<(), ScenarioError> {
 }
 
 /// As [`load_plan`], of a text that is already at hand.
-pub(super) fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {
+pub fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {
     // The version alone first: a plan of another version may have fields that this one does not know.
     #[derive(Deserialize)]
     struct Version {

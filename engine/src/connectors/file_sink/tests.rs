@@ -8,6 +8,7 @@ use crate::env::StoreKind;
 use crate::env::sim::testing::{hurting, on_one_node};
 use crate::env::sim::{SimWorld, StoreFault, now};
 use crate::ids::VertexId;
+use crate::paths::PendingPath;
 
 const SINK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 2 };
 const BY: Execution = Execution { term: Term(1), attempt: Attempt(1) };
@@ -31,7 +32,7 @@ impl Case {
         let bytes = Bytes::from_static(text.as_bytes());
         let checksum = Checksum::of(&bytes);
         self.store.create(&path, bytes).await.unwrap();
-        self.open.add_chunk(Chunk { path, checksum }, 1);
+        self.open.add_chunk(Chunk { path: PendingPath::new(path).unwrap(), checksum }, 1);
     }
 
     fn close(&mut self, epoch: u64) -> Transaction {
@@ -142,7 +143,7 @@ fn decisions_are_read_even_if_they_are_torn() {
 fn lost_pending_output_is_said_after_several_looks_not_skipped() {
     case(|mut case| async move {
         let transaction = case.one(1).await;
-        let path = transaction.chunks[0].path.clone();
+        let path = transaction.chunks[0].path.to_string();
         case.store.delete(&path).await.unwrap();
         let begun = now();
         let lost = CommitError::Lost { chunk: path, epoch: CheckpointId(1), subtask: SINK, records: 1 };
@@ -235,7 +236,7 @@ fn leftovers_go_and_named_chunks_stay() {
         let outage = case.world.add_store_rule(hurting(1, StoreFault::Unavailable));
         remove_leftovers(&case.env, &case.store, SINK, later, std::slice::from_ref(&kept)).await.unwrap();
         assert_eq!(case.world.store_rule_hits(outage).0, 1);
-        assert_eq!(case.objects(false), [kept.chunks[0].path.clone()]);
+        assert_eq!(case.objects(false), [kept.chunks[0].path.to_string()]);
     });
 }
 

@@ -8,8 +8,9 @@
 //! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of another
 //! attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed checkpoint only
 //! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a
-//! fallback is decided, and an end is told only after its log entry is durable. One end has no entry: a store of another
-//! release is left as it is.
+//! fallback is decided, and an end is told only after its log entry is durable (one end has no entry: a store of another
+//! release is left as it is); (J5) a report about a subtask counts only from the TaskManager that holds the subtask in this
+//! attempt.
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -365,7 +366,7 @@ impl JobMaster {
             Fact::Disconnected { node, connection, cause } => {
                 if let Some(tm) = self.task_managers.get(&node).filter(|tm| tm.connection == connection) {
                     if let Some(more) = self.config.heartbeat_rpc_failure_threshold.checked_sub(1) {
-                        let released_at = tm.heartbeat_at + self.config.heartbeat_interval * more;
+                        let released_at = tm.heartbeat_at + self.config.heartbeat_interval.saturating_mul(more);
                         self.releasing.insert(node.clone(), released_at);
                     }
                     self.lose(&node, cause, now, &mut out);

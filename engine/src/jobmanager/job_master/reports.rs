@@ -2,6 +2,8 @@
 //!
 //! A report, or an order, can be lost with the connection standing (a bug, a proxy, a queue that drops). So each heartbeat says
 //! which tasks its TaskManager has, and [`JobMaster::reconcile`] holds that against what should be there.
+//! A report about a subtask counts only from the TaskManager that this attempt placed it on (J5): an acknowledgement from
+//! elsewhere would complete a checkpoint with state that is not the subtask's.
 //! Source: apache/flink `DefaultExecutionDeploymentReconciler`.
 
 use super::*;
@@ -28,7 +30,8 @@ impl JobMaster {
                 }
             }
             ToJobManager::Task(attempt, report) => {
-                if attempt == self.attempt || self.unfenced {
+                let holds = self.placement.get(&report.subtask()) == Some(node);
+                if (attempt == self.attempt && holds) || self.unfenced {
                     self.on_report(report, now, out);
                 }
             }

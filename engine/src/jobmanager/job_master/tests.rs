@@ -10,6 +10,7 @@ use crate::checkpoint::manifest::{Chunk, Transaction};
 use crate::env::Checksum;
 use crate::graph::{Edge, InputKind, InputSpec, Partitioning, Vertex};
 use crate::ids::{Term, VertexId};
+use crate::paths::PendingPath;
 use crate::wire::DamagedFile;
 
 mod checkpoints;
@@ -62,7 +63,10 @@ fn subtask(vertex: u16, index: u16) -> SubtaskId {
 /// A state that can be told from every other.
 fn state(of: SubtaskId, checkpoint: u64) -> SubtaskState {
     let epoch = CheckpointId(checkpoint);
-    let chunks = vec![Chunk { path: of.to_string(), checksum: Checksum::of(b"") }];
+    let chunks = vec![Chunk {
+        path: PendingPath::new(format!(".pending/{}-{}/1", of.vertex.0, of.index)).unwrap(),
+        checksum: Checksum::of(b""),
+    }];
     let transactions = vec![Transaction { epoch, chunks, records: 1 }];
     SubtaskState { transactions, ..SubtaskState::default() }
 }

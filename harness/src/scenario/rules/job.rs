@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
+use flowquake_engine::graph::SPLITS_MAX;
+
 use super::Finding;
 use crate::plan::{InputSource, RunPlan};
 use crate::scenario::catalogue::{JobCatalogue, JobEntry};
 use crate::scenario::input_file::{self, InputFacts, InputFault};
 use crate::scenario::{suggest, units};
-
-/// Splits are listed and assigned one by one: more than this is a slip of the keyboard.
-const SPLITS_MAX: u32 = 65_536;
 
 /// Records beyond this are a slip of the keyboard: no machine makes so many in a year.
 const RECORDS_MAX: u64 = 1_000_000_000_000;

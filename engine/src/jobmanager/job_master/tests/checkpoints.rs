@@ -86,3 +86,37 @@ fn finishes_after_the_final_checkpoint_and_its_commits() {
     assert_eq!(story.master.wake_at(), Time::NEVER);
     assert_eq!(story.disconnect(1), [""; 0], "it is over");
 }
+
+/// Whoever else says so, a subtask's state is what the TaskManager hands in that runs it (J5).
+#[test]
+fn reports_from_where_the_subtask_does_not_run_change_nothing() {
+    let mut story = Story::running(|_| {});
+    story.register(3, 1);
+    story.wake();
+    let of = subtask(1, 0);
+    assert_eq!(story.placement[&of], tm(1));
+    let checkpoint = CheckpointId(1);
+    let reports = [
+        TaskReport::Acknowledge { checkpoint, subtask: of, state: SubtaskState::default() },
+        TaskReport::Decline { checkpoint, subtask: of, reason: AbortReason::AsyncException },
+        TaskReport::Failed(of, TaskFailure::Fatal("of another's making".into())),
+        TaskReport::Failed(of, TaskFailure::Failed("of another's making".into())),
+        TaskReport::EndOfInput(of),
+        TaskReport::Committed { checkpoint, subtask: of },
+    ];
+    for report in reports {
+        for from in [2, 3] {
+            let message = ToJobManager::Task(Attempt(1), report.clone());
+            assert_eq!(story.hear(tm(from), message), [""; 0], "J5: {report:?} from tm-{from}");
+        }
+    }
+    // A subtask that does not exist is nowhere.
+    let nobody = subtask(9, 9);
+    let message = ToJobManager::Task(Attempt(1), TaskReport::Failed(nobody, TaskFailure::Fatal("nobody's".into())));
+    assert_eq!(story.hear(tm(1), message), [""; 0], "J5");
+    // All four still owe theirs, and none was replaced by the forged one.
+    let acknowledged = story.all_acknowledge(1);
+    assert_eq!(acknowledged, [&["! checkpoint-acknowledged"; 4][..], &["seal 1/1"]].concat());
+    let Some(Command::Seal { states, .. }) = story.said.last() else { unreachable!() };
+    assert_eq!(states[&of], state(of, 1));
+}
