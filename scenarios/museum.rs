@@ -1,6 +1,7 @@
 //! The museum of planted bugs: known mistakes, the scenario that brings each to light, and who catches it.
 //!
-//! A bug exists only in builds with the feature `mutations`. A test runs every row and asks for exactly this oracle.
+//! A bug exists only in builds with the feature `mutations`. A test runs every row and asks for this oracle among those that
+//! the run violates.
 
 use flowquake_engine::mutation::Mutation;
 
