@@ -188,12 +188,15 @@ impl RealTimer {
     }
 }
 
+/// Resolves to a connection once its peer has proved that it belongs to the run.
+type Greeting = Pin<Box<dyn Future<Output = Result<Connection, NetError>> + Send>>;
+
 /// A bound TCP socket, with the connections that have not proved yet where they belong, oldest first.
 pub(super) struct RealListener {
     listener: TcpListener,
     address: SocketAddr,
     world: TokioWorld,
-    greeting: VecDeque<Pin<Box<dyn Future<Output = Result<Connection, NetError>> + Send>>>,
+    greeting: VecDeque<Greeting>,
 }
 
 impl RealListener {
