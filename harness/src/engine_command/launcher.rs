@@ -58,7 +58,7 @@ struct Launcher<'a> {
 }
 
 /// Runs a job to its end and prints the summary.
-pub(super) fn launch(options: &Options, owned: Owned) -> io::Result<Outcome> {
+pub(super) fn launch(options: &Options, control: ControlPorts, owned: Owned) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (happenings, heard) = unbounded_channel();
@@ -67,7 +67,7 @@ pub(super) fn launch(options: &Options, owned: Owned) -> io::Result<Outcome> {
             executable: std::env::current_exe()?,
             owned,
             happenings,
-            control: ControlPorts::reserve(options.job_managers)?,
+            control,
             is_up: false,
             processes: BTreeMap::new(),
             lives: Lives::new(options.job.config.restart_delay),
