@@ -309,6 +309,16 @@ fn job_manager_killed() {
     assert!(run.log().contains("jm-1 leads in term 2"), "{}", run.log());
 }
 
+/// Killed before it can have led: that says nothing about the job.
+#[test]
+fn job_manager_killed_at_once() {
+    let case = Case::new(words(), BackendKind::Memory);
+    let mut run = case.start(&[]);
+    signal(run.process("jm-1"), Signal::SIGKILL);
+    run.finishes();
+    case.assert_exactly_once();
+}
+
 /// The standby takes over while the dead leader waits for its restart; later that one stands by.
 #[test]
 fn leader_killed_and_a_standby_takes_over() {
@@ -355,8 +365,11 @@ fn an_interrupted_run_ends_in_order_and_can_go_on() {
     signal(run.launcher.id(), Signal::SIGINT);
     assert_eq!(run.end().0.code(), Some(130), "{}", run.log());
     assert!(!children.iter().any(|child| is_alive(*child)), "{}", run.log());
-    case.start(&["--resume"]).finishes();
+    let summary = case.start(&["--resume"]).finishes();
     case.assert_exactly_once();
+    // The summary is of the job, not only of this run.
+    assert_eq!(number(&summary, "committed"), 12_000, "{summary}");
+    assert!(summary.contains(" before, "), "{summary}");
 }
 
 #[test]

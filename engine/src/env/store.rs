@@ -102,11 +102,51 @@ impl Store {
         paths.sort();
         Ok(paths)
     }
+
+    /// Objects in those top folders of the store whose name is `wanted`. No other folder is entered: local folders may hold some
+    /// that are not the engine's and that it may not read (`lost+found`).
+    pub async fn list_in(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, u64)>, StoreError> {
+        let top = self.0.list_with_delimiter(None).await.map_err(|error| translate("", error))?;
+        let mut folders: Vec<_> = top.common_prefixes.iter().map(ToString::to_string).collect();
+        folders.retain(|folder| wanted(folder));
+        folders.sort();
+        let mut objects = Vec::new();
+        for folder in folders {
+            objects.extend(self.list(&folder).await?);
+        }
+        Ok(objects)
+    }
 }
 
 fn translate(path: &str, error: Error) -> StoreError {
     match error {
         Error::NotFound { .. } => StoreError::NotFound { path: path.into() },
         other => StoreError::Failed { path: path.into(), cause: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use object_store::local::LocalFileSystem;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn folders_of_others_are_not_entered() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        ["chk-2/b", "chk-2/deep/a", "chk-1/a", "ha/1", "lost+found/inode", "at-the-top"].map(write);
+        // Nobody but root may look into it.
+        std::fs::set_permissions(root.path().join("lost+found"), std::fs::Permissions::from_mode(0o000)).unwrap();
+        let store = Store::new(Arc::new(LocalFileSystem::new_with_prefix(root.path()).unwrap()));
+        let listed = store.list_in(|name| name.starts_with("chk-")).await.unwrap();
+        let names: Vec<_> = listed.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["chk-1/a", "chk-2/b", "chk-2/deep/a"]);
     }
 }

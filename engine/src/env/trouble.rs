@@ -4,10 +4,9 @@
 //! [`Trouble`] for as long as it lasts: [`Trouble::wait`] says the first error, pauses longer each time, and gives up when
 //! the pauses add up to [`GIVE_UP_AFTER`]; [`Trouble::over`] says that it works again.
 //!
-//! Invariants: (TR1) of one trouble only the first error and the end are said; (TR2) no pause is longer than [`PAUSE_MAX`],
-//! and before half a second of pauses has passed none is longer than the first one doubled each time; (TR3) the pauses of one
-//! trouble sum to at most [`GIVE_UP_AFTER`]. Pauses are summed instead of reading a clock, so that neither a clock that jumps
-//! nor a process that was stopped makes anybody give up early.
+//! Invariants: (TR1) of one trouble only the first error and the end are said; (TR2) no pause is longer than [`PAUSE_MAX`];
+//! (TR3) the pauses of one trouble sum to at most [`GIVE_UP_AFTER`]. Pauses are summed instead of reading a clock, so that
+//! neither a clock that jumps nor a process that was stopped makes anybody give up early. Decision: docs/adr/0030.
 
 use std::fmt;
 use std::time::Duration;
@@ -59,6 +58,8 @@ impl Trouble {
         }
         self.doubled = self.doubled.saturating_mul(2);
         self.waited += pause;
+        assert!(pause <= PAUSE_MAX, "TR2: {} waits {pause:?} at once", self.what);
+        assert!(self.waited <= GIVE_UP_AFTER, "TR3: {} waited {:?}", self.what, self.waited);
         Some(pause)
     }
 

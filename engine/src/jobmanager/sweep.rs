@@ -30,14 +30,12 @@ pub(super) async fn sweep(
     }
     let checkpoints = env.store(StoreKind::Checkpoints);
     let mut removed = 0;
-    let mut files = checkpoints.list("").await?;
+    let goes = |id: CheckpointId| id <= up_to && !keep.contains(&id);
+    let mut files = checkpoints.list_in(|folder| checkpoint_of_folder(folder).is_some_and(goes)).await?;
     files.sort_by_key(|(name, _)| !name.ends_with("/_metadata"));
     for (file, _) in files {
-        let id = file.split_once('/').and_then(|(folder, _)| checkpoint_of_folder(folder));
-        if id.is_some_and(|id| id <= up_to && !keep.contains(&id)) {
-            checkpoints.delete(&file).await?;
-            removed += 1;
-        }
+        checkpoints.delete(&file).await?;
+        removed += 1;
     }
     if last {
         let output = env.store(StoreKind::Output);

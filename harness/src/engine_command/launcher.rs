@@ -60,7 +60,7 @@ struct Launcher<'a> {
 }
 
 /// Runs a job to its end and prints the summary.
-pub(super) fn launch(options: &Options, owned: Owned) -> io::Result<Outcome> {
+pub(super) fn launch(options: &Options, control: ControlPorts, owned: Owned) -> io::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (happenings, heard) = unbounded_channel();
@@ -69,7 +69,7 @@ pub(super) fn launch(options: &Options, owned: Owned) -> io::Result<Outcome> {
             executable: std::env::current_exe()?,
             owned,
             happenings,
-            control: ControlPorts::reserve(options.job_managers)?,
+            control,
             secret: Secret::random()?,
             is_up: false,
             processes: BTreeMap::new(),

@@ -38,6 +38,9 @@ mod supervised;
 mod task_manager;
 mod writable;
 
+use control::ControlPorts;
+use folders::Owned;
+use options::Options;
 use private::keep_files_private;
 
 pub use options::EngineArgs;
@@ -66,18 +69,28 @@ impl Refused {
     }
 }
 
+/// Everything that a run needs before its first process is started; refused, nothing is left behind.
+fn prepare(args: &EngineArgs, jobs: &Jobs) -> Result<(Options, ControlPorts, Owned), Refused> {
+    let options = args.check(jobs)?;
+    let ports = ControlPorts::reserve(options.job_managers).map_err(|error| {
+        let what = format!("no port can be had on 127.0.0.1 for each JobManager: {error}");
+        Refused::new(what, "close programs that hold ports or open files, or raise the limit on open files (ulimit -n)")
+    })?;
+    let owned = folders::own(&options)?;
+    Ok((options, ports, owned))
+}
+
 /// Runs a job to its end.
 pub fn run(args: &EngineArgs, jobs: &Jobs) -> ExitCode {
     keep_files_private();
-    let (options, owned) =
-        match args.check(jobs).and_then(|options| folders::own(&options).map(|owned| (options, owned))) {
-            Ok(prepared) => prepared,
-            Err(refused) => {
-                complain(format_args!("error: {refused}"));
-                return BAD_INPUT.into();
-            }
-        };
-    match launcher::launch(&options, owned) {
+    let (options, control, owned) = match prepare(args, jobs) {
+        Ok(prepared) => prepared,
+        Err(refused) => {
+            complain(format_args!("error: {refused}"));
+            return BAD_INPUT.into();
+        }
+    };
+    match launcher::launch(&options, control, owned) {
         Ok(launcher::Outcome::Finished) => FINISHED.into(),
         Ok(launcher::Outcome::Interrupted) => {
             complain("interrupted: committed output stays; go on with the same command and --resume");

@@ -108,6 +108,7 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::new(&orders.log))
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .with_target(false)
         .log_internal_errors(false)
         .without_time()
         .init();
