@@ -104,8 +104,11 @@ mod tests {
 
     /// Which of the faults is behind a failover at 10 s, where the interruption before was at 8 s.
     fn behind(strikes: &[Strike], root: RootCause, cause: &str) -> Option<usize> {
-        let failed =
-            at(9_900, "tm-3", Event::TaskFailed { attempt: Attempt(1), subtask: subtask(1, 0), cause: "".into() });
+        let failed = at(
+            9_900,
+            "tm-3",
+            Event::TaskFailed { attempt: Attempt(1), subtask: subtask(1, 0), cause: "".into(), in_program: false },
+        );
         let mut outcome = outcome([failed]);
         outcome.strikes = strikes.to_vec();
         let told = Told::failover(&outcome.trace.events, &root, cause);

@@ -25,7 +25,7 @@ use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
 use crate::run::Outcome;
 
 /// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
-const TOLERANCE_NS: u64 = 10_000;
+pub(super) const TOLERANCE_NS: u64 = 10_000;
 
 /// Judges the times of a run.
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {
@@ -105,6 +105,11 @@ fn excuse(action: &FaultAction, role: &str) -> Excuse {
         FaultAction::Clock { .. } if decides => Excuse::Either,
         _ => Excuse::None,
     }
+}
+
+/// Whether somebody who decides between two times may do so at another one than he should, or say it at another one.
+pub(super) fn decides_at_another_time(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time) -> bool {
+    excused(plan, outcome, from, to, false)
 }
 
 /// Whether a fault that was in force between two times excuses an early (or else late) trigger.
