@@ -4,6 +4,7 @@ mod capacity;
 mod determinism;
 mod flink;
 mod lost_work;
+mod outages;
 mod planted_bugs;
 mod real_input;
 mod scripted;
