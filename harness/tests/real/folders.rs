@@ -90,9 +90,20 @@ fn furniture_in_the_folders_is_ignored() {
         fs::create_dir_all(folder.join("lost+found")).unwrap();
         fs::write(folder.join(".DS_Store"), "").unwrap();
     }
-    let mut run = case.start(&[]);
+    case.start(&[]).finishes();
+}
+
+/// Lines for files and other programs: no colours, the time of day instead of seconds since 1970, and as much as was asked for.
+#[test]
+fn log_lines_are_for_people_and_files() {
+    let case = Case::new(words(), BackendKind::Memory);
+    let mut run = case.start(&["--log", "debug"]);
     run.finishes();
-    assert!(!run.log().contains('\x1b'), "no colours where nobody sees them: {}", run.log());
+    let log = run.log();
+    assert!(!log.contains('\x1b'), "{log}");
+    let line = log.lines().find(|line| line.contains("leadership-granted")).unwrap_or_else(|| panic!("{log}"));
+    let time = line.split_whitespace().find(|word| word.ends_with('Z')).unwrap_or_else(|| panic!("{line}"));
+    assert!(humantime::parse_rfc3339(time).is_ok(), "{line}");
 }
 
 /// A byte order mark and carriage returns are no part of any record.
