@@ -17,6 +17,6 @@
 
 pub mod entry;
 pub mod follower;
-pub mod log;
 #[cfg(test)]
 mod interleavings;
+pub mod log;
