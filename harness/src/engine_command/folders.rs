@@ -269,7 +269,7 @@ fn unreadable(option: &str, path: &Path, error: &io::Error) -> Refused {
 pub(super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -> io::Result<()> {
     for entry in fs::read_dir(checkpoints)? {
         let name = entry?.file_name();
-        if !name.to_str().and_then(checkpoint_of_folder).is_some_and(|id| id <= newest) {
+        if name.to_str().and_then(checkpoint_of_folder).is_none_or(|id| id > newest) {
             continue;
         }
         match fs::remove_dir(checkpoints.join(&name)) {
