@@ -104,4 +104,28 @@ pub const MUSEUM: &[Exhibit] = &[
         caught_by: "O8",
         like: "two global failures restart and restore twice (FLINK-31041)",
     },
+    Exhibit {
+        mutation: Mutation::SkipRestartDelay,
+        scenario: "killed-between-checkpoints",
+        caught_by: "O9",
+        like: "a restart strategy whose delay is read and never used",
+    },
+    Exhibit {
+        mutation: Mutation::ObeyLowerTerms,
+        scenario: "superseded-leader-still-answers",
+        caught_by: "O6",
+        like: "a worker that takes orders without the leader's session id",
+    },
+    Exhibit {
+        mutation: Mutation::DeclineOfAnyCheckpoint,
+        scenario: "declines-come-late",
+        caught_by: "O8",
+        like: "a late decline message hits the checkpoint of today (FLINK-13593)",
+    },
+    Exhibit {
+        mutation: Mutation::MisreadHeartbeat,
+        scenario: "calm-with-short-timeouts",
+        caught_by: "O8",
+        like: "a reconciliation that takes running tasks for lost ones, and restarts a job that nothing ails",
+    },
 ];

@@ -154,8 +154,9 @@ events! {
     StoreFailed = "store-failed" { attempt: Attempt, cause: String },
     /// The JobManager gave up a TaskManager.
     TaskManagerLost = "task-manager-lost" { task_manager: NodeName, cause: String },
-    /// A TaskManager gave up its JobManager and cancelled its tasks.
-    JobManagerLost = "job-manager-lost" { cause: String },
+    /// A TaskManager gave up its JobManager and cancelled its tasks; `term` is that of the orders that it obeyed over this
+    /// connection, if it obeyed any.
+    JobManagerLost = "job-manager-lost" { term: Option<Term>, cause: String },
     /// A heartbeat request went out.
     HeartbeatSent = "heartbeat-sent" { to: NodeName },
     /// A peer stayed silent for the heartbeat timeout.
@@ -166,8 +167,8 @@ events! {
     WaitingForSlots = "waiting-for-slots" { attempt: Attempt, needed: u16, offered: u16 },
     /// Slots are assigned and tasks are being deployed.
     DeploymentBegun = "deployment-begun" { attempt: Attempt, restored: Option<CheckpointId>, state_bytes: u64 },
-    /// A subtask began to load its state.
-    RestoreBegun = "restore-begun" { attempt: Attempt, subtask: SubtaskId, checkpoint: Option<CheckpointId> },
+    /// A subtask began to load its state; `term` is that of the order to deploy it.
+    RestoreBegun = "restore-begun" { term: Term, attempt: Attempt, subtask: SubtaskId, checkpoint: Option<CheckpointId> },
     /// A subtask has its state loaded.
     RestoreEnded = "restore-ended" { attempt: Attempt, subtask: SubtaskId, bytes: u64 },
     /// A subtask runs.
@@ -180,8 +181,8 @@ events! {
     CaughtUp = "caught-up" { attempt: Attempt, subtask: SubtaskId },
     /// A subtask has seen the end of its input on all channels.
     EndOfInput = "end-of-input" { attempt: Attempt, subtask: SubtaskId },
-    /// A subtask failed.
-    TaskFailed = "task-failed" { attempt: Attempt, subtask: SubtaskId, cause: String },
+    /// A subtask failed; `in_program`: while the job's own code was called.
+    TaskFailed = "task-failed" { attempt: Attempt, subtask: SubtaskId, in_program: bool, cause: String },
     /// The JobManager begins a failover; `root` is the event behind it, `cause` says it in words.
     FailoverBegun = "failover-begun" { attempt: Attempt, root: RootCause, cause: String },
     /// Every task of the failed attempt is gone.
@@ -214,6 +215,8 @@ events! {
     SinkPreCommitted = "sink-pre-committed" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
     /// The asynchronous part of a snapshot ended.
     SnapshotAsyncEnded = "snapshot-async-ended" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
+    /// A subtask could not make its snapshot durable, and declines the checkpoint.
+    SnapshotDeclined = "snapshot-declined" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, reason: AbortReason },
     /// The coordinator counted a subtask's acknowledgement.
     CheckpointAcknowledged = "checkpoint-acknowledged" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The manifest is durable; the checkpoint is not complete before the leadership log says so.
@@ -255,6 +258,7 @@ impl Event {
             | StateUploaded { checkpoint, .. }
             | SinkPreCommitted { checkpoint, .. }
             | SnapshotAsyncEnded { checkpoint, .. }
+            | SnapshotDeclined { checkpoint, .. }
             | CheckpointAcknowledged { checkpoint, .. }
             | ManifestWritten { checkpoint, .. }
             | CheckpointCompleted { checkpoint, .. }
@@ -290,6 +294,7 @@ impl Event {
             | StateUploaded { subtask, .. }
             | SinkPreCommitted { subtask, .. }
             | SnapshotAsyncEnded { subtask, .. }
+            | SnapshotDeclined { subtask, .. }
             | CheckpointAcknowledged { subtask, .. }
             | SinkCommitted { subtask, .. }
             | SinkAborted { subtask, .. }
@@ -329,6 +334,7 @@ impl Event {
             | StateUploaded { attempt, .. }
             | SinkPreCommitted { attempt, .. }
             | SnapshotAsyncEnded { attempt, .. }
+            | SnapshotDeclined { attempt, .. }
             | CheckpointAcknowledged { attempt, .. }
             | ManifestWritten { attempt, .. }
             | CheckpointCompleted { attempt, .. }

@@ -37,11 +37,19 @@ pub enum Mutation {
     IntervalFromCompletion,
     /// What failed one attempt fails the next one once more, as soon as that runs.
     DoubleFailover,
+    /// The next attempt begins as soon as the tasks of the failed one are gone, without the restart delay.
+    SkipRestartDelay,
+    /// A TaskManager obeys whoever answers, also a JobManager of a lower term than it has seen.
+    ObeyLowerTerms,
+    /// A checkpoint is given up because of the late decline of one before.
+    DeclineOfAnyCheckpoint,
+    /// The leader takes one heartbeat that names all tasks of its TaskManager for one that names none.
+    MisreadHeartbeat,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 14] = [
+    pub const ALL: [Mutation; 18] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -56,5 +64,9 @@ impl Mutation {
         Mutation::ReuseCheckpointIds,
         Mutation::IntervalFromCompletion,
         Mutation::DoubleFailover,
+        Mutation::SkipRestartDelay,
+        Mutation::ObeyLowerTerms,
+        Mutation::DeclineOfAnyCheckpoint,
+        Mutation::MisreadHeartbeat,
     ];
 }

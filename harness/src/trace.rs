@@ -105,7 +105,7 @@ mod tests {
             (4, Event::TaskManagerRegistered { task_manager: "tm-1".into(), slots: 2 }),
             (5, Event::DeploymentBegun { attempt, restored: Some(checkpoint), state_bytes: 9 }),
             (4, Event::FellBack { from: checkpoint, to: None }),
-            (6, Event::TaskFailed { attempt, subtask, cause: "lost".into() }),
+            (6, Event::TaskFailed { attempt, subtask, in_program: false, cause: "lost".into() }),
             (5, Event::CheckpointTriggered { attempt, checkpoint, last: false }),
             (5, Event::CheckpointAborted { attempt, checkpoint, reason: AbortReason::Declined }),
             (8, Event::StateUploaded { attempt, checkpoint, subtask, path: "chk-3/a".into(), bytes: 5 }),

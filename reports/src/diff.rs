@@ -73,7 +73,7 @@ pub fn table(run: &RunRecord, other: &RunRecord) -> Table {
     }
     rows.compare("checkpoints", both(&checkpoints));
     rows.compare("first not completed", both(&first_not_completed));
-    rows.compare("recoveries", both(&|of| units::count(of.recoveries.len() as u64)));
+    rows.compare("recoveries", both(&|of| units::count(tables::tried_recoveries(of))));
     for index in 0..run.recoveries.len().max(other.recoveries.len()) {
         rows.compare(&format!("recovery {}", index + 1), both(&|of| recovery(of.recoveries.get(index))));
     }
@@ -128,11 +128,16 @@ fn first_not_completed(run: &RunRecord) -> String {
 fn recovery(recovery: Option<&RecoveryRecord>) -> String {
     let Some(recovery) = recovery else { return "none".into() };
     let from = recovery.restored_checkpoint.map_or("nothing".into(), |id| format!("checkpoint {id}"));
-    let outage = match recovery.outage_ns() {
-        Some(ns) if recovery.caught_up_at_ns.is_some() => format!("outage {}", units::duration(ns)),
-        Some(ns) => format!("outage {}, never caught up", units::duration(ns)),
-        None => "no record seen again".into(),
-    };
+    let mut outage = format!("outage {}", recovery.outage());
+    if recovery.outage_ns().is_some() && recovery.caught_up_at_ns.is_none() && !recovery.is_stall() {
+        outage.push_str(", never caught up");
+    }
+    if !recovery.superseded.is_empty() {
+        outage.push_str(&format!(" with {} superseded", units::counted(recovery.superseded.len(), "recovery")));
+    }
+    if recovery.is_stall() {
+        return format!("attempt {} stood still, {outage}: {}", recovery.attempt, recovery.cause);
+    }
     format!("attempt {} from {from}, {outage}: {}", recovery.attempt, recovery.cause)
 }
 

@@ -117,10 +117,13 @@ pub(crate) fn passed() -> RunRecord {
         }],
         checkpoints,
         recoveries: vec![RecoveryRecord {
+            kind: RecoveryKind::Failover,
             attempt: 2,
             cause: "TaskManager tm-2 lost: heartbeat timed out".into(),
             fault: Some(1),
+            other_faults: vec![],
             failed_at_ns: 4_500 * MS,
+            superseded: vec![],
             restored_checkpoint: Some(3),
             snapshot_age_ns: 1_500 * MS,
             restored_checkpoint_duration_ns: Some(1_180 * MS),
@@ -132,7 +135,10 @@ pub(crate) fn passed() -> RunRecord {
                 deploy_ns: 62 * MS,
                 restore_ns: 340 * MS,
                 init_ns: 18_400_000,
+                ..RecoveryParts::default()
             }),
+            confirmed_at_ns: Some(9_126 * MS),
+            unended_ns: None,
             caught_up_at_ns: Some(9_610 * MS),
         }],
         oracles: vec![
@@ -320,6 +326,7 @@ pub(crate) fn predicted() -> RunRecord {
         finalise_ns,
     };
     run.prediction = Some(Prediction {
+        state_at_ns: Some(4_500 * MS),
         state_bytes: Some(2_000_000),
         duration: Some(parts([4, 7, 10, 96, 2, 8].map(|ms| ms * MS))),
         cost_ns: Some(10 * MS),
@@ -339,11 +346,13 @@ pub(crate) fn predicted() -> RunRecord {
                 deploy_ns: 62 * MS,
                 restore_ns: 250 * MS,
                 init_ns: 8 * MS,
+                ..RecoveryParts::default()
             },
             effective_capacity: Some(7_900.0),
             total_ns: Some(5_010 * MS),
         }),
         outside: vec![],
+        out_of_domain: vec![],
     });
     run
 }
@@ -380,14 +389,22 @@ prop_compose! {
 prop_compose! {
     fn any_recovery()(
         attempt in 0..3u32, cause in any_text(), failed_at_ns in any_ns(), age in any_ns(),
-        duration in prop::option::of(any_ns()), parts in prop::option::of(prop::array::uniform6(any_ns())),
+        duration in prop::option::of(any_ns()), parts in prop::option::of(prop::array::uniform8(any_ns())),
         caught_up_at_ns in prop::option::of(any_ns()), restored in prop::option::of(0..9u64),
+        kind in prop::sample::select(vec![RecoveryKind::Failover, RecoveryKind::Takeover, RecoveryKind::Stall]),
+        superseded in prop::collection::vec((any_text(), any_ns()), 0..3),
     ) -> RecoveryRecord {
+        let superseded = superseded.into_iter().map(|(cause, failed_at_ns)| {
+            SupersededRecovery { attempt, cause, fault: None, failed_at_ns }
+        });
         RecoveryRecord {
-            attempt, cause, fault: restored.map(|r| r as u32), failed_at_ns, restored_checkpoint: restored,
+            kind, attempt, cause, fault: restored.map(|r| r as u32), failed_at_ns, other_faults: vec![attempt],
+            superseded: superseded.collect(), confirmed_at_ns: duration, unended_ns: duration, restored_checkpoint: restored,
             snapshot_age_ns: age, restored_checkpoint_duration_ns: duration, restored_bytes: age, caught_up_at_ns,
-            parts: parts.map(|[detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns]| {
-                RecoveryParts { detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns }
+            parts: parts.map(|[stalled_ns, superseded_ns, detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns]| {
+                RecoveryParts {
+                    stalled_ns, superseded_ns, detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns,
+                }
             }),
         }
     }

@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::ansi::{Color, Style};
 use crate::coverage::{self, Coverage};
-use crate::record::{RunRecord, RunSet, Verdict};
+use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
 use crate::table::{Align, Cell, Table};
 use crate::timing::{self, Timing};
 use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
@@ -158,9 +158,10 @@ fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
             (titled("Faults", "times in seconds of the run", &tables::faults(run)))
             (titled("Checkpoints", "parts along the critical path; they sum to the duration", &tables::checkpoints(run)))
             (titled("Checkpoint durations", "completed checkpoints", &tables::durations(&timing)))
-            (titled("Recoveries", "age: trigger of the restored checkpoint to the failure", &tables::recoveries(run)))
-            (titled("Outages", "failure to first record; the parts sum to the outage", &tables::outages(run)))
+            (titled("Recoveries", "age: trigger of the restored checkpoint to the beginning of the outage", &tables::recoveries(run)))
+            (titled("Outages", "from the fault until lasting progress; the parts sum to the outage", &tables::outages(run)))
             (titled("Predictions", "made before the run; share of what was measured", &tables::predictions(run)))
+            (titled("Outside of the predictions", "not compared", &tables::outside_of_predictions(run)))
             (formulas(&timing))
             (titled("Oracles", "", &tables::oracles(run)))
             (titled("Options", "drawn from the seed or defaulted", &tables::options(run)))
@@ -177,13 +178,13 @@ fn story(run: &RunRecord) -> String {
     if aborted > 0 {
         story.push(format!("{} given up", units::count(aborted)));
     }
-    match run.recoveries.len() {
+    match tables::tried_recoveries(run) {
         0 => {}
         1 => story.push("1 recovery".into()),
         several => story.push(format!("{several} recoveries")),
     }
-    if let Some(outage) = tables::worst_outage_ns(run) {
-        story.push(format!("worst outage {}", units::duration(outage)));
+    if let Some(outage) = worst_outage(&run.recoveries) {
+        story.push(format!("worst outage {outage}"));
     }
     story.join(", ")
 }

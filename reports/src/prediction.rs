@@ -15,7 +15,10 @@ use crate::units::{self, Unit};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
-    /// Bytes of keyed state at the fault, or in the middle of the input.
+    /// When the state is as large as it is predicted: at the fault, or in the middle of the input; `None`: a plan of before.
+    #[serde(default)]
+    pub state_at_ns: Option<u64>,
+    /// Bytes of keyed state then.
     pub state_bytes: Option<u64>,
     /// Parts of a checkpoint over that state, along its critical path; they sum to its duration d.
     pub duration: Option<CheckpointParts>,
@@ -32,6 +35,50 @@ pub struct Prediction {
     pub recovery: Option<PredictedRecovery>,
     /// What the model does not know about this plan, and why.
     pub outside: Vec<String>,
+    /// Numbers that are outside of the model's domain: they help to plan the run, and are not held against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out_of_domain: Vec<OutOfDomain>,
+}
+
+/// Why some of the numbers of a prediction are not to be relied on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutOfDomain {
+    /// Which.
+    pub subjects: Vec<Subject>,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What numbers of a prediction are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// State, duration and lost work of a checkpoint, and the period.
+    Checkpoint,
+    /// Everything after the fault.
+    Recovery,
+    /// Of that, what comes after the outage.
+    CatchingUp,
+}
+
+impl Subject {
+    /// The words in documents.
+    pub fn label(self) -> &'static str {
+        match self {
+            Subject::Checkpoint => "checkpoint",
+            Subject::Recovery => "recovery",
+            Subject::CatchingUp => "catching up",
+        }
+    }
+}
+
+impl Prediction {
+    /// Why what it says about `subject` is not held against the run; `None`: it is.
+    pub fn disowned(&self, subject: Subject) -> Option<&str> {
+        let concerns = |of: &Subject| *of == subject || (*of, subject) == (Subject::Recovery, Subject::CatchingUp);
+        self.out_of_domain.iter().find(|one| one.subjects.iter().any(concerns)).map(|one| one.why.as_str())
+    }
 }
 
 /// The recovery after one fault.
@@ -123,23 +170,30 @@ impl PredictionRow {
 pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
     let Some(prediction) = &run.prediction else { return Vec::new() };
     let recovery = prediction.recovery.as_ref();
-    let measured = recovery.and_then(|of| run.recoveries.iter().find(|recovery| recovery.fault == Some(of.fault)));
-    let mut checkpoints: Vec<&CheckpointRecord> =
-        run.checkpoints.iter().filter(|one| one.kind == "periodic" && one.duration_ns().is_some()).collect();
+    let of = |fault: u32| run.recoveries.iter().find(|one| one.fault == Some(fault) && !one.is_stall());
+    let measured = recovery.and_then(|predicted| of(predicted.fault));
+    let within = |subject| prediction.disowned(subject).is_none();
     let mut rows = Vec::new();
-    let sizes = checkpoints.iter().map(|checkpoint| checkpoint.state_bytes).collect();
-    rows.extend(plain("state S", Unit::Bytes, prediction.state_bytes, sizes));
-    checkpoints.sort_by_key(|checkpoint| checkpoint.duration_ns());
-    rows.extend(duration(&checkpoints, prediction));
-    let costs = checkpoints.iter().filter_map(|checkpoint| checkpoint.lost_work_ns()).collect();
-    rows.extend(plain("lost work c", Unit::Nanoseconds, prediction.cost_ns, costs));
-    rows.extend(plain("trigger period T", Unit::Nanoseconds, prediction.period_ns, trigger_gaps_ns(run)));
-    if let (Some(predicted), Some(measured)) = (recovery, measured) {
+    if within(Subject::Checkpoint) {
+        let mut checkpoints =
+            predicted_checkpoints(run, prediction.state_at_ns.or(recovery.map(|recovery| recovery.failed_at_ns)));
+        let sizes = checkpoints.iter().map(|checkpoint| checkpoint.state_bytes).collect();
+        rows.extend(plain("state S", Unit::Bytes, prediction.state_bytes, sizes));
+        checkpoints.sort_by_key(|checkpoint| checkpoint.duration_ns());
+        rows.extend(duration(&checkpoints, prediction));
+        let costs = checkpoints.iter().filter_map(|checkpoint| checkpoint.lost_work_ns()).collect();
+        rows.extend(plain("lost work c", Unit::Nanoseconds, prediction.cost_ns, costs));
+        rows.extend(plain("trigger period T", Unit::Nanoseconds, prediction.period_ns, trigger_gaps_ns(run)));
+    }
+    if let (Some(predicted), Some(measured), true) = (recovery, measured, within(Subject::Recovery)) {
         let age = vec![measured.snapshot_age_ns];
         rows.extend(plain("snapshot age A", Unit::Nanoseconds, Some(predicted.snapshot_age_ns), age));
         let loaded = measured.restored_checkpoint.map(|_| measured.restored_bytes).into_iter().collect();
         rows.extend(plain("state loaded", Unit::Bytes, predicted.restored_bytes, loaded));
         rows.extend(outage(predicted, measured));
+        if !within(Subject::CatchingUp) {
+            return rows;
+        }
         let whole = |rate: f64| rate as u64;
         let capacity = capacity::measured(run, measured).map(whole).into_iter().collect();
         let what = "capacity, catching up";
@@ -147,6 +201,19 @@ pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
         rows.extend(total(predicted, measured));
     }
     rows
+}
+
+/// Checkpoints that are held against a prediction: it is about the state at one time, so they are the last ones before it, from
+/// one of RocksDB's compactions to the next.
+pub const CHECKPOINTS_MAX: usize = 4;
+
+/// The completed periodic checkpoints that a prediction is about; all of them where it does not say when.
+fn predicted_checkpoints(run: &RunRecord, state_at_ns: Option<u64>) -> Vec<&CheckpointRecord> {
+    let periodic = run.checkpoints.iter().filter(|one| one.kind == "periodic" && one.duration_ns().is_some());
+    let Some(state_at) = state_at_ns else { return periodic.collect() };
+    let mut before: Vec<&CheckpointRecord> = periodic.filter(|one| one.triggered_at_ns < state_at).collect();
+    before.sort_by_key(|one| one.triggered_at_ns);
+    before.split_off(before.len().saturating_sub(CHECKPOINTS_MAX))
 }
 
 /// A row without terms; `None` where something is missing.
@@ -218,10 +285,41 @@ mod tests {
         let outage = named(&rows, "outage D");
         assert_eq!((outage.predicted, outage.measured), (3_350_000_000, 3_450_400_000));
         assert_eq!(outage.off_in(), "restore +90 ms");
-        assert!(named(&rows, "checkpoint duration d").residual().unwrap() < 0.02);
+        assert!(named(&rows, "checkpoint duration d").residual().unwrap() < 0.03);
         assert_eq!(named(&rows, "recovery R").off_in(), "outage +100 ms");
         assert_eq!(named(&rows, "capacity, catching up").unit, Unit::RecordsPerSecond);
         assert_eq!(named(&rows, "state S").off_in(), "", "a size has no terms");
+    }
+
+    #[test]
+    fn what_is_outside_of_the_domain_is_not_compared_and_is_told() {
+        let compared = |subjects: &[Subject]| {
+            let mut run = fixtures::predicted();
+            let one = OutOfDomain { subjects: subjects.into(), why: "the load is 97 %".into() };
+            run.prediction.as_mut().unwrap().out_of_domain = vec![one];
+            let text = crate::terminal::details(&run, crate::ansi::Color::No);
+            assert!(text.contains("Outside of the predictions, and not compared") && text.contains("the load is 97 %"));
+            let set = crate::record::RunSet { runs: vec![run.clone()], ..fixtures::set() };
+            assert!(crate::html::report(&set).contains("the load is 97 %"));
+            compare(&run).iter().map(|row| row.what).collect::<Vec<_>>()
+        };
+        let checkpoint = ["state S", "checkpoint duration d", "lost work c", "trigger period T"];
+        let outage = ["snapshot age A", "state loaded", "outage D"];
+        let late = ["capacity, catching up", "recovery R"];
+        assert_eq!(compared(&[Subject::Checkpoint]), [outage.as_slice(), &late].concat());
+        assert_eq!(compared(&[Subject::Recovery]), checkpoint);
+        assert_eq!(compared(&[Subject::CatchingUp]), [checkpoint.as_slice(), &outage].concat());
+        assert_eq!(compared(&[Subject::Checkpoint, Subject::Recovery]), [""; 0]);
+    }
+
+    #[test]
+    fn only_the_last_checkpoints_before_the_predicted_state_are_compared() {
+        let mut run = fixtures::predicted();
+        assert_eq!(named(&compare(&run), "state S").count, 3, "checkpoint 4 was given up");
+        run.prediction.as_mut().unwrap().state_at_ns = Some(u64::MAX);
+        assert_eq!(named(&compare(&run), "state S").count, CHECKPOINTS_MAX);
+        run.prediction.as_mut().unwrap().state_at_ns = Some(0);
+        assert!(compare(&run).iter().all(|row| row.what != "state S"));
     }
 
     #[test]

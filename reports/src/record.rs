@@ -21,7 +21,9 @@ mod recovery;
 
 pub use checkpoint::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
 pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
-pub use recovery::{RecoveryParts, RecoveryRecord};
+pub use recovery::{
+    Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, SupersededRecovery, recovered_after, worst_outage,
+};
 
 /// Version of this schema; a reader refuses another one.
 pub const SCHEMA_VERSION: u32 = 4;
@@ -84,7 +86,7 @@ pub struct RunRecord {
     pub faults: Vec<FaultRecord>,
     /// Checkpoints, ordered by trigger.
     pub checkpoints: Vec<CheckpointRecord>,
-    /// Failovers, ordered by failure.
+    /// Outages with the recoveries that ended them, ordered by their beginning.
     pub recoveries: Vec<RecoveryRecord>,
     /// Every oracle that was asked, whether it held or not.
     pub oracles: Vec<OracleRecord>,

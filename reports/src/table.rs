@@ -5,6 +5,7 @@
 //! Invariant: (T1) every row has one cell per column. Widths count characters, not bytes: `µ` and `λ` are one wide.
 
 use crate::ansi::{Color, Style, clean, paint};
+use crate::record::Lapse;
 use crate::units::{self, Unit};
 
 /// On which side the cells of a column line up.
@@ -49,6 +50,12 @@ impl Cell {
     /// As [`Cell::duration`], or [`Cell::none`].
     pub fn maybe_duration(ns: Option<u64>) -> Cell {
         ns.map_or_else(Cell::none, Cell::duration)
+    }
+
+    /// A duration, or `> …` of what had no end, which stands out.
+    pub fn lapse(lapse: Lapse) -> Cell {
+        let cell = Cell::new(units::aligned(lapse.to_string()));
+        if lapse.ns().is_some() { cell } else { cell.styled(Style::Bad) }
     }
 
     /// A signed duration in nanoseconds, or [`Cell::none`].

@@ -61,13 +61,14 @@ pub fn details(run: &RunRecord, color: Color) -> String {
     out.push_str(&table("Checkpoints", &tables::checkpoints(run), color));
     out.push_str(&table("Checkpoint durations", &tables::durations(&timing), color));
     out.push_str(&table("Recoveries", &tables::recoveries(run), color));
-    out.push_str(&table("Outages, failure to first record", &tables::outages(run), color));
+    out.push_str(&table("Outages, from the fault until lasting progress", &tables::outages(run), color));
     out.push_str(&table("Distributions", &distributions::tables::table(&distributions::of([run])), color));
     out.push_str(&table(
         "Predictions, and their residual as a share of what was measured",
         &tables::predictions(run),
         color,
     ));
+    out.push_str(&table("Outside of the predictions, and not compared", &tables::outside_of_predictions(run), color));
     out.push_str(&table("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), color));
     out.push_str(&table("Formulas, case by case", &tables::timing_rows(&timing), color));
     if tables::hidden_gaps(&timing) > 0 {

@@ -3,6 +3,9 @@
 //! Start at [`compare`]. Trigger gaps are judged between neighbouring completed periodic checkpoints of one attempt: an
 //! aborted or final checkpoint, or a failover, in between starts the clock of another rule. Outages are judged per recovery.
 //!
+//! Formulas speak of one failure and one recovery from it. An outage in which recoveries came to nothing, or in which nothing
+//! was tried, is outside of their domain: its rows say so, and have no prediction.
+//!
 //! The corrected outage is a sum of measured parts, so its residual checks the bookkeeping (R1) and not the formula; the
 //! planning rule is a prediction of the whole from two numbers, and its residual is what it forgot.
 
@@ -23,7 +26,7 @@ const IDENTITY: &str = "nothing; a sum of measured parts";
 pub enum Subject {
     /// Trigger to next trigger.
     TriggerGap,
-    /// Failure to first record processed again.
+    /// From the fault until lasting progress.
     Outage,
 }
 
@@ -232,10 +235,14 @@ fn trigger_gap(due: &DueTrigger<'_>, settings: &Settings) -> Vec<TimingRow> {
     ]
 }
 
-/// Rows of one recovery; none where no record was seen again, since there is no outage to measure.
+/// Rows of one recovery; none of an outage without an end, which has no length to compare.
 fn outages(recovery: &RecoveryRecord) -> Vec<TimingRow> {
     let Some(parts) = recovery.parts else { return Vec::new() };
     let measured_ns = parts.total_ns();
+    let what = match recovery.is_stall() {
+        true => format!("stall, attempt {}", recovery.attempt),
+        false => format!("recovery, attempt {}", recovery.attempt),
+    };
     let article = recovery.restored_checkpoint_duration_ns.map(|d| recovery::article_recovery(d, parts.restore_ns));
     let forgotten: Vec<String> = parts
         .named()
@@ -244,7 +251,7 @@ fn outages(recovery: &RecoveryRecord) -> Vec<TimingRow> {
         .map(|(name, ns)| format!("{name} {}", units::duration(*ns)))
         .collect();
     let row = |rule, formula, predicted_ns, missing| TimingRow {
-        what: format!("recovery, attempt {}", recovery.attempt),
+        what: what.clone(),
         subject: Subject::Outage,
         rule,
         measured_ns,
@@ -253,6 +260,19 @@ fn outages(recovery: &RecoveryRecord) -> Vec<TimingRow> {
         residual_ns: predicted_ns.map(|p: u64| residual(measured_ns, p)),
         missing,
     };
+    if !recovery.is_plain() {
+        let outside = match (recovery.is_stall(), recovery.superseded.len()) {
+            (true, _) => "outside of the formula: no recovery was begun".to_owned(),
+            (false, 0) => {
+                format!("outside of the formula: stood still for {} before", units::duration(parts.stalled_ns))
+            }
+            (false, n) => format!("outside of the formula: {n} superseded before"),
+        };
+        return vec![
+            row(Rule::Article, recovery::ARTICLE_RECOVERY, None, outside.clone()),
+            row(Rule::Corrected, recovery::OUTAGE, None, outside),
+        ];
+    }
     vec![
         row(Rule::Article, recovery::ARTICLE_RECOVERY, article, forgotten.join(", ")),
         row(Rule::Corrected, recovery::OUTAGE, Some(recovery::outage(&parts)), IDENTITY.to_owned()),
@@ -358,7 +378,7 @@ mod tests {
         fn parts_sum_to_the_outage_and_the_corrected_residual_is_zero(run in fixtures::any_run()) {
             for row in compare(&run).rows {
                 if row.subject == Subject::Outage && row.rule == Rule::Corrected {
-                    prop_assert_eq!(row.residual_ns, Some(0), "R1");
+                    prop_assert_eq!(row.residual_ns.unwrap_or(0), 0, "R1");
                 }
             }
             for recovery in &run.recoveries {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use flowquake::jobs::Jobs;
 use flowquake_reports::record::Verdict;
 
 use crate::{all, execute, inline};
@@ -88,7 +89,12 @@ fn every_kind_of_fault_hurts_something_in_the_shipped_scenarios() {
     let mut hurt: BTreeSet<String> = BTreeSet::new();
     let mut built = true;
     for scenario in all() {
-        let record = execute(&scenario, 1, &[]);
+        // One run is enough for each kind.
+        let plan = scenario.plan(1);
+        if plan.faults.iter().all(|fault| hurt.contains(flowquake::nemesis::kind(&fault.action))) {
+            continue;
+        }
+        let (record, _) = flowquake::session::execute(&plan, &Jobs::builtin(), &[], String::new());
         built &= !matches!(record.verdict, Verdict::NotBuilt { .. });
         hurt.extend(record.faults.iter().filter(|fault| !fault.hurt.is_empty()).map(|fault| fault.kind.clone()));
     }

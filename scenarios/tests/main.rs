@@ -6,6 +6,7 @@ mod flink;
 mod hurt;
 mod loops;
 mod lost_work;
+mod outages;
 mod planted_bugs;
 mod real_input;
 mod scripted;

@@ -115,6 +115,8 @@ pub struct Coordinator {
     failures: u32,
     unacknowledged: Option<Unacknowledged>,
     finished: bool,
+    /// Only for a planted bug.
+    any_decline: bool,
 }
 
 impl Coordinator {
@@ -143,6 +145,7 @@ impl Coordinator {
             failures: 0,
             unacknowledged: None,
             finished: false,
+            any_decline: false,
         }
     }
 
@@ -170,6 +173,11 @@ impl Coordinator {
     pub fn plant_interval_from_completion(&mut self) {
         let min_pause = self.config.interval.max(self.config.min_pause);
         self.schedule = Schedule::new(&CheckpointConfig { min_pause, ..self.config.clone() });
+    }
+
+    /// Plants a bug: a decline counts for whatever checkpoint is pending.
+    pub fn plant_any_decline(&mut self) {
+        self.any_decline = true;
     }
 
     /// The log says that ids up to this one may be given out.
@@ -312,7 +320,9 @@ impl Coordinator {
     /// A subtask could not take or upload its snapshot.
     pub fn on_declined(&mut self, id: CheckpointId, reason: AbortReason, now: Time) -> Vec<Command> {
         match &self.pending {
-            Some(pending) if pending.id == id && matches!(pending.stage, Stage::Acknowledging(_)) => {
+            Some(pending)
+                if (pending.id == id || self.any_decline) && matches!(pending.stage, Stage::Acknowledging(_)) =>
+            {
                 self.abort(reason, now)
             }
             // Late, or of an attempt that is gone (FLINK-13593): it must not hit the checkpoint of today.

@@ -141,7 +141,9 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "x").unwrap();
         };
-        ["chk-2/b", "chk-2/deep/a", "chk-1/a", "ha/1", "lost+found/inode", "at-the-top"].map(write);
+        for path in ["chk-2/b", "chk-2/deep/a", "chk-1/a", "ha/1", "lost+found/inode", "at-the-top"] {
+            write(path);
+        }
         // Nobody but root may look into it.
         std::fs::set_permissions(root.path().join("lost+found"), std::fs::Permissions::from_mode(0o000)).unwrap();
         let store = Store::new(Arc::new(LocalFileSystem::new_with_prefix(root.path()).unwrap()));

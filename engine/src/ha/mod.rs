@@ -10,10 +10,13 @@
 //!
 //! Invariants: (H1) an effect that outlives its leader (a completed checkpoint, an attempt, a fallback, the result) counts only
 //! once its entry is durable and was read back; (H2) time decides when somebody *tries* to lead, never who leads; (H3) entries
-//! are never removed: a hole in the numbers would let a leader of long ago write again.
+//! are never removed: a hole in the numbers would let a leader of long ago write again (`interleavings` explores why no tail
+//! that is kept would do).
 //! Source: apache/flink `LeaderElection`, `CompletedCheckpointStore`, `CheckpointIDCounter`, `JobResultStore`; the idea of
 //! fencing by conditional creation alone is Arroyo's.
 
 pub mod entry;
 pub mod follower;
+#[cfg(test)]
+mod interleavings;
 pub mod log;

@@ -195,7 +195,11 @@ async fn while_accepting(
     let _writing = env.spawn(write_log(env.clone(), entry.clone(), entries, facts.clone()));
 
     let seed = env.draw(JOB_MASTER, term.0, 0);
-    let mut master = JobMaster::new(spec.clone(), graph, seed, term, entry.state.clone(), asked_at);
+    let mut decided = spec.clone();
+    if env.mutated(Mutation::SkipRestartDelay) {
+        decided.config.restart_delay = Duration::ZERO;
+    }
+    let mut master = JobMaster::new(decided, graph, seed, term, entry.state.clone(), asked_at);
     if env.mutated(Mutation::SkipFencing) {
         master.skip_fencing();
     }
@@ -207,6 +211,12 @@ async fn while_accepting(
     }
     if env.mutated(Mutation::ReuseCheckpointIds) {
         master.reuse_ids();
+    }
+    if env.mutated(Mutation::DeclineOfAnyCheckpoint) {
+        master.take_any_decline();
+    }
+    if env.mutated(Mutation::MisreadHeartbeat) {
+        master.misread_a_heartbeat();
     }
     let mut shell = Shell {
         env: env.clone(),

@@ -27,6 +27,7 @@ pub mod key_group;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 
+pub use cache::CACHE_BYTES;
 pub use first_look::FirstLook;
 
 use heap::HeapTable;

@@ -155,12 +155,14 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
                 exchanges: exchanges.clone(),
                 running: BTreeMap::new(),
                 term,
+                obeyed: None,
                 to_job_manager: unbounded_channel().0,
             };
             let cause = session.run(connection, &config, &data).await;
+            let obeyed = session.obeyed;
             term = session.term;
             drop(session);
-            env.emit(Event::JobManagerLost { cause }).await;
+            env.emit(Event::JobManagerLost { term: obeyed, cause }).await;
         }
         env.sleep(config.retry).await;
     }
@@ -175,7 +177,10 @@ struct Session {
     exchanges: Arc<Mutex<Exchanges>>,
     /// At most one, unless fencing is mutated away (T1).
     running: BTreeMap<Attempt, Running>,
+    /// The highest term seen, over all connections.
     term: Term,
+    /// The term of the last order obeyed over this one.
+    obeyed: Option<Term>,
     to_job_manager: UnboundedSender<ToJobManager>,
 }
 
@@ -218,10 +223,11 @@ impl Session {
         loop {
             match first_of_2(orders.recv(), silence.wait()).await {
                 First::A(Some(Ok(message))) => {
-                    if message.term < self.term {
+                    if message.term < self.term && !self.env.mutated(Mutation::ObeyLowerTerms) {
                         return format!("{} leads no more: a newer term was seen", message.term);
                     }
                     self.term = message.term;
+                    self.obeyed = Some(message.term);
                     if let Order::Registered { heartbeat_timeout_ns } = message.order {
                         patience = Duration::from_nanos(heartbeat_timeout_ns);
                     }
@@ -293,7 +299,8 @@ impl Session {
             Ok(graph) => graph,
             Err(error) => {
                 let (subtask, cause) = (first, error.to_string());
-                self.env.emit(Event::TaskFailed { attempt, subtask, cause: cause.clone() }).await;
+                // Building the graph is a call into the program.
+                self.env.emit(Event::TaskFailed { attempt, subtask, in_program: true, cause: cause.clone() }).await;
                 return reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
             }
         };
@@ -361,7 +368,7 @@ impl Session {
             let (env, attempt) = (self.env.clone(), deployment.attempt);
             let lost = async move |error: NetError| {
                 let cause = format!("data connection to {name}: {error}");
-                env.emit(Event::TaskFailed { attempt, subtask, cause: cause.clone() }).await;
+                env.emit(Event::TaskFailed { attempt, subtask, in_program: false, cause: cause.clone() }).await;
                 reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
             };
             let address = deployment.data[producer].clone();

@@ -66,7 +66,9 @@ impl Snapshot {
             }
             Err(Failure::Store(error)) => {
                 env.warn(format_args!("checkpoint {checkpoint} of subtask {subtask}, {attempt}: {error}"));
-                TaskReport::Decline { checkpoint, subtask, reason: AbortReason::AsyncException }
+                let reason = AbortReason::AsyncException;
+                env.emit(Event::SnapshotDeclined { attempt, checkpoint, subtask, reason }).await;
+                TaskReport::Decline { checkpoint, subtask, reason }
             }
             Err(Failure::Local(error)) => {
                 // A subtask that has ended needs no telling.

@@ -79,30 +79,62 @@ pub(super) struct Subtask {
     pub(super) restored: SubtaskState,
 }
 
+/// Why a running subtask cannot go on.
+enum Failure {
+    /// A call into the job's own code failed, or something that it called.
+    Program(String),
+    /// Anything else.
+    Engine(String),
+}
+
+/// How a subtask ended that was not told to.
+enum Ended {
+    /// A call into the job's own code failed.
+    Program(String),
+    /// Anything else.
+    Task(TaskFailure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Program(cause) => Self::Program(cause),
+            Failure::Engine(cause) => Self::Task(TaskFailure::Failed(cause)),
+        }
+    }
+}
+
 impl Subtask {
     /// Restores, then processes until told otherwise; reports what becomes of it.
     pub(super) async fn run(self) {
         let (env, id, attempt, reporter) = (self.env.clone(), self.id, self.attempt, self.reporter.clone());
         let failure = match self.open().await {
             Ok(running) => running.run().await,
-            Err(failure) => failure,
+            Err(ended) => ended,
+        };
+        let (failure, in_program) = match failure {
+            Ended::Program(cause) => (TaskFailure::Failed(cause), true),
+            Ended::Task(failure) => (failure, false),
         };
         let cause = match &failure {
             TaskFailure::Failed(cause) | TaskFailure::Fatal(cause) => cause.clone(),
             TaskFailure::Damaged(checkpoint, file) => format!("checkpoint {checkpoint}: {} is damaged", file.path),
         };
-        env.emit(Event::TaskFailed { attempt, subtask: id, cause }).await;
+        env.emit(Event::TaskFailed { attempt, subtask: id, in_program, cause }).await;
         reporter.report(TaskReport::Failed(id, failure));
     }
 
-    async fn open(self) -> Result<Running, TaskFailure> {
+    async fn open(self) -> Result<Running, Ended> {
         let Subtask { env, id, attempt, config, .. } = &self;
         let (id, attempt) = (*id, *attempt);
-        env.emit(Event::RestoreBegun { attempt, subtask: id, checkpoint: self.checkpoint }).await;
+        let (term, checkpoint) = (self.term, self.checkpoint);
+        env.emit(Event::RestoreBegun { term, attempt, subtask: id, checkpoint }).await;
         env.charge(Work::Deploy).await;
-        let failed = |what: String| TaskFailure::Failed(what);
+        let failed = |what: String| Ended::Task(TaskFailure::Failed(what));
         let state = load(env, &self.restored).await.map_err(|error| match (error, self.checkpoint) {
-            (RestoreError::Damaged(damaged), Some(checkpoint)) => TaskFailure::Damaged(checkpoint, damaged.into()),
+            (RestoreError::Damaged(damaged), Some(checkpoint)) => {
+                Ended::Task(TaskFailure::Damaged(checkpoint, damaged.into()))
+            }
             (RestoreError::Damaged(damaged), None) => failed(damaged.to_string()),
             (RestoreError::Store(error), _) => failed(error.to_string()),
         })?;
@@ -128,7 +160,7 @@ impl Subtask {
             start: self.start,
             positions: &positions,
         };
-        let mut chain = user_code(|| (self.vertex.build)(context)).map_err(failed)?;
+        let mut chain = user_code(|| (self.vertex.build)(context)).map_err(Ended::from)?;
         if self.vertex.is_keyed {
             let loaded = Entries { count: backend.restored_entries(), bytes: self.restored.entry_bytes() };
             env.charge(Work::Restore { backend: config.backend, loaded }).await;
@@ -203,26 +235,26 @@ struct Running {
 
 impl Running {
     /// Returns why it cannot go on.
-    async fn run(mut self) -> TaskFailure {
+    async fn run(mut self) -> Ended {
         loop {
             let Self { subtask, flush_timer, source_timer, .. } = &mut self;
             let input = next_input(&mut subtask.gate);
             let first = first_of_4(subtask.mail.recv(), flush_timer.wait(), source_timer.wait(), input).await;
             let outcome = match first {
-                First::A(Some(Mail::OutputLost(cause))) => return TaskFailure::Fatal(cause),
+                First::A(Some(Mail::OutputLost(cause))) => return Ended::Task(TaskFailure::Fatal(cause)),
                 First::A(Some(mail)) => self.on_mail(mail).await,
                 First::A(None) => unreachable!("the mailbox's other end is held by this subtask"),
                 First::B(()) => self.flush().await,
                 First::C(()) => self.poll_source().await,
                 First::D((channel, buffer)) => self.on_input(channel, buffer).await,
             };
-            if let Err(cause) = outcome {
-                return TaskFailure::Failed(cause);
+            if let Err(failure) = outcome {
+                return failure.into();
             }
         }
     }
 
-    async fn on_mail(&mut self, mail: Mail) -> Result<(), String> {
+    async fn on_mail(&mut self, mail: Mail) -> Result<(), Failure> {
         let Subtask { env, reporter, id, .. } = &self.subtask;
         match mail {
             // A source has no barriers to align; one that is asked twice answers once.
@@ -257,12 +289,14 @@ impl Running {
                 }
                 reporter.report(TaskReport::Committed { checkpoint, subtask: *id });
             }
-            Mail::OutputFailed(cause) | Mail::OutputLost(cause) | Mail::StateDamaged(cause) => return Err(cause),
+            Mail::OutputFailed(cause) | Mail::OutputLost(cause) | Mail::StateDamaged(cause) => {
+                return Err(Failure::Engine(cause));
+            }
         }
         Ok(())
     }
 
-    async fn poll_source(&mut self) -> Result<(), String> {
+    async fn poll_source(&mut self) -> Result<(), Failure> {
         let now = self.subtask.env.input_now();
         let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
         let before = emitted(&mut self.chain);
@@ -289,7 +323,7 @@ impl Running {
         Ok(())
     }
 
-    async fn on_input(&mut self, channel: usize, buffer: Buffer) -> Result<(), String> {
+    async fn on_input(&mut self, channel: usize, buffer: Buffer) -> Result<(), Failure> {
         if self.subtask.env.mutated(Mutation::ReorderBuffers) && self.held_back.is_none() && buffer.is_data() {
             self.held_back = Some(buffer);
             return Ok(());
@@ -308,7 +342,7 @@ impl Running {
         self.on_buffer(channel, buffer).await
     }
 
-    async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), String> {
+    async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), Failure> {
         match buffer {
             Buffer::Records { bytes, records } => {
                 user_code(|| self.chain.process(&bytes, records))?;
@@ -326,7 +360,7 @@ impl Running {
     }
 
     /// After a batch: announce the first one, send what is full, pay for it.
-    async fn on_records(&mut self, records: u64, bytes: u64) -> Result<(), String> {
+    async fn on_records(&mut self, records: u64, bytes: u64) -> Result<(), Failure> {
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
         if !std::mem::replace(&mut self.seen_record, true) {
             self.subtask.env.emit(Event::FirstRecord { attempt, subtask }).await;
@@ -377,7 +411,7 @@ impl Running {
         self.flush_timer.set(earliest([buffer_at, self.sink_flush_at]));
     }
 
-    async fn flush(&mut self) -> Result<(), String> {
+    async fn flush(&mut self) -> Result<(), Failure> {
         if let Some(output) = self.chain.parts().output {
             output.seal_all();
         }
@@ -391,7 +425,7 @@ impl Running {
         Ok(())
     }
 
-    async fn on_barrier(&mut self, channel: usize, checkpoint: CheckpointId) -> Result<(), String> {
+    async fn on_barrier(&mut self, channel: usize, checkpoint: CheckpointId) -> Result<(), Failure> {
         let Subtask { env, id: subtask, attempt, gate: Some(gate), checkpoint: restored, .. } = &mut self.subtask
         else {
             return Ok(());
@@ -436,7 +470,7 @@ impl Running {
     }
 
     /// Sends the barrier, takes the synchronous part, starts the asynchronous one.
-    async fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), String> {
+    async fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
         self.pay().await;
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
         if let Some(output) = self.chain.parts().output {
@@ -491,7 +525,7 @@ impl Running {
     }
 
     /// All input is in: what is buffered goes out, the end is passed on, and the subtask stays for the final checkpoint.
-    async fn on_end_of_input(&mut self) -> Result<(), String> {
+    async fn on_end_of_input(&mut self) -> Result<(), Failure> {
         self.pay().await;
         if let Some(output) = self.chain.parts().output {
             output.seal_all();
@@ -509,13 +543,13 @@ impl Running {
 
 /// Calls into the program. A panic there fails the task as an error does, not the process and the other tasks in it; what it
 /// interrupted may be half done, and is not used again.
-fn user_code<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+fn user_code<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
     match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
+        Ok(result) => result.map_err(|error| Failure::Program(error.to_string())),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("with a value that is no text");
-            Err(format!("user code panicked: {text}"))
+            Err(Failure::Program(format!("user code panicked: {text}")))
         }
     }
 }

@@ -73,7 +73,7 @@ fn samples(events: &[EventRecord]) -> FixedSamples {
                 samples.snapshots.extend(began.map(|began| nanos(at.since(*began)) as f64));
             }
             // Without a checkpoint there is nothing to restore.
-            Event::RestoreBegun { attempt, subtask, checkpoint: Some(_) } if subtask.vertex.0 == KEYED => {
+            Event::RestoreBegun { attempt, subtask, checkpoint: Some(_), .. } if subtask.vertex.0 == KEYED => {
                 begun.insert((false, attempt.0, subtask.index, 0), *at);
             }
             Event::RestoreEnded { attempt, subtask, .. } if subtask.vertex.0 == KEYED => {

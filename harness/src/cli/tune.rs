@@ -154,7 +154,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
         Err(error) => {
             let remedy = match error.kind() {
                 ErrorKind::InvalidData | ErrorKind::IsADirectory => {
-                    "this is no journal of a sweep: remove it, or name another folder with --output"
+                    "this journal cannot be gone on with: remove it, or name another folder with --output"
                 }
                 _ => "name a folder that can be written with --output",
             };

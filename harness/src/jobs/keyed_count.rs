@@ -57,6 +57,7 @@ pub(super) const JOB: Job = Job {
             VertexModel { records_in: 1.0, bytes_in: 98.0, keyed: true },
         ],
         state,
+        written,
         output_bytes,
         shares: |spec| shares_of_keys(spec, 0..keys(spec).unwrap_or(1) as u32),
     }),
@@ -161,19 +162,40 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
     Ok(job.build())
 }
 
-/// Of a key drawn uniformly for each record: how many were drawn yet, times what an entry takes.
+/// Of a key drawn uniformly for each record: how many of `keys` were drawn by so many records.
+fn drawn(keys: f64, records: f64) -> f64 {
+    keys * (1.0 - libm::exp(-records / keys))
+}
+
+/// Every key that was drawn yet has a count, and a value.
 fn state(spec: &JobSpec, records: f64) -> StateSize {
+    let seen = drawn(keys(spec).unwrap_or(1) as f64, records);
+    tables(spec, records, seen, seen)
+}
+
+/// Counts are written with each record, values with the first of their key, or with each.
+fn written(spec: &JobSpec, before: f64, records: f64) -> StateSize {
     let keys = keys(spec).unwrap_or(1) as f64;
-    let seen = keys * (1.0 - libm::exp(-records / keys));
-    // Key group, varint of the key, varint of its count; and each subtask's table has a name and a length.
+    let counted = drawn(keys, records);
+    let valued = match update_values(spec).unwrap_or(false) {
+        true => counted,
+        false => drawn(keys, before + records) - drawn(keys, before),
+    };
+    tables(spec, before + records, counted, valued)
+}
+
+/// So many counts and so many values, once so many records have arrived: a key group, a varint of the key, a varint of its count
+/// or of its value's length; and each subtask's table has a name and a length.
+fn tables(spec: &JobSpec, records: f64, counted: f64, valued: f64) -> StateSize {
+    let keys = keys(spec).unwrap_or(1) as f64;
     let varint = |value: f64| 1.0 + (value.max(1.0).log2() / 7.0).floor();
-    let counts = seen * (2.0 + varint(keys / 2.0) + varint(records / keys)) + 14.0 * f64::from(spec.config.parallelism);
+    let table = 14.0 * f64::from(spec.config.parallelism);
+    let counts = counted * (2.0 + varint(keys / 2.0) + varint(records / keys)) + table;
     match value_bytes(spec).unwrap_or(0) as f64 {
-        0.0 => StateSize { entries: seen, bytes: counts },
+        0.0 => StateSize { entries: counted, bytes: counts },
         bytes => {
-            let values = seen * (2.0 + varint(keys / 2.0) + varint(bytes) + bytes);
-            let tables = 14.0 * f64::from(spec.config.parallelism);
-            StateSize { entries: 2.0 * seen, bytes: counts + values + tables }
+            let values = valued * (2.0 + varint(keys / 2.0) + varint(bytes) + bytes);
+            StateSize { entries: counted + valued, bytes: counts + values + table }
         }
     }
 }

@@ -66,6 +66,9 @@ pub struct JobModel {
     pub vertices: &'static [VertexModel],
     /// Keyed state once this many records have arrived, over all subtasks, as the heap backends write it.
     pub state: fn(&JobSpec, f64) -> StateSize,
+    /// Of that state, what is written, each entry once, by so many records that arrive after so many others: `written(spec,
+    /// before, records)`.
+    pub written: fn(&JobSpec, f64, f64) -> StateSize,
     /// Mean bytes of output per record of the input.
     pub output_bytes: fn(&JobSpec) -> f64,
     /// Share of the records that each keyed subtask gets; they sum to 1.

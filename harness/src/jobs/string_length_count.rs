@@ -43,6 +43,8 @@ pub(super) const JOB: Job = Job {
         ],
         // A few dozen lengths, whatever arrives.
         state: |spec, _| StateSize { entries: 30.0, bytes: 150.0 + 14.0 * f64::from(spec.config.parallelism) },
+        // Each of them again and again.
+        written: |spec, _, _| StateSize { entries: 30.0, bytes: 150.0 + 14.0 * f64::from(spec.config.parallelism) },
         // A word, and a count of a few digits.
         output_bytes: |_| 15.0,
         // Words of 3 to 12 letters.

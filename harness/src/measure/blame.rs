@@ -1,4 +1,4 @@
-//! Which fault is behind a failover or a takeover.
+//! Which fault is behind a failover, a takeover, or the end of a job that failed.
 //!
 //! Start at [`fault_behind`]. Of the faults that struck since the interruption before, the newest one is behind it, unless
 //! another one struck what the failover names as its root: the TaskManager that was lost, an end of the connection that failed,
@@ -20,6 +20,8 @@ pub(super) enum Told<'a> {
     Failover { root: &'a RootCause, cause: &'a str, node: Option<&'a str> },
     /// A takeover: the event with which the former leader began to lead.
     Takeover { former: &'a EventRecord },
+    /// The end of a job that failed for good while it ran.
+    End,
 }
 
 impl<'a> Told<'a> {
@@ -40,6 +42,7 @@ impl<'a> Told<'a> {
         let of_store = [CHECKPOINT_STORE, OUTPUT_STORE].contains(&hit.role);
         match self {
             Told::Takeover { former } => hit.at >= former.at && struck(former.node.as_str()),
+            Told::End => false,
             Told::Failover { root, cause, node } => match root {
                 RootCause::TaskManagerLost { task_manager } | RootCause::DeploymentLost { task_manager } => {
                     struck(task_manager.as_str())
@@ -104,8 +107,11 @@ mod tests {
 
     /// Which of the faults is behind a failover at 10 s, where the interruption before was at 8 s.
     fn behind(strikes: &[Strike], root: RootCause, cause: &str) -> Option<usize> {
-        let failed =
-            at(9_900, "tm-3", Event::TaskFailed { attempt: Attempt(1), subtask: subtask(1, 0), cause: "".into() });
+        let failed = at(
+            9_900,
+            "tm-3",
+            Event::TaskFailed { attempt: Attempt(1), subtask: subtask(1, 0), cause: "".into(), in_program: false },
+        );
         let mut outcome = outcome([failed]);
         outcome.strikes = strikes.to_vec();
         let told = Told::failover(&outcome.trace.events, &root, cause);

@@ -1,6 +1,8 @@
 //! From a trace to measurements: checkpoints and recoveries in parts, the timeline, the totals.
 //!
 //! Everything is read from events; the engine is not asked. Start at [`record`], which puts a run's [`RunRecord`] together.
+//! `recoveries` finds what was tried to bring the job back, `progress` what lasted, `stalls` where nothing was tried, and
+//! `outages` makes of them what a user sees.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,10 @@ use crate::run::{Outcome, job_spec};
 mod blame;
 mod checkpoints;
 mod course;
+mod outages;
+mod progress;
 mod recoveries;
+mod stalls;
 mod timeline;
 
 /// What a run leaves behind. `sources` is the number of source subtasks, `replay` the command that runs the plan again.
@@ -35,7 +40,7 @@ pub fn record(
     replay: String,
 ) -> RunRecord {
     let checkpoints = self::checkpoints(plan, outcome);
-    let recoveries = self::recoveries(outcome, &checkpoints, sources);
+    let recoveries = self::recoveries(plan, outcome, &checkpoints, sources);
     let config = &plan.job.config;
     let nodes = lanes(outcome);
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
@@ -93,9 +98,14 @@ pub fn checkpoints(plan: &RunPlan, outcome: &Outcome) -> Vec<CheckpointRecord> {
     checkpoints::measure(outcome, plan.cluster.state_weight)
 }
 
-/// Every failover and takeover, in order. `sources` is the number of source subtasks.
-pub fn recoveries(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<RecoveryRecord> {
-    recoveries::measure(outcome, checkpoints, sources)
+/// Every outage with the recovery that ended it, in order. `sources` is the number of source subtasks.
+pub fn recoveries(
+    plan: &RunPlan,
+    outcome: &Outcome,
+    checkpoints: &[CheckpointRecord],
+    sources: usize,
+) -> Vec<RecoveryRecord> {
+    outages::measure(plan, outcome, checkpoints, sources)
 }
 
 /// The number of source subtasks of a plan; 0 if its job cannot be built.

@@ -1,26 +1,57 @@
-//! Recoveries in parts: from the fault to the first record that is processed again, and to being caught up.
+//! What was tried to bring the job back: failovers, takeovers, and how far each came.
 //!
 //! The job has to come back after a failover, which its leader begins, and after a takeover, when another JobManager, or the
 //! former leader anew, opens a term: that deploys the next attempt without any failover. A takeover has no restart delay, and
-//! tasks are cancelled while their TaskManagers look for the new leader, so that time is one with the wait for slots.
+//! tasks are cancelled while their TaskManagers look for the new leader, so that time is one with the wait for slots. A job
+//! that fails for good is tried to be brought back by nobody.
 //!
-//! An outage ends when all state is loaded *and* a record has reached the last operators; sources begin earlier, but what
-//! they emit waits. A recovery that is cut short before that, by a failure or by the next takeover, has no parts. What a
-//! JobManager that was replaced says of the job counts for nothing.
+//! Whether a recovery was worth anything is [`lasting`]'s to say; `outages` makes one outage of all that were tried until then.
+//! What a JobManager that was replaced says of the job counts for nothing.
 
 use std::collections::BTreeSet;
 
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::Change;
-use flowquake_engine::ids::{Attempt, SubtaskId, Term};
-use flowquake_reports::record::{CheckpointRecord, RecoveryParts, RecoveryRecord};
+use flowquake_engine::ids::{Attempt, CheckpointId, Term};
+use flowquake_reports::record::{CheckpointEnd, CheckpointRecord, RecoveryKind, RecoveryParts};
 
 use super::blame::{Told, fault_behind};
 use super::ends_attempt;
+use super::progress::lasting;
 use crate::run::Outcome;
+
+/// One failover or takeover that was begun; or the end of a job that failed for good, after which nothing is tried.
+pub(super) struct Tried {
+    pub(super) kind: RecoveryKind,
+    /// The attempt with which the job was to come back.
+    pub(super) next: Attempt,
+    /// Why, as the JobManager stated it.
+    pub(super) cause: String,
+    /// The fault behind it, by its position in the plan, from 1.
+    pub(super) fault: Option<u32>,
+    /// When that fault struck, or when lasting progress was last made under it; else when the failure was seen.
+    pub(super) failed_at: u64,
+    /// When it was begun.
+    pub(super) detected_at: u64,
+    /// What it restored.
+    pub(super) restored: Option<CheckpointId>,
+    /// `None`: it came to nothing.
+    pub(super) comeback: Option<Comeback>,
+    /// When the sources of its attempt had emitted all that had arrived.
+    pub(super) caught_up_at: Option<u64>,
+}
+
+/// A recovery with which the job came back.
+pub(super) struct Comeback {
+    /// From `failed_at` until every vertex had processed a record.
+    pub(super) parts: RecoveryParts,
+    /// When that turned out to last.
+    pub(super) confirmed_at: u64,
+}
 
 /// Why the job has to come back.
 struct Interruption<'a> {
+    kind: RecoveryKind,
     /// The attempt with which it does.
     next: Attempt,
     cause: String,
@@ -29,18 +60,20 @@ struct Interruption<'a> {
     told: Told<'a>,
 }
 
-/// Every failover and every takeover, in order. `sources` is the number of source subtasks.
-pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<RecoveryRecord> {
+/// Everything that was tried, in order. `sources` is the number of source subtasks.
+pub(super) fn tried(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<Tried> {
     let events = &outcome.trace.events;
-    let mut recoveries = Vec::new();
+    let mut all: Vec<Tried> = Vec::new();
     let (mut since, mut blamed) = (0, BTreeSet::new());
     // Index of the event with which the leader in force began to lead.
     let mut leader: Option<usize> = None;
     for (index, record) in events.iter().enumerate() {
+        let is_down = all.last().is_some_and(|tried| tried.comeback.is_none());
         let interruption = match &record.event {
             Event::FailoverBegun { attempt, root, cause } if leader.is_none_or(|at| same_life(&events[at], record)) => {
                 let told = Told::failover(&events[..index], root, cause);
-                Interruption { next: attempt.next(), cause: cause.clone(), lost: None, told }
+                let kind = RecoveryKind::Failover;
+                Interruption { kind, next: attempt.next(), cause: cause.clone(), lost: None, told }
             }
             Event::LeadershipGranted { term } => {
                 let (Some(former), Some(next)) = (leader.replace(index), opened(outcome, record, *term)) else {
@@ -48,41 +81,52 @@ pub(super) fn measure(outcome: &Outcome, checkpoints: &[CheckpointRecord], sourc
                 };
                 let lost = &events[former..index];
                 let told = Told::Takeover { former: &lost[0] };
-                Interruption { next, cause: takeover(&lost[0], record, *term), lost: Some(lost), told }
+                let cause = takeover(&lost[0], record, *term);
+                Interruption { kind: RecoveryKind::Takeover, next, cause, lost: Some(lost), told }
+            }
+            Event::JobFailed { attempt, cause } if !is_down => {
+                let (kind, told) = (RecoveryKind::Stall, Told::End);
+                Interruption { kind, next: *attempt, cause: cause.clone(), lost: None, told }
             }
             _ => continue,
         };
-        let Interruption { next, cause, lost, told } = interruption;
-        let detected = record.at.0;
-        let fault = fault_behind(outcome, &told, since, detected, &blamed);
-        since = detected;
+        let Interruption { kind, next, cause, lost, told } = interruption;
+        let detected_at = record.at.0;
+        let fault = fault_behind(outcome, &told, since, detected_at, &blamed);
+        since = detected_at;
         blamed.extend(fault);
-        let failed_at = fault.map(|(_, at)| at).or_else(|| gave_up(lost?)).unwrap_or(detected);
+        let struck_at = fault.map(|(_, at)| progress_since(checkpoints, at, detected_at).unwrap_or(at));
+        let failed_at = struck_at.or_else(|| gave_up(lost?)).unwrap_or(detected_at);
         let rest = in_term(&events[index..]);
         let deployment = rest.iter().find_map(|record| match &record.event {
             Event::DeploymentBegun { attempt, restored, .. } if *attempt == next => Some(*restored),
             _ => None,
         });
-        let restored = deployment.flatten();
-        let of = restored.and_then(|id| checkpoints.iter().find(|checkpoint| checkpoint.id == id.0));
-        let parts = parts(rest, next, failed_at);
-        let first_record = parts.map(|parts| failed_at + parts.total_ns());
-        recoveries.push(RecoveryRecord {
-            attempt: next.0,
+        let comeback = match kind {
+            RecoveryKind::Stall => None,
+            RecoveryKind::Failover | RecoveryKind::Takeover => comeback(rest, next, failed_at, checkpoints, sources),
+        };
+        all.push(Tried {
+            kind,
+            next,
             cause,
             fault: fault.map(|(fault, _)| fault as u32 + 1),
-            failed_at_ns: failed_at,
-            restored_checkpoint: restored.map(|id| id.0),
-            snapshot_age_ns: of.map_or(failed_at, |checkpoint| failed_at.saturating_sub(checkpoint.triggered_at_ns)),
-            restored_checkpoint_duration_ns: of.and_then(CheckpointRecord::duration_ns),
-            // As they count, which the engine does not know.
-            restored_bytes: of.map_or(0, |checkpoint| checkpoint.state_bytes),
-            parts,
-            // Sources may have emitted all there is before any of it is processed again.
-            caught_up_at_ns: caught_up(rest, next, sources).map(|at| at.max(first_record.unwrap_or(at))),
+            failed_at,
+            detected_at,
+            restored: deployment.flatten(),
+            comeback,
+            caught_up_at: caught_up(rest, next, sources),
         });
     }
-    recoveries
+    all
+}
+
+/// When a checkpoint was last completed that was triggered under a fault that struck at `struck_at`: until then it had not
+/// stopped the job.
+fn progress_since(checkpoints: &[CheckpointRecord], struck_at: u64, until: u64) -> Option<u64> {
+    let completed = checkpoints.iter().filter(|one| one.end == CheckpointEnd::Completed);
+    let under_it = completed.filter(|one| one.triggered_at_ns >= struck_at);
+    under_it.filter_map(|one| one.ended_at_ns.filter(|end| *end <= until)).max()
 }
 
 fn same_life(a: &EventRecord, b: &EventRecord) -> bool {
@@ -118,8 +162,14 @@ fn gave_up(term: &[EventRecord]) -> Option<u64> {
     term.iter().find(lost).map(|record| record.at.0)
 }
 
-/// `rest` begins with the event that interrupted the job.
-fn parts(rest: &[EventRecord], next: Attempt, failed_at: u64) -> Option<RecoveryParts> {
+/// `rest` begins with the event that interrupted the job. `None`: it did not come back with this attempt.
+fn comeback(
+    rest: &[EventRecord],
+    next: Attempt,
+    failed_at: u64,
+    checkpoints: &[CheckpointRecord],
+    sources: usize,
+) -> Option<Comeback> {
     let detected = rest.first()?;
     let at = |which: &dyn Fn(&Event) -> bool| rest.iter().find(|record| which(&record.event)).map(|record| record.at.0);
     let ready = match &detected.event {
@@ -133,25 +183,23 @@ fn parts(rest: &[EventRecord], next: Attempt, failed_at: u64) -> Option<Recovery
     let restoring = at(&|event| matches!(event, Event::RestoreBegun { attempt, .. } if *attempt == next))?;
     // All subtasks of the new attempt; the job is running only if none of them failed before.
     let running = at(&|event| matches!(event, Event::JobRunning { attempt } if *attempt == next))?;
-    let of_next = || rest.iter().filter(|record| record.event.attempt() == Some(next));
-    let restored = of_next()
-        .filter(|r| matches!(r.event, Event::RestoreEnded { .. }) && r.at.0 <= running)
-        .map(|r| r.at.0)
-        .max()?;
-    let last_vertex =
-        of_next().filter_map(|record| record.event.subtask()).map(|subtask: SubtaskId| subtask.vertex).max()?;
-    let first_record = of_next()
-        .find(|r| matches!(&r.event, Event::FirstRecord { subtask, .. } if subtask.vertex == last_vertex))
-        .map(|r| r.at.0.max(restored))?;
+    let of_next = rest.iter().filter(|record| record.event.attempt() == Some(next));
+    let restored =
+        of_next.filter(|r| matches!(r.event, Event::RestoreEnded { .. }) && r.at.0 <= running).map(|r| r.at.0).max()?;
+    let lasting = lasting(rest, next, checkpoints, sources)?;
+    // Sources begin before all state is loaded, but what they emit waits.
+    let back = lasting.since.max(restored);
     let part = |from: u64, to: u64| to.checked_sub(from);
-    Some(RecoveryParts {
+    let parts = RecoveryParts {
         detect_ns: part(failed_at, detected)?,
         backoff_or_cancel_ns: part(detected, ready)?,
         slots_ns: part(ready, deployed)?,
         deploy_ns: part(deployed, restoring)?,
         restore_ns: part(restoring, restored)?,
-        init_ns: part(restored, first_record)?,
-    })
+        init_ns: part(restored, back)?,
+        ..RecoveryParts::default()
+    };
+    Some(Comeback { parts, confirmed_at: lasting.confirmed_at })
 }
 
 fn caught_up(rest: &[EventRecord], attempt: Attempt, sources: usize) -> Option<u64> {

@@ -4,12 +4,15 @@ use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, Term};
 use flowquake_engine::state::TABLE_OVERHEAD;
-use flowquake_reports::record::{CheckpointEnd, CheckpointParts, RecoveryParts, RecoveryRecord};
+use flowquake_reports::record::{
+    CheckpointEnd, CheckpointParts, Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, recovered_after,
+};
 
-use super::{checkpoints, course, recoveries};
-use crate::fixtures::{at, logged, ms, outcome, sealed_with_file, struck, subtask};
+use super::{checkpoints, course, outages};
+use crate::fixtures::{at, kill, logged, ms, outcome, plan, sealed_with_file, struck, subtask};
 use crate::nemesis::Hit;
-use crate::run::{Flow, Outcome};
+use crate::plan::{FaultAction, NodeTarget, RunPlan, Trigger};
+use crate::run::{End, Flow, Outcome};
 
 const MS: u64 = 1_000_000;
 
@@ -34,7 +37,8 @@ fn checkpoint() -> Vec<EventRecord> {
     ]
 }
 
-/// Attempt 1 fails at 1200 ms; attempt 2 restores checkpoint 3 and processes its first record at 2600 ms.
+/// Attempt 1 fails at 1200 ms; attempt 2 restores checkpoint 3 and processes its first record at 2600 ms, and its checkpoint 4,
+/// complete at 3100 ms, shows that this lasts.
 fn recovery() -> Vec<EventRecord> {
     let (failed, attempt, checkpoint) = (Attempt(1), Attempt(2), Some(CheckpointId(3)));
     let (source, sink) = (subtask(0, 0), subtask(1, 0));
@@ -50,22 +54,37 @@ fn recovery() -> Vec<EventRecord> {
         ),
         at(2200, "jm-1", Event::RestartReady { attempt: failed }),
         at(2300, "jm-1", Event::DeploymentBegun { attempt, restored: checkpoint, state_bytes: 40 }),
-        at(2350, "tm-1", Event::RestoreBegun { attempt, subtask: source, checkpoint }),
+        at(2350, "tm-1", Event::RestoreBegun { term: Term(1), attempt, subtask: source, checkpoint }),
         at(2360, "tm-1", Event::RestoreEnded { attempt, subtask: source, bytes: 0 }),
-        at(2370, "tm-2", Event::RestoreBegun { attempt, subtask: sink, checkpoint }),
+        at(2370, "tm-2", Event::RestoreBegun { term: Term(1), attempt, subtask: sink, checkpoint }),
         at(2400, "tm-1", Event::FirstRecord { attempt, subtask: source }),
         at(2500, "tm-2", Event::RestoreEnded { attempt, subtask: sink, bytes: 40 }),
         at(2510, "jm-1", Event::JobRunning { attempt }),
         at(2600, "tm-2", Event::FirstRecord { attempt, subtask: sink }),
         at(3000, "tm-1", Event::CaughtUp { attempt, subtask: source }),
+        at(3050, "jm-1", Event::CheckpointTriggered { attempt, checkpoint: CheckpointId(4), last: false }),
+        at(3100, "jm-1", Event::CheckpointCompleted { attempt, checkpoint: CheckpointId(4), bytes: 40 }),
     ]
+}
+
+/// A fault that lasts until it heals, and a checkpoint each second.
+fn cut() -> RunPlan {
+    let mut plan = plan();
+    plan.job.config.checkpoints.interval = std::time::Duration::from_secs(1);
+    let mut fault = kill(1, Trigger::At(std::time::Duration::from_secs(1)));
+    fault.action = FaultAction::Pause { target: NodeTarget::Node("tm-1".into()), resume_after: None };
+    plan.faults = vec![fault];
+    plan
+}
+
+fn all(outcome: &Outcome) -> Vec<RecoveryRecord> {
+    outages::measure(&cut(), outcome, &checkpoints::measure(outcome, 1), 1)
 }
 
 fn measured(events: Vec<EventRecord>) -> RecoveryRecord {
     let mut outcome = outcome(events);
     outcome.strikes = vec![struck(1_000, Some(1_500))];
-    let checkpoints = checkpoints::measure(&outcome, 1);
-    recoveries::measure(&outcome, &checkpoints, 1).remove(0)
+    all(&outcome).remove(0)
 }
 
 #[test]
@@ -143,13 +162,15 @@ fn parts_of_a_recovery_sum_to_the_outage() {
         deploy_ns: 50 * MS,
         restore_ns: 150 * MS,
         init_ns: 100 * MS,
+        ..RecoveryParts::default()
     };
     assert_eq!(record.parts, Some(parts));
     assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "R1");
     assert_eq!((record.attempt, record.fault, record.failed_at_ns), (2, Some(1), 1000 * MS));
     assert_eq!((record.restored_checkpoint, record.restored_bytes), (Some(3), 40));
     assert_eq!((record.snapshot_age_ns, record.restored_checkpoint_duration_ns), (900 * MS, Some(130 * MS)));
-    assert_eq!(record.caught_up_at_ns, Some(3000 * MS));
+    assert_eq!((record.caught_up_at_ns, record.confirmed_at_ns), (Some(3000 * MS), Some(3100 * MS)));
+    assert!(record.is_plain());
 }
 
 /// The sink's first record comes when another sink still loads its state: the outage ends with the latter.
@@ -165,10 +186,186 @@ fn an_outage_does_not_end_before_all_state_is_loaded() {
 }
 
 #[test]
-fn a_failover_that_fails_before_its_first_record_has_no_parts() {
+fn a_failover_that_fails_before_its_first_record_has_no_end() {
     let events: Vec<_> = recovery().into_iter().filter(|r| !matches!(r.event, Event::JobRunning { .. })).collect();
     let record = measured(events);
-    assert_eq!((record.parts, record.outage_ns()), (None, None));
+    assert_eq!((record.parts, record.outage()), (None, Lapse::Over(2100 * MS)));
+    assert_eq!(record.outage().to_string(), "> 2.100 s");
+}
+
+#[test]
+fn records_that_no_checkpoint_follows_end_no_outage() {
+    let mut events = recovery();
+    events.truncate(events.len() - 2);
+    assert_eq!(measured(events.clone()).outage(), Lapse::Over(2000 * MS));
+    // A checkpoint of the attempt before says nothing about this one.
+    let (attempt, checkpoint) = (Attempt(1), CheckpointId(4));
+    events.push(at(3_050, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false }));
+    events.push(at(3_100, "jm-1", Event::CheckpointCompleted { attempt, checkpoint, bytes: 1 }));
+    assert_eq!(measured(events.clone()).outage(), Lapse::Over(2100 * MS));
+    // The end of the job does.
+    events.push(at(3_200, "jm-1", Event::JobFinished { attempt: Attempt(2) }));
+    assert_eq!(measured(events).outage(), Lapse::Ns(1600 * MS));
+}
+
+/// The recovery of [`recovery`] and its events with every number of an attempt and of a checkpoint one higher, `by` later.
+fn again(by: u64) -> Vec<EventRecord> {
+    let number = |text: String, name: &str, from: u64| {
+        text.replace(&format!("\"{name}\":{from}"), &format!("\"{name}\":{}", from + 1))
+    };
+    let shifted = recovery().into_iter().map(|record| {
+        let text = serde_json::to_string(&record).unwrap();
+        let text = number(number(text, "attempt", 2), "attempt", 1);
+        let mut record: EventRecord = serde_json::from_str(&number(text, "checkpoint", 4)).unwrap();
+        record.at = record.at + std::time::Duration::from_millis(by);
+        record
+    });
+    shifted.collect()
+}
+
+/// Attempt 2 processes records, but fails before its checkpoint is complete: with attempt 3 it is one outage.
+#[test]
+fn recoveries_without_lasting_progress_between_them_are_one_outage() {
+    let mut first = recovery();
+    first.truncate(first.len() - 2);
+    let mut outcome = outcome([checkpoint(), first, again(2_000)].concat());
+    outcome.strikes = vec![struck(1_000, Some(1_500))];
+    outcome.strikes[0].hits.push(hit(3_100, "tm-1", Some(3_150)));
+    let all = all(&outcome);
+    let [record] = all.as_slice() else { panic!("{all:#?}") };
+    let parts = record.parts.expect("it came back");
+    assert_eq!((record.failed_at_ns, record.attempt), (1_000 * MS, 3));
+    assert_eq!((parts.stalled_ns, parts.superseded_ns, parts.detect_ns), (0, 2_100 * MS, 100 * MS));
+    assert_eq!(parts.total_ns(), 4_600 * MS - record.failed_at_ns, "R1");
+    assert_eq!(record.superseded.iter().map(|one| one.attempt).collect::<Vec<_>>(), [2]);
+    assert_eq!((record.snapshot_age_ns, record.caught_up_at_ns), (900 * MS, Some(5_000 * MS)));
+    assert!(!record.is_plain());
+}
+
+/// A second failure right after the checkpoint that confirmed the first recovery is an outage of its own.
+#[test]
+fn lasting_progress_between_two_recoveries_keeps_them_apart() {
+    let mut outcome = outcome([checkpoint(), recovery(), again(2_500)].concat());
+    outcome.strikes = vec![struck(1_000, Some(1_500))];
+    outcome.strikes[0].hits.push(hit(3_600, "tm-1", Some(3_650)));
+    let all = all(&outcome);
+    let lengths: Vec<_> = all.iter().map(RecoveryRecord::outage).collect();
+    assert_eq!(lengths, [Lapse::Ns(1_600 * MS), Lapse::Ns(1_500 * MS)]);
+    assert_eq!(recovered_after(&all, 1, u64::MAX), Lapse::Ns(1_900 * MS));
+}
+
+/// Sources that have nothing left to read have no first record, and neither have those behind them.
+#[test]
+fn a_job_that_has_nothing_left_to_read_is_back_when_its_sources_know() {
+    let mut events = recovery();
+    events.retain(|record| !matches!(record.event, Event::FirstRecord { .. }));
+    let parts = measured(events.clone()).parts.expect("it came back");
+    assert_eq!((parts.init_ns, parts.total_ns()), (500 * MS, 2_000 * MS), "caught up at 3000 ms");
+    // As long as one of them has not said so, a checkpoint alone proves nothing.
+    events.retain(|record| !matches!(record.event, Event::CaughtUp { .. }));
+    assert_eq!(measured(events).parts, None);
+}
+
+/// The filter before a vertex lets nothing pass for minutes: the barrier behind the sources' records shows that it works.
+#[test]
+fn a_vertex_that_nothing_comes_to_keeps_no_outage_open() {
+    let mut events = recovery();
+    let late = Event::FirstRecord { attempt: Attempt(2), subtask: subtask(2, 0) };
+    events.push(at(60_000, "tm-2", late));
+    assert_eq!(measured(events.clone()).outage(), Lapse::Ns(1_600 * MS));
+    // A barrier that was faster than every record shows nothing.
+    events.retain(|record| !matches!(record.event, Event::FirstRecord { .. } | Event::CaughtUp { .. }));
+    let first =
+        |time, vertex| at(time, "tm-2", Event::FirstRecord { attempt: Attempt(2), subtask: subtask(vertex, 0) });
+    events.push(first(3_060, 0));
+    events.sort_by_key(|record| record.at);
+    assert_eq!(measured(events.clone()).outage(), Lapse::Ns(2_060 * MS), "nothing ever comes to the other vertices");
+    events.push(first(60_000, 1));
+    assert_eq!(measured(events).parts, None);
+}
+
+/// Checkpoints of 100 ms in attempt 1 that were complete at these times.
+fn completed(times: &[u64]) -> Vec<EventRecord> {
+    let attempt = Attempt(1);
+    let mut events = vec![at(10, "jm-1", Event::DeploymentBegun { attempt, restored: None, state_bytes: 0 })];
+    for (id, time) in (1..).zip(times) {
+        let checkpoint = CheckpointId(id);
+        events.push(at(time - 100, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false }));
+        events.push(at(*time, "jm-1", Event::CheckpointCompleted { attempt, checkpoint, bytes: 1 }));
+    }
+    events
+}
+
+#[test]
+fn a_stall_is_an_outage_though_nothing_was_restarted() {
+    let stalls = |times: &[u64], hits: Vec<Hit>, end: End| {
+        let mut outcome = outcome(completed(times));
+        outcome.end = end;
+        outcome.ended_at = ms(40_000);
+        outcome.strikes = vec![struck(0, None)];
+        outcome.strikes[0].hits = hits;
+        all(&outcome)
+    };
+    let cut = |from, to| vec![hit(from, "jm-1 - tm-1", Some(to))];
+    let times = [1_100, 2_100, 32_000, 33_000, 34_000, 35_000, 36_000, 37_000, 38_000, 39_000, 40_000];
+    let all = stalls(&times, cut(2_500, 31_900), End::Finished);
+    let [stall] = all.as_slice() else { panic!("{all:#?}") };
+    assert_eq!((stall.kind, stall.fault, stall.attempt), (RecoveryKind::Stall, Some(1), 1));
+    assert_eq!((stall.failed_at_ns, stall.outage()), (2_500 * MS, Lapse::Ns(29_500 * MS)));
+    assert_eq!(stall.parts.map(|parts| parts.stalled_ns), stall.outage_ns(), "R1");
+    assert_eq!(recovered_after(&all, 0, 40_000 * MS), stall.outage());
+    // Nobody is to blame, or it was over by then.
+    assert_eq!(stalls(&times, vec![], End::Finished), []);
+    assert_eq!(stalls(&times, cut(300, 1_900), End::Finished), []);
+    // One checkpoint was given up, as is tolerated; two in a row are not.
+    let tolerated = [1_100, 2_100, 4_150];
+    assert_eq!(stalls(&tolerated, cut(2_500, 3_900), End::Finished), [], "what comes after it is not the fault's");
+    let mut tolerated: Vec<u64> = (1..=40).map(|second| second * 1_000).collect();
+    tolerated.retain(|time| *time != 3_000);
+    assert_eq!(stalls(&tolerated, cut(2_500, 3_900), End::Finished), []);
+    tolerated.retain(|time| *time != 4_000);
+    assert_eq!(stalls(&tolerated, cut(2_500, 4_900), End::Finished)[0].outage(), Lapse::Ns(2_500 * MS));
+    // Until the time limit.
+    let open = stalls(&[1_100, 2_100], cut(2_500, 31_900), End::TimeLimit);
+    assert_eq!(open[0].outage(), Lapse::Over(37_500 * MS));
+}
+
+/// The leader is cut off for a second; long after, and still without progress, the attempt fails.
+#[test]
+fn a_stall_that_ends_in_a_failure_begins_its_outage() {
+    let mut late = recovery();
+    for record in &mut late {
+        record.at = record.at + std::time::Duration::from_secs(10);
+    }
+    let mut outcome = outcome([checkpoint(), late].concat());
+    outcome.strikes = vec![struck(1_000, Some(2_000))];
+    outcome.strikes[0].hits.push(hit(11_100, "tm-1", Some(11_150)));
+    let all = all(&outcome);
+    let [record] = all.as_slice() else { panic!("{all:#?}") };
+    let parts = record.parts.expect("it came back");
+    assert_eq!((record.failed_at_ns, parts.stalled_ns, parts.detect_ns), (1_000 * MS, 10_100 * MS, 100 * MS));
+    assert_eq!(parts.total_ns(), 11_600 * MS, "R1");
+    assert_eq!(record.snapshot_age_ns, 900 * MS);
+}
+
+/// A store that answers slowly for minutes did not fail the attempt as long as its checkpoints went on.
+#[test]
+fn an_outage_begins_with_the_last_lasting_progress_under_a_fault() {
+    let mut outcome = outcome([checkpoint(), recovery()].concat());
+    outcome.strikes = vec![struck(50, None)];
+    assert_eq!(all(&outcome)[0].failed_at_ns, 230 * MS, "checkpoint 3 was triggered at 100 ms");
+    outcome.strikes = vec![struck(101, None)];
+    assert_eq!(all(&outcome)[0].failed_at_ns, 101 * MS, "nothing was triggered under it");
+}
+
+#[test]
+fn a_job_that_failed_for_good_is_down_for_ever() {
+    let failed = Event::JobFailed { attempt: Attempt(1), cause: "restarts are used up".into() };
+    let mut outcome = outcome([completed(&[1_100, 2_100]), vec![at(3_000, "jm-1", failed)]].concat());
+    (outcome.end, outcome.ended_at) = (End::Failed("restarts are used up".into()), ms(3_500));
+    let all = all(&outcome);
+    let [record] = all.as_slice() else { panic!("{all:#?}") };
+    assert_eq!((record.kind, record.outage()), (RecoveryKind::Stall, Lapse::Over(500 * MS)));
 }
 
 /// The leader of attempt 1 is lost; `jm-2` opens term 2 at 1200 ms with attempt 2, which needs no restart delay. Then the same
@@ -189,10 +386,6 @@ fn taken_over() -> Outcome {
     outcome
 }
 
-fn all(outcome: &Outcome) -> Vec<RecoveryRecord> {
-    recoveries::measure(outcome, &checkpoints::measure(outcome, 1), 1)
-}
-
 fn hit(at: u64, target: &str, healed_at: Option<u64>) -> Hit {
     Hit { target: target.into(), ..struck(at, healed_at).hits.remove(0) }
 }
@@ -211,6 +404,7 @@ fn parts_of_a_takeover_sum_to_the_outage() {
         deploy_ns: 50 * MS,
         restore_ns: 150 * MS,
         init_ns: 100 * MS,
+        ..RecoveryParts::default()
     };
     assert_eq!(record.parts, Some(parts));
     assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "R1");
@@ -234,14 +428,15 @@ fn a_takeover_is_timed_from_what_struck_the_leader() {
     assert_eq!(failed_at(vec![hit(1_300, "jm-1", None)]), 1_200);
     let mut outcome = taken_over();
     let gave_up = at(1_100, "jm-1", Event::LeadershipLost { term: Term(1) });
-    outcome.trace.events.insert(outcome.trace.events.len() - 11, gave_up);
+    outcome.trace.events.insert(outcome.trace.events.len() - 13, gave_up);
     assert_eq!(all(&outcome)[0].failed_at_ns, 1_100 * MS);
 }
 
-/// The failover of an isolated leader comes to nothing; the outage goes on until its successor's attempt runs.
+/// The failover of an isolated leader comes to nothing; it is one outage with that of its successor, which goes on until the
+/// attempt of the latter runs.
 #[test]
-fn a_takeover_cuts_the_failover_before_short() {
-    for (healed_at, from) in [(None, 1_000), (Some(1_150), 1_200)] {
+fn a_takeover_supersedes_the_failover_before() {
+    for (healed_at, superseded) in [(None, 0), (Some(1_150), 200)] {
         let mut outcome = taken_over();
         outcome.strikes = vec![struck(0, None)];
         outcome.strikes[0].hits = vec![hit(1_000, "jm-1", healed_at)];
@@ -249,11 +444,12 @@ fn a_takeover_cuts_the_failover_before_short() {
         outcome
             .trace
             .events
-            .insert(outcome.trace.events.len() - 11, EventRecord { at: crate::fixtures::ms(1_100), ..begun });
+            .insert(outcome.trace.events.len() - 13, EventRecord { at: crate::fixtures::ms(1_100), ..begun });
         let all = all(&outcome);
-        let [failover, takeover] = all.as_slice() else { panic!("{all:?}") };
-        assert_eq!((failover.failed_at_ns, failover.parts), (1_000 * MS, None));
-        assert_eq!((takeover.failed_at_ns, takeover.outage_ns()), (from * MS, Some((2_600 - from) * MS)), "R1");
+        let [takeover] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((takeover.failed_at_ns, takeover.outage_ns()), (1_000 * MS, Some(1_600 * MS)), "R1");
+        assert_eq!((takeover.superseded.len(), takeover.kind), (1, RecoveryKind::Takeover));
+        assert_eq!(takeover.parts.map(|parts| parts.superseded_ns), Some(superseded * MS));
     }
 }
 
@@ -272,7 +468,7 @@ fn the_course_knows_leaders_attempts_and_edges() {
     let mut outcome = outcome([
         at(1, "jm-1", Event::LeadershipGranted { term: Term(1) }),
         at(5, "jm-1", Event::DeploymentBegun { attempt, restored: None, state_bytes: 0 }),
-        at(6, "tm-2", Event::RestoreBegun { attempt, subtask: subtask(1, 0), checkpoint: None }),
+        at(6, "tm-2", Event::RestoreBegun { term: Term(1), attempt, subtask: subtask(1, 0), checkpoint: None }),
         at(7, "tm-2", Event::RestoreEnded { attempt, subtask: subtask(1, 0), bytes: 0 }),
         at(8, "tm-2", Event::TaskRunning { attempt, subtask: subtask(1, 0) }),
         at(9, "jm-1", Event::JobRunning { attempt }),

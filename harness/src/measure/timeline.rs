@@ -55,7 +55,7 @@ fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(Time
         Event::LeadershipGranted { term } => (Job, format!("leads the job, {term}")),
         Event::TaskManagerRegistered { task_manager, slots } => (Job, format!("{task_manager} offers {slots} slots")),
         Event::TaskManagerLost { task_manager, cause } => (Failover, format!("{task_manager} is lost: {cause}")),
-        Event::JobManagerLost { cause } => (Failover, format!("JobManager is lost: {cause}")),
+        Event::JobManagerLost { cause, .. } => (Failover, format!("JobManager is lost: {cause}")),
         Event::HeartbeatMissed { peer } => (Failover, format!("no heartbeat of {peer}")),
         Event::WaitingForSlots { needed, offered, .. } => {
             (Job, format!("waits for slots: {needed} needed, {offered} offered"))
@@ -78,6 +78,9 @@ fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(Time
         }
         Event::CheckpointAborted { checkpoint, reason, .. } => {
             (Abort, format!("checkpoint {checkpoint} is given up: {}", reason.name()))
+        }
+        Event::SnapshotDeclined { checkpoint, subtask, .. } => {
+            (Abort, format!("subtask {subtask} declines checkpoint {checkpoint}"))
         }
         Event::CheckpointDamaged { checkpoint, file, expected, found } => {
             (Abort, format!("checkpoint {checkpoint}: {file} is damaged: expected {expected}, found {found}"))

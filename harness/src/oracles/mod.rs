@@ -9,8 +9,8 @@
 //! | O5 | nothing is visible before its checkpoint is complete, twice, or only for a while | [`commit_horizon`] |
 //! | O6 | ids only grow; every attempt and term has one owner | [`ownership`] |
 //! | O7 | after the last fault the job comes back and finishes | [`liveness`] |
-//! | O8 | every failover has a cause, and every cause at most one failover | [`root_cause`] |
-//! | O9 | checkpoints are triggered when the rule says, and times keep the scenario's bounds | [`timing`] |
+//! | O8 | every failover and every checkpoint given up has a cause, every cause at most one failover, and no failover comes without a fault | [`root_cause`], [`aborts`], [`provoked`] |
+//! | O9 | checkpoints are triggered, and attempts restarted, when the rule says, and times keep the scenario's bounds | [`timing`], [`restarts`] |
 //! | O10 | a job restored from a retained checkpoint goes on rightly (sampled) | [`restorable`] |
 //!
 //! Oracles read an [`Outcome`]; they never look into the engine. Most judge when the run is over, from what was recorded at
@@ -25,11 +25,14 @@ use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::run::{Outcome, StoreCopy};
 
+pub mod aborts;
 pub mod commit_horizon;
 pub mod liveness;
 pub mod orphans;
 pub mod output;
 pub mod ownership;
+pub mod provoked;
+pub mod restarts;
 pub mod restorable;
 pub mod retained_files;
 pub mod root_cause;
@@ -57,6 +60,15 @@ pub struct Finding {
     pub violations: Vec<Violation>,
 }
 
+impl Finding {
+    /// What two parts of one oracle saw.
+    fn and(mut self, other: Finding) -> Finding {
+        self.judged += other.judged;
+        self.violations.extend(other.violations);
+        self
+    }
+}
+
 /// Id, property and unit of every oracle.
 pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("O1", "committed output is exactly-once: nothing lost, doubled or invented", "records"),
@@ -66,8 +78,8 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ("O5", "nothing visible before its checkpoint is complete, twice, or taken back", "parts"),
     ("O6", "ids only grow; every attempt and term has one owner", "effects"),
     ("O7", "after the last fault the job comes back and finishes in time", "runs"),
-    ("O8", "every failover has a cause, and every cause at most one failover", "failovers"),
-    ("O9", "checkpoints are triggered when the rule says; times keep their bounds", "times"),
+    ("O8", "failovers and aborts have causes, each at most one failover, and come from faults", "causes"),
+    ("O9", "checkpoints are triggered, attempts restarted when the rule says; times keep their bounds", "times"),
     ("O10", "a job restored from a retained checkpoint goes on rightly", "restores"),
 ];
 
@@ -123,8 +135,8 @@ pub fn judge(
         commit_horizon::judge(outcome),
         ownership::judge(outcome),
         liveness::judge(plan, outcome, jobs, inputs),
-        root_cause::judge(outcome),
-        timing::judge(plan, outcome, jobs, inputs),
+        root_cause::judge(outcome).and(aborts::judge(plan, outcome)).and(provoked::judge(plan, outcome)),
+        timing::judge(plan, outcome, jobs, inputs).and(restarts::judge(plan, outcome)),
         restorable::judge(plan, outcome, jobs, inputs, resume),
     ];
     let mut records = Vec::new();

@@ -9,11 +9,13 @@
 //!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
 //!   all that were reserved when that term was opened, and is reserved before anything is written into it.
 //! - **Acknowledgements.** One that is counted answers a snapshot that was taken for the very same attempt and checkpoint.
+//! - **Orders.** A TaskManager, in one life, obeys terms that only grow, and deploys attempts that only grow: a leader that was
+//!   superseded may not know it yet, and whoever has heard of the newer one must not follow it back.
 //! - **Decisions.** Each is written once, and `commit` only when its checkpoint, or a later one, is complete.
 //!
 //! A leader that was superseded may go on to count acknowledgements and to deploy: since its entries are refused, nothing
 //! comes of it. Source: apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
-//! Planted bug: `reuse-checkpoint-ids`.
+//! Planted bugs: `reuse-checkpoint-ids`, `obey-lower-terms`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +35,7 @@ pub fn judge(outcome: &Outcome) -> Finding {
     claims(outcome, &mut finding);
     decisions(outcome, &mut finding);
     events(outcome, &mut finding);
+    orders(outcome, &mut finding);
     finding.violations.truncate(EVIDENCE_MAX);
     finding
 }
@@ -230,6 +233,27 @@ fn events(outcome: &Outcome, finding: &mut Finding) {
             }
             _ => {}
         }
+    }
+}
+
+/// Whose orders TaskManagers obey.
+fn orders(outcome: &Outcome, finding: &mut Finding) {
+    let mut obeyed: BTreeMap<(&NodeName, u32), (Term, Attempt)> = BTreeMap::new();
+    for EventRecord { at, node, incarnation, event } in &outcome.trace.events {
+        let (term, attempt) = match event {
+            Event::RestoreBegun { term, attempt, .. } => (*term, Some(*attempt)),
+            Event::JobManagerLost { term: Some(term), .. } => (*term, None),
+            _ => continue,
+        };
+        let highest = obeyed.entry((node, *incarnation)).or_default();
+        let attempt = attempt.unwrap_or(highest.1);
+        finding.check(term >= highest.0, || {
+            format!("at {at} {node}.{incarnation} obeyed {term}, although it had obeyed {} before", highest.0)
+        });
+        finding.check(attempt >= highest.1, || {
+            format!("at {at} {node}.{incarnation} deployed a task of {attempt}, although it had deployed {}", highest.1)
+        });
+        *highest = (term.max(highest.0), attempt.max(highest.1));
     }
 }
 

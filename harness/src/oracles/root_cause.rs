@@ -127,7 +127,15 @@ mod tests {
     }
 
     fn task_failed(attempt: u32) -> (&'static str, Event) {
-        ("tm-1", Event::TaskFailed { attempt: Attempt(attempt), subtask: subtask(1, 0), cause: "why".into() })
+        (
+            "tm-1",
+            Event::TaskFailed {
+                attempt: Attempt(attempt),
+                subtask: subtask(1, 0),
+                in_program: false,
+                cause: "why".into(),
+            },
+        )
     }
 
     fn aborted(reason: AbortReason) -> (&'static str, Event) {

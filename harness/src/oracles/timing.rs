@@ -4,7 +4,8 @@
 //! `max(previous trigger + max(I, P), previous completion + P)` (with `schedule = "fixed-rate"`: where Flink's grid says), to
 //! within 10 µs. Excused is only who decides late because he himself is paused or slow, or waits for the checkpoint store, and
 //! who decides at another time because his clock is wrong (`excuse`); nobody else's fault has a part in it, since an attempt
-//! ends with its leader. (b) The bounds that the scenario sets itself (`[expect] checkpoint_duration_p99 = "< 800ms"` and its like) hold. (c) Where the scenario asks for it
+//! ends with its leader. (b) The bounds that the scenario sets itself (`[expect] checkpoint_duration_p99 = "< 800ms"` and its
+//! like) hold; an outage, or a recovery, without an end keeps no bound. (c) Where the scenario asks for it
 //! (`recovery_prediction = "within 5%"`), the recovery came out as it was predicted before the run.
 //!
 //! (c) is not asked of every run: one strike alone does not say where between two checkpoints it fell when the prediction is
@@ -12,8 +13,8 @@
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::time::{Time, nanos};
-use flowquake_reports::prediction::Prediction;
-use flowquake_reports::record::{CheckpointRecord, RecoveryRecord};
+use flowquake_reports::prediction::{Prediction, Subject};
+use flowquake_reports::record::{CheckpointRecord, Lapse, RecoveryRecord, recovered_after, worst_outage};
 use flowquake_reports::timing::{DueTrigger, due_triggers, percentiles};
 use flowquake_reports::units;
 
@@ -25,7 +26,7 @@ use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
 use crate::run::Outcome;
 
 /// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
-const TOLERANCE_NS: u64 = 10_000;
+pub(super) const TOLERANCE_NS: u64 = 10_000;
 
 /// Judges the times of a run.
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {
@@ -35,9 +36,9 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
     if *bounds == TimingBounds::default() {
         return finding;
     }
-    let recoveries = measure::recoveries(outcome, &checkpoints, measure::sources(plan, jobs, inputs));
+    let recoveries = measure::recoveries(plan, outcome, &checkpoints, measure::sources(plan, jobs, inputs));
     let evidence = [
-        bounded(bounds, &checkpoints, &recoveries, &mut finding.judged),
+        bounded(bounds, &checkpoints, &recoveries, outcome.ended_at, &mut finding.judged),
         as_predicted(bounds, &recoveries, plan.prediction.as_ref(), &mut finding.judged),
     ];
     finding.violations.extend(evidence.into_iter().flatten().map(|evidence| Violation { oracle: "O9", evidence }));
@@ -107,6 +108,11 @@ fn excuse(action: &FaultAction, role: &str) -> Excuse {
     }
 }
 
+/// Whether somebody who decides between two times may do so at another one than he should, or say it at another one.
+pub(super) fn decides_at_another_time(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time) -> bool {
+    excused(plan, outcome, from, to, false)
+}
+
 /// Whether a fault that was in force between two times excuses an early (or else late) trigger.
 fn excused(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time, early: bool) -> bool {
     let hits = plan.faults.iter().zip(&outcome.strikes).flat_map(|(fault, strike)| {
@@ -123,15 +129,16 @@ fn bounded(
     bounds: &TimingBounds,
     checkpoints: &[CheckpointRecord],
     recoveries: &[RecoveryRecord],
+    ended_at: Time,
     judged: &mut u64,
 ) -> Vec<String> {
     let durations = percentiles(checkpoints.iter().filter_map(CheckpointRecord::duration_ns));
-    let outage = recoveries.iter().filter_map(RecoveryRecord::outage_ns).max();
-    let longest = recoveries.iter().filter_map(RecoveryRecord::total_ns).max();
+    let outage = worst_outage(recoveries);
+    let longest = (0..recoveries.len()).map(|index| recovered_after(recoveries, index, ended_at.0)).max();
     let rows = [
-        ("checkpoint_duration_p50", bounds.checkpoint_duration_p50, durations.map(|of| of.p50)),
-        ("checkpoint_duration_p99", bounds.checkpoint_duration_p99, durations.map(|of| of.p99)),
-        ("checkpoint_duration_max", bounds.checkpoint_duration_max, durations.map(|of| of.max)),
+        ("checkpoint_duration_p50", bounds.checkpoint_duration_p50, durations.map(|of| Lapse::Ns(of.p50))),
+        ("checkpoint_duration_p99", bounds.checkpoint_duration_p99, durations.map(|of| Lapse::Ns(of.p99))),
+        ("checkpoint_duration_max", bounds.checkpoint_duration_max, durations.map(|of| Lapse::Ns(of.max))),
         ("outage_max", bounds.outage_max, outage),
         ("recovery_max", bounds.recovery_max, longest),
     ];
@@ -140,12 +147,10 @@ fn bounded(
         let Some(bound) = bound.map(nanos) else { continue };
         *judged += 1;
         match measured {
-            Some(measured) if measured < bound => {}
-            Some(measured) => evidence.push(format!(
-                "{name} is {}, and must be below {}",
-                units::duration(measured),
-                units::duration(bound)
-            )),
+            Some(measured) if measured < Lapse::Ns(bound) => {}
+            Some(measured) => {
+                evidence.push(format!("{name} is {measured}, and must be below {}", units::duration(bound)));
+            }
             None => evidence.push(format!("{name} must be below {}, but none was measured", units::duration(bound))),
         }
     }
@@ -165,7 +170,12 @@ fn as_predicted(
     let Some((predicted, total)) = predicted.and_then(|predicted| Some((predicted, predicted.total_ns?))) else {
         return vec![format!("no recovery was predicted, so none can be held against it: {outside}")];
     };
-    let measured = recoveries.iter().find(|recovery| recovery.fault == Some(predicted.fault));
+    if let Some(why) = prediction.and_then(|prediction| prediction.disowned(Subject::CatchingUp)) {
+        return vec![format!(
+            "the recovery is outside of what predictions hold for, so it cannot be held against one: {why}"
+        )];
+    }
+    let measured = recoveries.iter().find(|one| one.fault == Some(predicted.fault) && !one.is_stall());
     let measured = measured.and_then(RecoveryRecord::total_ns);
     let Some(measured) = measured else { return vec!["the job did not catch up after the fault".into()] };
     let allowed = u128::from(measured) * u128::from(permille) / 1_000;
@@ -245,6 +255,20 @@ mod tests {
             heal_after: None,
         })];
         assert_eq!(judged(&plan, &early), (0, Vec::new()));
+    }
+
+    #[test]
+    fn an_outage_without_an_end_keeps_no_bound() {
+        let mut plan = plan();
+        plan.expect.timing.outage_max = Some(Duration::from_secs(3600));
+        plan.expect.timing.recovery_max = Some(Duration::from_secs(3600));
+        let mut outcome = triggered(&[500, 1500]);
+        let failed = Event::JobFailed { attempt: Attempt(1), cause: "restarts are used up".into() };
+        outcome.trace.push(at(2_000, "jm-1", failed));
+        outcome.ended_at = crate::fixtures::ms(2_500);
+        let expected =
+            ["outage_max", "recovery_max"].map(|name| format!("{name} is > 500 ms, and must be below 60 min 00 s"));
+        assert_eq!(judged(&plan, &outcome).1, expected);
     }
 
     #[test]

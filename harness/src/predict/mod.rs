@@ -6,9 +6,10 @@
 //! what random latency does to the slowest of many. The formulas themselves are those of the reports; what is counted here
 //! are requests, messages and charges.
 //!
-//! A prediction is a pure function of the plan; [`foresee`] puts it in there, and an edited plan gets its own. Where a plan is outside of what the model
-//! knows (several faults, a fault at an event, user jobs without a [`JobModel`]), it says what, and predicts
-//! nothing rather than something wrong.
+//! A prediction is a pure function of the plan; [`foresee`] puts it in there, and an edited plan gets its own. Where a plan is
+//! outside of what the model knows (several faults, a fault at an event, user jobs without a [`JobModel`]), it says what, and
+//! predicts nothing rather than something wrong. Where the model knows the steps but not well enough (`domain`), the numbers
+//! are there for whoever plans a run, and the prediction says which of them are not to be held against it, and why.
 
 use flowquake_engine::env::Work;
 use flowquake_engine::graph::JobSpec;
@@ -19,9 +20,11 @@ use flowquake_reports::prediction::{PredictedRecovery, Prediction};
 use crate::jobs::{Job, JobModel, Jobs, StateSize};
 use crate::plan::{InputSource, RunPlan};
 use crate::run::job_spec;
+use domain::Predicted;
 
 mod capacity;
 mod checkpoint;
+mod domain;
 mod recovery;
 mod spread;
 mod state;
@@ -45,6 +48,12 @@ impl<'a> Known<'a> {
         let spec = job_spec(plan);
         let shares = (model.shares)(&spec);
         Self { plan, spec, model, shares, slots }
+    }
+
+    /// The same knowledge once more.
+    fn again(&self) -> Self {
+        let (spec, shares, slots) = (self.spec.clone(), self.shares.clone(), self.slots.clone());
+        Self { plan: self.plan, spec, model: self.model, shares, slots }
     }
 
     /// Slots used on the busiest TaskManager: they are dealt out in turn, so the first one has most.
@@ -81,12 +90,32 @@ impl<'a> Known<'a> {
 
     /// Keyed state, as it counts, when records have arrived for `after_ns`.
     fn state(&self, after_ns: u64) -> StateSize {
+        (self.model.state)(&self.spec, self.arrived(after_ns)) * self.plan.cluster.state_weight as f64
+    }
+
+    /// What the records write into it, as it counts, that arrive within `period_ns` until `end_ns`.
+    fn written(&self, end_ns: u64, period_ns: u64) -> StateSize {
+        self.written_unweighted(end_ns, period_ns) * self.plan.cluster.state_weight as f64
+    }
+
+    /// The same in entries and bytes that are really there.
+    fn written_unweighted(&self, end_ns: u64, period_ns: u64) -> StateSize {
+        let before = self.arrived(end_ns.saturating_sub(period_ns));
+        (self.model.written)(&self.spec, before, self.arrived(end_ns) - before)
+    }
+
+    /// Records that have moved after `after_ns`.
+    fn arrived(&self, after_ns: u64) -> f64 {
         let arrived = self.plan.job.input.rate.map_or(f64::MAX, |rate| rate * after_ns as f64 / 1e9);
-        let all = match &self.plan.job.input.source {
-            InputSource::Generator { records, .. } => *records as f64,
-            InputSource::File { .. } => f64::MAX,
-        };
-        (self.model.state)(&self.spec, arrived.min(all)) * self.plan.cluster.state_weight as f64
+        arrived.min(self.records().unwrap_or(f64::MAX))
+    }
+
+    /// Records of the input, as they move; `None`: those of a file.
+    fn records(&self) -> Option<f64> {
+        match &self.plan.job.input.source {
+            InputSource::Generator { records, .. } => Some(*records as f64),
+            InputSource::File { .. } => None,
+        }
     }
 }
 
@@ -120,10 +149,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let first_trigger = started + recovery::first_delay(&known, 1);
     let struck = recovery::only_fault(&known);
     // Where the state stands: at the fault, or else when half of the input is in.
-    let middle = plan.job.input.rate.map_or(0, |rate| match &plan.job.input.source {
-        InputSource::Generator { records, .. } => (*records as f64 / rate * 5e8) as u64,
-        InputSource::File { .. } => 0,
-    });
+    let middle = plan.job.input.rate.zip(known.records()).map_or(0, |(rate, records)| (records / rate * 5e8) as u64);
     let state_at = struck.as_ref().ok().and_then(Option::as_ref).map_or(middle, |struck| struck.at_ns);
     let (interval, pause) = (nanos(plan.job.config.checkpoints.interval), nanos(plan.job.config.checkpoints.min_pause));
     // How much changes between two checkpoints depends on their distance, and that on how long they take.
@@ -134,6 +160,7 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let parts = checkpoint::parts(&known, snapshot, period);
     let duration = parts.total_ns();
     let period = trigger::next_trigger(0, duration, interval, pause);
+    prediction.state_at_ns = Some(state_at);
     prediction.state_bytes = Some(snapshot.bytes as u64);
     prediction.duration = Some(parts);
     prediction.cost_ns = Some(parts.sync_ns);
@@ -144,18 +171,24 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
         formula::capacity_with_checkpoints(capacity, rate.unwrap_or(0.0), cost / 1e9, period as f64 / 1e9)
     };
     prediction.effective_capacity = effective(capacity).ok();
-    match struck {
-        Err(why) => prediction.outside.push(why),
-        Ok(None) => {}
-        Ok(Some(struck)) => {
-            let Some(rate) = rate else {
-                prediction.outside.push("without an input rate there is no backlog to catch up".into());
-                return prediction;
-            };
-            let recovered = recovery::of(&known, &struck, started, first_trigger, period, parts);
-            let slots = recovered.slots;
-            let known = Known { slots, ..known };
-            let after = capacity::of(&known).lowest();
+    let mut predicted = Predicted {
+        longest_ns: checkpoint::parts(&known, state::largest(&known, state_at, period), period).total_ns(),
+        period_ns: period,
+        state_at_ns: state_at,
+        effective_capacity: prediction.effective_capacity,
+        recovery: None,
+        total_ns: None,
+    };
+    match (struck, rate) {
+        (Err(why), _) => prediction.outside.push(why),
+        (Ok(None), _) => {}
+        (Ok(Some(_)), None) => {
+            prediction.outside.push("without an input rate there is no backlog to catch up".into());
+        }
+        (Ok(Some(struck)), Some(rate)) => {
+            let recovered = recovery::of(&known, &struck, started, first_trigger, period);
+            let left = Known { slots: recovered.slots.clone(), ..known.again() };
+            let after = capacity::of(&left).lowest();
             let effective = formula::capacity_with_checkpoints(after, rate, cost / 1e9, period as f64 / 1e9);
             let outage = recovered.parts.total_ns();
             let total = effective.and_then(|capacity| {
@@ -174,8 +207,13 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
                 effective_capacity: effective.ok(),
                 total_ns: total.ok().map(|seconds| (seconds * 1e9) as u64),
             });
+            predicted.total_ns = prediction.recovery.as_ref().and_then(|recovery| recovery.total_ns);
+            predicted.recovery = Some((&struck, &recovered));
+            prediction.out_of_domain = domain::outside(&known, &predicted);
+            return prediction;
         }
     }
+    prediction.out_of_domain = domain::outside(&known, &predicted);
     prediction
 }
 

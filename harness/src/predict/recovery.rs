@@ -10,9 +10,10 @@ use flowquake_engine::jobmanager::first_trigger_delay;
 use flowquake_engine::time::nanos;
 use flowquake_reports::record::{CheckpointParts, RecoveryParts};
 
+use super::domain::DURATION_ERROR;
 use super::spread::mean_of_largest;
 use super::state::Snapshot;
-use super::{Known, deal, state};
+use super::{Known, checkpoint, deal, state};
 use crate::jobs::StateSize;
 use crate::plan::{FaultAction, KillMode, NodeTarget, Trigger};
 
@@ -125,16 +126,11 @@ pub(super) struct Recovered {
     pub(super) parts: RecoveryParts,
     /// The TaskManager of each slot afterwards.
     pub(super) slots: Vec<usize>,
+    /// Whether the fault strikes so near to the completion of a checkpoint that it may as well be another one.
+    pub(super) is_close: bool,
 }
 
-pub(super) fn of(
-    known: &Known,
-    struck: &Struck,
-    started: u64,
-    first_trigger: u64,
-    period: u64,
-    parts: CheckpointParts,
-) -> Recovered {
+pub(super) fn of(known: &Known, struck: &Struck, started: u64, first_trigger: u64, period: u64) -> Recovered {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let detect_ns = match struck.mode {
         KillMode::Crash => hop(known),
@@ -149,22 +145,25 @@ pub(super) fn of(
         None => (None, struck.at_ns - started.min(struck.at_ns)),
     };
     // The newest checkpoint that the dead one had its part in; what is under way now, or the one before.
-    let completed =
-        if since < needed_ns(parts, detect_ns) { newest.and_then(|nth| nth.checked_sub(1)) } else { newest };
+    let snapshot_of = |nth: u64| state::snapshot(known, nth + 1, first_trigger + nth * period, period);
+    // Of RocksDB's, each is of another size.
+    let needed = newest.map_or(0, |nth| needed_ns(checkpoint::parts(known, snapshot_of(nth), period), detect_ns));
+    let completed = if since < needed { newest.and_then(|nth| nth.checked_sub(1)) } else { newest };
+    let is_close = newest.is_some() && since.abs_diff(needed) as f64 <= DURATION_ERROR * needed as f64;
     let restored_at = completed.map(|nth| first_trigger + nth * period);
-    let snapshot = completed.map(|nth| state::snapshot(known, nth + 1, first_trigger + nth * period, period));
+    let snapshot = completed.map(snapshot_of);
     let bytes = snapshot.map_or(0.0, |snapshot| snapshot.bytes);
     let age_ns = struck.at_ns - restored_at.unwrap_or(started).min(struck.at_ns);
     let backoff_or_cancel_ns = nanos(config.restart_delay).max(2 * hop(known));
     let ready = detect_ns + backoff_or_cancel_ns;
     let left = cluster.task_managers - 1;
-    let needed = known.parallelism();
+    let slots_needed = known.parallelism();
     let released = released(known, struck, started).max(ready);
     // The dead one may be back before the others are asked, or be waited for.
-    let returns = back.filter(|back| *back <= released || left * u32::from(cluster.slots) < needed);
+    let returns = back.filter(|back| *back <= released || left * u32::from(cluster.slots) < slots_needed);
     let registered = returns.unwrap_or(released).max(ready) - ready;
     let nodes = if returns.is_some() { cluster.task_managers } else { left };
-    let slots = deal(needed, nodes);
+    let slots = deal(slots_needed, nodes);
     let inline = if config.backend == BackendKind::Memory { bytes } else { 0.0 };
     let manifest = if completed.is_some() {
         let decoded = known.queued(Work::Inline { bytes: 2 * inline as u64 }, 1) as f64;
@@ -175,7 +174,7 @@ pub(super) fn of(
     let slots_ns = registered + nanos(config.slot_stabilization) + manifest as u64;
     let (spec, shares) = (known.spec.clone(), known.shares.clone());
     let after = Known { plan: known.plan, spec, model: known.model, shares, slots };
-    let sent = inline / f64::from(needed) * f64::from(after.busiest()) / cluster.bandwidth as f64 * 1e9;
+    let sent = inline / f64::from(slots_needed) * f64::from(after.busiest()) / cluster.bandwidth as f64 * 1e9;
     let deploy_ns = hop(known) + sent as u64;
     // Sinks write what is not committed yet once in a while, and at the end of an epoch; whoever lived on has left it behind.
     let flush = nanos(config.sink_flush_interval).max(1);
@@ -185,7 +184,15 @@ pub(super) fn of(
         restored: completed.map(|nth| nth + 1),
         restored_bytes: bytes as u64,
         age_ns,
-        parts: RecoveryParts { detect_ns, backoff_or_cancel_ns, slots_ns, deploy_ns, restore_ns, init_ns: 0 },
+        parts: RecoveryParts {
+            detect_ns,
+            backoff_or_cancel_ns,
+            slots_ns,
+            deploy_ns,
+            restore_ns,
+            ..RecoveryParts::default()
+        },
         slots: after.slots,
+        is_close,
     }
 }

@@ -11,8 +11,9 @@ use crate::jobs::StateSize;
 
 /// Files of a RocksDB snapshot that are no tables: `CURRENT`, `MANIFEST`.
 const OTHER_FILES: u64 = 2;
-/// Bytes of an entry in a table, with its share of the filter, over those of an entry in a heap snapshot.
-const TABLE_ENTRY: f64 = 2.0;
+/// Bytes that an entry takes in a table beyond those in a heap snapshot: its sequence number, its lengths, its share of index and
+/// filter, less what neighbouring keys share.
+const TABLE_ENTRY: f64 = 5.0;
 /// Files of one subtask that are under way at once.
 const TRANSFERS: u64 = 4;
 
@@ -39,8 +40,6 @@ pub(super) fn snapshot(known: &Known, nth: u64, at_ns: u64, period_ns: u64) -> S
         BackendKind::Memory => on_heap,
         BackendKind::Fs => Snapshot { rounds: 1, ..on_heap },
         BackendKind::RocksDb => {
-            // The keys that a period touches are those that a job would know after one period.
-            let changed = known.state(period_ns);
             let tables = (nth.max(1) - 1) % COMPACT_FLUSHES + 1;
             let compacted = tables == COMPACT_FLUSHES;
             let count = if compacted { 1 } else { tables };
@@ -48,12 +47,13 @@ pub(super) fn snapshot(known: &Known, nth: u64, at_ns: u64, period_ns: u64) -> S
                 true => known.state(at_ns.saturating_sub(tables.saturating_mul(period_ns))),
                 false => StateSize::default(),
             };
-            let held = if compacted { all } else { before + changed * tables as f64 };
-            let entries = TABLE_ENTRY * held.bytes;
+            let flushed = |ago: u64| known.written(at_ns.saturating_sub(ago.saturating_mul(period_ns)), period_ns);
+            let held = if compacted { all } else { (0..tables).fold(before, |held, ago| held + flushed(ago)) };
+            let entries = held.bytes + TABLE_ENTRY * held.entries;
             let overhead = (TABLE_OVERHEAD * count) as f64 * f64::from(known.parallelism());
             Snapshot {
                 bytes: entries + overhead,
-                written: changed,
+                written: flushed(0),
                 // It does not know how many they are.
                 loaded: StateSize { entries: 0.0, bytes: entries },
                 read_back: entries,
@@ -63,7 +63,13 @@ pub(super) fn snapshot(known: &Known, nth: u64, at_ns: u64, period_ns: u64) -> S
     }
 }
 
-/// Of the cycle from one compaction to the next, the snapshot in the middle.
+/// Of the cycle from one compaction to the next, the largest snapshot: the last before it is compacted.
+pub(super) fn largest(known: &Known, at_ns: u64, period_ns: u64) -> Snapshot {
+    snapshot(known, 2 * COMPACT_FLUSHES - 1, at_ns, period_ns)
+}
+
+/// Of the cycle from one compaction to the next, the snapshot in the middle, by its size: of two in the middle the smaller, as
+/// medians are taken. The compacted one is the smallest.
 pub(super) fn typical(known: &Known, at_ns: u64, period_ns: u64) -> Snapshot {
-    snapshot(known, COMPACT_FLUSHES + COMPACT_FLUSHES / 2, at_ns, period_ns)
+    snapshot(known, COMPACT_FLUSHES + COMPACT_FLUSHES / 2 - 1, at_ns, period_ns)
 }

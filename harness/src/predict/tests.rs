@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use flowquake_reports::prediction::Subject;
+
 use super::*;
 use crate::cli::catalogue;
 use crate::jobs::Jobs;
@@ -90,6 +92,93 @@ fn slots_are_waited_for_until_heartbeats_have_failed() {
         let off = slots(threshold).abs_diff(Duration::from_millis(beat) + settled);
         assert!(off < Duration::from_millis(5), "{threshold}: {:?}", slots(threshold));
     }
+}
+
+/// Why the numbers of a job with values in RocksDB are outside, by what they are about; of `values` bytes, with these settings.
+fn outside(values: &str, cluster: &str, checkpointing: &str, fault: &str) -> Vec<(Vec<Subject>, String)> {
+    let text = format!(
+        r#"
+name = "predicted"
+why = "in the domain, but for one thing"
+[job]
+name = "keyed-count"
+params = {{ keys = 100, emit_every = 5, {values} }}
+input = {{ generator = "orders", records = 30_000, rate = "1000/s" }}
+parallelism = 2
+[cluster]
+task_managers = 3
+slots = 1
+{cluster}
+[checkpointing]
+interval = "2s"
+backend = "rocksdb"
+{checkpointing}
+[[fault]]
+{fault}
+"#
+    );
+    let jobs = Jobs::builtin();
+    let scenario = Scenario::parse(&text, Path::new("predicted.toml"), &catalogue(&jobs));
+    let plan = scenario.unwrap_or_else(|error| panic!("{:?}", error.problems())).plan(1);
+    let prediction = predict(&plan, jobs.get("keyed-count").unwrap());
+    assert!(prediction.duration.is_some(), "the numbers stay, for whoever plans a run");
+    prediction.out_of_domain.into_iter().map(|one| (one.subjects, one.why)).collect()
+}
+
+#[test]
+fn where_the_model_does_not_hold_the_prediction_says_so() {
+    use Subject::{CatchingUp, Checkpoint, Recovery};
+    const VALUES: &str = "value_bytes = 1000, update_values = 1";
+    // Far from every completion of a checkpoint, at a load of nothing.
+    let kill = |at: &str| format!("at = \"{at}\"\ndo = \"kill\"\ntarget = \"tm-1\"");
+    assert_eq!(outside(VALUES, "", "", &kill("15s")), []);
+    assert_eq!(outside("value_bytes = 1000", "state_weight = 100", "", &kill("15s")), []);
+    let only = |found: Vec<(Vec<Subject>, String)>, subjects: &[Subject], why: &str| {
+        let [(about, said)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((about.as_slice(), said.contains(why)), (subjects, true), "{said}");
+    };
+    let heavy = "state_weight = 2000";
+    only(outside(VALUES, heavy, "", &kill("15s")), &[Checkpoint, Recovery], "the interval is 2.000 s");
+    let expired = outside(VALUES, heavy, "timeout = \"1s\"", &kill("15s"));
+    assert!(expired[0].1.contains("given up after 1.000 s"), "{expired:?}");
+    assert_eq!(expired[0].0, [Checkpoint, Recovery]);
+    // The keys are known after half a second; at the fault the first four checkpoints are over.
+    only(outside(VALUES, "", "", &kill("3s")), &[Checkpoint], "the state grows");
+    only(
+        outside(VALUES, "record_weight = 6000", "", "at = \"15s\"\ndo = \"kill\"\ntarget = \"tm-1\""),
+        &[Checkpoint, Recovery],
+        "the load is",
+    );
+    only(
+        outside(
+            "value_bytes = 1048576, update_values = 1",
+            "store_throughput = \"100GB/s\"\nstore_read_throughput = \"100GB/s\"",
+            "",
+            &kill("15s"),
+        ),
+        &[Checkpoint, Recovery],
+        "RocksDB's cache",
+    );
+    let slow = "at = \"15s\"\ndo = \"slow-store\"\nby = \"100ms\"\nheal_after = \"2s\"";
+    only(outside(VALUES, "", "", slow), &[Checkpoint, Recovery], "slow-store");
+    only(outside(VALUES, "", "", &kill("29s")), &[CatchingUp], "its input ends");
+}
+
+/// A strike when a checkpoint is about to be durable, and well after it.
+#[test]
+fn a_fault_beside_the_completion_of_a_checkpoint_is_outside() {
+    const SECOND: u64 = 1_000_000_000;
+    let at = |at: u64| predicted("", &format!("at = \"{at}ns\"\ndo = \"kill\""));
+    let triggered = 9 * SECOND - recovery("", 9 * SECOND, "kill").snapshot_age_ns % (2 * SECOND);
+    let parts = at(9 * SECOND).duration.unwrap();
+    let duration = parts.total_ns();
+    assert!(
+        at(triggered + duration - parts.finalise_ns / 2)
+            .disowned(Subject::Recovery)
+            .is_some_and(|why| why.contains("milliseconds"))
+    );
+    assert_eq!(at(triggered + 2 * duration).disowned(Subject::Recovery), None);
+    assert_eq!(at(triggered + 2 * duration).disowned(Subject::CatchingUp), None);
 }
 
 #[test]

@@ -95,6 +95,7 @@ pub(super) const POSITIONS: &[Position] = &[
     at("state-uploaded", TaskManager, StateFiles, "csa"),
     at("sink-pre-committed", TaskManager, Always, "csa"),
     at("snapshot-async-ended", TaskManager, Always, "csa"),
+    at("snapshot-declined", TaskManager, Failure, "csa"),
     at("checkpoint-acknowledged", Leader, Always, "csa"),
     at("manifest-written", Leader, Always, "ca"),
     at("checkpoint-completed", Leader, Always, "ca"),

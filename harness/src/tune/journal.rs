@@ -1,7 +1,9 @@
 //! What a sweep has measured so far, one line per run: a sweep that was stopped goes on where it stood.
 //!
 //! A line is bound to its plan by a hash, and the file to the engine by its fingerprint and to what a point means by
-//! [`TUNING_VERSION`]: points of another plan, engine or meaning are never taken over. A line that was cut off by the stop is dropped. Start at [`Journal::open`].
+//! [`TUNING_VERSION`]: points of another plan, engine or meaning are never taken over. A journal of another engine is begun anew,
+//! since its points can be measured again; one of another version is refused and left alone, since the build that wrote it can
+//! still use it. A line that was cut off by the stop is dropped. Start at [`Journal::open`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -18,6 +20,8 @@ use crate::plan::RunPlan;
 
 /// Longest journal: of some million runs.
 const FILE_MAX: u64 = 4 << 30;
+/// Stands between the engine and the version in the first line.
+const VERSION: &str = ", points of version ";
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -38,16 +42,23 @@ pub fn key(plan: &RunPlan) -> String {
 }
 
 impl Journal {
-    /// Opens the journal at `path`; what another engine, or of another meaning, wrote there is dropped. A file that is right is
-    /// only added to; else a right one takes its place in one step, so that a stop meanwhile loses nothing.
+    /// Opens the journal at `path`; what another engine wrote there is dropped. A file that is right is only added to; else a
+    /// right one takes its place in one step, so that a stop meanwhile loses nothing.
+    ///
+    /// Errors: `InvalidData`, and the file stays as it is, if it holds points of another version.
     pub fn open(path: &Path, engine: &str) -> io::Result<Self> {
         let text = match bounded::text(path, FILE_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        let head = format!("{engine}, points of version {TUNING_VERSION}");
+        let head = format!("{engine}{VERSION}{TUNING_VERSION}");
         let mut lines = text.lines();
+        let found = text.lines().next().and_then(|head| head.rsplit_once(VERSION)?.1.parse::<u32>().ok());
+        if let Some(found) = found.filter(|found| *found != TUNING_VERSION) {
+            let what = format!("it holds points of version {found}, but this build reads version {TUNING_VERSION}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let same = lines.next() == Some(&head);
         let read: Vec<Option<Line>> = match same {
             true => lines.map(|line| serde_json::from_str(line).ok()).collect(),

@@ -44,11 +44,14 @@ fn mean_of(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// One per failure that struck and was recovered from. A failure that met another recovery is none of its own.
+/// One per failure that struck and was recovered from. A failure that met another outage has none of its own.
 fn recoveries(record: &RunRecord, period: Option<f64>) -> Vec<Recovered> {
     let of = |fault: &FaultRecord| {
-        let mut mine = record.recoveries.iter().filter(|recovery| recovery.fault == Some(fault.id));
+        let mut mine = record.recoveries.iter().filter(|one| one.fault == Some(fault.id) && !one.is_stall());
         let (one, None) = (mine.next()?, mine.next()) else { return None };
+        if !one.other_faults.is_empty() {
+            return None;
+        }
         let struck = fault.struck_at_ns?;
         let triggers = record.checkpoints.iter().map(|checkpoint| checkpoint.triggered_at_ns);
         let since = struck - triggers.filter(|trigger| *trigger <= struck).max()?;

@@ -1,4 +1,4 @@
-use flowquake_reports::tuning::Point;
+use flowquake_reports::tuning::{Point, TUNING_VERSION};
 
 use super::journal::{Journal, key};
 use super::*;
@@ -80,6 +80,23 @@ fn a_stopped_sweep_goes_on_and_another_engine_begins_anew() {
     assert_eq!(Journal::open(&path, "engine 1").unwrap().len(), 2);
     assert!(Journal::open(&path, "engine 2").unwrap().is_empty());
     assert_ne!(file(&path), before, "another one took its place");
+}
+
+#[test]
+fn a_journal_of_another_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tune.journal");
+    drop(Journal::open(&path, "engine 1").unwrap());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let newer = text.replace(&format!("version {TUNING_VERSION}"), "version 99") + "points that mean something else\n";
+    std::fs::write(&path, &newer).unwrap();
+    for engine in ["engine 1", "engine 2"] {
+        let error = Journal::open(&path, engine).err().unwrap();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        let expected = format!("it holds points of version 99, but this build reads version {TUNING_VERSION}");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), newer);
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub struct Measured {
     pub cost: Option<Times>,
     /// Completion to the last commit t_c.
     pub commit: Option<Times>,
-    /// Failure to first record D, of recoveries that caught up.
+    /// From the fault until lasting progress D, of recoveries that caught up.
     pub outage: Option<Times>,
     /// Failure until caught up R.
     pub recovery: Option<Times>,

@@ -13,7 +13,7 @@ pub const NOTE: &str = "means over the runs; R expected: for the T of its row, w
 
 /// What the symbols of the table mean.
 pub const SYMBOLS: &str = "I: interval; T: trigger to trigger; d: trigger to completion; c: work lost per checkpoint; A: age of \
-    the restored snapshot; D: failure to first record; R: failure until caught up; latency: until output is visible, without \
+    the restored snapshot; D: fault to lasting progress; R: failure until caught up; latency: until output is visible, without \
     failures, mean over all records; longest: the same of the record right behind each barrier.";
 
 /// A row per group and interval; groups have the numbers that they have in the pictures.

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use super::Sort;
 use crate::capacity;
-use crate::record::{CheckpointParts, CheckpointRecord, RecoveryParts, RecoveryRecord, RunRecord, SubtaskCheckpoint};
+use crate::record::{
+    CheckpointParts, CheckpointRecord, RecoveryParts, RecoveryRecord, RunRecord, SubtaskCheckpoint, recovered_after,
+};
 use crate::timing;
 use crate::units::Unit;
 
@@ -109,7 +111,8 @@ fn recoveries() -> Vec<Quantity> {
     all.push(Quantity::of_recoveries("load B", RecoveryRecord::load_throughput).in_units(Unit::BytesPerSecond));
     all.push(Quantity::of_recoveries("catching up", RecoveryRecord::catch_up_ns));
     all.push(Quantity::new("recovery R", Sort::Recovery, |run| {
-        run.recoveries.iter().map(RecoveryRecord::total_ns).collect()
+        let all = (0..run.recoveries.len()).filter(|index| !run.recoveries[*index].is_stall());
+        all.map(|index| recovered_after(&run.recoveries, index, run.totals.virtual_ns).ns()).collect()
     }));
     let capacity = |run: &RunRecord| {
         let capacities = run.recoveries.iter().filter_map(|recovery| capacity::measured(run, recovery));
@@ -117,7 +120,7 @@ fn recoveries() -> Vec<Quantity> {
     };
     // As often as the scenarios made them come.
     all.push(Quantity::new("between failures M", Sort::Recovery, |run| {
-        let times: BTreeSet<u64> = run.recoveries.iter().map(|recovery| recovery.failed_at_ns).collect();
+        let times: BTreeSet<u64> = run.recoveries.iter().flat_map(RecoveryRecord::failures_ns).collect();
         times.iter().zip(times.iter().skip(1)).map(|(from, to)| Some(to - from)).collect()
     }));
     let name = "capacity with checkpoints μ";

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ansi::clean;
 use crate::graph::Graph;
-use crate::record::{CheckpointEnd, CheckpointRecord, RunRecord, SubtaskCheckpoint, TimelineKind};
+use crate::record::{CheckpointEnd, CheckpointRecord, Lapse, RunRecord, SubtaskCheckpoint, TimelineKind};
 
 /// Process of what belongs to no node: the run as a whole, stores, links out of sight.
 const RUN: usize = 0;
@@ -270,8 +270,17 @@ impl<'a> Trace<'a> {
     fn recoveries(&mut self) {
         for (index, recovery) in (1..).zip(&self.run.recoveries) {
             let mut at = recovery.failed_at_ns;
-            let args = json!({"attempt": recovery.attempt, "cause": clean(&recovery.cause), "restored": recovery.restored_checkpoint});
-            for (name, ns) in recovery.parts.iter().flat_map(|parts| parts.named()) {
+            let superseded: Vec<String> = recovery.superseded.iter().map(|one| clean(&one.cause)).collect();
+            let args = json!({
+                "attempt": recovery.attempt,
+                "cause": clean(&recovery.cause),
+                "restored": recovery.restored_checkpoint,
+                "superseded": superseded,
+            });
+            if let Lapse::Over(ns) = recovery.outage() {
+                self.span(RUN, "outage without an end", ("recovery", index), (at, at.saturating_add(ns)), args.clone());
+            }
+            for (name, ns) in recovery.parts.iter().flat_map(|parts| parts.named()).filter(|(_, ns)| *ns > 0) {
                 let to = at.saturating_add(ns);
                 self.span(RUN, name, ("recovery", index), (at, to), args.clone());
                 at = to;

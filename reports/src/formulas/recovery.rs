@@ -22,7 +22,9 @@ pub fn article_recovery(checkpoint_duration_ns: u64, state_load_ns: u64) -> u64 
     checkpoint_duration_ns.saturating_add(state_load_ns)
 }
 
-/// `D = detect + max(backoff, cancel) + slots + deploy + restore + init`: failure to first record processed again.
+/// `D = detect + max(backoff, cancel) + slots + deploy + restore + init`: from the fault until every source and keyed vertex
+/// processes records again, in an attempt that goes on to complete a checkpoint. Of one failure and one recovery from it; what
+/// was superseded before, or stood still, is added.
 ///
 /// Nanoseconds; saturates. An identity and no prediction: the parts are those that a recovery was measured to have, and
 /// this is their sum. Cancellation and backoff begin together, hence the maximum, which `parts` already holds. Source:
@@ -84,6 +86,7 @@ mod tests {
             deploy_ns: 4_000,
             restore_ns: 50_000,
             init_ns: 600_000,
+            ..RecoveryParts::default()
         };
         assert_eq!(outage(&parts), 654_321);
         assert_eq!(article_recovery(1_000, parts.restore_ns), 51_000);

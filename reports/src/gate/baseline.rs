@@ -224,7 +224,7 @@ fn numbers(times: &Times, measure: Measure) -> String {
     let values: Vec<String> = times
         .values(measure)
         .iter()
-        .map(|lapse| Option::<u64>::from(*lapse).map_or("null".into(), |ns| ns.to_string()))
+        .map(|lapse| serde_json::to_string(lapse).expect("a lapse is always JSON"))
         .collect();
     let one_line = format!("[{}]", values.join(", "));
     if INDENT.len() + measure.key().len() + one_line.len() <= LINE_MAX {

@@ -31,8 +31,8 @@ impl Budget {
     /// Whether `now` is longer than `before` by more than this share. What never ended is longer than all that did.
     pub fn is_exceeded(self, before: Lapse, now: Lapse) -> bool {
         match (before, now) {
-            (Lapse::Never, _) => false,
-            (Lapse::Ns(_), Lapse::Never) => true,
+            (Lapse::Over(_), _) => false,
+            (Lapse::Ns(_), Lapse::Over(_)) => true,
             (Lapse::Ns(before), Lapse::Ns(now)) => {
                 u128::from(now) * 10_000 > u128::from(before) * (10_000 + u128::from(self.0))
             }
@@ -179,8 +179,8 @@ mod tests {
         assert!(!budget.is_exceeded(Lapse::Ns(100), Lapse::Ns(102)));
         assert!(budget.is_exceeded(Lapse::Ns(100), Lapse::Ns(103)));
         assert!(budget.is_exceeded(Lapse::Ns(u64::MAX / 2), Lapse::Ns(u64::MAX)));
-        assert!(budget.is_exceeded(Lapse::Ns(u64::MAX), Lapse::Never));
-        assert!(!budget.is_exceeded(Lapse::Never, Lapse::Never));
+        assert!(budget.is_exceeded(Lapse::Ns(u64::MAX), Lapse::Over(1)));
+        assert!(!budget.is_exceeded(Lapse::Over(1), Lapse::Over(2)));
         assert!(budget.is_exceeded(Lapse::Ns(0), Lapse::Ns(1)), "of nothing, any share is nothing");
     }
 

@@ -1,6 +1,6 @@
 //! The judgement as JSON, for scripts.
 //!
-//! Start at [`to_string`]. Durations in nanoseconds; `null` where there is none, and `"never"` where it did not end.
+//! Start at [`to_string`]. Durations in nanoseconds; `null` where there is none, and `{"over": ns}` where it did not end.
 
 use serde_json::{Value, json};
 
@@ -65,8 +65,7 @@ fn run(run: &RunJudgement) -> Value {
 fn time(time: &TimeJudgement) -> Value {
     let lapse = |lapse: Option<Lapse>| match lapse {
         None => Value::Null,
-        Some(Lapse::Ns(ns)) => ns.into(),
-        Some(Lapse::Never) => "never".into(),
+        Some(lapse) => json!(lapse),
     };
     let pace = match time.pace {
         Pace::Improved => "improved",

@@ -4,13 +4,12 @@
 //! engine gives the same numbers on every machine.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{CheckpointRecord, RecoveryRecord, RunRecord};
+pub use crate::record::Lapse;
+use crate::record::{CheckpointRecord, RecoveryRecord, RunRecord, recovered_after};
 use crate::timing;
-use crate::units;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,9 +21,9 @@ pub enum Measure {
     TriggerGap,
     /// Trigger to the last commit of the next checkpoint: the longest that a record waits to be seen, without failures.
     Latency,
-    /// Failure to first record processed again.
+    /// From the fault until lasting progress.
     Outage,
-    /// Failure until the sources had emitted again all that had arrived.
+    /// From the fault until the sources had emitted again all that had arrived.
     CaughtUp,
 }
 
@@ -61,40 +60,6 @@ impl Measure {
     }
 }
 
-/// A duration, or that there was no end to it. The order is that of length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "Option<u64>", into = "Option<u64>")]
-pub enum Lapse {
-    /// It took so many nanoseconds.
-    Ns(u64),
-    /// It did not end within the run; `null` in baselines.
-    Never,
-}
-
-impl From<Option<u64>> for Lapse {
-    fn from(ns: Option<u64>) -> Lapse {
-        ns.map_or(Lapse::Never, Lapse::Ns)
-    }
-}
-
-impl From<Lapse> for Option<u64> {
-    fn from(lapse: Lapse) -> Option<u64> {
-        match lapse {
-            Lapse::Ns(ns) => Some(ns),
-            Lapse::Never => None,
-        }
-    }
-}
-
-impl fmt::Display for Lapse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Lapse::Ns(ns) => f.write_str(&units::duration(*ns)),
-            Lapse::Never => f.write_str("never"),
-        }
-    }
-}
-
 /// Values of every measure, sorted; a measure without values is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -103,18 +68,14 @@ pub struct Times(BTreeMap<Measure, Vec<Lapse>>);
 impl Times {
     /// Those of one run.
     pub fn of(run: &RunRecord) -> Times {
-        let outage = |recovery: &RecoveryRecord| Lapse::from(recovery.outage_ns());
-        let caught_up = |recovery: &RecoveryRecord| {
-            let after = recovery.caught_up_at_ns.and_then(|at| at.checked_sub(recovery.failed_at_ns));
-            Lapse::from(after)
-        };
+        let caught_up = |index| recovered_after(&run.recoveries, index, run.totals.virtual_ns);
         let mut times = Times::default();
         let durations = run.checkpoints.iter().filter_map(CheckpointRecord::duration_ns);
         times.add(Measure::CheckpointDuration, durations.map(Lapse::Ns));
         times.add(Measure::TriggerGap, timing::trigger_gaps_ns(run).into_iter().map(Lapse::Ns));
         times.add(Measure::Latency, timing::latencies_ns(run).into_iter().map(Lapse::Ns));
-        times.add(Measure::Outage, run.recoveries.iter().map(outage));
-        times.add(Measure::CaughtUp, run.recoveries.iter().map(caught_up));
+        times.add(Measure::Outage, run.recoveries.iter().map(RecoveryRecord::outage));
+        times.add(Measure::CaughtUp, (0..run.recoveries.len()).map(caught_up));
         times
     }
 
@@ -158,14 +119,16 @@ mod tests {
     fn a_recovery_without_an_end_is_longer_than_any_other() {
         let mut run = fixtures::passed();
         let mut lost = run.recoveries[0].clone();
-        (lost.parts, lost.caught_up_at_ns) = (None, None);
-        run.recoveries.insert(0, lost);
+        (lost.parts, lost.caught_up_at_ns, lost.unended_ns) = (None, None, Some(7));
+        run.recoveries.push(lost);
         let times = Times::of(&run);
         for measure in [Measure::Outage, Measure::CaughtUp] {
             let values = times.values(measure);
-            assert!(matches!(values, [Lapse::Ns(_), Lapse::Never]), "{values:?}");
+            assert!(matches!(values, [Lapse::Ns(_), Lapse::Over(_)]), "{values:?}");
         }
-        assert_eq!(serde_json::to_string(&Lapse::Never).unwrap(), "null");
+        let text = serde_json::to_string(&times).unwrap();
+        assert!(text.contains(r#"{"over":7}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Times>(&text).unwrap(), times);
     }
 
     #[test]

@@ -1,43 +1,90 @@
-//! One recovery as it was measured: why, from what, and how long each part of it took.
+//! One recovery of the job as it was measured: from the fault until lasting progress, and until the job had caught up.
 //!
-//! Start at [`RecoveryRecord`].
+//! Start at [`RecoveryRecord`]. An outage is what a user sees. It ends with *lasting progress*: every source and keyed vertex
+//! processes records again, in an attempt that afterwards completes a checkpoint or finishes the job. Failovers and takeovers
+//! that came to nothing before are a part of that outage, and not outages of their own. Where nothing was tried, because the
+//! job stood still and went on by itself, the standstill is the outage. ADR 0022 has the reasons.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::throughput;
+use crate::units;
 
-/// One failover, or one takeover by a JobManager, from the fault (or the failure seen) to being caught up.
+/// One outage with the recovery that ended it: from the fault (or the failure seen) to being caught up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryRecord {
-    /// Attempt that was started by this recovery.
+    /// How the job came back, or was last tried to be brought back.
+    pub kind: RecoveryKind,
+    /// Attempt with which the job came back; of a stall, the attempt that stood still. Without an end, the last one tried.
     pub attempt: u32,
-    /// Root cause as the JobManager stated it; of a takeover, who took over.
+    /// Root cause as the JobManager stated it; of a takeover, who took over; of a stall, what was not seen.
     pub cause: String,
-    /// The fault of the plan behind it ([`FaultRecord::id`](super::FaultRecord::id)), where one is.
+    /// The fault of the plan with which the outage began ([`FaultRecord::id`](super::FaultRecord::id)), where one is known.
     pub fault: Option<u32>,
-    /// The strike of that fault, else the moment the failure was detected, or a leader gave up by itself.
+    /// Other faults behind the recoveries that were tried in it, ascending.
+    pub other_faults: Vec<u32>,
+    /// When the outage began: the strike of that fault, or the last lasting progress that was made under it; else the moment
+    /// the failure was detected, or a leader gave up by itself.
     pub failed_at_ns: u64,
-    /// Checkpoint restored; `None`: started empty.
+    /// Recoveries that were begun in this outage before and came to nothing, in order.
+    pub superseded: Vec<SupersededRecovery>,
+    /// Checkpoint restored; `None`: started empty, or a stall, which restores nothing.
     pub restored_checkpoint: Option<u64>,
-    /// Age `A` of the restored snapshot: its trigger to the failure.
+    /// Age `A` of the restored snapshot: its trigger to the beginning of the outage.
     pub snapshot_age_ns: u64,
     /// Duration of the restored checkpoint, for the article's formula.
     pub restored_checkpoint_duration_ns: Option<u64>,
     /// Bytes of state loaded.
     pub restored_bytes: u64,
-    /// Parts of the outage `D`; they sum to `first_record_at - failed_at` (R1). `None`: no record was seen again.
+    /// Parts of the outage `D`; they sum to the time from its beginning to lasting progress (R1). `None`: it had no end.
     pub parts: Option<RecoveryParts>,
-    /// When the sources had again emitted all that had arrived; `None`: not within the run.
+    /// When the checkpoint was complete, or the job finished, that shows that the progress lasts; `None`: it had no end.
+    pub confirmed_at_ns: Option<u64>,
+    /// Of an outage without an end, how long it had lasted when the run ended.
+    pub unended_ns: Option<u64>,
+    /// When the sources of this attempt had again emitted all that had arrived; `None`: not within the attempt.
     pub caught_up_at_ns: Option<u64>,
 }
 
+/// What was done about an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoveryKind {
+    /// The leader restarted the job.
+    Failover,
+    /// Another JobManager, or the former leader anew, went on with the job.
+    Takeover,
+    /// Nothing: no checkpoint completed for longer than the interval explains, until the attempt went on by itself or the run ended.
+    Stall,
+}
+
+/// A recovery that was begun and came to nothing: its attempt ended before its progress lasted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupersededRecovery {
+    /// The attempt that it began, or would have begun.
+    pub attempt: u32,
+    /// Root cause as the JobManager stated it; of a takeover, who took over.
+    pub cause: String,
+    /// The fault behind it.
+    pub fault: Option<u32>,
+    /// The strike of that fault, or the moment the failure was detected.
+    pub failed_at_ns: u64,
+}
+
 impl RecoveryRecord {
-    /// Outage `D`: failure to first record processed again.
+    /// Outage `D`: from the fault until lasting progress; `None`: it had no end within the run.
     pub fn outage_ns(&self) -> Option<u64> {
         self.parts.map(|p| p.total_ns())
     }
 
-    /// Recovery `R`: failure until the sources had caught up.
+    /// The outage, with or without an end.
+    pub fn outage(&self) -> Lapse {
+        self.outage_ns().map_or(Lapse::Over(self.unended_ns.unwrap_or(0)), Lapse::Ns)
+    }
+
+    /// Recovery `R`: from the fault until the sources of the same attempt had caught up.
     pub fn total_ns(&self) -> Option<u64> {
         self.caught_up_at_ns?.checked_sub(self.failed_at_ns)
     }
@@ -51,11 +98,124 @@ impl RecoveryRecord {
     pub fn load_throughput(&self) -> Option<u64> {
         throughput(self.restored_bytes, self.parts?.restore_ns)
     }
+
+    /// Whether no recovery was begun.
+    pub fn is_stall(&self) -> bool {
+        self.kind == RecoveryKind::Stall
+    }
+
+    /// Whether the formulas for one recovery speak of it: one failure, one attempt to come back, and an end.
+    pub fn is_plain(&self) -> bool {
+        !self.is_stall() && self.superseded.is_empty() && self.parts.is_some_and(|parts| parts.stalled_ns == 0)
+    }
+
+    /// When the failures struck, or were detected, that recoveries in this outage answer.
+    pub fn failures_ns(&self) -> Vec<u64> {
+        let superseded = self.superseded.iter().map(|one| one.failed_at_ns);
+        let before = self.parts.map_or(0, |parts| parts.stalled_ns.saturating_add(parts.superseded_ns));
+        let last = (!self.is_stall()).then(|| self.failed_at_ns.saturating_add(before));
+        superseded.chain(last).collect()
+    }
+
+    /// Failovers and takeovers in it.
+    pub fn tried(&self) -> usize {
+        self.superseded.len() + usize::from(!self.is_stall())
+    }
+}
+
+/// The longest outage, those without an end counting as longer than any other; `None`: there was none.
+pub fn worst_outage(recoveries: &[RecoveryRecord]) -> Option<Lapse> {
+    recoveries.iter().map(RecoveryRecord::outage).max()
+}
+
+/// Failure until caught up, of the recovery at `index` of a run that ended at `end_ns`.
+///
+/// Where the next outage began before the backlog was worked off, the output stays late until that one, too, is made up for.
+/// A stall restores nothing and repeats nothing: what it held up is made up for with the checkpoint that ends it.
+pub fn recovered_after(recoveries: &[RecoveryRecord], index: usize, end_ns: u64) -> Lapse {
+    let begun = recoveries[index].failed_at_ns;
+    let rest = &recoveries[index..];
+    if rest[0].is_stall() {
+        return rest[0].outage();
+    }
+    match rest.iter().find_map(|one| one.caught_up_at_ns) {
+        Some(at) => Lapse::Ns(at.saturating_sub(begun)),
+        None => Lapse::Over(end_ns.saturating_sub(begun)),
+    }
+}
+
+/// A duration, or how long something without an end had lasted when the run was over. The order is that of length:
+/// what had no end is longer than all that had one. In JSON it is a number, or `{"over": 31200000000}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "JsonLapse", into = "JsonLapse")]
+pub enum Lapse {
+    /// It took so many nanoseconds.
+    Ns(u64),
+    /// It had no end within the run, and had lasted so many nanoseconds then; zero where that is not known.
+    Over(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum JsonLapse {
+    Ns(u64),
+    Over {
+        over: u64,
+    },
+    /// Written by a version that did not say how long.
+    Unknown(Option<()>),
+}
+
+impl From<JsonLapse> for Lapse {
+    fn from(json: JsonLapse) -> Lapse {
+        match json {
+            JsonLapse::Ns(ns) => Lapse::Ns(ns),
+            JsonLapse::Over { over } => Lapse::Over(over),
+            JsonLapse::Unknown(_) => Lapse::Over(0),
+        }
+    }
+}
+
+impl From<Lapse> for JsonLapse {
+    fn from(lapse: Lapse) -> JsonLapse {
+        match lapse {
+            Lapse::Ns(ns) => JsonLapse::Ns(ns),
+            Lapse::Over(over) => JsonLapse::Over { over },
+        }
+    }
+}
+
+impl Lapse {
+    /// The duration, of what had an end.
+    pub fn ns(self) -> Option<u64> {
+        match self {
+            Lapse::Ns(ns) => Some(ns),
+            Lapse::Over(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Lapse {
+    /// `4.973 s`, `> 31.2 s`, or `no end`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lapse::Ns(ns) => f.write_str(&units::duration(*ns)),
+            Lapse::Over(0) => f.write_str("no end"),
+            Lapse::Over(ns) => write!(f, "> {}", units::duration(*ns)),
+        }
+    }
 }
 
 /// Durations of an outage, in order; each begins where the one before ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryParts {
+    /// The job stood still, and no recovery was begun for it: all of a stall; else until the first failure was detected,
+    /// where progress had stopped before the fault behind that failure struck.
+    #[serde(default)]
+    pub stalled_ns: u64,
+    /// Recoveries that came to nothing: until the failure that the last one answers.
+    #[serde(default)]
+    pub superseded_ns: u64,
     /// Failure until the JobManager knew; of a takeover, until the new term was opened.
     pub detect_ns: u64,
     /// Until cancellation was done and the restart delay was over (they run side by side). None of a takeover.
@@ -66,14 +226,16 @@ pub struct RecoveryParts {
     pub deploy_ns: u64,
     /// Until the last subtask had its state loaded.
     pub restore_ns: u64,
-    /// Until the first record was processed.
+    /// Until every vertex had processed a record.
     pub init_ns: u64,
 }
 
 impl RecoveryParts {
     /// Names and durations in order, for tables.
-    pub fn named(&self) -> [(&'static str, u64); 6] {
+    pub fn named(&self) -> [(&'static str, u64); 8] {
         [
+            ("stalled", self.stalled_ns),
+            ("superseded", self.superseded_ns),
             ("detect", self.detect_ns),
             ("max(backoff, cancel)", self.backoff_or_cancel_ns),
             ("slots", self.slots_ns),
@@ -86,5 +248,35 @@ impl RecoveryParts {
     /// The whole (R1).
     pub fn total_ns(&self) -> u64 {
         self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use crate::units::SECOND;
+
+    #[test]
+    fn what_has_no_end_is_longer_than_all_that_has_one() {
+        let mut recoveries = fixtures::passed().recoveries;
+        assert_eq!(worst_outage(&recoveries).unwrap().to_string(), "3.450 s");
+        let lost = RecoveryRecord { parts: None, unended_ns: Some(SECOND), ..recoveries[0].clone() };
+        recoveries.push(lost);
+        assert_eq!(worst_outage(&recoveries).unwrap().to_string(), "> 1.000 s");
+        assert_eq!(worst_outage(&[]), None);
+    }
+
+    #[test]
+    fn the_output_is_late_until_the_last_backlog_is_worked_off() {
+        let mut recoveries = vec![fixtures::passed().recoveries.remove(0); 2];
+        (recoveries[0].failed_at_ns, recoveries[0].caught_up_at_ns) = (SECOND, None);
+        (recoveries[1].failed_at_ns, recoveries[1].caught_up_at_ns) = (5 * SECOND, Some(9 * SECOND));
+        assert_eq!(recovered_after(&recoveries, 0, 20 * SECOND), Lapse::Ns(8 * SECOND));
+        assert_eq!(recovered_after(&recoveries, 1, 20 * SECOND), Lapse::Ns(4 * SECOND));
+        recoveries[1].caught_up_at_ns = None;
+        assert_eq!(recovered_after(&recoveries, 0, 20 * SECOND), Lapse::Over(19 * SECOND));
+        recoveries[0].kind = RecoveryKind::Stall;
+        assert_eq!(recovered_after(&recoveries, 0, 20 * SECOND), recoveries[0].outage());
     }
 }

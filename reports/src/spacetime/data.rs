@@ -115,6 +115,9 @@ fn recovery(recovery: &crate::record::RecoveryRecord) -> Value {
         recovery.parts.map(|parts| parts.named().map(|(_, ns)| us(ns))),
         recovery.caught_up_at_ns.map(us),
         recovery.restored_checkpoint,
+        us(recovery.unended_ns.unwrap_or(0)),
+        recovery.superseded.iter().map(|one| one.attempt).collect::<Vec<_>>(),
+        u8::from(recovery.is_stall()),
     ])
 }
 

@@ -39,8 +39,6 @@ function rowsOf(extents) {
   });
 }
 
-const outageEnd = (r) => r.failed + (r.parts ?? []).reduce((sum, part) => sum + part, 0);
-
 // Where every lane stands, for the whole run: lanes must not move while somebody zooms.
 function layout(model) {
   const slots = model.nodes.map(() => 1);
@@ -351,8 +349,9 @@ class Drawing {
 
   recovery(parent, recovery, lane) {
     const end = Math.max(outageEnd(recovery), recovery.caughtUp ?? 0);
-    const text = !recovery.parts ? "no record seen again"
-      : `outage ${duration(outageEnd(recovery) - recovery.failed)}` + (recovery.caughtUp === null ? ", not caught up" : "");
+    const length = duration(outageEnd(recovery) - recovery.failed);
+    const text = !recovery.parts ? `outage > ${length}`
+      : `outage ${length}` + (recovery.caughtUp === null && !recovery.stall ? ", not caught up" : "");
     if (!this.shows(recovery.failed, end + 1e9)) return;
     let at = recovery.failed;
     for (const [i, part] of (recovery.parts ?? []).entries()) {
@@ -361,6 +360,9 @@ class Drawing {
         this.inside(parent, at, at + part, lane.y + 12, PARTS[i]);
       }
       at += part;
+    }
+    if (!recovery.parts) {
+      this.bar(parent, "unended", at, end, lane.y, lane.height, `no lasting progress for ${length} until the run ended`, 0.7);
     }
     if (recovery.caughtUp !== null && recovery.caughtUp > at) {
       this.bar(parent, "late", at, recovery.caughtUp, lane.y + 4, lane.height - 8, `catch-up: ${duration(recovery.caughtUp - at)}`);

@@ -45,8 +45,8 @@ function decode(data) {
       }),
     };
   });
-  const recoveries = data.recoveries.map(([attempt, cause, failed, parts, caughtUp, restored]) => ({
-    attempt, cause, failed, parts, caughtUp, restored,
+  const recoveries = data.recoveries.map(([attempt, cause, failed, parts, caughtUp, restored, unended, superseded, stall]) => ({
+    attempt, cause, failed, parts, caughtUp, restored, unended, superseded, stall: stall === 1,
   }));
   const faults = data.faults.map(([id, kind, detail, hits]) => ({
     id, kind, detail,
@@ -133,10 +133,8 @@ function stateAt(model, at) {
     c.triggered <= at && (c.ended === null || at < c.ended) && runs && c.attempt === attempt.number).pop() ?? null;
   const completed = model.checkpoints.filter((c) => c.state === "completed" && c.ended <= at)
     .reduce((newest, c) => (newest === null || c.ended >= newest.ended ? c : newest), null);
-  const recovery = model.recoveries.filter((r) => {
-    const end = r.parts ? r.failed + r.parts.reduce((sum, part) => sum + part, 0) : null;
-    return r.failed <= at && (at < Math.max(end ?? 0, r.caughtUp ?? 0) || end === null && at === r.failed);
-  }).pop() ?? null;
+  const recovery = model.recoveries.filter((r) =>
+    r.failed <= at && (at < Math.max(outageEnd(r), r.caughtUp ?? 0) || !r.parts)).pop() ?? null;
   const sample = model.flow[countUntil(model.flow, at, (sample) => sample.at) - 1] ?? null;
   const hits = model.faults.flatMap((fault) =>
     fault.hits.filter((hit) => inForce(hit, at)).map((hit) => ({ fault, hit })));
@@ -157,12 +155,16 @@ function stateAt(model, at) {
   return { at, attempt, runs, pending, completed, recovery, sample, hits, nodes, line: countUntil(model.lines, at, (l) => l.at) - 1 };
 }
 
-const PARTS = ["detect", "max(backoff, cancel)", "slots", "deploy", "restore", "init"];
+// When an outage ended; of one without an end, as far as it was seen.
+const outageEnd = (r) => r.failed + (r.parts ?? [r.unended]).reduce((sum, part) => sum + part, 0);
+
+const PARTS = ["stalled", "superseded", "detect", "max(backoff, cancel)", "slots", "deploy", "restore", "init"];
 
 // The part of a recovery that an instant lies in.
 function partAt(recovery, at) {
+  if (!recovery.parts) return "no lasting progress until the end of the run";
   let end = recovery.failed;
-  for (const [i, part] of (recovery.parts ?? []).entries()) {
+  for (const [i, part] of recovery.parts.entries()) {
     end += part;
     if (at < end) return PARTS[i];
   }

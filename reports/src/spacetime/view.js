@@ -73,7 +73,7 @@ class View {
       if (hit) add(`fault ${fault.id}: ${fault.kind} ${hit.target}`.slice(0, 60), hit.at, hit.at);
     }
     for (const [i, recovery] of this.model.recoveries.entries()) {
-      add(`recovery ${i + 1}, attempt ${recovery.attempt}`, recovery.failed, Math.max(outageEnd(recovery), recovery.caughtUp ?? 0));
+      add(`${recovery.stall ? "stall" : "recovery"} ${i + 1}, attempt ${recovery.attempt}`, recovery.failed, Math.max(outageEnd(recovery), recovery.caughtUp ?? 0));
     }
     for (const checkpoint of this.model.checkpoints) {
       add(`checkpoint ${checkpoint.id}, ${checkpoint.state}`, checkpoint.triggered, checkpoint.ended ?? this.model.end);
@@ -265,7 +265,7 @@ class View {
     else say("attempt", `attempt ${attempt.number} ${attempt.running !== null && state.at >= attempt.running ? "runs" : "is being deployed"}`);
     if (pending) say("checkpoint", `checkpoint ${pending.id} under way for ${duration(state.at - pending.triggered)}`);
     else say("checkpoint", completed ? `checkpoint ${completed.id} is the newest complete one` : "no checkpoint is complete");
-    if (recovery) say("recovery", `recovers: ${partAt(recovery, state.at)}`);
+    if (recovery) say("recovery", `${recovery.stall ? "stands still" : "recovers"}: ${partAt(recovery, state.at)}`);
     for (const { fault, hit } of state.hits.slice(0, 3)) say("fault", `fault ${fault.id}: ${fault.kind} ${hit.target}`);
     if (sample) say("flow", `${bytes(sample.inFlight)} in flight, ${sample.committed.toLocaleString("en")} records committed`);
     const line = this.texts[state.line]?.textContent.replace(/[>▼▲●×✓↻↓■│\s]+/gu, " ").trim();
@@ -294,6 +294,7 @@ function legend(model) {
     ["up", "node up", model.nodes.length > 0], ["leads", "leads", model.terms.length > 0],
     ["aligning", "aligning", waves], ["sync", "synchronous part", waves], ["upload", "upload", waves], ["loading", "loading state", model.attempts.length > 0],
     ["chip", "fault", model.faults.some((fault) => fault.hits.length > 0)], ...parts,
+    ["unended", "outage without an end", model.recoveries.some((r) => !r.parts)],
     ["late", "catch-up", model.recoveries.some((r) => r.caughtUp !== null)], ["area", "records in flight", model.flow.some((s) => s.inFlight > 0)],
   ];
   return html("ul", { class: "legend" }, ...entries.filter(([, , used]) => used).map(([kind, text]) => {

@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 
 pub(crate) use self::axis::px;
 use self::axis::{Axis, tick_label};
-use crate::record::{CheckpointEnd, CheckpointRecord, FaultRecord, NodeLane, RecoveryRecord, RunRecord};
+use crate::record::{CheckpointEnd, CheckpointRecord, FaultRecord, Lapse, NodeLane, RecoveryRecord, RunRecord};
 use crate::units;
 
 /// Width of the picture in user units.
@@ -219,7 +219,7 @@ struct RecoveryPlace {
 }
 
 fn recovery_place(recovery: &RecoveryRecord, axis: &Axis) -> RecoveryPlace {
-    let outage_end = recovery.failed_at_ns.saturating_add(recovery.outage_ns().unwrap_or(0));
+    let outage_end = recovery.failed_at_ns.saturating_add(seen_ns(recovery));
     let from = axis.x(recovery.failed_at_ns);
     let to = axis.x(outage_end.max(recovery.caught_up_at_ns.unwrap_or(0)));
     let width = label_width(&recovery_label(recovery));
@@ -232,11 +232,18 @@ fn recovery_place(recovery: &RecoveryRecord, axis: &Axis) -> RecoveryPlace {
     }
 }
 
+/// As far as the outage was seen.
+fn seen_ns(recovery: &RecoveryRecord) -> u64 {
+    match recovery.outage() {
+        Lapse::Ns(ns) | Lapse::Over(ns) => ns,
+    }
+}
+
 fn recovery_label(recovery: &RecoveryRecord) -> String {
-    let outage = match recovery.outage_ns() {
-        Some(ns) => format!("outage {}", units::duration(ns)),
-        None => return "no record seen again".to_owned(),
-    };
+    let outage = format!("outage {}", recovery.outage());
+    if recovery.outage_ns().is_none() || recovery.is_stall() {
+        return outage;
+    }
     match recovery.caught_up_at_ns.and_then(|at| at.checked_sub(recovery.failed_at_ns)) {
         Some(ns) => format!("{outage}, caught up after {}", units::duration(ns)),
         None => format!("{outage}, not caught up"),
@@ -253,6 +260,10 @@ fn recovery_bar(svg: &mut String, recovery: &RecoveryRecord, place: &RecoveryPla
             bar_label(svg, name, span, y);
             at = to;
         }
+    }
+    if let Lapse::Over(ns) = recovery.outage() {
+        let title = format!("no lasting progress for {} until the run ended", units::duration(ns));
+        rect(svg, "unended", axis.span(at, at.saturating_add(ns), 8), (y, LANE), &title);
     }
     if let Some(caught_up) = recovery.caught_up_at_ns.filter(|t| *t > at) {
         let title = format!("catch-up: {}", units::duration(caught_up - at));
@@ -352,6 +363,7 @@ fn legend(svg: &mut String, run: &RunRecord, dots_left_out: usize, y: u64) {
     for (i, (name, _)) in crate::record::RecoveryParts::default().named().into_iter().enumerate() {
         add(parts.iter().any(|p| p.named()[i].1 > 0), &format!("p{i}"), name);
     }
+    add(run.recoveries.iter().any(|r| r.parts.is_none()), "unended", "outage without an end");
     add(run.recoveries.iter().any(|r| r.caught_up_at_ns.is_some()), "late", "catch-up");
 
     let mut x = LEFT;

@@ -8,12 +8,13 @@ mod times;
 use std::collections::BTreeMap;
 
 pub use self::times::{
-    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, predictions, recoveries, timing_rows, timing_summary,
+    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries,
+    timing_rows, timing_summary,
 };
 
 use crate::ansi::Style;
 use crate::class::Class;
-use crate::record::{CheckpointEnd, FaultRecord, RunRecord, RunSet, Verdict};
+use crate::record::{CheckpointEnd, FaultRecord, RunRecord, RunSet, Verdict, worst_outage};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
@@ -47,8 +48,8 @@ pub fn verdicts(set: &RunSet) -> Table {
             Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
             Cell::count(completed),
             Cell::count(aborted),
-            Cell::count(run.recoveries.len() as u64),
-            Cell::maybe_duration(worst_outage_ns(run)),
+            Cell::count(tried_recoveries(run)),
+            worst_outage(&run.recoveries).map_or_else(Cell::none, Cell::lapse),
             Cell::duration(run.totals.virtual_ns),
             Cell::duration(run.totals.cpu_ns),
             Cell::new(&run.trace_hash).styled(Style::Dim),
@@ -84,7 +85,7 @@ pub fn scenarios(set: &RunSet) -> Table {
             Cell::count(runs.len() as u64),
             Cell::count(runs.iter().filter(|run| run.verdict == Verdict::Passed).count() as u64),
             Cell::new(worst.label()).styled(worst.style()),
-            Cell::maybe_duration(runs.iter().filter_map(|run| worst_outage_ns(run)).max()),
+            runs.iter().filter_map(|run| worst_outage(&run.recoveries)).max().map_or_else(Cell::none, Cell::lapse),
             Cell::duration(sum(|run| run.totals.virtual_ns)),
             Cell::duration(sum(|run| run.totals.cpu_ns)),
         ]);
@@ -112,9 +113,9 @@ pub fn checkpoint_counts(run: &RunRecord) -> (u64, u64) {
     (count(|end| *end == CheckpointEnd::Completed), count(|end| matches!(end, CheckpointEnd::Aborted { .. })))
 }
 
-/// The longest outage of a run in nanoseconds.
-pub fn worst_outage_ns(run: &RunRecord) -> Option<u64> {
-    run.recoveries.iter().filter_map(|recovery| recovery.outage_ns()).max()
+/// Failovers and takeovers of a run, those that came to nothing included.
+pub fn tried_recoveries(run: &RunRecord) -> u64 {
+    run.recoveries.iter().map(|recovery| recovery.tried() as u64).sum()
 }
 
 /// Drawn and defaulted options.

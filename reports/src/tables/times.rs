@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::ansi::Style;
 use crate::numbers;
 use crate::prediction::compare;
-use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryParts, RunRecord};
+use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryKind, RecoveryParts, RunRecord, recovered_after};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::timing::{Rule, Subject, Timing, TimingRow};
@@ -36,6 +36,20 @@ pub fn predictions(run: &RunRecord) -> Table {
             row.residual().map_or_else(Cell::none, |residual| Cell::new(numbers::signed(residual))),
             Cell::new(row.off_in()).styled(Style::Dim),
         ]);
+    }
+    table
+}
+
+/// What was not predicted, or is not held against the run, and why.
+pub fn outside_of_predictions(run: &RunRecord) -> Table {
+    let mut table = Table::new([("outside of the predictions", Left), ("because", Left)]);
+    let Some(prediction) = &run.prediction else { return table };
+    for one in &prediction.out_of_domain {
+        let subjects: Vec<&str> = one.subjects.iter().map(|subject| subject.label()).collect();
+        table.row([Cell::new(subjects.join(", ")).styled(Style::Warn), Cell::new(&one.why)]);
+    }
+    for why in &prediction.outside {
+        table.row([Cell::new("not predicted"), Cell::new(why)]);
     }
     table
 }
@@ -97,7 +111,7 @@ fn checkpoint_end(end: &CheckpointEnd) -> Cell {
     }
 }
 
-/// Recoveries: why, and from what.
+/// Recoveries: why, and from what. Those that came to nothing stand before the one that ended their outage.
 pub fn recoveries(run: &RunRecord) -> Table {
     let mut table = Table::new([
         ("attempt", Right),
@@ -108,26 +122,49 @@ pub fn recoveries(run: &RunRecord) -> Table {
         ("loaded", Right),
         ("cause", Left),
     ]);
+    let fault = |fault: Option<u32>| fault.map_or_else(Cell::none, |id| Cell::new(format!("#{id}")));
     for recovery in &run.recoveries {
+        for one in &recovery.superseded {
+            table.row([
+                Cell::new(one.attempt.to_string()),
+                fault(one.fault),
+                Cell::new(units::instant(one.failed_at_ns)),
+                Cell::new("superseded").styled(Style::Dim),
+                Cell::none(),
+                Cell::none(),
+                Cell::new(&one.cause),
+            ]);
+        }
+        let (restored, age, loaded) = match recovery.kind {
+            RecoveryKind::Stall => (Cell::new("stall").styled(Style::Warn), Cell::none(), Cell::none()),
+            RecoveryKind::Failover | RecoveryKind::Takeover => (
+                recovery.restored_checkpoint.map_or_else(|| Cell::new("nothing"), |id| Cell::new(format!("chk-{id}"))),
+                Cell::duration(recovery.snapshot_age_ns),
+                Cell::bytes(recovery.restored_bytes),
+            ),
+        };
         table.row([
             Cell::new(recovery.attempt.to_string()),
-            recovery.fault.map_or_else(Cell::none, |id| Cell::new(format!("#{id}"))),
+            fault(recovery.fault),
             Cell::new(units::instant(recovery.failed_at_ns)),
-            recovery.restored_checkpoint.map_or_else(|| Cell::new("nothing"), |id| Cell::new(format!("chk-{id}"))),
-            Cell::duration(recovery.snapshot_age_ns),
-            Cell::bytes(recovery.restored_bytes),
+            restored,
+            age,
+            loaded,
             Cell::new(&recovery.cause),
         ]);
     }
     table
 }
 
-/// The outage of each recovery with its parts, and when the backlog was worked off.
+/// Each outage with its parts, and when the backlog was worked off.
 pub fn outages(run: &RunRecord) -> Table {
     // The headings have to be those of the record, or a part would stand under another's name.
-    let [detect, backoff, slots, deploy, restore, init] = RecoveryParts::default().named().map(|(name, _)| name);
+    let [stalled, superseded, detect, backoff, slots, deploy, restore, init] =
+        RecoveryParts::default().named().map(|(name, _)| name);
     let mut table = Table::new([
         ("attempt", Right),
+        (stalled, Right),
+        (superseded, Right),
         (detect, Right),
         (backoff, Right),
         (slots, Right),
@@ -137,23 +174,27 @@ pub fn outages(run: &RunRecord) -> Table {
         ("outage", Right),
         ("caught up after", Right),
     ]);
-    for recovery in &run.recoveries {
-        let [detect, backoff, slots, deploy, restore, init] = match &recovery.parts {
+    for (index, recovery) in run.recoveries.iter().enumerate() {
+        let [stalled, superseded, detect, backoff, slots, deploy, restore, init] = match &recovery.parts {
             Some(parts) => parts.named().map(|(_, ns)| Cell::duration(ns)),
             None => std::array::from_fn(|_| Cell::none()),
         };
-        let outage = recovery.outage_ns();
-        let caught_up = recovery.caught_up_at_ns.and_then(|at| at.checked_sub(recovery.failed_at_ns));
         table.row([
             Cell::new(recovery.attempt.to_string()),
+            stalled,
+            superseded,
             detect,
             backoff,
             slots,
             deploy,
             restore,
             init,
-            outage.map_or_else(|| Cell::new("no record seen").styled(Style::Bad), Cell::duration),
-            caught_up.map_or_else(|| Cell::new("not in this run").styled(Style::Warn), Cell::duration),
+            Cell::lapse(recovery.outage()),
+            if recovery.is_stall() {
+                Cell::none()
+            } else {
+                Cell::lapse(recovered_after(&run.recoveries, index, run.totals.virtual_ns))
+            },
         ]);
     }
     table

@@ -206,6 +206,8 @@ pub struct JobMaster {
     unfenced: bool,
     /// Only for a planted bug: what failed the last attempt (outer `None`: no bug is planted).
     again: Option<Option<RootCause>>,
+    /// Only for a planted bug: the next heartbeat that matters is taken for one without tasks.
+    misreads: bool,
     subtasks: Vec<SubtaskId>,
     sources: BTreeSet<SubtaskId>,
     sinks: BTreeSet<SubtaskId>,
@@ -263,6 +265,7 @@ impl JobMaster {
             seed,
             unfenced: false,
             again: None,
+            misreads: false,
             subtasks,
             sources,
             sinks,
@@ -305,6 +308,16 @@ impl JobMaster {
     /// Plants a bug: what failed an attempt fails the next one, too, once that runs.
     pub fn fail_over_twice(&mut self) {
         self.again = Some(None);
+    }
+
+    /// Plants a bug: what one TaskManager's heartbeat says is overlooked once.
+    pub fn misread_a_heartbeat(&mut self) {
+        self.misreads = true;
+    }
+
+    /// Plants a bug: a decline counts for whatever checkpoint is pending.
+    pub fn take_any_decline(&mut self) {
+        self.coordinator.plant_any_decline();
     }
 
     /// Plants a bug: see [`Mutation::IntervalFromCompletion`](crate::mutation::Mutation).

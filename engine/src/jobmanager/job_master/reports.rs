@@ -108,6 +108,7 @@ impl JobMaster {
                 let mine: Vec<SubtaskId> = self.placement.iter().filter_map(placed).collect();
                 // A heartbeat may have left before the order arrived; after this time it has not.
                 let due = now >= self.deployed_at + self.config.rpc_timeout;
+                let found = if due && std::mem::take(&mut self.misreads) { BTreeMap::new() } else { found };
                 if due && mine.iter().any(|subtask| !found.contains_key(subtask)) {
                     let task_manager = node.clone();
                     out.push(Command::Emit(Event::DeploymentLost { attempt, task_manager: task_manager.clone() }));

@@ -248,6 +248,35 @@ fn legal(steps: &[Step]) -> Outcome {
     outcome
 }
 
+/// A TaskManager obeys these terms and attempts, one deployment after the other.
+fn obeying(orders: &[(&str, u64, u32)]) -> Vec<String> {
+    let mut outcome = outcome([]);
+    for (time, (node, term, attempt)) in (1..).zip(orders) {
+        let (term, attempt, checkpoint) = (Term(*term), Attempt(*attempt), None);
+        emit(&mut outcome, time, node, Event::RestoreBegun { term, attempt, subtask: subtask(1, 0), checkpoint });
+    }
+    evidence(&outcome)
+}
+
+#[test]
+fn a_task_manager_obeys_terms_and_attempts_that_only_grow() {
+    assert_eq!(obeying(&[("tm-1", 1, 1), ("tm-1", 1, 2), ("tm-2", 1, 2), ("tm-1", 2, 3), ("tm-2", 1, 2)]), [""; 0]);
+    let back = obeying(&[("tm-1", 2, 3), ("tm-1", 1, 3)]);
+    assert_eq!(back, ["at 0.002000s tm-1.1 obeyed term 1, although it had obeyed term 2 before"]);
+    assert_eq!(obeying(&[("tm-1", 1, 3), ("tm-1", 2, 2)]).len(), 1, "attempts are numbered over all terms");
+
+    let lost = |term: Option<u64>| Event::JobManagerLost { term: term.map(Term), cause: "why".into() };
+    let mut outcome = outcome([]);
+    emit(&mut outcome, 1, "tm-1", lost(Some(2)));
+    emit(&mut outcome, 2, "tm-1", lost(None));
+    assert_eq!(evidence(&outcome), [""; 0], "it heard the older one, and did not obey");
+    emit(&mut outcome, 3, "tm-1", lost(Some(1)));
+    assert_eq!(evidence(&outcome).len(), 1);
+    outcome.trace.events.pop();
+    outcome.trace.push(EventRecord { incarnation: 2, ..at(3, "tm-1", lost(Some(1))) });
+    assert_eq!(evidence(&outcome), [""; 0], "a new life knows nothing of the one before");
+}
+
 proptest! {
     #[test]
     fn every_legal_history_holds(steps in steps()) {

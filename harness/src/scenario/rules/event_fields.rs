@@ -18,6 +18,7 @@ pub(super) fn sample(name: &str) -> Option<Event> {
             "term": 1, "attempt": 1, "checkpoint": 1, "epoch": 1, "restored": 1,
             "task_manager": "tm-1", "peer": "tm-1", "slots": 1, "needed": 1, "offered": 1, "state_bytes": 1, "bytes": 1,
             "cause": "", "path": "", "file": "", "expected": "", "found": "", "reason": "Expired", "last": false,
+            "in_program": false,
         });
         serde_json::from_value(object).ok()
     })

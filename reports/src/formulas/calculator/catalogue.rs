@@ -256,7 +256,7 @@ pub static FORMULAS: [Formula; 27] = [
         name: "outage",
         letter: "D",
         equation: "D = detect + backoff + slots + deploy + L + init",
-        gives: "failure to first record processed again",
+        gives: "failure to lasting progress",
         unit: "time",
         needs: &[StateLoad, Detect, Backoff, Slots, Deploy, Init],
         domain: "an identity: the parts are measured",

@@ -174,9 +174,7 @@ impl Symbol {
             Symbol::Cost => ("c", "cost", Time, CHECKPOINTS, "work lost to a checkpoint, not its duration", ""),
             Symbol::Commit => ("t_c", "commit", Time, CHECKPOINTS, "completion to visible output", ""),
             Symbol::Mtbf => ("M", "mtbf", Time, FAILURES, "mean time between failures", ""),
-            Symbol::Outage => {
-                ("D", "outage", Time, FAILURES, "failure to first record processed again", "the sum of its parts")
-            }
+            Symbol::Outage => ("D", "outage", Time, FAILURES, "failure to lasting progress", "the sum of its parts"),
             Symbol::Age => {
                 ("A", "age", Time, FAILURES, "trigger of the restored checkpoint to the failure", "T/2 + d, its mean")
             }

@@ -231,6 +231,7 @@ pub(super) fn outage(v: &Values) -> Result<f64, OutsideDomain> {
         deploy_ns: v.nanoseconds(Symbol::Deploy)?,
         restore_ns: v.nanoseconds(Symbol::StateLoad)?,
         init_ns: v.nanoseconds(Symbol::Init)?,
+        ..RecoveryParts::default()
     };
     Ok(recovery::outage(&parts) as f64 / 1e9)
 }

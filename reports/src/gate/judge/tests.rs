@@ -32,7 +32,7 @@ fn scale(times: &mut Times, measure: Measure, percent: u64) {
         measure,
         values.into_iter().map(|lapse| match lapse {
             Lapse::Ns(ns) => Lapse::Ns(ns * percent / 100),
-            Lapse::Never => Lapse::Never,
+            Lapse::Over(ns) => Lapse::Over(ns),
         }),
     );
     *times = scaled;
@@ -136,12 +136,12 @@ fn a_recovery_that_does_not_end_any_more_is_slower() {
         let mut times = Times::default();
         for measure in Measure::ALL {
             let values = run.times.values(measure).iter().copied();
-            times.add(measure, values.map(|lapse| if measure == Measure::CaughtUp { Lapse::Never } else { lapse }));
+            times.add(measure, values.map(|lapse| if measure == Measure::CaughtUp { Lapse::Over(7) } else { lapse }));
         }
         run.times = times;
     });
     let (_, last) = judgement.paced(Pace::Slower).last().expect("slower");
-    assert_eq!((last.measure, last.now, last.change()), (Measure::CaughtUp, Some(Lapse::Never), None));
+    assert_eq!((last.measure, last.now, last.change()), (Measure::CaughtUp, Some(Lapse::Over(7)), None));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every reason, from the events that lead to it.
 
 use flowquake_engine::event::RootCause;
+use flowquake_engine::ids::Term;
 
 use super::*;
 use crate::fixtures::{at, graph, logged, ms, outcome, plan, subtask};
@@ -102,7 +103,7 @@ fn a_failover_that_waits_for_tasks_says_so() {
 
 #[test]
 fn a_deployment_that_does_not_run_names_the_tasks() {
-    let loading = Event::RestoreBegun { attempt: ATTEMPT, subtask: subtask(1, 0), checkpoint: None };
+    let loading = Event::RestoreBegun { term: Term(1), attempt: ATTEMPT, subtask: subtask(1, 0), checkpoint: None };
     let events = [deployed(), runs(subtask(0, 0)), runs(subtask(0, 1)), loading];
     let expected = "attempt 1 is deployed, but not running: 1#0 (loads its state), 1#1 (not started)";
     assert_eq!(stall(events), expected);
