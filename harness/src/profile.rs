@@ -235,11 +235,10 @@ impl Profile {
                 return Err(broken(format!("{name}.latency: write [least, most], at most an hour")));
             }
         }
-        let confidence = profile.measured.iter().flat_map(|measured| &measured.confidence);
+        let mut confidence = profile.measured.iter().flat_map(|measured| &measured.confidence);
         // Also refuses what is no number.
         let is_interval = |(low, high): &(f64, f64)| low <= high && low.is_finite() && high.is_finite();
-        for (name, interval) in confidence.filter(|(_, interval)| !is_interval(interval)) {
-            let (low, high) = interval;
+        if let Some((name, (low, high))) = confidence.find(|(_, interval)| !is_interval(interval)) {
             return Err(broken(format!("measured.confidence.\"{name}\" = [{low}, {high}]: write [least, most]")));
         }
         Ok(profile)
