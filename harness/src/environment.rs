@@ -112,7 +112,8 @@ pub(crate) fn disk_for_run(prefix: &str) -> Result<TempDir, Environment> {
 
 /// Without the path that `tempfile` adds: it is named already.
 fn plain(error: &std::io::Error) -> String {
-    error.get_ref().and_then(|inner| inner.source()).map_or_else(|| error.to_string(), ToString::to_string)
+    let words = error.to_string();
+    words.split_once(" at path ").map_or(words.as_str(), |(words, _)| words).to_owned()
 }
 
 fn room(place: &Path) -> std::io::Result<u64> {

@@ -15,7 +15,7 @@ use flowquake_engine::env::sim::{
     LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, Weights, now, sleep_until,
 };
 use flowquake_engine::env::{Address, Env, First, InputFiles, Lines, first_of_2};
-use flowquake_engine::event::EventRecord;
+use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::jobmanager::{self, RunError};
 use flowquake_engine::mutation::Mutation;
@@ -24,7 +24,7 @@ use flowquake_engine::time::Time;
 use tokio::sync::Notify;
 
 use self::watchdog::Watched;
-use crate::environment::{Environment, needs_disk};
+use crate::environment::{self, Environment, needs_disk};
 use crate::jobs::Jobs;
 use crate::plan::{InputSource, RunPlan};
 use crate::recorder::Recorder;
@@ -230,6 +230,7 @@ impl Run {
             recorder: self.recorder.clone(),
             changed: changed.clone(),
             events: self.events.clone(),
+            keeps_files: self.local.is_some(),
         }));
 
         let user_code = self.recorder.lock().expect("the recorder does not panic").user_code.clone();
@@ -321,6 +322,8 @@ struct Watch {
     recorder: Arc<Mutex<Recorder>>,
     changed: Arc<Notify>,
     events: Arc<AtomicU64>,
+    /// State lies in real files, which the machine may fail to keep.
+    keeps_files: bool,
 }
 
 impl Observer for Watch {
@@ -329,6 +332,13 @@ impl Observer for Watch {
         let mut recorder = self.recorder.lock().expect("the recorder does not panic");
         let before = recorder.nemesis.next_time();
         recorder.on_event(world, record);
+        // A job that restarts again and again on a full disk proves nothing, and would take for ever.
+        if self.keeps_files
+            && let Event::TaskFailed { cause, .. } = &record.event
+            && let Some(broken) = environment::told_in(cause)
+        {
+            recorder.end.get_or_insert((End::Failed(broken.what), record.at));
+        }
         if recorder.end.is_some() || recorder.nemesis.next_time() != before {
             self.changed.notify_one();
         }

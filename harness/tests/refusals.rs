@@ -149,3 +149,60 @@ fn a_sweep_that_finds_no_best_interval_is_vacuous_and_says_why() {
     let folder = folder.with("none.toml", none);
     folder.refused("tune none.toml --output found", "none.toml: [tune], interval 1s, load 1e-30, backend fs: ");
 }
+
+#[test]
+fn what_no_machine_can_run_is_refused_with_what_makes_it_dear() {
+    let dear = SMALL.replace("small", "dear").replace("records = 200, rate = \"1000/s\"", "records = 10_000_000_000");
+    let folder = Folder::new().with("dear.toml", dear);
+    folder.refused("run dear.toml", "dear.toml: a run would take about");
+    folder.refused("run dear.toml", "10000000000 records");
+    assert!(folder.ends("run small.toml --run-memory 1MiB", 2).contains("at least 64MiB are needed"));
+    folder.ends("run small.toml --max-cost 1s", 0);
+}
+
+#[test]
+fn files_without_an_end_are_refused_at_once() {
+    let folder = Folder::new();
+    for args in
+        ["coverage /dev/zero", "export /dev/zero --format svg", "gate --baseline /dev/zero", "state show /dev/zero"]
+    {
+        folder.refused(args, "/dev/zero");
+    }
+    let profiled = SMALL.replace("small", "profiled") + "[cluster]\ncost_profile = \"/dev/zero\"\n";
+    let said = folder.with("profiled.toml", profiled).ends("check profiled.toml", 2);
+    assert!(said.contains("is not text: it holds a NUL byte"), "{said}");
+}
+
+#[test]
+fn names_do_not_steer_the_terminal() {
+    let folder = Folder::new();
+    let name = "a\u{1b}[2J\u{9b}b";
+    let text = SMALL.replace("\"small\"", "\"a\\u001b[2J\\u009bb\"").replace("a test", "\\u001b]0;title\\u0007");
+    fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
+    for command in ["check", "run"] {
+        let output = folder.command(command).arg(format!("{name}.toml")).output().unwrap();
+        for said in [output.stdout, output.stderr] {
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert!(!said.contains("\u{1b}[2J") && !said.contains("\u{1b}]") && !said.contains('\u{9b}'), "{said:?}");
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", feature = "rocksdb"))]
+#[test]
+fn a_machine_that_cannot_keep_a_run_is_told_and_is_no_verdict() {
+    let rocks = SMALL.replace("small", "rocks") + "[checkpointing]\nbackend = \"rocksdb\"\n";
+    let folder = Folder::new().with("rocks.toml", rocks);
+    let limited = |limits: &str| {
+        let mut shell = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_flowquake");
+        shell.current_dir(folder.path()).args(["-c", &format!("{limits}; exec {program} run rocks.toml")]);
+        let output = shell.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = limited("ulimit -n 64");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("the environment: a process may open 64 files") && said.contains("ulimit -n 256"), "{said}");
+    let (code, said) = limited("export TMPDIR=/nonexistent");
+    assert_eq!(code, Some(if Path::new("/dev/shm").is_dir() { 0 } else { 2 }), "{said}");
+}

@@ -9,9 +9,14 @@ use std::path::Path;
 /// Read at once.
 const CHUNK: u64 = 1 << 20;
 
-/// All bytes of the file, of which there may be `most`.
+/// Of what is no regular file, such as a pipe or a device.
+const STREAM_MAX: u64 = 64 << 20;
+
+/// All bytes of the file, of which there may be `most`; fewer of what is no regular file, since it may have no end.
 pub fn bytes(file: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read(File::open(file)?, most, |_| Ok(()))
+    let from = File::open(file)?;
+    let most = if from.metadata()?.is_file() { most } else { most.min(STREAM_MAX) };
+    read(from, most, |_| Ok(()))
 }
 
 /// The text of the file, of at most `most` bytes. What is no text is refused at its first NUL byte, however long it is.

@@ -6,10 +6,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use flowquake_reports::record::RunSet;
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
 /// An open journal.
 pub(super) struct Journal {
@@ -44,7 +45,9 @@ impl Journal {
 fn create(path: &Path) -> io::Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let file = NamedTempFile::with_prefix_in(".runs-", folder)?;
+    // For all who may read reports.
+    let readable = fs::Permissions::from_mode(0o644);
+    let file = Builder::new().prefix(".runs-").permissions(readable).tempfile_in(folder)?;
     file.persist(path).map_err(|error| error.error)
 }
 

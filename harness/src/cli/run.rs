@@ -149,7 +149,8 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         tell!("stopped after a failure: {} of {total} runs were not made", total - made);
     }
     let code = match made {
-        0 => refuse_text("no run was made", "nothing passes that did not run"),
+        // Why is said below; of no runs nothing passed.
+        0 => ExitCode::from(super::BAD_INPUT),
         _ => finish(records, problems, args, &sweep, stopped, &folder),
     };
     // Said last, where a terminal stops.
