@@ -48,6 +48,11 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
                 continue;
             }
             Event::RestartReady { attempt } => (*attempt == of.attempt, false),
+            // Whoever leads next, this node included, takes over: there is no restart delay.
+            Event::LeadershipLost { .. } | Event::LeadershipGranted { .. } => {
+                waiting = None;
+                continue;
+            }
             // Without the word before it the deployment itself tells; it also waits for slots and manifests.
             Event::DeploymentBegun { attempt, .. } => (*attempt > of.attempt, true),
             _ => continue,
@@ -85,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use flowquake_engine::event::RootCause;
-    use flowquake_engine::ids::CheckpointId;
+    use flowquake_engine::ids::{CheckpointId, Term};
 
     use super::*;
     use crate::faults::LEADER;
@@ -141,6 +146,9 @@ mod tests {
         assert_eq!(judged(vec![failover(100), next.clone()]), (0, Vec::new()));
         let next_life = EventRecord { node: "jm-1".into(), incarnation: 2, ..next };
         assert_eq!(judged(vec![failover(100), next_life]), (0, Vec::new()));
+        let lost = at(120, "jm-1", Event::LeadershipLost { term: Term(4) });
+        let again = at(140, "jm-1", Event::LeadershipGranted { term: Term(5) });
+        assert_eq!(judged(vec![failover(100), lost, again, deployed(150)]), (0, Vec::new()), "it took over from itself");
     }
 
     #[test]
