@@ -157,7 +157,7 @@ impl Ship<'_> {
             Victims::Launcher => vec![self.run.launcher.id()],
         };
         // Now and then a process outlives its launcher for a while, and the next run has to wait for it.
-        let outlives = strike.victims == Victims::Launcher && strike.after % 2 == 0;
+        let outlives = strike.victims == Victims::Launcher && strike.after.is_multiple_of(2);
         let orphan = crew.values().next().filter(|_| outlives).and_then(|orphan| folders::hold_lifeline(*orphan).ok());
         let all = |signal| victims.iter().for_each(|process| strike_down(*process, signal));
         match strike.blow {
