@@ -65,7 +65,9 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
         let due = (began + delay).max(of.canceled.unwrap_or(Time::ZERO)).max(of.logged.unwrap_or(Time::ZERO));
         let early = record.at.0 + TOLERANCE_NS < (began + delay).0;
         let late = !may_be_late && record.at.0 > due.0 + TOLERANCE_NS;
-        if (early || late) && !decides_at_another_time(plan, outcome, began, record.at) {
+        // A leader that stood still says what it had decided before as soon as it goes on.
+        let decided = Time(began.0.saturating_sub(TOLERANCE_NS));
+        if (early || late) && !decides_at_another_time(plan, outcome, decided, record.at) {
             let what = if early { "early" } else { "late" };
             let off = record.at.0.abs_diff(if early { (began + delay).0 } else { due.0 });
             let evidence = format!(
@@ -148,7 +150,11 @@ mod tests {
         assert_eq!(judged(vec![failover(100), next_life]), (0, Vec::new()));
         let lost = at(120, "jm-1", Event::LeadershipLost { term: Term(4) });
         let again = at(140, "jm-1", Event::LeadershipGranted { term: Term(5) });
-        assert_eq!(judged(vec![failover(100), lost, again, deployed(150)]), (0, Vec::new()), "it took over from itself");
+        assert_eq!(
+            judged(vec![failover(100), lost, again, deployed(150)]),
+            (0, Vec::new()),
+            "it took over from itself"
+        );
     }
 
     #[test]
@@ -161,5 +167,12 @@ mod tests {
         assert_eq!(judge(&plan, &outcome).violations.len(), 1, "a TaskManager that stands still has no part in it");
         outcome.strikes[0].hits[0].role = LEADER;
         assert_eq!(judge(&plan, &outcome).violations, []);
+        // It had decided on the failover before it stood still, and told of it when it went on.
+        let mut told_late = crate::fixtures::outcome(vec![failover(100), canceled(101), ready(101)]);
+        told_late.strikes = vec![struck(50, Some(90))];
+        told_late.strikes[0].hits[0].role = LEADER;
+        assert_eq!(judge(&plan, &told_late).violations.len(), 1, "it went on 10 ms before");
+        told_late.strikes[0].hits[0].healed_at = Some(crate::fixtures::ms(100));
+        assert_eq!(judge(&plan, &told_late).violations, []);
     }
 }
