@@ -13,8 +13,9 @@ use crate::scenario::{Scenario, discover};
 use crate::session::{Depth, execute_to};
 
 /// Runs every scenario at or below `path` with every seed, in this process: a test binary's `main` is not ours, so it cannot be
-/// started again as a worker. A job that ends its process ends the test binary, which `cargo test` reports as a failure by signal
-/// or exit code, but not with exit code 0; run such scenarios with the command line, where each is on its own.
+/// started again as a worker. A job that ends its process ends the test binary: with a signal or another exit code than 0
+/// `cargo test` reports a failure, but with exit code 0 it reports none. The command line keeps such jobs in processes of their
+/// own, and calls their runs crashed.
 ///
 /// # Panics
 /// If there is no run to make, if a file is wrong, if the machine cannot keep a run, or if one does not pass: with the

@@ -16,7 +16,7 @@ use flowquake_engine::graph::source::Source;
 use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
-use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -40,6 +40,11 @@ const TESTS: &[(&str, fn())] = &[
 fn main() -> ExitCode {
     if std::env::var_os(PROGRAM).is_some() {
         return flowquake::main(&Jobs::builtin().with("hostile", HOSTILE));
+    }
+    // Whoever runs this may ignore them (`nohup`, a shell's background job), and a sweep leaves ignored what was ignored.
+    for interrupt in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: no handler is installed; this process has one thread and handles none of them.
+        unsafe { signal(interrupt, SigHandler::SigDfl) }.expect("an ordinary signal");
     }
     let filter = std::env::args().nth(1).filter(|argument| !argument.starts_with('-')).unwrap_or_default();
     let mut failed = 0;
@@ -301,10 +306,10 @@ fn a_crash_can_be_replayed_and_shrunk() {
 }
 
 fn an_interrupted_sweep_writes_what_was_made() {
-    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+    for (interrupt, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
         let folder = Folder::with(&[("a", "well")]);
         let mut sweep = folder.long_sweep();
-        kill(Pid::from_raw(sweep.id() as i32), signal).unwrap();
+        kill(Pid::from_raw(sweep.id() as i32), interrupt).unwrap();
         let mut out = String::new();
         sweep.stdout.take().unwrap().read_to_string(&mut out).unwrap();
         assert_eq!(sweep.wait().unwrap().code(), Some(code));
