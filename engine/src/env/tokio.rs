@@ -2,7 +2,7 @@
 //!
 //! A process is one node with one incarnation. A frame is a little-endian `u32`
 //! length, a `u8` saying how much of that is the head, then head and body. Other users of the machine can reach the ports:
-//! a connection is the engine's only after the [`handshake`], and those before it are few and short ([`GREETING_MAX`]).
+//! a connection is the engine's only after the `handshake`, and those before it are few and short (`GREETING_MAX`).
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -117,7 +117,7 @@ impl Shell {
                         Err(error) => env.warn(format_args!("files that belong to no checkpoint stay behind: {error}")),
                     }
                     drop(deleting);
-                    Fact::Swept
+                    Fact::Swept { last }
                 });
             }
             Command::End(result) => return Some(Led::ToEnd(result)),

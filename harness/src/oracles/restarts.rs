@@ -65,9 +65,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
         let due = (began + delay).max(of.canceled.unwrap_or(Time::ZERO)).max(of.logged.unwrap_or(Time::ZERO));
         let early = record.at.0 + TOLERANCE_NS < (began + delay).0;
         let late = !may_be_late && record.at.0 > due.0 + TOLERANCE_NS;
-        // A leader that stood still says what it had decided before as soon as it goes on.
-        let decided = Time(began.0.saturating_sub(TOLERANCE_NS));
-        if (early || late) && !decides_at_another_time(plan, outcome, decided, record.at) {
+        if (early || late) && !decides_at_another_time(plan, outcome, began, record.at) {
             let what = if early { "early" } else { "late" };
             let off = record.at.0.abs_diff(if early { (began + delay).0 } else { due.0 });
             let evidence = format!(

@@ -22,6 +22,7 @@ use super::{EVIDENCE_MAX, Finding, Violation};
 use crate::faults::TASK_MANAGER;
 use crate::jobs::Jobs;
 use crate::measure;
+use crate::nemesis::Hit;
 use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
 use crate::run::Outcome;
 
@@ -114,15 +115,19 @@ pub(super) fn decides_at_another_time(plan: &RunPlan, outcome: &Outcome, from: T
 }
 
 /// Whether a fault that was in force between two times excuses an early (or else late) trigger.
+///
+/// Who stands still says what it had decided before as soon as it goes on. So a fault that ends when the first of the two was
+/// said made that one late, and what follows looks early.
 fn excused(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time, early: bool) -> bool {
+    let ends_at = |hit: &Hit, time: Time| hit.healed_at.is_some_and(|end| end.0.abs_diff(time.0) <= TOLERANCE_NS);
     let hits = plan.faults.iter().zip(&outcome.strikes).flat_map(|(fault, strike)| {
-        strike.hits.iter().filter(|hit| match excuse(&fault.action, hit.role) {
+        strike.hits.iter().filter(move |hit| match excuse(&fault.action, hit.role) {
             Excuse::None => false,
-            Excuse::Late => !early,
+            Excuse::Late => !early || ends_at(hit, from),
             Excuse::Either => true,
         })
     });
-    hits.into_iter().any(|hit| hit.at <= to && hit.healed_at.is_none_or(|healed| healed >= from))
+    hits.into_iter().any(|hit| hit.at <= to && hit.healed_at.is_none_or(|end| end.0 + TOLERANCE_NS >= from.0))
 }
 
 fn bounded(
@@ -249,6 +254,12 @@ mod tests {
         let mut early = triggered(&[500, 1400]);
         early.strikes.clone_from(&hit.strikes);
         assert_eq!(judged(&plan, &early).1.len(), 1, "who stands still is not early");
+        // It decided at 500 ms, stood still at that moment, and told of it when it went on at 700 ms.
+        let mut told_late = triggered(&[700, 1500]);
+        told_late.strikes.clone_from(&hit.strikes);
+        assert_eq!(judged(&plan, &told_late), (0, Vec::new()));
+        told_late.strikes[0].hits[0].healed_at = Some(crate::fixtures::ms(690));
+        assert_eq!(judged(&plan, &told_late).1.len(), 1, "it went on 10 ms before");
         plan.faults = vec![fault(FaultAction::Clock {
             target: NodeTarget::Leader,
             how: ClockFault::Forward(Duration::from_millis(100)),

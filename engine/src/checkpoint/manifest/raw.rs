@@ -1,7 +1,7 @@
 //! What the bytes of a manifest say, before any of it is believed.
 //!
 //! A hash shows that bytes are as they were written, not who wrote them. So decoding has two steps: first the shapes here,
-//! which hold whatever the bytes say, then [`Raw::checked`], the only way from them to a [`Manifest`]. Whatever a reader of a
+//! which hold whatever the bytes say, then `Raw::checked`, the only way from them to a [`Manifest`]. Whatever a reader of a
 //! manifest may rely on is checked there, once, and nowhere else.
 
 use std::collections::BTreeMap;

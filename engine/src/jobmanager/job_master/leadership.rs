@@ -106,9 +106,9 @@ impl JobMaster {
         self.phase = Phase::Ended;
     }
 
-    pub(super) fn on_swept(&mut self, now: Time, out: &mut Vec<Command>) {
-        // The sweep at the beginning of a term is answered, too, and changes nothing.
-        if matches!(self.phase, Phase::Ending(JobResult::Finished)) && self.ha.ended.is_none() {
+    pub(super) fn on_swept(&mut self, last: bool, now: Time, out: &mut Vec<Command>) {
+        // The sweep at the beginning of a term is answered, too, perhaps when the job is about to end, and changes nothing.
+        if last && matches!(self.phase, Phase::Ending(JobResult::Finished)) && self.ha.ended.is_none() {
             self.append(Change::Ended, now, out);
         }
     }

@@ -94,8 +94,11 @@ pub enum Fact {
     Appended(Change),
     /// Another's entry stands in the log: this JobManager leads no more.
     Superseded,
-    /// The sweep before the end is done, or was given up.
-    Swept,
+    /// A sweep is done, or was given up.
+    Swept {
+        /// It was the one before the end.
+        last: bool,
+    },
 }
 
 /// What the shell has to do.
@@ -396,7 +399,7 @@ impl JobMaster {
             Fact::AbortsDecided(decided) => self.on_aborts_decided(decided, now, &mut out),
             Fact::Appended(change) => self.on_appended(change, now, &mut out),
             Fact::Superseded => self.step_down(&mut out),
-            Fact::Swept => self.on_swept(now, &mut out),
+            Fact::Swept { last } => self.on_swept(last, now, &mut out),
         }
         if self.phase != Phase::Ended {
             self.on_time(now, &mut out);

@@ -171,7 +171,7 @@ impl Story {
         while self.smooth {
             let answer = |command: &Command| match command {
                 Command::Append(change, _) => Some(Fact::Appended(change.clone())),
-                Command::Sweep { .. } => Some(Fact::Swept),
+                Command::Sweep { last, .. } => Some(Fact::Swept { last: *last }),
                 _ => None,
             };
             let Some((at, fact)) = self.said.iter().enumerate().find_map(|(at, c)| Some((at, answer(c)?))) else {

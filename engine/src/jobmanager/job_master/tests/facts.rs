@@ -98,7 +98,7 @@ enum Asked {
     Seal(CheckpointId),
     Aborts,
     Append(usize),
-    Sweep,
+    Sweep { last: bool },
 }
 
 /// The world around a JobMaster, which remembers what it must.
@@ -201,7 +201,7 @@ impl World {
                 self.asked.push(Asked::Append(self.log.len()));
                 self.log.push(change.clone());
             }
-            Command::Sweep { .. } => self.asked.push(Asked::Sweep),
+            Command::Sweep { last, .. } => self.asked.push(Asked::Sweep { last: *last }),
             Command::End(_) => {
                 assert!(self.log[..self.logged].contains(&Change::Ended), "J4");
                 self.ended = true;
@@ -277,7 +277,7 @@ impl World {
                 self.step(Fact::Superseded);
                 assert!(self.ended);
             }
-            (Asked::Sweep, _) => self.step(Fact::Swept),
+            (Asked::Sweep { last }, _) => self.step(Fact::Swept { last }),
             (Asked::Aborts, Answer::Good) => {
                 self.step(Fact::AbortsDecided(Ok(Ok(vec![(subtask(1, 0), self.triggered)]))))
             }

@@ -77,3 +77,12 @@ fn output_committed_beyond_the_log_ends_the_job() {
     assert_eq!(lines, ["sweep up to 4 but [2]", "append Ended"]);
     assert_eq!(story.step(Fact::Appended(Change::Ended))[0], "! job-failed");
 }
+
+/// A leader that takes over shortly before the job ends may still sweep what its predecessor left when the job is complete.
+#[test]
+fn the_sweep_at_the_beginning_of_a_term_is_not_the_one_before_the_end() {
+    let mut story = rough(Story::recovered(&[2], 5, |_| {}));
+    story.master.phase = Phase::Ending(JobResult::Finished);
+    assert_eq!(story.step(Fact::Swept { last: false }), [""; 0]);
+    assert_eq!(story.step(Fact::Swept { last: true }), ["append Ended"]);
+}
