@@ -289,22 +289,16 @@ mod damage {
     }
 }
 
-/// The databases of all runs of a process share a timer. It compared the virtual clock of a run with real time, and refused an
-/// opening now and then.
+/// The databases of all runs of a process share a timer, which compares the clock of whoever opens one with its own: on a
+/// simulation's clock it refused some.
 #[cfg(all(feature = "rocksdb", feature = "sim"))]
 #[test]
-fn databases_open_in_simulations_that_run_side_by_side() {
-    let opens_all = || {
-        crate::env::sim::testing::on_one_node(|_, env| async move {
-            for number in 0..150 {
-                let folder = env.fresh_folder(&number.to_string());
-                Backend::open(BackendKind::RocksDb, 0..GROUPS, || folder, None, false)?;
-            }
-            Ok::<_, StateError>(())
-        })
-    };
-    let simulations: Vec<_> = (0..4).map(|_| std::thread::spawn(opens_all)).collect();
-    for simulation in simulations {
-        assert_eq!(simulation.join().unwrap(), Ok(()));
-    }
+fn a_simulated_database_is_opened_on_the_real_clock() {
+    use crate::env::sim::real_clock::runs_of_this_thread;
+    crate::env::sim::testing::on_one_node(|_, env| async move {
+        let folder = env.fresh_folder("one");
+        assert_eq!(runs_of_this_thread(), 0);
+        let _open = Backend::open(BackendKind::RocksDb, 0..GROUPS, || folder, None, false).unwrap();
+        assert_eq!(runs_of_this_thread(), 1);
+    });
 }

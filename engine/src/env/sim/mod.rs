@@ -30,7 +30,7 @@ mod fault;
 mod harm;
 mod network;
 mod node;
-pub(super) mod real_clock;
+pub(crate) mod real_clock;
 mod store;
 mod timer;
 

@@ -30,8 +30,21 @@ pub(super) fn prepare() {
     });
 }
 
+#[cfg(test)]
+thread_local! {
+    static RUNS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread had work run on the real clock.
+#[cfg(test)]
+pub(crate) fn runs_of_this_thread() -> u32 {
+    RUNS.get()
+}
+
 /// Runs `work` on a thread that sees the real clock, and waits for it. Virtual time stands still. A panic is passed on.
 pub(in crate::env) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[cfg(test)]
+    RUNS.set(RUNS.get() + 1);
     let (done, result) = channel();
     let work = move || {
         assert!(madsim::runtime::Handle::try_current().is_err(), "CLOCK-R1");
