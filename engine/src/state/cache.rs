@@ -7,11 +7,7 @@
 use std::collections::HashMap;
 
 use super::key_group::KeyHash;
-use super::{CurrentKey, Key, Value};
-
-/// Encoded values of this size altogether, with what a slot itself takes, fill a cache. In tests a few do, so that it is
-/// emptied again and again.
-pub const CACHE_BYTES: usize = if cfg!(test) { 512 } else { 16 << 20 };
+use super::{CACHE_BYTES, CurrentKey, Key, Value};
 
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 type Map<K, V> = HashMap<K, Slot<V>, KeyHash>;

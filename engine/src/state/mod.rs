@@ -27,10 +27,13 @@ pub mod key_group;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 
-pub use cache::CACHE_BYTES;
 pub use first_look::FirstLook;
 
 use heap::HeapTable;
+
+/// Encoded values of this size altogether, with what a slot itself takes, fill the cache in front of a database. In tests a few
+/// do, so that it is emptied again and again.
+pub const CACHE_BYTES: usize = if cfg!(test) { 512 } else { 16 << 20 };
 
 /// What can be a key.
 pub trait Key: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'static {}
