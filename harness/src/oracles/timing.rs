@@ -2,9 +2,9 @@
 //!
 //! Statement. (a) Between two neighbouring completed periodic checkpoints of one attempt, the second is triggered at
 //! `max(previous trigger + max(I, P), previous completion + P)` (with `schedule = "fixed-rate"`: where Flink's grid says), to
-//! within 10 µs. Excused is only who decides late because he himself is paused or slow, or waits for the checkpoint store, and
-//! who decides at another time because his clock is wrong (`excuse`); nobody else's fault has a part in it, since an attempt
-//! ends with its leader. (b) The bounds that the scenario sets itself (`[expect] checkpoint_duration_p99 = "< 800ms"` and its
+//! within 10 µs. A leader may be late if it is paused or slow itself, or waits for the checkpoint store. It may trigger at
+//! another time if its clock is wrong (`excuse`), and early if it told the trigger before late, at the end of a pause
+//! (`excused`). Faults of other nodes excuse nothing, since an attempt ends with its leader. (b) The bounds that the scenario sets itself (`[expect] checkpoint_duration_p99 = "< 800ms"` and its
 //! like) hold; an outage, or a recovery, without an end keeps no bound. (c) Where the scenario asks for it
 //! (`recovery_prediction = "within 5%"`), the recovery came out as it was predicted before the run.
 //!
