@@ -128,4 +128,16 @@ pub const MUSEUM: &[Exhibit] = &[
         caught_by: "O8",
         like: "a reconciliation that takes running tasks for lost ones, and restarts a job that nothing ails",
     },
+    Exhibit {
+        mutation: Mutation::RemoveSegmentEnds,
+        scenario: "three-leaders-in-a-row",
+        caught_by: "O6",
+        like: "a clean-up that removes what fences a leader of long ago",
+    },
+    Exhibit {
+        mutation: Mutation::ForgetAborts,
+        scenario: "two-files-swapped",
+        caught_by: "O6",
+        like: "a clean-up of transaction markers that forgets which transactions are given up",
+    },
 ];

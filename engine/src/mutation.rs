@@ -45,11 +45,15 @@ pub enum Mutation {
     DeclineOfAnyCheckpoint,
     /// The leader takes one heartbeat that names all tasks of its TaskManager for one that names none.
     MisreadHeartbeat,
+    /// A leader removes everything of the segments of the log that are over, their ends, too.
+    RemoveSegmentEnds,
+    /// With the decisions `commit` that nobody needs a leader removes every `abort`, too.
+    ForgetAborts,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 18] = [
+    pub const ALL: [Mutation; 20] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -68,5 +72,7 @@ impl Mutation {
         Mutation::ObeyLowerTerms,
         Mutation::DeclineOfAnyCheckpoint,
         Mutation::MisreadHeartbeat,
+        Mutation::RemoveSegmentEnds,
+        Mutation::ForgetAborts,
     ];
 }

@@ -5,6 +5,7 @@
 //! processes ([`local`]). What file systems and desktops put into folders ([`is_furniture`]) belongs to nobody's run: it is
 //! neither a past nor ever touched.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, OtherVersion, checkpoint_of_folder};
 use flowquake_engine::connectors::file_sink::{DECISIONS, PENDING, parse_part_name};
 use flowquake_engine::graph::{InputKind, JobSpec};
-use flowquake_engine::ha::{self, entry::HaEntry};
+use flowquake_engine::ha::entry::HaEntry;
+use flowquake_engine::ha::position::{self, Position};
 use flowquake_engine::ids::CheckpointId;
 
 use nix::errno::Errno;
@@ -87,7 +89,7 @@ fn check_fresh(options: &Options) -> Result<(), Refused> {
     let held = names(checkpoints, "--checkpoint-dir")?;
     if let Some(name) = held.first() {
         let shown = checkpoints.display();
-        if held.iter().any(|name| name == ha::entry::FOLDER) {
+        if held.iter().any(|name| name == position::FOLDER) {
             let what = format!("--checkpoint-dir {shown} is not empty: it holds the checkpoints of a run");
             return Err(Refused::new(what, "add --resume to go on with that run, or name a new folder"));
         }
@@ -125,7 +127,7 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
     if names.is_empty() {
         return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} is empty"), remedy));
     }
-    if !names.iter().any(|name| name == ha::entry::FOLDER) {
+    if !names.iter().any(|name| name == position::FOLDER) {
         let what = format!("--resume: --checkpoint-dir {shown} holds no run of a job");
         return Err(Refused::new(what, remedy));
     }
@@ -151,14 +153,14 @@ fn check_resumed(options: &Options) -> Result<(), Refused> {
 
 /// Refuses a leadership log whose newest whole entry another release of the engine wrote.
 fn refuse_newer_log(folder: &Path) -> Result<(), Refused> {
-    let log = folder.join(ha::entry::FOLDER);
+    let log = folder.join(position::FOLDER);
     // What stands there and is no folder is left to the engine, like all damage.
     let names = if log.is_dir() { names(&log, "--checkpoint-dir")? } else { Vec::new() };
-    let mut sequences: Vec<u64> =
-        names.iter().filter_map(|name| ha::entry::sequence_at(&format!("{}/{name}", ha::entry::FOLDER))).collect();
-    sequences.sort_unstable();
-    for sequence in sequences.into_iter().rev() {
-        let path = folder.join(ha::entry::path(sequence));
+    // Releases before this one named their entries otherwise: those come first.
+    let mut paths: Vec<_> = names.iter().map(|name| format!("{}/{name}", position::FOLDER)).collect();
+    paths.sort_by_key(|path| Reverse((Position::at(path).is_none(), Position::at(path))));
+    for path in paths {
+        let path = folder.join(path);
         let bytes = fs::read(&path).map_err(|error| unreadable("--checkpoint-dir", &path, &error))?;
         match HaEntry::decode(&bytes, &path.display().to_string()) {
             Ok(_) => return Ok(()),
@@ -285,7 +287,7 @@ pub(super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -> io::Resu
 /// To be called only while no process of the run lives. Only folders that a run makes are entered.
 pub(super) fn sweep(root: &Path) -> io::Result<()> {
     let is_ours =
-        |name: &str| [ha::entry::FOLDER, PENDING, DECISIONS].contains(&name) || checkpoint_of_folder(name).is_some();
+        |name: &str| [position::FOLDER, PENDING, DECISIONS].contains(&name) || checkpoint_of_folder(name).is_some();
     let mut folders = vec![PathBuf::from(root)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
@@ -491,7 +493,7 @@ mod tests {
         assert_eq!(check(&options), Ok(()));
 
         let entry = HaEntry {
-            sequence: 4,
+            position: Position::FIRST.next(),
             term: Term(1),
             leader: "jm-1".into(),
             incarnation: 1,
@@ -507,7 +509,7 @@ mod tests {
                 ended: None,
             },
         };
-        let newest = options.checkpoints.join(ha::entry::path(4));
+        let newest = options.checkpoints.join(Position::FIRST.next().path());
         fs::write(&newest, raised(&entry.encode())).unwrap();
         let text = refusal(&options);
         assert!(text.contains(&newest.display().to_string()) && text.contains("leadership log"), "{text}");
