@@ -7,10 +7,10 @@ use std::time::Duration;
 use flowquake_engine::checkpoint::manifest::{
     Manifest, StateFile, StateFileOwner, StatePlace, SubtaskState, state_file,
 };
+use flowquake_engine::codec::encoded;
 use flowquake_engine::env::{Address, Checksum, InputFiles};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::JobGraph;
-use flowquake_engine::graph::element::encoded;
 use flowquake_engine::graph::source::SplitPosition;
 use flowquake_engine::ha::entry::{Change, HaEntry, HaState};
 use flowquake_engine::ha::position::Position;

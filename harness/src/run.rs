@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
+use flowquake_engine::contents::EngineContents;
 use flowquake_engine::env::sim::{
     LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, Weights, now, sleep_until,
 };
@@ -203,6 +204,7 @@ impl Run {
                 inline_state: plan.job.config.backend == BackendKind::Memory,
             },
             cores: cluster.cores,
+            contents: &EngineContents,
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
             mutations: self.mutations.clone(),
         };
@@ -299,7 +301,7 @@ impl Run {
         // Tasks that are alive when the runtime goes would leak with all they own: kill them, and let them be dropped.
         world.take_observer();
         for node in task_managers(plan).chain(job_managers(plan)) {
-            world.kill(&node, flowquake_engine::env::sim::Death::Crash);
+            world.kill(&node, flowquake_engine::fault::Death::Crash);
         }
         sleep_until(now + Duration::from_millis(1)).await;
         self.recorder.lock().expect("the recorder does not panic").note_late_effects(world.late_effects());

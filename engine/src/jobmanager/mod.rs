@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbou
 use tokio::sync::oneshot;
 
 use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
+use crate::codec::encoded;
 use crate::config::{CheckpointConfig, JobConfig};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
@@ -19,7 +20,6 @@ use crate::env::{
     StoreError, StoreKind, TaskHandle, Trouble, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
-use crate::graph::element::encoded;
 use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use crate::ha::entry::{Change, HaEntry, HaState};
 use crate::ha::log::{Appended, append_behind};

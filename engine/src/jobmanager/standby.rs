@@ -190,9 +190,9 @@ mod tests {
 
     use super::*;
     use crate::config::JobConfig;
-    use crate::env::sim::StoreFault;
     use crate::env::sim::testing::{hurting, on_one_node};
     use crate::env::{GIVE_UP_AFTER, TaskHandle};
+    use crate::fault::StoreFault;
     use crate::graph::{InputKind, InputSpec};
 
     fn spec() -> JobSpec {

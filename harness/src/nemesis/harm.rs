@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use flowquake_engine::env::sim::{Gauge, MessageFault, StoreFault};
+use flowquake_engine::env::sim::Gauge;
+use flowquake_engine::fault::{MessageFault, StoreFault};
 
 use super::{Cluster, Nemesis};
 use crate::plan::FaultAction;

@@ -61,7 +61,7 @@ fn store_was_faulty(plan: &RunPlan, outcome: &Outcome, sweep: Sweep) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use flowquake_engine::env::sim::StoreFault;
+    use flowquake_engine::fault::StoreFault;
     use flowquake_engine::ha::entry::Change;
     use std::time::Duration;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::env::StoreKind;
 use crate::env::sim::testing::{hurting, on_one_node};
-use crate::env::sim::{SimWorld, StoreFault, now};
+use crate::env::sim::{SimWorld, now};
+use crate::fault::StoreFault;
 use crate::ids::VertexId;
 use crate::paths::PendingPath;
 
@@ -209,7 +210,7 @@ fn wrong_answers_lose_and_double_nothing() {
         let transaction = case.one(1).await;
         case.commit(&transaction).await.unwrap();
         // A part that was just written is not seen for a while: not a reason to call it lost.
-        case.world.add_store_rule(crate::env::sim::StoreRule {
+        case.world.add_store_rule(crate::fault::StoreRule {
             count: None,
             ..hurting(0, StoreFault::StaleRead(Duration::from_secs(1)))
         });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowquake_engine::env::StoreKind;
-use flowquake_engine::env::sim::{MessageFault, MessageRule, StoreFault, StoreRule};
+use flowquake_engine::fault::{MessageFault, MessageRule, StoreFault, StoreRule};
 
 use super::{Blow, Struck};
 use crate::faults::{LEADER_LINK, TASK_LINK};
