@@ -45,11 +45,17 @@ pub enum Mutation {
     DeclineOfAnyCheckpoint,
     /// The leader takes one heartbeat that names all tasks of its TaskManager for one that names none.
     MisreadHeartbeat,
+    /// The answer to any sweep is taken for that to the sweep before the end.
+    AnySweepEndsTheJob,
+    /// The pauses between two tries at something that fails grow without a bound.
+    PausesWithoutBound,
+    /// What fails is tried again for ever.
+    NeverGivesUp,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 18] = [
+    pub const ALL: [Mutation; 21] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -68,5 +74,8 @@ impl Mutation {
         Mutation::ObeyLowerTerms,
         Mutation::DeclineOfAnyCheckpoint,
         Mutation::MisreadHeartbeat,
+        Mutation::AnySweepEndsTheJob,
+        Mutation::PausesWithoutBound,
+        Mutation::NeverGivesUp,
     ];
 }
