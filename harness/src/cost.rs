@@ -1,7 +1,7 @@
 //! What a run costs, said before it of its plan alone: so that a plan which would run for days is refused, and not begun.
 //!
 //! Start at [`estimate`]: what comes due in the virtual time that the job needs if nothing goes wrong ([`expected`]), times what
-//! one of each took on the builder's machine ([`priced`]). It is meant to be right within a factor of three; what goes wrong may
+//! one of each took in the runs of the shipped scenarios ([`priced`]; crates optimised, two cores). It is meant to be right within a factor of three; what goes wrong may
 //! cost more, which the watchdog of the run ends. A test holds the counts against those of every shipped scenario's run
 //! (`scenarios/tests/costs.rs`); what the prices make of them stands in benches/README.md.
 
@@ -90,12 +90,12 @@ pub fn priced(plan: &RunPlan, counts: &Counts) -> Cost {
     let config = &plan.job.config;
     let subtasks = f64::from(config.parallelism);
     let per_checkpoint = match config.backend {
-        BackendKind::RocksDb => 1.5e-3,
-        _ => 4e-4,
+        BackendKind::RocksDb => 1e-3,
+        _ => 8e-5,
     };
     let Counts { records, checkpoints, heartbeats, flushes } = *counts;
     let mut parts = vec![
-        (format!("{records:.0} records"), records * 4.5e-6),
+        (format!("{records:.0} records"), records * 1.2e-6),
         (format!("{checkpoints:.0} checkpoints"), checkpoints * per_checkpoint * subtasks),
         (format!("{heartbeats:.0} heartbeats"), heartbeats * 2e-5),
         (format!("{flushes:.0} times that sinks look for output to write"), flushes * 5e-6),
