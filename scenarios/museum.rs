@@ -153,4 +153,16 @@ pub const MUSEUM: &[Exhibit] = &[
         caught_by: "TR3",
         like: "a retry loop without an end hides what is wrong for good",
     },
+    Exhibit {
+        mutation: Mutation::RemoveSegmentEnds,
+        scenario: "three-leaders-in-a-row",
+        caught_by: "O6",
+        like: "a clean-up that removes what fences a leader of long ago",
+    },
+    Exhibit {
+        mutation: Mutation::ForgetAborts,
+        scenario: "two-files-swapped",
+        caught_by: "O6",
+        like: "a clean-up of transaction markers that forgets which transactions are given up",
+    },
 ];

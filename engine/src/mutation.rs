@@ -51,11 +51,15 @@ pub enum Mutation {
     PausesWithoutBound,
     /// What fails is tried again for ever.
     NeverGivesUp,
+    /// A leader removes everything of the segments of the log that are over, their ends, too.
+    RemoveSegmentEnds,
+    /// With the decisions `commit` that nobody needs a leader removes every `abort`, too.
+    ForgetAborts,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 21] = [
+    pub const ALL: [Mutation; 23] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -77,5 +81,7 @@ impl Mutation {
         Mutation::AnySweepEndsTheJob,
         Mutation::PausesWithoutBound,
         Mutation::NeverGivesUp,
+        Mutation::RemoveSegmentEnds,
+        Mutation::ForgetAborts,
     ];
 }

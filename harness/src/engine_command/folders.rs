@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use flowquake_engine::connectors::file_sink::{DECISIONS, parse_part_name};
-use flowquake_engine::ha;
+use flowquake_engine::ha::position;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -90,7 +90,7 @@ fn check_fresh(options: &Options) -> Result<(), Refused> {
     let held = names(checkpoints, "--checkpoint-dir")?;
     if let Some(name) = held.first() {
         let shown = checkpoints.display();
-        if held.iter().any(|name| name == ha::entry::FOLDER) {
+        if held.iter().any(|name| name == position::FOLDER) {
             let what = format!("--checkpoint-dir {shown} is not empty: it holds the checkpoints of a run");
             return Err(Refused::new(what, "add --resume to go on with that run, or name a new folder"));
         }

@@ -89,7 +89,7 @@ impl Harm {
         match how {
             MessageFault::Lose => Self::MessagesLost,
             MessageFault::Delay(_) => Self::MessagesDelayed,
-            MessageFault::Duplicate => Self::MessagesDoubled,
+            MessageFault::Duplicate | MessageFault::DuplicateLate(_) => Self::MessagesDoubled,
         }
     }
 

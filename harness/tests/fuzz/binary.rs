@@ -15,6 +15,7 @@ use flowquake_engine::graph::element::encoded;
 use flowquake_engine::graph::source::SplitPosition;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::ha::entry::{Change, Ending, HaEntry, HaState};
+use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{Attempt, CheckpointId, SplitId, SubtaskId, Term, VertexId};
 use flowquake_engine::jobmanager::job_master;
 use flowquake_engine::paths::{PendingPath, StateFilePath};
@@ -147,7 +148,7 @@ fn entries() -> Vec<HaEntry> {
         ended: None,
     };
     let entry = |change, ended| HaEntry {
-        sequence: 7,
+        position: Position { segment: 3, number: 7 },
         term: Term(3),
         leader: "jm-1".into(),
         incarnation: 1,
@@ -166,13 +167,14 @@ fn entries() -> Vec<HaEntry> {
 fn entries_of_the_leadership_log() {
     let read = |bytes: &[u8]| {
         let Ok(entry) = HaEntry::decode(&with_right_hash(bytes), "e") else { return false };
+        let next = entry.next_position();
         let mut state = job_master::opened(entry.state);
         for change in
             [entry.change, Change::Completed(state.reserved.next()), Change::AttemptBegun(state.attempt.next())]
         {
             state.apply(&change, 2);
         }
-        assert!(Term(entry.term.0 + 1) <= Term(Term::MAX.0 + 1) && entry.sequence + 1 > 1);
+        assert!(Term(entry.term.0 + 1) <= Term(Term::MAX.0 + 1) && next > entry.position);
         true
     };
     let good = entries().iter().map(|entry| without_hash(&entry.encode())).collect();

@@ -42,6 +42,8 @@ pub enum MessageFault {
     Delay(#[serde(with = "readable")] Duration),
     /// They arrive twice, the second time right behind the first.
     Duplicate,
+    /// They arrive, and a second time this much later; what is sent meanwhile comes between.
+    DuplicateLate(#[serde(with = "readable")] Duration),
 }
 
 /// A rule about control messages; ends when it has been applied `count` times, or is taken back before.

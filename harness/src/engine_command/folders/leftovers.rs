@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flowquake_engine::checkpoint::manifest::checkpoint_of_folder;
 use flowquake_engine::connectors::file_sink::{DECISIONS, PENDING};
-use flowquake_engine::ha;
+use flowquake_engine::ha::position;
 use flowquake_engine::ids::CheckpointId;
 
 /// Removes empty folders of checkpoints up to `newest`. A failed upload leaves one: the store makes the folder before the file,
@@ -30,7 +30,7 @@ pub(in super::super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -
 /// To be called only while no process of the run lives. Only folders that a run makes are entered.
 pub(in super::super) fn sweep(root: &Path) -> io::Result<()> {
     let is_ours =
-        |name: &str| [ha::entry::FOLDER, PENDING, DECISIONS].contains(&name) || checkpoint_of_folder(name).is_some();
+        |name: &str| [position::FOLDER, PENDING, DECISIONS].contains(&name) || checkpoint_of_folder(name).is_some();
     let mut folders = vec![PathBuf::from(root)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {

@@ -2,13 +2,15 @@
 //!
 //! Start at [`check`]. It only reads; damage is left to the engine, which knows what it may fall back to.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use flowquake_engine::checkpoint::manifest::{DecodeError, Manifest, OtherVersion, checkpoint_of_folder};
 use flowquake_engine::graph::{InputKind, JobSpec};
-use flowquake_engine::ha::{self, entry::HaEntry};
+use flowquake_engine::ha::entry::HaEntry;
+use flowquake_engine::ha::position::{self, Position};
 
 use super::{Options, Refused, names, unreadable};
 
@@ -24,7 +26,7 @@ pub(super) fn check(options: &Options) -> Result<(), Refused> {
     if names.is_empty() {
         return Err(Refused::new(format!("--resume: --checkpoint-dir {shown} is empty"), remedy));
     }
-    if !names.iter().any(|name| name == ha::entry::FOLDER) {
+    if !names.iter().any(|name| name == position::FOLDER) {
         let what = format!("--resume: --checkpoint-dir {shown} holds no run of a job");
         return Err(Refused::new(what, remedy));
     }
@@ -50,14 +52,14 @@ pub(super) fn check(options: &Options) -> Result<(), Refused> {
 
 /// Refuses a leadership log whose newest whole entry another release of the engine wrote.
 fn refuse_newer_log(folder: &Path) -> Result<(), Refused> {
-    let log = folder.join(ha::entry::FOLDER);
+    let log = folder.join(position::FOLDER);
     // What stands there and is no folder is left to the engine, like all damage.
     let names = if log.is_dir() { names(&log, "--checkpoint-dir")? } else { Vec::new() };
-    let mut sequences: Vec<u64> =
-        names.iter().filter_map(|name| ha::entry::sequence_at(&format!("{}/{name}", ha::entry::FOLDER))).collect();
-    sequences.sort_unstable();
-    for sequence in sequences.into_iter().rev() {
-        let path = folder.join(ha::entry::path(sequence));
+    // Releases before this one named their entries otherwise: those come first.
+    let mut paths: Vec<_> = names.iter().map(|name| format!("{}/{name}", position::FOLDER)).collect();
+    paths.sort_by_key(|path| Reverse((Position::at(path).is_none(), Position::at(path))));
+    for path in paths {
+        let path = folder.join(path);
         let bytes = fs::read(&path).map_err(|error| unreadable("--checkpoint-dir", &path, &error))?;
         match HaEntry::decode(&bytes, &path.display().to_string()) {
             Ok(_) => return Ok(()),

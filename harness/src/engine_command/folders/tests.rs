@@ -8,6 +8,7 @@ use flowquake_engine::config::{BackendKind, JobConfig};
 use flowquake_engine::env::{Address, Checksum};
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::ha::entry::{Change, HaEntry, HaState};
+use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{Attempt, CheckpointId, Term};
 use flowquake_engine::time::Time;
 
@@ -167,7 +168,7 @@ fn files_of_another_release_are_refused_before_anything_is_created() {
     assert_eq!(check(&options), Ok(()));
 
     let entry = HaEntry {
-        sequence: 4,
+        position: Position::FIRST.next(),
         term: Term(1),
         leader: "jm-1".into(),
         incarnation: 1,
@@ -183,7 +184,7 @@ fn files_of_another_release_are_refused_before_anything_is_created() {
             ended: None,
         },
     };
-    let newest = options.checkpoints.join(ha::entry::path(4));
+    let newest = options.checkpoints.join(Position::FIRST.next().path());
     fs::write(&newest, raised(&entry.encode())).unwrap();
     let text = refusal(&options);
     assert!(text.contains(&newest.display().to_string()) && text.contains("leadership log"), "{text}");

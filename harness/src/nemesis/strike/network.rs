@@ -167,6 +167,7 @@ impl Nemesis {
             MessageFault::Lose => "lost".to_owned(),
             MessageFault::Delay(by) => format!("late by {}", humantime::format_duration(by)),
             MessageFault::Duplicate => "doubled".to_owned(),
+            MessageFault::DuplicateLate(by) => format!("doubled, late by {}", humantime::format_duration(by)),
         };
         let detail = format!("message `{}` {done}", kind.name());
         let target = node.clone().unwrap_or_else(|| self.cast.leader.clone());

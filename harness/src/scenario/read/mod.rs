@@ -159,7 +159,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "lateness_weight",
         ],
     ),
-    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary"]),
+    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary", "params"]),
     (
         "[expect]",
         &[

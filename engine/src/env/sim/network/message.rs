@@ -90,6 +90,10 @@ impl Network {
             None => self.transmit(id, side, frame.clone(), now),
             Some(MessageFault::Lose) => {}
             Some(MessageFault::Delay(by)) => self.transmit_late(id, side, frame.clone(), by, now),
+            Some(MessageFault::DuplicateLate(by)) => {
+                self.transmit(id, side, frame.clone(), now);
+                self.transmit_late(id, side, frame.clone(), by, now);
+            }
             Some(MessageFault::Duplicate) => {
                 self.transmit(id, side, frame.clone(), now);
                 let weights = self.weights;

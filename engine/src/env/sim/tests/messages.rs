@@ -137,6 +137,23 @@ fn a_duplicated_message_arrives_twice_in_a_row_and_leaves_the_buffer_empty() {
 }
 
 #[test]
+fn a_message_that_is_doubled_late_arrives_in_time_and_once_more() {
+    simulate(1, config(), |world| async move {
+        let (_jm, _tm, mut near, mut far) = jm_and_tm(&world).await;
+        let late = MessageFault::DuplicateLate(ms(500));
+        let rule = world.add_message_rule(rule(MessageKind::Trigger, Some("jm"), late, 1));
+        say(&mut far.sender, trigger(1)).await;
+        say(&mut far.sender, trigger(2)).await;
+        let mut heard = orders(&mut near.receiver).await;
+        sleep(ms(600)).await;
+        heard.extend(orders(&mut near.receiver).await);
+        assert_eq!(numbers(&heard), [1, 2, 1]);
+        assert!(heard[2].1 >= heard[0].1 + ms(500));
+        assert_eq!(world.message_rule_hits(rule).0, 1);
+    });
+}
+
+#[test]
 fn a_rule_knows_kind_node_and_direction() {
     simulate(1, config(), |world| async move {
         let (jm, _tm, mut near, mut far) = jm_and_tm(&world).await;
