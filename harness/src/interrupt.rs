@@ -31,7 +31,7 @@ pub(crate) fn watch() -> nix::Result<()> {
     let wait = move || {
         while let Ok(signal) = signals.wait() {
             if CAUGHT.compare_exchange(0, signal as i32, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-                std::process::exit(exit_code(signal).into());
+                crate::exit_guard::exit(exit_code(signal).into());
             }
             eprintln!("{signal}: no more runs are begun; what was made is written (once more: end at once)");
         }
