@@ -30,6 +30,7 @@ use crate::time::Time;
 use crate::wire::{ToJobManager, ToTaskManager};
 
 pub mod job_master;
+pub mod restart;
 mod shell;
 mod standby;
 mod sweep;
