@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use flowquake_engine::config::BackendKind;
+use flowquake_engine::config::{BackendKind, ExponentialDelay, RestartStrategy, Thousandths};
 
 use super::{Draws, Swarm};
+use crate::measure::describe_restarts;
 use crate::plan::RunPlan;
 use crate::scenario::units;
 
@@ -21,7 +22,7 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
         ($prefix:literal, $place:expr, $field:ident, $value:expr, $show:expr) => {
             if !written(concat!($prefix, ".", stringify!($field))) {
                 $place.$field = $value;
-                drawn.push((stringify!($field).to_owned(), format!("{} (drawn)", $show($place.$field))));
+                drawn.push((stringify!($field).to_owned(), format!("{} (drawn)", $show($place.$field.clone()))));
             }
         };
     }
@@ -86,6 +87,12 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     config!(rpc_timeout, beat * draws.number("heartbeats contradicting", 3, 6) as u32, units::format_duration);
     config!(lease, millis("lease", 500, 3_000), units::format_duration);
     config!(restart_delay, millis("restart delay", 1, 1_000), units::format_duration);
+    // A limit that is written belongs to the strategy that is written, or to the default.
+    if !RestartStrategy::SETTINGS.iter().any(|(setting, _)| written(&format!("job.config.{setting}"))) {
+        let delay = plan.job.config.restart_delay;
+        let describe = |strategy: RestartStrategy| describe_restarts(&strategy, delay);
+        config!(restart_strategy, restart_strategy(&draws), describe);
+    }
     config!(slot_stabilization, millis("slot stabilization", 1, 100), units::format_duration);
     config!(buffer_timeout, millis("buffer timeout", 1, 100), units::format_duration);
     config!(buffer_size, power("buffer size", 7, 15) as u32, |size: u32| units::format_size(size.into()));
@@ -95,6 +102,22 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     config!(notify_retry, millis("notify retry", 50, 1_000), units::format_duration);
     config!(connect_timeout, millis("connect timeout", 100, 2_000), units::format_duration);
     drawn
+}
+
+/// Half of the seeds keep the fixed delay; the delays of the others grow quickly, and fall back when the job has run for a while.
+fn restart_strategy(draws: &Draws) -> RestartStrategy {
+    if draws.one_in("fixed restart delay", 2) {
+        return RestartStrategy::FixedDelay;
+    }
+    let initial_backoff = draws.millis("initial backoff", 1, 500);
+    RestartStrategy::ExponentialDelay(ExponentialDelay {
+        initial_backoff,
+        max_backoff: initial_backoff + draws.millis("max backoff", 1, 2_000),
+        backoff_multiplier: Thousandths(draws.number("backoff multiplier", 1_100, 3_000) as u32),
+        reset_backoff_threshold: draws.millis("reset backoff threshold", 500, 5_000),
+        jitter_factor: Thousandths(draws.number("jitter factor", 0, 500) as u32),
+        attempts_before_reset_backoff: None,
+    })
 }
 
 fn whole<T: std::fmt::Display>(number: T) -> T {

@@ -4,6 +4,7 @@
 //! ([`RestartBackoff`]); it is asked once per failover.
 //! Source: apache/flink `ExecutionFailureHandler`.
 
+use super::super::restart::{RestartDecision, jitter};
 use super::*;
 
 impl JobMaster {
@@ -40,7 +41,7 @@ impl JobMaster {
         let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);
         // Nothing in there can fail the job again: a task failure does not count.
         self.checkpoints(commands, now, out);
-        let after = match self.restarts.on_failure() {
+        let after = match self.restarts.on_failure(now, jitter(self.seed, attempt)) {
             RestartDecision::Restart { after } => after,
             RestartDecision::GiveUp(exhausted) => return self.fail(format!("{cause}; {exhausted}"), now, out),
         };

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::restart::{RestartBackoff, RestartDecision};
+use super::restart::RestartBackoff;
 use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
 use crate::checkpoint::manifest::{Damaged, Manifest, OtherVersion, SubtaskState};
