@@ -118,7 +118,7 @@ pub const MUSEUM: &[Exhibit] = &[
     },
     Exhibit {
         mutation: Mutation::CountFailuresForever,
-        scenario: "failures-within-the-rate",
+        scenario: "failure-rate-exceeded",
         caught_by: "O9",
         like: "a failure rate whose window never moves, so that a job which lives long enough is given up",
     },

@@ -16,8 +16,14 @@ use crate::env::{draw, draw_between};
 use crate::ids::Attempt;
 use crate::time::{Time, nanos};
 
+/// A backoff is counted in 2⁻³² ns, so that rounding down after each of thousands of failures never adds up to a nanosecond.
+const FRACTION_BITS: u32 = 32;
 /// Where a growing backoff stops, in nanoseconds: no `max_backoff` is as long.
 const BACKOFF_NS_MAX: u128 = 1 << 62;
+const _: () = assert!(
+    (BACKOFF_NS_MAX << FRACTION_BITS).checked_mul(u32::MAX as u128).is_some(),
+    "the longest backoff times the greatest multiplier overflows"
+);
 
 /// What becomes of a job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +99,8 @@ pub enum RestartBackoff {
         settings: ExponentialDelay,
         /// Restarts since the last reset.
         restarts: u32,
-        /// The last delay in nanoseconds, before jitter and bounds.
-        backoff_ns: u128,
+        /// The last delay in 2⁻³² ns, before jitter and bounds.
+        backoff: u128,
         /// When the last restart was due; `None` before the first.
         restart_at: Option<Time>,
     },
@@ -109,7 +115,7 @@ impl RestartBackoff {
             RestartStrategy::FixedDelay => Self::FixedDelay { delay, attempts: config.restart_attempts, failures: 0 },
             RestartStrategy::FailureRate(settings) => Self::FailureRate { delay, settings, failures: VecDeque::new() },
             RestartStrategy::ExponentialDelay(settings) => {
-                Self::ExponentialDelay { settings, restarts: 0, backoff_ns: 0, restart_at: None }
+                Self::ExponentialDelay { settings, restarts: 0, backoff: 0, restart_at: None }
             }
         }
     }
@@ -138,18 +144,18 @@ impl RestartBackoff {
                     false => GiveUp(Exhausted::FailureRate { allowed, interval }),
                 }
             }
-            Self::ExponentialDelay { settings, restarts, backoff_ns, restart_at } => {
+            Self::ExponentialDelay { settings, restarts, backoff, restart_at } => {
                 if let Some(due) = restart_at.filter(|due| now <= *due) {
                     // The restart before is still due: as in Flink this is the same failure once more.
                     return Restart { after: due.since(now) };
                 }
                 let is_reset = restart_at.is_none_or(|due| now >= due + settings.reset_backoff_threshold);
-                (*restarts, *backoff_ns) = match is_reset {
-                    true => (0, nanos(settings.initial_backoff).into()),
-                    false => (*restarts, grown(*backoff_ns, settings)),
+                (*restarts, *backoff) = match is_reset {
+                    true => (0, u128::from(nanos(settings.initial_backoff)) << FRACTION_BITS),
+                    false => (*restarts, grown(*backoff, settings)),
                 };
                 *restarts = restarts.saturating_add(1);
-                let after = with_jitter(*backoff_ns, settings, jitter);
+                let after = with_jitter(*backoff >> FRACTION_BITS, settings, jitter);
                 *restart_at = Some(now + after);
                 match settings.attempts_before_reset_backoff {
                     Some(allowed) if *restarts > allowed => GiveUp(Exhausted::AttemptsBeforeReset { allowed }),
@@ -160,10 +166,10 @@ impl RestartBackoff {
     }
 }
 
-/// The backoff after one of `backoff_ns`.
-fn grown(backoff_ns: u128, settings: &ExponentialDelay) -> u128 {
+/// The backoff after this one.
+fn grown(backoff: u128, settings: &ExponentialDelay) -> u128 {
     let multiplier = u128::from(settings.backoff_multiplier.0);
-    (backoff_ns * multiplier / 1_000).min(BACKOFF_NS_MAX)
+    (backoff * multiplier / 1_000).min(BACKOFF_NS_MAX << FRACTION_BITS)
 }
 
 /// The delay of a backoff: the jitter is a part of the whole backoff, and only what comes out is held to the bounds, as in Flink.

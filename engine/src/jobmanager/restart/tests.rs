@@ -93,6 +93,24 @@ fn an_exponential_delay_grows_is_capped_and_resets() {
 }
 
 #[test]
+fn rounding_does_not_add_up_over_thousands_of_failures() {
+    let settings = ExponentialDelay {
+        initial_backoff: Duration::from_nanos(1_000_001),
+        max_backoff: Duration::from_secs(3_600),
+        backoff_multiplier: Thousandths(1_001),
+        ..doubling()
+    };
+    let mut backoff = exponential(settings);
+    let (mut now, mut last) = (Time::ZERO, Duration::ZERO);
+    for _ in 0..10_000 {
+        let Restart { after } = backoff.on_failure(now, 0) else { unreachable!() };
+        (now, last) = (now + after + ms(1), after);
+    }
+    let exact = 1_000_001.0 * libm::pow(1.001, 9_999.0);
+    assert!((last.as_nanos() as f64 - exact).abs() < 2.0, "{last:?}, exactly {exact} ns");
+}
+
+#[test]
 fn attempts_before_the_reset_are_counted_anew_after_it() {
     let mut backoff = exponential(ExponentialDelay { attempts_before_reset_backoff: Some(2), ..doubling() });
     assert_eq!(backoff.on_failure(at(0), 0), Restart { after: ms(1_000) });
@@ -166,7 +184,7 @@ proptest! {
             if due.is_none_or(|due| now.since(due) >= ms(threshold)) {
                 in_a_row = 0;
             }
-            let power = initial as f64 * (f64::from(multiplier) / 1e3).powi(in_a_row);
+            let power = initial as f64 * libm::pow(f64::from(multiplier) / 1e3, f64::from(in_a_row));
             let spread = power * f64::from(jitter_factor) / 1e3;
             let bounded = |ms: f64| ms.min((initial + more) as f64).max(initial as f64);
             in_a_row += 1;

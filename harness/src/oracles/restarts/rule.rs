@@ -132,7 +132,7 @@ fn delays_ns(settings: &ExponentialDelay, failures: u32) -> (u64, u64) {
     let (initial, max) = (nanos(settings.initial_backoff) as f64, nanos(settings.max_backoff) as f64);
     let multiplier = f64::from(settings.backoff_multiplier.0) / 1e3;
     // Far beyond any greatest delay, whatever the jitter.
-    let backoff = (initial * multiplier.powi(i32::try_from(failures - 1).unwrap_or(i32::MAX))).min(1e30);
+    let backoff = (initial * libm::pow(multiplier, f64::from(failures - 1))).min(1e30);
     let jitter = backoff * f64::from(settings.jitter_factor.0) / 1e3;
     let bounded = |ns: f64| ns.min(max).max(initial) as u64;
     (bounded(backoff - jitter), bounded(backoff + jitter))
