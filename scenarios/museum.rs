@@ -118,6 +118,18 @@ pub const MUSEUM: &[Exhibit] = &[
         like: "a restart strategy whose delay is read and never used",
     },
     Exhibit {
+        mutation: Mutation::NeverResetBackoff,
+        scenario: "exponential-delay-grows-and-resets",
+        caught_by: "O9",
+        like: "a backoff that stays at its greatest after one bad night",
+    },
+    Exhibit {
+        mutation: Mutation::CountFailuresForever,
+        scenario: "failure-rate-exceeded",
+        caught_by: "O9",
+        like: "a failure rate whose window never moves, so that a job which lives long enough is given up",
+    },
+    Exhibit {
         mutation: Mutation::ObeyLowerTerms,
         scenario: "superseded-leader-still-answers",
         caught_by: "O6",

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::backend_kind::BackendKind;
 
+mod restart;
+
+pub use restart::{ExponentialDelay, FailureRate, NotThousandths, RestartStrategy, Thousandths};
+
 /// From where the next periodic checkpoint is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -98,10 +102,13 @@ pub struct JobConfig {
     /// nothing is deployed before; default 0: the end of the connection says enough (Flink:
     /// `heartbeat.rpc-failure-threshold`, 2; meanwhile it deploys onto the dead slots, in vain).
     pub heartbeat_rpc_failure_threshold: u32,
-    /// Fixed-delay restart strategy: the delay; default 1 s.
+    /// Whether and when a failed job is restarted; default `fixed-delay` (Flink with checkpoints: `exponential-delay`).
+    #[serde(with = "restart::only_in_text", default, skip_serializing_if = "RestartStrategy::is_default")]
+    pub restart_strategy: RestartStrategy,
+    /// Restart strategies `fixed-delay` and `failure-rate`: the delay; default 1 s.
     #[serde(with = "crate::time::readable")]
     pub restart_delay: Duration,
-    /// Fixed-delay restart strategy: failovers allowed; `None` is unlimited (the default; Flink: 1).
+    /// Restart strategy `fixed-delay`: failovers allowed; `None` is unlimited (the default; Flink: 1).
     pub restart_attempts: Option<u32>,
     /// Once there are slots enough, deployment waits until no TaskManager has registered for this long, so that the tasks
     /// spread over all that come; default 10 ms (Flink's adaptive scheduler: 10 s).
@@ -145,6 +152,7 @@ impl Default for JobConfig {
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
             heartbeat_rpc_failure_threshold: 0,
+            restart_strategy: RestartStrategy::default(),
             restart_delay: Duration::from_secs(1),
             restart_attempts: None,
             slot_stabilization: Duration::from_millis(10),
@@ -244,7 +252,7 @@ impl JobConfig {
         if self.buffer_size < 64 || self.buffer_size > 16 << 20 {
             return bad("buffer_size", self.buffer_size.to_string(), "64 bytes to 16 MiB");
         }
-        Ok(())
+        self.restart_strategy.validate()
     }
 }
 

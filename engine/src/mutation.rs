@@ -39,6 +39,10 @@ pub enum Mutation {
     DoubleFailover,
     /// The next attempt begins as soon as the tasks of the failed one are gone, without the restart delay.
     SkipRestartDelay,
+    /// The backoff of `exponential-delay` only grows, however long the job ran.
+    NeverResetBackoff,
+    /// `failure-rate` counts the failures of all time instead of those within its interval.
+    CountFailuresForever,
     /// A TaskManager obeys whoever answers, also a JobManager of a lower term than it has seen.
     ObeyLowerTerms,
     /// A checkpoint is given up because of the late decline of one before.
@@ -59,7 +63,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 23] = [
+    pub const ALL: [Mutation; 25] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -75,6 +79,8 @@ impl Mutation {
         Mutation::IntervalFromCompletion,
         Mutation::DoubleFailover,
         Mutation::SkipRestartDelay,
+        Mutation::NeverResetBackoff,
+        Mutation::CountFailuresForever,
         Mutation::ObeyLowerTerms,
         Mutation::DeclineOfAnyCheckpoint,
         Mutation::MisreadHeartbeat,

@@ -355,6 +355,22 @@ fn leader_killed_and_a_standby_takes_over() {
     assert!(!run.log().contains("leads in term 3"), "{}", run.log());
 }
 
+/// The second failure within the interval is one more than the failure rate allows by default.
+#[test]
+fn a_failure_rate_that_is_exceeded_ends_the_job() {
+    let case = Case::new(words(), BackendKind::Fs);
+    let mut run = case.start(&["--restart-strategy", "failure-rate", "--failure-rate-interval", "10m"]);
+    run.until("two completed checkpoints", || case.completed() >= 2);
+    let victim = run.process("tm-1");
+    signal(victim, Signal::SIGKILL);
+    run.until("another process", || run.process("tm-1") != victim);
+    run.until("the restored job", || run.log().contains("restoring checkpoint"));
+    signal(run.process("tm-1"), Signal::SIGKILL);
+    let (status, _) = run.end();
+    assert_eq!(status.code(), Some(1), "{}", run.log());
+    assert!(run.log().contains("the failure rate of 1 per 10m is exceeded"), "{}", run.log());
+}
+
 #[test]
 fn nothing_outlives_a_killed_launcher() {
     let case = Case::new(words(), BackendKind::Memory);

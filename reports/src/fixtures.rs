@@ -200,6 +200,7 @@ pub(crate) fn passed() -> RunRecord {
             heartbeat_interval_ns: 250 * MS,
             heartbeat_timeout_ns: 1_000 * MS,
             restart_delay_ns: 1_000 * MS,
+            restart_strategy: String::new(),
             input_rate: 2_000.0,
         },
         course: course(),

@@ -133,8 +133,11 @@ pub struct Settings {
     pub heartbeat_interval_ns: u64,
     /// Silence after which a peer counts as dead.
     pub heartbeat_timeout_ns: u64,
-    /// Restart delay (backoff) of the restart strategy.
+    /// Restart delay of the restart strategies that have a fixed one.
     pub restart_delay_ns: u64,
+    /// The restart strategy with its settings, in words; empty: the delay is fixed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub restart_strategy: String,
     /// Input rate λ in records per second, as they count; 0 means "as fast as it goes".
     pub input_rate: f64,
 }

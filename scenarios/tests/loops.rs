@@ -44,6 +44,34 @@ fn a_poisoned_record_without_end_is_named_with_its_loop() {
 }
 
 #[test]
+fn a_loop_is_named_while_its_delays_grow() {
+    let reason = stuck(
+        "poison-with-growing-delays",
+        r#"
+            name = "poison-with-growing-delays"
+            why = "the last pause before the end of the run is several times longer than any before"
+            time_limit = "75s"
+            [job]
+            name = "string-length-count"
+            input = { generator = "words", records = 4_000, splits = 4, rate = "1000/s" }
+            parallelism = 2
+            [engine]
+            restart_strategy = "exponential-delay"
+            backoff_multiplier = 4
+            max_backoff = "10m"
+            jitter_factor = 0
+            [[fault]]
+            at = "1s"
+            do = "poison-record"
+            split = 0
+            position = 700
+        "#,
+    );
+    // Delays of 1, 4 and 16 s, and one of 64 s that began at about 24 s and is not over: it has lasted for three times the longest.
+    assert!(reason.contains("restart loop: 4 failovers, all with one cause: "), "{reason}");
+}
+
+#[test]
 fn a_timeout_that_no_checkpoint_can_keep_is_named_with_its_loop() {
     let reason = stuck(
         "timeout-below-upload",

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
 use crate::codec::encoded;
-use crate::config::{CheckpointConfig, JobConfig};
+use crate::config::{CheckpointConfig, JobConfig, RestartStrategy};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
     Address, Connection, Env, First, GaveUp, InputError, Listener, NetError, Patience, Put, Receiver, Sender, Store,
@@ -30,11 +30,13 @@ use crate::time::Time;
 use crate::wire::{ToJobManager, ToTaskManager};
 
 pub mod job_master;
+pub mod restart;
 mod shell;
 mod standby;
 mod sweep;
 
 use job_master::{Command, Fact, JobMaster, LoadError};
+use restart::{RestartBackoff, RestartDecision};
 use shell::Shell;
 use standby::{Followed, follow};
 use sweep::{TRIM_PERIOD, delete_checkpoint, sweep, trim};
@@ -48,6 +50,9 @@ const INPUT_RETRY: Duration = Duration::from_millis(500);
 /// What fails when the leadership log cannot be read.
 const LEADERSHIP_LOG: &str = "reading the leadership log";
 
+/// No job runs for longer: what a planted bug makes of a time that matters.
+const ALL_TIME: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// Longest registration, bytes.
 const REGISTRATION_BYTES_MAX: u32 = 4 << 10;
 
@@ -58,6 +63,16 @@ const JOB_MASTER: &str = "job master";
 /// made with `seed`.
 pub fn first_trigger_delay(seed: u64, term: Term, attempt: Attempt, config: &CheckpointConfig) -> Duration {
     job_master::first_delay(draw(seed, JOB_MASTER, term.0, 0), attempt, config)
+}
+
+/// The delay after the first failover of a term, in which attempt `attempt` fails, in a cluster whose nodes were made with `seed`;
+/// `None` if the restart strategy allows no restart.
+pub fn first_restart_delay(seed: u64, term: Term, attempt: Attempt, config: &JobConfig) -> Option<Duration> {
+    let jitter = restart::jitter(draw(seed, JOB_MASTER, term.0, 0), attempt);
+    match RestartBackoff::new(config).on_failure(Time::ZERO, jitter) {
+        RestartDecision::Restart { after } => Some(after),
+        RestartDecision::GiveUp(_) => None,
+    }
 }
 
 /// How a job ended.
@@ -198,6 +213,16 @@ async fn while_accepting(
     let mut decided = spec.clone();
     if env.mutated(Mutation::SkipRestartDelay) {
         decided.config.restart_delay = Duration::ZERO;
+    }
+    if env.mutated(Mutation::NeverResetBackoff)
+        && let RestartStrategy::ExponentialDelay(settings) = &mut decided.config.restart_strategy
+    {
+        settings.reset_backoff_threshold = ALL_TIME;
+    }
+    if env.mutated(Mutation::CountFailuresForever)
+        && let RestartStrategy::FailureRate(settings) = &mut decided.config.restart_strategy
+    {
+        settings.failure_rate_interval = ALL_TIME;
     }
     let mut master = JobMaster::new(decided, graph, seed, term, entry.state.clone(), asked_at);
     if env.mutated(Mutation::SkipFencing) {

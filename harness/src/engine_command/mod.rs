@@ -33,6 +33,7 @@ mod options;
 mod private;
 mod process;
 mod progress;
+mod restart_options;
 mod status;
 mod supervised;
 mod task_manager;

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
-use flowquake_engine::config::{BackendKind, CheckpointConfig, ConfigError, JobConfig, TriggerSchedule};
+use flowquake_engine::config::{
+    BackendKind, CheckpointConfig, ConfigError, JobConfig, RestartStrategy, TriggerSchedule,
+};
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::{InputKind, InputSpec, JobError, JobSpec};
 
 use super::Refused;
+use super::restart_options::RestartArgs;
 use crate::cli::Level;
 use crate::jobs::{Job, JobContext, Jobs};
 use crate::scenario::units;
@@ -102,12 +105,8 @@ pub struct EngineArgs {
     /// Heartbeats that must not reach a TaskManager whose connection ended before others take its place
     #[arg(long, value_name = "N", default_value_t = 0)]
     heartbeat_rpc_failure_threshold: u32,
-    /// Pause before a failed job, or a process that died, is started again
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    restart_delay: Duration,
-    /// Failovers that a leader restarts the job after; one more ends it. Without it there is no limit
-    #[arg(long, value_name = "N")]
-    restart_attempts: Option<u32>,
+    #[command(flatten)]
+    restarts: RestartArgs,
     /// A leader that has renewed nothing for this long is replaced by a JobManager that stands by
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     lease: Duration,
@@ -142,7 +141,7 @@ impl EngineArgs {
     pub(super) fn check(&self, jobs: &Jobs) -> Result<Options, Refused> {
         let refused = |error: JobError| Refused::new(error.to_string(), remedy_of(&error));
         let job = jobs.get(&self.job).map_err(refused)?;
-        let config = self.config();
+        let config = self.config(self.restarts.strategy()?);
         config.validate().map_err(|error| Refused::new(in_options(&error), "change the option, or leave it out"))?;
         if !config.backend.is_built() {
             let kind = config.backend.name();
@@ -182,7 +181,7 @@ impl EngineArgs {
         Ok(Options { job: spec, input_len, output, checkpoints, resume, job_managers, task_managers, slots, log })
     }
 
-    fn config(&self) -> JobConfig {
+    fn config(&self, restart_strategy: RestartStrategy) -> JobConfig {
         JobConfig {
             parallelism: self.parallelism,
             max_parallelism: self.max_parallelism,
@@ -199,8 +198,9 @@ impl EngineArgs {
             heartbeat_interval: self.heartbeat_interval,
             heartbeat_timeout: self.heartbeat_timeout,
             heartbeat_rpc_failure_threshold: self.heartbeat_rpc_failure_threshold,
-            restart_delay: self.restart_delay,
-            restart_attempts: self.restart_attempts,
+            restart_strategy,
+            restart_delay: self.restarts.restart_delay,
+            restart_attempts: self.restarts.restart_attempts,
             lease: self.lease,
             rpc_timeout: self.rpc_timeout,
             slot_stabilization: self.slot_stabilization,
@@ -275,7 +275,7 @@ fn with_unit(error: units::UnitError) -> String {
     format!("{}; {}", error.reason, error.remedy)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     units::duration(text).map_err(with_unit)
 }
 
@@ -311,6 +311,7 @@ fn param(text: &str) -> Result<(String, String), String> {
 mod tests {
     use super::*;
     use clap::Parser;
+    use flowquake_engine::config::{ExponentialDelay, FailureRate, Thousandths};
 
     #[derive(Parser)]
     struct Cli {
@@ -346,6 +347,29 @@ mod tests {
     }
 
     #[test]
+    fn restart_strategies_have_flinks_settings() {
+        let strategy = |more: &[&str]| check(&[&WORDS[..], more].concat()).unwrap().job.config.restart_strategy;
+        assert_eq!(strategy(&["--restart-strategy", "none"]), RestartStrategy::None);
+        for name in RestartStrategy::NAMES {
+            assert_eq!(Some(strategy(&["--restart-strategy", name])), RestartStrategy::from_name(name), "its defaults");
+        }
+        let line = "--restart-strategy failure-rate --max-failures-per-interval 5 --failure-rate-interval 30s";
+        let settings = FailureRate { max_failures_per_interval: 5, failure_rate_interval: Duration::from_secs(30) };
+        assert_eq!(strategy(&line.split(' ').collect::<Vec<_>>()), RestartStrategy::FailureRate(settings));
+        let line = "--restart-strategy exponential-delay --initial-backoff 10ms --max-backoff 2s --backoff-multiplier 1.25 \
+                    --reset-backoff-threshold 1m --jitter-factor 0 --attempts-before-reset-backoff 9";
+        let settings = ExponentialDelay {
+            initial_backoff: Duration::from_millis(10),
+            max_backoff: Duration::from_secs(2),
+            backoff_multiplier: Thousandths(1_250),
+            reset_backoff_threshold: Duration::from_secs(60),
+            jitter_factor: Thousandths(0),
+            attempts_before_reset_backoff: Some(9),
+        };
+        assert_eq!(strategy(&line.split_whitespace().collect::<Vec<_>>()), RestartStrategy::ExponentialDelay(settings));
+    }
+
+    #[test]
     fn a_line_that_says_nothing_has_the_settings_of_the_engine() {
         let options = check(&WORDS).unwrap();
         let config = JobConfig { sink_flush_interval: SINK_FLUSH, ..JobConfig::default() };
@@ -370,6 +394,20 @@ mod tests {
             (&["--rpc-timeout", "1s"], &["--rpc-timeout 1s", "more than heartbeat_interval (1s)"]),
             (&["--job-managers", "0"], &["--job-managers", "0"]),
             (&["--restart-attempts", "-1"], &["-1"]),
+            (&["--restart-strategy", "often"], &["often", "none, fixed-delay, failure-rate, exponential-delay"]),
+            (&["--max-backoff", "5s"], &["--max-backoff", "fixed-delay", "--restart-strategy exponential-delay"]),
+            (
+                &["--restart-strategy", "failure-rate", "--restart-attempts", "3"],
+                &["--restart-attempts", "failure-rate", "--restart-strategy fixed-delay"],
+            ),
+            (
+                &["--restart-strategy", "exponential-delay", "--max-backoff", "1ms"],
+                &["--max-backoff 1ms", "at least initial_backoff (1s)"],
+            ),
+            (
+                &["--restart-strategy", "exponential-delay", "--jitter-factor", "x"],
+                &["--jitter-factor", "at most three decimals"],
+            ),
             (&["--log", "loud"], &["loud", "warn"]),
         ] {
             let error = check(&[&WORDS[..], extra].concat()).map(|_| ()).unwrap_err();

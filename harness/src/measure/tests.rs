@@ -1,5 +1,6 @@
 //! The parts of checkpoints and recoveries sum to the whole (R1), on hand-made traces.
 
+use flowquake_engine::config::RestartStrategy;
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, Term};
@@ -8,7 +9,7 @@ use flowquake_reports::record::{
     CheckpointEnd, CheckpointParts, Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, recovered_after,
 };
 
-use super::{checkpoints, course, outages};
+use super::{checkpoints, course, describe_restarts, outages};
 use crate::fixtures::{at, kill, logged, ms, outcome, plan, sealed_with_file, struck, subtask};
 use crate::nemesis::Hit;
 use crate::plan::{FaultAction, NodeTarget, RunPlan, Trigger};
@@ -491,4 +492,20 @@ fn the_course_knows_leaders_attempts_and_edges() {
     assert_eq!((task.restoring_ns, task.restored_ns, task.running_ns), (Some(6 * MS), Some(7 * MS), Some(8 * MS)));
     assert_eq!(course.edges, [(0, 1)]);
     assert_eq!((course.flow[0].waiting_bytes.as_slice(), course.flow[0].records_committed), ([70, 0, 0].as_slice(), 3));
+}
+
+#[test]
+fn restart_strategies_are_told_with_their_settings() {
+    let told = |name: &str| {
+        describe_restarts(&RestartStrategy::from_name(name).unwrap(), std::time::Duration::from_millis(200))
+    };
+    assert_eq!(
+        RestartStrategy::NAMES.map(told),
+        [
+            "none",
+            "fixed-delay, 200ms",
+            "failure-rate, 200ms each, up to 1 failure per 60s",
+            "exponential-delay, 1s to 60s times 1.5, jitter 0.1, reset after 3600s",
+        ]
+    );
 }

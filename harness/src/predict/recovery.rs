@@ -6,7 +6,7 @@ use flowquake_engine::config::BackendKind;
 use flowquake_engine::connectors::file_sink::CHUNKS_AT_ONCE;
 use flowquake_engine::env::Work;
 use flowquake_engine::ids::{Attempt, Term};
-use flowquake_engine::jobmanager::first_trigger_delay;
+use flowquake_engine::jobmanager::{first_restart_delay, first_trigger_delay};
 use flowquake_engine::time::nanos;
 use flowquake_reports::record::{CheckpointParts, RecoveryParts};
 
@@ -15,7 +15,7 @@ use super::spread::mean_of_largest;
 use super::state::Snapshot;
 use super::{Known, checkpoint, deal, state};
 use crate::jobs::StateSize;
-use crate::plan::{FaultAction, KillMode, NodeTarget, Trigger};
+use crate::plan::{FaultAction, KillMode, NodeTarget, RunPlan, Trigger};
 
 /// Requests to the store before a new cluster has a leader: it looks for the log's end, and opens its term.
 const ELECTION_REQUESTS: usize = 5;
@@ -37,6 +37,9 @@ pub(super) fn only_fault(known: &Known) -> Result<Option<Struck>, String> {
     let [fault] = &plan.faults[..] else {
         return if plan.faults.is_empty() { Ok(None) } else { Err("more than one fault".into()) };
     };
+    if restart_delay(plan).is_none() {
+        return Err("the restart strategy allows no restart".into());
+    }
     let FaultAction::Kill { targets, mode, restart_after, .. } = &fault.action else {
         return Err("only the death of a TaskManager is predicted".into());
     };
@@ -117,6 +120,12 @@ fn released(known: &Known, struck: &Struck, started: u64) -> u64 {
     beat + u64::from(more) * interval - struck.at_ns
 }
 
+/// The delay before the restart: it is the first one of the job, whose leader and attempt are the first, too. `None`: there is no
+/// restart.
+fn restart_delay(plan: &RunPlan) -> Option<Duration> {
+    first_restart_delay(plan.seed, Term(1), Attempt(1), &plan.job.config)
+}
+
 /// What the recovery comes to.
 pub(super) struct Recovered {
     /// The checkpoint restored from; `None`: the job begins anew.
@@ -154,7 +163,7 @@ pub(super) fn of(known: &Known, struck: &Struck, started: u64, first_trigger: u6
     let snapshot = completed.map(snapshot_of);
     let bytes = snapshot.map_or(0.0, |snapshot| snapshot.bytes);
     let age_ns = struck.at_ns - restored_at.unwrap_or(started).min(struck.at_ns);
-    let backoff_or_cancel_ns = nanos(config.restart_delay).max(2 * hop(known));
+    let backoff_or_cancel_ns = nanos(restart_delay(known.plan).unwrap_or_default()).max(2 * hop(known));
     let ready = detect_ns + backoff_or_cancel_ns;
     let left = cluster.task_managers - 1;
     let slots_needed = known.parallelism();

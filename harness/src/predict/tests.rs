@@ -94,6 +94,26 @@ fn slots_are_waited_for_until_heartbeats_have_failed() {
     }
 }
 
+#[test]
+fn the_delay_is_that_of_the_restart_strategy_with_its_jitter() {
+    let delay = |engine: &str| recovery(engine, 9_500_000_000, "kill").parts.backoff_or_cancel_ns;
+    assert_eq!(delay("restart_delay = \"300ms\""), 300_000_000);
+    assert_eq!(delay("restart_strategy = \"failure-rate\"\nrestart_delay = \"300ms\""), 300_000_000);
+    let backoff = |jitter: &str| {
+        delay(&format!(
+            "restart_strategy = \"exponential-delay\"\ninitial_backoff = \"400ms\"\njitter_factor = {jitter}"
+        ))
+    };
+    assert_eq!(backoff("0"), 400_000_000);
+    let drawn = backoff("1");
+    assert!((400_000_000..=800_000_000).contains(&drawn), "{drawn}");
+    for never in ["restart_strategy = \"none\"", "restart_attempts = 0"] {
+        let prediction = predicted(never, "at = \"9.5s\"\ndo = \"kill\"");
+        assert_eq!(prediction.recovery, None);
+        assert_eq!(prediction.outside, ["the restart strategy allows no restart"]);
+    }
+}
+
 /// Why the numbers of a job with values in RocksDB are outside, by what they are about; of `values` bytes, with these settings.
 fn outside(values: &str, cluster: &str, checkpointing: &str, fault: &str) -> Vec<(Vec<Subject>, String)> {
     let text = format!(

@@ -193,6 +193,12 @@ fn towards<T: Serialize + DeserializeOwned + PartialEq>(value: &T, default: &T) 
         return Vec::new();
     };
     let mut found = Vec::new();
+    // What is left out at its default.
+    for key in json.as_object().into_iter().flat_map(|of| of.keys()).filter(|key| default.get(key).is_none()) {
+        let mut json = json.clone();
+        json.as_object_mut().map(|of| of.remove(key));
+        found.extend(serde_json::from_value(json).ok().map(|other: T| (key.clone(), other)));
+    }
     for pointer in leaves(&default) {
         let mut json = json.clone();
         let (Some(place), Some(at_default)) = (json.pointer_mut(&pointer), default.pointer(&pointer)) else { continue };
@@ -223,6 +229,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use flowquake_engine::config::RestartStrategy;
+
     use crate::fixtures::{kill, on, plan};
     use crate::plan::EventTrigger;
 
@@ -280,5 +288,13 @@ mod tests {
         assert!(triggers.contains(&EventTrigger { nth: 6, ..on("sink-committed") }), "{triggers:?}");
         assert!(triggers.contains(&EventTrigger { checkpoint: Some(4), ..on("sink-committed") }), "{triggers:?}");
         assert!(triggers.iter().all(|trigger| trigger.event == "sink-committed"), "{triggers:?}");
+    }
+
+    #[test]
+    fn a_restart_strategy_shrinks_to_the_default_that_plans_leave_out() {
+        let mut plan = plan();
+        plan.job.config.restart_strategy = RestartStrategy::from_name("exponential-delay").unwrap();
+        let found = candidates(&plan).into_iter().find(|(what, _)| what == "restart_strategy at its default");
+        assert_eq!(found.unwrap().1.job.config, JobConfig { parallelism: 2, ..JobConfig::default() });
     }
 }

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use flowquake_engine::config::{BackendKind, TriggerSchedule};
+use flowquake_engine::config::{BackendKind, ExponentialDelay, RestartStrategy, Thousandths, TriggerSchedule};
 
 use super::{Draws, Swarm, stream};
+use crate::measure::describe_restarts;
 use crate::plan::{InputSource, RunPlan};
 use crate::scenario::units;
 
@@ -40,7 +41,7 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
         ($prefix:literal, $place:expr, $field:ident, $value:expr, $show:expr) => {
             if !written(concat!($prefix, ".", stringify!($field))) {
                 $place.$field = $value;
-                drawn.push((stringify!($field).to_owned(), format!("{} (drawn)", $show($place.$field))));
+                drawn.push((stringify!($field).to_owned(), format!("{} (drawn)", $show($place.$field.clone()))));
             }
         };
     }
@@ -120,6 +121,12 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     config!(heartbeat_rpc_failure_threshold, unreached, whole);
     config!(lease, millis("lease", 500, 3_000), units::format_duration);
     config!(restart_delay, millis("restart delay", 1, 1_000), units::format_duration);
+    // A limit that is written belongs to the strategy that is written, or to the default.
+    if !RestartStrategy::SETTINGS.iter().any(|(setting, _)| written(&format!("job.config.{setting}"))) {
+        let delay = plan.job.config.restart_delay;
+        let describe = |strategy: RestartStrategy| describe_restarts(&strategy, delay);
+        config!(restart_strategy, restart_strategy(&draws), describe);
+    }
     config!(slot_stabilization, millis("slot stabilization", 1, 100), units::format_duration);
     config!(buffer_timeout, millis("buffer timeout", 1, 100), units::format_duration);
     config!(buffer_size, power("buffer size", 7, 15) as u32, |size: u32| units::format_size(size.into()));
@@ -140,6 +147,22 @@ fn splits(draws: &Draws, parallelism: u16) -> u32 {
         _ => (1, 12),
     };
     draws.number("splits", low, high) as u32
+}
+
+/// Half of the seeds keep the fixed delay; the delays of the others grow quickly, and fall back when the job has run for a while.
+fn restart_strategy(draws: &Draws) -> RestartStrategy {
+    if draws.one_in("fixed restart delay", 2) {
+        return RestartStrategy::FixedDelay;
+    }
+    let initial_backoff = draws.millis("initial backoff", 1, 500);
+    RestartStrategy::ExponentialDelay(ExponentialDelay {
+        initial_backoff,
+        max_backoff: initial_backoff + draws.millis("max backoff", 1, 2_000),
+        backoff_multiplier: Thousandths(draws.number("backoff multiplier", 1_100, 3_000) as u32),
+        reset_backoff_threshold: draws.millis("reset backoff threshold", 500, 5_000),
+        jitter_factor: Thousandths(draws.number("jitter factor", 0, 500) as u32),
+        attempts_before_reset_backoff: None,
+    })
 }
 
 fn whole<T: std::fmt::Display>(number: T) -> T {

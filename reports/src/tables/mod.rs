@@ -197,6 +197,10 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
     } else {
         "as fast as it goes".to_owned()
     };
+    let restart_delay = match run.settings.restart_strategy.as_str() {
+        "" => units::duration(run.settings.restart_delay_ns),
+        strategy => strategy.to_owned(),
+    };
     vec![
         ("job", format!("{}, parallelism {}", job.name, job.parallelism)),
         ("backend", job.backend.clone()),
@@ -221,7 +225,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
                 units::duration(run.settings.heartbeat_timeout_ns)
             ),
         ),
-        ("restart delay", units::duration(run.settings.restart_delay_ns)),
+        ("restart delay", restart_delay),
         ("records read", units::count(run.totals.records_in)),
         ("records committed", units::count(run.totals.records_committed)),
         ("virtual time", units::duration(run.totals.virtual_ns)),

@@ -16,11 +16,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::restart::RestartBackoff;
 use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
 use crate::checkpoint::manifest::{Damaged, Manifest, OtherVersion, SubtaskState};
-use crate::config::{CheckpointConfig, JobConfig};
-use crate::env::{Address, StoreError, draw, draw_between};
+use crate::config::JobConfig;
+use crate::env::{Address, StoreError};
 use crate::event::{AbortReason, Event, RootCause};
 use crate::graph::{JobGraph, JobSpec};
 use crate::ha::entry::{Change, Ending, HaState};
@@ -28,11 +29,13 @@ use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use crate::time::{Time, nanos};
 use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager};
 
+mod failover;
 mod leadership;
 mod reports;
 mod schedule;
 
 pub use leadership::opened;
+pub(super) use reports::first_delay;
 
 /// Why a manifest could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +185,7 @@ enum Phase {
         waiting: BTreeSet<NodeName>,
         said: bool,
         since: Time,
+        restart_at: Time,
     },
     /// The result is known, and not yet in the log.
     Ending(JobResult),
@@ -225,7 +229,7 @@ pub struct JobMaster {
     attempt: Attempt,
     /// The entry of this attempt is durable.
     begun: bool,
-    restarts: u32,
+    restarts: RestartBackoff,
     phase: Phase,
     task_managers: BTreeMap<NodeName, TaskManager>,
     /// TaskManagers whose connection ended, and until when their slots are not known to be gone.
@@ -240,13 +244,6 @@ pub struct JobMaster {
     damage: Option<(CheckpointId, String)>,
 }
 
-/// From the moment that all tasks of an attempt run to its first checkpoint: a random part of the interval (as in Flink), so
-/// that the jobs of a cluster do not all checkpoint at once.
-pub(super) fn first_delay(seed: u64, attempt: Attempt, config: &CheckpointConfig) -> Duration {
-    let drawn = draw(seed, "first trigger", u64::from(attempt.0), 0);
-    Duration::from_nanos(draw_between(drawn, nanos(config.min_pause), nanos(config.interval.max(config.min_pause))))
-}
-
 impl JobMaster {
     /// The leader of `term`, whose first entry in the log left the state `ha`, at `now`.
     pub fn new(job: JobSpec, graph: &JobGraph, seed: u64, term: Term, ha: HaState, now: Time) -> Self {
@@ -259,6 +256,7 @@ impl JobMaster {
         let (checkpoints, retry) = (config.checkpoints.clone(), config.notify_retry);
         let next_id = leadership::first_id(&ha);
         let ha_undecided = ha.undecided;
+        let restarts = RestartBackoff::new(&config);
         let coordinator =
             Coordinator::new(checkpoints, retry, sinks.clone(), ha.completed.clone(), next_id, ha.reserved);
         Self {
@@ -279,7 +277,7 @@ impl JobMaster {
             ha,
             appending: VecDeque::new(),
             renewed_at: now,
-            restarts: 0,
+            restarts,
             phase: WAITING,
             task_managers: BTreeMap::new(),
             releasing: BTreeMap::new(),
@@ -345,8 +343,8 @@ impl JobMaster {
             }
             Phase::WaitingForSlots { enough_since: Some(at), .. } => *at + self.config.slot_stabilization,
             Phase::WaitingForSlots { said_at, .. } => said_at.map_or(Time::ZERO, |at| at + SLOT_REMINDER),
-            Phase::Canceling { waiting, since, .. } if waiting.is_empty() && !self.coordinator.is_logging() => {
-                *since + self.config.restart_delay
+            Phase::Canceling { waiting, restart_at, .. } if waiting.is_empty() && !self.coordinator.is_logging() => {
+                *restart_at
             }
             Phase::Ending(_) => return self.renewal_at(),
             Phase::Ended => return Time::NEVER,
@@ -429,12 +427,12 @@ impl JobMaster {
         let commands = self.coordinator.on_time(now);
         self.checkpoints(commands, now, out);
         let attempt = self.attempt;
-        if let Phase::Canceling { waiting, said, since } = &mut self.phase {
+        if let Phase::Canceling { waiting, said, restart_at, .. } = &mut self.phase {
             if waiting.is_empty() && !std::mem::replace(said, true) {
                 out.push(Command::Emit(Event::TasksCanceled { attempt }));
             }
             // A checkpoint that is being logged belongs to the attempt that took it, and is told under its number.
-            if waiting.is_empty() && now >= *since + self.config.restart_delay && !self.coordinator.is_logging() {
+            if waiting.is_empty() && now >= *restart_at && !self.coordinator.is_logging() {
                 out.push(Command::Emit(Event::RestartReady { attempt }));
                 self.attempt = attempt.next();
                 self.begun = self.ha.attempt == self.attempt && !self.is_appending(&Change::AttemptBegun(self.attempt));
@@ -445,10 +443,6 @@ impl JobMaster {
         if matches!(self.phase, Phase::WaitingForSlots { .. }) && self.may_schedule() && self.releasing.is_empty() {
             self.schedule(now, out);
         }
-    }
-
-    fn offered(&self) -> u16 {
-        self.task_managers.values().map(|tm| tm.slots).fold(0, u16::saturating_add)
     }
 
     /// Turns the coordinator's commands into the shell's.
@@ -497,58 +491,6 @@ impl JobMaster {
     fn tell_tasks(&self, order: &Order, out: &mut Vec<Command>) {
         let nodes: BTreeSet<_> = self.placement.values().collect();
         out.extend(nodes.into_iter().map(|node| Command::Send(node.clone(), order.clone())));
-    }
-
-    fn lose(&mut self, node: &NodeName, cause: String, now: Time, out: &mut Vec<Command>) {
-        let Some(tm) = self.task_managers.remove(node) else { return };
-        out.push(Command::Disconnect(node.clone(), tm.connection));
-        out.push(Command::Emit(Event::TaskManagerLost { task_manager: node.clone(), cause: cause.clone() }));
-        match &mut self.phase {
-            Phase::Canceling { waiting, .. } => drop(waiting.remove(node)),
-            Phase::Starting(_) | Phase::Running if self.placement.values().any(|at| at == node) => {
-                let root = RootCause::TaskManagerLost { task_manager: node.clone() };
-                self.fail_over(root, format!("TaskManager {node} lost: {cause}"), now, out);
-            }
-            _ => {}
-        }
-    }
-
-    fn store_failed(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
-        out.push(Command::Emit(Event::StoreFailed { attempt: self.attempt, cause: cause.clone() }));
-        self.fail_over(RootCause::StoreFailed, cause, now, out);
-    }
-
-    /// Cancels everything and begins the next attempt after the restart delay, unless the attempts are used up.
-    fn fail_over(&mut self, root: RootCause, cause: String, now: Time, out: &mut Vec<Command>) {
-        let attempt = self.attempt;
-        if matches!(self.phase, Phase::Canceling { .. } | Phase::Ending(_) | Phase::Ended) {
-            return;
-        }
-        if let Some(again) = &mut self.again {
-            *again = Some(root.clone());
-        }
-        out.push(Command::Emit(Event::FailoverBegun { attempt, root, cause: cause.clone() }));
-        let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);
-        // Nothing in there can fail the job again: a task failure does not count.
-        self.checkpoints(commands, now, out);
-        self.restarts += 1;
-        if self.config.restart_attempts.is_some_and(|allowed| self.restarts > allowed) {
-            let allowed = self.config.restart_attempts.unwrap_or_default();
-            return self.fail(format!("{cause}; {allowed} restarts are used up"), now, out);
-        }
-        let placed: BTreeSet<_> = self.placement.values().cloned().collect();
-        let waiting: BTreeSet<_> = placed.into_iter().filter(|node| self.task_managers.contains_key(node)).collect();
-        out.extend(waiting.iter().map(|node| Command::Send(node.clone(), Order::Cancel(attempt))));
-        self.placement.clear();
-        self.phase = Phase::Canceling { waiting, said: false, since: now };
-        self.append(Change::AttemptBegun(attempt.next()), now, out);
-    }
-
-    /// The job ends with this cause as soon as the log says so.
-    fn fail(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
-        self.tell_tasks(&Order::Cancel(self.attempt), out);
-        self.phase = Phase::Ending(JobResult::Failed(cause));
-        self.append(Change::Ended, now, out);
     }
 }
 

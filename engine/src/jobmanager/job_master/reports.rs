@@ -7,6 +7,15 @@
 //! Source: apache/flink `DefaultExecutionDeploymentReconciler`.
 
 use super::*;
+use crate::config::CheckpointConfig;
+use crate::env::{draw, draw_between};
+
+/// From the moment that all tasks of an attempt run to its first checkpoint: a random part of the interval (as in Flink), so
+/// that the jobs of a cluster do not all checkpoint at once.
+pub(in crate::jobmanager) fn first_delay(seed: u64, attempt: Attempt, config: &CheckpointConfig) -> Duration {
+    let drawn = draw(seed, "first trigger", u64::from(attempt.0), 0);
+    Duration::from_nanos(draw_between(drawn, nanos(config.min_pause), nanos(config.interval.max(config.min_pause))))
+}
 
 impl JobMaster {
     pub(super) fn on_message(

@@ -3,6 +3,10 @@
 use super::*;
 
 impl JobMaster {
+    fn offered(&self) -> u16 {
+        self.task_managers.values().map(|tm| tm.slots).fold(0, u16::saturating_add)
+    }
+
     /// Goes on as soon as there are slots enough.
     pub(super) fn schedule(&mut self, now: Time, out: &mut Vec<Command>) {
         let (needed, offered) = (self.config.parallelism, self.offered());

@@ -18,6 +18,7 @@ use super::suggest;
 pub(super) mod expect;
 pub(super) mod fault;
 pub(super) mod job;
+pub(super) mod restart;
 pub(super) mod settings;
 pub(super) mod swarm;
 pub(super) mod tune;
@@ -85,8 +86,17 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "heartbeat_interval",
             "heartbeat_timeout",
             "heartbeat_rpc_failure_threshold",
+            "restart_strategy",
             "restart_delay",
             "restart_attempts",
+            "max_failures_per_interval",
+            "failure_rate_interval",
+            "initial_backoff",
+            "max_backoff",
+            "backoff_multiplier",
+            "reset_backoff_threshold",
+            "jitter_factor",
+            "attempts_before_reset_backoff",
             "slot_stabilization",
             "buffer_timeout",
             "buffer_size",

@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use flowquake_engine::config::{BackendKind, CheckpointConfig, JobConfig, TriggerSchedule};
+use flowquake_engine::config::{BackendKind, CheckpointConfig, JobConfig, RestartStrategy, TriggerSchedule};
 use toml::de::DeValue;
 
+use super::restart::{self, show_attempts};
 use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::ClusterPlan;
@@ -140,8 +141,7 @@ pub(in crate::scenario) fn engine(
             reader.or_default(table, stringify!($key), path, $parse, d.$key, $show)
         }};
     }
-    let show_attempts = |attempts: &Option<u32>| attempts.map_or("unlimited".to_owned(), |n| n.to_string());
-    JobConfig {
+    let config = JobConfig {
         parallelism,
         backend,
         checkpoints,
@@ -149,6 +149,7 @@ pub(in crate::scenario) fn engine(
         heartbeat_interval: read!(heartbeat_interval, value::duration, show_duration),
         heartbeat_timeout: read!(heartbeat_timeout, value::duration, show_duration),
         heartbeat_rpc_failure_threshold: read!(heartbeat_rpc_failure_threshold, value::whole_u32, u32::to_string),
+        restart_strategy: restart::strategy(reader, table),
         restart_delay: read!(restart_delay, value::duration, show_duration),
         restart_attempts: read!(restart_attempts, value::attempts, show_attempts),
         slot_stabilization: read!(slot_stabilization, value::duration, show_duration),
@@ -161,7 +162,10 @@ pub(in crate::scenario) fn engine(
         connect_timeout: read!(connect_timeout, value::duration, show_duration),
         lease: read!(lease, value::duration, show_duration),
         rpc_timeout: read!(rpc_timeout, value::duration, show_duration),
-    }
+    };
+    // What the strategy does not obey was not chosen either.
+    reader.options.retain(|(key, _)| RestartStrategy::owners(key).is_none() || config.restart_strategy.obeys(key));
+    config
 }
 
 /// Whether the backend is in this build is not asked here: a run without it gets the verdict *not built*, and a file that
@@ -176,7 +180,7 @@ fn schedule(value: &DeValue) -> Result<TriggerSchedule, Refusal> {
     value::word(value, &names, TriggerSchedule::from_name)
 }
 
-fn show_duration(duration: &Duration) -> String {
+pub(super) fn show_duration(duration: &Duration) -> String {
     units::format_duration(*duration)
 }
 

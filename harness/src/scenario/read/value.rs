@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use flowquake_engine::config::{NotThousandths, Thousandths};
 use toml::de::DeValue;
 
 use crate::scenario::rules::settings::NODES_MAX;
@@ -155,6 +156,21 @@ pub(super) fn attempts(value: &DeValue) -> Result<Option<u32>, Refusal> {
         }
         other => whole_u32(other).map(Some),
     }
+}
+
+/// A number with at most three decimals.
+pub(super) fn thousandths(value: &DeValue) -> Result<Thousandths, Refusal> {
+    let text = match value {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        other => {
+            return Err(wrong_type("must be a number", other, "write a number such as {key} = 1.5, without quotes"));
+        }
+    };
+    text.parse().map_err(|error: NotThousandths| {
+        let help = "write a number such as {key} = 1.5".to_owned();
+        Refusal::new("out-of-range", "must be a number", error.to_string(), help)
+    })
 }
 
 /// One of a few words; `meaning` maps it.

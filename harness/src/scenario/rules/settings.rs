@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use flowquake_engine::config::RestartStrategy;
+
 use super::Finding;
 use crate::plan::RunPlan;
 use crate::profile;
+use crate::scenario::read::restart;
 use crate::scenario::units;
 
 /// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
@@ -29,6 +32,7 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
             field @ ("interval" | "min_pause" | "timeout" | "retained" | "tolerable_failed" | "max_concurrent") => {
                 format!("job.config.checkpoints.{field}")
             }
+            field if RestartStrategy::owners(field).is_some() => restart::path(&config.restart_strategy, field),
             field => format!("job.config.{field}"),
         };
         let message = format!("`{}` cannot be {}", error.field, error.value);
@@ -42,6 +46,10 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
             "rpc_timeout" => finding.at("job.config.heartbeat_interval", "the interval it must exceed"),
             "heartbeat_timeout" => finding.at("job.config.heartbeat_interval", "the interval it must exceed"),
             "parallelism" => finding.at("job.config.max_parallelism", "the number of key groups"),
+            "max_backoff" => {
+                let first = restart::path(&config.restart_strategy, "initial_backoff");
+                finding.at(first, "the first one, which it must reach")
+            }
             _ => finding,
         };
         found.push(finding);
@@ -161,6 +169,17 @@ fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
     ]
     .map(|(path, duration)| (path.to_owned(), duration))
     .into();
+    let of_strategy = match &config.restart_strategy {
+        RestartStrategy::None | RestartStrategy::FixedDelay => Vec::new(),
+        RestartStrategy::FailureRate(rate) => vec![("failure_rate_interval", rate.failure_rate_interval)],
+        RestartStrategy::ExponentialDelay(delay) => vec![
+            ("initial_backoff", delay.initial_backoff),
+            ("max_backoff", delay.max_backoff),
+            ("reset_backoff_threshold", delay.reset_backoff_threshold),
+        ],
+    };
+    let restart_path = |setting| restart::path(&config.restart_strategy, setting);
+    all.extend(of_strategy.into_iter().map(|(setting, duration)| (restart_path(setting), duration)));
     for (at, fault) in plan.faults.iter().enumerate() {
         let lengths = super::faults::lengths(fault);
         all.extend(lengths.into_iter().map(|length| (format!("faults[{at}].{}", length.path), length.duration)));

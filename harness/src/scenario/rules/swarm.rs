@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use flowquake_engine::config::{JobConfig, RestartStrategy};
+
 use super::Finding;
 use crate::plan::{InputSource, RunPlan};
 use crate::scenario::catalogue::JobCatalogue;
+use crate::scenario::read::restart;
 use crate::scenario::{suggest, units};
 use crate::swarm::{FAMILIES, KINDS, Kind, Need, Swarm};
 
@@ -16,6 +19,8 @@ const FAULTS_MAX: u32 = 1_000;
 
 /// Plan path of the time after which a checkpoint is given up.
 const TIMEOUT: &str = "job.config.checkpoints.timeout";
+/// Plan path of the restart strategy.
+const RESTART_STRATEGY: &str = "job.config.restart_strategy";
 
 /// All offences of `swarm` over the plan that it fills in.
 pub(in crate::scenario) fn check(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue) -> Vec<Finding> {
@@ -145,13 +150,34 @@ fn params(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue, found: &mut V
     }
 }
 
+/// The setting that limits how often the job restarts, if one does (`None`: the strategy itself), and what comes of that.
+fn limited(config: &JobConfig) -> Option<(Option<&'static str>, String)> {
+    let may_end = |setting, limit: u32| {
+        let message =
+            format!("with {setting} = {limit} the job may run out of restarts, whatever the engine does right");
+        Some((Some(setting), message))
+    };
+    match &config.restart_strategy {
+        RestartStrategy::None => Some((None, "without restarts the job ends with the first fault".to_owned())),
+        RestartStrategy::FixedDelay => may_end("restart_attempts", config.restart_attempts?),
+        RestartStrategy::FailureRate(rate) => may_end("max_failures_per_interval", rate.max_failures_per_interval),
+        RestartStrategy::ExponentialDelay(delay) => {
+            may_end("attempts_before_reset_backoff", delay.attempts_before_reset_backoff?)
+        }
+    }
+}
+
 /// What the job must be able to do so that each drawn fault is survived, and noticed before the run ends.
 fn job(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     let config = &plan.job.config;
-    if let Some(attempts) = config.restart_attempts {
-        let message = format!("with {attempts} restarts the job may run out of them, whatever the engine does right");
-        let help = "write restart_attempts = \"unlimited\", or leave it out";
-        let finding = Finding::new("bad-swarm", message, help).at("job.config.restart_attempts", "limited");
+    if let Some((setting, message)) = limited(config) {
+        let help = match setting {
+            Some("max_failures_per_interval") | None => "write another restart_strategy, or leave it out".to_owned(),
+            Some(setting) => format!("write {setting} = \"unlimited\", or leave it out"),
+        };
+        let path =
+            setting.map_or(RESTART_STRATEGY.to_owned(), |setting| restart::path(&config.restart_strategy, setting));
+        let finding = Finding::new("bad-swarm", message, help).at(path, "limited");
         found.push(finding.given("swarm"));
     }
     let drawn = swarm.vary && !swarm.written.contains(TIMEOUT);

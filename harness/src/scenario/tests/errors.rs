@@ -25,6 +25,17 @@ shows! {
     unknown_unit => report("\n[engine]\nrestart_delay = \"3 seconds\"\n");
     bare_number_for_a_rate =>
         report_of(&format!("{HEAD}{}", JOB.replace("\"2000/s\"", "2000")));
+    setting_of_another_restart_strategy =>
+        report("\n[engine]\nrestart_strategy = \"failure-rate\"\nmax_backoff = \"1m\"\nrestart_attempts = 3\n");
+    setting_without_its_restart_strategy => report("\n[engine]\nmax_failures_per_interval = 3\n");
+    unknown_restart_strategy =>
+        report("\n[engine]\nrestart_strategy = \"exponential\"\nmax_backoff = \"1m\"\n");
+    greatest_backoff_below_the_first => report(
+        "\n[engine]\nrestart_strategy = \"exponential-delay\"\ninitial_backoff = \"2s\"\nmax_backoff = \"1s\"\n",
+    );
+    swarm_with_a_failure_rate => report(
+        "\n[engine]\nrestart_strategy = \"failure-rate\"\n\n[swarm]\nuntil = \"5s\"\n[checkpointing]\ntimeout = \"5s\"\n",
+    );
     quoted_number => report("\n[cluster]\nslots = \"4\"\n");
     negative_number => report("\n[cluster]\nslots = -4\n");
     unknown_backend => report("\n[checkpointing]\nbackend = \"rocks\"\n");
@@ -126,6 +137,7 @@ fn each_offence_is_told_once_under_its_code() {
     let with = |text: &str| format!("{HEAD}{JOB}{text}\n");
     let file = concat!("file = \"", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml\"");
     let on = |filters: &str| fault(&format!("on = {{ {filters} }}\ndo = \"kill\"\ntarget = \"tm-1\""));
+    let strategy = |name: &str, setting: &str| with(&format!("\n[engine]\nrestart_strategy = \"{name}\"\n{setting}"));
     let cases = [
         ("bad-rate", job("2000/s", "0/s")),
         ("bad-unit", job("2000/s", "-5/s")),
@@ -183,6 +195,14 @@ fn each_offence_is_told_once_under_its_code() {
         ("bad-setting", with("\n[engine]\nnotify_retry = \"0s\"")),
         ("bad-setting", with("\n[checkpointing]\ninterval = \"1ms\"")),
         ("wrong-value", with("\n[engine]\nrestart_attempts = \"many\"")),
+        ("wrong-type", with("\n[engine]\nrestart_strategy = 3")),
+        ("out-of-range", strategy("exponential-delay", "backoff_multiplier = 1.0001")),
+        ("wrong-type", strategy("exponential-delay", "backoff_multiplier = \"1.5\"")),
+        ("bad-setting", strategy("exponential-delay", "backoff_multiplier = 1")),
+        ("bad-setting", strategy("exponential-delay", "jitter_factor = 1.5")),
+        ("bad-setting", strategy("exponential-delay", "attempts_before_reset_backoff = 0")),
+        ("bad-setting", strategy("failure-rate", "max_failures_per_interval = 0")),
+        ("other-strategy", strategy("none", "restart_delay = \"1s\"")),
         ("out-of-range", with("\n[cluster]\ntask_managers = 99999999999")),
         ("too-many-records", job("20_000", "1_000_000_000_001")),
         ("too-long", job("20_000, rate = \"2000/s\"", "400_000_000, rate = \"1/s\"")),

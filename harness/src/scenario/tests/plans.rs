@@ -1,5 +1,7 @@
 //! What right scenarios become, and what happens to plans on disk.
 
+use flowquake_engine::config::{ExponentialDelay, FailureRate, RestartStrategy, Thousandths};
+
 use super::*;
 use crate::plan::{FaultAction, FileKind, KillMode, NodeTarget, Trigger};
 
@@ -139,6 +141,44 @@ fn defaults_are_noted_and_those_of_the_engine_are_its_own() {
 }
 
 #[test]
+fn restart_strategies_stand_in_a_plan_with_their_settings_and_the_default_does_not() {
+    let plan = |engine: &str| parse(&format!("{HEAD}{JOB}\n[engine]\n{engine}")).unwrap().plan(1);
+    let noted = |plan: &RunPlan| -> Vec<String> {
+        let options = plan.options.iter().filter(|(key, _)| RestartStrategy::owners(key).is_some());
+        options.map(|(key, value)| format!("{key}: {value}")).collect()
+    };
+    let silent = plan("credits = 4");
+    let json = |plan: &RunPlan| serde_json::to_value(plan).unwrap();
+    assert_eq!(json(&silent).pointer("/job/config/restart_strategy"), None);
+    assert_eq!(json(&plan("credits = 4\nrestart_strategy = \"fixed-delay\"")), json(&silent));
+    assert_eq!(noted(&silent), ["restart_delay: 1s (default)", "restart_attempts: unlimited (default)"]);
+
+    let rate = plan("restart_strategy = \"failure-rate\"\nmax_failures_per_interval = 7\nrestart_delay = \"3s\"");
+    let settings = FailureRate { max_failures_per_interval: 7, ..FailureRate::default() };
+    assert_eq!(rate.job.config.restart_strategy, RestartStrategy::FailureRate(settings));
+    assert_eq!(rate.job.config.restart_delay, Duration::from_secs(3));
+    assert_eq!(noted(&rate), ["failure_rate_interval: 60s (default)"]);
+
+    let text = "restart_strategy = \"exponential-delay\"\nbackoff_multiplier = 2\njitter_factor = 0.25\n\
+                attempts_before_reset_backoff = \"unlimited\"\nmax_backoff = \"90s\"";
+    let delay = plan(text);
+    let settings = ExponentialDelay {
+        backoff_multiplier: Thousandths(2_000),
+        jitter_factor: Thousandths(250),
+        max_backoff: Duration::from_secs(90),
+        ..ExponentialDelay::default()
+    };
+    assert_eq!(delay.job.config.restart_strategy, RestartStrategy::ExponentialDelay(settings));
+    assert_eq!(noted(&delay), ["initial_backoff: 1s (default)", "reset_backoff_threshold: 3600s (default)"]);
+    let at = "/job/config/restart_strategy/exponential-delay/backoff_multiplier";
+    assert_eq!(json(&delay).pointer(at).and_then(|number| number.as_f64()), Some(2.0));
+    for plan in [rate, delay, plan("restart_strategy = \"none\"")] {
+        let json = serde_json::to_string_pretty(&plan).unwrap();
+        assert_eq!(plan_file::parse_plan(&json, Path::new("p.json"), &catalogue()).unwrap(), plan);
+    }
+}
+
+#[test]
 fn the_time_limit_follows_the_input() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("words.txt"), "word\n".repeat(1500)).unwrap();
@@ -210,6 +250,11 @@ fn plans_are_held_to_rules_that_scenarios_cannot_break() {
     };
     assert_eq!(refused(|plan| plan.job.input.rate = Some(-1.0)), ["bad-rate"]);
     assert_eq!(refused(|plan| plan.job.config.restart_delay = Duration::MAX), ["too-long"]);
+    let endless = |plan: &mut RunPlan| {
+        let settings = FailureRate { failure_rate_interval: Duration::from_secs(1 << 40), ..FailureRate::default() };
+        plan.job.config.restart_strategy = RestartStrategy::FailureRate(settings);
+    };
+    assert_eq!(refused(endless), ["too-long"]);
     assert_eq!(refused(|plan| plan.time_limit = Duration::ZERO), ["no-time"]);
     assert_eq!(refused(|plan| plan.cluster.task_managers = u32::MAX), ["bad-cluster"]);
     assert_eq!(refused(|plan| plan.cluster.rates.heap.access_ns = -1.0), ["bad-rate"]);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use flowquake_engine::config::RestartStrategy;
 use flowquake_engine::event::{AbortReason, RootCause};
 use flowquake_engine::ids::CheckpointId;
 use flowquake_engine::time::Time;
@@ -64,7 +65,7 @@ impl RestartLoop {
         }
         let all = &failovers[failovers.len() - length..];
         let longest = all.windows(2).map(|pair| pair[1].at.since(pair[0].at)).max()?;
-        if ended_at.since(newest.at) > longest * 2 {
+        if ended_at.since(newest.at) > longest.mul_f64(2.0 * growth(plan)) {
             return None;
         }
         let mut by_cause: BTreeMap<String, (usize, &Failover)> = BTreeMap::new();
@@ -79,6 +80,14 @@ impl RestartLoop {
             cause: cause(plan, behind_most, given_up),
             completed: completed.map(|(id, at)| (id, at, since_checkpoint)),
         })
+    }
+}
+
+/// How many times longer than the pause before a job may stand still before its restart.
+fn growth(plan: &RunPlan) -> f64 {
+    match &plan.job.config.restart_strategy {
+        RestartStrategy::ExponentialDelay(delay) => f64::from(delay.backoff_multiplier.0) / 1_000.0,
+        _ => 1.0,
     }
 }
 

@@ -1,0 +1,62 @@
+//! Failures and what becomes of them: a TaskManager that is lost, a store that failed, another attempt, the end of the job. Pure.
+//!
+//! Start at [`JobMaster::fail_over`]. When the next attempt begins, and whether there is one, says the restart strategy
+//! ([`RestartBackoff`]); it is asked once per failover.
+//! Source: apache/flink `ExecutionFailureHandler`.
+
+use super::super::restart::{RestartDecision, jitter};
+use super::*;
+
+impl JobMaster {
+    pub(super) fn lose(&mut self, node: &NodeName, cause: String, now: Time, out: &mut Vec<Command>) {
+        let Some(tm) = self.task_managers.remove(node) else { return };
+        out.push(Command::Disconnect(node.clone(), tm.connection));
+        out.push(Command::Emit(Event::TaskManagerLost { task_manager: node.clone(), cause: cause.clone() }));
+        match &mut self.phase {
+            Phase::Canceling { waiting, .. } => drop(waiting.remove(node)),
+            Phase::Starting(_) | Phase::Running if self.placement.values().any(|at| at == node) => {
+                let root = RootCause::TaskManagerLost { task_manager: node.clone() };
+                self.fail_over(root, format!("TaskManager {node} lost: {cause}"), now, out);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn store_failed(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
+        out.push(Command::Emit(Event::StoreFailed { attempt: self.attempt, cause: cause.clone() }));
+        self.fail_over(RootCause::StoreFailed, cause, now, out);
+    }
+
+    /// Cancels everything and begins the next attempt when the restart strategy says, unless the strategy gives the job up.
+    /// A failure while a restart is due already belongs to the failover before.
+    pub(super) fn fail_over(&mut self, root: RootCause, cause: String, now: Time, out: &mut Vec<Command>) {
+        let attempt = self.attempt;
+        if matches!(self.phase, Phase::Canceling { .. } | Phase::Ending(_) | Phase::Ended) {
+            return;
+        }
+        if let Some(again) = &mut self.again {
+            *again = Some(root.clone());
+        }
+        out.push(Command::Emit(Event::FailoverBegun { attempt, root, cause: cause.clone() }));
+        let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);
+        // Nothing in there can fail the job again: a task failure does not count.
+        self.checkpoints(commands, now, out);
+        let after = match self.restarts.on_failure(now, jitter(self.seed, attempt)) {
+            RestartDecision::Restart { after } => after,
+            RestartDecision::GiveUp(exhausted) => return self.fail(format!("{cause}; {exhausted}"), now, out),
+        };
+        let placed: BTreeSet<_> = self.placement.values().cloned().collect();
+        let waiting: BTreeSet<_> = placed.into_iter().filter(|node| self.task_managers.contains_key(node)).collect();
+        out.extend(waiting.iter().map(|node| Command::Send(node.clone(), Order::Cancel(attempt))));
+        self.placement.clear();
+        self.phase = Phase::Canceling { waiting, said: false, since: now, restart_at: now + after };
+        self.append(Change::AttemptBegun(attempt.next()), now, out);
+    }
+
+    /// The job ends with this cause as soon as the log says so.
+    pub(super) fn fail(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
+        self.tell_tasks(&Order::Cancel(self.attempt), out);
+        self.phase = Phase::Ending(JobResult::Failed(cause));
+        self.append(Change::Ended, now, out);
+    }
+}
