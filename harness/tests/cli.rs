@@ -356,6 +356,51 @@ fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
     assert!(said.err.contains("passes.json does not fail: passed"), "{}", said.err);
 }
 
+#[test]
+fn what_shrinking_leaves_is_written_as_a_scenario_that_fails_in_the_same_way() {
+    let fault = "[[fault]]\nat = \"300ms\"\ndo = \"kill\"\ntarget = \"tm-1\"\nrestart_after = \"100ms\"\n";
+    let folder = Folder::new().with("small.toml", &small("", &format!("{fault}[expect]\nfailovers = 0\n")));
+    folder.run(1);
+    let plan = "flowquake-failures/small-seed-1.json";
+    let said = folder.flowquake(&["shrink", plan, "--runs", "40", "--scenario", "smallest one.toml"], 2);
+    assert!(said.err.contains("lower-case words joined by hyphens"), "{}", said.err);
+    let said = folder.flowquake(&["shrink", plan, "--runs", "5", "--scenario", "smallest.toml"], 0);
+    assert!(said.out.contains("stopped at the limit of 5 runs"), "{}", said.out);
+    let command = said.out.lines().find(|line| line.contains("run smallest.toml")).expect("how to run it");
+    let words: Vec<&str> = command.split(" -- ").last().unwrap().split(' ').collect();
+    let run = folder.flowquake(&words, 1);
+    assert!(run.out.contains("expect.failovers: expected 0, there were 1"), "{}", run.out);
+}
+
+#[test]
+fn the_first_scenario_runs_as_it_is_written() {
+    let folder = Folder::new();
+    let said = folder.flowquake(&["init", "mine/my-own.toml"], 0);
+    assert!(said.out.contains("run mine/my-own.toml"), "{}", said.out);
+    folder.flowquake(&["run", "mine/my-own.toml"], 0);
+    assert!(folder.flowquake(&["init", "mine/my-own.toml"], 2).err.contains("is there already"));
+    assert!(folder.flowquake(&["init", "My First.toml"], 2).err.contains("my-first.toml"));
+    assert!(folder.flowquake(&["init", "x.toml", "--job", "none"], 2).err.contains("keyed-count"));
+}
+
+#[test]
+fn editors_and_shells_are_given_what_they_need() {
+    let folder = Folder::new();
+    let printed = folder.flowquake(&["schema"], 0).out;
+    folder.flowquake(&["schema", "--output", "scenario.schema.json"], 0);
+    assert_eq!(fs::read_to_string(folder.path().join("scenario.schema.json")).unwrap(), printed);
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let jobs = schema["definitions"]["job"]["properties"]["name"]["enum"].as_array().unwrap();
+    assert!(jobs.iter().any(|job| job == "keyed-count"), "{jobs:?}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = folder.flowquake(&["completions", shell], 0).out;
+        assert!(script.contains("restore-check"), "{shell}");
+    }
+    folder.flowquake(&["man", "--out", "man"], 0);
+    let page = fs::read_to_string(folder.path().join("man/flowquake-shrink.1")).unwrap();
+    assert!(page.contains("Examples") && page.contains("scenario"), "{page}");
+}
+
 /// A measured profile is used by a scenario beside it, and what cannot be written is said before anything is measured.
 #[test]
 fn calibrate_writes_a_profile_that_scenarios_can_name() {

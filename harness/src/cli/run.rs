@@ -166,7 +166,7 @@ fn is_failure(verdict: &Verdict) -> bool {
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
-    let replay = format!("cargo run -- run {} --seed {}", provenance::quoted(&plan.file), plan.seed);
+    let replay = provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed));
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
     Order { plan, depth, replay, verify: args.verify_determinism, trace, slim }

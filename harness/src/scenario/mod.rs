@@ -34,11 +34,14 @@ mod input_file;
 mod json_places;
 mod plan_file;
 mod read;
+mod reference;
 mod rules;
+mod schema;
 mod suggest;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
+mod write;
 
 pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
 pub use discover::discover;
@@ -46,6 +49,8 @@ pub use error::{Problem, ScenarioError};
 pub(crate) use excerpt::Excerpt;
 pub use plan_file::{load_plan, parse_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
+pub use schema::schema;
+pub use write::{Unwritable, scenario_of};
 
 use input_file::{InputFacts, InputFault};
 use read::{Reader, Table, expect, fault, job, settings, swarm, tune, value};

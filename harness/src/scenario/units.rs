@@ -14,7 +14,7 @@ pub(super) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) const RATE_MAX: u64 = 1_000_000_000;
 
 const SECOND: u128 = 1_000_000_000;
-const TIMES: &[(&str, u128)] = &[
+pub(super) const TIMES: &[(&str, u128)] = &[
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
@@ -25,7 +25,7 @@ const TIMES: &[(&str, u128)] = &[
     ("min", 60 * SECOND),
     ("h", 3_600 * SECOND),
 ];
-const SIZES: &[(&str, u128)] = &[
+pub(super) const SIZES: &[(&str, u128)] = &[
     ("B", 1),
     ("kB", 1_000),
     ("KB", 1_000),
@@ -38,7 +38,7 @@ const SIZES: &[(&str, u128)] = &[
     ("TiB", 1 << 40),
 ];
 /// In bits, so that `"1bit/s"` is refused for the right reason.
-const BANDWIDTHS: &[(&str, u128)] = &[
+pub(super) const BANDWIDTHS: &[(&str, u128)] = &[
     ("bit/s", 1),
     ("kbit/s", 1_000),
     ("Mbit/s", 1_000_000),

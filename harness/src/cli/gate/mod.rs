@@ -188,7 +188,7 @@ fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, terms: &T
 }
 
 fn replay(plan: &RunPlan) -> String {
-    format!("cargo run -- run {} --seed {}", provenance::quoted(&plan.file), plan.seed)
+    provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed))
 }
 
 fn run(plan: &RunPlan, record: &RunRecord) -> RunBaseline {

@@ -17,6 +17,7 @@ use super::suggest;
 
 pub(super) mod expect;
 pub(super) mod fault;
+pub(super) mod forms;
 pub(super) mod job;
 pub(super) mod settings;
 pub(super) mod swarm;
@@ -26,7 +27,7 @@ pub(super) mod value;
 use value::{Parse, Refusal};
 
 /// Every section with its keys: what each table accepts, and where a key belongs that stands in the wrong one.
-const SECTIONS: &[(&str, &[&str])] = &[
+pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     (
         "the top level",
         &[

@@ -11,6 +11,17 @@ use crate::scenario::rules::settings::NODES_MAX;
 use crate::scenario::suggest;
 use crate::scenario::units::{self, Rate, UnitError};
 
+/// What a node finds on its disk when it is back.
+pub(super) const DISKS: [&str; 2] = ["wiped", "kept"];
+/// The durable stores.
+pub(super) const STORES: [&str; 2] = ["checkpoints", "output"];
+/// What can be done to a file of a checkpoint.
+pub(super) const DAMAGES: [&str; 4] = ["flip-byte", "truncate", "delete", "swap"];
+/// What can be done to a file that the backend holds open.
+pub(super) const LOCAL_DAMAGES: [&str; 3] = ["flip-byte", "truncate", "delete"];
+/// Files of a checkpoint.
+pub(super) const FILE_KINDS: [&str; 2] = ["state", "manifest"];
+
 /// Reads one value.
 pub(in crate::scenario) type Parse<T> = fn(&DeValue) -> Result<T, Refusal>;
 
