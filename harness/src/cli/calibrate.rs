@@ -1,6 +1,5 @@
 //! `flowquake calibrate`: measures this machine and writes its cost profile, which a scenario then names by its path.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,8 +8,8 @@ use flowquake_reports::json::write_atomically;
 use flowquake_reports::table::{Align, Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::print::{self, say};
-use super::{color, refuse_text};
+use super::print::{self, say, tell};
+use super::{moves, refuse_text, screen};
 use crate::calibrate::{Calibration, Effort, STEPS, calibrate as measure};
 use crate::profile::Profile;
 
@@ -51,6 +50,10 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
     let effort = if args.quick { Effort::quick() } else { Effort::thorough() };
     let bar = bar();
     let measured = measure(name, &effort, |step| {
+        // Where nothing moves, each step is a line.
+        if bar.is_hidden() {
+            tell!("measuring: {step}");
+        }
         bar.set_message(step.to_owned());
         bar.inc(1);
     });
@@ -84,7 +87,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
         let cells = [row.path, &number(row.estimate.value), &interval, row.unit, row.how];
         table.row(cells.map(Cell::new));
     }
-    print::text(&table.text(0, color()));
+    print::text(&table.text(0, screen()));
     say!("\nwritten to {file}: a scenario beside it uses it with cost_profile = \"./{}\"", name_of(&args.output));
     ExitCode::SUCCESS
 }
@@ -100,7 +103,7 @@ fn grouped(value: f64) -> String {
 
 /// What moves while it is measured; nothing where nobody looks.
 fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !moves() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {bar:20} {pos}/{len} {msg}");

@@ -5,7 +5,6 @@
 //! no setting has a best interval. `formulas` gives 0 or 2: that a formula has no value is an answer, too. `gate` adds 8
 //! slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -41,12 +40,15 @@ mod print;
 mod replay;
 mod run;
 mod schema;
+mod screen;
 mod shrink;
 mod state;
 mod sweep;
 mod tune;
 
 pub(crate) use logging::Level;
+pub(crate) use screen::moves;
+use screen::screen;
 
 /// Bad input: a file, a path, an option.
 const BAD_INPUT: u8 = 2;
@@ -54,6 +56,9 @@ const BAD_INPUT: u8 = 2;
 #[derive(Parser)]
 #[command(name = "flowquake", version, about = "Proves or refutes the fault tolerance of a stream engine")]
 struct Cli {
+    /// When output has colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true)]
+    color: screen::ColorWhen,
     #[command(subcommand)]
     command: Command,
 }
@@ -107,7 +112,10 @@ enum Command {
 /// started again by itself, with other arguments, to make runs in processes of their own.
 pub fn main(jobs: &Jobs) -> ExitCode {
     print::end_quietly();
-    let cli = Cli::from_arg_matches(&command_of().get_matches()).unwrap_or_else(|error| error.exit());
+    let color = screen::asked(std::env::args_os());
+    screen::settle_color(color);
+    let cli =
+        Cli::from_arg_matches(&command_of().color(color.into()).get_matches()).unwrap_or_else(|error| error.exit());
     print::settle(begin(cli.command, jobs))
 }
 
@@ -173,22 +181,19 @@ pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
     JobCatalogue { jobs: jobs.iter().map(|(name, job)| (name.to_owned(), entry(job))).collect() }
 }
 
+/// Whether standard output shows colours.
+fn color() -> Color {
+    screen().color
+}
+
 fn refuse(error: ScenarioError) -> ExitCode {
     tell!("{:?}", miette::Report::new(error));
     ExitCode::from(BAD_INPUT)
 }
 
-/// Colour only where a person looks.
-fn color() -> Color {
-    let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    if wanted { Color::Yes } else { Color::No }
-}
-
-/// Characters in a line: of the terminal, or, where nobody looks, enough for most tables.
+/// Characters in a line of what is drawn rather than listed: of the terminal, or, where nobody looks, enough for most of it.
 fn width() -> usize {
-    const ELSEWHERE: usize = 120;
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.map_or(ELSEWHERE, |size| if size.ws_col == 0 { ELSEWHERE } else { size.ws_col.into() })
+    screen::columns().unwrap_or(120)
 }
 
 /// The command line of this program, to be pasted where it was started.

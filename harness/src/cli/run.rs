@@ -18,8 +18,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::journal::Journal;
 use super::logging::Level;
 use super::print::{say, tell};
-use super::sweep::{self, Many, Progress, Sweep};
-use super::{color, command_line, limits, outputs, refuse_text};
+use super::sweep::{self, Many, Progress, Step, Sweep};
+use super::{command_line, limits, outputs, refuse_text, screen};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -132,8 +132,12 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     let many = Many { total: sweep.runs(), parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |index| sweep.plan(index).map(|plan| order(plan, args, &sweep)),
-        |index, made| {
-            let (record, json) = kept(made, || sweep.plan(index), args, &mut problems);
+        |step| {
+            let Step::Made(index, made) = step else {
+                progress.wait();
+                return true;
+            };
+            let (record, json) = kept(*made, || sweep.plan(index), args, &mut problems);
             journal.add(&json);
             progress.step(&record);
             records.insert(index, record);
@@ -230,7 +234,7 @@ fn finish(
 ) -> ExitCode {
     let set = set_of(records);
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
-        say!("{}", terminal::details(run, color()));
+        say!("{}", terminal::details(run, screen()));
     }
     // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
     let told = |run: &&RunRecord| {
@@ -238,7 +242,7 @@ fn finish(
     };
     let failures: Vec<&RunRecord> = set.runs.iter().filter(told).collect();
     for run in failures.iter().take(FAILURES_MAX) {
-        say!("{}", terminal::failure(run, color()));
+        say!("{}", terminal::failure(run, screen()));
     }
     if failures.len() > FAILURES_MAX {
         say!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
@@ -250,10 +254,10 @@ fn finish(
             say!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n");
         }
     } else {
-        say!("{}", terminal::verdicts(&set, color()));
+        say!("{}", terminal::verdicts(&set, screen()));
     }
     if args.distributions {
-        say!("{}", terminal::distributions(&set, color()).trim_start_matches('\n'));
+        say!("{}", terminal::distributions(&set, screen()).trim_start_matches('\n'));
     }
     if set.runs.len() > 1 {
         say!("{}\n", coverage::text::summary(&Coverage::of(&set)));

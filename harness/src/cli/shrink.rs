@@ -4,9 +4,9 @@
 //! seed. So the file is tried before it is promised anything of, with the plan's seed first and then with others, and the seed
 //! that fails in the same way is told.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use flowquake_reports::json::write_atomically;
@@ -14,8 +14,9 @@ use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::Level;
-use super::print::say;
-use super::{catalogue, limits, make_one, outputs, refuse, refuse_text};
+use super::print::{say, tell};
+use super::screen;
+use super::{catalogue, limits, make_one, moves, outputs, refuse, refuse_text};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -88,9 +89,14 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     let before = size(&plan);
     let budget = Budget { runs: args.runs, schedules: args.schedules };
     let may_run = |plan: &RunPlan| plan_problems(plan, &catalogue).is_empty();
+    let mut said = screen::now();
     // A machine that cannot keep runs is told by the first one; those behind it are not made.
     let mut broken = None;
     let shrunk = shrink(plan, budget, may_run, |run, smallest, candidate| {
+        if bar.is_hidden() && said.elapsed() >= Duration::from_secs(25) {
+            tell!("{run} of {} runs at most, {}", args.runs, size(smallest));
+            said = screen::now();
+        }
         bar.set_position(run);
         bar.set_message(size(smallest));
         match broken {
@@ -165,7 +171,7 @@ fn size(plan: &RunPlan) -> String {
 }
 
 fn bar(runs: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !moves() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs at most  {msg}  {elapsed}");

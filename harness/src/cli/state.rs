@@ -15,7 +15,7 @@ use flowquake_reports::bounded;
 use flowquake_reports::table::{Align, Cell, Table};
 
 use super::print::{self, say};
-use super::{color, refuse_text};
+use super::{refuse_text, screen};
 use crate::jobs::Jobs;
 use crate::state_reader;
 
@@ -93,6 +93,6 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
     for (subtask, group, state, key, value) in &entries {
         table.row([&subtask.to_string(), state, &group.to_string(), key, value].map(Cell::new));
     }
-    print::text(&table.text(0, color()));
+    print::text(&table.text(0, screen()));
     Ok(())
 }

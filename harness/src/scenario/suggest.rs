@@ -11,16 +11,15 @@ pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
     if wanted.is_empty() || wanted.len() > 64 {
         return None;
     }
-    let far = |candidate: &str| distance(&wanted, &normal(candidate));
+    let far = |candidate: &str| strsim::osa_distance(&wanted, &normal(candidate));
     let near = |most: usize| {
-        let allowed = |candidate: &str| (wanted.len().max(candidate.len()) / 3).clamp(1, most);
+        let allowed = |candidate: &str| (wanted.chars().count().max(candidate.len()) / 3).clamp(1, most);
         let measured = candidates.iter().map(|candidate| (far(candidate), *candidate));
         measured.filter(|(far, candidate)| *far <= allowed(candidate)).min_by_key(|(far, _)| *far).map(|(_, near)| near)
     };
-    let text: String = wanted.iter().collect();
     let contains = |candidate: &&&str| {
-        let other: String = normal(candidate).into_iter().collect();
-        text.len() >= 4 && other.len() >= 4 && (other.contains(&text) || text.contains(&other))
+        let other = normal(candidate);
+        wanted.len() >= 4 && other.len() >= 4 && (other.contains(&wanted) || wanted.contains(&other))
     };
     // A part left out (`pre-committed`) is likelier than many wrong letters, and less likely than two of them.
     near(2).or_else(|| candidates.iter().filter(contains).min_by_key(|c| c.len()).copied()).or_else(|| near(usize::MAX))
@@ -47,25 +46,8 @@ pub(super) fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn normal(word: &str) -> Vec<char> {
+fn normal(word: &str) -> String {
     word.trim().to_lowercase().chars().map(|c| if c == '_' || c == ' ' { '-' } else { c }).collect()
-}
-
-fn distance(a: &[char], b: &[char]) -> usize {
-    // Three rows of the table suffice: a swap looks back two.
-    let (mut before, mut last): (Vec<usize>, Vec<usize>) = (vec![0; b.len() + 1], (0..=b.len()).collect());
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
@@ -81,13 +63,5 @@ mod tests {
         assert_eq!(nearest("colour", &keys), None);
         assert_eq!(nearest("", &keys), None);
         assert_eq!(nearest("pre-committed", &["sink-pre-committed", "sink-committed"]), Some("sink-pre-committed"));
-    }
-
-    #[test]
-    fn distance_counts_swaps_once() {
-        let of = |a: &str, b: &str| distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
-        assert_eq!(of("", "abc"), 3);
-        assert_eq!(of("naem", "name"), 1);
-        assert_eq!(of("kitten", "sitting"), 3);
     }
 }

@@ -38,7 +38,8 @@ pub fn verdicts(set: &RunSet) -> Table {
         ("virtual time", Right),
         ("cpu", Right),
         ("trace hash", Left),
-    ]);
+    ])
+    .dispensable(&["trace hash", "cpu", "virtual time", "completed", "aborted", "recoveries", "backend"]);
     for run in &set.runs {
         let (completed, aborted) = checkpoint_counts(run);
         table.row([
@@ -68,7 +69,8 @@ pub fn scenarios(set: &RunSet) -> Table {
         ("worst outage", Right),
         ("virtual time", Right),
         ("cpu", Right),
-    ]);
+    ])
+    .dispensable(&["cpu", "virtual time", "worst outage"]);
     let mut scenarios: Vec<(&str, Vec<&RunRecord>)> = Vec::new();
     for run in &set.runs {
         // Runs of one scenario stand together, in the order in which they were asked for.
