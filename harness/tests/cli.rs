@@ -291,6 +291,23 @@ fn state_is_shown_of_manifests_only() {
 }
 
 #[test]
+fn a_key_that_no_state_has_is_told() {
+    let folder = Folder::new();
+    let engine = "engine keyed-count --generator orders --records 600 --rate 1000/s --param keys=20 --backend fs \
+                  --checkpoint-interval 200ms --output out --checkpoint-dir ck";
+    folder.flowquake(&engine.split_whitespace().collect::<Vec<_>>(), 0);
+    let kept = fs::read_dir(folder.path().join("ck")).unwrap().filter_map(|entry| {
+        let manifest = entry.unwrap().path().join("_metadata");
+        manifest.exists().then_some(manifest)
+    });
+    let manifest = kept.last().expect("a checkpoint is kept");
+    let manifest = manifest.to_str().unwrap();
+    folder.flowquake(&["state", "show", manifest, "--key", "7"], 0);
+    let said = folder.flowquake(&["state", "show", manifest, "--key", "7777"], 1);
+    assert!(said.out.contains("no state has the key 7777: there are 20 keys, such as 0, 1"), "{}", said.out);
+}
+
+#[test]
 fn a_run_is_exported_for_other_tools() {
     let folder = Folder::new().with("small.toml", &small("", ""));
     folder.run(0);

@@ -11,11 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::print::{self, say, tell};
 use super::{moves, refuse_text, screen};
 use crate::calibrate::{Calibration, Effort, STEPS, calibrate as measure};
+use crate::environment;
 use crate::profile::Profile;
 
 #[derive(Args)]
 pub(super) struct CalibrateArgs {
-    /// File for the profile; one that is there is replaced
+    /// File for the profile; one that is there is kept beside it, ending in .toml.old
     #[arg(long, value_name = "FILE", default_value = "calibration.toml")]
     output: PathBuf,
     /// Name of the profile, shown in every report; default: the file's, without its ending
@@ -47,6 +48,9 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
     if name.trim().is_empty() {
         return refuse_text("--name: it is empty", "give a name that reports can show, or leave the option out");
     }
+    if let Some(load) = environment::load() {
+        tell!("note: this machine is busy ({load}): what is measured now is too slow; wait until it does nothing else");
+    }
     let effort = if args.quick { Effort::quick() } else { Effort::thorough() };
     let bar = bar();
     let measured = measure(name, &effort, |step| {
@@ -69,6 +73,13 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
             &error.to_string(),
             "measure again while the machine does nothing else, and without --quick",
         );
+    }
+    if args.output.exists() {
+        let aside = args.output.with_extension("toml.old");
+        match std::fs::rename(&args.output, &aside) {
+            Ok(()) => tell!("note: what was in {file} is kept as {}", aside.display()),
+            Err(error) => return refuse_text(&format!("--output {file}: {error}"), "name a file that can be replaced"),
+        }
     }
     if let Err(error) = write_atomically(&args.output, text.as_bytes()) {
         return refuse_text(&format!("--output {file}: {error}"), "name a file that can be written");

@@ -15,7 +15,7 @@ use super::print::{self, say, tell};
 use super::sweep::{self, Many, Progress, Step};
 use super::{catalogue, command_line, limits, outputs, refuse, refuse_text, screen};
 use crate::cost::estimate;
-use crate::environment::needs_disk;
+use crate::environment::{self, needs_disk};
 use crate::jobs::Jobs;
 use crate::profile::Profile;
 use crate::provenance;
@@ -160,6 +160,18 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
             return refuse_text(&format!("{}: {error}", path.display()), remedy);
         }
     };
+    if let Some(aside) = journal.aside() {
+        tell!("note: the journal in {} is of another engine; it is kept as {}", output.display(), aside.display());
+    }
+    if journal.dropped() > 0 {
+        let lines = flowquake_reports::units::counted(journal.dropped(), "line");
+        tell!("note: {lines} of the journal were cut off and dropped: those runs are made again");
+    }
+    if let Some(load) = environment::load() {
+        tell!(
+            "note: this machine is busy ({load}): the sweep takes longer; what it measures is virtual time and stays the same"
+        );
+    }
     if let Err(code) = sweep::prepare(planned.iter().any(|(_, planned)| needs_disk(&planned.plan))) {
         return code;
     }

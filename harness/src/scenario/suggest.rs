@@ -4,9 +4,62 @@
 //! Start at [`nearest`]. Far-fetched guesses are worse than none: a word must agree in two letters of three, or contain
 //! the other.
 
-/// The candidate nearest to `word`, if any is near enough. Case and `-` against `_` do not count as differences.
+/// Words of other tools, and what is called so here.
+const CALLED: &[(&str, &str)] = &[
+    ("partition", "cut"),
+    ("network-partition", "cut"),
+    ("disconnect", "cut"),
+    ("split-brain", "rival-leader"),
+    ("crash", "kill"),
+    ("sigkill", "kill"),
+    ("restart", "kill"),
+    ("sigstop", "pause"),
+    ("freeze", "pause"),
+    ("gc-pause", "pause"),
+    ("disk-full", "no-space"),
+    ("packet-loss", "lose-message"),
+    ("drop-message", "lose-message"),
+    ("clock-skew", "clock-drift"),
+    ("slow-disk", "slow-store"),
+    ("corrupt", "damage"),
+    ("bit-flip", "flip-byte"),
+    ("at-most-once", "exactly-once"),
+    ("at-least-once", "exactly-once"),
+    ("hashmap", "memory"),
+    ("heap", "memory"),
+    ("taskmanagers", "task_managers"),
+    ("num-task-managers", "task_managers"),
+    ("taskslots", "slots"),
+];
+
+/// What stream engines have and this one has not, by what its name contains.
+const ABSENT: &[(&str, &str)] = &[
+    ("unaligned", "unaligned checkpoints"),
+    ("incremental", "incremental checkpoints"),
+    ("changelog", "changelog state"),
+    ("savepoint", "savepoints"),
+    ("local-recovery", "local recovery"),
+    ("watermark", "watermarks"),
+    ("event-time", "event time"),
+    ("kafka", "Kafka connectors"),
+    ("regional", "failover of regions"),
+];
+
+/// What `word` asks for, if this engine has none yet.
+pub(super) fn absent(word: &str) -> Option<&'static str> {
+    let wanted = normal(word);
+    ABSENT.iter().find(|(part, _)| wanted.contains(part)).map(|(_, what)| *what)
+}
+
+/// The candidate nearest to `word`, if any is near enough. Case, `-` against `_` and the order of words do not count as
+/// differences; words of other tools are known.
 pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let wanted = normal(word);
+    let called = CALLED.iter().find(|(other, _)| *other == wanted).map(|(_, here)| *here);
+    let same = |candidate: &&&str| called == Some(**candidate) || sorted(&wanted) == sorted(&normal(candidate));
+    if let Some(same) = candidates.iter().find(same) {
+        return Some(same);
+    }
     // Whoever pastes a page into a name wants no guess, and the distance is quadratic.
     if wanted.is_empty() || wanted.len() > 64 {
         return None;
@@ -27,7 +80,11 @@ pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
 
 /// Help for a word that is not among `accepted`: the guess first, then everything there is to choose from.
 pub(super) fn choose(word: &str, accepted: &[&str]) -> String {
-    guess_then(nearest(word, accepted), &format!("accepted: {}", quoted(accepted)))
+    let rest = format!("accepted: {}", quoted(accepted));
+    match absent(word) {
+        Some(what) => format!("this engine has no {what} yet; {rest}"),
+        None => guess_then(nearest(word, accepted), &rest),
+    }
 }
 
 /// Help that needs no list: the guess, if there is one, before `rest`, which begins in lower case.
@@ -44,6 +101,13 @@ pub(super) fn quoted(words: &[&str]) -> String {
         return "nothing".to_owned();
     }
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The words of a name in the order of the alphabet: `max_outage` is `outage_max`.
+fn sorted(normal: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = normal.split('-').collect();
+    words.sort_unstable();
+    words
 }
 
 fn normal(word: &str) -> String {
@@ -63,5 +127,18 @@ mod tests {
         assert_eq!(nearest("colour", &keys), None);
         assert_eq!(nearest("", &keys), None);
         assert_eq!(nearest("pre-committed", &["sink-pre-committed", "sink-committed"]), Some("sink-pre-committed"));
+    }
+
+    #[test]
+    fn what_people_type_is_understood() {
+        assert_eq!(nearest("max_outage", &["recovery_max", "outage_max"]), Some("outage_max"));
+        assert_eq!(nearest("partition", &["kill", "cut"]), Some("cut"));
+        assert_eq!(nearest("partition", &["kill"]), None);
+        assert_eq!(absent("unaligned"), Some("unaligned checkpoints"));
+        assert_eq!(
+            choose("enable_unaligned", &["interval"]),
+            "this engine has no unaligned checkpoints yet; accepted: `interval`"
+        );
+        assert!(CALLED.iter().all(|(other, _)| normal(other) == *other));
     }
 }

@@ -255,7 +255,6 @@ impl Reader {
             let name = key.get_ref().as_ref();
             let home = SECTIONS.iter().find(|(section, keys)| *section != table.section && keys.contains(&name));
             let guess = suggest::nearest(name, accepted);
-            self.misspelt.extend(guess.map(|guess| (table.section, guess)));
             let help = match (guess, home) {
                 (None, Some((section, _))) if *section == "the top level" => {
                     format!("`{name}` belongs to the top level: move it above the first [section]")
@@ -263,6 +262,8 @@ impl Reader {
                 (None, Some((section, _))) => format!("`{name}` belongs to {section}: move it there"),
                 _ => suggest::choose(name, accepted),
             };
+            let guess = guess.filter(|_| suggest::absent(name).is_none());
+            self.misspelt.extend(guess.map(|guess| (table.section, guess)));
             let message = format!("{} has no key `{name}`", table.section);
             self.problems.push(Problem::new("unknown-key", message, help).at(key.span(), "unknown key"));
         }

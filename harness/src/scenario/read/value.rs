@@ -123,8 +123,27 @@ fn whole<T: TryFrom<i128>>(value: &DeValue, most: u64) -> Result<T, Refusal> {
             let help = format!("write {{key}} = {}, without quotes", text.trim());
             Err(Refusal::new("wrong-type", message, "this is text", help))
         }
+        DeValue::String(text) if thousands(text).is_some() => {
+            let number = thousands(text).unwrap_or_default();
+            Err(Refusal::new("wrong-type", message, "this is text", format!("write {{key}} = {number}")))
+        }
         other => Err(wrong_type(message, other, "write a number such as {key} = 2, without quotes, unit or decimals")),
     }
+}
+
+/// `120k` and `1.5M` as TOML writes such numbers: `120_000`, `1_500_000`.
+pub(in crate::scenario) fn thousands(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (number, zeros) = [('k', 3), ('K', 3), ('m', 6), ('M', 6), ('g', 9), ('G', 9), ('b', 9), ('B', 9)]
+        .into_iter()
+        .find_map(|(sign, zeros)| Some((text.strip_suffix(sign)?, zeros)))?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit() || c == '_');
+    if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > zeros {
+        return None;
+    }
+    let number: u64 = format!("{whole}{decimals:0<zeros$}").replace('_', "").parse().ok()?;
+    Some(flowquake_reports::units::count(number).replace(',', "_"))
 }
 
 /// A whole number up to 16 bits.
