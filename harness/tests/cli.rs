@@ -175,6 +175,28 @@ fn distributions_are_printed_on_request_and_written_beside_the_report() {
 }
 
 #[test]
+fn what_failed_last_is_run_again_and_documents_for_ci_are_written() {
+    let other = small("", "").replace("\"small\"", "\"other\"");
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n")).with("other.toml", &other);
+    assert!(folder.flowquake(&["run", "--failed"], 2).err.contains("no run failed last"));
+    let documents = ["--junit", "runs.xml", "--markdown", "runs.md"];
+    folder.flowquake(&[&["run", "small.toml", "other.toml", "--seeds", "2"], &documents[..]].concat(), 1);
+    let read = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap();
+    let (xml, markdown) = (read("runs.xml"), read("runs.md"));
+    assert_eq!((xml.matches("<testcase ").count(), xml.matches("<failure ").count()), (4, 2), "{xml}");
+    assert!(markdown.contains("**flowquake: 4 runs**: 2 passed, 2 failed"), "{markdown}");
+    let again = folder.flowquake(&["run", "--failed"], 1);
+    assert!(again.out.contains("2 runs: 2 failed") && !again.out.contains("other"), "{}", again.out);
+    assert!(
+        folder.flowquake(&["run", "other.toml", "--failed"], 2).err.contains("no run of these scenarios failed last")
+    );
+    // Mended, they leave the list.
+    fs::write(folder.path().join("small.toml"), small("", "")).unwrap();
+    folder.flowquake(&["run", "--failed"], 0);
+    folder.flowquake(&["run", "--failed"], 2);
+}
+
+#[test]
 fn parallel_runs_are_told_in_order() {
     let folder = Folder::new().with("small.toml", &small("", ""));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "6", "--jobs", "3", "--json", "runs.json"], 0);

@@ -89,18 +89,26 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out
 }
 
-/// Why a run did not pass: options first, then the replay command, the evidence, and the timeline around the faults.
+/// Why a run did not pass: the evidence first, then why the scenario exists, the command that replays it, the timeline around
+/// the faults, and the options that are not at their defaults.
 ///
-/// Options come first because they are the part that the reader of the scenario file does not know. The replay command
-/// stands alone on its line, not indented, to be copied with one gesture.
+/// The replay command stands alone on its line, not indented, to be copied with one gesture.
 pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
     let mut out = title(run, color);
-    out.push_str(&table("Options drawn or defaulted", &tables::options(run), screen));
-    out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Evidence", &evidence(&run.verdict), color));
+    if !run.why.trim().is_empty() {
+        out.push_str(&section("Why", &[format!("  {}", clean(&run.why))], color));
+    }
+    out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Timeline around the faults", &timeline::excerpt(run, color), color));
+    let (chosen, defaults) = tables::chosen_options(run);
+    out.push_str(&table("Options that are not at their defaults", &chosen, screen));
+    if defaults > 0 {
+        let rest = format!("  {} at their defaults: see the report", units::counted(defaults, "option"));
+        out.push_str(&format!("{}{}\n", if chosen.is_empty() { "\n" } else { "" }, paint(&rest, Style::Dim, color)));
+    }
     out
 }
 

@@ -32,6 +32,7 @@ mod formulas;
 mod gate;
 mod init;
 mod journal;
+mod last_failed;
 mod limits;
 mod list;
 mod logging;

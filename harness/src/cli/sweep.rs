@@ -36,6 +36,8 @@ pub(super) struct Sweep<'s> {
     pub(super) seed: u64,
     /// Seeds of each scenario.
     pub(super) seeds: u64,
+    /// In place of all seeds of all scenarios: these, each by the index of its scenario.
+    pub(super) only: Option<Vec<(usize, u64)>>,
     /// Runs at the same time.
     pub(super) parallel: usize,
     /// No more runs are begun after this many that failed.
@@ -44,6 +46,9 @@ pub(super) struct Sweep<'s> {
 
 impl Sweep<'_> {
     pub(super) fn runs(&self) -> u64 {
+        if let Some(only) = &self.only {
+            return only.len() as u64;
+        }
         (self.scenarios.len() as u64).saturating_mul(self.seeds)
     }
 
@@ -53,13 +58,17 @@ impl Sweep<'_> {
 
     /// Scenario by scenario, seed by seed.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
+        if let Some(only) = &self.only {
+            let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
+            return Some(self.scenarios.get(scenario)?.plan(seed));
+        }
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
         Some(scenario.plan(self.seed.saturating_add(index % self.seeds)))
     }
 
     /// Whether the run of this plan keeps only what sums are made of: not the first of a scenario, which its failing runs stand beside.
     pub(super) fn is_slim(&self, plan: &RunPlan) -> bool {
-        self.is_long() && plan.seed != self.seed
+        self.is_long() && self.only.is_none() && plan.seed != self.seed
     }
 }
 

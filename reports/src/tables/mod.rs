@@ -129,6 +129,21 @@ pub fn options(run: &RunRecord) -> Table {
     table
 }
 
+/// Options that are not at their defaults, and how many are.
+pub fn chosen_options(run: &RunRecord) -> (Table, usize) {
+    let mut table = Table::new([("option", Left), ("value", Left)]);
+    let (defaults, chosen): (Vec<_>, Vec<_>) = run.options.iter().partition(|(_, value)| is_default(value));
+    for (name, value) in chosen {
+        table.row([Cell::new(name), Cell::new(value)]);
+    }
+    (table, defaults.len())
+}
+
+/// Who reads a scenario says of each value that it did not state where it comes from.
+fn is_default(value: &str) -> bool {
+    value.ends_with("(default)") || value.contains("(default:") || value.ends_with("as many as the parallelism")
+}
+
 /// Faults and what became of them.
 pub fn faults(run: &RunRecord) -> Table {
     let mut table = Table::new([
