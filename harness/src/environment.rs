@@ -51,6 +51,17 @@ pub(crate) fn needs_disk(plan: &RunPlan) -> bool {
     backend == BackendKind::RocksDb && backend.is_built()
 }
 
+/// In words, how busy others keep this machine, if more than half of its cores are; `None`: they are not, or nobody knows.
+pub(crate) fn load() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    busy(&text, std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn busy(loadavg: &str, cores: usize) -> Option<String> {
+    let load: f64 = loadavg.split_whitespace().next()?.parse().ok()?;
+    (load > cores as f64 / 2.0).then(|| format!("load {load:.1} on {cores} cores"))
+}
+
 /// Looks at the machine before a sweep: room for local disks, if some run needs them, and open files. Raises the limit on
 /// open files as far as that is allowed.
 pub fn probe(disk: bool) -> Result<(), Environment> {
@@ -192,5 +203,11 @@ mod tests {
         assert!(room(&std::env::temp_dir()).unwrap() > 0);
         assert!(room(Path::new("/nowhere")).is_err());
         assert!(probe(true).is_ok());
+    }
+
+    #[test]
+    fn a_busy_machine_is_known() {
+        assert_eq!(busy("1.52 0.80 0.31 2/300 4711\n", 2).as_deref(), Some("load 1.5 on 2 cores"));
+        assert_eq!([busy("0.90 1 1 1/1 1", 2), busy("", 2), busy("x", 2)], [None, None, None]);
     }
 }

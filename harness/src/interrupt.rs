@@ -4,6 +4,7 @@
 //! is being done is done to its end, and whoever begins the next thing asks [`signal`] first. A second signal ends the program at
 //! once. A signal that was ignored when the program began stays ignored: `nohup` means it.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -33,7 +34,11 @@ pub(crate) fn watch() -> nix::Result<()> {
             if CAUGHT.compare_exchange(0, signal as i32, Ordering::Relaxed, Ordering::Relaxed).is_err() {
                 crate::exit_guard::exit(exit_code(signal).into());
             }
-            eprintln!("{signal}: no more runs are begun; what was made is written (once more: end at once)");
+            // Perhaps nobody reads any more; that must not end what is under way.
+            let _ = writeln!(
+                io::stderr(),
+                "{signal}: no more runs are begun; what was made is written (once more: end at once)"
+            );
         }
     };
     // Without that thread nobody would hear the signals.

@@ -23,14 +23,46 @@ pub fn program() -> String {
 
 /// A line for a shell that replays `plan` with this toolchain, and says so if the sources are of another commit.
 pub fn replay_command(plan: &Path) -> String {
-    command(plan, COMMIT, RUSTC)
+    replay_line(plan, &invocation(), COMMIT, RUSTC)
 }
 
-fn command(plan: &Path, commit: Option<&str>, rustc: Option<&str>) -> String {
-    // Read by rustup, ignored where there is none; `cargo +1.95.0` would be an error there.
-    let toolchain = rustc.and_then(toolchain_of).map(|name| format!("RUSTUP_TOOLCHAIN={name} ")).unwrap_or_default();
+fn replay_line(plan: &Path, invocation: &str, commit: Option<&str>, rustc: Option<&str>) -> String {
+    // Read by rustup, ignored where there is none; `cargo +1.95.0` would be an error there. A program that is there already
+    // needs no toolchain.
+    let toolchain = rustc.and_then(toolchain_of).filter(|_| invocation.starts_with("cargo "));
+    let toolchain = toolchain.map(|name| format!("RUSTUP_TOOLCHAIN={name} ")).unwrap_or_default();
     let commit = commit.map(|commit| format!(" --commit {commit}")).unwrap_or_default();
-    format!("{toolchain}cargo run -- replay {}{commit}", quoted(&plan.to_string_lossy()))
+    format!("{toolchain}{invocation} replay {}{commit}", quoted(&plan.to_string_lossy()))
+}
+
+/// A line for a shell that starts this program again, where it was started, with these arguments (quoted already).
+pub fn command(arguments: &str) -> String {
+    format!("{} {arguments}", invocation())
+}
+
+/// How this program was started: by cargo, whose package and features are known then, or by its path or name.
+pub fn invocation() -> String {
+    let started = std::env::args().next().unwrap_or_else(|| "flowquake".to_owned());
+    let package = std::env::var("CARGO_PKG_NAME").ok();
+    invocation_of(&started, package.as_deref(), cfg!(feature = "rocksdb"))
+}
+
+fn invocation_of(started: &str, package: Option<&str>, rocksdb: bool) -> String {
+    let path = Path::new(started);
+    // A test's own name starts nothing.
+    let is_test = path.parent().is_some_and(|folder| folder.ends_with("deps"));
+    match package {
+        Some(package) if package == "flowquake" || package.starts_with("flowquake-") => match rocksdb {
+            true => "cargo run --".to_owned(),
+            false => "cargo run -p flowquake --no-default-features --features sim --".to_owned(),
+        },
+        Some(package) if is_test => format!("cargo run -p {package} --"),
+        Some(package) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            format!("cargo run -p {package} --bin {} --", quoted(&name))
+        }
+        None => quoted(started),
+    }
 }
 
 /// `1.95.0` of `rustc 1.95.0 (59807616e 2026-04-14)`.
@@ -112,12 +144,35 @@ mod tests {
         let plan = Path::new("flowquake-failures/kill-seed-7.json");
         let rustc = "rustc 1.95.0 (59807616e 2026-04-14)";
         assert_eq!(
-            command(plan, Some("1023a44abcde"), Some(rustc)),
+            replay_line(plan, "cargo run --", Some("1023a44abcde"), Some(rustc)),
             "RUSTUP_TOOLCHAIN=1.95.0 cargo run -- replay flowquake-failures/kill-seed-7.json --commit 1023a44abcde"
         );
         let nightly = "rustc 1.97.0-nightly (59807616e 2026-04-14)";
-        assert_eq!(command(plan, None, Some(nightly)), "cargo run -- replay flowquake-failures/kill-seed-7.json");
-        assert_eq!(command(plan, None, None), "cargo run -- replay flowquake-failures/kill-seed-7.json");
+        assert_eq!(
+            replay_line(plan, "cargo run --", None, Some(nightly)),
+            "cargo run -- replay flowquake-failures/kill-seed-7.json"
+        );
+        assert_eq!(
+            replay_line(plan, "./mine", None, Some(rustc)),
+            "./mine replay flowquake-failures/kill-seed-7.json",
+            "a program that is there needs no toolchain"
+        );
+    }
+
+    #[test]
+    fn commands_start_the_program_that_printed_them() {
+        let of = |started: &str, package: Option<&str>| invocation_of(started, package, true);
+        assert_eq!(of("target/debug/flowquake", Some("flowquake")), "cargo run --");
+        assert_eq!(of("target/debug/deps/museum-0123", Some("flowquake-scenarios")), "cargo run --");
+        let without = invocation_of("target/debug/flowquake", Some("flowquake"), false);
+        assert_eq!(
+            without, "cargo run -p flowquake --no-default-features --features sim --",
+            "RocksDB is not compiled"
+        );
+        assert_eq!(of("target/debug/orders", Some("my-jobs")), "cargo run -p my-jobs --bin orders --");
+        assert_eq!(of("target/debug/deps/fault_tolerance-0123", Some("my-jobs")), "cargo run -p my-jobs --");
+        assert_eq!(of("./my jobs", None), "'./my jobs'");
+        assert_eq!(of("flowquake", None), "flowquake");
     }
 
     #[test]

@@ -175,6 +175,28 @@ fn distributions_are_printed_on_request_and_written_beside_the_report() {
 }
 
 #[test]
+fn what_failed_last_is_run_again_and_documents_for_ci_are_written() {
+    let other = small("", "").replace("\"small\"", "\"other\"");
+    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n")).with("other.toml", &other);
+    assert!(folder.flowquake(&["run", "--failed"], 2).err.contains("no run failed last"));
+    let documents = ["--junit", "runs.xml", "--markdown", "runs.md"];
+    folder.flowquake(&[&["run", "small.toml", "other.toml", "--seeds", "2"], &documents[..]].concat(), 1);
+    let read = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap();
+    let (xml, markdown) = (read("runs.xml"), read("runs.md"));
+    assert_eq!((xml.matches("<testcase ").count(), xml.matches("<failure ").count()), (4, 2), "{xml}");
+    assert!(markdown.contains("**flowquake: 4 runs**: 2 passed, 2 failed"), "{markdown}");
+    let again = folder.flowquake(&["run", "--failed"], 1);
+    assert!(again.out.contains("2 runs: 2 failed") && !again.out.contains("other"), "{}", again.out);
+    assert!(
+        folder.flowquake(&["run", "other.toml", "--failed"], 2).err.contains("no run of these scenarios failed last")
+    );
+    // Mended, they leave the list.
+    fs::write(folder.path().join("small.toml"), small("", "")).unwrap();
+    folder.flowquake(&["run", "--failed"], 0);
+    folder.flowquake(&["run", "--failed"], 2);
+}
+
+#[test]
 fn parallel_runs_are_told_in_order() {
     let folder = Folder::new().with("small.toml", &small("", ""));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "6", "--jobs", "3", "--json", "runs.json"], 0);
@@ -291,6 +313,23 @@ fn state_is_shown_of_manifests_only() {
 }
 
 #[test]
+fn a_key_that_no_state_has_is_told() {
+    let folder = Folder::new();
+    let engine = "engine keyed-count --generator orders --records 600 --rate 1000/s --param keys=20 --backend fs \
+                  --checkpoint-interval 200ms --output out --checkpoint-dir ck";
+    folder.flowquake(&engine.split_whitespace().collect::<Vec<_>>(), 0);
+    let kept = fs::read_dir(folder.path().join("ck")).unwrap().filter_map(|entry| {
+        let manifest = entry.unwrap().path().join("_metadata");
+        manifest.exists().then_some(manifest)
+    });
+    let manifest = kept.last().expect("a checkpoint is kept");
+    let manifest = manifest.to_str().unwrap();
+    folder.flowquake(&["state", "show", manifest, "--key", "7"], 0);
+    let said = folder.flowquake(&["state", "show", manifest, "--key", "7777"], 1);
+    assert!(said.out.contains("no state has the key 7777: there are 20 keys, such as 0, 1"), "{}", said.out);
+}
+
+#[test]
 fn a_run_is_exported_for_other_tools() {
     let folder = Folder::new().with("small.toml", &small("", ""));
     folder.run(0);
@@ -354,6 +393,51 @@ fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
     let text = text.replace("\"aborted_checkpoints_min\": 1", "\"aborted_checkpoints_min\": null");
     let said = folder.with("passes.json", &text).flowquake(&["shrink", "passes.json"], 2);
     assert!(said.err.contains("passes.json does not fail: passed"), "{}", said.err);
+}
+
+#[test]
+fn what_shrinking_leaves_is_written_as_a_scenario_that_fails_in_the_same_way() {
+    let fault = "[[fault]]\nat = \"300ms\"\ndo = \"kill\"\ntarget = \"tm-1\"\nrestart_after = \"100ms\"\n";
+    let folder = Folder::new().with("small.toml", &small("", &format!("{fault}[expect]\nfailovers = 0\n")));
+    folder.run(1);
+    let plan = "flowquake-failures/small-seed-1.json";
+    let said = folder.flowquake(&["shrink", plan, "--runs", "40", "--scenario", "smallest one.toml"], 2);
+    assert!(said.err.contains("lower-case words joined by hyphens"), "{}", said.err);
+    let said = folder.flowquake(&["shrink", plan, "--runs", "5", "--scenario", "smallest.toml"], 0);
+    assert!(said.out.contains("stopped at the limit of 5 runs"), "{}", said.out);
+    let command = said.out.lines().find(|line| line.contains("run smallest.toml")).expect("how to run it");
+    let words: Vec<&str> = command.split(" -- ").last().unwrap().split(' ').collect();
+    let run = folder.flowquake(&words, 1);
+    assert!(run.out.contains("expect.failovers: expected 0, there were 1"), "{}", run.out);
+}
+
+#[test]
+fn the_first_scenario_runs_as_it_is_written() {
+    let folder = Folder::new();
+    let said = folder.flowquake(&["init", "mine/my-own.toml"], 0);
+    assert!(said.out.contains("run mine/my-own.toml"), "{}", said.out);
+    folder.flowquake(&["run", "mine/my-own.toml"], 0);
+    assert!(folder.flowquake(&["init", "mine/my-own.toml"], 2).err.contains("is there already"));
+    assert!(folder.flowquake(&["init", "My First.toml"], 2).err.contains("my-first.toml"));
+    assert!(folder.flowquake(&["init", "x.toml", "--job", "none"], 2).err.contains("keyed-count"));
+}
+
+#[test]
+fn editors_and_shells_are_given_what_they_need() {
+    let folder = Folder::new();
+    let printed = folder.flowquake(&["schema"], 0).out;
+    folder.flowquake(&["schema", "--output", "scenario.schema.json"], 0);
+    assert_eq!(fs::read_to_string(folder.path().join("scenario.schema.json")).unwrap(), printed);
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let jobs = schema["definitions"]["job"]["properties"]["name"]["enum"].as_array().unwrap();
+    assert!(jobs.iter().any(|job| job == "keyed-count"), "{jobs:?}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = folder.flowquake(&["completions", shell], 0).out;
+        assert!(script.contains("restore-check"), "{shell}");
+    }
+    folder.flowquake(&["man", "--out", "man"], 0);
+    let page = fs::read_to_string(folder.path().join("man/flowquake-shrink.1")).unwrap();
+    assert!(page.contains("Examples") && page.contains("scenario"), "{page}");
 }
 
 /// A measured profile is used by a scenario beside it, and what cannot be written is said before anything is measured.

@@ -14,6 +14,21 @@ pub enum Color {
     No,
 }
 
+/// Where text is shown: with colours or without, and how many columns of characters there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether it may hold escape codes.
+    pub color: Color,
+    /// Columns; tables are made to fit. `usize::MAX` where nobody looks: files and pipes keep everything.
+    pub width: usize,
+}
+
+impl From<Color> for Screen {
+    fn from(color: Color) -> Self {
+        Screen { color, width: usize::MAX }
+    }
+}
+
 /// What a piece of text means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Style {
@@ -78,6 +93,11 @@ pub fn safe(text: &str) -> Cow<'_, str> {
         rest = &rest[taken..];
     }
     Cow::Owned(out)
+}
+
+/// The columns that `text` takes on a terminal: two for a wide character, none for one that stands on another.
+pub fn width(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
 }
 
 /// Control characters, and those that turn the direction of what follows.

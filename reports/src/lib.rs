@@ -20,6 +20,7 @@ pub mod formulas;
 pub mod gate;
 pub mod html;
 pub mod json;
+pub mod junit;
 pub mod percentile;
 pub mod prediction;
 pub mod record;
@@ -34,7 +35,7 @@ pub mod tuning;
 pub mod units;
 
 mod graph;
-mod markdown;
+pub mod markdown;
 mod numbers;
 
 #[cfg(test)]

@@ -1,8 +1,46 @@
-//! Tables and text as Markdown, for every document of that kind.
+//! Runs as Markdown, for a comment on a pull request; and tables and text for every document of that kind.
 //!
-//! Start at [`table`].
+//! Start at [`runs`], or at [`table`].
 
+use crate::ansi::clean;
+use crate::record::{RunSet, Verdict};
 use crate::table::{Align, Table};
+use crate::terminal::evidence_lines;
+use crate::{tables, units};
+
+/// A comment that a script looks for in order to replace it.
+pub const MARK: &str = "<!-- flowquake run -->";
+/// Runs whose evidence is shown.
+const EVIDENCE_MAX: usize = 20;
+
+/// Runs as a comment: a line that says it all, the runs that did not pass, and the rest folded away. Ended by a line break.
+pub fn runs(set: &RunSet) -> String {
+    let counts = tables::verdict_counts(set);
+    let classes: Vec<String> = counts.iter().map(|(label, _, n)| format!("{n} {label}")).collect();
+    let worst = set.runs.iter().map(|run| run.verdict.class()).max();
+    let sign = match worst {
+        Some(class) if class == Verdict::Passed.class() => "✅",
+        Some(class) if class.proves() => "❌",
+        _ => "⚠️",
+    };
+    let total = units::counted(set.runs.len(), "run");
+    let mut out = format!("{MARK}\n{sign} **flowquake: {total}**: {}\n", classes.join(", "));
+    out += &titled("Runs that did not pass", &tables::unproved(set));
+    let failed: Vec<_> = set.runs.iter().filter(|run| !evidence_lines(&run.verdict).is_empty()).collect();
+    for run in failed.iter().take(EVIDENCE_MAX) {
+        let lines: Vec<String> =
+            evidence_lines(&run.verdict).iter().map(|line| format!("- {}\n", escaped(line))).collect();
+        let replay = fenced(std::slice::from_ref(&run.replay));
+        let summary = format!("Evidence of {}, seed {}", escaped(&run.scenario), run.seed);
+        out += &folded(&summary, &format!("{}\n{replay}", lines.concat()));
+    }
+    if failed.len() > EVIDENCE_MAX {
+        out += &format!("\n… and {} more\n", failed.len() - EVIDENCE_MAX);
+    }
+    let all = if set.runs.len() <= crate::terminal::ROWS_MAX { tables::verdicts(set) } else { tables::scenarios(set) };
+    out += &folded("All runs", &table(&all));
+    out + &format!("\n{}\n", escaped(&set.program))
+}
 
 /// A table, each row on a line of its own.
 pub(crate) fn table(table: &Table) -> String {
@@ -33,6 +71,24 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
+/// Lines of code, each one kept to its line, within a fence that none of them ends.
+pub(crate) fn fenced(lines: &[String]) -> String {
+    let text = lines.iter().map(|line| clean(line)).collect::<Vec<_>>().join("\n");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}sh\n{text}\n{fence}\n")
+}
+
+/// A table below a heading; nothing without rows.
+pub(crate) fn titled(heading: &str, content: &Table) -> String {
+    if content.is_empty() { String::new() } else { format!("\n### {heading}\n\n{}", table(content)) }
+}
+
+/// What is shown on demand.
+pub(crate) fn folded(summary: &str, content: &str) -> String {
+    format!("\n<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +99,17 @@ mod tests {
         let mut content = Table::new([("a", Align::Left), ("b", Align::Right)]);
         content.row([Cell::new("x|y"), Cell::new("<b> @team")]);
         assert_eq!(table(&content), "| a | b |\n| --- | ---: |\n| x\\|y | &lt;b> &#64;team |\n");
+    }
+
+    #[test]
+    fn runs_are_a_comment_with_what_did_not_pass_first() {
+        let set = crate::fixtures::set();
+        let text = runs(&set);
+        assert!(text.starts_with("<!-- flowquake run -->\n❌ **flowquake: 6 runs**: 1 passed, 1 failed"), "{text}");
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+        assert!(at("### Runs that did not pass") < at("- O1: key") && at("- O1: key") < at("All runs"), "{text}");
+        assert!(at("```sh\nflowquake run") > 0);
+        let passed = RunSet { runs: vec![crate::fixtures::passed()], ..set };
+        assert!(runs(&passed).contains("✅ **flowquake: 1 run**: 1 passed"), "{}", runs(&passed));
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Start at [`Table`]; what stands in the tables is decided in [`tables`](crate::tables).
 //!
-//! Invariant: (T1) every row has one cell per column. Widths count characters, not bytes: `µ` and `λ` are one wide.
+//! On a terminal a table fits its width ([`Table::text`]): headings of numbers break, columns that are dispensable
+//! ([`Table::dispensable`]) are left out and named, and what is still too wide breaks in its cells.
+//!
+//! Invariants: (T1) every row has one cell per column; (T2) no line is wider than the screen, down to [`WIDTH_MIN`].
+//! Widths count columns of a terminal, not bytes: `µ` and `λ` are one wide.
 
-use crate::ansi::{Color, Style, clean, paint};
+use crate::ansi::{Color, Screen, Style, clean, paint, width};
 use crate::record::Lapse;
 use crate::units::{self, Unit};
 
@@ -84,17 +88,29 @@ impl Cell {
     }
 }
 
+/// Narrower screens are treated as this wide.
+pub const WIDTH_MIN: usize = 40;
+/// No column of text becomes narrower than this.
+const COLUMN_MIN: usize = 12;
+
 /// Columns with headings, and rows of cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<Cell>>,
+    /// Headings of columns that may be left out, the first one first.
+    dispensable: Vec<&'static str>,
 }
 
 impl Table {
     /// An empty table; a heading may be empty.
     pub fn new<const N: usize>(columns: [(&'static str, Align); N]) -> Table {
-        Table { columns: columns.into(), rows: Vec::new() }
+        Table { columns: columns.into(), rows: Vec::new(), dispensable: Vec::new() }
+    }
+
+    /// The same table, of which these columns may be left out where there is no room, the first one first.
+    pub fn dispensable(self, headings: &[&'static str]) -> Table {
+        Table { dispensable: headings.to_vec(), ..self }
     }
 
     /// Adds a row; the number of cells has to be that of the columns (T1).
@@ -119,32 +135,110 @@ impl Table {
     }
 
     /// The table as aligned text, each line behind `indent` blanks and ended by a line break; no line ends in blanks.
-    pub fn text(&self, indent: usize, color: Color) -> String {
-        let headings = self.columns.iter().map(|(heading, _)| Cell::new(heading).styled(Style::Heading)).collect();
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|c| {
-                self.rows.iter().map(|row| width(&row[c].text)).chain([width(self.columns[c].0)]).max().unwrap_or(0)
-            })
-            .collect();
+    pub fn text(&self, indent: usize, screen: impl Into<Screen>) -> String {
+        let Screen { color, width: room } = screen.into();
+        let room = room.max(WIDTH_MIN);
+        let (kept, left_out) = self.columns_for(indent, room);
+        let widths = self.widths_for(&kept, indent, room);
         let mut text = String::new();
-        let has_headings = self.columns.iter().any(|(heading, _)| !heading.is_empty());
+        let has_headings = kept.iter().any(|column| !self.columns[*column].0.is_empty());
+        let headings: Vec<Cell> =
+            self.columns.iter().map(|(heading, _)| Cell::new(heading).styled(Style::Heading)).collect();
         for row in has_headings.then_some(&headings).into_iter().chain(&self.rows) {
-            text.push_str(&self.line(row, &widths, indent, color));
-            text.push('\n');
+            for line in self.lines(row, &kept, &widths) {
+                text.push_str(&self.line(&line, &kept, &widths, indent, color));
+                text.push('\n');
+            }
+        }
+        if !left_out.is_empty() && !self.rows.is_empty() {
+            let note = format!("not shown for lack of room: {}", left_out.join(", "));
+            let note = broken(&note, room.saturating_sub(indent));
+            text.extend(note.iter().map(|line| format!("{}{}\n", " ".repeat(indent), paint(line, Style::Dim, color))));
         }
         text
     }
 
-    fn line(&self, row: &[Cell], widths: &[usize], indent: usize, color: Color) -> String {
+    /// The columns that are shown, and the headings of those that are not.
+    fn columns_for(&self, indent: usize, room: usize) -> (Vec<usize>, Vec<&'static str>) {
+        let mut kept: Vec<usize> = (0..self.columns.len()).collect();
+        let mut left_out = Vec::new();
+        let least = |column: &usize| match self.columns[*column].1 {
+            Align::Left => self.natural(*column),
+            // Its heading can break.
+            Align::Right => self.narrowest(*column),
+        };
+        for heading in &self.dispensable {
+            if total(kept.iter().map(least), indent) <= room {
+                break;
+            }
+            kept.retain(|column| self.columns[*column].0 != *heading);
+            left_out.push(*heading);
+        }
+        (kept, left_out)
+    }
+
+    /// How wide each of the columns is shown.
+    fn widths_for(&self, kept: &[usize], indent: usize, room: usize) -> Vec<usize> {
+        let mut widths: Vec<usize> = kept.iter().map(|column| self.natural(*column)).collect();
+        let excess = |widths: &[usize]| total(widths.iter().copied(), indent).saturating_sub(room);
+        // Headings of numbers first: that costs a line of headings and no more.
+        for (width, column) in (0..).zip(kept).filter(|(_, column)| self.columns[**column].1 == Align::Right) {
+            if excess(&widths) > 0 {
+                widths[width] = self.narrowest(*column).max(widths[width].saturating_sub(excess(&widths)));
+            }
+        }
+        // Then text, the widest column first.
+        while excess(&widths) > 0 {
+            let is_text = |at: &usize| self.columns[kept[*at]].1 == Align::Left && widths[*at] > COLUMN_MIN;
+            let Some(widest) = (0..kept.len()).filter(is_text).max_by_key(|at| widths[*at]) else { break };
+            let next = (0..kept.len()).filter(is_text).map(|at| widths[at]).filter(|w| *w < widths[widest]).max();
+            let narrow = widths[widest].saturating_sub(excess(&widths)).max(next.unwrap_or(COLUMN_MIN)).max(COLUMN_MIN);
+            widths[widest] = narrow.min(widths[widest] - 1);
+        }
+        widths
+    }
+
+    /// As wide as the widest cell, the heading included.
+    fn natural(&self, column: usize) -> usize {
+        self.cells(column).max(width(self.columns[column].0))
+    }
+
+    /// As narrow as it gets with its heading broken at blanks.
+    fn narrowest(&self, column: usize) -> usize {
+        let words = self.columns[column].0.split(' ').map(width).max().unwrap_or(0);
+        self.cells(column).max(words)
+    }
+
+    fn cells(&self, column: usize) -> usize {
+        self.rows.iter().map(|row| width(&row[column].text)).max().unwrap_or(0)
+    }
+
+    /// A row as lines, each with a cell per column that is shown.
+    fn lines(&self, row: &[Cell], kept: &[usize], widths: &[usize]) -> Vec<Vec<Cell>> {
+        let cells: Vec<Vec<Cell>> = kept
+            .iter()
+            .zip(widths)
+            .map(|(column, most)| {
+                let cell = &row[*column];
+                let parts =
+                    if width(&cell.text) <= *most { vec![cell.text.clone()] } else { broken(&cell.text, *most) };
+                parts.into_iter().map(|text| Cell { text, style: cell.style }).collect()
+            })
+            .collect();
+        let height = cells.iter().map(Vec::len).max().unwrap_or(1);
+        (0..height).map(|line| cells.iter().map(|cell| cell.get(line).cloned().unwrap_or_default()).collect()).collect()
+    }
+
+    fn line(&self, row: &[Cell], kept: &[usize], widths: &[usize], indent: usize, color: Color) -> String {
         let mut line = " ".repeat(indent);
         // Blanks owed before the next visible character: dropped at the end of the line.
         let mut owed = 0;
-        for ((cell, (_, align)), column_width) in row.iter().zip(&self.columns).zip(widths) {
+        for ((cell, column), column_width) in row.iter().zip(kept).zip(widths) {
             // Padding stays outside the escape codes, and a padded unit counts as text of the column.
             let visible = cell.text.trim_end();
-            let fill = column_width - width(&cell.text);
+            let fill = column_width.saturating_sub(width(&cell.text));
             let behind = width(&cell.text) - width(visible);
-            let (before, after) = match align {
+            let (before, after) = match self.columns[*column].1 {
                 Align::Left => (0, fill + behind),
                 Align::Right => (fill, behind),
             };
@@ -160,8 +254,38 @@ impl Table {
     }
 }
 
-fn width(text: &str) -> usize {
-    text.chars().count()
+/// The width of columns side by side.
+fn total(widths: impl Iterator<Item = usize>, indent: usize) -> usize {
+    let (columns, sum) = widths.fold((0, 0), |(n, sum), width| (n + 1, sum + width));
+    indent + sum + 2 * usize::saturating_sub(columns, 1)
+}
+
+/// `text` in lines of at most `most` columns: broken at blanks, else behind a hyphen, comma or slash, else anywhere.
+fn broken(text: &str, most: usize) -> Vec<String> {
+    let most = most.max(2);
+    let mut lines = Vec::new();
+    let mut rest = text.trim_end();
+    while width(rest) > most {
+        let (mut used, mut end, mut blank, mut sign) = (0, 0, None, None);
+        for (at, c) in rest.char_indices() {
+            used += width(c.encode_utf8(&mut [0; 4]));
+            if c == ' ' {
+                blank = Some(at);
+            }
+            if used > most {
+                break;
+            }
+            end = at + c.len_utf8();
+            if "-,/".contains(c) {
+                sign = Some(end);
+            }
+        }
+        let cut = blank.filter(|at| *at > 0).or(sign).unwrap_or(end).max(1);
+        lines.push(rest[..cut].trim_end().to_owned());
+        rest = rest[cut..].trim_start();
+    }
+    lines.push(rest.to_owned());
+    lines
 }
 
 #[cfg(test)]
@@ -194,5 +318,55 @@ mod tests {
     #[test]
     fn an_empty_table_is_its_headings() {
         assert_eq!(Table::new([("a", Align::Left), ("b", Align::Right)]).text(0, Color::No), "a  b\n");
+    }
+
+    /// As `run` shows it, with a name that is long.
+    fn wide() -> Table {
+        let columns =
+            [("scenario", Align::Left), ("worst outage", Align::Right), ("hash", Align::Left), ("why", Align::Left)];
+        let mut table = Table::new(columns).dispensable(&["hash"]);
+        let name = "killed-between-pre-commit-and-commit";
+        table.row([name, "1.2 s", "0123456789abcdef", "the output is durable but not visible"].map(Cell::new));
+        table
+    }
+
+    #[test]
+    fn a_table_fits_its_screen() {
+        let shown = |width| wide().text(0, Screen { color: Color::No, width });
+        insta::assert_snapshot!(shown(60), @r"
+        scenario                               worst  why
+                                              outage
+        killed-between-pre-commit-and-commit   1.2 s  the output is
+                                                      durable but
+                                                      not visible
+        not shown for lack of room: hash
+        ");
+        assert_eq!(shown(200), wide().text(0, Color::No));
+        for width in 0..120 {
+            let text = shown(width);
+            let longest = text.lines().map(crate::ansi::width).max().unwrap();
+            assert!(longest <= width.max(WIDTH_MIN), "T2, {width}:\n{text}");
+            let letters = |text: &str| text.chars().filter(char::is_ascii_alphabetic).collect::<String>().len();
+            assert!(letters(&text) >= letters("killed-between-pre-commit-and-commit the output is durable"), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_breaks_where_it_reads_well() {
+        assert_eq!(broken("one two three", 8), ["one two", "three"]);
+        assert_eq!(broken("between-pre-commit", 10), ["between-", "pre-commit"]);
+        assert_eq!(broken("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(broken("漢字漢字", 4), ["漢字", "漢字"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_fits_any_screen(text in "\\PC{0,60}", other in "[a-z -]{0,80}", width in 40usize..200) {
+            let mut table = Table::new([("a", Align::Left), ("two words", Align::Right), ("b", Align::Left)]);
+            table.row([Cell::new(&text), Cell::new("1"), Cell::new(other)]);
+            let shown = table.text(2, Screen { color: Color::No, width });
+            let longest = shown.lines().map(crate::ansi::width).max().unwrap_or(0);
+            proptest::prop_assert!(longest <= width, "{longest} of {width}: {shown}");
+        }
     }
 }

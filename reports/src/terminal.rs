@@ -3,7 +3,7 @@
 //! Start at [`verdicts`] for a set of runs; [`details`] shows all of one run; [`failure`] explains one that did not pass.
 //! Colour only if the caller asks for it; without colour nothing is lost.
 
-use crate::ansi::{Color, Style, clean, paint};
+use crate::ansi::{Color, Screen, Style, clean, paint};
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::Table;
 use crate::{distributions, tables, timeline, timing, units};
@@ -12,13 +12,15 @@ use crate::{distributions, tables, timeline, timing, units};
 pub const ROWS_MAX: usize = 200;
 
 /// The verdict table of a set, one line of evidence per run that did not pass, and the sum.
-pub fn verdicts(set: &RunSet, color: Color) -> String {
+pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
     let table = if set.runs.len() <= ROWS_MAX { tables::verdicts(set) } else { tables::scenarios(set) };
-    let mut out = table.text(0, color);
+    let mut out = table.text(0, screen);
     let unproved = tables::unproved(set);
     if !unproved.is_empty() {
         out.push('\n');
-        out.push_str(&unproved.text(0, color));
+        out.push_str(&unproved.text(0, screen));
     }
     out.push('\n');
     out.push_str(&sum(set, color));
@@ -37,9 +39,10 @@ fn sum(set: &RunSet, color: Color) -> String {
 }
 
 /// The distribution of every measured time over the runs of a set; empty where nothing was measured.
-pub fn distributions(set: &RunSet, color: Color) -> String {
+pub fn distributions(set: &RunSet, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
     let mut out =
-        table("Distributions over all runs", &distributions::tables::table(&distributions::of(&set.runs)), color);
+        table("Distributions over all runs", &distributions::tables::table(&distributions::of(&set.runs)), screen);
     if !out.is_empty() {
         out.push_str(&format!("  {}\n", distributions::tables::NOTE));
         out.extend(distributions::tables::missing(set).map(|missing| format!("  {missing}\n")));
@@ -48,7 +51,9 @@ pub fn distributions(set: &RunSet, color: Color) -> String {
 }
 
 /// Everything the record of one run holds, as tables.
-pub fn details(run: &RunRecord, color: Color) -> String {
+pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
     let timing = timing::compare(run);
     let mut out = title(run, color);
     out.push_str(&format!("  {}\n", clean(&run.why)));
@@ -56,44 +61,54 @@ pub fn details(run: &RunRecord, color: Color) -> String {
     let facts: Vec<String> =
         tables::facts(run).iter().map(|(name, value)| format!("  {name:<18}{}", clean(value))).collect();
     out.push_str(&section("Run", &facts, color));
-    out.push_str(&table("Options drawn or defaulted", &tables::options(run), color));
-    out.push_str(&table("Faults", &tables::faults(run), color));
-    out.push_str(&table("Checkpoints", &tables::checkpoints(run), color));
-    out.push_str(&table("Checkpoint durations", &tables::durations(&timing), color));
-    out.push_str(&table("Recoveries", &tables::recoveries(run), color));
-    out.push_str(&table("Outages, from the fault until lasting progress", &tables::outages(run), color));
-    out.push_str(&table("Distributions", &distributions::tables::table(&distributions::of([run])), color));
+    out.push_str(&table("Options drawn or defaulted", &tables::options(run), screen));
+    out.push_str(&table("Faults", &tables::faults(run), screen));
+    out.push_str(&table("Checkpoints", &tables::checkpoints(run), screen));
+    out.push_str(&table("Checkpoint durations", &tables::durations(&timing), screen));
+    out.push_str(&table("Recoveries", &tables::recoveries(run), screen));
+    out.push_str(&table("Outages, from the fault until lasting progress", &tables::outages(run), screen));
+    out.push_str(&table("Distributions", &distributions::tables::table(&distributions::of([run])), screen));
     out.push_str(&table(
         "Predictions, and their residual as a share of what was measured",
         &tables::predictions(run),
-        color,
+        screen,
     ));
-    out.push_str(&table("Outside of the predictions, and not compared", &tables::outside_of_predictions(run), color));
-    out.push_str(&table("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), color));
-    out.push_str(&table("Formulas, case by case", &tables::timing_rows(&timing), color));
+    out.push_str(&table("Outside of the predictions, and not compared", &tables::outside_of_predictions(run), screen));
+    out.push_str(&table("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), screen));
+    out.push_str(&table("Formulas, case by case", &tables::timing_rows(&timing), screen));
     if tables::hidden_gaps(&timing) > 0 {
         out.push_str(&format!(
             "  … and {}, none further off\n",
             units::counted(tables::hidden_gaps(&timing), "trigger gap")
         ));
     }
-    out.push_str(&table("Oracles", &tables::oracles(run), color));
+    out.push_str(&table("Oracles", &tables::oracles(run), screen));
     let lines: Vec<String> = timeline::heading(run, color).into_iter().chain(timeline::full(run, color)).collect();
     out.push_str(&section("Timeline", &lines, color));
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out
 }
 
-/// Why a run did not pass: options first, then the replay command, the evidence, and the timeline around the faults.
+/// Why a run did not pass: the evidence first, then why the scenario exists, the command that replays it, the timeline around
+/// the faults, and the options that are not at their defaults.
 ///
-/// Options come first because they are the part that the reader of the scenario file does not know. The replay command
-/// stands alone on its line, not indented, to be copied with one gesture.
-pub fn failure(run: &RunRecord, color: Color) -> String {
+/// The replay command stands alone on its line, not indented, to be copied with one gesture.
+pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
     let mut out = title(run, color);
-    out.push_str(&table("Options drawn or defaulted", &tables::options(run), color));
-    out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Evidence", &evidence(&run.verdict), color));
+    if !run.why.trim().is_empty() {
+        out.push_str(&section("Why", &[format!("  {}", clean(&run.why))], color));
+    }
+    out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Timeline around the faults", &timeline::excerpt(run, color), color));
+    let (chosen, defaults) = tables::chosen_options(run);
+    out.push_str(&table("Options that are not at their defaults", &chosen, screen));
+    if defaults > 0 {
+        let rest = format!("  {} at their defaults: see the report", units::counted(defaults, "option"));
+        out.push_str(&format!("{}{}\n", if chosen.is_empty() { "\n" } else { "" }, paint(&rest, Style::Dim, color)));
+    }
     out
 }
 
@@ -146,11 +161,11 @@ fn section(heading: &str, lines: &[String], color: Color) -> String {
 }
 
 /// A heading and a table; nothing without rows.
-pub(crate) fn table(heading: &str, table: &Table, color: Color) -> String {
+pub(crate) fn table(heading: &str, table: &Table, screen: Screen) -> String {
     if table.is_empty() {
         return String::new();
     }
-    format!("\n{}\n{}", paint(heading, Style::Heading, color), table.text(2, color))
+    format!("\n{}\n{}", paint(heading, Style::Heading, screen.color), table.text(2, screen))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `flowquake calibrate`: measures this machine and writes its cost profile, which a scenario then names by its path.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,14 +8,15 @@ use flowquake_reports::json::write_atomically;
 use flowquake_reports::table::{Align, Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::print::{self, say};
-use super::{color, refuse_text};
+use super::print::{self, say, tell};
+use super::{moves, refuse_text, screen};
 use crate::calibrate::{Calibration, Effort, STEPS, calibrate as measure};
+use crate::environment;
 use crate::profile::Profile;
 
 #[derive(Args)]
 pub(super) struct CalibrateArgs {
-    /// File for the profile; one that is there is replaced
+    /// File for the profile; one that is there is kept beside it, ending in .toml.old
     #[arg(long, value_name = "FILE", default_value = "calibration.toml")]
     output: PathBuf,
     /// Name of the profile, shown in every report; default: the file's, without its ending
@@ -48,9 +48,16 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
     if name.trim().is_empty() {
         return refuse_text("--name: it is empty", "give a name that reports can show, or leave the option out");
     }
+    if let Some(load) = environment::load() {
+        tell!("note: this machine is busy ({load}): what is measured now is too slow; wait until it does nothing else");
+    }
     let effort = if args.quick { Effort::quick() } else { Effort::thorough() };
     let bar = bar();
     let measured = measure(name, &effort, |step| {
+        // Where nothing moves, each step is a line.
+        if bar.is_hidden() {
+            tell!("measuring: {step}");
+        }
         bar.set_message(step.to_owned());
         bar.inc(1);
     });
@@ -66,6 +73,13 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
             &error.to_string(),
             "measure again while the machine does nothing else, and without --quick",
         );
+    }
+    if args.output.exists() {
+        let aside = args.output.with_extension("toml.old");
+        match std::fs::rename(&args.output, &aside) {
+            Ok(()) => tell!("note: what was in {file} is kept as {}", aside.display()),
+            Err(error) => return refuse_text(&format!("--output {file}: {error}"), "name a file that can be replaced"),
+        }
     }
     if let Err(error) = write_atomically(&args.output, text.as_bytes()) {
         return refuse_text(&format!("--output {file}: {error}"), "name a file that can be written");
@@ -84,7 +98,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
         let cells = [row.path, &number(row.estimate.value), &interval, row.unit, row.how];
         table.row(cells.map(Cell::new));
     }
-    print::text(&table.text(0, color()));
+    print::text(&table.text(0, screen()));
     say!("\nwritten to {file}: a scenario beside it uses it with cost_profile = \"./{}\"", name_of(&args.output));
     ExitCode::SUCCESS
 }
@@ -100,7 +114,7 @@ fn grouped(value: f64) -> String {
 
 /// What moves while it is measured; nothing where nobody looks.
 fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !moves() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {bar:20} {pos}/{len} {msg}");

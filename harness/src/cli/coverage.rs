@@ -9,7 +9,7 @@ use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, tex
 use flowquake_reports::json::{self, ReadError};
 
 use super::print::tell;
-use super::{color, command_line, outputs, print, refuse_text, width};
+use super::{color, command_line, outputs, print, refuse_text, screen, width};
 
 /// The gate was not reached.
 const BELOW: u8 = 1;
@@ -76,7 +76,7 @@ fn shown(coverage: &Coverage, empty: bool) -> String {
     for table in [text::by_kind(coverage), text::outside(coverage)].into_iter().chain(empty) {
         if !table.is_empty() {
             out.push('\n');
-            out.push_str(&table.text(0, color()));
+            out.push_str(&table.text(0, screen()));
         }
     }
     out + "\n" + &text::summary(coverage) + "\n"

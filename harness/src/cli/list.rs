@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use flowquake_engine::event::Event;
 use flowquake_reports::table::{Align, Cell, Table};
 
-use super::{color, print};
+use super::{print, screen};
 use crate::faults::Kind;
 use crate::jobs::Jobs;
 use crate::oracles;
@@ -45,7 +45,8 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
             table
         }
         What::Faults => {
-            let mut table = columns(["family", "do", "what it does", "a correct engine", "parameters"]);
+            let mut table = columns(["family", "do", "what it does", "a correct engine", "parameters"])
+                .dispensable(&["a correct engine", "family"]);
             for spec in Kind::ALL.iter().map(|kind| kind.spec()) {
                 let cells = [spec.family.name(), spec.name, spec.effect, &spec.answer(), &spec.usage()];
                 table.row(cells.map(Cell::new));
@@ -63,7 +64,7 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
             table
         }
     };
-    print::text(&table.text(0, color()));
+    print::text(&table.text(0, screen()));
     ExitCode::SUCCESS
 }
 

@@ -1,8 +1,7 @@
 //! The engine's log lines. Each carries virtual time, node and (in the event) attempt; real time would only confuse.
 
-use std::io::IsTerminal;
-
 use clap::ValueEnum;
+use flowquake_reports::ansi::Color;
 use tracing_subscriber::filter::LevelFilter;
 
 /// How much the engine says.
@@ -46,7 +45,8 @@ pub(super) fn start(level: Level) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level.filter()))
         .without_time()
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(super::screen::errors_color() == Color::Yes)
+        .log_internal_errors(false)
         .with_target(false)
         .with_writer(std::io::stderr);
     // Only a second call could fail, and there is none.

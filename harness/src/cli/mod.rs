@@ -5,10 +5,10 @@
 //! no setting has a best interval. `formulas` gives 0 or 2: that a formula has no value is an answer, too. `gate` adds 8
 //! slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
-use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::JobError;
@@ -17,18 +17,22 @@ use flowquake_reports::ansi::Color;
 use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
-use crate::provenance::quoted;
+use crate::provenance::{self, quoted};
 use crate::run::job_spec;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
 use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
 mod calibrate;
 mod check;
+mod completions;
 mod coverage;
+mod examples;
 mod export;
 mod formulas;
 mod gate;
+mod init;
 mod journal;
+mod last_failed;
 mod limits;
 mod list;
 mod logging;
@@ -36,12 +40,16 @@ mod outputs;
 mod print;
 mod replay;
 mod run;
+mod schema;
+mod screen;
 mod shrink;
 mod state;
 mod sweep;
 mod tune;
 
 pub(crate) use logging::Level;
+pub(crate) use screen::moves;
+use screen::screen;
 
 /// Bad input: a file, a path, an option.
 const BAD_INPUT: u8 = 2;
@@ -49,6 +57,9 @@ const BAD_INPUT: u8 = 2;
 #[derive(Parser)]
 #[command(name = "flowquake", version, about = "Proves or refutes the fault tolerance of a stream engine")]
 struct Cli {
+    /// When output has colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true)]
+    color: screen::ColorWhen,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,6 +68,8 @@ struct Cli {
 enum Command {
     /// Run scenarios in simulation and judge them
     Run(run::RunArgs),
+    /// Write a first scenario, with a word on every section
+    Init(init::InitArgs),
     /// Read scenarios and say what is wrong with them; runs nothing
     Check(check::CheckArgs),
     /// Run a saved plan again: same plan, same trace hash
@@ -81,6 +94,12 @@ enum Command {
     List(list::ListArgs),
     /// Look into checkpoints
     State(state::StateArgs),
+    /// Print the JSON schema of scenario files, by which editors complete and check them
+    Schema(schema::SchemaArgs),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages
+    Man(completions::ManArgs),
     /// Run a job for real: one process per JobManager and TaskManager
     Engine(Box<EngineArgs>),
     #[command(flatten)]
@@ -94,12 +113,28 @@ enum Command {
 /// started again by itself, with other arguments, to make runs in processes of their own.
 pub fn main(jobs: &Jobs) -> ExitCode {
     print::end_quietly();
-    print::settle(begin(Cli::parse().command, jobs))
+    let color = screen::asked(std::env::args_os());
+    screen::settle_color(color);
+    let cli =
+        Cli::from_arg_matches(&command_of().color(color.into()).get_matches()).unwrap_or_else(|error| error.exit());
+    print::settle(begin(cli.command, jobs))
+}
+
+/// The whole command line, with its examples.
+fn command_of() -> clap::Command {
+    examples::with_examples(Cli::command())
+}
+
+/// The name that this program was started by.
+fn own_name() -> String {
+    let started = std::env::args().next().unwrap_or_default();
+    Path::new(&started).file_name().map_or_else(|| "flowquake".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn begin(command: Command, jobs: &Jobs) -> ExitCode {
     match command {
         Command::Run(args) => run::run(&args, jobs),
+        Command::Init(args) => init::init(&args, jobs),
         Command::Check(args) => check::check(&args, jobs),
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
@@ -111,6 +146,9 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::List(args) => list::list(&args, jobs),
         Command::State(args) => state::state(&args, jobs),
+        Command::Schema(args) => schema::schema(&args, jobs),
+        Command::Completions(args) => completions::completions(&args, command_of(), &own_name()),
+        Command::Man(args) => completions::man(&args, command_of().name(&*own_name().leak())),
         Command::Engine(args) => engine_command::run(&args, jobs),
         Command::Process(args) => engine_command::run_process(&args, jobs),
         Command::RunWorker(args) => {
@@ -144,28 +182,25 @@ pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
     JobCatalogue { jobs: jobs.iter().map(|(name, job)| (name.to_owned(), entry(job))).collect() }
 }
 
+/// Whether standard output shows colours.
+fn color() -> Color {
+    screen().color
+}
+
 fn refuse(error: ScenarioError) -> ExitCode {
     tell!("{:?}", miette::Report::new(error));
     ExitCode::from(BAD_INPUT)
 }
 
-/// Colour only where a person looks.
-fn color() -> Color {
-    let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    if wanted { Color::Yes } else { Color::No }
-}
-
-/// Characters in a line: of the terminal, or, where nobody looks, enough for most tables.
+/// Characters in a line of what is drawn rather than listed: of the terminal, or, where nobody looks, enough for most of it.
 fn width() -> usize {
-    const ELSEWHERE: usize = 120;
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.map_or(ELSEWHERE, |size| if size.ws_col == 0 { ELSEWHERE } else { size.ws_col.into() })
+    screen::columns().unwrap_or(120)
 }
 
-/// The command line of this program, paste-able in a checkout wherever the program lies.
+/// The command line of this program, to be pasted where it was started.
 fn command_line() -> String {
     let words = std::env::args().skip(1).map(|word| quoted(&word));
-    ["cargo run --".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    [provenance::invocation()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// Makes one run on the calling thread's behalf; `Err` is the exit code of what was told already.

@@ -24,7 +24,7 @@ pub(super) use say;
 
 /// Says a line on standard error: `tell!("{n} runs")`.
 macro_rules! tell {
-    ($($text:tt)*) => { eprintln!("{}", flowquake_reports::ansi::safe(&format!($($text)*))) };
+    ($($text:tt)*) => { $crate::cli::print::tell_line(format_args!($($text)*)) };
 }
 pub(super) use tell;
 
@@ -40,6 +40,13 @@ pub(super) fn text(text: &str) {
 /// Prints a line; see `say!`.
 pub(super) fn line(line: Arguments<'_>) {
     text(&format!("{line}\n"));
+}
+
+/// Says a line on standard error; see `tell!`. If nobody reads there any more (`2>&1 | head`) or it is full, the command goes
+/// on: it still writes the files it was asked for, and ends with the code of what it found.
+pub(super) fn tell_line(line: Arguments<'_>) {
+    let line = format!("{line}\n");
+    let _ = put(&mut io::stderr().lock(), &safe(&line));
 }
 
 fn put(out: &mut impl Write, text: &str) -> io::Result<()> {

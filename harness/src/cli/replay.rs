@@ -9,7 +9,7 @@ use flowquake_reports::terminal;
 
 use super::logging::Level;
 use super::print::{say, tell};
-use super::{catalogue, color, limits, make_one, outputs, refuse, refuse_text};
+use super::{catalogue, limits, make_one, outputs, refuse, refuse_text, screen};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::provenance;
@@ -75,8 +75,8 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match &record.verdict {
-        Verdict::Passed | Verdict::NotBuilt { .. } => say!("{}", terminal::details(&record, color())),
-        _ => say!("{}", terminal::failure(&record, color())),
+        Verdict::Passed | Verdict::NotBuilt { .. } => say!("{}", terminal::details(&record, screen())),
+        _ => say!("{}", terminal::failure(&record, screen())),
     }
     say!("{}: {}, trace {}", record.scenario, record.verdict.label(), record.trace_hash);
     ExitCode::from(record.verdict.exit_code())

@@ -12,14 +12,15 @@ use clap::Args;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::{self, Coverage};
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
-use flowquake_reports::{diff, folder, json, terminal, units};
+use flowquake_reports::{diff, folder, json, junit, markdown, terminal, units};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::journal::Journal;
+use super::last_failed::{self, Failed};
 use super::logging::Level;
 use super::print::{say, tell};
-use super::sweep::{self, Many, Progress, Sweep};
-use super::{color, command_line, limits, outputs, refuse_text};
+use super::sweep::{self, Many, Progress, Step, Sweep};
+use super::{command_line, limits, outputs, refuse_text, screen};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -33,16 +34,20 @@ use crate::worker::{Made, Order};
 const JOURNAL: &str = "runs.jsonl";
 /// Runs of a long sweep that its page shows.
 const SHOWN_MAX: usize = 100;
-/// What [`folder::write_report_folder`] writes, and the journal.
-const REPORT: [&str; 5] = ["runs.json", "distributions.json", "report.html", "verdicts.txt", JOURNAL];
+/// What [`folder::write_report_folder`] writes, the journal, and the list of failures.
+const REPORT: [&str; 6] =
+    ["runs.json", "distributions.json", "report.html", "verdicts.txt", JOURNAL, last_failed::NAME];
 /// Failures explained on the terminal; the report explains all.
 const FAILURES_MAX: usize = 10;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
     /// Scenario files, or folders to search for them
-    #[arg(required = true)]
+    #[arg(required_unless_present = "failed")]
     paths: Vec<PathBuf>,
+    /// Only the runs that did not pass last; of these paths, if any are given
+    #[arg(long, conflicts_with_all = ["seed", "seeds"])]
+    failed: bool,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -58,6 +63,12 @@ pub(super) struct RunArgs {
     /// Also write the run records to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also write the runs as JUnit XML, for a CI system
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Also write them as Markdown, for a comment on a pull request
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
     /// Where the plans of runs that did not pass are saved
     #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
     failures: PathBuf,
@@ -88,10 +99,37 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
-    let scenarios = match super::check::load(&args.paths, jobs) {
+    let folder = report_folder();
+    let failed = match last_failed::read(&folder) {
+        Ok(failed) => failed,
+        // It is replaced below; only who asks for it needs it.
+        Err(_) if !args.failed => BTreeSet::new(),
+        Err(error) => {
+            let what = format!("{}: {error}", folder.join(last_failed::NAME).display());
+            return refuse_text(&what, "leave --failed out");
+        }
+    };
+    let paths = match args.failed {
+        true if failed.is_empty() => {
+            return refuse_text("--failed: no run failed last", "leave it out: of no runs nothing passes");
+        }
+        true if args.paths.is_empty() => {
+            let files: BTreeSet<&PathBuf> = failed.iter().map(|run| &run.file).collect();
+            files.into_iter().cloned().collect()
+        }
+        _ => args.paths.clone(),
+    };
+    let scenarios = match super::check::load(&paths, jobs) {
         Ok(scenarios) => scenarios,
         Err(code) => return code,
     };
+    let only = args.failed.then(|| {
+        let index = |run: &Failed| scenarios.iter().position(|scenario| Path::new(scenario.file()) == run.file);
+        failed.iter().filter_map(|run| Some((index(run)?, run.seed))).collect::<Vec<_>>()
+    });
+    if only.as_ref().is_some_and(Vec::is_empty) {
+        return refuse_text("--failed: no run of these scenarios failed last", "name others, or none");
+    }
     if let Err(code) = limits::seeds(args.seed, args.seeds, limits::SEEDS_MAX) {
         return code;
     }
@@ -104,7 +142,7 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     };
     let (seed, seeds) = (args.seed, args.seeds);
     let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
-    let sweep = Sweep { scenarios: &scenarios, seed, seeds, parallel, max_failures };
+    let sweep = Sweep { scenarios: &scenarios, seed, seeds, only, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
@@ -112,9 +150,10 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = scenarios.iter().try_for_each(|scenario| args.limits.affordable(&scenario.plan(seed))) {
         return code;
     }
-    let folder = report_folder();
     let files: Vec<&Path> = scenarios.iter().map(|scenario| Path::new(scenario.file())).collect();
-    let written = [("--json", args.json.as_deref()), ("--trace", args.trace.as_deref())];
+    let written =
+        [("--json", &args.json), ("--junit", &args.junit), ("--markdown", &args.markdown), ("--trace", &args.trace)]
+            .map(|(option, file)| (option, file.as_deref()));
     let writable = outputs::check(&written, &files)
         .and_then(|()| outputs::check_folder(&folder, &REPORT))
         .and_then(|()| outputs::check_made_later("--failures", &args.failures));
@@ -132,8 +171,12 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     let many = Many { total: sweep.runs(), parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |index| sweep.plan(index).map(|plan| order(plan, args, &sweep)),
-        |index, made| {
-            let (record, json) = kept(made, || sweep.plan(index), args, &mut problems);
+        |step| {
+            let Step::Made(index, made) = step else {
+                progress.wait();
+                return true;
+            };
+            let (record, json) = kept(*made, || sweep.plan(index), args, &mut problems);
             journal.add(&json);
             progress.step(&record);
             records.insert(index, record);
@@ -147,6 +190,15 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     let stopped = made < total && ended.is_none();
     if stopped && !sweep.is_long() {
         tell!("stopped after a failure: {} of {total} runs were not made", total - made);
+    }
+    let known = |run: &RunRecord| Failed { file: run.file.clone().into(), seed: run.seed };
+    let made_now = records.iter().map(known).collect();
+    let failed_now = records.iter().filter(|run| is_failure(&run.verdict)).map(known).collect();
+    let before = if args.failed { failed } else { BTreeSet::new() };
+    if made > 0
+        && let Err(error) = last_failed::write(&folder, &last_failed::after(before, &made_now, failed_now))
+    {
+        problems.push(format!("{}: {error}", folder.join(last_failed::NAME).display()));
     }
     let code = match made {
         // Why is said below; of no runs nothing passed.
@@ -166,7 +218,7 @@ fn is_failure(verdict: &Verdict) -> bool {
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
-    let replay = format!("cargo run -- run {} --seed {}", provenance::quoted(&plan.file), plan.seed);
+    let replay = provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed));
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
     Order { plan, depth, replay, verify: args.verify_determinism, trace, slim }
@@ -230,7 +282,7 @@ fn finish(
 ) -> ExitCode {
     let set = set_of(records);
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
-        say!("{}", terminal::details(run, color()));
+        say!("{}", terminal::details(run, screen()));
     }
     // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
     let told = |run: &&RunRecord| {
@@ -238,7 +290,7 @@ fn finish(
     };
     let failures: Vec<&RunRecord> = set.runs.iter().filter(told).collect();
     for run in failures.iter().take(FAILURES_MAX) {
-        say!("{}", terminal::failure(run, color()));
+        say!("{}", terminal::failure(run, screen()));
     }
     if failures.len() > FAILURES_MAX {
         say!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
@@ -250,10 +302,10 @@ fn finish(
             say!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n");
         }
     } else {
-        say!("{}", terminal::verdicts(&set, color()));
+        say!("{}", terminal::verdicts(&set, screen()));
     }
     if args.distributions {
-        say!("{}", terminal::distributions(&set, color()).trim_start_matches('\n'));
+        say!("{}", terminal::distributions(&set, screen()).trim_start_matches('\n'));
     }
     if set.runs.len() > 1 {
         say!("{}\n", coverage::text::summary(&Coverage::of(&set)));
@@ -289,6 +341,13 @@ fn finish(
         && let Err(error) = json::write(file, &set)
     {
         problems.push(format!("{}: {error}", file.display()));
+    }
+    for (file, document) in [(&args.junit, junit::xml as fn(&RunSet) -> String), (&args.markdown, markdown::runs)] {
+        if let Some(file) = file
+            && let Err(error) = json::write_atomically(file, document(&set).as_bytes())
+        {
+            problems.push(format!("{}: {error}", file.display()));
+        }
     }
     problems.iter().for_each(|problem| tell!("error: {problem}"));
     if !problems.is_empty() {

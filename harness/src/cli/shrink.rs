@@ -1,23 +1,33 @@
-//! `flowquake shrink`: makes a failing plan smaller.
+//! `flowquake shrink`: makes a failing plan smaller, and a scenario file of it if asked for.
+//!
+//! A scenario file has no place for the order of tasks, which a plan fixes and which some failures need: it follows from the
+//! seed. So the file is tried before it is promised anything of, with the plan's seed first and then with others, and the seed
+//! that fails in the same way is told.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use flowquake_reports::json::write_atomically;
 use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::Level;
-use super::print::say;
-use super::{catalogue, limits, make_one, outputs, refuse, refuse_text};
+use super::print::{say, tell};
+use super::screen;
+use super::{catalogue, limits, make_one, moves, outputs, refuse, refuse_text};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::predict::foresee;
-use crate::scenario::{load_plan, plan_problems, save_plan};
+use crate::provenance::{self, quoted};
+use crate::scenario::{Scenario, load_plan, plan_problems, save_plan, scenario_of};
 use crate::shrink::{Budget, Failure, shrink};
 use crate::worker::{Order, Worker};
+
+/// Seeds that a scenario file is tried with, besides the plan's own.
+const SEEDS: u64 = 50;
 
 #[derive(Args)]
 pub(super) struct ShrinkArgs {
@@ -26,6 +36,9 @@ pub(super) struct ShrinkArgs {
     /// Where the smaller plan goes [default: beside the plan, ending in .small.json]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Also write the smaller plan as a scenario file, which fails in the same way
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
     /// So many runs at most
     #[arg(long, default_value_t = 500)]
     runs: u64,
@@ -46,8 +59,12 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
         Err(error) => return refuse(error),
     };
     let output = args.output.clone().unwrap_or_else(|| args.plan.with_extension("small.json"));
-    if let Err(code) = outputs::check(&[("--output", Some(&output))], &[&args.plan]) {
+    let written = [("--output", Some(output.as_path())), ("--scenario", args.scenario.as_deref())];
+    if let Err(code) = outputs::check(&written, &[&args.plan]) {
         return code;
+    }
+    if let Some(file) = args.scenario.as_ref().filter(|file| file.extension().is_none_or(|ending| ending != "toml")) {
+        return refuse_text(&format!("--scenario {}: scenario files end in .toml", file.display()), "end it in .toml");
     }
     if let Err(code) = args.limits.affordable(&plan) {
         return code;
@@ -72,9 +89,14 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     let before = size(&plan);
     let budget = Budget { runs: args.runs, schedules: args.schedules };
     let may_run = |plan: &RunPlan| plan_problems(plan, &catalogue).is_empty();
+    let mut said = screen::now();
     // A machine that cannot keep runs is told by the first one; those behind it are not made.
     let mut broken = None;
     let shrunk = shrink(plan, budget, may_run, |run, smallest, candidate| {
+        if bar.is_hidden() && said.elapsed() >= Duration::from_secs(25) {
+            tell!("{run} of {} runs at most, {}", args.runs, size(smallest));
+            said = screen::now();
+        }
         bar.set_position(run);
         bar.set_message(size(smallest));
         match broken {
@@ -98,8 +120,45 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     shrunk.steps.iter().for_each(|step| say!("  {step}"));
     say!("{}: {}", first.label(), first.headline());
     say!("{}: {before} became {}", units::counted(shrunk.runs as usize, "run"), size(&shrunk.plan));
-    say!("cargo run -- replay {}", output.display());
-    ExitCode::SUCCESS
+    if shrunk.stopped {
+        say!(
+            "stopped at the limit of {} runs: more may make it smaller still, --runs {}",
+            args.runs,
+            args.runs.saturating_mul(4)
+        );
+    }
+    say!("{}", provenance::command(&format!("replay {}", quoted(&output.to_string_lossy()))));
+    let Some(file) = &args.scenario else { return ExitCode::SUCCESS };
+    let text = match scenario_of(&shrunk.plan, file, &catalogue) {
+        Ok(text) => text,
+        Err(error) => return refuse_text(&error.to_string(), "replay the plan instead, which was written"),
+    };
+    let scenario = match Scenario::parse(&text, file, &catalogue) {
+        Ok(scenario) => scenario,
+        Err(error) => return refuse(error),
+    };
+    for seed in std::iter::once(shrunk.plan.seed).chain(1..=SEEDS) {
+        match verdict(&scenario.plan(seed)) {
+            Ok(verdict) if Failure::of(&verdict).as_ref() == Some(&failure) => {
+                let head = format!("# Made smaller from {}; it fails with seed {seed}.\n", args.plan.display());
+                if let Err(error) = write_atomically(file, (head + &text).as_bytes()) {
+                    return refuse_text(
+                        &format!("--scenario {}: {error}", file.display()),
+                        "name a file that can be written",
+                    );
+                }
+                let seed = if seed == 1 { String::new() } else { format!(" --seed {seed}") };
+                say!("{}", provenance::command(&format!("run {}{seed}", quoted(&file.to_string_lossy()))));
+                return ExitCode::SUCCESS;
+            }
+            Ok(_) => {}
+            Err(code) => return code,
+        }
+    }
+    refuse_text(
+        &format!("no scenario was written: with none of {} seeds it fails as the plan does", SEEDS + 1),
+        "replay the plan instead: the failure needs its order of tasks",
+    )
 }
 
 fn size(plan: &RunPlan) -> String {
@@ -112,7 +171,7 @@ fn size(plan: &RunPlan) -> String {
 }
 
 fn bar(runs: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !moves() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs at most  {msg}  {elapsed}");

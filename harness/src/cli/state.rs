@@ -1,5 +1,6 @@
 //! `flowquake state show`: reads the keyed state of a checkpoint from its manifest and the files beside it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use flowquake_reports::bounded;
 use flowquake_reports::table::{Align, Cell, Table};
 
 use super::print::{self, say};
-use super::{color, refuse_text};
+use super::{refuse_text, screen};
 use crate::jobs::Jobs;
 use crate::state_reader;
 
@@ -43,21 +44,28 @@ enum StateCommand {
 pub(super) fn state(args: &StateArgs, jobs: &Jobs) -> ExitCode {
     let StateCommand::Show { manifest, key } = &args.command;
     match show(manifest, key.as_deref(), jobs) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(problem) => refuse_text(&problem, "name the `_metadata` file of a complete checkpoint, in its folder"),
     }
 }
 
-fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
+/// Whether there was anything to show: a key that was asked for may be absent.
+fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<bool, String> {
     let bytes = bounded::bytes(path, MANIFEST_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
     let manifest = Manifest::decode(&bytes, &path.to_string_lossy()).map_err(|error| error.to_string())?;
     // Paths in a manifest count from the checkpoint folder, two levels above it.
     let root = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
     let file = |name: &str| std::fs::read(root.join(name)).ok().map(Bytes::from);
-    let mut entries = Vec::new();
+    let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
     let mut keep = |subtask: SubtaskId, Entry { state, group, key: of, value }: Entry<'_>| {
         let of = format!("{of:?}");
-        if key.is_none_or(|key| key == of) {
+        // A text may be given without the quotes in which it is shown.
+        let wanted = key.is_none_or(|key| key == of || format!("{key:?}") == of);
+        if key.is_some() && !wanted {
+            keys.insert(of.clone());
+        }
+        if wanted {
             entries.push((subtask, group, state.to_owned(), of, format!("{value:?}")));
         }
     };
@@ -82,6 +90,12 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
             say!("  subtask {subtask}: {} at record {}", position.split, position.emitted);
         }
     }
+    if let Some(key) = key.filter(|_| entries.is_empty()) {
+        let few: Vec<&str> = keys.iter().take(3).map(String::as_str).collect();
+        let such = if few.is_empty() { String::new() } else { format!(", such as {}", few.join(", ")) };
+        say!("no state has the key {key}: there are {} keys{such}", keys.len());
+        return Ok(false);
+    }
     let columns = [
         ("subtask", Align::Left),
         ("state", Align::Left),
@@ -93,6 +107,6 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<(), String> {
     for (subtask, group, state, key, value) in &entries {
         table.row([&subtask.to_string(), state, &group.to_string(), key, value].map(Cell::new));
     }
-    print::text(&table.text(0, color()));
-    Ok(())
+    print::text(&table.text(0, screen()));
+    Ok(true)
 }

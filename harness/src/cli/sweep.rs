@@ -5,19 +5,21 @@
 //! first of each scenario stays whole, so that a failing run has one to stand beside.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use flowquake_reports::ansi::clean;
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use flowquake_reports::table::{Align, Cell, Table};
+use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::Signal;
 
 use super::print::tell;
-use super::{BAD_INPUT, color, refuse_text};
+use super::screen;
+use super::{BAD_INPUT, moves, refuse_text};
 use crate::environment::{self, Environment};
 use crate::interrupt;
 use crate::plan::RunPlan;
@@ -34,6 +36,8 @@ pub(super) struct Sweep<'s> {
     pub(super) seed: u64,
     /// Seeds of each scenario.
     pub(super) seeds: u64,
+    /// In place of all seeds of all scenarios: these, each by the index of its scenario.
+    pub(super) only: Option<Vec<(usize, u64)>>,
     /// Runs at the same time.
     pub(super) parallel: usize,
     /// No more runs are begun after this many that failed.
@@ -42,6 +46,9 @@ pub(super) struct Sweep<'s> {
 
 impl Sweep<'_> {
     pub(super) fn runs(&self) -> u64 {
+        if let Some(only) = &self.only {
+            return only.len() as u64;
+        }
         (self.scenarios.len() as u64).saturating_mul(self.seeds)
     }
 
@@ -51,13 +58,17 @@ impl Sweep<'_> {
 
     /// Scenario by scenario, seed by seed.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
+        if let Some(only) = &self.only {
+            let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
+            return Some(self.scenarios.get(scenario)?.plan(seed));
+        }
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
         Some(scenario.plan(self.seed.saturating_add(index % self.seeds)))
     }
 
     /// Whether the run of this plan keeps only what sums are made of: not the first of a scenario, which its failing runs stand beside.
     pub(super) fn is_slim(&self, plan: &RunPlan) -> bool {
-        self.is_long() && plan.seed != self.seed
+        self.is_long() && self.only.is_none() && plan.seed != self.seed
     }
 }
 
@@ -71,6 +82,19 @@ pub(super) struct Many<'t> {
     pub(super) max_failures: Option<u64>,
     /// What each run may take.
     pub(super) terms: &'t Terms,
+}
+
+/// After this long without a run that ended, whoever shows progress is asked to.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Where nothing moves, something is said at least this often.
+const SAID_EVERY: Duration = Duration::from_secs(25);
+
+/// What [`Many::make`] tells as it goes.
+pub(super) enum Step {
+    /// The run of this index was made.
+    Made(u64, Box<Made>),
+    /// None was for a while.
+    Waiting,
 }
 
 /// Why not all runs were made, other than failures.
@@ -108,12 +132,13 @@ pub(super) fn prepare(disk: bool) -> Result<(), ExitCode> {
 }
 
 impl Many<'_> {
-    /// Makes the run of every order and gives `each` what came of it, as it comes, on this thread. `each` answers whether to go on.
+    /// Makes the run of every order and gives `each` what came of it, as it comes, on this thread; and word of a pause, if
+    /// nothing comes for a while. `each` answers whether to go on.
     /// `None`: all were made, or as many as failures allow.
     pub(super) fn make(
         &self,
         order: impl Fn(u64) -> Option<Order> + Sync,
-        mut each: impl FnMut(u64, Made) -> bool,
+        mut each: impl FnMut(Step) -> bool,
     ) -> Option<Ended> {
         let (next, failures, full) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
         let (done, results) = mpsc::channel();
@@ -149,10 +174,18 @@ impl Many<'_> {
                 });
             }
             drop(done);
-            for result in results {
+            loop {
+                let result = match results.recv_timeout(PAUSE) {
+                    Ok(result) => result,
+                    Err(RecvTimeoutError::Timeout) => {
+                        each(Step::Waiting);
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
                 match result {
                     Ok((index, made)) => {
-                        if !each(index, made) {
+                        if !each(Step::Made(index, Box::new(made))) {
                             full.store(true, Ordering::Relaxed);
                             ended.get_or_insert(Ended::Full);
                         }
@@ -194,7 +227,8 @@ pub(super) fn summary(set: &RunSet) -> String {
         right("virtual time"),
         right("cpu"),
         right("cpu per run"),
-    ]);
+    ])
+    .dispensable(&["cpu", "virtual time", "faults drawn", "struck", "cpu per run", "not built"]);
     for (scenario, sum) in sums {
         table.row([
             Cell::new(scenario),
@@ -210,7 +244,7 @@ pub(super) fn summary(set: &RunSet) -> String {
             Cell::duration(sum.cpu_ns / sum.runs.max(1)),
         ]);
     }
-    table.text(0, color())
+    table.text(0, screen::screen())
 }
 
 /// Sums over the runs of one scenario.
@@ -239,37 +273,58 @@ impl Sum {
     }
 }
 
-/// A bar on a terminal; elsewhere a plain line for each run, or for every hundredth of many.
+/// A bar on a terminal; elsewhere a plain line for each run of few, for each that did not pass, and at least every half minute
+/// how far it got: CI systems end what is silent for long.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     total: u64,
     done: u64,
     failed: u64,
+    began: Instant,
+    said: Instant,
 }
 
 impl Progress {
     pub(super) fn new(total: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs  {msg}  {elapsed}  eta {eta}");
+        let bar = moves().then(|| {
+            let style = ProgressStyle::with_template("{bar:20} {pos}/{len} runs  {msg}  {elapsed}  eta {eta}");
             ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, total, done: 0, failed: 0 }
+        let now = screen::now();
+        Self { bar, total, done: 0, failed: 0, began: now, said: now }
     }
 
     pub(super) fn step(&mut self, record: &RunRecord) {
-        self.done += 1;
         let label = record.verdict.label();
-        if label != "passed" {
-            self.failed += 1;
+        self.failed += u64::from(label != "passed");
+        self.count();
+        if self.bar.is_none() && (self.total <= 100 || label != "passed") {
+            let name = clean(&record.scenario);
+            tell!("{}/{}  {name} seed {}: {label}", self.done, self.total, record.seed);
+            self.said = screen::now();
         }
-        match &self.bar {
-            Some(bar) => {
+        self.wait();
+    }
+
+    /// A run of which nothing is said by itself.
+    pub(super) fn count(&mut self) {
+        self.done += 1;
+        if let Some(bar) = &self.bar {
+            if self.failed > 0 {
                 bar.set_message(format!("{} not passed", self.failed));
-                bar.inc(1);
             }
-            None if self.total <= 100 || label != "passed" || self.done.is_multiple_of(100) => {
-                let name = clean(&record.scenario);
-                tell!("{}/{}  {name} seed {}: {label}", self.done, self.total, record.seed);
+            bar.inc(1);
+        }
+    }
+
+    /// Says how far it got, if nothing was said for long.
+    pub(super) fn wait(&mut self) {
+        match &self.bar {
+            Some(bar) => bar.tick(),
+            None if self.said.elapsed() >= SAID_EVERY => {
+                let gone = units::duration(self.began.elapsed().as_secs() * 1_000_000_000);
+                tell!("{}/{} runs, {} not passed, {gone}", self.done, self.total, self.failed);
+                self.said = screen::now();
             }
             None => {}
         }

@@ -1,6 +1,6 @@
 //! `flowquake tune`: sweeps checkpoint intervals over state sizes, loads and backends, and says which one to choose.
 
-use std::io::{ErrorKind, IsTerminal};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,14 +9,13 @@ use clap::Args;
 use flowquake_reports::class::Class;
 use flowquake_reports::tuning::findings::Findings;
 use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet, folder, terminal};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::Level;
 use super::print::{self, say, tell};
-use super::sweep::{self, Many};
-use super::{catalogue, color, command_line, limits, outputs, refuse, refuse_text};
+use super::sweep::{self, Many, Progress, Step};
+use super::{catalogue, command_line, limits, outputs, refuse, refuse_text, screen};
 use crate::cost::estimate;
-use crate::environment::needs_disk;
+use crate::environment::{self, needs_disk};
 use crate::jobs::Jobs;
 use crate::profile::Profile;
 use crate::provenance;
@@ -161,6 +160,18 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
             return refuse_text(&format!("{}: {error}", path.display()), remedy);
         }
     };
+    if let Some(aside) = journal.aside() {
+        tell!("note: the journal in {} is of another engine; it is kept as {}", output.display(), aside.display());
+    }
+    if journal.dropped() > 0 {
+        let lines = flowquake_reports::units::counted(journal.dropped(), "line");
+        tell!("note: {lines} of the journal were cut off and dropped: those runs are made again");
+    }
+    if let Some(load) = environment::load() {
+        tell!(
+            "note: this machine is busy ({load}): the sweep takes longer; what it measures is virtual time and stays the same"
+        );
+    }
     if let Err(code) = sweep::prepare(planned.iter().any(|(_, planned)| needs_disk(&planned.plan))) {
         return code;
     }
@@ -200,20 +211,25 @@ fn measure(
     if open.len() < planned.len() {
         tell!("{} of {} runs are known from before", planned.len() - open.len(), planned.len());
     }
-    let bar = progress(open.len() as u64);
+    let mut progress = Progress::new(open.len() as u64);
     let many = Many { total: open.len() as u64, parallel, max_failures: None, terms };
     let at = |index: u64| open.get(usize::try_from(index).ok()?).copied();
     let order = |index: u64| at(index).map(|index| Order::quick(planned[index].1.plan.clone(), String::new()));
     let (mut made_now, mut failed) = (0, None);
-    let ended = many.make(order, |index, made| {
+    let ended = many.make(order, |step| {
+        let Step::Made(index, made) = step else {
+            progress.wait();
+            return true;
+        };
         let Some(index) = at(index) else { return true };
         let (setting, planned) = &planned[index];
-        bar.inc(1);
+        progress.count();
+        progress.wait();
         made_now += 1;
         failed = journal.add(keys[index].clone(), point(setting, planned, &made.record)).err();
         failed.is_none()
     });
-    bar.finish_and_clear();
+    progress.end();
     if let Some(error) = failed {
         return Err(refuse_text(&format!("{}: {error}", path.display()), "make room, and start it again"));
     }
@@ -225,14 +241,6 @@ fn measure(
             Err(code)
         }
     }
-}
-
-fn progress(runs: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed} gone, {eta} to go");
-    ProgressBar::new(runs).with_style(style.expect("the template is right"))
 }
 
 fn gather(
@@ -289,7 +297,7 @@ fn report(args: &TuneArgs, output: &Path, set: &TuningSet) -> ExitCode {
     }
     let findings = Findings::of(set);
     let shown =
-        if args.verbose { terminal::details(&findings, color()) } else { terminal::overview(&findings, color()) };
+        if args.verbose { terminal::details(&findings, screen()) } else { terminal::overview(&findings, screen()) };
     print::text(&shown);
     say!("\nreport: {}", output.join("report.html").display());
     if set.curves.iter().flat_map(|curve| &curve.points).any(|point| point.verdict == "failed") {

@@ -1,7 +1,7 @@
 //! What a run shows while it goes on: a line that moves on a terminal, a line every few seconds elsewhere; then a summary.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn begin() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = crate::cli::moves().then(|| {
             let style = ProgressStyle::with_template(TEMPLATE).expect("a sound template");
             let bar = ProgressBar::new_spinner().with_style(style);
             bar.enable_steady_tick(Duration::from_millis(100));

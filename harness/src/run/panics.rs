@@ -4,6 +4,7 @@
 //! Start at [`within_run`]. Panics elsewhere are printed as ever.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,7 +30,10 @@ pub(super) fn within_run<T>(run: impl FnOnce() -> T) -> T {
                     say(panic);
                 }
                 if shown == Some(RUNS_MAX) {
-                    eprintln!("further panics in runs are not printed; the records of the runs tell them");
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "further panics in runs are not printed; the records of the runs tell them"
+                    );
                 }
             }
         }));

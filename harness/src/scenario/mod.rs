@@ -34,11 +34,15 @@ mod input_file;
 mod json_places;
 mod plan_file;
 mod read;
+mod reference;
 mod rules;
+mod schema;
 mod suggest;
+mod syntax;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
+mod write;
 
 pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
 pub use discover::discover;
@@ -46,6 +50,8 @@ pub use error::{Problem, ScenarioError};
 pub(crate) use excerpt::Excerpt;
 pub use plan_file::{load_plan, parse_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
+pub use schema::schema;
+pub use write::{Unwritable, scenario_of};
 
 use input_file::{InputFacts, InputFault};
 use read::{Reader, Table, expect, fault, job, settings, swarm, tune, value};
@@ -95,12 +101,8 @@ impl Scenario {
     pub fn parse(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<Self, ScenarioError> {
         let (root, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            let problems = errors.iter().map(|error| {
-                let help = "a scenario is a TOML file: key = value, with text in quotes";
-                let problem = Problem::new("syntax", format!("this is no TOML: {}", error.message()), help);
-                problem.at(error.span().unwrap_or(0..0), "here")
-            });
-            return Err(ScenarioError::in_text(path, text, problems.collect()));
+            let errors = errors.iter().map(|error| (error.message(), error.span().unwrap_or(0..0)));
+            return Err(ScenarioError::in_text(path, text, syntax::problems(text, errors)));
         }
         let mut reader = Reader::default();
         let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);

@@ -4,23 +4,75 @@
 //! Start at [`nearest`]. Far-fetched guesses are worse than none: a word must agree in two letters of three, or contain
 //! the other.
 
-/// The candidate nearest to `word`, if any is near enough. Case and `-` against `_` do not count as differences.
+/// Words of other tools, and what is called so here.
+const CALLED: &[(&str, &str)] = &[
+    ("partition", "cut"),
+    ("network-partition", "cut"),
+    ("disconnect", "cut"),
+    ("split-brain", "rival-leader"),
+    ("crash", "kill"),
+    ("sigkill", "kill"),
+    ("restart", "kill"),
+    ("sigstop", "pause"),
+    ("freeze", "pause"),
+    ("gc-pause", "pause"),
+    ("disk-full", "no-space"),
+    ("packet-loss", "lose-message"),
+    ("drop-message", "lose-message"),
+    ("clock-skew", "clock-drift"),
+    ("slow-disk", "slow-store"),
+    ("corrupt", "damage"),
+    ("bit-flip", "flip-byte"),
+    ("at-most-once", "exactly-once"),
+    ("at-least-once", "exactly-once"),
+    ("hashmap", "memory"),
+    ("heap", "memory"),
+    ("taskmanagers", "task_managers"),
+    ("num-task-managers", "task_managers"),
+    ("taskslots", "slots"),
+];
+
+/// What stream engines have and this one has not, by what its name contains.
+const ABSENT: &[(&str, &str)] = &[
+    ("unaligned", "unaligned checkpoints"),
+    ("incremental", "incremental checkpoints"),
+    ("changelog", "changelog state"),
+    ("savepoint", "savepoints"),
+    ("local-recovery", "local recovery"),
+    ("watermark", "watermarks"),
+    ("event-time", "event time"),
+    ("kafka", "Kafka connectors"),
+    ("regional", "failover of regions"),
+];
+
+/// What `word` asks for, if this engine has none yet.
+pub(super) fn absent(word: &str) -> Option<&'static str> {
+    let wanted = normal(word);
+    ABSENT.iter().find(|(part, _)| wanted.contains(part)).map(|(_, what)| *what)
+}
+
+/// The candidate nearest to `word`, if any is near enough. Case, `-` against `_` and the order of words do not count as
+/// differences; words of other tools are known.
 pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let wanted = normal(word);
+    let called = CALLED.iter().find(|(other, _)| *other == wanted).map(|(_, here)| *here);
+    let same = |candidate: &&&str| called == Some(**candidate) || sorted(&wanted) == sorted(&normal(candidate));
+    if let Some(same) = candidates.iter().find(same) {
+        return Some(same);
+    }
     // Whoever pastes a page into a name wants no guess, and the distance is quadratic.
     if wanted.is_empty() || wanted.len() > 64 {
         return None;
     }
-    let far = |candidate: &str| distance(&wanted, &normal(candidate));
+    let far = |candidate: &str| strsim::osa_distance(&wanted, &normal(candidate));
     let near = |most: usize| {
-        let allowed = |candidate: &str| (wanted.len().max(candidate.len()) / 3).clamp(1, most);
+        let allowed = |candidate: &str| (wanted.chars().count().max(candidate.len()) / 3).clamp(1, most);
         let measured = candidates.iter().map(|candidate| (far(candidate), *candidate));
         measured.filter(|(far, candidate)| *far <= allowed(candidate)).min_by_key(|(far, _)| *far).map(|(_, near)| near)
     };
-    let text: String = wanted.iter().collect();
     let contains = |candidate: &&&str| {
-        let other: String = normal(candidate).into_iter().collect();
-        text.len() >= 4 && other.len() >= 4 && (other.contains(&text) || text.contains(&other))
+        let other = normal(candidate);
+        wanted.len() >= 4 && other.len() >= 4 && (other.contains(&wanted) || wanted.contains(&other))
     };
     // A part left out (`pre-committed`) is likelier than many wrong letters, and less likely than two of them.
     near(2).or_else(|| candidates.iter().filter(contains).min_by_key(|c| c.len()).copied()).or_else(|| near(usize::MAX))
@@ -28,7 +80,11 @@ pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
 
 /// Help for a word that is not among `accepted`: the guess first, then everything there is to choose from.
 pub(super) fn choose(word: &str, accepted: &[&str]) -> String {
-    guess_then(nearest(word, accepted), &format!("accepted: {}", quoted(accepted)))
+    let rest = format!("accepted: {}", quoted(accepted));
+    match absent(word) {
+        Some(what) => format!("this engine has no {what} yet; {rest}"),
+        None => guess_then(nearest(word, accepted), &rest),
+    }
 }
 
 /// Help that needs no list: the guess, if there is one, before `rest`, which begins in lower case.
@@ -47,25 +103,15 @@ pub(super) fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn normal(word: &str) -> Vec<char> {
-    word.trim().to_lowercase().chars().map(|c| if c == '_' || c == ' ' { '-' } else { c }).collect()
+/// The words of a name in the order of the alphabet: `max_outage` is `outage_max`.
+fn sorted(normal: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = normal.split('-').collect();
+    words.sort_unstable();
+    words
 }
 
-fn distance(a: &[char], b: &[char]) -> usize {
-    // Three rows of the table suffice: a swap looks back two.
-    let (mut before, mut last): (Vec<usize>, Vec<usize>) = (vec![0; b.len() + 1], (0..=b.len()).collect());
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+fn normal(word: &str) -> String {
+    word.trim().to_lowercase().chars().map(|c| if c == '_' || c == ' ' { '-' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -84,10 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn distance_counts_swaps_once() {
-        let of = |a: &str, b: &str| distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
-        assert_eq!(of("", "abc"), 3);
-        assert_eq!(of("naem", "name"), 1);
-        assert_eq!(of("kitten", "sitting"), 3);
+    fn what_people_type_is_understood() {
+        assert_eq!(nearest("max_outage", &["recovery_max", "outage_max"]), Some("outage_max"));
+        assert_eq!(nearest("partition", &["kill", "cut"]), Some("cut"));
+        assert_eq!(nearest("partition", &["kill"]), None);
+        assert_eq!(absent("unaligned"), Some("unaligned checkpoints"));
+        assert_eq!(
+            choose("enable_unaligned", &["interval"]),
+            "this engine has no unaligned checkpoints yet; accepted: `interval`"
+        );
+        assert!(CALLED.iter().all(|(other, _)| normal(other) == *other));
     }
 }

@@ -14,7 +14,7 @@ pub(super) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) const RATE_MAX: u64 = 1_000_000_000;
 
 const SECOND: u128 = 1_000_000_000;
-const TIMES: &[(&str, u128)] = &[
+pub(super) const TIMES: &[(&str, u128)] = &[
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
@@ -25,7 +25,7 @@ const TIMES: &[(&str, u128)] = &[
     ("min", 60 * SECOND),
     ("h", 3_600 * SECOND),
 ];
-const SIZES: &[(&str, u128)] = &[
+pub(super) const SIZES: &[(&str, u128)] = &[
     ("B", 1),
     ("kB", 1_000),
     ("KB", 1_000),
@@ -38,7 +38,7 @@ const SIZES: &[(&str, u128)] = &[
     ("TiB", 1 << 40),
 ];
 /// In bits, so that `"1bit/s"` is refused for the right reason.
-const BANDWIDTHS: &[(&str, u128)] = &[
+pub(super) const BANDWIDTHS: &[(&str, u128)] = &[
     ("bit/s", 1),
     ("kbit/s", 1_000),
     ("Mbit/s", 1_000_000),
@@ -145,10 +145,16 @@ pub(crate) fn size(text: &str) -> Result<u64, UnitError> {
     u64::try_from(bytes).map_err(|_| too_large())
 }
 
-/// The largest binary unit that leaves a whole number.
+/// The shortest exact form, as people write it: `64KiB`, `1MB`.
 pub(crate) fn format_size(bytes: u64) -> String {
     let exponent = if bytes == 0 { 0 } else { (bytes.trailing_zeros() / 10).min(4) };
-    format!("{}{}", bytes >> (10 * exponent), ["B", "KiB", "MiB", "GiB", "TiB"][exponent as usize])
+    let binary = format!("{}{}", bytes >> (10 * exponent), ["B", "KiB", "MiB", "GiB", "TiB"][exponent as usize]);
+    let (mut value, mut exponent) = (bytes, 0);
+    while value != 0 && value % 1000 == 0 && exponent < 4 {
+        (value, exponent) = (value / 1000, exponent + 1);
+    }
+    let decimal = format!("{value}{}", ["B", "kB", "MB", "GB", "TB"][exponent]);
+    if decimal.len() < binary.len() { decimal } else { binary }
 }
 
 /// Reads bytes per second: `"1Gbit/s"`, `"125MB/s"`.
@@ -314,6 +320,7 @@ mod tests {
         assert_eq!(size("32KiB"), Ok(32 << 10));
         assert_eq!(size("1.5MiB"), Ok(3 << 19));
         assert_eq!(size("0.1B").unwrap_err().reason, "finer than a byte");
+        assert_eq!([1_000_000, 64 << 10, 1_500, 0].map(format_size), ["1MB", "64KiB", "1500B", "0B"]);
         assert_eq!(bandwidth("1Gbit/s"), Ok(125_000_000));
         assert_eq!(bandwidth("125MB/s"), Ok(125_000_000));
         assert_eq!(bandwidth("1bit/s").unwrap_err().reason, "not a whole number of bytes per second");

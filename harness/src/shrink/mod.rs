@@ -61,6 +61,8 @@ pub struct Shrunk {
     pub steps: Vec<String>,
     /// Runs made.
     pub runs: u64,
+    /// The budget of runs was spent before every smaller plan had been tried: more runs might find a smaller one.
+    pub stopped: bool,
 }
 
 /// Shrinks `plan`, which fails. `may_run` refuses what breaks a rule, at no cost. `fails` makes one run and says whether it
@@ -72,7 +74,7 @@ pub fn shrink(
     may_run: impl Fn(&RunPlan) -> bool,
     mut fails: impl FnMut(u64, &RunPlan, &RunPlan) -> bool,
 ) -> Shrunk {
-    let mut shrunk = Shrunk { plan, steps: Vec::new(), runs: 0 };
+    let mut shrunk = Shrunk { plan, steps: Vec::new(), runs: 0, stopped: false };
     let mut tried = BTreeSet::from([fingerprint(&shrunk.plan)]);
     'smaller: loop {
         for (what, candidate) in candidates(&shrunk.plan) {
@@ -81,6 +83,7 @@ pub fn shrink(
             }
             for n in 0..budget.schedules.max(1) {
                 if shrunk.runs >= budget.runs {
+                    shrunk.stopped = true;
                     return shrunk;
                 }
                 shrunk.runs += 1;
@@ -157,7 +160,7 @@ mod tests {
         let Trigger::On(trigger) = &plan.faults[1].trigger else { panic!("{:?}", plan.faults) };
         assert_eq!(trigger, &on("sink-committed"));
         assert_eq!(plan.faults.iter().map(|fault| fault.id).collect::<Vec<_>>(), [1, 2]);
-        assert!(shrunk.runs < 600, "{}", shrunk.runs);
+        assert!(shrunk.runs < 600 && !shrunk.stopped, "{}", shrunk.runs);
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
             assert!(tried.insert(format!("{candidate:?}")), "K2");
             false
         });
-        assert_eq!((shrunk.runs, tried.len()), (57, 57));
+        assert_eq!((shrunk.runs, tried.len(), shrunk.stopped), (57, 57, true));
         assert_eq!(shrunk.plan, large());
     }
 

@@ -1,14 +1,14 @@
 //! What a sweep has measured so far, one line per run: a sweep that was stopped goes on where it stood.
 //!
 //! A line is bound to its plan by a hash, and the file to the engine by its fingerprint and to what a point means by
-//! [`TUNING_VERSION`]: points of another plan, engine or meaning are never taken over. A journal of another engine is begun anew,
-//! since its points can be measured again; one of another version is refused and left alone, since the build that wrote it can
-//! still use it. A line that was cut off by the stop is dropped. Start at [`Journal::open`].
+//! [`TUNING_VERSION`]: points of another plan, engine or meaning are never taken over. A journal of another engine is kept aside
+//! and a new one begun; one of another version is refused and left alone, since the build that wrote it can still use it. A line
+//! that was cut off by the stop is dropped. Both are told ([`Journal::aside`], [`Journal::dropped`]). Start at [`Journal::open`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flowquake_reports::bounded;
 use flowquake_reports::json::write_atomically;
@@ -33,6 +33,8 @@ struct Line {
 pub struct Journal {
     file: File,
     known: BTreeMap<String, Point>,
+    aside: Option<PathBuf>,
+    dropped: usize,
 }
 
 /// What stands for a plan in the journal.
@@ -42,7 +44,7 @@ pub fn key(plan: &RunPlan) -> String {
 }
 
 impl Journal {
-    /// Opens the journal at `path`; what another engine wrote there is dropped. A file that is right is only added to; else a
+    /// Opens the journal at `path`; what another engine wrote there is kept aside. A file that is right is only added to; else a
     /// right one takes its place in one step, so that a stop meanwhile loses nothing.
     ///
     /// Errors: `InvalidData`, and the file stays as it is, if it holds points of another version.
@@ -64,6 +66,11 @@ impl Journal {
             true => lines.map(|line| serde_json::from_str(line).ok()).collect(),
             false => Vec::new(),
         };
+        let dropped = read.iter().filter(|line| line.is_none()).count();
+        let aside = (!same && !text.is_empty()).then(|| unused(path));
+        if let Some(aside) = &aside {
+            std::fs::rename(path, aside)?;
+        }
         let whole = same && text.ends_with('\n') && read.iter().all(Option::is_some);
         let known: BTreeMap<String, Point> = read.into_iter().flatten().map(|line| (line.plan, line.point)).collect();
         if !whole {
@@ -74,7 +81,17 @@ impl Journal {
             write_atomically(path, text.as_bytes())?;
         }
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { file, known })
+        Ok(Self { file, known, aside, dropped })
+    }
+
+    /// Where the journal of another engine was put that stood in this one's place.
+    pub fn aside(&self) -> Option<&Path> {
+        self.aside.as_deref()
+    }
+
+    /// Lines that were not whole; their runs are made again.
+    pub fn dropped(&self) -> usize {
+        self.dropped
     }
 
     /// The point of a plan that ran before.
@@ -98,6 +115,12 @@ impl Journal {
         self.known.insert(plan, point);
         Ok(())
     }
+}
+
+/// A name beside `path` that nothing has yet.
+fn unused(path: &Path) -> PathBuf {
+    let name = |n: u32| path.with_extension(format!("journal.{n}"));
+    (1..).map(name).find(|file| !file.exists()).unwrap_or_else(|| name(0))
 }
 
 fn line(plan: &str, point: &Point) -> io::Result<String> {

@@ -71,6 +71,7 @@ fn a_stopped_sweep_goes_on_and_another_engine_begins_anew() {
     std::fs::write(&path, text).unwrap();
     let journal = Journal::open(&path, "engine 1").unwrap();
     assert_eq!((journal.len(), journal.get(&key(&plan))), (1, Some(&point(5.0))));
+    assert_eq!((journal.dropped(), journal.aside()), (1, None));
     // A journal that is right is left as it is: whoever is stopped while opening it has lost nothing.
     let file = |path: &std::path::Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
     let (before, text) = (file(&path), std::fs::read_to_string(&path).unwrap());
@@ -78,8 +79,14 @@ fn a_stopped_sweep_goes_on_and_another_engine_begins_anew() {
     assert_eq!((file(&path), std::fs::read_to_string(&path).unwrap()), (before, text));
     journal.add("third".into(), point(7.0)).unwrap();
     assert_eq!(Journal::open(&path, "engine 1").unwrap().len(), 2);
-    assert!(Journal::open(&path, "engine 2").unwrap().is_empty());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let other = Journal::open(&path, "engine 2").unwrap();
+    assert!(other.is_empty());
     assert_ne!(file(&path), before, "another one took its place");
+    let aside = other.aside().expect("the first one is kept");
+    assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
+    drop(Journal::open(&path, "engine 1").unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "and so is the second");
 }
 
 #[test]

@@ -87,10 +87,12 @@ impl Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoGrid {
     /// The meaning of every cell hangs on what happens without faults.
-    #[error("there is no run without faults, so nothing says which events there are to strike at")]
+    #[error(
+        "there is no run without faults, so nothing says which events there are to strike at; run a scenario without faults in the same command, or add its records"
+    )]
     NoCleanRun,
     /// The record was made by a program that has no faults to strike.
-    #[error("the run records name no kinds of faults")]
+    #[error("the run records name no kinds of faults; make them anew with `run --json`")]
     NoFaultKinds,
 }
 

@@ -7,14 +7,16 @@ use super::budget::{Budget, Budgets};
 use super::judge::{Pace, times};
 use super::tables::change;
 use super::times::Times;
-use crate::ansi::{Color, Style, paint};
+use crate::ansi::{Screen, Style, paint};
 use crate::class::Class;
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
 /// The difference as text, ended by a line break; `before` is `None` where there was no baseline.
-pub fn text(before: Option<&Baseline>, now: &Baseline, color: Color) -> String {
+pub fn text(before: Option<&Baseline>, now: &Baseline, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
     let Some(before) = before else {
         return format!("{}: {}\n", paint("new", Style::Good, color), now.size());
     };
@@ -22,7 +24,7 @@ pub fn text(before: Option<&Baseline>, now: &Baseline, color: Color) -> String {
     if table.is_empty() {
         return format!("nothing changed: {}\n", now.size());
     }
-    table.text(0, color)
+    table.text(0, screen)
 }
 
 /// One row per change; those of the whole baseline first, then scenario by scenario.
@@ -111,6 +113,7 @@ fn compare(before: &ScenarioBaseline, now: &ScenarioBaseline, table: &mut Table)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ansi::Color;
     use crate::gate::fixtures::{baseline, slower};
 
     #[test]

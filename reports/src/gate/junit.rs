@@ -3,23 +3,19 @@
 //! Start at [`xml`]. A suite per scenario; in it a case per run for verdict and trace, and one for the times of all its runs.
 //! What is not built is skipped, which no CI counts as passed. No time stamps: equal judgements give equal files.
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::judge::{Judgement, Pace, RunJudgement, ScenarioJudgement};
 use super::outcome::Outcome;
 use super::tables;
 use crate::ansi::clean;
+use crate::junit::{self, skipped};
 
 /// The file's text.
 pub fn xml(judgement: &Judgement) -> String {
     let mut report = Report::new("flowquake gate");
     report.add_test_suites(judgement.scenarios.iter().map(|scenario| suite(scenario, judgement)));
-    // Writing into memory fails for no content that `clean` lets through.
-    let mut text = report.to_string().expect("text without control characters is XML");
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text
+    junit::text(&report)
 }
 
 fn suite(scenario: &ScenarioJudgement, judgement: &Judgement) -> TestSuite {
@@ -78,15 +74,7 @@ fn times(scenario: &ScenarioJudgement, judgement: &Judgement) -> TestCaseStatus 
 }
 
 fn failure(outcome: Outcome, message: &str, description: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_type(outcome.label()).set_message(clean(message)).set_description(description.to_owned());
-    status
-}
-
-fn skipped(message: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::skipped();
-    status.set_message(clean(message));
-    status
+    junit::failure(outcome.label(), message, description)
 }
 
 #[cfg(test)]
@@ -97,7 +85,9 @@ mod tests {
     #[test]
     fn a_file_for_every_outcome() {
         for (name, judgement) in judgements() {
-            insta::assert_snapshot!(name, xml(&judgement));
+            let xml = xml(&judgement);
+            junit::tests::is_valid(&xml);
+            insta::assert_snapshot!(name, xml);
         }
     }
 

@@ -6,9 +6,7 @@
 use super::judge::Judgement;
 use super::outcome::Outcome;
 use super::tables;
-use crate::ansi::clean;
-use crate::markdown::{escaped, table};
-use crate::table::Table;
+use crate::markdown::{escaped, fenced, folded, table, titled};
 
 /// A comment that a script looks for in order to replace it.
 pub const MARK: &str = "<!-- flowquake gate -->";
@@ -43,22 +41,6 @@ pub fn comment(judgement: &Judgement) -> String {
         out += &folded("Replay", &fenced(&replays));
     }
     out + &format!("\n{}; budget: {}\n", escaped(&tables::engine(judgement)), judgement.budgets)
-}
-
-/// Lines of code, each one kept to its line, within a fence that none of them ends.
-fn fenced(lines: &[String]) -> String {
-    let text = lines.iter().map(|line| clean(line)).collect::<Vec<_>>().join("\n");
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}sh\n{text}\n{fence}\n")
-}
-
-fn titled(heading: &str, content: &Table) -> String {
-    if content.is_empty() { String::new() } else { format!("\n### {heading}\n\n{}", table(content)) }
-}
-
-fn folded(summary: &str, content: &str) -> String {
-    format!("\n<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n")
 }
 
 #[cfg(test)]

@@ -5,15 +5,17 @@
 use super::judge::Judgement;
 use super::outcome::Outcome;
 use super::tables;
-use crate::ansi::{Color, Style, clean, paint};
+use crate::ansi::{Screen, Style, clean, paint};
 use crate::table::Table;
 
 /// The judgement as text, ended by a line break.
-pub fn text(judgement: &Judgement, color: Color) -> String {
-    let mut out = tables::scenarios(judgement).text(0, color);
+pub fn text(judgement: &Judgement, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
+    let mut out = tables::scenarios(judgement).text(0, screen);
     let section = |heading: &str, table: &Table| match table.is_empty() {
         true => String::new(),
-        false => format!("\n{}\n{}", paint(heading, Style::Heading, color), table.text(2, color)),
+        false => format!("\n{}\n{}", paint(heading, Style::Heading, color), table.text(2, screen)),
     };
     out += &section("Faster than the budget", &tables::improved(judgement));
     out += &section("Slower than the budget", &tables::slower(judgement));
@@ -48,6 +50,7 @@ pub fn text(judgement: &Judgement, color: Color) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ansi::Color;
     use crate::gate::fixtures::judgements;
 
     #[test]

@@ -38,7 +38,8 @@ pub fn verdicts(set: &RunSet) -> Table {
         ("virtual time", Right),
         ("cpu", Right),
         ("trace hash", Left),
-    ]);
+    ])
+    .dispensable(&["trace hash", "cpu", "virtual time", "completed", "aborted", "recoveries", "backend"]);
     for run in &set.runs {
         let (completed, aborted) = checkpoint_counts(run);
         table.row([
@@ -68,7 +69,8 @@ pub fn scenarios(set: &RunSet) -> Table {
         ("worst outage", Right),
         ("virtual time", Right),
         ("cpu", Right),
-    ]);
+    ])
+    .dispensable(&["cpu", "virtual time", "worst outage"]);
     let mut scenarios: Vec<(&str, Vec<&RunRecord>)> = Vec::new();
     for run in &set.runs {
         // Runs of one scenario stand together, in the order in which they were asked for.
@@ -125,6 +127,21 @@ pub fn options(run: &RunRecord) -> Table {
         table.row([Cell::new(name), Cell::new(value)]);
     }
     table
+}
+
+/// Options that are not at their defaults, and how many are.
+pub fn chosen_options(run: &RunRecord) -> (Table, usize) {
+    let mut table = Table::new([("option", Left), ("value", Left)]);
+    let (defaults, chosen): (Vec<_>, Vec<_>) = run.options.iter().partition(|(_, value)| is_default(value));
+    for (name, value) in chosen {
+        table.row([Cell::new(name), Cell::new(value)]);
+    }
+    (table, defaults.len())
+}
+
+/// Who reads a scenario says of each value that it did not state where it comes from.
+fn is_default(value: &str) -> bool {
+    value.ends_with("(default)") || value.contains("(default:") || value.ends_with("as many as the parallelism")
 }
 
 /// Faults and what became of them.

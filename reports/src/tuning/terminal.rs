@@ -4,16 +4,18 @@
 
 use super::findings::{Findings, RESTS_ON, capacity_held, name, notes};
 use super::{scores, tables};
-use crate::ansi::{Color, Style, clean, paint};
+use crate::ansi::{Color, Screen, Style, clean, paint};
 use crate::terminal::table;
 use crate::{numbers, units};
 
 /// Header, best intervals, backends and how the formulas did.
-pub fn overview(findings: &Findings<'_>, color: Color) -> String {
+pub fn overview(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
     let mut out = header(findings, color);
-    out += &table("Best intervals", &tables::overview(findings), color);
+    out += &table("Best intervals", &tables::overview(findings), screen);
     out += "  cost: work lost and output late, as a share of time; formulas: what their choice costs above the best\n";
-    out += &table("Backends by state size", &tables::recommendations(findings), color);
+    out += &table("Backends by state size", &tables::recommendations(findings), screen);
     if !findings.recommendations.is_empty() {
         out += &format!("  {}\n", paint(RESTS_ON, Style::Dim, color));
     }
@@ -26,8 +28,10 @@ pub fn overview(findings: &Findings<'_>, color: Color) -> String {
 }
 
 /// The overview, then per curve what was measured, every formula's choice at each failure rate, and how sharp the best is.
-pub fn details(findings: &Findings<'_>, color: Color) -> String {
-    let mut out = overview(findings, color);
+pub fn details(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
+    let screen = screen.into();
+    let color = screen.color;
+    let mut out = overview(findings, screen);
     for (curve, cases) in findings.curves() {
         out += &format!("\n{}", paint(&clean(&name(curve)), Style::Heading, color));
         out += &format!(
@@ -38,13 +42,13 @@ pub fn details(findings: &Findings<'_>, color: Color) -> String {
             units::count(curve.record_weight),
             units::count(curve.state_weight)
         );
-        out += &table("Measured", &tables::points(curve), color);
+        out += &table("Measured", &tables::points(curve), screen);
         for case in &cases {
             let heading = format!("Choices for a failure every {}", numbers::chosen(case.advice.mtbf));
-            out += &table(&heading, &tables::choices(case), color);
+            out += &table(&heading, &tables::choices(case), screen);
         }
-        out += &table("Cost of missing the best", &tables::sensitivity(&cases), color);
-        out += &table("As failures become rare", &tables::by_failure_rate(findings.set, curve), color);
+        out += &table("Cost of missing the best", &tables::sensitivity(&cases), screen);
+        out += &table("As failures become rare", &tables::by_failure_rate(findings.set, curve), screen);
     }
     out
 }

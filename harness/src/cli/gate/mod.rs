@@ -20,8 +20,8 @@ use flowquake_reports::terminal::evidence_lines;
 
 use self::set::{Entry, Set};
 use super::print::{self, say, tell};
-use super::sweep::{self, Many, Progress};
-use super::{BAD_INPUT, color, command_line, limits, logging, outputs, refuse_text};
+use super::sweep::{self, Many, Progress, Step};
+use super::{BAD_INPUT, command_line, limits, logging, outputs, refuse_text, screen};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -126,7 +126,7 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     match &before {
         Some(before) if !args.update => {
             let judgement = judge(before, &now, budgets);
-            print::text(&terminal::text(&judgement, color()));
+            print::text(&terminal::text(&judgement, screen()));
             write_documents(args, &judgement)?;
             Ok(ExitCode::from(judgement.outcome().exit_code()))
         }
@@ -150,7 +150,11 @@ fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, terms: &T
         let plan = plans.get(usize::try_from(index).ok()?)?;
         Some(Order::quick(plan.clone(), replay(plan)))
     };
-    let ended = many.make(order, |index, made| {
+    let ended = many.make(order, |step| {
+        let Step::Made(index, made) = step else {
+            progress.wait();
+            return true;
+        };
         progress.step(&made.record);
         records.insert(index, made.record);
         true
@@ -188,7 +192,7 @@ fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, terms: &T
 }
 
 fn replay(plan: &RunPlan) -> String {
-    format!("cargo run -- run {} --seed {}", provenance::quoted(&plan.file), plan.seed)
+    provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed))
 }
 
 fn run(plan: &RunPlan, record: &RunRecord) -> RunBaseline {
@@ -236,7 +240,7 @@ fn update(before: Option<&Baseline>, now: &Measured, file: &Path) -> Result<Exit
     }
     make_folder_of(file)?;
     write(file, &now.baseline.text())?;
-    print::text(&diff::text(before, &now.baseline, color()));
+    print::text(&diff::text(before, &now.baseline, screen()));
     say!("\nwrote {}: commit it", file.display());
     Ok(ExitCode::SUCCESS)
 }

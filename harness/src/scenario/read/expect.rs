@@ -9,6 +9,9 @@ use super::{Reader, Table};
 use crate::plan::{Expectations, ExpectedEnd, TimingBounds};
 use crate::scenario::units;
 
+/// What `output` may say.
+pub(super) const OUTPUTS: [&str; 1] = ["exactly-once"];
+
 /// Reads `[expect]`; a scenario without it expects a finished job with exactly-once output.
 pub(in crate::scenario) fn expect(reader: &mut Reader, table: Option<&Table>) -> Expectations {
     let mut expect = Expectations {
@@ -96,5 +99,5 @@ fn job_end(value: &DeValue) -> Result<ExpectedEnd, Refusal> {
 }
 
 fn output(value: &DeValue) -> Result<(), Refusal> {
-    value::word(value, &["exactly-once"], |word| (word == "exactly-once").then_some(()))
+    value::word(value, &OUTPUTS, |word| OUTPUTS.contains(&word).then_some(()))
 }

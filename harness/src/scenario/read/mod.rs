@@ -17,6 +17,7 @@ use super::suggest;
 
 pub(super) mod expect;
 pub(super) mod fault;
+pub(super) mod forms;
 pub(super) mod job;
 pub(super) mod restart;
 pub(super) mod settings;
@@ -27,7 +28,7 @@ pub(super) mod value;
 use value::{Parse, Refusal};
 
 /// Every section with its keys: what each table accepts, and where a key belongs that stands in the wrong one.
-const SECTIONS: &[(&str, &[&str])] = &[
+pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     (
         "the top level",
         &[
@@ -264,7 +265,6 @@ impl Reader {
             let name = key.get_ref().as_ref();
             let home = SECTIONS.iter().find(|(section, keys)| *section != table.section && keys.contains(&name));
             let guess = suggest::nearest(name, accepted);
-            self.misspelt.extend(guess.map(|guess| (table.section, guess)));
             let help = match (guess, home) {
                 (None, Some((section, _))) if *section == "the top level" => {
                     format!("`{name}` belongs to the top level: move it above the first [section]")
@@ -272,6 +272,8 @@ impl Reader {
                 (None, Some((section, _))) => format!("`{name}` belongs to {section}: move it there"),
                 _ => suggest::choose(name, accepted),
             };
+            let guess = guess.filter(|_| suggest::absent(name).is_none());
+            self.misspelt.extend(guess.map(|guess| (table.section, guess)));
             let message = format!("{} has no key `{name}`", table.section);
             self.problems.push(Problem::new("unknown-key", message, help).at(key.span(), "unknown key"));
         }

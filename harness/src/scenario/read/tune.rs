@@ -11,6 +11,9 @@ use crate::plan::KillMode;
 use crate::scenario::units;
 use crate::tune::{Tune, spread};
 
+/// What can happen to `tm-1`.
+pub(super) const FAULTS: [&str; 2] = ["kill", "machine-loss"];
+
 /// Reads `[tune]`.
 pub(in crate::scenario) fn tune(reader: &mut Reader, table: &Table) -> Tune {
     let given = Some(table);
@@ -197,7 +200,7 @@ fn moving(value: &DeValue) -> Result<f64, Refusal> {
 }
 
 fn fault(value: &DeValue) -> Result<KillMode, Refusal> {
-    value::word(value, &["kill", "machine-loss"], |word| match word {
+    value::word(value, &FAULTS, |word| match word {
         "kill" => Some(KillMode::Crash),
         "machine-loss" => Some(KillMode::MachineLoss),
         _ => None,

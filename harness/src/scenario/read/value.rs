@@ -12,6 +12,17 @@ use crate::scenario::rules::settings::NODES_MAX;
 use crate::scenario::suggest;
 use crate::scenario::units::{self, Rate, UnitError};
 
+/// What a node finds on its disk when it is back.
+pub(super) const DISKS: [&str; 2] = ["wiped", "kept"];
+/// The durable stores.
+pub(super) const STORES: [&str; 2] = ["checkpoints", "output"];
+/// What can be done to a file of a checkpoint.
+pub(super) const DAMAGES: [&str; 4] = ["flip-byte", "truncate", "delete", "swap"];
+/// What can be done to a file that the backend holds open.
+pub(super) const LOCAL_DAMAGES: [&str; 3] = ["flip-byte", "truncate", "delete"];
+/// Files of a checkpoint.
+pub(super) const FILE_KINDS: [&str; 2] = ["state", "manifest"];
+
 /// Reads one value.
 pub(in crate::scenario) type Parse<T> = fn(&DeValue) -> Result<T, Refusal>;
 
@@ -113,8 +124,27 @@ fn whole<T: TryFrom<i128>>(value: &DeValue, most: u64) -> Result<T, Refusal> {
             let help = format!("write {{key}} = {}, without quotes", text.trim());
             Err(Refusal::new("wrong-type", message, "this is text", help))
         }
+        DeValue::String(text) if thousands(text).is_some() => {
+            let number = thousands(text).unwrap_or_default();
+            Err(Refusal::new("wrong-type", message, "this is text", format!("write {{key}} = {number}")))
+        }
         other => Err(wrong_type(message, other, "write a number such as {key} = 2, without quotes, unit or decimals")),
     }
+}
+
+/// `120k` and `1.5M` as TOML writes such numbers: `120_000`, `1_500_000`.
+pub(in crate::scenario) fn thousands(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (number, zeros) = [('k', 3), ('K', 3), ('m', 6), ('M', 6), ('g', 9), ('G', 9), ('b', 9), ('B', 9)]
+        .into_iter()
+        .find_map(|(sign, zeros)| Some((text.strip_suffix(sign)?, zeros)))?;
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit() || c == '_');
+    if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > zeros {
+        return None;
+    }
+    let number: u64 = format!("{whole}{decimals:0<zeros$}").replace('_', "").parse().ok()?;
+    Some(flowquake_reports::units::count(number).replace(',', "_"))
 }
 
 /// A whole number up to 16 bits.

@@ -282,7 +282,7 @@ fn a_sweep_names_each_value_once_and_only_such_as_can_be_run() {
     for (line, what, remedy) in [
         ("loads = [0.5, 0.3, 0.5]", "`loads` names 0.5 twice", "name each once"),
         ("backends = [\"fs\", \"fs\"]", "`backends` names `fs` twice", "name each once"),
-        ("states = [\"1MB\", \"1000kB\"]", "`states` names 1000000B twice", "name each once"),
+        ("states = [\"1MB\", \"1000kB\"]", "`states` names 1MB twice", "name each once"),
         ("failures_every = [\"1h\", \"60m\"]", "`failures_every` names 3600s twice", "name each once"),
         ("intervals = [\"1s\", \"2s\", \"5s\", \"1s\"]", "`intervals` names 1s twice", "name each once"),
         ("intervals = \"5s..5s\"", "is a range of one duration", "intervals = [\"1s\", \"5s\", \"30s\"]"),
@@ -343,4 +343,27 @@ fn what_would_come_due_without_end_is_refused_and_a_millisecond_is_enough() {
     let every = |period: &str| format!("at = \"1s\"\nevery = \"{period}\"\nrepeat = 9\n{pause}");
     assert_eq!(fault(&every("1us")), ["no-time"]);
     assert_eq!(fault(&every("1ms")), [""; 0]);
+}
+
+/// The remedy of the only problem of `text`.
+fn remedy(text: &str) -> String {
+    let error = parse(text).expect_err(text);
+    assert_eq!(error.problems().len(), 1, "{}", render(&error));
+    error.problems()[0].help().unwrap().to_string()
+}
+
+#[test]
+fn what_people_type_is_answered() {
+    let fault = |fault: &str| format!("{HEAD}{JOB}[[fault]]\nat = \"2s\"\n{fault}\n");
+    for (text, part) in [
+        (format!("{HEAD}{JOB}[expect]\nmax_outage = \"< 5s\"\n"), "did you mean `outage_max`?"),
+        (fault("do = \"partition\"\nlink = \"tm-1 - tm-2\""), "did you mean `cut`?"),
+        (fault("do = \"kill\"\ntarget = \"jobmanager-1\""), "did you mean `jm-1`?"),
+        (fault("do = \"kill\"\nrestart_after = \"1s\"\ntarget = \"TaskManager 2\""), "did you mean `tm-2`?"),
+        (format!("{HEAD}{}", JOB.replace("20_000", "\"120k\"")), "write records = 120_000"),
+        (format!("{HEAD}{JOB}[checkpointing]\nunaligned = true\n"), "this engine has no unaligned checkpoints yet"),
+    ] {
+        let remedy = remedy(&text);
+        assert!(remedy.contains(part), "{remedy}\n{text}");
+    }
 }

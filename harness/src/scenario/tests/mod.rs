@@ -11,6 +11,7 @@ mod errors;
 mod faults;
 mod garbage;
 mod plans;
+mod schema;
 
 /// A job with everything, a job for generated records, and one without keyed state.
 fn catalogue() -> JobCatalogue {

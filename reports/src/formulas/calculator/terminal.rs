@@ -39,7 +39,7 @@ pub fn catalogue(width: usize, color: Color) -> String {
 pub fn sheet(inputs: &Inputs, width: usize, color: Color) -> String {
     let sheet = Sheet::of(inputs);
     let mut out = known(&sheet.known, width, color);
-    out += &terminal::table("What the formulas say", &answers(&sheet.rows, width), color);
+    out += &terminal::table("What the formulas say", &answers(&sheet.rows, width), color.into());
     out += &outside(&sheet.rows, width, color);
     out += &missing(&sheet.rows, width, color);
     let lacking: Vec<Symbol> = Symbol::ALL.into_iter().filter(|symbol| lacked(*symbol, &sheet.rows)).collect();

@@ -24,9 +24,11 @@ use crate::scenario::suggest;
 mod network;
 mod process;
 mod storage;
-mod target;
+pub(in crate::scenario) mod target;
 mod time;
 mod trigger;
+
+pub(in crate::scenario) use network::message_kinds;
 
 /// Keys that every kind of fault takes.
 const COMMON: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];

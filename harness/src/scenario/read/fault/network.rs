@@ -114,7 +114,7 @@ pub(super) fn message(keys: &mut Keys, how: Option<MessageFault>) -> Option<Faul
     Some(FaultAction::Message { kind: kind?, how: how?, node, count })
 }
 
-fn message_kinds() -> Vec<&'static str> {
+pub(in crate::scenario) fn message_kinds() -> Vec<&'static str> {
     MessageKind::ALL.iter().map(|kind| kind.name()).collect()
 }
 

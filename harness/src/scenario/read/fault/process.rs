@@ -86,7 +86,7 @@ fn targets(keys: &mut Keys) -> Option<Vec<NodeTarget>> {
 }
 
 fn disk(value: &DeValue) -> Result<Disk, Refusal> {
-    value::word(value, &["wiped", "kept"], |word| match word {
+    value::word(value, &value::DISKS, |word| match word {
         "wiped" => Some(Disk::Wiped),
         "kept" => Some(Disk::Kept),
         _ => None,

@@ -67,7 +67,7 @@ pub(super) fn newest_state() -> FileTarget {
 }
 
 fn damage_kind(value: &DeValue) -> Result<DamageKind, Refusal> {
-    value::word(value, &["flip-byte", "truncate", "delete", "swap"], |word| match word {
+    value::word(value, &value::DAMAGES, |word| match word {
         "flip-byte" => Some(DamageKind::FlipByte),
         "truncate" => Some(DamageKind::Truncate),
         "delete" => Some(DamageKind::Delete),
@@ -78,7 +78,7 @@ fn damage_kind(value: &DeValue) -> Result<DamageKind, Refusal> {
 
 /// As [`damage_kind`], of what can be done to a file that the backend holds open.
 fn local_damage(value: &DeValue) -> Result<DamageKind, Refusal> {
-    value::word(value, &["flip-byte", "truncate", "delete"], |word| match word {
+    value::word(value, &value::LOCAL_DAMAGES, |word| match word {
         "flip-byte" => Some(DamageKind::FlipByte),
         "truncate" => Some(DamageKind::Truncate),
         "delete" => Some(DamageKind::Delete),
@@ -87,7 +87,7 @@ fn local_damage(value: &DeValue) -> Result<DamageKind, Refusal> {
 }
 
 fn file_kind(value: &DeValue) -> Result<FileKind, Refusal> {
-    value::word(value, &["state", "manifest"], |word| match word {
+    value::word(value, &value::FILE_KINDS, |word| match word {
         "state" => Some(FileKind::State),
         "manifest" => Some(FileKind::Manifest),
         _ => None,
@@ -95,7 +95,7 @@ fn file_kind(value: &DeValue) -> Result<FileKind, Refusal> {
 }
 
 fn store_name(value: &DeValue) -> Result<StoreName, Refusal> {
-    value::word(value, &["checkpoints", "output"], |word| match word {
+    value::word(value, &value::STORES, |word| match word {
         "checkpoints" => Some(StoreName::Checkpoints),
         "output" => Some(StoreName::Output),
         _ => None,

@@ -11,6 +11,15 @@ use crate::scenario::read::value::{self, Refusal};
 pub(super) const HELP: &str = "say who is struck: target = \"emitter\", \"leader\", \"standby\", \"task-manager\", \
                                \"peer\" or a node such as \"tm-2\"";
 
+/// Nodes by what they do.
+pub(in crate::scenario) const ROLES: [(&str, NodeTarget); 5] = [
+    ("emitter", NodeTarget::Emitter),
+    ("leader", NodeTarget::Leader),
+    ("standby", NodeTarget::Standby),
+    ("task-manager", NodeTarget::TaskManager),
+    ("peer", NodeTarget::Peer),
+];
+
 /// Two sets of nodes.
 pub(super) type Ends = (Vec<NodeTarget>, Vec<NodeTarget>);
 
@@ -97,12 +106,7 @@ fn single((mut from, mut to): Ends) -> Result<(NodeTarget, NodeTarget), Refusal>
 
 /// A node by role or by name.
 fn named(name: &str) -> NodeTarget {
-    match name.trim() {
-        "emitter" => NodeTarget::Emitter,
-        "leader" => NodeTarget::Leader,
-        "standby" => NodeTarget::Standby,
-        "task-manager" => NodeTarget::TaskManager,
-        "peer" => NodeTarget::Peer,
-        name => NodeTarget::Node(name.to_owned()),
-    }
+    let name = name.trim();
+    let role = ROLES.into_iter().find(|(role, _)| *role == name);
+    role.map_or_else(|| NodeTarget::Node(name.to_owned()), |(_, target)| target)
 }

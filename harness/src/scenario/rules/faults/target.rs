@@ -104,7 +104,8 @@ impl Rules<'_> {
                 .collect();
             // Another number is no slip of the keyboard: `tm-4` for `tm-3` would be a guess.
             let numbered = number(name, "tm-").or(number(name, "jm-")).is_some();
-            let guess = suggest::nearest(name, &names).filter(|_| !numbered);
+            let short = short(name).filter(|short| names.contains(&short.as_str()));
+            let guess = short.as_deref().or_else(|| suggest::nearest(name, &names).filter(|_| !numbered));
             let help = suggest::guess_then(guess, &format!("this cluster has the nodes {}", self.nodes()));
             let finding =
                 Finding::new("no-such-node", format!("there is no node `{name}`"), help).at(path, "no such node");
@@ -173,4 +174,16 @@ fn several(kind: &str, count: u32) -> String {
         n @ 0..=4 => (1..=n).map(|n| format!("{kind}{n}")).collect::<Vec<_>>().join(", "),
         n => format!("{kind}1 to {kind}{n}"),
     }
+}
+
+/// `jobmanager-1`, `TaskManager 2`, `tm3` as nodes are called: `jm-1`, `tm-2`, `tm-3`.
+fn short(name: &str) -> Option<String> {
+    let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
+    let number: u32 = name.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()?;
+    let kind = match letters.as_str() {
+        "jobmanager" | "jm" | "master" => "jm",
+        "taskmanager" | "tm" | "worker" => "tm",
+        _ => return None,
+    };
+    Some(format!("{kind}-{number}"))
 }

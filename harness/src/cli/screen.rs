@@ -1,0 +1,139 @@
+//! What a terminal can show: colours or none, its width, and things that move.
+//!
+//! Start at [`screen`] and [`color_of`]. `--color` decides; without it `NO_COLOR`, then `CLICOLOR_FORCE`, then whether somebody
+//! looks. Variables that are set to nothing count as unset.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use flowquake_reports::ansi::{Color, Screen};
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// Where a person looks, unless `NO_COLOR` is set or `TERM` is dumb; everywhere if `CLICOLOR_FORCE` is set
+    #[default]
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+static WHEN: OnceLock<ColorWhen> = OnceLock::new();
+
+/// What the command line says. Called once, before anything is printed.
+pub(super) fn settle_color(when: ColorWhen) {
+    // A second call could only come from a second command line, which there is not.
+    let _ = WHEN.set(when);
+    let painted = colors_on(std::io::stderr().is_terminal()) == Color::Yes;
+    // The first hook stays; there is no other.
+    let _ = miette::set_hook(Box::new(move |_| Box::new(miette::MietteHandlerOpts::new().color(painted).build())));
+}
+
+/// What `--color` says among these words, for whoever has to know before they are parsed.
+pub(super) fn asked(words: impl Iterator<Item = OsString>) -> ColorWhen {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let value = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(at + 1).map(String::as_str),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    });
+    value.and_then(|value| ColorWhen::from_str(value, true).ok()).unwrap_or_default()
+}
+
+impl From<ColorWhen> for clap::ColorChoice {
+    fn from(when: ColorWhen) -> Self {
+        match when {
+            ColorWhen::Auto => Self::Auto,
+            ColorWhen::Always => Self::Always,
+            ColorWhen::Never => Self::Never,
+        }
+    }
+}
+
+/// Standard output.
+pub(super) fn screen() -> Screen {
+    Screen { color: colors_on(std::io::stdout().is_terminal()), width: columns().unwrap_or(usize::MAX) }
+}
+
+/// Whether standard error shows colours.
+pub(super) fn errors_color() -> Color {
+    colors_on(std::io::stderr().is_terminal())
+}
+
+/// Whether bars and counters may move on standard error: on a terminal that can overwrite a line.
+pub(crate) fn moves() -> bool {
+    std::io::stderr().is_terminal() && !is_dumb(variable("TERM").as_deref())
+}
+
+/// What time it is for whoever waits for a run.
+#[allow(clippy::disallowed_methods, reason = "progress is shown in real time; nothing in a run sees it")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Columns of the terminal; `None`: nobody looks.
+pub(super) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(if size.ws_col == 0 { 80 } else { size.ws_col.into() })
+}
+
+fn colors_on(terminal: bool) -> Color {
+    let when = WHEN.get().copied().unwrap_or_default();
+    color_of(when, terminal, variable)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+}
+
+fn is_dumb(term: Option<&str>) -> bool {
+    term == Some("dumb")
+}
+
+fn color_of(when: ColorWhen, terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Color {
+    let forced = || variable("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    let wanted = match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if variable("NO_COLOR").is_some() => false,
+        ColorWhen::Auto => forced() || (terminal && !is_dumb(variable("TERM").as_deref())),
+    };
+    if wanted { Color::Yes } else { Color::No }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_where_they_are_wanted() {
+        let decide = |when, terminal, set: &[(&str, &str)]| {
+            let found = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            color_of(when, terminal, |name| found(name).filter(|value| !value.is_empty())) == Color::Yes
+        };
+        use ColorWhen::{Always, Auto, Never};
+        assert!(decide(Auto, true, &[]) && !decide(Auto, false, &[]));
+        assert!(!decide(Auto, true, &[("NO_COLOR", "1")]));
+        assert!(decide(Auto, true, &[("NO_COLOR", "")]), "set to nothing is not set");
+        assert!(!decide(Auto, true, &[("TERM", "dumb")]) && decide(Auto, true, &[("TERM", "xterm")]));
+        assert!(decide(Auto, false, &[("CLICOLOR_FORCE", "1")]) && !decide(Auto, false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(!decide(Auto, false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+        assert!(decide(Always, false, &[("NO_COLOR", "1")]) && !decide(Never, true, &[("CLICOLOR_FORCE", "1")]));
+    }
+
+    #[test]
+    fn the_option_is_known_before_the_command_line_is_parsed() {
+        let of = |line: &str| asked(line.split(' ').map(OsString::from));
+        assert_eq!(of("flowquake run --color never x"), ColorWhen::Never);
+        assert_eq!(of("flowquake --color=always run x"), ColorWhen::Always);
+        assert_eq!(
+            [of("flowquake run x"), of("flowquake --color"), of("flowquake --colors=never")],
+            [ColorWhen::Auto; 3]
+        );
+    }
+}
