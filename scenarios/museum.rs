@@ -1,7 +1,14 @@
 //! The museum of planted bugs: known mistakes, the scenario that brings each to light, and who catches it.
 //!
 //! A bug exists only in builds with the feature `mutations`. A test runs every row and asks for this oracle among those that
-//! the run violates.
+//! the run violates, or for this invariant in the words of the panic in which it is asserted.
+//!
+//! Three invariants have no bug here, since nothing that a simulated run may do can break them. Each has a test that fails when
+//! its check is removed:
+//! - J5 protects from a process that reports about a subtask which it does not hold. No TaskManager here does, and the network
+//!   here forges nothing: `reports_from_where_the_subtask_does_not_run_change_nothing` (`engine/src/jobmanager/job_master/tests/`).
+//! - TR1 bounds log lines, which no oracle reads: `only_the_first_error_of_a_trouble_is_told` (`engine/src/env/trouble.rs`).
+//! - LV1 belongs to the launcher of real processes: the tests in `harness/src/engine_command/lives.rs`.
 
 use flowquake_engine::mutation::Mutation;
 
@@ -12,7 +19,7 @@ pub struct Exhibit {
     pub mutation: Mutation,
     /// Where it shows, by name.
     pub scenario: &'static str,
-    /// Who must catch it: an oracle's id, or `stuck`.
+    /// Who must catch it: an oracle's id, the name of an invariant that the engine asserts, or `stuck`.
     pub caught_by: &'static str,
     /// The kind of mistake, and where such a one was made.
     pub like: &'static str,
@@ -127,5 +134,35 @@ pub const MUSEUM: &[Exhibit] = &[
         scenario: "calm-with-short-timeouts",
         caught_by: "O8",
         like: "a reconciliation that takes running tasks for lost ones, and restarts a job that nothing ails",
+    },
+    Exhibit {
+        mutation: Mutation::AnySweepEndsTheJob,
+        scenario: "first-sweep-outlasts-the-job",
+        caught_by: "O4",
+        like: "an answer without the number of its question: that of the clean-up at the start ends the job (found in this engine)",
+    },
+    Exhibit {
+        mutation: Mutation::PausesWithoutBound,
+        scenario: "gives-up-after-ten-minutes",
+        caught_by: "TR2",
+        like: "an exponential back-off without a cap: the store is back for minutes before anybody looks",
+    },
+    Exhibit {
+        mutation: Mutation::NeverGivesUp,
+        scenario: "gives-up-after-ten-minutes",
+        caught_by: "TR3",
+        like: "a retry loop without an end hides what is wrong for good",
+    },
+    Exhibit {
+        mutation: Mutation::RemoveSegmentEnds,
+        scenario: "three-leaders-in-a-row",
+        caught_by: "O6",
+        like: "a clean-up that removes what fences a leader of long ago",
+    },
+    Exhibit {
+        mutation: Mutation::ForgetAborts,
+        scenario: "two-files-swapped",
+        caught_by: "O6",
+        like: "a clean-up of transaction markers that forgets which transactions are given up",
     },
 ];

@@ -166,3 +166,12 @@ impl<'de> Deserialize<'de> for NodeName {
         String::deserialize(deserializer).map(Self::from)
     }
 }
+
+/// Which durable store is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreKind {
+    /// Checkpoints and the job's durable facts.
+    Checkpoints,
+    /// Output of the sinks.
+    Output,
+}

@@ -5,16 +5,22 @@
 //! make the output visible exactly once. Everything outside is reached through [`mod@env`], the only door; every step is told as
 //! an [`event`]. The engine does not know whether it is simulated or tested.
 
+pub mod backend_kind;
 pub mod checkpoint;
+pub mod codec;
 pub mod config;
 pub mod connectors;
+#[cfg(feature = "sim")]
+pub mod contents;
 pub mod env;
 pub mod event;
 pub mod exchange;
+pub mod fault;
 pub mod graph;
 pub mod ha;
 pub mod ids;
 pub mod jobmanager;
+pub mod message_kind;
 pub mod mutation;
 pub mod paths;
 pub mod state;

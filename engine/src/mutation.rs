@@ -45,11 +45,21 @@ pub enum Mutation {
     DeclineOfAnyCheckpoint,
     /// The leader takes one heartbeat that names all tasks of its TaskManager for one that names none.
     MisreadHeartbeat,
+    /// The answer to any sweep is taken for that to the sweep before the end.
+    AnySweepEndsTheJob,
+    /// The pauses between two tries at something that fails grow without a bound.
+    PausesWithoutBound,
+    /// What fails is tried again for ever.
+    NeverGivesUp,
+    /// A leader removes everything of the segments of the log that are over, their ends, too.
+    RemoveSegmentEnds,
+    /// With the decisions `commit` that nobody needs a leader removes every `abort`, too.
+    ForgetAborts,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 18] = [
+    pub const ALL: [Mutation; 23] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -68,5 +78,10 @@ impl Mutation {
         Mutation::ObeyLowerTerms,
         Mutation::DeclineOfAnyCheckpoint,
         Mutation::MisreadHeartbeat,
+        Mutation::AnySweepEndsTheJob,
+        Mutation::PausesWithoutBound,
+        Mutation::NeverGivesUp,
+        Mutation::RemoveSegmentEnds,
+        Mutation::ForgetAborts,
     ];
 }

@@ -9,129 +9,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::manifest::raw::{Implausible, in_range};
 use crate::checkpoint::manifest::{Damaged, SubtaskState};
+use crate::codec::whole;
 use crate::config::ConfigError;
 use crate::env::Address;
 use crate::event::AbortReason;
-use crate::graph::element::whole;
 use crate::graph::{JobError, JobGraph, JobSpec};
 use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
+use crate::message_kind::MessageKind;
 use crate::time::Time;
 
-/// Kinds of control messages, by the name that scenario files and traces use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MessageKind {
-    /// A TaskManager registers.
-    Register,
-    /// The JobManager accepts that.
-    Registered,
-    /// Either way.
-    Heartbeat,
-    /// Subtasks to run.
-    Deploy,
-    /// A subtask runs.
-    Running,
-    /// A subtask failed.
-    Failed,
-    /// A subtask has read all its input.
-    EndOfInput,
-    /// Tasks have to end.
-    Cancel,
-    /// They have.
-    Canceled,
-    /// Sources: inject the barrier.
-    Trigger,
-    /// A subtask's snapshot is durable.
-    Acknowledge,
-    /// A subtask has no snapshot.
-    Decline,
-    /// A checkpoint is complete.
-    Notify,
-    /// A checkpoint was given up.
-    Abort,
-    /// A sink has committed.
-    Committed,
-    /// The job is finished.
-    Finish,
+/// The kind of a report.
+pub fn kind_of_report(message: &ToJobManager) -> MessageKind {
+    match message {
+        ToJobManager::Register { .. } => MessageKind::Register,
+        ToJobManager::Heartbeat(_) => MessageKind::Heartbeat,
+        ToJobManager::Canceled(_) => MessageKind::Canceled,
+        ToJobManager::Task(_, report) => match report {
+            TaskReport::Running(_) => MessageKind::Running,
+            TaskReport::Failed(..) => MessageKind::Failed,
+            TaskReport::EndOfInput(_) => MessageKind::EndOfInput,
+            TaskReport::Acknowledge { .. } => MessageKind::Acknowledge,
+            TaskReport::Decline { .. } => MessageKind::Decline,
+            TaskReport::Committed { .. } => MessageKind::Committed,
+        },
+    }
 }
 
-impl MessageKind {
-    /// All of them.
-    pub const ALL: [MessageKind; 16] = [
-        MessageKind::Register,
-        MessageKind::Registered,
-        MessageKind::Heartbeat,
-        MessageKind::Deploy,
-        MessageKind::Running,
-        MessageKind::Failed,
-        MessageKind::EndOfInput,
-        MessageKind::Cancel,
-        MessageKind::Canceled,
-        MessageKind::Trigger,
-        MessageKind::Acknowledge,
-        MessageKind::Decline,
-        MessageKind::Notify,
-        MessageKind::Abort,
-        MessageKind::Committed,
-        MessageKind::Finish,
-    ];
-
-    /// Its name in scenario files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Registered => "registered",
-            Self::Heartbeat => "heartbeat",
-            Self::Deploy => "deploy",
-            Self::Running => "running",
-            Self::Failed => "failed",
-            Self::EndOfInput => "end-of-input",
-            Self::Cancel => "cancel",
-            Self::Canceled => "canceled",
-            Self::Trigger => "trigger",
-            Self::Acknowledge => "acknowledge",
-            Self::Decline => "decline",
-            Self::Notify => "notify",
-            Self::Abort => "abort",
-            Self::Committed => "committed",
-            Self::Finish => "finish",
-        }
-    }
-
-    /// The kind of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// The kind of an encoded [`ToJobManager`].
-    pub fn of_report(message: &ToJobManager) -> Self {
-        match message {
-            ToJobManager::Register { .. } => Self::Register,
-            ToJobManager::Heartbeat(_) => Self::Heartbeat,
-            ToJobManager::Canceled(_) => Self::Canceled,
-            ToJobManager::Task(_, report) => match report {
-                TaskReport::Running(_) => Self::Running,
-                TaskReport::Failed(..) => Self::Failed,
-                TaskReport::EndOfInput(_) => Self::EndOfInput,
-                TaskReport::Acknowledge { .. } => Self::Acknowledge,
-                TaskReport::Decline { .. } => Self::Decline,
-                TaskReport::Committed { .. } => Self::Committed,
-            },
-        }
-    }
-
-    /// The kind of an encoded [`ToTaskManager`].
-    pub fn of_order(order: &Order) -> Self {
-        match order {
-            Order::Registered { .. } => Self::Registered,
-            Order::Heartbeat => Self::Heartbeat,
-            Order::Deploy(_) => Self::Deploy,
-            Order::Cancel(_) => Self::Cancel,
-            Order::Trigger(..) => Self::Trigger,
-            Order::Completed(..) => Self::Notify,
-            Order::Aborted(..) => Self::Abort,
-            Order::Finish(_) => Self::Finish,
-        }
+/// The kind of an order.
+pub fn kind_of_order(order: &Order) -> MessageKind {
+    match order {
+        Order::Registered { .. } => MessageKind::Registered,
+        Order::Heartbeat => MessageKind::Heartbeat,
+        Order::Deploy(_) => MessageKind::Deploy,
+        Order::Cancel(_) => MessageKind::Cancel,
+        Order::Trigger(..) => MessageKind::Trigger,
+        Order::Completed(..) => MessageKind::Notify,
+        Order::Aborted(..) => MessageKind::Abort,
+        Order::Finish(_) => MessageKind::Finish,
     }
 }
 

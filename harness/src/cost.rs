@@ -1,8 +1,9 @@
 //! What a run costs, said before it of its plan alone: so that a plan which would run for days is refused, and not begun.
 //!
-//! Start at [`estimate`]. Counted is what comes due in the virtual time that the job needs if nothing goes wrong, times what one of
-//! each took on the builder's machine. It is meant to be right within a factor of three; what goes wrong may cost more, which the
-//! watchdog of the run ends.
+//! Start at [`estimate`]: what comes due in the virtual time that the job needs if nothing goes wrong ([`expected`]), times what
+//! one of each took in the runs of the shipped scenarios ([`priced`]; crates optimised, two cores). It is meant to be right within a factor of three; what goes wrong may
+//! cost more, which the watchdog of the run ends. A test holds the counts against those of every shipped scenario's run
+//! (`scenarios/tests/costs.rs`); what the prices make of them stands in benches/README.md.
 
 use std::time::Duration;
 
@@ -27,44 +28,78 @@ impl Cost {
     }
 }
 
+/// What a run does that costs processor time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counts {
+    /// Records that sources read.
+    pub records: f64,
+    /// Checkpoints that are triggered.
+    pub checkpoints: f64,
+    /// Heartbeat requests.
+    pub heartbeats: f64,
+    /// Times that sinks look for output to write.
+    pub flushes: f64,
+}
+
 /// What the run of a plan costs, about.
 pub fn estimate(plan: &RunPlan) -> Cost {
-    let (config, cluster) = (&plan.job.config, &plan.cluster);
+    let mut cost = priced(plan, &expected(plan));
+    for fault in &plan.faults {
+        if let Trigger::Every { period, .. } = fault.trigger {
+            let strikes = (length(plan) / period.as_secs_f64().max(1e-9)).min(fault.repeat.into());
+            cost.parts.push((format!("{strikes:.0} strikes of fault {}", fault.id), strikes * 1e-3));
+        }
+    }
+    cost.parts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    cost
+}
+
+/// Records of a plan's input.
+fn records(plan: &RunPlan) -> f64 {
     let records = match &plan.job.input.source {
         InputSource::Generator { records, .. } => *records,
         InputSource::File { path, repeat } => {
             let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
             (bytes / LINE_BYTES).max(1).saturating_mul((*repeat).into())
         }
-    } as f64;
-    let arrival = plan.job.input.rate.map_or(0.0, |rate| records / rate.max(1e-9));
-    let length = arrival.max(1.0).min(plan.time_limit.as_secs_f64());
-    let times = |every: Duration| length / every.as_secs_f64().max(1e-9);
+    };
+    records as f64
+}
+
+/// Virtual seconds that the job of a plan takes if nothing goes wrong.
+fn length(plan: &RunPlan) -> f64 {
+    let arrival = plan.job.input.rate.map_or(0.0, |rate| records(plan) / rate.max(1e-9));
+    arrival.max(1.0).min(plan.time_limit.as_secs_f64())
+}
+
+/// What comes due in a run in which nothing goes wrong.
+pub fn expected(plan: &RunPlan) -> Counts {
+    let (config, cluster) = (&plan.job.config, &plan.cluster);
+    let times = |every: Duration| length(plan) / every.as_secs_f64().max(1e-9);
     let nodes = f64::from(cluster.task_managers) * f64::from(cluster.job_managers.max(1));
+    Counts {
+        records: records(plan),
+        checkpoints: times(config.checkpoints.interval.max(config.checkpoints.min_pause)),
+        heartbeats: times(config.heartbeat_interval) * nodes,
+        flushes: times(config.sink_flush_interval) * f64::from(config.parallelism),
+    }
+}
+
+/// What so much costs in a run of this plan, the dearest first.
+pub fn priced(plan: &RunPlan, counts: &Counts) -> Cost {
+    let config = &plan.job.config;
     let subtasks = f64::from(config.parallelism);
     let per_checkpoint = match config.backend {
-        BackendKind::RocksDb => 1.5e-3,
-        _ => 4e-4,
+        BackendKind::RocksDb => 1e-3,
+        _ => 8e-5,
     };
-    let interval = config.checkpoints.interval.max(config.checkpoints.min_pause);
+    let Counts { records, checkpoints, heartbeats, flushes } = *counts;
     let mut parts = vec![
-        (format!("{records:.0} records"), records * 4.5e-6),
-        (format!("{:.0} checkpoints", times(interval)), times(interval) * per_checkpoint * subtasks),
-        (
-            format!("{:.0} heartbeats", times(config.heartbeat_interval) * nodes),
-            times(config.heartbeat_interval) * nodes * 2e-5,
-        ),
-        (
-            format!("{:.0} times that sinks look for output to write", times(config.sink_flush_interval) * subtasks),
-            times(config.sink_flush_interval) * subtasks * 5e-6,
-        ),
+        (format!("{records:.0} records"), records * 1.2e-6),
+        (format!("{checkpoints:.0} checkpoints"), checkpoints * per_checkpoint * subtasks),
+        (format!("{heartbeats:.0} heartbeats"), heartbeats * 2e-5),
+        (format!("{flushes:.0} times that sinks look for output to write"), flushes * 5e-6),
     ];
-    for fault in &plan.faults {
-        if let Trigger::Every { period, .. } = fault.trigger {
-            let strikes = times(period).min(fault.repeat.into());
-            parts.push((format!("{strikes:.0} strikes of fault {}", fault.id), strikes * 1e-3));
-        }
-    }
     parts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     Cost { parts }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use flowquake_engine::checkpoint::manifest::{
     Manifest, StateFile, StateFileOwner, StatePlace, SubtaskState, state_file,
 };
+use flowquake_engine::codec::encoded;
 use flowquake_engine::env::{Address, Checksum, InputFiles};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::JobGraph;
-use flowquake_engine::graph::element::encoded;
 use flowquake_engine::graph::source::SplitPosition;
 use flowquake_engine::ha::entry::{Change, HaEntry, HaState};
+use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{Attempt, CheckpointId, SplitId, SubtaskId, Term, VertexId};
 use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::state::key_group::groups_of;
@@ -57,7 +58,7 @@ pub(crate) fn subtask(vertex: u16, index: u16) -> SubtaskId {
 /// The graph of [`plan`]'s job.
 pub(crate) fn graph() -> JobGraph {
     let spec = job_spec(&plan());
-    (Jobs::builtin().get(&spec.program).unwrap().build)(&spec, &JobContext::inert(&InputFiles::default())).unwrap()
+    Jobs::builtin().build(&spec, &JobContext::inert(&InputFiles::default())).unwrap()
 }
 
 /// A finished job with these events. Checkpoint 1 is complete from the start, and a part of output is visible under it.
@@ -80,8 +81,13 @@ pub(crate) fn part(time: u64, epoch: u64) -> Part {
 }
 
 /// An entry is added to the log: by `jm-1` in term 1, by `jm-2` in term 2, and so on. Each leader reserves 10 more ids. Changes of
-/// the stores are numbered by their milliseconds.
+/// the stores are numbered by their milliseconds. Who opens a term closes the segment before.
 pub(crate) fn logged(outcome: &mut Outcome, time: u64, term: u64, change: Change) {
+    let newest = outcome.log.last().map(|logged| &logged.entry);
+    if let Some(newest) = newest.filter(|newest| change == Change::Opened && newest.change != Change::Closed) {
+        let closed = newest.term.0;
+        logged(outcome, time, closed, Change::Closed);
+    }
     let before = outcome.log.last().map(|logged| logged.entry.state.clone());
     let mut state = before.unwrap_or_else(|| HaState {
         program: "hand-made".into(),
@@ -100,12 +106,12 @@ pub(crate) fn logged(outcome: &mut Outcome, time: u64, term: u64, change: Change
             state.reserved = state.reserved.max(id.next());
         }
         Change::FallingBack(to) => state.completed.retain(|id| Some(*id) <= *to),
-        Change::Renewed | Change::Ended => {}
+        Change::Renewed | Change::Ended | Change::Closed => {}
     }
-    let sequence = outcome.log.last().map_or(1, |logged| logged.sequence + 1);
+    let position = outcome.log.last().map_or(Position::FIRST, |logged| logged.entry.next_position());
     let leader = format!("jm-{term}");
     let entry = HaEntry {
-        sequence,
+        position,
         term: Term(term),
         leader: leader.as_str().into(),
         incarnation: 1,
@@ -114,7 +120,7 @@ pub(crate) fn logged(outcome: &mut Outcome, time: u64, term: u64, change: Change
         state,
     };
     let events = outcome.trace.events.len();
-    outcome.log.push(LogEntry { at: ms(time), order: time, events, sequence, entry, deployed: false });
+    outcome.log.push(LogEntry { at: ms(time), order: time, events, position, entry, deployed: false });
 }
 
 /// Makes the manifest of a checkpoint durable, and the checkpoint complete.

@@ -32,7 +32,7 @@ pub(crate) fn watch() -> nix::Result<()> {
     let wait = move || {
         while let Ok(signal) = signals.wait() {
             if CAUGHT.compare_exchange(0, signal as i32, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-                std::process::exit(exit_code(signal).into());
+                crate::exit_guard::exit(exit_code(signal).into());
             }
             // Perhaps nobody reads any more; that must not end what is under way.
             let _ = writeln!(

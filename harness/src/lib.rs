@@ -9,6 +9,7 @@ pub mod cli;
 pub mod cost;
 pub mod engine_command;
 pub mod environment;
+mod exit_guard;
 pub mod explain;
 pub mod faults;
 #[cfg(test)]

@@ -18,12 +18,14 @@ use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, p
 use flowquake_engine::env::sim::{SimStores, SimWorld, StoreMutation};
 use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::ha::entry::{Change, HaEntry, sequence_at};
-use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
+use flowquake_engine::ha::entry::{Change, HaEntry};
+use flowquake_engine::ha::position::Position;
+use flowquake_engine::ids::{CheckpointId, Term};
 use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::time::Time;
 
 use self::flow::FlowLog;
+use self::trimmed::Trimmed;
 use crate::jobs::UserCode;
 use crate::nemesis::Nemesis;
 use crate::oracles::orphans::{Orphan, Sweep};
@@ -33,6 +35,7 @@ use crate::plan::RunPlan;
 mod flow;
 mod outcome;
 mod store_copy;
+mod trimmed;
 
 pub use flow::Flow;
 pub use outcome::{Claim, Decision, End, LogEntry, Outcome, Part, Sealed};
@@ -56,7 +59,7 @@ pub(crate) struct Recorder {
     outcome: Outcome,
     /// Names of all visible output.
     names: BTreeSet<String>,
-    decided: BTreeSet<(SubtaskId, CheckpointId)>,
+    trimmed: Trimmed,
     claimed: BTreeSet<(CheckpointId, Term)>,
     /// Checkpoints whose state is in memory although nobody may need it: sealed, and not known to have left the retained set.
     unpruned: BTreeSet<CheckpointId>,
@@ -89,7 +92,7 @@ impl Recorder {
             written: Written::default(),
             outcome: Outcome::nothing(),
             names: BTreeSet::new(),
-            decided: BTreeSet::new(),
+            trimmed: Trimmed::default(),
             claimed: BTreeSet::new(),
             unpruned: BTreeSet::new(),
             kept_at: 0,
@@ -226,8 +229,10 @@ impl Recorder {
                 if parse_part_name(path).is_some() {
                     self.outcome.retracted.push(format!("{at}: {path} was deleted"));
                 }
-                if decision_at(path).is_some() {
-                    self.outcome.overruled.push(format!("{at}: {path} was deleted"));
+                if let Some(what) =
+                    decision_at(path).and_then(|(subtask, epoch)| self.trimmed.on_forgotten(subtask, epoch))
+                {
+                    self.outcome.overruled.push(format!("{at}: {path}, {what}, was deleted"));
                 }
             }
         }
@@ -237,11 +242,13 @@ impl Recorder {
         self.outcome.trace.mix(path.as_bytes());
         self.written.put(StoreKind::Checkpoints, path, bytes.clone(), self.order);
         self.outcome.retained_files.on_put(at, path, bytes);
-        if let Some(sequence) = sequence_at(path) {
+        if let Some(position) = Position::at(path) {
             match HaEntry::decode(bytes, path) {
-                Ok(entry) => self.logged(at, sequence, entry),
+                // Of somebody who saw the log when it was shorter: nobody acts upon it.
+                Ok(entry) if entry.change == Change::Closed && self.trimmed.is_over(position) => {}
+                Ok(entry) => self.logged(at, position, entry),
                 // Torn by the store. Whoever wrote it looks, and nobody else can act upon it.
-                Err(_) => drop(self.outcome.torn_entries.insert(sequence)),
+                Err(_) => drop(self.outcome.torn_entries.insert(position)),
             }
         } else if let Some(id) = checkpoint_at(path) {
             if let Ok(manifest) = Manifest::decode(bytes, path) {
@@ -257,9 +264,8 @@ impl Recorder {
         self.outcome.trace.mix(path.as_bytes());
         self.written.remove(StoreKind::Checkpoints, path);
         self.outcome.retained_files.on_removed(at, path);
-        // Entries that a newer one has made redundant may go; the newest decides.
-        if sequence_at(path).is_some() && sequence_at(path) >= self.outcome.log.last().map(|entry| entry.sequence) {
-            self.outcome.log_offences.push(format!("{at}: {path}, the newest entry of the log, was deleted"));
+        if let Some(what) = Position::at(path).and_then(|position| self.trimmed.entry_must_stay(position)) {
+            self.outcome.log_offences.push(format!("{at}: {path}, {what}, was deleted"));
         }
     }
 
@@ -288,7 +294,8 @@ impl Recorder {
     }
 
     /// The store accepted an entry of the leadership log.
-    pub(crate) fn logged(&mut self, at: Time, sequence: u64, entry: HaEntry) {
+    pub(crate) fn logged(&mut self, at: Time, position: Position, entry: HaEntry) {
+        self.trimmed.on_entry(position, &entry);
         let completed = match entry.change {
             Change::Completed(id) => Some(id),
             _ => None,
@@ -299,7 +306,7 @@ impl Recorder {
             self.prune(&entry.state.completed);
         }
         let events = self.outcome.trace.events.len();
-        self.outcome.log.push(LogEntry { at, order: self.order, events, sequence, entry, deployed: false });
+        self.outcome.log.push(LogEntry { at, order: self.order, events, position, entry, deployed: false });
         if let Some(id) = completed {
             self.nemesis.on_sealed(id);
             self.keep_copy(at, id);
@@ -352,10 +359,11 @@ impl Recorder {
             self.committed += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
             self.outcome.visible.push(Part { at, order, name: name.into(), subtask, epoch, bytes: bytes.clone() });
         } else if let Some((subtask, epoch)) = decision_at(name) {
-            if !self.decided.insert((subtask, epoch)) {
-                self.outcome.overruled.push(format!("{at}: {name} was written over"));
+            let commit = is_commit(bytes);
+            if let Some(what) = self.trimmed.on_decision(subtask, epoch, commit) {
+                self.outcome.overruled.push(format!("{at}: {name} {what}"));
             }
-            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit: is_commit(bytes) });
+            self.outcome.decisions.push(Decision { at, order, subtask, epoch, commit });
         }
     }
 

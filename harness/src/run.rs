@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
+use flowquake_engine::contents::EngineContents;
 use flowquake_engine::env::sim::{
     LinkConfig, Observer, SimConfig, SimWorld, StoreConfig, StoreMutation, Weights, now, sleep_until,
 };
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 
 use self::watchdog::Watched;
 use crate::environment::{self, Environment, needs_disk};
+use crate::exit_guard;
 use crate::jobs::Jobs;
 use crate::plan::{InputSource, RunPlan};
 use crate::recorder::Recorder;
@@ -99,7 +101,11 @@ fn start(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], from: Option<Store
         let _ = told.send(Told::Begun(watchdog::this_thread()));
         #[allow(clippy::disallowed_methods, reason = "what the run itself costs is real time")]
         let started = (std::time::Instant::now(), thread_cpu());
-        let run = std::panic::AssertUnwindSafe(|| run.simulate());
+        let what = format!("the run of scenario `{}` with seed {}", run.plan.scenario, run.plan.seed);
+        let run = std::panic::AssertUnwindSafe(|| {
+            let _entered = exit_guard::enter(what);
+            run.simulate();
+        });
         let result = panics::within_run(|| std::panic::catch_unwind(run));
         let spent = (started.0.elapsed(), thread_cpu().saturating_sub(started.1));
         // Nobody listens any more if the watchdog was faster.
@@ -147,7 +153,8 @@ fn wait(tells: &mpsc::Receiver<Told>, events: Arc<AtomicU64>) -> (Option<End>, (
             }
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(why) = watched.as_mut().and_then(Watched::look) {
-                    let spent = watched.map_or(Duration::ZERO, |watched| watched.processor_time());
+                    let spent = watched.as_ref().map_or(Duration::ZERO, Watched::processor_time);
+                    watched.iter().for_each(|watched| exit_guard::give_up(watched.thread()));
                     return (Some(End::NoYield(why)), (spent, spent));
                 }
             }
@@ -203,6 +210,7 @@ impl Run {
                 inline_state: plan.job.config.backend == BackendKind::Memory,
             },
             cores: cluster.cores,
+            contents: &EngineContents,
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
             mutations: self.mutations.clone(),
         };
@@ -299,7 +307,7 @@ impl Run {
         // Tasks that are alive when the runtime goes would leak with all they own: kill them, and let them be dropped.
         world.take_observer();
         for node in task_managers(plan).chain(job_managers(plan)) {
-            world.kill(&node, flowquake_engine::env::sim::Death::Crash);
+            world.kill(&node, flowquake_engine::fault::Death::Crash);
         }
         sleep_until(now + Duration::from_millis(1)).await;
         self.recorder.lock().expect("the recorder does not panic").note_late_effects(world.late_effects());

@@ -9,6 +9,7 @@ use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::key_group::groups_of;
 use flowquake_engine::state::{Backend, Entry, RestoredState};
 
+use crate::exit_guard;
 use crate::jobs::{JobContext, Jobs};
 use crate::run::local_disks;
 
@@ -40,8 +41,9 @@ pub fn for_each(
     each: &mut dyn FnMut(SubtaskId, Entry<'_>),
 ) -> Result<(), ReadError> {
     let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
-    let job = jobs.get(&manifest.job.program).map_err(|error| refused(&error))?;
-    let graph = (job.build)(&manifest.job, &JobContext::inert(inputs)).map_err(|error| refused(&error))?;
+    let graph = jobs.build(&manifest.job, &JobContext::inert(inputs)).map_err(|error| refused(&error))?;
+    // Keys and values are the job's own types, and so is the code that decodes them.
+    let _entered = exit_guard::enter(format!("reading the state of job `{}`", manifest.job.program));
     for (subtask, state) in &manifest.subtasks {
         let keyed = graph.vertices.get(usize::from(subtask.vertex.0)).is_some_and(|vertex| vertex.is_keyed);
         if keyed {

@@ -13,9 +13,10 @@ use crate::scenario::{Scenario, discover};
 use crate::session::{Depth, execute_to};
 
 /// Runs every scenario at or below `path` with every seed, in this process: a test binary's `main` is not ours, so it cannot be
-/// started again as a worker. A job that ends its process ends the test binary: with a signal or another exit code than 0
-/// `cargo test` reports a failure, but with exit code 0 it reports none. The command line keeps such jobs in processes of their
-/// own, and calls their runs crashed.
+/// started again as a worker. A job that ends its process ends the test binary, and the tests that were to come with it, but
+/// never as passed: by a signal `cargo test` sees it, and a job that calls `exit` ends the binary with exit code 5 and a line that
+/// names the run, whatever code it gave. Two calls escape that: `_exit`, and `exec` of another program. The command line keeps
+/// such jobs in processes of their own, and calls their runs crashed.
 ///
 /// # Panics
 /// If there is no run to make, if a file is wrong, if the machine cannot keep a run, or if one does not pass: with the

@@ -5,8 +5,8 @@
 //! sinks write. Of checkpoint files and control frames it takes names, times and lengths only: RocksDB writes other bytes in
 //! every run, and their hashes travel in acknowledgements.
 
+use flowquake_engine::codec::encode;
 use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::graph::element::encode;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Events in order of their time.

@@ -1,8 +1,8 @@
 //! Jobs that harm their own process, in a program of another crate: the sweep goes on, and every run has its verdict.
 //!
 //! This is no ordinary test: it is that program, too, so that the workers which `flowquake::main` starts have these jobs. Started
-//! with [`PROGRAM`] in its environment it is the command line; else it runs the tests of [`TESTS`] whose name contains its first
-//! argument.
+//! with [`PROGRAM`] in its environment it is the command line, or with [`AS_TEST`] a test binary of that crate; else it runs the
+//! tests of [`TESTS`] whose name contains its first argument.
 
 use std::fs;
 use std::io::Read;
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 
 /// Set where this program is to be the command line.
 const PROGRAM: &str = "FLOWQUAKE_HOSTILE_JOBS";
+/// Set where this program is to call `flowquake::test`; whether a panic of it is one of the program.
+const AS_TEST: &str = "FLOWQUAKE_HOSTILE_TEST";
 
 const TESTS: &[(&str, fn())] = &[
     (
@@ -35,11 +37,20 @@ const TESTS: &[(&str, fn())] = &[
     ("a_killed_sweep_leaves_its_journal_and_no_process", a_killed_sweep_leaves_its_journal_and_no_process),
     ("a_run_survives_a_plan_that_cannot_be_saved", a_run_survives_a_plan_that_cannot_be_saved),
     ("panics_are_not_printed_by_the_thousand", panics_are_not_printed_by_the_thousand),
+    ("a_job_that_exits_in_the_judging_process_does_not_pass", a_job_that_exits_in_the_judging_process_does_not_pass),
+    ("a_test_may_end_beside_a_run_that_was_given_up", a_test_may_end_beside_a_run_that_was_given_up),
 ];
 
 fn main() -> ExitCode {
     if std::env::var_os(PROGRAM).is_some() {
         return flowquake::main(&Jobs::builtin().with("hostile", HOSTILE));
+    }
+    if let Some(panics) = std::env::var_os(AS_TEST) {
+        // A run that loops shall be given up soon.
+        flowquake::run::limit_processor_time(std::time::Duration::from_secs(1));
+        let test = || flowquake::test("all", 1..=1, &Jobs::default().with("hostile", HOSTILE));
+        let failed = std::panic::catch_unwind(test).is_err();
+        return if failed && panics == "panics" { ExitCode::from(101) } else { ExitCode::SUCCESS };
     }
     // Whoever runs this may ignore them (`nohup`, a shell's background job), and a sweep leaves ignored what was ignored.
     for interrupt in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -68,6 +79,9 @@ const HOSTILE: Job = Job {
     model: None,
     build,
     reference: |spec, _: &InputFiles| {
+        if how(spec) == "exit in reference" {
+            exit();
+        }
         let Numbers { records, .. } = numbers(spec);
         let misjudges = how(spec) == "misjudge";
         Ok(Box::new(Numbered { records, splits: spec.input.splits as usize, misjudges }))
@@ -91,6 +105,11 @@ fn numbers(spec: &JobSpec) -> Numbers {
     Numbers { records, how: how(spec) }
 }
 
+fn exit() -> ! {
+    #[allow(clippy::disallowed_methods, reason = "that is what is tried")]
+    std::process::exit(0)
+}
+
 fn overflow(n: u64) -> u64 {
     if n == u64::MAX { 0 } else { std::hint::black_box(overflow(n + 1)) + 1 }
 }
@@ -106,7 +125,7 @@ impl Source for Numbers {
         match self.how.as_str() {
             "panic" => panic!("no record pleases"),
             _ if index != 50 => {}
-            "exit" => std::process::exit(0),
+            "exit" => exit(),
             "abort" => std::process::abort(),
             "overflow" => return overflow(index),
             // Not address 0: that is noticed by the compiler's checks, which abort.
@@ -131,6 +150,11 @@ impl Source for Numbers {
 }
 
 fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError> {
+    match how(spec).as_str() {
+        "exit in build" => exit(),
+        "exit in thread" => std::thread::spawn(|| exit()).join().expect("it does not come back"),
+        _ => {}
+    }
     let job = StreamBuilder::new();
     job.source("numbers", context.source(spec, numbers(spec))).sink("lines", |number: &u64, out| {
         use std::io::Write;
@@ -369,4 +393,45 @@ fn panics_are_not_printed_by_the_thousand() {
     assert!(said.out.contains("20 runs: 20 failed") && said.out.contains("no record pleases"), "{}", said.out);
     let printed = said.err.matches("no record pleases").count();
     assert!((1..=5).contains(&printed), "{printed}: {}", said.err);
+}
+
+fn a_job_that_exits_in_the_judging_process_does_not_pass() {
+    let graph = "building the graph of job `hostile` was under way when something called `exit`";
+    let ways = [
+        ("exit", "the run of scenario `exit` with seed 1 was under way"),
+        ("exit in build", graph),
+        ("exit in thread", graph),
+        ("exit in reference", "the reference of job `hostile` was under way"),
+    ];
+    for (how, words) in ways {
+        let folder = Folder::with(&[(&how.replace(' ', "-"), how)]);
+        let said: Said = folder.command(&[]).env_remove(PROGRAM).env(AS_TEST, "panics").output().unwrap().into();
+        assert_eq!(said.code, Some(5), "{how}: {}{}", said.out, said.err);
+        assert!(said.err.contains(words), "{how}: {}", said.err);
+    }
+    // The command line makes runs elsewhere, but it builds jobs to see whether it may.
+    for how in ["exit in build", "exit in thread"] {
+        let folder = Folder::with(&[("job", how), ("well", "well")]);
+        for command in ["check", "run"] {
+            let said = folder.ends(&[command, "all"], 5);
+            assert!(said.err.contains(graph) && !said.out.contains("passed"), "{how}: {}", said.err);
+        }
+    }
+    let folder = Folder::with(&[("job", "exit in reference")]);
+    let said = folder.ends(&["run", "all"], 5);
+    assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
+    let job = ["engine", "hostile", "--param", "how=exit in reference", "--generator", "numbers", "--records", "400"];
+    let said = folder.ends(&[&job[..], &["--output", "out", "--checkpoint-dir", "checkpoints"]].concat(), 5);
+    assert!(said.err.contains("the reference of job `hostile` was under way"), "{}", said.err);
+    assert!(!folder.path().join("out").exists());
+}
+
+fn a_test_may_end_beside_a_run_that_was_given_up() {
+    let folder = Folder::with(&[("loop", "loop"), ("well", "well")]);
+    for (panics, code) in [("panics", 101), ("are expected", 0)] {
+        let mut command = folder.command(&[]);
+        let said: Said = command.env_remove(PROGRAM).env(AS_TEST, panics).output().unwrap().into();
+        assert_eq!(said.code, Some(code), "{}{}", said.out, said.err);
+        assert!(said.err.contains("more processor time than its limit of 1 s"), "{}", said.err);
+    }
 }

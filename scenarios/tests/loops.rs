@@ -1,12 +1,18 @@
-//! Jobs that restart for ever: the verdict names the loop, its cause, and what completed.
+//! Jobs that restart, or change their leader, for ever: the verdict names the loop, its cause, and what completed.
 
-use flowquake_reports::record::Verdict;
+use flowquake_reports::record::{RunRecord, Verdict};
 
 use crate::{execute, inline};
 
 fn stuck(name: &str, text: &str) -> String {
-    match execute(&inline(name, text), 1, &[]).verdict {
-        Verdict::Stuck { reason } => reason,
+    stuck_record(name, text).0
+}
+
+/// The reason, and the record of the run.
+fn stuck_record(name: &str, text: &str) -> (String, RunRecord) {
+    let record = execute(&inline(name, text), 1, &[]);
+    match &record.verdict {
+        Verdict::Stuck { reason } => (reason.clone(), record),
         other => panic!("{other:?}"),
     }
 }
@@ -60,4 +66,73 @@ fn a_timeout_that_no_checkpoint_can_keep_is_named_with_its_loop() {
     );
     assert!(reason.contains("a store has not taken the snapshot or the output of 1#0"), "{reason}");
     assert!(reason.ends_with("; no checkpoint ever completed"), "{reason}");
+}
+
+/// The job had checkpoints, and since a store became slow each attempt ends when its first one expires.
+#[test]
+fn a_checkpoint_that_expires_behind_every_restore_is_named_with_its_loop() {
+    let (reason, record) = stuck_record(
+        "expires-behind-every-restore",
+        r#"
+            name = "expires-behind-every-restore"
+            why = "the store becomes so slow for one TaskManager that every checkpoint after a restore expires"
+            time_limit = "100s"
+            [job]
+            name = "string-length-count"
+            input = { generator = "words", records = 40_000, splits = 4, rate = "1000/s" }
+            parallelism = 2
+            [checkpointing]
+            interval = "500ms"
+            timeout = "500ms"
+            backend = "fs"
+            [[fault]]
+            at = "3s"
+            do = "slow-store"
+            store = "checkpoints"
+            node = "tm-1"
+            by = "1s"
+        "#,
+    );
+    let count = |event: &str| record.totals.events_by_name.get(event).copied().unwrap_or(0);
+    let (failovers, completed) = (count("failover-begun"), count("checkpoint-completed"));
+    assert!(failovers > 30, "{failovers}");
+    assert!(count("restore-begun") > failovers, "each of them is behind a restore");
+    let loop_of_all = format!("restart loop: {failovers} failovers, all with one cause: checkpoint ");
+    assert!(reason.contains(&loop_of_all), "{reason}");
+    assert!(reason.contains("checkpoint expired after its timeout of 500ms while "), "{reason}");
+    assert!(reason.contains("a store has not taken the snapshot or the output of 1#0"), "{reason}");
+    let last = format!("; no checkpoint has completed since checkpoint {completed} at 2.");
+    assert!(reason.contains(&last), "{reason}");
+}
+
+/// Nobody restarts the job then: it never runs again, since no leader stays for long enough.
+#[test]
+fn a_store_that_is_too_slow_for_the_lease_is_named_as_a_loop_of_leaders() {
+    let (reason, record) = stuck_record(
+        "store-too-slow-for-the-lease",
+        r#"
+            name = "store-too-slow-for-the-lease"
+            why = "the store becomes so slow that no leader renews its lease in time"
+            time_limit = "200s"
+            [job]
+            name = "string-length-count"
+            input = { generator = "words", records = 80_000, splits = 4, rate = "1000/s" }
+            parallelism = 2
+            [checkpointing]
+            interval = "500ms"
+            timeout = "2s"
+            backend = "fs"
+            [[fault]]
+            at = "3s"
+            do = "slow-store"
+            store = "checkpoints"
+            by = "1200ms"
+        "#,
+    );
+    let terms = record.totals.events_by_name["leadership-granted"];
+    assert!(terms > 10, "{terms}");
+    // The first term is of before the last checkpoint.
+    let named = format!("takeover loop: {} terms were opened, ", terms - 1);
+    assert!(reason.contains(&named) && reason.contains("within the lease of 5s"), "{reason}");
+    assert!(reason.contains("; no checkpoint has completed since checkpoint 6 at "), "{reason}");
 }

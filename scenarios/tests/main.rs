@@ -1,6 +1,7 @@
 //! Everything together: scenarios pass, planted bugs are caught, equal plans give equal traces.
 
 mod capacity;
+mod costs;
 mod determinism;
 mod flink;
 mod hurt;

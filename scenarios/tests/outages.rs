@@ -35,7 +35,7 @@ fn assert_fails(record: &RunRecord, wanted: &str) {
 #[test]
 fn recoveries_that_come_to_nothing_are_a_part_of_the_outage() {
     let cut_off = bounded("outage-of-a-leader-cut-off", "6s");
-    assert_fails(&cut_off, "outage_max is 30.4");
+    assert_fails(&cut_off, "outage_max is 30.");
     assert!(worst(&cut_off) > 20 * SECOND);
     assert!(cut_off.recoveries.iter().any(|recovery| recovery.superseded.len() >= 2));
 

@@ -23,6 +23,8 @@ fn every_planted_bug_is_caught_by_the_oracle_that_the_museum_names() {
                 Verdict::Failed { oracle, also, .. } => {
                     std::iter::once(oracle).chain(also.iter().map(|other| &other.oracle)).map(String::as_str).collect()
                 }
+                // An invariant that the engine asserts begins the panic with its name.
+                Verdict::Crashed { panic } => vec![panic.split_once(':').map_or(panic.as_str(), |(name, _)| name)],
                 other => vec![other.label()],
             };
             let hit = by.contains(&exhibit.caught_by);
@@ -41,7 +43,7 @@ fn every_mutation_is_in_the_museum_and_every_oracle_has_a_bug() {
     for mutation in Mutation::ALL {
         assert!(MUSEUM.iter().any(|exhibit| exhibit.mutation == mutation), "{mutation:?}");
     }
-    for oracle in ["O1", "O2", "O3", "O4", "O5", "O6", "O8", "O10", "stuck"] {
+    for oracle in ["O1", "O2", "O3", "O4", "O5", "O6", "O8", "O10", "TR2", "TR3", "stuck"] {
         assert!(MUSEUM.iter().any(|exhibit| exhibit.caught_by == oracle), "{oracle}");
     }
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::manifest::{Damaged, DecodeError, OtherVersion};
+use crate::codec::encode;
 use crate::env::Checksum;
-use crate::graph::element::encode;
 
 /// Bytes of magic and version.
 pub(crate) const HEAD: usize = 12;

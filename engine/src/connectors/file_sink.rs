@@ -14,15 +14,16 @@
 //! The store's answers may be wrong. A name that is taken, a chunk that is gone, an error: none of them says whether *this*
 //! chunk is visible. Its contents do, by the checksum that the transaction records; `judge` (pure) decides.
 //!
-//! Decisions are never removed. One that says `abort` holds back a sink that was cut off for however long, and one that says
-//! `commit` tells the next JobManager which epochs are spent; no one knows when the last who may ask is gone. They are
-//! written for epochs with output only, and a dozen bytes each.
+//! A decision `abort` is never removed: it holds back a sink that was cut off for however long. Of the decisions `commit` each
+//! subtask keeps those that lie above a checkpoint to which the job may fall back, and the newest one below: it refuses
+//! every other fallback.
 //!
 //! Invariants: (K1) a chunk gets its visible name only after the decision `commit` is durable; (K2) committing twice is the
 //! same as once; (K3) nothing visible is ever taken back; (K4) a pending chunk is removed only when it is known to be visible,
-//! or named by nobody.
+//! or named by nobody; (K5) a decision is removed only if it is `commit`, lies below every retained checkpoint, and a later
+//! `commit` of the same subtask stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -30,6 +31,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::checkpoint::manifest::{Chunk, Transaction};
 use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, look, put_durably};
 use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term, VertexId};
+use crate::mutation::Mutation;
 
 pub use crate::paths::PENDING;
 
@@ -333,8 +335,9 @@ async fn publish(
     }
 }
 
-/// Decides `abort` for every epoch above `restored` up to `highest`, for every sink. Returns the first one that is committed
-/// already, by its decision or by its output: then the job must not fall back, since that cannot be taken back (K3).
+/// Decides `abort` for every epoch above `restored` up to `highest`, for every sink. Returns one that is committed
+/// already, by its decision or by its output: then the job must not fall back, since that cannot be taken back (K3). The newest
+/// epoch comes first, since a `commit` may be missing only where a later one stands (K5).
 ///
 /// To be tried again after an error: what was decided stays decided.
 pub async fn abort_above(
@@ -345,7 +348,7 @@ pub async fn abort_above(
 ) -> Result<Result<Vec<(SubtaskId, CheckpointId)>, (SubtaskId, CheckpointId)>, StoreError> {
     let mut aborted = Vec::new();
     for subtask in sinks {
-        for epoch in (restored.0 + 1..=highest.0).map(CheckpointId) {
+        for epoch in (restored.0 + 1..=highest.0).rev().map(CheckpointId) {
             let path = decision_path(*subtask, epoch);
             let mine = output.create(&path, Decision::abort()).await?;
             let committed = !mine && decided(output, &path).await? == Decision::Commit;
@@ -357,6 +360,38 @@ pub async fn abort_above(
         }
     }
     Ok(Ok(aborted))
+}
+
+/// Removes the decisions `commit` about epochs below `oldest`, the oldest checkpoint to which the job may fall back, but the
+/// newest of each subtask (K5). Several may do so at once: a listing that lags names fewer, never others.
+pub async fn forget_commits(env: &Env, output: &Store, oldest: CheckpointId) -> Result<(), StoreError> {
+    let mut below: BTreeMap<SubtaskId, Vec<CheckpointId>> = BTreeMap::new();
+    for (subtask, epoch) in output.list(DECISIONS).await?.iter().filter_map(|(path, _)| decision_at(path)) {
+        if epoch < oldest {
+            below.entry(subtask).or_default().push(epoch);
+        }
+    }
+    for (subtask, mut epochs) in below {
+        epochs.sort_unstable();
+        let mut newest_seen = false;
+        for epoch in epochs.into_iter().rev() {
+            let path = decision_path(subtask, epoch);
+            let goes = match output.get(&path).await {
+                Ok(bytes) => match Decision::read(&bytes) {
+                    Some(Decision::Commit) => std::mem::replace(&mut newest_seen, true),
+                    Some(Decision::Abort) => env.mutated(Mutation::ForgetAborts),
+                    None => false,
+                },
+                // Somebody else was here first.
+                Err(StoreError::NotFound { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            if goes {
+                output.delete(&path).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Path of a decision `commit` about an epoch above `newest`, if there is one.

@@ -243,8 +243,8 @@ mod tests {
     mod against_a_faulty_store {
         use super::*;
         use crate::env::StoreKind;
-        use crate::env::sim::StoreFault;
         use crate::env::sim::testing::{hurting, on_one_node};
+        use crate::fault::StoreFault;
 
         const BEHIND: StoreFault = StoreFault::StaleRead(Duration::from_secs(9));
         const MINE: Bytes = Bytes::from_static(b"mine");
@@ -329,7 +329,7 @@ mod tests {
                 drop(gone);
                 assert!(!gone_path.exists());
                 drop(inner);
-                world.kill("a", crate::env::sim::Death::Crash);
+                world.kill("a", crate::fault::Death::Crash);
                 drop(kept);
                 assert!(kept_path.exists(), "V1");
                 assert_eq!(world.late_effects(), 0, "it was not tried");

@@ -81,8 +81,9 @@ impl Env {
 
 #[cfg(all(test, feature = "sim"))]
 mod tests {
+    use super::super::sim::SimConfig;
     use super::super::sim::tests::{Idle, config, ms, pause, simulate};
-    use super::super::sim::{Death, SimConfig};
+    use crate::fault::Death;
 
     #[test]
     fn a_folder_goes_with_its_owner_but_a_killed_process_leaves_it_to_the_next_life() {

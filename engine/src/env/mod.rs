@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::config::BackendKind;
+use crate::backend_kind::BackendKind;
 use crate::event::{Event, EventRecord};
 use crate::ids::NodeName;
 use crate::mutation::Mutation;
@@ -36,6 +36,7 @@ mod task;
 pub mod tokio;
 mod trouble;
 
+pub use crate::ids::StoreKind;
 pub use durable::{Patience, Put, ReadFault, look, put_durably, read_verified, upload};
 pub use input::{InputError, InputFiles, Lines};
 pub use local::LocalFolder;
@@ -69,15 +70,6 @@ pub enum Port {
     Control,
     /// TaskManager: records.
     Data,
-}
-
-/// Which durable store is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StoreKind {
-    /// Checkpoints and the job's durable facts.
-    Checkpoints,
-    /// Output of the sinks.
-    Output,
 }
 
 /// Work that costs processor time. Real worlds pay it by doing it; the simulated one charges its cost model's price.

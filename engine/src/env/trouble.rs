@@ -6,12 +6,14 @@
 //!
 //! Invariants: (TR1) of one trouble only the first error and the end are said; (TR2) no pause is longer than [`PAUSE_MAX`];
 //! (TR3) the pauses of one trouble sum to at most [`GIVE_UP_AFTER`]. Pauses are summed instead of reading a clock, so that
-//! neither a clock that jumps nor a process that was stopped makes anybody give up early. Decision: docs/adr/0030.
+//! neither a clock that jumps nor a process that was stopped makes anybody give up early. Planted bugs: `pauses-without-bound`
+//! (TR2), `never-gives-up` (TR3). Decision: docs/adr/0030.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::Env;
+use crate::mutation::Mutation;
 
 /// The longest trouble that is waited for: as long as a checkpoint may take by default.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
@@ -33,6 +35,23 @@ pub struct GaveUp {
     pub waited: Duration,
 }
 
+/// How long trouble may last, and how long a pause in it may be.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    pause_max: Duration,
+    give_up_after: Duration,
+}
+
+const BOUNDS: Bounds = Bounds { pause_max: PAUSE_MAX, give_up_after: GIVE_UP_AFTER };
+
+/// What to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TryAgain {
+    after: Duration,
+    /// The error is told, since it is the first (TR1).
+    tell: bool,
+}
+
 /// One stretch of failures of one thing.
 #[derive(Debug, Clone)]
 pub struct Trouble {
@@ -49,31 +68,35 @@ impl Trouble {
         Self { what, first, doubled: first, waited: Duration::ZERO, failures: 0 }
     }
 
-    /// Notes one more failure. Returns the pause before the next try, or `None` if it is time to give up.
-    fn failed(&mut self) -> Option<Duration> {
+    /// Notes one more failure. Returns what to do, or `None` if it is time to give up.
+    fn failed(&mut self, bounds: Bounds) -> Option<TryAgain> {
+        let tell = self.failures == 0;
         self.failures += 1;
-        let pause = self.doubled.min(PAUSE_DOUBLED_MAX.max(self.waited / 8)).min(PAUSE_MAX);
-        if self.waited + pause > GIVE_UP_AFTER {
+        let pause = self.doubled.min(PAUSE_DOUBLED_MAX.max(self.waited / 8)).min(bounds.pause_max);
+        if self.waited + pause > bounds.give_up_after {
             return None;
         }
         self.doubled = self.doubled.saturating_mul(2);
         self.waited += pause;
         assert!(pause <= PAUSE_MAX, "TR2: {} waits {pause:?} at once", self.what);
         assert!(self.waited <= GIVE_UP_AFTER, "TR3: {} waited {:?}", self.what, self.waited);
-        Some(pause)
+        Some(TryAgain { after: pause, tell })
     }
 
     /// Pauses after a failure; an error if it is time to give up.
     pub async fn wait(&mut self, env: &Env, cause: impl fmt::Display) -> Result<(), GaveUp> {
-        let is_first = self.failures == 0;
-        let Some(pause) = self.failed() else {
+        let bounds = Bounds {
+            pause_max: if env.mutated(Mutation::PausesWithoutBound) { Duration::MAX } else { BOUNDS.pause_max },
+            give_up_after: if env.mutated(Mutation::NeverGivesUp) { Duration::MAX } else { BOUNDS.give_up_after },
+        };
+        let Some(again) = self.failed(bounds) else {
             let waited = Duration::from_secs(self.waited.as_secs());
             return Err(GaveUp { what: self.what, cause: cause.to_string(), waited });
         };
-        if is_first {
+        if again.tell {
             env.warn(format_args!("{}: {cause}; trying again", self.what));
         }
-        env.sleep(pause).await;
+        env.sleep(again.after).await;
         Ok(())
     }
 
@@ -92,7 +115,14 @@ mod tests {
 
     fn pauses(first: Duration) -> Vec<Duration> {
         let mut trouble = Trouble::new("the store", first);
-        std::iter::from_fn(|| trouble.failed()).collect()
+        std::iter::from_fn(|| Some(trouble.failed(BOUNDS)?.after)).collect()
+    }
+
+    #[test]
+    fn only_the_first_error_of_a_trouble_is_told() {
+        let mut trouble = Trouble::new("the store", Duration::from_millis(20));
+        let told: Vec<bool> = std::iter::from_fn(|| Some(trouble.failed(BOUNDS)?.tell)).collect();
+        assert!(told.len() > 100 && told[0] && !told[1..].contains(&true), "TR1: {told:?}");
     }
 
     #[test]

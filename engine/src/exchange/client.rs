@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::channel::Channel;
 use super::{Buffer, ToConsumer, ToProducer};
+use crate::codec::{encoded, whole};
 use crate::env::{Address, Connection, Env, Frame, NetError, TaskHandle};
-use crate::graph::element::{encoded, whole};
 use crate::ids::{ChannelId, Execution};
 
 /// Collects the credits of consumed buffers until the granting task takes them.

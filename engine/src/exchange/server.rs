@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::channel::{Channel, ReadyList};
 use super::client::protocol;
 use super::{Buffer, Exchange, ToConsumer, ToProducer};
+use crate::codec::{encoded, whole};
 use crate::env::{Connection, Env, Frame, NetError, Sender};
-use crate::graph::element::{encoded, whole};
 use crate::ids::Execution;
 
 /// Longest greeting, bytes.

@@ -218,7 +218,7 @@ async fn served(script: impl AsyncFnOnce(crate::env::Connection)) -> Result<(), 
 
 async fn say(connection: &mut crate::env::Connection, message: &ToProducer) {
     // A server that has heard enough closes the connection.
-    let _ = connection.sender.send(crate::graph::element::encoded(message).into()).await;
+    let _ = connection.sender.send(crate::codec::encoded(message).into()).await;
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ proptest! {
     fn mutated_requests_are_read_or_refused(
         garbage in prop::collection::vec(any::<u8>(), 0..40), at in any::<prop::sample::Index>(), value in any::<u8>()
     ) {
-        use crate::graph::element::{encoded, whole};
+        use crate::codec::{encoded, whole};
         let channel = ChannelId { from: node(0), to: node(1) };
         let requests = [
             ToProducer::Hello(Execution::default()),

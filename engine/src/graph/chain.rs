@@ -8,9 +8,10 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::element::{Element, decode, encode};
+use super::element::Element;
 use super::source::{Source, SourceReader, SourceStatus, SplitPosition};
 use super::{InputSpec, Partitioning};
+use crate::codec::{decode, encode};
 use crate::ids::SubtaskId;
 use crate::state::key_group::{group_of, groups_of, owner_of};
 use crate::state::{Backend, CurrentKey, Key, StateError, StateOpener, StateSet, StateTable};

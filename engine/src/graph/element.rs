@@ -1,56 +1,8 @@
-//! How records become bytes: postcard, one after the other in a buffer, without an allocation of their own.
+//! What can travel between subtasks.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A record that can travel between subtasks.
+/// A record that can travel between subtasks, as bytes of [`crate::codec`].
 pub trait Element: Serialize + DeserializeOwned + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + 'static> Element for T {}
-
-/// A postcard sink that appends to a buffer in use.
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Append<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Appends the encoding of `value`.
-///
-/// # Panics
-/// If the type cannot be encoded at all (a sequence of unknown length): a mistake of its author, met by the first record.
-pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    postcard::serialize_with_flavor(value, Append(out)).expect("the type can be encoded");
-}
-
-/// Takes one record from the front of `input`.
-pub fn decode<T: DeserializeOwned>(input: &mut &[u8]) -> Result<T, postcard::Error> {
-    let (value, rest) = postcard::take_from_bytes(input)?;
-    *input = rest;
-    Ok(value)
-}
-
-/// The one value that `bytes` are the encoding of; `None` if they are not, or hold more.
-pub fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Option<T> {
-    decode(&mut bytes).ok().filter(|_| bytes.is_empty())
-}
-
-/// The encoding of one value, on its own.
-pub fn encoded<T: Serialize>(value: &T) -> bytes::Bytes {
-    let mut out = Vec::new();
-    encode(value, &mut out);
-    out.into()
-}

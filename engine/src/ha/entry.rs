@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::position::Position;
 use crate::checkpoint::envelope::Envelope;
 use crate::checkpoint::manifest::{Damaged, DecodeError};
 use crate::env::Address;
@@ -10,24 +11,7 @@ use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::time::Time;
 
 const ENVELOPE: Envelope =
-    Envelope { magic: b"FLQHALOG", version: 1, kind: "an entry of the leadership log", readable: "a readable entry" };
-
-/// Folder of the log in the checkpoint store.
-pub const FOLDER: &str = "ha";
-
-/// Path of an entry.
-pub fn path(sequence: u64) -> String {
-    format!("{FOLDER}/{sequence:08}")
-}
-
-/// The highest number of an entry that a reader believes: far above what a job can write, far below where sums overflow.
-const SEQUENCE_MAX: u64 = 1 << 48;
-
-/// The sequence number that a path of the log names.
-pub fn sequence_at(path: &str) -> Option<u64> {
-    let number = path.strip_prefix(FOLDER)?.strip_prefix('/')?.parse().ok();
-    number.filter(|sequence| *sequence <= SEQUENCE_MAX)
-}
+    Envelope { magic: b"FLQHALOG", version: 2, kind: "an entry of the leadership log", readable: "a readable entry" };
 
 /// What an entry changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +28,9 @@ pub enum Change {
     FallingBack(Option<CheckpointId>),
     /// The job is over.
     Ended,
+    /// The segment ends here; the log goes on in the next one. Of a leader whose segment is long enough, or of a JobManager
+    /// that opens a term next, whose entry says who that is.
+    Closed,
 }
 
 /// How a job ended, as the log keeps it.
@@ -78,7 +65,7 @@ impl HaState {
     /// The state after `change`; of completed checkpoints the newest `retained` stay.
     pub fn apply(&mut self, change: &Change, retained: usize) {
         match change {
-            Change::Opened | Change::Renewed | Change::Ended => {}
+            Change::Opened | Change::Renewed | Change::Ended | Change::Closed => {}
             Change::AttemptBegun(attempt) => self.attempt = *attempt,
             Change::Completed(id) => {
                 // It was deployed, so all was decided.
@@ -98,8 +85,8 @@ impl HaState {
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HaEntry {
-    /// Its number, from 1 without a gap.
-    pub sequence: u64,
+    /// Where it stands.
+    pub position: Position,
     /// The leader's term.
     pub term: Term,
     /// The leader.
@@ -115,6 +102,11 @@ pub struct HaEntry {
 }
 
 impl HaEntry {
+    /// Where the next entry stands.
+    pub fn next_position(&self) -> Position {
+        if self.change == Change::Closed { self.position.next_segment() } else { self.position.next() }
+    }
+
     /// Its bytes in the store.
     pub fn encode(&self) -> Bytes {
         ENVELOPE.wrap(self)
@@ -137,8 +129,8 @@ impl HaEntry {
     fn implausible(&self) -> Option<String> {
         let HaState { attempt, completed, undecided, reserved, .. } = &self.state;
         let highest = completed.iter().copied().max().max(*undecided);
-        if !(1..=SEQUENCE_MAX).contains(&self.sequence) || self.term > Term::MAX || *attempt > Attempt::MAX {
-            Some(format!("entry {} of {}, {attempt}", self.sequence, self.term))
+        if !self.position.is_plausible() || self.term > Term::MAX || *attempt > Attempt::MAX {
+            Some(format!("entry {} of {}, {attempt}", self.position, self.term))
         } else if *reserved > CheckpointId::MAX || highest > Some(*reserved) {
             Some(format!("checkpoint {} of ids up to {reserved}", highest.unwrap_or_default()))
         } else if !completed.is_sorted() {
@@ -151,7 +143,12 @@ impl HaEntry {
     /// Its bytes in the format version after this one.
     #[cfg(test)]
     pub(crate) fn encode_as_next_version(&self) -> Bytes {
-        Envelope { version: ENVELOPE.version + 1, ..ENVELOPE }.wrap(self)
+        self.encode_as_version(ENVELOPE.version + 1)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn encode_as_version(&self, version: u32) -> Bytes {
+        Envelope { version, ..ENVELOPE }.wrap(self)
     }
 }
 
@@ -159,7 +156,7 @@ impl HaEntry {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn entry(sequence: u64) -> HaEntry {
+    pub(crate) fn entry(number: u64) -> HaEntry {
         let state = HaState {
             program: "p".into(),
             start: Time(5),
@@ -170,7 +167,7 @@ pub(crate) mod tests {
             ended: None,
         };
         HaEntry {
-            sequence,
+            position: Position { segment: 1, number },
             term: Term(1),
             leader: "jm-1".into(),
             incarnation: 1,
@@ -204,15 +201,15 @@ pub(crate) mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        refused(&|entry| entry.sequence = u64::MAX);
-        refused(&|entry| entry.sequence = 0);
+        refused(&|entry| entry.position.number = u64::MAX);
+        refused(&|entry| entry.position.segment = u64::MAX);
+        refused(&|entry| entry.position.segment = 0);
         refused(&|entry| entry.term = Term(u64::MAX));
         refused(&|entry| entry.state.attempt = Attempt(u32::MAX));
         refused(&|entry| entry.state.reserved = CheckpointId(u64::MAX));
         refused(&|entry| entry.state.undecided = Some(CheckpointId(u64::MAX)));
         refused(&|entry| entry.state.completed = vec![CheckpointId(9)]);
         refused(&|entry| entry.state.completed = vec![CheckpointId(4), CheckpointId(3)]);
-        assert_eq!(sequence_at("ha/18446744073709551615"), None);
     }
 
     #[test]
@@ -231,9 +228,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn paths_are_read_back() {
-        assert_eq!(path(42), "ha/00000042");
-        assert_eq!(sequence_at("ha/00000042"), Some(42));
-        assert_eq!(sequence_at("chk-00000042/_metadata"), None);
+    fn behind_a_closed_segment_comes_the_next_one() {
+        assert_eq!(entry(7).next_position(), Position { segment: 1, number: 8 });
+        let closed = HaEntry { change: Change::Closed, ..entry(7) };
+        assert_eq!(closed.next_position(), Position { segment: 2, number: 0 });
     }
 }

@@ -1,118 +1,210 @@
-//! H3, explored: which rules of removal keep a write below the end of the log from succeeding.
+//! H2 and H3, explored: nobody acts upon an entry that is not at the end of the log, whatever is removed behind it.
 //!
-//! A small model of the log: processes that look (and may see the log as it was at any time before), create, and remove. Every
-//! interleaving of a bounded number of steps is visited. The property behind H1 and H2 is one sentence: *a creation succeeds only
-//! at the end of the log*. Whoever created elsewhere would act upon a past that others have gone on from. ADR 0027 says
-//! what follows.
+//! A small model of the log: processes that look (and may see the log as it was at any time before), create, leave torn
+//! writes, and remove what a listing of any time before names. Every interleaving of a bounded number of steps is visited.
+//! Three sentences are asserted in each world:
+//! - *the end*: whoever acts upon an entry has created it at the end of the log;
+//! - *the living segment*: below the end, something is created only in segments that are over, where nobody acts upon it;
+//! - *nobody is stranded*: whoever reads on from any entry of the past, as `Log::advance` does, arrives at the end.
+//!
+//! The rules that keep less are explored, too, and each of them breaks: so no end of a segment may go. ADR 0027 has the reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A process: what it holds for the newest entry, and whether that is its own.
+use super::position::{Position, between_ends};
+
+/// What stands at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Process {
-    /// It follows, and has seen the log up to here.
-    Follows { tail: u8, term: u8 },
-    /// It leads, and its last entry is this one.
-    Leads { last: u8, term: u8 },
+enum Kind {
+    Entry,
+    Closed,
+    Torn,
 }
 
-/// The log, and how long it has ever been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Process {
+    /// It does not lead; whatever it does begins with a look.
+    Follows,
+    /// It leads, and its last entry is this one.
+    Leads(Position),
+    /// It leads, has closed its segment here, and has not begun the next one.
+    Rotates(Position),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct World {
-    /// Terms of the entries, by number.
-    entries: BTreeMap<u8, u8>,
-    /// The highest number that was ever created, and its term: what a look may show of each length of the log.
-    past: Vec<u8>,
+    objects: BTreeMap<Position, Kind>,
+    /// All that was ever created at the end, in order: what a look may show is how this began.
+    past: Vec<(Position, Kind)>,
     processes: Vec<Process>,
 }
 
-/// Which entries a leader may remove.
+/// What a leader leaves of the segments before its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Removal {
-    /// None: H3.
-    Never,
-    /// All but the newest so many.
-    KeepNewest(u8),
-    /// Those of terms before its own, but the one that opened each term.
-    KeepOpenings,
+enum Keeps {
+    All,
+    BothEnds,
+    /// … but not the torn writes before the last one.
+    NothingTorn,
+    FirstOnly,
+    LastOnly,
+}
+
+/// Where the log goes on behind what stands at a position.
+fn behind((position, kind): (Position, Kind)) -> Position {
+    match kind {
+        Kind::Entry => position.next(),
+        Kind::Closed => position.next_segment(),
+        Kind::Torn => position.behind_torn(),
+    }
+}
+
+fn end(past: &[(Position, Kind)]) -> Position {
+    past.last().map_or(Position::FIRST, |last| behind(*last))
 }
 
 impl World {
-    fn new(processes: usize) -> Self {
-        let processes = vec![Process::Follows { tail: 0, term: 0 }; processes];
-        Self { entries: BTreeMap::new(), past: Vec::new(), processes }
-    }
-
-    /// Every world that one step leads to, and whether the step created an entry below the end.
-    fn steps(&self, removal: Removal) -> Vec<(World, bool)> {
+    /// Every world that one step leads to, or the sentence that the step breaks.
+    fn steps(&self, keeps: Keeps, torn: bool) -> Result<Vec<World>, String> {
         let mut next = Vec::new();
-        let end = self.past.len() as u8;
+        let kinds = |kind| [Some(kind), torn.then_some(Kind::Torn)].into_iter().flatten();
         for (index, process) in self.processes.iter().enumerate() {
             match *process {
-                Process::Follows { .. } => {
-                    // A listing or a read may show any state of before, and the newest one.
-                    for tail in 0..=end {
-                        let term = tail.checked_sub(1).map_or(0, |at| self.past[usize::from(at)]);
-                        let (entry, term) = (tail + 1, term + 1);
-                        next.push(self.create(index, entry, term, Process::Leads { last: entry, term }));
+                Process::Follows => {
+                    for seen in 0..=self.past.len() {
+                        let shown = &self.past[..seen];
+                        let tail = shown.iter().rev().find(|(_, kind)| *kind != Kind::Torn);
+                        let at = end(shown);
+                        if tail.is_none_or(|(_, kind)| *kind == Kind::Closed) {
+                            for kind in kinds(Kind::Entry) {
+                                next.extend(self.create(index, at, kind, Process::Leads(at))?);
+                            }
+                        } else {
+                            for kind in kinds(Kind::Closed) {
+                                next.extend(self.create(index, at, kind, Process::Follows)?);
+                            }
+                        }
                     }
                 }
-                Process::Leads { last, term } => {
-                    let entry = last + 1;
-                    next.push(self.create(index, entry, term, Process::Leads { last: entry, term }));
-                    // Only a leader whose entry is the newest that there ever was removes anything.
-                    if last == end {
-                        let gone: BTreeSet<u8> = self.removable(removal, last, term);
-                        if !gone.is_empty() {
-                            let mut world = self.clone();
-                            world.entries.retain(|number, _| !gone.contains(number));
-                            next.push((world, false));
-                        }
+                Process::Leads(last) => {
+                    for kind in kinds(Kind::Entry) {
+                        next.extend(self.create(index, last.next(), kind, Process::Leads(last.next()))?);
+                    }
+                    for kind in kinds(Kind::Closed) {
+                        next.extend(self.create(index, last.next(), kind, Process::Rotates(last.next()))?);
+                    }
+                    next.extend(self.removals(keeps, last.segment));
+                }
+                Process::Rotates(closed) => {
+                    let at = closed.next_segment();
+                    for kind in kinds(Kind::Entry) {
+                        next.extend(self.create(index, at, kind, Process::Leads(at))?);
                     }
                 }
             }
         }
-        next
+        Ok(next)
     }
 
-    fn removable(&self, removal: Removal, last: u8, term: u8) -> BTreeSet<u8> {
-        let opens = |number: u8, of: u8| number < 2 || self.past.get(usize::from(number) - 2) != Some(&of);
-        let may = |number: u8, of: u8| match removal {
-            Removal::Never => false,
-            Removal::KeepNewest(kept) => number + kept <= last,
-            Removal::KeepOpenings => of < term && !opens(number, of),
-        };
-        self.entries.iter().filter(|(number, of)| may(**number, **of)).map(|(number, _)| *number).collect()
-    }
-
-    /// Creates an entry, or finds the number taken, which ends a leadership.
-    fn create(&self, index: usize, number: u8, term: u8, then: Process) -> (World, bool) {
+    /// Creates an object, or finds the place taken, which ends a leadership. A torn write sends its writer on.
+    fn create(&self, index: usize, at: Position, kind: Kind, then: Process) -> Result<Option<World>, String> {
         let mut world = self.clone();
-        if world.entries.contains_key(&number) {
-            world.processes[index] = Process::Follows { tail: 0, term: 0 };
-            return (world, false);
+        match world.objects.get(&at) {
+            // It was torn, by whomever: go on behind it, where another creation is another step.
+            Some(Kind::Torn) => {
+                world.processes[index] = match (then, self.processes[index]) {
+                    (Process::Leads(_) | Process::Rotates(_), Process::Leads(_)) => Process::Leads(at),
+                    (Process::Leads(_), Process::Rotates(_)) => Process::Rotates(at),
+                    _ => Process::Follows,
+                };
+            }
+            Some(_) => world.processes[index] = Process::Follows,
+            None => {
+                let end = end(&self.past);
+                if at == end {
+                    world.past.push((at, kind));
+                } else if kind == Kind::Entry {
+                    return Err(format!("an entry was created at {at}, and the log ends at {end}"));
+                } else if at.segment >= end.segment {
+                    return Err(format!("{kind:?} was created at {at}, and the log ends at {end}"));
+                }
+                world.objects.insert(at, kind);
+                if kind != Kind::Torn {
+                    world.processes[index] = then;
+                }
+            }
         }
-        let below = usize::from(number) <= world.past.len();
-        world.entries.insert(number, term);
-        if !below {
-            world.past.push(term);
+        Ok(Some(world))
+    }
+
+    /// What a leader in this segment leaves, for each listing that it may be shown.
+    fn removals(&self, keeps: Keeps, leading: u64) -> Vec<World> {
+        let mut worlds = BTreeSet::new();
+        let past: BTreeSet<Position> = self.past.iter().map(|(position, _)| *position).collect();
+        // What was created in segments that are over, by who did not know, may be listed or not.
+        let late: BTreeSet<Position> = self.objects.keys().filter(|at| !past.contains(at)).copied().collect();
+        for (seen, late) in (1..=self.past.len()).flat_map(|seen| [(seen, None), (seen, Some(&late))]) {
+            let shown = self.past[..seen].iter().map(|(position, _)| *position);
+            let listed: BTreeSet<Position> = shown.chain(late.into_iter().flatten().copied()).collect();
+            let mut gone = BTreeSet::new();
+            for mut between in between_ends(listed.iter().copied(), leading) {
+                let is_torn = |at: &Position| self.objects.get(at).is_none_or(|kind| *kind == Kind::Torn);
+                while keeps != Keeps::NothingTorn && between.last().is_some_and(is_torn) {
+                    between.pop();
+                }
+                gone.extend(between.into_iter().filter(|_| keeps != Keeps::All));
+            }
+            for position in listed.iter().filter(|position| position.segment < leading) {
+                let is_last = !listed.contains(&position.next());
+                let goes = match keeps {
+                    Keeps::FirstOnly => is_last,
+                    Keeps::LastOnly => position.number == 0,
+                    Keeps::All | Keeps::BothEnds | Keeps::NothingTorn => false,
+                };
+                if goes {
+                    gone.insert(*position);
+                }
+            }
+            let mut world = self.clone();
+            world.objects.retain(|position, _| !gone.contains(position));
+            if world.objects.len() < self.objects.len() {
+                worlds.insert(world);
+            }
         }
-        world.processes[index] = then;
-        (world, below)
+        worlds.into_iter().collect()
+    }
+
+    /// Where somebody arrives who has read up to `from` and reads on, by the rule of `Log::advance`.
+    fn read_on(&self, from: (Position, Kind)) -> Position {
+        let mut tail = from;
+        loop {
+            let nearest = behind(tail);
+            let next = [nearest, nearest.next_segment()].into_iter().find(|at| self.objects.contains_key(at));
+            match next {
+                Some(at) => tail = (at, self.objects[&at]),
+                None => return nearest,
+            }
+        }
     }
 }
 
-/// Visits every world within so many steps; how many there are, and whether an entry was ever created below the end.
-fn explore(processes: usize, steps: usize, removal: Removal) -> (usize, bool) {
-    let mut seen = BTreeSet::from([World::new(processes)]);
+/// Visits every world within so many steps; how many there are, or the sentence that does not hold.
+fn explore(processes: usize, steps: usize, keeps: Keeps, torn: bool) -> Result<usize, String> {
+    let first = World { objects: BTreeMap::new(), past: Vec::new(), processes: vec![Process::Follows; processes] };
+    let mut seen = BTreeSet::from([first]);
     let mut frontier: Vec<World> = seen.iter().cloned().collect();
     for _ in 0..steps {
         let mut next = Vec::new();
         for world in &frontier {
-            for (world, below) in world.steps(removal) {
-                if below {
-                    return (seen.len(), true);
+            for mut world in world.steps(keeps, torn)? {
+                for from in &world.past {
+                    let (arrived, end) = (world.read_on(*from), end(&world.past));
+                    if arrived != end {
+                        return Err(format!("who reads on from {} arrives at {arrived} instead of {end}", from.0));
+                    }
                 }
+                // Which process is which makes no difference.
+                world.processes.sort_unstable();
                 if seen.insert(world.clone()) {
                     next.push(world);
                 }
@@ -120,28 +212,37 @@ fn explore(processes: usize, steps: usize, removal: Removal) -> (usize, bool) {
         }
         frontier = next;
     }
-    (seen.len(), false)
+    Ok(seen.len())
 }
 
 #[test]
-fn while_nothing_is_removed_an_entry_is_created_only_at_the_end() {
-    let (worlds, below) = explore(3, 9, Removal::Never);
-    assert!(!below, "H3");
-    assert!(worlds > 1_000, "{worlds} worlds are too few to say anything");
-}
-
-/// The newest entries alone fence nobody: who looked before they were written creates where an older one stood.
-#[test]
-fn a_tail_of_any_length_is_no_fence() {
-    for kept in 1..=3 {
-        let (_, below) = explore(2, 3 + usize::from(kept), Removal::KeepNewest(kept));
-        assert!(below, "keeping {kept} entries would be enough after all");
+fn while_both_ends_of_each_segment_stay_nobody_acts_upon_the_past() {
+    for keeps in [Keeps::All, Keeps::BothEnds] {
+        for (processes, steps, torn) in [(2, 13, false), (3, 11, false), (2, 11, true)] {
+            let worlds = explore(processes, steps, keeps, torn);
+            eprintln!("{keeps:?}, {processes} processes, {steps} steps, torn {torn}: {worlds:?}");
+            assert!(*worlds.as_ref().unwrap_or_else(|broken| panic!("{keeps:?}: {broken}")) > 1_000, "{worlds:?}");
+        }
     }
 }
 
-/// What opened a term fences its former leader, but not a standby that saw the log when it was shorter.
+/// Without the end of a segment, whoever led in it writes on.
 #[test]
-fn openings_alone_are_no_fence_against_a_stale_look() {
-    let (_, below) = explore(2, 6, Removal::KeepOpenings);
-    assert!(below, "keeping what opened each term would be enough after all");
+fn the_end_of_a_segment_is_a_fence() {
+    let broken = explore(2, 7, Keeps::FirstOnly, false).unwrap_err();
+    assert!(broken.starts_with("an entry was created at"), "{broken}");
+}
+
+/// Without the beginning of the next segment, whoever saw the one before it when it was closed begins it once more.
+#[test]
+fn the_beginning_of_a_segment_is_a_fence() {
+    let broken = explore(2, 8, Keeps::LastOnly, false).unwrap_err();
+    assert!(broken.starts_with("an entry was created at"), "{broken}");
+}
+
+/// Whoever led before a torn write creates his next entry where that was.
+#[test]
+fn torn_writes_before_the_end_of_a_segment_belong_to_it() {
+    let broken = explore(2, 11, Keeps::NothingTorn, true).unwrap_err();
+    assert!(broken.starts_with("an entry was created at"), "{broken}");
 }

@@ -1,18 +1,19 @@
 //! Reading and appending to the log, over a store that may fail, tear a write, answer an error for what it did, or show what it
 //! held a while ago.
 //!
-//! One rule covers all of that: *create, then look*. Whatever the store answered to the creation, what stands at the number
-//! afterwards decides: my bytes, another's entry, or an unreadable rest of a torn write, over which the log goes on at the next
-//! number. An unreadable entry was never acted upon, since its writer looked, too (H1). A whole entry of another format version
+//! One rule covers all of that: *create, then look*. Whatever the store answered to the creation, what stands at the place
+//! afterwards decides: my bytes, another's entry, or an unreadable rest of a torn write, behind which the log goes on. An unreadable entry was never acted upon, since its writer looked, too (H1). A whole entry of another format version
 //! is another's entry: its writer acts upon it, so nobody here goes on behind it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::entry::{FOLDER, HaEntry, path, sequence_at};
+use super::entry::{Change, HaEntry};
+use super::position::{FOLDER, Position, between_ends};
 use crate::checkpoint::manifest::{DecodeError, OtherVersion};
 use crate::env::{Env, GaveUp, Store, StoreError, Trouble};
+use crate::mutation::Mutation;
 
 /// First pause before the store is asked again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -24,9 +25,9 @@ const READ_TRIES: u32 = 5;
 /// What came of appending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// It stands in the log, under this number.
-    Written(u64),
-    /// Another's entry stands at its number: whoever wanted to write does not lead.
+    /// It stands in the log, there.
+    Written(Position),
+    /// Another's entry stands in its place: whoever wanted to write does not lead.
     Fenced,
 }
 
@@ -50,7 +51,7 @@ fn whole(bytes: &[u8], path: &str) -> Result<Option<HaEntry>, OtherVersion> {
     }
 }
 
-/// What stands at a number after an attempt to create it.
+/// What stands at a position after an attempt to create it.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Mine,
@@ -70,22 +71,22 @@ fn look(mine: &Bytes, found: Result<Bytes, StoreError>, path: &str) -> Found {
     }
 }
 
-/// Appends `entry` at its number, or behind torn writes. Returns when that is certain, or when the store has failed for so
+/// Appends `entry` at its position, or behind torn writes. Returns when that is certain, or when the store has failed for so
 /// long that whether the entry will ever stand there is left open.
 pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Result<Appended, GaveUp> {
     let mut trouble = Trouble::new("writing the leadership log", RETRY);
     loop {
-        let (path, mine) = (path(entry.sequence), entry.encode());
+        let (path, mine) = (entry.position.path(), entry.encode());
         let created = store.create(&path, mine.clone()).await;
         match look(&mine, store.get(&path).await, &path) {
             Found::Mine => {
                 trouble.over(env);
-                return Ok(Appended::Written(entry.sequence));
+                return Ok(Appended::Written(entry.position));
             }
             Found::Others => return Ok(Appended::Fenced),
             Found::Unreadable => {
                 env.warn(format_args!("{path} is unreadable; the log goes on behind it"));
-                entry.sequence += 1;
+                entry.position = entry.position.behind_torn();
             }
             Found::Nothing => {
                 let cause = created.err().map_or("it cannot be read back".to_owned(), |error| error.to_string());
@@ -95,11 +96,53 @@ pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Result<Appe
     }
 }
 
+/// Appends `entry` behind `last`, which is its writer's own; closes the segment first if that is long enough.
+pub async fn append_behind(env: &Env, store: &Store, last: &HaEntry, entry: HaEntry) -> Result<Appended, GaveUp> {
+    let mut position = last.next_position();
+    if last.position.is_long_enough() {
+        let closing = HaEntry { position, change: Change::Closed, ..last.clone() };
+        match append(env, store, closing).await? {
+            Appended::Written(closed) => position = closed.next_segment(),
+            Appended::Fenced => return Ok(Appended::Fenced),
+        }
+    }
+    append(env, store, HaEntry { position, ..entry }).await
+}
+
+/// Removes what segments before `leading` hold between their ends (H3). Several may do so at once.
+pub async fn remove_segments_before(env: &Env, store: &Store, leading: u64) -> Result<(), LogError> {
+    let listed = store.list(FOLDER).await?;
+    let listed = listed.iter().filter_map(|(path, _)| Position::at(path));
+    if env.mutated(Mutation::RemoveSegmentEnds) {
+        for position in listed.filter(|position| position.segment < leading) {
+            store.delete(&position.path()).await?;
+        }
+        return Ok(());
+    }
+    for mut between in between_ends(listed, leading) {
+        // What is torn may belong to the end of the segment. What is gone was removed by somebody else.
+        while let Some(last) = between.last().copied() {
+            let is_entry = match get(store, last).await? {
+                Some((position, bytes)) => whole(&bytes, &position.path())?.is_some(),
+                None => false,
+            };
+            if is_entry {
+                break;
+            }
+            between.pop();
+        }
+        for position in between {
+            store.delete(&position.path()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The log as far as it is known.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
-    /// The highest number seen, readable or not; 0: none.
-    pub tail: u64,
+    /// The last position seen, readable or not.
+    pub tail: Option<Position>,
     /// The newest readable entry.
     pub newest: Option<HaEntry>,
 }
@@ -108,11 +151,18 @@ impl Log {
     /// Looks for the end of the log. Listings may lag; whoever appends finds out ([`append`]).
     pub async fn find(env: &Env, store: &Store) -> Result<Self, LogError> {
         let listed = store.list(FOLDER).await?;
-        let mut numbers: Vec<u64> = listed.iter().filter_map(|(path, _)| sequence_at(path)).collect();
-        numbers.sort_unstable();
-        let mut log = Self { tail: numbers.last().copied().unwrap_or(0), newest: None };
-        for number in numbers.into_iter().rev() {
-            if let Some(entry) = read_listed(env, store, number).await? {
+        let mut positions = Vec::new();
+        for (path, _) in &listed {
+            match Position::at(path) {
+                Some(position) => positions.push(position),
+                // Releases before this one named their entries otherwise.
+                None => drop(read_listed(env, store, path).await?),
+            }
+        }
+        positions.sort_unstable();
+        let mut log = Self { tail: positions.last().copied(), newest: None };
+        for position in positions.into_iter().rev() {
+            if let Some(entry) = read_listed(env, store, &position.path()).await? {
                 log.newest = Some(entry);
                 break;
             }
@@ -121,40 +171,58 @@ impl Log {
         Ok(log)
     }
 
+    /// Where the next entry would stand.
+    pub fn end(&self) -> Position {
+        match (self.tail, &self.newest) {
+            (None, _) => Position::FIRST,
+            (Some(tail), Some(newest)) if newest.position == tail => newest.next_position(),
+            (Some(tail), _) => tail.behind_torn(),
+        }
+    }
+
     /// Reads on from where it stands; whether there was anything.
     pub async fn advance(&mut self, store: &Store) -> Result<bool, LogError> {
         let before = self.tail;
         loop {
-            let path = path(self.tail + 1);
-            let bytes = match store.get(&path).await {
-                Ok(bytes) => bytes,
-                Err(StoreError::NotFound { .. }) => return Ok(self.tail > before),
-                Err(error) => return Err(error.into()),
+            // What comes next in a segment that is over may have been removed; how the next one begins stays.
+            let end = self.end();
+            let next = match get(store, end).await? {
+                None if self.tail.is_some() => get(store, end.next_segment()).await?,
+                found => found,
             };
-            let entry = whole(&bytes, &path)?;
-            self.tail += 1;
+            let Some((position, bytes)) = next else { return Ok(self.tail > before) };
+            let entry = whole(&bytes, &position.path())?;
+            self.tail = Some(position);
             if entry.is_some() {
                 self.newest = entry;
             }
         }
     }
 
-    /// Whether an entry beyond `sequence` is listed: then one written there stands in a hole, and says nothing.
-    pub async fn has_beyond(store: &Store, sequence: u64) -> Result<bool, StoreError> {
+    /// Whether an entry beyond `position` is listed: then one written there stands in a hole, and says nothing.
+    pub async fn has_beyond(store: &Store, position: Position) -> Result<bool, StoreError> {
         let listed = store.list(FOLDER).await?;
-        Ok(listed.iter().filter_map(|(path, _)| sequence_at(path)).any(|number| number > sequence))
+        Ok(listed.iter().filter_map(|(path, _)| Position::at(path)).any(|other| other > position))
+    }
+}
+
+/// What stands at a position, if anything.
+async fn get(store: &Store, position: Position) -> Result<Option<(Position, Bytes)>, StoreError> {
+    match store.get(&position.path()).await {
+        Ok(bytes) => Ok(Some((position, bytes))),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
 /// An entry that a listing names; `None` if it is a torn write. To take one for missing because it cannot be seen *yet* would
 /// forget a completed checkpoint.
-async fn read_listed(env: &Env, store: &Store, number: u64) -> Result<Option<HaEntry>, LogError> {
-    let path = path(number);
+async fn read_listed(env: &Env, store: &Store, path: &str) -> Result<Option<HaEntry>, LogError> {
     let mut pause = RETRY;
     let mut unreadable = false;
     for tries in 1.. {
-        match store.get(&path).await {
-            Ok(bytes) => match whole(&bytes, &path)? {
+        match store.get(path).await {
+            Ok(bytes) => match whole(&bytes, path)? {
                 Some(entry) => return Ok(Some(entry)),
                 // Twice the same answer: it is the file, not the reading.
                 None if unreadable => return Ok(None),
@@ -178,12 +246,107 @@ mod tests {
     #[test]
     fn what_stands_at_the_number_decides() {
         let mine = entry(3).encode();
-        let missing = || Err(StoreError::NotFound { path: "ha/00000003".into() });
+        let missing = || Err(StoreError::NotFound { path: entry(3).position.path() });
         assert_eq!(look(&mine, Ok(mine.clone()), "p"), Found::Mine);
         let others = HaEntry { term: Term(9), ..entry(3) }.encode();
         assert_eq!(look(&mine, Ok(others), "p"), Found::Others);
         assert_eq!(look(&mine, Ok(entry(3).encode_as_next_version()), "p"), Found::Others);
         assert_eq!(look(&mine, Ok(mine.slice(..mine.len() / 2)), "p"), Found::Unreadable);
         assert_eq!(look(&mine, missing(), "p"), Found::Nothing);
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod on_a_store {
+    use super::*;
+    use crate::env::StoreKind;
+    use crate::env::sim::testing::on_one_node;
+    use crate::ha::entry::tests::entry;
+    use crate::ids::Term;
+
+    fn at(segment: u64, number: u64) -> Position {
+        Position { segment, number }
+    }
+
+    /// Writes so many entries behind `last`, each under its own attempt.
+    async fn write(env: &Env, store: &Store, mut last: HaEntry, entries: u32) -> HaEntry {
+        for _ in 0..entries {
+            let mut next = HaEntry { change: Change::Renewed, ..last.clone() };
+            next.state.attempt = next.state.attempt.next();
+            match append_behind(env, store, &last, next.clone()).await {
+                Ok(Appended::Written(position)) => last = HaEntry { position, ..next },
+                other => panic!("{other:?}"),
+            }
+        }
+        last
+    }
+
+    async fn left(store: &Store) -> Vec<Position> {
+        store.list(FOLDER).await.unwrap().iter().filter_map(|(path, _)| Position::at(path)).collect()
+    }
+
+    #[test]
+    fn of_segments_that_are_over_both_ends_are_left_and_readers_of_long_ago_arrive_at_the_end() {
+        on_one_node(|_, env| async move {
+            let store = env.store(StoreKind::Checkpoints);
+            let first = HaEntry { position: Position::FIRST, ..entry(0) };
+            assert_eq!(append(&env, &store, first.clone()).await, Ok(Appended::Written(Position::FIRST)));
+            let early = Log::find(&env, &store).await.unwrap();
+            let middle = write(&env, &store, first, 8).await;
+            let later = Log::find(&env, &store).await.unwrap();
+            let newest = write(&env, &store, middle.clone(), 42).await;
+            // 16 and 32 entries, and those that close the segments.
+            assert_eq!(newest.position, at(3, 2));
+            remove_segments_before(&env, &store, 3).await.unwrap();
+            let ends = [at(1, 0), at(1, 16), at(2, 0), at(2, 32), at(3, 0), at(3, 1), at(3, 2)];
+            assert_eq!(left(&store).await, ends);
+            for mut log in [Log::default(), early.clone(), later] {
+                assert!(log.advance(&store).await.unwrap());
+                assert_eq!((log.newest.as_ref(), log.end()), (Some(&newest), at(3, 3)));
+            }
+            // Who led long ago is fenced; who closes the segment of long ago finds the next one begun.
+            let term = Term(2);
+            let leader = HaEntry { position: at(1, 16), ..middle };
+            assert_eq!(append(&env, &store, leader.clone()).await, Ok(Appended::Fenced));
+            let closing = HaEntry { position: early.end(), change: Change::Closed, term, ..leader.clone() };
+            assert_eq!(
+                append(&env, &store, closing).await,
+                Ok(Appended::Written(at(1, 1))),
+                "in a segment that is over"
+            );
+            let opening = HaEntry { position: at(2, 0), change: Change::Opened, term, ..leader };
+            assert_eq!(append(&env, &store, opening).await, Ok(Appended::Fenced));
+            assert_eq!(Log::find(&env, &store).await.unwrap().newest, Some(newest));
+            remove_segments_before(&env, &store, 3).await.unwrap();
+            assert_eq!(left(&store).await, ends);
+        });
+    }
+
+    #[test]
+    fn torn_writes_before_the_end_of_a_segment_stay_and_a_torn_first_entry_makes_it_none() {
+        on_one_node(|_, env| async move {
+            let store = env.store(StoreKind::Checkpoints);
+            let first = HaEntry { position: Position::FIRST, ..entry(0) };
+            append(&env, &store, first.clone()).await.unwrap();
+            let torn = |position: Position| store.create_at(position);
+            let last = write(&env, &store, first, 2).await;
+            assert!(torn(at(1, 3)).await && torn(at(2, 0)).await);
+            let closing = HaEntry { position: at(1, 3), change: Change::Closed, ..last.clone() };
+            assert_eq!(append(&env, &store, closing).await, Ok(Appended::Written(at(1, 4))));
+            let opening = HaEntry { position: at(2, 0), change: Change::Opened, ..last.clone() };
+            assert_eq!(append(&env, &store, opening).await, Ok(Appended::Written(at(3, 0))));
+            assert_eq!(Log::find(&env, &store).await.unwrap().end(), at(3, 1));
+            remove_segments_before(&env, &store, 3).await.unwrap();
+            assert_eq!(left(&store).await, [at(1, 0), at(1, 3), at(1, 4), at(2, 0), at(3, 0)]);
+            // The former leader's next place was torn: he finds the end behind it.
+            assert_eq!(append_behind(&env, &store, &last, last.clone()).await, Ok(Appended::Fenced));
+        });
+    }
+
+    impl Store {
+        /// Leaves a torn write; whether there was room.
+        async fn create_at(&self, position: Position) -> bool {
+            self.create(&position.path(), entry(0).encode().slice(..20)).await.unwrap()
+        }
     }
 }

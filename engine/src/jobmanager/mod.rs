@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, channel, unbou
 use tokio::sync::oneshot;
 
 use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
+use crate::codec::encoded;
 use crate::config::{CheckpointConfig, JobConfig};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
@@ -19,10 +20,9 @@ use crate::env::{
     StoreError, StoreKind, TaskHandle, Trouble, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
-use crate::graph::element::encoded;
 use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use crate::ha::entry::{Change, HaEntry, HaState};
-use crate::ha::log::{Appended, append};
+use crate::ha::log::{Appended, append_behind};
 use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::mutation::Mutation;
 use crate::taskmanager::ACCEPT_RETRY;
@@ -37,7 +37,7 @@ mod sweep;
 use job_master::{Command, Fact, JobMaster, LoadError};
 use shell::Shell;
 use standby::{Followed, follow};
-use sweep::{delete_checkpoint, sweep};
+use sweep::{TRIM_PERIOD, delete_checkpoint, sweep, trim};
 
 /// Pause after which a JobManager without TaskManagers says again that it waits.
 pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
@@ -286,11 +286,15 @@ async fn write_log(
     facts: UnboundedSender<Arrived>,
 ) {
     let store = env.store(StoreKind::Checkpoints);
+    trim(&env, &last);
     while let Some((change, state)) = entries.recv().await {
-        let entry = HaEntry { sequence: last.sequence + 1, change: change.clone(), state, ..last };
-        let fact = match append(&env, &store, entry.clone()).await {
-            Ok(Appended::Written(sequence)) => {
-                last = HaEntry { sequence, ..entry };
+        let entry = HaEntry { change: change.clone(), state, ..last.clone() };
+        let fact = match append_behind(&env, &store, &last, entry.clone()).await {
+            Ok(Appended::Written(position)) => {
+                last = HaEntry { position, ..entry };
+                if position.number.is_multiple_of(TRIM_PERIOD) {
+                    trim(&env, &last);
+                }
                 Fact::Appended(change)
             }
             Ok(Appended::Fenced) => {

@@ -110,6 +110,7 @@ impl Shell {
                 let _ = self.log.send((change, state));
             }
             Command::Sweep { keep, up_to, last } => {
+                let last_counts = last || self.env.mutated(Mutation::AnySweepEndsTheJob);
                 let (env, term, deleting) = (self.env.clone(), self.term, self.deleting.0.clone());
                 self.background(async move {
                     match sweep(&env, &keep, up_to, last).await {
@@ -117,7 +118,7 @@ impl Shell {
                         Err(error) => env.warn(format_args!("files that belong to no checkpoint stay behind: {error}")),
                     }
                     drop(deleting);
-                    Fact::Swept { last }
+                    Fact::Swept { last: last_counts }
                 });
             }
             Command::End(result) => return Some(Led::ToEnd(result)),

@@ -11,6 +11,7 @@ use crate::graph::JobSpec;
 use crate::ha::entry::{Change, Ending, HaEntry, HaState};
 use crate::ha::follower::Follower;
 use crate::ha::log::{Appended, Log, LogError, append};
+use crate::ha::position::Position;
 use crate::ids::{Attempt, CheckpointId, Term};
 use crate::time::{Time, nanos};
 
@@ -87,15 +88,47 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
             }
         };
         opening_port.over(env);
-        let entry = opening(env, spec, &listener.address(), &log);
-        if let Appended::Written(sequence) = append(env, &store, entry.clone()).await?
-            && !in_a_hole(env, &store, sequence).await?
-        {
-            return Ok(Followed::Opened(Box::new(HaEntry { sequence, ..entry }), now, listener));
+        if let Some(entry) = open(env, &store, spec, &listener.address(), &log).await? {
+            return Ok(Followed::Opened(Box::new(entry), now, listener));
         }
         drop(listener);
         log = find(env, &store).await?;
         follower.on_progress(env.now());
+    }
+}
+
+/// Opens a term behind all that is known: closes the segment of the leader before, and begins the next one. `None`: somebody
+/// else has written.
+async fn open(
+    env: &Env,
+    store: &Store,
+    spec: &JobSpec,
+    address: &Address,
+    log: &Log,
+) -> Result<Option<HaEntry>, GaveUp> {
+    let opening = opening(env, spec, address, log);
+    let position = match &log.newest {
+        None => opening.position,
+        Some(newest) if newest.change == Change::Closed => {
+            if in_a_hole(env, store, newest.position).await? {
+                return Ok(None);
+            }
+            opening.position
+        }
+        Some(newest) => {
+            let change = Change::Closed;
+            let closing = HaEntry { term: newest.term, state: newest.state.clone(), change, ..opening.clone() };
+            match append(env, store, closing).await? {
+                Appended::Written(closed) if !in_a_hole(env, store, closed).await? => closed.next_segment(),
+                _ => return Ok(None),
+            }
+        }
+    };
+    match append(env, store, HaEntry { position, ..opening.clone() }).await? {
+        Appended::Written(position) if !in_a_hole(env, store, position).await? => {
+            Ok(Some(HaEntry { position, ..opening }))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -112,7 +145,7 @@ fn opening(env: &Env, spec: &JobSpec, address: &Address, log: &Log) -> HaEntry {
         }
     };
     HaEntry {
-        sequence: log.tail + 1,
+        position: log.end(),
         term,
         leader: env.node().clone(),
         incarnation: env.incarnation(),
@@ -138,10 +171,10 @@ async fn find(env: &Env, store: &Store) -> Result<Log, RunError> {
 }
 
 /// Whether an entry just written says nothing, since the log goes on behind it: the store has lost one.
-async fn in_a_hole(env: &Env, store: &Store, sequence: u64) -> Result<bool, GaveUp> {
+async fn in_a_hole(env: &Env, store: &Store, position: Position) -> Result<bool, GaveUp> {
     let mut trouble = Trouble::new(LEADERSHIP_LOG, STORE_RETRY);
     loop {
-        match Log::has_beyond(store, sequence).await {
+        match Log::has_beyond(store, position).await {
             Ok(beyond) => {
                 trouble.over(env);
                 return Ok(beyond);
@@ -157,9 +190,9 @@ mod tests {
 
     use super::*;
     use crate::config::JobConfig;
-    use crate::env::sim::StoreFault;
     use crate::env::sim::testing::{hurting, on_one_node};
     use crate::env::{GIVE_UP_AFTER, TaskHandle};
+    use crate::fault::StoreFault;
     use crate::graph::{InputKind, InputSpec};
 
     fn spec() -> JobSpec {

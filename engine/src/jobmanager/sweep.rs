@@ -1,10 +1,38 @@
 //! Removing files that nobody will ask for again.
 
 use crate::checkpoint::manifest::{checkpoint_of_folder, folder};
-use crate::connectors::file_sink::PENDING;
+use crate::connectors::file_sink::{PENDING, forget_commits};
 use crate::env::{Env, Store, StoreError, StoreKind};
+use crate::ha::entry::HaEntry;
+use crate::ha::log::{LogError, remove_segments_before};
 use crate::ids::CheckpointId;
 use crate::mutation::Mutation;
+
+/// A leader trims what its job leaves behind each time that it has written so many entries.
+pub(super) const TRIM_PERIOD: u64 = 16;
+
+/// Removes, behind the back of everybody, what neither `newest` nor any later entry needs: entries of segments that are over,
+/// and decisions about output that nobody falls back behind. What stays behind now goes with the next time.
+pub(super) fn trim(env: &Env, newest: &HaEntry) {
+    let (segment, oldest) = (newest.position.segment, newest.state.completed.first().copied());
+    let (own, begins) = (env.clone(), newest.position.number == 0);
+    let trimming = async move {
+        if begins {
+            remove_segments_before(&own, &own.store(StoreKind::Checkpoints), segment).await?;
+        }
+        if let Some(oldest) = oldest {
+            forget_commits(&own, &own.store(StoreKind::Output), oldest).await?;
+        }
+        Ok(())
+    };
+    let own = env.clone();
+    let task = env.spawn(async move {
+        if let Err::<(), LogError>(error) = trimming.await {
+            own.warn(format_args!("log entries and commit decisions that are over stay for now: {error}"));
+        }
+    });
+    task.detach();
+}
 
 /// Removes all files of a checkpoint.
 pub(super) async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use crate::config::JobConfig;
 use crate::connectors::file_sink::decision_path;
 use crate::env::sim::testing::on_one_node;
 use crate::graph::{InputKind, InputSpec};
-use crate::ha::entry::{self, sequence_at};
+use crate::ha::position::{FOLDER, Position};
 use crate::ids::{SubtaskId, VertexId};
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -30,8 +30,12 @@ async fn run_job(env: &Env) -> Result<JobResult, RunError> {
     run(env.clone(), spec(), jobs, |_| {}).await
 }
 
-/// Entry `sequence` of a leader that completed these checkpoints.
-fn entry(sequence: u64, completed: &[u64]) -> HaEntry {
+fn position(number: u64) -> Position {
+    Position { segment: 1, number }
+}
+
+/// Entry `number` of a leader that completed these checkpoints.
+fn entry(number: u64, completed: &[u64]) -> HaEntry {
     let state = HaState {
         program: "job".into(),
         start: Time(5),
@@ -42,7 +46,7 @@ fn entry(sequence: u64, completed: &[u64]) -> HaEntry {
         ended: None,
     };
     HaEntry {
-        sequence,
+        position: position(number),
         term: Term(1),
         leader: "other".into(),
         incarnation: 1,
@@ -83,8 +87,8 @@ async fn everything(env: &Env) -> Vec<(StoreKind, String, Bytes)> {
 
 /// What a job that ran for a while leaves behind: two checkpoints, a file that belongs to none, and a decision.
 async fn a_past(env: &Env, newest: Bytes) {
-    put(env, &entry::path(1), entry(1, &[]).encode()).await;
-    put(env, &entry::path(2), entry(2, &[3, 5]).encode()).await;
+    put(env, &position(0).path(), entry(0, &[]).encode()).await;
+    put(env, &position(1).path(), entry(1, &[3, 5]).encode()).await;
     put(env, &path(CheckpointId(3)), manifest(3).encode()).await;
     put(env, &path(CheckpointId(5)), newest).await;
     put(env, "chk-00000004/orphan", Bytes::from_static(b"left over")).await;
@@ -113,7 +117,7 @@ fn a_manifest_of_another_version_ends_the_job_and_nothing_is_touched() {
 #[test]
 fn an_older_retained_manifest_of_another_version_ends_the_job_too() {
     on_one_node(|_, env| async move {
-        put(&env, &entry::path(1), entry(1, &[3, 5]).encode()).await;
+        put(&env, &position(0).path(), entry(0, &[3, 5]).encode()).await;
         put(&env, &path(CheckpointId(3)), manifest(3).encode_as_next_version()).await;
         put(&env, &path(CheckpointId(5)), manifest(5).encode()).await;
         let before = everything(&env).await;
@@ -126,10 +130,10 @@ fn an_older_retained_manifest_of_another_version_ends_the_job_too() {
 fn an_entry_of_another_version_ends_the_job_and_nothing_is_touched() {
     on_one_node(|_, env| async move {
         a_past(&env, manifest(5).encode()).await;
-        put(&env, &entry::path(3), entry(3, &[3, 5]).encode_as_next_version()).await;
+        put(&env, &position(2).path(), entry(2, &[3, 5]).encode_as_next_version()).await;
         let before = everything(&env).await;
         let told = refused(run_job(&env).await);
-        assert!(told.starts_with("ha/00000003 is an entry of the leadership log of format version"), "{told}");
+        assert!(told.starts_with("ha/00000001-00000002 is an entry of the leadership log of format version"), "{told}");
         assert_eq!(everything(&env).await, before);
     });
 }
@@ -141,11 +145,23 @@ fn a_standby_leaves_a_job_that_another_release_took_over() {
         let standing_by = env.clone();
         let waiting = env.spawn(async move { drop(refused(run_job(&standing_by).await)) });
         env.sleep(LEASE / 2).await;
-        put(&env, &entry::path(3), entry(3, &[3, 5]).encode_as_next_version()).await;
+        put(&env, &position(2).path(), entry(2, &[3, 5]).encode_as_next_version()).await;
         let before = everything(&env).await;
         env.sleep(LEASE * 10).await;
         assert_eq!(everything(&env).await, before, "it does not open a term");
         drop(waiting);
+    });
+}
+
+/// Before entries had segments their names were numbers alone. Such a log must not look like none.
+#[test]
+fn a_log_of_the_first_version_ends_the_job_and_nothing_is_touched() {
+    on_one_node(|_, env| async move {
+        put(&env, "ha/00000001", entry(0, &[3, 5]).encode_as_version(1)).await;
+        let before = everything(&env).await;
+        let told = refused(run_job(&env).await);
+        assert!(told.starts_with("ha/00000001 is an entry of the leadership log of format version 1"), "{told}");
+        assert_eq!(everything(&env).await, before);
     });
 }
 
@@ -161,10 +177,10 @@ fn a_leader_that_another_release_superseded_stops_and_writes_nothing_more() {
         });
         env.sleep(LEASE / 10).await;
         let store = env.store(StoreKind::Checkpoints);
-        let listed = store.list(entry::FOLDER).await.unwrap();
-        let tail = listed.iter().filter_map(|(path, _)| sequence_at(path)).max().unwrap();
-        let taken_over = HaEntry { term: Term(2), change: Change::Opened, ..entry(tail + 1, &[]) };
-        put(&env, &entry::path(tail + 1), taken_over.encode_as_next_version()).await;
+        let listed = store.list(FOLDER).await.unwrap();
+        let tail = listed.iter().filter_map(|(path, _)| Position::at(path)).max().unwrap();
+        let taken_over = HaEntry { term: Term(2), change: Change::Closed, ..entry(tail.number + 1, &[]) };
+        put(&env, &taken_over.position.path(), taken_over.encode_as_next_version()).await;
         let before = everything(&env).await;
         env.sleep(LEASE * 10).await;
         assert!(done.load(Ordering::Relaxed), "the job ended for this release");

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::key_group::KeyHash;
 use super::{CurrentKey, Entry, Key, StateError, Value};
-use crate::graph::element::encode;
+use crate::codec::encode;
 
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 type Map<K, V> = HashMap<K, V, KeyHash>;

@@ -20,8 +20,8 @@ use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, LogLevel, Optio
 
 use super::cache::Cache;
 use super::{COMPACT_FLUSHES, CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
+use crate::codec::encode;
 use crate::env::{Entries, LocalFolder};
-use crate::graph::element::encode;
 use crate::paths::StateFileName;
 
 /// Bytes written between two flushes where background threads do not decide.

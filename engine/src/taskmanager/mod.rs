@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::codec::encoded;
 use crate::env::{Address, Connection, Env, First, GaveUp, NetError, Port, TaskHandle, Trouble, first_of_2};
 use crate::event::Event;
 use crate::exchange::client::DataClient;
 use crate::exchange::gate::InputGate;
 use crate::exchange::{Exchange, server};
-use crate::graph::element::encoded;
 use crate::graph::{JobBuilder, JobGraph};
 use crate::ids::{Attempt, Execution, NodeName, SubtaskId, Term};
 use crate::mutation::Mutation;

@@ -60,8 +60,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::env::sim::StoreFault;
     use crate::env::sim::testing::{hurting, on_one_node};
+    use crate::fault::StoreFault;
     use crate::paths::StateFilePath;
     use crate::state::heap_file;
 

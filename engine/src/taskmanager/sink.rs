@@ -199,8 +199,8 @@ impl Committer {
 mod tests {
     use super::*;
     use crate::connectors::file_sink::{PENDING, part_name};
-    use crate::env::sim::StoreFault;
     use crate::env::sim::testing::{hurting, on_one_node};
+    use crate::fault::StoreFault;
     use crate::ids::{Attempt, Term, VertexId};
 
     const SUBTASK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 0 };

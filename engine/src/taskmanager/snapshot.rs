@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::env::Entries;
     use crate::env::sim::testing::{hurting, on_one_node};
-    use crate::env::sim::{StoreFault, StoreRule};
+    use crate::fault::{StoreFault, StoreRule};
     use crate::ids::VertexId;
     use crate::wire::ToJobManager;
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::checkpoint::manifest::{Chunk, StateFile, StatePlace, Transaction};
+use crate::codec::encoded;
 use crate::config::JobConfig;
 use crate::env::Checksum;
-use crate::graph::element::encoded;
 use crate::graph::{InputKind, InputSpec};
 use crate::ids::VertexId;
 use crate::paths::{PendingPath, StateFilePath};

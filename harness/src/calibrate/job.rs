@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flowquake_engine::codec::encoded;
 use flowquake_engine::config::{CheckpointConfig, JobConfig};
 use flowquake_engine::env::{draw, draw_between};
 use flowquake_engine::graph::chain::{ChainError, Emit, Link, ProcessFunction};
-use flowquake_engine::graph::element::encoded;
 use flowquake_engine::graph::source::Source;
 use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, InputSpec, JobBuilder, JobSpec};

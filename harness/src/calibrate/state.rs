@@ -232,7 +232,7 @@ fn thread_ns() -> u64 {
 mod tests {
     use super::*;
     use crate::calibrate::at_once::NODES;
-    use flowquake_engine::graph::element::encoded;
+    use flowquake_engine::codec::encoded;
 
     /// In a snapshot, with its key group.
     fn bytes_of(regime: Regime) -> f64 {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use flowquake_reports::ansi::safe;
 
 use super::refuse_text;
+use crate::exit_guard;
 
 /// Why nothing more is printed.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -74,10 +75,10 @@ pub(super) fn end_quietly() {
             return say(panic);
         }
         if what.contains("Broken pipe") {
-            std::process::exit(BROKEN_PIPE);
+            exit_guard::exit(BROKEN_PIPE);
         }
         // Perhaps there is room on the other stream; if not, there is nobody to tell.
         let _ = writeln!(io::stderr(), "error: {what}\n  help: print to where there is room");
-        std::process::exit(super::BAD_INPUT.into());
+        exit_guard::exit(super::BAD_INPUT.into());
     }));
 }

@@ -161,8 +161,8 @@ impl EngineArgs {
         let mut spec =
             JobSpec { program: self.job.clone(), params: self.job_params(job)?, input: self.input_spec(job)?, config };
         let files = InputFiles::default();
-        (job.build)(&spec, &JobContext::inert(&files)).map_err(refused)?;
-        let input_len = (job.reference)(&spec, &files).map_err(refused)?.input_len();
+        jobs.build(&spec, &JobContext::inert(&files)).map_err(refused)?;
+        let input_len = jobs.reference(&spec, &files).map_err(refused)?.input_len();
         if let InputKind::File { path, .. } = &mut spec.input.kind {
             // The same file for every process, and for a later --resume from another folder.
             *path = utf8(&resolved(Path::new(path), "--input")?)?;

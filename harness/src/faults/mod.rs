@@ -146,7 +146,7 @@ impl Kind {
             FaultAction::Message { how, .. } => match how {
                 MessageFault::Lose => Self::LoseMessage,
                 MessageFault::Delay(_) => Self::DelayMessage,
-                MessageFault::Duplicate => Self::DuplicateMessage,
+                MessageFault::Duplicate | MessageFault::DuplicateLate(_) => Self::DuplicateMessage,
             },
             FaultAction::SlowReceiver { .. } => Self::SlowReceiver,
             FaultAction::Damage { .. } => Self::Damage,

@@ -107,8 +107,8 @@ kinds! {
         [MESSAGE, NODE, COUNT];
     DelayMessage = "delay-message": Network, "control messages of a kind arrive late; later ones overtake them",
         [Masked], [LEADER_LINK], [MESSAGE, BY, NODE, COUNT];
-    DuplicateMessage = "duplicate-message": Network, "control messages of a kind arrive twice", [Masked], [LEADER_LINK],
-        [MESSAGE, NODE, COUNT];
+    DuplicateMessage = "duplicate-message": Network, "control messages of a kind arrive twice, at once or late", [Masked],
+        [LEADER_LINK], [MESSAGE, may("by", "duration"), NODE, COUNT];
     SlowReceiver = "slow-receiver": Network, "a node reads the records that it receives slowly", [Masked], [TASK_MANAGER],
         [TARGET, must("rate", "bandwidth"), HEAL_AFTER];
 

@@ -370,7 +370,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use flowquake_engine::graph::element::{decode, encoded};
+    use flowquake_engine::codec::{decode, encoded};
 
     #[test]
     fn a_record_has_about_a_hundred_bytes() {

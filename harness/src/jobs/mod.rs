@@ -14,6 +14,8 @@ use flowquake_engine::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use flowquake_engine::state::Key;
 use flowquake_engine::state::key_group::{group_of, owner_of};
 
+use crate::exit_guard;
+
 mod keyed_count;
 mod string_length_count;
 mod user_code;
@@ -159,6 +161,21 @@ impl Jobs {
         })
     }
 
+    /// Builds the program of a job.
+    pub fn build(&self, spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError> {
+        let job = self.get(&spec.program)?;
+        let _entered = exit_guard::enter(format!("building the graph of job `{}`", spec.program));
+        (job.build)(spec, context)
+    }
+
+    /// Makes the reference of a job.
+    pub fn reference(&self, spec: &JobSpec, inputs: &InputFiles) -> Result<Box<dyn Reference>, JobError> {
+        let job = self.get(&spec.program)?;
+        let what = format!("the reference of job `{}`", spec.program);
+        let _entered = exit_guard::enter(what.clone());
+        Ok(Box::new(GuardedReference { inner: (job.reference)(spec, inputs)?, what }))
+    }
+
     /// What the engine builds graphs with, where nobody makes user code fail.
     pub fn builder(&self) -> JobBuilder {
         self.builder_for("", &UserCode::default())
@@ -167,9 +184,7 @@ impl Jobs {
     /// What the engine on one node builds graphs with; user code there fails when `user_code` says so.
     pub fn builder_for(&self, node: &str, user_code: &UserCode) -> JobBuilder {
         let (jobs, node, user_code) = (self.clone(), node.to_owned(), user_code.clone());
-        Arc::new(move |spec, files| {
-            (jobs.get(&spec.program)?.build)(spec, &JobContext::new(files, &node, user_code.clone()))
-        })
+        Arc::new(move |spec, files| jobs.build(spec, &JobContext::new(files, &node, user_code.clone())))
     }
 }
 
@@ -271,6 +286,46 @@ pub trait Reference {
     }
 }
 
+/// A reference that must not end the process which asks it.
+struct GuardedReference {
+    inner: Box<dyn Reference>,
+    /// What it is, for whoever reads that it did.
+    what: String,
+}
+
+impl GuardedReference {
+    fn enter(&self) -> exit_guard::Entered {
+        exit_guard::enter(self.what.clone())
+    }
+}
+
+impl Reference for GuardedReference {
+    fn input_len(&self) -> u64 {
+        let _entered = self.enter();
+        self.inner.input_len()
+    }
+
+    fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>> {
+        let _entered = self.enter();
+        self.inner.accept(consumed, lines, partial)
+    }
+
+    fn for_each_state(&self, each: &mut dyn FnMut(&str, &dyn fmt::Debug, &dyn fmt::Debug)) {
+        let _entered = self.enter();
+        self.inner.for_each_state(each);
+    }
+
+    fn origins(&self, line: &str) -> Vec<RecordId> {
+        let _entered = self.enter();
+        self.inner.origins(line)
+    }
+
+    fn shows(&self, line: &str, record: RecordId) -> bool {
+        let _entered = self.enter();
+        self.inner.shows(line, record)
+    }
+}
+
 /// A parameter as a number within `accepted`.
 pub(crate) fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -> Result<u64, JobError> {
     let text = spec.params.get(param.name).map_or(param.default, String::as_str);
@@ -279,6 +334,11 @@ pub(crate) fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<
         let what = format!("{name} = {text}: a whole number from {least} to {most} is needed ({})", param.meaning);
         JobError::Refused { job: spec.program.clone(), what }
     })
+}
+
+/// "1 record", "5 records".
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Records that an explanation names; more that look the same tell nothing.

@@ -111,7 +111,7 @@ pub fn recoveries(
 /// The number of source subtasks of a plan; 0 if its job cannot be built.
 pub fn sources(plan: &RunPlan, jobs: &Jobs, inputs: &InputFiles) -> usize {
     let spec = job_spec(plan);
-    let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &JobContext::inert(inputs)));
+    let graph = jobs.build(&spec, &JobContext::inert(inputs));
     let sources = graph.map_or(0, |graph| graph.vertices_where(|vertex| vertex.is_source).count());
     sources * usize::from(plan.job.config.parallelism)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::env::StoreKind;
-use flowquake_engine::env::sim::{ClockFault, Death, FileDamage, Gauge, MessageRule, SimWorld, SlowWork, StoreRule};
+use flowquake_engine::env::sim::{Gauge, SimWorld};
+use flowquake_engine::fault::{ClockFault, Death, FileDamage, MessageRule, SlowWork, StoreRule};
 use flowquake_engine::time::Time;
 
 /// How often a rule was applied, and when last.

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{checkpoint_at, folder, path};
-use flowquake_engine::env::sim::{FileDamage, Gauge};
+use flowquake_engine::env::sim::Gauge;
 use flowquake_engine::env::{draw, draw_between};
+use flowquake_engine::fault::FileDamage;
 use flowquake_engine::ids::CheckpointId;
 
 use super::{Blow, Cluster, Harm, Nemesis};

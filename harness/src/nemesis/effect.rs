@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use flowquake_engine::env::sim::{ClockFault, Gauge, SlowWork};
+use flowquake_engine::env::sim::Gauge;
+use flowquake_engine::fault::{ClockFault, SlowWork};
 use flowquake_engine::time::Time;
 
 use super::target::RESTART_MIN;

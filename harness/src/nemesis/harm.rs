@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use flowquake_engine::env::sim::{Gauge, MessageFault, StoreFault};
+use flowquake_engine::env::sim::Gauge;
+use flowquake_engine::fault::{MessageFault, StoreFault};
 
 use super::{Cluster, Nemesis};
 use crate::plan::FaultAction;
@@ -89,7 +90,7 @@ impl Harm {
         match how {
             MessageFault::Lose => Self::MessagesLost,
             MessageFault::Delay(_) => Self::MessagesDelayed,
-            MessageFault::Duplicate => Self::MessagesDoubled,
+            MessageFault::Duplicate | MessageFault::DuplicateLate(_) => Self::MessagesDoubled,
         }
     }
 

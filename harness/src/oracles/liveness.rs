@@ -30,7 +30,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
     if outcome.end == End::TimeLimit {
         let limit = humantime::format_duration(plan.time_limit);
         let spec = job_spec(plan);
-        let graph = jobs.get(&spec.program).and_then(|job| (job.build)(&spec, &JobContext::inert(inputs))).ok();
+        let graph = jobs.build(&spec, &JobContext::inert(inputs)).ok();
         offend(format!("after {limit}: {}", Stall::of(plan, outcome, graph.as_ref())));
         return finding;
     }

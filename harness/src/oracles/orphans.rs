@@ -6,7 +6,8 @@
 //! not list or refused to delete because a fault was on it: a sweep during such a fault is not judged.
 //!
 //! The sweep began after the last entry of the leadership log that changed what is retained. What the nemesis removed is not
-//! left over. Source: FLINK-30461 (partial uploads of a cancelled checkpoint stay for ever). Planted bug: `skip-sweep`.
+//! left over. Source: FLINK-30461 (partial uploads of a cancelled checkpoint stay for ever). Planted bugs:
+//! `skip-sweep`, `any-sweep-ends-the-job`.
 
 use flowquake_engine::ids::Term;
 
@@ -61,7 +62,7 @@ fn store_was_faulty(plan: &RunPlan, outcome: &Outcome, sweep: Sweep) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use flowquake_engine::env::sim::StoreFault;
+    use flowquake_engine::fault::StoreFault;
     use flowquake_engine::ha::entry::Change;
     use std::time::Duration;
 

@@ -50,7 +50,7 @@ fn judge_spans(
 ) -> (Finding, Finding) {
     let (mut content, mut order) = (Finding::default(), Finding::default());
     let spec = job_spec(plan);
-    let reference = jobs.get(&spec.program).and_then(|job| (job.reference)(&spec, inputs));
+    let reference = jobs.reference(&spec, inputs);
     let mut reference = match reference {
         Ok(reference) => reference,
         Err(error) => {

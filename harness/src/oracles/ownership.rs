@@ -2,25 +2,28 @@
 //!
 //! Statement, judged on accepted effects (what the stores took), not on who is alive: zombies are legal as long as nothing
 //! that they do counts.
-//! - **Log.** Entries are numbered without a gap or a double; one of which the store kept only a part counts as none. Terms
-//!   only grow along it, by one, each opened by the one leader (node and life) that writes all its entries. What an entry says
-//!   follows from the entry before and its change.
+//! - **Log.** Entries are numbered without a gap or a double, segment by segment; one of which the store kept only a part counts
+//!   as none. Terms only grow along it, by one, each opened by the one leader (node and life) that writes all its entries,
+//!   in a segment of its own. What an entry says follows from the entry before and its change. Only entries between the ends
+//!   of a segment that is over are removed.
 //! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest checkpoint
 //!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
 //!   all that were reserved when that term was opened, and is reserved before anything is written into it.
 //! - **Acknowledgements.** One that is counted answers a snapshot that was taken for the very same attempt and checkpoint.
 //! - **Orders.** A TaskManager, in one life, obeys terms that only grow, and deploys attempts that only grow: a leader that was
 //!   superseded may not know it yet, and whoever has heard of the newer one must not follow it back.
-//! - **Decisions.** Each is written once, and `commit` only when its checkpoint, or a later one, is complete.
+//! - **Decisions.** Each is made once, and `commit` only when its checkpoint, or a later one, is complete. Removed are only
+//!   decisions `commit` about epochs below every retained checkpoint, and never the newest of a subtask.
 //!
 //! A leader that was superseded may go on to count acknowledgements and to deploy: since its entries are refused, nothing
 //! comes of it. Source: apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
-//! Planted bugs: `reuse-checkpoint-ids`, `obey-lower-terms`.
+//! Planted bugs: `reuse-checkpoint-ids`, `obey-lower-terms`, `remove-segment-ends`, `forget-aborts`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaState};
+use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 
 use super::{EVIDENCE_MAX, Finding, Violation};
@@ -53,40 +56,52 @@ impl Finding {
 /// The log by itself.
 fn log(outcome: &Outcome, finding: &mut Finding) {
     let mut before: Option<&LogEntry> = None;
+    // Whoever closes a segment need not lead: the entry behind it says who does.
+    let mut owner: Option<(Term, &NodeName, u32)> = None;
+    let one = |(term, node, life): (Term, &NodeName, u32)| format!("{node}.{life} in {term}");
     for logged in &outcome.log {
-        let (entry, sequence) = (&logged.entry, logged.sequence);
+        let (entry, position) = (&logged.entry, logged.position);
         finding
-            .check(entry.sequence == sequence, || format!("log entry {sequence} says that it is {}", entry.sequence));
-        // Over a torn write, of which nobody could know, the log goes on at the next number.
-        let mut expected = before.map_or(1, |before| before.sequence + 1);
+            .check(entry.position == position, || format!("log entry {position} says that it is {}", entry.position));
+        // Of a torn write nobody could know; the log goes on behind it.
+        let mut expected = before.map_or(Position::FIRST, |before| before.entry.next_position());
         while outcome.torn_entries.contains(&expected) {
-            expected += 1;
+            expected = expected.behind_torn();
         }
-        finding.check(sequence == expected, || format!("log entry {sequence} came where {expected} was due"));
-        let opened = entry.change == Change::Opened;
-        match before.map(|before| &before.entry) {
-            None => finding.check(opened && entry.term == Term(1), || {
-                format!(
-                    "log entry {sequence}: the first one must open term 1, not {:?} in {}",
-                    entry.change, entry.term
-                )
-            }),
-            Some(newest) if opened => finding.check(entry.term.0 == newest.term.0 + 1, || {
-                format!("log entry {sequence}: {} opens {} after {}", entry.leader, entry.term, newest.term)
-            }),
-            Some(newest) => {
-                let writer = (entry.term, &entry.leader, entry.incarnation);
-                let owner = (newest.term, &newest.leader, newest.incarnation);
-                finding.check(writer == owner, || {
-                    let one = |(term, node, life): (Term, &NodeName, u32)| format!("{node}.{life} in {term}");
-                    format!("log entry {sequence}: {} writes into the rule of {}", one(writer), one(owner))
+        finding.check(position == expected, || format!("log entry {position} came where {expected} was due"));
+        let writer = (entry.term, &entry.leader, entry.incarnation);
+        match (&entry.change, before.map(|before| &before.entry)) {
+            (change, None) => {
+                finding.check(*change == Change::Opened && entry.term == Term(1), || {
+                    format!("log entry {position}: the first one must open term 1, not {change:?} in {}", entry.term)
                 });
             }
+            (Change::Opened, Some(newest)) => {
+                finding.check(entry.term.0 == newest.term.0 + 1, || {
+                    format!("log entry {position}: {} opens {} after {}", entry.leader, entry.term, newest.term)
+                });
+                finding.check(newest.change == Change::Closed, || {
+                    format!(
+                        "log entry {position}: {} opens {} in a segment that is not closed",
+                        entry.leader, entry.term
+                    )
+                });
+            }
+            (Change::Closed, Some(newest)) => finding.check(entry.term == newest.term, || {
+                format!("log entry {position}: a segment of {} is closed as one of {}", newest.term, entry.term)
+            }),
+            _ => finding.check(owner == Some(writer), || {
+                let owner = owner.map_or("nobody".into(), one);
+                format!("log entry {position}: {} writes into the rule of {owner}", one(writer))
+            }),
+        }
+        if entry.change != Change::Closed {
+            owner = Some(writer);
         }
         if let Some(offence) =
             before.and_then(|before| does_not_follow(&before.entry.state, &entry.change, &entry.state))
         {
-            finding.check(false, || format!("log entry {sequence} ({:?}): {offence}", entry.change));
+            finding.check(false, || format!("log entry {position} ({:?}): {offence}", entry.change));
         }
         before = Some(logged);
     }

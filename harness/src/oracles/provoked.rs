@@ -107,7 +107,7 @@ impl Reach {
     fn of(plan: &RunPlan) -> Self {
         let config = &plan.job.config;
         let delays = plan.faults.iter().map(|fault| match &fault.action {
-            FaultAction::Message { how: MessageFault::Delay(by), .. } => *by,
+            FaultAction::Message { how: MessageFault::Delay(by) | MessageFault::DuplicateLate(by), .. } => *by,
             FaultAction::Clock { how: ClockFault::Back(by), .. } => *by,
             _ => Duration::ZERO,
         });

@@ -32,7 +32,7 @@ pub fn judge(
     let covered = |id| outcome.sealed.get(&id).map_or(0, Sealed::records);
     let mut budget = lineage(outcome).last().map_or(0, |last| covered(*last));
     let spec = job_spec(plan);
-    let reference = jobs.get(&spec.program).and_then(|job| (job.reference)(&spec, inputs));
+    let reference = jobs.reference(&spec, inputs);
     // Without a reference nothing can be judged; O1 has said so.
     let Ok(input) = reference.map(|reference| reference.input_len()) else { return finding };
     for copy in &outcome.copies {

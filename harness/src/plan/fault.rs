@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-pub use flowquake_engine::env::sim::{ClockFault, MessageFault, SlowWork, StoreFault};
+pub use flowquake_engine::fault::{ClockFault, MessageFault, SlowWork, StoreFault};
+pub use flowquake_engine::message_kind::MessageKind;
 use flowquake_engine::time::readable;
-pub use flowquake_engine::wire::MessageKind;
 use serde::{Deserialize, Serialize};
 
 /// One fault: when, what, to whom.

@@ -17,6 +17,7 @@ use flowquake_engine::time::nanos;
 use flowquake_reports::formulas::{recovery as formula, trigger};
 use flowquake_reports::prediction::{PredictedRecovery, Prediction};
 
+use crate::exit_guard;
 use crate::jobs::{Job, JobModel, Jobs, StateSize};
 use crate::plan::{InputSource, RunPlan};
 use crate::run::job_spec;
@@ -138,6 +139,7 @@ pub fn foresee(plan: &RunPlan, jobs: &Jobs) -> RunPlan {
 /// Predicts a run. `job` is the one that the plan names.
 pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let mut prediction = Prediction::default();
+    let _entered = exit_guard::enter(format!("the model of job `{}`", plan.job.name));
     let Some(model) = &job.model else {
         prediction.outside.push(format!("the job `{}` has no cost model", plan.job.name));
         return prediction;

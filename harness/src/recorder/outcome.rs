@@ -10,6 +10,7 @@ use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::Manifest;
 use flowquake_engine::env::sim::NetworkTotals;
 use flowquake_engine::ha::entry::HaEntry;
+use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
@@ -82,8 +83,8 @@ pub struct LogEntry {
     pub order: u64,
     /// How many events came before it.
     pub events: usize,
-    /// The number in its path.
-    pub sequence: u64,
+    /// The place that its path names.
+    pub position: Position,
     /// What it says.
     pub entry: HaEntry,
     /// Whether its leader, or a later one, deployed an attempt after it: only then what it says about the checkpoint to go
@@ -136,7 +137,7 @@ pub struct Outcome {
     /// The leadership log, in the order in which it was written.
     pub log: Vec<LogEntry>,
     /// Numbers of the log under which only a part of an entry was stored.
-    pub torn_entries: BTreeSet<u64>,
+    pub torn_entries: BTreeSet<Position>,
     /// Changes of the log that must not be, in words.
     pub log_offences: Vec<String>,
     /// Checkpoints whose manifest became durable.

@@ -94,6 +94,11 @@ impl Watched {
         Self { watch: Watch::default(), thread, events }
     }
 
+    /// The thread, as the system counts it.
+    pub(super) fn thread(&self) -> i32 {
+        self.thread
+    }
+
     /// What the thread had used at the last look.
     pub(super) fn processor_time(&self) -> Duration {
         self.watch.cpu

@@ -108,7 +108,7 @@ impl Scenario {
         let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);
         if let Some(Read { plan: template, swarm, tune, profile, input }) = template {
             let mut found = rules::check(&template, catalogue, input.as_ref());
-            found.extend(swarm.iter().flat_map(|swarm| rules::swarm::check(swarm, &template)));
+            found.extend(swarm.iter().flat_map(|swarm| rules::swarm::check(swarm, &template, catalogue)));
             let locate = |at: &str| reader.spans.get(at).cloned();
             reader.problems.extend(rules::report(found, &reader.tainted, locate, rules::Wording::Scenario));
             if reader.problems.is_empty() {

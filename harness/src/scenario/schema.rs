@@ -150,6 +150,10 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
         Form::Within => pattern(r"^within\s*[0-9]+(\.[0-9]+)?\s*%$".to_owned()),
         Form::JobEnd => pattern(r"^(finished|failed\(.*\)|finished-or-failed\(.*\))$".to_owned()),
         Form::Params => json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } }),
+        Form::Choices => {
+            let values = json!({ "type": "array", "items": { "type": ["string", "integer"] }, "minItems": 1 });
+            json!({ "type": "object", "additionalProperties": values })
+        }
         Form::Table(section) => json!({ "$ref": format!("#/definitions/{}", name(section)) }),
         Form::List(least, item) => json!({ "type": "array", "items": of(item, catalogue), "minItems": least }),
         Form::Pair(item) => {

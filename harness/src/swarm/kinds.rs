@@ -2,7 +2,7 @@
 //! is drawn.
 //!
 //! Start at [`KINDS`]. Names are those of scenario files. An action is drawn such that a correct engine survives it: it ends
-//! by itself within `heal_after` (W1), and one end of every link it touches is a JobManager or a node that may be struck (W2).
+//! by itself within `heal_after`, or takes nodes that the cluster can do without (W1), and one end of every link it touches is a JobManager or a node that may be struck (W2).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Kind {
     pub(super) roles: &'static [Role],
     /// Whether it may strike again and again: what it does is over at once.
     pub(super) repeats: bool,
+    /// Whether it hurts whomever it strikes, whatever he is doing.
+    pub(super) bites: bool,
     pub(super) action: fn(&Action) -> FaultAction,
 }
 
@@ -102,7 +104,7 @@ pub(super) fn left_in(scene: &Scene) -> BTreeSet<&'static str> {
         scene.swarm.kinds.contains(kind.name) && kind.need.unmet(scene.plan, scene.swarm.keyed).is_none()
     };
     let candidates: Vec<&Kind> = KINDS.iter().filter(applies).collect();
-    let draws = Draws { seed: scene.plan.seed, entity: 0 };
+    let draws = Draws { seed: scene.seed, entity: 0 };
     let on = |what: &str, name: &str| draws.one_in(&format!("{what} {name}"), 2);
     let left: BTreeSet<&str> = candidates
         .iter()
@@ -175,7 +177,9 @@ impl Action<'_> {
 fn kill(a: &Action, mode: KillMode) -> FaultAction {
     let kept = mode == KillMode::Crash && a.draws.one_in("disk", 2);
     let disk = if kept { Disk::Kept } else { Disk::Wiped };
-    FaultAction::Kill { targets: a.one_or_all(), mode, restart_after: Some(a.lasts("restart after")), disk }
+    let for_good = a.role == TaskManager && a.scene.bears_losses() && a.draws.one_in("for good", 3);
+    let restart_after = (!for_good).then(|| a.lasts("restart after"));
+    FaultAction::Kill { targets: a.one_or_all(), mode, restart_after, disk }
 }
 
 fn slow(a: &Action, work: SlowWork, factor: Option<u32>) -> FaultAction {
@@ -203,17 +207,25 @@ fn link(a: &Action, latency: Option<(Duration, Duration)>, bandwidth: Option<u64
 
 fn message(a: &Action, how: MessageFault) -> FaultAction {
     let kind = a.draws.one_of("message", MessageKind::ALL);
-    // One lost heartbeat is nothing.
-    let most = if kind == MessageKind::Heartbeat { 30 } else { 3 };
+    // One lost heartbeat is nothing; and now and then every repetition is hurt, too.
+    let most = if kind == MessageKind::Heartbeat || a.draws.one_in("repetitions", 5) { 30 } else { 3 };
     let node = (!a.draws.one_in("any node", 3)).then(|| a.target());
     FaultAction::Message { kind, how, node, count: a.draws.number("count", 1, most) as u32 }
+}
+
+/// Often within the time in which an answer is waited for, now and then long after it.
+fn message_delay(a: &Action) -> Duration {
+    let most = if a.draws.one_in("long after", 4) { 8_000 } else { 2_000 };
+    a.draws.millis("message delay", 5, most)
 }
 
 /// Requests of one node or of all of them, to either store or both.
 fn store(a: &Action, how: StoreFault, counted: bool) -> FaultAction {
     let store = a.draws.one_of("store", [None, Some(StoreName::Checkpoints), Some(StoreName::Output)]);
     let node = (!a.draws.one_in("any node", 2)).then(|| a.target());
-    let count = counted.then(|| a.draws.number("count", 1, 5) as u32);
+    // More than anybody tries, now and then.
+    let most = if a.draws.one_in("every try", 5) { 40 } else { 5 };
+    let count = counted.then(|| a.draws.number("count", 1, most) as u32);
     FaultAction::Store { store, node, how, count, heal_after: a.heals() }
 }
 
@@ -268,12 +280,17 @@ const fn kind(
     roles: &'static [Role],
     action: fn(&Action) -> FaultAction,
 ) -> Kind {
-    Kind { name, family, need, roles, repeats: false, action }
+    Kind { name, family, need, roles, repeats: false, bites: false, action }
 }
 
 /// The same, and it may strike several times.
 const fn again(kind: Kind) -> Kind {
     Kind { repeats: true, ..kind }
+}
+
+/// The same, and whoever is struck by it is hurt.
+const fn biting(kind: Kind) -> Kind {
+    Kind { bites: true, ..kind }
 }
 
 const ALL: &[Role] = &[TaskManager, Leader, Standby];
@@ -282,29 +299,29 @@ const TASKS: &[Role] = &[TaskManager];
 
 /// Every kind that a swarm can draw, by family.
 pub const KINDS: &[Kind] = &[
-    kind("kill", "process", Need::Nothing, ALL, |a| kill(a, KillMode::Crash)),
-    kind("machine-loss", "process", Need::Nothing, ALL, |a| kill(a, KillMode::MachineLoss)),
-    kind("pause", "process", Need::Nothing, ALL, |a| FaultAction::Pause {
+    biting(kind("kill", "process", Need::Nothing, ALL, |a| kill(a, KillMode::Crash))),
+    biting(kind("machine-loss", "process", Need::Nothing, ALL, |a| kill(a, KillMode::MachineLoss))),
+    biting(kind("pause", "process", Need::Nothing, ALL, |a| FaultAction::Pause {
         target: a.target(),
         resume_after: Some(a.lasts("resume after")),
-    }),
+    })),
     kind("slow-cpu", "process", Need::Nothing, LINKED, |a| {
         slow(a, SlowWork::Cpu, Some(a.draws.number("factor", 2, 50) as u32))
     }),
-    kind("crash-loop", "process", Need::Nothing, LINKED, |a| FaultAction::CrashLoop {
+    biting(kind("crash-loop", "process", Need::Nothing, LINKED, |a| FaultAction::CrashLoop {
         target: a.target(),
         times: a.times(),
         up: a.lasts("up"),
         down: a.lasts("down"),
-    }),
-    again(kind("user-panic", "process", Need::Nothing, TASKS, |a| FaultAction::UserCode {
+    })),
+    biting(again(kind("user-panic", "process", Need::Nothing, TASKS, |a| FaultAction::UserCode {
         target: a.target(),
         how: UserFailure::Panic,
-    })),
-    again(kind("user-error", "process", Need::Nothing, TASKS, |a| FaultAction::UserCode {
+    }))),
+    biting(again(kind("user-error", "process", Need::Nothing, TASKS, |a| FaultAction::UserCode {
         target: a.target(),
         how: UserFailure::Error,
-    })),
+    }))),
     kind("poison-record", "process", Need::GeneratedInput, TASKS, poison),
     kind("slow-operator", "process", Need::Nothing, TASKS, |a| {
         slow(a, SlowWork::Records, Some(a.draws.number("factor", 2, 50) as u32))
@@ -312,12 +329,12 @@ pub const KINDS: &[Kind] = &[
     kind("hang-snapshot", "process", Need::Nothing, TASKS, |a| slow(a, SlowWork::Snapshot, None)),
     kind("cut", "network", Need::Nothing, LINKED, |a| cut(a, true)),
     kind("cut-one-way", "network", Need::Nothing, LINKED, |a| cut(a, false)),
-    kind("isolate", "network", Need::Nothing, ALL, |a| FaultAction::Isolate {
+    biting(kind("isolate", "network", Need::Nothing, ALL, |a| FaultAction::Isolate {
         target: a.target(),
         // A standby talks to nobody but the stores.
         stores: a.role == Standby || a.draws.one_in("from the stores", 2),
         heal_after: a.heals(),
-    }),
+    })),
     kind("flap", "network", Need::Nothing, LINKED, |a| FaultAction::Flap {
         from: a.target(),
         to: a.peer(),
@@ -337,24 +354,27 @@ pub const KINDS: &[Kind] = &[
         peer: Some(a.peer()),
         one: true,
     })),
-    again(kind("reset-connections", "network", Need::Nothing, LINKED, |a| FaultAction::Reset {
+    biting(again(kind("reset-connections", "network", Need::Nothing, LINKED, |a| FaultAction::Reset {
         target: a.target(),
         peer: (!a.draws.one_in("of all", 2)).then(|| a.peer()),
         one: false,
-    })),
+    }))),
     kind("refuse-connections", "network", Need::Nothing, LINKED, |a| FaultAction::Refuse {
         target: a.target(),
         heal_after: a.heals(),
     }),
-    again(kind("half-open", "network", Need::Nothing, LINKED, |a| FaultAction::HalfOpen {
+    biting(again(kind("half-open", "network", Need::Nothing, LINKED, |a| FaultAction::HalfOpen {
         target: a.target(),
         peer: a.peer(),
-    })),
+    }))),
     again(kind("lose-message", "network", Need::Nothing, LINKED, |a| message(a, MessageFault::Lose))),
     again(kind("delay-message", "network", Need::Nothing, LINKED, |a| {
-        message(a, MessageFault::Delay(a.draws.millis("message delay", 5, 2_000)))
+        message(a, MessageFault::Delay(message_delay(a)))
     })),
-    again(kind("duplicate-message", "network", Need::Nothing, LINKED, |a| message(a, MessageFault::Duplicate))),
+    again(kind("duplicate-message", "network", Need::Nothing, LINKED, |a| {
+        let late = a.draws.one_in("late", 2).then(|| message_delay(a));
+        message(a, late.map_or(MessageFault::Duplicate, MessageFault::DuplicateLate))
+    })),
     kind("slow-receiver", "network", Need::Nothing, LINKED, |a| FaultAction::SlowReceiver {
         target: a.target(),
         rate: a.draws.number("rate", 10, 500) * 1_000,
@@ -386,16 +406,16 @@ pub const KINDS: &[Kind] = &[
     kind("clock-back", "time", Need::Nothing, ALL, |a| clock(a, ClockFault::Back(a.draws.millis("jump", 10, 60_000)))),
     kind("clock-drift", "time", Need::Nothing, ALL, |a| clock(a, ClockFault::Drift(drift(a)))),
     // The leader lives and talks to its TaskManagers, but cannot renew its lease.
-    kind("lose-leadership", "control", Need::Standby, &[Leader], |a| FaultAction::Store {
+    biting(kind("lose-leadership", "control", Need::Standby, &[Leader], |a| FaultAction::Store {
         store: Some(StoreName::Checkpoints),
         node: Some(a.target()),
         how: StoreFault::Unavailable,
         count: None,
         heal_after: Some(a.beyond_the_lease()),
-    }),
+    })),
     // It stands still until another leads, and goes on believing that it does.
-    kind("rival-leader", "control", Need::Standby, &[Leader], |a| FaultAction::Pause {
+    biting(kind("rival-leader", "control", Need::Standby, &[Leader], |a| FaultAction::Pause {
         target: a.target(),
         resume_after: Some(a.beyond_the_lease()),
-    }),
+    })),
 ];

@@ -8,16 +8,19 @@
 //! A swarm leaves things out on purpose: each seed switches whole families and single kinds off, since a run that suffers a
 //! little of everything never gets deep into one thing.
 //!
-//! Invariants: (W1) every drawn fault has an end, so that a correct engine survives it and the job finishes; (W2) only as many
+//! Invariants: (W1) every drawn fault has an end, or takes for good only TaskManagers that the job can do without, all of those
+//! that may be struck together, so that a correct engine survives it and the job finishes; (W2) only as many
 //! TaskManagers as may be down at once are ever struck, so no two faults together take more; (W3) faults spoil at most
-//! `retained - 1` checkpoints; (W4) every draw is named by seed, purpose and number of the fault: more faults leave the
+//! `retained - 1` checkpoints; (W4) every draw is named by seed, scenario, purpose and number of the fault: more faults leave the
 //! earlier ones as they were.
 //! Source: Groce et al., "Swarm Testing", ISSTA 2012; FoundationDB's simulated workloads; TigerBeetle's VOPR.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flowquake_engine::env::{draw, draw_between};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::plan::{FaultPlan, InputSource, RunPlan};
 
@@ -46,6 +49,8 @@ pub struct Swarm {
     pub vary: bool,
     /// Plan paths of the settings that the scenario states.
     pub written: BTreeSet<String>,
+    /// Values that parameters of the job are drawn from, by name.
+    pub params: BTreeMap<String, Vec<String>>,
     /// Number of operator chains of the job.
     pub vertices: u16,
     /// Whether the job keeps keyed state.
@@ -55,7 +60,10 @@ pub struct Swarm {
 impl Swarm {
     /// Fills in the faults that `plan.seed` makes of it, and its settings if they vary; notes both in the plan's options.
     pub fn draw(&self, plan: &mut RunPlan) {
-        let mut options = if self.vary { vary::vary(self, plan) } else { Vec::new() };
+        let mut options = vary::params(self, plan);
+        if self.vary {
+            options.extend(vary::vary(self, plan));
+        }
         let scene = Scene::new(self, plan);
         let (faults, names) = faults(&scene);
         let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
@@ -71,10 +79,17 @@ impl Swarm {
     }
 }
 
+/// Names all draws of a run: by seed and scenario, so that two swarms do not draw the same from equal seeds.
+fn stream(plan: &RunPlan) -> u64 {
+    xxh3_64_with_seed(plan.scenario.as_bytes(), plan.seed)
+}
+
 /// What the draws of one seed look at: the settings are drawn by now.
 struct Scene<'p> {
     swarm: &'p Swarm,
     plan: &'p RunPlan,
+    /// Of all its draws.
+    seed: u64,
     /// TaskManagers that faults may strike (W2).
     victims: Vec<String>,
 }
@@ -83,7 +98,8 @@ impl<'p> Scene<'p> {
     fn new(swarm: &'p Swarm, plan: &'p RunPlan) -> Self {
         let nodes = plan.cluster.task_managers;
         let down = swarm.nodes_down.unwrap_or(nodes / 2).clamp(1, nodes.max(1));
-        let draws = Draws { seed: plan.seed, entity: 0 };
+        let seed = stream(plan);
+        let draws = Draws { seed, entity: 0 };
         let mut left: Vec<u32> = (1..=nodes.max(1)).collect();
         let mut victims: Vec<u32> = Vec::new();
         for n in 0..u64::from(down) {
@@ -91,7 +107,13 @@ impl<'p> Scene<'p> {
             victims.push(left.remove(at as usize));
         }
         victims.sort_unstable();
-        Self { swarm, plan, victims: victims.into_iter().map(|n| format!("tm-{n}")).collect() }
+        Self { swarm, plan, seed, victims: victims.into_iter().map(|n| format!("tm-{n}")).collect() }
+    }
+
+    /// Whether the slots of all other TaskManagers are enough for the job.
+    fn bears_losses(&self) -> bool {
+        let left = u64::from(self.plan.cluster.task_managers).saturating_sub(self.victims.len() as u64);
+        left * u64::from(self.plan.cluster.slots) >= u64::from(self.plan.job.config.parallelism)
     }
 
     fn standbys(&self) -> bool {
@@ -116,16 +138,18 @@ impl<'p> Scene<'p> {
 /// The faults of a plan, and the name of each one's kind.
 fn faults(scene: &Scene) -> (Vec<FaultPlan>, Vec<&'static str>) {
     let (least, most) = scene.swarm.faults;
-    let count = Draws { seed: scene.plan.seed, entity: 0 }.number("faults", least.into(), most.into());
+    let count = Draws { seed: scene.seed, entity: 0 }.number("faults", least.into(), most.into());
     let left_in = kinds::left_in(scene);
     let mut spoils_left = scene.plan.job.config.checkpoints.retained.saturating_sub(1);
     let (mut faults, mut names) = (Vec::new(), Vec::new());
     for id in 1..=count as u32 {
-        let draws = Draws { seed: scene.plan.seed, entity: id.into() };
+        let draws = Draws { seed: scene.seed, entity: id.into() };
         let fitting: Vec<&Kind> =
             KINDS.iter().filter(|k| left_in.contains(k.name) && (spoils_left > 0 || !k.spoils_checkpoints())).collect();
+        // Where the first fault is sure to hurt, few runs prove nothing.
+        let biting: Vec<&Kind> = fitting.iter().copied().filter(|kind| id == 1 && kind.bites).collect();
         // Only damage is left in, and all that may be damaged is.
-        let Some(kind) = draws.pick("kind", &fitting) else { break };
+        let Some(kind) = draws.pick("kind", if biting.is_empty() { &fitting } else { &biting }) else { break };
         spoils_left -= u32::from(kind.spoils_checkpoints());
         faults.push(aim::fault(scene, &draws, kind, id));
         names.push(kind.name);

@@ -31,6 +31,16 @@ until = "10s"
         .unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)))
 }
 
+/// A job with parameters, whose input is drawn, too.
+fn keyed(swarm: &str) -> Scenario {
+    let text = format!(
+        "name = \"drawn\"\nwhy = \"settings are drawn\"\n[job]\nname = \"keyed-count\"\n\
+         input = {{ generator = \"orders\", records = 1_000 }}\n[swarm]\nuntil = \"10s\"\n{swarm}\n"
+    );
+    Scenario::parse(&text, Path::new("drawn.toml"), &catalogue(&Jobs::builtin()))
+        .unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)))
+}
+
 fn varied() -> Scenario {
     scenario("vary = true", "")
 }
@@ -125,7 +135,14 @@ proptest! {
             let longest = plan.job.config.lease * 2 + Duration::from_secs(3) * 8;
             for fault in &plan.faults {
                 let end = ends(&fault.action);
-                prop_assert!(end.is_some_and(|end| end <= longest), "W1: {:?}", fault);
+                let for_good = matches!(fault.action, FaultAction::Kill { restart_after: None, .. });
+                let down = (plan.cluster.task_managers / 2).max(1);
+                let left = (plan.cluster.task_managers - down) * u32::from(plan.cluster.slots);
+                prop_assert!(
+                    end.map_or(for_good && left >= u32::from(plan.job.config.parallelism), |end| end <= longest),
+                    "W1: {:?}",
+                    fault
+                );
                 if let Trigger::At(at) | Trigger::Every { first: at, .. } = fault.trigger {
                     prop_assert!(at < Duration::from_secs(10));
                 }
@@ -162,7 +179,8 @@ fn the_swarms_that_ship_draw_plans_that_pass_the_rules() {
     for (scenario, seed) in scenarios.iter().flat_map(|scenario| (0..200).map(move |seed| (scenario, seed))) {
         let plan = scenario.plan(seed);
         assert_eq!(problems(&plan), Vec::<String>::new(), "{} seed {seed}", scenario.name());
-        assert_eq!(plan.cluster.task_managers, 4);
+        let drawn = scenario.file().ends_with("odd-shapes.toml");
+        assert!(drawn || plan.cluster.task_managers == 4);
     }
 }
 
@@ -234,4 +252,80 @@ fn written_settings_stay_and_the_others_vary() {
 fn a_drawn_plan_reads_like_a_written_one() {
     let plan = scenario("faults = 6\nvary = true", "[cluster]\njob_managers = 2").plan(11);
     insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap());
+}
+
+#[test]
+fn every_setting_is_drawn_at_each_of_its_values() {
+    let scenario = keyed("vary = true\nparams = { keys = [1, 3, 200], emit_every = [1, 5] }");
+    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (mut for_good, mut late, mut every_try) = (0, 0, 0);
+    for seed in 0..3_000 {
+        let plan = scenario.plan(seed);
+        assert_eq!(plan.job.config.validate(), Ok(()));
+        for (name, value) in &plan.options {
+            values.entry(name.clone()).or_default().insert(value.trim_end_matches(" (drawn)").to_owned());
+        }
+        for fault in &plan.faults {
+            match &fault.action {
+                FaultAction::Kill { restart_after: None, .. } => for_good += 1,
+                FaultAction::Message { how: crate::plan::MessageFault::DuplicateLate(_), .. } => late += 1,
+                FaultAction::Store { count: Some(6..), .. } => every_try += 1,
+                _ => {}
+            }
+        }
+    }
+    let drawn = |name: &str| values[name].iter().map(String::as_str).collect::<Vec<_>>();
+    let numbers = |name: &str| values[name].iter().map(|value| value.parse().unwrap()).collect::<BTreeSet<u64>>();
+    assert_eq!(numbers("parallelism"), (1..=7).collect());
+    assert_eq!(numbers("max_parallelism"), [7, 61, 128, 1_000, 32_768].into());
+    assert_eq!(numbers("task_managers"), (2..=5).collect());
+    assert_eq!(numbers("slots"), (1..=3).collect());
+    assert_eq!(numbers("job_managers"), (1..=3).collect());
+    assert_eq!(numbers("retained"), (1..=4).collect());
+    assert_eq!(numbers("tolerable_failed"), (0..=3).collect());
+    assert_eq!(numbers("heartbeat_rpc_failure_threshold"), (0..=2).collect());
+    assert_eq!(numbers("params.keys"), [1, 3, 200].into());
+    assert_eq!(drawn("params.emit_every"), ["1", "5"]);
+    assert_eq!(drawn("schedule"), ["fixed-rate", "spaced"]);
+    assert_eq!(drawn("backend"), ["fs", "memory"]);
+    let splits = numbers("splits");
+    assert!(
+        (1..=12).all(|few| splits.contains(&few)) && splits.len() > 80 && splits.last() == Some(&100),
+        "{splits:?}"
+    );
+    assert!(for_good > 30 && late > 30 && every_try > 30, "{for_good} {late} {every_try}");
+}
+
+/// A job is asked about each value before the first run.
+#[test]
+fn values_that_the_job_refuses_are_not_drawn_from() {
+    let text = "name = \"drawn\"\nwhy = \"w\"\n[job]\nname = \"keyed-count\"\n\
+                input = { generator = \"orders\", records = 1_000 }\n[checkpointing]\ntimeout = \"5s\"\n\
+                [swarm]\nuntil = \"10s\"\nparams = { keys = [1, 0] }\n";
+    let refused = Scenario::parse(text, Path::new("drawn.toml"), &catalogue(&Jobs::builtin())).unwrap_err();
+    assert!(refused.to_string().contains("job `keyed-count` does not take keys = 0"), "{refused}");
+}
+
+#[test]
+fn two_swarms_draw_differently_from_one_seed() {
+    let renamed = |name: &str| {
+        let mut plan = all_kinds(6).plan(3);
+        plan.scenario = name.to_owned();
+        let swarm = Swarm {
+            faults: (6, 6),
+            kinds: KINDS.iter().map(|kind| kind.name).collect(),
+            until: Duration::from_secs(10),
+            heal_after: (Duration::from_millis(50), Duration::from_secs(3)),
+            nodes_down: None,
+            vary: true,
+            params: BTreeMap::new(),
+            written: BTreeSet::new(),
+            vertices: 2,
+            keyed: true,
+        };
+        swarm.draw(&mut plan);
+        (plan.faults, plan.cluster)
+    };
+    assert_eq!(renamed("one"), renamed("one"));
+    assert_ne!(renamed("one"), renamed("two"));
 }

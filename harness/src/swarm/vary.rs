@@ -1,19 +1,38 @@
 //! Settings of cluster and job, drawn so that each is sane and all stand together.
 //!
 //! What the scenario states stays. Times that faults have to be noticed by (heartbeats, lease, checkpoint timeout) are short,
-//! so that a run ends soon; sizes reach down to where every buffer holds a record or two.
+//! so that a run ends soon; sizes reach down to where every buffer holds a record or two. The input reaches from one split to
+//! more splits than records, the parallelism over numbers that divide neither slots nor key groups.
 
 use std::time::Duration;
 
-use flowquake_engine::config::BackendKind;
+use flowquake_engine::config::{BackendKind, TriggerSchedule};
 
-use super::{Draws, Swarm};
-use crate::plan::RunPlan;
+use super::{Draws, Swarm, stream};
+use crate::plan::{InputSource, RunPlan};
 use crate::scenario::units;
+
+/// Numbers of key groups that are drawn: the default, few, and ones that no parallelism divides.
+const KEY_GROUPS: [u16; 6] = [128, 128, 7, 61, 1_000, 32_768];
+/// Highest parallelism that is drawn.
+const PARALLELISM_MAX: u64 = 7;
+
+/// Draws the parameters of the job that `[swarm] params` lists.
+pub(super) fn params(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
+    let draws = Draws { seed: stream(plan), entity: 0 };
+    let mut drawn = Vec::new();
+    for (name, values) in &swarm.params {
+        if let Some(value) = draws.pick(&format!("param {name}"), values) {
+            drawn.push((format!("params.{name}"), format!("{value} (drawn)")));
+            plan.job.params.insert(name.clone(), value);
+        }
+    }
+    drawn
+}
 
 /// Draws every setting that the scenario leaves open; returns name and value of each.
 pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
-    let draws = Draws { seed: plan.seed, entity: 0 };
+    let draws = Draws { seed: stream(plan), entity: 0 };
     let written = |path: &str| swarm.written.contains(path);
     let mut drawn: Vec<(String, String)> = Vec::new();
     /// Draws a field unless its path is written in the file.
@@ -60,9 +79,21 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     let low = micros("store latency", 500, 10_000);
     cluster!(store_latency, (low, low + micros("store latency spread", 0, 20_000)), units::format_duration_range);
 
+    let key_groups = draws.one_of("key groups", KEY_GROUPS).max(needed.min(u16::MAX.into()) as u16);
+    config!(max_parallelism, key_groups, whole);
     let slots = u64::from(plan.cluster.task_managers) * u64::from(plan.cluster.slots);
-    let most = slots.min(4).min(u64::from(plan.job.config.max_parallelism)).min(plan.job.input.splits.into()).max(1);
+    let most = slots.min(PARALLELISM_MAX).min(u64::from(plan.job.config.max_parallelism)).max(1);
     config!(parallelism, draws.number("parallelism", 1, most) as u16, whole);
+    draw!("job.input", plan.job.input, splits, splits(&draws, plan.job.config.parallelism), whole);
+    if let InputSource::Generator { records, .. } = plan.job.input.source {
+        // All of it comes while faults strike, or some after them.
+        let lasts = draws.duration("input lasts", (swarm.until, swarm.until * 5 / 2));
+        let rate = records as f64 / lasts.as_secs_f64();
+        draw!("job.input", plan.job.input, rate, Some(rate), |rate: Option<f64>| format!(
+            "{:.1}/s",
+            rate.unwrap_or_default()
+        ));
+    }
     if plan.job.config.backend != BackendKind::RocksDb {
         config!(backend, draws.one_of("backend", [BackendKind::Memory, BackendKind::Fs]), |kind: BackendKind| kind
             .name());
@@ -70,6 +101,7 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     checkpoints!(interval, millis("interval", 150, 1_000), units::format_duration);
     let pause = if draws.one_in("pause", 2) { millis("min pause", 1, 500) } else { Duration::ZERO };
     checkpoints!(min_pause, pause, units::format_duration);
+    checkpoints!(schedule, draws.one_of("schedule", TriggerSchedule::ALL), TriggerSchedule::name);
     checkpoints!(timeout, millis("timeout", 1_000, 5_000), units::format_duration);
     checkpoints!(retained, draws.number("retained", 1, 4) as u32, whole);
     checkpoints!(tolerable_failed, draws.number("tolerable failed", 0, 3) as u32, whole);
@@ -84,6 +116,8 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     let beat = plan.job.config.heartbeat_interval;
     config!(heartbeat_timeout, beat * draws.number("heartbeats missed", 3, 6) as u32, units::format_duration);
     config!(rpc_timeout, beat * draws.number("heartbeats contradicting", 3, 6) as u32, units::format_duration);
+    let unreached = draws.number("heartbeats unreached", 0, 2) as u32;
+    config!(heartbeat_rpc_failure_threshold, unreached, whole);
     config!(lease, millis("lease", 500, 3_000), units::format_duration);
     config!(restart_delay, millis("restart delay", 1, 1_000), units::format_duration);
     config!(slot_stabilization, millis("slot stabilization", 1, 100), units::format_duration);
@@ -95,6 +129,17 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     config!(notify_retry, millis("notify retry", 50, 1_000), units::format_duration);
     config!(connect_timeout, millis("connect timeout", 100, 2_000), units::format_duration);
     drawn
+}
+
+/// One split for all, fewer than subtasks, about as many, or far more; with few records that is more than there are.
+fn splits(draws: &Draws, parallelism: u16) -> u32 {
+    let (low, high) = match draws.number("splits like", 0, 7) {
+        0 => (1, 1),
+        1 => (1, parallelism.into()),
+        2 => (13, 100),
+        _ => (1, 12),
+    };
+    draws.number("splits", low, high) as u32
 }
 
 fn whole<T: std::fmt::Display>(number: T) -> T {

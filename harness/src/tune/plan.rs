@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Setting, Tune};
+use crate::exit_guard;
 use crate::jobs::{Job, JobModel};
 use crate::plan::{Disk, EventTrigger, FaultAction, FaultPlan, InputSource, KillMode, NodeTarget, RunPlan, Trigger};
 use crate::predict::{Capacity, capacity, predict};
@@ -72,6 +73,7 @@ const SLACK: Duration = Duration::from_secs(600);
 
 /// The plan of one setting.
 pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result<Planned, Unplannable> {
+    let _entered = exit_guard::enter(format!("the model of job `{}`", base.job.name));
     let model = job.model.as_ref().ok_or_else(|| Unplannable::NoModel(base.job.name.clone()))?;
     let mut plan = base.clone();
     let InputSource::Generator { records, .. } = &mut plan.job.input.source else {

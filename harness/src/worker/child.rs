@@ -22,6 +22,7 @@ use nix::unistd::dup2_stdin;
 
 use super::{Answer, Order, frame, process};
 use crate::environment::Environment;
+use crate::exit_guard;
 use crate::interrupt;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -65,6 +66,7 @@ fn begin() -> io::Result<UnixStream> {
     dup2_stdin(File::open("/dev/null")?)?;
     set_pdeathsig(Signal::SIGKILL)?;
     interrupt::leave_to_others()?;
+    exit_guard::leave_to_starter();
     // If memory runs out, it is for a run, not for the sweep. Not every system allows that.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(socket)

@@ -1,8 +1,8 @@
 //! Manifests as they are written, damaged, and written by somebody else.
 
 use super::*;
+use crate::codec::{encoded, whole};
 use crate::config::JobConfig;
-use crate::graph::element::{encoded, whole};
 use crate::graph::{InputKind, InputSpec};
 
 fn manifest() -> Manifest {

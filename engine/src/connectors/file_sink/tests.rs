@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::env::StoreKind;
 use crate::env::sim::testing::{hurting, on_one_node};
-use crate::env::sim::{SimWorld, StoreFault, now};
+use crate::env::sim::{SimWorld, now};
+use crate::fault::StoreFault;
 use crate::ids::VertexId;
 use crate::paths::PendingPath;
 
@@ -115,6 +116,41 @@ fn first_decision_wins() {
 }
 
 #[test]
+fn commits_below_every_retained_checkpoint_are_forgotten_but_for_the_newest() {
+    case(|mut case| async move {
+        let mut transactions = Vec::new();
+        for epoch in [1, 2, 4, 5] {
+            let transaction = case.one(epoch).await;
+            case.commit(&transaction).await.unwrap();
+            transactions.push(transaction);
+        }
+        case.store.create(&decision_path(SINK, CheckpointId(3)), Decision::abort()).await.unwrap();
+        let left = async |oldest| {
+            forget_commits(&case.env, &case.store, CheckpointId(oldest)).await.unwrap();
+            let mut left = case.objects(false);
+            left.retain(|path| decision_at(path).is_some());
+            left
+        };
+        let paths = |epochs: &[u64]| -> Vec<_> {
+            epochs.iter().map(|epoch| decision_path(SINK, CheckpointId(*epoch))).collect()
+        };
+        assert_eq!(left(2).await, paths(&[1, 2, 3, 4, 5]), "K5: 1 is the newest below 2");
+        assert_eq!(left(5).await, paths(&[3, 4, 5]));
+        assert_eq!(left(9).await, paths(&[3, 5]));
+        assert_eq!(left(9).await, paths(&[3, 5]), "nothing more, however often");
+        // What stays refuses to fall back to the beginning, before anything is decided about the epochs below.
+        let refused = abort_above(&case.store, &[SINK], CheckpointId(0), CheckpointId(5)).await.unwrap();
+        assert_eq!(refused, Err((SINK, CheckpointId(5))));
+        assert_eq!(committed_above(&case.store, CheckpointId(4)).await.unwrap(), Some(paths(&[5]).remove(0)));
+        assert_eq!(left(0).await, paths(&[3, 5]));
+        // Who was away for long commits once more, and nothing changes (K2).
+        let visible = case.objects(true);
+        case.commit(&transactions[0]).await.unwrap();
+        assert_eq!(case.objects(true), visible);
+    });
+}
+
+#[test]
 fn decisions_are_read_even_if_they_are_torn() {
     for (bytes, decision) in [(Decision::commit(BY), Decision::Commit), (Decision::abort(), Decision::Abort)] {
         for length in bytes.len() / 2..=bytes.len() {
@@ -174,7 +210,7 @@ fn wrong_answers_lose_and_double_nothing() {
         let transaction = case.one(1).await;
         case.commit(&transaction).await.unwrap();
         // A part that was just written is not seen for a while: not a reason to call it lost.
-        case.world.add_store_rule(crate::env::sim::StoreRule {
+        case.world.add_store_rule(crate::fault::StoreRule {
             count: None,
             ..hurting(0, StoreFault::StaleRead(Duration::from_secs(1)))
         });

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use super::fault::ClockFault;
 use super::harm::Standstill;
 use super::timer::{self, Alarm};
 use super::{SimNode, SimWorld};
+use crate::fault::ClockFault;
 use crate::time::{Time, nanos};
 
 /// Rates are in millionths.

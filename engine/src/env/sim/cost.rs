@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Entries, Frame};
 use super::{StoreKind, Work};
-use crate::config::BackendKind;
-use crate::state::entry_bytes;
+use crate::backend_kind::BackendKind;
 
 /// Prices of work on one core. Nanoseconds of a core, each rounded down to a whole one per charge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,14 +227,11 @@ impl Weights {
         }
     }
 
-    /// Bytes of an object as they count. `state_file`: its name in the backend, if it is a file of keyed state.
-    pub(super) fn object(&self, kind: StoreKind, state_file: Option<&str>, bytes: u64) -> u64 {
-        match (kind, state_file) {
+    /// Bytes of an object as they count. `entries`: those of them that are entries, if it is a file of keyed state.
+    pub(super) fn object(&self, kind: StoreKind, entries: Option<u64>, bytes: u64) -> u64 {
+        match (kind, entries) {
             (StoreKind::Output, _) => bytes.saturating_mul(self.records),
-            (StoreKind::Checkpoints, Some(name)) => {
-                let entries = entry_bytes(name, bytes);
-                bytes - entries + entries.saturating_mul(self.state)
-            }
+            (StoreKind::Checkpoints, Some(entries)) => bytes - entries + entries.saturating_mul(self.state),
             (StoreKind::Checkpoints, None) if self.inline_state && bytes > INLINE_STATE => {
                 bytes.saturating_mul(self.state)
             }
@@ -299,9 +295,9 @@ mod tests {
         assert_eq!([9, 5_000].map(|body| weights.frame(false, &frame(0, body))), [9, 5_000_000]);
         let object = |kind, state, bytes| weights.object(kind, state, bytes);
         assert_eq!(object(StoreKind::Output, None, 8), 80);
-        assert_eq!(object(StoreKind::Checkpoints, Some("heap"), 8), 8_000);
-        assert_eq!(object(StoreKind::Checkpoints, Some("MANIFEST-000005"), 800), 800);
-        let table = object(StoreKind::Checkpoints, Some("000012.sst"), TABLE_OVERHEAD + 8);
+        assert_eq!(object(StoreKind::Checkpoints, Some(8), 8), 8_000);
+        assert_eq!(object(StoreKind::Checkpoints, Some(0), 800), 800);
+        let table = object(StoreKind::Checkpoints, Some(8), TABLE_OVERHEAD + 8);
         assert_eq!(table, TABLE_OVERHEAD + 8_000, "its entries, and not what is beside them");
         assert_eq!(object(StoreKind::Checkpoints, None, 900), 900);
         assert_eq!(object(StoreKind::Checkpoints, None, 9_000), 9_000_000, "a manifest with state inside");

@@ -8,7 +8,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{SimWorld, SlowWork};
+use super::SimWorld;
+use crate::fault::SlowWork;
 use crate::time::Time;
 
 /// What is counted. Unknown nodes, links, rules and files were never hurt.

@@ -25,8 +25,8 @@ use crate::ids::NodeName;
 use crate::time::Time;
 
 mod clock;
+mod contents;
 mod cost;
-mod fault;
 mod harm;
 mod network;
 mod node;
@@ -34,9 +34,10 @@ pub(crate) mod real_clock;
 mod store;
 mod timer;
 
+use crate::fault::Death;
 pub(crate) use clock::SimTimer;
+pub use contents::Contents;
 pub use cost::{HEAP_NAMES, ROCKSDB_NAMES, Rates, StateRates, Weights};
-pub use fault::{ClockFault, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule};
 pub use harm::Gauge;
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
@@ -62,19 +63,12 @@ pub struct SimConfig {
     pub weights: Weights,
     /// Cores of each node.
     pub cores: u32,
+    /// What the program that runs here sends and stores.
+    pub contents: &'static dyn Contents,
     /// Where local disks are made, a folder for each.
     pub local_root: PathBuf,
     /// Planted bugs; without effect in a build without the feature `mutations`.
     pub mutations: Vec<crate::mutation::Mutation>,
-}
-
-/// How a node dies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
-    /// The process dies, the machine lives: connections are reset at once.
-    Crash,
-    /// The machine is gone: silence; peers hear of it only when it is back.
-    MachineLoss,
 }
 
 /// Sees what happens, the moment it happens, before the one who did it goes on.
@@ -140,7 +134,7 @@ impl SimWorld {
         runtime.add_simulator::<SimWorld>();
         runtime.block_on(async {
             let world = madsim::plugin::simulator::<SimWorld>();
-            let network = Network::new(config.seed, config.link, config.weights);
+            let network = Network::new(config.seed, config.link, config.weights, config.contents);
             *world.state.lock().expect("fresh") = Some(State { config, nodes: Vec::new(), network });
         });
     }

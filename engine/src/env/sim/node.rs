@@ -16,7 +16,8 @@ use std::time::Duration;
 use madsim::runtime::Handle;
 
 use super::timer::{now, sleep_until};
-use super::{Node, SimNode, SimWorld, SlowWork, State, Work};
+use super::{Node, SimNode, SimWorld, State, Work};
+use crate::fault::SlowWork;
 use crate::time::nanos;
 
 /// How many times as long work takes; `None`: it hangs.

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use madsim::runtime::Runtime;
 
-use super::{
-    Death, LinkConfig, Rates, SimConfig, SimWorld, StoreConfig, StoreFault, StoreRule, Weights, now, sleep_until,
-};
+use super::{LinkConfig, Rates, SimConfig, SimWorld, StoreConfig, Weights, now, sleep_until};
 use crate::env::Env;
+use crate::fault::{Death, StoreFault, StoreRule};
 
 /// Name of the only node.
 const NODE: &str = "a";
@@ -33,6 +32,7 @@ where
             weights: Weights::default(),
             cores: 1,
             local_root: root.path().to_owned(),
+            contents: &crate::contents::EngineContents,
             mutations: Vec::new(),
         };
         SimWorld::install(&runtime, config);

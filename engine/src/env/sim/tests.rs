@@ -10,6 +10,7 @@ use super::super::{Connection, First, Frame, Receiver, Sender, Store, first_of_2
 use super::*;
 use crate::env::StoreError;
 use crate::event::Event;
+use crate::fault::{FileDamage, MessageFault, MessageRule, StoreFault, StoreRule};
 use crate::ids::Attempt;
 
 mod connections;
@@ -48,6 +49,7 @@ pub(in crate::env) fn config() -> SimConfig {
         weights: Weights::default(),
         cores: 2,
         local_root: std::env::temp_dir(),
+        contents: &crate::contents::EngineContents,
         mutations: Vec::new(),
     }
 }

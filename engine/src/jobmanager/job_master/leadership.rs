@@ -52,7 +52,8 @@ impl JobMaster {
             self.coordinator.on_reserved(self.ha.reserved);
         }
         match change {
-            Change::Opened => {}
+            // Not this JobMaster's to ask for.
+            Change::Opened | Change::Closed => {}
             Change::Renewed => out.push(Command::Emit(Event::LeaseRenewed { term: self.term })),
             Change::AttemptBegun(attempt) => self.begun |= attempt == self.attempt,
             Change::Completed(id) => {

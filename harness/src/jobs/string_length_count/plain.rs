@@ -1,5 +1,5 @@
 //! The quick look at a span of output: finds the lengths of which every record came out once, in a plain merge of the splits,
-//! and is not sure of the others. It keeps no text and names no fault; who is not sure looks again ([`super::Accepted`]).
+//! and is not sure of the others. It keeps no text and names no fault; who is not sure looks again ([`super::reference::Accepted`]).
 //!
 //! A value is its 64-bit hash here, eight bytes for each record, side by side; a wrong value passes for the right one once in
 //! 2^64. A merge is plain if no step leaves a choice: exactly one split has the value at its head. Equal lines at the heads of two

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowquake_engine::env::StoreKind;
-use flowquake_engine::env::sim::{MessageFault, MessageRule, StoreFault, StoreRule};
+use flowquake_engine::fault::{MessageFault, MessageRule, StoreFault, StoreRule};
 
 use super::{Blow, Struck};
 use crate::faults::{LEADER_LINK, TASK_LINK};
@@ -167,6 +167,7 @@ impl Nemesis {
             MessageFault::Lose => "lost".to_owned(),
             MessageFault::Delay(by) => format!("late by {}", humantime::format_duration(by)),
             MessageFault::Duplicate => "doubled".to_owned(),
+            MessageFault::DuplicateLate(by) => format!("doubled, late by {}", humantime::format_duration(by)),
         };
         let detail = format!("message `{}` {done}", kind.name());
         let target = node.clone().unwrap_or_else(|| self.cast.leader.clone());

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flowquake_engine::env::sim::{ClockFault, Death, Gauge, SlowWork};
+use flowquake_engine::env::sim::Gauge;
+use flowquake_engine::fault::{ClockFault, Death, SlowWork};
 
 use super::{Blow, Struck};
 use crate::faults::TASK_MANAGER;

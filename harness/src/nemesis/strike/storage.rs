@@ -1,7 +1,7 @@
 //! Strikes at the durable stores; damage to files stands in `damage`.
 
 use flowquake_engine::env::StoreKind;
-use flowquake_engine::env::sim::{StoreFault, StoreRule};
+use flowquake_engine::fault::{StoreFault, StoreRule};
 
 use super::{Blow, Struck};
 use crate::faults::{CHECKPOINT_STORE, Kind, LEADER, OUTPUT_STORE};

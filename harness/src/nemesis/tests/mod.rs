@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowquake_engine::env::sim::{
-    ClockFault, Death, FileDamage, Gauge, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule,
-};
+use flowquake_engine::env::sim::Gauge;
 use flowquake_engine::event::Event;
+use flowquake_engine::fault::{
+    ClockFault, Death, FileDamage, MessageFault, MessageRule, SlowWork, StoreFault, StoreRule,
+};
 use flowquake_engine::ids::{Attempt, Term};
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Why a job that does not end is stuck, in the words of its own events.
 //!
 //! Start at [`Stall::of`]: one pass over the trace notes how far leadership, attempt, checkpoint and commits have come. A job
-//! that restarts for ever is in a loop (`restart_loop`); else the first step that is missing is the reason. A pending checkpoint is followed from the sources downwards to the first subtask
+//! that restarts for ever is in a loop (`restart_loop`), and so is one whose leaders follow each other (`takeovers`); else the first step that is missing is the reason. A pending checkpoint is followed from the sources downwards to the first subtask
 //! that could go on and does not.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,12 @@ use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
 use self::restart_loop::{Failover, GivenUp, RestartLoop};
+use self::takeovers::TakeoverLoop;
 use crate::plan::RunPlan;
 use crate::run::Outcome;
 
 mod restart_loop;
+mod takeovers;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -50,6 +52,8 @@ pub(super) enum Waits {
     Commits(CheckpointId, Vec<SubtaskId>),
     /// The job restarts and restarts.
     Loop(RestartLoop),
+    /// One leader takes over from the other, and none gets anywhere.
+    Takeovers(TakeoverLoop),
     /// Records are processed still, or were when the time was over.
     Backlog(Vec<SubtaskId>),
     /// Nothing of all that.
@@ -125,10 +129,10 @@ impl Stall {
         });
         let (failovers, completed) = (&history.failovers, history.completed);
         let restarts = || RestartLoop::of(plan, failovers, completed, given_up.as_ref(), outcome.ended_at);
-        let waits = match no_leader(outcome) {
-            Some(why) => Waits::NoLeader(why),
-            None => restarts().map_or_else(|| progress.waits(graph, parallelism), Waits::Loop),
-        };
+        let now = || progress.waits(graph, parallelism);
+        let takeovers = || TakeoverLoop::of(plan, outcome, completed, now).map(Waits::Takeovers);
+        let no_leader = || no_leader(outcome).map(Waits::NoLeader);
+        let waits = takeovers().or_else(no_leader).or_else(|| restarts().map(Waits::Loop)).unwrap_or_else(now);
         Self { waits, failovers: failovers.len() }
     }
 }

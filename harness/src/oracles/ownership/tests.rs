@@ -1,13 +1,13 @@
 //! Legal histories hold, zombies included; each kind of violation is found.
 
-use flowquake_engine::ha::entry::{Ending, path};
+use flowquake_engine::ha::entry::Ending;
 use proptest::prelude::*;
 
 use super::*;
 use crate::fixtures::{at, logged, ms, outcome, subtask};
 use crate::run::{Claim, Decision};
 
-/// A job of one attempt that completes checkpoint 1 and ends: sequences 1 to 5.
+/// A job of one attempt that completes checkpoint 1: entries 0 to 3 of the first segment.
 fn history() -> Outcome {
     let mut outcome = outcome([]);
     outcome.log.clear();
@@ -18,7 +18,7 @@ fn history() -> Outcome {
     outcome
 }
 
-/// A standby takes over from [`history`].
+/// A standby takes over from [`history`]: it closes the segment, and entries 0 and 1 of the second one follow.
 fn taken_over() -> Outcome {
     let mut outcome = history();
     logged(&mut outcome, 100, 2, Change::Opened);
@@ -65,33 +65,52 @@ fn a_take_over_is_legal_and_so_is_a_zombie_without_effect() {
 fn the_log_has_no_gap_and_no_double() {
     let mut outcome = history();
     outcome.log.remove(1);
-    assert_eq!(evidence(&outcome)[0], "log entry 3 came where 2 was due");
+    assert_eq!(evidence(&outcome)[0], "log entry 00000001-00000002 came where 00000001-00000001 was due");
     let mut outcome = history();
     let entry = outcome.log[2].clone();
     outcome.log.insert(3, entry);
-    assert_eq!(evidence(&outcome)[0], "log entry 3 came where 4 was due");
+    assert_eq!(evidence(&outcome)[0], "log entry 00000001-00000002 came where 00000001-00000003 was due");
     let mut outcome = history();
-    outcome.log[2].entry.sequence = 9;
-    assert_eq!(evidence(&outcome), ["log entry 3 says that it is 9"]);
+    outcome.log[2].entry.position.number = 9;
+    assert_eq!(evidence(&outcome)[0], "log entry 00000001-00000002 says that it is 00000001-00000009");
     let mut outcome = history();
-    outcome.log_offences = vec![format!("{} was deleted", path(4))];
-    assert_eq!(evidence(&outcome), ["ha/00000004 was deleted"]);
+    outcome.log_offences = vec!["ha/00000001-00000003 was deleted".into()];
+    assert_eq!(evidence(&outcome), ["ha/00000001-00000003 was deleted"]);
+    let mut outcome = taken_over();
+    outcome.torn_entries.insert(Position { segment: 2, number: 0 });
+    assert_eq!(evidence(&outcome)[0], "log entry 00000002-00000000 came where 00000003-00000000 was due");
 }
 
 #[test]
 fn a_term_is_opened_once_by_one_leader_and_ends_for_good() {
     let mut outcome = taken_over();
     logged(&mut outcome, 200, 1, Change::Renewed);
-    assert_eq!(evidence(&outcome), ["log entry 7: jm-1.1 in term 1 writes into the rule of jm-2.1 in term 2"]);
+    assert_eq!(
+        evidence(&outcome),
+        ["log entry 00000002-00000002: jm-1.1 in term 1 writes into the rule of jm-2.1 in term 2"]
+    );
     let mut outcome = taken_over();
     logged(&mut outcome, 200, 2, Change::Opened);
-    assert_eq!(evidence(&outcome), ["log entry 7: jm-2 opens term 2 after term 2"]);
+    assert_eq!(evidence(&outcome), ["log entry 00000003-00000000: jm-2 opens term 2 after term 2"]);
+    let mut outcome = history();
+    logged(&mut outcome, 200, 2, Change::Renewed);
+    outcome.log[4].entry.change = Change::Opened;
+    assert_eq!(evidence(&outcome), ["log entry 00000001-00000004: jm-2 opens term 2 in a segment that is not closed"]);
+    let mut outcome = history();
+    logged(&mut outcome, 200, 2, Change::Closed);
+    assert_eq!(evidence(&outcome), ["log entry 00000001-00000004: a segment of term 1 is closed as one of term 2"]);
     let mut outcome = taken_over();
-    outcome.log[5].entry.incarnation = 2;
-    assert_eq!(evidence(&outcome), ["log entry 6: jm-2.2 in term 2 writes into the rule of jm-2.1 in term 2"]);
+    outcome.log[6].entry.incarnation = 2;
+    assert_eq!(
+        evidence(&outcome),
+        ["log entry 00000002-00000001: jm-2.2 in term 2 writes into the rule of jm-2.1 in term 2"]
+    );
     let mut outcome = history();
     outcome.log[0].entry.change = Change::Renewed;
-    assert_eq!(evidence(&outcome), ["log entry 1: the first one must open term 1, not Renewed in term 1"]);
+    assert_eq!(
+        evidence(&outcome),
+        ["log entry 00000001-00000000: the first one must open term 1, not Renewed in term 1"]
+    );
 }
 
 #[test]
@@ -101,21 +120,24 @@ fn the_state_follows_from_the_change() {
         hurt(&mut outcome.log[index].entry.state);
         evidence(&outcome).remove(0)
     };
-    let forgotten = offence(4, &|state| state.completed.clear());
-    assert_eq!(forgotten, "log entry 5 (Opened): the newest retained checkpoint should be 1, and is none");
-    let invented = offence(4, &|state| state.completed.push(CheckpointId(7)));
-    assert_eq!(invented, "log entry 5 (Opened): checkpoint 7 is retained, and was not before");
-    let again = offence(5, &|state| state.attempt = Attempt(1));
-    assert_eq!(again, "log entry 6 (AttemptBegun(2)): attempt 1 after attempt 1");
-    let back = offence(4, &|state| state.attempt = Attempt(0));
-    assert_eq!(back, "log entry 5 (Opened): attempt 0 opens a term after attempt 1");
-    let reserved = offence(4, &|state| state.reserved = CheckpointId(3));
-    assert_eq!(reserved, "log entry 5 (Opened): ids were reserved up to 10, now up to 3");
+    let forgotten = offence(5, &|state| state.completed.clear());
+    assert_eq!(
+        forgotten,
+        "log entry 00000002-00000000 (Opened): the newest retained checkpoint should be 1, and is none"
+    );
+    let invented = offence(5, &|state| state.completed.push(CheckpointId(7)));
+    assert_eq!(invented, "log entry 00000002-00000000 (Opened): checkpoint 7 is retained, and was not before");
+    let again = offence(6, &|state| state.attempt = Attempt(1));
+    assert_eq!(again, "log entry 00000002-00000001 (AttemptBegun(2)): attempt 1 after attempt 1");
+    let back = offence(5, &|state| state.attempt = Attempt(0));
+    assert_eq!(back, "log entry 00000002-00000000 (Opened): attempt 0 opens a term after attempt 1");
+    let reserved = offence(5, &|state| state.reserved = CheckpointId(3));
+    assert_eq!(reserved, "log entry 00000002-00000000 (Opened): ids were reserved up to 10, now up to 3");
     let mut again = history();
     logged(&mut again, 50, 1, Change::Completed(CheckpointId(1)));
-    assert_eq!(evidence(&again), ["log entry 5 (Completed(1)): checkpoint 1 was complete before"]);
+    assert_eq!(evidence(&again), ["log entry 00000001-00000004 (Completed(1)): checkpoint 1 was complete before"]);
     let over = offence(3, &|state| state.ended = Some(Ending::Finished));
-    assert_eq!(over, "log entry 5 (Opened): the job had ended before");
+    assert_eq!(over, "log entry 00000001-00000004 (Closed): the job had ended before");
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(in crate::scenario) enum Form {
     JobEnd,
     /// Parameters of a job.
     Params,
+    /// Parameters of a job, each with a list of values.
+    Choices,
     /// The table of this section.
     Table(&'static str),
     /// A list of at least so many of these.
@@ -161,6 +163,7 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("[swarm]", "heal_after") => optional(DurationRange),
         ("[swarm]", "nodes_down") => optional(u32()),
         ("[swarm]", "vary") => optional(Boolean),
+        ("[swarm]", "params") => optional(Choices),
 
         ("[tune]", "intervals") => optional(Either(vec![Spread, List(3, Box::new(Duration))])),
         ("[tune]", "states") => optional(one_or_more(Size)),

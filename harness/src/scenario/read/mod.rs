@@ -160,7 +160,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
             "lateness_weight",
         ],
     ),
-    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary"]),
+    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary", "params"]),
     (
         "[expect]",
         &[

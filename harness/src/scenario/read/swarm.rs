@@ -1,6 +1,6 @@
 //! `[swarm]`: how many faults of which kinds are drawn from the seed, and within which budgets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -30,6 +30,7 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
         heal_after: reader.or_default(given, "heal_after", "swarm.heal_after", value::duration_range, heal_after, show),
         nodes_down: reader.read(table, "nodes_down", "swarm.nodes_down", value::whole_u32),
         vary: reader.or_default(given, "vary", "swarm.vary", value::boolean, false, bool::to_string),
+        params: reader.read(table, "params", "swarm.params", params).unwrap_or_default(),
         written: BTreeSet::new(),
         vertices: 0,
         keyed: false,
@@ -38,6 +39,27 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
 
 fn all() -> BTreeSet<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
+}
+
+/// Lists of values by the name of a parameter.
+fn params(value: &DeValue) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
+    let wrong = |label: String| {
+        let help = "write {key} = { name = [1, 100] }, with the values to draw from".to_owned();
+        Refusal::new("wrong-type", "must be a table of parameters and lists of values", label, help)
+    };
+    let DeValue::Table(entries) = value else { return Err(wrong(format!("this is {}", value::describe(value)))) };
+    let mut params = BTreeMap::new();
+    for (name, list) in entries {
+        let DeValue::Array(list) = list.get_ref() else {
+            return Err(wrong(format!("`{}` is {}", name.get_ref(), value::describe(list.get_ref()))));
+        };
+        let values: Vec<String> = list.iter().map(|item| value::parameter(item.get_ref())).collect::<Result<_, _>>()?;
+        if values.is_empty() {
+            return Err(wrong(format!("`{}` names no values", name.get_ref())));
+        }
+        params.insert(name.get_ref().to_string(), values);
+    }
+    Ok(params)
 }
 
 /// `3` or `[1, 6]`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Finding;
 use crate::plan::{InputSource, RunPlan};
+use crate::scenario::catalogue::JobCatalogue;
 use crate::scenario::{suggest, units};
 use crate::swarm::{FAMILIES, KINDS, Kind, Need, Swarm};
 
@@ -17,12 +18,13 @@ const FAULTS_MAX: u32 = 1_000;
 const TIMEOUT: &str = "job.config.checkpoints.timeout";
 
 /// All offences of `swarm` over the plan that it fills in.
-pub(in crate::scenario) fn check(swarm: &Swarm, plan: &RunPlan) -> Vec<Finding> {
+pub(in crate::scenario) fn check(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue) -> Vec<Finding> {
     let mut found = Vec::new();
     budgets(swarm, plan, &mut found);
     times(swarm, plan, &mut found);
     kinds(swarm, plan, &mut found);
     job(swarm, plan, &mut found);
+    params(swarm, plan, catalogue, &mut found);
     found
 }
 
@@ -113,6 +115,33 @@ fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
         };
         let finding = Finding::new("never-applies", format!("`{}` {why}", kind.name), help);
         found.push(finding.at("swarm.kinds", "applies to no run of this scenario").at(path, "because of this"));
+    }
+}
+
+/// Parameters to draw: the job has them, they are not written as well, and it takes each value.
+fn params(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue, found: &mut Vec<Finding>) {
+    let Some(entry) = catalogue.get(&plan.job.name) else { return };
+    let names = entry.param_names();
+    for (name, values) in &swarm.params {
+        let written = format!("job.params.{name}");
+        let finding = if !names.contains(&name.as_str()) {
+            let message = format!("job `{}` has no parameter `{name}` to draw", plan.job.name);
+            let help = suggest::guess_then(suggest::nearest(name, &names), "`flowquake list jobs` shows what it takes");
+            Finding::new("unknown-parameter", message, help)
+        } else if swarm.written.contains(&written) {
+            let message = format!("`{name}` is both written and drawn");
+            Finding::new("two-sources", message, "keep one of them").at(written, "written")
+        } else if let Some((value, what)) = values.iter().find_map(|value| {
+            let mut asked = plan.clone();
+            asked.job.params.insert(name.clone(), value.clone());
+            Some((value, entry.accepts.as_ref()?.refusal(&asked)?))
+        }) {
+            let message = format!("job `{}` does not take {name} = {value}: {what}", plan.job.name);
+            Finding::new("bad-parameter", message, "draw from values that the job takes")
+        } else {
+            continue;
+        };
+        found.push(finding.at("swarm.params", "drawn").given("job.name"));
     }
 }
 

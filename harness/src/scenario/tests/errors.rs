@@ -69,6 +69,12 @@ shows! {
         "\n[engine]\nrestart_attempts = 3\n\n[swarm]\nfaults = [6, 2]\nnodes_down = 9\nuntil = \"30s\"\nheal_after = \"3s..1s\"\nvary = 1\n",
     );
     swarm_that_nothing_would_notice => report("\n[swarm]\nfaults = \"some\"\nheel_after = \"1s\"\n");
+    swarm_that_draws_what_the_job_does_not_take => report_of(&format!(
+        "{HEAD}\n[job]\nname = \"string-length-count\"\nparams = {{ emit_every = 5 }}\n\
+         input = {{ generator = \"words\", records = 5_000, rate = \"500/s\" }}\n\n[checkpointing]\ntimeout = \"5s\"\n\n\
+         [swarm]\nuntil = \"5s\"\nparams = {{ state_byte = [1], emit_every = [1, 5] }}\n"
+    ));
+    swarm_whose_parameters_are_no_lists => report("\n[swarm]\nuntil = \"5s\"\nparams = { keys = 5 }\n");
     unknown_kind_of_fault => report("\n[[fault]]\nat = \"2.5s\"\ndo = \"partition\"\ntarget = \"tm-1\"\n");
     unknown_kind_of_message =>
         report("\n[[fault]]\nat = \"2.5s\"\ndo = \"lose-message\"\nmessage = \"ack\"\n");

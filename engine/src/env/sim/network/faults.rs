@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use super::super::fault::MessageRule;
 use super::super::timer::now;
 use super::super::{SimWorld, State};
 use super::Network;
+use crate::fault::MessageRule;
 use crate::time::Time;
 
 impl SimWorld {

@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use super::super::super::Frame;
-use super::super::fault::{MessageFault, MessageRule};
 use super::Network;
-use crate::graph::element::decode;
+use crate::fault::{MessageFault, MessageRule};
+use crate::message_kind::MessageKind;
 use crate::time::Time;
-use crate::wire::{MessageKind, ToJobManager, ToTaskManager};
 
 /// All rules that there ever were, by number.
 #[derive(Default)]
@@ -73,16 +72,6 @@ impl MessageRules {
     }
 }
 
-/// `None`: it is no control message.
-fn kind_of(frame: &Frame, from_opener: bool) -> Option<MessageKind> {
-    let mut bytes = &frame.body[..];
-    let kind = match from_opener {
-        true => MessageKind::of_report(&decode::<ToJobManager>(&mut bytes).ok()?),
-        false => MessageKind::of_order(&decode::<ToTaskManager>(&mut bytes).ok()?.order),
-    };
-    (bytes.is_empty() && frame.head.is_empty()).then_some(kind)
-}
-
 impl Network {
     /// Sends a control message, hurt as the rules say.
     pub(super) fn transmit_by_rules(&mut self, id: usize, side: usize, frame: &Frame, now: Time) {
@@ -90,6 +79,10 @@ impl Network {
             None => self.transmit(id, side, frame.clone(), now),
             Some(MessageFault::Lose) => {}
             Some(MessageFault::Delay(by)) => self.transmit_late(id, side, frame.clone(), by, now),
+            Some(MessageFault::DuplicateLate(by)) => {
+                self.transmit(id, side, frame.clone(), now);
+                self.transmit_late(id, side, frame.clone(), by, now);
+            }
             Some(MessageFault::Duplicate) => {
                 self.transmit(id, side, frame.clone(), now);
                 let weights = self.weights;
@@ -100,7 +93,7 @@ impl Network {
     }
 
     fn message_fault(&mut self, id: usize, side: usize, frame: &Frame, now: Time) -> Option<MessageFault> {
-        let kind = kind_of(frame, side == 0)?;
+        let kind = self.contents.message_kind(frame, side == 0)?;
         let conn = self.connections[id].as_ref().expect("held by its sender");
         let ends = [0, 1].map(|side: usize| self.nodes[conn.sides[side].node].name.as_str());
         self.messages.apply(kind, ends, now)

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use super::super::Port;
 use super::harm::LinkHarm;
-use super::{Death, Weights};
+use super::{Contents, Weights};
+use crate::fault::Death;
 use crate::time::Time;
 
 mod connection;
@@ -63,6 +64,7 @@ pub(super) struct Network {
     seed: u64,
     config: LinkConfig,
     weights: Weights,
+    contents: &'static dyn Contents,
     nodes: Vec<NodeState>,
     /// `links[from][to]`.
     links: Vec<Vec<Link>>,
@@ -89,11 +91,12 @@ struct NodeState {
 }
 
 impl Network {
-    pub(super) fn new(seed: u64, config: LinkConfig, weights: Weights) -> Self {
+    pub(super) fn new(seed: u64, config: LinkConfig, weights: Weights, contents: &'static dyn Contents) -> Self {
         Self {
             seed,
             config,
             weights,
+            contents,
             nodes: Vec::new(),
             links: Vec::new(),
             connections: Vec::new(),

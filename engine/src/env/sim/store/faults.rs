@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::super::fault::{StoreFault, StoreRule};
 use crate::env::StoreKind;
+use crate::fault::{StoreFault, StoreRule};
 use crate::ids::NodeName;
 use crate::time::Time;
 

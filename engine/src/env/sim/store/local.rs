@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::SimWorld;
-use super::super::fault::FileDamage;
+use crate::fault::FileDamage;
 
 impl SimWorld {
     /// Damages a file of the state backend on a node's local disk, the one at `pick` (modulo their number) in order of their

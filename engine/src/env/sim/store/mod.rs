@@ -19,9 +19,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::super::StoreKind;
-use super::fault::StoreRule;
 use super::timer::now;
 use super::{SimNode, SimWorld};
+use crate::fault::StoreRule;
 use crate::time::Time;
 
 mod faults;

@@ -20,12 +20,11 @@ use object_store::{
 };
 
 use super::super::super::{StoreKind, draw, draw_between, first_of_2};
-use super::super::fault::StoreFault;
 use super::super::timer::{now, sleep_until};
 use super::super::{Node, SimNode};
 use super::faults::{Access, CLIENT_TIMEOUT, Hit, Way};
 use super::{SimStores, StoreConfig, StoreMutation};
-use crate::checkpoint::manifest::state_file_at;
+use crate::fault::StoreFault;
 use crate::time::{Time, nanos};
 
 #[derive(Clone)]
@@ -104,9 +103,8 @@ impl NodeStore {
 
     /// Bytes of an object as they count.
     fn weighed(&self, path: &Path, bytes: u64) -> u64 {
-        let weights = self.node.world.lock().config.weights;
-        let state_file = state_file_at(path.as_ref());
-        weights.object(self.kind, state_file.map(|(_, name)| name), bytes)
+        let world = self.node.world.lock();
+        world.config.weights.object(self.kind, world.config.contents.entry_bytes(path.as_ref(), bytes), bytes)
     }
 
     fn hit(&self, access: Access, way: Way) -> Option<Hit> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::BackendKind;
 use crate::env::Entries;
-use crate::env::sim::fault::{ClockFault, SlowWork};
+use crate::fault::{ClockFault, SlowWork};
 
 fn link(world: &SimWorld, gauge: fn(String, String) -> Gauge) -> u64 {
     world.harm(&gauge("a".into(), "b".into()))

@@ -1,9 +1,10 @@
 //! Control messages that are lost, delayed or duplicated.
 
 use super::*;
-use crate::graph::element::{decode, encoded};
+use crate::codec::{decode, encoded};
 use crate::ids::{CheckpointId, Term};
-use crate::wire::{MessageKind, Order, ToJobManager, ToTaskManager};
+use crate::message_kind::MessageKind;
+use crate::wire::{Order, ToJobManager, ToTaskManager};
 
 /// The connection of a TaskManager to its JobManager: the opener's end first.
 async fn control(tm: &Idle, jm: &Idle) -> (Connection, Connection) {
@@ -133,6 +134,22 @@ fn a_duplicated_message_arrives_twice_in_a_row_and_leaves_the_buffer_empty() {
         }
         assert_eq!(within(ms(1000), far.sender.send(trigger(7))).await, None);
         assert_eq!(numbers(&orders(&mut near.receiver).await), [3, 4, 5, 6]);
+    });
+}
+
+#[test]
+fn a_message_that_is_doubled_late_arrives_in_time_and_once_more() {
+    simulate(1, config(), |world| async move {
+        let (_jm, _tm, mut near, mut far) = jm_and_tm(&world).await;
+        let late = MessageFault::DuplicateLate(ms(500));
+        let rule = world.add_message_rule(rule(MessageKind::Trigger, Some("jm"), late, 1));
+        let start = now();
+        say(&mut far.sender, trigger(1)).await;
+        say(&mut far.sender, trigger(2)).await;
+        let heard = orders(&mut near.receiver).await;
+        assert_eq!(numbers(&heard), [1, 2, 1]);
+        assert_at(heard[2].1, start + ms(500) + LATENCY);
+        assert_eq!(world.message_rule_hits(rule).0, 1);
     });
 }
 

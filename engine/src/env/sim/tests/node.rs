@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::BackendKind;
 use crate::env::Entries;
-use crate::env::sim::fault::{ClockFault, SlowWork};
+use crate::fault::{ClockFault, SlowWork};
 
 /// What a script does, with the true time of it.
 #[derive(Clone, Default)]

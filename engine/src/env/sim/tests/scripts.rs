@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::*;
-use crate::graph::element::{decode, encoded};
+use crate::codec::{decode, encoded};
 use crate::ids::{SubtaskId, Term, VertexId};
-use crate::wire::{MessageKind, Order, TaskFailure, TaskReport, ToJobManager, ToTaskManager};
+use crate::message_kind::MessageKind;
+use crate::wire::{Order, TaskFailure, TaskReport, ToJobManager, ToTaskManager};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 const LATENCY_MIN: Duration = Duration::from_micros(200);
@@ -332,7 +333,7 @@ async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
         let slot = match fault {
             MessageFault::Lose => 0,
             MessageFault::Delay(_) => 1,
-            MessageFault::Duplicate => 2,
+            MessageFault::Duplicate | MessageFault::DuplicateLate(_) => 2,
         };
         hurt[slot] += world.message_rule_hits(rule).0;
     }

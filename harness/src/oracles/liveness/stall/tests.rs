@@ -271,3 +271,23 @@ fn a_loop_needs_three_failovers_that_still_go_on() {
     let found = looped(&plan, restarts(&thrice), 4000);
     assert!(found.starts_with("restart loop: 3 failovers, 2 of them with one cause: TaskManager tm-2 lost"), "{found}");
 }
+
+#[test]
+fn leaders_that_follow_each_other_are_a_loop_until_one_stays() {
+    let lost = |time, term| at(time, "jm-1", Event::LeadershipLost { term: Term(term) });
+    let waiting = at(3_100, "jm-3", Event::WaitingForSlots { attempt: ATTEMPT, needed: 2, offered: 0 });
+    let mut outcome = outcome(vec![lost(1_500, 1), lost(2_500, 2), waiting]);
+    // The first is there.
+    for term in 2..=3 {
+        logged(&mut outcome, term * 1_000, term, Change::Opened);
+    }
+    // Both came behind two events.
+    outcome.log.iter_mut().for_each(|logged| logged.events = 2);
+    let text = |outcome: &Outcome| Stall::of(&two_wide(), outcome, Some(&graph())).to_string();
+    outcome.ended_at = ms(4_000);
+    let expected = "takeover loop: 3 terms were opened, 2 of them were given up: the leader renewed nothing within the lease of 5s, \
+                    or found a newer term; no checkpoint ever completed; the newest leader: no slots: 2 needed, 0 offered";
+    assert_eq!(text(&outcome), expected);
+    outcome.ended_at = ms(9_000);
+    assert_eq!(text(&outcome), "no slots: 2 needed, 0 offered", "the newest leader has stayed");
+}

@@ -73,6 +73,7 @@ impl fmt::Display for Waits {
                 write!(f, "no checkpoint is pending, and the input of {} has not ended", names(sources))?;
             }
             Waits::Loop(restarts) => restarts.fmt(f)?,
+            Waits::Takeovers(takeovers) => takeovers.fmt(f)?,
             Waits::Nothing => f.write_str("no checkpoint is pending and the job does not end")?,
         }
         Ok(())

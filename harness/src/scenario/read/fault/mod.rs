@@ -105,7 +105,7 @@ fn read(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
         Kind::HalfOpen => network::half_open(keys),
         Kind::LoseMessage => network::message(keys, Some(MessageFault::Lose)),
         Kind::DelayMessage => network::delay(keys),
-        Kind::DuplicateMessage => network::message(keys, Some(MessageFault::Duplicate)),
+        Kind::DuplicateMessage => network::duplicate(keys),
         Kind::SlowReceiver => network::slow_receiver(keys),
         Kind::Damage => storage::damage(keys),
         Kind::DamageLocal => storage::damage_local(keys),

@@ -75,6 +75,11 @@ pub(super) fn delay(keys: &mut Keys) -> Option<FaultAction> {
     message(keys, by.map(MessageFault::Delay))
 }
 
+pub(super) fn duplicate(keys: &mut Keys) -> Option<FaultAction> {
+    let late = keys.may("by", "message.how.duplicate-late", value::duration);
+    message(keys, Some(late.map_or(MessageFault::Duplicate, MessageFault::DuplicateLate)))
+}
+
 pub(super) fn slow_receiver(keys: &mut Keys) -> Option<FaultAction> {
     let target = keys.target("slow-receiver.target");
     let rate = keys.must("rate", "slow-receiver.rate", "say how fast it reads: rate = \"10kB/s\"", value::bandwidth);

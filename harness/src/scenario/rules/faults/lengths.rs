@@ -72,6 +72,13 @@ pub(in crate::scenario::rules) fn lengths(fault: &FaultPlan) -> Vec<Length> {
         FaultAction::Message { how: MessageFault::Delay(by), .. } => {
             add("action.message.how.delay", *by, Some((BRIEF, "nothing would be late")));
         }
+        FaultAction::Message { how: MessageFault::DuplicateLate(by), .. } => {
+            add(
+                "action.message.how.duplicate-late",
+                *by,
+                Some((BRIEF, "leave `by` out: it comes right behind the first")),
+            );
+        }
         FaultAction::SlowReceiver { heal_after, .. } => end("action.slow-receiver.heal_after", *heal_after, OVER),
         FaultAction::Store { how, heal_after, .. } => {
             end("action.store.heal_after", *heal_after, OVER);

@@ -1,12 +1,21 @@
-//! What can be done to the simulated world, as plain data.
+//! What can be done to a cluster, as plain data: the words of faults. Who does it is for a world to say.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::env::StoreKind;
+use crate::ids::StoreKind;
+use crate::message_kind::MessageKind;
 use crate::time::readable;
-use crate::wire::MessageKind;
+
+/// How a node dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The process dies, the machine lives: connections are reset at once.
+    Crash,
+    /// The machine is gone: silence; peers hear of it only when it is back.
+    MachineLoss,
+}
 
 /// Work whose speed can be changed on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +51,8 @@ pub enum MessageFault {
     Delay(#[serde(with = "readable")] Duration),
     /// They arrive twice, the second time right behind the first.
     Duplicate,
+    /// They arrive, and a second time this much later; what is sent meanwhile comes between.
+    DuplicateLate(#[serde(with = "readable")] Duration),
 }
 
 /// A rule about control messages; ends when it has been applied `count` times, or is taken back before.

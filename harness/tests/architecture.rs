@@ -1,0 +1,127 @@
+//! The rooms of each crate stand on each other: no file imports a room above its own.
+//!
+//! A room is a file or folder right under `src/`. The tables below list the rooms from the ground up; whoever adds one finds
+//! its place in it. Tests may look anywhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The engine: `env` is the ground of all that acts, and knows nothing of messages, files, state or graphs.
+const ENGINE: &[&str] = &[
+    "time",
+    "ids",
+    "backend_kind",
+    "message_kind",
+    "event",
+    "mutation",
+    "fault",
+    "codec",
+    "env",
+    "config",
+    "paths",
+    "state",
+    "graph",
+    "checkpoint",
+    "connectors",
+    "wire",
+    "contents",
+    "exchange",
+    "ha",
+    "taskmanager",
+    "jobmanager",
+];
+
+/// Rust files below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+/// The code of a file: without comments, and without the tests at its end.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let tests = ["#[cfg(test)]\nmod tests", "#[cfg(all(test, "];
+    let end = tests.iter().filter_map(|tests| text.find(tests)).min().unwrap_or(text.len());
+    text[..end].lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The rooms that code names behind `crate::`.
+fn imported(code: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let names: Vec<&str> = match rest.strip_prefix('{') {
+            // Names at the outer level of the braces.
+            Some(list) => {
+                let (mut depth, mut from, mut names) = (0, 0, Vec::new());
+                for (at, letter) in list.char_indices() {
+                    match letter {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => {
+                            names.push(&list[from..at]);
+                            break;
+                        }
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => {
+                            names.push(&list[from..at]);
+                            from = at + 1;
+                        }
+                        _ => {}
+                    }
+                }
+                names
+            }
+            None => vec![rest],
+        };
+        let word = |name: &str| name.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
+        rooms.extend(names.into_iter().filter_map(word).filter(|word| !word.is_empty()));
+    }
+    rooms
+}
+
+/// Imports that lead up, and rooms that stand in no table.
+fn offences(src: &Path, table: &[&str]) -> Vec<String> {
+    let mut all = Vec::new();
+    files(src, &mut all);
+    let mut offences = Vec::new();
+    for path in all {
+        let relative = path.strip_prefix(src).unwrap().display().to_string();
+        let room = relative.split(['/', '.']).next().unwrap();
+        let is_test = ["tests", "testing"].iter().any(|test| relative.split(['/', '.']).any(|part| part == *test));
+        if room == "lib" || room == "main" || is_test {
+            continue;
+        }
+        let Some(own) = table.iter().position(|known| *known == room) else {
+            offences.push(format!("{relative}: the room `{room}` is in no table"));
+            continue;
+        };
+        for other in imported(&code(&path)) {
+            if table.iter().position(|known| *known == other).is_some_and(|place| place > own) {
+                offences.push(format!("{relative} imports `{other}`, which stands above `{room}`"));
+            }
+        }
+    }
+    offences
+}
+
+#[test]
+fn no_room_of_the_engine_knows_what_stands_on_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/src");
+    assert_eq!(offences(&src, ENGINE), [""; 0]);
+    let listed: BTreeSet<&str> = ENGINE.iter().copied().collect();
+    assert_eq!(listed.len(), ENGINE.len(), "a room stands twice in the table");
+}
+
+#[test]
+fn imports_are_read_in_every_form() {
+    let code =
+        "use crate::env::Env;\npub use crate::{ha::{log, entry}, ids, graph::stream};\nlet x = crate::wire::y();";
+    assert_eq!(imported(code).into_iter().collect::<Vec<_>>(), ["env", "graph", "ha", "ids", "wire"]);
+}
