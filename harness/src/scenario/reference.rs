@@ -75,7 +75,10 @@ mod tests {
 
     #[test]
     fn rows_are_read_with_their_defaults() {
-        assert_eq!(meaning("[engine]", "restart_delay").unwrap(), "pause before the next attempt. Default: `\"1s\"`");
+        assert_eq!(
+            meaning("[engine]", "restart_delay").unwrap(),
+            "`fixed-delay`, `failure-rate`: pause before the next attempt. Default: `\"1s\"`"
+        );
         assert_eq!(names("`checkpoint_duration_p50`, `_p99`"), ["checkpoint_duration_p50", "checkpoint_duration_p99"]);
         assert_eq!(meaning("[expect]", "checkpoint_duration_max"), meaning("[expect]", "checkpoint_duration_p50"));
         assert_eq!(meaning("[engine]", "restart"), None);

@@ -7,6 +7,7 @@
 //!
 //! Draft 7, which the TOML extensions of editors know.
 
+use flowquake_engine::config::RestartStrategy;
 use flowquake_engine::event::Event;
 use serde_json::{Map, Value, json};
 
@@ -57,6 +58,7 @@ fn table(section: &'static str, keys: &[&'static str], catalogue: &JobCatalogue)
                 { "required": ["generator", "records"], "properties": { "repeat": false, "file": false } },
             ]);
         }
+        "[engine]" => table["allOf"] = strategies(keys),
         "[job]" => {
             let of_job = |(name, entry): (&String, &super::catalogue::JobEntry)| {
                 let params: Map<String, Value> = entry
@@ -78,6 +80,20 @@ fn table(section: &'static str, keys: &[&'static str], catalogue: &JobCatalogue)
         _ => {}
     }
     table
+}
+
+/// Settings of the other strategies are refused beside each restart strategy, and beside none.
+fn strategies(keys: &[&'static str]) -> Value {
+    let strangers = |name: &str| {
+        let foreign =
+            keys.iter().filter(|key| RestartStrategy::owners(key).is_some_and(|owners| !owners.contains(&name)));
+        let foreign: Map<String, Value> = foreign.map(|key| ((*key).to_owned(), json!(false))).collect();
+        json!({ "properties": foreign })
+    };
+    let named = RestartStrategy::NAMES.iter().map(|name| when("restart_strategy", name, strangers(name)));
+    let default = RestartStrategy::default();
+    let unnamed = json!({ "if": { "not": { "required": ["restart_strategy"] } }, "then": strangers(default.name()) });
+    named.chain([unnamed]).collect()
 }
 
 /// `[[fault]]`: its keys depend on `do`.
@@ -150,6 +166,11 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
         Form::Within => pattern(r"^within\s*[0-9]+(\.[0-9]+)?\s*%$".to_owned()),
         Form::JobEnd => pattern(r"^(finished|failed\(.*\)|finished-or-failed\(.*\))$".to_owned()),
         Form::Params => json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } }),
+        Form::Choices => {
+            let values = json!({ "type": "array", "items": { "type": ["string", "integer"] }, "minItems": 1 });
+            json!({ "type": "object", "additionalProperties": values })
+        }
+        Form::Factor => json!({ "type": "number", "minimum": 0, "maximum": u32::MAX / 1_000 }),
         Form::Table(section) => json!({ "$ref": format!("#/definitions/{}", name(section)) }),
         Form::List(least, item) => json!({ "type": "array", "items": of(item, catalogue), "minItems": least }),
         Form::Pair(item) => {

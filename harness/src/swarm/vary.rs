@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use flowquake_engine::config::{BackendKind, ExponentialDelay, RestartStrategy, Thousandths, TriggerSchedule};
+use flowquake_engine::config::{
+    BackendKind, ExponentialDelay, JobConfig, RestartStrategy, Thousandths, TriggerSchedule,
+};
 
 use super::{Draws, Swarm, stream};
 use crate::measure::describe_restarts;
@@ -89,7 +91,8 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     if let InputSource::Generator { records, .. } = plan.job.input.source {
         // All of it comes while faults strike, or some after them.
         let lasts = draws.duration("input lasts", (swarm.until, swarm.until * 5 / 2));
-        let rate = records as f64 / lasts.as_secs_f64();
+        // As a scenario file can say it.
+        let rate = (records as f64 / lasts.as_secs_f64() * 1_000.0).ceil() / 1_000.0;
         draw!("job.input", plan.job.input, rate, Some(rate), |rate: Option<f64>| format!(
             "{:.1}/s",
             rate.unwrap_or_default()
@@ -126,6 +129,10 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
         let delay = plan.job.config.restart_delay;
         let describe = |strategy: RestartStrategy| describe_restarts(&strategy, delay);
         config!(restart_strategy, restart_strategy(&draws), describe);
+        if !plan.job.config.restart_strategy.obeys("restart_delay") {
+            plan.job.config.restart_delay = JobConfig::default().restart_delay;
+            drawn.retain(|(name, _)| name != "restart_delay");
+        }
     }
     config!(slot_stabilization, millis("slot stabilization", 1, 100), units::format_duration);
     config!(buffer_timeout, millis("buffer timeout", 1, 100), units::format_duration);

@@ -3,7 +3,7 @@
 //! Start at [`form`], which has an entry for every key of [`SECTIONS`](super::SECTIONS); the keys of a kind of fault come from
 //! the catalogue ([`of_param`]). A test asks reader and schema about the same values, key by key, and their answers must agree.
 
-use flowquake_engine::config::{BackendKind, TriggerSchedule};
+use flowquake_engine::config::{BackendKind, RestartStrategy, TriggerSchedule};
 
 use super::fault::{message_kinds, target::ROLES};
 use super::value::{DAMAGES, DISKS, FILE_KINDS, LOCAL_DAMAGES, STORES};
@@ -63,6 +63,10 @@ pub(in crate::scenario) enum Form {
     JobEnd,
     /// Parameters of a job.
     Params,
+    /// A number with three decimals at most, not negative.
+    Factor,
+    /// Parameters of a job, each with a list of values.
+    Choices,
     /// The table of this section.
     Table(&'static str),
     /// A list of at least so many of these.
@@ -131,6 +135,13 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
             optional(Duration)
         }
         ("[engine]", "lease" | "rpc_timeout") => optional(Duration),
+        ("[engine]", "restart_strategy") => optional(Words(RestartStrategy::NAMES.to_vec())),
+        ("[engine]", "max_failures_per_interval") => optional(u32()),
+        ("[engine]", "failure_rate_interval" | "initial_backoff" | "max_backoff" | "reset_backoff_threshold") => {
+            optional(Duration)
+        }
+        ("[engine]", "backoff_multiplier" | "jitter_factor") => optional(Factor),
+        ("[engine]", "attempts_before_reset_backoff") => optional(Attempts),
         ("[engine]", "heartbeat_rpc_failure_threshold") => optional(u32()),
         ("[engine]", "restart_attempts") => optional(Attempts),
         ("[engine]", "buffer_size" | "sink_chunk") => optional(Size),
@@ -161,6 +172,7 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("[swarm]", "heal_after") => optional(DurationRange),
         ("[swarm]", "nodes_down") => optional(u32()),
         ("[swarm]", "vary") => optional(Boolean),
+        ("[swarm]", "params") => optional(Choices),
 
         ("[tune]", "intervals") => optional(Either(vec![Spread, List(3, Box::new(Duration))])),
         ("[tune]", "states") => optional(one_or_more(Size)),

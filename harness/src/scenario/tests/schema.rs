@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use flowquake_engine::config::RestartStrategy;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -223,6 +224,10 @@ fn reader_and_schema_agree_on_the_value_of_every_key() {
                 ("[[fault]]", key) if form(section, key).is_none() => format!("{head}{job}"),
                 ("[[fault]]", key) => {
                     format!("{head}{job}[[fault]]\nat = \"1s\"\n{key} = {value}\ndo = \"rival-leader\"\nby = \"5s\"\n")
+                }
+                ("[engine]", key) if RestartStrategy::owners(key).is_some() => {
+                    let owner = RestartStrategy::owners(key).unwrap()[0];
+                    format!("{head}{job}[engine]\nrestart_strategy = \"{owner}\"\n{key} = {value}\n")
                 }
                 (section, key) => format!("{head}{job}{section}\n{key} = {value}\n"),
             };
