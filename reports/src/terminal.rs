@@ -9,7 +9,7 @@ use crate::table::Table;
 use crate::{distributions, tables, timeline, timing, units};
 
 /// Runs beyond this number are told by scenario: a table of thousands of lines is read by nobody.
-pub const ROWS_MAX: usize = 200;
+pub const ROWS_MAX: usize = 500;
 
 /// The verdict table of a set, one line of evidence per run that did not pass, and the sum.
 pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {

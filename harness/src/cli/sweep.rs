@@ -27,7 +27,7 @@ use crate::scenario::Scenario;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
 
 /// From this many runs on nobody reads them one by one.
-pub(super) const LONG: u64 = 200;
+pub(super) const LONG: u64 = 500;
 
 /// Which runs to make.
 pub(super) struct Sweep<'s> {
