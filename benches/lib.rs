@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use flowquake::cli::catalogue;
 use flowquake::jobs::Jobs;
+use flowquake::outcome::Outcome;
 use flowquake::plan::RunPlan;
-use flowquake::run::Outcome;
 use flowquake::scenario::Scenario;
 use flowquake::session::execute;
 use flowquake_reports::record::{RunRecord, Verdict};

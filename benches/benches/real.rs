@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowquake::jobs::Jobs;
-use flowquake::run::job_spec;
+use flowquake::plan::job_spec;
 use flowquake_benches::{process_cpu, reference};
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::tokio::TokioWorld;

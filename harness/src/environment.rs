@@ -1,7 +1,7 @@
 //! The machine below a run: what is wrong with it is an error of its own, and never a verdict on the program under test.
 //!
 //! Start at [`Environment`]. Three places find such an error: [`probe`], before a sweep; `disk_for_run`, before a run that
-//! keeps real files; and `of_run`, in the words with which state on a real disk failed within a run. Whoever runs a plan
+//! keeps real files; and `Outcome::environment_at_fault`, in the words with which state on a real disk failed within a run. Whoever runs a plan
 //! gets it as an `Err`, and the command line ends with exit code 2.
 //!
 //! Invariant: (X1) only state that lies in real files can be hurt by the machine. Words of user code, and runs that keep
@@ -10,13 +10,11 @@
 use std::path::{Path, PathBuf};
 
 use flowquake_engine::config::BackendKind;
-use flowquake_engine::event::Event;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tempfile::{Builder, TempDir};
 
 use crate::plan::RunPlan;
-use crate::recorder::{End, Outcome};
 
 /// What is wrong with the machine, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -152,21 +150,6 @@ const WORDS: [(&str, &str); 8] = [
     ("Input/output error", "look at the disk, or set TMPDIR to a folder on another one"),
     ("Cannot allocate memory", "take fewer runs at the same time (--jobs)"),
 ];
-
-/// The machine's fault in the failures of a run, if there is one (X1).
-pub(crate) fn of_run(plan: &RunPlan, outcome: &Outcome) -> Option<Environment> {
-    if outcome.environment.is_some() || !needs_disk(plan) {
-        return outcome.environment.clone();
-    }
-    let failed = outcome.trace.events.iter().find_map(|record| match &record.event {
-        Event::TaskFailed { cause, .. } => told_in(cause),
-        _ => None,
-    });
-    failed.or_else(|| match &outcome.end {
-        End::Panicked(panic) => told_in(panic),
-        _ => None,
-    })
-}
 
 /// The machine's fault in the words of an error of state that lies in files, if it is one (X1).
 pub(crate) fn told_in(words: &str) -> Option<Environment> {

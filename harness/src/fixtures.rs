@@ -23,8 +23,9 @@ use flowquake_engine::time::Time;
 use crate::cli::catalogue;
 use crate::jobs::{JobContext, Jobs};
 use crate::nemesis::{Harm, Harms, Hit, Strike};
+use crate::outcome::{End, LogEntry, Outcome, Part, Sealed};
+use crate::plan::job_spec;
 use crate::plan::{EventTrigger, FaultAction, FaultPlan, KillMode, NodeTarget, RunPlan, Trigger};
-use crate::run::{End, LogEntry, Outcome, Part, Sealed, job_spec};
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 

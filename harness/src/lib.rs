@@ -1,6 +1,6 @@
 //! Proves or refutes the fault tolerance of a stream engine: one scenario in, one verdict with evidence out.
 //!
-//! The way of the data: a scenario file becomes a [`plan::RunPlan`] ([`scenario`]), a plan becomes an [`run::Outcome`]
+//! The way of the data: a scenario file becomes a [`plan::RunPlan`] ([`scenario`]), a plan becomes an [`outcome::Outcome`]
 //! ([`run`]), an outcome is judged ([`oracles`], [`verdict`]) and measured ([`measure`]), and all of it is one
 //! `RunRecord` ([`session`]) that reports are made of. The command line is [`cli`].
 
@@ -12,13 +12,17 @@ pub mod environment;
 mod exit_guard;
 pub mod explain;
 pub mod faults;
+pub mod finding;
 #[cfg(test)]
 mod fixtures;
 mod interrupt;
 pub mod jobs;
+mod local_disks;
+mod logging;
 pub mod measure;
 pub mod nemesis;
 pub mod oracles;
+pub mod outcome;
 pub mod plan;
 pub mod predict;
 pub mod profile;
@@ -26,6 +30,7 @@ pub mod provenance;
 mod recorder;
 pub mod run;
 pub mod scenario;
+mod screen;
 pub mod session;
 pub mod shrink;
 pub mod state_reader;
@@ -33,6 +38,7 @@ pub mod swarm;
 mod testing;
 pub mod trace;
 pub mod tune;
+pub(crate) mod units;
 pub mod verdict;
 mod worker;
 

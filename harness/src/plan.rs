@@ -11,11 +11,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flowquake_engine::config::JobConfig;
+use flowquake_engine::config::{JobConfig, RestartStrategy};
 use flowquake_engine::env::sim::Rates;
+use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::time::readable;
 use flowquake_reports::prediction::Prediction;
+use flowquake_reports::units::counted;
 use serde::{Deserialize, Serialize};
+
+use crate::units;
 
 mod fault;
 
@@ -224,4 +228,41 @@ pub enum ExpectedEnd {
     /// Finished; or failed for good with a reason that contains this text, if a fault struck that can spoil checkpoints
     /// ([`FaultAction::spoils_checkpoints`]).
     FinishedOrFailed(String),
+}
+
+/// The job of a plan as the engine knows it.
+pub fn job_spec(plan: &RunPlan) -> JobSpec {
+    let input = &plan.job.input;
+    let kind = match &input.source {
+        InputSource::File { path, repeat } => {
+            InputKind::File { path: path.to_string_lossy().into_owned(), repeat: *repeat }
+        }
+        InputSource::Generator { name, records } => {
+            InputKind::Generator { name: name.clone(), records: *records, seed: plan.seed }
+        }
+    };
+    let input = InputSpec { kind, splits: input.splits, period_fs: InputSpec::period_of(input.rate) };
+    JobSpec { program: plan.job.name.clone(), params: plan.job.params.clone(), input, config: plan.job.config.clone() }
+}
+
+/// A restart strategy with its settings, in words; `delay` is the fixed one, of those that have one.
+pub fn describe_restarts(strategy: &RestartStrategy, delay: Duration) -> String {
+    let name = strategy.name();
+    match strategy {
+        RestartStrategy::None => name.to_owned(),
+        RestartStrategy::FixedDelay => format!("{name}, {}", units::format_duration(delay)),
+        RestartStrategy::FailureRate(rate) => {
+            let [interval, delay] = [rate.failure_rate_interval, delay].map(units::format_duration);
+            let failures = counted(rate.max_failures_per_interval as usize, "failure");
+            format!("{name}, {delay} each, up to {failures} per {interval}")
+        }
+        RestartStrategy::ExponentialDelay(delay) => {
+            let [initial, most, threshold] =
+                [delay.initial_backoff, delay.max_backoff, delay.reset_backoff_threshold].map(units::format_duration);
+            let (multiplier, jitter) = (delay.backoff_multiplier, delay.jitter_factor);
+            let limit =
+                delay.attempts_before_reset_backoff.map_or_else(String::new, |n| format!(", {n} attempts before that"));
+            format!("{name}, {initial} to {most} times {multiplier}, jitter {jitter}, reset after {threshold}{limit}")
+        }
+    }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
+use flowquake_engine::config::BackendKind;
 use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, parse_part_name};
 use flowquake_engine::env::sim::{SimStores, SimWorld, StoreMutation};
 use flowquake_engine::env::{StoreKind, draw, draw_between};
@@ -24,22 +25,27 @@ use flowquake_engine::ids::{CheckpointId, Term};
 use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::time::Time;
 
-use self::flow::FlowLog;
 use self::trimmed::Trimmed;
 use crate::jobs::UserCode;
 use crate::nemesis::Nemesis;
-use crate::oracles::orphans::{Orphan, Sweep};
-use crate::oracles::state;
+use crate::outcome::{
+    Claim, Decision, End, Flow, FlowLog, LogEntry, Orphan, Outcome, Part, Sealed, StoreCopy, Sweep, Written,
+};
 use crate::plan::RunPlan;
 
-mod flow;
-mod outcome;
-mod store_copy;
 mod trimmed;
 
-pub use flow::Flow;
-pub use outcome::{Claim, Decision, End, LogEntry, Outcome, Part, Sealed};
-pub use store_copy::{StoreCopy, Written};
+/// Keyed state of up to this many bytes (a tenth of a millisecond's work) is always read back.
+const STATE_BYTES_SMALL: u64 = 512;
+/// Larger state is read back once at least this many records came in for each of its bytes.
+const RECORDS_PER_BYTE: u64 = 8;
+
+/// Whether a checkpoint's state is kept for O2 although it may not be the last, `records` after that of another was.
+fn is_kept(manifest: &Manifest, records: u64) -> bool {
+    let bytes = manifest.state_bytes();
+    manifest.job.config.backend != BackendKind::RocksDb
+        && (bytes <= STATE_BYTES_SMALL || bytes <= records / RECORDS_PER_BYTE)
+}
 
 /// What the world tells, written down; with the nemesis, who acts on it.
 pub(crate) struct Recorder {
@@ -286,7 +292,7 @@ impl Recorder {
         let files = paths.filter_map(read).collect();
         let mut sealed = Sealed { at, manifest, files, keeps_state: false };
         let records = sealed.records();
-        if state::is_judged(&sealed.manifest, records.saturating_sub(self.kept_at)) {
+        if is_kept(&sealed.manifest, records.saturating_sub(self.kept_at)) {
             (sealed.keeps_state, self.kept_at) = (true, records);
         }
         self.outcome.sealed.insert(id, sealed);

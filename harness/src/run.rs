@@ -17,7 +17,7 @@ use flowquake_engine::env::sim::{
 };
 use flowquake_engine::env::{Address, Env, First, InputFiles, Lines, first_of_2};
 use flowquake_engine::event::{Event, EventRecord};
-use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
+use flowquake_engine::graph::InputKind;
 use flowquake_engine::jobmanager::{self, RunError};
 use flowquake_engine::mutation::Mutation;
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
@@ -28,14 +28,14 @@ use self::watchdog::Watched;
 use crate::environment::{self, Environment, needs_disk};
 use crate::exit_guard;
 use crate::jobs::Jobs;
-use crate::plan::{InputSource, RunPlan};
+use crate::local_disks;
+use crate::outcome::{End, Outcome, StoreCopy};
+use crate::plan::{RunPlan, job_spec};
 use crate::recorder::Recorder;
 
-pub(crate) mod local_disks;
 mod panics;
 mod watchdog;
 pub use self::watchdog::limit_processor_time;
-pub use crate::recorder::{Claim, Decision, End, Flow, LogEntry, Outcome, Part, Sealed, StoreCopy, Written};
 
 /// Names of the JobManagers' nodes.
 pub fn job_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
@@ -48,21 +48,6 @@ pub fn task_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
 }
 /// Pause between a TaskManager's attempts to register (Flink: `cluster.registration.initial-timeout`).
 const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
-
-/// The job of a plan as the engine knows it.
-pub fn job_spec(plan: &RunPlan) -> JobSpec {
-    let input = &plan.job.input;
-    let kind = match &input.source {
-        InputSource::File { path, repeat } => {
-            InputKind::File { path: path.to_string_lossy().into_owned(), repeat: *repeat }
-        }
-        InputSource::Generator { name, records } => {
-            InputKind::Generator { name: name.clone(), records: *records, seed: plan.seed }
-        }
-    };
-    let input = InputSpec { kind, splits: input.splits, period_fs: InputSpec::period_of(input.rate) };
-    JobSpec { program: plan.job.name.clone(), params: plan.job.params.clone(), input, config: plan.job.config.clone() }
-}
 
 /// Runs a plan; `mutations` are planted bugs.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {

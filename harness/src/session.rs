@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::environment::{self, Environment};
 use crate::jobs::Jobs;
 use crate::oracles::restorable;
+use crate::outcome::{End, Outcome, StoreCopy};
 use crate::plan::RunPlan;
 use crate::predict::foresee;
-use crate::run::{End, Outcome, StoreCopy, run_from, run_with_copies};
+use crate::run::{run_from, run_with_copies};
 use crate::{measure, oracles, verdict};
 
 /// How much is judged.
@@ -66,7 +67,7 @@ pub fn try_execute(
     let calm = RunPlan { faults: Vec::new(), prediction: None, ..plan.clone() };
     let copies = if depth == Depth::Full { restorable::COPIES } else { 0 };
     let mut outcome = run_with_copies(plan, jobs, mutations, copies);
-    let sound = |outcome: &Outcome| environment::of_run(plan, outcome).map_or(Ok(()), Err);
+    let sound = |outcome: &Outcome| outcome.environment_at_fault(plan).map_or(Ok(()), Err);
     sound(&outcome)?;
     let inputs = InputFiles::default();
     let broken = RefCell::new(Ok(()));

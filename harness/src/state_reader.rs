@@ -11,7 +11,7 @@ use flowquake_engine::state::{Backend, Entry, RestoredState};
 
 use crate::exit_guard;
 use crate::jobs::{JobContext, Jobs};
-use crate::run::local_disks;
+use crate::local_disks;
 
 /// Why state cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

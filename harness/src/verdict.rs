@@ -5,8 +5,8 @@ use flowquake_reports::record::{Verdict, Violated};
 
 use crate::nemesis::{describe, kind};
 use crate::oracles::{Violation, causes_first};
+use crate::outcome::{End, Outcome};
 use crate::plan::{ExpectedEnd, RunPlan};
-use crate::run::{End, Outcome};
 
 /// Decides.
 pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Verdict {
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_job_must_end_as_expected() {
         let mut plan = plan();
-        let with_end = |end: End| crate::run::Outcome { end, ..outcome([]) };
+        let with_end = |end: End| crate::outcome::Outcome { end, ..outcome([]) };
         let lost = || with_end(End::Failed("restarts are used up".into()));
         let evidence = "expected finished, but the job failed: restarts are used up";
         assert_eq!(decide(&plan, &lost(), &[]), failed("expect.job", &[evidence]));

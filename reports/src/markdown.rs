@@ -1,6 +1,6 @@
 //! Runs as Markdown, for a comment on a pull request; and tables and text for every document of that kind.
 //!
-//! Start at [`runs`], or at [`table`].
+//! Start at [`runs`], or at `table`.
 
 use crate::ansi::clean;
 use crate::record::{RunSet, Verdict};

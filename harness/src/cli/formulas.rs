@@ -13,7 +13,7 @@ use flowquake_reports::formulas::state::Level;
 use flowquake_reports::json;
 
 use super::{color, outputs, print, refuse_text, width};
-use crate::scenario::units::{self, UnitError};
+use crate::units::{self, UnitError};
 
 #[derive(Args)]
 pub(super) struct FormulasArgs {

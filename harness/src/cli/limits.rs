@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::logging::Level;
 use super::refuse_text;
 use crate::cost::estimate;
+use crate::logging::Level;
 use crate::plan::RunPlan;
-use crate::scenario::units;
+use crate::units;
 use crate::worker::Terms;
 
 /// What each run may take. A run beyond is ended, and told: `crashed` for memory, `stuck` for processor time.

@@ -17,8 +17,8 @@ use flowquake_reports::ansi::Color;
 use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
+use crate::plan::job_spec;
 use crate::provenance::{self, quoted};
-use crate::run::job_spec;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
 use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
@@ -35,21 +35,19 @@ mod journal;
 mod last_failed;
 mod limits;
 mod list;
-mod logging;
 mod outputs;
 mod print;
 mod replay;
 mod run;
 mod schema;
-mod screen;
 mod shrink;
 mod state;
 mod sweep;
 mod tune;
 
-pub(crate) use logging::Level;
-pub(crate) use screen::moves;
-use screen::screen;
+use crate::logging;
+use crate::screen::moves;
+use crate::screen::{self, screen};
 
 /// Bad input: a file, a path, an option.
 const BAD_INPUT: u8 = 2;

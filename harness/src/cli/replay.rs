@@ -7,11 +7,11 @@ use clap::Args;
 use flowquake_reports::record::Verdict;
 use flowquake_reports::terminal;
 
-use super::logging::Level;
 use super::print::{say, tell};
 use super::{catalogue, limits, make_one, outputs, refuse, refuse_text, screen};
 use crate::environment;
 use crate::jobs::Jobs;
+use crate::logging::Level;
 use crate::provenance;
 use crate::scenario::load_plan;
 use crate::session::Depth;

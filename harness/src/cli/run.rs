@@ -17,12 +17,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::journal::Journal;
 use super::last_failed::{self, Failed};
-use super::logging::Level;
 use super::print::{say, tell};
 use super::sweep::{self, Many, Progress, Step, Sweep};
 use super::{command_line, limits, outputs, refuse_text, screen};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
+use crate::logging::Level;
 use crate::plan::RunPlan;
 use crate::provenance;
 use crate::run::report_folder;

@@ -13,16 +13,16 @@ use flowquake_reports::json::write_atomically;
 use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::logging::Level;
 use super::print::{say, tell};
-use super::screen;
 use super::{catalogue, limits, make_one, moves, outputs, refuse, refuse_text};
 use crate::environment;
 use crate::jobs::Jobs;
+use crate::logging::Level;
 use crate::plan::RunPlan;
 use crate::predict::foresee;
 use crate::provenance::{self, quoted};
 use crate::scenario::{Scenario, load_plan, plan_problems, save_plan, scenario_of};
+use crate::screen;
 use crate::shrink::{Budget, Failure, shrink};
 use crate::worker::{Order, Worker};
 

@@ -18,12 +18,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::Signal;
 
 use super::print::tell;
-use super::screen;
 use super::{BAD_INPUT, moves, refuse_text};
 use crate::environment::{self, Environment};
 use crate::interrupt;
 use crate::plan::RunPlan;
 use crate::scenario::Scenario;
+use crate::screen;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
 
 /// From this many runs on nobody reads them one by one.

@@ -10,21 +10,22 @@ use flowquake_reports::class::Class;
 use flowquake_reports::tuning::findings::Findings;
 use flowquake_reports::tuning::{Curve, Point, TUNING_VERSION, TuningSet, folder, terminal};
 
-use super::logging::Level;
 use super::print::{self, say, tell};
 use super::sweep::{self, Many, Progress, Step};
 use super::{catalogue, command_line, limits, outputs, refuse, refuse_text, screen};
 use crate::cost::estimate;
 use crate::environment::{self, needs_disk};
 use crate::jobs::Jobs;
+use crate::logging::Level;
 use crate::profile::Profile;
 use crate::provenance;
 use crate::run::report_folder;
-use crate::scenario::{Scenario, plan_problems, units};
+use crate::scenario::{Scenario, plan_problems};
 use crate::tune::journal::{Journal, key};
 use crate::tune::plan::{Planned, plan};
 use crate::tune::point::point;
 use crate::tune::{Setting, Tune};
+use crate::units;
 use crate::worker::{Order, Terms};
 
 /// What [`folder::write`] writes, besides pictures.

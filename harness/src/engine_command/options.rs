@@ -12,9 +12,9 @@ use flowquake_engine::graph::{InputKind, InputSpec, JobError, JobSpec};
 
 use super::Refused;
 use super::restart_options::RestartArgs;
-use crate::cli::Level;
 use crate::jobs::{Job, JobContext, Jobs};
-use crate::scenario::units;
+use crate::logging::Level;
+use crate::units;
 
 /// Uncommitted output leaves memory this often: early enough to be seen on disk between two checkpoints.
 const SINK_FLUSH: Duration = Duration::from_millis(200);

@@ -34,7 +34,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn begin() -> Self {
-        let bar = crate::cli::moves().then(|| {
+        let bar = crate::screen::moves().then(|| {
             let style = ProgressStyle::with_template(TEMPLATE).expect("a sound template");
             let bar = ProgressBar::new_spinner().with_style(style);
             bar.enable_steady_tick(Duration::from_millis(100));

@@ -12,9 +12,10 @@ use flowquake_engine::ids::{Attempt, CheckpointId, Execution, NodeName, SplitId,
 use flowquake_engine::time::Time;
 
 use crate::jobs::{RecordId, index_of};
-use crate::oracles::lineage;
+
+use crate::outcome::{Outcome, Sealed};
 use crate::plan::RunPlan;
-use crate::run::{Outcome, Sealed, job_spec};
+use crate::plan::job_spec;
 
 /// One execution of the job.
 struct Span {
@@ -80,7 +81,7 @@ impl<'a> History<'a> {
     /// The first checkpoint that covers a record, with the one before it and the time at which it was durable.
     pub(super) fn covering(&self, record: RecordId) -> Option<(CheckpointId, CheckpointId, Time)> {
         let mut before = CheckpointId(0);
-        for checkpoint in lineage(self.outcome) {
+        for checkpoint in self.outcome.lineage() {
             if let Some(sealed) = self.outcome.sealed.get(&checkpoint)
                 && position(sealed, record.split) > record.position
             {

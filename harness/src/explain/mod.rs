@@ -13,8 +13,8 @@ use flowquake_engine::time::Time;
 use self::history::History;
 use crate::jobs::{Objection, RecordId, Reference};
 use crate::nemesis::kind;
+use crate::outcome::{Outcome, Part};
 use crate::plan::RunPlan;
-use crate::run::{Outcome, Part};
 
 mod history;
 mod output;

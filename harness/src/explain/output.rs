@@ -7,7 +7,7 @@ use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ids::{Attempt, CheckpointId, SubtaskId};
 use flowquake_engine::time::Time;
 
-use crate::run::{Outcome, Part};
+use crate::outcome::{Outcome, Part};
 
 /// Lines that an explanation names; a record that came out more often is explained by these.
 const SHOWN_MAX: usize = 4;

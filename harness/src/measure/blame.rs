@@ -12,7 +12,7 @@ use flowquake_engine::event::{Event, EventRecord, RootCause};
 use super::words;
 use crate::faults::{CHECKPOINT_STORE, OUTPUT_STORE};
 use crate::nemesis::Hit;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 /// What an interruption says of its cause.
 pub(super) enum Told<'a> {

@@ -9,7 +9,7 @@ use flowquake_engine::ids::{CheckpointId, SubtaskId};
 use flowquake_engine::state::entry_bytes;
 use flowquake_reports::record::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
 
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 #[derive(Default)]
 struct Building {

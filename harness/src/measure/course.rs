@@ -7,7 +7,7 @@ use flowquake_engine::ids::{Attempt, SubtaskId};
 use flowquake_reports::record::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
 
 use super::ends_attempt;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 /// Who led, what ran where, and what was under way; `lanes` are the names of the record's nodes.
 pub(super) fn measure(outcome: &Outcome, lanes: &[&str]) -> Course {

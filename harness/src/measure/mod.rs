@@ -5,7 +5,6 @@
 //! `outages` makes of them what a user sees.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use flowquake_engine::config::{RestartStrategy, TriggerSchedule};
 use flowquake_engine::env::InputFiles;
@@ -16,13 +15,12 @@ use flowquake_reports::record::{
     CheckpointRecord, FaultRecord, HitRecord, HurtRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord,
     RunRecord, Settings, Totals, Verdict,
 };
-use flowquake_reports::units::counted;
 
 use crate::jobs::{JobContext, Jobs};
 use crate::nemesis::{Harm, Hit, Strike, describe, kind};
-use crate::plan::RunPlan;
-use crate::run::{Outcome, job_spec};
-use crate::scenario::units;
+use crate::outcome::Outcome;
+use crate::plan::job_spec;
+use crate::plan::{RunPlan, describe_restarts};
 
 mod blame;
 mod checkpoints;
@@ -97,28 +95,6 @@ pub fn settings(plan: &RunPlan) -> Settings {
             strategy => describe_restarts(strategy, config.restart_delay),
         },
         input_rate: plan.job.input.rate.unwrap_or(0.0) * plan.cluster.record_weight as f64,
-    }
-}
-
-/// A restart strategy with its settings, in words; `delay` is the fixed one, of those that have one.
-pub fn describe_restarts(strategy: &RestartStrategy, delay: Duration) -> String {
-    let name = strategy.name();
-    match strategy {
-        RestartStrategy::None => name.to_owned(),
-        RestartStrategy::FixedDelay => format!("{name}, {}", units::format_duration(delay)),
-        RestartStrategy::FailureRate(rate) => {
-            let [interval, delay] = [rate.failure_rate_interval, delay].map(units::format_duration);
-            let failures = counted(rate.max_failures_per_interval as usize, "failure");
-            format!("{name}, {delay} each, up to {failures} per {interval}")
-        }
-        RestartStrategy::ExponentialDelay(delay) => {
-            let [initial, most, threshold] =
-                [delay.initial_backoff, delay.max_backoff, delay.reset_backoff_threshold].map(units::format_duration);
-            let (multiplier, jitter) = (delay.backoff_multiplier, delay.jitter_factor);
-            let limit =
-                delay.attempts_before_reset_backoff.map_or_else(String::new, |n| format!(", {n} attempts before that"));
-            format!("{name}, {initial} to {most} times {multiplier}, jitter {jitter}, reset after {threshold}{limit}")
-        }
     }
 }
 

@@ -8,8 +8,8 @@ use flowquake_reports::record::{CheckpointRecord, RecoveryKind, RecoveryParts, R
 
 use super::recoveries::{Tried, tried};
 use super::stalls::{self, Stall};
+use crate::outcome::{End, Outcome};
 use crate::plan::RunPlan;
-use crate::run::{End, Outcome};
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::Attempt;
 use flowquake_engine::time::Time;

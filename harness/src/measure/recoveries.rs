@@ -18,7 +18,7 @@ use flowquake_reports::record::{CheckpointEnd, CheckpointRecord, RecoveryKind, R
 use super::blame::{Told, fault_behind};
 use super::ends_attempt;
 use super::progress::lasting;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 /// One failover or takeover that was begun; or the end of a job that failed for good, after which nothing is tried.
 pub(super) struct Tried {

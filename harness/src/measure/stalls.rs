@@ -13,8 +13,8 @@ use flowquake_reports::formulas::trigger::next_trigger;
 use flowquake_reports::record::{CheckpointEnd, CheckpointRecord};
 
 use crate::nemesis::Hit;
+use crate::outcome::Outcome;
 use crate::plan::{FaultAction, RunPlan};
-use crate::run::Outcome;
 
 /// Below this, what looks like a stall is the jitter of frequent checkpoints.
 const SHORTEST: Duration = Duration::from_secs(1);

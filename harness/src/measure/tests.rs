@@ -9,11 +9,12 @@ use flowquake_reports::record::{
     CheckpointEnd, CheckpointParts, Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, recovered_after,
 };
 
-use super::{checkpoints, course, describe_restarts, outages};
+use super::{checkpoints, course, outages};
 use crate::fixtures::{at, kill, logged, ms, outcome, plan, sealed_with_file, struck, subtask};
 use crate::nemesis::Hit;
+use crate::outcome::{End, Flow, Outcome};
+use crate::plan::describe_restarts;
 use crate::plan::{FaultAction, NodeTarget, RunPlan, Trigger};
-use crate::run::{End, Flow, Outcome};
 
 const MS: u64 = 1_000_000;
 

@@ -6,8 +6,8 @@ use flowquake_reports::record::{TimelineEntry, TimelineKind};
 
 use super::words;
 use crate::nemesis::kind;
+use crate::outcome::Outcome;
 use crate::plan::RunPlan;
-use crate::run::Outcome;
 
 /// One entry per state change, ordered by time.
 pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {

@@ -21,8 +21,8 @@ use flowquake_engine::time::{Time, nanos};
 
 use super::timing::{TOLERANCE_NS, decides_at_another_time};
 use super::{EVIDENCE_MAX, Finding, Violation};
+use crate::outcome::Outcome;
 use crate::plan::{FaultAction, RunPlan, StoreName};
-use crate::run::Outcome;
 
 /// A leader: a node in one of its lives.
 type Leader<'a> = (&'a NodeName, u32);

@@ -12,7 +12,7 @@ use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::CheckpointId;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 /// Judges every part that became visible.
 pub fn judge(outcome: &Outcome) -> Finding {

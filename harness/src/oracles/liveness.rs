@@ -16,8 +16,9 @@ use flowquake_engine::time::Time;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
 use crate::jobs::{JobContext, Jobs};
+use crate::outcome::{End, Outcome};
 use crate::plan::RunPlan;
-use crate::run::{End, Outcome, job_spec};
+use crate::plan::job_spec;
 
 mod stall;
 

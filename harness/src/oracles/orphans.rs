@@ -9,29 +9,9 @@
 //! left over. Source: FLINK-30461 (partial uploads of a cancelled checkpoint stay for ever). Planted bugs:
 //! `skip-sweep`, `any-sweep-ends-the-job`.
 
-use flowquake_engine::ids::Term;
-
 use super::{EVIDENCE_MAX, Finding, Violation};
+use crate::outcome::{End, Outcome, Sweep};
 use crate::plan::{FaultAction, RunPlan};
-use crate::run::{End, Outcome};
-
-/// The last sweep of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sweep {
-    /// The leader's term.
-    pub term: Term,
-    /// The change of the stores after which it began.
-    pub began: u64,
-}
-
-/// A file that no retained checkpoint names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Orphan {
-    /// Where.
-    pub path: String,
-    /// The change of the stores that wrote it.
-    pub put: u64,
-}
 
 /// Judges what is left of a finished job.
 pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
@@ -66,8 +46,11 @@ mod tests {
     use flowquake_engine::ha::entry::Change;
     use std::time::Duration;
 
+    use flowquake_engine::ids::Term;
+
     use super::*;
     use crate::fixtures::{logged, ms, outcome, plan, struck};
+    use crate::outcome::Orphan;
     use crate::plan::{FaultPlan, Trigger};
 
     /// Swept in term 1 after the 10th change of the stores; these files are left, with the change that wrote them.

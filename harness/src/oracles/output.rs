@@ -22,11 +22,12 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
 
-use super::{EVIDENCE_MAX, Finding, Violation, lineage, state};
+use super::{EVIDENCE_MAX, Finding, Violation, state};
 use crate::explain;
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
+use crate::outcome::{End, Outcome, Part, Sealed};
 use crate::plan::RunPlan;
-use crate::run::{End, Outcome, Part, Sealed, job_spec};
+use crate::plan::job_spec;
 
 /// Refusals that are traced through the run; the others are of the same kind.
 const EXPLAINED_MAX: usize = 2;
@@ -60,7 +61,7 @@ fn judge_spans(
     };
     let mut by_epoch: BTreeMap<CheckpointId, Vec<&Part>> = BTreeMap::new();
     outcome.visible.iter().for_each(|part| by_epoch.entry(part.epoch).or_default().push(part));
-    let lineage = lineage(outcome);
+    let lineage = outcome.lineage();
     let committed = fully_committed(outcome);
     let splits = plan.job.input.splits as usize;
     let mut before = vec![0u64; splits];

@@ -27,7 +27,7 @@ use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 
 use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::run::{LogEntry, Outcome};
+use crate::outcome::{LogEntry, Outcome};
 
 /// Judges log, ids, acknowledgements and decisions.
 pub fn judge(outcome: &Outcome) -> Finding {

@@ -19,8 +19,8 @@ use flowquake_engine::ids::Term;
 use flowquake_engine::time::Time;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
+use crate::outcome::Outcome;
 use crate::plan::{ClockFault, FaultAction, MessageFault, RunPlan, StoreFault};
-use crate::run::Outcome;
 
 /// How long a store is asked again before something counts as failed or lost, with some time for the requests themselves.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);

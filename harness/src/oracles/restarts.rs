@@ -24,8 +24,8 @@ use flowquake_reports::units;
 use self::rule::{Allowed, Rule};
 use super::timing::{TOLERANCE_NS, decides_at_another_time};
 use super::{EVIDENCE_MAX, Finding, Violation};
+use crate::outcome::Outcome;
 use crate::plan::RunPlan;
-use crate::run::Outcome;
 
 mod rule;
 

@@ -12,10 +12,11 @@
 
 use flowquake_engine::env::InputFiles;
 
-use super::{EVIDENCE_MAX, Finding, Violation, lineage, output};
+use super::{EVIDENCE_MAX, Finding, Violation, output};
 use crate::jobs::Jobs;
+use crate::outcome::{End, Outcome, Sealed, StoreCopy};
 use crate::plan::RunPlan;
-use crate::run::{End, Outcome, Sealed, StoreCopy, job_spec};
+use crate::plan::job_spec;
 
 /// How many copies of the stores a run keeps for this oracle.
 pub const COPIES: usize = 2;
@@ -30,7 +31,7 @@ pub fn judge(
 ) -> Finding {
     let mut finding = Finding::default();
     let covered = |id| outcome.sealed.get(&id).map_or(0, Sealed::records);
-    let mut budget = lineage(outcome).last().map_or(0, |last| covered(*last));
+    let mut budget = outcome.lineage().last().map_or(0, |last| covered(*last));
     let spec = job_spec(plan);
     let reference = jobs.reference(&spec, inputs);
     // Without a reference nothing can be judged; O1 has said so.
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{covers, logged, ms, outcome, part, plan};
     use crate::jobs::word;
-    use crate::run::Part;
+    use crate::outcome::Part;
 
     /// A run of 2,000 records with checkpoints at 500 and at the end, and a copy of its stores as of the first.
     fn run() -> Outcome {

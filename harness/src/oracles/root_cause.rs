@@ -14,7 +14,7 @@ use flowquake_engine::event::{Event, EventRecord, RootCause};
 use flowquake_engine::ids::Attempt;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 /// An event that may be the root of a failover.
 struct Candidate<'a> {

@@ -4,7 +4,7 @@
 //! reference after the input up to the checkpoint's source positions, and none is missing; no key is in two subtasks.
 //!
 //! Reading state back costs more than processing a record, so not every checkpoint's is: heap state when there is little of it
-//! compared with the records since it was last read back (`is_judged`), RocksDB (whose files must be opened) only that of the
+//! compared with the records since it was last read back (`is_kept` of the recorder), RocksDB (whose files must be opened) only that of the
 //! last checkpoint. Who reads the last one reads all that led to it.
 //!
 //! Nearly all state is right. So both sides are hashed first, in whatever order they come, and held side by side, entry by entry,
@@ -13,8 +13,6 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 
-use flowquake_engine::checkpoint::manifest::Manifest;
-use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::Entry;
@@ -22,20 +20,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{EVIDENCE_MAX, Finding, Violation};
 use crate::jobs::{Jobs, Reference};
-use crate::run::Sealed;
+use crate::outcome::Sealed;
 use crate::state_reader;
-
-/// Keyed state of up to this many bytes (a tenth of a millisecond's work) is always read back.
-const STATE_BYTES_SMALL: u64 = 512;
-/// Larger state is read back once at least this many records came in for each of its bytes.
-const RECORDS_PER_BYTE: u64 = 8;
-
-/// Whether a checkpoint's state is read back although it may not be the last, `records` after that of another was.
-pub(crate) fn is_judged(manifest: &Manifest, records: u64) -> bool {
-    let bytes = manifest.state_bytes();
-    manifest.job.config.backend != BackendKind::RocksDb
-        && (bytes <= STATE_BYTES_SMALL || bytes <= records / RECORDS_PER_BYTE)
-}
 
 /// A set of entries in brief: how many, and the sum of the hashes of their texts. Two sets in whatever order that differ agree
 /// by chance once in 2^128.
@@ -165,17 +151,5 @@ mod tests {
         assert_eq!(evidence([&[(4, 7)], &[(5, 1), (9, 1)]]), [invented]);
         let double = "state of checkpoint 1: count of key 4 is in two subtasks";
         assert_eq!(evidence([&[(4, 7)], &[(4, 7), (5, 1)]]), [double]);
-    }
-
-    #[test]
-    fn large_state_is_judged_when_enough_records_came_in() {
-        let manifest = sealed_with_state([&[], &[]]).manifest;
-        assert!(is_judged(&manifest, 0));
-        let many: Vec<(u32, i32)> = (0..4000).map(|key| (key, 1)).collect();
-        let manifest = sealed_with_state([&many, &[]]).manifest;
-        let bytes = manifest.state_bytes();
-        assert!(bytes > STATE_BYTES_SMALL);
-        assert!(!is_judged(&manifest, bytes * RECORDS_PER_BYTE - 1));
-        assert!(is_judged(&manifest, bytes * RECORDS_PER_BYTE));
     }
 }

@@ -23,8 +23,8 @@ use crate::faults::TASK_MANAGER;
 use crate::jobs::Jobs;
 use crate::measure;
 use crate::nemesis::Hit;
+use crate::outcome::Outcome;
 use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
-use crate::run::Outcome;
 
 /// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
 pub(super) const TOLERANCE_NS: u64 = 10_000;

@@ -19,8 +19,8 @@ use flowquake_reports::prediction::{PredictedRecovery, Prediction};
 
 use crate::exit_guard;
 use crate::jobs::{Job, JobModel, Jobs, StateSize};
+use crate::plan::job_spec;
 use crate::plan::{InputSource, RunPlan};
-use crate::run::job_spec;
 use domain::Predicted;
 
 mod capacity;

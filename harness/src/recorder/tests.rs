@@ -9,7 +9,7 @@ use flowquake_engine::ids::Attempt;
 use flowquake_engine::state::heap_file;
 
 use super::*;
-use crate::fixtures::{at, logged, ms, outcome, plan, sealed_with_file, state_path, subtask};
+use crate::fixtures::{at, logged, ms, outcome, plan, sealed_with_file, sealed_with_state, state_path, subtask};
 
 /// A recorder, and the stores that it is told about.
 struct Run {
@@ -239,4 +239,16 @@ fn what_nobody_names_is_left_over() {
     assert_eq!(outcome.sweep, Some(Sweep { term: Term(1), began: 4 }));
     let left: Vec<_> = outcome.orphans.iter().map(|orphan| (orphan.path.as_str(), orphan.put)).collect();
     assert_eq!(left, [(state_path(2).as_str(), 5), (".pending/1-0/a", 7)]);
+}
+
+#[test]
+fn large_state_is_kept_when_enough_records_came_in() {
+    let manifest = sealed_with_state([&[], &[]]).manifest;
+    assert!(is_kept(&manifest, 0));
+    let many: Vec<(u32, i32)> = (0..4000).map(|key| (key, 1)).collect();
+    let manifest = sealed_with_state([&many, &[]]).manifest;
+    let bytes = manifest.state_bytes();
+    assert!(bytes > STATE_BYTES_SMALL);
+    assert!(!is_kept(&manifest, bytes * RECORDS_PER_BYTE - 1));
+    assert!(is_kept(&manifest, bytes * RECORDS_PER_BYTE));
 }

@@ -89,7 +89,7 @@ impl Trimmed {
 mod tests {
     use super::*;
     use crate::fixtures::{logged, subtask};
-    use crate::run::Outcome;
+    use crate::outcome::Outcome;
 
     fn trimmed(changes: &[Change]) -> Trimmed {
         let mut outcome = Outcome::nothing();

@@ -41,7 +41,6 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
-pub(crate) mod units;
 mod write;
 
 pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
@@ -53,9 +52,9 @@ pub(crate) use read::settings::cluster_default;
 pub use schema::schema;
 pub use write::{Unwritable, scenario_of};
 
+use crate::units::{self, Rate};
 use input_file::{InputFacts, InputFault};
 use read::{Reader, Table, expect, fault, job, settings, swarm, tune, value};
-use units::Rate;
 
 /// A scenario file that passed every check.
 #[derive(Debug, Clone, PartialEq)]

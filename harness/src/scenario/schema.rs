@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use super::catalogue::JobCatalogue;
 use super::read::SECTIONS;
 use super::read::forms::{Form, form, of_param, roles};
-use super::{reference, units};
+use super::reference;
 use crate::faults::Kind;
+use crate::units;
 
 /// The schema of scenarios that name jobs of `catalogue`.
 pub fn schema(catalogue: &JobCatalogue) -> Value {

@@ -12,15 +12,16 @@ use std::time::Duration;
 use flowquake_engine::config::RestartStrategy;
 use serde_json::Value;
 
+use super::Scenario;
 use super::catalogue::JobCatalogue;
 use super::read::fault::target::ROLES;
 use super::read::forms::{Form, form};
-use super::{Scenario, units};
 use crate::faults::Kind;
 use crate::plan::{
     ClockFault, DamageKind, Disk, EventTrigger, ExpectedEnd, FaultAction, FaultPlan, FileKind, FileTarget, InputSource,
     MessageFault, NodeTarget, RunPlan, StoreFault, StoreName, TimingBounds, Trigger,
 };
+use crate::units;
 
 /// Why a plan has no scenario file.
 #[derive(Debug, thiserror::Error)]

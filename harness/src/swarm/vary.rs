@@ -11,9 +11,8 @@ use flowquake_engine::config::{
 };
 
 use super::{Draws, Swarm, stream};
-use crate::measure::describe_restarts;
-use crate::plan::{InputSource, RunPlan};
-use crate::scenario::units;
+use crate::plan::{InputSource, RunPlan, describe_restarts};
+use crate::units;
 
 /// Numbers of key groups that are drawn: the default, few, and ones that no parallelism divides.
 const KEY_GROUPS: [u16; 6] = [128, 128, 7, 61, 1_000, 32_768];

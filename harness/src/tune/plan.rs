@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{Setting, Tune};
 use crate::exit_guard;
 use crate::jobs::{Job, JobModel};
+use crate::plan::job_spec;
 use crate::plan::{Disk, EventTrigger, FaultAction, FaultPlan, InputSource, KillMode, NodeTarget, RunPlan, Trigger};
 use crate::predict::{Capacity, capacity, predict};
-use crate::run::job_spec;
-use crate::scenario::units;
+use crate::units;
 
 /// A plan with what the report says about it.
 pub struct Planned {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::scenario::units::format_size;
+use crate::units::format_size;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq)]

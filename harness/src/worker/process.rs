@@ -17,8 +17,9 @@ use super::death::Death;
 use super::{Answer, Order, Terms, frame, usage};
 use crate::environment::Environment;
 use crate::interrupt;
+use crate::local_disks;
 use crate::measure;
-use crate::run::{End, Outcome, local_disks};
+use crate::outcome::{End, Outcome};
 
 /// This program, even if its file was replaced meanwhile.
 pub(super) const PROGRAM: &str = "/proc/self/exe";

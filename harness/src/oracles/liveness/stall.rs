@@ -14,8 +14,8 @@ use flowquake_engine::time::Time;
 
 use self::restart_loop::{Failover, GivenUp, RestartLoop};
 use self::takeovers::TakeoverLoop;
+use crate::outcome::Outcome;
 use crate::plan::RunPlan;
-use crate::run::Outcome;
 
 mod restart_loop;
 mod takeovers;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixtures::{at, logged, ms, outcome, subtask};
-use crate::run::{Claim, Decision};
+use crate::outcome::{Claim, Decision};
 
 /// A job of one attempt that completes checkpoint 1: entries 0 to 3 of the first segment.
 fn history() -> Outcome {

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::{Expectations, ExpectedEnd, TimingBounds};
-use crate::scenario::units;
+use crate::units;
 
 /// What `output` may say.
 pub(super) const OUTPUTS: [&str; 1] = ["exactly-once"];

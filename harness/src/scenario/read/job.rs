@@ -9,7 +9,7 @@ use super::{Reader, Table, value};
 use crate::plan::{InputPlan, InputSource};
 use crate::scenario::catalogue::JobCatalogue;
 use crate::scenario::error::Problem;
-use crate::scenario::units::Rate;
+use crate::units::Rate;
 
 /// What `[job]` says; settings of the engine stand in other sections.
 pub(in crate::scenario) struct JobSection {

@@ -15,7 +15,7 @@ use super::{Reader, Table};
 use crate::plan::ClusterPlan;
 use crate::profile::{Profile, ProfileError};
 use crate::scenario::error::Problem;
-use crate::scenario::units;
+use crate::units;
 
 /// The cluster of a scenario that says nothing about it but its profile.
 pub(crate) fn cluster_default(profile: &Profile) -> ClusterPlan {

@@ -19,7 +19,7 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
         reader.refuse("faults", problem.at(span, "scripted").at(table.at.clone(), "drawn"));
     }
     let given = Some(table);
-    let show = |(low, high): &(Duration, Duration)| crate::scenario::units::format_duration_range((*low, *high));
+    let show = |(low, high): &(Duration, Duration)| crate::units::format_duration_range((*low, *high));
     let heal_after = (Duration::from_millis(50), Duration::from_secs(3));
     let help = "write by when faults strike: until = \"10s\"; leave the job some input after that";
     Swarm {

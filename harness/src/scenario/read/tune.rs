@@ -8,8 +8,8 @@ use toml::de::DeValue;
 use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::KillMode;
-use crate::scenario::units;
 use crate::tune::{Tune, spread};
+use crate::units;
 
 /// What can happen to `tm-1`.
 pub(super) const FAULTS: [&str; 2] = ["kill", "machine-loss"];

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use crate::scenario::rules::settings::NODES_MAX;
 use crate::scenario::suggest;
-use crate::scenario::units::{self, Rate, UnitError};
+use crate::units::{self, Rate, UnitError};
 
 /// What a node finds on its disk when it is back.
 pub(super) const DISKS: [&str; 2] = ["wiped", "kept"];

@@ -8,7 +8,8 @@ use super::Finding;
 use crate::plan::{InputSource, RunPlan};
 use crate::scenario::catalogue::{JobCatalogue, JobEntry};
 use crate::scenario::input_file::{self, InputFacts, InputFault};
-use crate::scenario::{suggest, units};
+use crate::scenario::suggest;
+use crate::units;
 
 /// Records beyond this are a slip of the keyboard: no machine makes so many in a year.
 const RECORDS_MAX: u64 = 1_000_000_000_000;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Finding;
 use crate::plan::RunPlan;
-use crate::scenario::units;
+use crate::units;
 
 /// Shortest time from one time that something is due to the next.
 const LEAST: Duration = Duration::from_millis(1);

@@ -11,7 +11,7 @@ use super::Finding;
 use crate::plan::RunPlan;
 use crate::profile;
 use crate::scenario::read::restart;
-use crate::scenario::units;
+use crate::units;
 
 /// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
 pub(in crate::scenario) const NODES_MAX: u32 = 1000;

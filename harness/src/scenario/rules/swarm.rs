@@ -11,8 +11,9 @@ use super::Finding;
 use crate::plan::{InputSource, RunPlan};
 use crate::scenario::catalogue::JobCatalogue;
 use crate::scenario::read::restart;
-use crate::scenario::{suggest, units};
+use crate::scenario::suggest;
 use crate::swarm::{FAMILIES, KINDS, Kind, Need, Swarm};
+use crate::units;
 
 /// More faults than this are a slip of the keyboard.
 const FAULTS_MAX: u32 = 1_000;

@@ -12,8 +12,8 @@ use flowquake_engine::ids::CheckpointId;
 use flowquake_engine::time::Time;
 
 use super::Waits;
+use crate::outcome::Outcome;
 use crate::plan::RunPlan;
-use crate::run::Outcome;
 
 /// Fewer terms are bad luck.
 const TERMS_MIN: usize = 3;

@@ -6,7 +6,7 @@ use super::Rules;
 use super::target::Known;
 use crate::plan::NodeTarget;
 use crate::scenario::rules::Finding;
-use crate::scenario::units;
+use crate::units;
 
 impl Rules<'_> {
     pub(super) fn cut(&mut self, from: &[NodeTarget], to: &[NodeTarget]) {

@@ -4,7 +4,7 @@ use super::Rules;
 use super::target::Known;
 use crate::plan::{ClockFault, InputSource, NodeTarget, SlowWork, StoreFault, Trigger};
 use crate::scenario::rules::Finding;
-use crate::scenario::units;
+use crate::units;
 
 /// Faster than this no clock drifts, in microseconds per second.
 const DRIFT_MAX: u32 = 500_000;

@@ -8,7 +8,8 @@ use super::Rules;
 use super::events::{self, Emitter};
 use crate::plan::{EventTrigger, FaultAction, Trigger};
 use crate::scenario::rules::{Finding, event_fields};
-use crate::scenario::{suggest, units};
+use crate::scenario::suggest;
+use crate::units;
 
 /// Strikes of one fault.
 const STRIKES_MAX: u64 = 100_000;

@@ -26,7 +26,7 @@ pub(crate) enum ColorWhen {
 static WHEN: OnceLock<ColorWhen> = OnceLock::new();
 
 /// What the command line says. Called once, before anything is printed.
-pub(super) fn settle_color(when: ColorWhen) {
+pub(crate) fn settle_color(when: ColorWhen) {
     // A second call could only come from a second command line, which there is not.
     let _ = WHEN.set(when);
     let painted = colors_on(std::io::stderr().is_terminal()) == Color::Yes;
@@ -35,7 +35,7 @@ pub(super) fn settle_color(when: ColorWhen) {
 }
 
 /// What `--color` says among these words, for whoever has to know before they are parsed.
-pub(super) fn asked(words: impl Iterator<Item = OsString>) -> ColorWhen {
+pub(crate) fn asked(words: impl Iterator<Item = OsString>) -> ColorWhen {
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let value = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color") {
         Some("") => words.get(at + 1).map(String::as_str),
@@ -56,12 +56,12 @@ impl From<ColorWhen> for clap::ColorChoice {
 }
 
 /// Standard output.
-pub(super) fn screen() -> Screen {
+pub(crate) fn screen() -> Screen {
     Screen { color: colors_on(std::io::stdout().is_terminal()), width: columns().unwrap_or(usize::MAX) }
 }
 
 /// Whether standard error shows colours.
-pub(super) fn errors_color() -> Color {
+pub(crate) fn errors_color() -> Color {
     colors_on(std::io::stderr().is_terminal())
 }
 
@@ -72,12 +72,12 @@ pub(crate) fn moves() -> bool {
 
 /// What time it is for whoever waits for a run.
 #[allow(clippy::disallowed_methods, reason = "progress is shown in real time; nothing in a run sees it")]
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Columns of the terminal; `None`: nobody looks.
-pub(super) fn columns() -> Option<usize> {
+pub(crate) fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(if size.ws_col == 0 { 80 } else { size.ws_col.into() })
 }

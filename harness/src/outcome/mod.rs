@@ -9,18 +9,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::Manifest;
 use flowquake_engine::env::sim::NetworkTotals;
-use flowquake_engine::ha::entry::HaEntry;
+use flowquake_engine::event::Event;
+use flowquake_engine::ha::entry::{Change, HaEntry};
 use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
-use super::flow::Flow;
-use super::store_copy::StoreCopy;
-use crate::environment::Environment;
+use crate::environment::{Environment, needs_disk, told_in};
 use crate::nemesis::Strike;
-use crate::oracles::orphans::{Orphan, Sweep};
-use crate::oracles::retained_files::RetainedFiles;
+use crate::plan::RunPlan;
 use crate::trace::Trace;
+
+mod flow;
+mod retained_files;
+mod store_copy;
+
+pub use flow::Flow;
+pub(crate) use flow::FlowLog;
+pub use retained_files::RetainedFiles;
+pub use store_copy::{StoreCopy, Written};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +62,24 @@ impl Sealed {
     pub fn records(&self) -> u64 {
         self.manifest.subtasks.values().flat_map(|state| &state.positions).map(|position| position.emitted).sum()
     }
+}
+
+/// The last sweep of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sweep {
+    /// The leader's term.
+    pub term: Term,
+    /// The change of the stores after which it began.
+    pub began: u64,
+}
+
+/// A file that no retained checkpoint names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Where.
+    pub path: String,
+    /// The change of the stores that wrote it.
+    pub put: u64,
 }
 
 /// A piece of output that became visible.
@@ -207,5 +232,77 @@ impl Outcome {
             cpu: Duration::ZERO,
             wall: Duration::ZERO,
         }
+    }
+}
+
+impl Outcome {
+    /// Checkpoints whose output counts: completed ones, in order, without those that the job fell back behind.
+    pub fn lineage(&self) -> Vec<CheckpointId> {
+        let mut lineage: Vec<CheckpointId> = Vec::new();
+        for logged in &self.log {
+            match logged.entry.change {
+                // Ids that do not grow are reported by O6, not here.
+                Change::Completed(checkpoint) if lineage.last() < Some(&checkpoint) => lineage.push(checkpoint),
+                // Until an attempt is deployed, a sink that has committed already may still forbid it.
+                Change::FallingBack(to) if logged.deployed => lineage.retain(|checkpoint| Some(*checkpoint) <= to),
+                _ => {}
+            }
+        }
+        lineage
+    }
+
+    /// The machine's fault in the failures of a run, if there is one (X1).
+    pub(crate) fn environment_at_fault(&self, plan: &RunPlan) -> Option<Environment> {
+        if self.environment.is_some() || !needs_disk(plan) {
+            return self.environment.clone();
+        }
+        let failed = self.trace.events.iter().find_map(|record| match &record.event {
+            Event::TaskFailed { cause, .. } => told_in(cause),
+            _ => None,
+        });
+        failed.or_else(|| match &self.end {
+            End::Panicked(panic) => told_in(panic),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{logged, outcome};
+
+    /// The lineage after these changes, each followed by a deployment (or not).
+    fn ids(changes: impl IntoIterator<Item = (Change, bool)>) -> Vec<u64> {
+        let mut outcome = outcome([]);
+        outcome.log.clear();
+        for (time, (change, deployed)) in (0..).zip(changes) {
+            logged(&mut outcome, time, 1, change);
+            outcome.log.last_mut().unwrap().deployed = deployed;
+        }
+        outcome.lineage().into_iter().map(|id| id.0).collect()
+    }
+
+    fn completed(id: u64) -> (Change, bool) {
+        (Change::Completed(CheckpointId(id)), true)
+    }
+
+    fn falling_back(to: Option<u64>, deployed: bool) -> (Change, bool) {
+        (Change::FallingBack(to.map(CheckpointId)), deployed)
+    }
+
+    #[test]
+    fn a_restart_and_a_new_leader_keep_the_lineage() {
+        assert_eq!(ids([completed(1), completed(2), (Change::Opened, true), completed(11)]), [1, 2, 11]);
+    }
+
+    #[test]
+    fn a_fallback_forgets_what_came_after_the_older_checkpoint() {
+        let three = || vec![completed(1), completed(2), completed(3)];
+        let then = |more: Vec<_>| ids(three().into_iter().chain(more));
+        assert_eq!(then(vec![falling_back(Some(1), true)]), [1]);
+        assert_eq!(then(vec![falling_back(Some(1), true), completed(4)]), [1, 4]);
+        assert_eq!(then(vec![falling_back(None, true), completed(5)]), [5]);
+        assert_eq!(then(vec![falling_back(Some(1), false)]), [1, 2, 3]);
     }
 }

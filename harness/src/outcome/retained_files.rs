@@ -17,8 +17,8 @@ use flowquake_engine::env::{Checksum, StoreKind};
 use flowquake_engine::ids::CheckpointId;
 use flowquake_engine::time::Time;
 
-use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::run::{Sealed, Written};
+use super::{Sealed, Written};
+use crate::finding::{EVIDENCE_MAX, Finding, Violation};
 
 /// What is retained, and what was wrong with it so far.
 #[derive(Debug, Clone, Default)]

@@ -41,7 +41,7 @@ impl Flow {
 
 /// Samples of a run.
 #[derive(Debug)]
-pub(super) struct FlowLog {
+pub(crate) struct FlowLog {
     samples: Vec<Flow>,
     /// Length of a step, in nanoseconds.
     step: u64,
@@ -57,12 +57,12 @@ impl Default for FlowLog {
 
 impl FlowLog {
     /// Whether the world should be asked.
-    pub(super) fn is_due(&self, now: Time) -> bool {
+    pub(crate) fn is_due(&self, now: Time) -> bool {
         now >= self.next_look
     }
 
     /// Adds a sample.
-    pub(super) fn add(&mut self, sample: Flow) {
+    pub(crate) fn add(&mut self, sample: Flow) {
         self.next_look = Time(sample.at.0.saturating_add(self.step / LOOKS));
         let step = self.step;
         match self.samples.last_mut().filter(|last| last.at.0 / step == sample.at.0 / step) {
@@ -81,7 +81,7 @@ impl FlowLog {
     }
 
     /// The samples, without those that say the same as both their neighbours.
-    pub(super) fn take(&mut self) -> Vec<Flow> {
+    pub(crate) fn take(&mut self) -> Vec<Flow> {
         let samples = std::mem::take(self).samples;
         let same = |a: &Flow, b: &Flow| a.waiting == b.waiting && a.committed == b.committed;
         let kept = |i: usize| {

@@ -38,7 +38,7 @@ impl Level {
 }
 
 /// Sends log lines to standard error.
-pub(super) fn start(level: Level) {
+pub(crate) fn start(level: Level) {
     if level == Level::Off {
         return;
     }
