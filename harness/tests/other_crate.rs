@@ -162,6 +162,8 @@ fn arguments_of_test_binaries_choose_tests() {
     assert_eq!(counts(&["faults", "--quiet"], 101).as_deref(), Some("1 passed; 1 failed; 0"));
     assert!(folder.tests(&["calm", "--format", "json"], 0).out.contains(r#""name": "calm", "event": "ok""#));
     folder.tests(&["--no-such-argument"], 2);
+    assert!(folder.tests(&["--test-threads", "0"], 2).err.contains("write at least 1"));
+    assert_eq!(counts(&["calm", "--test-threads", "1000000"], 0).as_deref(), Some("1 passed; 0 failed; 0"));
 }
 
 fn a_failed_test_shows_its_evidence_and_a_command_that_replays_it() {

@@ -28,7 +28,9 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=10;
 const SCENARIOS_MIN: usize = 60;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // With none the library would wait for the first test for ever.
+    arguments.test_threads = arguments.test_threads.map(|threads| threads.max(1));
     let scripted = match discover(&[PathBuf::from(SCENARIOS)]) {
         Ok(files) => {
             files.into_iter().map(|file| Arc::new(Scripted { file, sound: OnceLock::new() })).collect::<Vec<_>>()

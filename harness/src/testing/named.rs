@@ -30,6 +30,8 @@ use crate::worker::{self, Made, Order, Terms, Unmade, Worker};
 
 /// The exit code of a test binary of which a test failed.
 const FAILED: u8 = 101;
+/// The exit code of arguments that mean nothing.
+const BAD_INPUT: u8 = 2;
 
 /// The `main` of a test target with `harness = false`: each scenario at or below `paths` is a test that runs it with every seed,
 /// up to the first that does not pass. The arguments are those of every test binary (`FILTER`, `--exact`, `--skip`, `--list`,
@@ -38,7 +40,7 @@ const FAILED: u8 = 101;
 /// What a run prints goes to standard error and is never captured, as with `--nocapture`. A failed test shows what
 /// `flowquake run` shows: the evidence, the command that replays the run, the timeline.
 ///
-/// The exit code is 0 if every test passed, 101 if one failed or there is no scenario, 2 for arguments that do not exist, and 5 if a
+/// The exit code is 0 if every test passed, 101 if one failed or there is no scenario, 2 for arguments that do not exist or mean nothing, and 5 if a
 /// job called `exit` while it was built. A scenario that this build cannot run (*not built*) fails; leave it out with `--skip`.
 ///
 /// `main` must call this before it does anything else: the program is started again by itself to make runs.
@@ -50,7 +52,7 @@ pub fn test_main<P: AsRef<Path>>(
     if is_worker() {
         return crate::cli::main(jobs);
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
     let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
     let files = match scenario_files(&paths, &seeds) {
         Ok(files) => files,
@@ -59,8 +61,15 @@ pub fn test_main<P: AsRef<Path>>(
             return ExitCode::from(FAILED);
         }
     };
-    let threads = arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
-    let (runners, threads) = Runners::start(if arguments.list { 0 } else { threads.unwrap_or(1) });
+    let wanted = arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    if wanted == Some(0) {
+        // Without a thread the library would wait for the first test for ever.
+        eprintln!("error: --test-threads 0: no test would ever run\n  help: write at least 1, or leave it out");
+        return ExitCode::from(BAD_INPUT);
+    }
+    let wanted = wanted.unwrap_or(1).min(files.len());
+    arguments.test_threads = Some(wanted);
+    let (runners, threads) = Runners::start(if arguments.list { 0 } else { wanted });
     let suite = Arc::new(Suite { seeds, catalogue: catalogue(jobs), runners, disk: OnceLock::new() });
     let conclusion = libtest_mimic::run(&arguments, trials(&paths, files, &suite));
     // The trials are gone and with them all other users of the suite; without it the runners end, and so do their processes.
