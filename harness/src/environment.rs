@@ -4,7 +4,7 @@
 //! keeps real files; and `Outcome::environment_at_fault`, in the words with which state on a real disk failed within a run. Whoever runs a plan
 //! gets it as an `Err`, and the command line ends with exit code 2.
 //!
-//! Invariant: (X1) only state that lies in real files can be hurt by the machine. Words of user code, and runs that keep
+//! Invariant: (ENVIRONMENT-X1) only state that lies in real files can be hurt by the machine. Words of user code, and runs that keep
 //! everything in memory, are never taken for the machine's.
 
 use std::path::{Path, PathBuf};
@@ -151,7 +151,7 @@ const WORDS: [(&str, &str); 8] = [
     ("Cannot allocate memory", "take fewer runs at the same time (--jobs)"),
 ];
 
-/// The machine's fault in the words of an error of state that lies in files, if it is one (X1).
+/// The machine's fault in the words of an error of state that lies in files, if it is one (ENVIRONMENT-X1).
 pub(crate) fn told_in(words: &str) -> Option<Environment> {
     if words.contains("user function failed") || words.contains("user code panicked") {
         return None;
@@ -171,7 +171,7 @@ mod tests {
         assert!(told_in("db: Too many open files (os error 24)").unwrap().remedy.contains("ulimit"));
         assert_eq!(told_in("RocksDB cannot read: Corruption in 000012.sst"), None);
         assert_eq!(told_in("000012.sst: No such file or directory (os error 2)"), None, "faults remove files");
-        assert_eq!(told_in("user function failed: Permission denied (os error 13)"), None, "X1");
+        assert_eq!(told_in("user function failed: Permission denied (os error 13)"), None, "ENVIRONMENT-X1");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! A [`RunPlan`] can be printed, edited, saved and replayed; two runs of one plan give the same trace hash. Start at
 //! [`RunPlan`]; scenario files become plans in `scenario`, runs are made of plans in `run`.
 //!
-//! Invariants: (P1) nothing is drawn after this point except from counter-based streams named by [`RunPlan::seed`] and
+//! Invariants: (PLAN-P1) nothing is drawn after this point except from counter-based streams named by [`RunPlan::seed`] and
 //! from the scheduler, seeded by [`RunPlan::scheduling_seed`]; so removing one fault leaves every other draw as it was;
-//! (P2) a plan that is run holds the prediction that follows from the rest of it, and from nothing else.
+//! (PLAN-P2) a plan that is run holds the prediction that follows from the rest of it, and from nothing else.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub struct RunPlan {
     /// What was drawn or defaulted rather than written, for the reader of a failure.
     pub options: Vec<(String, String)>,
     /// What the run should take, said before it of all the rest of this plan ([`crate::predict::foresee`]). It decides nothing,
-    /// and whoever runs an edited plan predicts anew (P2).
+    /// and whoever runs an edited plan predicts anew (PLAN-P2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
 }

@@ -4,7 +4,7 @@
 //! Shipped ones are known by name ([`SHIPPED`]); `flowquake calibrate` writes one for the machine it runs on, and a scenario
 //! names that by its path. Start at [`Profile::find`]. What a scenario writes itself stands above its profile.
 //!
-//! Invariant: (F1) every number of a [`Profile`] is finite and in its range, so that no price overflows the clock.
+//! Invariant: (PROFILE-F1) every number of a [`Profile`] is finite and in its range, so that no price overflows the clock.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,7 +6,7 @@
 //! it. The exception is output at the moment when it becomes visible: silent wrong output is nobody's excuse. Nothing is
 //! judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
 //!
-//! Invariants: (R1) cost per event and per write does not grow with the run, but for logarithms; (R2) contents are shared,
+//! Invariants: (RECORDER-R1) cost per event and per write does not grow with the run, but for logarithms; (RECORDER-R2) contents are shared,
 //! not copied, and kept only as long as an oracle needs them.
 
 use std::collections::BTreeSet;
@@ -319,7 +319,7 @@ impl Recorder {
         }
     }
 
-    /// Forgets the state of checkpoints that nobody will ask for (R2).
+    /// Forgets the state of checkpoints that nobody will ask for (RECORDER-R2).
     fn prune(&mut self, retained: &[CheckpointId]) {
         let Some(newest) = retained.last() else { return };
         let gone: Vec<_> = self.unpruned.range(..newest).filter(|id| !retained.contains(id)).copied().collect();

@@ -4,7 +4,7 @@
 //! out whole is refused. One reader of decimals serves all four kinds of value, so they refuse in the same words; `bytesize`
 //! takes bare numbers and goes through a float, and `humantime` knows months. Start at [`duration`] and [`UnitError`].
 //!
-//! Invariants: (U1) `parse(format(x)) == x` for every value in range; (U2) no text makes any of these panic.
+//! Invariants: (UNITS-U1) `parse(format(x)) == x` for every value in range; (UNITS-U2) no text makes any of these panic.
 
 use std::time::Duration;
 
@@ -337,6 +337,7 @@ mod tests {
     }
 
     proptest! {
+        /// Tries UNITS-U1.
         #[test]
         fn every_duration_survives_its_text(nanos in 0..=DURATION_MAX.as_nanos() as u64) {
             let given = Duration::from_nanos(nanos);
@@ -355,6 +356,7 @@ mod tests {
             prop_assert_eq!(drift(&format_drift(micros)), Ok(micros));
         }
 
+        /// Tries UNITS-U2.
         #[test]
         fn no_text_panics(text in "[-0-9._ smµu/a-zA-Zé]{0,24}|\\PC{0,16}") {
             let _ = (duration(&text), duration_range(&text), size(&text), bandwidth(&text), rate(&text), drift(&text));

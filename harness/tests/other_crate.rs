@@ -134,7 +134,7 @@ fn the_document_shows_what_is_compiled_here() {
 fn each_scenario_is_a_test_of_its_own_name() {
     let listed = Crate::with(&[SOUND[0], SOUND[1], ("x/y/quits.toml", "quits-when-built", "")]);
     let said = listed.tests(&["--list", "--format", "terse"], 0);
-    assert_eq!(said.out, "calm: test\nfaults::killed: test\nx::y::quits: test\n", "no job is built for a list");
+    assert_eq!(said.out, "calm: test\nfaults::killed: test\nx::y::quits: test\n", "NT1; no job is built for a list");
 
     let sound = Crate::with(&SOUND);
     let said = sound.tests(&[], 0);
@@ -145,7 +145,7 @@ fn each_scenario_is_a_test_of_its_own_name() {
         assert!(passed, "{name}: {}", said.out);
     }
     let said = sound.run("3", &[]);
-    assert_eq!(said.code, Some(0), "three seeds: {}", said.out);
+    assert_eq!(said.code, Some(0), "NT3, three seeds: {}", said.out);
 }
 
 fn arguments_of_test_binaries_choose_tests() {
@@ -198,7 +198,7 @@ fn a_wrong_file_fails_its_test_alone() {
 fn no_scenario_is_a_failure() {
     let empty = Crate::with(&[]);
     for args in [&[][..], &["--list"], &["a filter"]] {
-        assert!(empty.tests(args, 101).err.contains("holds no scenario"));
+        assert!(empty.tests(args, 101).err.contains("holds no scenario"), "NT2");
     }
     fs::remove_dir(empty.0.path().join("scenarios")).unwrap();
     assert!(empty.tests(&[], 101).err.contains("there is no file or folder scenarios"));

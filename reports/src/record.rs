@@ -4,8 +4,8 @@
 //! on `sim`), counted from the start of the run; durations say so in their name. Nothing here knows the engine: whoever
 //! runs something else (real processes, a real Flink cluster) fills in the same record.
 //!
-//! Invariants: (R1) the parts of a completed checkpoint and of a recovery sum to the whole, to the nanosecond;
-//! (R2) a schema change that readers notice raises [`SCHEMA_VERSION`].
+//! Invariants: (RECORD-R1) the parts of a completed checkpoint and of a recovery sum to the whole, to the nanosecond;
+//! (RECORD-R2) a schema change that readers notice raises [`SCHEMA_VERSION`].
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@
 //! On a terminal a table fits its width ([`Table::text`]): headings of numbers break, columns that are dispensable
 //! ([`Table::dispensable`]) are left out and named, and what is still too wide breaks in its cells.
 //!
-//! Invariants: (T1) every row has one cell per column; (T2) no line is wider than the screen, down to [`WIDTH_MIN`].
+//! Invariants: (TABLE-T1) every row has one cell per column; (TABLE-T2) no line is wider than the screen, down to [`WIDTH_MIN`].
 //! Widths count columns of a terminal, not bytes: `µ` and `λ` are one wide.
 
 use crate::ansi::{Color, Screen, Style, clean, paint, width};
@@ -113,9 +113,9 @@ impl Table {
         Table { dispensable: headings.to_vec(), ..self }
     }
 
-    /// Adds a row; the number of cells has to be that of the columns (T1).
+    /// Adds a row; the number of cells has to be that of the columns (TABLE-T1).
     pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        assert_eq!(N, self.columns.len(), "T1");
+        assert_eq!(N, self.columns.len(), "TABLE-T1");
         self.rows.push(cells.into());
     }
 
@@ -345,7 +345,7 @@ mod tests {
         for width in 0..120 {
             let text = shown(width);
             let longest = text.lines().map(crate::ansi::width).max().unwrap();
-            assert!(longest <= width.max(WIDTH_MIN), "T2, {width}:\n{text}");
+            assert!(longest <= width.max(WIDTH_MIN), "TABLE-T2, {width}:\n{text}");
             let letters = |text: &str| text.chars().filter(char::is_ascii_alphabetic).collect::<String>().len();
             assert!(letters(&text) >= letters("killed-between-pre-commit-and-commit the output is durable"), "{text}");
         }

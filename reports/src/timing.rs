@@ -6,7 +6,7 @@
 //! Formulas speak of one failure and one recovery from it. An outage in which recoveries came to nothing, or in which nothing
 //! was tried, is outside of their domain: its rows say so, and have no prediction.
 //!
-//! The corrected outage is a sum of measured parts, so its residual checks the bookkeeping (R1) and not the formula; the
+//! The corrected outage is a sum of measured parts, so its residual checks the bookkeeping (RECORD-R1) and not the formula; the
 //! planning rule is a prediction of the whole from two numbers, and its residual is what it forgot.
 
 use std::collections::BTreeMap;
@@ -378,13 +378,13 @@ mod tests {
         fn parts_sum_to_the_outage_and_the_corrected_residual_is_zero(run in fixtures::any_run()) {
             for row in compare(&run).rows {
                 if row.subject == Subject::Outage && row.rule == Rule::Corrected {
-                    prop_assert_eq!(row.residual_ns.unwrap_or(0), 0, "R1");
+                    prop_assert_eq!(row.residual_ns.unwrap_or(0), 0, "RECORD-R1");
                 }
             }
             for recovery in &run.recoveries {
                 if let (Some(parts), Some(outage)) = (recovery.parts, recovery.outage_ns()) {
                     let sum = parts.named().iter().fold(0u64, |sum, (_, ns)| sum.saturating_add(*ns));
-                    prop_assert_eq!(sum, outage, "R1");
+                    prop_assert_eq!(sum, outage, "RECORD-R1");
                 }
             }
         }

@@ -100,7 +100,7 @@ fn once(scenario: &Scenario, seed: u64) -> RunRecord {
     session::execute(&scenario.plan(seed), &Jobs::builtin(), &[], String::new()).0
 }
 
-/// R1 on every scripted story, and no outage is open where the job finished.
+/// RECORD-R1 on every scripted story, and no outage is open where the job finished.
 #[test]
 fn outages_sum_to_their_parts_and_end_where_the_job_finished() {
     // Sweeps strike the same things again and again.
@@ -117,7 +117,7 @@ fn outages_sum_to_their_parts_and_end_where_the_job_finished() {
             let Some(outage) = one.outage_ns() else { continue };
             let back = one.failed_at_ns + outage;
             let sum: u64 = one.parts.iter().flat_map(|parts| parts.named()).map(|(_, ns)| ns).sum();
-            assert_eq!(sum, outage, "R1, {what}");
+            assert_eq!(sum, outage, "RECORD-R1, {what}");
             assert!(one.confirmed_at_ns >= Some(back), "{what}: confirmed before it was over");
             assert!(one.caught_up_at_ns.is_none_or(|at| at >= back), "{what}");
             if !one.is_stall() {

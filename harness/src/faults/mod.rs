@@ -3,8 +3,8 @@
 //! Start at [`Kind`] and [`Kind::spec`]; the rows stand in `table`. This one table is what scenario files are read by, what
 //! `flowquake list faults` prints, what documentation is checked against, and what coverage is counted over.
 //!
-//! Invariants: (K1) [`Kind::of`] maps every action to the kind that scenario files write it as, so a plan needs no name
-//! beside its action; (K2) names are never reused for another meaning, since saved records refer to them.
+//! Invariants: (FAULTS-K1) [`Kind::of`] maps every action to the kind that scenario files write it as, so a plan needs no name
+//! beside its action; (FAULTS-K2) names are never reused for another meaning, since saved records refer to them.
 
 use flowquake_reports::record::FaultKindRecord;
 
@@ -120,7 +120,7 @@ impl Kind {
         self.spec().name
     }
 
-    /// The kind that scenario files write this action as (K1).
+    /// The kind that scenario files write this action as (FAULTS-K1).
     pub fn of(action: &FaultAction) -> Self {
         match action {
             FaultAction::Kill { mode: KillMode::Crash, .. } => Self::Kill,

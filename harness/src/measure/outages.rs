@@ -2,7 +2,7 @@
 //!
 //! Start at [`measure`]. Recoveries follow each other without lasting progress between them: they are one outage, from the
 //! first fault to the recovery that lasts. A stall that ends in a failure begins the outage of that failure. The parts of such
-//! an outage are those of its last recovery, with what came before in front of them, so they sum to the whole (R1).
+//! an outage are those of its last recovery, with what came before in front of them, so they sum to the whole (RECORD-R1).
 
 use flowquake_reports::record::{CheckpointRecord, RecoveryKind, RecoveryParts, RecoveryRecord, SupersededRecovery};
 

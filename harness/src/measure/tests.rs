@@ -1,4 +1,4 @@
-//! The parts of checkpoints and recoveries sum to the whole (R1), on hand-made traces.
+//! The parts of checkpoints and recoveries sum to the whole (RECORD-R1), on hand-made traces.
 
 use flowquake_engine::config::RestartStrategy;
 use flowquake_engine::event::{Event, EventRecord};
@@ -102,7 +102,7 @@ fn parts_of_a_checkpoint_lie_along_the_path_of_the_last_acknowledgement() {
         finalise_ns: 30 * MS,
     };
     assert_eq!(record.parts, Some(parts));
-    assert_eq!(record.duration_ns(), Some(parts.total_ns()), "R1");
+    assert_eq!(record.duration_ns(), Some(parts.total_ns()), "RECORD-R1");
     assert_eq!((record.state_bytes, record.subtasks.len()), (40, 2));
     assert_eq!(record.subtasks[1].node, "tm-2");
 }
@@ -167,7 +167,7 @@ fn parts_of_a_recovery_sum_to_the_outage() {
         ..RecoveryParts::default()
     };
     assert_eq!(record.parts, Some(parts));
-    assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "R1");
+    assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "RECORD-R1");
     assert_eq!((record.attempt, record.fault, record.failed_at_ns), (2, Some(1), 1000 * MS));
     assert_eq!((record.restored_checkpoint, record.restored_bytes), (Some(3), 40));
     assert_eq!((record.snapshot_age_ns, record.restored_checkpoint_duration_ns), (900 * MS, Some(130 * MS)));
@@ -238,7 +238,7 @@ fn recoveries_without_lasting_progress_between_them_are_one_outage() {
     let parts = record.parts.expect("it came back");
     assert_eq!((record.failed_at_ns, record.attempt), (1_000 * MS, 3));
     assert_eq!((parts.stalled_ns, parts.superseded_ns, parts.detect_ns), (0, 2_100 * MS, 100 * MS));
-    assert_eq!(parts.total_ns(), 4_600 * MS - record.failed_at_ns, "R1");
+    assert_eq!(parts.total_ns(), 4_600 * MS - record.failed_at_ns, "RECORD-R1");
     assert_eq!(record.superseded.iter().map(|one| one.attempt).collect::<Vec<_>>(), [2]);
     assert_eq!((record.snapshot_age_ns, record.caught_up_at_ns), (900 * MS, Some(5_000 * MS)));
     assert!(!record.is_plain());
@@ -314,7 +314,7 @@ fn a_stall_is_an_outage_though_nothing_was_restarted() {
     let [stall] = all.as_slice() else { panic!("{all:#?}") };
     assert_eq!((stall.kind, stall.fault, stall.attempt), (RecoveryKind::Stall, Some(1), 1));
     assert_eq!((stall.failed_at_ns, stall.outage()), (2_500 * MS, Lapse::Ns(29_500 * MS)));
-    assert_eq!(stall.parts.map(|parts| parts.stalled_ns), stall.outage_ns(), "R1");
+    assert_eq!(stall.parts.map(|parts| parts.stalled_ns), stall.outage_ns(), "RECORD-R1");
     assert_eq!(recovered_after(&all, 0, 40_000 * MS), stall.outage());
     // Nobody is to blame, or it was over by then.
     assert_eq!(stalls(&times, vec![], End::Finished), []);
@@ -346,7 +346,7 @@ fn a_stall_that_ends_in_a_failure_begins_its_outage() {
     let [record] = all.as_slice() else { panic!("{all:#?}") };
     let parts = record.parts.expect("it came back");
     assert_eq!((record.failed_at_ns, parts.stalled_ns, parts.detect_ns), (1_000 * MS, 10_100 * MS, 100 * MS));
-    assert_eq!(parts.total_ns(), 11_600 * MS, "R1");
+    assert_eq!(parts.total_ns(), 11_600 * MS, "RECORD-R1");
     assert_eq!(record.snapshot_age_ns, 900 * MS);
 }
 
@@ -409,7 +409,7 @@ fn parts_of_a_takeover_sum_to_the_outage() {
         ..RecoveryParts::default()
     };
     assert_eq!(record.parts, Some(parts));
-    assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "R1");
+    assert_eq!(record.outage_ns(), Some(2600 * MS - record.failed_at_ns), "RECORD-R1");
     assert_eq!((record.attempt, record.fault, record.failed_at_ns), (2, Some(1), 1000 * MS));
     assert_eq!(record.cause, "jm-2 took over from jm-1, in term 2");
     assert_eq!((record.restored_checkpoint, record.snapshot_age_ns), (Some(3), 900 * MS));
@@ -449,7 +449,7 @@ fn a_takeover_supersedes_the_failover_before() {
             .insert(outcome.trace.events.len() - 13, EventRecord { at: crate::fixtures::ms(1_100), ..begun });
         let all = all(&outcome);
         let [takeover] = all.as_slice() else { panic!("{all:?}") };
-        assert_eq!((takeover.failed_at_ns, takeover.outage_ns()), (1_000 * MS, Some(1_600 * MS)), "R1");
+        assert_eq!((takeover.failed_at_ns, takeover.outage_ns()), (1_000 * MS, Some(1_600 * MS)), "RECORD-R1");
         assert_eq!((takeover.superseded.len(), takeover.kind), (1, RecoveryKind::Takeover));
         assert_eq!(takeover.parts.map(|parts| parts.superseded_ns), Some(superseded * MS));
     }

@@ -1,7 +1,7 @@
 //! What lasts: the effects of strikes that are in force, and how each ends.
 //!
 //! Cuts and refusals add up in the world, so each is taken back as often as it was made. Everything else is a property that is
-//! set: there the newest fault in force counts, and when one ends the next newest is set again (N2).
+//! set: there the newest fault in force counts, and when one ends the next newest is set again (NEMESIS-N2).
 
 use std::time::Duration;
 

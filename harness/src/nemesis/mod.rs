@@ -5,9 +5,9 @@
 //! (with `target` for whom, `damage` for files), at `effect` for what lasts and how it ends. What comes by the clock stands on
 //! one agenda: strikes, further rounds of loops, and ends.
 //!
-//! Invariants: (N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`]; (N2) where two faults set
-//! the same property, the newest one in force counts, and the end of one leaves the other; (N3) every draw is named by fault and
-//! number of the strike, so that removing one fault leaves the draws of the others as they were; (N4) a rule about messages,
+//! Invariants: (NEMESIS-N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`]; (NEMESIS-N2) where two faults set
+//! the same property, the newest one in force counts, and the end of one leaves the other; (NEMESIS-N3) every draw is named by fault and
+//! number of the strike, so that removing one fault leaves the draws of the others as they were; (NEMESIS-N4) a rule about messages,
 //! requests or records has struck only once it has hurt one. What each fault hurt, in numbers, stands in `harm`.
 
 use std::collections::{BTreeMap, BTreeSet};

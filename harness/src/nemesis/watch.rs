@@ -1,5 +1,5 @@
 //! What is armed and has hurt nothing yet: rules about messages and requests, and user code. They have struck once they have
-//! hurt something (N4), which is seen here, from their own counts.
+//! hurt something (NEMESIS-N4), which is seen here, from their own counts.
 //!
 //! A rule tells how often it was applied and when last. It is asked at every event, so the last time at the first sight is the
 //! first time, unless it is applied twice between two events. User code tells no times: the event that follows gives it.

@@ -251,7 +251,7 @@ impl Outcome {
         lineage
     }
 
-    /// The machine's fault in the failures of a run, if there is one (X1).
+    /// The machine's fault in the failures of a run, if there is one (ENVIRONMENT-X1).
     pub(crate) fn environment_at_fault(&self, plan: &RunPlan) -> Option<Environment> {
         if self.environment.is_some() || !needs_disk(plan) {
             return self.environment.clone();

@@ -4,7 +4,7 @@
 //! underlined. Each problem says what was read, why that cannot stand, and what would: a user must never have to look at
 //! source code. A command that gets one ends with exit code 2: nothing was run.
 //!
-//! Invariant (D1): every span lies within the source, else the renderer would fall silent instead of telling the error.
+//! Invariant: (ERROR-D1) every span lies within the source, else the renderer would fall silent instead of telling the error.
 
 use std::fmt;
 use std::ops::Range;

@@ -7,9 +7,9 @@
 //! Start at [`Scenario::load`]; `read` holds one file per section, `rules` one per subject, [`discover`] finds files,
 //! [`load_plan`] and [`save_plan`] keep plans. What a job accepts is told by a [`JobCatalogue`].
 //!
-//! Invariants: (S1) a [`Scenario`] has passed every rule; (S2) no text makes loading panic; (S3) the offences of a file
+//! Invariants: (SCENARIO-S1) a [`Scenario`] has passed every rule; (SCENARIO-S2) no text makes loading panic; (SCENARIO-S3) the offences of a file
 //! are reported together, up to a number that can be read, except that a text which is not TOML is judged as text only;
-//! (S4) nothing is drawn here but the scheduling seed, and by a swarm from the seed; so a plan depends on file,
+//! (SCENARIO-S4) nothing is drawn here but the scheduling seed, and by a swarm from the seed; so a plan depends on file,
 //! catalogue and seed alone.
 
 use std::collections::BTreeMap;

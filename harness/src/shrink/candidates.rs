@@ -13,7 +13,7 @@ use crate::plan::{ClusterPlan, FaultPlan, InputSource, RunPlan, Trigger};
 use crate::profile::Profile;
 use crate::scenario::cluster_default;
 
-/// Everything that may be tried next, each with what was cut. Every one is smaller than `plan` in one respect (K3), and none
+/// Everything that may be tried next, each with what was cut. Every one is smaller than `plan` in one respect (SHRINK-K3), and none
 /// is larger in another.
 pub fn candidates(plan: &RunPlan) -> Vec<(String, RunPlan)> {
     let mut all = Vec::new();

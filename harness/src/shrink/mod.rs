@@ -4,7 +4,7 @@
 //! and ends when none does or the budget of runs is spent. [`Failure`] is what must stay. Nothing is run here: whoever calls
 //! says how a plan is tried.
 //!
-//! Invariants: (K1) the result fails, since it was tried; (K2) no plan is tried twice; (K3) every step makes the plan smaller,
+//! Invariants: (SHRINK-K1) the result fails, since it was tried; (SHRINK-K2) no plan is tried twice; (SHRINK-K3) every step makes the plan smaller,
 //! so the search ends.
 //! Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002 (delta debugging).
 
@@ -153,7 +153,7 @@ mod tests {
         assert!(fails(&large()));
         let shrunk = shrink(large(), BUDGET, |_| true, |_, _, candidate| fails(candidate));
         let plan = &shrunk.plan;
-        assert!(fails(plan), "K1");
+        assert!(fails(plan), "SHRINK-K1");
         assert_eq!((plan.faults.len(), plan.job.config.credits), (2, 1), "{:?}", shrunk.steps);
         assert_eq!(plan.job.config.buffer_size, 32 * 1024, "back at its default");
         assert!((300..600).contains(&records(plan)), "{}", records(plan));
@@ -169,7 +169,7 @@ mod tests {
         let has_faults = |plan: &RunPlan| !plan.faults.is_empty();
         let shrunk = shrink(large(), Budget { runs: 57, schedules: 3 }, has_faults, |_, _, candidate| {
             assert!(has_faults(candidate));
-            assert!(tried.insert(format!("{candidate:?}")), "K2");
+            assert!(tried.insert(format!("{candidate:?}")), "SHRINK-K2");
             false
         });
         assert_eq!((shrunk.runs, tried.len(), shrunk.stopped), (57, 57, true));

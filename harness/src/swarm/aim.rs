@@ -4,7 +4,7 @@
 //! clock. The first fault of a plan is aimed at what every run comes to, so that hardly any seed strikes nothing.
 //!
 //! A TaskManager that emits the triggering event is asked for by name (`node = "tm-2"`), never taken as it comes: else the
-//! nodes struck would not be those that may be (W2).
+//! nodes struck would not be those that may be (SWARM-W2).
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! is drawn.
 //!
 //! Start at [`KINDS`]. Names are those of scenario files. An action is drawn such that a correct engine survives it: it ends
-//! by itself within `heal_after`, or takes nodes that the cluster can do without (W1), and one end of every link it touches is a JobManager or a node that may be struck (W2).
+//! by itself within `heal_after`, or takes nodes that the cluster can do without (SWARM-W1), and one end of every link it touches is a JobManager or a node that may be struck (SWARM-W2).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -82,7 +82,7 @@ pub(super) enum Role {
 use Role::{Leader, Standby, TaskManager};
 
 impl Kind {
-    /// Whether it counts against the checkpoints that may be spoilt (W3).
+    /// Whether it counts against the checkpoints that may be spoilt (SWARM-W3).
     pub(super) fn spoils_checkpoints(&self) -> bool {
         matches!(self.need, Need::TwoCheckpoints | Need::StateFiles)
     }

@@ -8,10 +8,10 @@
 //! A swarm leaves things out on purpose: each seed switches whole families and single kinds off, since a run that suffers a
 //! little of everything never gets deep into one thing.
 //!
-//! Invariants: (W1) every drawn fault has an end, or takes for good only TaskManagers that the job can do without, all of those
-//! that may be struck together, so that a correct engine survives it and the job finishes; (W2) only as many
-//! TaskManagers as may be down at once are ever struck, so no two faults together take more; (W3) faults spoil at most
-//! `retained - 1` checkpoints; (W4) every draw is named by seed, scenario, purpose and number of the fault: more faults leave the
+//! Invariants: (SWARM-W1) every drawn fault has an end, or takes for good only TaskManagers that the job can do without, all of those
+//! that may be struck together, so that a correct engine survives it and the job finishes; (SWARM-W2) only as many
+//! TaskManagers as may be down at once are ever struck, so no two faults together take more; (SWARM-W3) faults spoil at most
+//! `retained - 1` checkpoints; (SWARM-W4) every draw is named by seed, scenario, purpose and number of the fault: more faults leave the
 //! earlier ones as they were.
 //! Source: Groce et al., "Swarm Testing", ISSTA 2012; FoundationDB's simulated workloads; TigerBeetle's VOPR.
 
@@ -90,7 +90,7 @@ struct Scene<'p> {
     plan: &'p RunPlan,
     /// Of all its draws.
     seed: u64,
-    /// TaskManagers that faults may strike (W2).
+    /// TaskManagers that faults may strike (SWARM-W2).
     victims: Vec<String>,
 }
 

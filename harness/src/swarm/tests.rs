@@ -140,7 +140,7 @@ proptest! {
                 let left = (plan.cluster.task_managers - down) * u32::from(plan.cluster.slots);
                 prop_assert!(
                     end.map_or(for_good && left >= u32::from(plan.job.config.parallelism), |end| end <= longest),
-                    "W1: {:?}",
+                    "SWARM-W1: {:?}",
                     fault
                 );
                 if let Trigger::At(at) | Trigger::Every { first: at, .. } = fault.trigger {
@@ -156,8 +156,8 @@ proptest! {
             let task_managers: BTreeSet<String> = nodes
                 .filter_map(|target| if let NodeTarget::Node(name) = target { Some(name) } else { None })
                 .collect();
-            prop_assert!(task_managers.len() as u32 <= (plan.cluster.task_managers / 2).max(1), "W2: {:?}", task_managers);
-            prop_assert!(spoilt(&plan) < plan.job.config.checkpoints.retained as usize, "W3");
+            prop_assert!(task_managers.len() as u32 <= (plan.cluster.task_managers / 2).max(1), "SWARM-W2: {:?}", task_managers);
+            prop_assert!(spoilt(&plan) < plan.job.config.checkpoints.retained as usize, "SWARM-W3");
         }
     }
 
@@ -166,7 +166,7 @@ proptest! {
         let (few, many) = (all_kinds(few).plan(seed).faults, all_kinds(10).plan(seed).faults);
         // Where only damage is left in, its budget ends both.
         prop_assert!(few.len() <= many.len());
-        prop_assert_eq!(&few[..], &many[..few.len()], "W4");
+        prop_assert_eq!(&few[..], &many[..few.len()], "SWARM-W4");
     }
 }
 
@@ -184,6 +184,7 @@ fn the_swarms_that_ship_draw_plans_that_pass_the_rules() {
     }
 }
 
+/// Tries SCENARIO-S4.
 #[test]
 fn a_plan_depends_on_its_seed_alone() {
     assert_eq!(varied().plan(7), varied().plan(7));

@@ -8,7 +8,7 @@
 //! Start at [`Tune`], what the scenario asks for, and [`Tune::grid`]. Hours of high load and gigabytes of state are simulated
 //! with few records and little state that *stand for* many ([`flowquake_engine::env::sim::Weights`]); the reports say so.
 //!
-//! Invariant: (T1) a plan depends on scenario, setting and seed alone, so a sweep that goes on later gives the same points.
+//! Invariant: (TUNE-T1) a plan depends on scenario, setting and seed alone, so a sweep that goes on later gives the same points.
 
 use std::time::Duration;
 

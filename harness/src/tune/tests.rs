@@ -137,7 +137,7 @@ fn a_setting_becomes_a_plan_with_its_load_its_state_and_its_failures() {
     (base.job.config.credits, base.cluster.send_buffer) = (credits, send_buffer);
     let planned = plan::plan(&base, &tune(), &setting, job).unwrap();
     let again = plan::plan(&base, &tune(), &setting, job).unwrap();
-    assert_eq!(key(&planned.plan), key(&again.plan), "T1");
+    assert_eq!(key(&planned.plan), key(&again.plan), "TUNE-T1");
     assert!((planned.rate / planned.capacity - 0.6).abs() < 1e-9);
     let predicted = crate::predict::predict(&planned.plan, job);
     let state = predicted.state_bytes.unwrap() as f64;

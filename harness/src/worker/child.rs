@@ -2,7 +2,7 @@
 //!
 //! Its standard input is a socket to who started it: orders come in, answers go out. The first thing it does is to move that
 //! socket to where neither user code nor children find it by habit. It ends with the socket, and is killed by the system
-//! should its starter die while a run is under way (W3). Signals that people send to a program are left to the starter.
+//! should its starter die while a run is under way (WORKER-W3). Signals that people send to a program are left to the starter.
 
 use std::fs::File;
 use std::io;

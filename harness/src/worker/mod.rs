@@ -10,8 +10,8 @@
 //! JSON come up, as frames ([`frame`]) over a socket that is the process' standard input. A worker that dies is replaced, and
 //! its run is `crashed`, with how it died. `process` is the side of the sweep, `child` that of the run, `death` the words.
 //!
-//! Invariants: (W1) a run is answered by a record, whatever it does to its process; (W2) no run shares a process with the
-//! thread of one that was given up; (W3) a worker does not outlive who started it; (W4) what is printed in a worker goes to
+//! Invariants: (WORKER-W1) a run is answered by a record, whatever it does to its process; (WORKER-W2) no run shares a process with the
+//! thread of one that was given up; (WORKER-W3) a worker does not outlive who started it; (WORKER-W4) what is printed in a worker goes to
 //! standard error, and never into the protocol.
 
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ enum Answer {
     Made {
         /// What could not be done besides: the verdict stands all the same.
         problems: Vec<String>,
-        /// The run's thread was given up and runs on (W2).
+        /// The run's thread was given up and runs on (WORKER-W2).
         abandoned: bool,
     },
     /// The machine could not keep the run.

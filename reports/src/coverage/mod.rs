@@ -7,8 +7,8 @@
 //! applies to the role, both as the records say. A meaningful cell is *hit* if a fault struck there in a run that proves
 //! something: a vacuous run strikes, too, but shows nothing.
 //!
-//! Invariants: (C1) every strike is counted exactly once: in a meaningful cell, outside the grid, or as one by the clock;
-//! (C2) merging the coverage of two sets gives the coverage of all their runs.
+//! Invariants: (COVERAGE-C1) every strike is counted exactly once: in a meaningful cell, outside the grid, or as one by the clock;
+//! (COVERAGE-C2) merging the coverage of two sets gives the coverage of all their runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,7 +120,7 @@ impl Coverage {
         coverage
     }
 
-    /// Adds the runs of another set (C2).
+    /// Adds the runs of another set (COVERAGE-C2).
     pub fn merge(&mut self, other: &Coverage) {
         other.kinds.iter().for_each(|kind| self.add_kind(kind));
         self.positions.extend(other.positions.iter().cloned());

@@ -184,7 +184,7 @@ proptest! {
         let strikes = set.runs.iter().flat_map(|run| &run.faults).map(|fault| fault.hits.len() as u64).sum::<u64>();
         let inside = coverage.meaningful().iter().filter_map(|id| coverage.cells.get(id)).map(|cell| cell.hits).sum::<u64>();
         let outside = coverage.outside().map(|(_, cell)| cell.hits).sum::<u64>();
-        prop_assert_eq!(inside + outside + coverage.by_the_clock(), strikes, "C1");
+        prop_assert_eq!(inside + outside + coverage.by_the_clock(), strikes, "COVERAGE-C1");
     }
 
     #[test]
@@ -205,7 +205,7 @@ proptest! {
         let part = |runs: &[RunRecord]| Coverage::of(&RunSet { runs: runs.to_vec(), ..set.clone() });
         let mut merged = part(one);
         merged.merge(&part(other));
-        prop_assert_eq!(merged, Coverage::of(&set), "C2");
+        prop_assert_eq!(merged, Coverage::of(&set), "COVERAGE-C2");
     }
 
     #[test]

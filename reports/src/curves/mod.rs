@@ -9,8 +9,8 @@
 //! median one long outage would put the dot beside its line through no fault of the formula. Runs of a group may still differ in
 //! state and in what struck them, so D is the mean of different outages: a dot off its line is where to look, not a proof.
 //!
-//! Invariants: (C1) every passed run that measured something is counted in one point of one group, and the order of the runs does
-//! not matter; (C2) outside of its domain a formula has no value, and inside a finite one that is not negative.
+//! Invariants: (CURVES-C1) every passed run that measured something is counted in one point of one group, and the order of the runs does
+//! not matter; (CURVES-C2) outside of its domain a formula has no value, and inside a finite one that is not negative.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -347,20 +347,20 @@ mod tests {
             let curves = of(runs.clone());
             let counted: usize = curves.groups.iter().map(|group| group.whole.runs()).sum();
             let measured = |run: &&RunRecord| run.verdict == Verdict::Passed && !Samples::of(run).is_empty();
-            prop_assert_eq!(counted + curves.runs_left_out, runs.iter().filter(measured).count(), "C1");
+            prop_assert_eq!(counted + curves.runs_left_out, runs.iter().filter(measured).count(), "CURVES-C1");
             for group in &curves.groups {
                 let of_points: usize = group.points.iter().map(|point| point.measured.runs()).sum();
-                prop_assert_eq!(of_points, group.whole.runs(), "C1");
+                prop_assert_eq!(of_points, group.whole.runs(), "CURVES-C1");
                 for period in [period, 1.0, 1e-9] {
                     let expected = [
                         group.expected_overhead(period), group.expected_recovery(period), group.expected_late(period),
                         group.expected_latency(period), group.expected_longest(period),
                     ];
-                    prop_assert!(expected.iter().flatten().all(|value| value.is_finite() && *value >= 0.0), "C2");
+                    prop_assert!(expected.iter().flatten().all(|value| value.is_finite() && *value >= 0.0), "CURVES-C2");
                 }
             }
             runs.reverse();
-            prop_assert_eq!(of(runs), curves, "C1");
+            prop_assert_eq!(of(runs), curves, "CURVES-C1");
         }
     }
 }

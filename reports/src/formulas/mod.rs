@@ -5,7 +5,7 @@
 //! enters. [`calculator`] is the list of all, and asks each of them. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters, the unit is `f64`
 //! seconds.
 //!
-//! Invariant: (F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
+//! Invariant: (FORMULAS-F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
 //! [`OutsideDomain`], because a number printed there would be believed. Transcendental functions come from `libm`, so that
 //! the same inputs give the same bits on every machine.
 
@@ -105,7 +105,7 @@ fn not_negative(symbol: &'static str, value: f64) -> Result<f64, OutsideDomain> 
     if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(OutsideDomain::Negative { symbol, value }) }
 }
 
-/// Last gate of every formula (F1): large finite inputs may still overflow on the way.
+/// Last gate of every formula (FORMULAS-F1): large finite inputs may still overflow on the way.
 fn finite(seconds: f64) -> Result<f64, OutsideDomain> {
     if seconds.is_finite() && seconds >= 0.0 { Ok(seconds) } else { Err(OutsideDomain::TooLarge) }
 }
@@ -138,7 +138,7 @@ mod tests {
                 trigger::exactly_once_latency_max(c, m, x),
             ];
             for result in results.into_iter().flatten() {
-                prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");
+                prop_assert!(result.is_finite() && result >= 0.0, "FORMULAS-F1: {result}");
             }
         }
     }
@@ -162,7 +162,7 @@ mod tests {
                 load::closed_form(&load),
             ];
             for result in results.into_iter().flatten() {
-                prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");
+                prop_assert!(result.is_finite() && result >= 0.0, "FORMULAS-F1: {result}");
             }
         }
 
@@ -179,7 +179,7 @@ mod tests {
                 state::multi_level_overhead(&[one, other]),
             ];
             for result in results.into_iter().flatten() {
-                prop_assert!(result.is_finite() && result >= 0.0, "F1: {result}");
+                prop_assert!(result.is_finite() && result >= 0.0, "FORMULAS-F1: {result}");
             }
         }
     }

@@ -44,7 +44,7 @@ pub struct CheckpointRecord {
     /// RocksDB's files is this near the ΔS of the formulas. `None`: not completed, or not known.
     #[serde(default)]
     pub new_bytes: Option<u64>,
-    /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (R1).
+    /// Of completed checkpoints: parts along the critical path; they sum to `ended_at_ns - triggered_at_ns` (RECORD-R1).
     pub parts: Option<CheckpointParts>,
     /// What each subtask did for it.
     pub subtasks: Vec<SubtaskCheckpoint>,
@@ -102,7 +102,7 @@ impl CheckpointParts {
         ]
     }
 
-    /// The whole (R1).
+    /// The whole (RECORD-R1).
     pub fn total_ns(&self) -> u64 {
         self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
     }

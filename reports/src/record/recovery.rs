@@ -38,7 +38,7 @@ pub struct RecoveryRecord {
     pub restored_checkpoint_duration_ns: Option<u64>,
     /// Bytes of state loaded.
     pub restored_bytes: u64,
-    /// Parts of the outage `D`; they sum to the time from its beginning to lasting progress (R1). `None`: it had no end.
+    /// Parts of the outage `D`; they sum to the time from its beginning to lasting progress (RECORD-R1). `None`: it had no end.
     pub parts: Option<RecoveryParts>,
     /// When the checkpoint was complete, or the job finished, that shows that the progress lasts; `None`: it had no end.
     pub confirmed_at_ns: Option<u64>,
@@ -245,7 +245,7 @@ impl RecoveryParts {
         ]
     }
 
-    /// The whole (R1).
+    /// The whole (RECORD-R1).
     pub fn total_ns(&self) -> u64 {
         self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
     }

@@ -7,8 +7,8 @@
 //! `page.js` (opening runs, and addresses such as `#run=3&t=2.5s&w=80ms`). It asks nothing of the network and touches nothing but
 //! its own picture; without it the tables of the page say the same in numbers.
 //!
-//! Invariants: (P1) nothing in the data can end its `<script>` element: `<` is never written; (P2) text reaches the document
-//! as text only, never as markup; (P3) what is drawn depends on the record alone, so that a link shows the same to everybody.
+//! Invariants: (SPACETIME-P1) nothing in the data can end its `<script>` element: `<` is never written; (SPACETIME-P2) text reaches the document
+//! as text only, never as markup; (SPACETIME-P3) what is drawn depends on the record alone, so that a link shows the same to everybody.
 
 mod data;
 
@@ -39,7 +39,7 @@ pub fn figure(run: &RunRecord) -> Markup {
     }
 }
 
-/// JSON that cannot end the element it stands in (P1).
+/// JSON that cannot end the element it stands in (SPACETIME-P1).
 fn embedded(json: &serde_json::Value) -> String {
     json.to_string().replace('<', "\\u003c")
 }
@@ -56,7 +56,7 @@ mod tests {
         let mut run = fixtures::passed();
         run.faults[0].detail = "</script><script>alert(1)</script><!--".into();
         let text = embedded(&data::pack(&run));
-        assert!(!text.contains('<'), "P1");
+        assert!(!text.contains('<'), "SPACETIME-P1");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), data::pack(&run));
     }
 
@@ -65,17 +65,17 @@ mod tests {
         for word in
             ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch(", "XMLHttp", "import"]
         {
-            assert!(!SCRIPT.contains(word), "P2: {word}");
+            assert!(!SCRIPT.contains(word), "SPACETIME-P2: {word}");
         }
         for word in ["Math.random", "Date.now", "new Date", "</script"] {
-            assert!(!SCRIPT.contains(word), "P3: {word}");
+            assert!(!SCRIPT.contains(word), "SPACETIME-P3: {word}");
         }
     }
 
     proptest! {
         #[test]
         fn arbitrary_runs_are_packed(run in fixtures::any_run()) {
-            prop_assert!(!embedded(&data::pack(&run)).contains('<'), "P1");
+            prop_assert!(!embedded(&data::pack(&run)).contains('<'), "SPACETIME-P1");
         }
     }
 }

@@ -21,14 +21,14 @@ impl Axis {
         Axis { end_ns: end.unwrap_or(1_000) }
     }
 
-    /// x of a time, in tenths; clamped to the plot (S1).
+    /// x of a time, in tenths; clamped to the plot (SVG-S1).
     pub(super) fn x(&self, ns: u64) -> u64 {
         let span = u128::from(10 * (RIGHT - LEFT));
         let offset = u128::from(ns.min(self.end_ns)) * span / u128::from(self.end_ns);
         10 * LEFT + offset as u64
     }
 
-    /// x and width of a span, in tenths, at least `least` wide and inside the plot (S1).
+    /// x and width of a span, in tenths, at least `least` wide and inside the plot (SVG-S1).
     pub(super) fn span(&self, from_ns: u64, to_ns: u64, least: u64) -> (u64, u64) {
         let x = self.x(from_ns).min(10 * RIGHT - least);
         (x, (self.x(to_ns).saturating_sub(x)).max(least))
@@ -94,9 +94,9 @@ mod tests {
         fn every_time_is_inside_the_plot(run in fixtures::any_run(), from in any::<u64>(), to in any::<u64>()) {
             let axis = Axis::of(&run);
             let x = axis.x(from);
-            prop_assert!((10 * LEFT..=10 * RIGHT).contains(&x), "S1");
+            prop_assert!((10 * LEFT..=10 * RIGHT).contains(&x), "SVG-S1");
             let (x, width) = axis.span(from, to, 20);
-            prop_assert!(width >= 20 && x + width <= 10 * RIGHT, "S1");
+            prop_assert!(width >= 20 && x + width <= 10 * RIGHT, "SVG-S1");
         }
     }
 }

@@ -6,8 +6,8 @@
 //! From top to bottom: fault numbers, checkpoints of the JobManager, one lane per node, recoveries, time axis. Faults cross
 //! all lanes, since what they do to the others is the question. Every mark has a `<title>` with its numbers.
 //!
-//! Invariants: (S1) time maps to x monotonically and stays inside the plot, whatever the record says; (S2) no text of the
-//! record enters unescaped; (S3) no `id`, so that many pictures share a page. Coordinates are integers or tenths, computed
+//! Invariants: (SVG-S1) time maps to x monotonically and stays inside the plot, whatever the record says; (SVG-S2) no text of the
+//! record enters unescaped; (SVG-S3) no `id`, so that many pictures share a page. Coordinates are integers or tenths, computed
 //! without floats: the same record gives the same bytes.
 //!
 //! `plot` and `scale` draw another kind of picture: curves over the period, for [`tuning`](crate::tuning) and `curves`.
@@ -385,7 +385,7 @@ fn legend(svg: &mut String, run: &RunRecord, dots_left_out: usize, y: u64) {
     }
 }
 
-/// Text as XML text or attribute value; characters that XML forbids become blanks (S2).
+/// Text as XML text or attribute value; characters that XML forbids become blanks (SVG-S2).
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -435,15 +435,15 @@ mod tests {
         run.scenario = "</title><script>alert(1)</script>".into();
         run.faults[0].detail = "\"><img src=x onerror=alert(1)>\u{1}".into();
         let svg = standalone(&run);
-        assert!(!svg.contains("<script") && !svg.contains("<img"), "S2");
-        assert!(!svg.contains('\u{1}'), "S2");
+        assert!(!svg.contains("<script") && !svg.contains("<img"), "SVG-S2");
+        assert!(!svg.contains('\u{1}'), "SVG-S2");
     }
 
     proptest! {
         #[test]
         fn arbitrary_runs_have_pictures(run in fixtures::any_run()) {
             let svg = timeline(&run);
-            prop_assert!(!svg.contains("<script"), "S2");
+            prop_assert!(!svg.contains("<script"), "SVG-S2");
         }
     }
 }

@@ -9,7 +9,7 @@
 //! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` and `rule_tables` decide what stands in their tables, `scores` how each formula
 //! did over all curves, `rules` how the rules of thumb did, `changes` how the cost grows where only changes are written.
 //!
-//! Invariants: (V1) points of a curve are ordered by interval, each interval once; (V2) nothing here is drawn but the
+//! Invariants: (TUNING-V1) points of a curve are ordered by interval, each interval once; (TUNING-V2) nothing here is drawn but the
 //! resamples of the bootstrap, from a fixed seed.
 
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@
 //! itself (latency, price of work, arrival of input, the times of events) is true time. A clock belongs to the machine: it
 //! outlives the lives of its node. Start at [`NodeClock::change`]; [`Dial`] is the pure part.
 //!
-//! Invariants: (K1) a timer fires when its node's clock reaches its deadline and not before, however often the clock was
+//! Invariants: (CLOCK-K1) a timer fires when its node's clock reaches its deadline and not before, however often the clock was
 //! changed meanwhile. For that every task that waits for a timer is woken by every change of its clock, and asks again; it
 //! registers once per timer, not once per deadline, and a clock that was never touched costs one atomic load per reading.
 
@@ -234,7 +234,7 @@ mod tests {
             let deadline = Time(dial.read(now).0 + ahead);
             let at = dial.when(deadline);
             prop_assert!(at >= now && dial.read(at) >= deadline);
-            prop_assert!(at == now || dial.read(Time(at.0 - 1)) < deadline, "K1: not before");
+            prop_assert!(at == now || dial.read(Time(at.0 - 1)) < deadline, "CLOCK-K1: not before");
         }
     }
 

@@ -4,7 +4,7 @@
 //! had. So the world counts where the difference is made (a frame is held back, a charge is multiplied, a wrong clock is
 //! read), and whoever strikes faults reads the counts before and after. Start at [`SimWorld::harm`].
 //!
-//! Invariant (HARM-1): counting draws nothing, waits for nothing, emits nothing and wakes nobody, so no trace depends on it.
+//! Invariant: (HARM-1) counting draws nothing, waits for nothing, emits nothing and wakes nobody, so no trace depends on it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

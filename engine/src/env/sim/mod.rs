@@ -5,8 +5,8 @@
 //! it only as an [`Env`]. Start at [`SimWorld::add_node`] and [`SimWorld::kill`]; what else can be done to a node is in
 //! `node` and `clock`.
 //!
-//! Invariants: (W1) the network learns how a node dies before the node's tasks are dropped; (W2) a dead incarnation's
-//! calls have no effect and are counted in [`SimWorld::late_effects`]; (W3) no lock is held while an observer runs.
+//! Invariants: (SIM-W1) the network learns how a node dies before the node's tasks are dropped; (SIM-W2) a dead incarnation's
+//! calls have no effect and are counted in [`SimWorld::late_effects`]; (SIM-W3) no lock is held while an observer runs.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -124,7 +124,7 @@ impl Simulator for SimWorld {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> Self {
         Self::default()
     }
-    // Nothing in reset_node: `kill` below told the network how the node died before madsim drops its tasks (W1).
+    // Nothing in reset_node: `kill` below told the network how the node died before madsim drops its tasks (SIM-W1).
 }
 
 impl SimWorld {
@@ -304,7 +304,7 @@ impl SimWorld {
         self.lock().0.as_ref().map_or_else(Vec::new, |state| state.network.unread_records())
     }
 
-    /// Calls of dead incarnations that were made inert (W2).
+    /// Calls of dead incarnations that were made inert (SIM-W2).
     pub fn late_effects(&self) -> u64 {
         self.late_effects.load(Ordering::Relaxed)
     }
@@ -314,7 +314,7 @@ impl SimWorld {
     }
 
     fn notify(self: &Arc<Self>, tell: impl FnOnce(&mut dyn Observer, &Arc<SimWorld>)) {
-        // Taken out while it runs, so that whatever it does to the world may come back here (W3).
+        // Taken out while it runs, so that whatever it does to the world may come back here (SIM-W3).
         let Some(mut observer) = self.take_observer() else { return };
         tell(observer.as_mut(), self);
         self.observe(observer);
@@ -372,7 +372,7 @@ impl SimNode {
         !self.alive.load(Ordering::Relaxed)
     }
 
-    /// Never returns to a dead caller: the executor drops it here. One that stands still goes on when its node does (W4).
+    /// Never returns to a dead caller: the executor drops it here. One that stands still goes on when its node does (SIM-W4).
     async fn only_alive(&self) {
         self.until_resumed().await;
         if !self.alive() {

@@ -4,7 +4,7 @@
 //! requested before is under way: a core goes on working off its queue, a store request takes effect when the node goes on.
 //! Start at [`SimWorld::pause`] and [`SimWorld::slow`].
 //!
-//! Invariants: (W4) an effect never begins on a paused node, not even in the poll in which an observer paused it; (W5) a new
+//! Invariants: (SIM-W4) an effect never begins on a paused node, not even in the poll in which an observer paused it; (SIM-W5) a new
 //! life begins at normal speed and awake, whatever was done to the life before. Its clock and its disk are the machine's.
 
 use std::future::poll_fn;
@@ -86,7 +86,7 @@ impl Node {
         }
     }
 
-    /// A new life knows nothing of what was done to the last (W5).
+    /// A new life knows nothing of what was done to the last (SIM-W5).
     pub(super) fn begin_awake(&mut self) {
         self.paused = Arc::default();
         self.pace = Pace::default();

@@ -18,7 +18,7 @@ fn cuts_of_sets_add_up_and_each_is_healed_once() {
     let (mut nemesis, fake) = (nemesis(faults), Fake::default());
     nemesis.on_time(&fake, ms(1_000));
     assert_eq!(fake.cut_links().len(), 8);
-    assert!(fake.cut_links().contains(&"tm-1>tm-3:2".to_owned()), "N1");
+    assert!(fake.cut_links().contains(&"tm-1>tm-3:2".to_owned()), "NEMESIS-N1");
     let hits = |nemesis: &Nemesis, fault: usize| -> Vec<(&'static str, String)> {
         nemesis.strikes()[fault].hits.iter().map(|hit| (hit.role, hit.target.clone())).collect()
     };
@@ -26,7 +26,7 @@ fn cuts_of_sets_add_up_and_each_is_healed_once() {
     assert_eq!(hits(&nemesis, 0), expected);
     assert_eq!(hits(&nemesis, 1), [(TASK_LINK, "tm-1 -> tm-3".into())]);
     run_to(&mut nemesis, &fake, 3_000);
-    assert!(fake.cut_links().contains(&"tm-1>tm-3:1".to_owned()), "N1");
+    assert!(fake.cut_links().contains(&"tm-1>tm-3:1".to_owned()), "NEMESIS-N1");
     run_to(&mut nemesis, &fake, 9_000);
     assert_eq!(fake.cut_links(), [""; 0]);
 }
@@ -62,8 +62,8 @@ fn the_end_of_one_fault_leaves_another_in_force() {
     let mut expected = vec!["slow tm-1 Cpu Some(10)".to_owned(), "slow tm-1 Cpu Some(4)".to_owned()];
     expected.extend(links("Some(7s)", "None"));
     expected.extend(links("Some(7s)", "Some(99)"));
-    assert_eq!(fake.done(), expected, "N2");
-    assert_eq!(run_to(&mut nemesis, &fake, 3_000), ["slow tm-1 Cpu Some(10)"], "N2");
+    assert_eq!(fake.done(), expected, "NEMESIS-N2");
+    assert_eq!(run_to(&mut nemesis, &fake, 3_000), ["slow tm-1 Cpu Some(10)"], "NEMESIS-N2");
     assert_eq!(run_to(&mut nemesis, &fake, 6_000), ["slow tm-1 Cpu Some(1)"]);
     assert_eq!(run_to(&mut nemesis, &fake, 9_000), links("Some(7s)", "None"));
     assert_eq!(run_to(&mut nemesis, &fake, 10_000), links("None", "None"));
@@ -116,7 +116,7 @@ fn healing_everything_undoes_what_is_in_force_once_and_lets_nothing_strike_again
     assert_eq!(fake.cut_links(), [""; 0]);
     // Killed this very instant: its old tasks are still to be dropped.
     assert_eq!(nemesis.next_time(), Some(ms(2_001)));
-    assert_eq!(run_to(&mut nemesis, &fake, 600_000), ["restart tm-3"], "N1");
+    assert_eq!(run_to(&mut nemesis, &fake, 600_000), ["restart tm-3"], "NEMESIS-N1");
     assert_eq!(fake.cut_links(), [""; 0]);
     assert_eq!(nemesis.due(&fake, &events()[0]), [0; 0]);
     assert!(nemesis.strikes()[..8].iter().all(|strike| strike.healed_at().is_some()));
@@ -136,12 +136,12 @@ fn healing_everything_ends_rules_about_messages() {
     nemesis.due(&fake, &at(1_500, "tm-1", events()[0].event.clone()));
     assert_eq!(nemesis.strikes()[0].healed_at(), None);
     nemesis.heal_all(&fake, ms(2_000));
-    assert_eq!(fake.done(), ["end messages 1", "end messages 2", "end messages 3"], "N1");
+    assert_eq!(fake.done(), ["end messages 1", "end messages 2", "end messages 3"], "NEMESIS-N1");
     assert_eq!(fake.changed(), [""; 0]);
     assert_eq!(nemesis.strikes()[0].healed_at(), Some(ms(2_000)));
     assert_eq!(nemesis.strikes()[1].healed_at(), Some(ms(1_400)), "its count had ended it");
     let (hits, missed) = (&nemesis.strikes()[2].hits, &nemesis.strikes()[2].missed);
-    assert_eq!((hits.len(), missed.as_str()), (0, "nothing came that it could hurt"), "N4");
+    assert_eq!((hits.len(), missed.as_str()), (0, "nothing came that it could hurt"), "NEMESIS-N4");
 }
 
 /// A restart begins a life that stands still no longer, and that another fault may pause.
@@ -154,7 +154,7 @@ fn the_end_of_a_pause_leaves_that_of_a_later_life() {
     let (mut nemesis, fake) = (nemesis(vec![pause(1, 1, 5), pause(2, 3, 9)]), Fake::default());
     run_to(&mut nemesis, &fake, 2_000);
     fake.differs.borrow_mut().clear();
-    assert_eq!(run_to(&mut nemesis, &fake, 11_000), ["pause tm-1"], "N2");
+    assert_eq!(run_to(&mut nemesis, &fake, 11_000), ["pause tm-1"], "NEMESIS-N2");
     assert_eq!(run_to(&mut nemesis, &fake, 12_000), ["resume tm-1"]);
 }
 
@@ -231,7 +231,7 @@ fn lasting() -> impl Strategy<Value = FaultAction> {
 }
 
 proptest! {
-    /// Whatever was struck, however it overlapped, and wherever it stood: healed, the cluster is as it was (N1, N2).
+    /// Whatever was struck, however it overlapped, and wherever it stood: healed, the cluster is as it was (NEMESIS-N1, NEMESIS-N2).
     #[test]
     fn healing_everything_leaves_no_trace(
         faults in prop::collection::vec((0..4_000u64, lasting()), 1..12),

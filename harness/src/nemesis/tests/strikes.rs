@@ -74,7 +74,7 @@ fn what_hurts_nothing_has_not_struck() {
     nemesis.on_time(&fake, ms(1_000));
     assert_eq!(fake.done(), ["messages trigger Lose None 2"]);
     assert_eq!(nemesis.due(&fake, &events()[0]), [0; 0]);
-    assert_eq!(nemesis.strikes()[0].struck_at(), None, "N4");
+    assert_eq!(nemesis.strikes()[0].struck_at(), None, "NEMESIS-N4");
     assert_eq!(nemesis.strikes()[0].detail(), "nothing came that it could hurt");
 
     fake.hurt(1, 1, 1_700);
@@ -184,6 +184,6 @@ fn equal_plans_strike_equally_and_a_fault_less_changes_no_draw_of_the_others() {
     };
     let all = targets((1..=9).map(drawn).collect());
     assert_eq!(targets((1..=9).map(drawn).collect()), all);
-    assert_eq!(targets((4..=9).map(drawn).collect()), all[3..], "N3");
+    assert_eq!(targets((4..=9).map(drawn).collect()), all[3..], "NEMESIS-N3");
     assert!(all.iter().collect::<BTreeSet<_>>().len() > 1, "{all:?}");
 }

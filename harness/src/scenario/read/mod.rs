@@ -4,7 +4,7 @@
 //! ends up in the JSON of the `RunPlan`, such as `job.config.checkpoints.interval`) where it stood. So the rules, which only
 //! see the plan, can be told with the place in the file.
 //!
-//! Invariants: (R1) every key of every table is read, or reported as unknown; (R2) a path whose value was refused is
+//! Invariants: (READ-R1) every key of every table is read, or reported as unknown; (READ-R2) a path whose value was refused is
 //! tainted, so no rule complains about the stand-in value that took its place.
 
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //! Start at [`check`]. Rules see only the plan and return [`Finding`]s that name places by *plan path* (`faults[0].trigger.on`);
 //! [`report`] turns paths into places of the text, which is TOML for one reader and JSON for the other.
 //!
-//! Invariants: (C1) no plan, however odd, makes a rule panic or loop; (C2) a finding names its path, the value it found, and
-//! the remedy; (C3) a finding that leans on a refused value is dropped ([`report`]).
+//! Invariants: (RULES-C1) no plan, however odd, makes a rule panic or loop; (RULES-C2) a finding names its path, the value it found, and
+//! the remedy; (RULES-C3) a finding that leans on a refused value is dropped ([`report`]).
 
 use super::catalogue::JobCatalogue;
 use super::error::{Problem, Span};

@@ -76,7 +76,7 @@ fn every_example_of_the_reference_is_accepted_and_gives_its_kind_back() {
     for (name, row) in rows() {
         let example = if row.example.is_empty() { String::new() } else { format!(", {}", row.example) };
         let faults = read(&[format!("{{ at = \"2s\", do = \"{name}\"{example} }}")]);
-        assert_eq!(kind(&faults[0].action), name, "K1");
+        assert_eq!(kind(&faults[0].action), name, "FAULTS-K1");
     }
 }
 
@@ -406,6 +406,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// Whoever edits a plan by hand gets a plan or an error; and what passes has names, victims and ends.
+    /// Tries RULES-C1.
     #[test]
     fn no_plan_makes_the_rules_panic(
         faults in prop::collection::vec((any_trigger(), duration(), number(), any_action()), 1..4),

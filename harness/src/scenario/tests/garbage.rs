@@ -117,6 +117,7 @@ proptest! {
         survives(&pieces.concat());
     }
 
+    /// Tries SCENARIO-S2.
     #[test]
     fn any_text_never_panics(text in "\\PC{0,80}|[\\x00-\\x7f]{0,80}") {
         survives(&text);

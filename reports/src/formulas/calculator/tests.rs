@@ -300,8 +300,8 @@ proptest! {
             match row.outcome {
                 Outcome::Value(value) => {
                     let numbers = numbers(&value);
-                    prop_assert!(!value.text().contains('–'), "F1: {}", row.formula.name);
-                    prop_assert!(numbers.iter().all(|n| n.is_finite() && *n >= 0.0), "F1: {} {value:?}", row.formula.name);
+                    prop_assert!(!value.text().contains('–'), "FORMULAS-F1: {}", row.formula.name);
+                    prop_assert!(numbers.iter().all(|n| n.is_finite() && *n >= 0.0), "FORMULAS-F1: {} {value:?}", row.formula.name);
                 }
                 Outcome::Missing(missing) => prop_assert!(!missing.is_empty(), "{}", row.formula.name),
                 Outcome::Outside(why) => prop_assert!(!why.is_empty(), "{}", row.formula.name),

@@ -3,7 +3,7 @@
 //! Start at [`Values::of`]. A value follows only where that is a matter of definition (T from the trigger rule, ρ from λ/μ),
 //! and never replaces one that was given. The documents name each of them with where it came from.
 //!
-//! Invariant: (D1) a symbol has a value, or misses inputs, or lies outside of a domain; never two of these.
+//! Invariant: (CALCULATOR-D1) a symbol has a value, or misses inputs, or lies outside of a domain; never two of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +63,7 @@ impl Values {
 
     /// The value of a symbol that a formula needs, which the caller has looked up.
     pub(super) fn get(&self, symbol: Symbol) -> f64 {
-        let (value, _) = self.known.get(&symbol).expect("D1: needs are looked up before a formula is asked");
+        let (value, _) = self.known.get(&symbol).expect("CALCULATOR-D1: needs are looked up before a formula is asked");
         *value
     }
 

@@ -179,7 +179,7 @@ impl Network {
         let conn = self.connections[id].as_mut().expect("held by its receiver");
         let (from, to) = (conn.sides[1 - side].node, conn.sides[side].node);
         let link = &self.links[from][to];
-        // Behind a cut only what had arrived before it can be read (N2).
+        // Behind a cut only what had arrived before it can be read (NET-N2).
         let horizon = if link.cuts > 0 { link.cut_since } else { Time::NEVER };
         let reset_at = conn.sides[side].reset_at;
         let horizon = horizon.min(reset_at.unwrap_or(Time::NEVER));

@@ -1,6 +1,6 @@
 //! How connections come to be: requests, answers, and listeners with those that wait to be accepted.
 //!
-//! Start at [`connect`]. A request and its answer travel like frames, except that a cut loses them for good (N2): the caller
+//! Start at [`connect`]. A request and its answer travel like frames, except that a cut loses them for good (NET-N2): the caller
 //! tries again.
 
 use std::collections::VecDeque;
@@ -116,7 +116,7 @@ pub(in super::super) async fn connect(
         let travel = node.world.lock().network.handshake(me, peer, answer.is_some());
         if let Some(travel) = travel {
             sleep_until(deadline.min(now() + travel)).await;
-            // N2: it arrives only if the link still stands.
+            // NET-N2: it arrives only if the link still stands.
             let mut state = node.world.lock();
             if now() < deadline && state.network.gets_through(me, peer, answer.is_some()) {
                 if let Some(answer) = answer {

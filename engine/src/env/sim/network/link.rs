@@ -1,7 +1,7 @@
 //! What lies between two nodes, in one direction: latency, bandwidth, and whether it is cut.
 //!
 //! Start at [`Network::arrival`]: every frame's time of arrival comes from there. A cut takes nothing out of the queues; what
-//! had not arrived is not readable while it lasts (N2), and [`Network::heal`] gives it a new time.
+//! had not arrived is not readable while it lasts (NET-N2), and [`Network::heal`] gives it a new time.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Network {
         !self.is_cut(a, b) && !self.is_cut(b, a)
     }
 
-    /// When `bytes` sent now arrive; keeps the link's bandwidth and the connection's order (N1).
+    /// When `bytes` sent now arrive; keeps the link's bandwidth and the connection's order (NET-N1).
     pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: u64, last: Time, now: Time) -> Time {
         let latency = self.latency(from, to);
         let link = &mut self.links[from][to];
@@ -128,7 +128,7 @@ impl Network {
             let Some(sender) = conn.sender_over(from, to) else { continue };
             let fin = conn.pipes[sender].fin;
             moved += conn.pipes[sender].retime(|at| scaled(at, wire));
-            // A reset that comes behind the last words stays behind them (N3 would lose them).
+            // A reset that comes behind the last words stays behind them (NET-N3 would lose them).
             let reset_at = &mut conn.sides[1 - sender].reset_at;
             if let (Some(reset), Some(fin)) = (*reset_at, fin.filter(|fin| reset_at.is_some_and(|reset| reset >= *fin)))
             {
@@ -217,7 +217,7 @@ impl Network {
         let (weights, data) = (self.weights, conn.data);
         let pipe = &mut conn.pipes[sender];
         if matches!(conn.sides[sender].state, SideState::Dead | SideState::Forgotten) {
-            // Nobody is left to send it again (N3).
+            // Nobody is left to send it again (NET-N3).
             return pipe.forget_after(since);
         }
         // While this connection waits and sends again, others may use the link.

@@ -7,9 +7,9 @@
 //! engine holds, `handshake.rs` how they come to be, `link.rs` what lies between two nodes, `faults.rs` what can be done to
 //! all of it.
 //!
-//! Invariants: (N1) frames of one direction arrive in order, each at most once, except those that a rule about control
-//! messages hurt: delayed ones are overtaken, duplicated ones arrive twice; (N2) nothing crosses a cut link that
-//! had not arrived before the cut, resets and handshakes included; (N3) what a node had not got onto the wire when it died,
+//! Invariants: (NET-N1) frames of one direction arrive in order, each at most once, except those that a rule about control
+//! messages hurt: delayed ones are overtaken, duplicated ones arrive twice; (NET-N2) nothing crosses a cut link that
+//! had not arrived before the cut, resets and handshakes included; (NET-N3) what a node had not got onto the wire when it died,
 //! or lost its end of the connection, never arrives, and nothing arrives behind a reset.
 //! Simplified: the news that a receiver has read travels at once, unless its way is cut; connections that send again after
 //! a heal do not compete for the link's bandwidth.

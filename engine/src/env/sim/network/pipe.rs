@@ -43,7 +43,7 @@ impl Pipe {
         }
     }
 
-    /// What would arrive later never does (N3).
+    /// What would arrive later never does (NET-N3).
     pub(super) fn forget_after(&mut self, last: Time) {
         self.queue.retain(|(arrival, _)| *arrival <= last);
         self.fin = self.fin.filter(|fin| *fin <= last);

@@ -4,7 +4,7 @@
 //! contents), and answers with the first rule that matches. What a rule does to contents is carried out by the store and
 //! noted here, so that it can be told ([`Faults::hurt`]) and undone or completed when the rule ends ([`Faults::end`]).
 //!
-//! Invariants: (F1) a rule hurts at most `count` requests, and none after it was taken back; (F2) a request is hurt at most
+//! Invariants: (STORE-F1) a rule hurts at most `count` requests, and none after it was taken back; (STORE-F2) a request is hurt at most
 //! once in each way, by the oldest rule.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,13 +229,13 @@ mod tests {
         assert_eq!(hit(&mut faults, KIND, "b", Access::Put), Some(StoreFault::NoSpace));
         assert_eq!(hit(&mut faults, StoreKind::Checkpoints, "a", Access::Put), Some(StoreFault::NoSpace));
         for _ in 0..2 {
-            assert_eq!(hit(&mut faults, KIND, "a", Access::Rename), Some(StoreFault::FailedWrite), "F2");
+            assert_eq!(hit(&mut faults, KIND, "a", Access::Rename), Some(StoreFault::FailedWrite), "STORE-F2");
         }
-        assert_eq!(hit(&mut faults, KIND, "a", Access::Put), Some(StoreFault::NoSpace), "F1");
+        assert_eq!(hit(&mut faults, KIND, "a", Access::Put), Some(StoreFault::NoSpace), "STORE-F1");
         assert_eq!(faults.hits(first), (2, Some(Time(5))));
         assert_eq!(faults.hits(second).0, 3);
         faults.end(second);
-        assert_eq!(hit(&mut faults, KIND, "b", Access::Put), None, "F1");
+        assert_eq!(hit(&mut faults, KIND, "b", Access::Put), None, "STORE-F1");
         assert_eq!(faults.hits(99), (0, None));
     }
 

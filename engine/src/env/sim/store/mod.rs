@@ -4,7 +4,7 @@
 //! rules that hurt them are in `faults.rs`, what the stores held a while ago in `past.rs`; files on the nodes' own disks are
 //! damaged in `local.rs`.
 //!
-//! Invariant (D1): an observer is told of every change that a request of the engine makes, as it was made (torn, if it was);
+//! Invariant: (STORE-D1) an observer is told of every change that a request of the engine makes, as it was made (torn, if it was);
 //! never of damage, nor of what vanishes when a fault ends.
 
 use std::sync::atomic::{AtomicBool, Ordering};

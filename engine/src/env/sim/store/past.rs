@@ -4,7 +4,7 @@
 //! That is cheap, since new objects were nothing before; only the contents of replaced and deleted ones take memory, and
 //! that is bounded.
 //!
-//! Invariant (P1): what the past does not know is as it is now.
+//! Invariant: (PAST-P1) what the past does not know is as it is now.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(past.object(KIND, "a", at(0)), Some(None));
         assert_eq!(past.object(KIND, "a", at(1)), Some(Some(old.clone())), "a change is seen at its own time");
         assert_eq!(past.object(KIND, "a", at(3)), None, "as now");
-        assert_eq!(past.object(KIND, "b", at(0)), None, "P1");
+        assert_eq!(past.object(KIND, "b", at(0)), None, "PAST-P1");
         assert_eq!(past.changed_since(KIND, at(2)), BTreeMap::from([("a".into(), Some(old))]));
         assert_eq!(past.changed_since(KIND, at(3)), BTreeMap::new());
         past.changes(at(62), KIND, "b", None);

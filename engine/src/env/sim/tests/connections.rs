@@ -193,7 +193,7 @@ fn a_refusal_does_not_cross_a_cut_nor_come_from_a_lost_machine_and_waits_for_the
         let (env, to) = (a.env(), address("b"));
         world.refuse("b", true);
         world.cut("b", "a");
-        assert_eq!(env.connect(&to, ms(2500)).await.map(drop), Err(NetError::TimedOut), "N2");
+        assert_eq!(env.connect(&to, ms(2500)).await.map(drop), Err(NetError::TimedOut), "NET-N2");
         world.heal("b", "a");
         world.kill("b", Death::MachineLoss);
         assert_eq!(env.connect(&to, ms(2500)).await.map(drop), Err(NetError::TimedOut));
@@ -245,7 +245,7 @@ fn what_the_lost_end_had_on_the_wire_arrives_and_nothing_else() {
         for number in 0..4 {
             assert_eq!(within(LONG, receive(&mut near.receiver)).await, Some(Ok(number)), "sent within a latency");
         }
-        assert_eq!(within(LONG, receive(&mut near.receiver)).await, None, "N3");
+        assert_eq!(within(LONG, receive(&mut near.receiver)).await, None, "NET-N3");
     });
 }
 
@@ -259,7 +259,7 @@ fn what_a_cut_takes_from_the_wire_after_the_end_was_lost_is_not_sent_again() {
         world.cut("b", "a");
         pause(ms(10)).await;
         world.heal("b", "a");
-        assert_eq!(within(LONG, receive(&mut near.receiver)).await, None, "N3");
+        assert_eq!(within(LONG, receive(&mut near.receiver)).await, None, "NET-N3");
     });
 }
 

@@ -6,7 +6,7 @@ use super::*;
 async fn arrivals(receiver: &mut Receiver, numbers: std::ops::Range<u32>) -> Vec<Time> {
     let mut times = Vec::new();
     for number in numbers {
-        assert_eq!(receive(receiver).await, Ok(number), "N1");
+        assert_eq!(receive(receiver).await, Ok(number), "NET-N1");
         times.push(now());
     }
     times
@@ -220,7 +220,7 @@ fn a_slow_receiver_reads_what_had_arrived_before_it_hears_of_a_crash_or_feels_a_
         world.cut("a", "b");
         let times = arrivals(&mut far.receiver, 0..2).await;
         assert_at(times[1], start + ms(1000));
-        assert_eq!(within(ms(5000), receive(&mut far.receiver)).await, None, "N2");
+        assert_eq!(within(ms(5000), receive(&mut far.receiver)).await, None, "NET-N2");
         world.heal("a", "b");
         pause(ms(4000)).await;
         world.kill("a", Death::Crash);

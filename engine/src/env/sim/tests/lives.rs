@@ -34,7 +34,7 @@ fn the_dead_have_no_effects_and_the_next_life_has_the_same_ports() {
             old.listen(Port::Control).map(|done| done.is_err()),
         );
         assert_eq!(outcomes, (true, true, true, true, true, true, true), "V1");
-        assert_eq!(world.late_effects(), 7, "W2");
+        assert_eq!(world.late_effects(), 7, "SIM-W2");
         assert_eq!(world.network_totals(), before);
         assert!(world.stores().list(StoreKind::Output, "").is_empty());
         // Its destructors, too.
@@ -124,6 +124,6 @@ fn observers_may_do_to_the_world_whatever_they_like() {
         assert_eq!(marks.load(Ordering::Relaxed), 1, "whoever was not struck goes on");
         assert_eq!(world.stores().read(StoreKind::Output, "x"), Some(Bytes::from_static(b"rot")));
         let _ = b;
-        assert!(world.take_observer().is_some(), "W3: it is back in its place");
+        assert!(world.take_observer().is_some(), "SIM-W3: it is back in its place");
     });
 }

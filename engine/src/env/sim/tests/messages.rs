@@ -100,7 +100,7 @@ fn a_delayed_message_is_overtaken_and_arrives_when_it_is_due() {
             say(&mut far.sender, trigger(6)).await;
         };
         let ((), heard) = join(saying, orders(&mut near.receiver)).await;
-        assert_eq!(numbers(&heard), [3, 4, 5, 1, 2, 6], "N1 but for the delayed ones");
+        assert_eq!(numbers(&heard), [3, 4, 5, 1, 2, 6], "NET-N1 but for the delayed ones");
         assert_at(heard[2].1, start + LATENCY);
         assert_at(heard[3].1, start + ms(500) + LATENCY);
         assert_at(heard[4].1, start + ms(500) + LATENCY);
@@ -257,7 +257,7 @@ fn a_delayed_message_does_not_cross_a_cut_and_keeps_its_delay_through_a_short_on
             let mut all = numbers(&heard);
             all.sort();
             assert_eq!(all, [1, 2], "both arrive once");
-            assert!(heard.iter().all(|(_, at)| *at >= healed + LATENCY), "N2");
+            assert!(heard.iter().all(|(_, at)| *at >= healed + LATENCY), "NET-N2");
             let delayed = heard.iter().find(|(number, _)| *number == 1).unwrap().1;
             if delay > outage {
                 assert_at(delayed, start + ms(delay) + LATENCY);
@@ -287,7 +287,7 @@ fn a_delayed_message_dies_with_its_sender_and_is_not_for_the_next_life_of_its_re
                 })
                 .await;
                 assert_eq!(numbers(&heard), [2]);
-                assert_eq!(old, [], "N3");
+                assert_eq!(old, [], "NET-N3");
             });
         }
     }

@@ -31,7 +31,7 @@ fn latency_is_drawn_from_its_range_and_never_overtakes() {
         }
         let mut latencies = Vec::new();
         for number in 0..50 {
-            assert_eq!(receive(&mut far.receiver).await, Ok(number), "N1");
+            assert_eq!(receive(&mut far.receiver).await, Ok(number), "NET-N1");
             latencies.push(now().since(start + ms(1 + u64::from(number))));
         }
         assert!(latencies.iter().all(|latency| *latency >= ms(1) && *latency < ms(30) + SLACK), "{latencies:?}");
@@ -214,7 +214,7 @@ fn a_lost_machine_is_silent_until_it_is_back_and_traffic_meets_a_reset() {
         assert_eq!(
             within(ms(60_000), receive(&mut talking.receiver)).await,
             Some(Ok(0)),
-            "N3: only this was on the wire"
+            "NET-N3: only this was on the wire"
         );
         send(&mut talking.sender, 0, 1000).await;
         let (read, sent) = join(
@@ -258,13 +258,13 @@ fn a_cut_link_is_silent_and_resumes_in_order_and_completely() {
         send(&mut far.sender, 100, 10).await;
         let silent =
             join(within(ms(20_000), receive(&mut far.receiver)), within(ms(20_000), receive(&mut near.receiver)));
-        assert_eq!(silent.await, (None, None), "N2");
+        assert_eq!(silent.await, (None, None), "NET-N2");
         let healed = now();
         for (from, to) in [("a", "b"), ("b", "a")] {
             world.heal(from, to);
         }
         for number in 2..10 {
-            assert_eq!(receive(&mut far.receiver).await, Ok(number), "N1");
+            assert_eq!(receive(&mut far.receiver).await, Ok(number), "NET-N1");
         }
         assert!(now().since(healed) < ms(3000) + ms(8) + LATENCY + SLACK);
         assert_eq!(receive(&mut near.receiver).await, Ok(100));
@@ -341,7 +341,7 @@ fn what_the_dead_left_behind_a_cut_never_arrives() {
             pause(ms(10)).await;
             world.heal("a", "b");
             assert_eq!(receive(&mut far.receiver).await, Ok(0), "this had arrived");
-            assert_eq!(within(ms(60_000), receive(&mut far.receiver)).await, None, "N3; half open");
+            assert_eq!(within(ms(60_000), receive(&mut far.receiver)).await, None, "NET-N3; half open");
             world.restart("a");
             send(&mut far.sender, 0, 10).await;
             assert_eq!(receive(&mut far.receiver).await, Err(NetError::Reset));
@@ -399,7 +399,7 @@ fn a_reset_under_way_does_not_cross_a_cut() {
         world.kill("b", Death::Crash);
         pause(ms(1)).await;
         world.cut("b", "a");
-        assert_eq!(within(ms(10_000), receive(&mut near.receiver)).await, None, "N2");
+        assert_eq!(within(ms(10_000), receive(&mut near.receiver)).await, None, "NET-N2");
         send(&mut near.sender, 0, 10).await;
         world.heal("b", "a");
         assert_eq!(within(ms(10_000), receive(&mut near.receiver)).await, Some(Err(NetError::Reset)));
@@ -469,7 +469,7 @@ fn a_cut_during_the_handshake_is_waited_for() {
                 world.heal("b", "a");
             };
             let (made, ()) = join(env.connect(&to, ms(5000)).map(|made| (made.is_ok(), now())), cutting).await;
-            assert!(made.0 && made.1 > Time::ZERO + ms(1000), "N2: the next try succeeds ({})", made.1);
+            assert!(made.0 && made.1 > Time::ZERO + ms(1000), "NET-N2: the next try succeeds ({})", made.1);
             world.cut("a", "b");
             assert_eq!(env.connect(&to, ms(500)).await.map(drop), Err(NetError::TimedOut));
         });

@@ -76,8 +76,8 @@ fn in_the_poll_of_its_strike_a_paused_node_begins_no_other_effect() {
             }
         });
         pause(ms(1000)).await;
-        assert!(world.stores().list(StoreKind::Output, "").is_empty(), "W4");
-        assert!(!world.lock().network.has_listener("a"), "W4");
+        assert!(world.stores().list(StoreKind::Output, "").is_empty(), "SIM-W4");
+        assert!(!world.lock().network.has_listener("a"), "SIM-W4");
         let resumed = now();
         world.resume("a");
         pause(ms(1000)).await;
@@ -165,7 +165,7 @@ fn a_paused_node_can_be_killed_and_its_next_life_is_awake_and_quick() {
             world.resume("a");
             world.restart("a");
             pause(ms(11)).await;
-            assert_eq!(lives.0.lock().unwrap().iter().map(|(_, life)| *life).collect::<Vec<_>>(), [2, 2], "W5");
+            assert_eq!(lives.0.lock().unwrap().iter().map(|(_, life)| *life).collect::<Vec<_>>(), [2, 2], "SIM-W5");
         });
     }
 }
@@ -251,7 +251,7 @@ fn a_timer_fires_when_its_own_clock_says_so_and_events_carry_true_time() {
                     async move {
                         env.sleep_until(Time::ZERO + ms(1000)).await;
                         log.add(0);
-                        assert!(env.now() >= Time::ZERO + ms(1000), "K1");
+                        assert!(env.now() >= Time::ZERO + ms(1000), "CLOCK-K1");
                         env.emit(Event::JobRunning { attempt: Attempt(1) }).await;
                     }
                 });

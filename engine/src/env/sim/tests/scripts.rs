@@ -185,7 +185,7 @@ fn start_ends(
                 && !seen.limited.contains(&link.1)
             {
                 // This reader always waits, so what had arrived before the cut was read then.
-                assert!(now() <= *since + 10 * SLACK, "N2: it left at {asked_at}, the cut is from {since}");
+                assert!(now() <= *since + 10 * SLACK, "NET-N2: it left at {asked_at}, the cut is from {since}");
             }
             seen.read.entry(reads).or_default().push(number);
         }
@@ -389,16 +389,16 @@ proptest! {
             let mut read = BTreeMap::new();
             let mut once = numbers.clone();
             once.retain(|number| *read.entry(*number).and_modify(|times| *times += 1).or_insert(1) == 1);
-            prop_assert!(read.values().all(|times| *times <= 2), "N1: {:?}", direction);
+            prop_assert!(read.values().all(|times| *times <= 2), "NET-N1: {:?}", direction);
             if port(direction.0) == Port::Data {
                 let expected: Vec<_> = (0..numbers.len() as u32).collect();
-                prop_assert_eq!(numbers, &expected, "N1: {:?}", direction);
+                prop_assert_eq!(numbers, &expected, "NET-N1: {:?}", direction);
             }
             late += once.len() - longest_growing(&once);
             twice += numbers.len() - once.len();
         }
-        prop_assert!(late <= delayed as usize, "N1: only delayed messages are overtaken");
-        prop_assert!(twice <= duplicated as usize, "N1: only duplicated messages arrive twice");
+        prop_assert!(late <= delayed as usize, "NET-N1: only delayed messages are overtaken");
+        prop_assert!(twice <= duplicated as usize, "NET-N1: only duplicated messages arrive twice");
         for (direction, asked) in &asked {
             let (opener, accepter, _) = *direction;
             let pair = (opener.min(accepter), opener.max(accepter));

@@ -128,7 +128,7 @@ fn lost_writes_are_there_until_the_fault_ends_and_then_nobody_is_told() {
         world.end_store_rule(lost);
         assert_eq!(world.stores().list(KIND, ""), ["kept", "old", "other"]);
         assert_eq!(a.get("old").await, Ok(text("old")), "a lost rename is undone");
-        assert_eq!(told.load(Ordering::Relaxed), 6, "D1");
+        assert_eq!(told.load(Ordering::Relaxed), 6, "STORE-D1");
         let hurt: Vec<_> = world.store_rule_objects(lost).into_iter().map(|(_, path)| path).collect();
         assert_eq!(hurt, ["part", "x", "y", "z"]);
     });
