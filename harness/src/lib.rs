@@ -43,4 +43,4 @@ pub mod verdict;
 mod worker;
 
 pub use cli::main;
-pub use testing::test;
+pub use testing::{test, test_main};

@@ -1,4 +1,5 @@
-//! Scenarios as tests of another crate: `flowquake::test("tests/scenarios", 1..=3, &jobs)` in a `#[test]`.
+//! Scenarios as tests of another crate: [`test_main`] makes each a test of its own name, in a target with `harness = false`;
+//! [`test`] runs them inside one `#[test]`.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,12 @@ use crate::jobs::Jobs;
 use crate::scenario::{Scenario, discover};
 use crate::session::{Depth, execute_to};
 
-/// Runs every scenario at or below `path` with every seed, in this process: a test binary's `main` is not ours, so it cannot be
-/// started again as a worker. A job that ends its process ends the test binary, and the tests that were to come with it, but
+mod named;
+
+pub use named::test_main;
+
+/// Runs every scenario at or below `path` with every seed, in this process: the `main` of a binary of `#[test]`s is not ours, so it
+/// cannot be started again as a worker ([`test_main`] can, and is to be preferred). A job that ends its process ends the test binary, and the tests that were to come with it, but
 /// never as passed: by a signal `cargo test` sees it, and a job that calls `exit` ends the binary with exit code 5 and a line that
 /// names the run, whatever code it gave. Two calls escape that: `_exit`, and `exec` of another program. The command line keeps
 /// such jobs in processes of their own, and calls their runs crashed.
@@ -22,12 +27,7 @@ use crate::session::{Depth, execute_to};
 /// If there is no run to make, if a file is wrong, if the machine cannot keep a run, or if one does not pass: with the
 /// explanation that the command line would print. A run that this build cannot make (*not built*) does not count as passed.
 pub fn test(path: impl AsRef<Path>, seeds: RangeInclusive<u64>, jobs: &Jobs) {
-    assert!(
-        !seeds.is_empty(),
-        "no run: the seeds {}..={} are none\n  help: write the smaller one first, such as 1..=3",
-        seeds.start(),
-        seeds.end()
-    );
+    assert!(!seeds.is_empty(), "{}", no_seeds(&seeds));
     let paths = [PathBuf::from(path.as_ref())];
     let files = discover(&paths).unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
     let scenarios = Scenario::load_all(&files, &catalogue(jobs)).unwrap_or_else(|errors| {
@@ -39,8 +39,7 @@ pub fn test(path: impl AsRef<Path>, seeds: RangeInclusive<u64>, jobs: &Jobs) {
         "no run: there is no scenario at {}\n  help: name a file that ends in .toml, or a folder with some",
         path.as_ref().display()
     );
-    // Many seeds are there to find what luck it takes; a single one is looked at closely.
-    let depth = if seeds.start() == seeds.end() { Depth::Full } else { Depth::Quick };
+    let depth = depth(&seeds);
     for scenario in scenarios {
         for seed in seeds.clone() {
             let replay = format!("flowquake run {} --seed {seed}", scenario.file());
@@ -48,6 +47,16 @@ pub fn test(path: impl AsRef<Path>, seeds: RangeInclusive<u64>, jobs: &Jobs) {
             assert!(record.verdict == Verdict::Passed, "{}", failure(&record, Color::No));
         }
     }
+}
+
+fn no_seeds(seeds: &RangeInclusive<u64>) -> String {
+    let (start, end) = (seeds.start(), seeds.end());
+    format!("no run: the seeds {start}..={end} are none\n  help: write the smaller one first, such as 1..=3")
+}
+
+/// Many seeds are there to find what luck it takes; a single one is looked at closely.
+fn depth(seeds: &RangeInclusive<u64>) -> Depth {
+    if seeds.start() == seeds.end() { Depth::Full } else { Depth::Quick }
 }
 
 #[cfg(test)]

@@ -24,9 +24,8 @@ fn names(manifest: &Table, table: &str) -> Vec<String> {
 /// Whether the code has this word.
 fn has_word(code: &str, word: &str) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-    code.match_indices(word).any(|(at, _)| {
-        edge(code[..at].chars().next_back()) && edge(code[at + word.len()..].chars().next())
-    })
+    code.match_indices(word)
+        .any(|(at, _)| edge(code[..at].chars().next_back()) && edge(code[at + word.len()..].chars().next()))
 }
 
 #[test]

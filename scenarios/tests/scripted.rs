@@ -1,29 +1,10 @@
-//! Every scripted scenario passes.
+//! What holds over the runs of many scripted scenarios; that each passes is a test of its own in `named.rs`.
 
 use std::collections::BTreeSet;
 
-use flowquake_reports::ansi::Color;
 use flowquake_reports::record::{RecoveryKind, RecoveryRecord, Verdict};
-use flowquake_reports::terminal::failure;
 
 use crate::{all, execute};
-
-#[test]
-fn every_scripted_scenario_passes() {
-    let mut failures = String::new();
-    let mut passed = 0;
-    for scenario in all() {
-        let record = execute(&scenario, 1, &[]);
-        match &record.verdict {
-            Verdict::Passed => passed += 1,
-            // Said aloud by the command line; a build without RocksDB proves nothing about it.
-            Verdict::NotBuilt { feature } => eprintln!("{}: built without {feature}", scenario.name()),
-            _ => failures.push_str(&failure(&record, Color::No)),
-        }
-    }
-    assert!(failures.is_empty(), "{failures}");
-    assert!(passed >= 60, "only {passed} scenarios ran");
-}
 
 /// Every leader but the first takes the job over, and that is measured like a failover.
 #[test]

@@ -124,6 +124,17 @@ mod tests {
     }
 
     #[test]
+    fn options_that_are_left_out_say_what_runs_may_take_without_a_command_line() {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            limits: PerRun,
+        }
+        let alone = <Alone as clap::Parser>::parse_from(["run"]);
+        assert_eq!(alone.limits.terms(Level::default()), Terms::default());
+    }
+
+    #[test]
     fn runs_at_the_same_time_are_some_and_not_too_many() {
         assert_eq!(parallel(Some(3)), Ok(3));
         assert!(parallel(None).is_ok());

@@ -326,8 +326,8 @@ impl Reference for GuardedReference {
     }
 }
 
-/// A parameter as a number within `accepted`.
-pub(crate) fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -> Result<u64, JobError> {
+/// A parameter as a number within `accepted`; a value that is none is refused with a text that says what the parameter does.
+pub fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -> Result<u64, JobError> {
     let text = spec.params.get(param.name).map_or(param.default, String::as_str);
     text.parse().ok().filter(|number| accepted.contains(number)).ok_or_else(|| {
         let (name, (least, most)) = (param.name, accepted.clone().into_inner());
@@ -344,7 +344,7 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
 /// Records that an explanation names; more that look the same tell nothing.
 pub(crate) const RECORDS_MAX: usize = 4;
 
-/// The global index of record `position` of `split`.
-pub(crate) fn index_of(position: u64, split: usize, splits: usize) -> u64 {
+/// The global index of record `position` of `split`, where the input has `splits` of them: the counterpart of [`RecordId::of_index`].
+pub fn index_of(position: u64, split: usize, splits: usize) -> u64 {
     position * splits as u64 + split as u64
 }

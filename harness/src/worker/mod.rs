@@ -33,8 +33,11 @@ mod usage;
 pub use child::{WorkerArgs, serve};
 pub(crate) use process::{Made, Unmade, Worker};
 
+/// What the command line of a worker begins with.
+pub(crate) const FIRST_WORDS: [&str; 2] = ["run-worker", "--cpu-ms"];
+
 /// How workers are started, and what each of their runs may take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// Memory of its process.
     pub(crate) memory: u64,
@@ -42,6 +45,13 @@ pub(crate) struct Terms {
     pub(crate) cpu: Duration,
     /// The engine's log lines: a word that the hidden subcommand understands.
     pub(crate) log: String,
+}
+
+impl Default for Terms {
+    /// What the options of the command line say where they are left out.
+    fn default() -> Self {
+        Self { memory: 4 << 30, cpu: Duration::from_secs(600), log: "off".into() }
+    }
 }
 
 /// A run to be made.

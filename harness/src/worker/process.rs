@@ -14,7 +14,7 @@ use std::time::Duration;
 use flowquake_reports::record::{RunRecord, Verdict};
 
 use super::death::Death;
-use super::{Answer, Order, Terms, frame, usage};
+use super::{Answer, FIRST_WORDS, Order, Terms, frame, usage};
 use crate::environment::Environment;
 use crate::interrupt;
 use crate::local_disks;
@@ -136,7 +136,8 @@ impl Process {
         socket.set_read_timeout(Some(EVERY))?;
         let child = Command::new(PROGRAM)
             .arg0("flowquake")
-            .args(["run-worker", "--cpu-ms", &terms.cpu.as_millis().to_string(), "--log", &terms.log])
+            .args(FIRST_WORDS)
+            .args([&terms.cpu.as_millis().to_string(), "--log", &terms.log])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(io::stderr()))
             .spawn()?;
