@@ -352,11 +352,11 @@ fn a_run_is_exported_for_other_tools() {
 #[test]
 fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
     let folder = Folder::new().with("small.toml", &small("", "").replace("2_000, rate", "200, rate"));
-    let said = folder.flowquake(&["run", "small.toml", "--seeds", "200", "--jobs", "2", "--json", "runs.json"], 0);
+    let said = folder.flowquake(&["run", "small.toml", "--seeds", "501", "--jobs", "2", "--json", "runs.json"], 0);
     assert!(said.out.contains("cpu per run") && said.out.lines().count() < 10, "{}", said.out);
     let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
     let seeds: Vec<u64> = set.runs.iter().map(|run| run.seed).collect();
-    assert_eq!(seeds, (1..=200).collect::<Vec<_>>());
+    assert_eq!(seeds, (1..=501).collect::<Vec<_>>());
     assert!(!set.runs[0].timeline.is_empty(), "the first stays whole: failing runs are compared with it");
     for run in &set.runs[1..] {
         assert!(run.timeline.is_empty() && run.checkpoints.is_empty());
