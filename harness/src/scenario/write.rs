@@ -468,10 +468,7 @@ mod tests {
                 let text = match text {
                     Ok(text) => text,
                     // What a swarm draws need not have an effect each time; what is scripted has to.
-                    Err(Unwritable::Refused(why)) if swarm => {
-                        if refused % 40 == 0 {
-                            println!("{} seed {seed}: {why}", scenario.name());
-                        }
+                    Err(Unwritable::Refused(_)) if swarm => {
                         refused += 1;
                         continue;
                     }
@@ -483,11 +480,7 @@ mod tests {
                 assert_eq!(again.scheduling_seed, plan.scheduling_seed, "the same seed gives the same order");
             }
         }
-        // A plan with one fault that is lenient to swarms alone is refused as a whole, and told; never is another plan written.
-        assert!(
-            scenarios.len() > 150 && swarms > 2 && written > scenarios.len() + 100,
-            "{written} written, {refused} not"
-        );
+        assert!(scenarios.len() > 150 && swarms > 2 && refused * 5 < written, "{refused} of {written}");
     }
 
     #[test]
