@@ -1,8 +1,8 @@
 //! The machine below a run: what is wrong with it is an error of its own, and never a verdict on the program under test.
 //!
 //! Start at [`Environment`]. Three places find such an error: [`probe`], before a sweep; `disk_for_run`, before a run that
-//! keeps real files; and `Outcome::environment_at_fault`, in the words with which state on a real disk failed within a run. Whoever runs a plan
-//! gets it as an `Err`, and the command line ends with exit code 2.
+//! keeps real files; and `Outcome::environment_at_fault`, in the words with which state on a real disk failed within a run.
+//! Whoever runs a plan gets it as an `Err`, and the command line ends with exit code 2.
 //!
 //! Invariant: (ENVIRONMENT-X1) only state that lies in real files can be hurt by the machine. Words of user code, and runs that keep
 //! everything in memory, are never taken for the machine's.
