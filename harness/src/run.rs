@@ -50,6 +50,9 @@ pub fn task_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
 const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 
 /// Runs a plan; `mutations` are planted bugs.
+///
+/// # Panics
+/// If there are any in a build without the feature `mutations`.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
     start(plan, jobs, mutations, None, Recorder::new(plan, 0))
 }
@@ -72,15 +75,28 @@ pub fn run_from(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copy: &Stor
 }
 
 fn start(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], from: Option<StoreCopy>, recorder: Recorder) -> Outcome {
+    assert!(
+        mutations.is_empty() || cfg!(feature = "mutations"),
+        "bugs can be planted only with the feature `mutations`"
+    );
     let local = match needs_disk(plan).then(local_disks::root).transpose() {
         Ok(local) => local,
         Err(environment) => return Outcome { environment: Some(environment), ..Outcome::nothing() },
     };
     let state = Arc::new(Mutex::new(recorder));
     let (told, tells) = mpsc::channel();
-    let (plan, jobs, mutations) = (plan.clone(), jobs.clone(), mutations.to_vec());
+    let (plan, jobs) = (plan.clone(), jobs.clone());
     let events = Arc::new(AtomicU64::new(0));
-    let run = Run { plan, jobs, mutations, from, local, recorder: state.clone(), events: events.clone() };
+    let run = Run {
+        plan,
+        jobs,
+        #[cfg(feature = "mutations")]
+        mutations: mutations.to_vec(),
+        from,
+        local,
+        recorder: state.clone(),
+        events: events.clone(),
+    };
     let name = format!("run {} seed {}", run.plan.scenario, run.plan.seed);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _ = told.send(Told::Begun(watchdog::this_thread()));
@@ -161,6 +177,7 @@ fn thread_cpu() -> Duration {
 struct Run {
     plan: RunPlan,
     jobs: Jobs,
+    #[cfg(feature = "mutations")]
     mutations: Vec<Mutation>,
     /// What the stores hold already.
     from: Option<StoreCopy>,
@@ -197,7 +214,6 @@ impl Run {
             cores: cluster.cores,
             contents: &EngineContents,
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
-            mutations: self.mutations.clone(),
         };
         let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
         SimWorld::install(&runtime, config);
@@ -207,6 +223,8 @@ impl Run {
     async fn drive(&self) {
         let plan = &self.plan;
         let world = SimWorld::current();
+        #[cfg(feature = "mutations")]
+        world.plant(&self.mutations);
         let spec = job_spec(plan);
         if let InputKind::File { path, .. } = &spec.input.kind {
             world.add_input(path.clone(), shared_lines(path));
