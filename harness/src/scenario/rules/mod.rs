@@ -11,7 +11,6 @@ use super::error::{Problem, Span};
 use super::input_file::{InputFacts, InputFault};
 use crate::plan::{InputSource, RunPlan};
 
-mod event_fields;
 mod expect;
 mod faults;
 mod job;
