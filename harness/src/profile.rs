@@ -298,7 +298,7 @@ mod tests {
         let text = Profile::builtin().to_toml();
         let parse = |from: &str, to: &str| Profile::parse(&text.replace(from, to), "p.toml").unwrap_err().to_string();
         let negative = parse("record_ns = 250.0", "record_ns = -1.0");
-        assert!(negative.contains("p.toml: rates.record_ns = -1: accepted are 0 to"), "{negative}");
+        assert!(negative.contains("p.toml: rates.record_ns = -1: accepted are 0 to"), "PROFILE-F1: {negative}");
         assert!(parse("record_ns = 250.0", "record_ns = \"fast\"").contains("line"));
         assert!(parse("bandwidth = 125000000", "bandwidth = 0").contains("network.bandwidth = 0"));
         let words = Profile::parse("no profile", "p.toml").unwrap_err();
@@ -308,7 +308,7 @@ mod tests {
             let measured = "[measured]\nprogram = \"\"\nprocessor = \"\"\ncores = 1\n[measured.confidence]\n";
             let text = format!("{text}\n{measured}\"rates.record_ns\" = [{interval}]\n");
             let said = Profile::parse(&text, "p.toml").unwrap_err().to_string();
-            assert!(said.contains("p.toml: measured.confidence.\"rates.record_ns\" = ["), "{said}");
+            assert!(said.contains("p.toml: measured.confidence.\"rates.record_ns\" = ["), "PROFILE-F1: {said}");
         }
         let endless = Profile::find("/dev/zero", Path::new("")).unwrap_err();
         assert!(endless.to_string().starts_with("/dev/zero: "), "{endless}");

@@ -283,7 +283,7 @@ fn a_run_that_kills_its_process_is_crashed_and_the_others_pass() {
     let said = folder.ends(&["run", "all", "--jobs", "1", "--json", "all.json", "--run-memory", "256MiB"], 5);
     let records = folder.records("all.json");
     let names: Vec<&str> = records.iter().map(|record| record.scenario.as_str()).collect();
-    assert!(names.is_sorted() && names.len() == scenarios.len(), "{names:?}");
+    assert!(names.is_sorted() && names.len() == scenarios.len(), "WORKER-W1: {names:?}");
     for record in &records {
         match ways.iter().find(|(how, _)| *how == record.scenario) {
             None => assert_eq!(record.verdict, Verdict::Passed, "{}", record.scenario),
@@ -314,7 +314,8 @@ fn results_are_the_same_for_any_number_of_jobs() {
 fn what_a_job_prints_goes_to_standard_error() {
     let folder = Folder::with(&[("print", "print")]);
     let said = folder.ends(&["run", "all"], 0);
-    assert!(!said.out.contains("printed by a job") && said.err.contains("printed by a job"), "{}", said.out);
+    let printed = "printed by a job";
+    assert!(!said.out.contains(printed) && said.err.contains(printed), "WORKER-W4: {}", said.out);
 }
 
 fn a_crash_can_be_replayed_and_shrunk() {
@@ -369,7 +370,7 @@ fn a_killed_sweep_leaves_its_journal_and_no_process() {
         }
         pause();
     }
-    panic!("workers outlive their sweep: {workers:?}");
+    panic!("WORKER-W3: workers outlive their sweep: {workers:?}");
 }
 
 fn a_run_survives_a_plan_that_cannot_be_saved() {

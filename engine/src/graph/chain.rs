@@ -297,6 +297,11 @@ impl Output {
         self.channels.iter().any(|filling| filling.records > 0)
     }
 
+    /// Whether no record waits in any buffer.
+    pub fn is_empty(&self) -> bool {
+        self.full.is_empty() && !self.has_partial()
+    }
+
     /// Makes every buffer count as full.
     pub fn seal_all(&mut self) {
         (0..self.channels.len()).for_each(|channel| self.seal(channel));

@@ -240,12 +240,12 @@ mod tests {
     fn what_stands_at_the_number_decides() {
         let mine = entry(3).encode();
         let missing = || Err(StoreError::NotFound { path: entry(3).position.path() });
-        assert_eq!(look(&mine, Ok(mine.clone()), "p"), Found::Mine);
+        assert_eq!(look(&mine, Ok(mine.clone()), "p"), Found::Mine, "H1");
         let others = HaEntry { term: Term(9), ..entry(3) }.encode();
         assert_eq!(look(&mine, Ok(others), "p"), Found::Others);
         assert_eq!(look(&mine, Ok(entry(3).encode_as_next_version()), "p"), Found::Others);
         assert_eq!(look(&mine, Ok(mine.slice(..mine.len() / 2)), "p"), Found::Unreadable);
-        assert_eq!(look(&mine, missing(), "p"), Found::Nothing);
+        assert_eq!(look(&mine, missing(), "p"), Found::Nothing, "H1: what cannot be read back does not count");
     }
 }
 
@@ -333,6 +333,28 @@ mod on_a_store {
             assert_eq!(left(&store).await, [at(1, 0), at(1, 3), at(1, 4), at(2, 0), at(3, 0)]);
             // The former leader's next place was torn: he finds the end behind it.
             assert_eq!(append_behind(&env, &store, &last, last.clone()).await, Ok(Appended::Fenced));
+        });
+    }
+
+    /// A standby whose clock runs ahead tries while the leader lives; both write at once.
+    #[test]
+    fn whoever_creates_the_next_entry_leads_whatever_the_clocks_say() {
+        on_one_node(|_, env| async move {
+            let store = env.store(StoreKind::Checkpoints);
+            let first = HaEntry { position: Position::FIRST, ..entry(0) };
+            append(&env, &store, first.clone()).await.unwrap();
+            let position = first.next_position();
+            let renewing = HaEntry { position, change: Change::Renewed, ..first.clone() };
+            let closing = HaEntry { position, change: Change::Closed, leader: "early".into(), ..first };
+            let both = [append(&env, &store, closing), append(&env, &store, renewing.clone())];
+            let lead: Vec<bool> = futures::future::join_all(both)
+                .await
+                .into_iter()
+                .map(|appended| matches!(appended, Ok(Appended::Written(_))))
+                .collect();
+            assert_eq!(lead.iter().filter(|leads| **leads).count(), 1, "H2: {lead:?}");
+            let newest = Log::find(&env, &store).await.unwrap().newest.unwrap();
+            assert_eq!(lead[1], newest.leader == renewing.leader, "H2: the log says who");
         });
     }
 

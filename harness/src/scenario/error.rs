@@ -86,6 +86,7 @@ impl ScenarioError {
             problem.shorten();
             for (span, label) in &mut problem.labels {
                 let (shown, column) = excerpt.place(span);
+                assert!(shown.start <= shown.end && shown.end <= excerpt.text.len(), "ERROR-D1: {shown:?}");
                 *span = shown;
                 if let Some(column) = column {
                     *label = format!("in column {column}: {label}");

@@ -4,7 +4,6 @@
 //! snapshot; (U2) the barrier leaves after every record of its epoch and before any of the next.
 
 use super::super::snapshot::Snapshot;
-use super::program::user_code;
 use super::*;
 use crate::checkpoint::align::Alignment;
 use crate::state::LocalSnapshot;
@@ -49,6 +48,12 @@ impl Running {
             output.seal_all();
         }
         self.send_full().await;
+        if let Some(output) = self.chain.parts().output {
+            assert!(
+                output.is_empty(),
+                "U2: records of the epoch before checkpoint {checkpoint} stay behind its barrier"
+            );
+        }
         for output in &self.subtask.outputs {
             output.push(Buffer::Barrier(checkpoint)).await;
         }
@@ -60,8 +65,13 @@ impl Running {
         let mut parts = self.chain.parts();
         let mut state = None;
         if self.subtask.vertex.is_keyed {
-            state = Some(user_code(|| self.backend.snapshot(&mut parts.tables, checkpoint.0))?);
+            state = Some(self.program.call(|| self.backend.snapshot(&mut parts.tables, checkpoint.0))?);
         }
+        assert_eq!(
+            self.unpaid,
+            (0, 0),
+            "U1: records were processed behind the last barrier of checkpoint {checkpoint}"
+        );
         let pre_commit = match (&mut self.sink, parts.sink) {
             (Some(sink), Some(buffer)) => Some(sink.pre_commit(checkpoint, buffer)),
             _ => None,

@@ -37,6 +37,8 @@ mod opening;
 mod program;
 mod records;
 
+use program::Program;
+
 /// Everything one subtask is made of.
 pub(super) struct Subtask {
     pub(super) env: Env,
@@ -73,6 +75,7 @@ impl Subtask {
 /// A subtask that processes records.
 struct Running {
     subtask: Subtask,
+    program: Program,
     chain: Box<dyn Chain>,
     backend: Backend,
     /// `None` at sources.
@@ -96,7 +99,7 @@ struct Running {
 }
 
 impl Running {
-    /// Returns why it cannot go on.
+    /// Returns why it cannot go on. There is no other way out, the end of the input least of all (U3).
     async fn run(mut self) -> TaskError {
         #[cfg(feature = "mutations")]
         let mut inputs = planted::Inputs::new(&self.subtask.env, self.subtask.checkpoint.is_some());

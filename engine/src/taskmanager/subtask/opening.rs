@@ -3,7 +3,7 @@
 
 use super::super::error::EngineError;
 use super::super::restore::load;
-use super::program::user_code;
+use super::program::Program;
 use super::*;
 use crate::checkpoint::align::BarrierAligner;
 use crate::config::BackendKind;
@@ -45,7 +45,8 @@ impl Subtask {
             start: self.start,
             positions: &positions,
         };
-        let mut chain = user_code(|| (self.vertex.build)(context))?;
+        let mut program = Program::default();
+        let mut chain = program.call(|| (self.vertex.build)(context))?;
         if self.vertex.is_keyed {
             let loaded = Entries { count: backend.restored_entries(), bytes: self.restored.entry_bytes() };
             env.charge(Work::Restore { backend: config.backend, loaded }).await;
@@ -75,6 +76,7 @@ impl Subtask {
         Ok(Running {
             flush_timer: env.timer(),
             source_timer,
+            program,
             chain,
             backend,
             aligner,

@@ -1,6 +1,5 @@
 //! Records through a subtask: from its source or its input gate, through the chain, into its outputs and its sink.
 
-use super::program::user_code;
 use super::*;
 use crate::graph::source::SourceStatus;
 
@@ -9,7 +8,7 @@ impl Running {
         let now = self.subtask.env.input_now();
         let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
         let before = emitted(&mut self.chain);
-        let status = user_code(|| self.chain.poll_source(now, self.source_batch))?;
+        let status = self.program.call(|| self.chain.poll_source(now, self.source_batch))?;
         let records = emitted(&mut self.chain) - before;
         if records > 0 {
             self.on_records(records, 0).await;
@@ -35,7 +34,7 @@ impl Running {
     pub(super) async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), TaskError> {
         match buffer {
             Buffer::Records { bytes, records } => {
-                user_code(|| self.chain.process(&bytes, records))?;
+                self.program.call(|| self.chain.process(&bytes, records))?;
                 self.on_records(u64::from(records), bytes.len() as u64).await;
                 Ok(())
             }
