@@ -7,6 +7,7 @@
 pub mod calibrate;
 pub mod cli;
 pub mod cost;
+pub mod director;
 pub mod engine_command;
 pub mod environment;
 mod exit_guard;
@@ -33,8 +34,10 @@ pub mod scenario;
 mod screen;
 pub mod session;
 pub mod shrink;
+pub mod stage;
 pub mod state_reader;
 pub mod swarm;
+pub mod target;
 mod testing;
 pub mod trace;
 pub mod tune;
