@@ -5,8 +5,10 @@
 //! `RunRecord` ([`session`]) that reports are made of. The command line is [`cli`].
 
 pub mod calibrate;
+mod checker;
 pub mod cli;
 pub mod cost;
+mod draws;
 pub mod engine_command;
 pub mod environment;
 mod exit_guard;
@@ -27,6 +29,7 @@ pub mod plan;
 pub mod predict;
 pub mod profile;
 pub mod provenance;
+mod reader;
 mod recorder;
 pub mod run;
 pub mod scenario;
@@ -41,6 +44,7 @@ pub mod tune;
 pub(crate) mod units;
 pub mod verdict;
 mod worker;
+mod writer;
 
 pub use cli::main;
 pub use testing::{test, test_main};

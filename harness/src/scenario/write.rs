@@ -13,15 +13,15 @@ use flowquake_engine::config::RestartStrategy;
 use serde_json::Value;
 
 use super::Scenario;
-use super::catalogue::JobCatalogue;
-use super::read::fault::target::ROLES;
 use super::read::forms::{Form, form};
+use crate::checker::JobCatalogue;
 use crate::faults::Kind;
 use crate::plan::{
     ClockFault, DamageKind, Disk, EventTrigger, ExpectedEnd, FaultAction, FaultPlan, FileKind, FileTarget, InputSource,
     MessageFault, NodeTarget, RunPlan, StoreFault, StoreName, TimingBounds, Trigger,
 };
 use crate::units;
+use crate::writer::{key, node_name, pair, speed, text, time};
 
 /// Why a plan has no scenario file.
 #[derive(Debug, thiserror::Error)]
@@ -357,36 +357,6 @@ fn expect(plan: &RunPlan) -> String {
     ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     if lines.is_empty() { String::new() } else { format!("\n[expect]\n{}\n", lines.join("\n")) }
-}
-
-fn pair(key: &str, value: impl std::fmt::Display) -> String {
-    format!("{key} = {value}")
-}
-
-/// A text in quotes.
-fn text(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-/// A name as a key: bare if it can be.
-fn key(name: &str) -> String {
-    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if bare { name.to_owned() } else { text(name) }
-}
-
-fn time(duration: Duration) -> String {
-    text(&units::format_duration(duration))
-}
-
-fn speed(bytes_per_second: u64) -> String {
-    text(&units::format_bandwidth(bytes_per_second))
-}
-
-fn node_name(node: &NodeTarget) -> &str {
-    match node {
-        NodeTarget::Node(name) => name,
-        role => ROLES.iter().find(|(_, known)| known == role).map_or("", |(name, _)| name),
-    }
 }
 
 fn keys(section: &str) -> &'static [&'static str] {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
 
-use super::kinds::{Action, Kind, Role};
-use super::{Draws, Scene};
+use super::kinds::Kind;
+use crate::draws::{Action, Draws, Role, Scene};
 use crate::plan::{EventTrigger, FaultPlan, NodeTarget, Trigger};
 
 /// Who emits an event.
@@ -142,7 +142,7 @@ pub(super) fn fault(scene: &Scene, draws: &Draws, kind: &Kind, id: u32) -> Fault
     let sure = id == 1;
     let repeat = if kind.repeats && draws.one_in("again", 4) { draws.number("times", 2, 4) as u32 } else { 1 };
     if draws.one_in("clock", 5) {
-        let first = moment(scene, draws);
+        let first = scene.moment(draws);
         let period = draws.millis("period", 100, 1_000);
         let trigger = if repeat > 1 { Trigger::Every { first, period } } else { Trigger::At(first) };
         let action = (kind.action)(&Action { scene, draws, target: named, victim, role });
@@ -177,12 +177,6 @@ pub(super) fn fault(scene: &Scene, draws: &Draws, kind: &Kind, id: u32) -> Fault
     }
     let action = (kind.action)(&Action { scene, draws, target, victim, role });
     FaultPlan { id, trigger: Trigger::On(trigger), delay, repeat, action }
-}
-
-/// A point in time before the faults end.
-pub(super) fn moment(scene: &Scene, draws: &Draws) -> Duration {
-    let until = scene.swarm.until.as_millis().clamp(1, u64::MAX.into()) as u64;
-    Duration::from_millis(draws.number("at", 0, until - 1))
 }
 
 fn event_trigger(scene: &Scene, draws: &Draws, position: &Position, sure: bool) -> EventTrigger {

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use flowquake_engine::config::BackendKind;
 
-use super::aim::moment;
-use super::{Draws, Scene};
+use crate::draws::{Action, Draws, Need, Role, Scene};
 use crate::plan::{
-    ClockFault, DamageKind, Disk, FaultAction, FileKind, FileTarget, InputSource, KillMode, MessageFault, MessageKind,
-    NodeTarget, RunPlan, SlowWork, StoreFault, StoreName, UserFailure,
+    ClockFault, DamageKind, Disk, FaultAction, FileKind, FileTarget, KillMode, MessageFault, MessageKind, NodeTarget,
+    SlowWork, StoreFault, StoreName, UserFailure,
 };
 
 /// A kind of fault.
@@ -35,49 +34,6 @@ pub struct Kind {
 
 /// Families of kinds, in the order in which they are listed.
 pub const FAMILIES: [&str; 5] = ["process", "network", "storage", "time", "control"];
-
-/// What a kind of fault needs of the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// More than one JobManager.
-    Standby,
-    /// Generated records, whose positions are known before the run.
-    GeneratedInput,
-    /// At least two retained checkpoints: one to be spoilt, one to fall back to.
-    TwoCheckpoints,
-    /// The same, and state that lies in files of its own.
-    StateFiles,
-    /// State in RocksDB on local disk.
-    RocksDb,
-}
-
-impl Need {
-    /// The plan path that decides whether it is met, if it is not.
-    pub fn unmet(self, plan: &RunPlan, keyed: bool) -> Option<&'static str> {
-        let (config, retained) = (&plan.job.config, "job.config.checkpoints.retained");
-        match self {
-            Self::Standby if plan.cluster.job_managers < 2 => Some("cluster.job_managers"),
-            Self::GeneratedInput if matches!(plan.job.input.source, InputSource::File { .. }) => {
-                Some("job.input.source")
-            }
-            Self::TwoCheckpoints | Self::StateFiles if config.checkpoints.retained < 2 => Some(retained),
-            Self::StateFiles if config.backend == BackendKind::Memory => Some("job.config.backend"),
-            Self::RocksDb if config.backend != BackendKind::RocksDb => Some("job.config.backend"),
-            Self::StateFiles | Self::RocksDb if !keyed => Some("job.name"),
-            _ => None,
-        }
-    }
-}
-
-/// Whom a fault strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    TaskManager,
-    Leader,
-    Standby,
-}
 
 use Role::{Leader, Standby, TaskManager};
 
@@ -112,66 +68,6 @@ pub(super) fn left_in(scene: &Scene) -> BTreeSet<&'static str> {
         .map(|kind| kind.name)
         .collect();
     if left.is_empty() { draws.pick("only kind", &candidates).iter().map(|kind| kind.name).collect() } else { left }
-}
-
-/// What an action is drawn from.
-pub(super) struct Action<'s> {
-    pub(super) scene: &'s Scene<'s>,
-    pub(super) draws: &'s Draws,
-    /// Whom it strikes, as the plan says it.
-    pub(super) target: NodeTarget,
-    /// The TaskManager behind `target`, if it is one, or one that may be struck beside it.
-    pub(super) victim: &'s str,
-    pub(super) role: Role,
-}
-
-impl Action<'_> {
-    fn target(&self) -> NodeTarget {
-        self.target.clone()
-    }
-
-    fn lasts(&self, what: &str) -> Duration {
-        self.draws.duration(what, self.scene.swarm.heal_after)
-    }
-
-    fn heals(&self) -> Option<Duration> {
-        Some(self.lasts("heal after"))
-    }
-
-    /// Beyond this a standby takes over.
-    fn beyond_the_lease(&self) -> Duration {
-        self.scene.plan.job.config.lease * 2 + self.lasts("heal after")
-    }
-
-    /// The other end of a link.
-    fn peer(&self) -> NodeTarget {
-        let others = self.other_task_managers();
-        match self.role {
-            TaskManager if self.draws.one_in("peer", 2) => {
-                self.draws.pick("peer node", &others).map_or(NodeTarget::Leader, NodeTarget::Node)
-            }
-            TaskManager => NodeTarget::Leader,
-            Leader | Standby => NodeTarget::Node(self.victim.to_owned()),
-        }
-    }
-
-    fn other_task_managers(&self) -> Vec<String> {
-        (1..=self.scene.plan.cluster.task_managers).map(|n| format!("tm-{n}")).filter(|tm| tm != self.victim).collect()
-    }
-
-    fn times(&self) -> u32 {
-        self.draws.number("rounds", 2, 4) as u32
-    }
-
-    /// A node alone, or now and then every node that may be struck, at one instant.
-    fn one_or_all(&self) -> Vec<NodeTarget> {
-        let mut targets = vec![self.target()];
-        if self.role == TaskManager && self.draws.one_in("together", 4) {
-            let others = self.scene.victims.iter().filter(|node| *node != self.victim);
-            targets.extend(others.cloned().map(NodeTarget::Node));
-        }
-        targets
-    }
 }
 
 fn kill(a: &Action, mode: KillMode) -> FaultAction {
@@ -258,7 +154,7 @@ fn poison(a: &Action) -> FaultAction {
     let splits = u64::from(input.splits.max(1));
     // As many as have arrived at a drawn moment; without a rate all are there at once.
     let all = a.scene.records().unwrap_or(1);
-    let arrived = input.rate.map_or(all, |rate| (rate * moment(a.scene, a.draws).as_secs_f64()) as u64);
+    let arrived = input.rate.map_or(all, |rate| (rate * a.scene.moment(a.draws).as_secs_f64()) as u64);
     let split = a.draws.number("split", 0, splits - 1);
     let position = (arrived.min(all) / splits).min((all / splits).saturating_sub(1));
     FaultAction::Poison { split: split as u32, position, times: Some(a.draws.number("count", 1, 3) as u32) }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use flowquake_engine::event::Event;
 use proptest::prelude::*;

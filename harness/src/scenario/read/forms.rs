@@ -5,11 +5,11 @@
 
 use flowquake_engine::config::{BackendKind, RestartStrategy, TriggerSchedule};
 
-use super::fault::{message_kinds, target::ROLES};
-use super::value::{DAMAGES, DISKS, FILE_KINDS, LOCAL_DAMAGES, STORES};
+use super::fault::message_kinds;
 use super::{expect, tune};
 use crate::faults::{Kind, Param};
-use crate::scenario::rules::settings::NODES_MAX;
+use crate::reader::node::ROLES;
+use crate::reader::value::{DAMAGES, DISKS, FILE_KINDS, LOCAL_DAMAGES, NODES_MAX, STORES};
 use crate::swarm::{FAMILIES, KINDS};
 
 /// The form of a value.

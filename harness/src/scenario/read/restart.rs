@@ -7,9 +7,9 @@ use flowquake_engine::config::{RestartStrategy, Thousandths};
 use toml::de::DeValue;
 
 use super::settings::show_duration;
-use super::value::{self, Refusal};
 use super::{Reader, Table};
-use crate::scenario::error::Problem;
+use crate::reader::Problem;
+use crate::reader::value::{self, Refusal};
 
 /// Where the strategy stands in a plan.
 const PATH: &str = "job.config.restart_strategy";

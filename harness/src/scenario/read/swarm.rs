@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::value::{self, Refusal};
 use super::{Reader, Table};
-use crate::scenario::error::Problem;
-use crate::scenario::suggest;
+use crate::reader::Problem;
+use crate::reader::suggest;
+use crate::reader::value::{self, Refusal};
 use crate::swarm::{FAMILIES, KINDS, Swarm};
 
 /// Reads `[swarm]`. What a job keeps, and which settings are written, is filled in when the whole file was read.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use flowquake_engine::config::{JobConfig, RestartStrategy};
 
 use super::Finding;
+use crate::checker::JobCatalogue;
 use crate::plan::{InputSource, RunPlan};
-use crate::scenario::catalogue::JobCatalogue;
+use crate::reader::suggest;
 use crate::scenario::read::restart;
-use crate::scenario::suggest;
 use crate::swarm::{FAMILIES, KINDS, Kind, Need, Swarm};
 use crate::units;
 

@@ -11,27 +11,22 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{self, Parse, Refusal};
-use super::{Reader, Table, keys};
+use super::{FAULT, keys};
 use crate::faults::Kind;
 use crate::plan::{
-    ClockFault, DamageKind, FaultAction, FaultPlan, KillMode, MessageFault, NodeTarget, SlowWork, StoreFault, Trigger,
-    UserFailure,
+    ClockFault, DamageKind, FaultAction, FaultPlan, KillMode, MessageFault, SlowWork, StoreFault, Trigger, UserFailure,
 };
-use crate::scenario::error::Problem;
-use crate::scenario::suggest;
+use crate::reader::Problem;
+use crate::reader::suggest;
+use crate::reader::{FaultKeys, Reader, Refusal, Table, value};
 
 mod network;
 mod process;
 mod storage;
-pub(in crate::scenario) mod target;
 mod time;
 mod trigger;
 
 pub(in crate::scenario) use network::message_kinds;
-
-/// Keys that every kind of fault takes.
-const COMMON: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];
 
 /// Forty names would bury the message.
 const LISTING: &str = "`flowquake list faults` shows every kind with its keys";
@@ -77,11 +72,11 @@ fn action(reader: &mut Reader, table: &Table, path: String) -> Option<FaultActio
     let help = format!("say what happens: do = \"kill\"; {LISTING}");
     let kind = reader.required(table, "do", &path, &help, kind)?;
     misplaced_keys(reader, table, kind);
-    let mut keys = Keys { reader, table, path };
+    let mut keys = FaultKeys { reader, table, path };
     read(&mut keys, kind)
 }
 
-fn read(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
+fn read(keys: &mut FaultKeys, kind: Kind) -> Option<FaultAction> {
     match kind {
         Kind::Kill => process::kill(keys, KillMode::Crash),
         Kind::MachineLoss => process::kill(keys, KillMode::MachineLoss),
@@ -127,57 +122,12 @@ fn read(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
     }
 }
 
-/// The keys of one fault, read to places below the path of its action.
-struct Keys<'r, 't, 'd> {
-    reader: &'r mut Reader,
-    table: &'t Table<'d>,
-    /// `faults[0].action`.
-    path: String,
-}
-
-impl Keys<'_, '_, '_> {
-    /// The plan path of something below the action.
-    fn at(&self, below: &str) -> String {
-        format!("{}.{below}", self.path)
-    }
-
-    /// Reads a key that may be left out; `below` is where its value ends up below the action.
-    fn may<T>(&mut self, key: &str, below: &str, parse: Parse<T>) -> Option<T> {
-        let path = self.at(below);
-        self.reader.read(self.table, key, &path, parse)
-    }
-
-    /// Reads a key that must be there.
-    fn must<T>(&mut self, key: &str, below: &str, help: &str, parse: Parse<T>) -> Option<T> {
-        let path = self.at(below);
-        self.reader.required(self.table, key, &path, help, parse)
-    }
-
-    /// The node that is struck.
-    fn target(&mut self, below: &str) -> Option<NodeTarget> {
-        self.must("target", below, target::HELP, target::node)
-    }
-
-    /// How long it lasts.
-    fn heal_after(&mut self, below: &str) -> Option<Duration> {
-        self.may("heal_after", below, value::duration)
-    }
-
-    /// Remembers that the value of `key` also stands for another place below the action.
-    fn also(&mut self, key: &str, below: &str) {
-        if let Some(value) = self.table.get(key) {
-            let path = self.at(below);
-            self.reader.place(&path, value.span());
-        }
-    }
-}
-
 /// Reports keys that belong to another kind of fault, with the key that does the same for this kind.
 fn misplaced_keys(reader: &mut Reader, table: &Table, kind: Kind) {
     let (what, own) = (kind.name(), kind.keys());
     for key in table.entries.keys() {
         let name = key.get_ref().as_ref();
-        if COMMON.contains(&name) || own.contains(&name) || !keys("[[fault]]").contains(&name) {
+        if FAULT.contains(&name) || own.contains(&name) || !keys("[[fault]]").contains(&name) {
             continue;
         }
         let help = match name {
@@ -231,7 +181,7 @@ mod tests {
     #[test]
     fn the_keys_of_the_section_are_those_of_the_catalogue() {
         let of_kinds = Kind::ALL.iter().flat_map(|kind| kind.keys());
-        let expected: BTreeSet<_> = of_kinds.chain(COMMON.iter().copied()).collect();
+        let expected: BTreeSet<_> = of_kinds.chain(FAULT.iter().copied()).collect();
         assert_eq!(keys("[[fault]]").iter().copied().collect::<BTreeSet<_>>(), expected);
     }
 }

@@ -2,13 +2,11 @@
 
 use toml::de::DeValue;
 
-use super::{Keys, target, value};
-use crate::plan::{FaultAction, MessageFault, MessageKind, NodeTarget};
-use crate::scenario::read::value::Refusal;
-use crate::scenario::suggest;
-
-const LINK_HELP: &str = "name both ends: link = \"tm-1 - tm-3\"";
-const ARROW_HELP: &str = "name both ends: link = \"tm-1 -> tm-3\"";
+use crate::plan::{FaultAction, MessageFault, MessageKind};
+use crate::reader::Refusal;
+use crate::reader::node;
+use crate::reader::suggest;
+use crate::reader::{FaultKeys as Keys, value};
 
 pub(super) fn isolate(keys: &mut Keys) -> Option<FaultAction> {
     let target = keys.target("isolate.target");
@@ -18,7 +16,7 @@ pub(super) fn isolate(keys: &mut Keys) -> Option<FaultAction> {
 }
 
 pub(super) fn flap(keys: &mut Keys) -> Option<FaultAction> {
-    let ends = link(keys, "flap");
+    let ends = keys.link("flap");
     let times = keys.must("times", "flap.times", "say how often it is cut: times = 3", value::whole_u32);
     let help = "say how long it is healed between two cuts: up = \"500ms\"";
     let up = keys.must("up", "flap.up", help, value::duration);
@@ -28,7 +26,7 @@ pub(super) fn flap(keys: &mut Keys) -> Option<FaultAction> {
 }
 
 pub(super) fn latency(keys: &mut Keys) -> Option<FaultAction> {
-    let ends = link(keys, "link");
+    let ends = keys.link("link");
     let help = "say how long messages travel: latency = \"50ms..200ms\"";
     let latency = keys.must("latency", "link.latency", help, value::duration_range);
     let heal_after = keys.heal_after("link.heal_after");
@@ -37,7 +35,7 @@ pub(super) fn latency(keys: &mut Keys) -> Option<FaultAction> {
 }
 
 pub(super) fn bandwidth(keys: &mut Keys) -> Option<FaultAction> {
-    let ends = link(keys, "link");
+    let ends = keys.link("link");
     let help = "say how much passes: bandwidth = \"100kB/s\"";
     let bandwidth = keys.must("bandwidth", "link.bandwidth", help, value::bandwidth);
     let heal_after = keys.heal_after("link.heal_after");
@@ -46,7 +44,7 @@ pub(super) fn bandwidth(keys: &mut Keys) -> Option<FaultAction> {
 }
 
 pub(super) fn reset_one(keys: &mut Keys) -> Option<FaultAction> {
-    let ends = keys.must("link", "reset.target", LINK_HELP, target::link);
+    let ends = keys.must("link", "reset.target", node::LINK_HELP, node::link);
     keys.also("link", "reset.peer");
     let (target, peer) = ends?;
     Some(FaultAction::Reset { target, peer: Some(peer), one: true })
@@ -63,7 +61,7 @@ pub(super) fn refuse(keys: &mut Keys) -> Option<FaultAction> {
 }
 
 pub(super) fn half_open(keys: &mut Keys) -> Option<FaultAction> {
-    let ends = keys.must("link", "half-open.target", ARROW_HELP, target::arrow);
+    let ends = keys.must("link", "half-open.target", node::ARROW_HELP, node::arrow);
     keys.also("link", "half-open.peer");
     let (target, peer) = ends?;
     Some(FaultAction::HalfOpen { target, peer })
@@ -90,26 +88,19 @@ pub(super) fn slow_receiver(keys: &mut Keys) -> Option<FaultAction> {
 pub(super) fn cut(keys: &mut Keys, both_ways: bool) -> Option<FaultAction> {
     let heal_after = keys.heal_after("cut.heal_after");
     let ends = match both_ways {
-        true => keys.must("link", "cut.from", LINK_HELP, target::both_sides),
-        false => keys.must("link", "cut.from", ARROW_HELP, target::senders_and_receivers),
+        true => keys.must("link", "cut.from", node::LINK_HELP, node::both_sides),
+        false => keys.must("link", "cut.from", node::ARROW_HELP, node::senders_and_receivers),
     };
     keys.also("link", "cut.to");
     let (from, to) = ends?;
     Some(FaultAction::Cut { from, to, both_ways, heal_after })
 }
 
-/// Both ends of a single link, placed at `from` and `to` of the action called `name`.
-fn link(keys: &mut Keys, name: &str) -> Option<(NodeTarget, NodeTarget)> {
-    let ends = keys.must("link", &format!("{name}.from"), LINK_HELP, target::link);
-    keys.also("link", &format!("{name}.to"));
-    ends
-}
-
 /// `how` is none if it was refused: the other keys are still read.
 pub(super) fn message(keys: &mut Keys, how: Option<MessageFault>) -> Option<FaultAction> {
     let help = format!("say which messages: message = \"trigger\"; accepted: {}", suggest::quoted(&message_kinds()));
     let kind = keys.must("message", "message.kind", &help, message_kind);
-    let node = keys.may("node", "message.node", target::node);
+    let node = keys.may("node", "message.node", node::node);
     let count = keys.may("count", "message.count", value::whole_u32).unwrap_or(1);
     Some(FaultAction::Message { kind: kind?, how: how?, node, count })
 }

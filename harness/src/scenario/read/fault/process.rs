@@ -2,10 +2,11 @@
 
 use toml::de::DeValue;
 
-use super::{Keys, target, value};
 use crate::plan::{Disk, FaultAction, KillMode, NodeTarget, SlowWork, UserFailure};
-use crate::scenario::error::Problem;
-use crate::scenario::read::value::Refusal;
+use crate::reader::Problem;
+use crate::reader::Refusal;
+use crate::reader::node;
+use crate::reader::{FaultKeys as Keys, value};
 
 pub(super) fn kill(keys: &mut Keys, mode: KillMode) -> Option<FaultAction> {
     let targets = targets(keys);
@@ -69,7 +70,7 @@ fn targets(keys: &mut Keys) -> Option<Vec<NodeTarget>> {
             None
         }
         (None, Some(several)) => {
-            let nodes = keys.may("targets", "kill.targets", target::nodes)?;
+            let nodes = keys.may("targets", "kill.targets", node::nodes)?;
             if let DeValue::Array(list) = several.get_ref() {
                 for (index, value) in list.iter().enumerate() {
                     let path = keys.at(&format!("kill.targets[{index}]"));

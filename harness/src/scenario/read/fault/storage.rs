@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{Keys, target, value};
 use crate::plan::{DamageKind, FaultAction, FileKind, FileTarget, StoreFault, StoreName};
-use crate::scenario::read::value::Refusal;
+use crate::reader::Refusal;
+use crate::reader::node;
+use crate::reader::{FaultKeys as Keys, value};
 
 /// `how` is none if it was refused: the other keys are still read.
 pub(super) fn store(keys: &mut Keys, how: Option<StoreFault>) -> Option<FaultAction> {
     let store = keys.may("store", "store.store", store_name);
-    let node = keys.may("node", "store.node", target::node);
+    let node = keys.may("node", "store.node", node::node);
     let count = keys.may("count", "store.count", value::whole_u32);
     let heal_after = keys.heal_after("store.heal_after");
     Some(FaultAction::Store { store, node, how: how?, count, heal_after })

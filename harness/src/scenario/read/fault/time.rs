@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Keys, value};
 use crate::plan::{ClockFault, FaultAction, NodeTarget, StoreFault, StoreName};
+use crate::reader::{FaultKeys as Keys, value};
 
 const BY_HELP: &str = "say how far the clock jumps: by = \"10s\"";
 

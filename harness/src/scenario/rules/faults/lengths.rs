@@ -2,23 +2,8 @@
 
 use std::time::Duration;
 
-use super::Rules;
+use crate::checker::{Finding, LIFE_MIN, Length, Rules};
 use crate::plan::{ClockFault, FaultAction, FaultPlan, MessageFault, StoreFault, Trigger};
-use crate::scenario::rules::Finding;
-
-/// Madsim drops a killed node's tasks one by one; only after that may its next life begin. Nor does anything that comes again and
-/// again come sooner: no message would arrive in between.
-const LIFE_MIN: Duration = Duration::from_millis(1);
-
-/// A duration of a fault.
-pub(in crate::scenario::rules) struct Length {
-    /// Plan path below the fault.
-    pub(in crate::scenario::rules) path: &'static str,
-    /// How long.
-    pub(in crate::scenario::rules) duration: Duration,
-    /// How long it is at least, and what a shorter one would mean.
-    least: Option<(Duration, &'static str)>,
-}
 
 /// All durations of a fault.
 pub(in crate::scenario::rules) fn lengths(fault: &FaultPlan) -> Vec<Length> {

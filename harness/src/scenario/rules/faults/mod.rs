@@ -3,33 +3,18 @@
 //! Start at [`check`]. Triggers are judged in `trigger` (with `events`: which event a job can emit, and who emits it), victims
 //! in `target`, and what each kind of fault does in the file of its family. `lengths` holds every duration of a fault.
 
-use super::Finding;
+use crate::checker::JobEntry;
+use crate::checker::{Finding, Rules};
 use crate::faults::Kind;
-use crate::plan::{FaultAction, FaultPlan, RunPlan};
-use crate::scenario::catalogue::JobEntry;
+use crate::plan::{FaultAction, RunPlan};
 
-mod events;
 mod lengths;
 mod network;
 mod process;
 mod storage;
-mod target;
 mod trigger;
 
 pub(super) use lengths::lengths;
-
-/// What all rules of one fault look at.
-struct Rules<'p> {
-    plan: &'p RunPlan,
-    entry: Option<&'p JobEntry>,
-    /// Lines of the input file, all repetitions together, if it could be read.
-    lines: Option<u64>,
-    id: u32,
-    fault: &'p FaultPlan,
-    /// `faults[0]`.
-    path: String,
-    found: &'p mut Vec<Finding>,
-}
 
 pub(super) fn check(plan: &RunPlan, entry: Option<&JobEntry>, lines: Option<u64>, found: &mut Vec<Finding>) {
     for (id, fault) in (1..).zip(&plan.faults) {
@@ -48,30 +33,6 @@ pub(super) fn check(plan: &RunPlan, entry: Option<&JobEntry>, lines: Option<u64>
 }
 
 impl Rules<'_> {
-    fn push(&mut self, finding: Finding) {
-        self.found.push(finding);
-    }
-
-    /// The plan path of something below the action.
-    fn at(&self, below: &str) -> String {
-        format!("{}.action.{below}", self.path)
-    }
-
-    /// The plan path of the trigger.
-    fn trigger_path(&self) -> String {
-        format!("{}.trigger", self.path)
-    }
-
-    /// Refuses a number that is too small to do anything.
-    fn at_least(&mut self, number: u64, least: u64, below: &str, meaning: &str) {
-        if number < least {
-            let field = below.rsplit('.').next().unwrap_or(below);
-            let message = format!("`{field}` cannot be {number}: {meaning}");
-            let finding = Finding::new("no-effect", message, format!("write {least} or more"));
-            self.push(finding.at(self.at(below), format!("at least {least}")));
-        }
-    }
-
     fn action(&mut self) {
         let fault = self.fault;
         match &fault.action {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::Rules;
-use super::target::Known;
+use crate::checker::Known;
+use crate::checker::{Finding, Rules};
 use crate::plan::NodeTarget;
-use crate::scenario::rules::Finding;
 use crate::units;
 
 impl Rules<'_> {

@@ -1,9 +1,8 @@
 //! Rules for faults of processes, user code and clocks.
 
-use super::Rules;
-use super::target::Known;
+use crate::checker::Known;
+use crate::checker::{Finding, Rules};
 use crate::plan::{ClockFault, InputSource, NodeTarget, SlowWork, StoreFault, Trigger};
-use crate::scenario::rules::Finding;
 use crate::units;
 
 /// Faster than this no clock drifts, in microseconds per second.

@@ -2,9 +2,8 @@
 
 use flowquake_engine::config::BackendKind;
 
-use super::Rules;
+use crate::checker::{Finding, Rules};
 use crate::plan::{DamageKind, FileKind, FileTarget, NodeTarget, StoreFault};
-use crate::scenario::rules::Finding;
 
 impl Rules<'_> {
     pub(super) fn damage(&mut self, file: &FileTarget) {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use flowquake_engine::event::Event;
 
-use super::Rules;
-use super::events::{self, Emitter};
+use crate::checker::{self, Emitter, Finding, Rules};
 use crate::plan::{EventTrigger, FaultAction, Trigger};
-use crate::scenario::rules::{Finding, event_fields};
-use crate::scenario::suggest;
+use crate::reader::suggest;
+use crate::scenario::rules::event_fields;
 use crate::units;
 
 /// Strikes of one fault.
@@ -198,7 +197,7 @@ impl Rules<'_> {
 
     /// The job must be able to emit the event.
     fn emitted(&mut self, event: &str, path: String) {
-        if let Some((why, given)) = events::never_emitted(event, self.plan, self.entry) {
+        if let Some((why, given)) = checker::never_emitted(event, self.plan, self.entry) {
             let message = format!("event `{event}` never comes: {why}");
             let help = "choose another event; `flowquake list events` shows them all";
             self.push(Finding::new("never-emitted", message, help).at(path, "never emitted").given(given));
@@ -208,7 +207,7 @@ impl Rules<'_> {
     /// The vertex or node that is asked for must be one that emits the event.
     fn emitted_there(&mut self, on: &EventTrigger, path: &str) {
         let event = &on.event;
-        if on.vertex == Some(0) && events::needs_inputs(event) && self.entry.is_some_and(|entry| entry.vertices > 1) {
+        if on.vertex == Some(0) && checker::needs_inputs(event) && self.entry.is_some_and(|entry| entry.vertices > 1) {
             let message = format!("event `{event}` belongs to subtasks with inputs, but vertex 0 holds the sources");
             let help = "name a vertex from 1, or strike at `barrier-injected`";
             let finding =
@@ -216,7 +215,7 @@ impl Rules<'_> {
             self.push(finding.given(format!("{path}.event")));
         }
         let Some(node) = &on.node else { return };
-        let (is_job_manager, emitter) = (node.starts_with("jm-"), events::emitter(event));
+        let (is_job_manager, emitter) = (node.starts_with("jm-"), checker::emitter(event));
         let wanted = match emitter {
             Emitter::Leader | Emitter::JobManager if !is_job_manager => "a JobManager",
             Emitter::TaskManager if is_job_manager => "a TaskManager",

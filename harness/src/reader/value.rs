@@ -8,44 +8,46 @@ use std::time::Duration;
 use flowquake_engine::config::{NotThousandths, Thousandths};
 use toml::de::DeValue;
 
-use crate::scenario::rules::settings::NODES_MAX;
-use crate::scenario::suggest;
+use crate::reader::suggest;
 use crate::units::{self, Rate, UnitError};
 
 /// What a node finds on its disk when it is back.
-pub(super) const DISKS: [&str; 2] = ["wiped", "kept"];
+pub(crate) const DISKS: [&str; 2] = ["wiped", "kept"];
 /// The durable stores.
-pub(super) const STORES: [&str; 2] = ["checkpoints", "output"];
+pub(crate) const STORES: [&str; 2] = ["checkpoints", "output"];
 /// What can be done to a file of a checkpoint.
-pub(super) const DAMAGES: [&str; 4] = ["flip-byte", "truncate", "delete", "swap"];
+pub(crate) const DAMAGES: [&str; 4] = ["flip-byte", "truncate", "delete", "swap"];
 /// What can be done to a file that the backend holds open.
-pub(super) const LOCAL_DAMAGES: [&str; 3] = ["flip-byte", "truncate", "delete"];
+pub(crate) const LOCAL_DAMAGES: [&str; 3] = ["flip-byte", "truncate", "delete"];
 /// Files of a checkpoint.
-pub(super) const FILE_KINDS: [&str; 2] = ["state", "manifest"];
+pub(crate) const FILE_KINDS: [&str; 2] = ["state", "manifest"];
+
+/// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
+pub(crate) const NODES_MAX: u32 = 1000;
 
 /// Reads one value.
-pub(in crate::scenario) type Parse<T> = fn(&DeValue) -> Result<T, Refusal>;
+pub(crate) type Parse<T> = fn(&DeValue) -> Result<T, Refusal>;
 
 /// Why a value is refused.
-pub(in crate::scenario) struct Refusal {
+pub(crate) struct Refusal {
     /// Kind of problem, in kebab-case.
-    pub(in crate::scenario) code: &'static str,
+    pub(crate) code: &'static str,
     /// Follows the key: "must be a whole number".
-    pub(in crate::scenario) message: String,
+    pub(crate) message: String,
     /// Stands under the value.
-    pub(in crate::scenario) label: String,
+    pub(crate) label: String,
     /// What to write; `{key}` stands for the key.
-    pub(in crate::scenario) help: String,
+    pub(crate) help: String,
 }
 
 impl Refusal {
-    pub(super) fn new(code: &'static str, message: impl Into<String>, label: impl Into<String>, help: String) -> Self {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, label: impl Into<String>, help: String) -> Self {
         Self { code, message: message.into(), label: label.into(), help }
     }
 }
 
 /// The kind of a value, in words.
-pub(super) fn describe(value: &DeValue) -> &'static str {
+pub(crate) fn describe(value: &DeValue) -> &'static str {
     match value {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "a number",
@@ -58,7 +60,7 @@ pub(super) fn describe(value: &DeValue) -> &'static str {
 }
 
 /// Any text.
-pub(super) fn text(value: &DeValue) -> Result<String, Refusal> {
+pub(crate) fn text(value: &DeValue) -> Result<String, Refusal> {
     match value {
         DeValue::String(text) => Ok(text.clone().into_owned()),
         DeValue::Integer(number) => {
@@ -70,7 +72,7 @@ pub(super) fn text(value: &DeValue) -> Result<String, Refusal> {
 }
 
 /// Text with something in it.
-pub(in crate::scenario) fn non_empty(value: &DeValue) -> Result<String, Refusal> {
+pub(crate) fn non_empty(value: &DeValue) -> Result<String, Refusal> {
     let text = text(value)?;
     if text.trim().is_empty() {
         let help = "write what the reader of a failure should know".to_owned();
@@ -80,7 +82,7 @@ pub(in crate::scenario) fn non_empty(value: &DeValue) -> Result<String, Refusal>
 }
 
 /// A scenario's name: `a-z`, `0-9` and single hyphens between them.
-pub(in crate::scenario) fn kebab_case(value: &DeValue) -> Result<String, Refusal> {
+pub(crate) fn kebab_case(value: &DeValue) -> Result<String, Refusal> {
     let name = text(value)?;
     let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if name.split('-').all(word) {
@@ -96,7 +98,7 @@ pub(in crate::scenario) fn kebab_case(value: &DeValue) -> Result<String, Refusal
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(value: &DeValue) -> Result<bool, Refusal> {
+pub(crate) fn boolean(value: &DeValue) -> Result<bool, Refusal> {
     match value {
         DeValue::Boolean(value) => Ok(*value),
         other => Err(wrong_type("must be true or false", other, "write {key} = true or {key} = false, without quotes")),
@@ -133,7 +135,7 @@ fn whole<T: TryFrom<i128>>(value: &DeValue, most: u64) -> Result<T, Refusal> {
 }
 
 /// `120k` and `1.5M` as TOML writes such numbers: `120_000`, `1_500_000`.
-pub(in crate::scenario) fn thousands(text: &str) -> Option<String> {
+pub(crate) fn thousands(text: &str) -> Option<String> {
     let text = text.trim();
     let (number, zeros) = [('k', 3), ('K', 3), ('m', 6), ('M', 6), ('g', 9), ('G', 9), ('b', 9), ('B', 9)]
         .into_iter()
@@ -148,27 +150,27 @@ pub(in crate::scenario) fn thousands(text: &str) -> Option<String> {
 }
 
 /// A whole number up to 16 bits.
-pub(super) fn whole_u16(value: &DeValue) -> Result<u16, Refusal> {
+pub(crate) fn whole_u16(value: &DeValue) -> Result<u16, Refusal> {
     whole(value, u16::MAX.into())
 }
 
 /// A whole number up to 32 bits.
-pub(super) fn whole_u32(value: &DeValue) -> Result<u32, Refusal> {
+pub(crate) fn whole_u32(value: &DeValue) -> Result<u32, Refusal> {
     whole(value, u32::MAX.into())
 }
 
 /// A number of nodes, or of what a node has: up to a thousand, as the rules have it.
-pub(super) fn node_count<T: TryFrom<i128>>(value: &DeValue) -> Result<T, Refusal> {
+pub(crate) fn node_count<T: TryFrom<i128>>(value: &DeValue) -> Result<T, Refusal> {
     whole(value, NODES_MAX.into())
 }
 
 /// A whole number up to 63 bits: TOML knows no larger ones.
-pub(super) fn whole_u64(value: &DeValue) -> Result<u64, Refusal> {
+pub(crate) fn whole_u64(value: &DeValue) -> Result<u64, Refusal> {
     whole(value, i64::MAX as u64)
 }
 
 /// A parameter of a job: text as it is, a whole number as its text.
-pub(super) fn parameter(value: &DeValue) -> Result<String, Refusal> {
+pub(crate) fn parameter(value: &DeValue) -> Result<String, Refusal> {
     match value {
         DeValue::Integer(_) => whole::<i128>(value, i64::MAX as u64).map(|number| number.to_string()),
         DeValue::String(text) => Ok(text.clone().into_owned()),
@@ -177,7 +179,7 @@ pub(super) fn parameter(value: &DeValue) -> Result<String, Refusal> {
 }
 
 /// A number of failovers, or none given for `"unlimited"`.
-pub(super) fn attempts(value: &DeValue) -> Result<Option<u32>, Refusal> {
+pub(crate) fn attempts(value: &DeValue) -> Result<Option<u32>, Refusal> {
     match value {
         DeValue::String(text) if text == "unlimited" => Ok(None),
         DeValue::String(text) if text.trim().parse::<u32>().is_err() => {
@@ -189,7 +191,7 @@ pub(super) fn attempts(value: &DeValue) -> Result<Option<u32>, Refusal> {
 }
 
 /// A number with at most three decimals.
-pub(super) fn thousandths(value: &DeValue) -> Result<Thousandths, Refusal> {
+pub(crate) fn thousandths(value: &DeValue) -> Result<Thousandths, Refusal> {
     let text = match value {
         DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
         DeValue::Float(number) => number.as_str().to_owned(),
@@ -204,7 +206,7 @@ pub(super) fn thousandths(value: &DeValue) -> Result<Thousandths, Refusal> {
 }
 
 /// One of a few words; `meaning` maps it.
-pub(super) fn word<T>(value: &DeValue, accepted: &[&str], meaning: impl Fn(&str) -> Option<T>) -> Result<T, Refusal> {
+pub(crate) fn word<T>(value: &DeValue, accepted: &[&str], meaning: impl Fn(&str) -> Option<T>) -> Result<T, Refusal> {
     let DeValue::String(text) = value else {
         let help = format!("accepted: {}", suggest::quoted(accepted));
         return Err(wrong_type("must be one of a few words", value, &help));
@@ -216,24 +218,24 @@ pub(super) fn word<T>(value: &DeValue, accepted: &[&str], meaning: impl Fn(&str)
 }
 
 /// A duration with its unit.
-pub(in crate::scenario) fn duration(value: &DeValue) -> Result<Duration, Refusal> {
+pub(crate) fn duration(value: &DeValue) -> Result<Duration, Refusal> {
     let samples = ("\"5s\"", &["s", "ms"][..]);
     with_unit(value, "must be a duration", samples, units::duration)
 }
 
 /// A range of durations, or one for both ends.
-pub(super) fn duration_range(value: &DeValue) -> Result<(Duration, Duration), Refusal> {
+pub(crate) fn duration_range(value: &DeValue) -> Result<(Duration, Duration), Refusal> {
     let samples = ("\"200us..1ms\" or \"1ms\"", &["ms", "us"][..]);
     with_unit(value, "must be a duration or a range of durations", samples, units::duration_range)
 }
 
 /// A number of bytes that fits 64 bits.
-pub(super) fn size(value: &DeValue) -> Result<u64, Refusal> {
+pub(crate) fn size(value: &DeValue) -> Result<u64, Refusal> {
     with_unit(value, "must be a size", ("\"64KiB\"", &["B", "KiB"][..]), units::size)
 }
 
 /// A number of bytes that fits 32 bits.
-pub(super) fn size_u32(value: &DeValue) -> Result<u32, Refusal> {
+pub(crate) fn size_u32(value: &DeValue) -> Result<u32, Refusal> {
     let bytes = size(value)?;
     u32::try_from(bytes).map_err(|_| {
         let help = "write less than 4GiB".to_owned();
@@ -242,18 +244,18 @@ pub(super) fn size_u32(value: &DeValue) -> Result<u32, Refusal> {
 }
 
 /// Bytes per second.
-pub(super) fn bandwidth(value: &DeValue) -> Result<u64, Refusal> {
+pub(crate) fn bandwidth(value: &DeValue) -> Result<u64, Refusal> {
     let samples = ("\"1Gbit/s\" or \"125MB/s\"", &["MB/s", "Mbit/s"][..]);
     with_unit(value, "must be a bandwidth", samples, units::bandwidth)
 }
 
 /// Microseconds that a clock gains per second; negative if it loses.
-pub(super) fn drift(value: &DeValue) -> Result<i32, Refusal> {
+pub(crate) fn drift(value: &DeValue) -> Result<i32, Refusal> {
     with_unit(value, "must be a drift", ("\"50ms/s\" or \"-50ms/s\"", &["ms/s", "us/s"][..]), units::drift)
 }
 
 /// Records per second.
-pub(super) fn rate(value: &DeValue) -> Result<Rate, Refusal> {
+pub(crate) fn rate(value: &DeValue) -> Result<Rate, Refusal> {
     with_unit(value, "must be records per second", ("\"2000/s\"", &["/s"][..]), units::rate)
 }
 

@@ -2,8 +2,8 @@
 
 use flowquake_engine::config::BackendKind;
 
+use super::JobEntry;
 use crate::plan::RunPlan;
-use crate::scenario::catalogue::JobEntry;
 
 /// Events that only a JobManager emits.
 const JOB_MANAGER_EVENTS: &[&str] = &[
@@ -46,7 +46,7 @@ const INPUT_EVENTS: &[&str] = &["barrier-received", "alignment-opened", "alignme
 
 /// Who emits an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Emitter {
+pub(crate) enum Emitter {
     /// The leading JobManager.
     Leader,
     /// A JobManager, not necessarily the leading one.
@@ -58,7 +58,7 @@ pub(super) enum Emitter {
 }
 
 /// Who emits the event of that name.
-pub(super) fn emitter(event: &str) -> Emitter {
+pub(crate) fn emitter(event: &str) -> Emitter {
     if STANDBY_EVENTS.contains(&event) {
         Emitter::JobManager
     } else if JOB_MANAGER_EVENTS.contains(&event) {
@@ -71,12 +71,12 @@ pub(super) fn emitter(event: &str) -> Emitter {
 }
 
 /// Whether only subtasks with inputs emit it; those of vertex 0 are sources.
-pub(super) fn needs_inputs(event: &str) -> bool {
+pub(crate) fn needs_inputs(event: &str) -> bool {
     INPUT_EVENTS.contains(&event)
 }
 
 /// Why no run of this plan emits the event, and what that leans on; `None` if one may.
-pub(super) fn never_emitted(event: &str, plan: &RunPlan, entry: Option<&JobEntry>) -> Option<(String, &'static str)> {
+pub(crate) fn never_emitted(event: &str, plan: &RunPlan, entry: Option<&JobEntry>) -> Option<(String, &'static str)> {
     let job = &plan.job.name;
     if needs_inputs(event) && entry.is_some_and(|entry| entry.vertices < 2) {
         return Some((format!("no vertex of job `{job}` has inputs"), "job.name"));

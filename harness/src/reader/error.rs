@@ -20,7 +20,7 @@ const PROBLEMS_MAX: usize = 20;
 const TEXT_MAX: usize = 1500;
 
 /// Byte positions in a file.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// One thing that is wrong, and its remedy.
 #[derive(Debug, Clone)]
@@ -44,12 +44,12 @@ pub struct ScenarioError {
 }
 
 impl Problem {
-    pub(super) fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: help.into(), labels: Vec::new() }
     }
 
     /// Underlines `span`, with `text` beside it.
-    pub(super) fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+    pub(crate) fn at(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push((span, text.into()));
         self
     }
@@ -77,7 +77,7 @@ impl Problem {
 
 impl ScenarioError {
     /// Problems with the text of `path`, told in the order of the text.
-    pub(super) fn in_text(path: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn in_text(path: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(Problem::position);
         let more = problems.len().saturating_sub(PROBLEMS_MAX);
         problems.truncate(PROBLEMS_MAX);
@@ -97,7 +97,7 @@ impl ScenarioError {
     }
 
     /// A problem with `path` itself, before any text was read.
-    pub(super) fn of_path(path: &Path, mut problem: Problem) -> Self {
+    pub(crate) fn of_path(path: &Path, mut problem: Problem) -> Self {
         problem.shorten();
         Self { path: path.into(), source: None, problems: vec![problem], more: 0 }
     }

@@ -46,14 +46,14 @@ const ABSENT: &[(&str, &str)] = &[
 ];
 
 /// What `word` asks for, if this engine has none yet.
-pub(super) fn absent(word: &str) -> Option<&'static str> {
+pub(crate) fn absent(word: &str) -> Option<&'static str> {
     let wanted = normal(word);
     ABSENT.iter().find(|(part, _)| wanted.contains(part)).map(|(_, what)| *what)
 }
 
 /// The candidate nearest to `word`, if any is near enough. Case, `-` against `_` and the order of words do not count as
 /// differences; words of other tools are known.
-pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let wanted = normal(word);
     let called = CALLED.iter().find(|(other, _)| *other == wanted).map(|(_, here)| *here);
     let same = |candidate: &&&str| called == Some(**candidate) || sorted(&wanted) == sorted(&normal(candidate));
@@ -79,7 +79,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
 }
 
 /// Help for a word that is not among `accepted`: the guess first, then everything there is to choose from.
-pub(super) fn choose(word: &str, accepted: &[&str]) -> String {
+pub(crate) fn choose(word: &str, accepted: &[&str]) -> String {
     let rest = format!("accepted: {}", quoted(accepted));
     match absent(word) {
         Some(what) => format!("this engine has no {what} yet; {rest}"),
@@ -88,7 +88,7 @@ pub(super) fn choose(word: &str, accepted: &[&str]) -> String {
 }
 
 /// Help that needs no list: the guess, if there is one, before `rest`, which begins in lower case.
-pub(super) fn guess_then(guess: Option<&str>, rest: &str) -> String {
+pub(crate) fn guess_then(guess: Option<&str>, rest: &str) -> String {
     let Some(guess) = guess else { return rest.to_owned() };
     let mut letters = rest.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
@@ -96,7 +96,7 @@ pub(super) fn guess_then(guess: Option<&str>, rest: &str) -> String {
 }
 
 /// `` `a`, `b`, `c` ``; `nothing` for an empty list.
-pub(super) fn quoted(words: &[&str]) -> String {
+pub(crate) fn quoted(words: &[&str]) -> String {
     if words.is_empty() {
         return "nothing".to_owned();
     }

@@ -1,14 +1,13 @@
 //! Rules for victims: a node must exist, a role must be filled, and what only a TaskManager has is struck on one.
 
-use super::Rules;
 use super::events::{self, Emitter};
+use super::{Finding, Rules};
 use crate::plan::{NodeTarget, Trigger};
-use crate::scenario::rules::Finding;
-use crate::scenario::suggest;
+use crate::reader::suggest;
 
 /// What is known before the run of the node that a target stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// This very node.
     Node(String),
     /// The leading JobManager, whichever that is.
@@ -27,7 +26,7 @@ pub(super) enum Known {
 
 impl Known {
     /// Whether it is a JobManager; `None` if that is open.
-    pub(super) fn is_job_manager(&self) -> Option<bool> {
+    pub(crate) fn is_job_manager(&self) -> Option<bool> {
         match self {
             Known::Node(name) => Some(name.starts_with("jm-")),
             Known::Leader | Known::Standby | Known::JobManager => Some(true),
@@ -37,12 +36,12 @@ impl Known {
     }
 
     /// Whether it is certainly the same node as `other`.
-    pub(super) fn is(&self, other: &Known) -> bool {
+    pub(crate) fn is(&self, other: &Known) -> bool {
         self == other && matches!(self, Known::Node(_) | Known::Leader | Known::EmittingTaskManager)
     }
 
     /// In words.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Known::Node(name) => name.clone(),
             Known::Leader => "the leader".to_owned(),
@@ -57,7 +56,7 @@ impl Known {
 
 impl Rules<'_> {
     /// Whether the target can be told at all; says why not. `below` is its place below the action.
-    pub(super) fn target_exists(&mut self, target: &NodeTarget, below: &str) -> bool {
+    pub(crate) fn target_exists(&mut self, target: &NodeTarget, below: &str) -> bool {
         let path = self.at(below);
         match target {
             NodeTarget::Node(name) => return self.node_exists(name, path),
@@ -88,7 +87,7 @@ impl Rules<'_> {
         false
     }
 
-    pub(super) fn node_exists(&mut self, name: &str, path: String) -> bool {
+    pub(crate) fn node_exists(&mut self, name: &str, path: String) -> bool {
         let exists = [("jm-", self.plan.cluster.job_managers), ("tm-", self.plan.cluster.task_managers)]
             .into_iter()
             .any(|(kind, count)| number(name, kind).is_some_and(|n| (1..=count).contains(&n)));
@@ -115,7 +114,7 @@ impl Rules<'_> {
     }
 
     /// The target must be a node that runs tasks.
-    pub(super) fn runs_tasks(&mut self, target: &NodeTarget, below: &str) {
+    pub(crate) fn runs_tasks(&mut self, target: &NodeTarget, below: &str) {
         if self.target_exists(target, below) && self.known(target).is_job_manager() == Some(true) {
             let message = format!("{} runs no tasks: this fault strikes TaskManagers", self.known(target).describe());
             let help = format!("strike `task-manager`, or one of {}", self.task_managers());
@@ -125,7 +124,7 @@ impl Rules<'_> {
     }
 
     /// What is known before the run of the node that a target stands for.
-    pub(super) fn known(&self, target: &NodeTarget) -> Known {
+    pub(crate) fn known(&self, target: &NodeTarget) -> Known {
         let single = self.plan.cluster.job_managers == 1;
         let only = || Known::Node("jm-1".to_owned());
         match target {
@@ -154,11 +153,11 @@ impl Rules<'_> {
         }
     }
 
-    pub(super) fn nodes(&self) -> String {
+    pub(crate) fn nodes(&self) -> String {
         format!("{}, {}", several("jm-", self.plan.cluster.job_managers), self.task_managers())
     }
 
-    pub(super) fn task_managers(&self) -> String {
+    pub(crate) fn task_managers(&self) -> String {
         several("tm-", self.plan.cluster.task_managers)
     }
 }

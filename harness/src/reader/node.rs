@@ -4,15 +4,20 @@
 
 use toml::de::DeValue;
 
+use super::value::{self, Refusal};
 use crate::plan::NodeTarget;
-use crate::scenario::read::value::{self, Refusal};
 
 /// What to write where a node is needed.
-pub(super) const HELP: &str = "say who is struck: target = \"emitter\", \"leader\", \"standby\", \"task-manager\", \
+pub(crate) const HELP: &str = "say who is struck: target = \"emitter\", \"leader\", \"standby\", \"task-manager\", \
                                \"peer\" or a node such as \"tm-2\"";
 
+/// What to write where a link is needed.
+pub(crate) const LINK_HELP: &str = "name both ends: link = \"tm-1 - tm-3\"";
+/// What to write where a link with a direction is needed.
+pub(crate) const ARROW_HELP: &str = "name both ends: link = \"tm-1 -> tm-3\"";
+
 /// Nodes by what they do.
-pub(in crate::scenario) const ROLES: [(&str, NodeTarget); 5] = [
+pub(crate) const ROLES: [(&str, NodeTarget); 5] = [
     ("emitter", NodeTarget::Emitter),
     ("leader", NodeTarget::Leader),
     ("standby", NodeTarget::Standby),
@@ -21,15 +26,15 @@ pub(in crate::scenario) const ROLES: [(&str, NodeTarget); 5] = [
 ];
 
 /// Two sets of nodes.
-pub(super) type Ends = (Vec<NodeTarget>, Vec<NodeTarget>);
+pub(crate) type Ends = (Vec<NodeTarget>, Vec<NodeTarget>);
 
 /// One node.
-pub(super) fn node(value: &DeValue) -> Result<NodeTarget, Refusal> {
+pub(crate) fn node(value: &DeValue) -> Result<NodeTarget, Refusal> {
     value::text(value).map(|name| named(&name))
 }
 
 /// A list of nodes.
-pub(super) fn nodes(value: &DeValue) -> Result<Vec<NodeTarget>, Refusal> {
+pub(crate) fn nodes(value: &DeValue) -> Result<Vec<NodeTarget>, Refusal> {
     match value {
         DeValue::Array(list) => list.iter().map(|value| node(value.get_ref())).collect(),
         DeValue::String(name) => {
@@ -45,7 +50,7 @@ pub(super) fn nodes(value: &DeValue) -> Result<Vec<NodeTarget>, Refusal> {
 }
 
 /// `"tm-1,tm-2 - tm-3"` or `"tm-1,tm-2 | tm-3"`. The blanks matter: names contain hyphens.
-pub(super) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
+pub(crate) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
     let link = value::text(value)?;
     if let Some((from, to)) = link.split_once("->") {
         let help = format!("write {{key}} = \"{} - {}\", or do = \"cut-one-way\"", from.trim(), to.trim());
@@ -56,7 +61,7 @@ pub(super) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
 }
 
 /// `"tm-1,tm-2 -> tm-3"`.
-pub(super) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
+pub(crate) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
     let link = value::text(value)?;
     if let (false, Some((from, to))) = (link.contains("->"), link.split_once(" - ").or(link.split_once('|'))) {
         let help = format!("write {{key}} = \"{} -> {}\", or do = \"cut\"", from.trim(), to.trim());
@@ -66,7 +71,7 @@ pub(super) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
 }
 
 /// `"tm-1 - tm-3"`: one link, both ways.
-pub(super) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
+pub(crate) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
     let text = value::text(value)?;
     if let Some((from, to)) = text.split_once("->") {
         let help = format!("write {{key}} = \"{} - {}\"", from.trim(), to.trim());
@@ -77,7 +82,7 @@ pub(super) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal>
 }
 
 /// `"tm-1 -> tm-3"`: who has lost its end, and who does not know.
-pub(super) fn arrow(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
+pub(crate) fn arrow(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
     let help = "write who has lost its end, and who does not know: {key} = \"tm-1 -> tm-3\"";
     single(sides(&value::text(value)?, "->", help)?)
 }
