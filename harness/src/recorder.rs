@@ -26,6 +26,7 @@ use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::time::Time;
 
 use self::trimmed::Trimmed;
+use crate::faults;
 use crate::jobs::UserCode;
 use crate::nemesis::Nemesis;
 use crate::outcome::{
@@ -88,7 +89,14 @@ impl Recorder {
         let (cluster, faults) = (&plan.cluster, plan.faults.clone());
         let user_code = UserCode::default();
         Self {
-            nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code.clone()),
+            nemesis: Nemesis::new(
+                plan.seed,
+                faults,
+                cluster.job_managers,
+                cluster.task_managers,
+                user_code.clone(),
+                faults::strike,
+            ),
             user_code,
             end: None,
             records: true,

@@ -39,3 +39,18 @@ pub(crate) fn node_name(node: &NodeTarget) -> &str {
         role => ROLES.iter().find(|(_, known)| known == role).map_or("", |(name, _)| name),
     }
 }
+
+/// The node that is struck.
+pub(crate) fn target(node: &NodeTarget) -> String {
+    pair("target", text(node_name(node)))
+}
+
+/// Two nodes with what stands between them.
+pub(crate) fn link(from: &NodeTarget, between: &str, to: &NodeTarget) -> String {
+    pair("link", text(&format!("{} {between} {}", node_name(from), node_name(to))))
+}
+
+/// How long it lasts, if it ends.
+pub(crate) fn heal_after(after: Option<Duration>) -> Option<String> {
+    after.map(|after| pair("heal_after", time(after)))
+}

@@ -8,9 +8,11 @@
 use std::time::Duration;
 
 use crate::plan::{FaultPlan, RunPlan};
+use crate::units;
 
 pub mod catalogue;
 mod events;
+mod link;
 mod victim;
 
 pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
@@ -64,8 +66,39 @@ pub(crate) struct Length {
     pub(crate) path: &'static str,
     /// How long.
     pub(crate) duration: Duration,
+    /// The key that says it, in scenario files.
+    pub(crate) key: &'static str,
     /// How long it is at least, and what a shorter one would mean.
     pub(crate) least: Option<(Duration, &'static str)>,
+}
+
+impl Length {
+    /// Of any length; the key is called like the last part of the path.
+    pub(crate) fn new(path: &'static str, duration: Duration) -> Self {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        Self { path, duration, key, least: None }
+    }
+
+    /// The time after which a fault ends, if it does.
+    pub(crate) fn until_end(path: &'static str, after: Option<Duration>) -> Vec<Self> {
+        let over = "the fault would be over before it began; leave it out, and it lasts";
+        after.map(|after| Self::new(path, after).above_zero(over)).into_iter().collect()
+    }
+
+    /// The same, under another key.
+    pub(crate) fn key(self, key: &'static str) -> Self {
+        Self { key, ..self }
+    }
+
+    /// The same, which must not be shorter than `least`: that would mean `meaning`.
+    pub(crate) fn at_least(self, least: Duration, meaning: &'static str) -> Self {
+        Self { least: Some((least, meaning)), ..self }
+    }
+
+    /// The same, which must not be zero: that would mean `meaning`.
+    pub(crate) fn above_zero(self, meaning: &'static str) -> Self {
+        self.at_least(Duration::from_nanos(1), meaning)
+    }
 }
 
 /// What all rules of one fault look at.
@@ -78,6 +111,8 @@ pub(crate) struct Rules<'p> {
     pub(crate) fault: &'p FaultPlan,
     /// `faults[0]`.
     pub(crate) path: String,
+    /// How often it strikes in a row, if it goes in rounds, and the place of that below the action.
+    pub(crate) rounds: Option<(u32, &'static str)>,
     pub(crate) found: &'p mut Vec<Finding>,
 }
 
@@ -103,6 +138,18 @@ impl Rules<'_> {
             let message = format!("`{field}` cannot be {number}: {meaning}");
             let finding = Finding::new("no-effect", message, format!("write {least} or more"));
             self.push(finding.at(self.at(below), format!("at least {least}")));
+        }
+    }
+
+    /// Refuses a length that is over before a standby takes over; one of zero is refused as that.
+    pub(crate) fn outlasts_the_lease(&mut self, length: Duration, below: &str, what: &str) {
+        let lease = self.plan.job.config.lease;
+        if length < lease && !length.is_zero() {
+            let (length, lease) = (units::format_duration(length), units::format_duration(lease));
+            let message = format!("{what} {length}, but a standby takes over only after the lease, {lease}");
+            let help = format!("write more than {lease}, or a shorter lease into [engine]");
+            let finding = Finding::new("no-effect", message, help).at(self.at(below), "shorter than the lease");
+            self.push(finding.at("job.config.lease", "the lease"));
         }
     }
 }

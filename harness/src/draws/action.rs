@@ -9,7 +9,7 @@ use std::time::Duration;
 use flowquake_engine::config::BackendKind;
 
 use super::{Draws, Scene};
-use crate::plan::{InputSource, NodeTarget, RunPlan};
+use crate::plan::{FaultAction, InputSource, NodeTarget, RunPlan};
 
 use Role::{Leader, Standby, TaskManager};
 
@@ -54,6 +54,50 @@ pub(crate) enum Role {
     TaskManager,
     Leader,
     Standby,
+}
+
+/// Whoever plays a role.
+pub(crate) const ANYBODY: &[Role] = &[TaskManager, Leader, Standby];
+/// Whoever has links.
+pub(crate) const LINKED: &[Role] = &[TaskManager, Leader];
+/// Whoever runs tasks.
+pub(crate) const TASKS: &[Role] = &[TaskManager];
+/// Whoever leads.
+pub(crate) const LEADING: &[Role] = &[Leader];
+
+/// How a swarm draws a kind of fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawn {
+    /// What the cluster or the job must have for it to apply.
+    pub need: Need,
+    /// Whom it may strike.
+    pub(crate) roles: &'static [Role],
+    /// Whether it may strike again and again: what it does is over at once.
+    pub(crate) repeats: bool,
+    /// Whether it hurts whomever it strikes, whatever he is doing.
+    pub(crate) bites: bool,
+    pub(crate) action: fn(&Action) -> FaultAction,
+}
+
+impl Drawn {
+    pub(crate) const fn new(need: Need, roles: &'static [Role], action: fn(&Action) -> FaultAction) -> Self {
+        Self { need, roles, repeats: false, bites: false, action }
+    }
+
+    /// The same, and it may strike several times.
+    pub(crate) const fn again(self) -> Self {
+        Self { repeats: true, ..self }
+    }
+
+    /// The same, and whoever is struck by it is hurt.
+    pub(crate) const fn biting(self) -> Self {
+        Self { bites: true, ..self }
+    }
+
+    /// Whether it counts against the checkpoints that may be spoilt (SWARM-W3).
+    pub(crate) fn spoils_checkpoints(&self) -> bool {
+        matches!(self.need, Need::TwoCheckpoints | Need::StateFiles)
+    }
 }
 
 /// What an action is drawn from.

@@ -11,8 +11,8 @@ use flowquake_engine::env::{draw, draw_between};
 mod action;
 mod scene;
 
-pub use action::Need;
-pub(crate) use action::{Action, Role};
+pub(crate) use action::{ANYBODY, Action, LEADING, LINKED, Role, TASKS};
+pub use action::{Drawn, Need};
 pub use scene::Swarm;
 pub(crate) use scene::{Scene, stream};
 

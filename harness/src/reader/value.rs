@@ -11,17 +11,6 @@ use toml::de::DeValue;
 use crate::reader::suggest;
 use crate::units::{self, Rate, UnitError};
 
-/// What a node finds on its disk when it is back.
-pub(crate) const DISKS: [&str; 2] = ["wiped", "kept"];
-/// The durable stores.
-pub(crate) const STORES: [&str; 2] = ["checkpoints", "output"];
-/// What can be done to a file of a checkpoint.
-pub(crate) const DAMAGES: [&str; 4] = ["flip-byte", "truncate", "delete", "swap"];
-/// What can be done to a file that the backend holds open.
-pub(crate) const LOCAL_DAMAGES: [&str; 3] = ["flip-byte", "truncate", "delete"];
-/// Files of a checkpoint.
-pub(crate) const FILE_KINDS: [&str; 2] = ["state", "manifest"];
-
 /// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
 pub(crate) const NODES_MAX: u32 = 1000;
 

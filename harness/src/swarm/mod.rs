@@ -17,6 +17,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::faults::Kind;
 use crate::plan::{FaultPlan, RunPlan};
 
 mod aim;
@@ -27,7 +28,6 @@ mod vary;
 
 use crate::draws::{Draws, Scene};
 pub use crate::draws::{Need, Swarm};
-pub use kinds::{FAMILIES, KINDS, Kind};
 
 impl Swarm {
     /// Fills in the faults that `plan.seed` makes of it, and its settings if they vary; notes both in the plan's options.
@@ -57,18 +57,21 @@ fn faults(scene: &Scene) -> (Vec<FaultPlan>, Vec<&'static str>) {
     let count = Draws { seed: scene.seed, entity: 0 }.number("faults", least.into(), most.into());
     let left_in = kinds::left_in(scene);
     let mut spoils_left = scene.plan.job.config.checkpoints.retained.saturating_sub(1);
+    let spoils = |kind: &Kind| kind.spec().drawn.spoils_checkpoints();
     let (mut faults, mut names) = (Vec::new(), Vec::new());
     for id in 1..=count as u32 {
         let draws = Draws { seed: scene.seed, entity: id.into() };
-        let fitting: Vec<&Kind> =
-            KINDS.iter().filter(|k| left_in.contains(k.name) && (spoils_left > 0 || !k.spoils_checkpoints())).collect();
+        let fitting: Vec<&Kind> = Kind::ALL
+            .iter()
+            .filter(|kind| left_in.contains(kind.name()) && (spoils_left > 0 || !spoils(kind)))
+            .collect();
         // Where the first fault is sure to hurt, few runs prove nothing.
-        let biting: Vec<&Kind> = fitting.iter().copied().filter(|kind| id == 1 && kind.bites).collect();
+        let biting: Vec<&Kind> = fitting.iter().copied().filter(|kind| id == 1 && kind.spec().drawn.bites).collect();
         // Only damage is left in, and all that may be damaged is.
         let Some(kind) = draws.pick("kind", if biting.is_empty() { &fitting } else { &biting }) else { break };
-        spoils_left -= u32::from(kind.spoils_checkpoints());
-        faults.push(aim::fault(scene, &draws, kind, id));
-        names.push(kind.name);
+        spoils_left -= u32::from(spoils(kind));
+        faults.push(aim::fault(scene, &draws, *kind, id));
+        names.push(kind.name());
     }
     (faults, names)
 }

@@ -12,21 +12,13 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{FAULT, keys};
-use crate::faults::Kind;
-use crate::plan::{
-    ClockFault, DamageKind, FaultAction, FaultPlan, KillMode, MessageFault, SlowWork, StoreFault, Trigger, UserFailure,
-};
+use crate::faults::{self, Kind};
+use crate::plan::{DamageKind, FaultAction, FaultPlan, Trigger};
 use crate::reader::Problem;
 use crate::reader::suggest;
 use crate::reader::{FaultKeys, Reader, Refusal, Table, value};
 
-mod network;
-mod process;
-mod storage;
-mod time;
 mod trigger;
-
-pub(in crate::scenario) use network::message_kinds;
 
 /// Forty names would bury the message.
 const LISTING: &str = "`flowquake list faults` shows every kind with its keys";
@@ -49,7 +41,7 @@ fn fault(reader: &mut Reader, value: &Spanned<DeValue>, id: u32) -> FaultPlan {
         trigger: Trigger::At(Duration::ZERO),
         delay: Duration::ZERO,
         repeat: 1,
-        action: FaultAction::Damage { file: storage::newest_state(), how: DamageKind::FlipByte },
+        action: FaultAction::Damage { file: faults::newest_state(), how: DamageKind::FlipByte },
     };
     let Some(table) = reader.table("[[fault]]", value, &path) else { return stand_in };
     let trigger = trigger::trigger(reader, &table, &path);
@@ -73,53 +65,7 @@ fn action(reader: &mut Reader, table: &Table, path: String) -> Option<FaultActio
     let kind = reader.required(table, "do", &path, &help, kind)?;
     misplaced_keys(reader, table, kind);
     let mut keys = FaultKeys { reader, table, path };
-    read(&mut keys, kind)
-}
-
-fn read(keys: &mut FaultKeys, kind: Kind) -> Option<FaultAction> {
-    match kind {
-        Kind::Kill => process::kill(keys, KillMode::Crash),
-        Kind::MachineLoss => process::kill(keys, KillMode::MachineLoss),
-        Kind::Pause => process::pause(keys),
-        Kind::SlowCpu => process::slow(keys, SlowWork::Cpu),
-        Kind::CrashLoop => process::crash_loop(keys),
-        Kind::UserPanic => process::user_code(keys, UserFailure::Panic),
-        Kind::UserError => process::user_code(keys, UserFailure::Error),
-        Kind::PoisonRecord => process::poison(keys),
-        Kind::SlowOperator => process::slow(keys, SlowWork::Records),
-        Kind::HangSnapshot => process::hang(keys, SlowWork::Snapshot),
-        Kind::Cut => network::cut(keys, true),
-        Kind::CutOneWay => network::cut(keys, false),
-        Kind::Isolate => network::isolate(keys),
-        Kind::Flap => network::flap(keys),
-        Kind::Latency => network::latency(keys),
-        Kind::Bandwidth => network::bandwidth(keys),
-        Kind::ResetConnection => network::reset_one(keys),
-        Kind::ResetConnections => network::reset_all(keys),
-        Kind::RefuseConnections => network::refuse(keys),
-        Kind::HalfOpen => network::half_open(keys),
-        Kind::LoseMessage => network::message(keys, Some(MessageFault::Lose)),
-        Kind::DelayMessage => network::delay(keys),
-        Kind::DuplicateMessage => network::duplicate(keys),
-        Kind::SlowReceiver => network::slow_receiver(keys),
-        Kind::Damage => storage::damage(keys),
-        Kind::DamageLocal => storage::damage_local(keys),
-        Kind::StoreUnavailable => storage::store(keys, Some(StoreFault::Unavailable)),
-        Kind::FailedWrite => storage::store(keys, Some(StoreFault::FailedWrite)),
-        Kind::AmbiguousWrite => storage::store(keys, Some(StoreFault::AmbiguousWrite)),
-        Kind::TornWrite => storage::store(keys, Some(StoreFault::TornWrite)),
-        Kind::LostWrite => storage::store(keys, Some(StoreFault::LostWrite)),
-        Kind::NoSpace => storage::store(keys, Some(StoreFault::NoSpace)),
-        Kind::SlowStore => storage::slow(keys),
-        Kind::ThrottledStore => storage::throttled(keys),
-        Kind::StaleRead => storage::old(keys, "store.how.stale-read", StoreFault::StaleRead),
-        Kind::LaggingList => storage::old(keys, "store.how.lagging-list", StoreFault::LaggingList),
-        Kind::ClockForward => time::jump(keys, "clock.how.forward", ClockFault::Forward),
-        Kind::ClockBack => time::jump(keys, "clock.how.back", ClockFault::Back),
-        Kind::ClockDrift => time::drift(keys),
-        Kind::LoseLeadership => time::lose_leadership(keys),
-        Kind::RivalLeader => time::rival_leader(keys),
-    }
+    faults::read(kind, &mut keys)
 }
 
 /// Reports keys that belong to another kind of fault, with the key that does the same for this kind.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flowquake_engine::event::Event;
 
 use crate::checker::{self, Emitter, Finding, Rules};
-use crate::plan::{EventTrigger, FaultAction, Trigger};
+use crate::plan::{EventTrigger, Trigger};
 use crate::reader::suggest;
 use crate::scenario::rules::event_fields;
 use crate::units;
@@ -21,7 +21,6 @@ impl Rules<'_> {
             let finding = Finding::new("counts-from-one", "`repeat` cannot be 0", help);
             self.push(finding.at(format!("{}.repeat", self.path), "counts from 1"));
         }
-        self.strikes();
         match &fault.trigger {
             Trigger::At(at) => {
                 self.strikes_once("a time comes once", "write every = \"1s\" beside `at`, or leave `repeat` out");
@@ -49,20 +48,15 @@ impl Rules<'_> {
     }
 
     /// Every strike is remembered, with what it hit: so many fill a report, more would fill the memory.
-    fn strikes(&mut self) {
-        let rounds = match &self.fault.action {
-            FaultAction::CrashLoop { times, .. } => Some((*times, "crash-loop.times")),
-            FaultAction::Flap { times, .. } => Some((*times, "flap.times")),
-            _ => None,
-        };
+    pub(super) fn strikes(&mut self) {
         let repeat = self.fault.repeat;
-        let all = u64::from(repeat) * u64::from(rounds.map_or(1, |(times, _)| times));
+        let all = u64::from(repeat) * u64::from(self.rounds.map_or(1, |(times, _)| times));
         if all <= STRIKES_MAX {
             return;
         }
         let help = format!("let it strike {STRIKES_MAX} times at most");
         let finding = Finding::new("too-many-strikes", format!("the fault would strike {all} times"), help);
-        let (repeated, looped) = (format!("{}.repeat", self.path), rounds.map(|(_, below)| self.at(below)));
+        let (repeated, looped) = (format!("{}.repeat", self.path), self.rounds.map(|(_, below)| self.at(below)));
         self.push(match looped {
             Some(looped) if repeat > 1 => finding.at(looped, "so often at each strike").at(repeated, "so many strikes"),
             Some(looped) => finding.at(looped, "too often"),
