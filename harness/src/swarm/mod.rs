@@ -17,6 +17,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::draws::{Draws, Scene};
 use crate::faults::Kind;
 use crate::plan::{FaultPlan, RunPlan};
 
@@ -26,7 +27,6 @@ mod kinds;
 mod tests;
 mod vary;
 
-use crate::draws::{Draws, Scene};
 pub use crate::draws::{Need, Swarm};
 
 impl Swarm {

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{Reader, Table};
 use crate::plan::{Expectations, ExpectedEnd, TimingBounds};
-use crate::reader::value::{self, Refusal};
+use crate::reader::{Refusal, value};
 use crate::units;
 
 /// What `output` may say.

@@ -7,8 +7,7 @@ use flowquake_engine::config::{BackendKind, RestartStrategy, TriggerSchedule};
 
 use super::{expect, tune};
 use crate::faults::{FILE_KINDS, Family, Kind, Param, message_kinds};
-use crate::reader::node::ROLES;
-use crate::reader::value::NODES_MAX;
+use crate::reader::{node::ROLES, value::NODES_MAX};
 
 /// The form of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

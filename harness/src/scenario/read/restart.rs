@@ -8,8 +8,7 @@ use toml::de::DeValue;
 
 use super::settings::show_duration;
 use super::{Reader, Table};
-use crate::reader::Problem;
-use crate::reader::value::{self, Refusal};
+use crate::reader::{Problem, Refusal, value};
 
 /// Where the strategy stands in a plan.
 const PATH: &str = "job.config.restart_strategy";

@@ -13,8 +13,7 @@ use super::restart::{self, show_attempts};
 use super::{Reader, Table};
 use crate::plan::ClusterPlan;
 use crate::profile::{Profile, ProfileError};
-use crate::reader::Problem;
-use crate::reader::value::{self, Refusal};
+use crate::reader::{Problem, Refusal, value};
 use crate::units;
 
 /// The cluster of a scenario that says nothing about it but its profile.

@@ -7,9 +7,7 @@ use toml::de::DeValue;
 
 use super::{Reader, Table};
 use crate::faults::{Family, Kind};
-use crate::reader::Problem;
-use crate::reader::suggest;
-use crate::reader::value::{self, Refusal};
+use crate::reader::{Problem, Refusal, suggest, value};
 use crate::swarm::Swarm;
 
 /// Reads `[swarm]`. What a job keeps, and which settings are written, is filled in when the whole file was read.

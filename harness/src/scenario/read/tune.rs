@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::{Reader, Table};
 use crate::plan::KillMode;
-use crate::reader::value::{self, Refusal};
+use crate::reader::{Refusal, value};
 use crate::tune::{Tune, spread};
 use crate::units;
 

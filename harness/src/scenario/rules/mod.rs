@@ -7,8 +7,7 @@
 //! the remedy; (RULES-C3) a finding that leans on a refused value is dropped ([`report`]).
 
 use super::input_file::{InputFacts, InputFault};
-use crate::checker::Finding;
-use crate::checker::JobCatalogue;
+use crate::checker::{Finding, JobCatalogue};
 use crate::plan::{InputSource, RunPlan};
 use crate::reader::{Problem, Span};
 

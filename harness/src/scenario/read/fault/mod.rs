@@ -1,7 +1,7 @@
 //! `[[fault]]`: when something goes wrong, what, and to whom.
 //!
-//! Start at [`faults`]. Triggers are read in `trigger`, nodes and links in `target`, and the keys of each kind of fault in the
-//! file of its family. Which keys a kind takes is told by the catalogue ([`crate::faults`]).
+//! Start at [`faults`](fn@faults). Triggers are read in `trigger`, and the keys of each kind of fault in the file of the kind
+//! ([`crate::faults`]), which also tells which keys it takes.
 //!
 //! Every fault of the file becomes a fault of the plan, even a refused one: a stand-in keeps the numbers that `after_fault`
 //! refers to, and its path is tainted so that no rule looks at it.
@@ -14,9 +14,7 @@ use toml::de::DeValue;
 use super::{FAULT, keys};
 use crate::faults::{self, Kind};
 use crate::plan::{DamageKind, FaultAction, FaultPlan, Trigger};
-use crate::reader::Problem;
-use crate::reader::suggest;
-use crate::reader::{FaultKeys, Reader, Refusal, Table, value};
+use crate::reader::{FaultKeys, Problem, Reader, Refusal, Table, suggest, value};
 
 mod trigger;
 

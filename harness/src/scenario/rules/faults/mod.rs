@@ -3,8 +3,7 @@
 //! Start at [`check`]. Triggers are judged in `trigger`, durations in `lengths`, and what each kind of fault does in the file of
 //! the kind ([`crate::faults`]).
 
-use crate::checker::JobEntry;
-use crate::checker::{Finding, Rules};
+use crate::checker::{Finding, JobEntry, Rules};
 use crate::faults;
 use crate::plan::RunPlan;
 
