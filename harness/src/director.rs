@@ -11,6 +11,7 @@ use flowquake_engine::env::sim::StoreMutation;
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::time::Time;
 
+use crate::faults;
 use crate::jobs::UserCode;
 use crate::nemesis::Nemesis;
 use crate::outcome::{End, Outcome, StoreCopy};
@@ -34,10 +35,17 @@ pub struct Director {
 impl Director {
     /// Directs a run of `plan` that begins at the first instant, and keeps at most `copies` copies of the stores.
     pub fn new(plan: &RunPlan, copies: usize) -> Self {
-        let (cluster, faults) = (&plan.cluster, plan.faults.clone());
+        let cluster = &plan.cluster;
         let user_code = UserCode::default();
         Self {
-            nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code.clone()),
+            nemesis: Nemesis::new(
+                plan.seed,
+                plan.faults.clone(),
+                cluster.job_managers,
+                cluster.task_managers,
+                user_code.clone(),
+                faults::strike,
+            ),
             recorder: Recorder::new(plan, copies),
             user_code,
             end: None,

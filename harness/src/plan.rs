@@ -226,7 +226,7 @@ pub enum ExpectedEnd {
     /// Failed for good, with a reason that contains this text.
     Failed(String),
     /// Finished; or failed for good with a reason that contains this text, if a fault struck that can spoil checkpoints
-    /// ([`FaultAction::spoils_checkpoints`]).
+    /// (`faults::spoils_checkpoints`).
     FinishedOrFailed(String),
 }
 

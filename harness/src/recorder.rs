@@ -9,6 +9,8 @@
 //! Invariants: (RECORDER-R1) cost per event and per write does not grow with the run, but for logarithms; (RECORDER-R2) contents are shared,
 //! not copied, and kept only as long as an oracle needs them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
 use flowquake_engine::config::BackendKind;
@@ -21,7 +23,6 @@ use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{CheckpointId, Term};
 use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::time::Time;
-use std::collections::BTreeSet;
 
 use self::trimmed::Trimmed;
 use crate::nemesis::Strike;

@@ -16,8 +16,9 @@ use flowquake_reports::record::{
     RunRecord, Settings, Totals, Verdict,
 };
 
+use crate::faults::kind;
 use crate::jobs::{JobContext, Jobs};
-use crate::nemesis::{Harm, Hit, Strike, describe, kind};
+use crate::nemesis::{Harm, Hit, Strike, describe};
 use crate::outcome::Outcome;
 use crate::plan::job_spec;
 use crate::plan::{RunPlan, describe_restarts};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::{Expectations, ExpectedEnd, TimingBounds};
+use crate::reader::{Refusal, value};
 use crate::units;
 
 /// What `output` may say.

@@ -98,7 +98,7 @@ fn every_kind_is_read_to_places_of_the_plan_and_survives_its_file() {
     assert_eq!(again.unwrap_or_else(|error| panic!("{}", render(&error))), plan);
 
     let (root, _) = DeTable::parse_recoverable(&text);
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(&SECTIONS);
     read_scenario(&mut reader, root.get_ref(), Path::new("broken.toml"), &catalogue()).unwrap();
     let known = json_places::Places::of(&json);
     let unknown: Vec<_> = reader.spans.keys().filter(|path| known.get(path).is_none()).collect();
