@@ -79,7 +79,7 @@ impl Target for Simulator {
 /// Runs a plan in the simulator; `mutations` are planted bugs.
 ///
 /// # Panics
-/// If the machine cannot keep the run.
+/// If the machine cannot keep the run, or if there are planted bugs in a build without the feature `mutations`.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
     run_with_copies(plan, jobs, mutations, 0)
 }
@@ -121,12 +121,25 @@ fn start(
     from: Option<StoreCopy>,
     director: Director,
 ) -> Result<Outcome, Environment> {
+    assert!(
+        mutations.is_empty() || cfg!(feature = "mutations"),
+        "bugs can be planted only with the feature `mutations`"
+    );
     let local = needs_disk(plan).then(local_disks::root).transpose()?;
     let state = Arc::new(Mutex::new(director));
     let (told, tells) = mpsc::channel();
-    let (plan, jobs, mutations) = (plan.clone(), jobs.clone(), mutations.to_vec());
+    let (plan, jobs) = (plan.clone(), jobs.clone());
     let events = Arc::new(AtomicU64::new(0));
-    let run = Run { plan, jobs, mutations, from, local, director: state.clone(), events: events.clone() };
+    let run = Run {
+        plan,
+        jobs,
+        #[cfg(feature = "mutations")]
+        mutations: mutations.to_vec(),
+        from,
+        local,
+        director: state.clone(),
+        events: events.clone(),
+    };
     let name = format!("run {} seed {}", run.plan.scenario, run.plan.seed);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _ = told.send(Told::Begun(watchdog::this_thread()));
@@ -209,6 +222,7 @@ fn thread_cpu() -> Duration {
 struct Run {
     plan: RunPlan,
     jobs: Jobs,
+    #[cfg(feature = "mutations")]
     mutations: Vec<Mutation>,
     /// What the stores hold already.
     from: Option<StoreCopy>,
@@ -245,7 +259,6 @@ impl Run {
             cores: cluster.cores,
             contents: &EngineContents,
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
-            mutations: self.mutations.clone(),
         };
         let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
         SimWorld::install(&runtime, config);
@@ -255,6 +268,8 @@ impl Run {
     async fn drive(&self) {
         let plan = &self.plan;
         let world = SimWorld::current();
+        #[cfg(feature = "mutations")]
+        world.plant(&self.mutations);
         let spec = job_spec(plan);
         if let InputKind::File { path, .. } = &spec.input.kind {
             world.add_input(path.clone(), shared_lines(path));

@@ -31,7 +31,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::checkpoint::manifest::{Chunk, Transaction};
 use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, look, put_durably};
 use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term, VertexId};
-use crate::mutation::Mutation;
 
 pub use crate::paths::PENDING;
 
@@ -368,7 +367,7 @@ pub async fn abort_above(
 /// newest of each subtask (K5). Several may do so at once: a listing that lags names fewer, never others.
 ///
 /// The newest is read. Before that, what is longer than an `abort` can be is a `commit` without being read.
-pub async fn forget_commits(env: &Env, output: &Store, oldest: CheckpointId) -> Result<(), StoreError> {
+pub async fn forget_commits(output: &Store, oldest: CheckpointId) -> Result<(), StoreError> {
     let mut below: BTreeMap<SubtaskId, Vec<(CheckpointId, u64)>> = BTreeMap::new();
     for (path, bytes) in output.list(DECISIONS).await? {
         if let Some((subtask, epoch)) = decision_at(&path).filter(|(_, epoch)| *epoch < oldest) {
@@ -387,8 +386,7 @@ pub async fn forget_commits(env: &Env, output: &Store, oldest: CheckpointId) -> 
             let goes = match output.get(&path).await {
                 Ok(bytes) => match Decision::read(&bytes) {
                     Some(Decision::Commit) => std::mem::replace(&mut newest_seen, true),
-                    Some(Decision::Abort) => env.mutated(Mutation::ForgetAborts),
-                    None => false,
+                    Some(Decision::Abort) | None => false,
                 },
                 // Somebody else was here first.
                 Err(StoreError::NotFound { .. }) => false,

@@ -13,7 +13,6 @@ use super::entry::{Change, HaEntry};
 use super::position::{FOLDER, Position, between_ends};
 use crate::checkpoint::manifest::{DecodeError, OtherVersion};
 use crate::env::{Env, GaveUp, Store, StoreError, Trouble};
-use crate::mutation::Mutation;
 
 /// First pause before the store is asked again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -110,15 +109,9 @@ pub async fn append_behind(env: &Env, store: &Store, last: &HaEntry, entry: HaEn
 }
 
 /// Removes what segments before `leading` hold between their ends (H3). Several may do so at once.
-pub async fn remove_segments_before(env: &Env, store: &Store, leading: u64) -> Result<(), LogError> {
+pub async fn remove_segments_before(store: &Store, leading: u64) -> Result<(), LogError> {
     let listed = store.list(FOLDER).await?;
     let listed = listed.iter().filter_map(|(path, _)| Position::at(path));
-    if env.mutated(Mutation::RemoveSegmentEnds) {
-        for position in listed.filter(|position| position.segment < leading) {
-            store.delete(&position.path()).await?;
-        }
-        return Ok(());
-    }
     for mut between in between_ends(listed, leading) {
         // What is torn may belong to the end of the segment. What is gone was removed by somebody else.
         while let Some(last) = between.last().copied() {
@@ -305,7 +298,7 @@ mod on_a_store {
             let newest = write(&env, &store, middle.clone(), 42).await;
             // 16 and 32 entries, and those that close the segments.
             assert_eq!(newest.position, at(3, 2));
-            remove_segments_before(&env, &store, 3).await.unwrap();
+            remove_segments_before(&store, 3).await.unwrap();
             let ends = [at(1, 0), at(1, 16), at(2, 0), at(2, 32), at(3, 0), at(3, 1), at(3, 2)];
             assert_eq!(left(&store).await, ends);
             for mut log in [Log::default(), early.clone(), later] {
@@ -329,7 +322,7 @@ mod on_a_store {
             let opening = HaEntry { position: at(2, 0), change: Change::Opened, term, ..leader };
             assert_eq!(append(&env, &store, opening).await, Ok(Appended::Fenced));
             assert_eq!(Log::find(&env, &store).await.unwrap().newest, Some(newest));
-            remove_segments_before(&env, &store, 3).await.unwrap();
+            remove_segments_before(&store, 3).await.unwrap();
             assert_eq!(left(&store).await, ends);
         });
     }
@@ -348,7 +341,7 @@ mod on_a_store {
             let opening = HaEntry { position: at(2, 0), change: Change::Opened, ..last.clone() };
             assert_eq!(append(&env, &store, opening).await, Ok(Appended::Written(at(3, 0))));
             assert_eq!(Log::find(&env, &store).await.unwrap().end(), at(3, 1));
-            remove_segments_before(&env, &store, 3).await.unwrap();
+            remove_segments_before(&store, 3).await.unwrap();
             assert_eq!(left(&store).await, [at(1, 0), at(1, 3), at(1, 4), at(2, 0), at(3, 0)]);
             // The former leader's next place was torn: he finds the end behind it.
             assert_eq!(append_behind(&env, &store, &last, last.clone()).await, Ok(Appended::Fenced));

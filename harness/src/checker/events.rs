@@ -1,78 +1,26 @@
-//! Which events a job can emit at all, and who emits them: what a trigger waits for must be able to come.
+//! Which events a job can emit at all, and who emits them: what a trigger waits for must be able to come. What is true of an
+//! event stands in its row of the engine's vocabulary; here it is held against a plan.
 
 use flowquake_engine::config::BackendKind;
+use flowquake_engine::event::{Event, Occasion};
 
 use super::JobEntry;
 use crate::plan::RunPlan;
 
-/// Events that only a JobManager emits.
-const JOB_MANAGER_EVENTS: &[&str] = &[
-    "leadership-granted",
-    "lease-renewed",
-    "leadership-lost",
-    "lease-expired",
-    "sweep-ended",
-    "task-manager-registered",
-    "deployment-lost",
-    "store-failed",
-    "task-manager-lost",
-    "heartbeat-sent",
-    "waiting-for-slots",
-    "deployment-begun",
-    "job-running",
-    "failover-begun",
-    "tasks-canceled",
-    "restart-ready",
-    "job-finished",
-    "job-failed",
-    "checkpoint-triggered",
-    "checkpoint-acknowledged",
-    "manifest-written",
-    "checkpoint-completed",
-    "checkpoint-aborted",
-    "checkpoint-subsumed",
-    "checkpoint-damaged",
-    "completion-notified",
-    "sink-aborted",
-    "commit-acknowledged",
-    "fell-back",
-];
-/// Events that JobManagers and TaskManagers emit.
-const COMMON_EVENTS: &[&str] = &["heartbeat-missed"];
-/// Events of JobManagers other than the leader.
-const STANDBY_EVENTS: &[&str] = &["lease-expired", "leadership-lost"];
-/// Events of subtasks with inputs.
-const INPUT_EVENTS: &[&str] = &["barrier-received", "alignment-opened", "alignment-closed"];
-
-/// Who emits an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Emitter {
-    /// The leading JobManager.
-    Leader,
-    /// A JobManager, not necessarily the leading one.
-    JobManager,
-    /// A TaskManager.
-    TaskManager,
-    /// Any node.
-    Any,
-}
+pub(crate) use flowquake_engine::event::Emitter;
 
 /// Who emits the event of that name.
 pub(crate) fn emitter(event: &str) -> Emitter {
-    if STANDBY_EVENTS.contains(&event) {
-        Emitter::JobManager
-    } else if JOB_MANAGER_EVENTS.contains(&event) {
-        Emitter::Leader
-    } else if COMMON_EVENTS.contains(&event) {
-        Emitter::Any
-    } else {
-        Emitter::TaskManager
-    }
+    Event::row(event).map_or(Emitter::TaskManager, |row| row.emitter)
+}
+
+fn comes(event: &str, occasion: Occasion) -> bool {
+    Event::row(event).is_some_and(|row| row.occasion == occasion)
 }
 
 /// Whether only subtasks with inputs emit it; those of vertex 0 are sources.
 pub(crate) fn needs_inputs(event: &str) -> bool {
-    INPUT_EVENTS.contains(&event)
+    comes(event, Occasion::Channels)
 }
 
 /// Why no run of this plan emits the event, and what that leans on; `None` if one may.
@@ -81,16 +29,17 @@ pub(crate) fn never_emitted(event: &str, plan: &RunPlan, entry: Option<&JobEntry
     if needs_inputs(event) && entry.is_some_and(|entry| entry.vertices < 2) {
         return Some((format!("no vertex of job `{job}` has inputs"), "job.name"));
     }
-    if event == "state-uploaded" && plan.job.config.backend == BackendKind::Memory {
+    let state_files = comes(event, Occasion::StateFiles);
+    if state_files && plan.job.config.backend == BackendKind::Memory {
         return Some((
             "backend `memory` keeps state in the manifest and uploads no files".into(),
             "job.config.backend",
         ));
     }
-    if event == "state-uploaded" && entry.is_some_and(|entry| !entry.keyed) {
+    if state_files && entry.is_some_and(|entry| !entry.keyed) {
         return Some((format!("job `{job}` keeps no keyed state"), "job.name"));
     }
-    if STANDBY_EVENTS.contains(&event) && plan.cluster.job_managers < 2 {
+    if comes(event, Occasion::Standby) && plan.cluster.job_managers < 2 {
         return Some(("the only JobManager has no rival (job_managers = 1)".into(), "cluster.job_managers"));
     }
     None
@@ -99,25 +48,22 @@ pub(crate) fn never_emitted(event: &str, plan: &RunPlan, entry: Option<&JobEntry
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flowquake_engine::event::Event;
-
-    #[test]
-    fn every_listed_event_is_in_the_vocabulary() {
-        let known = |name: &&str| Event::CATALOGUE.iter().any(|(event, _)| event == name);
-        for list in [JOB_MANAGER_EVENTS, COMMON_EVENTS, STANDBY_EVENTS, INPUT_EVENTS] {
-            assert_eq!(list.iter().find(|name| !known(name)), None);
-        }
-        assert!(STANDBY_EVENTS.iter().all(|name| JOB_MANAGER_EVENTS.contains(name)));
-    }
 
     /// What belongs to a subtask is emitted where the subtask runs, but for what the coordinator counts.
     #[test]
-    fn task_managers_emit_the_rest() {
-        let emitted_by = |who| Event::CATALOGUE.iter().map(|(name, _)| *name).filter(move |name| emitter(name) == who);
-        assert!(emitted_by(Emitter::TaskManager).any(|name| name == "snapshot-sync-begun"));
-        assert!(
-            emitted_by(Emitter::TaskManager).all(|name| !name.starts_with("checkpoint-") && !name.starts_with("job-r"))
-        );
-        assert_eq!(emitted_by(Emitter::JobManager).count(), STANDBY_EVENTS.len());
+    fn task_managers_emit_what_belongs_to_subtasks() {
+        assert_eq!(emitter("snapshot-sync-begun"), Emitter::TaskManager);
+        assert_eq!(emitter("checkpoint-acknowledged"), Emitter::Leader);
+        for row in Event::ROWS.iter().filter(|row| row.emitter == Emitter::TaskManager) {
+            assert!(!row.name.starts_with("checkpoint-") && !row.name.starts_with("job-r"), "{}", row.name);
+        }
+    }
+
+    /// A JobManager that does not lead says only what it takes a rival to come to.
+    #[test]
+    fn only_rivals_make_standbys_speak() {
+        for row in Event::ROWS {
+            assert_eq!(row.emitter == Emitter::JobManager, row.occasion == Occasion::Standby, "{}", row.name);
+        }
     }
 }

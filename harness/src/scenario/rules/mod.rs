@@ -11,7 +11,6 @@ use crate::checker::{Finding, JobCatalogue};
 use crate::plan::{InputSource, RunPlan};
 use crate::reader::{Problem, Span};
 
-mod event_fields;
 mod expect;
 mod faults;
 mod job;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use flowquake_engine::event::Event;
+use flowquake_engine::event::{Carried, Event};
 
 use crate::checker::{self, Emitter, Finding, Rules};
 use crate::plan::{EventTrigger, Trigger};
 use crate::reader::suggest;
-use crate::scenario::rules::event_fields;
 use crate::units;
 
 /// Strikes of one fault.
@@ -167,12 +166,12 @@ impl Rules<'_> {
 
     /// A filter on something that the event does not carry never matches.
     fn carried_fields(&mut self, on: &EventTrigger, path: &str) {
-        let Some(sample) = event_fields::sample(&on.event) else { return };
+        let Some(row) = Event::row(&on.event) else { return };
         let filters = [
-            ("checkpoint", on.checkpoint.is_some(), sample.checkpoint().is_some()),
-            ("vertex", on.vertex.is_some(), sample.subtask().is_some()),
-            ("subtask", on.subtask.is_some(), sample.subtask().is_some()),
-            ("attempt", on.attempt.is_some(), sample.attempt().is_some()),
+            ("checkpoint", on.checkpoint.is_some(), row.checkpoint != Carried::Never),
+            ("vertex", on.vertex.is_some(), row.subtask != Carried::Never),
+            ("subtask", on.subtask.is_some(), row.subtask != Carried::Never),
+            ("attempt", on.attempt.is_some(), row.attempt != Carried::Never),
         ];
         let carried: Vec<&str> = filters.iter().filter(|(_, _, has)| *has).map(|(field, _, _)| *field).collect();
         for (field, _, _) in filters.iter().filter(|(_, asked, has)| *asked && !*has) {
