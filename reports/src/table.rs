@@ -254,6 +254,14 @@ impl Table {
     }
 }
 
+/// A heading and a table behind an empty line; nothing without rows.
+pub fn titled(heading: &str, table: &Table, screen: Screen) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}", paint(heading, Style::Heading, screen.color), table.text(2, screen))
+}
+
 /// The width of columns side by side.
 fn total(widths: impl Iterator<Item = usize>, indent: usize) -> usize {
     let (columns, sum) = widths.fold((0, 0), |(n, sum), width| (n + 1, sum + width));

@@ -7,11 +7,12 @@ use maud::{Markup, PreEscaped, html};
 
 use super::findings::{Case, Findings, RESTS_ON, capacity_held, hours, name, notes};
 use super::{Curve, TuningSet, rule_tables, rules, svg, tables};
-use crate::html::{document, short_command, titled};
+use crate::ansi::Style;
+use crate::page::{Count, Head, document, titled};
 use crate::{numbers, units};
 
 /// What the page adds to the report's CSS.
-const STYLE: &str = "\
+const CSS: &str = "\
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 1.2rem 2rem; margin: 1.4rem 0 0; }
 .plots h3 { margin-top: .6rem; }
 .plots.tables { margin-top: .4rem; align-items: start; }
@@ -31,14 +32,7 @@ ul.notes { margin: 1.2rem 0 0; padding-left: 1.1rem; color: var(--dim); max-widt
 pub fn page(findings: &Findings<'_>) -> String {
     let set = findings.set;
     let main = html! {
-        header #top {
-            h1 { "Checkpoint interval of " (set.job) }
-            @if !set.why.is_empty() { p { (set.why) } }
-            p { code { (short_command(&set.command)) } }
-            p { "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile "
-                (set.cost_profile) "; " (set.program) ", tuning version " (set.tuning_version) }
-            (counts(set))
-        }
+        (head(set))
         section.card {
             h2 { "Which backend, which interval" }
             p { "By state size and load, the cheapest first; backends within 5 % are as good, and of these the \
@@ -77,22 +71,34 @@ pub fn page(findings: &Findings<'_>) -> String {
             (section(set, curve, &cases, index == 0))
         }
     };
-    document(&format!("Flowquake: checkpoint interval of {}", set.job), &[svg::STYLE, STYLE], &main, "")
+    document(&format!("Flowquake: checkpoint interval of {}", set.job), &[svg::STYLE, CSS], &main, "")
 }
 
-fn counts(set: &TuningSet) -> Markup {
+fn head(set: &TuningSet) -> Head<'_> {
     let points = || set.curves.iter().flat_map(|curve| &curve.points);
     let failed = points().filter(|point| !point.passed()).count();
     let failures: usize = points().map(|point| point.recoveries.len()).sum();
-    html! {
-        ul.counts {
-            li { b { (set.curves.len()) } @if set.curves.len() == 1 { "curve" } @else { "curves" } }
-            li { b { (units::count(points().count() as u64)) } "intervals measured" }
-            @if failed > 0 { li.bad { b { (failed) } "not passed" } }
-            li { b { (units::count(failures as u64)) } "recoveries" }
-            li { b { (hours(set.simulated).trim_end_matches(" hours")) } "hours simulated" }
-        }
+    let mut counts = vec![
+        Count::of(set.curves.len(), "curve"),
+        Count::labelled(points().count(), "intervals measured", Style::Plain),
+        Count::labelled(failures, "recoveries", Style::Plain),
+        Count {
+            number: hours(set.simulated).trim_end_matches(" hours").to_owned(),
+            label: "hours simulated".into(),
+            style: Style::Plain,
+        },
+    ];
+    if failed > 0 {
+        counts.insert(2, Count::labelled(failed, "not passed", Style::Bad));
     }
+    let mut notes = vec![html! {
+        "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile " (set.cost_profile) "; " (set.program)
+        ", tuning version " (set.tuning_version)
+    }];
+    if !set.why.is_empty() {
+        notes.insert(0, html! { (set.why) });
+    }
+    Head { title: html! { "Checkpoint interval of " (set.job) }, command: &set.command, notes, counts }
 }
 
 /// One curve; the first stands open, to show what is behind the others.
