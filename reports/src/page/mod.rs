@@ -14,6 +14,8 @@ const COMMAND_MAX: usize = 300;
 
 /// CSS of every page.
 const CSS: &str = include_str!("page.css");
+/// What is other on paper; behind all other CSS, so that it wins.
+const PRINT: &str = include_str!("print.css");
 
 /// What a page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
@@ -28,7 +30,7 @@ pub fn document(title: &str, styles: &[&str], main: &Markup, script: &str) -> St
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 title { (title) }
-                style { (PreEscaped(CSS)) @for style in styles { (PreEscaped(style)) } }
+                style { (PreEscaped(CSS)) @for style in styles { (PreEscaped(style)) } (PreEscaped(PRINT)) }
             }
             body {
                 main { (main) }
@@ -82,7 +84,12 @@ impl Render for Head<'_> {
                 @for note in &self.notes { p { (note) } }
                 @if !self.counts.is_empty() {
                     ul.counts {
-                        @for count in &self.counts { li.(class(count.style)) { b { (count.number) } (count.label) } }
+                        @for count in &self.counts {
+                            li.(class(count.style)) {
+                                b { (count.number) }
+                                (count.label)
+                            }
+                        }
                     }
                 }
             }
@@ -103,33 +110,28 @@ pub fn titled(heading: &str, note: &str, content: &Table) -> Markup {
     html! {
         @if !content.is_empty() {
             @if !heading.is_empty() { h3 { (heading) @if !note.is_empty() { small { (note) } } } }
-            div.scroll { (table(content, |_| None)) }
+            div.scroll { (table(content)) }
         }
     }
 }
 
-/// A table whose first cell of row `i` links to `anchor(i)`.
-pub fn table(content: &Table, anchor: impl Fn(usize) -> Option<String>) -> Markup {
+/// A table as HTML.
+pub fn table(content: &Table) -> Markup {
     let ends_in_number = content.columns().last().is_some_and(|(_, align)| *align == Align::Right);
     html! {
         table.numbers[ends_in_number] {
             thead {
                 tr {
                     @for (heading, align) in content.columns() {
-                        th.r[*align == Align::Right] scope="col" { (heading) }
+                        th class=[side(*align)] scope="col" { (heading) }
                     }
                 }
             }
             tbody {
-                @for (index, row) in content.rows().iter().enumerate() {
+                @for row in content.rows() {
                     tr {
-                        @for (column, (cell, (_, align))) in row.iter().zip(content.columns()).enumerate() {
-                            td.r[*align == Align::Right] {
-                                @match anchor(index).filter(|_| column == 0) {
-                                    Some(href) => a href=(href) { (cell_text(cell, *align)) },
-                                    None => (cell_text(cell, *align)),
-                                }
-                            }
+                        @for (cell, (_, align)) in row.iter().zip(content.columns()) {
+                            td class=[side(*align)] { (cell_text(cell, *align)) }
                         }
                     }
                 }
@@ -138,8 +140,13 @@ pub fn table(content: &Table, anchor: impl Fn(usize) -> Option<String>) -> Marku
     }
 }
 
+/// The class of a column of numbers; most cells of a page are text and have none.
+pub fn side(align: Align) -> Option<&'static str> {
+    (align == Align::Right).then_some("r")
+}
+
 /// The text of a cell; the unit of a number stands in a box of its own, so that digits line up.
-fn cell_text(cell: &Cell, align: Align) -> Markup {
+pub fn cell_text(cell: &Cell, align: Align) -> Markup {
     let text = cell.text.trim_end();
     let quantity = match text.rsplit_once(' ') {
         Some((number, unit)) if align == Align::Right && is_quantity(number, unit) => Some((number, unit)),

@@ -1,12 +1,15 @@
 //! A set of runs as one HTML file that works offline: no script, no font, no picture from elsewhere.
 //!
-//! Start at [`report`]. The tables are those of the terminal ([`tables`]), the picture of a run is drawn by the script of
-//! [`spacetime`] once its details are opened, and a run that failed stands beside the nearest one that passed ([`diff`]); this
-//! file only arranges them. Without JavaScript all but the pictures is there. Text of the record is escaped by `maud` wherever
-//! it enters, and the page forbids itself everything that comes from elsewhere.
+//! Start at [`report`]. The tables are those of the terminal ([`tables`]), that of all runs can be narrowed and sorted
+//! ([`run_table`]), the picture of a run is drawn by the script of [`spacetime`] once its details are opened, and a run that failed
+//! stands beside the nearest one that passed ([`diff`]); this file only arranges them. Without JavaScript all but the pictures is
+//! there. Text of the record is escaped by `maud` wherever it enters, and the page forbids itself everything that comes from
+//! elsewhere.
 //!
 //! A sweep has thousands of runs, and a page that no browser opens is no report: of the passed runs the first
 //! [`PASSED_MAX`] are shown in full; runs that did not pass always are, and the passed ones that they are compared with.
+
+mod run_table;
 
 use maud::{Markup, html};
 
@@ -26,14 +29,13 @@ const OPEN_MAX: usize = 3;
 /// The page.
 pub fn report(set: &RunSet) -> String {
     let shown = shown(set);
-    let anchor = |index: usize| shown[index].then(|| format!("#run-{}", index + 1));
     let hidden = shown.iter().filter(|shown| !**shown).count();
     // What went wrong comes before whatever else there is to see, and opened if it is little.
     let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
     let few = troubled().count() <= OPEN_MAX;
     let main = html! {
         (head(set))
-        div.card.scroll { (table(&tables::verdicts(set), anchor)) }
+        (run_table::section(set, &shown))
         @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
         (distributions::html::section(set))
         (curves::html::section(set))
@@ -48,9 +50,9 @@ pub fn report(set: &RunSet) -> String {
     };
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
-        &[&[spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
+        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
         &main,
-        spacetime::SCRIPT,
+        &[spacetime::SCRIPT, run_table::SCRIPT].concat(),
     )
 }
 
@@ -99,7 +101,7 @@ fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
     html! {
         details.run.card id={ "run-" (number) } open[open] {
             summary {
-                h2 { span.badge.(style) { (run.verdict.label()) } (run.scenario) }
+                h2 { span.badge.(style) { (run.verdict.label()) } span.name { (run.scenario) } }
                 span.sub { "seed " (run.seed) ", " (run.job.backend) ", " (story(run)) }
             }
             @if !evidence.is_empty() {
@@ -155,8 +157,8 @@ fn comparison(set: &RunSet, run: &RunRecord) -> Markup {
     let other = &set.runs[nearest];
     html! {
         h3 { "Beside the nearest run that passed"
-            small { a href={ "#run-" (nearest + 1) } { (other.scenario) ", seed " (other.seed) } } }
-        div.scroll.diff { (table(&diff::table(run, other), |_| None)) }
+            small { a.name href={ "#run-" (nearest + 1) } { (other.scenario) ", seed " (other.seed) } } }
+        div.scroll.diff { (table(&diff::table(run, other))) }
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
     fn a_failed_run_stands_beside_the_nearest_that_passed() {
         let page = report(&fixtures::set());
         assert!(page.contains("Beside the nearest run that passed"));
-        assert!(page.contains("<a href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
+        assert!(page.contains("<a class=\"name\" href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
         let alone = RunSet { runs: vec![fixtures::failed()], ..fixtures::set() };
         assert!(report(&alone).contains("nothing to compare it with"));
     }
