@@ -61,6 +61,8 @@ pub struct Count {
     pub label: String,
     /// Whether it is good news.
     pub style: Style,
+    /// Where the page says more about it.
+    pub href: Option<&'static str>,
 }
 
 impl Count {
@@ -71,7 +73,7 @@ impl Count {
 
     /// A number with a label that has no plural.
     pub fn labelled(n: usize, label: impl Into<String>, style: Style) -> Count {
-        Count { number: units::count(n as u64), label: label.into(), style }
+        Count { number: units::count(n as u64), label: label.into(), style, href: None }
     }
 }
 
@@ -87,7 +89,10 @@ impl Render for Head<'_> {
                         @for count in &self.counts {
                             li.(class(count.style)) {
                                 b { (count.number) }
-                                (count.label)
+                                @match count.href {
+                                    Some(href) => a href=(href) { (count.label) },
+                                    None => (count.label),
+                                }
                             }
                         }
                     }

@@ -3,7 +3,7 @@
 //! Start at [`overview`], a line per curve and failure rate; [`details`] adds every interval and every formula's choice.
 
 use super::findings::{Findings, RESTS_ON, capacity_held, name, notes};
-use super::{scores, tables};
+use super::{answer, scores, tables, unpassed};
 use crate::ansi::{Color, Screen, Style, clean, paint};
 use crate::table::titled;
 use crate::{numbers, units};
@@ -13,6 +13,9 @@ pub fn overview(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
     let mut out = header(findings, color);
+    out += &titled("What to take", &answer::table(findings), screen);
+    out.extend(answer::sentences(findings).iter().map(|sentence| format!("  {}\n", clean(sentence))));
+    out += &titled("What did not pass", &unpassed::table(findings), screen);
     out += &titled("Best intervals", &tables::overview(findings), screen);
     out += "  cost: work lost and output late, as a share of time; formulas: what their choice costs above the best\n";
     out += &titled("Backends by state size", &tables::recommendations(findings), screen);
