@@ -15,7 +15,7 @@ use flowquake_engine::config::{JobConfig, RestartStrategy};
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::time::readable;
-use flowquake_reports::prediction::Prediction;
+use flowquake_reports::record::prediction::Prediction;
 use flowquake_reports::units::counted;
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,7 @@
 
 use proptest::prelude::*;
 
-use crate::formulas::trigger::TriggerRule;
-use crate::prediction::{PredictedRecovery, Prediction};
+use crate::record::prediction::{PredictedRecovery, Prediction};
 use crate::record::*;
 
 const MS: u64 = 1_000_000;

@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::class::Class;
-use crate::formulas::trigger::TriggerRule;
-use crate::prediction::Prediction;
 
 mod checkpoint;
 mod course;
+pub mod prediction;
 mod recovery;
 
 pub use checkpoint::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
 pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
+use prediction::Prediction;
 pub use recovery::{
     Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, SupersededRecovery, recovered_after, worst_outage,
 };
@@ -140,6 +140,27 @@ pub struct Settings {
     pub restart_strategy: String,
     /// Input rate λ in records per second, as they count; 0 means "as fast as it goes".
     pub input_rate: f64,
+}
+
+/// From where the next trigger is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TriggerRule {
+    /// From the trigger before: [`next_trigger`](crate::formulas::trigger::next_trigger).
+    #[default]
+    Spaced,
+    /// On a fixed grid: [`Grid`](crate::formulas::trigger::Grid).
+    FixedRate,
+}
+
+impl TriggerRule {
+    /// Its name in scenario files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            TriggerRule::Spaced => "spaced",
+            TriggerRule::FixedRate => "fixed-rate",
+        }
+    }
 }
 
 /// What a run proved.

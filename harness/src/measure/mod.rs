@@ -10,10 +10,9 @@ use flowquake_engine::config::{RestartStrategy, TriggerSchedule};
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::time::nanos;
-use flowquake_reports::formulas::trigger::TriggerRule;
 use flowquake_reports::record::{
     CheckpointRecord, FaultRecord, HitRecord, HurtRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord,
-    RunRecord, Settings, Totals, Verdict,
+    RunRecord, Settings, Totals, TriggerRule, Verdict,
 };
 
 use crate::faults::kind;

@@ -13,7 +13,7 @@
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::time::{Time, nanos};
-use flowquake_reports::prediction::{Prediction, Subject};
+use flowquake_reports::record::prediction::{Prediction, Subject};
 use flowquake_reports::record::{CheckpointRecord, Lapse, RecoveryRecord, recovered_after, worst_outage};
 use flowquake_reports::timing::{DueTrigger, due_triggers, percentiles};
 use flowquake_reports::units;

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::{Cell, Coverage, text};
 use crate::ansi::clean;
 use crate::class::Class;
-use crate::html::{document, short_command, titled};
+use crate::page::{Head, document, titled};
 use crate::record::FaultKindRecord;
 use crate::units;
 
@@ -31,8 +31,9 @@ const NAME_MAX: usize = 32;
 
 /// A page with nothing but the grid and its tables.
 pub fn page(coverage: &Coverage, title: &str) -> String {
+    let command = clean(title);
     let main = html! {
-        header { h1 { "Coverage" } p { code { (short_command(&clean(title))) } } }
+        (Head { title: html! { "Coverage" }, command: &command, notes: vec![], counts: vec![] })
         (section(coverage))
         (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
     };

@@ -31,11 +31,12 @@ function timeOf(text) {
 
 // "#run-3" opens run 3; "#run=3&t=2.5s&w=80ms" also moves its scrubber and shows so much time around it.
 function follow() {
-  const words = decodeURIComponent(location.hash.slice(1));
-  const asked = new URLSearchParams(words.replace(/^run-/, "run="));
+  const asked = new URLSearchParams(location.hash.slice(1).replace(/^run-/, "run="));
   const details = document.getElementById(`run-${asked.get("run")}`);
   if (!details) return;
   details.open = true;
+  // Whoever follows a link to a run sees it, whatever the table of runs is narrowed to.
+  details.hidden = false;
   const view = viewOf(details), at = timeOf(asked.get("t")), width = timeOf(asked.get("w"));
   if (view && at !== null) {
     view.seek(at);
@@ -44,6 +45,22 @@ function follow() {
   }
   (at === null || !view ? details : view.host).scrollIntoView();
 }
+
+// On paper everything stands open, with its picture.
+const PAPER = 960; // as wide as a picture is drawn for it
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const details of opened) {
+    details.open = true;
+    if (details.matches(".run:not([hidden])")) viewOf(details);
+  }
+  for (const view of views.values()) view?.resize(PAPER);
+});
+addEventListener("afterprint", () => {
+  for (const view of views.values()) view?.resize();
+  opened.splice(0).forEach((details) => (details.open = false));
+});
 
 addEventListener("hashchange", follow);
 follow();

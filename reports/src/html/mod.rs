@@ -1,19 +1,22 @@
 //! A set of runs as one HTML file that works offline: no script, no font, no picture from elsewhere.
 //!
-//! Start at [`report`]. The tables are those of the terminal ([`tables`]), the picture of a run is drawn by the script of
-//! [`spacetime`] once its details are opened, and a run that failed stands beside the nearest one that passed ([`diff`]); this
-//! file only arranges them. Without JavaScript all but the pictures is there. Text of the record is escaped by `maud` wherever
-//! it enters, and the page forbids itself everything that comes from elsewhere.
+//! Start at [`report`]. The tables are those of the terminal ([`tables`]), that of all runs can be narrowed and sorted
+//! ([`run_table`]), the picture of a run is drawn by the script of [`spacetime`] once its details are opened, and a run that failed
+//! stands beside the nearest one that passed ([`diff`]); this file only arranges them. Without JavaScript all but the pictures is
+//! there. Text of the record is escaped by `maud` wherever it enters, and the page forbids itself everything that comes from
+//! elsewhere.
 //!
 //! A sweep has thousands of runs, and a page that no browser opens is no report: of the passed runs the first
 //! [`PASSED_MAX`] are shown in full; runs that did not pass always are, and the passed ones that they are compared with.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+mod run_table;
 
-use crate::ansi::{Color, Style};
+use maud::{Markup, html};
+
+use crate::ansi::Color;
 use crate::coverage::{self, Coverage};
+use crate::page::{Count, Head, class, document, table, titled};
 use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
-use crate::table::{Align, Cell, Table};
 use crate::timing::{self, Timing};
 use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
 
@@ -23,31 +26,16 @@ pub const PASSED_MAX: usize = 60;
 /// Runs that did not pass stand open if there are no more of them.
 const OPEN_MAX: usize = 3;
 
-/// Characters of a command in a header; that of a large set names hundreds of files.
-const COMMAND_MAX: usize = 300;
-
-/// CSS of every page.
-const CSS: &str = include_str!("report.css");
-
-/// What a page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
-const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
-
 /// The page.
 pub fn report(set: &RunSet) -> String {
     let shown = shown(set);
-    let anchor = |index: usize| shown[index].then(|| format!("#run-{}", index + 1));
     let hidden = shown.iter().filter(|shown| !**shown).count();
     // What went wrong comes before whatever else there is to see, and opened if it is little.
     let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
     let few = troubled().count() <= OPEN_MAX;
     let main = html! {
-        header #top {
-            h1 { "Fault tolerance report" }
-            p { code { (short_command(&set.command)) } }
-            p { (set.program) ", schema version " (set.schema_version) }
-            (counts(set))
-        }
-        div.card.scroll { (table(&tables::verdicts(set), anchor)) }
+        (head(set))
+        (run_table::section(set, &shown))
         @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
         (distributions::html::section(set))
         (curves::html::section(set))
@@ -62,39 +50,10 @@ pub fn report(set: &RunSet) -> String {
     };
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
-        &[&[spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
+        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
         &main,
-        spacetime::SCRIPT,
+        &[spacetime::SCRIPT, run_table::SCRIPT].concat(),
     )
-}
-
-/// A page: the report's look and policy, `styles` besides, `main`, and `script` behind it if it is not empty.
-pub(crate) fn document(title: &str, styles: &[&str], main: &Markup, script: &str) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (title) }
-                style { (PreEscaped(CSS)) @for style in styles { (PreEscaped(style)) } }
-            }
-            body {
-                main { (main) }
-                @if !script.is_empty() { script { (PreEscaped(script)) } }
-            }
-        }
-    };
-    page.into_string()
-}
-
-/// The command of a header, cut between two words where it is long.
-pub(crate) fn short_command(command: &str) -> String {
-    let Some((end, _)) = command.char_indices().nth(COMMAND_MAX) else { return command.to_owned() };
-    let (head, _) = command[..end].rsplit_once(' ').unwrap_or((&command[..end], ""));
-    let rest = command[head.len()..].trim_start().chars().count();
-    format!("{head} … and {} more characters", units::count(rest as u64))
 }
 
 /// Whether a run needs a look before all that passed.
@@ -123,14 +82,15 @@ fn is_compared(run: &RunRecord) -> bool {
     run.verdict != Verdict::Passed && run.verdict.class().ran()
 }
 
-fn counts(set: &RunSet) -> Markup {
-    html! {
-        ul.counts {
-            li { b { (units::count(set.runs.len() as u64)) } @if set.runs.len() == 1 { "run" } @else { "runs" } }
-            @for (label, style, n) in tables::verdict_counts(set) {
-                li class=(class(style)) { b { (units::count(n as u64)) } (label) }
-            }
-        }
+fn head(set: &RunSet) -> Head<'_> {
+    let verdicts = tables::verdict_counts(set).into_iter();
+    Head {
+        title: html! { "Fault tolerance report" },
+        command: &set.command,
+        notes: vec![html! { (set.program) ", schema version " (set.schema_version) }],
+        counts: std::iter::once(Count::of(set.runs.len(), "run"))
+            .chain(verdicts.map(|(label, style, n)| Count::labelled(n, label, style)))
+            .collect(),
     }
 }
 
@@ -141,7 +101,7 @@ fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
     html! {
         details.run.card id={ "run-" (number) } open[open] {
             summary {
-                h2 { span.badge.(style) { (run.verdict.label()) } (run.scenario) }
+                h2 { span.badge.(style) { (run.verdict.label()) } span.name { (run.scenario) } }
                 span.sub { "seed " (run.seed) ", " (run.job.backend) ", " (story(run)) }
             }
             @if !evidence.is_empty() {
@@ -197,8 +157,8 @@ fn comparison(set: &RunSet, run: &RunRecord) -> Markup {
     let other = &set.runs[nearest];
     html! {
         h3 { "Beside the nearest run that passed"
-            small { a href={ "#run-" (nearest + 1) } { (other.scenario) ", seed " (other.seed) } } }
-        div.scroll.diff { (table(&diff::table(run, other), |_| None)) }
+            small { a.name href={ "#run-" (nearest + 1) } { (other.scenario) ", seed " (other.seed) } } }
+        div.scroll.diff { (table(&diff::table(run, other))) }
     }
 }
 
@@ -228,81 +188,6 @@ fn textual_timeline(run: &RunRecord) -> Markup {
                 }
             }
         }
-    }
-}
-
-/// A heading with a note, and a table; nothing without rows.
-pub(crate) fn titled(heading: &str, note: &str, content: &Table) -> Markup {
-    html! {
-        @if !content.is_empty() {
-            @if !heading.is_empty() { h3 { (heading) @if !note.is_empty() { small { (note) } } } }
-            div.scroll { (table(content, |_| None)) }
-        }
-    }
-}
-
-/// A table whose first cell of row `i` links to `anchor(i)`.
-fn table(content: &Table, anchor: impl Fn(usize) -> Option<String>) -> Markup {
-    let ends_in_number = content.columns().last().is_some_and(|(_, align)| *align == Align::Right);
-    html! {
-        table.numbers[ends_in_number] {
-            thead {
-                tr {
-                    @for (heading, align) in content.columns() {
-                        th.r[*align == Align::Right] scope="col" { (heading) }
-                    }
-                }
-            }
-            tbody {
-                @for (index, row) in content.rows().iter().enumerate() {
-                    tr {
-                        @for (column, (cell, (_, align))) in row.iter().zip(content.columns()).enumerate() {
-                            td.r[*align == Align::Right] {
-                                @match anchor(index).filter(|_| column == 0) {
-                                    Some(href) => a href=(href) { (cell_text(cell, *align)) },
-                                    None => (cell_text(cell, *align)),
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The text of a cell; the unit of a number stands in a box of its own, so that digits line up.
-fn cell_text(cell: &Cell, align: Align) -> Markup {
-    let text = cell.text.trim_end();
-    let quantity = match text.rsplit_once(' ') {
-        Some((number, unit)) if align == Align::Right && is_quantity(number, unit) => Some((number, unit)),
-        _ => None,
-    };
-    // Most of a page is cells, so the markup of a plain one is its text.
-    let content = html! {
-        @match quantity {
-            Some((number, unit)) => { (number) i { (unit) } },
-            None => (text),
-        }
-    };
-    match cell.style {
-        Style::Plain => content,
-        style => html! { span.(class(style)) { (content) } },
-    }
-}
-
-fn is_quantity(number: &str, unit: &str) -> bool {
-    number.ends_with(|c: char| c.is_ascii_digit()) && unit.chars().all(char::is_alphabetic) && unit.chars().count() <= 3
-}
-
-pub(crate) fn class(style: Style) -> &'static str {
-    match style {
-        Style::Plain => "plain",
-        Style::Heading => "heading",
-        Style::Good => "good",
-        Style::Bad => "bad",
-        Style::Warn => "warn",
-        Style::Dim => "dim",
     }
 }
 
@@ -337,7 +222,7 @@ mod tests {
     fn a_failed_run_stands_beside_the_nearest_that_passed() {
         let page = report(&fixtures::set());
         assert!(page.contains("Beside the nearest run that passed"));
-        assert!(page.contains("<a href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
+        assert!(page.contains("<a class=\"name\" href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
         let alone = RunSet { runs: vec![fixtures::failed()], ..fixtures::set() };
         assert!(report(&alone).contains("nothing to compare it with"));
     }
@@ -353,16 +238,6 @@ mod tests {
         assert!(place("id=\"run-2\"") < place("id=\"run-3\"") && place("id=\"run-3\"") < place("id=\"run-1\""));
         let many = RunSet { runs: vec![fixtures::failed(); OPEN_MAX + 1], ..fixtures::set() };
         assert_eq!(report(&many).matches("\" open>").count(), 0);
-    }
-
-    #[test]
-    fn a_long_command_is_cut_between_words_with_the_count_of_the_rest() {
-        assert_eq!(short_command("flowquake run a.toml"), "flowquake run a.toml");
-        let long = format!("flowquake run {}", "ä.toml ".repeat(300));
-        let short = short_command(&long);
-        assert!(short.starts_with("flowquake run ä.toml ä.toml") && short.contains("ä.toml … and 1,8"), "{short}");
-        assert!(short.chars().count() < COMMAND_MAX + 40);
-        assert!(short_command(&"x".repeat(1_000)).ends_with(" … and 700 more characters"));
     }
 
     #[test]
@@ -405,14 +280,6 @@ mod tests {
         assert_eq!(page.matches("<details class=\"run").count(), PASSED_MAX + 1);
         assert!(page.contains("2 passed runs without a section"));
         assert!(page.contains(&format!("id=\"run-{}\"", PASSED_MAX + 3)));
-    }
-
-    #[test]
-    fn units_stand_in_a_box_of_their_own() {
-        let cell = cell_text(&Cell::duration(1_204_000_000), Align::Right).into_string();
-        assert_eq!(cell, "1.204<i>s</i>");
-        let cell = cell_text(&Cell::new("not in this run"), Align::Right).into_string();
-        assert_eq!(cell, "not in this run");
     }
 
     proptest! {
