@@ -206,6 +206,12 @@ pub struct TimingBounds {
     /// Failure until the job has caught up, the longest.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub recovery_max: Option<Duration>,
+    /// From a record's arrival until the last commit of the checkpoint that covers it, the longest.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub lateness_max: Option<Duration>,
+    /// Some subtask is back-pressured for at least this share, in thousandths, of the time between two of its snapshots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backpressure_min_permille: Option<u32>,
     /// The recovery is within this share, in thousandths, of what was predicted before the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_prediction_permille: Option<u32>,

@@ -257,7 +257,7 @@ fn sights(path: &Path, code: &str) -> Vec<String> {
             let at = line.match_indices(word).map(|(at, _)| line[..at].chars().next_back());
             at.into_iter().any(|edge| edge.is_none_or(|c| !c.is_alphanumeric() && c != '_'))
         };
-        let planted = ["mutated", "Mutation", "plant_", "held_back"].into_iter().any(word);
+        let planted = ["mutated(", "Mutation", "plant_", "held_back"].into_iter().any(word);
         let unguarded = word("planted") && before != "#[cfg(feature = \"mutations\")]";
         if planted || unguarded {
             sights.push(format!("{}:{}: {line}", path.display(), number + 1));

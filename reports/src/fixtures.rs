@@ -21,6 +21,8 @@ fn checkpoint(id: u64, attempt: u32, at_ms: u64, parts: [u64; 6]) -> CheckpointR
         async_end_ns: Some(at + barrier + alignment + sync + upload - late_ns),
         acknowledged_ns: Some(at + barrier + alignment + sync + upload + ack - late_ns),
         state_bytes: 700_000,
+        busy_permille: Some(412),
+        back_pressured_permille: Some(37),
     };
     let parts = CheckpointParts {
         barrier_ns: barrier,
@@ -193,6 +195,7 @@ pub(crate) fn passed() -> RunRecord {
             events: 1_842,
             messages: 9_310,
             bytes: 3_400_000,
+            lateness_max_ns: Some(3_140 * MS),
             events_by_name: [("barrier-received".to_owned(), 24), ("checkpoint-completed".to_owned(), 7)].into(),
         },
         settings: Settings {

@@ -407,6 +407,10 @@ pub struct Totals {
     pub messages: u64,
     /// Bytes sent over the network.
     pub bytes: u64,
+    /// Age of the oldest record at the instant at which output that holds its effect became visible, the largest over all committed
+    /// checkpoints; `None`: nothing was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_max_ns: Option<u64>,
     /// How often each event was emitted, by its name.
     pub events_by_name: BTreeMap<String, u64>,
 }

@@ -65,6 +65,7 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out.push_str(&titled("Faults", &tables::faults(run), screen));
     out.push_str(&titled("Checkpoints", &tables::checkpoints(run), screen));
     out.push_str(&titled("Checkpoint durations", &tables::durations(&timing), screen));
+    out.push_str(&titled("Load of the subtasks, between two snapshots", &tables::load(run), screen));
     out.push_str(&titled("Recoveries", &tables::recoveries(run), screen));
     out.push_str(&titled("Outages, from the fault until lasting progress", &tables::outages(run), screen));
     out.push_str(&titled("Distributions", &distributions::tables::table(&distributions::of([run])), screen));

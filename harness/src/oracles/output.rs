@@ -20,12 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
-use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
+use flowquake_engine::ids::{CheckpointId, SubtaskId};
 
 use super::{EVIDENCE_MAX, Finding, Oracle, Violation, state};
 use crate::explain;
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
-use crate::outcome::{End, Outcome, Part, Sealed, Section};
+use crate::outcome::{End, Outcome, Part, Section};
 use crate::plan::RunPlan;
 use crate::plan::job_spec;
 
@@ -92,7 +92,7 @@ fn judge_spans(
             content.violations.push(Violation { oracle: "O1", evidence });
             continue;
         };
-        let positions = positions(sealed, splits);
+        let positions = sealed.positions(splits);
         let consumed: Consumed = before.iter().zip(&positions).map(|(from, to)| *from..*to).collect();
         let parts = by_epoch.range(previous.next()..=*checkpoint).flat_map(|(_, parts)| parts);
         let texts: Vec<Cow<str>> = parts.map(|part| String::from_utf8_lossy(&part.bytes)).collect();
@@ -129,13 +129,6 @@ fn judge_spans(
     content.violations.truncate(EVIDENCE_MAX);
     order.violations.truncate(EVIDENCE_MAX);
     (content, order)
-}
-
-/// Where every split stood.
-pub(super) fn positions(sealed: &Sealed, splits: usize) -> Vec<u64> {
-    let all = sealed.manifest.subtasks.values().flat_map(|state| &state.positions);
-    let by_split: BTreeMap<SplitId, u64> = all.map(|position| (position.split, position.emitted)).collect();
-    (0..splits as u32).map(|split| by_split.get(&SplitId(split)).copied().unwrap_or(0)).collect()
 }
 
 /// The highest checkpoint up to which every sink is known to have committed.

@@ -12,7 +12,7 @@ use flowquake_engine::env::sim::NetworkTotals;
 use flowquake_engine::event::Event;
 use flowquake_engine::ha::entry::{Change, HaEntry};
 use flowquake_engine::ha::position::Position;
-use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
+use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
 use crate::environment::{Environment, needs_disk, told_in};
@@ -63,6 +63,13 @@ impl Sealed {
     /// Records that its sources had emitted.
     pub fn records(&self) -> u64 {
         self.manifest.subtasks.values().flat_map(|state| &state.positions).map(|position| position.emitted).sum()
+    }
+
+    /// Where each of so many splits stood.
+    pub fn positions(&self, splits: usize) -> Vec<u64> {
+        let all = self.manifest.subtasks.values().flat_map(|state| &state.positions);
+        let by_split: BTreeMap<SplitId, u64> = all.map(|position| (position.split, position.emitted)).collect();
+        (0..splits as u32).map(|split| by_split.get(&SplitId(split)).copied().unwrap_or(0)).collect()
     }
 }
 

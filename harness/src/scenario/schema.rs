@@ -164,6 +164,7 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
         Form::Rate => pattern(number(&[("/s", 1)])),
         Form::Attempts => json!({ "anyOf": [of(&Form::Whole(u32::MAX.into()), catalogue), { "const": "unlimited" }] }),
         Form::Below => pattern(format!(r"^<\s*{}\s*$", duration())),
+        Form::Percent => pattern(r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$".to_owned()),
         Form::Within => pattern(r"^within\s*[0-9]+(\.[0-9]+)?\s*%$".to_owned()),
         Form::JobEnd => pattern(r"^(finished|failed\(.*\)|finished-or-failed\(.*\))$".to_owned()),
         Form::Params => json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } }),

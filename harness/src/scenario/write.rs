@@ -218,6 +218,8 @@ fn expect(plan: &RunPlan) -> String {
         checkpoint_duration_max,
         outage_max,
         recovery_max,
+        lateness_max,
+        backpressure_min_permille,
         recovery_prediction_permille,
     } = &expect.timing;
     let lines = [
@@ -235,6 +237,8 @@ fn expect(plan: &RunPlan) -> String {
         below("checkpoint_duration_max", *checkpoint_duration_max),
         below("outage_max", *outage_max),
         below("recovery_max", *recovery_max),
+        below("lateness_max", *lateness_max),
+        backpressure_min_permille.map(|share| pair("backpressure_min", text(&format!("{}%", f64::from(share) / 10.0)))),
         recovery_prediction_permille
             .map(|share| pair("recovery_prediction", text(&format!("within {}%", f64::from(share) / 10.0)))),
     ];

@@ -123,6 +123,7 @@ fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
             (titled("Predictions", "made before the run; share of what was measured", &tables::predictions(run)))
             (titled("Outside of the predictions", "not compared", &tables::outside_of_predictions(run)))
             (formulas(&timing))
+            (titled("Load", "what each subtask did with its time: means over its snapshots, and the most between two of them", &tables::load(run)))
             (titled("Oracles", "", &tables::oracles(run)))
             (titled("Options", "drawn from the seed or defaulted", &tables::options(run)))
             @if !run.timeline.is_empty() { (textual_timeline(run)) }

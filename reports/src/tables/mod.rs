@@ -3,10 +3,12 @@
 //! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show these same tables,
 //! so a number cannot differ between them. Tables without rows are left out by both.
 
+mod load;
 mod times;
 
 use std::collections::BTreeMap;
 
+pub use self::load::load;
 pub use self::times::{
     GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries,
     timing_rows, timing_summary,
@@ -246,6 +248,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("restart delay", restart_delay),
         ("records read", units::count(run.totals.records_in)),
         ("records committed", units::count(run.totals.records_committed)),
+        ("oldest output", run.totals.lateness_max_ns.map_or_else(|| "–".to_owned(), units::duration)),
         ("virtual time", units::duration(run.totals.virtual_ns)),
         ("cpu time", units::duration(run.totals.cpu_ns)),
         ("real time", units::duration(run.totals.wall_ns)),

@@ -54,6 +54,8 @@ pub(in crate::scenario) enum Form {
     Attempts,
     /// `"< 5s"`.
     Below,
+    /// A share of something, such as `"20%"`.
+    Percent,
     /// `"within 5%"`.
     Within,
     /// How a job ends.
@@ -191,7 +193,8 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("[expect]", "checkpoint_duration_p50" | "checkpoint_duration_p99" | "checkpoint_duration_max") => {
             optional(Below)
         }
-        ("[expect]", "outage_max" | "recovery_max") => optional(Below),
+        ("[expect]", "outage_max" | "recovery_max" | "lateness_max") => optional(Below),
+        ("[expect]", "backpressure_min") => optional(Percent),
         ("[expect]", "recovery_prediction") => optional(Within),
         _ => None,
     }

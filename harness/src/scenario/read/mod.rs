@@ -154,6 +154,8 @@ const WRITTEN: &[(&str, &[&str])] = &[
             "checkpoint_duration_max",
             "outage_max",
             "recovery_max",
+            "lateness_max",
+            "backpressure_min",
             "recovery_prediction",
         ],
     ),
