@@ -16,6 +16,8 @@ const COMMAND_MAX: usize = 300;
 const CSS: &str = include_str!("page.css");
 /// What is other on paper; behind all other CSS, so that it wins.
 const PRINT: &str = include_str!("print.css");
+/// Opens what is closed before it is printed; in front of the script of a page that has one.
+const PRINT_SCRIPT: &str = include_str!("print.js");
 
 /// What a page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
@@ -34,7 +36,7 @@ pub fn document(title: &str, styles: &[&str], main: &Markup, script: &str) -> St
             }
             body {
                 main { (main) }
-                @if !script.is_empty() { script { (PreEscaped(script)) } }
+                @if !script.is_empty() { script { (PreEscaped(PRINT_SCRIPT)) (PreEscaped(script)) } }
             }
         }
     };
@@ -189,6 +191,34 @@ pub fn class(style: Style) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paper_has_the_last_word_and_dark_colours_are_for_screens() {
+        let page = document("title", &[".own { color: red; }"], &html! {}, "own()");
+        let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
+        assert!(place(".own {") < place("@media print"));
+        assert!(place("beforeprint") < place("own()"));
+        assert_eq!(
+            page.matches("prefers-color-scheme").count(),
+            page.matches("@media screen and (prefers-color-scheme").count()
+        );
+        assert!(!document("title", &[], &html! {}, "").contains("<script"), "a page without a script stays one");
+    }
+
+    #[test]
+    fn a_head_shows_what_there_is() {
+        let more = Count { href: Some("#more"), ..Count::labelled(1_204, "not <passed>", Style::Warn) };
+        let counts = vec![Count::of(1, "run"), Count::of(2, "curve"), more];
+        let head = Head { title: html! { "T" }, command: "a & b", notes: vec![html! { "note" }], counts };
+        assert_eq!(
+            head.render().into_string(),
+            "<header id=\"top\"><h1>T</h1><p><code>a &amp; b</code></p><p>note</p><ul class=\"counts\">\
+             <li class=\"plain\"><b>1</b>run</li><li class=\"plain\"><b>2</b>curves</li>\
+             <li class=\"warn\"><b>1,204</b><a href=\"#more\">not &lt;passed&gt;</a></li></ul></header>"
+        );
+        let bare = Head { title: html! { "T" }, command: "c", notes: vec![], counts: vec![] };
+        assert!(!bare.render().into_string().contains("counts"));
+    }
 
     #[test]
     fn a_long_command_is_cut_between_words_with_the_count_of_the_rest() {

@@ -46,20 +46,14 @@ function follow() {
   (at === null || !view ? details : view.host).scrollIntoView();
 }
 
-// On paper everything stands open, with its picture.
-const PAPER = 960; // as wide as a picture is drawn for it
-let opened = [];
+// On paper every run that is shown has its picture, as wide as the paper.
+const PAPER = 960;
 addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not([open])")];
-  for (const details of opened) {
-    details.open = true;
-    if (details.matches(".run:not([hidden])")) viewOf(details);
-  }
+  for (const details of document.querySelectorAll("details.run:not([hidden])")) viewOf(details);
   for (const view of views.values()) view?.resize(PAPER);
 });
 addEventListener("afterprint", () => {
   for (const view of views.values()) view?.resize();
-  opened.splice(0).forEach((details) => (details.open = false));
 });
 
 addEventListener("hashchange", follow);
