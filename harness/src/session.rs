@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::{self, Environment};
 use crate::jobs::Jobs;
-use crate::oracles::restorable;
+use crate::oracles::{Case, restorable};
 use crate::outcome::{End, Outcome, StoreCopy};
 use crate::plan::RunPlan;
 use crate::predict::foresee;
@@ -81,7 +81,7 @@ pub fn try_execute(
     let (oracles, violations) = match outcome.end {
         // A crashed run has no output worth judging; the panic is the verdict.
         End::Panicked(_) | End::NoYield(_) => Default::default(),
-        _ => oracles::judge(plan, &outcome, jobs, &inputs, &resumed),
+        _ => oracles::judge(&Case::new(plan, &outcome, jobs, &inputs, &resumed)),
     };
     broken.into_inner()?;
     // State is read back from files, too.

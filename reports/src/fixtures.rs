@@ -148,6 +148,7 @@ pub(crate) fn passed() -> RunRecord {
                 held: true,
                 judged: 24_000,
                 unit: "records".into(),
+                not_judged: None,
             },
             OracleRecord {
                 id: "O7".into(),
@@ -155,6 +156,7 @@ pub(crate) fn passed() -> RunRecord {
                 held: true,
                 judged: 1,
                 unit: "failovers".into(),
+                not_judged: None,
             },
             OracleRecord {
                 id: "O10".into(),
@@ -162,6 +164,7 @@ pub(crate) fn passed() -> RunRecord {
                 held: true,
                 judged: 0,
                 unit: "checkpoints".into(),
+                not_judged: None,
             },
         ],
         timeline: vec![
@@ -442,6 +445,7 @@ prop_compose! {
             }).collect(),
             oracles: vec![OracleRecord {
                 id: text.clone(), property: text.clone(), held: failed, judged: seed, unit: text,
+                not_judged: None,
             }],
             totals: Totals { virtual_ns, ..Totals::default() },
             settings: Settings { interval_ns, min_pause_ns, ..passed().settings },

@@ -312,12 +312,15 @@ pub struct OracleRecord {
     pub id: String,
     /// The property it judges, in one line.
     pub property: String,
-    /// Whether the property held.
+    /// Whether the property was judged, and held.
     pub held: bool,
     /// How many things it judged; an oracle that judged nothing proves nothing.
     pub judged: u64,
     /// What `judged` counts, e.g. `records`.
     pub unit: String,
+    /// Why it was not asked: what the target does not show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_judged: Option<String>,
 }
 
 /// Kind of a timeline entry; decides column, sign and colour.

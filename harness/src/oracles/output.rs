@@ -22,15 +22,35 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
 
-use super::{EVIDENCE_MAX, Finding, Violation, state};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation, state};
 use crate::explain;
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
-use crate::outcome::{End, Outcome, Part, Sealed};
+use crate::outcome::{End, Outcome, Part, Sealed, Section};
 use crate::plan::RunPlan;
 use crate::plan::job_spec;
 
 /// Refusals that are traced through the run; the others are of the same kind.
 const EXPLAINED_MAX: usize = 2;
+
+/// The entry of O1.
+pub const CONTENT: Oracle = Oracle {
+    id: "O1",
+    property: "committed output is exactly-once: nothing lost, doubled or invented",
+    unit: "records",
+    rank: 5,
+    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output],
+    judge: |case| case.output().0.clone(),
+};
+
+/// The entry of O2.
+pub const ORDER: Oracle = Oracle {
+    id: "O2",
+    property: "order per split and key, and keyed state, equal the reference's",
+    unit: "entries",
+    rank: 6,
+    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output],
+    judge: |case| case.output().1.clone(),
+};
 
 /// Judges content (O1), and order and keyed state (O2).
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {

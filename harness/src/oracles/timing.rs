@@ -18,16 +18,26 @@ use flowquake_reports::record::{CheckpointRecord, Lapse, RecoveryRecord, recover
 use flowquake_reports::timing::{DueTrigger, due_triggers, percentiles};
 use flowquake_reports::units;
 
-use super::{EVIDENCE_MAX, Finding, Violation};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation, restarts};
 use crate::faults::TASK_MANAGER;
 use crate::jobs::Jobs;
 use crate::measure;
 use crate::nemesis::Hit;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Section};
 use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
 
 /// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
 pub(super) const TOLERANCE_NS: u64 = 10_000;
+
+/// The entry of O9.
+pub const ORACLE: Oracle = Oracle {
+    id: "O9",
+    property: "checkpoints are triggered, attempts restarted when the rule says; times keep their bounds",
+    unit: "times",
+    rank: 9,
+    needs: &[Section::Trace, Section::Flow],
+    judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs).and(restarts::judge(case.plan, case.outcome)),
+};
 
 /// Judges the times of a run.
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {

@@ -22,11 +22,13 @@ use crate::trace::Trace;
 
 mod flow;
 mod retained_files;
+mod section;
 mod store_copy;
 
 pub use flow::Flow;
 pub(crate) use flow::FlowLog;
 pub use retained_files::RetainedFiles;
+pub use section::Section;
 pub use store_copy::{StoreCopy, Written};
 
 /// How a run ended.
@@ -147,6 +149,8 @@ pub struct Decision {
 
 /// Everything that happened in a run.
 pub struct Outcome {
+    /// What is known of it; of the other sections nothing here says anything.
+    pub sections: BTreeSet<Section>,
     /// How it ended.
     pub end: End,
     /// The machine could not keep the run: then nothing else here says anything.
@@ -205,6 +209,7 @@ impl Outcome {
     /// Of a run in which nothing happened.
     pub fn nothing() -> Self {
         Self {
+            sections: Section::all(),
             end: End::TimeLimit,
             environment: None,
             abandoned: false,

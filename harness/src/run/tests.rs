@@ -3,7 +3,7 @@
 use super::*;
 use crate::cli::catalogue;
 use crate::jobs::UserCode;
-use crate::oracles;
+use crate::oracles::{self, Case};
 use crate::plan::UserFailure;
 use crate::scenario::Scenario;
 use flowquake_engine::event::Event;
@@ -36,8 +36,8 @@ fn run_ordered(plan: &RunPlan, order: impl FnOnce(&UserCode)) -> (Outcome, UserC
     order(&user_code);
     let jobs = Jobs::builtin();
     let outcome = start(plan, &jobs, &[], None, recorder);
-    let (_, violations) =
-        oracles::judge(plan, &outcome, &jobs, &InputFiles::default(), &|_| unreachable!("no copies are kept"));
+    let (inputs, resume) = (InputFiles::default(), |_: &_| unreachable!("no copies are kept"));
+    let (_, violations) = oracles::judge(&Case::new(plan, &outcome, &jobs, &inputs, &resume));
     assert!(violations.is_empty(), "{violations:?}");
     (outcome, user_code)
 }

@@ -190,6 +190,7 @@ pub fn oracles(run: &RunRecord) -> Table {
     let mut table = Table::new([("oracle", Left), ("property", Left), ("judged", Right), ("", Left), ("held", Left)]);
     for oracle in &run.oracles {
         let held = match (oracle.held, oracle.judged) {
+            _ if let Some(why) = &oracle.not_judged => Cell::new(format!("not judged: {why}")).styled(Style::Warn),
             (false, _) => Cell::new("violated").styled(Style::Bad),
             // Held because nothing was there to break it: says so, or it would read like a proof.
             (true, 0) => Cell::new("judged nothing").styled(Style::Warn),
