@@ -120,7 +120,7 @@ fn shown(set: &RunSet) -> Vec<bool> {
 
 /// Whether a run has gone wrong, so that a passing one tells something about it.
 fn is_compared(run: &RunRecord) -> bool {
-    !matches!(run.verdict, Verdict::Passed | Verdict::NotBuilt { .. })
+    run.verdict != Verdict::Passed && run.verdict.class().ran()
 }
 
 fn counts(set: &RunSet) -> Markup {

@@ -183,6 +183,13 @@ pub enum Verdict {
         /// The Cargo feature that was left out.
         feature: String,
     },
+    /// The target cannot do what the scenario asks for; never counts as passed.
+    NotOffered {
+        /// The target.
+        target: String,
+        /// The first thing that it does not offer.
+        what: String,
+    },
 }
 
 /// An oracle or expectation that was violated, and what shows it.
@@ -205,6 +212,7 @@ impl Verdict {
             Verdict::Crashed { .. } => Class::Crashed,
             Verdict::Nondeterministic { .. } => Class::Nondeterministic,
             Verdict::NotBuilt { .. } => Class::NotBuilt,
+            Verdict::NotOffered { .. } => Class::NotOffered,
         }
     }
 
@@ -235,6 +243,7 @@ impl Verdict {
             Verdict::Crashed { panic } => panic.lines().next().unwrap_or_default().to_owned(),
             Verdict::Nondeterministic { difference } => difference.clone(),
             Verdict::NotBuilt { feature } => format!("built without `{feature}`"),
+            Verdict::NotOffered { target, what } => format!("{target} does not offer {what}"),
         }
     }
 }

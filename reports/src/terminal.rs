@@ -138,7 +138,8 @@ pub fn evidence_lines(verdict: &Verdict) -> Vec<String> {
         Verdict::Vacuous { .. }
         | Verdict::Stuck { .. }
         | Verdict::Nondeterministic { .. }
-        | Verdict::NotBuilt { .. } => vec![verdict.headline()],
+        | Verdict::NotBuilt { .. }
+        | Verdict::NotOffered { .. } => vec![verdict.headline()],
     }
 }
 

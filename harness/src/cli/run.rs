@@ -214,7 +214,7 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
 
 /// Whether there is something to explain and to replay.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::NotBuilt { .. })
+    *verdict != Verdict::Passed && verdict.class().ran()
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {

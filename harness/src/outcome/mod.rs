@@ -153,8 +153,6 @@ pub struct Outcome {
     pub sections: BTreeSet<Section>,
     /// How it ended.
     pub end: End,
-    /// The machine could not keep the run: then nothing else here says anything.
-    pub environment: Option<Environment>,
     /// The run's thread was given up and may run on: no other run of this process may be trusted.
     pub abandoned: bool,
     /// When it ended.
@@ -211,7 +209,6 @@ impl Outcome {
         Self {
             sections: Section::all(),
             end: End::TimeLimit,
-            environment: None,
             abandoned: false,
             ended_at: Time::ZERO,
             trace: Trace::default(),
@@ -258,8 +255,8 @@ impl Outcome {
 
     /// The machine's fault in the failures of a run, if there is one (ENVIRONMENT-X1).
     pub(crate) fn environment_at_fault(&self, plan: &RunPlan) -> Option<Environment> {
-        if self.environment.is_some() || !needs_disk(plan) {
-            return self.environment.clone();
+        if !needs_disk(plan) {
+            return None;
         }
         let failed = self.trace.events.iter().find_map(|record| match &record.event {
             Event::TaskFailed { cause, .. } => told_in(cause),

@@ -81,7 +81,7 @@ fn css(class: Option<Class>) -> &'static str {
     match class {
         None => "none",
         Some(Class::Passed) => "good",
-        Some(Class::Vacuous | Class::NotBuilt) => "warn",
+        Some(Class::Vacuous | Class::NotBuilt | Class::NotOffered) => "warn",
         Some(Class::Failed | Class::Crashed | Class::Stuck | Class::Nondeterministic) => "bad",
     }
 }
@@ -94,7 +94,7 @@ fn letter(class: Class) -> &'static str {
         Class::Stuck => "S",
         Class::Nondeterministic => "N",
         Class::Vacuous => "v",
-        Class::NotBuilt => "n",
+        Class::NotBuilt | Class::NotOffered => "n",
     }
 }
 
