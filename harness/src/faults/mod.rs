@@ -240,6 +240,13 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "FAULTS-K3")]
+    fn a_kind_is_not_asked_about_actions_of_others() {
+        let pause = FaultAction::Pause { target: NodeTarget::Leader, resume_after: None };
+        (Kind::Kill.spec().write)(&pause);
+    }
+
+    #[test]
     fn a_row_reads_well() {
         let spec = Kind::LoseMessage.spec();
         assert_eq!(spec.usage(), "message = kind, [node = node], [count = number]");

@@ -235,6 +235,23 @@ fn what_cannot_apply_is_refused() {
     }
 }
 
+/// The plan calls some lengths otherwise than the file.
+#[test]
+fn a_length_that_is_too_short_is_named_by_its_key() {
+    for (key, fault) in [
+        ("by", "do = \"duplicate-message\", message = \"trigger\", by = \"0s\""),
+        ("by", "do = \"slow-store\", by = \"0s\""),
+        ("by", "do = \"clock-back\", target = \"tm-1\", by = \"0s\""),
+        ("age", "do = \"lagging-list\", age = \"0s\""),
+        ("resume_after", "do = \"pause\", target = \"tm-1\", resume_after = \"0s\""),
+        ("every", "every = \"0s\", repeat = 2, do = \"pause\", target = \"tm-1\""),
+    ] {
+        let error = parse(&with_faults(&[format!("{{ at = \"1s\", {fault} }}")])).unwrap_err();
+        let said: Vec<String> = error.problems().iter().map(Problem::to_string).collect();
+        assert!(said.len() == 1 && said[0].starts_with(&format!("`{key}` is zero")), "{fault}: {said:?}");
+    }
+}
+
 /// The same in smaller clusters, and with less state.
 #[test]
 fn roles_that_nobody_plays_and_files_that_nobody_writes_are_refused() {
