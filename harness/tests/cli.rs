@@ -311,6 +311,7 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
         .with("hit.json", &serde_json::to_string(&hit).unwrap());
     let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--html", "grid.html", "--min", "0.1"], 0);
     assert!(said.out.contains("┌ kill") && said.out.contains("coverage: 1 of "), "{}", said.out);
+    assert!(said.out.contains("cluster.cost_profile") && said.out.contains("settings: "), "{}", said.out);
     assert!(!said.out.contains("empty at") && !said.out.contains('\x1b'), "{}", said.out);
     assert!(
         fs::read_to_string(folder.path().join("grid.html"))
@@ -322,6 +323,10 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
     assert!(said.err.contains("below the gate"), "{}", said.err);
     let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--json"], 0);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["hit"], 1);
+    let settings = &serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["settings"];
+    let slots = settings.as_array().unwrap().iter().find(|setting| setting["name"] == "cluster.slots").unwrap();
+    assert_eq!((&slots["drawn"], &slots["ranges"][1]["range"]), (&true.into(), &"2".into()), "{slots}");
+    assert_eq!(slots["ranges"][1]["runs"], 2, "{slots}");
     // Nothing without faults tells what is meaningful.
     let said = folder.flowquake(&["coverage", "hit.json"], 2);
     assert!(said.err.contains("no run without faults") && said.err.contains("scenarios/baseline"), "{}", said.err);

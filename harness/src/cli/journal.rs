@@ -119,6 +119,7 @@ mod tests {
             command: "flowquake".into(),
             program: String::new(),
             fault_kinds: Vec::new(),
+            setting_ranges: Vec::new(),
             runs: Vec::new(),
         }
     }

@@ -29,7 +29,7 @@ use crate::logging::Level;
 use crate::plan::RunPlan;
 use crate::provenance;
 use crate::run::report_folder;
-use crate::scenario::save_plan;
+use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
 use crate::units;
 use crate::worker::{Made, Order};
@@ -415,6 +415,7 @@ fn set_of(command: String, runs: Vec<RunRecord>) -> RunSet {
         command,
         program: provenance::program(),
         fault_kinds: crate::faults::records(),
+        setting_ranges: tried::records(),
         runs,
     }
 }

@@ -73,6 +73,7 @@ pub fn record(
         prediction: plan.prediction.clone(),
         totals: totals(outcome),
         settings: settings(plan),
+        tried: crate::scenario::tried::tried(plan),
         course,
     }
 }

@@ -41,6 +41,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tried;
 mod write;
 
 pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};

@@ -76,6 +76,7 @@ pub(super) fn finish(
             command: set.command.clone(),
             program: set.program.clone(),
             fault_kinds: set.fault_kinds.clone(),
+            setting_ranges: set.setting_ranges.clone(),
             schema_version: set.schema_version,
         }
     });
