@@ -208,6 +208,7 @@ pub(crate) fn passed() -> RunRecord {
             restart_strategy: String::new(),
             input_rate: 2_000.0,
         },
+        tried: "b".into(),
         course: course(),
     }
 }
@@ -283,6 +284,7 @@ pub(crate) fn set() -> RunSet {
         command: "flowquake run scenarios/kill --seeds 2".into(),
         program: "flowquake 0.1.0 (1a2b3c4)".into(),
         fault_kinds: Vec::new(),
+        setting_ranges: Vec::new(),
         runs: vec![
             passed(),
             failed(),

@@ -18,6 +18,7 @@ pub mod export;
 pub mod folder;
 pub mod formulas;
 pub mod gate;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;

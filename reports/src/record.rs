@@ -39,6 +39,9 @@ pub struct RunSet {
     pub program: String,
     /// Every kind of fault there is, so that a reader can tell what was not tried.
     pub fault_kinds: Vec<FaultKindRecord>,
+    /// Every setting there is with its ranges, for the same purpose.
+    #[serde(default)]
+    pub setting_ranges: Vec<SettingRecord>,
     /// The runs, in the order in which they were asked for.
     pub runs: Vec<RunRecord>,
 }
@@ -53,6 +56,17 @@ pub struct FaultKindRecord {
     /// Roles of victims that it applies to: `leader`, `standby`, `task-manager`, `leader-link` (a link between a JobManager
     /// and a TaskManager), `task-link` (between TaskManagers), `checkpoint-store`, `output-store`.
     pub roles: Vec<String>,
+}
+
+/// A setting that a scenario can state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingRecord {
+    /// Section and key in scenario files: `checkpointing.interval`.
+    pub name: String,
+    /// In words, the values or ranges in which it should be tried, in order.
+    pub ranges: Vec<String>,
+    /// Whether swarms draw it.
+    pub drawn: bool,
 }
 
 /// One run: one scenario with one seed.
@@ -99,6 +113,10 @@ pub struct RunRecord {
     pub totals: Totals,
     /// Bounds and settings that the formulas need.
     pub settings: Settings,
+    /// In which of its ranges the run has each setting of [`RunSet::setting_ranges`], in that order: a letter, `a` for the first
+    /// range; `-` for a setting that the run does not have.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tried: String,
     /// Who led, what ran where, and what was under way.
     #[serde(default)]
     pub course: Course,

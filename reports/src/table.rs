@@ -100,6 +100,8 @@ const COLUMN_MIN: usize = 12;
 pub struct Table {
     columns: Vec<(Cow<'static, str>, Align)>,
     rows: Vec<Vec<Cell>>,
+    /// Lines of the text above rows, each before the row of its number, counted from 0.
+    sections: Vec<(usize, Cell)>,
     /// Headings of columns that may be left out, the first one first.
     dispensable: Vec<&'static str>,
 }
@@ -112,7 +114,7 @@ impl Table {
 
     /// As [`Table::new`], where columns depend on what was measured.
     pub fn with(columns: Vec<(Cow<'static, str>, Align)>) -> Table {
-        Table { columns, rows: Vec::new(), dispensable: Vec::new() }
+        Table { columns, rows: Vec::new(), sections: Vec::new(), dispensable: Vec::new() }
     }
 
     /// The same table, of which these columns may be left out where there is no room, the first one first.
@@ -125,6 +127,11 @@ impl Table {
         let cells = cells.into();
         assert_eq!(cells.len(), self.columns.len(), "TABLE-T1");
         self.rows.push(cells);
+    }
+
+    /// Puts a line over the rows that follow, as wide as it is; in the text only, since rows of a page can be sorted.
+    pub fn section(&mut self, line: Cell) {
+        self.sections.push((self.rows.len(), line));
     }
 
     /// Headings and sides.
@@ -152,7 +159,14 @@ impl Table {
         let has_headings = kept.iter().any(|column| !self.columns[*column].0.is_empty());
         let headings: Vec<Cell> =
             self.columns.iter().map(|(heading, _)| Cell::new(heading).styled(Style::Heading)).collect();
-        for row in has_headings.then_some(&headings).into_iter().chain(&self.rows) {
+        let rows = self.rows.iter().enumerate().map(|(at, row)| (Some(at), row));
+        for (at, row) in has_headings.then_some((None, &headings)).into_iter().chain(rows) {
+            for (_, section) in self.sections.iter().filter(|(before, _)| Some(*before) == at) {
+                text.push('\n');
+                for line in broken(&section.text, room.saturating_sub(indent)) {
+                    text.push_str(&format!("{}{}\n", " ".repeat(indent), paint(&line, section.style, color)));
+                }
+            }
             for line in self.lines(row, &kept, &widths) {
                 text.push_str(&self.line(&line, &kept, &widths, indent, color));
                 text.push('\n');

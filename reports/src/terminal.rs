@@ -15,7 +15,7 @@ pub const ROWS_MAX: usize = 500;
 pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
-    let table = if set.runs.len() <= ROWS_MAX { tables::verdicts(set) } else { tables::scenarios(set) };
+    let table = if set.runs.len() <= ROWS_MAX { tables::verdicts_by_folder(set) } else { tables::scenarios(set) };
     let mut out = table.text(0, screen);
     let unproved = tables::unproved(set);
     if !unproved.is_empty() {

@@ -77,6 +77,7 @@ pub fn record(
         prediction: plan.prediction.clone(),
         totals,
         settings: settings(plan),
+        tried: crate::scenario::tried::tried(plan),
         course,
     }
 }

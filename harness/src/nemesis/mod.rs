@@ -138,6 +138,9 @@ struct Progress {
     matches: BTreeMap<&'static str, u32>,
     /// Whether the event that it waits for was seen.
     after_seen: bool,
+    /// With `apart`: the kinds of events at which it has struck, and when it did last.
+    struck: BTreeSet<&'static str>,
+    last: Option<Time>,
     /// How often it was tried.
     tried: u32,
 }
@@ -239,7 +242,15 @@ impl Nemesis {
             let matches = progress.matches.entry(name).or_default();
             *matches = matches.saturating_add(1);
             let repeat = if each { 1 } else { fault.repeat };
-            if (trigger.nth..trigger.nth.saturating_add(repeat)).contains(matches) {
+            let is_due = match trigger.apart {
+                None => (trigger.nth..trigger.nth.saturating_add(repeat)).contains(matches),
+                Some(apart) => {
+                    let rested = progress.last.is_none_or(|last| record.at >= last + apart);
+                    *matches >= trigger.nth && rested && progress.struck.insert(name)
+                }
+            };
+            if is_due {
+                progress.last = Some(record.at);
                 due.push(index);
             }
         }
@@ -373,6 +384,7 @@ fn describe_filters(on: &EventTrigger) -> String {
     add("nth", (on.nth > 1).then(|| on.nth.to_string()));
     add("after-fault", on.after_fault.map(|v| v.to_string()));
     add("after", on.after.clone());
+    add("apart", on.apart.map(|pause| humantime::format_duration(pause).to_string()));
     add("not-before", on.not_before.map(|from| humantime::format_duration(from).to_string()));
     text
 }

@@ -79,6 +79,9 @@ pub struct EventTrigger {
     /// Matches count only from this virtual time on.
     #[serde(with = "readable::option")]
     pub not_before: Option<Duration>,
+    /// Of [`Trigger::Each`]: strikes are at least so far apart; a kind of event that comes too early waits for its next occurrence.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Duration>,
 }
 
 /// What a fault does. Every variant with an end says when it comes: `None` is never.

@@ -38,6 +38,7 @@ mod schema;
 mod syntax;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tried;
 mod write;
 
 pub use crate::checker::catalogue;

@@ -202,6 +202,7 @@ fn filters(key: &str, on: &EventTrigger) -> String {
         on.after_fault.map(|id| pair("after_fault", id)),
         named("after", &on.after),
         on.not_before.map(|at| pair("not_before", time(at))),
+        on.apart.map(|pause| pair("apart", time(pause))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { format!("{key} = {{}}") } else { format!("{key} = {{ {} }}", parts.join(", ")) }

@@ -6,7 +6,7 @@
 
 use maud::{Markup, html};
 
-use super::{Cell, Coverage, text};
+use super::{Cell, Coverage, settings, text};
 use crate::ansi::clean;
 use crate::class::Class;
 use crate::page::{Head, document, titled};
@@ -59,6 +59,14 @@ pub fn section(coverage: &Coverage) -> Markup {
             details {
                 summary { "By kind of fault" }
                 div.scroll { (titled("", "", &text::by_kind(coverage))) }
+            }
+            @let tried = settings::table(coverage.settings());
+            @if !tried.is_empty() {
+                details {
+                    summary { "By setting" }
+                    @if let Some(sum) = settings::summary(coverage.settings()) { p.sub { (sum) ", in runs that prove something" } }
+                    div.scroll { (titled("", "", &tried)) }
+                }
             }
             (titled("Outside the grid", "at events that no run without faults emits", &text::outside(coverage)))
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::settings::SettingTried;
 use super::{Cell, CellId, Coverage, Tally};
 use crate::class::Class;
 use crate::json::pretty;
@@ -18,6 +19,7 @@ struct Document<'a> {
     cells: Vec<CellDocument>,
     empty: Vec<CellDocument>,
     outside: Vec<CellDocument>,
+    settings: Vec<SettingTried>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +67,7 @@ pub fn to_string(coverage: &Coverage) -> String {
             .map(|id| cell_document(id, coverage.cells.get(id).unwrap_or(&Cell::default())))
             .collect(),
         outside: coverage.outside().map(|(id, cell)| cell_document(id, cell)).collect(),
+        settings: coverage.settings().tried(),
     };
     pretty(&document)
 }

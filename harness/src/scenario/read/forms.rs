@@ -158,6 +158,7 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("on" | "each", "attempt" | "nth" | "after_fault") => optional(u32()),
         ("on" | "each", "after") => optional(Event),
         ("on" | "each", "not_before") => optional(Duration),
+        ("each", "apart") => optional(Duration),
         ("file", "checkpoint") => optional(u64()),
         ("file", "kind") => optional(Words(FILE_KINDS.to_vec())),
         ("file", "index") => optional(u32()),

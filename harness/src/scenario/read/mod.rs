@@ -121,7 +121,10 @@ const WRITTEN: &[(&str, &[&str])] = &[
         "on",
         &["event", "checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after", "not_before"],
     ),
-    ("each", &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after", "not_before"]),
+    (
+        "each",
+        &["checkpoint", "vertex", "subtask", "node", "attempt", "nth", "after_fault", "after", "not_before", "apart"],
+    ),
     ("file", &["checkpoint", "kind", "index"]),
     (
         "[tune]",

@@ -150,6 +150,15 @@ impl Rules<'_> {
         if let Some(from) = on.not_before {
             self.not_before(from, format!("{path}.not_before"));
         }
+        if let Some(pause) = on.apart.filter(|pause| *pause >= self.plan.time_limit) {
+            let (pause, limit) = (units::format_duration(pause), units::format_duration(self.plan.time_limit));
+            let message =
+                format!("the second strike would come {pause} after the first, but the run is stopped at {limit}");
+            let finding = Finding::new("never-strikes", message, "let strikes be nearer, or raise `time_limit`");
+            self.push(
+                finding.at(format!("{path}.apart"), "after the end").at("time_limit", "the end").given("job.input"),
+            );
+        }
     }
 
     /// The first match comes before the run is stopped.
