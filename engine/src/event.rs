@@ -386,8 +386,11 @@ events! {
     AlignmentClosed = "alignment-closed" by TaskManager, Channels { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The synchronous part of a snapshot began.
     SnapshotSyncBegun = "snapshot-sync-begun" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
-    /// The synchronous part of a snapshot ended; processing goes on.
-    SnapshotSyncEnded = "snapshot-sync-ended" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    /// The synchronous part of a snapshot ended; processing goes on. `busy` and `back_pressured`: what the subtask did with the time since
+    /// its last snapshot, in thousandths; the rest it was idle.
+    SnapshotSyncEnded = "snapshot-sync-ended" by TaskManager, Always {
+        attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, busy: u16, back_pressured: u16,
+    },
     /// One state file is durable in the checkpoint store.
     StateUploaded = "state-uploaded" by TaskManager, StateFiles { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, path: String, bytes: u64 },
     /// The sink's output of the epoch is durable but invisible.

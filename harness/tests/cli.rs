@@ -197,6 +197,72 @@ fn what_failed_last_is_run_again_and_documents_for_ci_are_written() {
 }
 
 #[test]
+fn runs_are_picked_by_name_folder_and_last_verdict() {
+    let of = |name: &str, rest: &str| small("", rest).replace("\"small\"", &format!("\"{name}\""));
+    let folder = Folder::new()
+        .with("all/net/slow-link.toml", &of("slow-link", ""))
+        .with("all/net/lost.toml", &of("lost", "[expect]\nfailovers = 1\n"))
+        .with("all/disk/slow-disk.toml", &small("time_limit = \"500ms\"", "").replace("\"small\"", "\"slow-disk\""));
+    let names = |args: &[&str], code: i32| {
+        folder.flowquake(&[&["run"], args, &["--json", "runs.json"]].concat(), code);
+        let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
+        set.runs.into_iter().map(|run| run.scenario).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["all", "--only", "slow"], 4), ["slow-disk", "slow-link"]);
+    assert_eq!(names(&["all", "--only", "net/slow*"], 0), ["slow-link"]);
+    assert_eq!(names(&["all", "--only", "lost", "--only", "disk/"], 1), ["slow-disk", "lost"]);
+    assert_eq!(names(&["--failed=stuck"], 4), ["slow-disk"]);
+    assert_eq!(names(&["--failed", "--only", "net"], 1), ["lost"]);
+    let said = folder.flowquake(&["run", "all", "--only", "fast"], 2);
+    assert!(said.err.contains("none of 3 scenarios is called so"), "{}", said.err);
+    let said = folder.flowquake(&["run", "--failed=crashed"], 2);
+    assert!(said.err.contains("the verdicts of those that did not pass are: failed, stuck"), "{}", said.err);
+}
+
+#[test]
+fn every_run_has_a_folder_of_its_own_and_the_newest_are_kept() {
+    let folder = Folder::new().with("small.toml", &small("", ""));
+    let names = |folder: &Folder| {
+        let entries = fs::read_dir(folder.path().join("target/flowquake/history")).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != ".lock")
+            .collect();
+        names.sort();
+        names
+    };
+    for _ in 0..3 {
+        let said = folder.flowquake(&["run", "small.toml", "--history-runs", "2"], 0);
+        assert!(said.out.contains("all runs: target/flowquake/index.html"), "{}", said.out);
+    }
+    let kept = names(&folder);
+    assert!(kept.len() == 2 && kept[0].starts_with("000002-") && kept[1].starts_with("000003-"), "{kept:?}");
+    for name in ["report.html", "runs.json", "runs.jsonl", "failed.json", "verdicts.txt", "distributions.json"] {
+        let read = |path: &Path| fs::read(path.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let top = folder.path().join("target/flowquake");
+        assert_eq!(read(&top.join("history").join(&kept[1])), read(&top), "{name}");
+    }
+    let index = fs::read_to_string(folder.path().join("target/flowquake/index.html")).unwrap();
+    assert!(index.contains(&kept[0]) && index.contains(&kept[1]) && !index.contains("000001-"), "{index}");
+    folder.flowquake(&["run", "small.toml", "--history-size", "1B"], 0);
+    assert_eq!(names(&folder).len(), 1, "the run that was just made is always kept");
+    assert!(folder.flowquake(&["run", "small.toml", "--history-runs", "0"], 2).err.contains("0 is not in 1.."));
+    let said = folder.flowquake(&["run", "--resume", "small.toml"], 2);
+    assert!(said.err.contains("cannot be used with"), "{}", said.err);
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_loses_no_verdict() {
+    let folder = Folder::new().with("small.toml", &small("", "")).with("target/flowquake/history", "a file");
+    let said = folder.flowquake(&["run", "small.toml", "--json", "runs.json"], 2);
+    assert!(said.out.contains("1 run: 1 passed"), "{}", said.out);
+    assert!(said.err.contains("error: history target/flowquake/history: "), "{}", said.err);
+    for file in ["runs.json", "target/flowquake/report.html", "target/flowquake/runs.jsonl"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
 fn parallel_runs_are_told_in_order() {
     let folder = Folder::new().with("small.toml", &small("", ""));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "6", "--jobs", "3", "--json", "runs.json"], 0);
@@ -245,6 +311,7 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
         .with("hit.json", &serde_json::to_string(&hit).unwrap());
     let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--html", "grid.html", "--min", "0.1"], 0);
     assert!(said.out.contains("┌ kill") && said.out.contains("coverage: 1 of "), "{}", said.out);
+    assert!(said.out.contains("cluster.cost_profile") && said.out.contains("settings: "), "{}", said.out);
     assert!(!said.out.contains("empty at") && !said.out.contains('\x1b'), "{}", said.out);
     assert!(
         fs::read_to_string(folder.path().join("grid.html"))
@@ -256,6 +323,10 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
     assert!(said.err.contains("below the gate"), "{}", said.err);
     let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--json"], 0);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["hit"], 1);
+    let settings = &serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["settings"];
+    let slots = settings.as_array().unwrap().iter().find(|setting| setting["name"] == "cluster.slots").unwrap();
+    assert_eq!((&slots["drawn"], &slots["ranges"][1]["range"]), (&true.into(), &"2".into()), "{slots}");
+    assert_eq!(slots["ranges"][1]["runs"], 2, "{slots}");
     // Nothing without faults tells what is meaningful.
     let said = folder.flowquake(&["coverage", "hit.json"], 2);
     assert!(said.err.contains("no run without faults") && said.err.contains("scenarios/baseline"), "{}", said.err);

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use flowquake::jobs::{Consumed, Job, JobContext, Jobs, Objection, Param, Reference, Refusal};
@@ -35,6 +35,12 @@ const TESTS: &[(&str, fn())] = &[
     ("a_crash_can_be_replayed_and_shrunk", a_crash_can_be_replayed_and_shrunk),
     ("an_interrupted_sweep_writes_what_was_made", an_interrupted_sweep_writes_what_was_made),
     ("a_killed_sweep_leaves_its_journal_and_no_process", a_killed_sweep_leaves_its_journal_and_no_process),
+    (
+        "a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been",
+        a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been,
+    ),
+    ("an_interrupted_sweep_is_gone_on_with_over_and_over", an_interrupted_sweep_is_gone_on_with_over_and_over),
+    ("two_sweeps_at_once_keep_their_records_apart", two_sweeps_at_once_keep_their_records_apart),
     ("a_run_survives_a_plan_that_cannot_be_saved", a_run_survives_a_plan_that_cannot_be_saved),
     ("panics_are_not_printed_by_the_thousand", panics_are_not_printed_by_the_thousand),
     ("a_job_that_exits_in_the_judging_process_does_not_pass", a_job_that_exits_in_the_judging_process_does_not_pass),
@@ -253,12 +259,32 @@ impl Folder {
 
     /// A sweep that takes long, when some of its runs are made.
     fn long_sweep(&self) -> Child {
-        let mut command = self.command(&["run", "all", "--seeds", "100000", "--jobs", "2", "--json", "made.json"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        while self.journal().len() < 5 {
+        self.begun(&["run", "all", "--seeds", "100000", "--jobs", "2", "--json", "made.json"], 5)
+    }
+
+    /// A sweep of which at least this many runs are made.
+    fn begun(&self, args: &[&str], runs: usize) -> Child {
+        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        while self.journal().len() < runs {
             pause();
         }
         child
+    }
+
+    /// The folders of all runs, the oldest first.
+    fn history(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path().join("target/flowquake/history")).unwrap();
+        let mut folders: Vec<PathBuf> =
+            entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    }
+
+    /// The only journal, to be damaged.
+    fn journal_file(&self) -> PathBuf {
+        let folders = self.history();
+        assert_eq!(folders.len(), 1, "{folders:?}");
+        folders[0].join("runs.jsonl")
     }
 }
 
@@ -371,6 +397,123 @@ fn a_killed_sweep_leaves_its_journal_and_no_process() {
         pause();
     }
     panic!("WORKER-W3: workers outlive their sweep: {workers:?}");
+}
+
+/// Records without what the machine's clocks say.
+fn timeless(mut records: Vec<RunRecord>) -> Vec<RunRecord> {
+    for record in &mut records {
+        (record.totals.cpu_ns, record.totals.wall_ns) = (0, 0);
+    }
+    records
+}
+
+fn a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been() {
+    let scenarios = [("a", "well"), ("b", "exit"), ("c", "panic")];
+    let folder = Folder::with(&scenarios);
+    let args = ["run", "all", "--seeds", "20", "--jobs", "2", "--json", "made.json"];
+    let mut sweep = folder.begun(&args, 7);
+    sweep.kill().unwrap();
+    assert_eq!(sweep.wait().unwrap().signal(), Some(9));
+    let made = folder.journal().len();
+    assert!((7..60).contains(&made), "{made}");
+    // Killed while it wrote: the last run is lost, and no other.
+    let journal = folder.journal_file();
+    let mut text = fs::read(&journal).unwrap();
+    text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap() - 9);
+    fs::write(&journal, &text).unwrap();
+
+    let said = folder.ends(&["run", "--resume", "--jobs", "3"], 1);
+    assert!(said.err.contains(&format!("{} of 60 runs are made", made - 1)), "{}", said.err);
+    assert!(said.err.contains("1 line of its journal were cut off"), "{}", said.err);
+    assert!(said.out.contains("60 runs: 20 passed, 20 failed, 20 crashed"), "{}", said.out);
+    let whole = Folder::with(&scenarios);
+    whole.ends(&args, 1);
+    let (resumed, uninterrupted) = (timeless(folder.records("made.json")), timeless(whole.records("made.json")));
+    assert_eq!(resumed.len(), 60);
+    assert_eq!(resumed, uninterrupted);
+    let read = |folder: &Folder, file: &str| fs::read(folder.path().join("target/flowquake").join(file)).unwrap();
+    assert_eq!(read(&folder, "failed.json"), read(&whole, "failed.json"));
+    assert_eq!(folder.history().len(), 1, "it went on in its own folder");
+    assert_eq!(folder.journal().len(), 60);
+
+    let said = folder.ends(&["run", "--resume"], 2);
+    assert!(said.err.contains("no run is unfinished") && said.err.contains("made all its 60 runs"), "{}", said.err);
+}
+
+fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
+    let folder = Folder::with(&[("a", "well"), ("b", "panic")]);
+    folder.ends(&["run", "all", "--seeds", "3"], 1);
+    // What failed last, stopped at its first failure, then at each further one.
+    let said = folder.ends(&["run", "--failed", "--jobs", "1", "--max-failures", "1", "--json", "made.json"], 1);
+    assert!(said.err.contains("2 of 3 runs were not made") && said.err.contains("run --resume"), "{}", said.err);
+    let said = folder.ends(&["run", "--resume"], 1);
+    assert!(
+        said.err.contains("1 of 3 runs are made") && said.err.contains("1 of 3 runs were not made"),
+        "{}",
+        said.err
+    );
+    // Meanwhile the list of failures is another.
+    fs::write(folder.path().join("target/flowquake/failed.json"), "[]").unwrap();
+    folder.ends(&["run", "--resume", "--max-failures", "9"], 1);
+    let seeds: Vec<u64> = folder.records("made.json").iter().map(|record| record.seed).collect();
+    assert_eq!(seeds, [1, 2, 3]);
+
+    let mut sweep = folder.begun(&["run", "all", "--seeds", "40"], 0);
+    let newest = folder.path().join("target/flowquake/history");
+    while fs::read_dir(&newest).unwrap().count() < 4 {
+        pause();
+    }
+    let name = folder.history().last().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let said = folder.ends(&["run", &format!("--resume={name}")], 2);
+    assert!(said.err.contains("it is under way"), "{}", said.err);
+    kill(Pid::from_raw(sweep.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(sweep.wait().unwrap().code(), Some(130));
+    let text = fs::read_to_string(folder.path().join("all/a.toml")).unwrap();
+    fs::write(folder.path().join("all/a.toml"), text.replace("a test", "another")).unwrap();
+    let said = folder.ends(&["run", "--resume"], 2);
+    assert!(said.err.contains("all/a.toml has changed since it began"), "{}", said.err);
+    fs::write(folder.path().join("all/a.toml"), &text).unwrap();
+    fs::write(folder.path().join("all/new.toml"), text.replace("\"a\"", "\"new\"")).unwrap();
+    let said = folder.ends(&["run", "--resume"], 2);
+    assert!(said.err.contains("all/new.toml was not there when it began"), "{}", said.err);
+    fs::remove_file(folder.path().join("all/new.toml")).unwrap();
+    let said = folder.ends(&["run", "--resume"], 1);
+    assert!(said.out.contains("80 runs: 40 passed, 40 failed"), "{}", said.out);
+    let index = fs::read_to_string(folder.path().join("target/flowquake/index.html")).unwrap();
+    assert_eq!(index.matches("report.html").count(), 3, "{index}");
+    assert!(index.contains("resumed 2 times") && index.contains("resumed once"), "{index}");
+}
+
+fn two_sweeps_at_once_keep_their_records_apart() {
+    let folder = Folder::with(&[("a", "well"), ("b", "well")]);
+    let start = |name: &str, json: &str| {
+        let file = format!("all/{name}.toml");
+        let mut command = folder.command(&["run", &file, "--seeds", "30", "--jobs", "1", "--json", json]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut sweeps = [start("a", "a.json"), start("b", "b.json")];
+    for sweep in &mut sweeps {
+        assert_eq!(sweep.wait().unwrap().code(), Some(0));
+    }
+    let histories = folder.history();
+    assert_eq!(histories.len(), 2);
+    for name in ["a", "b"] {
+        let records = folder.records(&format!("{name}.json"));
+        assert!(records.len() == 30 && records.iter().all(|record| record.scenario == name), "{name}");
+    }
+    let mut names = Vec::new();
+    for history in &histories {
+        let set: RunSet = serde_json::from_slice(&fs::read(history.join("runs.json")).unwrap()).unwrap();
+        assert!(set.runs.len() == 30 && set.runs.iter().all(|run| run.scenario == set.runs[0].scenario));
+        names.push(set.runs[0].scenario.clone());
+        assert_eq!(fs::read_to_string(history.join("runs.jsonl")).unwrap().lines().count(), 31);
+    }
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+    // The documents of the newest are of one run, whichever ended last.
+    let top: RunSet =
+        serde_json::from_slice(&fs::read(folder.path().join("target/flowquake/runs.json")).unwrap()).unwrap();
+    assert_eq!(top.runs.len(), 30);
 }
 
 fn a_run_survives_a_plan_that_cannot_be_saved() {

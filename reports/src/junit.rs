@@ -1,9 +1,11 @@
 //! Runs as JUnit XML, and what every document of that kind shares.
 //!
-//! Start at [`xml`]: a suite per scenario, in it a case per run, with the real time that it took. A run that did not pass is a
-//! failure with its evidence and the command that replays it; what was not built is skipped, which no CI counts as passed.
+//! Start at [`xml`]: a suite per folder of scenarios, in it a case per run, with the real time that it took. A case's class is
+//! folder and scenario, joined by dots as CI systems expect of classes. A run that did not pass is a failure with its evidence
+//! and the command that replays it; what was not built is skipped, which no CI counts as passed.
 //!
-//! The files are valid by the schema that Jenkins checks, which knows no `skipped` on the outermost element.
+//! The files are valid by the schema that Jenkins checks, in its form of 2014 and in that of today: neither knows `skipped` on the
+//! outermost element, and times have at most three digits behind the point.
 
 use std::time::Duration;
 
@@ -11,29 +13,28 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::ansi::clean;
 use crate::record::{RunRecord, RunSet, Verdict};
+use crate::tables;
 use crate::terminal::evidence_lines;
 
 /// The file's text.
 pub fn xml(set: &RunSet) -> String {
     let mut report = Report::new("flowquake");
     report.set_time(time(set.runs.iter()));
-    let mut suites: Vec<(&str, Vec<&RunRecord>)> = Vec::new();
-    for run in &set.runs {
-        match suites.last_mut().filter(|(name, _)| *name == run.scenario) {
-            Some((_, runs)) => runs.push(run),
-            None => suites.push((&run.scenario, vec![run])),
-        }
-    }
-    report.add_test_suites(suites.into_iter().map(|(name, runs)| suite(name, &runs)));
+    report.add_test_suites(tables::by_folder(set).into_iter().map(|(folder, runs)| suite(folder, &runs)));
     text(&report)
 }
 
-fn suite(name: &str, runs: &[&RunRecord]) -> TestSuite {
-    let mut suite = TestSuite::new(clean(name));
+fn suite(folder: &str, runs: &[&RunRecord]) -> TestSuite {
+    let mut suite = TestSuite::new(clean(folder));
     suite.set_time(time(runs.iter().copied()));
+    // A folder's own dots would be taken for those between packages.
+    let package = |part: &str| clean(part).replace('.', "-");
+    let folders: Vec<String> =
+        folder.split('/').filter(|part| !matches!(*part, "" | "." | "..")).map(package).collect();
     suite.add_test_cases(runs.iter().map(|run| {
-        let mut case = TestCase::new(format!("seed {}", run.seed), status(run));
-        case.set_classname(format!("flowquake.{}", clean(name)));
+        let mut case = TestCase::new(format!("{} seed {}", clean(&run.scenario), run.seed), status(run));
+        let class: Vec<String> = folders.iter().cloned().chain([package(&run.scenario)]).collect();
+        case.set_classname(class.join("."));
         case.set_time(Duration::from_nanos(run.totals.wall_ns));
         case
     }));
@@ -47,7 +48,7 @@ fn time<'r>(runs: impl Iterator<Item = &'r RunRecord>) -> Duration {
 fn status(run: &RunRecord) -> TestCaseStatus {
     match &run.verdict {
         Verdict::Passed => TestCaseStatus::success(),
-        verdict @ Verdict::NotBuilt { .. } => skipped(&verdict.headline()),
+        verdict if !verdict.class().ran() => skipped(&verdict.headline()),
         verdict => {
             let mut lines = evidence_lines(verdict);
             lines.push(run.replay.clone());
@@ -94,32 +95,28 @@ pub(crate) mod tests {
     use crate::fixtures;
 
     /// Elements of Jenkins' schema (`junit-10.xsd` of its xUnit plugin) as far as they are used: parent, attributes that may be
-    /// there, attributes that must be.
+    /// there by both its form of 2014 and that of today, attributes that one of them demands. `disabled`, `assertions` and
+    /// `status` are gone from the newer one; `group`, `file`, `log` and `url` were not in the older one.
     const SCHEMA: &[(&str, &str, &[&str], &[&str])] = &[
-        ("testsuites", "", &["name", "time", "tests", "failures", "disabled", "errors"], &[]),
+        ("testsuites", "", &["name", "time", "tests", "failures", "errors"], &[]),
         (
             "testsuite",
             "testsuites",
-            &[
-                "name",
-                "tests",
-                "failures",
-                "errors",
-                "time",
-                "disabled",
-                "skipped",
-                "timestamp",
-                "hostname",
-                "id",
-                "package",
-            ],
-            &["name", "tests"],
+            &["name", "tests", "failures", "errors", "time", "skipped", "timestamp", "hostname", "id", "package"],
+            &["name", "tests", "failures", "errors"],
         ),
-        ("testcase", "testsuite", &["name", "assertions", "time", "classname", "status"], &["name", "classname"]),
+        ("testcase", "testsuite", &["name", "time", "classname"], &["name", "classname"]),
         ("failure", "testcase", &["type", "message"], &[]),
         ("error", "testcase", &["type", "message"], &[]),
         ("skipped", "testcase", &["type", "message"], &[]),
     ];
+
+    /// The schema's `SUREFIRE_TIME`, in its narrower form of 2014, as far as it is used: digits, a point, at most three digits.
+    fn is_time(text: &str) -> bool {
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+        !whole.is_empty() && digits(whole) && digits(part) && part.len() <= 3
+    }
 
     /// Asserts that `xml` keeps to the schema.
     pub(crate) fn is_valid(xml: &str) {
@@ -144,6 +141,15 @@ pub(crate) mod tests {
                 given.into_iter().filter(|key| !key.is_empty() && *key != "/" && *key != name).collect();
             assert!(given.iter().all(|key| may.contains(key)), "{given:?} of <{name}> in {xml}");
             assert!(must.iter().all(|key| given.contains(key)), "{given:?} of <{name}> in {xml}");
+            if let Some((_, rest)) = tag.split_once(" time=\"") {
+                let (time, _) = rest.split_once('"').expect("a value ends");
+                assert!(is_time(time), "time {time} of <{name}> in {xml}");
+            }
+            for (key, number) in ["tests", "failures", "errors", "skipped"].map(|key| (key, format!(" {key}=\""))) {
+                if let Some((_, rest)) = tag.split_once(&number) {
+                    assert!(rest.starts_with(|c: char| c.is_ascii_digit()), "{key} of <{name}> in {xml}");
+                }
+            }
             if !tag.ends_with('/') {
                 open.push(name);
             }
@@ -157,7 +163,34 @@ pub(crate) mod tests {
         is_valid(&xml);
         let count = |part: &str| xml.matches(part).count();
         assert_eq!((count("<testcase "), count("<failure "), count("<skipped")), (6, 4, 1), "{xml}");
+        assert_eq!(
+            [is_time("0.021"), is_time("72.3"), is_time("1.2.3"), is_time("1.2345"), is_time("")],
+            [true, true, false, false, false]
+        );
         assert_eq!(count(" time=\""), 1 + count("<testsuite ") + 6, "{xml}");
         assert!(xml.contains("O1: key `11` lost 3 records") && xml.contains("--seed 7"), "{xml}");
+    }
+    #[test]
+    fn each_folder_is_a_suite_with_its_time() {
+        let of = |file: &str, wall_ns: u64| {
+            let run = fixtures::passed();
+            RunRecord { file: file.into(), totals: crate::record::Totals { wall_ns, ..run.totals.clone() }, ..run }
+        };
+        let files =
+            [("scenarios/net.v2/a.toml", 1_000_000), ("b.toml", 2_000_000), ("scenarios/net.v2/c.toml", 4_000_400)];
+        let set = RunSet { runs: files.map(|(file, wall)| of(file, wall)).into(), ..fixtures::set() };
+        let xml = xml(&set);
+        is_valid(&xml);
+        let name = clean(&set.runs[0].scenario).replace('.', "-");
+        for part in [
+            "<testsuite name=\"scenarios/net.v2\" tests=\"2\"",
+            "<testsuite name=\".\" tests=\"1\"",
+            "time=\"0.007\"",
+            "time=\"0.005\"",
+            &format!("classname=\"scenarios.net-v2.{name}\""),
+            &format!("classname=\"{name}\""),
+        ] {
+            assert!(xml.contains(part), "{part}\n{xml}");
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod export;
 pub mod folder;
 pub mod formulas;
 pub mod gate;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -37,6 +38,7 @@ pub mod units;
 mod graph;
 pub mod markdown;
 mod numbers;
+mod page;
 
 #[cfg(test)]
 mod fixtures;

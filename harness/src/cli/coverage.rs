@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_reports::bounded;
-use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, text};
+use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, settings, text};
 use flowquake_reports::json::{self, ReadError};
 
 use super::print::tell;
@@ -73,13 +73,15 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
 fn shown(coverage: &Coverage, empty: bool) -> String {
     let mut out = text::grid(coverage, width(), color());
     let empty = empty.then(|| text::empty(coverage));
-    for table in [text::by_kind(coverage), text::outside(coverage)].into_iter().chain(empty) {
+    let tables = [text::by_kind(coverage), text::outside(coverage), settings::table(coverage.settings())];
+    for table in tables.into_iter().chain(empty) {
         if !table.is_empty() {
             out.push('\n');
             out.push_str(&table.text(0, screen()));
         }
     }
-    out + "\n" + &text::summary(coverage) + "\n"
+    let settings = settings::summary(coverage.settings()).map_or_else(String::new, |line| line + "\n");
+    out + "\n" + &settings + &text::summary(coverage) + "\n"
 }
 
 /// The runs of a file that is named twice would be counted twice.

@@ -18,6 +18,8 @@ const EXAMPLES: &[Examples] = &[
             ("run scenarios/network --seeds 20 --jobs 2", "20 seeds of each, two at the same time"),
             ("run scenarios/swarm --seeds 1000 --max-failures 5", "a sweep that ends at the fifth failure"),
             ("run --failed", "what did not pass last, once more"),
+            ("run --resume", "what is left of a run that was stopped"),
+            ("run scenarios --only 'network/*-lost'", "scenarios by name and folder"),
             ("run scenarios --junit runs.xml --markdown runs.md", "with documents for CI"),
             ("run my-first.toml --trace trace.txt --verbose", "one run in full"),
         ],

@@ -1,21 +1,32 @@
 //! The records of runs as they come, one a line: whatever happens to this process or its machine, what was made is there.
 //!
-//! Start at [`Journal::begin`]. The first line is the run set without runs, each further one a record, in the order in which the
-//! runs ended. A new journal takes the place of the old one in one step, so two sweeps at once do not mix theirs. That it cannot
-//! be written is told at the end: the records are still in memory then.
+//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line is the run set without runs, each further one a record, in
+//! the order in which the runs ended. A new journal takes the place of the old one in one step, so two sweeps at once do not mix
+//! theirs. An open journal is locked, so nobody goes on with the journal of a sweep that is under way, or removes it. That it
+//! cannot be written is told at the end: the records are still in memory then.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use flowquake_reports::record::RunSet;
+use flowquake_reports::record::{RunRecord, RunSet};
 use tempfile::Builder;
+
+/// Longest journal that is gone on with: of some million runs.
+const FILE_MAX: u64 = 4 << 30;
 
 /// An open journal.
 pub(super) struct Journal {
     path: PathBuf,
     file: io::Result<File>,
+}
+
+/// What a journal held that is gone on with.
+pub(super) struct Known {
+    pub(super) records: Vec<RunRecord>,
+    /// Lines that were no records, such as one that was cut off by a kill: their runs are made again.
+    pub(super) dropped: usize,
 }
 
 impl Journal {
@@ -24,6 +35,38 @@ impl Journal {
         let mut journal = Self { path: path.to_owned(), file: create(path) };
         journal.add(&serde_json::to_vec(head).expect("a run set is always JSON"));
         journal
+    }
+
+    /// Opens the journal at `path` to go on behind its last whole line.
+    ///
+    /// Errors: `WouldBlock`, if the sweep that writes it is under way.
+    pub(super) fn go_on(path: &Path, head: &RunSet) -> io::Result<(Self, Known)> {
+        let file = File::options().read(true).append(true).open(path)?;
+        lock(&file)?;
+        let (mut known, mut whole, mut has_head) = (Known { records: Vec::new(), dropped: 0 }, 0, false);
+        let mut lines = BufReader::new((&file).take(FILE_MAX));
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            if line.ends_with(b"\n") {
+                whole += line.len() as u64;
+            }
+            if whole == line.len() as u64 && serde_json::from_slice::<RunSet>(&line).is_ok() {
+                has_head = true;
+            } else if let (true, Ok(record)) = (line.ends_with(b"\n"), serde_json::from_slice(&line)) {
+                known.records.push(record);
+            } else {
+                known.dropped += 1;
+            }
+            line.clear();
+        }
+        // What stands behind it would be joined with the next line. Without its head the journal is begun anew.
+        file.set_len(if has_head { whole } else { 0 })?;
+        let mut journal = Self { path: path.to_owned(), file: Ok(file) };
+        if !has_head {
+            known.records.clear();
+            journal.add(&serde_json::to_vec(head).expect("a run set is always JSON"));
+        }
+        Ok((journal, known))
     }
 
     /// Adds a line; it is the system's when this returns, and survives this process.
@@ -42,12 +85,27 @@ impl Journal {
     }
 }
 
+/// Whether the sweep that writes the journal at `path` is under way.
+pub(super) fn is_open(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Locks a file until it is closed, where the file system has locks.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        // Some network file systems have none: then two sweeps are kept apart by the names of their folders alone.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
 fn create(path: &Path) -> io::Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // For all who may read reports.
     let readable = fs::Permissions::from_mode(0o644);
     let file = Builder::new().prefix(".runs-").permissions(readable).tempfile_in(folder)?;
+    lock(file.as_file())?;
     file.persist(path).map_err(|error| error.error)
 }
 
@@ -55,27 +113,57 @@ fn create(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn lines_are_there_at_once_and_a_new_journal_replaces_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/runs.jsonl");
-        let head = RunSet {
+    fn head() -> RunSet {
+        RunSet {
             schema_version: 3,
             command: "flowquake".into(),
             program: String::new(),
             fault_kinds: Vec::new(),
+            setting_ranges: Vec::new(),
             runs: Vec::new(),
-        };
-        let mut old = Journal::begin(&path, &head);
+        }
+    }
+
+    #[test]
+    fn lines_are_there_at_once_and_a_new_journal_replaces_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/runs.jsonl");
+        let mut old = Journal::begin(&path, &head());
         old.add(b"{\"seed\": 1}");
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().nth(1), Some("{\"seed\": 1}"));
-        assert_eq!(serde_json::from_str::<RunSet>(text.lines().next().unwrap()).unwrap(), head);
-        let new = Journal::begin(&path, &head);
+        assert_eq!(serde_json::from_str::<RunSet>(text.lines().next().unwrap()).unwrap(), head());
+        let new = Journal::begin(&path, &head());
         old.add(b"{\"seed\": 2}");
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
         assert_eq!((old.problem(), new.problem()), (None, None));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no leftover");
-        assert!(Journal::begin(&path.join("below-a-file"), &head).problem().is_some());
+        assert!(Journal::begin(&path.join("below-a-file"), &head()).problem().is_some());
+    }
+
+    #[test]
+    fn a_journal_is_gone_on_with_behind_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.jsonl");
+        let journal = Journal::begin(&path, &head());
+        let other = Journal::go_on(&path, &head()).err().map(|error| error.kind());
+        assert_eq!((other, is_open(&path)), (Some(io::ErrorKind::WouldBlock), true), "it is under way");
+        drop(journal);
+        assert!(!is_open(&path) && !is_open(&folder.path().join("none")));
+        let begun = fs::read(&path).unwrap();
+        // Killed while it wrote, and after a loss of power: zeros.
+        for torn in [&b"{\"scenario\": \"sm"[..], &[0; 20]] {
+            fs::write(&path, [&begun, torn].concat()).unwrap();
+            let (mut journal, known) = Journal::go_on(&path, &head()).unwrap();
+            assert_eq!((known.records.len(), known.dropped), (0, 1));
+            journal.add(b"{}");
+            assert_eq!(fs::read(&path).unwrap(), [&begun[..], b"{}\n"].concat());
+        }
+        // Killed before its first line was whole.
+        fs::write(&path, &begun[..9]).unwrap();
+        let (journal, known) = Journal::go_on(&path, &head()).unwrap();
+        assert_eq!((known.dropped, fs::read(&path).unwrap()), (1, begun));
+        drop(journal);
+        assert!(Journal::go_on(&folder.path().join("none"), &head()).is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! Start at [`read`] and [`write`]. A run is known by its scenario file and seed, since a scenario may have been changed to mend
 //! it. What was not made again stays on the list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,35 +16,58 @@ pub(super) const NAME: &str = "failed.json";
 /// Longest list: of some hundred thousand runs.
 const FILE_MAX: u64 = 64 << 20;
 
-/// A run that did not pass.
+/// By what a run is known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Failed {
+pub(super) struct RunId {
     /// The scenario file, as it was given.
     pub(super) file: PathBuf,
     /// The seed.
     pub(super) seed: u64,
 }
 
+/// Runs that did not pass, each with the label of its verdict.
+pub(super) type Failed = BTreeMap<RunId, String>;
+
+/// An entry of the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    file: PathBuf,
+    seed: u64,
+    /// Lists of older builds have none.
+    #[serde(default)]
+    verdict: String,
+}
+
 /// The list in `folder`; empty if there is none yet.
-pub(super) fn read(folder: &Path) -> io::Result<BTreeSet<Failed>> {
+pub(super) fn read(folder: &Path) -> io::Result<Failed> {
     match bounded::text(&folder.join(NAME), FILE_MAX) {
-        Ok(text) => serde_json::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Ok(text) => {
+            let lines: Vec<Line> =
+                serde_json::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            Ok(lines.into_iter().map(|line| (RunId { file: line.file, seed: line.seed }, line.verdict)).collect())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Failed::new()),
         Err(error) => Err(error),
     }
 }
 
 /// Writes the list into `folder`.
-pub(super) fn write(folder: &Path, failed: &BTreeSet<Failed>) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(failed).expect("a list is always JSON") + "\n";
+pub(super) fn write(folder: &Path, failed: &Failed) -> io::Result<()> {
+    let lines: Vec<Line> = failed
+        .iter()
+        .map(|(run, verdict)| Line { file: run.file.clone(), seed: run.seed, verdict: verdict.clone() })
+        .collect();
+    let text = serde_json::to_string_pretty(&lines).expect("a list is always JSON") + "\n";
     std::fs::create_dir_all(folder)?;
     write_atomically(&folder.join(NAME), text.as_bytes())
 }
 
 /// The list after runs were made: without those of `made`, of which only those in `failed` failed.
-pub(super) fn after(before: BTreeSet<Failed>, made: &BTreeSet<Failed>, failed: BTreeSet<Failed>) -> BTreeSet<Failed> {
-    before.difference(made).cloned().chain(failed).collect()
+pub(super) fn after(mut before: Failed, made: &BTreeSet<RunId>, failed: Failed) -> Failed {
+    before.retain(|run, _| !made.contains(run));
+    before.extend(failed);
+    before
 }
 
 #[cfg(test)]
@@ -54,13 +77,15 @@ mod tests {
     #[test]
     fn what_was_not_made_again_stays_on_the_list() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |seeds: &[u64]| -> BTreeSet<Failed> {
-            seeds.iter().map(|seed| Failed { file: "a.toml".into(), seed: *seed }).collect()
-        };
+        let id = |seed: &u64| RunId { file: "a.toml".into(), seed: *seed };
+        let of = |seeds: &[u64]| -> Failed { seeds.iter().map(|seed| (id(seed), "stuck".to_owned())).collect() };
         assert_eq!(read(folder.path()).unwrap(), of(&[]));
         write(folder.path(), &of(&[1, 2, 3])).unwrap();
-        let list = after(read(folder.path()).unwrap(), &of(&[1, 2]), of(&[2]));
+        let made = [1, 2].iter().map(id).collect();
+        let list = after(read(folder.path()).unwrap(), &made, of(&[2]));
         assert_eq!(list, of(&[2, 3]));
+        std::fs::write(folder.path().join(NAME), "[{\"file\": \"a.toml\", \"seed\": 7}]").unwrap();
+        assert_eq!(read(folder.path()).unwrap(), Failed::from([(id(&7), String::new())]), "of an older build");
         std::fs::write(folder.path().join(NAME), "no list").unwrap();
         assert_eq!(read(folder.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }

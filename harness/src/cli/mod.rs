@@ -123,6 +123,15 @@ fn command_of() -> clap::Command {
     examples::with_examples(Cli::command())
 }
 
+/// The arguments of a `run` with this command line, the program left out; `None`: it is another command, or none.
+fn run_args(words: &[String]) -> Option<run::RunArgs> {
+    let words = ["flowquake"].into_iter().chain(words.iter().map(String::as_str));
+    match Cli::from_arg_matches(&command_of().try_get_matches_from(words).ok()?).ok()?.command {
+        Command::Run(args) => Some(args),
+        _ => None,
+    }
+}
+
 /// The name that this program was started by.
 fn own_name() -> String {
     let started = std::env::args().next().unwrap_or_default();

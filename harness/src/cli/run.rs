@@ -2,52 +2,66 @@
 //!
 //! Start at [`run`]. No step between a verdict and its output loses the verdict: what cannot be written is a problem, told
 //! besides and with exit code 2, and the record stays. While runs are made their records go into a journal, line by line; it
-//! survives whatever happens to this process.
+//! survives whatever happens to this process, and a run that was stopped goes on from it ([`resume`]). [`pick`] says which runs
+//! there are, [`history`] where they are kept, [`documents`] what is said and written of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_reports::class::Class;
-use flowquake_reports::coverage::{self, Coverage};
+use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
-use flowquake_reports::{diff, folder, json, junit, markdown, terminal, units};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::history::{Bound, History};
+use self::pick::Picked;
+use self::resume::{Ask, Unfinished};
 use super::journal::Journal;
-use super::last_failed::{self, Failed};
-use super::print::{say, tell};
-use super::sweep::{self, Many, Progress, Step, Sweep};
-use super::{command_line, limits, outputs, refuse_text, screen};
+use super::last_failed::{self, Failed, RunId};
+use super::print::tell;
+use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
+use super::{command_line, limits, outputs, refuse_text, run_args};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::logging::Level;
 use crate::plan::RunPlan;
 use crate::provenance;
 use crate::run::report_folder;
-use crate::scenario::save_plan;
+use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
+use crate::units;
 use crate::worker::{Made, Order};
+
+mod documents;
+mod history;
+mod pick;
+mod resume;
 
 /// The records of all runs, one a line, written as they come.
 const JOURNAL: &str = "runs.jsonl";
-/// Runs of a long sweep that its page shows.
-const SHOWN_MAX: usize = 100;
-/// What [`folder::write_report_folder`] writes, the journal, and the list of failures.
+/// What [`flowquake_reports::folder::write_report_folder`] writes, the journal, and the list of failures.
 const REPORT: [&str; 6] =
     ["runs.json", "distributions.json", "report.html", "verdicts.txt", JOURNAL, last_failed::NAME];
-/// Failures explained on the terminal; the report explains all.
-const FAILURES_MAX: usize = 10;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
     /// Scenario files, or folders to search for them
-    #[arg(required_unless_present = "failed")]
+    #[arg(required_unless_present_any = ["failed", "resume"])]
     paths: Vec<PathBuf>,
-    /// Only the runs that did not pass last; of these paths, if any are given
-    #[arg(long, conflicts_with_all = ["seed", "seeds"])]
-    failed: bool,
+    /// Only scenarios whose name or folder contains this, or matches it if it has * or ?; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Only the runs that did not pass last, or only those with this verdict; of these paths, if any are given
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "VERDICT",
+          conflicts_with_all = ["seed", "seeds"])]
+    failed: Option<String>,
+    /// Go on with the last run that was stopped, or with this one of `target/flowquake/index.html`
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "", value_name = "NAME",
+          conflicts_with_all = ["paths", "only", "failed", "seed", "seeds", "failures", "trace", "verify_determinism",
+                                "restore_check", "run_memory", "run_cpu", "max_cost"])]
+    resume: Option<String>,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -91,6 +105,12 @@ pub(super) struct RunArgs {
     /// seed]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     restore_check: Option<bool>,
+    /// Runs that the history keeps, the newest ones
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    history_runs: u32,
+    /// Bytes that it keeps, the newest run and those under way besides
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    history_size: u64,
     #[command(flatten)]
     limits: limits::PerRun,
     /// The engine's log lines, on standard error
@@ -98,38 +118,75 @@ pub(super) struct RunArgs {
     log: Level,
 }
 
+fn size(text: &str) -> Result<u64, String> {
+    units::size(text).map_err(|error| format!("{}; {}", error.reason, error.remedy))
+}
+
+impl RunArgs {
+    /// These, as a run that was stopped had them, with what may be another now that it goes on.
+    fn gone_on_with(self, now: &Self) -> Self {
+        let bounded = now.max_failures.is_some() || now.stop_on_failure;
+        Self {
+            jobs: now.jobs.or(self.jobs),
+            max_failures: if bounded { now.max_failures } else { self.max_failures },
+            stop_on_failure: if bounded { now.stop_on_failure } else { self.stop_on_failure },
+            json: now.json.clone().or(self.json),
+            junit: now.junit.clone().or(self.junit),
+            markdown: now.markdown.clone().or(self.markdown),
+            verbose: now.verbose || self.verbose,
+            distributions: now.distributions || self.distributions,
+            history_runs: now.history_runs,
+            history_size: now.history_size,
+            log: now.log,
+            ..self
+        }
+    }
+}
+
 pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
-    let folder = report_folder();
-    let failed = match last_failed::read(&folder) {
+    let Some(name) = &args.resume else { return make(args, jobs, None) };
+    let refuse = |name: &str, why: &str| {
+        let remedy = "put it back as it was, or leave --resume out and begin anew";
+        refuse_text(&format!("--resume: run {name} cannot be gone on with: {why}"), remedy)
+    };
+    let unfinished = match resume::find(&report_folder(), name) {
+        Ok(unfinished) => unfinished,
+        Err((what, remedy)) => return refuse_text(&what, &remedy),
+    };
+    let name = &unfinished.entry.name;
+    if let Some(why) = unfinished.ask.refusal() {
+        return refuse(name, &why);
+    }
+    match run_args(&unfinished.ask.words) {
+        Some(before) => make(&before.gone_on_with(args), jobs, Some(unfinished)),
+        None => refuse(name, "its command is no `run`"),
+    }
+}
+
+/// Makes all runs, or what is left of those of a run that was stopped.
+fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode {
+    let top = report_folder();
+    let failed = match last_failed::read(&top) {
         Ok(failed) => failed,
         // It is replaced below; only who asks for it needs it.
-        Err(_) if !args.failed => BTreeSet::new(),
+        Err(_) if args.failed.is_none() => Failed::new(),
         Err(error) => {
-            let what = format!("{}: {error}", folder.join(last_failed::NAME).display());
+            let what = format!("{}: {error}", top.join(last_failed::NAME).display());
             return refuse_text(&what, "leave --failed out");
         }
     };
-    let paths = match args.failed {
-        true if failed.is_empty() => {
-            return refuse_text("--failed: no run failed last", "leave it out: of no runs nothing passes");
-        }
-        true if args.paths.is_empty() => {
-            let files: BTreeSet<&PathBuf> = failed.iter().map(|run| &run.file).collect();
-            files.into_iter().cloned().collect()
-        }
-        _ => args.paths.clone(),
+    let listed = match (&unfinished, &args.failed) {
+        (Some(unfinished), _) => unfinished.ask.runs.clone(),
+        (None, Some(verdict)) => match pick::listed(&failed, verdict) {
+            Ok(runs) => Some(runs),
+            Err(code) => return code,
+        },
+        (None, None) => None,
     };
-    let scenarios = match super::check::load(&paths, jobs) {
-        Ok(scenarios) => scenarios,
+    let Picked { scenarios, only } = match pick::pick(&args.paths, &args.only, listed.as_deref(), jobs) {
+        Ok(picked) => picked,
         Err(code) => return code,
     };
-    let only = args.failed.then(|| {
-        let index = |run: &Failed| scenarios.iter().position(|scenario| Path::new(scenario.file()) == run.file);
-        failed.iter().filter_map(|run| Some((index(run)?, run.seed))).collect::<Vec<_>>()
-    });
-    if only.as_ref().is_some_and(Vec::is_empty) {
-        return refuse_text("--failed: no run of these scenarios failed last", "name others, or none");
-    }
     if let Err(code) = limits::seeds(args.seed, args.seeds, limits::SEEDS_MAX) {
         return code;
     }
@@ -155,7 +212,7 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
         [("--json", &args.json), ("--junit", &args.junit), ("--markdown", &args.markdown), ("--trace", &args.trace)]
             .map(|(option, file)| (option, file.as_deref()));
     let writable = outputs::check(&written, &files)
-        .and_then(|()| outputs::check_folder(&folder, &REPORT))
+        .and_then(|()| outputs::check_folder(&top, &[&REPORT[..], &[history::INDEX]].concat()))
         .and_then(|()| outputs::check_made_later("--failures", &args.failures));
     if let Err(code) = writable {
         return code;
@@ -164,18 +221,79 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = sweep::prepare(disk) {
         return code;
     }
-    let mut journal = Journal::begin(&folder.join(JOURNAL), &set_of(Vec::new()));
-    let mut progress = Progress::new(sweep.runs());
-    let (mut records, mut problems) = (BTreeMap::new(), Vec::new());
+    let begun = match unfinished {
+        Some(unfinished) => match gone_on(&top, unfinished, &sweep) {
+            Ok(begun) => begun,
+            Err(code) => return code,
+        },
+        None => {
+            let command = command_line();
+            let ask = Ask::of(&scenarios, seed, listed);
+            let (history, journal) = History::begin(&top, &set_of(command.clone(), Vec::new()), sweep.runs(), &ask);
+            Begun { command, history, journal, records: BTreeMap::new() }
+        }
+    };
+    sweep_on(args, &sweep, begun, failed)
+}
+
+/// A run that has its place, and what was made of it before.
+struct Begun {
+    command: String,
+    history: History,
+    journal: Journal,
+    records: BTreeMap<u64, RunRecord>,
+}
+
+/// The place and the records of a run that was stopped, or why it cannot be gone on with.
+fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begun, ExitCode> {
+    let Unfinished { folder, entry, ask } = unfinished;
+    let refuse = |why: &str, remedy: &str| {
+        refuse_text(&format!("--resume: run {} cannot be gone on with: {why}", entry.name), remedy)
+    };
+    if let Some(why) = ask.refusal_of(sweep.scenarios, sweep.seed) {
+        return Err(refuse(&why, "put it back as it was, or leave --resume out and begin anew"));
+    }
+    let head = set_of(entry.command.clone(), Vec::new());
+    let (journal, known) = match Journal::go_on(&folder.join(JOURNAL), &head) {
+        Ok(journal) => journal,
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            return Err(refuse("it is under way", "wait for its end"));
+        }
+        Err(error) => return Err(refuse(&format!("{JOURNAL}: {error}"), "leave --resume out and begin anew")),
+    };
+    let mut records = BTreeMap::new();
+    for record in known.records {
+        if let Some(index) = sweep.index(Path::new(&record.file), record.seed) {
+            records.insert(index, record);
+        }
+    }
+    let (made, asked) = (records.len(), sweep.runs());
+    tell!("going on with {}, begun at {}: {made} of {asked} runs are made", entry.name, entry.begun);
+    if known.dropped > 0 {
+        let lines = flowquake_reports::units::counted(known.dropped, "line");
+        tell!("note: {lines} of its journal were cut off and dropped: those runs are made again");
+    }
+    let command = entry.command.clone();
+    Ok(Begun { command, history: History::go_on(top, &folder, entry), journal, records })
+}
+
+fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun, failed: Failed) -> ExitCode {
+    let Begun { command, mut history, mut journal, mut records } = begun;
+    let top = report_folder();
+    let (mut problems, total) = (Vec::new(), sweep.runs());
+    let known: Vec<u64> = records.keys().copied().collect();
+    let open = total - known.len() as u64;
+    let mut progress = Progress::new(open);
     let terms = args.limits.terms(args.log);
-    let many = Many { total: sweep.runs(), parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
+    let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
-        |index| sweep.plan(index).map(|plan| order(plan, args, &sweep)),
+        |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),
         |step| {
-            let Step::Made(index, made) = step else {
+            let Step::Made(nth, made) = step else {
                 progress.wait();
                 return true;
             };
+            let index = unknown(&known, nth);
             let (record, json) = kept(*made, || sweep.plan(index), args, &mut problems);
             journal.add(&json);
             progress.step(&record);
@@ -186,35 +304,64 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     progress.end();
     problems.extend(journal.problem());
     let records: Vec<RunRecord> = records.into_values().collect();
-    let (made, total) = (records.len() as u64, sweep.runs());
+    let made = records.len() as u64;
     let stopped = made < total && ended.is_none();
     if stopped && !sweep.is_long() {
         tell!("stopped after a failure: {} of {total} runs were not made", total - made);
     }
-    let known = |run: &RunRecord| Failed { file: run.file.clone().into(), seed: run.seed };
-    let made_now = records.iter().map(known).collect();
-    let failed_now = records.iter().filter(|run| is_failure(&run.verdict)).map(known).collect();
-    let before = if args.failed { failed } else { BTreeSet::new() };
-    if made > 0
-        && let Err(error) = last_failed::write(&folder, &last_failed::after(before, &made_now, failed_now))
-    {
-        problems.push(format!("{}: {error}", folder.join(last_failed::NAME).display()));
+    let id = |run: &RunRecord| RunId { file: run.file.clone().into(), seed: run.seed };
+    let made_now = records.iter().map(id).collect();
+    let failures = records.iter().filter(|run| is_failure(&run.verdict));
+    let failed_now: Failed = failures.map(|run| (id(run), run.verdict.label().to_owned())).collect();
+    if made > 0 {
+        let before = if args.failed.is_some() { failed } else { Failed::new() };
+        let own = (history.folder() != top).then(|| last_failed::write(history.folder(), &failed_now));
+        let all = last_failed::write(&top, &last_failed::after(before, &made_now, failed_now));
+        for written in own.into_iter().chain([all]) {
+            problems.extend(written.err().map(|error| format!("{}: {error}", top.join(last_failed::NAME).display())));
+        }
     }
-    let code = match made {
-        // Why is said below; of no runs nothing passed.
-        0 => ExitCode::from(super::BAD_INPUT),
-        _ => finish(records, problems, args, &sweep, stopped, &folder),
+    let set = set_of(command, records);
+    if made > 0 {
+        documents::finish(&set, args, sweep, stopped, &mut history, &mut problems);
+    }
+    let end = match &ended {
+        None if !stopped => HistoryEnd::Finished,
+        None => HistoryEnd::TooManyFailures,
+        Some(Ended::Signal(signal)) => HistoryEnd::Interrupted { signal: signal.to_string() },
+        Some(Ended::Environment(environment)) => HistoryEnd::Environment { what: environment.to_string() },
+        Some(Ended::Full) => HistoryEnd::Environment { what: "what was made could not be kept".into() },
     };
+    let can_go_on = end != HistoryEnd::Finished && history.is_kept();
+    let bound = Bound { runs: args.history_runs, bytes: args.history_size };
+    problems.extend(history.end(&set.runs, end, bound));
+    // Of no runs nothing passed; why is said below.
+    let code = documents::settle(&set.runs, &problems);
     // Said last, where a terminal stops.
-    match ended {
+    let code = match ended {
         Some(ended) => ended.settle(made, total),
         None => code,
+    };
+    if can_go_on {
+        tell!("  go on with what is left: {}", provenance::command("run --resume"));
     }
+    code
+}
+
+/// The index of the `nth` run that is not among the `known` ones, which are sorted; both count from 0.
+fn unknown(known: &[u64], nth: u64) -> u64 {
+    let (mut low, mut high) = (0, known.len());
+    // How many known ones stand before it.
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if known[middle] - middle as u64 <= nth { low = middle + 1 } else { high = middle }
+    }
+    nth.saturating_add(low as u64)
 }
 
 /// Whether there is something to explain and to replay.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::NotBuilt { .. })
+    *verdict != Verdict::Passed && verdict.class().ran()
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
@@ -262,98 +409,15 @@ fn plan_file_name(scenario: &str, seed: u64) -> String {
     }
 }
 
-fn set_of(runs: Vec<RunRecord>) -> RunSet {
+fn set_of(command: String, runs: Vec<RunRecord>) -> RunSet {
     RunSet {
         schema_version: SCHEMA_VERSION,
-        command: command_line(),
+        command,
         program: provenance::program(),
         fault_kinds: crate::faults::records(),
+        setting_ranges: tried::records(),
         runs,
     }
-}
-
-fn finish(
-    records: Vec<RunRecord>,
-    mut problems: Vec<String>,
-    args: &RunArgs,
-    sweep: &Sweep,
-    stopped: bool,
-    folder: &Path,
-) -> ExitCode {
-    let set = set_of(records);
-    for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
-        say!("{}", terminal::details(run, screen()));
-    }
-    // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
-    let told = |run: &&RunRecord| {
-        is_failure(&run.verdict) && !(sweep.is_long() && matches!(run.verdict, Verdict::Vacuous { .. }))
-    };
-    let failures: Vec<&RunRecord> = set.runs.iter().filter(told).collect();
-    for run in failures.iter().take(FAILURES_MAX) {
-        say!("{}", terminal::failure(run, screen()));
-    }
-    if failures.len() > FAILURES_MAX {
-        say!("… and {} more in the report\n", failures.len() - FAILURES_MAX);
-    }
-    if sweep.is_long() {
-        say!("{}", sweep::summary(&set));
-        if stopped {
-            let (made, asked) = (set.runs.len(), sweep.runs());
-            say!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n");
-        }
-    } else {
-        say!("{}", terminal::verdicts(&set, screen()));
-    }
-    if args.distributions {
-        say!("{}", terminal::distributions(&set, screen()).trim_start_matches('\n'));
-    }
-    if set.runs.len() > 1 {
-        say!("{}\n", coverage::text::summary(&Coverage::of(&set)));
-    }
-    if args.verify_determinism {
-        let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
-        let plans = units::counted(same, "plan");
-        say!("determinism: {plans} run again in another process gave the same hash\n");
-    }
-    // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass, and what that is
-    // compared with.
-    let page = sweep.is_long().then(|| {
-        let unproved = set.runs.iter().enumerate().filter(|(_, run)| run.verdict != Verdict::Passed).take(SHOWN_MAX);
-        let shown: BTreeSet<usize> =
-            unproved.flat_map(|(index, run)| [Some(index), diff::nearest(&set, run)]).flatten().collect();
-        let runs = shown.into_iter().map(|index| set.runs[index].clone()).collect();
-        RunSet {
-            runs,
-            command: set.command.clone(),
-            program: set.program.clone(),
-            fault_kinds: set.fault_kinds.clone(),
-            ..set
-        }
-    });
-    match folder::write_report_folder(folder, page.as_ref().unwrap_or(&set)) {
-        Ok(files) => {
-            let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));
-            say!("report: {}", page.map_or(folder, PathBuf::as_path).display());
-        }
-        Err(error) => problems.push(format!("report folder {}: {error}", folder.display())),
-    }
-    if let Some(file) = &args.json
-        && let Err(error) = json::write(file, &set)
-    {
-        problems.push(format!("{}: {error}", file.display()));
-    }
-    for (file, document) in [(&args.junit, junit::xml as fn(&RunSet) -> String), (&args.markdown, markdown::runs)] {
-        if let Some(file) = file
-            && let Err(error) = json::write_atomically(file, document(&set).as_bytes())
-        {
-            problems.push(format!("{}: {error}", file.display()));
-        }
-    }
-    problems.iter().for_each(|problem| tell!("error: {problem}"));
-    if !problems.is_empty() {
-        return ExitCode::from(super::BAD_INPUT);
-    }
-    ExitCode::from(worst(&set.runs))
 }
 
 /// The exit code of a set of runs: that of the worst. Of no runs nothing passed.
@@ -371,6 +435,14 @@ mod tests {
         let names = ["ä", "b"].map(|letter| plan_file_name(&letter.repeat(245), u64::MAX));
         assert!(names.iter().all(|name| name.len() < 220), "{names:?}");
         assert_ne!(plan_file_name(&"b".repeat(244), 1), plan_file_name(&"b".repeat(245), 1));
+    }
+
+    #[test]
+    fn what_is_known_is_left_out() {
+        let known = [0, 1, 4, 7];
+        let rest: Vec<u64> = (0..6).map(|nth| unknown(&known, nth)).collect();
+        assert_eq!(rest, [2, 3, 5, 6, 8, 9]);
+        assert_eq!((unknown(&[], 7), unknown(&known, u64::MAX)), (7, u64::MAX));
     }
 
     #[test]

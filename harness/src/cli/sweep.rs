@@ -5,15 +5,16 @@
 //! first of each scenario stays whole, so that a failing run has one to stand beside.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use flowquake_reports::ansi::clean;
+use flowquake_reports::ansi::{Style, clean};
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use flowquake_reports::table::{Align, Cell, Table};
-use flowquake_reports::units;
+use flowquake_reports::{tables, units};
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::Signal;
 
@@ -64,6 +65,16 @@ impl Sweep<'_> {
         }
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
         Some(scenario.plan(self.seed.saturating_add(index % self.seeds)))
+    }
+
+    /// The place among all runs of that of this scenario file and seed, if it is one of them.
+    pub(super) fn index(&self, file: &Path, seed: u64) -> Option<u64> {
+        let scenario = self.scenarios.iter().position(|scenario| Path::new(scenario.file()) == file)?;
+        if let Some(only) = &self.only {
+            return Some(only.iter().position(|run| *run == (scenario, seed))? as u64);
+        }
+        let behind = seed.checked_sub(self.seed).filter(|behind| *behind < self.seeds)?;
+        (scenario as u64).checked_mul(self.seeds)?.checked_add(behind)
     }
 
     /// Whether the run of this plan keeps only what sums are made of: not the first of a scenario, which its failing runs stand beside.
@@ -205,14 +216,16 @@ impl Many<'_> {
 
 /// A vacuous run proves nothing, but hides nothing either; one that was not built is not worth a stop.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::NotBuilt { .. })
+    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. }) && verdict.class().ran()
 }
 
-/// A long sweep in a table: a line for each scenario.
+/// A long sweep in a table: a line for each scenario, and a subtotal over those of each folder, if there are several.
 pub(super) fn summary(set: &RunSet) -> String {
-    let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Sum> = BTreeMap::new();
     for run in &set.runs {
-        sums.entry(&run.scenario).or_default().add(run);
+        sums.entry((tables::folder(run), &run.scenario)).or_default().add(run);
+        folders.entry(tables::folder(run)).or_default().add(run);
     }
     let right = |heading: &'static str| (heading, Align::Right);
     let mut table = Table::new([
@@ -229,14 +242,19 @@ pub(super) fn summary(set: &RunSet) -> String {
         right("cpu per run"),
     ])
     .dispensable(&["cpu", "virtual time", "faults drawn", "struck", "cpu per run", "not built"]);
-    for (scenario, sum) in sums {
+    let mut over = None;
+    for ((folder, scenario), sum) in sums {
+        if folders.len() > 1 && over != Some(folder) {
+            over = Some(folder);
+            table.section(Cell::new(format!("{folder}, {}", folders[folder].in_words())).styled(Style::Heading));
+        }
         table.row([
             Cell::new(scenario),
             Cell::count(sum.runs),
             Cell::count(sum.passed),
             Cell::count(sum.vacuous),
             Cell::count(sum.not_built),
-            Cell::count(sum.runs - sum.passed - sum.vacuous - sum.not_built),
+            Cell::count(sum.failed()),
             Cell::count(sum.faults),
             Cell::count(sum.struck),
             Cell::duration(sum.virtual_ns),
@@ -261,6 +279,23 @@ struct Sum {
 }
 
 impl Sum {
+    fn failed(&self) -> u64 {
+        self.runs - self.passed - self.vacuous - self.not_built
+    }
+
+    /// `2,000 runs: 1,990 passed, 10 vacuous`.
+    fn in_words(&self) -> String {
+        let counts = [
+            (self.passed, "passed"),
+            (self.failed(), "failed"),
+            (self.vacuous, "vacuous"),
+            (self.not_built, "not built"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", units::count(*n))).collect();
+        format!("{}: {}", units::counted(self.runs as usize, "run"), counts.join(", "))
+    }
+
     fn add(&mut self, run: &RunRecord) {
         self.runs += 1;
         self.passed += u64::from(run.verdict == Verdict::Passed);

@@ -79,6 +79,9 @@ pub struct EventTrigger {
     /// Matches count only from this virtual time on.
     #[serde(with = "readable::option")]
     pub not_before: Option<Duration>,
+    /// Of [`Trigger::Each`]: strikes are at least so far apart; a kind of event that comes too early waits for its next occurrence.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Duration>,
 }
 
 /// What a fault does. Every variant with an end says when it comes: `None` is never.
@@ -281,21 +284,6 @@ pub enum FaultAction {
         #[serde(with = "readable::option")]
         heal_after: Option<Duration>,
     },
-}
-
-impl FaultAction {
-    /// Whether it can make a checkpoint unreadable. Where output was committed under that checkpoint there is no way back,
-    /// and a correct engine says so instead of going on.
-    pub fn spoils_checkpoints(&self) -> bool {
-        match self {
-            Self::Damage { .. } => true,
-            // A stale read shows a checkpoint as it was before its files were there.
-            Self::Store { how, .. } => {
-                matches!(how, StoreFault::TornWrite | StoreFault::LostWrite | StoreFault::StaleRead(_))
-            }
-            _ => false,
-        }
-    }
 }
 
 /// How a node dies.

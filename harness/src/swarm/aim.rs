@@ -11,8 +11,9 @@ use std::time::Duration;
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::event::{Carried, Emitter, Event, EventRow, Occasion};
 
-use super::kinds::{Action, Kind, Role};
-use super::{Draws, Scene};
+use super::kinds;
+use crate::draws::{Action, Draws, Role, Scene};
+use crate::faults::Kind;
 use crate::plan::{EventTrigger, FaultPlan, NodeTarget, Trigger};
 
 /// Whether a run of this plan can come to the event; `sure`: whether it surely does, and early.
@@ -30,9 +31,14 @@ fn occurs(row: &EventRow, scene: &Scene, sure: bool) -> bool {
 }
 
 /// Draws the rest of a fault of this kind.
-pub(super) fn fault(scene: &Scene, draws: &Draws, kind: &Kind, id: u32) -> FaultPlan {
-    let roles: Vec<Role> =
-        kind.roles.iter().copied().filter(|role| *role == Role::TaskManager || kind.lives(*role, scene)).collect();
+pub(super) fn fault(scene: &Scene, draws: &Draws, kind: Kind, id: u32) -> FaultPlan {
+    let drawn = &kind.spec().drawn;
+    let roles: Vec<Role> = drawn
+        .roles
+        .iter()
+        .copied()
+        .filter(|role| *role == Role::TaskManager || kinds::lives(kind, *role, scene))
+        .collect();
     let role = draws.pick("role", &roles).unwrap_or(Role::TaskManager);
     let victims: Vec<&str> = scene.victims.iter().map(String::as_str).collect();
     let victim = draws.pick("target", &victims).unwrap_or("tm-1");
@@ -42,12 +48,12 @@ pub(super) fn fault(scene: &Scene, draws: &Draws, kind: &Kind, id: u32) -> Fault
         Role::Standby => NodeTarget::Standby,
     };
     let sure = id == 1;
-    let repeat = if kind.repeats && draws.one_in("again", 4) { draws.number("times", 2, 4) as u32 } else { 1 };
+    let repeat = if drawn.repeats && draws.one_in("again", 4) { draws.number("times", 2, 4) as u32 } else { 1 };
     if draws.one_in("clock", 5) {
-        let first = moment(scene, draws);
+        let first = scene.moment(draws);
         let period = draws.millis("period", 100, 1_000);
         let trigger = if repeat > 1 { Trigger::Every { first, period } } else { Trigger::At(first) };
-        let action = (kind.action)(&Action { scene, draws, target: named, victim, role });
+        let action = (drawn.action)(&Action { scene, draws, target: named, victim, role });
         return FaultPlan { id, trigger, delay: Duration::ZERO, repeat, action };
     }
     // At a step of the victim itself, or while anybody does anything.
@@ -77,14 +83,8 @@ pub(super) fn fault(scene: &Scene, draws: &Draws, kind: &Kind, id: u32) -> Fault
             _ => {}
         }
     }
-    let action = (kind.action)(&Action { scene, draws, target, victim, role });
+    let action = (drawn.action)(&Action { scene, draws, target, victim, role });
     FaultPlan { id, trigger: Trigger::On(trigger), delay, repeat, action }
-}
-
-/// A point in time before the faults end.
-pub(super) fn moment(scene: &Scene, draws: &Draws) -> Duration {
-    let until = scene.swarm.until.as_millis().clamp(1, u64::MAX.into()) as u64;
-    Duration::from_millis(draws.number("at", 0, until - 1))
 }
 
 fn event_trigger(scene: &Scene, draws: &Draws, row: &EventRow, sure: bool) -> EventTrigger {

@@ -151,6 +151,7 @@ fn records() {
         command: "flowquake run x".into(),
         program: "flowquake".into(),
         fault_kinds: Vec::new(),
+        setting_ranges: Vec::new(),
         runs: vec![record],
     };
     let file = File::new();

@@ -6,10 +6,10 @@
 
 use maud::{Markup, html};
 
-use super::{Cell, Coverage, text};
+use super::{Cell, Coverage, settings, text};
 use crate::ansi::clean;
 use crate::class::Class;
-use crate::html::{document, short_command, titled};
+use crate::page::{Head, document, titled};
 use crate::record::FaultKindRecord;
 use crate::units;
 
@@ -31,8 +31,9 @@ const NAME_MAX: usize = 32;
 
 /// A page with nothing but the grid and its tables.
 pub fn page(coverage: &Coverage, title: &str) -> String {
+    let command = clean(title);
     let main = html! {
-        header { h1 { "Coverage" } p { code { (short_command(&clean(title))) } } }
+        (Head { title: html! { "Coverage" }, command: &command, notes: vec![], counts: vec![] })
         (section(coverage))
         (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
     };
@@ -59,6 +60,14 @@ pub fn section(coverage: &Coverage) -> Markup {
                 summary { "By kind of fault" }
                 div.scroll { (titled("", "", &text::by_kind(coverage))) }
             }
+            @let tried = settings::table(coverage.settings());
+            @if !tried.is_empty() {
+                details {
+                    summary { "By setting" }
+                    @if let Some(sum) = settings::summary(coverage.settings()) { p.sub { (sum) ", in runs that prove something" } }
+                    div.scroll { (titled("", "", &tried)) }
+                }
+            }
             (titled("Outside the grid", "at events that no run without faults emits", &text::outside(coverage)))
         }
     }
@@ -81,7 +90,7 @@ fn css(class: Option<Class>) -> &'static str {
     match class {
         None => "none",
         Some(Class::Passed) => "good",
-        Some(Class::Vacuous | Class::NotBuilt) => "warn",
+        Some(Class::Vacuous | Class::NotBuilt | Class::NotOffered) => "warn",
         Some(Class::Failed | Class::Crashed | Class::Stuck | Class::Nondeterministic) => "bad",
     }
 }
@@ -94,7 +103,7 @@ fn letter(class: Class) -> &'static str {
         Class::Stuck => "S",
         Class::Nondeterministic => "N",
         Class::Vacuous => "v",
-        Class::NotBuilt => "n",
+        Class::NotBuilt | Class::NotOffered => "n",
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::settings::SettingTried;
 use super::{Cell, CellId, Coverage, Tally};
 use crate::class::Class;
+use crate::json::pretty;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -17,6 +19,7 @@ struct Document<'a> {
     cells: Vec<CellDocument>,
     empty: Vec<CellDocument>,
     outside: Vec<CellDocument>,
+    settings: Vec<SettingTried>,
 }
 
 #[derive(Serialize)]
@@ -64,11 +67,9 @@ pub fn to_string(coverage: &Coverage) -> String {
             .map(|id| cell_document(id, coverage.cells.get(id).unwrap_or(&Cell::default())))
             .collect(),
         outside: coverage.outside().map(|(id, cell)| cell_document(id, cell)).collect(),
+        settings: coverage.settings().tried(),
     };
-    // Only maps with keys that are no strings, or a failing writer, could fail; the document has neither.
-    let mut text = serde_json::to_string_pretty(&document).expect("a grid is always JSON");
-    text.push('\n');
-    text
+    pretty(&document)
 }
 
 fn part<'a>(name: &'a str, family: Option<&'a str>, Tally { hit, meaningful }: Tally) -> Part<'a> {

@@ -7,17 +7,21 @@
 //! applies to the role, both as the records say. A meaningful cell is *hit* if a fault struck there in a run that proves
 //! something: a vacuous run strikes, too, but shows nothing.
 //!
+//! Beside the grid, [`settings`] counts in which ranges each setting was tried.
+//!
 //! Invariants: (COVERAGE-C1) every strike is counted exactly once: in a meaningful cell, outside the grid, or as one by the clock;
 //! (COVERAGE-C2) merging the coverage of two sets gives the coverage of all their runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::settings::SettingsCoverage;
 use crate::class::Class;
 use crate::record::{FaultKindRecord, RunRecord, RunSet};
 use crate::units;
 
 pub mod html;
 pub mod json;
+pub mod settings;
 pub mod text;
 
 /// Events with which the job is over: nothing that strikes there can hurt it.
@@ -107,6 +111,7 @@ pub struct Coverage {
     cells: BTreeMap<CellId, Cell>,
     /// Strikes by the clock.
     by_the_clock: u64,
+    settings: SettingsCoverage,
     runs: u64,
     clean_runs: u64,
 }
@@ -116,7 +121,11 @@ impl Coverage {
     pub fn of(set: &RunSet) -> Coverage {
         let mut coverage = Coverage::default();
         set.fault_kinds.iter().for_each(|kind| coverage.add_kind(kind));
-        set.runs.iter().for_each(|run| coverage.add_run(run));
+        set.setting_ranges.iter().for_each(|setting| coverage.settings.add_setting(setting));
+        for run in &set.runs {
+            coverage.add_run(run);
+            coverage.settings.add_run(run, &set.setting_ranges);
+        }
         coverage
     }
 
@@ -127,6 +136,7 @@ impl Coverage {
         for (id, cell) in &other.cells {
             self.cells.entry(id.clone()).or_default().merge(cell);
         }
+        self.settings.merge(&other.settings);
         self.by_the_clock += other.by_the_clock;
         self.runs += other.runs;
         self.clean_runs += other.clean_runs;
@@ -188,6 +198,11 @@ impl Coverage {
     /// Strikes by the clock; they fill no cell.
     pub fn by_the_clock(&self) -> u64 {
         self.by_the_clock
+    }
+
+    /// Which ranges of which settings were tried.
+    pub fn settings(&self) -> &SettingsCoverage {
+        &self.settings
     }
 
     /// Rows of the grid, by name.

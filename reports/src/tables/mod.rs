@@ -3,10 +3,13 @@
 //! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show these same tables,
 //! so a number cannot differ between them. Tables without rows are left out by both.
 
+mod load;
 mod times;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+pub use self::load::load;
 pub use self::times::{
     GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries,
     timing_rows, timing_summary,
@@ -24,9 +27,56 @@ pub fn verdict_style(verdict: &Verdict) -> Style {
     verdict.class().style()
 }
 
-/// One row per run: what it proved and what it took.
+/// The folder of a run's scenario file, as it was given; `.` for the working folder.
+pub fn folder(run: &RunRecord) -> &str {
+    let folder = Path::new(&run.file).parent().and_then(Path::to_str).unwrap_or_default();
+    if folder.is_empty() { "." } else { folder }
+}
+
+/// The runs by folder, in the order in which the folders first occur.
+pub fn by_folder(set: &RunSet) -> Vec<(&str, Vec<&RunRecord>)> {
+    let mut folders: Vec<(&str, Vec<&RunRecord>)> = Vec::new();
+    let mut at: BTreeMap<&str, usize> = BTreeMap::new();
+    for run in &set.runs {
+        let place = *at.entry(folder(run)).or_insert_with(|| {
+            folders.push((folder(run), Vec::new()));
+            folders.len() - 1
+        });
+        folders[place].1.push(run);
+    }
+    folders
+}
+
+/// Puts the folder's name and subtotal over its rows.
+fn begin_folder(table: &mut Table, name: &str, runs: &[&RunRecord]) {
+    let counts = counts(runs.iter().copied());
+    let classes: Vec<String> = counts.into_iter().map(|(label, _, n)| format!("{n} {label}")).collect();
+    let line = format!("{name}, {}: {}", units::counted(runs.len(), "run"), classes.join(", "));
+    table.section(Cell::new(line).styled(Style::Heading));
+}
+
+/// One row per run, in the order of the runs: what it proved and what it took.
 pub fn verdicts(set: &RunSet) -> Table {
-    let mut table = Table::new([
+    let mut table = verdict_table();
+    set.runs.iter().for_each(|run| verdict_row(&mut table, run));
+    table
+}
+
+/// The same rows folder by folder, each folder under its subtotal, if there are several.
+pub fn verdicts_by_folder(set: &RunSet) -> Table {
+    let mut table = verdict_table();
+    let folders = by_folder(set);
+    for (name, runs) in &folders {
+        if folders.len() > 1 {
+            begin_folder(&mut table, name, runs);
+        }
+        runs.iter().for_each(|run| verdict_row(&mut table, run));
+    }
+    table
+}
+
+fn verdict_table() -> Table {
+    Table::new([
         ("scenario", Left),
         ("seed", Right),
         ("backend", Left),
@@ -39,27 +89,28 @@ pub fn verdicts(set: &RunSet) -> Table {
         ("cpu", Right),
         ("trace hash", Left),
     ])
-    .dispensable(&["trace hash", "cpu", "virtual time", "completed", "aborted", "recoveries", "backend"]);
-    for run in &set.runs {
-        let (completed, aborted) = checkpoint_counts(run);
-        table.row([
-            Cell::new(&run.scenario),
-            Cell::new(run.seed.to_string()),
-            Cell::new(&run.job.backend),
-            Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
-            Cell::count(completed),
-            Cell::count(aborted),
-            Cell::count(tried_recoveries(run)),
-            worst_outage(&run.recoveries).map_or_else(Cell::none, Cell::lapse),
-            Cell::duration(run.totals.virtual_ns),
-            Cell::duration(run.totals.cpu_ns),
-            Cell::new(&run.trace_hash).styled(Style::Dim),
-        ]);
-    }
-    table
+    .dispensable(&["trace hash", "cpu", "virtual time", "completed", "aborted", "recoveries", "backend"])
 }
 
-/// One row per scenario: how many of its runs passed, and what they took together.
+fn verdict_row(table: &mut Table, run: &RunRecord) {
+    let (completed, aborted) = checkpoint_counts(run);
+    table.row([
+        Cell::new(&run.scenario),
+        Cell::new(run.seed.to_string()),
+        Cell::new(&run.job.backend),
+        Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
+        Cell::count(completed),
+        Cell::count(aborted),
+        Cell::count(tried_recoveries(run)),
+        worst_outage(&run.recoveries).map_or_else(Cell::none, Cell::lapse),
+        Cell::duration(run.totals.virtual_ns),
+        Cell::duration(run.totals.cpu_ns),
+        Cell::new(&run.trace_hash).styled(Style::Dim),
+    ]);
+}
+
+/// One row per scenario: how many of its runs passed, and what they took together. Folder by folder, each under its subtotal, if
+/// there are several.
 pub fn scenarios(set: &RunSet) -> Table {
     let mut table = Table::new([
         ("scenario", Left),
@@ -71,26 +122,25 @@ pub fn scenarios(set: &RunSet) -> Table {
         ("cpu", Right),
     ])
     .dispensable(&["cpu", "virtual time", "worst outage"]);
-    let mut scenarios: Vec<(&str, Vec<&RunRecord>)> = Vec::new();
-    for run in &set.runs {
-        // Runs of one scenario stand together, in the order in which they were asked for.
-        match scenarios.last_mut().filter(|(name, _)| *name == run.scenario) {
-            Some((_, runs)) => runs.push(run),
-            None => scenarios.push((&run.scenario, vec![run])),
+    let folders = by_folder(set);
+    for (folder, all) in &folders {
+        if folders.len() > 1 {
+            begin_folder(&mut table, folder, all);
         }
-    }
-    for (name, runs) in scenarios {
-        let worst = runs.iter().map(|run| run.verdict.class()).max().unwrap_or(Class::Passed);
-        let sum = |of: fn(&RunRecord) -> u64| runs.iter().fold(0u64, |sum, run| sum.saturating_add(of(run)));
-        table.row([
-            Cell::new(name),
-            Cell::count(runs.len() as u64),
-            Cell::count(runs.iter().filter(|run| run.verdict == Verdict::Passed).count() as u64),
-            Cell::new(worst.label()).styled(worst.style()),
-            runs.iter().filter_map(|run| worst_outage(&run.recoveries)).max().map_or_else(Cell::none, Cell::lapse),
-            Cell::duration(sum(|run| run.totals.virtual_ns)),
-            Cell::duration(sum(|run| run.totals.cpu_ns)),
-        ]);
+        // Runs of one scenario stand together, in the order in which they were asked for.
+        for runs in all.chunk_by(|run, next| (&run.scenario, &run.file) == (&next.scenario, &next.file)) {
+            let worst = runs.iter().map(|run| run.verdict.class()).max().unwrap_or(Class::Passed);
+            let sum = |of: fn(&RunRecord) -> u64| runs.iter().fold(0u64, |sum, run| sum.saturating_add(of(run)));
+            table.row([
+                Cell::new(&runs[0].scenario),
+                Cell::count(runs.len() as u64),
+                Cell::count(runs.iter().filter(|run| run.verdict == Verdict::Passed).count() as u64),
+                Cell::new(worst.label()).styled(worst.style()),
+                runs.iter().filter_map(|run| worst_outage(&run.recoveries)).max().map_or_else(Cell::none, Cell::lapse),
+                Cell::duration(sum(|run| run.totals.virtual_ns)),
+                Cell::duration(sum(|run| run.totals.cpu_ns)),
+            ]);
+        }
     }
     table
 }
@@ -190,6 +240,7 @@ pub fn oracles(run: &RunRecord) -> Table {
     let mut table = Table::new([("oracle", Left), ("property", Left), ("judged", Right), ("", Left), ("held", Left)]);
     for oracle in &run.oracles {
         let held = match (oracle.held, oracle.judged) {
+            _ if let Some(why) = &oracle.not_judged => Cell::new(format!("not judged: {why}")).styled(Style::Warn),
             (false, _) => Cell::new("violated").styled(Style::Bad),
             // Held because nothing was there to break it: says so, or it would read like a proof.
             (true, 0) => Cell::new("judged nothing").styled(Style::Warn),
@@ -245,6 +296,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("restart delay", restart_delay),
         ("records read", units::count(run.totals.records_in)),
         ("records committed", units::count(run.totals.records_committed)),
+        ("oldest output", run.totals.lateness_max_ns.map_or_else(|| "–".to_owned(), units::duration)),
         ("virtual time", units::duration(run.totals.virtual_ns)),
         ("cpu time", units::duration(run.totals.cpu_ns)),
         ("real time", units::duration(run.totals.wall_ns)),
@@ -257,8 +309,12 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
 
 /// Number of runs per verdict, in the order of exit codes, classes without runs left out.
 pub fn verdict_counts(set: &RunSet) -> Vec<(&'static str, Style, usize)> {
+    counts(set.runs.iter())
+}
+
+fn counts<'r>(runs: impl Iterator<Item = &'r RunRecord>) -> Vec<(&'static str, Style, usize)> {
     let mut counts = BTreeMap::new();
-    for run in &set.runs {
+    for run in runs {
         let verdict = &run.verdict;
         counts.entry(verdict.exit_code()).or_insert((verdict.label(), verdict_style(verdict), 0)).2 += 1;
     }
@@ -276,6 +332,25 @@ mod tests {
         let text = oracles(&fixtures::passed()).text(0, Color::No);
         let line = text.lines().find(|line| line.starts_with("O10")).expect("in the fixture");
         assert!(line.ends_with("judged nothing"), "{line}");
+    }
+
+    #[test]
+    fn runs_of_several_folders_stand_under_the_subtotal_of_theirs() {
+        let of = |file: &str, run: RunRecord| RunRecord { file: file.into(), ..run };
+        let (good, bad) = (fixtures::passed(), fixtures::failed());
+        // As a folder is searched: what is in it stands around what is below it.
+        let runs = vec![of("all/net/a.toml", good.clone()), of("mine.toml", good), of("all/net/b.toml", bad)];
+        let set = RunSet { runs, ..fixtures::set() };
+        for table in [verdicts_by_folder(&set), scenarios(&set)] {
+            assert_eq!(table.rows().len(), 3);
+            let text = table.text(0, Color::No);
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(lines[0].starts_with("scenario  "), "{text}");
+            assert_eq!((lines[1], lines[2]), ("", "all/net, 2 runs: 1 passed, 1 failed"), "{text}");
+            assert_eq!((lines[5], lines[6], lines.len()), ("", "., 1 run: 1 passed", 8), "{text}");
+        }
+        let one = RunSet { runs: set.runs[..1].to_vec(), ..set };
+        assert_eq!(verdicts_by_folder(&one).text(0, Color::No).lines().count(), 2, "one folder needs no name");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! snapshot; (U2) the barrier leaves after every record of its epoch and before any of the next.
 
 use super::super::snapshot::Snapshot;
+use super::load::Shares;
 use super::*;
 use crate::checkpoint::align::Alignment;
 use crate::state::LocalSnapshot;
@@ -95,7 +96,8 @@ impl Running {
         if self.subtask.vertex.is_keyed {
             env.charge(Work::Snapshot { backend: self.subtask.config.backend, written }).await;
         }
-        env.emit(Event::SnapshotSyncEnded { attempt, checkpoint, subtask }).await;
+        let Shares { busy, back_pressured } = self.load.take(env.now());
+        env.emit(Event::SnapshotSyncEnded { attempt, checkpoint, subtask, busy, back_pressured }).await;
         let task = env.spawn(snapshot.finish(env.clone(), self.subtask.reporter.clone()));
         self.snapshots.retain(|(id, _)| *id >= checkpoint);
         self.snapshots.push((checkpoint, task));

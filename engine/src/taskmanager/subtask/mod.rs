@@ -2,7 +2,7 @@
 //!
 //! Mail (checkpoints, commits) goes before records; between two batches the subtask is at rest, and only there anything but
 //! records happens to it (Flink: `StreamTask` and its mailbox). Start at [`Subtask::run`]. How it begins is in `opening`, what
-//! it does with records in `records`, with barriers in `barriers`; `program` calls the job's own code.
+//! it does with records in `records`, with barriers in `barriers`, how its time is counted in `load`; `program` calls the job's own code.
 //!
 //! Invariants: (U3) a subtask ends only when it is told to, fails or is cancelled, never by itself at the end of its input.
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use self::load::Load;
 use super::earliest;
 use super::error::TaskError;
 use super::mail::Mail;
@@ -33,6 +34,7 @@ use crate::time::Time;
 use crate::wire::TaskReport;
 
 mod barriers;
+mod load;
 mod opening;
 mod program;
 mod records;
@@ -96,6 +98,7 @@ struct Running {
     caught_up: bool,
     sink_flush_at: Option<Time>,
     last_triggered: CheckpointId,
+    load: Load,
 }
 
 impl Running {
@@ -108,7 +111,9 @@ impl Running {
             let input = next_input(&mut subtask.gate);
             #[cfg(feature = "mutations")]
             let input = inputs.pass(input);
+            let rested = subtask.env.now();
             let first = first_of_4(subtask.mail.recv(), flush_timer.wait(), source_timer.wait(), input).await;
+            self.load.idle(self.subtask.env.now().since(rested));
             let outcome = match first {
                 First::A(Some(mail)) => self.on_mail(mail).await,
                 First::A(None) => unreachable!("the mailbox's other end is held by this subtask"),

@@ -90,6 +90,7 @@ impl Subtask {
             caught_up: false,
             sink_flush_at: None,
             last_triggered: CheckpointId(0),
+            load: Load::new(self.env.now()),
             subtask: self,
         })
     }

@@ -77,7 +77,11 @@ impl Running {
         let Some(output) = self.chain.parts().output else { return };
         for (channel, full) in output.take_full() {
             let buffer = Buffer::Records { bytes: full.bytes, records: full.records };
-            self.subtask.outputs[channel].push(buffer).await;
+            if let Err(buffer) = self.subtask.outputs[channel].try_push(buffer) {
+                let begun = self.subtask.env.now();
+                self.subtask.outputs[channel].push(buffer).await;
+                self.load.back_pressured(self.subtask.env.now().since(begun));
+            }
         }
     }
 

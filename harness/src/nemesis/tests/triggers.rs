@@ -58,6 +58,29 @@ fn each_kind_of_event_is_struck_once_and_the_end_of_the_job_never() {
 }
 
 #[test]
+fn strikes_that_must_be_apart_wait_for_the_next_occurrence() {
+    let trigger = EventTrigger { nth: 1, apart: Some(secs(1)), ..EventTrigger::default() };
+    let mut nemesis = nemesis(vec![kill(1, Trigger::Each(trigger))]);
+    let running = |ms| at(ms, "jm-1", Event::JobRunning { attempt: Attempt(1) });
+    let ready = |ms| at(ms, "jm-1", Event::RestartReady { attempt: Attempt(1) });
+    let canceled = |ms| at(ms, "jm-1", Event::TasksCanceled { attempt: Attempt(1) });
+    let records = [
+        running(0),
+        ready(10),
+        running(900),
+        running(1_200),
+        ready(1_300),
+        canceled(2_299),
+        ready(2_400),
+        canceled(2_500),
+    ];
+    let due = |record| !nemesis.due(&Fake::default(), record).is_empty();
+    let struck: Vec<usize> =
+        records.iter().map(due).enumerate().filter(|(_, due)| *due).map(|(index, _)| index).collect();
+    assert_eq!(struck, [0, 4, 7], "each kind once, at least a second after the one before");
+}
+
+#[test]
 fn matches_count_only_once_the_fault_before_has_struck() {
     let second = EventTrigger { nth: 2, after_fault: Some(1), ..on("snapshot-sync-begun") };
     let faults = vec![kill(1, Trigger::At(secs(1))), kill(2, Trigger::On(second))];
@@ -164,6 +187,7 @@ fn a_trigger_is_described_as_it_is_written() {
         after_fault: Some(1),
         after: Some("restore-begun".into()),
         not_before: Some(secs(90)),
+        apart: None,
     };
     let expected = "on sink-committed checkpoint=3 vertex=1 subtask=0 node=tm-2 attempt=2 nth=4 after-fault=1 \
                     after=restore-begun not-before=1m 30s";

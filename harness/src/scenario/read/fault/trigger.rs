@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::{EventTrigger, Trigger};
-use crate::scenario::error::Problem;
+use crate::reader::Problem;
 use crate::scenario::read::{Reader, Table, value};
 
 /// Reads the trigger; `path` is that of the fault.
@@ -79,5 +79,9 @@ fn filters(reader: &mut Reader, fault: &Table, section: &'static str, path: &str
         after_fault: reader.read(&table, "after_fault", &at("after_fault"), value::whole_u32),
         after: reader.read(&table, "after", &at("after"), value::text),
         not_before: reader.read(&table, "not_before", &at("not_before"), value::duration),
+        apart: match section {
+            "each" => reader.read(&table, "apart", &at("apart"), value::duration),
+            _ => None,
+        },
     })
 }

@@ -1,0 +1,398 @@
+//! A folder of its own for each `run`, below that of the report: `history/NUMBER-TIME/`. The report's folder holds the documents
+//! of the newest as well, and `index.html` lists them all.
+//!
+//! Start at [`History::begin`]; [`History::publish`] puts the newest where it has always been, [`History::end`] writes what is
+//! known at the end. Names are numbered, so that they sort in the order in which runs began, whatever the clock says.
+//!
+//! Invariants: (HISTORY-H1) what goes wrong here is a problem, told besides; without a folder of its own a run writes straight into
+//! the report's. (HISTORY-H2) a folder is made by one run alone, and removed only when no run writes it.
+//! Decision: docs/adr/0044.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use flowquake_reports::bounded;
+use flowquake_reports::history::{HISTORY_VERSION, HistoryEnd, HistoryEntry, page};
+use flowquake_reports::json::write_atomically;
+use flowquake_reports::record::{RunRecord, RunSet};
+
+use super::super::journal::{self, Journal};
+use super::resume::Ask;
+use super::{JOURNAL, REPORT};
+use crate::provenance;
+use crate::screen;
+
+/// The folder of all runs.
+const FOLDER: &str = "history";
+/// What is known of a run, in its folder.
+const ENTRY: &str = "run.json";
+/// The page that lists them.
+pub(super) const INDEX: &str = "index.html";
+/// Locked by whoever changes the history.
+const LOCK: &str = ".lock";
+/// Longest entry.
+const ENTRY_MAX: u64 = 1 << 20;
+/// Runs that may begin in the same instant.
+const TRIES: u32 = 1_000;
+
+/// How much is kept: the newest runs, as many and as large as this. The newest of all is always kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    pub(super) runs: u32,
+    pub(super) bytes: u64,
+}
+
+/// The place of a run that is under way.
+pub(super) struct History {
+    /// The report's folder.
+    top: PathBuf,
+    /// Where this run's documents go: a folder of its own, or that of the report.
+    folder: PathBuf,
+    entry: HistoryEntry,
+    began: Instant,
+    problems: Vec<String>,
+}
+
+impl History {
+    /// Makes a folder for a run, with its journal in it; both are in the report's folder if that is not possible (HISTORY-H1).
+    pub(super) fn begin(top: &Path, head: &RunSet, asked: u64, ask: &Ask) -> (Self, Journal) {
+        let entry = HistoryEntry {
+            history_version: HISTORY_VERSION,
+            name: String::new(),
+            begun: now(),
+            command: head.command.clone(),
+            program: provenance::program(),
+            asked,
+            made: 0,
+            verdicts: Default::default(),
+            wall_ns: 0,
+            resumed: 0,
+            end: None,
+        };
+        let (top, folder) = (top.to_owned(), top.to_owned());
+        let mut history = Self { top, folder, entry, began: screen::now(), problems: Vec::new() };
+        let journal = match history.make_folder(head, ask) {
+            Ok(journal) => journal,
+            Err(error) => {
+                history.problems.push(format!("history {}: {error}", history.top.join(FOLDER).display()));
+                history.folder = history.top.clone();
+                Journal::begin(&history.top.join(JOURNAL), head)
+            }
+        };
+        (history, journal)
+    }
+
+    /// Goes on in the folder of a run that was stopped.
+    pub(super) fn go_on(top: &Path, folder: &Path, entry: HistoryEntry) -> Self {
+        let entry = HistoryEntry { resumed: entry.resumed.saturating_add(1), end: None, ..entry };
+        let (top, folder) = (top.to_owned(), folder.to_owned());
+        let mut history = Self { top, folder, entry, began: screen::now(), problems: Vec::new() };
+        let lock = lock(&history.top);
+        let written = history.write_entry().and_then(|()| history.publish_file(JOURNAL));
+        history.note(written);
+        drop(lock);
+        history
+    }
+
+    fn make_folder(&mut self, head: &RunSet, ask: &Ask) -> io::Result<Journal> {
+        fs::create_dir_all(self.top.join(FOLDER))?;
+        // Until the journal is locked, the folder could be taken for one that nobody writes (HISTORY-H2).
+        let _lock = lock(&self.top);
+        self.entry.name = create(&self.top.join(FOLDER), &self.entry.begun)?;
+        self.folder = self.top.join(FOLDER).join(&self.entry.name);
+        let journal = Journal::begin(&self.folder.join(JOURNAL), head);
+        ask.write(&self.folder)?;
+        self.write_entry()?;
+        let published = self.publish_file(JOURNAL).and_then(|()| write_index(&self.top));
+        self.note(published);
+        Ok(journal)
+    }
+
+    /// Where the documents of this run go.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the run has a folder of its own.
+    pub(super) fn is_kept(&self) -> bool {
+        self.folder != self.top
+    }
+
+    /// How long this run took, over all the times that it was resumed.
+    fn wall_ns(&self) -> u64 {
+        self.entry.wall_ns.saturating_add(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Notes how the run ended, and removes what is beyond the bound; returns what went wrong since it began.
+    pub(super) fn end(mut self, runs: &[RunRecord], end: HistoryEnd, bound: Bound) -> Vec<String> {
+        if self.is_kept() {
+            self.entry.wall_ns = self.wall_ns();
+            self.entry.count(runs);
+            self.entry.end = Some(end);
+            let lock = lock(&self.top);
+            let written = self.write_entry();
+            self.note(written);
+            let ended = prune(&self.top, &self.folder, bound).and_then(|()| write_index(&self.top));
+            self.note(ended);
+            drop(lock);
+        }
+        self.problems
+    }
+
+    fn note(&mut self, result: io::Result<()>) {
+        let told = result.map_err(|error| format!("history {}: {error}", self.folder.display()));
+        self.problems.extend(told.err());
+    }
+
+    fn write_entry(&self) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(&self.entry).expect("an entry is always JSON") + "\n";
+        write_atomically(&self.folder.join(ENTRY), text.as_bytes())
+    }
+
+    /// Puts the documents of this run where those of the newest are.
+    pub(super) fn publish(&mut self) {
+        if self.is_kept() {
+            let _lock = lock(&self.top);
+            for name in REPORT.into_iter().filter(|name| *name != super::last_failed::NAME) {
+                if self.folder.join(name).exists() {
+                    let published = self.publish_file(name);
+                    self.note(published);
+                }
+            }
+        }
+    }
+
+    /// Puts one there: the same file under a second name, or a copy where there is no such thing.
+    fn publish_file(&self, name: &str) -> io::Result<()> {
+        let (from, to) = (self.folder.join(name), self.top.join(name));
+        // What is a link, or no regular file, stays, and is written into as everywhere.
+        if fs::symlink_metadata(&to).is_ok_and(|found| !found.is_file()) {
+            return write_atomically(&to, &fs::read(&from)?);
+        }
+        let new = self.top.join(format!(".{name}.{}.new", self.entry.name));
+        let made = fs::hard_link(&from, &new).or_else(|_| fs::copy(&from, &new).map(drop));
+        let put = made.and_then(|()| fs::rename(&new, &to));
+        // Nothing is renamed, and both names stay, if they are those of one file already.
+        let _ = fs::remove_file(&new);
+        put
+    }
+}
+
+/// The newest first: entries that can be read, each with its folder.
+pub(super) fn entries(top: &Path) -> io::Result<Vec<(HistoryEntry, PathBuf)>> {
+    let mut folders = folders(top)?;
+    folders.reverse();
+    let read = |folder: PathBuf| {
+        let text = bounded::text(&folder.join(ENTRY), ENTRY_MAX).ok()?;
+        let entry: HistoryEntry = serde_json::from_str(&text).ok()?;
+        let is_own = folder.file_name().is_some_and(|name| *name == *entry.name);
+        (is_own && entry.history_version == HISTORY_VERSION).then_some((entry, folder))
+    };
+    Ok(folders.into_iter().filter_map(read).collect())
+}
+
+/// The folder of the run of this name.
+pub(super) fn folder_of(top: &Path, name: &str) -> PathBuf {
+    top.join(FOLDER).join(name)
+}
+
+/// Whether some process writes the run of this folder.
+pub(super) fn is_under_way(folder: &Path) -> bool {
+    journal::is_open(&folder.join(JOURNAL))
+}
+
+/// The folders of all runs, the oldest first. What has another name is not ours.
+fn folders(top: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    match fs::read_dir(top.join(FOLDER)) {
+        Ok(found) => {
+            for entry in found {
+                let entry = entry?;
+                if let Some(number) = number(&entry.file_name().to_string_lossy())
+                    && entry.file_type()?.is_dir()
+                {
+                    folders.push((number, entry.path()));
+                }
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    folders.sort();
+    Ok(folders.into_iter().map(|(_, folder)| folder).collect())
+}
+
+/// The number in the name of a run's folder: 7 in `000007-20261130T144705Z`.
+fn number(name: &str) -> Option<u64> {
+    let (number, time) = name.split_once('-')?;
+    let is_time = !time.is_empty() && time.chars().all(|letter| letter.is_ascii_digit() || "TZ".contains(letter));
+    if is_time && number.len() >= 6 { number.parse().ok() } else { None }
+}
+
+/// Makes the next folder in `history`, and returns its name.
+fn create(history: &Path, begun: &str) -> io::Result<String> {
+    let time: String = begun.chars().filter(char::is_ascii_alphanumeric).collect();
+    let top = history.parent().unwrap_or(Path::new("."));
+    let newest = folders(top)?.last().and_then(|folder| number(&folder.file_name()?.to_string_lossy())).unwrap_or(0);
+    let mut next = newest.saturating_add(1);
+    for _ in 0..TRIES {
+        let name = format!("{next:06}-{time}");
+        match fs::create_dir(history.join(&name)) {
+            Ok(()) => return Ok(name),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => next = next.saturating_add(1),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+/// Removes the oldest runs beyond the bound, but neither this one nor any that is under way.
+fn prune(top: &Path, this: &Path, bound: Bound) -> io::Result<()> {
+    let mut folders = folders(top)?;
+    folders.reverse();
+    let (mut runs, mut bytes) = (0, 0_u64);
+    for folder in folders {
+        runs += 1;
+        bytes = bytes.saturating_add(size(&folder));
+        if (runs > bound.runs || bytes > bound.bytes) && folder != this && !is_under_way(&folder) {
+            fs::remove_dir_all(&folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of the files in a folder.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len()).sum()
+}
+
+fn write_index(top: &Path) -> io::Result<()> {
+    let entries: Vec<HistoryEntry> = entries(top)?.into_iter().map(|(entry, _)| entry).collect();
+    let report = |entry: &HistoryEntry| {
+        let page = folder_of(top, &entry.name).join("report.html");
+        page.is_file().then(|| format!("{FOLDER}/{}/report.html", entry.name))
+    };
+    write_atomically(&top.join(INDEX), page(&entries, report).as_bytes())
+}
+
+/// Keeps other runs from changing the history until it is dropped, where the file system has locks.
+pub(super) fn lock(top: &Path) -> Option<File> {
+    let path = top.join(FOLDER).join(LOCK);
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the history is one of real time; nothing in a run sees it")]
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(top: &Path) -> (History, Journal) {
+        let set = super::super::set_of(String::from("flowquake run x"), Vec::new());
+        History::begin(top, &set, 3, &Ask::default())
+    }
+
+    fn names(top: &Path) -> Vec<String> {
+        let name = |folder: &PathBuf| folder.file_name().unwrap().to_string_lossy().into_owned();
+        folders(top).unwrap().iter().map(name).collect()
+    }
+
+    const ALL: Bound = Bound { runs: 100, bytes: u64::MAX };
+
+    #[test]
+    fn each_run_has_a_folder_and_the_newest_is_where_it_always_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("target/flowquake");
+        for text in ["first", "second"] {
+            let (mut history, journal) = begin(&top);
+            assert!(is_under_way(history.folder()));
+            fs::write(history.folder().join("report.html"), text).unwrap();
+            history.publish();
+            // Twice: the second time both are the same file.
+            history.publish();
+            assert_eq!(journal.problem(), None);
+            assert!(!is_under_way(history.folder()));
+            assert_eq!(history.end(&[], HistoryEnd::Finished, ALL), [""; 0]);
+            assert_eq!(fs::read_to_string(top.join("report.html")).unwrap(), text);
+        }
+        let names = names(&top);
+        assert!(names.len() == 2 && names[0].starts_with("000001-") && names[1].starts_with("000002-"), "{names:?}");
+        let old = fs::read_to_string(folder_of(&top, &names[0]).join("report.html")).unwrap();
+        assert_eq!(old, "first");
+        let index = fs::read_to_string(top.join(INDEX)).unwrap();
+        let at = |name: &String| index.find(&format!("history/{name}/report.html")).expect("linked");
+        assert!(at(&names[1]) < at(&names[0]), "newest first");
+        let kept: Vec<String> =
+            fs::read_dir(&top).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(!kept.iter().any(|name| name.starts_with('.')), "{kept:?}");
+    }
+
+    #[test]
+    fn the_oldest_go_beyond_the_bound_but_none_that_is_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path();
+        let (running, journal) = begin(top);
+        let mut last = Vec::new();
+        for _ in 0..4 {
+            let (history, journal) = begin(top);
+            drop(journal);
+            last = history.end(&[], HistoryEnd::Finished, Bound { runs: 2, bytes: u64::MAX });
+        }
+        assert_eq!(last, [""; 0]);
+        let numbers = |top: &Path| names(top).iter().filter_map(|name| number(name)).collect::<Vec<_>>();
+        assert_eq!(numbers(top), [1, 4, 5]);
+        drop(journal);
+        running.end(&[], HistoryEnd::Finished, Bound { runs: 9, bytes: 1 });
+        assert_eq!(numbers(top), [1], "what has just ended is kept, however large");
+        fs::create_dir(top.join("history/mine")).unwrap();
+        let (history, _journal) = begin(top);
+        history.end(&[], HistoryEnd::Finished, Bound { runs: 1, bytes: u64::MAX });
+        assert_eq!(numbers(top), [2]);
+        assert!(top.join("history/mine").is_dir(), "what is not ours stays");
+    }
+
+    #[test]
+    fn without_a_history_the_report_is_written_where_it_always_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path();
+        fs::write(top.join(FOLDER), "a file").unwrap();
+        let (mut history, journal) = begin(top);
+        assert_eq!(history.folder(), top);
+        assert!(top.join(JOURNAL).is_file());
+        history.publish();
+        drop(journal);
+        let problems = history.end(&[], HistoryEnd::Finished, ALL);
+        assert!(problems.len() == 1 && problems[0].contains("history: "), "HISTORY-H1: {problems:?}");
+    }
+
+    #[test]
+    fn runs_that_begin_at_once_have_folders_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| begin(top).0.end(&[], HistoryEnd::Finished, ALL));
+            }
+        });
+        assert_eq!(entries(top).unwrap().len(), 8, "HISTORY-H2");
+        let numbers: Vec<u64> = names(top).iter().filter_map(|name| number(name)).collect();
+        assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn names_of_other_folders_are_not_taken_for_runs() {
+        assert_eq!(number("000007-20261130T144705Z"), Some(7));
+        assert_eq!(number("1000000-20261130T144705Z"), Some(1_000_000));
+        for other in ["", "7-20261130T144705Z", "000007", "000007-", "000007-mine", "mine-20261130T144705Z"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+}
