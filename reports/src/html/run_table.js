@@ -132,5 +132,6 @@ if (table && bar) {
     input.focus();
   });
   addEventListener("hashchange", read);
-  read();
+  // The table is written as it stands without a choice: nothing to move while the page opens.
+  if (location.hash.length > 1) read();
 }

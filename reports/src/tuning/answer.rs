@@ -16,6 +16,9 @@ use crate::numbers::{bytes, chosen, extremes, median, percent, signed};
 use crate::table::{Align, Cell, Table};
 use crate::units;
 
+/// Cases that a sentence names; the table has them all.
+const CASES_MAX: usize = 3;
+
 /// What to take, how the interval moves, how much it may be missed by, what the others cost, and which formula to trust.
 pub(super) fn sentences(findings: &Findings<'_>) -> Vec<String> {
     // Without a failure rate there is nothing to choose by.
@@ -75,20 +78,25 @@ fn backends(findings: &Findings<'_>) -> Option<String> {
     })
 }
 
-/// Where nothing that was measured will do.
+/// Where nothing that was measured will do, and where too little passed to say so.
 fn hopeless(findings: &Findings<'_>) -> Option<String> {
-    let none: Vec<String> = findings
-        .recommendations
-        .iter()
-        .filter(|one| taken(one).is_none())
-        .map(|one| format!("{} with {}", size(one), every(one.mtbf)))
-        .collect();
-    (!none.is_empty()).then(|| {
-        format!(
-            "Nothing that was measured will do for {}: even the best interval costs more than all the time.",
-            none.join("; for ")
-        )
-    })
+    let cases = |is_costly: bool| {
+        let none = findings.recommendations.iter().filter(|one| taken(one).is_none());
+        let of_kind = none.filter(|one| one.contenders.first().is_some_and(|first| first.cost.is_some()) == is_costly);
+        let told: Vec<String> = of_kind.map(|one| format!("{} with {}", size(one), every(one.mtbf))).collect();
+        let rest = match told.len().saturating_sub(CASES_MAX) {
+            0 => String::new(),
+            n => format!("; and for {}", units::counted(n, "more case")),
+        };
+        told.iter().take(CASES_MAX).map(String::as_str).collect::<Vec<_>>().join("; for ") + &rest
+    };
+    let told = [
+        (cases(true), "Nothing that was measured will do", "even the best interval costs more than all the time"),
+        (cases(false), "There is no answer", "too few intervals were measured and passed"),
+    ];
+    let told = told.iter().filter(|(cases, ..)| !cases.is_empty());
+    let told: Vec<String> = told.map(|(cases, what, why)| format!("{what} for {cases}: {why}.")).collect();
+    (!told.is_empty()).then(|| told.join(" "))
 }
 
 /// The best interval of the recommended backend in a case.
@@ -314,5 +322,13 @@ mod tests {
             "{told}"
         );
         assert!(table(&findings).text(0, Color::No).contains("nothing: "));
+        let mut set = fixtures::set();
+        set.curves.truncate(1);
+        set.mtbf.truncate(1);
+        set.curves[0].points.iter_mut().for_each(|point| point.verdict = "stuck".into());
+        let told = sentences(&Findings::of(&set)).join("\n");
+        let none = "There is no answer for 67.1 MB at load 0.5 with a failure every 1 h: too few intervals were measured and passed.";
+        assert!(told.starts_with(none) && !told.contains("Nothing that was measured"), "{told}");
+        assert!(told.ends_with("For one of these curves the answer may be another one."), "{told}");
     }
 }
