@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowquake::jobs::Jobs;
-use flowquake::oracles::judge;
+use flowquake::oracles::{Case, judge};
+use flowquake::outcome::Outcome;
 use flowquake::plan::RunPlan;
 use flowquake::run::{run, run_unrecorded};
 use flowquake::trace::Trace;
@@ -25,6 +26,12 @@ task_managers = 4
 slots = 1
 "#;
 
+/// Judges a run that kept no copies.
+fn judged(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs) {
+    let never = |_: &_| unreachable!("no copies are kept");
+    black_box(judge(&Case::new(plan, outcome, jobs, &InputFiles::default(), &never)));
+}
+
 /// Two jobs, few keys and many, a million and two hundred thousand records, memory: nanoseconds per input record.
 fn records(c: &mut Criterion) {
     let mut group = c.benchmark_group("judged, records");
@@ -37,8 +44,7 @@ fn records(c: &mut Criterion) {
     for (name, records, plan) in plans {
         let outcome = run(&plan, &jobs, &[]);
         group.throughput(Throughput::Elements(records));
-        let never = |_: &_| unreachable!("no copies are kept");
-        group.bench_function(name, |b| b.iter(|| judge(&plan, &outcome, &jobs, &InputFiles::default(), &never)));
+        group.bench_function(name, |b| b.iter(|| judged(&plan, &outcome, &jobs)));
     }
     group.finish();
 }
@@ -73,8 +79,7 @@ fn whole_runs(c: &mut Criterion) {
     for (name, elements, plan) in cases {
         let mut group = c.benchmark_group(format!("whole run, {name}"));
         group.throughput(Throughput::Elements(elements));
-        let never = |_: &_| unreachable!("no copies are kept");
-        let judged = || drop(judge(&plan, &run(&plan, &jobs, &[]), &jobs, &InputFiles::default(), &never));
+        let judged = || judged(&plan, &run(&plan, &jobs, &[]), &jobs);
         let ways: [(&str, &dyn Fn()); 3] = [
             ("neither recorded nor judged", &|| drop(run_unrecorded(&plan, &jobs))),
             ("recorded", &|| drop(run(&plan, &jobs, &[]))),

@@ -9,11 +9,13 @@ struct Append<'a>(&'a mut Vec<u8>);
 impl postcard::ser_flavors::Flavor for Append<'_> {
     type Output = ();
 
+    #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
         self.0.extend_from_slice(data);
         Ok(())
     }
 
+    #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
         self.0.push(data);
         Ok(())
@@ -28,6 +30,7 @@ impl postcard::ser_flavors::Flavor for Append<'_> {
 ///
 /// # Panics
 /// If the type cannot be encoded at all (a sequence of unknown length): a mistake of its author, met by the first record.
+#[inline]
 pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     postcard::serialize_with_flavor(value, Append(out)).expect("the type can be encoded");
 }

@@ -2,7 +2,8 @@
 //!
 //! Shells emit events through [`crate::env::Env::emit`]; pure code returns them. In simulation an observer sees each event
 //! before the emitter's next instruction, so a fault can strike exactly there; for real they become log lines.
-//! An event's name ([`Event::name`]) is what scenario files and reports call it.
+//! An event's name ([`Event::name`]) is what scenario files and reports call it. All that is true of the events of one kind stands
+//! in one row of `events!`; [`Event::ROWS`] is the table for whoever asks.
 //!
 //! Invariants: (E1) an event is emitted *after* what it reports took effect; (E2) names are never reused for another
 //! meaning, since saved plans refer to them.
@@ -110,17 +111,173 @@ pub enum RootCause {
     StoreFailed,
 }
 
+/// Who emits an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emitter {
+    /// The leading JobManager.
+    Leader,
+    /// A JobManager that does not lead, or no longer.
+    JobManager,
+    /// A TaskManager.
+    TaskManager,
+    /// JobManagers and TaskManagers.
+    Any,
+}
+
+/// When a job comes to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// In every run, from its beginning on: with each checkpoint or each attempt.
+    Always,
+    /// In every run, again and again, whatever the job does.
+    Periodic,
+    /// In every run, once input has ended.
+    InputEnded,
+    /// After something failed.
+    Failure,
+    /// After a checkpoint turned out damaged.
+    Damage,
+    /// Where a second JobManager stands by.
+    Standby,
+    /// Where keyed state goes to the checkpoint store as files.
+    StateFiles,
+    /// At subtasks that read from others, so only where the graph has channels.
+    Channels,
+    /// At the end of the job: nothing follows.
+    End,
+}
+
+/// Whether events of a kind name an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// None of them does.
+    Never,
+    /// Some do.
+    Sometimes,
+    /// Each does.
+    Always,
+}
+
+impl Carried {
+    /// What fields say together: `Never` only if each of them says so.
+    const fn either(fields: &[Carried]) -> Carried {
+        let mut at = 0;
+        while at < fields.len() {
+            if !matches!(fields[at], Carried::Never) {
+                return fields[at];
+            }
+            at += 1;
+        }
+        Carried::Never
+    }
+}
+
+/// What is true of all events of a kind: one row of the vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRow {
+    /// Their name.
+    pub name: &'static str,
+    /// What they say.
+    pub meaning: &'static str,
+    /// Who emits them.
+    pub emitter: Emitter,
+    /// When a job comes to them.
+    pub occasion: Occasion,
+    /// Whether they belong to a checkpoint.
+    pub checkpoint: Carried,
+    /// Whether they belong to a subtask.
+    pub subtask: Carried,
+    /// Whether they belong to an attempt.
+    pub attempt: Carried,
+}
+
+/// A field that is an id, or may be.
+trait IdField<Id> {
+    const CARRIED: Carried;
+    fn id(&self) -> Option<Id>;
+}
+
+impl<Id: Copy> IdField<Id> for Id {
+    const CARRIED: Carried = Carried::Always;
+    fn id(&self) -> Option<Id> {
+        Some(*self)
+    }
+}
+
+impl<Id: Copy> IdField<Id> for Option<Id> {
+    const CARRIED: Carried = Carried::Sometimes;
+    fn id(&self) -> Option<Id> {
+        *self
+    }
+}
+
+/// Which fields say what an event belongs to, by their names. `carried!(id, field, type)` is whether they do, `id!(id, field,
+/// value)` what they say.
+macro_rules! carried {
+    (checkpoint, checkpoint, $ty:ty) => {
+        <$ty as IdField<CheckpointId>>::CARRIED
+    };
+    (checkpoint, restored, $ty:ty) => {
+        <$ty as IdField<CheckpointId>>::CARRIED
+    };
+    (subtask, subtask, $ty:ty) => {
+        <$ty as IdField<SubtaskId>>::CARRIED
+    };
+    (attempt, attempt, $ty:ty) => {
+        <$ty as IdField<Attempt>>::CARRIED
+    };
+    ($id:ident, $field:ident, $ty:ty) => {
+        Carried::Never
+    };
+}
+
+/// See [`carried!`].
+macro_rules! id {
+    (checkpoint, checkpoint, $value:ident) => {
+        IdField::<CheckpointId>::id($value)
+    };
+    (checkpoint, restored, $value:ident) => {
+        IdField::<CheckpointId>::id($value)
+    };
+    (subtask, subtask, $value:ident) => {
+        IdField::<SubtaskId>::id($value)
+    };
+    (attempt, attempt, $value:ident) => {
+        IdField::<Attempt>::id($value)
+    };
+    ($id:ident, $field:ident, $value:ident) => {{
+        let _ = $value;
+        None
+    }};
+}
+
+/// One row per event: meaning, variant, name, who emits it, when a job comes to it, and what it carries. Everything else that
+/// is true of all events of a kind is derived from it, here and in whoever uses the vocabulary.
 macro_rules! events {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal { $($(#[$fdoc:meta])* $field:ident: $ty:ty),* $(,)? }),* $(,)?) => {
+    ($(
+        $(#[doc = $doc:literal])*
+        $variant:ident = $name:literal by $emitter:ident, $occasion:ident { $($field:ident: $ty:ty),* $(,)? }
+    ),* $(,)?) => {
         /// A step of the protocol. Fields mean what their types say; the variant's text says the rest.
         #[allow(missing_docs, reason = "thirty times `attempt: the attempt` would bury the meaning")]
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "event", rename_all = "kebab-case")]
         pub enum Event {
-            $($(#[doc = $doc])* #[serde(rename = $name)] $variant { $($(#[$fdoc])* $field: $ty),* }),*
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant { $($field: $ty),* }),*
         }
 
         impl Event {
+            /// The vocabulary, in the order of the protocol.
+            pub const ROWS: &'static [EventRow] = &[$(EventRow {
+                name: $name,
+                meaning: concat!($($doc),*),
+                emitter: Emitter::$emitter,
+                occasion: Occasion::$occasion,
+                checkpoint: Carried::either(&[$(carried!(checkpoint, $field, $ty)),*]),
+                subtask: Carried::either(&[$(carried!(subtask, $field, $ty)),*]),
+                attempt: Carried::either(&[$(carried!(attempt, $field, $ty)),*]),
+            }),*];
+
             /// Every event's name with its meaning, in the order of the protocol.
             pub const CATALOGUE: &'static [(&'static str, &'static str)] =
                 &[$(($name, concat!($($doc),*))),*];
@@ -129,222 +286,143 @@ macro_rules! events {
             pub fn name(&self) -> &'static str {
                 match self { $(Event::$variant { .. } => $name),* }
             }
+
+            /// The checkpoint it belongs to, if any.
+            pub fn checkpoint(&self) -> Option<CheckpointId> {
+                match self { $(Event::$variant { $($field),* } => None$(.or(id!(checkpoint, $field, $field)))*),* }
+            }
+
+            /// The subtask it belongs to, if any.
+            pub fn subtask(&self) -> Option<SubtaskId> {
+                match self { $(Event::$variant { $($field),* } => None$(.or(id!(subtask, $field, $field)))*),* }
+            }
+
+            /// The execution attempt it belongs to, if any.
+            pub fn attempt(&self) -> Option<Attempt> {
+                match self { $(Event::$variant { $($field),* } => None$(.or(id!(attempt, $field, $field)))*),* }
+            }
         }
     };
+}
+
+impl Event {
+    /// The row of the events called `name`.
+    pub fn row(name: &str) -> Option<&'static EventRow> {
+        Self::ROWS.iter().find(|row| row.name == name)
+    }
 }
 
 events! {
     // Cluster and leadership.
     /// A JobManager opened a term over the job.
-    LeadershipGranted = "leadership-granted" { term: Term },
+    LeadershipGranted = "leadership-granted" by Leader, Always { term: Term },
     /// The leader's renewal of its lease is durable.
-    LeaseRenewed = "lease-renewed" { term: Term },
+    LeaseRenewed = "lease-renewed" by Leader, Periodic { term: Term },
     /// A JobManager found out that a newer term was opened, or could renew nothing for a lease, and gave up its own.
-    LeadershipLost = "leadership-lost" { term: Term },
+    LeadershipLost = "leadership-lost" by JobManager, Standby { term: Term },
     /// A standby JobManager has seen no renewal for the lease and tries to open a term.
-    LeaseExpired = "lease-expired" { term: Term },
+    LeaseExpired = "lease-expired" by JobManager, Standby { term: Term },
     /// The leader removed files that nobody will ask for: those of checkpoints that are neither retained nor its own, and at
     /// the end of the job pending output, too.
-    SweepEnded = "sweep-ended" { term: Term, removed: u64 },
+    SweepEnded = "sweep-ended" by Leader, InputEnded { term: Term, removed: u64 },
     /// A TaskManager was registered with its slots.
-    TaskManagerRegistered = "task-manager-registered" { task_manager: NodeName, slots: u16 },
+    TaskManagerRegistered = "task-manager-registered" by Leader, Always { task_manager: NodeName, slots: u16 },
     /// A TaskManager's heartbeats say that it does not have the tasks that it was told to run.
-    DeploymentLost = "deployment-lost" { attempt: Attempt, task_manager: NodeName },
+    DeploymentLost = "deployment-lost" by Leader, Failure { attempt: Attempt, task_manager: NodeName },
     /// The JobManager could not read or write what it needs to go on.
-    StoreFailed = "store-failed" { attempt: Attempt, cause: String },
+    StoreFailed = "store-failed" by Leader, Failure { attempt: Attempt, cause: String },
     /// The JobManager gave up a TaskManager.
-    TaskManagerLost = "task-manager-lost" { task_manager: NodeName, cause: String },
+    TaskManagerLost = "task-manager-lost" by Leader, Failure { task_manager: NodeName, cause: String },
     /// A TaskManager gave up its JobManager and cancelled its tasks; `term` is that of the orders that it obeyed over this
     /// connection, if it obeyed any.
-    JobManagerLost = "job-manager-lost" { term: Option<Term>, cause: String },
+    JobManagerLost = "job-manager-lost" by TaskManager, Failure { term: Option<Term>, cause: String },
     /// A heartbeat request went out.
-    HeartbeatSent = "heartbeat-sent" { to: NodeName },
+    HeartbeatSent = "heartbeat-sent" by Leader, Periodic { to: NodeName },
     /// A peer stayed silent for the heartbeat timeout.
-    HeartbeatMissed = "heartbeat-missed" { peer: NodeName },
+    HeartbeatMissed = "heartbeat-missed" by Any, Failure { peer: NodeName },
 
     // Job and tasks.
     /// The job waits for slots.
-    WaitingForSlots = "waiting-for-slots" { attempt: Attempt, needed: u16, offered: u16 },
+    WaitingForSlots = "waiting-for-slots" by Leader, Failure { attempt: Attempt, needed: u16, offered: u16 },
     /// Slots are assigned and tasks are being deployed.
-    DeploymentBegun = "deployment-begun" { attempt: Attempt, restored: Option<CheckpointId>, state_bytes: u64 },
+    DeploymentBegun = "deployment-begun" by Leader, Always { attempt: Attempt, restored: Option<CheckpointId>, state_bytes: u64 },
     /// A subtask began to load its state; `term` is that of the order to deploy it.
-    RestoreBegun = "restore-begun" { term: Term, attempt: Attempt, subtask: SubtaskId, checkpoint: Option<CheckpointId> },
+    RestoreBegun = "restore-begun" by TaskManager, Always { term: Term, attempt: Attempt, subtask: SubtaskId, checkpoint: Option<CheckpointId> },
     /// A subtask has its state loaded.
-    RestoreEnded = "restore-ended" { attempt: Attempt, subtask: SubtaskId, bytes: u64 },
+    RestoreEnded = "restore-ended" by TaskManager, Always { attempt: Attempt, subtask: SubtaskId, bytes: u64 },
     /// A subtask runs.
-    TaskRunning = "task-running" { attempt: Attempt, subtask: SubtaskId },
+    TaskRunning = "task-running" by TaskManager, Always { attempt: Attempt, subtask: SubtaskId },
     /// Every subtask runs.
-    JobRunning = "job-running" { attempt: Attempt },
+    JobRunning = "job-running" by Leader, Always { attempt: Attempt },
     /// A subtask processed the first record of this attempt.
-    FirstRecord = "first-record" { attempt: Attempt, subtask: SubtaskId },
+    FirstRecord = "first-record" by TaskManager, Always { attempt: Attempt, subtask: SubtaskId },
     /// A source has emitted, for the first time in its attempt, all that has arrived so far.
-    CaughtUp = "caught-up" { attempt: Attempt, subtask: SubtaskId },
+    CaughtUp = "caught-up" by TaskManager, Always { attempt: Attempt, subtask: SubtaskId },
     /// A subtask has seen the end of its input on all channels.
-    EndOfInput = "end-of-input" { attempt: Attempt, subtask: SubtaskId },
+    EndOfInput = "end-of-input" by TaskManager, InputEnded { attempt: Attempt, subtask: SubtaskId },
     /// A subtask failed; `in_program`: while the job's own code was called.
-    TaskFailed = "task-failed" { attempt: Attempt, subtask: SubtaskId, in_program: bool, cause: String },
+    TaskFailed = "task-failed" by TaskManager, Failure { attempt: Attempt, subtask: SubtaskId, in_program: bool, cause: String },
     /// The JobManager begins a failover; `root` is the event behind it, `cause` says it in words.
-    FailoverBegun = "failover-begun" { attempt: Attempt, root: RootCause, cause: String },
+    FailoverBegun = "failover-begun" by Leader, Failure { attempt: Attempt, root: RootCause, cause: String },
     /// Every task of the failed attempt is gone.
-    TasksCanceled = "tasks-canceled" { attempt: Attempt },
+    TasksCanceled = "tasks-canceled" by Leader, Failure { attempt: Attempt },
     /// The restart delay is over and every task of the failed attempt is gone.
-    RestartReady = "restart-ready" { attempt: Attempt },
+    RestartReady = "restart-ready" by Leader, Failure { attempt: Attempt },
     /// The job finished: final checkpoint complete, all commits acknowledged.
-    JobFinished = "job-finished" { attempt: Attempt },
+    JobFinished = "job-finished" by Leader, End { attempt: Attempt },
     /// The job failed for good.
-    JobFailed = "job-failed" { attempt: Attempt, cause: String },
+    JobFailed = "job-failed" by Leader, End { attempt: Attempt, cause: String },
 
     // Checkpoints.
     /// The coordinator triggered a checkpoint.
-    CheckpointTriggered = "checkpoint-triggered" { attempt: Attempt, checkpoint: CheckpointId, last: bool },
+    CheckpointTriggered = "checkpoint-triggered" by Leader, Always { attempt: Attempt, checkpoint: CheckpointId, last: bool },
     /// A source injected the barrier into its outputs.
-    BarrierInjected = "barrier-injected" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    BarrierInjected = "barrier-injected" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// A barrier arrived on a channel.
-    BarrierReceived = "barrier-received" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, from: SubtaskId },
+    BarrierReceived = "barrier-received" by TaskManager, Channels { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, from: SubtaskId },
     /// The first barrier of a checkpoint arrived; channels block from here.
-    AlignmentOpened = "alignment-opened" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    AlignmentOpened = "alignment-opened" by TaskManager, Channels { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The last barrier arrived; the snapshot begins.
-    AlignmentClosed = "alignment-closed" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    AlignmentClosed = "alignment-closed" by TaskManager, Channels { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The synchronous part of a snapshot began.
-    SnapshotSyncBegun = "snapshot-sync-begun" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
-    /// The synchronous part of a snapshot ended; processing goes on.
-    SnapshotSyncEnded = "snapshot-sync-ended" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    SnapshotSyncBegun = "snapshot-sync-begun" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    /// The synchronous part of a snapshot ended; processing goes on. `busy` and `back_pressured`: what the subtask did with the time since
+    /// its last snapshot, in thousandths; the rest it was idle.
+    SnapshotSyncEnded = "snapshot-sync-ended" by TaskManager, Always {
+        attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, busy: u16, back_pressured: u16,
+    },
     /// One state file is durable in the checkpoint store.
-    StateUploaded = "state-uploaded" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, path: String, bytes: u64 },
+    StateUploaded = "state-uploaded" by TaskManager, StateFiles { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, path: String, bytes: u64 },
     /// The sink's output of the epoch is durable but invisible.
-    SinkPreCommitted = "sink-pre-committed" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
+    SinkPreCommitted = "sink-pre-committed" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
     /// The asynchronous part of a snapshot ended.
-    SnapshotAsyncEnded = "snapshot-async-ended" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
+    SnapshotAsyncEnded = "snapshot-async-ended" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, bytes: u64 },
     /// A subtask could not make its snapshot durable, and declines the checkpoint.
-    SnapshotDeclined = "snapshot-declined" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, reason: AbortReason },
+    SnapshotDeclined = "snapshot-declined" by TaskManager, Failure { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, reason: AbortReason },
     /// The coordinator counted a subtask's acknowledgement.
-    CheckpointAcknowledged = "checkpoint-acknowledged" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    CheckpointAcknowledged = "checkpoint-acknowledged" by Leader, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The manifest is durable; the checkpoint is not complete before the leadership log says so.
-    ManifestWritten = "manifest-written" { attempt: Attempt, checkpoint: CheckpointId },
+    ManifestWritten = "manifest-written" by Leader, Always { attempt: Attempt, checkpoint: CheckpointId },
     /// Manifest and log entry are durable: the checkpoint is complete, and only now may sinks commit.
-    CheckpointCompleted = "checkpoint-completed" { attempt: Attempt, checkpoint: CheckpointId, bytes: u64 },
+    CheckpointCompleted = "checkpoint-completed" by Leader, Always { attempt: Attempt, checkpoint: CheckpointId, bytes: u64 },
     /// A checkpoint was given up.
-    CheckpointAborted = "checkpoint-aborted" { attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason },
+    CheckpointAborted = "checkpoint-aborted" by Leader, Failure { attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason },
     /// A checkpoint left the retained set, older or fallen back behind; its files are being deleted.
-    CheckpointSubsumed = "checkpoint-subsumed" { checkpoint: CheckpointId },
+    CheckpointSubsumed = "checkpoint-subsumed" by Leader, Always { checkpoint: CheckpointId },
     /// A file of a checkpoint is damaged or missing; the checkpoint is not used again.
-    CheckpointDamaged = "checkpoint-damaged" { checkpoint: CheckpointId, file: String, expected: String, found: String },
+    CheckpointDamaged = "checkpoint-damaged" by Leader, Damage { checkpoint: CheckpointId, file: String, expected: String, found: String },
     /// Completion was notified to the tasks.
-    CompletionNotified = "completion-notified" { attempt: Attempt, checkpoint: CheckpointId },
+    CompletionNotified = "completion-notified" by Leader, Always { attempt: Attempt, checkpoint: CheckpointId },
 
     // Sinks.
     /// The commit decision of a transaction is durable, and its output visible.
-    SinkCommitted = "sink-committed" { attempt: Attempt, epoch: CheckpointId, subtask: SubtaskId, checkpoint: CheckpointId },
+    SinkCommitted = "sink-committed" by TaskManager, Always { attempt: Attempt, epoch: CheckpointId, subtask: SubtaskId, checkpoint: CheckpointId },
     /// A transaction was aborted on restore; its output will never be visible.
-    SinkAborted = "sink-aborted" { epoch: CheckpointId, subtask: SubtaskId },
+    SinkAborted = "sink-aborted" by Leader, Damage { epoch: CheckpointId, subtask: SubtaskId },
     /// The coordinator counted a sink's commit of a checkpoint.
-    CommitAcknowledged = "commit-acknowledged" { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
+    CommitAcknowledged = "commit-acknowledged" by Leader, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The job fell back from a damaged checkpoint to an older one.
-    FellBack = "fell-back" { from: CheckpointId, to: Option<CheckpointId> },
-}
-
-impl Event {
-    /// The checkpoint it belongs to, if any.
-    pub fn checkpoint(&self) -> Option<CheckpointId> {
-        use Event::*;
-        match self {
-            CheckpointTriggered { checkpoint, .. }
-            | BarrierInjected { checkpoint, .. }
-            | BarrierReceived { checkpoint, .. }
-            | AlignmentOpened { checkpoint, .. }
-            | AlignmentClosed { checkpoint, .. }
-            | SnapshotSyncBegun { checkpoint, .. }
-            | SnapshotSyncEnded { checkpoint, .. }
-            | StateUploaded { checkpoint, .. }
-            | SinkPreCommitted { checkpoint, .. }
-            | SnapshotAsyncEnded { checkpoint, .. }
-            | SnapshotDeclined { checkpoint, .. }
-            | CheckpointAcknowledged { checkpoint, .. }
-            | ManifestWritten { checkpoint, .. }
-            | CheckpointCompleted { checkpoint, .. }
-            | CheckpointAborted { checkpoint, .. }
-            | CheckpointSubsumed { checkpoint }
-            | CheckpointDamaged { checkpoint, .. }
-            | CompletionNotified { checkpoint, .. }
-            | SinkCommitted { checkpoint, .. }
-            | CommitAcknowledged { checkpoint, .. } => Some(*checkpoint),
-            RestoreBegun { checkpoint, .. } => *checkpoint,
-            DeploymentBegun { restored, .. } => *restored,
-            _ => None,
-        }
-    }
-
-    /// The subtask it belongs to, if any.
-    pub fn subtask(&self) -> Option<SubtaskId> {
-        use Event::*;
-        match self {
-            RestoreBegun { subtask, .. }
-            | RestoreEnded { subtask, .. }
-            | TaskRunning { subtask, .. }
-            | FirstRecord { subtask, .. }
-            | CaughtUp { subtask, .. }
-            | EndOfInput { subtask, .. }
-            | TaskFailed { subtask, .. }
-            | BarrierInjected { subtask, .. }
-            | BarrierReceived { subtask, .. }
-            | AlignmentOpened { subtask, .. }
-            | AlignmentClosed { subtask, .. }
-            | SnapshotSyncBegun { subtask, .. }
-            | SnapshotSyncEnded { subtask, .. }
-            | StateUploaded { subtask, .. }
-            | SinkPreCommitted { subtask, .. }
-            | SnapshotAsyncEnded { subtask, .. }
-            | SnapshotDeclined { subtask, .. }
-            | CheckpointAcknowledged { subtask, .. }
-            | SinkCommitted { subtask, .. }
-            | SinkAborted { subtask, .. }
-            | CommitAcknowledged { subtask, .. } => Some(*subtask),
-            _ => None,
-        }
-    }
-
-    /// The execution attempt it belongs to, if any.
-    pub fn attempt(&self) -> Option<Attempt> {
-        use Event::*;
-        match self {
-            WaitingForSlots { attempt, .. }
-            | DeploymentBegun { attempt, .. }
-            | RestoreBegun { attempt, .. }
-            | RestoreEnded { attempt, .. }
-            | TaskRunning { attempt, .. }
-            | JobRunning { attempt }
-            | FirstRecord { attempt, .. }
-            | CaughtUp { attempt, .. }
-            | EndOfInput { attempt, .. }
-            | TaskFailed { attempt, .. }
-            | DeploymentLost { attempt, .. }
-            | StoreFailed { attempt, .. }
-            | FailoverBegun { attempt, .. }
-            | TasksCanceled { attempt }
-            | RestartReady { attempt }
-            | JobFinished { attempt }
-            | JobFailed { attempt, .. }
-            | CheckpointTriggered { attempt, .. }
-            | BarrierInjected { attempt, .. }
-            | BarrierReceived { attempt, .. }
-            | AlignmentOpened { attempt, .. }
-            | AlignmentClosed { attempt, .. }
-            | SnapshotSyncBegun { attempt, .. }
-            | SnapshotSyncEnded { attempt, .. }
-            | StateUploaded { attempt, .. }
-            | SinkPreCommitted { attempt, .. }
-            | SnapshotAsyncEnded { attempt, .. }
-            | SnapshotDeclined { attempt, .. }
-            | CheckpointAcknowledged { attempt, .. }
-            | ManifestWritten { attempt, .. }
-            | CheckpointCompleted { attempt, .. }
-            | CheckpointAborted { attempt, .. }
-            | CompletionNotified { attempt, .. }
-            | SinkCommitted { attempt, .. }
-            | CommitAcknowledged { attempt, .. } => Some(*attempt),
-            _ => None,
-        }
-    }
+    FellBack = "fell-back" by Leader, Damage { from: CheckpointId, to: Option<CheckpointId> },
 }
 
 impl fmt::Display for Event {
@@ -362,12 +440,36 @@ impl fmt::Display for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::VertexId;
     use std::collections::BTreeSet;
 
     #[test]
     fn names_are_unique_and_documented() {
-        let names: BTreeSet<_> = Event::CATALOGUE.iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), Event::CATALOGUE.len());
-        assert!(Event::CATALOGUE.iter().all(|(_, doc)| doc.trim().ends_with('.')));
+        let names: BTreeSet<_> = Event::ROWS.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), Event::ROWS.len(), "E2");
+        assert!(Event::ROWS.iter().all(|row| row.meaning.trim().ends_with('.')));
+        assert!(Event::CATALOGUE.iter().map(|(name, _)| *name).eq(Event::ROWS.iter().map(|row| row.name)));
+    }
+
+    #[test]
+    fn rows_and_events_agree_on_what_is_carried() {
+        use Carried::{Always, Never, Sometimes};
+        let (attempt, checkpoint) = (Attempt(2), CheckpointId(3));
+        let subtask = SubtaskId { vertex: VertexId(1), index: 0 };
+        let told = |event: &Event| {
+            let row = Event::row(event.name()).unwrap();
+            let carried = (row.checkpoint, row.subtask, row.attempt);
+            (carried, (event.checkpoint(), event.subtask(), event.attempt()))
+        };
+        let committed = Event::SinkCommitted { attempt, epoch: CheckpointId(1), subtask, checkpoint };
+        assert_eq!(told(&committed), ((Always, Always, Always), (Some(checkpoint), Some(subtask), Some(attempt))));
+        let restored = |checkpoint| Event::RestoreBegun { term: Term(1), attempt, subtask, checkpoint };
+        let carried = (Sometimes, Always, Always);
+        assert_eq!(told(&restored(Some(checkpoint))), (carried, (Some(checkpoint), Some(subtask), Some(attempt))));
+        assert_eq!(told(&restored(None)), (carried, (None, Some(subtask), Some(attempt))));
+        let begun = Event::DeploymentBegun { attempt, restored: Some(checkpoint), state_bytes: 0 };
+        assert_eq!(told(&begun), ((Sometimes, Never, Always), (Some(checkpoint), None, Some(attempt))));
+        let fell_back = Event::FellBack { from: checkpoint, to: None };
+        assert_eq!(told(&fell_back), ((Never, Never, Never), (None, None, None)));
     }
 }

@@ -1,7 +1,7 @@
 //! Planted bugs: known mistakes of real engines that can be switched on, to prove that the oracles of a test harness bite.
 //!
-//! They exist only under the feature `mutations`; without it [`crate::env::Env::mutated`] is a constant `false` and the
-//! compiler removes every trace of them.
+//! Here are only their names. What each makes of the engine is in the files `planted.rs` of its rooms, which exist only under the
+//! feature `mutations`. A test harness switches them on in a simulated world (`SimWorld::plant`).
 
 use serde::{Deserialize, Serialize};
 

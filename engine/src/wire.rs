@@ -226,6 +226,12 @@ pub struct DamagedFile {
     pub found: String,
 }
 
+impl From<DamagedFile> for Damaged {
+    fn from(file: DamagedFile) -> Self {
+        Self { path: file.path, expected: file.expected, found: file.found }
+    }
+}
+
 impl From<Damaged> for DamagedFile {
     fn from(damaged: Damaged) -> Self {
         Self { path: damaged.path, expected: damaged.expected, found: damaged.found }

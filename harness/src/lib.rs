@@ -5,8 +5,11 @@
 //! `RunRecord` ([`session`]) that reports are made of. The command line is [`cli`].
 
 pub mod calibrate;
+mod checker;
 pub mod cli;
 pub mod cost;
+pub mod director;
+mod draws;
 pub mod engine_command;
 pub mod environment;
 mod exit_guard;
@@ -27,20 +30,24 @@ pub mod plan;
 pub mod predict;
 pub mod profile;
 pub mod provenance;
+mod reader;
 mod recorder;
 pub mod run;
 pub mod scenario;
 mod screen;
 pub mod session;
 pub mod shrink;
+pub mod stage;
 pub mod state_reader;
 pub mod swarm;
+pub mod target;
 mod testing;
 pub mod trace;
 pub mod tune;
 pub(crate) mod units;
 pub mod verdict;
 mod worker;
+mod writer;
 
 pub use cli::main;
 pub use testing::{test, test_main};

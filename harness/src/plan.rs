@@ -15,7 +15,7 @@ use flowquake_engine::config::{JobConfig, RestartStrategy};
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
 use flowquake_engine::time::readable;
-use flowquake_reports::prediction::Prediction;
+use flowquake_reports::record::prediction::Prediction;
 use flowquake_reports::units::counted;
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +206,12 @@ pub struct TimingBounds {
     /// Failure until the job has caught up, the longest.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub recovery_max: Option<Duration>,
+    /// From a record's arrival until the last commit of the checkpoint that covers it, the longest.
+    #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
+    pub lateness_max: Option<Duration>,
+    /// Some subtask is back-pressured for at least this share, in thousandths, of the time between two of its snapshots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backpressure_min_permille: Option<u32>,
     /// The recovery is within this share, in thousandths, of what was predicted before the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_prediction_permille: Option<u32>,
@@ -226,7 +232,7 @@ pub enum ExpectedEnd {
     /// Failed for good, with a reason that contains this text.
     Failed(String),
     /// Finished; or failed for good with a reason that contains this text, if a fault struck that can spoil checkpoints
-    /// ([`FaultAction::spoils_checkpoints`]).
+    /// (`faults::spoils_checkpoints`).
     FinishedOrFailed(String),
 }
 

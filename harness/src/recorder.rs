@@ -1,7 +1,7 @@
 //! The recorder: writes down what a run does, event by event and write by write, for the oracles and the reports.
 //!
-//! Start at [`Recorder::on_event`] and [`Recorder::on_store`]: the world calls them before whoever acted goes on, so what is
-//! noted here is what was true at that instant. The recorder knows of the durable stores what the *engine* did to them
+//! Start at [`Recorder::on_event`] and [`Recorder::on_store`]: they are called before whoever acted goes on, so what is noted here
+//! is what was true at that instant. The recorder knows of the durable stores what the *engine* did to them
 //! ([`Written`]), not what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
 //! it. The exception is output at the moment when it becomes visible: silent wrong output is nobody's excuse. Nothing is
 //! judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
@@ -10,13 +10,12 @@
 //! not copied, and kept only as long as an oracle needs them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, parse_part_name};
-use flowquake_engine::env::sim::{SimStores, SimWorld, StoreMutation};
+use flowquake_engine::env::sim::StoreMutation;
 use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaEntry};
@@ -26,12 +25,12 @@ use flowquake_engine::paths::StateFilePath;
 use flowquake_engine::time::Time;
 
 use self::trimmed::Trimmed;
-use crate::jobs::UserCode;
-use crate::nemesis::Nemesis;
+use crate::nemesis::Strike;
 use crate::outcome::{
     Claim, Decision, End, Flow, FlowLog, LogEntry, Orphan, Outcome, Part, Sealed, StoreCopy, Sweep, Written,
 };
 use crate::plan::RunPlan;
+use crate::stage::Stage;
 
 mod trimmed;
 
@@ -47,13 +46,8 @@ fn is_kept(manifest: &Manifest, records: u64) -> bool {
         && (bytes <= STATE_BYTES_SMALL || bytes <= records / RECORDS_PER_BYTE)
 }
 
-/// What the world tells, written down; with the nemesis, who acts on it.
+/// What happens in a run, written down.
 pub(crate) struct Recorder {
-    pub(crate) nemesis: Nemesis,
-    /// With which the nemesis makes the job's program fail.
-    pub(crate) user_code: UserCode,
-    /// How the job ended, and when.
-    pub(crate) end: Option<(End, Time)>,
     /// Whether events and changes of the stores are written down.
     records: bool,
     seed: u64,
@@ -73,6 +67,8 @@ pub(crate) struct Recorder {
     kept_at: u64,
     /// Checkpoints completed so far.
     completed: u64,
+    /// The last one of them.
+    newest_completed: Option<CheckpointId>,
     /// Place of the last change of what is retained.
     settled: u64,
     /// How much of the log is known to be in force.
@@ -85,12 +81,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Records a run of `plan` and keeps at most `copies_max` copies of the stores.
     pub(crate) fn new(plan: &RunPlan, copies_max: usize) -> Self {
-        let (cluster, faults) = (&plan.cluster, plan.faults.clone());
-        let user_code = UserCode::default();
         Self {
-            nemesis: Nemesis::new(plan.seed, faults, cluster.job_managers, cluster.task_managers, user_code.clone()),
-            user_code,
-            end: None,
             records: true,
             seed: plan.seed,
             copies_max,
@@ -103,6 +94,7 @@ impl Recorder {
             unpruned: BTreeSet::new(),
             kept_at: 0,
             completed: 0,
+            newest_completed: None,
             settled: 0,
             deployed: 0,
             flow: FlowLog::default(),
@@ -125,29 +117,17 @@ impl Recorder {
         self.outcome.lives.push((node.into(), now, Time::NEVER));
     }
 
-    /// A time that the nemesis named has come.
-    pub(crate) fn on_time(&mut self, world: &SimWorld, now: Time) {
-        let alive = self.alive(world);
-        self.nemesis.on_time(world, now);
-        self.note_lives(world, now, alive);
-    }
-
-    /// The liveness phase begins: nothing is wrong any more, and nothing goes wrong again.
-    pub(crate) fn heal_all(&mut self, world: &SimWorld, now: Time) {
-        let alive = self.alive(world);
-        self.nemesis.heal_all(world, now);
-        self.note_lives(world, now, alive);
-    }
-
-    fn alive(&self, world: &SimWorld) -> Vec<(String, bool)> {
+    /// Which nodes are alive; to be noted before a strike, and held against what is true after it ([`Recorder::note_lives`]).
+    pub(crate) fn alive(&self, stage: &dyn Stage) -> Vec<(String, bool)> {
         let names: BTreeSet<&String> = self.outcome.lives.iter().map(|(name, ..)| name).collect();
-        names.into_iter().map(|name| (name.clone(), world.is_alive(name))).collect()
+        names.into_iter().map(|name| (name.clone(), stage.is_alive(name))).collect()
     }
 
-    fn note_lives(&mut self, world: &SimWorld, now: Time, before: Vec<(String, bool)>) {
+    /// Notes which lives have ended and begun since `before`.
+    pub(crate) fn note_lives(&mut self, stage: &dyn Stage, now: Time, before: Vec<(String, bool)>) {
         let lives = &mut self.outcome.lives;
         for (name, was_alive) in before {
-            match (was_alive, world.is_alive(&name)) {
+            match (was_alive, stage.is_alive(&name)) {
                 (true, false) => {
                     if let Some(life) = lives.iter_mut().rev().find(|(node, ..)| *node == name) {
                         life.2 = now;
@@ -159,28 +139,21 @@ impl Recorder {
         }
     }
 
-    /// An event was emitted; strikes what is due at it.
-    pub(crate) fn on_event(&mut self, world: &SimWorld, record: &EventRecord) {
+    /// An event was emitted.
+    pub(crate) fn on_event(&mut self, stage: &dyn Stage, record: &EventRecord) {
         if self.records {
             self.outcome.trace.push(record.clone());
         }
         if self.flow.is_due(record.at) {
-            self.flow.add(Flow { at: record.at, waiting: world.unread_records(), committed: self.committed });
+            self.flow.add(Flow { at: record.at, waiting: stage.unread_records(), committed: self.committed });
         }
         match &record.event {
-            Event::JobFinished { .. } => self.end = Some((End::Finished, record.at)),
-            Event::JobFailed { cause, .. } => self.end = Some((End::Failed(cause.clone()), record.at)),
             Event::DeploymentBegun { .. } => self.note_deployment(record),
             // A zombie's sweep does not count.
             Event::SweepEnded { term, .. } if self.outcome.sweep.is_none_or(|sweep| sweep.term <= *term) => {
                 self.outcome.sweep = Some(Sweep { term: *term, began: self.settled });
             }
             _ => {}
-        }
-        for index in self.nemesis.due(world, record) {
-            let alive = self.alive(world);
-            self.nemesis.strike(index, world, record);
-            self.note_lives(world, record.at, alive);
         }
     }
 
@@ -196,11 +169,12 @@ impl Recorder {
         }
     }
 
-    /// A durable store changed at `at`.
-    pub(crate) fn on_store(&mut self, world: &SimWorld, at: Time, mutation: &StoreMutation) {
+    /// A durable store changed at `at`; returns the checkpoint that is complete with this.
+    pub(crate) fn on_store(&mut self, stage: &dyn Stage, at: Time, mutation: &StoreMutation) -> Option<CheckpointId> {
         if !self.records {
-            return;
+            return None;
         }
+        let before = self.completed;
         self.order += 1;
         match mutation {
             StoreMutation::Put { kind: StoreKind::Checkpoints, path, bytes } => {
@@ -226,7 +200,7 @@ impl Recorder {
                     self.written.put(StoreKind::Output, to, bytes, self.order);
                 }
                 // Of output, what its readers find is what counts: an engine must not publish what the nemesis has hurt.
-                if let Some(bytes) = world.stores().read(StoreKind::Output, to) {
+                if let Some(bytes) = stage.read(StoreKind::Output, to) {
                     self.appeared(at, to, &bytes);
                 }
             }
@@ -242,6 +216,7 @@ impl Recorder {
                 }
             }
         }
+        self.newest_completed.filter(|_| self.completed > before)
     }
 
     fn put_checkpoint_file(&mut self, at: Time, path: &str, bytes: &Bytes) {
@@ -314,7 +289,7 @@ impl Recorder {
         let events = self.outcome.trace.events.len();
         self.outcome.log.push(LogEntry { at, order: self.order, events, position, entry, deployed: false });
         if let Some(id) = completed {
-            self.nemesis.on_sealed(id);
+            self.newest_completed = Some(id);
             self.keep_copy(at, id);
         }
     }
@@ -374,22 +349,21 @@ impl Recorder {
     }
 
     /// The run is over: notes what is left in the stores, and ends every life.
-    pub(crate) fn close(&mut self, world: &SimWorld, now: Time) {
-        self.nemesis.finish(world, now);
-        self.outcome.network = world.network_totals();
-        self.flow.add(Flow { at: now, waiting: world.unread_records(), committed: self.committed });
+    pub(crate) fn close(&mut self, stage: &dyn Stage, now: Time) {
+        self.outcome.network = stage.network_totals();
+        self.flow.add(Flow { at: now, waiting: stage.unread_records(), committed: self.committed });
         self.outcome.flow = self.flow.take();
         self.outcome.lives.iter_mut().filter(|life| life.2 == Time::NEVER).for_each(|life| life.2 = now);
-        self.note_left(world.stores());
+        self.note_left(stage);
     }
 
     /// Looks for files that no retained checkpoint names. What the nemesis has removed is not left over, so the stores
     /// themselves are asked.
-    fn note_left(&mut self, stores: &SimStores) {
+    fn note_left(&mut self, stage: &dyn Stage) {
         let outcome = &mut self.outcome;
         let named = outcome.retained_files.chunks(&outcome.sealed);
         for (kind, folder) in [(StoreKind::Checkpoints, ""), (StoreKind::Output, PENDING)] {
-            for path in stores.list(kind, folder) {
+            for path in stage.list(kind, folder) {
                 let kept = match kind {
                     StoreKind::Checkpoints => !path.starts_with("chk-") || outcome.retained_files.names(&path),
                     StoreKind::Output => named.contains(path.as_str()),
@@ -407,22 +381,16 @@ impl Recorder {
         self.outcome.late_effects = late_effects;
     }
 
-    /// Everything that was recorded; the recorder is empty afterwards.
-    pub(crate) fn take_outcome(&mut self, end: Option<End>, (wall, cpu): (Duration, Duration)) -> Outcome {
+    /// Everything that was recorded, with how the run ended and what became of its faults; the recorder is empty afterwards.
+    /// Without an end of its own a run ended with its last event, at the time limit.
+    pub(crate) fn take_outcome(&mut self, end: Option<(End, Time)>, strikes: &[Strike]) -> Outcome {
         let mut outcome = std::mem::replace(&mut self.outcome, Outcome::nothing());
-        let (own_end, ended_at) = self.end.take().unwrap_or_else(|| {
+        let (end, ended_at) = end.unwrap_or_else(|| {
             let last = outcome.trace.events.last().map_or(Time::ZERO, |record| record.at);
             (End::TimeLimit, last)
         });
         outcome.trace.mix(&outcome.network.digest.to_le_bytes());
-        Outcome {
-            end: end.unwrap_or(own_end),
-            ended_at,
-            strikes: self.nemesis.strikes().to_vec(),
-            cpu,
-            wall,
-            ..outcome
-        }
+        Outcome { end, ended_at, strikes: strikes.to_vec(), ..outcome }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Runs a plan in the simulator: one fresh thread, one fresh world, everything that happened as plain data.
+//! The simulator as a target: one fresh thread, one fresh world, everything that happened as plain data.
 //!
-//! Start at [`run`]. The thread builds the simulated cluster, hands the world an observer (recorder and nemesis in one), lets
+//! Start at [`Simulator`], the target, or at [`run`]. The thread builds the simulated cluster, hands the world an observer (the director behind it), lets
 //! virtual time pass until the job ends or the plan's time limit, kills all nodes, and returns an [`Outcome`]. A watchdog
 //! around it turns a loop without an end into [`End::NoYield`]. Nothing is judged here.
 
@@ -21,17 +21,17 @@ use flowquake_engine::graph::InputKind;
 use flowquake_engine::jobmanager::{self, RunError};
 use flowquake_engine::mutation::Mutation;
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
-use flowquake_engine::time::Time;
 use tokio::sync::Notify;
 
 use self::watchdog::Watched;
+use crate::director::Director;
 use crate::environment::{self, Environment, needs_disk};
 use crate::exit_guard;
 use crate::jobs::Jobs;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, StoreCopy};
 use crate::plan::{RunPlan, job_spec};
-use crate::recorder::Recorder;
+use crate::target::{Offers, Target};
 
 mod panics;
 mod watchdog;
@@ -49,38 +49,97 @@ pub fn task_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
 /// Pause between a TaskManager's attempts to register (Flink: `cluster.registration.initial-timeout`).
 const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 
-/// Runs a plan; `mutations` are planted bugs.
+/// The simulator: a cluster of this engine in one thread, under virtual time.
+#[derive(Debug, Clone, Default)]
+pub struct Simulator {
+    /// Planted bugs of the engine.
+    pub mutations: Vec<Mutation>,
+}
+
+impl Target for Simulator {
+    fn name(&self) -> &'static str {
+        "sim"
+    }
+
+    fn offers(&self, _: &RunPlan) -> Offers {
+        Offers::everything()
+    }
+
+    fn run(
+        &self,
+        plan: &RunPlan,
+        jobs: &Jobs,
+        from: Option<&StoreCopy>,
+        director: Director,
+    ) -> Result<Outcome, Environment> {
+        start(plan, jobs, &self.mutations, from.cloned(), director)
+    }
+}
+
+/// Runs a plan in the simulator; `mutations` are planted bugs.
+///
+/// # Panics
+/// If the machine cannot keep the run, or if there are planted bugs in a build without the feature `mutations`.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
-    start(plan, jobs, mutations, None, Recorder::new(plan, 0))
+    run_with_copies(plan, jobs, mutations, 0)
 }
 
 /// Runs a plan and records neither events nor stores, only how it ended and what it cost: what recording costs is the difference.
 /// The outcome cannot be judged.
+///
+/// # Panics
+/// As [`run`].
 pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
-    start(plan, jobs, &[], None, Recorder::forgetful(plan))
+    kept(start(plan, jobs, &[], None, Director::forgetful(plan)))
 }
 
 /// Runs a plan and keeps at most `copies` copies of the stores, of completed checkpoints drawn from the plan's seed.
+///
+/// # Panics
+/// As [`run`].
 pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copies: usize) -> Outcome {
-    start(plan, jobs, mutations, None, Recorder::new(plan, copies))
+    kept(start(plan, jobs, mutations, None, Director::new(plan, copies)))
 }
 
 /// Runs a plan in stores that hold a copy already: a new cluster comes up at the instant of the copy and goes on from there.
 /// The time limit counts from that instant.
+///
+/// # Panics
+/// As [`run`].
 pub fn run_from(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copy: &StoreCopy) -> Outcome {
-    start(plan, jobs, mutations, Some(copy.clone()), Recorder::new(plan, 0))
+    kept(start(plan, jobs, mutations, Some(copy.clone()), Director::new(plan, 0)))
 }
 
-fn start(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], from: Option<StoreCopy>, recorder: Recorder) -> Outcome {
-    let local = match needs_disk(plan).then(local_disks::root).transpose() {
-        Ok(local) => local,
-        Err(environment) => return Outcome { environment: Some(environment), ..Outcome::nothing() },
-    };
-    let state = Arc::new(Mutex::new(recorder));
+fn kept(run: Result<Outcome, Environment>) -> Outcome {
+    run.unwrap_or_else(|broken| panic!("the environment: {broken}\n  help: {}", broken.remedy))
+}
+
+fn start(
+    plan: &RunPlan,
+    jobs: &Jobs,
+    mutations: &[Mutation],
+    from: Option<StoreCopy>,
+    director: Director,
+) -> Result<Outcome, Environment> {
+    assert!(
+        mutations.is_empty() || cfg!(feature = "mutations"),
+        "bugs can be planted only with the feature `mutations`"
+    );
+    let local = needs_disk(plan).then(local_disks::root).transpose()?;
+    let state = Arc::new(Mutex::new(director));
     let (told, tells) = mpsc::channel();
-    let (plan, jobs, mutations) = (plan.clone(), jobs.clone(), mutations.to_vec());
+    let (plan, jobs) = (plan.clone(), jobs.clone());
     let events = Arc::new(AtomicU64::new(0));
-    let run = Run { plan, jobs, mutations, from, local, recorder: state.clone(), events: events.clone() };
+    let run = Run {
+        plan,
+        jobs,
+        #[cfg(feature = "mutations")]
+        mutations: mutations.to_vec(),
+        from,
+        local,
+        director: state.clone(),
+        events: events.clone(),
+    };
     let name = format!("run {} seed {}", run.plan.scenario, run.plan.seed);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _ = told.send(Told::Begun(watchdog::this_thread()));
@@ -101,20 +160,22 @@ fn start(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], from: Option<Store
             format!("the system gives no thread for a run: {error}"),
             "take fewer runs at the same time (--jobs), or raise the limit on processes (`ulimit -u`)",
         );
-        return Outcome { environment: Some(environment), ..Outcome::nothing() };
+        return Err(environment);
     }
     let (end, spent) = wait(&tells, events);
     let abandoned = matches!(end, Some(End::NoYield(_)));
-    let mut recorder = match state.try_lock() {
-        Ok(recorder) => recorder,
+    let mut director = match state.try_lock() {
+        Ok(director) => director,
         // The run panicked while it was recorded: what was recorded until then is still true.
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         // It loops while it is recorded, and keeps what was.
         Err(TryLockError::WouldBlock) => {
-            return Outcome { end: end.unwrap_or(End::TimeLimit), abandoned, ..Outcome::nothing() };
+            return Ok(Outcome { end: end.unwrap_or(End::TimeLimit), abandoned, ..Outcome::nothing() });
         }
     };
-    Outcome { abandoned, ..recorder.take_outcome(end, spent) }
+    let outcome = director.take_outcome();
+    let (wall, cpu) = spent;
+    Ok(Outcome { abandoned, end: end.unwrap_or(outcome.end), wall, cpu, ..outcome })
 }
 
 /// What the thread of a run tells.
@@ -161,12 +222,13 @@ fn thread_cpu() -> Duration {
 struct Run {
     plan: RunPlan,
     jobs: Jobs,
+    #[cfg(feature = "mutations")]
     mutations: Vec<Mutation>,
     /// What the stores hold already.
     from: Option<StoreCopy>,
     /// Where local disks are, if the plan needs any; goes with the run.
     local: Option<tempfile::TempDir>,
-    recorder: Arc<Mutex<Recorder>>,
+    director: Arc<Mutex<Director>>,
     /// Counts events, for the watchdog.
     events: Arc<AtomicU64>,
 }
@@ -197,7 +259,6 @@ impl Run {
             cores: cluster.cores,
             contents: &EngineContents,
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
-            mutations: self.mutations.clone(),
         };
         let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
         SimWorld::install(&runtime, config);
@@ -207,26 +268,28 @@ impl Run {
     async fn drive(&self) {
         let plan = &self.plan;
         let world = SimWorld::current();
+        #[cfg(feature = "mutations")]
+        world.plant(&self.mutations);
         let spec = job_spec(plan);
         if let InputKind::File { path, .. } = &spec.input.kind {
             world.add_input(path.clone(), shared_lines(path));
         }
         if let Some(copy) = &self.from {
             copy.written.fill(world.stores());
-            self.recorder.lock().expect("the recorder does not panic").begin_with(copy);
+            self.director.lock().expect("the director does not panic").begin_with(copy);
             // Nothing lives yet, so this takes no time but on the clock.
             sleep_until(copy.at).await;
         }
-        let begun = now();
+        self.director.lock().expect("the director does not panic").begin(now());
         let changed = Arc::new(Notify::new());
         world.observe(Box::new(Watch {
-            recorder: self.recorder.clone(),
+            director: self.director.clone(),
             changed: changed.clone(),
             events: self.events.clone(),
             keeps_files: self.local.is_some(),
         }));
 
-        let user_code = self.recorder.lock().expect("the recorder does not panic").user_code.clone();
+        let user_code = self.director.lock().expect("the director does not panic").user_code().clone();
         for name in job_managers(plan) {
             let (job, jobs) = (spec.clone(), self.jobs.builder_for(&name, &user_code));
             self.life(&name);
@@ -264,42 +327,31 @@ impl Run {
             world.add_node(&name, Arc::new(main));
         }
 
-        let limit = begun + plan.time_limit;
-        let mut heal_at = plan.heal_at.map(|at| Time::ZERO + at);
         loop {
             let next = {
-                let recorder = self.recorder.lock().expect("the recorder does not panic");
-                if recorder.end.is_some() {
+                let director = self.director.lock().expect("the director does not panic");
+                if director.end().is_some() {
                     break;
                 }
-                let healing = heal_at.unwrap_or(Time::NEVER);
-                recorder.nemesis.next_time().unwrap_or(Time::NEVER).min(healing).min(limit)
+                director.next_time()
             };
             if let First::B(()) = first_of_2(changed.notified(), sleep_until(next)).await {
-                let now = now();
-                let mut recorder = self.recorder.lock().expect("the recorder does not panic");
-                recorder.on_time(&world, now);
-                if heal_at.take_if(|at| *at <= now).is_some() {
-                    recorder.heal_all(&world, now);
-                }
-                if now >= limit && recorder.end.is_none() {
-                    recorder.end = Some((End::TimeLimit, now));
-                }
+                self.director.lock().expect("the director does not panic").on_time(&*world, now());
             }
         }
         let now = now();
-        self.recorder.lock().expect("the recorder does not panic").close(&world, now);
+        self.director.lock().expect("the director does not panic").close(&*world, now);
         // Tasks that are alive when the runtime goes would leak with all they own: kill them, and let them be dropped.
         world.take_observer();
         for node in task_managers(plan).chain(job_managers(plan)) {
             world.kill(&node, flowquake_engine::fault::Death::Crash);
         }
         sleep_until(now + Duration::from_millis(1)).await;
-        self.recorder.lock().expect("the recorder does not panic").note_late_effects(world.late_effects());
+        self.director.lock().expect("the director does not panic").note_late_effects(world.late_effects());
     }
 
     fn life(&self, node: &str) {
-        self.recorder.lock().expect("the recorder does not panic").begin_life(node, now());
+        self.director.lock().expect("the director does not panic").begin_life(node, now());
     }
 }
 
@@ -312,7 +364,7 @@ fn shared_lines(path: &str) -> Arc<Lines> {
 
 /// The observer that the world calls.
 struct Watch {
-    recorder: Arc<Mutex<Recorder>>,
+    director: Arc<Mutex<Director>>,
     changed: Arc<Notify>,
     events: Arc<AtomicU64>,
     /// State lies in real files, which the machine may fail to keep.
@@ -322,23 +374,22 @@ struct Watch {
 impl Observer for Watch {
     fn on_event(&mut self, world: &Arc<SimWorld>, record: &EventRecord) {
         self.events.fetch_add(1, Ordering::Relaxed);
-        let mut recorder = self.recorder.lock().expect("the recorder does not panic");
-        let before = recorder.nemesis.next_time();
-        recorder.on_event(world, record);
+        let mut director = self.director.lock().expect("the director does not panic");
+        let changed = director.on_event(&**world, record);
         // A job that restarts again and again on a full disk proves nothing, and would take for ever.
         if self.keeps_files
             && let Event::TaskFailed { cause, .. } = &record.event
             && let Some(broken) = environment::told_in(cause)
         {
-            recorder.end.get_or_insert((End::Failed(broken.what), record.at));
+            director.end_with(End::Failed(broken.what), record.at);
         }
-        if recorder.end.is_some() || recorder.nemesis.next_time() != before {
+        if changed || director.end().is_some() {
             self.changed.notify_one();
         }
     }
 
     fn on_store(&mut self, world: &Arc<SimWorld>, mutation: &StoreMutation) {
-        self.recorder.lock().expect("the recorder does not panic").on_store(world, now(), mutation);
+        self.director.lock().expect("the director does not panic").on_store(&**world, now(), mutation);
     }
 }
 

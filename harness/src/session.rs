@@ -8,13 +8,15 @@ use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{RunRecord, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::director::Director;
 use crate::environment::{self, Environment};
 use crate::jobs::Jobs;
-use crate::oracles::restorable;
+use crate::oracles::{Case, restorable};
 use crate::outcome::{End, Outcome, StoreCopy};
 use crate::plan::RunPlan;
 use crate::predict::foresee;
-use crate::run::{run_from, run_with_copies};
+use crate::run::Simulator;
+use crate::target::Target;
 use crate::{measure, oracles, verdict};
 
 /// How much is judged.
@@ -45,43 +47,52 @@ pub fn execute_to(
     mutations: &[Mutation],
     replay: String,
 ) -> (RunRecord, Outcome) {
-    try_execute(depth, plan, jobs, mutations, replay)
+    let target = Simulator { mutations: mutations.to_vec() };
+    try_execute(&target, depth, plan, jobs, replay)
         .unwrap_or_else(|broken| panic!("the environment: {broken}\n  help: {}", broken.remedy))
 }
 
-/// Runs a plan and says what it proved; `Err`: the machine could not keep the run, which therefore proved nothing.
+/// Runs a plan on a target and says what it proved; `Err`: the machine could not keep the run, which therefore proved nothing.
 pub fn try_execute(
+    target: &dyn Target,
     depth: Depth,
     plan: &RunPlan,
     jobs: &Jobs,
-    mutations: &[Mutation],
     replay: String,
 ) -> Result<(RunRecord, Outcome), Environment> {
     // Before the run, and of its plan alone.
     let plan = &foresee(plan, jobs);
-    if let Some(feature) = not_built(plan) {
+    let offers = target.offers(plan);
+    let prevented = match (not_built(plan), offers.missing(plan)) {
+        (Some(feature), _) => Some(Verdict::NotBuilt { feature: feature.into() }),
+        (None, Some(what)) => Some(Verdict::NotOffered { what, target: target.name().into() }),
+        (None, None) => None,
+    };
+    if let Some(verdict) = prevented {
         let outcome = Outcome::nothing();
-        let verdict = Verdict::NotBuilt { feature: feature.into() };
-        return Ok((measure::record(plan, &outcome, 0, verdict, Vec::new(), replay), outcome));
+        let record = measure::record(plan, &outcome, 0, verdict, Vec::new(), replay);
+        return Ok((RunRecord { target: target.name().into(), ..record }, outcome));
     }
     let calm = RunPlan { faults: Vec::new(), prediction: None, ..plan.clone() };
-    let copies = if depth == Depth::Full { restorable::COPIES } else { 0 };
-    let mut outcome = run_with_copies(plan, jobs, mutations, copies);
-    let sound = |outcome: &Outcome| outcome.environment_at_fault(plan).map_or(Ok(()), Err);
-    sound(&outcome)?;
+    let copies = if depth == Depth::Full && offers.resumes { restorable::COPIES } else { 0 };
+    let sound = |outcome: Outcome| match outcome.environment_at_fault(plan) {
+        Some(environment) => Err(environment),
+        None => Ok(outcome),
+    };
+    let mut outcome = target.run(plan, jobs, None, Director::new(plan, copies)).and_then(sound)?;
     let inputs = InputFiles::default();
     let broken = RefCell::new(Ok(()));
     let resumed = |copy: &StoreCopy| {
-        let resumed = run_from(&calm, jobs, mutations, copy);
-        if let Err(environment) = sound(&resumed) {
+        let resumed = target.run(&calm, jobs, Some(copy), Director::new(&calm, 0)).and_then(sound);
+        resumed.unwrap_or_else(|environment| {
             *broken.borrow_mut() = Err(environment);
-        }
-        resumed
+            Outcome::nothing()
+        })
     };
     let (oracles, violations) = match outcome.end {
         // A crashed run has no output worth judging; the panic is the verdict.
         End::Panicked(_) | End::NoYield(_) => Default::default(),
-        _ => oracles::judge(plan, &outcome, jobs, &inputs, &resumed),
+        _ => oracles::judge(&Case::new(plan, &outcome, jobs, &inputs, &resumed)),
     };
     broken.into_inner()?;
     // State is read back from files, too.
@@ -97,7 +108,8 @@ pub fn try_execute(
     outcome.copies.clear();
     let verdict = verdict::decide(plan, &outcome, &violations);
     let sources = measure::sources(plan, jobs, &inputs);
-    Ok((measure::record(plan, &outcome, sources, verdict, oracles, replay), outcome))
+    let record = measure::record(plan, &outcome, sources, verdict, oracles, replay);
+    Ok((RunRecord { target: target.name().into(), ..record }, outcome))
 }
 
 fn not_built(plan: &RunPlan) -> Option<&'static str> {

@@ -3,7 +3,8 @@
 use flowquake_engine::event::Event;
 use flowquake_reports::record::{Verdict, Violated};
 
-use crate::nemesis::{describe, kind};
+use crate::faults::{self, kind};
+use crate::nemesis::describe;
 use crate::oracles::{Violation, causes_first};
 use crate::outcome::{End, Outcome};
 use crate::plan::{ExpectedEnd, RunPlan};
@@ -90,7 +91,7 @@ fn unmet_end(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
 /// Whether a fault struck that can spoil a checkpoint.
 fn spoiled(plan: &RunPlan, outcome: &Outcome) -> bool {
     let struck = plan.faults.iter().zip(&outcome.strikes).filter(|(_, strike)| strike.struck_at().is_some());
-    struck.into_iter().any(|(fault, _)| fault.action.spoils_checkpoints())
+    struck.into_iter().any(|(fault, _)| faults::spoils_checkpoints(&fault.action))
 }
 
 /// What did not happen, of a run that therefore proves nothing.

@@ -1,7 +1,7 @@
 //! The rooms of each crate stand on each other: no file imports a room above its own.
 //!
 //! A room is a file or folder right under `src/`. The tables below list the rooms from the ground up; whoever adds one finds
-//! its place in it. Tests may look anywhere.
+//! its place in it. Tests may look anywhere. What is planted to prove that oracles bite stands beside the product.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,18 +44,25 @@ const HARNESS: &[&str] = &[
     "screen",
     "logging",
     "calibrate",
+    "jobs",
+    "reader",
+    "writer",
+    "checker",
+    "draws",
+    "nemesis",
     "faults",
     "swarm",
-    "jobs",
     "predict",
     "tune",
     "scenario",
     "finding",
-    "nemesis",
+    "stage",
     "trace",
     "outcome",
     "local_disks",
     "recorder",
+    "director",
+    "target",
     "run",
     "explain",
     "state_reader",
@@ -68,6 +75,60 @@ const HARNESS: &[&str] = &[
     "cost",
     "engine_command",
     "cli",
+];
+
+/// The harness outside the kinds of faults themselves: what asks an action of which sort it is, since it judges, predicts or
+/// explains what came of it, or makes one. Reader, writer, rules, swarm, shrinker and nemesis are not among them: they ask the
+/// kinds, so that a new kind is one file, one row and, if no action fits, one action.
+const ASK_ACTIONS: &[&str] = &[
+    "measure/stalls.rs",
+    "oracles/aborts.rs",
+    "oracles/liveness/stall/restart_loop.rs",
+    "oracles/orphans.rs",
+    "oracles/provoked.rs",
+    "oracles/timing.rs",
+    "predict/domain.rs",
+    "predict/recovery.rs",
+    // The stand-in of a refused fault.
+    "scenario/read/fault/mod.rs",
+    // Makes kills only.
+    "tune/plan.rs",
+];
+
+/// The reports: the record below all, then what is computed from it, then the documents.
+const REPORTS: &[&str] = &[
+    "ansi",
+    "bounded",
+    "units",
+    "numbers",
+    "class",
+    "percentile",
+    "record",
+    "json",
+    "table",
+    "formulas",
+    "capacity",
+    "timing",
+    "prediction",
+    "graph",
+    "timeline",
+    "tables",
+    "diff",
+    "page",
+    "svg",
+    "spacetime",
+    "coverage",
+    "curves",
+    "distributions",
+    "terminal",
+    "html",
+    "history",
+    "markdown",
+    "junit",
+    "export",
+    "gate",
+    "folder",
+    "tuning",
 ];
 
 /// Rust files below a folder.
@@ -152,7 +213,7 @@ fn offences(src: &Path, table: &[&str]) -> Vec<String> {
 
 #[test]
 fn no_room_knows_what_stands_on_it() {
-    for (src, table) in [("../engine/src", ENGINE), ("src", HARNESS)] {
+    for (src, table) in [("../engine/src", ENGINE), ("src", HARNESS), ("../reports/src", REPORTS)] {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join(src);
         assert_eq!(offences(&src, table), [""; 0]);
         let listed: BTreeSet<&str> = table.iter().copied().collect();
@@ -165,8 +226,71 @@ fn no_room_knows_what_stands_on_it() {
 }
 
 #[test]
+fn kinds_of_faults_are_told_apart_in_their_own_files() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    let mut found = Vec::new();
+    for path in all.iter().filter(|path| code(path).contains("FaultAction::")) {
+        let relative = path.strip_prefix(&src).unwrap().display().to_string();
+        let is_test = ["tests", "fixtures"].iter().any(|test| relative.split(['/', '.']).any(|part| part == *test));
+        if !is_test && !relative.starts_with("faults/") {
+            found.push(relative);
+        }
+    }
+    assert_eq!(found, ASK_ACTIONS, "what depends on the kind of a fault belongs into the kind's file");
+}
+
+#[test]
 fn imports_are_read_in_every_form() {
     let code =
         "use crate::env::Env;\npub use crate::{ha::{log, entry}, ids, graph::stream};\nlet x = crate::wire::y();";
     assert_eq!(imported(code).into_iter().collect::<Vec<_>>(), ["env", "graph", "ha", "ids", "wire"]);
+}
+
+/// Lines of the engine that are there for planted bugs and should not be: what they do stands in files `planted.rs`, and those
+/// are named only right behind the attribute that leaves the line out of a build without the feature.
+fn sights(path: &Path, code: &str) -> Vec<String> {
+    let mut sights = Vec::new();
+    let mut before = "";
+    for (number, line) in code.lines().map(str::trim).enumerate() {
+        let word = |word: &str| {
+            let at = line.match_indices(word).map(|(at, _)| line[..at].chars().next_back());
+            at.into_iter().any(|edge| edge.is_none_or(|c| !c.is_alphanumeric() && c != '_'))
+        };
+        let planted = ["mutated(", "Mutation", "plant_", "held_back"].into_iter().any(word);
+        let unguarded = word("planted") && before != "#[cfg(feature = \"mutations\")]";
+        if planted || unguarded {
+            sights.push(format!("{}:{}: {line}", path.display(), number + 1));
+        }
+        before = line;
+    }
+    sights
+}
+
+#[test]
+fn planted_bugs_are_out_of_sight() {
+    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/src");
+    let mut all = Vec::new();
+    files(&engine, &mut all);
+    let (planted, product): (Vec<_>, Vec<_>) = all.into_iter().partition(|path| path.ends_with("planted.rs"));
+    let product = product.into_iter().filter(|path| !path.ends_with("mutation.rs"));
+    let seen: Vec<String> = product.flat_map(|path| sights(&path, &code(&path))).collect();
+    assert_eq!(seen, [""; 0], "call a function of `planted.rs`, right behind its `#[cfg(feature = \"mutations\")]`");
+
+    // And each bug does something somewhere.
+    let planted: String = planted.iter().map(|path| code(path)).collect();
+    for bug in flowquake_engine::mutation::Mutation::ALL {
+        assert!(planted.contains(&format!("mutated(Mutation::{bug:?})")), "{bug:?} is planted nowhere");
+    }
+}
+
+#[test]
+fn planted_bugs_are_seen() {
+    let seen = |code: &str| sights(Path::new("x.rs"), code).len();
+    let guard = "#[cfg(feature = \"mutations\")]";
+    assert_eq!(seen(&format!("{guard}\nlet x = planted::x(env, x);")), 0);
+    assert_eq!(seen("let x = planted::x(env, x);"), 1);
+    assert_eq!(seen(&format!("{guard}\nif env.mutated(Mutation::SkipSweep) {{}}")), 1);
+    assert_eq!(seen("self.held_back = None;\nfn plant_it() {}\ntell(StoreMutation::Deleted);"), 2);
 }

@@ -268,6 +268,86 @@ fn keys_wheel_and_pointer_move_scrubber_and_window() {
     assert!(checkpoint.1.unwrap() < end / 5, "{notes:?}");
 }
 
+/// Types, clicks and goes back in the table of runs, and notes after each which runs it shows, in which order, and the address.
+const TABLE: &str = r##"<script>
+addEventListener("load", () => {
+  const notes = [], root = document.documentElement, find = (what) => document.querySelector(what);
+  const note = () => {
+    const shown = [...document.querySelectorAll("tr[data-run]")].filter((row) => !row.hidden && !row.closest("tbody").hidden);
+    notes.push(`${shown.map((row) => row.dataset.run).join(" ")}|${location.hash}|${find("output").textContent}`);
+  };
+  const head = (name) => [...document.querySelectorAll(".runs thead button")].find((one) => one.textContent === name).click();
+  const words = (text) => { find(".filter input").value = text; find(".filter input").dispatchEvent(new Event("input")); };
+  note();
+  head("seed"); note();
+  head("seed"); note();
+  words("KILL small"); note();
+  words("nothing like this"); note();
+  words(""); find("button[data-verdict=passed]").click(); note();
+  find(".clear").click(); note();
+  root.dataset.focus = document.activeElement === find(".filter input");
+  find("button[data-verdict=passed]").focus();
+  dispatchEvent(new KeyboardEvent("keydown", { key: "/", cancelable: true }));
+  root.dataset.slash = document.activeElement === find(".filter input");
+  root.dataset.table = notes.join("§");
+});
+</script></body>"##;
+
+#[test]
+fn the_table_of_runs_is_narrowed_and_sorted_and_its_address_says_how() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("other")).unwrap();
+    for (file, name) in [("small.toml", "small"), ("other/calm-one.toml", "calm-one")] {
+        let text = SCENARIO.replace("\"small\"", &format!("\"{name}\""));
+        let text = if name == "small" { text } else { text.split("[[fault]]").next().unwrap().to_owned() };
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    let (_, address) = report(folder.path(), &["small.toml", "other", "--seeds", "2"]);
+    let rows = |page: &Page| {
+        let row = |rest: &str| {
+            (rest.split('"').next().unwrap().to_owned(), !rest.split('>').next().unwrap().contains("hidden"))
+        };
+        page.0
+            .split("<tr data-run=\"")
+            .skip(1)
+            .map(row)
+            .filter(|(_, shown)| *shown)
+            .map(|(run, _)| run)
+            .collect::<Vec<_>>()
+    };
+    // As an address says it.
+    let page = Page::open(&browser, &format!("{address}#filter=calm&sort=-seed"));
+    assert_eq!(rows(&page), ["4", "3"]);
+    assert!(page.0.contains("aria-sort=\"descending\"") && page.0.contains("2 of 4 runs"));
+    assert_eq!(
+        page.0.matches("<details class=\"run card\" id=\"run-1\" hidden").count(),
+        1,
+        "its section is hidden, too"
+    );
+    // An address of a run shows that run, and a broken one does no harm.
+    assert_eq!(rows(&Page::open(&browser, &format!("{address}#run-1"))), ["1", "2", "3", "4"]);
+    Page::open(&browser, &format!("{address}#filter=%&sort=no-such-column&verdict=&x=%E4"));
+    // By hand.
+    let file = address.trim_start_matches("file://");
+    fs::write(file, fs::read_to_string(file).unwrap().replace("</body>", TABLE)).unwrap();
+    let page = Page::open(&browser, &address);
+    let notes: Vec<&str> = page.between("data-table=\"", "\"").split('§').collect();
+    assert_eq!(
+        notes,
+        [
+            "1 2 3 4||",
+            "2 4 1 3|#sort=-seed|",
+            "1 3 2 4|#sort=seed|",
+            "1 2|#filter=KILL+small&amp;sort=seed|2 of 4 runs",
+            "|#filter=nothing+like+this&amp;sort=seed|0 of 4 runs",
+            "1 3 2 4|#verdict=passed&amp;sort=seed|4 of 4 runs",
+            "1 2 3 4||",
+        ]
+    );
+    assert!(page.0.contains("data-focus=\"true\"") && page.0.contains("data-slash=\"true\""));
+}
+
 /// Measures what a reader waits for: `cargo test --test browser -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes the time of every scenario, and measures real time"]

@@ -16,6 +16,8 @@ pub enum Class {
     Passed,
     /// This build lacks a part; nothing ran.
     NotBuilt,
+    /// The target cannot do what the scenario asks for; nothing ran.
+    NotOffered,
     /// The run proves nothing.
     Vacuous,
     /// Two runs of one plan differ.
@@ -34,6 +36,7 @@ impl Class {
         match self {
             Class::Passed => "passed",
             Class::NotBuilt => "not built",
+            Class::NotOffered => "not offered",
             Class::Vacuous => "vacuous",
             Class::Nondeterministic => "nondeterministic",
             Class::Stuck => "stuck",
@@ -52,21 +55,27 @@ impl Class {
             Class::Crashed => 5,
             Class::Nondeterministic => 6,
             Class::NotBuilt => 7,
+            Class::NotOffered => 10,
         }
+    }
+
+    /// Whether anything ran at all.
+    pub fn ran(self) -> bool {
+        !matches!(self, Class::NotBuilt | Class::NotOffered)
     }
 
     /// Only `passed` is good, and what proves nothing is not bad.
     pub fn style(self) -> Style {
         match self {
             Class::Passed => Style::Good,
-            Class::Vacuous | Class::NotBuilt => Style::Warn,
+            Class::Vacuous | Class::NotBuilt | Class::NotOffered => Style::Warn,
             Class::Failed | Class::Stuck | Class::Crashed | Class::Nondeterministic => Style::Bad,
         }
     }
 
     /// Whether a run of this class says anything about the program under test.
     pub fn proves(self) -> bool {
-        !matches!(self, Class::Vacuous | Class::NotBuilt)
+        !matches!(self, Class::Vacuous | Class::NotBuilt | Class::NotOffered)
     }
 }
 
@@ -76,12 +85,19 @@ mod tests {
 
     #[test]
     fn the_worst_of_a_set_is_its_maximum() {
-        let codes =
-            [Class::Passed, Class::NotBuilt, Class::Vacuous, Class::Nondeterministic, Class::Stuck, Class::Crashed];
+        let codes = [
+            Class::Passed,
+            Class::NotBuilt,
+            Class::NotOffered,
+            Class::Vacuous,
+            Class::Nondeterministic,
+            Class::Stuck,
+            Class::Crashed,
+        ];
         let mut sorted = [codes.as_slice(), &[Class::Failed]].concat();
         sorted.sort();
         sorted.reverse();
         // The order that the README promises.
-        assert_eq!(sorted.iter().map(|class| class.exit_code()).collect::<Vec<_>>(), [1, 5, 4, 6, 3, 7, 0]);
+        assert_eq!(sorted.iter().map(|class| class.exit_code()).collect::<Vec<_>>(), [1, 5, 4, 6, 3, 10, 7, 0]);
     }
 }

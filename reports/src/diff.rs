@@ -79,8 +79,9 @@ pub fn table(run: &RunRecord, other: &RunRecord) -> Table {
     }
     rows.compare("records read", both(&|of| units::count(of.totals.records_in)));
     rows.compare("records committed", both(&|of| units::count(of.totals.records_committed)));
-    for oracle in run.oracles.iter().filter(|oracle| !oracle.held) {
+    for oracle in run.oracles.iter().filter(|oracle| !oracle.held && oracle.not_judged.is_none()) {
         let there = other.oracles.iter().find(|known| known.id == oracle.id);
+        let there = there.filter(|there| there.not_judged.is_none());
         let there = there.map_or("not asked", |there| if there.held { "held" } else { "violated" });
         rows.compare(&format!("{} {}", oracle.id, oracle.property), ("violated".into(), there.into()));
     }

@@ -4,8 +4,7 @@
 
 use proptest::prelude::*;
 
-use crate::formulas::trigger::TriggerRule;
-use crate::prediction::{PredictedRecovery, Prediction};
+use crate::record::prediction::{PredictedRecovery, Prediction};
 use crate::record::*;
 
 const MS: u64 = 1_000_000;
@@ -22,6 +21,8 @@ fn checkpoint(id: u64, attempt: u32, at_ms: u64, parts: [u64; 6]) -> CheckpointR
         async_end_ns: Some(at + barrier + alignment + sync + upload - late_ns),
         acknowledged_ns: Some(at + barrier + alignment + sync + upload + ack - late_ns),
         state_bytes: 700_000,
+        busy_permille: Some(412),
+        back_pressured_permille: Some(37),
     };
     let parts = CheckpointParts {
         barrier_ns: barrier,
@@ -148,6 +149,7 @@ pub(crate) fn passed() -> RunRecord {
                 held: true,
                 judged: 24_000,
                 unit: "records".into(),
+                not_judged: None,
             },
             OracleRecord {
                 id: "O7".into(),
@@ -155,6 +157,7 @@ pub(crate) fn passed() -> RunRecord {
                 held: true,
                 judged: 1,
                 unit: "failovers".into(),
+                not_judged: None,
             },
             OracleRecord {
                 id: "O10".into(),
@@ -162,6 +165,7 @@ pub(crate) fn passed() -> RunRecord {
                 held: true,
                 judged: 0,
                 unit: "checkpoints".into(),
+                not_judged: None,
             },
         ],
         timeline: vec![
@@ -191,6 +195,7 @@ pub(crate) fn passed() -> RunRecord {
             events: 1_842,
             messages: 9_310,
             bytes: 3_400_000,
+            lateness_max_ns: Some(3_140 * MS),
             events_by_name: [("barrier-received".to_owned(), 24), ("checkpoint-completed".to_owned(), 7)].into(),
         },
         settings: Settings {
@@ -444,6 +449,7 @@ prop_compose! {
             }).collect(),
             oracles: vec![OracleRecord {
                 id: text.clone(), property: text.clone(), held: failed, judged: seed, unit: text,
+                not_judged: None,
             }],
             totals: Totals { virtual_ns, ..Totals::default() },
             settings: Settings { interval_ns, min_pause_ns, ..passed().settings },

@@ -9,7 +9,7 @@ use maud::html;
 use serde::{Deserialize, Serialize};
 
 use crate::ansi::clean;
-use crate::html::{document, short_command};
+use crate::page::{document, short_command};
 use crate::record::RunRecord;
 use crate::units;
 

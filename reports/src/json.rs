@@ -9,8 +9,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::bounded;
 use crate::record::{RunSet, SCHEMA_VERSION};
@@ -60,8 +60,13 @@ pub enum ReadError {
 
 /// `set` as pretty JSON, ended by a line break.
 pub fn to_string(set: &RunSet) -> String {
-    // Only maps with keys that are no strings, or a failing writer, could fail; the record has neither.
-    let mut text = serde_json::to_string_pretty(set).expect("a run set is always JSON");
+    pretty(set)
+}
+
+/// A document of this crate as pretty JSON, ended by a line break.
+pub(crate) fn pretty(document: &impl Serialize) -> String {
+    // Only maps with keys that are no strings, or a failing writer, could fail; no document has either.
+    let mut text = serde_json::to_string_pretty(document).expect("a document is always JSON");
     text.push('\n');
     text
 }

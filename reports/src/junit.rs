@@ -48,7 +48,7 @@ fn time<'r>(runs: impl Iterator<Item = &'r RunRecord>) -> Duration {
 fn status(run: &RunRecord) -> TestCaseStatus {
     match &run.verdict {
         Verdict::Passed => TestCaseStatus::success(),
-        verdict @ Verdict::NotBuilt { .. } => skipped(&verdict.headline()),
+        verdict if !verdict.class().ran() => skipped(&verdict.headline()),
         verdict => {
             let mut lines = evidence_lines(verdict);
             lines.push(run.replay.clone());

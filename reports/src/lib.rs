@@ -38,6 +38,7 @@ pub mod units;
 mod graph;
 pub mod markdown;
 mod numbers;
+mod page;
 
 #[cfg(test)]
 mod fixtures;

@@ -45,7 +45,7 @@ pub fn runs(set: &RunSet) -> String {
 /// A table, each row on a line of its own.
 pub(crate) fn table(table: &Table) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut out = line(table.columns().iter().map(|(heading, _)| (*heading).to_owned()).collect());
+    let mut out = line(table.columns().iter().map(|(heading, _)| heading.clone().into_owned()).collect());
     let rule = |align: &Align| if *align == Align::Right { "---:" } else { "---" };
     out += &line(table.columns().iter().map(|(_, align)| rule(align).to_owned()).collect());
     for row in table.rows() {

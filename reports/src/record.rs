@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::class::Class;
-use crate::formulas::trigger::TriggerRule;
-use crate::prediction::Prediction;
 
 mod checkpoint;
 mod course;
+pub mod prediction;
 mod recovery;
 
 pub use checkpoint::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
 pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
+use prediction::Prediction;
 pub use recovery::{
     Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, SupersededRecovery, recovered_after, worst_outage,
 };
@@ -160,6 +160,27 @@ pub struct Settings {
     pub input_rate: f64,
 }
 
+/// From where the next trigger is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TriggerRule {
+    /// From the trigger before: [`next_trigger`](crate::formulas::trigger::next_trigger).
+    #[default]
+    Spaced,
+    /// On a fixed grid: [`Grid`](crate::formulas::trigger::Grid).
+    FixedRate,
+}
+
+impl TriggerRule {
+    /// Its name in scenario files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            TriggerRule::Spaced => "spaced",
+            TriggerRule::FixedRate => "fixed-rate",
+        }
+    }
+}
+
 /// What a run proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "kebab-case")]
@@ -201,6 +222,13 @@ pub enum Verdict {
         /// The Cargo feature that was left out.
         feature: String,
     },
+    /// The target cannot do what the scenario asks for; never counts as passed.
+    NotOffered {
+        /// The target.
+        target: String,
+        /// The first thing that it does not offer.
+        what: String,
+    },
 }
 
 /// An oracle or expectation that was violated, and what shows it.
@@ -223,6 +251,7 @@ impl Verdict {
             Verdict::Crashed { .. } => Class::Crashed,
             Verdict::Nondeterministic { .. } => Class::Nondeterministic,
             Verdict::NotBuilt { .. } => Class::NotBuilt,
+            Verdict::NotOffered { .. } => Class::NotOffered,
         }
     }
 
@@ -253,6 +282,7 @@ impl Verdict {
             Verdict::Crashed { panic } => panic.lines().next().unwrap_or_default().to_owned(),
             Verdict::Nondeterministic { difference } => difference.clone(),
             Verdict::NotBuilt { feature } => format!("built without `{feature}`"),
+            Verdict::NotOffered { target, what } => format!("{target} does not offer {what}"),
         }
     }
 }
@@ -330,12 +360,15 @@ pub struct OracleRecord {
     pub id: String,
     /// The property it judges, in one line.
     pub property: String,
-    /// Whether the property held.
+    /// Whether the property was judged, and held.
     pub held: bool,
     /// How many things it judged; an oracle that judged nothing proves nothing.
     pub judged: u64,
     /// What `judged` counts, e.g. `records`.
     pub unit: String,
+    /// Why it was not asked: what the target does not show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_judged: Option<String>,
 }
 
 /// Kind of a timeline entry; decides column, sign and colour.
@@ -392,6 +425,10 @@ pub struct Totals {
     pub messages: u64,
     /// Bytes sent over the network.
     pub bytes: u64,
+    /// Age of the oldest record at the instant at which output that holds its effect became visible, the largest over all committed
+    /// checkpoints; `None`: nothing was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_max_ns: Option<u64>,
     /// How often each event was emitted, by its name.
     pub events_by_name: BTreeMap<String, u64>,
 }

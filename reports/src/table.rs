@@ -8,6 +8,8 @@
 //! Invariants: (TABLE-T1) every row has one cell per column; (TABLE-T2) no line is wider than the screen, down to [`WIDTH_MIN`].
 //! Widths count columns of a terminal, not bytes: `µ` and `λ` are one wide.
 
+use std::borrow::Cow;
+
 use crate::ansi::{Color, Screen, Style, clean, paint, width};
 use crate::record::Lapse;
 use crate::units::{self, Unit};
@@ -96,7 +98,7 @@ const COLUMN_MIN: usize = 12;
 /// Columns with headings, and rows of cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(Cow<'static, str>, Align)>,
     rows: Vec<Vec<Cell>>,
     /// Lines of the text above rows, each before the row of its number, counted from 0.
     sections: Vec<(usize, Cell)>,
@@ -107,7 +109,12 @@ pub struct Table {
 impl Table {
     /// An empty table; a heading may be empty.
     pub fn new<const N: usize>(columns: [(&'static str, Align); N]) -> Table {
-        Table { columns: columns.into(), rows: Vec::new(), sections: Vec::new(), dispensable: Vec::new() }
+        Table::with(columns.into_iter().map(|(heading, align)| (Cow::Borrowed(heading), align)).collect())
+    }
+
+    /// As [`Table::new`], where columns depend on what was measured.
+    pub fn with(columns: Vec<(Cow<'static, str>, Align)>) -> Table {
+        Table { columns, rows: Vec::new(), sections: Vec::new(), dispensable: Vec::new() }
     }
 
     /// The same table, of which these columns may be left out where there is no room, the first one first.
@@ -116,9 +123,10 @@ impl Table {
     }
 
     /// Adds a row; the number of cells has to be that of the columns (TABLE-T1).
-    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        assert_eq!(N, self.columns.len(), "TABLE-T1");
-        self.rows.push(cells.into());
+    pub fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+        let cells = cells.into();
+        assert_eq!(cells.len(), self.columns.len(), "TABLE-T1");
+        self.rows.push(cells);
     }
 
     /// Puts a line over the rows that follow, as wide as it is; in the text only, since rows of a page can be sorted.
@@ -127,7 +135,7 @@ impl Table {
     }
 
     /// Headings and sides.
-    pub fn columns(&self) -> &[(&'static str, Align)] {
+    pub fn columns(&self) -> &[(Cow<'static, str>, Align)] {
         &self.columns
     }
 
@@ -214,7 +222,7 @@ impl Table {
 
     /// As wide as the widest cell, the heading included.
     fn natural(&self, column: usize) -> usize {
-        self.cells(column).max(width(self.columns[column].0))
+        self.cells(column).max(width(&self.columns[column].0))
     }
 
     /// As narrow as it gets with its heading broken at blanks.
@@ -266,6 +274,14 @@ impl Table {
         }
         line
     }
+}
+
+/// A heading and a table behind an empty line; nothing without rows.
+pub fn titled(heading: &str, table: &Table, screen: Screen) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}", paint(heading, Style::Heading, screen.color), table.text(2, screen))
 }
 
 /// The width of columns side by side.

@@ -5,7 +5,7 @@
 
 use crate::ansi::{Color, Screen, Style, clean, paint};
 use crate::record::{RunRecord, RunSet, Verdict};
-use crate::table::Table;
+use crate::table::titled;
 use crate::{distributions, tables, timeline, timing, units};
 
 /// Runs beyond this number are told by scenario: a table of thousands of lines is read by nobody.
@@ -42,7 +42,7 @@ fn sum(set: &RunSet, color: Color) -> String {
 pub fn distributions(set: &RunSet, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let mut out =
-        table("Distributions over all runs", &distributions::tables::table(&distributions::of(&set.runs)), screen);
+        titled("Distributions over all runs", &distributions::tables::table(&distributions::of(&set.runs)), screen);
     if !out.is_empty() {
         out.push_str(&format!("  {}\n", distributions::tables::NOTE));
         out.extend(distributions::tables::missing(set).map(|missing| format!("  {missing}\n")));
@@ -61,28 +61,29 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     let facts: Vec<String> =
         tables::facts(run).iter().map(|(name, value)| format!("  {name:<18}{}", clean(value))).collect();
     out.push_str(&section("Run", &facts, color));
-    out.push_str(&table("Options drawn or defaulted", &tables::options(run), screen));
-    out.push_str(&table("Faults", &tables::faults(run), screen));
-    out.push_str(&table("Checkpoints", &tables::checkpoints(run), screen));
-    out.push_str(&table("Checkpoint durations", &tables::durations(&timing), screen));
-    out.push_str(&table("Recoveries", &tables::recoveries(run), screen));
-    out.push_str(&table("Outages, from the fault until lasting progress", &tables::outages(run), screen));
-    out.push_str(&table("Distributions", &distributions::tables::table(&distributions::of([run])), screen));
-    out.push_str(&table(
+    out.push_str(&titled("Options drawn or defaulted", &tables::options(run), screen));
+    out.push_str(&titled("Faults", &tables::faults(run), screen));
+    out.push_str(&titled("Checkpoints", &tables::checkpoints(run), screen));
+    out.push_str(&titled("Checkpoint durations", &tables::durations(&timing), screen));
+    out.push_str(&titled("Load of the subtasks, between two snapshots", &tables::load(run), screen));
+    out.push_str(&titled("Recoveries", &tables::recoveries(run), screen));
+    out.push_str(&titled("Outages, from the fault until lasting progress", &tables::outages(run), screen));
+    out.push_str(&titled("Distributions", &distributions::tables::table(&distributions::of([run])), screen));
+    out.push_str(&titled(
         "Predictions, and their residual as a share of what was measured",
         &tables::predictions(run),
         screen,
     ));
-    out.push_str(&table("Outside of the predictions, and not compared", &tables::outside_of_predictions(run), screen));
-    out.push_str(&table("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), screen));
-    out.push_str(&table("Formulas, case by case", &tables::timing_rows(&timing), screen));
+    out.push_str(&titled("Outside of the predictions, and not compared", &tables::outside_of_predictions(run), screen));
+    out.push_str(&titled("Formulas, residual = measured - predicted", &tables::timing_summary(&timing), screen));
+    out.push_str(&titled("Formulas, case by case", &tables::timing_rows(&timing), screen));
     if tables::hidden_gaps(&timing) > 0 {
         out.push_str(&format!(
             "  … and {}, none further off\n",
             units::counted(tables::hidden_gaps(&timing), "trigger gap")
         ));
     }
-    out.push_str(&table("Oracles", &tables::oracles(run), screen));
+    out.push_str(&titled("Oracles", &tables::oracles(run), screen));
     let lines: Vec<String> = timeline::heading(run, color).into_iter().chain(timeline::full(run, color)).collect();
     out.push_str(&section("Timeline", &lines, color));
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
@@ -104,7 +105,7 @@ pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Timeline around the faults", &timeline::excerpt(run, color), color));
     let (chosen, defaults) = tables::chosen_options(run);
-    out.push_str(&table("Options that are not at their defaults", &chosen, screen));
+    out.push_str(&titled("Options that are not at their defaults", &chosen, screen));
     if defaults > 0 {
         let rest = format!("  {} at their defaults: see the report", units::counted(defaults, "option"));
         out.push_str(&format!("{}{}\n", if chosen.is_empty() { "\n" } else { "" }, paint(&rest, Style::Dim, color)));
@@ -138,7 +139,8 @@ pub fn evidence_lines(verdict: &Verdict) -> Vec<String> {
         Verdict::Vacuous { .. }
         | Verdict::Stuck { .. }
         | Verdict::Nondeterministic { .. }
-        | Verdict::NotBuilt { .. } => vec![verdict.headline()],
+        | Verdict::NotBuilt { .. }
+        | Verdict::NotOffered { .. } => vec![verdict.headline()],
     }
 }
 
@@ -158,14 +160,6 @@ fn section(heading: &str, lines: &[String], color: Color) -> String {
         return String::new();
     }
     format!("\n{}\n{}\n", paint(heading, Style::Heading, color), lines.join("\n"))
-}
-
-/// A heading and a table; nothing without rows.
-pub(crate) fn table(heading: &str, table: &Table, screen: Screen) -> String {
-    if table.is_empty() {
-        return String::new();
-    }
-    format!("\n{}\n{}", paint(heading, Style::Heading, screen.color), table.text(2, screen))
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::formulas::trigger::{Grid, TriggerRule};
+use crate::formulas::trigger::Grid;
 use crate::formulas::{recovery, trigger};
-use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryRecord, RunRecord, Settings};
+use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryRecord, RunRecord, Settings, TriggerRule};
 use crate::units;
 
 /// Said beside the corrected outage, since a residual of zero there would read like a proof.
@@ -231,8 +231,16 @@ fn trigger_gap(due: &DueTrigger<'_>, settings: &Settings) -> Vec<TimingRow> {
     };
     vec![
         row(Rule::Article, trigger::ARTICLE_INTERVAL, article, missing),
-        row(Rule::Corrected, trigger_rule.formula(), corrected, String::new()),
+        row(Rule::Corrected, gap_formula(trigger_rule), corrected, String::new()),
     ]
+}
+
+/// The rule for the gap between two triggers, as text for tables.
+fn gap_formula(rule: TriggerRule) -> &'static str {
+    match rule {
+        TriggerRule::Spaced => trigger::TRIGGER_GAP,
+        TriggerRule::FixedRate => "grid of max(I, P)",
+    }
 }
 
 /// Rows of one recovery; none of an outage without an end, which has no length to compare.

@@ -91,7 +91,7 @@ fn every_kind_of_fault_hurts_something_in_the_shipped_scenarios() {
     for scenario in all() {
         // One run is enough for each kind.
         let plan = scenario.plan(1);
-        if plan.faults.iter().all(|fault| hurt.contains(flowquake::nemesis::kind(&fault.action))) {
+        if plan.faults.iter().all(|fault| hurt.contains(flowquake::faults::kind(&fault.action))) {
             continue;
         }
         let (record, _) = flowquake::session::execute(&plan, &Jobs::builtin(), &[], String::new());

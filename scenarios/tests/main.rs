@@ -8,6 +8,7 @@ mod flink;
 mod hurt;
 mod loops;
 mod lost_work;
+mod needs;
 mod outages;
 mod planted_bugs;
 mod real_input;

@@ -22,6 +22,18 @@ use crate::event::AbortReason;
 use crate::ids::{CheckpointId, SubtaskId};
 use crate::time::Time;
 
+/// More checkpoints failed in a row than are tolerated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("checkpoint {last} failed ({}); {tolerable} failures in a row are tolerated", reason.name())]
+pub struct TooManyFailures {
+    /// The last of them.
+    pub last: CheckpointId,
+    /// Why that one failed.
+    pub reason: AbortReason,
+    /// How many are tolerated.
+    pub tolerable: u32,
+}
+
 /// What the shell has to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -58,8 +70,8 @@ pub enum Command {
     Discard(CheckpointId),
     /// It left the retained set; delete its files.
     Subsume(CheckpointId),
-    /// More failures in a row than are tolerated; the last one, and why.
-    FailJob(CheckpointId, String),
+    /// More failures in a row than are tolerated.
+    FailJob(TooManyFailures),
     /// The final checkpoint is complete and every commit acknowledged.
     Finish,
 }
@@ -115,8 +127,6 @@ pub struct Coordinator {
     failures: u32,
     unacknowledged: Option<Unacknowledged>,
     finished: bool,
-    /// Only for a planted bug.
-    any_decline: bool,
 }
 
 impl Coordinator {
@@ -145,7 +155,6 @@ impl Coordinator {
             failures: 0,
             unacknowledged: None,
             finished: false,
-            any_decline: false,
         }
     }
 
@@ -162,22 +171,6 @@ impl Coordinator {
     /// The id of the next checkpoint.
     pub fn next_id(&self) -> CheckpointId {
         self.next_id
-    }
-
-    /// Plants a bug (against C1).
-    pub fn plant_next_id(&mut self, id: CheckpointId) {
-        self.next_id = id;
-    }
-
-    /// Plants a bug (against the trigger rule).
-    pub fn plant_interval_from_completion(&mut self) {
-        let min_pause = self.config.interval.max(self.config.min_pause);
-        self.schedule = Schedule::new(&CheckpointConfig { min_pause, ..self.config.clone() });
-    }
-
-    /// Plants a bug: a decline counts for whatever checkpoint is pending.
-    pub fn plant_any_decline(&mut self) {
-        self.any_decline = true;
     }
 
     /// The log says that ids up to this one may be given out.
@@ -320,9 +313,7 @@ impl Coordinator {
     /// A subtask could not take or upload its snapshot.
     pub fn on_declined(&mut self, id: CheckpointId, reason: AbortReason, now: Time) -> Vec<Command> {
         match &self.pending {
-            Some(pending)
-                if (pending.id == id || self.any_decline) && matches!(pending.stage, Stage::Acknowledging(_)) =>
-            {
+            Some(pending) if pending.id == id && matches!(pending.stage, Stage::Acknowledging(_)) => {
                 self.abort(reason, now)
             }
             // Late, or of an attempt that is gone (FLINK-13593): it must not hit the checkpoint of today.
@@ -395,13 +386,8 @@ impl Coordinator {
             self.final_not_before = now + self.config.interval;
             if self.failures > self.config.tolerable_failed {
                 let tolerable = self.config.tolerable_failed;
-                let why = format!(
-                    "checkpoint {} failed ({}); {tolerable} failures in a row are tolerated",
-                    pending.id,
-                    reason.name()
-                );
                 self.failures = 0;
-                commands.push(Command::FailJob(pending.id, why));
+                commands.push(Command::FailJob(TooManyFailures { last: pending.id, reason, tolerable }));
             }
         }
         commands

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::manifest::{Damaged, DecodeError, OtherVersion};
-use crate::codec::encode;
+use crate::codec::{decode, encode};
 use crate::env::Checksum;
 
 /// Bytes of magic and version.
@@ -76,7 +76,12 @@ impl Envelope {
         if found != self.version {
             return Err(OtherVersion { path: path.into(), kind: self.kind, found, reads: self.version }.into());
         }
-        postcard::from_bytes(&body[HEAD..]).map_err(|error| damaged(self.readable.into(), error.to_string()))
+        let mut contents = &body[HEAD..];
+        let value = decode(&mut contents).map_err(|error| damaged(self.readable.into(), error.to_string()))?;
+        match contents.len() {
+            0 => Ok(value),
+            behind => Err(damaged(self.readable.into(), format!("{behind} bytes behind its contents"))),
+        }
     }
 }
 
@@ -118,6 +123,9 @@ mod tests {
                 assert!(matches!(cut, Err(DecodeError::Damaged(_))), "cut at {at}: {cut:?}");
             }
         }
+        // Sealed with bytes behind the contents: nobody wrote that, and a longer type would be read differently.
+        let longer = SECOND.wrap(&(7_u64, 1_u8));
+        assert!(matches!(SECOND.unwrap::<u64>(&longer, "f"), Err(DecodeError::Damaged(_))));
         let another_kind = Envelope { magic: b"FLQOTHER", ..THIRD }.wrap(&7_u64);
         assert!(matches!(SECOND.unwrap::<u64>(&another_kind, "f"), Err(DecodeError::Damaged(_))));
         assert!(!SECOND.claims_other_version(head(&another_kind)), "it is none of this kind");

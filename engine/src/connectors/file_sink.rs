@@ -31,7 +31,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::checkpoint::manifest::{Chunk, Transaction};
 use crate::env::{Checksum, Env, Patience, Put, ReadFault, Store, StoreError, look, put_durably};
 use crate::ids::{Attempt, CheckpointId, Execution, SubtaskId, Term, VertexId};
-use crate::mutation::Mutation;
 
 pub use crate::paths::PENDING;
 
@@ -47,8 +46,10 @@ enum Decision {
 }
 
 impl Decision {
+    const ABORT: &'static [u8] = b"abort\n";
+
     fn abort() -> Bytes {
-        Bytes::from_static(b"abort\n")
+        Bytes::from_static(Self::ABORT)
     }
 
     fn commit(by: Execution) -> Bytes {
@@ -58,7 +59,7 @@ impl Decision {
     /// Reads a decision, torn ones, too: it cannot be written again, and three bytes say what it was. `None`: neither.
     fn read(bytes: &[u8]) -> Option<Self> {
         let begins = |word: &[u8]| bytes.len() >= 3 && bytes.iter().zip(word).all(|(a, b)| a == b);
-        match (begins(b"commit "), begins(b"abort\n")) {
+        match (begins(b"commit "), begins(Self::ABORT)) {
             (true, _) => Some(Self::Commit),
             (_, true) => Some(Self::Abort),
             _ => None,
@@ -364,23 +365,28 @@ pub async fn abort_above(
 
 /// Removes the decisions `commit` about epochs below `oldest`, the oldest checkpoint to which the job may fall back, but the
 /// newest of each subtask (K5). Several may do so at once: a listing that lags names fewer, never others.
-pub async fn forget_commits(env: &Env, output: &Store, oldest: CheckpointId) -> Result<(), StoreError> {
-    let mut below: BTreeMap<SubtaskId, Vec<CheckpointId>> = BTreeMap::new();
-    for (subtask, epoch) in output.list(DECISIONS).await?.iter().filter_map(|(path, _)| decision_at(path)) {
-        if epoch < oldest {
-            below.entry(subtask).or_default().push(epoch);
+///
+/// The newest is read. Before that, what is longer than an `abort` can be is a `commit` without being read.
+pub async fn forget_commits(output: &Store, oldest: CheckpointId) -> Result<(), StoreError> {
+    let mut below: BTreeMap<SubtaskId, Vec<(CheckpointId, u64)>> = BTreeMap::new();
+    for (path, bytes) in output.list(DECISIONS).await? {
+        if let Some((subtask, epoch)) = decision_at(&path).filter(|(_, epoch)| *epoch < oldest) {
+            below.entry(subtask).or_default().push((epoch, bytes));
         }
     }
     for (subtask, mut epochs) in below {
         epochs.sort_unstable();
         let mut newest_seen = false;
-        for epoch in epochs.into_iter().rev() {
+        for (epoch, bytes) in epochs.into_iter().rev() {
             let path = decision_path(subtask, epoch);
+            if newest_seen && bytes > Decision::ABORT.len() as u64 {
+                output.delete(&path).await?;
+                continue;
+            }
             let goes = match output.get(&path).await {
                 Ok(bytes) => match Decision::read(&bytes) {
                     Some(Decision::Commit) => std::mem::replace(&mut newest_seen, true),
-                    Some(Decision::Abort) => env.mutated(Mutation::ForgetAborts),
-                    None => false,
+                    Some(Decision::Abort) | None => false,
                 },
                 // Somebody else was here first.
                 Err(StoreError::NotFound { .. }) => false,

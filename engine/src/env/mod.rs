@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use crate::backend_kind::BackendKind;
 use crate::event::{Event, EventRecord};
 use crate::ids::NodeName;
-use crate::mutation::Mutation;
 use crate::time::Time;
 
 mod durable;
@@ -27,6 +26,8 @@ mod handshake;
 mod input;
 mod local;
 mod net;
+#[cfg(feature = "mutations")]
+mod planted;
 mod race;
 mod secret;
 #[cfg(feature = "sim")]
@@ -325,16 +326,6 @@ impl Env {
             #[cfg(feature = "sim")]
             World::Sim(world) => world.charge_every(),
         }
-    }
-
-    /// Whether a planted bug is switched on; always false in a build without the feature `mutations`.
-    pub fn mutated(&self, mutation: Mutation) -> bool {
-        #[cfg(all(feature = "mutations", feature = "sim"))]
-        if let World::Sim(world) = &self.0.world {
-            return world.mutated(mutation);
-        }
-        let _ = mutation;
-        false
     }
 
     /// Tells the world that a step of the protocol took effect.

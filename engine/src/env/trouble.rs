@@ -13,7 +13,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Env;
-use crate::mutation::Mutation;
+#[cfg(feature = "mutations")]
+use super::planted;
 
 /// The longest trouble that is waited for: as long as a checkpoint may take by default.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
@@ -37,9 +38,9 @@ pub struct GaveUp {
 
 /// How long trouble may last, and how long a pause in it may be.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
-    pause_max: Duration,
-    give_up_after: Duration,
+pub(super) struct Bounds {
+    pub(super) pause_max: Duration,
+    pub(super) give_up_after: Duration,
 }
 
 const BOUNDS: Bounds = Bounds { pause_max: PAUSE_MAX, give_up_after: GIVE_UP_AFTER };
@@ -85,10 +86,9 @@ impl Trouble {
 
     /// Pauses after a failure; an error if it is time to give up.
     pub async fn wait(&mut self, env: &Env, cause: impl fmt::Display) -> Result<(), GaveUp> {
-        let bounds = Bounds {
-            pause_max: if env.mutated(Mutation::PausesWithoutBound) { Duration::MAX } else { BOUNDS.pause_max },
-            give_up_after: if env.mutated(Mutation::NeverGivesUp) { Duration::MAX } else { BOUNDS.give_up_after },
-        };
+        let bounds = BOUNDS;
+        #[cfg(feature = "mutations")]
+        let bounds = planted::bounds(env, bounds);
         let Some(again) = self.failed(bounds) else {
             let waited = Duration::from_secs(self.waited.as_secs());
             return Err(GaveUp { what: self.what, cause: cause.to_string(), waited });

@@ -99,18 +99,24 @@ impl Channel {
         state.announce();
     }
 
+    /// Adds a buffer, or gives it back if the channel is full of data.
+    pub fn try_push(&self, buffer: Buffer) -> Result<(), Buffer> {
+        self.lock().try_add(buffer)
+    }
+
     /// Adds a buffer; waits while the channel is full of data.
     pub async fn push(&self, buffer: Buffer) {
         let mut buffer = Some(buffer);
         poll_fn(|cx| {
             let mut state = self.lock();
-            let data = buffer.as_ref().expect("not polled after completion").is_data();
-            if data && state.data >= state.capacity {
-                state.producer = Some(cx.waker().clone());
-                return Poll::Pending;
+            match state.try_add(buffer.take().expect("not polled after completion")) {
+                Ok(()) => Poll::Ready(()),
+                Err(back) => {
+                    buffer = Some(back);
+                    state.producer = Some(cx.waker().clone());
+                    Poll::Pending
+                }
             }
-            state.add(buffer.take().expect("looked at above"));
-            Poll::Ready(())
         })
         .await;
     }
@@ -154,6 +160,14 @@ impl Channel {
 }
 
 impl State {
+    fn try_add(&mut self, buffer: Buffer) -> Result<(), Buffer> {
+        if buffer.is_data() && self.data >= self.capacity {
+            return Err(buffer);
+        }
+        self.add(buffer);
+        Ok(())
+    }
+
     fn add(&mut self, buffer: Buffer) {
         self.data += usize::from(buffer.is_data());
         self.queue.push_back(buffer);

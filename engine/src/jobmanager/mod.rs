@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint::manifest::{Damaged, DecodeError, Manifest, OtherVersion, claims_other_version, path};
 use crate::codec::encoded;
-use crate::config::{CheckpointConfig, JobConfig, RestartStrategy};
+use crate::config::{CheckpointConfig, JobConfig};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
     Address, Connection, Env, First, GaveUp, InputError, Listener, NetError, Patience, Put, Receiver, Sender, Store,
@@ -24,18 +24,19 @@ use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
 use crate::ha::entry::{Change, HaEntry, HaState};
 use crate::ha::log::{Appended, append_behind};
 use crate::ids::{Attempt, CheckpointId, NodeName, Term};
-use crate::mutation::Mutation;
 use crate::taskmanager::ACCEPT_RETRY;
 use crate::time::Time;
 use crate::wire::{ToJobManager, ToTaskManager};
 
 pub mod job_master;
+#[cfg(feature = "mutations")]
+mod planted;
 pub mod restart;
 mod shell;
 mod standby;
 mod sweep;
 
-use job_master::{Command, Fact, JobMaster, LoadError};
+use job_master::{Command, CommittedBeyond, Fact, JobMaster, LoadError};
 use restart::{RestartBackoff, RestartDecision};
 use shell::Shell;
 use standby::{Followed, follow};
@@ -49,9 +50,6 @@ const STORE_RETRY: Duration = Duration::from_millis(50);
 const INPUT_RETRY: Duration = Duration::from_millis(500);
 /// What fails when the leadership log cannot be read.
 const LEADERSHIP_LOG: &str = "reading the leadership log";
-
-/// No job runs for longer: what a planted bug makes of a time that matters.
-const ALL_TIME: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Longest registration, bytes.
 const REGISTRATION_BYTES_MAX: u32 = 4 << 10;
@@ -210,39 +208,13 @@ async fn while_accepting(
     let _writing = env.spawn(write_log(env.clone(), entry.clone(), entries, facts.clone()));
 
     let seed = env.draw(JOB_MASTER, term.0, 0);
-    let mut decided = spec.clone();
-    if env.mutated(Mutation::SkipRestartDelay) {
-        decided.config.restart_delay = Duration::ZERO;
-    }
-    if env.mutated(Mutation::NeverResetBackoff)
-        && let RestartStrategy::ExponentialDelay(settings) = &mut decided.config.restart_strategy
-    {
-        settings.reset_backoff_threshold = ALL_TIME;
-    }
-    if env.mutated(Mutation::CountFailuresForever)
-        && let RestartStrategy::FailureRate(settings) = &mut decided.config.restart_strategy
-    {
-        settings.failure_rate_interval = ALL_TIME;
-    }
-    let mut master = JobMaster::new(decided, graph, seed, term, entry.state.clone(), asked_at);
-    if env.mutated(Mutation::SkipFencing) {
-        master.skip_fencing();
-    }
-    if env.mutated(Mutation::DoubleFailover) {
-        master.fail_over_twice();
-    }
-    if env.mutated(Mutation::IntervalFromCompletion) {
-        master.count_from_completion();
-    }
-    if env.mutated(Mutation::ReuseCheckpointIds) {
-        master.reuse_ids();
-    }
-    if env.mutated(Mutation::DeclineOfAnyCheckpoint) {
-        master.take_any_decline();
-    }
-    if env.mutated(Mutation::MisreadHeartbeat) {
-        master.misread_a_heartbeat();
-    }
+    let (decided, state) = (spec.clone(), entry.state.clone());
+    #[cfg(feature = "mutations")]
+    let (decided, state) = planted::beginning(env, decided, state);
+    let master = JobMaster::new(decided, graph, seed, term, state, asked_at);
+    #[cfg(feature = "mutations")]
+    let master = planted::Leader::around(env, spec.config.rpc_timeout, master);
+    let mut master = master;
     let mut shell = Shell {
         env: env.clone(),
         store: env.store(StoreKind::Checkpoints),
@@ -288,7 +260,7 @@ async fn while_accepting(
 
 /// Committed output of an epoch above every checkpoint that the log names: the store has lost entries, and what is committed
 /// cannot be taken back.
-async fn output_beyond(env: &Env, state: &HaState) -> Result<Option<String>, GaveUp> {
+async fn output_beyond(env: &Env, state: &HaState) -> Result<Option<CommittedBeyond>, GaveUp> {
     let newest = state.completed.last().copied().max(state.undecided).unwrap_or_default();
     let output = env.store(StoreKind::Output);
     let mut trouble = Trouble::new("reading commit decisions", STORE_RETRY);
@@ -296,7 +268,7 @@ async fn output_beyond(env: &Env, state: &HaState) -> Result<Option<String>, Gav
         match committed_above(&output, newest).await {
             Ok(found) => {
                 trouble.over(env);
-                return Ok(found.map(|path| format!("{path} says that output above checkpoint {newest} is committed")));
+                return Ok(found.map(|decision| CommittedBeyond { decision, newest }));
             }
             Err(error) => trouble.wait(env, error).await?,
         }

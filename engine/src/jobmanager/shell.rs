@@ -41,9 +41,7 @@ impl Shell {
                 };
                 let (fact, ended) = match message {
                     Ok(message) => (Fact::Message { node: name.clone(), connection, message }, false),
-                    Err(error) => {
-                        (Fact::Disconnected { node: name.clone(), connection, cause: error.to_string() }, true)
-                    }
+                    Err(error) => (Fact::Disconnected { node: name.clone(), connection, cause: error }, true),
                 };
                 if facts.send(Arrived::Fact(fact)).is_err() || ended {
                     return;
@@ -95,7 +93,6 @@ impl Shell {
                 );
             }
             Command::Delete(id) => {
-                let id = if self.env.mutated(Mutation::SubsumeNewest) { id.next() } else { id };
                 let (env, store, deleting) = (self.env.clone(), self.store.clone(), self.deleting.0.clone());
                 let task = self.env.spawn(async move {
                     if let Err(error) = delete_checkpoint(&store, id).await {
@@ -110,7 +107,6 @@ impl Shell {
                 let _ = self.log.send((change, state));
             }
             Command::Sweep { keep, up_to, last } => {
-                let last_counts = last || self.env.mutated(Mutation::AnySweepEndsTheJob);
                 let (env, term, deleting) = (self.env.clone(), self.term, self.deleting.0.clone());
                 self.background(async move {
                     match sweep(&env, &keep, up_to, last).await {
@@ -118,7 +114,7 @@ impl Shell {
                         Err(error) => env.warn(format_args!("files that belong to no checkpoint stay behind: {error}")),
                     }
                     drop(deleting);
-                    Fact::Swept { last: last_counts }
+                    Fact::Swept { last }
                 });
             }
             Command::End(result) => return Some(Led::ToEnd(result)),
@@ -220,7 +216,7 @@ async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, Lo
                 let (expected, found) = ("the manifest".into(), "no such file".into());
                 (LoadError::Damaged(Damaged { path, expected, found }), Patience::LOSS)
             }
-            Err(error) => (LoadError::Store(error.to_string()), Patience::READ),
+            Err(error) => (LoadError::Store(error), Patience::READ),
         };
         tried += 1;
         // A store may show what it held a while ago: one look condemns no checkpoint.

@@ -6,7 +6,6 @@ use crate::env::{Env, Store, StoreError, StoreKind};
 use crate::ha::entry::HaEntry;
 use crate::ha::log::{LogError, remove_segments_before};
 use crate::ids::CheckpointId;
-use crate::mutation::Mutation;
 
 /// A leader trims what its job leaves behind each time that it has written so many entries.
 pub(super) const TRIM_PERIOD: u64 = 16;
@@ -18,11 +17,13 @@ pub(super) fn trim(env: &Env, newest: &HaEntry) {
     let (own, begins) = (env.clone(), newest.position.number == 0);
     let trimming = async move {
         if begins {
-            remove_segments_before(&own, &own.store(StoreKind::Checkpoints), segment).await?;
+            remove_segments_before(&own.store(StoreKind::Checkpoints), segment).await?;
         }
         if let Some(oldest) = oldest {
-            forget_commits(&own, &own.store(StoreKind::Output), oldest).await?;
+            forget_commits(&own.store(StoreKind::Output), oldest).await?;
         }
+        #[cfg(feature = "mutations")]
+        super::planted::trim(&own, begins.then_some(segment), oldest).await?;
         Ok(())
     };
     let own = env.clone();
@@ -53,9 +54,6 @@ pub(super) async fn sweep(
     up_to: CheckpointId,
     last: bool,
 ) -> Result<u64, StoreError> {
-    if env.mutated(Mutation::SkipSweep) {
-        return Ok(0);
-    }
     let checkpoints = env.store(StoreKind::Checkpoints);
     let mut removed = 0;
     let goes = |id: CheckpointId| id <= up_to && !keep.contains(&id);

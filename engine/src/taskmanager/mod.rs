@@ -20,16 +20,23 @@ use crate::exchange::gate::InputGate;
 use crate::exchange::{Exchange, server};
 use crate::graph::{JobBuilder, JobGraph};
 use crate::ids::{Attempt, Execution, NodeName, SubtaskId, Term};
-use crate::mutation::Mutation;
 use crate::time::Time;
-use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager, ToTaskManager};
+use crate::wire::{Deployment, Order, TaskStatus, Tasks, ToJobManager, ToTaskManager};
 
+mod error;
+mod mail;
+#[cfg(feature = "mutations")]
+mod planted;
+mod reporter;
 mod restore;
 mod sink;
 mod snapshot;
 mod subtask;
 
-use subtask::{Mail, Subtask};
+use error::{EngineError, ProgramError};
+use mail::Mail;
+use reporter::Reporter;
+use subtask::Subtask;
 
 /// First pause after a connection could not be accepted, or the data port not be opened.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -45,35 +52,6 @@ pub struct TaskManagerConfig {
     pub retry: Duration,
     /// Time allowed for a connection to be made.
     pub connect_timeout: Duration,
-}
-
-/// Sends reports of one attempt's tasks to the JobManager.
-#[derive(Clone)]
-pub(crate) struct Reporter {
-    attempt: Attempt,
-    status: Arc<Mutex<BTreeMap<SubtaskId, TaskStatus>>>,
-    to: UnboundedSender<ToJobManager>,
-}
-
-impl Reporter {
-    fn report(&self, report: TaskReport) {
-        self.note(&report);
-        // Nobody listens once the connection is gone; then the tasks end, too.
-        let _ = self.to.send(ToJobManager::Task(self.attempt, report));
-    }
-}
-
-impl Reporter {
-    /// Keeps what heartbeats will say.
-    fn note(&self, report: &TaskReport) {
-        let mut status = self.status.lock().expect("no panic inside");
-        match report {
-            TaskReport::Running(subtask) => drop(status.insert(*subtask, TaskStatus::Running)),
-            TaskReport::EndOfInput(subtask) => drop(status.insert(*subtask, TaskStatus::AtEnd)),
-            TaskReport::Failed(subtask, _) => drop(status.remove(subtask)),
-            TaskReport::Acknowledge { .. } | TaskReport::Decline { .. } | TaskReport::Committed { .. } => {}
-        }
-    }
 }
 
 /// The tasks of one attempt.
@@ -162,12 +140,29 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
             let obeyed = session.obeyed;
             term = session.term;
             drop(session);
-            env.emit(Event::JobManagerLost { term: obeyed, cause }).await;
+            env.emit(Event::JobManagerLost { term: obeyed, cause: cause.to_string() }).await;
         }
         env.sleep(config.retry).await;
     }
     // Without a JobManager to look for there is nothing to do.
     std::future::pending().await
+}
+
+/// Why a TaskManager gave up its JobManager.
+#[derive(Debug, thiserror::Error)]
+enum SessionEnd {
+    /// The JobManager's term is older than another that was seen.
+    #[error("{0} leads no more: a newer term was seen")]
+    Superseded(Term),
+    /// The connection broke, or carried what is no order.
+    #[error(transparent)]
+    Connection(NetError),
+    /// Nobody reads the connection any more.
+    #[error("connection closed")]
+    Closed,
+    /// No order for so long.
+    #[error("no word from the JobManager for {0:?}")]
+    Silent(Duration),
 }
 
 /// One connection to a JobManager and the tasks that live by it.
@@ -186,7 +181,7 @@ struct Session {
 
 impl Session {
     /// Returns why it ended.
-    async fn run(&mut self, connection: Connection, config: &TaskManagerConfig, data: &Address) -> String {
+    async fn run(&mut self, connection: Connection, config: &TaskManagerConfig, data: &Address) -> SessionEnd {
         let Connection { mut sender, mut receiver } = connection;
         let (outbox, mut reports) = unbounded_channel::<ToJobManager>();
         self.to_job_manager = outbox.clone();
@@ -223,8 +218,10 @@ impl Session {
         loop {
             match first_of_2(orders.recv(), silence.wait()).await {
                 First::A(Some(Ok(message))) => {
-                    if message.term < self.term && !self.env.mutated(Mutation::ObeyLowerTerms) {
-                        return format!("{} leads no more: a newer term was seen", message.term);
+                    #[cfg(feature = "mutations")]
+                    planted::highest_term(&self.env, &mut self.term, message.term);
+                    if message.term < self.term {
+                        return SessionEnd::Superseded(message.term);
                     }
                     self.term = message.term;
                     self.obeyed = Some(message.term);
@@ -234,11 +231,11 @@ impl Session {
                     silence.set(Some(self.env.now() + patience));
                     self.obey(message.order).await;
                 }
-                First::A(Some(Err(error))) => return error.to_string(),
-                First::A(None) => return "connection closed".into(),
+                First::A(Some(Err(error))) => return SessionEnd::Connection(error),
+                First::A(None) => return SessionEnd::Closed,
                 _ => {
                     self.env.emit(Event::HeartbeatMissed { peer: "job-manager".into() }).await;
-                    return format!("no word from the JobManager for {patience:?}");
+                    return SessionEnd::Silent(patience);
                 }
             }
         }
@@ -267,7 +264,8 @@ impl Session {
     }
 
     fn end_attempts_before(&mut self, attempt: Attempt) {
-        if self.env.mutated(Mutation::SkipFencing) {
+        #[cfg(feature = "mutations")]
+        if planted::keeps_old_attempts(&self.env) {
             return;
         }
         self.exchanges.lock().expect("no panic inside").forget_before(Execution { term: self.term, attempt });
@@ -275,8 +273,10 @@ impl Session {
     }
 
     fn tell(&self, attempt: Attempt, mail: impl Fn(SubtaskId) -> Mail) {
-        let unfenced = self.env.mutated(Mutation::SkipFencing);
-        let addressed = self.running.iter().filter(|(running, _)| **running == attempt || unfenced);
+        let is_addressed = |running: Attempt| running == attempt;
+        #[cfg(feature = "mutations")]
+        let is_addressed = |running| planted::keeps_old_attempts(&self.env) || is_addressed(running);
+        let addressed = self.running.iter().filter(|(running, _)| is_addressed(**running));
         for (subtask, mailbox) in addressed.flat_map(|(_, running)| &running.mailboxes) {
             // A subtask that has failed reads no mail; its failure is reported already.
             let _ = mailbox.send(mail(*subtask));
@@ -298,10 +298,8 @@ impl Session {
         let graph = match built.and_then(|graph| deployment.fits(&graph).map(|()| graph)) {
             Ok(graph) => graph,
             Err(error) => {
-                let (subtask, cause) = (first, error.to_string());
                 // Building the graph is a call into the program.
-                self.env.emit(Event::TaskFailed { attempt, subtask, in_program: true, cause: cause.clone() }).await;
-                return reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
+                return reporter.failed(&self.env, first, ProgramError::Job(error).into()).await;
             }
         };
         let execution = Execution { term: self.term, attempt };
@@ -364,12 +362,10 @@ impl Session {
             }
         }
         for (producer, (subtask, client)) in clients {
-            let (reporter, name) = (reporter.clone(), producer.clone());
-            let (env, attempt) = (self.env.clone(), deployment.attempt);
+            let (env, reporter, producer_name) = (self.env.clone(), reporter.clone(), producer.clone());
             let lost = async move |error: NetError| {
-                let cause = format!("data connection to {name}: {error}");
-                env.emit(Event::TaskFailed { attempt, subtask, in_program: false, cause: cause.clone() }).await;
-                reporter.report(TaskReport::Failed(subtask, TaskFailure::Failed(cause)));
+                let error = EngineError::Input { producer: producer_name, error };
+                reporter.failed(&env, subtask, error.into()).await;
             };
             let address = deployment.data[producer].clone();
             let execution = Execution { term: self.term, attempt: deployment.attempt };

@@ -4,17 +4,33 @@
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
+use super::error::{EngineError, TaskError};
 use super::snapshot::TRANSFERS;
 use crate::checkpoint::manifest::{Damaged, StateFile, StatePlace, SubtaskState};
 use crate::env::{Checksum, Env, ReadFault, Store, StoreError, StoreKind, Work, read_verified};
+use crate::ids::CheckpointId;
 use crate::state::RestoredState;
 
 /// Why state could not be loaded.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum RestoreError {
     /// The checkpoint cannot be used.
+    #[error(transparent)]
     Damaged(Damaged),
     /// The store did not answer as it should; it may later.
+    #[error(transparent)]
     Store(StoreError),
+}
+
+impl RestoreError {
+    /// What it means for a task that was to begin with `checkpoint`.
+    pub(super) fn of(self, checkpoint: Option<CheckpointId>) -> TaskError {
+        match (self, checkpoint) {
+            (Self::Damaged(file), Some(checkpoint)) => TaskError::CheckpointDamaged { checkpoint, file },
+            (Self::Damaged(file), None) => EngineError::StateOfNoCheckpoint(file).into(),
+            (Self::Store(error), _) => EngineError::Store(error).into(),
+        }
+    }
 }
 
 /// Fetches and verifies the files of a subtask's keyed state.

@@ -17,7 +17,8 @@ use crate::graph::chain::SinkBuffer;
 use crate::ids::{CheckpointId, Execution, SubtaskId};
 use crate::paths::PendingPath;
 
-use super::subtask::Mail;
+use super::error::EngineError;
+use super::mail::Mail;
 
 /// Resolves to the chunk once it is durable, under the name that it got; an error if it never will be.
 type Upload = Shared<BoxFuture<'static, Result<Chunk, StoreError>>>;
@@ -117,8 +118,8 @@ impl Sink {
             let result = result.and_then(|path| Ok(Chunk { path: PendingPath::new(path)?, checksum }));
             if let Err(error) = &result {
                 // The records are in no other place of this attempt: only a restart brings them back.
-                let _ =
-                    mailbox.send(Mail::OutputFailed(format!("output of subtask {subtask} is not durable: {error}")));
+                let error = EngineError::Output { subtask, error: error.clone() };
+                let _ = mailbox.send(Mail::Failed(error.into()));
             }
             let _ = done.send(result);
         });
@@ -150,11 +151,6 @@ impl Sink {
     pub(super) fn on_committed(&mut self, checkpoint: CheckpointId) {
         self.pending.retain(|transaction| transaction.epoch > checkpoint);
     }
-
-    /// Only for a planted bug: forgets the transaction of a checkpoint that was given up.
-    pub(super) fn throw_away(&mut self, epoch: CheckpointId) {
-        self.pending.retain(|transaction| transaction.epoch != epoch);
-    }
 }
 
 /// Commits in the background.
@@ -170,12 +166,7 @@ impl Committer {
         while let Some((checkpoint, transactions)) = orders.recv().await {
             for transaction in transactions.into_iter().filter(|transaction| transaction.epoch > done) {
                 if let Err(error) = self.commit(transaction, checkpoint).await {
-                    let mail = match error {
-                        // Another attempt would find the same.
-                        CommitError::Lost { .. } | CommitError::Conflict { .. } => Mail::OutputLost(error.to_string()),
-                        CommitError::Store(_) | CommitError::Aborted { .. } => Mail::OutputFailed(error.to_string()),
-                    };
-                    let _ = mailbox.send(mail);
+                    let _ = mailbox.send(Mail::Failed(error.into()));
                     return;
                 }
             }
@@ -197,6 +188,7 @@ impl Committer {
 
 #[cfg(all(test, feature = "sim"))]
 mod tests {
+    use super::super::error::TaskError;
     use super::*;
     use crate::connectors::file_sink::{PENDING, part_name};
     use crate::env::sim::testing::{hurting, on_one_node};
@@ -259,19 +251,30 @@ mod tests {
             let (lost, _) = sink.pre_commit(CheckpointId(1), &mut collected("a\n")).durable().await.unwrap();
             world.stores().damage(StoreKind::Output, &lost[0].chunks[0].path, None);
             sink.commit_up_to(CheckpointId(1));
-            assert!(matches!(mail.recv().await, Some(Mail::OutputLost(cause)) if cause.contains("is gone")));
+            let failed = async |mail: &mut UnboundedReceiver<Mail>| match mail.recv().await {
+                Some(Mail::Failed(error)) => error,
+                other => panic!("the sink fails, and says {other:?}"),
+            };
+            let gone = failed(&mut mail).await;
+            assert!(matches!(&gone, TaskError::OutputLost(CommitError::Lost { .. })), "{gone:?}");
 
             let mut sink = Sink::new(&env, SUBTASK, BY, lost, mailbox.clone(), true);
             let part = part_name(SUBTASK, CheckpointId(1), 0);
             world.stores().damage(StoreKind::Output, &part, Some(Bytes::from_static(b"other\n")));
             sink.commit_up_to(CheckpointId(1));
-            assert!(matches!(mail.recv().await, Some(Mail::OutputLost(cause)) if cause.contains(&part)));
+            let taken = failed(&mut mail).await;
+            assert!(
+                matches!(&taken, TaskError::OutputLost(CommitError::Conflict { object, .. }) if object.contains(&part)),
+                "{taken:?}"
+            );
 
             world.add_store_rule(hurting(99, StoreFault::NoSpace));
             let by = Execution { attempt: Attempt(2), ..BY };
             let mut sink = Sink::new(&env, SUBTASK, by, Vec::new(), mailbox, true);
             assert!(sink.pre_commit(CheckpointId(2), &mut collected("a\n")).durable().await.is_err());
-            assert!(matches!(mail.recv().await, Some(Mail::OutputFailed(cause)) if cause.contains("no space")));
+            let full = failed(&mut mail).await;
+            assert!(matches!(full, TaskError::Engine(EngineError::Output { .. })), "{full:?}");
+            assert!(full.to_string().contains("no space"), "{full}");
         });
     }
 }

@@ -10,16 +10,18 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::Reporter;
+use super::error::EngineError;
+use super::mail::Mail;
+#[cfg(feature = "mutations")]
+use super::planted;
+use super::reporter::Reporter;
 use super::sink::PreCommit;
-use super::subtask::Mail;
 use crate::checkpoint::manifest::{StateFile, StateFileOwner, StatePlace, SubtaskState, state_file};
 use crate::config::BackendKind;
 use crate::env::{Checksum, Env, LocalFolder, StoreError, StoreKind, Work, upload};
 use crate::event::{AbortReason, Event};
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
-use crate::mutation::Mutation;
 use crate::paths::{StateFileName, StateFilePath};
 use crate::state::{FirstLook, LocalSnapshot, StateError, entry_bytes, heap_file};
 use crate::wire::TaskReport;
@@ -46,9 +48,11 @@ pub(super) struct Snapshot {
 
 /// Why a snapshot cannot be acknowledged.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum SnapshotError {
+    /// The checkpoint is declined, and the task goes on.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The task fails: the local files are its working state.
     #[error(transparent)]
     Local(#[from] StateError),
 }
@@ -64,22 +68,22 @@ impl Snapshot {
                 env.emit(Event::SnapshotAsyncEnded { attempt, checkpoint, subtask, bytes }).await;
                 TaskReport::Acknowledge { checkpoint, subtask, state }
             }
-            Err(Failure::Store(error)) => {
+            Err(SnapshotError::Store(error)) => {
                 env.warn(format_args!("checkpoint {checkpoint} of subtask {subtask}, {attempt}: {error}"));
                 let reason = AbortReason::AsyncException;
                 env.emit(Event::SnapshotDeclined { attempt, checkpoint, subtask, reason }).await;
                 TaskReport::Decline { checkpoint, subtask, reason }
             }
-            Err(Failure::Local(error)) => {
+            Err(SnapshotError::Local(error)) => {
                 // A subtask that has ended needs no telling.
-                let _ = mailbox.send(Mail::StateDamaged(error.to_string()));
+                let _ = mailbox.send(Mail::Failed(EngineError::State(error).into()));
                 return;
             }
         };
         reporter.report(report);
     }
 
-    async fn upload(self, env: &Env) -> Result<SubtaskState, Failure> {
+    async fn upload(self, env: &Env) -> Result<SubtaskState, SnapshotError> {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
         let owner = StateFileOwner { checkpoint, subtask, term: self.term, attempt };
         let uploader = Uploader { env, backend: self.backend, owner, verify: self.verify };
@@ -106,9 +110,8 @@ impl Snapshot {
             (transactions, bytes) = pre_commit.durable().await?;
             env.emit(Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes }).await;
         }
-        if env.mutated(Mutation::ForgetPendingTransactions) {
-            transactions.clear();
-        }
+        #[cfg(feature = "mutations")]
+        let transactions = planted::named_transactions(env, transactions);
         Ok(SubtaskState { positions: self.positions, files, transactions })
     }
 }
@@ -127,7 +130,7 @@ impl Uploader<'_> {
         names: Vec<StateFileName>,
         folder: &LocalFolder,
         first_look: &FirstLook,
-    ) -> Result<Vec<StateFile>, Failure> {
+    ) -> Result<Vec<StateFile>, SnapshotError> {
         // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
         let uploads: Vec<_> = names
             .into_iter()
@@ -147,7 +150,7 @@ impl Uploader<'_> {
                     if entries > 0 {
                         self.env.charge(Work::ReadBack { backend: self.backend, bytes: entries }).await;
                     }
-                    Ok::<_, Failure>(self.put(&name, checksum, bytes).await?)
+                    Ok::<_, SnapshotError>(self.put(&name, checksum, bytes).await?)
                 }
                 .boxed()
             })
@@ -171,6 +174,7 @@ impl Uploader<'_> {
 mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
+    use super::super::error::TaskError;
     use super::*;
     use crate::env::Entries;
     use crate::env::sim::testing::{hurting, on_one_node};
@@ -181,7 +185,7 @@ mod tests {
     const SUBTASK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 0 };
 
     /// What a snapshot of `state` came to: the report, or why the task cannot go on.
-    async fn finish(env: &Env, checkpoint: u64, state: LocalSnapshot) -> Result<TaskReport, String> {
+    async fn finish(env: &Env, checkpoint: u64, state: LocalSnapshot) -> Result<TaskReport, TaskError> {
         let (to, mut reports) = unbounded_channel();
         let (mailbox, mut mail) = unbounded_channel();
         let snapshot = Snapshot {
@@ -199,7 +203,7 @@ mod tests {
         snapshot.finish(env.clone(), Reporter { attempt: Attempt(1), status: Default::default(), to }).await;
         match (reports.try_recv(), mail.try_recv()) {
             (Ok(ToJobManager::Task(_, report)), Err(_)) => Ok(report),
-            (Err(_), Ok(Mail::StateDamaged(cause))) => Err(cause),
+            (Err(_), Ok(Mail::Failed(error))) => Err(error),
             other => panic!("one word is said, not {other:?}"),
         }
     }
@@ -255,8 +259,8 @@ mod tests {
                 assert!(!path.exists(), "P2");
             }
             let (state, path) = take(3);
-            let cause = finish(&env, 3, state).await.map(drop).unwrap_err();
-            assert!(cause.contains("000007.sst is damaged"), "{cause}");
+            let error = finish(&env, 3, state).await.map(drop).unwrap_err();
+            assert!(error.to_string().contains("000007.sst is damaged"), "{error}");
             assert_eq!(world.stores().list(StoreKind::Checkpoints, "chk-00000003"), [""; 0]);
             assert!(!path.exists(), "P2");
             // A snapshot that is given up before it was taken up.

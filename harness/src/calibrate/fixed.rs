@@ -68,7 +68,7 @@ fn samples(events: &[EventRecord]) -> FixedSamples {
             Event::SnapshotSyncBegun { attempt, subtask, checkpoint } if subtask.vertex.0 == KEYED => {
                 begun.insert((true, attempt.0, subtask.index, checkpoint.0), *at);
             }
-            Event::SnapshotSyncEnded { attempt, subtask, checkpoint } if subtask.vertex.0 == KEYED => {
+            Event::SnapshotSyncEnded { attempt, subtask, checkpoint, .. } if subtask.vertex.0 == KEYED => {
                 let began = begun.get(&(true, attempt.0, subtask.index, checkpoint.0));
                 samples.snapshots.extend(began.map(|began| nanos(at.since(*began)) as f64));
             }

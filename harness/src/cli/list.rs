@@ -60,7 +60,9 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
         }
         What::Oracles => {
             let mut table = columns(["oracle", "property", "judges"]);
-            oracles::CATALOGUE.iter().for_each(|(id, property, unit)| table.row([id, property, unit].map(Cell::new)));
+            for oracle in oracles::ORACLES {
+                table.row([oracle.id, oracle.property, oracle.unit].map(Cell::new));
+            }
             table
         }
     };

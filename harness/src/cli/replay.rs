@@ -75,7 +75,9 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match &record.verdict {
-        Verdict::Passed | Verdict::NotBuilt { .. } => say!("{}", terminal::details(&record, screen())),
+        Verdict::Passed | Verdict::NotBuilt { .. } | Verdict::NotOffered { .. } => {
+            say!("{}", terminal::details(&record, screen()))
+        }
         _ => say!("{}", terminal::failure(&record, screen())),
     }
     say!("{}: {}, trace {}", record.scenario, record.verdict.label(), record.trace_hash);

@@ -361,7 +361,7 @@ fn unknown(known: &[u64], nth: u64) -> u64 {
 
 /// Whether there is something to explain and to replay.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::NotBuilt { .. })
+    *verdict != Verdict::Passed && verdict.class().ran()
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {

@@ -216,7 +216,7 @@ impl Many<'_> {
 
 /// A vacuous run proves nothing, but hides nothing either; one that was not built is not worth a stop.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::NotBuilt { .. })
+    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. }) && verdict.class().ran()
 }
 
 /// A long sweep in a table: a line for each scenario, and a subtotal over those of each folder, if there are several.

@@ -11,8 +11,8 @@ use flowquake_engine::event::Event;
 use flowquake_engine::time::Time;
 
 use self::history::History;
+use crate::faults::kind;
 use crate::jobs::{Objection, RecordId, Reference};
-use crate::nemesis::kind;
 use crate::outcome::{Outcome, Part};
 use crate::plan::RunPlan;
 

@@ -1,112 +1,149 @@
-//! The catalogue of faults: every kind there is, with its parameters, its victims, and what a correct engine makes of it.
+//! The kinds of faults: one file for each, one row here, and all the rest derives.
 //!
-//! Start at [`Kind`] and [`Kind::spec`]; the rows stand in `table`. This one table is what scenario files are read by, what
-//! `flowquake list faults` prints, what documentation is checked against, and what coverage is counted over.
+//! Start at [`Kind`], whose rows name the [`Spec`] of each kind and the action that scenario files write as this kind. A
+//! kind's file holds what `flowquake list faults` prints and coverage counts, how it is read from a scenario file and written into
+//! one, what it must fulfil in its plan, how a swarm draws it, how it strikes, and how it ends. Reader, writer, rules, swarm and
+//! nemesis go through the rows: none of them knows a kind by name. How a fault is made smaller follows from the plan, leaf by
+//! leaf (`shrink`).
 //!
 //! Invariants: (FAULTS-K1) [`Kind::of`] maps every action to the kind that scenario files write it as, so a plan needs no name
-//! beside its action; (FAULTS-K2) names are never reused for another meaning, since saved records refer to them.
+//! beside its action; (FAULTS-K2) names are never reused for another meaning, since saved records refer to them; (FAULTS-K3)
+//! what a kind does with an action is asked of actions of that kind only.
 
 use flowquake_reports::record::FaultKindRecord;
 
+use crate::checker::{Length, Rules};
+pub use crate::nemesis::{CHECKPOINT_STORE, LEADER, LEADER_LINK, OUTPUT_STORE, STANDBY, TASK_LINK, TASK_MANAGER};
+use crate::nemesis::{Striking, Struck};
 use crate::plan::{
     ClockFault, FaultAction, KillMode, MessageFault, NodeTarget, SlowWork, StoreFault, StoreName, UserFailure,
 };
+use crate::reader::FaultKeys;
 
-mod table;
+mod spec;
 
-pub use table::Kind;
+pub use spec::{Class, Family, Param, Spec};
 
-/// Role of a victim: the JobManager that leads.
-pub const LEADER: &str = "leader";
-/// Role of a victim: a JobManager that does not lead.
-pub const STANDBY: &str = "standby";
-/// Role of a victim: a TaskManager.
-pub const TASK_MANAGER: &str = "task-manager";
-/// Role of a victim: a link between a JobManager and a TaskManager.
-pub const LEADER_LINK: &str = "leader-link";
-/// Role of a victim: a link between TaskManagers.
-pub const TASK_LINK: &str = "task-link";
-/// Role of a victim: the durable store of checkpoints and of the job's facts.
-pub const CHECKPOINT_STORE: &str = "checkpoint-store";
-/// Role of a victim: the durable store of output.
-pub const OUTPUT_STORE: &str = "output-store";
-
-/// What a fault belongs to; the order of listings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// Processes, machines, and the user code in them.
-    Process,
-    /// Links, connections, messages.
-    Network,
-    /// Durable stores and local disks.
-    Storage,
-    /// Clocks.
-    Time,
-    /// Leadership.
-    Control,
+mod process {
+    pub(super) mod crash_loop;
+    pub(super) mod kill;
+    pub(super) mod pause;
+    pub(super) mod poison;
+    pub(super) mod slow;
+    pub(super) mod user_code;
+}
+mod network {
+    pub(super) mod cut;
+    pub(super) mod flap;
+    pub(super) mod half_open;
+    pub(super) mod isolate;
+    pub(super) mod link;
+    pub(super) mod message;
+    pub(super) mod refuse;
+    pub(super) mod reset;
+    pub(super) mod slow_receiver;
+}
+mod storage {
+    pub(super) mod damage;
+    pub(super) mod damage_local;
+    pub(super) mod store;
+}
+mod time {
+    pub(super) mod clock;
+}
+mod control {
+    pub(super) mod lose_leadership;
+    pub(super) mod rival_leader;
 }
 
-impl Family {
-    /// Its name in listings and records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::Network => "network",
-            Self::Storage => "storage",
-            Self::Time => "time",
-            Self::Control => "control",
+pub(crate) use network::message::message_kinds;
+pub(crate) use storage::damage::{FILE_KINDS, newest_state};
+
+macro_rules! kinds {
+    (
+        all { $($action:pat => $kind:ident = $spec:path;)* }
+        narrower { $($narrow_action:pat => $narrow:ident = $narrow_spec:path;)* }
+    ) => {
+        /// A kind of fault, as scenario files name it.
+        #[allow(missing_docs, reason = "the effect in its row says what each of them is")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind { $($kind,)* $($narrow,)* }
+
+        impl Kind {
+            /// All of them, family by family.
+            pub const ALL: &'static [Kind] = &[$(Kind::$kind,)* $(Kind::$narrow,)*];
+
+            /// What it says of itself.
+            pub const fn spec(self) -> &'static Spec {
+                match self { $(Kind::$kind => &$spec,)* $(Kind::$narrow => &$narrow_spec,)* }
+            }
+
+            /// The kind that scenario files write this action as (FAULTS-K1).
+            pub fn of(action: &FaultAction) -> Self {
+                match action { $($narrow_action => Kind::$narrow,)* $($action => Kind::$kind,)* }
+            }
         }
+    };
+}
+
+kinds! {
+    all {
+        FaultAction::Kill { mode: KillMode::Crash, .. } => Kill = process::kill::KILL;
+        FaultAction::Kill { mode: KillMode::MachineLoss, .. } => MachineLoss = process::kill::MACHINE_LOSS;
+        FaultAction::Pause { .. } => Pause = process::pause::PAUSE;
+        FaultAction::Slow { work: SlowWork::Cpu, .. } => SlowCpu = process::slow::SLOW_CPU;
+        FaultAction::CrashLoop { .. } => CrashLoop = process::crash_loop::CRASH_LOOP;
+        FaultAction::UserCode { how: UserFailure::Panic, .. } => UserPanic = process::user_code::USER_PANIC;
+        FaultAction::UserCode { how: UserFailure::Error, .. } => UserError = process::user_code::USER_ERROR;
+        FaultAction::Poison { .. } => PoisonRecord = process::poison::POISON_RECORD;
+        FaultAction::Slow { work: SlowWork::Records, .. } => SlowOperator = process::slow::SLOW_OPERATOR;
+        FaultAction::Slow { work: SlowWork::Snapshot, .. } => HangSnapshot = process::slow::HANG_SNAPSHOT;
+
+        FaultAction::Cut { both_ways: true, .. } => Cut = network::cut::CUT;
+        FaultAction::Cut { both_ways: false, .. } => CutOneWay = network::cut::CUT_ONE_WAY;
+        FaultAction::Isolate { .. } => Isolate = network::isolate::ISOLATE;
+        FaultAction::Flap { .. } => Flap = network::flap::FLAP;
+        FaultAction::Link { latency: Some(_), .. } => Latency = network::link::LATENCY;
+        FaultAction::Link { latency: None, .. } => Bandwidth = network::link::BANDWIDTH;
+        FaultAction::Reset { one: true, .. } => ResetConnection = network::reset::RESET_CONNECTION;
+        FaultAction::Reset { one: false, .. } => ResetConnections = network::reset::RESET_CONNECTIONS;
+        FaultAction::Refuse { .. } => RefuseConnections = network::refuse::REFUSE_CONNECTIONS;
+        FaultAction::HalfOpen { .. } => HalfOpen = network::half_open::HALF_OPEN;
+        FaultAction::Message { how: MessageFault::Lose, .. } => LoseMessage = network::message::LOSE_MESSAGE;
+        FaultAction::Message { how: MessageFault::Delay(_), .. } => DelayMessage = network::message::DELAY_MESSAGE;
+        FaultAction::Message { how: MessageFault::Duplicate | MessageFault::DuplicateLate(_), .. }
+            => DuplicateMessage = network::message::DUPLICATE_MESSAGE;
+        FaultAction::SlowReceiver { .. } => SlowReceiver = network::slow_receiver::SLOW_RECEIVER;
+
+        FaultAction::Damage { .. } => Damage = storage::damage::DAMAGE;
+        FaultAction::DamageLocal { .. } => DamageLocal = storage::damage_local::DAMAGE_LOCAL;
+        FaultAction::Store { how: StoreFault::Unavailable, .. } => StoreUnavailable = storage::store::STORE_UNAVAILABLE;
+        FaultAction::Store { how: StoreFault::FailedWrite, .. } => FailedWrite = storage::store::FAILED_WRITE;
+        FaultAction::Store { how: StoreFault::AmbiguousWrite, .. } => AmbiguousWrite = storage::store::AMBIGUOUS_WRITE;
+        FaultAction::Store { how: StoreFault::TornWrite, .. } => TornWrite = storage::store::TORN_WRITE;
+        FaultAction::Store { how: StoreFault::LostWrite, .. } => LostWrite = storage::store::LOST_WRITE;
+        FaultAction::Store { how: StoreFault::NoSpace, .. } => NoSpace = storage::store::NO_SPACE;
+        FaultAction::Store { how: StoreFault::Slow(_), .. } => SlowStore = storage::store::SLOW_STORE;
+        FaultAction::Store { how: StoreFault::Throttled(_), .. } => ThrottledStore = storage::store::THROTTLED_STORE;
+        FaultAction::Store { how: StoreFault::StaleRead(_), .. } => StaleRead = storage::store::STALE_READ;
+        FaultAction::Store { how: StoreFault::LaggingList(_), .. } => LaggingList = storage::store::LAGGING_LIST;
+
+        FaultAction::Clock { how: ClockFault::Forward(_), .. } => ClockForward = time::clock::CLOCK_FORWARD;
+        FaultAction::Clock { how: ClockFault::Back(_), .. } => ClockBack = time::clock::CLOCK_BACK;
+        FaultAction::Clock { how: ClockFault::Drift(_), .. } => ClockDrift = time::clock::CLOCK_DRIFT;
     }
-}
-
-/// What a correct engine makes of a fault. Silently wrong output is never among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// The job finishes with exact output; at most it restarts.
-    Masked,
-    /// It goes back to an older checkpoint, and then finishes with exact output.
-    FellBack,
-    /// It fails for good, and names what it cannot survive.
-    FailedLoudly,
-}
-
-impl Class {
-    /// In words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Masked => "masked",
-            Self::FellBack => "fell back",
-            Self::FailedLoudly => "failed loudly",
-        }
+    // The same actions under the name of what they are for: asked first.
+    narrower {
+        FaultAction::Store {
+            how: StoreFault::Unavailable,
+            node: Some(NodeTarget::Leader),
+            store: Some(StoreName::Checkpoints),
+            count: None,
+            ..
+        } => LoseLeadership = control::lose_leadership::LOSE_LEADERSHIP;
+        FaultAction::Clock { how: ClockFault::Forward(_), target: NodeTarget::Standby, .. }
+            => RivalLeader = control::rival_leader::RIVAL_LEADER;
     }
-}
-
-/// A key that a kind of fault takes in scenario files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Param {
-    /// The key.
-    pub name: &'static str,
-    /// What is written: a unit, or the accepted words.
-    pub form: &'static str,
-    /// Whether it may be left out.
-    pub optional: bool,
-}
-
-/// One row of the catalogue.
-#[derive(Debug, Clone, Copy)]
-pub struct Spec {
-    /// Its name in scenario files.
-    pub name: &'static str,
-    /// What it belongs to.
-    pub family: Family,
-    /// What it does to the model.
-    pub effect: &'static str,
-    /// What a correct engine makes of it: one of these.
-    pub classes: &'static [Class],
-    /// Roles of victims that it applies to.
-    pub roles: &'static [&'static str],
-    /// The keys that it takes.
-    pub params: &'static [Param],
 }
 
 impl Kind {
@@ -120,86 +157,9 @@ impl Kind {
         self.spec().name
     }
 
-    /// The kind that scenario files write this action as (FAULTS-K1).
-    pub fn of(action: &FaultAction) -> Self {
-        match action {
-            FaultAction::Kill { mode: KillMode::Crash, .. } => Self::Kill,
-            FaultAction::Kill { mode: KillMode::MachineLoss, .. } => Self::MachineLoss,
-            FaultAction::CrashLoop { .. } => Self::CrashLoop,
-            FaultAction::Pause { .. } => Self::Pause,
-            FaultAction::Slow { work: SlowWork::Cpu, .. } => Self::SlowCpu,
-            FaultAction::Slow { work: SlowWork::Records, .. } => Self::SlowOperator,
-            FaultAction::Slow { work: SlowWork::Snapshot, .. } => Self::HangSnapshot,
-            FaultAction::UserCode { how: UserFailure::Panic, .. } => Self::UserPanic,
-            FaultAction::UserCode { how: UserFailure::Error, .. } => Self::UserError,
-            FaultAction::Poison { .. } => Self::PoisonRecord,
-            FaultAction::Cut { both_ways: true, .. } => Self::Cut,
-            FaultAction::Cut { both_ways: false, .. } => Self::CutOneWay,
-            FaultAction::Isolate { .. } => Self::Isolate,
-            FaultAction::Flap { .. } => Self::Flap,
-            FaultAction::Link { latency: Some(_), .. } => Self::Latency,
-            FaultAction::Link { latency: None, .. } => Self::Bandwidth,
-            FaultAction::Reset { one: true, .. } => Self::ResetConnection,
-            FaultAction::Reset { one: false, .. } => Self::ResetConnections,
-            FaultAction::Refuse { .. } => Self::RefuseConnections,
-            FaultAction::HalfOpen { .. } => Self::HalfOpen,
-            FaultAction::Message { how, .. } => match how {
-                MessageFault::Lose => Self::LoseMessage,
-                MessageFault::Delay(_) => Self::DelayMessage,
-                MessageFault::Duplicate | MessageFault::DuplicateLate(_) => Self::DuplicateMessage,
-            },
-            FaultAction::SlowReceiver { .. } => Self::SlowReceiver,
-            FaultAction::Damage { .. } => Self::Damage,
-            FaultAction::DamageLocal { .. } => Self::DamageLocal,
-            // A leader that cannot renew its lease loses it: the same action under the name of what it is for.
-            FaultAction::Store {
-                how: StoreFault::Unavailable,
-                node: Some(NodeTarget::Leader),
-                store: Some(StoreName::Checkpoints),
-                count: None,
-                ..
-            } => Self::LoseLeadership,
-            FaultAction::Store { how, .. } => match how {
-                StoreFault::Unavailable => Self::StoreUnavailable,
-                StoreFault::FailedWrite => Self::FailedWrite,
-                StoreFault::AmbiguousWrite => Self::AmbiguousWrite,
-                StoreFault::TornWrite => Self::TornWrite,
-                StoreFault::LostWrite => Self::LostWrite,
-                StoreFault::NoSpace => Self::NoSpace,
-                StoreFault::Slow(_) => Self::SlowStore,
-                StoreFault::Throttled(_) => Self::ThrottledStore,
-                StoreFault::StaleRead(_) => Self::StaleRead,
-                StoreFault::LaggingList(_) => Self::LaggingList,
-            },
-            // A standby whose clock jumps ahead takes the leader for dead.
-            FaultAction::Clock { how: ClockFault::Forward(_), target: NodeTarget::Standby, .. } => Self::RivalLeader,
-            FaultAction::Clock { how, .. } => match how {
-                ClockFault::Forward(_) => Self::ClockForward,
-                ClockFault::Back(_) => Self::ClockBack,
-                ClockFault::Drift(_) => Self::ClockDrift,
-            },
-        }
-    }
-
     /// The keys that it takes.
     pub fn keys(self) -> Vec<&'static str> {
         self.spec().params.iter().map(|param| param.name).collect()
-    }
-}
-
-impl Spec {
-    /// Its parameters with their forms, those that may be left out in brackets.
-    pub fn usage(&self) -> String {
-        let shown = self.params.iter().map(|param| match param.optional {
-            true => format!("[{} = {}]", param.name, param.form),
-            false => format!("{} = {}", param.name, param.form),
-        });
-        shown.collect::<Vec<_>>().join(", ")
-    }
-
-    /// What a correct engine makes of it, in words.
-    pub fn answer(&self) -> String {
-        self.classes.iter().map(|class| class.name()).collect::<Vec<_>>().join(", or ")
     }
 }
 
@@ -218,6 +178,40 @@ pub fn records() -> Vec<FaultKindRecord> {
             roles: spec.roles.iter().map(|role| (*role).into()).collect(),
         })
         .collect()
+}
+
+/// Whether it can make a checkpoint unreadable. Where output was committed under that checkpoint there is no way back, and a
+/// correct engine says so instead of going on.
+pub fn spoils_checkpoints(action: &FaultAction) -> bool {
+    Kind::of(action).spec().drawn.spoils_checkpoints()
+}
+
+/// Strikes, as the action's kind does.
+pub fn strike(striking: &mut Striking, action: &FaultAction) -> Struck {
+    (Kind::of(action).spec().strike)(striking, action)
+}
+
+/// Reads an action of this kind.
+pub(crate) fn read(kind: Kind, keys: &mut FaultKeys) -> Option<FaultAction> {
+    (kind.spec().read)(keys)
+}
+
+/// The lines of a scenario file that say the action, `do` first.
+pub(crate) fn write(action: &FaultAction) -> Vec<String> {
+    let spec = Kind::of(action).spec();
+    let own = (spec.write)(action).into_iter().flatten();
+    std::iter::once(crate::writer::pair("do", crate::writer::text(spec.name))).chain(own).collect()
+}
+
+/// Holds the action of a fault to what its kind must fulfil, lengths apart.
+pub(crate) fn check(rules: &mut Rules) {
+    let fault = rules.fault;
+    (Kind::of(&fault.action).spec().rules)(rules, &fault.action);
+}
+
+/// All durations of an action.
+pub(crate) fn lengths(action: &FaultAction) -> Vec<Length> {
+    (Kind::of(action).spec().lengths)(action)
 }
 
 #[cfg(test)]
@@ -243,6 +237,13 @@ mod tests {
             let keys: BTreeSet<_> = spec.params.iter().map(|param| param.name).collect();
             assert_eq!(keys.len(), spec.params.len(), "{}", spec.name);
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "FAULTS-K3")]
+    fn a_kind_is_not_asked_about_actions_of_others() {
+        let pause = FaultAction::Pause { target: NodeTarget::Leader, resume_after: None };
+        (Kind::Kill.spec().write)(&pause);
     }
 
     #[test]

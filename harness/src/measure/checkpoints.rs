@@ -79,7 +79,10 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
                 entry.first_barrier_ns.get_or_insert(at);
             }
             Event::AlignmentClosed { .. } => entry.aligned_ns = Some(at),
-            Event::SnapshotSyncEnded { .. } => entry.sync_end_ns = Some(at),
+            Event::SnapshotSyncEnded { busy, back_pressured, .. } => {
+                entry.sync_end_ns = Some(at);
+                (entry.busy_permille, entry.back_pressured_permille) = (Some(*busy), Some(*back_pressured));
+            }
             Event::StateUploaded { path, bytes, .. } => {
                 let name = state_file_at(path).map_or("", |(_, name)| name);
                 *building.uploaded.entry(subtask).or_default() += entry_bytes(name, *bytes);

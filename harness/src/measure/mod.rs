@@ -10,14 +10,14 @@ use flowquake_engine::config::{RestartStrategy, TriggerSchedule};
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::time::nanos;
-use flowquake_reports::formulas::trigger::TriggerRule;
 use flowquake_reports::record::{
     CheckpointRecord, FaultRecord, HitRecord, HurtRecord, JobSummary, NodeLane, OracleRecord, RecoveryRecord,
-    RunRecord, Settings, Totals, Verdict,
+    RunRecord, Settings, Totals, TriggerRule, Verdict,
 };
 
+use crate::faults::kind;
 use crate::jobs::{JobContext, Jobs};
-use crate::nemesis::{Harm, Hit, Strike, describe, kind};
+use crate::nemesis::{Harm, Hit, Strike, describe};
 use crate::outcome::Outcome;
 use crate::plan::job_spec;
 use crate::plan::{RunPlan, describe_restarts};
@@ -25,11 +25,14 @@ use crate::plan::{RunPlan, describe_restarts};
 mod blame;
 mod checkpoints;
 mod course;
+mod load;
 mod outages;
 mod progress;
 mod recoveries;
 mod stalls;
 mod timeline;
+
+pub use load::{back_pressure, lateness};
 
 /// What a run leaves behind. `sources` is the number of source subtasks, `replay` the command that runs the plan again.
 pub fn record(
@@ -42,6 +45,7 @@ pub fn record(
 ) -> RunRecord {
     let checkpoints = self::checkpoints(plan, outcome);
     let recoveries = self::recoveries(plan, outcome, &checkpoints, sources);
+    let totals = totals(plan, outcome, &checkpoints);
     let config = &plan.job.config;
     let nodes = lanes(outcome);
     let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
@@ -71,7 +75,7 @@ pub fn record(
         oracles,
         timeline: timeline::entries(plan, outcome),
         prediction: plan.prediction.clone(),
-        totals: totals(outcome),
+        totals,
         settings: settings(plan),
         tried: crate::scenario::tried::tried(plan),
         course,
@@ -165,7 +169,7 @@ fn hits(strike: &Strike) -> Vec<HitRecord> {
     hits
 }
 
-fn totals(outcome: &Outcome) -> Totals {
+fn totals(plan: &RunPlan, outcome: &Outcome, checkpoints: &[CheckpointRecord]) -> Totals {
     let mut events_by_name: BTreeMap<String, u64> = BTreeMap::new();
     for record in &outcome.trace.events {
         *events_by_name.entry(record.event.name().into()).or_default() += 1;
@@ -182,6 +186,7 @@ fn totals(outcome: &Outcome) -> Totals {
         events: outcome.trace.events.len() as u64,
         messages: outcome.network.messages,
         bytes: outcome.network.bytes,
+        lateness_max_ns: load::lateness(plan, outcome, checkpoints).into_iter().map(|(_, ns)| ns).max(),
         events_by_name,
     }
 }

@@ -6,11 +6,12 @@ use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::{Attempt, CheckpointId, Term};
 use flowquake_engine::state::TABLE_OVERHEAD;
 use flowquake_reports::record::{
-    CheckpointEnd, CheckpointParts, Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, recovered_after,
+    CheckpointEnd, CheckpointParts, CheckpointRecord, Lapse, RecoveryKind, RecoveryParts, RecoveryRecord,
+    recovered_after,
 };
 
-use super::{checkpoints, course, outages};
-use crate::fixtures::{at, kill, logged, ms, outcome, plan, sealed_with_file, struck, subtask};
+use super::{back_pressure, checkpoints, course, lateness, outages};
+use crate::fixtures::{at, covers, kill, logged, ms, outcome, plan, sealed_with_file, struck, subtask};
 use crate::nemesis::Hit;
 use crate::outcome::{End, Flow, Outcome};
 use crate::plan::describe_restarts;
@@ -25,14 +26,18 @@ fn checkpoint() -> Vec<EventRecord> {
     vec![
         at(100, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false }),
         at(110, "tm-1", Event::BarrierInjected { attempt, checkpoint, subtask: source }),
-        at(112, "tm-1", Event::SnapshotSyncEnded { attempt, checkpoint, subtask: source }),
+        at(
+            112,
+            "tm-1",
+            Event::SnapshotSyncEnded { attempt, checkpoint, subtask: source, busy: 300, back_pressured: 200 },
+        ),
         at(115, "tm-1", Event::SnapshotAsyncEnded { attempt, checkpoint, subtask: source, bytes: 0 }),
         at(120, "jm-1", Event::CheckpointAcknowledged { attempt, checkpoint, subtask: source }),
         at(130, "tm-2", Event::BarrierReceived { attempt, checkpoint, subtask: sink, from: source }),
         at(130, "tm-2", Event::AlignmentOpened { attempt, checkpoint, subtask: sink }),
         at(151, "tm-2", Event::BarrierReceived { attempt, checkpoint, subtask: sink, from: subtask(0, 1) }),
         at(151, "tm-2", Event::AlignmentClosed { attempt, checkpoint, subtask: sink }),
-        at(160, "tm-2", Event::SnapshotSyncEnded { attempt, checkpoint, subtask: sink }),
+        at(160, "tm-2", Event::SnapshotSyncEnded { attempt, checkpoint, subtask: sink, busy: 1, back_pressured: 0 }),
         at(190, "tm-2", Event::SnapshotAsyncEnded { attempt, checkpoint, subtask: sink, bytes: 40 }),
         at(200, "jm-1", Event::CheckpointAcknowledged { attempt, checkpoint, subtask: sink }),
         at(230, "jm-1", Event::CheckpointCompleted { attempt, checkpoint, bytes: 40 }),
@@ -509,4 +514,35 @@ fn restart_strategies_are_told_with_their_settings() {
             "exponential-delay, 1s to 60s times 1.5, jitter 0.1, reset after 3600s",
         ]
     );
+}
+
+#[test]
+fn the_most_back_pressured_subtask_is_named_with_its_checkpoint() {
+    let measured = checkpoints(&plan(), &outcome(checkpoint()));
+    let shares: Vec<_> = measured[0].subtasks.iter().map(|of| (of.busy_permille, of.back_pressured_permille)).collect();
+    assert_eq!(shares, [(Some(300), Some(200)), (Some(1), Some(0))]);
+    assert_eq!(back_pressure(&measured), Some((200, "0#0", 3)));
+    assert_eq!(back_pressure(&[]), None);
+}
+
+#[test]
+fn output_is_as_late_as_the_oldest_record_behind_it() {
+    let mut plan = plan();
+    // One record each 100 ms, from the start that the manifests name.
+    plan.job.input.rate = Some(10.0);
+    let mut outcome = outcome([]);
+    covers(&mut outcome, 0, 1, 0);
+    covers(&mut outcome, 900, 2, 8);
+    logged(&mut outcome, 900, 1, Change::Completed(CheckpointId(2)));
+    covers(&mut outcome, 2_000, 3, 12);
+    logged(&mut outcome, 2_000, 1, Change::Completed(CheckpointId(3)));
+    let start = outcome.sealed[&CheckpointId(2)].manifest.start.0;
+    let committed = |id, at_ms: u64| CheckpointRecord {
+        id,
+        committed_at_ns: Some(at_ms * MS),
+        ..checkpoints(&plan, &self::outcome(checkpoint())).remove(0)
+    };
+    let records = [committed(2, 1_000), committed(3, 2_500)];
+    // Checkpoint 2 covers records 0 to 7, checkpoint 3 records 8 to 11; 1 covers none.
+    assert_eq!(lateness(&plan, &outcome, &records), [(2, 1_000 * MS - start), (3, 1_700 * MS - start)]);
 }

@@ -5,7 +5,7 @@ use flowquake_engine::ids::CheckpointId;
 use flowquake_reports::record::{TimelineEntry, TimelineKind};
 
 use super::words;
-use crate::nemesis::kind;
+use crate::faults::kind;
 use crate::outcome::Outcome;
 use crate::plan::RunPlan;
 

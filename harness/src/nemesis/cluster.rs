@@ -1,5 +1,7 @@
 //! What the nemesis can do to a cluster: the methods of the simulated world, as a trait, so that what it decides can be tried
 //! without a simulation.
+//!
+//! Invariant: (CLUSTER-1) a target is never asked for a strike that it does not offer.
 
 use std::time::Duration;
 
@@ -13,37 +15,60 @@ use flowquake_engine::time::Time;
 pub type Hurt = (u32, Option<Time>);
 
 /// A cluster that can be hurt. Methods mean what those of [`SimWorld`] with the same name say.
+///
+/// A target brings those that it offers. Its offers are held against the plan before anything runs, so it is never asked for another
+/// (CLUSTER-1).
 #[allow(missing_docs, reason = "SimWorld says what they do")]
+#[allow(unused_variables, reason = "what is not offered uses nothing")]
+#[rustfmt::skip]
 pub trait Cluster {
     fn is_alive(&self, node: &str) -> bool;
-    fn kill(&self, node: &str, death: Death) -> bool;
-    fn restart(&self, node: &str);
-    fn restart_with_disk(&self, node: &str);
-    fn pause(&self, node: &str) -> bool;
-    fn resume(&self, node: &str);
-    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>);
-    fn set_clock(&self, node: &str, fault: ClockFault) -> bool;
-    fn damage_local(&self, node: &str, pick: u64, damage: FileDamage) -> Option<String>;
-    fn cut(&self, from: &str, to: &str);
-    fn heal(&self, from: &str, to: &str);
-    fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>);
-    fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize;
-    fn refuse(&self, node: &str, refused: bool);
-    fn half_open(&self, node: &str, peer: &str) -> usize;
-    fn limit_receiver(&self, node: &str, rate: Option<u64>);
-    fn add_message_rule(&self, rule: MessageRule) -> usize;
-    fn end_message_rule(&self, rule: usize);
-    fn message_rule_hits(&self, rule: usize) -> Hurt;
-    fn add_store_rule(&self, rule: StoreRule) -> usize;
-    fn end_store_rule(&self, rule: usize);
-    fn store_rule_hits(&self, rule: usize) -> Hurt;
-    fn harm(&self, gauge: &Gauge) -> u64;
+
+    // Processes.
+    fn kill(&self, node: &str, death: Death) -> bool { not_offered("kill") }
+    fn restart(&self, node: &str) { not_offered("restart") }
+    fn restart_with_disk(&self, node: &str) { not_offered("restart_with_disk") }
+    fn pause(&self, node: &str) -> bool { not_offered("pause") }
+    fn resume(&self, node: &str) { not_offered("resume") }
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) { not_offered("slow") }
+
+    // Clocks.
+    fn set_clock(&self, node: &str, fault: ClockFault) -> bool { not_offered("set_clock") }
+
+    // Local disks.
+    fn damage_local(&self, node: &str, pick: u64, damage: FileDamage) -> Option<String> { not_offered("damage_local") }
+
+    // Network.
+    fn cut(&self, from: &str, to: &str) { not_offered("cut") }
+    fn heal(&self, from: &str, to: &str) { not_offered("heal") }
+    fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) { not_offered("set_link") }
+    fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize { not_offered("reset_connections") }
+    fn refuse(&self, node: &str, refused: bool) { not_offered("refuse") }
+    fn half_open(&self, node: &str, peer: &str) -> usize { not_offered("half_open") }
+    fn limit_receiver(&self, node: &str, rate: Option<u64>) { not_offered("limit_receiver") }
+
+    // Messages.
+    fn add_message_rule(&self, rule: MessageRule) -> usize { not_offered("add_message_rule") }
+    fn end_message_rule(&self, rule: usize) { not_offered("end_message_rule") }
+    fn message_rule_hits(&self, rule: usize) -> Hurt { not_offered("message_rule_hits") }
+
+    // Durable stores.
+    fn add_store_rule(&self, rule: StoreRule) -> usize { not_offered("add_store_rule") }
+    fn end_store_rule(&self, rule: usize) { not_offered("end_store_rule") }
+    fn store_rule_hits(&self, rule: usize) -> Hurt { not_offered("store_rule_hits") }
     /// Paths below a folder of the checkpoint store, in order.
-    fn checkpoint_files(&self, folder: &str) -> Vec<String>;
+    fn checkpoint_files(&self, folder: &str) -> Vec<String> { not_offered("checkpoint_files") }
     /// A file of the checkpoint store.
-    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes>;
+    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> { not_offered("read_checkpoint_file") }
     /// Gives a file of the checkpoint store other contents; `None` removes it.
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>);
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) { not_offered("damage_checkpoint_file") }
+
+    /// What a fault has hurt so far, by this gauge; a target that offers a fault has the gauges that its effect is read from.
+    fn harm(&self, gauge: &Gauge) -> u64 { not_offered("harm") }
+}
+
+fn not_offered(what: &str) -> ! {
+    panic!("CLUSTER-1: `{what}` was asked of a target that does not offer it")
 }
 
 macro_rules! forward {

@@ -1,42 +1,34 @@
-//! What lasts: the effects of strikes that are in force, and how each ends.
+//! What lasts: the effects of strikes that are in force, and how they end.
 //!
-//! Cuts and refusals add up in the world, so each is taken back as often as it was made. Everything else is a property that is
-//! set: there the newest fault in force counts, and when one ends the next newest is set again (NEMESIS-N2).
+//! Start at [`Effect`]: each kind of fault brings its own. What adds up in the world, such as cuts, is taken back as often as it
+//! was made. Everything else is a property that is set: there the newest fault in force counts ([`Nemesis::newest`],
+//! [`made_by`]), and when one ends the next newest is set again (NEMESIS-N2).
 
+use std::any::Any;
+use std::fmt::Debug;
 use std::time::Duration;
 
-use flowquake_engine::env::sim::Gauge;
-use flowquake_engine::fault::{ClockFault, SlowWork};
 use flowquake_engine::time::Time;
 
-use super::target::RESTART_MIN;
-use super::watch::Armed;
 use super::{Blow, Cluster, Harm, Nemesis, Rank, Step};
-use crate::plan::Disk;
 
-/// Something that a strike has done and that can be undone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// A node is down, and will find this on its disk.
-    Down(String, Disk),
-    /// A node stands still.
-    Paused(String),
-    /// Links are cut in these directions.
-    Cut(Vec<(String, String)>),
-    /// Work takes longer, or hangs.
-    Slow(String, SlowWork, Option<u32>),
-    /// A link has other properties, both ways; its ends are in order.
-    Link((String, String), Option<(Duration, Duration)>, Option<u64>),
-    /// New connections are refused.
-    Refusing(String),
-    /// A node reads slowly.
-    Reading(String, u64),
-    /// A clock drifts.
-    Drifting(String, i32),
-    /// A rule about control messages, which its count may end before.
-    MessageRule(usize),
-    /// A rule about requests to a store.
-    StoreRule(usize),
+/// Something that a strike has done, that lasts, and that is undone once (NEMESIS-N1).
+pub(crate) trait Effect: Any + Debug + Send {
+    /// Claims what it hurts from now on, before it changes anything (HARM-2); `number` is that of what ends with it.
+    fn claim(&self, _nemesis: &mut Nemesis, _world: &dyn Cluster, _fault: usize, _number: u64) {}
+
+    /// It cannot end sooner than so long after it was made.
+    fn lasts_at_least(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Undoes it; it is in force no more.
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time);
+
+    /// What it has hurt, if the run is over before it ends.
+    fn harm_without_end(&self) -> Option<Harm> {
+        None
+    }
 }
 
 /// One or more effects that end together.
@@ -46,22 +38,19 @@ pub(super) struct InForce {
     fault: usize,
     /// Of the fault's strike.
     hits: Vec<usize>,
-    effects: Vec<Effect>,
+    effects: Vec<Box<dyn Effect>>,
 }
 
 impl InForce {
     /// Before this time it cannot end.
     pub(super) fn earliest_end(&self) -> Time {
-        let down = self.any(|effect| matches!(effect, Effect::Down(..)));
-        if down { self.since + RESTART_MIN } else { self.since }
+        let least = self.effects.iter().map(|effect| effect.lasts_at_least()).max();
+        self.since + least.unwrap_or_default()
     }
 
-    pub(super) fn any(&self, which: impl Fn(&Effect) -> bool) -> bool {
-        self.effects.iter().any(which)
-    }
-
-    pub(super) fn fault(&self) -> usize {
-        self.fault
+    /// What its fault has hurt, if the run is over now.
+    pub(super) fn harm_without_end(&self) -> Option<(usize, Harm)> {
+        self.effects.iter().find_map(|effect| Some((self.fault, effect.harm_without_end()?)))
     }
 }
 
@@ -73,12 +62,12 @@ impl Nemesis {
         world: &dyn Cluster,
         blow: &Blow,
         hits: Vec<usize>,
-        effects: Vec<Effect>,
+        effects: Vec<Box<dyn Effect>>,
         after: Option<Duration>,
     ) {
         self.sequence += 1;
         let number = self.sequence;
-        effects.iter().for_each(|effect| self.claim_effect(world, blow.fault, number, effect));
+        effects.iter().for_each(|effect| effect.claim(self, world, blow.fault, number));
         let in_force = InForce { since: blow.now, fault: blow.fault, hits, effects };
         if let Some(after) = after {
             let at = (blow.now + after).max(in_force.earliest_end());
@@ -87,131 +76,30 @@ impl Nemesis {
         self.in_force.insert(number, in_force);
     }
 
-    fn claim_effect(&mut self, world: &dyn Cluster, fault: usize, number: u64, effect: &Effect) {
-        match effect {
-            Effect::Cut(links) => {
-                for (from, to) in links.iter().cloned() {
-                    self.claim(world, fault, Some(number), Gauge::Held(from, to), Harm::FramesHeldBack);
-                }
-            }
-            Effect::Refusing(node) => {
-                self.claim(world, fault, Some(number), Gauge::Refused(node.clone()), Harm::ConnectionsRefused);
-            }
-            // What had to wait is seen when it goes on, which is after the end: so up to the next time that it stands still.
-            Effect::Paused(node) => {
-                self.own(world, &Gauge::StoodStill(node.clone()), Some(fault), Harm::StepsHeldBack);
-            }
-            Effect::StoreRule(rule) => self.claim_requests(world, fault, *rule),
-            // Noted at once, when watched for, or owned by the newest.
-            Effect::Down(..)
-            | Effect::MessageRule(_)
-            | Effect::Slow(..)
-            | Effect::Link(..)
-            | Effect::Reading(..)
-            | Effect::Drifting(..) => {}
-        }
-    }
-
     /// Undoes what is in force under this number.
     pub(super) fn end(&mut self, number: u64, world: &dyn Cluster, now: Time) {
         let Some(ended) = self.in_force.remove(&number) else { return };
         self.settle_effect(world, number);
-        for effect in &ended.effects {
-            match effect {
-                Effect::Down(node, Disk::Wiped) => world.restart(node),
-                Effect::Down(node, Disk::Kept) => world.restart_with_disk(node),
-                // Another one may have paused a later life of the node.
-                Effect::Paused(_) if self.newest().any(|(_, other)| other == effect) => {}
-                Effect::Paused(node) => world.resume(node),
-                Effect::Cut(links) => links.iter().for_each(|(from, to)| world.heal(from, to)),
-                Effect::Refusing(node) => world.refuse(node, false),
-                Effect::MessageRule(rule) => {
-                    world.end_message_rule(*rule);
-                    self.stop_looking(Armed::Messages(*rule), now);
-                }
-                Effect::StoreRule(rule) => {
-                    world.end_store_rule(*rule);
-                    self.stop_looking(Armed::Requests(*rule), now);
-                }
-                set => self.set(set, world),
-            }
-        }
+        ended.effects.iter().for_each(|effect| effect.end(self, world, now));
         for hit in ended.hits {
             self.strikes[ended.fault].hits[hit].healed_at = Some(now);
         }
     }
 
-    /// Everything in force with its fault, the newest first.
-    fn newest(&self) -> impl Iterator<Item = (usize, &Effect)> {
-        self.in_force.values().rev().flat_map(|in_force| in_force.effects.iter().map(|effect| (in_force.fault, effect)))
-    }
-
-    /// How far a node's clock drifts now.
-    pub(super) fn drift(&self, node: &str) -> i32 {
-        let drift = self.newest().find_map(|(_, effect)| match effect {
-            Effect::Drifting(at, drift) if at == node => Some(*drift),
-            _ => None,
-        });
-        drift.unwrap_or(0)
-    }
-
-    /// Sets the property that `effect` is about to what the newest faults in force say, else to what it was. What it hurts
-    /// from now on is the doing of the fault that made it so.
-    pub(super) fn set(&mut self, effect: &Effect, world: &dyn Cluster) {
-        match effect {
-            Effect::Slow(node, work, _) => {
-                let found = made_by(self.newest().filter_map(|(fault, other)| match other {
-                    Effect::Slow(at, of, factor) if (at, of) == (node, work) => Some((fault, *factor)),
-                    _ => None,
-                }));
-                let (owner, factor) = found.unzip();
-                self.own(world, &Gauge::Slowed(node.clone(), *work), owner, Harm::WorkMadeLonger);
-                world.slow(node, *work, factor.unwrap_or(Some(1)));
-            }
-            Effect::Link(link, ..) => {
-                let of_link = || {
-                    self.newest().filter_map(|(fault, other)| match other {
-                        Effect::Link(at, latency, bandwidth) if at == link => Some((fault, *latency, *bandwidth)),
-                        _ => None,
-                    })
-                };
-                let latency = made_by(of_link().filter_map(|(fault, latency, _)| Some((fault, latency?)))).unzip();
-                let bandwidth = made_by(of_link().filter_map(|(fault, _, rate)| Some((fault, rate?)))).unzip();
-                let (one, other) = link;
-                for (from, to) in [(one, other), (other, one)] {
-                    let ends = || (from.clone(), to.clone());
-                    let gauge = Gauge::Latency(ends().0, ends().1);
-                    self.own(world, &gauge, latency.0, Harm::FramesOfOtherLatency);
-                    let gauge = Gauge::Bandwidth(ends().0, ends().1);
-                    self.own(world, &gauge, bandwidth.0, Harm::FramesOfOtherSpeed);
-                    world.set_link(from, to, latency.1, bandwidth.1);
-                }
-            }
-            Effect::Reading(node, _) => {
-                let found = made_by(self.newest().filter_map(|(fault, other)| match other {
-                    Effect::Reading(at, rate) if at == node => Some((fault, *rate)),
-                    _ => None,
-                }));
-                let (owner, rate) = found.unzip();
-                self.own(world, &Gauge::ReadLate(node.clone()), owner, Harm::FramesReadLate);
-                world.limit_receiver(node, rate);
-            }
-            Effect::Drifting(node, _) => {
-                world.set_clock(node, ClockFault::Drift(self.drift(node)));
-            }
-            Effect::Down(..)
-            | Effect::Paused(_)
-            | Effect::Cut(_)
-            | Effect::Refusing(_)
-            | Effect::MessageRule(_)
-            | Effect::StoreRule(_) => {}
-        }
+    /// Every effect of one sort in force with its fault, the newest first.
+    pub(crate) fn newest<E: Effect>(&self) -> impl Iterator<Item = (usize, &E)> {
+        self.in_force.values().rev().flat_map(|in_force| {
+            in_force.effects.iter().filter_map(|effect| {
+                let effect: &dyn Any = effect.as_ref();
+                Some((in_force.fault, effect.downcast_ref::<E>()?))
+            })
+        })
     }
 }
 
 /// The value that counts, of those in force with the newest first, and the fault that made it so: newer ones that set the same
 /// have changed nothing.
-fn made_by<V: PartialEq>(newest_first: impl Iterator<Item = (usize, V)>) -> Option<(usize, V)> {
+pub(crate) fn made_by<V: PartialEq>(newest_first: impl Iterator<Item = (usize, V)>) -> Option<(usize, V)> {
     let mut all = newest_first;
     let (mut fault, value) = all.next()?;
     while let Some((older, _)) = all.next().filter(|(_, other)| *other == value) {

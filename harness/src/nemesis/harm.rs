@@ -11,10 +11,8 @@
 use std::collections::BTreeMap;
 
 use flowquake_engine::env::sim::Gauge;
-use flowquake_engine::fault::{MessageFault, StoreFault};
 
 use super::{Cluster, Nemesis};
-use crate::plan::FaultAction;
 
 /// What can be hurt, in the order in which reports list it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,32 +82,6 @@ impl Harm {
             Harm::WrongClockReadings => "readings of a wrong clock",
         }
     }
-
-    /// What a message rule does.
-    pub(super) fn of_messages(how: MessageFault) -> Self {
-        match how {
-            MessageFault::Lose => Self::MessagesLost,
-            MessageFault::Delay(_) => Self::MessagesDelayed,
-            MessageFault::Duplicate | MessageFault::DuplicateLate(_) => Self::MessagesDoubled,
-        }
-    }
-
-    /// What a rule about requests does.
-    fn of_requests(action: &FaultAction) -> Self {
-        // Any other action with such a rule is an isolation from the stores.
-        let FaultAction::Store { how, .. } = action else { return Self::RequestsUnanswered };
-        match how {
-            StoreFault::Unavailable => Self::RequestsUnanswered,
-            StoreFault::FailedWrite | StoreFault::NoSpace => Self::WritesFailed,
-            StoreFault::AmbiguousWrite => Self::WritesAnsweredWithErrors,
-            StoreFault::TornWrite => Self::WritesTorn,
-            StoreFault::LostWrite => Self::LostFilesMissed,
-            StoreFault::Slow(_) => Self::RequestsDelayed,
-            StoreFault::Throttled(_) => Self::RequestsThrottled,
-            StoreFault::StaleRead(_) => Self::ReadsOfThePast,
-            StoreFault::LaggingList(_) => Self::ListingsOfThePast,
-        }
-    }
 }
 
 /// How often what was hurt.
@@ -130,19 +102,13 @@ pub(super) struct Claim {
 
 impl Nemesis {
     /// What `gauge` counts is the doing of `fault`, until `effect` ends, or to the end of the run.
-    pub(super) fn claim(&mut self, world: &dyn Cluster, fault: usize, effect: Option<u64>, gauge: Gauge, harm: Harm) {
+    pub(crate) fn claim(&mut self, world: &dyn Cluster, fault: usize, effect: Option<u64>, gauge: Gauge, harm: Harm) {
         let from = world.harm(&gauge);
         self.claims.push(Claim { fault, effect, gauge, harm, from, owned: false });
     }
 
-    /// As [`Nemesis::claim`], of a rule about requests: what it makes vanish is missed after it has ended.
-    pub(super) fn claim_requests(&mut self, world: &dyn Cluster, fault: usize, rule: usize) {
-        let harm = Harm::of_requests(&self.faults[fault].action);
-        self.claim(world, fault, None, Gauge::Requests(rule), harm);
-    }
-
     /// What `gauge` counts is the doing of `owner` alone, or of nobody.
-    pub(super) fn own(&mut self, world: &dyn Cluster, gauge: &Gauge, owner: Option<usize>, harm: Harm) {
+    pub(crate) fn own(&mut self, world: &dyn Cluster, gauge: &Gauge, owner: Option<usize>, harm: Harm) {
         let same = |claim: &Claim| claim.owned && claim.gauge == *gauge;
         if let Some(claim) = self.claims.iter().find(|claim| same(claim))
             && Some(claim.fault) == owner

@@ -1,8 +1,9 @@
 //! The nemesis: strikes the faults of a plan, each exactly when and where the plan says.
 //!
 //! It is shown every event ([`Nemesis::due`]) and asked at every time it named ([`Nemesis::next_time`]). A strike happens inside
-//! the event's emission, so before the emitter's next instruction. Start at [`Nemesis::due`] for when, at `strike` for what
-//! (with `target` for whom, `damage` for files), at `effect` for what lasts and how it ends. What comes by the clock stands on
+//! the event's emission, so before the emitter's next instruction. Start at [`Nemesis::due`] for when, at [`Striking`] for what a
+//! strike can do (with `target` for whom), at `effect` for what lasts and how it ends. What each kind of fault does stands with the
+//! kind, in [`crate::faults`]. What comes by the clock stands on
 //! one agenda: strikes, further rounds of loops, and ends.
 //!
 //! Invariants: (NEMESIS-N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`]; (NEMESIS-N2) where two faults set
@@ -20,24 +21,29 @@ use crate::jobs::UserCode;
 use crate::plan::{EventTrigger, FaultPlan, Trigger};
 
 mod cluster;
-mod damage;
 mod effect;
 mod harm;
-mod strike;
+mod role;
+mod rounds;
+mod striking;
 mod target;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub use crate::faults::kind;
 pub use cluster::{Cluster, Hurt};
+pub(crate) use effect::{Effect, made_by};
 pub use harm::{Harm, Harms};
+pub use role::*;
+pub use striking::{Act, Striking, Struck};
+pub(crate) use target::Link;
+pub(crate) use watch::{Armed, Watched};
 
-use effect::{Effect, InForce};
+use effect::InForce;
 use harm::Claim;
-use strike::{Blow, Round};
+use rounds::Round;
+use striking::Blow;
 use target::Cast;
-use watch::Watched;
 
 /// One victim of one strike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +65,7 @@ pub struct Hit {
 impl Hit {
     /// Whether it damaged a stored file: that fails nothing by itself, until somebody reads the file.
     pub fn damages_file(&self) -> bool {
-        self.role == crate::faults::CHECKPOINT_STORE && self.target.contains('/')
+        self.role == CHECKPOINT_STORE && self.target.contains('/')
     }
 }
 
@@ -106,7 +112,7 @@ enum Rank {
 }
 
 /// What is to be done at some time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Step {
     /// What is in force under this number ends.
     End(u64),
@@ -152,15 +158,24 @@ pub struct Nemesis {
     claims: Vec<Claim>,
     watched: Vec<Watched>,
     cast: Cast,
-    user_code: UserCode,
-    newest_completed: Option<CheckpointId>,
+    act: Act,
+    pub(crate) user_code: UserCode,
+    pub(crate) newest_completed: Option<CheckpointId>,
     /// Everything was healed: nothing strikes any more.
     over: bool,
 }
 
 impl Nemesis {
-    /// The cluster has the nodes `jm-1` to `jm-N` and `tm-1` to `tm-N`; `user_code` is that of the run's jobs.
-    pub fn new(seed: u64, faults: Vec<FaultPlan>, job_managers: u32, task_managers: u32, user_code: UserCode) -> Self {
+    /// The cluster has the nodes `jm-1` to `jm-N` and `tm-1` to `tm-N`; `user_code` is that of the run's jobs, and `act` says how
+    /// the actions of the faults strike.
+    pub fn new(
+        seed: u64,
+        faults: Vec<FaultPlan>,
+        job_managers: u32,
+        task_managers: u32,
+        user_code: UserCode,
+        act: Act,
+    ) -> Self {
         let mut nemesis = Self {
             seed,
             strikes: vec![Strike::default(); faults.len()],
@@ -172,6 +187,7 @@ impl Nemesis {
             claims: Vec::new(),
             watched: Vec::new(),
             cast: Cast::new(job_managers, task_managers),
+            act,
             user_code,
             newest_completed: None,
             over: false,
@@ -300,11 +316,8 @@ impl Nemesis {
     pub fn finish(&mut self, world: &dyn Cluster, now: Time) {
         self.look(world, now);
         self.settle_all(world);
-        // Of a node that never went on, nothing tells what it would have done.
-        let stands_still = |in_force: &InForce| in_force.any(|effect| matches!(effect, Effect::Paused(_)));
-        let stopped: Vec<usize> =
-            self.in_force.values().filter(|in_force| stands_still(in_force)).map(InForce::fault).collect();
-        stopped.into_iter().for_each(|fault| self.harmed(fault, Harm::NodesStopped, 1));
+        let harms: Vec<(usize, Harm)> = self.in_force.values().filter_map(InForce::harm_without_end).collect();
+        harms.into_iter().for_each(|(fault, harm)| self.harmed(fault, harm, 1));
     }
 
     fn try_strike(&mut self, fault: usize, world: &dyn Cluster, now: Time, origin: Origin) {

@@ -1,15 +1,9 @@
 //! Whom a fault strikes: from roles to nodes, at the moment of the strike.
 
-use std::time::Duration;
+use flowquake_engine::env::draw_between;
 
-use flowquake_engine::env::{draw, draw_between};
-
-use super::{Blow, Cluster, Nemesis};
-use crate::faults::{LEADER, LEADER_LINK, STANDBY, TASK_LINK, TASK_MANAGER};
+use super::{LEADER, LEADER_LINK, STANDBY, Striking, TASK_LINK, TASK_MANAGER};
 use crate::plan::NodeTarget;
-
-/// Madsim drops a killed node's tasks one by one; only after that may its next life begin.
-pub(super) const RESTART_MIN: Duration = Duration::from_millis(1);
 
 /// Who plays which role.
 pub(super) struct Cast {
@@ -30,12 +24,12 @@ impl Cast {
     }
 
     /// All nodes but one.
-    pub(super) fn others(&self, node: &str) -> Vec<String> {
+    fn others(&self, node: &str) -> Vec<String> {
         self.job_managers.iter().chain(&self.task_managers).filter(|other| *other != node).cloned().collect()
     }
 
     /// The role that a node plays.
-    pub(super) fn role(&self, node: &str) -> &'static str {
+    fn role(&self, node: &str) -> &'static str {
         if node == self.leader {
             LEADER
         } else if self.is_task_manager(node) {
@@ -46,7 +40,7 @@ impl Cast {
     }
 
     /// The role of a link.
-    pub(super) fn link_role(&self, from: &str, to: &str) -> &'static str {
+    fn link_role(&self, from: &str, to: &str) -> &'static str {
         if self.is_task_manager(from) && self.is_task_manager(to) { TASK_LINK } else { LEADER_LINK }
     }
 
@@ -55,38 +49,37 @@ impl Cast {
     }
 }
 
-impl Nemesis {
+/// Two nodes.
+pub(crate) type Link = (String, String);
+
+impl Striking<'_> {
     /// The node that a target stands for now; else why there is none.
-    pub(super) fn node(&self, world: &dyn Cluster, blow: &Blow, target: &NodeTarget) -> Result<String, String> {
+    pub(crate) fn node(&self, target: &NodeTarget) -> Result<String, String> {
+        let (cast, emitter) = (&self.nemesis.cast, &self.blow.origin.emitter);
         match target {
             NodeTarget::Node(name) => Ok(name.clone()),
-            NodeTarget::Emitter => blow.origin.emitter.clone().ok_or_else(|| "no event has triggered it".into()),
-            NodeTarget::Leader => Ok(self.cast.leader.clone()),
+            NodeTarget::Emitter => emitter.clone().ok_or_else(|| "no event has triggered it".into()),
+            NodeTarget::Leader => Ok(self.leader()),
             NodeTarget::Standby => {
-                let mut standbys = self.cast.job_managers.iter().filter(|name| **name != self.cast.leader);
-                standbys.find(|name| world.is_alive(name)).cloned().ok_or_else(|| "no standby is up".into())
+                let mut standbys = cast.job_managers.iter().filter(|name| **name != cast.leader);
+                standbys.find(|name| self.world.is_alive(name)).cloned().ok_or_else(|| "no standby is up".into())
             }
-            NodeTarget::TaskManager => match &blow.origin.emitter {
-                Some(emitter) if self.cast.is_task_manager(emitter) => Ok(emitter.clone()),
-                _ => self.drawn(world, blow, "nemesis task-manager", &[]),
+            NodeTarget::TaskManager => match emitter {
+                Some(emitter) if cast.is_task_manager(emitter) => Ok(emitter.clone()),
+                _ => self.drawn("nemesis task-manager", &[]),
             },
             NodeTarget::Peer => {
-                let task_manager = self.node(world, blow, &NodeTarget::TaskManager)?;
-                self.drawn(world, blow, "nemesis peer", &[task_manager])
+                let task_manager = self.node(&NodeTarget::TaskManager)?;
+                self.drawn("nemesis peer", &[task_manager])
             }
         }
     }
 
     /// The nodes that targets stand for now, each once.
-    pub(super) fn nodes(
-        &self,
-        world: &dyn Cluster,
-        blow: &Blow,
-        targets: &[NodeTarget],
-    ) -> Result<Vec<String>, String> {
+    pub(crate) fn nodes(&self, targets: &[NodeTarget]) -> Result<Vec<String>, String> {
         let mut nodes: Vec<String> = Vec::new();
         for target in targets {
-            let node = self.node(world, blow, target)?;
+            let node = self.node(target)?;
             if !nodes.contains(&node) {
                 nodes.push(node);
             }
@@ -94,14 +87,39 @@ impl Nemesis {
         Ok(nodes)
     }
 
+    /// Both ends of a link; roles may turn out to be played by one node.
+    pub(crate) fn link(&self, from: &NodeTarget, to: &NodeTarget) -> Result<Link, String> {
+        let (from, to) = (self.node(from)?, self.node(to)?);
+        if from == to { Err(format!("both ends are {from}")) } else { Ok((from, to)) }
+    }
+
+    /// The leading JobManager.
+    pub(crate) fn leader(&self) -> String {
+        self.nemesis.cast.leader.clone()
+    }
+
+    /// All nodes but one.
+    pub(crate) fn others(&self, node: &str) -> Vec<String> {
+        self.nemesis.cast.others(node)
+    }
+
+    /// The role that a node plays.
+    pub(crate) fn role(&self, node: &str) -> &'static str {
+        self.nemesis.cast.role(node)
+    }
+
+    /// The role of a link.
+    pub(crate) fn link_role(&self, from: &str, to: &str) -> &'static str {
+        self.nemesis.cast.link_role(from, to)
+    }
+
     /// A TaskManager drawn from those that are up.
-    fn drawn(&self, world: &dyn Cluster, blow: &Blow, purpose: &str, except: &[String]) -> Result<String, String> {
-        let up = |name: &&String| !except.contains(name) && world.is_alive(name);
-        let candidates: Vec<&String> = self.cast.task_managers.iter().filter(up).collect();
+    fn drawn(&self, purpose: &str, except: &[String]) -> Result<String, String> {
+        let up = |name: &&String| !except.contains(name) && self.world.is_alive(name);
+        let candidates: Vec<&String> = self.nemesis.cast.task_managers.iter().filter(up).collect();
         let Some(last) = candidates.len().checked_sub(1) else {
             return Err("no TaskManager is up that it could strike".into());
         };
-        let drawn = draw(self.seed, purpose, self.faults[blow.fault].id.into(), blow.number.into());
-        Ok(candidates[draw_between(drawn, 0, last as u64) as usize].clone())
+        Ok(candidates[draw_between(self.draw(purpose), 0, last as u64) as usize].clone())
     }
 }

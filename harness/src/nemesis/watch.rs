@@ -8,11 +8,10 @@ use flowquake_engine::time::Time;
 
 use super::{Blow, Cluster, Harm, Hit, Nemesis};
 use crate::jobs::UserCodeHit;
-use crate::plan::FaultAction;
 
 /// What was armed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Armed {
+pub(crate) enum Armed {
     /// A rule about control messages.
     Messages(usize),
     /// A rule about requests to a store.
@@ -25,13 +24,15 @@ pub(super) enum Armed {
 
 /// Something armed, and what is to be said of it once it has hurt.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     armed: Armed,
     fault: usize,
     position: String,
     role: &'static str,
     target: String,
     detail: String,
+    /// What it hurts, counted here; `None`: what it hurts is claimed from the world.
+    harm: Option<Harm>,
     /// After so many times it is over, if nobody ends it before; `None`: when it is ended.
     limit: Option<u32>,
     /// Of user code: failures that are those of faults before.
@@ -42,19 +43,24 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(blow: &Blow, armed: Armed, role: &'static str, target: String, detail: String) -> Self {
+    pub(crate) fn new(blow: &Blow, armed: Armed, role: &'static str, target: String, detail: String) -> Self {
         let (fault, position) = (blow.fault, blow.origin.position.clone());
-        Self { armed, fault, position, role, target, detail, limit: None, before: 0, seen: 0, hit: None }
+        Self { armed, fault, position, role, target, detail, harm: None, limit: None, before: 0, seen: 0, hit: None }
     }
 
-    pub(super) fn at_most(self, limit: Option<u32>) -> Self {
+    /// Each time that it is applied hurts one.
+    pub(crate) fn harming(self, harm: Harm) -> Self {
+        Self { harm: Some(harm), ..self }
+    }
+
+    pub(crate) fn at_most(self, limit: Option<u32>) -> Self {
         Self { limit, ..self }
     }
 }
 
 impl Nemesis {
     /// Keeps an eye on something armed.
-    pub(super) fn watch(&mut self, mut watched: Watched) {
+    pub(crate) fn watch(&mut self, mut watched: Watched) {
         // Orders for one node are obeyed one after another, so those that still wait come first.
         let waiting = self.watched.iter().filter(|other| other.armed == watched.armed).count() as u32;
         watched.before = waiting.saturating_add(failures(&self.user_code.hits(), &watched.armed));
@@ -87,7 +93,7 @@ impl Nemesis {
     }
 
     /// A rule was taken back.
-    pub(super) fn stop_looking(&mut self, rule: Armed, now: Time) {
+    pub(crate) fn stop_looking(&mut self, rule: Armed, now: Time) {
         self.stop(now, |armed| *armed == rule);
     }
 
@@ -107,14 +113,9 @@ impl Nemesis {
     fn hurt(&mut self, watched: &mut Watched, count: u32, last: Time) {
         let more = u64::from(count.saturating_sub(watched.seen));
         watched.seen = count;
-        match (&watched.armed, &self.faults[watched.fault].action) {
-            (Armed::Messages(_), FaultAction::Message { how, .. }) => {
-                let harm = Harm::of_messages(*how);
-                self.harmed(watched.fault, harm, more);
-            }
-            (Armed::OnNode(_) | Armed::OnRecord(..), _) => self.harmed(watched.fault, Harm::RecordsRefused, more),
-            // A request that a rule applied to may have been answered as without it: what was hurt is claimed.
-            (Armed::Messages(_) | Armed::Requests(_), _) => {}
+        // A request that a rule applied to may have been answered as without it: there what was hurt is claimed.
+        if let Some(harm) = watched.harm {
+            self.harmed(watched.fault, harm, more);
         }
         let hits = &mut self.strikes[watched.fault].hits;
         let hit = *watched.hit.get_or_insert_with(|| {

@@ -11,8 +11,18 @@
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::CheckpointId;
 
-use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::outcome::Outcome;
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation};
+use crate::outcome::{Outcome, Section};
+
+/// The entry of O5.
+pub const ORACLE: Oracle = Oracle {
+    id: "O5",
+    property: "nothing visible before its checkpoint is complete, twice, or taken back",
+    unit: "parts",
+    rank: 3,
+    needs: &[Section::Log, Section::Output],
+    judge: |case| judge(case.outcome),
+};
 
 /// Judges every part that became visible.
 pub fn judge(outcome: &Outcome) -> Finding {

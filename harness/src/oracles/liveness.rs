@@ -14,15 +14,25 @@ use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
 use flowquake_engine::time::Time;
 
-use super::{EVIDENCE_MAX, Finding, Violation};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation};
 use crate::jobs::{JobContext, Jobs};
-use crate::outcome::{End, Outcome};
+use crate::outcome::{End, Outcome, Section};
 use crate::plan::RunPlan;
 use crate::plan::job_spec;
 
 mod stall;
 
 use stall::Stall;
+
+/// The entry of O7.
+pub const ORACLE: Oracle = Oracle {
+    id: "O7",
+    property: "after the last fault the job comes back and finishes in time",
+    unit: "runs",
+    rank: 10,
+    needs: &[Section::Trace],
+    judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs),
+};
 
 /// Judges whether the job ended in time.
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {

@@ -1,31 +1,22 @@
 //! The oracles: what must hold in every run, whatever the scenario. Each is a file with its statement.
 //!
-//! | id | property | file |
-//! |---|---|---|
-//! | O1 | committed output is accepted by the job's reference: nothing lost, doubled, invented | [`output`] |
-//! | O2 | order per split and key, and the keyed state of checkpoints, are the reference's | [`output`], [`state`] |
-//! | O3 | every file of every retained checkpoint is there as recorded, at every instant | [`crate::outcome::RetainedFiles`] |
-//! | O4 | a finished job leaves no orphan files | [`orphans`] |
-//! | O5 | nothing is visible before its checkpoint is complete, twice, or only for a while | [`commit_horizon`] |
-//! | O6 | ids only grow; every attempt and term has one owner | [`ownership`] |
-//! | O7 | after the last fault the job comes back and finishes | [`liveness`] |
-//! | O8 | every failover and every checkpoint given up has a cause, every cause at most one failover, and no failover comes without a fault | [`root_cause`], [`aborts`], [`provoked`] |
-//! | O9 | checkpoints are triggered, and attempts restarted, when the rule says, and times keep the scenario's bounds | [`timing`], [`restarts`] |
-//! | O10 | a job restored from a retained checkpoint goes on rightly (sampled) | [`restorable`] |
+//! Start at [`ORACLES`], the catalogue: each entry says its property, what it judges, which sections of an outcome it needs, and its place
+//! among causes and consequences. An entry stands in the file that judges it. O8 and O9 are judged in several files: O8 in
+//! [`root_cause`], [`aborts`] and [`provoked`], O9 in [`timing`] and [`restarts`]; O2 in [`output`] and [`state`].
 //!
 //! Oracles read an [`Outcome`]; they never look into the engine. Most judge when the run is over, from what was recorded at
-//! each instant; O3 judges while it goes on, since only then is known what was where. Planted bugs prove that each bites.
+//! each instant; O3 judges while it goes on, since only then is known what was where. An oracle judges only an outcome that has
+//! all sections that it needs (ORACLES-N1); else the record says that it did not, and why. Planted bugs prove that each bites.
 
-use flowquake_engine::env::InputFiles;
 use flowquake_reports::record::OracleRecord;
 
+pub use self::case::{Case, Oracle};
 use crate::finding::EVIDENCE_MAX;
 pub use crate::finding::{Finding, Violation};
-use crate::jobs::Jobs;
-use crate::outcome::{Outcome, StoreCopy};
-use crate::plan::RunPlan;
+use crate::outcome::Outcome;
 
 pub mod aborts;
+mod case;
 pub mod commit_horizon;
 pub mod liveness;
 pub mod orphans;
@@ -34,29 +25,24 @@ pub mod ownership;
 pub mod provoked;
 pub mod restarts;
 pub mod restorable;
+pub mod retained;
 pub mod root_cause;
 pub mod state;
 pub mod timing;
 
-/// Id, property and unit of every oracle.
-pub const CATALOGUE: &[(&str, &str, &str)] = &[
-    ("O1", "committed output is exactly-once: nothing lost, doubled or invented", "records"),
-    ("O2", "order per split and key, and keyed state, equal the reference's", "entries"),
-    ("O3", "every file of every retained checkpoint is there as recorded", "files"),
-    ("O4", "a finished job leaves no orphan files", "files"),
-    ("O5", "nothing visible before its checkpoint is complete, twice, or taken back", "parts"),
-    ("O6", "ids only grow; every attempt and term has one owner", "effects"),
-    ("O7", "after the last fault the job comes back and finishes in time", "runs"),
-    ("O8", "failovers and aborts have causes, each at most one failover, and come from faults", "causes"),
-    ("O9", "checkpoints are triggered, attempts restarted when the rule says; times keep their bounds", "times"),
-    ("O10", "a job restored from a retained checkpoint goes on rightly", "restores"),
+/// The catalogue.
+pub static ORACLES: [&Oracle; 10] = [
+    &output::CONTENT,
+    &output::ORDER,
+    &retained::ORACLE,
+    &orphans::ORACLE,
+    &commit_horizon::ORACLE,
+    &ownership::ORACLE,
+    &liveness::ORACLE,
+    &root_cause::ORACLE,
+    &timing::ORACLE,
+    &restorable::ORACLE,
 ];
-
-/// Oracles in the order in which one violation brings about another: what comes first is reported as the cause. Without one
-/// owner (O6) anything may follow; without the files of a checkpoint (O3) its restore fails; output that is visible too early
-/// (O5) and failovers out of nothing (O8) make wrong output (O1, O2), not the other way round; what a restored job does (O10),
-/// what is left over (O4) and what takes too long (O9, O7) are consequences of all of them.
-const CAUSES_FIRST: [&str; 10] = ["O6", "O3", "O5", "O8", "O1", "O2", "O10", "O4", "O9", "O7"];
 
 /// Violations by oracle, cause before consequence; those of one oracle stay in their order.
 pub fn causes_first(violations: &[Violation]) -> Vec<(&'static str, Vec<&Violation>)> {
@@ -67,45 +53,38 @@ pub fn causes_first(violations: &[Violation]) -> Vec<(&'static str, Vec<&Violati
             None => by_oracle.push((violation.oracle, vec![violation])),
         }
     }
-    let rank = |oracle: &str| CAUSES_FIRST.iter().position(|other| *other == oracle).unwrap_or(CAUSES_FIRST.len());
+    let rank = |id: &str| ORACLES.iter().find(|oracle| oracle.id == id).map_or(u8::MAX, |oracle| oracle.rank);
     by_oracle.sort_by_key(|(oracle, _)| rank(oracle));
     by_oracle
 }
 
-/// Asks every oracle. `resume` runs the job on from a copy of the stores, without faults.
-pub fn judge(
-    plan: &RunPlan,
-    outcome: &Outcome,
-    jobs: &Jobs,
-    inputs: &InputFiles,
-    resume: &dyn Fn(&StoreCopy) -> Outcome,
-) -> (Vec<OracleRecord>, Vec<Violation>) {
-    let (content, order) = output::judge(plan, outcome, jobs, inputs);
-    let findings = [
-        content,
-        order,
-        outcome.retained_files.finding(),
-        orphans::judge(plan, outcome),
-        commit_horizon::judge(outcome),
-        ownership::judge(outcome),
-        liveness::judge(plan, outcome, jobs, inputs),
-        root_cause::judge(outcome).and(aborts::judge(plan, outcome)).and(provoked::judge(plan, outcome)),
-        timing::judge(plan, outcome, jobs, inputs).and(restarts::judge(plan, outcome)),
-        restorable::judge(plan, outcome, jobs, inputs, resume),
-    ];
-    let mut records = Vec::new();
+/// Asks every oracle.
+pub fn judge(case: &Case) -> (Vec<OracleRecord>, Vec<Violation>) {
     let mut violations = Vec::new();
-    for ((id, property, unit), finding) in CATALOGUE.iter().zip(findings) {
-        records.push(OracleRecord {
-            id: (*id).into(),
-            property: (*property).into(),
-            held: finding.violations.is_empty(),
+    let records = ORACLES.iter().map(|oracle| {
+        let missing = oracle.missing(case.outcome);
+        let finding = if missing.is_none() { (oracle.judge)(case) } else { Finding::default() };
+        let record = OracleRecord {
+            id: oracle.id.into(),
+            property: oracle.property.into(),
+            held: missing.is_none() && finding.violations.is_empty(),
             judged: finding.judged,
-            unit: (*unit).into(),
-        });
+            unit: oracle.unit.into(),
+            not_judged: missing,
+        };
         violations.extend(finding.violations);
+        record
+    });
+    (records.collect(), violations)
+}
+
+impl Oracle {
+    /// Why it cannot judge this outcome (ORACLES-N1).
+    fn missing(&self, outcome: &Outcome) -> Option<String> {
+        let missing: Vec<String> =
+            self.needs.iter().filter(|section| !outcome.sections.contains(section)).map(ToString::to_string).collect();
+        (!missing.is_empty()).then(|| format!("the target does not show {}", missing.join(", ")))
     }
-    (records, violations)
 }
 
 #[cfg(test)]
@@ -114,11 +93,11 @@ mod tests {
 
     #[test]
     fn every_oracle_has_its_place_among_causes_and_consequences() {
-        let mut ranked = CAUSES_FIRST;
-        ranked.sort_unstable();
-        let mut known: Vec<&str> = CATALOGUE.iter().map(|(id, ..)| *id).collect();
-        known.sort_unstable();
-        assert_eq!(ranked.as_slice(), known);
+        let mut ranks: Vec<u8> = ORACLES.iter().map(|oracle| oracle.rank).collect();
+        ranks.sort_unstable();
+        assert_eq!(ranks, (1..=ORACLES.len() as u8).collect::<Vec<_>>());
+        let ids: Vec<&str> = ORACLES.iter().map(|oracle| oracle.id).collect();
+        assert_eq!(ids, ["O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10"]);
         let violations = ["O1", "O10", "O6", "O1"].map(|oracle| Violation { oracle, evidence: oracle.into() });
         let order: Vec<_> = causes_first(&violations).into_iter().map(|(oracle, of)| (oracle, of.len())).collect();
         assert_eq!(order, [("O6", 1), ("O1", 2), ("O10", 1)]);

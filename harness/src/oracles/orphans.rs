@@ -9,9 +9,19 @@
 //! left over. Source: FLINK-30461 (partial uploads of a cancelled checkpoint stay for ever). Planted bugs:
 //! `skip-sweep`, `any-sweep-ends-the-job`.
 
-use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::outcome::{End, Outcome, Sweep};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation};
+use crate::outcome::{End, Outcome, Section, Sweep};
 use crate::plan::{FaultAction, RunPlan};
+
+/// The entry of O4.
+pub const ORACLE: Oracle = Oracle {
+    id: "O4",
+    property: "a finished job leaves no orphan files",
+    unit: "files",
+    rank: 8,
+    needs: &[Section::Log, Section::Stores],
+    judge: |case| judge(case.plan, case.outcome),
+};
 
 /// Judges what is left of a finished job.
 pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {

@@ -20,17 +20,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::event::Event;
-use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId};
+use flowquake_engine::ids::{CheckpointId, SubtaskId};
 
-use super::{EVIDENCE_MAX, Finding, Violation, state};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation, state};
 use crate::explain;
 use crate::jobs::{Consumed, Jobs, Reference, Refusal};
-use crate::outcome::{End, Outcome, Part, Sealed};
+use crate::outcome::{End, Outcome, Part, Section};
 use crate::plan::RunPlan;
 use crate::plan::job_spec;
 
 /// Refusals that are traced through the run; the others are of the same kind.
 const EXPLAINED_MAX: usize = 2;
+
+/// The entry of O1.
+pub const CONTENT: Oracle = Oracle {
+    id: "O1",
+    property: "committed output is exactly-once: nothing lost, doubled or invented",
+    unit: "records",
+    rank: 5,
+    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output],
+    judge: |case| case.output().0.clone(),
+};
+
+/// The entry of O2.
+pub const ORDER: Oracle = Oracle {
+    id: "O2",
+    property: "order per split and key, and keyed state, equal the reference's",
+    unit: "entries",
+    rank: 6,
+    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output],
+    judge: |case| case.output().1.clone(),
+};
 
 /// Judges content (O1), and order and keyed state (O2).
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
@@ -72,7 +92,7 @@ fn judge_spans(
             content.violations.push(Violation { oracle: "O1", evidence });
             continue;
         };
-        let positions = positions(sealed, splits);
+        let positions = sealed.positions(splits);
         let consumed: Consumed = before.iter().zip(&positions).map(|(from, to)| *from..*to).collect();
         let parts = by_epoch.range(previous.next()..=*checkpoint).flat_map(|(_, parts)| parts);
         let texts: Vec<Cow<str>> = parts.map(|part| String::from_utf8_lossy(&part.bytes)).collect();
@@ -109,13 +129,6 @@ fn judge_spans(
     content.violations.truncate(EVIDENCE_MAX);
     order.violations.truncate(EVIDENCE_MAX);
     (content, order)
-}
-
-/// Where every split stood.
-pub(super) fn positions(sealed: &Sealed, splits: usize) -> Vec<u64> {
-    let all = sealed.manifest.subtasks.values().flat_map(|state| &state.positions);
-    let by_split: BTreeMap<SplitId, u64> = all.map(|position| (position.split, position.emitted)).collect();
-    (0..splits as u32).map(|split| by_split.get(&SplitId(split)).copied().unwrap_or(0)).collect()
 }
 
 /// The highest checkpoint up to which every sink is known to have committed.

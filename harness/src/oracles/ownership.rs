@@ -26,8 +26,18 @@ use flowquake_engine::ha::entry::{Change, HaState};
 use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 
-use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::outcome::{LogEntry, Outcome};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation};
+use crate::outcome::{LogEntry, Outcome, Section};
+
+/// The entry of O6.
+pub const ORACLE: Oracle = Oracle {
+    id: "O6",
+    property: "ids only grow; every attempt and term has one owner",
+    unit: "effects",
+    rank: 1,
+    needs: &[Section::Trace, Section::Log, Section::Stores],
+    judge: |case| judge(case.outcome),
+};
 
 /// Judges log, ids, acknowledgements and decisions.
 pub fn judge(outcome: &Outcome) -> Finding {

@@ -12,14 +12,24 @@
 
 use flowquake_engine::env::InputFiles;
 
-use super::{EVIDENCE_MAX, Finding, Violation, output};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation, output};
 use crate::jobs::Jobs;
-use crate::outcome::{End, Outcome, Sealed, StoreCopy};
+use crate::outcome::{End, Outcome, Sealed, Section, StoreCopy};
 use crate::plan::RunPlan;
 use crate::plan::job_spec;
 
 /// How many copies of the stores a run keeps for this oracle.
 pub const COPIES: usize = 2;
+
+/// The entry of O10.
+pub const ORACLE: Oracle = Oracle {
+    id: "O10",
+    property: "a job restored from a retained checkpoint goes on rightly",
+    unit: "restores",
+    rank: 7,
+    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output, Section::Copies],
+    judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs, case.resume),
+};
 
 /// Judges the copies that a run kept. `resume` runs the job on from one of them, without faults.
 pub fn judge(

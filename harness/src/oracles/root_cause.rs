@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use flowquake_engine::event::{Event, EventRecord, RootCause};
 use flowquake_engine::ids::Attempt;
 
-use super::{EVIDENCE_MAX, Finding, Violation};
-use crate::outcome::Outcome;
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation, aborts, provoked};
+use crate::outcome::{Outcome, Section};
 
 /// An event that may be the root of a failover.
 struct Candidate<'a> {
@@ -22,6 +22,18 @@ struct Candidate<'a> {
     record: &'a EventRecord,
     used: bool,
 }
+
+/// The entry of O8.
+pub const ORACLE: Oracle = Oracle {
+    id: "O8",
+    property: "failovers and aborts have causes, each at most one failover, and come from faults",
+    unit: "causes",
+    rank: 4,
+    needs: &[Section::Trace],
+    judge: |case| {
+        judge(case.outcome).and(aborts::judge(case.plan, case.outcome)).and(provoked::judge(case.plan, case.outcome))
+    },
+};
 
 /// Judges every failover.
 pub fn judge(outcome: &Outcome) -> Finding {

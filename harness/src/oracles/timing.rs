@@ -13,21 +13,31 @@
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::time::{Time, nanos};
-use flowquake_reports::prediction::{Prediction, Subject};
+use flowquake_reports::record::prediction::{Prediction, Subject};
 use flowquake_reports::record::{CheckpointRecord, Lapse, RecoveryRecord, recovered_after, worst_outage};
 use flowquake_reports::timing::{DueTrigger, due_triggers, percentiles};
 use flowquake_reports::units;
 
-use super::{EVIDENCE_MAX, Finding, Violation};
+use super::{EVIDENCE_MAX, Finding, Oracle, Violation, restarts};
 use crate::faults::TASK_MANAGER;
 use crate::jobs::Jobs;
 use crate::measure;
 use crate::nemesis::Hit;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Section};
 use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
 
 /// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
 pub(super) const TOLERANCE_NS: u64 = 10_000;
+
+/// The entry of O9.
+pub const ORACLE: Oracle = Oracle {
+    id: "O9",
+    property: "checkpoints are triggered, attempts restarted when the rule says; times keep their bounds",
+    unit: "times",
+    rank: 9,
+    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Flow],
+    judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs).and(restarts::judge(case.plan, case.outcome)),
+};
 
 /// Judges the times of a run.
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {
@@ -39,7 +49,8 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
     }
     let recoveries = measure::recoveries(plan, outcome, &checkpoints, measure::sources(plan, jobs, inputs));
     let evidence = [
-        bounded(bounds, &checkpoints, &recoveries, outcome.ended_at, &mut finding.judged),
+        bounded(plan, outcome, &checkpoints, &recoveries, &mut finding.judged),
+        back_pressured(bounds, &checkpoints, &mut finding.judged),
         as_predicted(bounds, &recoveries, plan.prediction.as_ref(), &mut finding.judged),
     ];
     finding.violations.extend(evidence.into_iter().flatten().map(|evidence| Violation { oracle: "O9", evidence }));
@@ -131,12 +142,14 @@ fn excused(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time, early: bool)
 }
 
 fn bounded(
-    bounds: &TimingBounds,
+    plan: &RunPlan,
+    outcome: &Outcome,
     checkpoints: &[CheckpointRecord],
     recoveries: &[RecoveryRecord],
-    ended_at: Time,
     judged: &mut u64,
 ) -> Vec<String> {
+    let (bounds, ended_at) = (&plan.expect.timing, outcome.ended_at);
+    let lateness = measure::lateness(plan, outcome, checkpoints).into_iter().map(|(_, ns)| ns).max();
     let durations = percentiles(checkpoints.iter().filter_map(CheckpointRecord::duration_ns));
     let outage = worst_outage(recoveries);
     let longest = (0..recoveries.len()).map(|index| recovered_after(recoveries, index, ended_at.0)).max();
@@ -146,6 +159,7 @@ fn bounded(
         ("checkpoint_duration_max", bounds.checkpoint_duration_max, durations.map(|of| Lapse::Ns(of.max))),
         ("outage_max", bounds.outage_max, outage),
         ("recovery_max", bounds.recovery_max, longest),
+        ("lateness_max", bounds.lateness_max, lateness.map(Lapse::Ns)),
     ];
     let mut evidence = Vec::new();
     for (name, bound, measured) in rows {
@@ -160,6 +174,23 @@ fn bounded(
         }
     }
     evidence
+}
+
+/// Whether the load is as high as the scenario says: a test of back-pressure without any proves nothing.
+fn back_pressured(bounds: &TimingBounds, checkpoints: &[CheckpointRecord], judged: &mut u64) -> Vec<String> {
+    let Some(least) = bounds.backpressure_min_permille else { return Vec::new() };
+    *judged += 1;
+    let percent = |permille: u32| format!("{} %", f64::from(permille) / 10.0);
+    match measure::back_pressure(checkpoints) {
+        Some((most, ..)) if u32::from(most) >= least => Vec::new(),
+        Some((most, subtask, checkpoint)) => vec![format!(
+            "backpressure_min: no subtask was back-pressured for {} of the time between two snapshots; the most was {} ({subtask}, before \
+             checkpoint {checkpoint})",
+            percent(least),
+            percent(most.into()),
+        )],
+        None => vec![format!("backpressure_min is {}, but no subtask took a snapshot", percent(least))],
+    }
 }
 
 fn as_predicted(
@@ -297,6 +328,16 @@ mod tests {
             "outage_max must be below 1.000 s, but none was measured",
         ];
         assert_eq!(evidence, expected);
+        plan.expect.timing = TimingBounds {
+            lateness_max: Some(Duration::from_secs(1)),
+            backpressure_min_permille: Some(205),
+            ..TimingBounds::default()
+        };
+        let expected = [
+            "lateness_max must be below 1.000 s, but none was measured",
+            "backpressure_min is 20.5 %, but no subtask took a snapshot",
+        ];
+        assert_eq!(judged(&plan, &triggered(&[500, 1500])).1, expected);
         plan.expect.timing = TimingBounds { recovery_prediction_permille: Some(50), ..TimingBounds::default() };
         let (_, evidence) = judged(&plan, &triggered(&[500, 1500]));
         assert!(evidence[0].starts_with("no recovery was predicted"), "{evidence:?}");

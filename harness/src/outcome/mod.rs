@@ -12,7 +12,7 @@ use flowquake_engine::env::sim::NetworkTotals;
 use flowquake_engine::event::Event;
 use flowquake_engine::ha::entry::{Change, HaEntry};
 use flowquake_engine::ha::position::Position;
-use flowquake_engine::ids::{CheckpointId, SubtaskId, Term};
+use flowquake_engine::ids::{CheckpointId, SplitId, SubtaskId, Term};
 use flowquake_engine::time::Time;
 
 use crate::environment::{Environment, needs_disk, told_in};
@@ -22,11 +22,13 @@ use crate::trace::Trace;
 
 mod flow;
 mod retained_files;
+mod section;
 mod store_copy;
 
 pub use flow::Flow;
 pub(crate) use flow::FlowLog;
 pub use retained_files::RetainedFiles;
+pub use section::Section;
 pub use store_copy::{StoreCopy, Written};
 
 /// How a run ended.
@@ -61,6 +63,13 @@ impl Sealed {
     /// Records that its sources had emitted.
     pub fn records(&self) -> u64 {
         self.manifest.subtasks.values().flat_map(|state| &state.positions).map(|position| position.emitted).sum()
+    }
+
+    /// Where each of so many splits stood.
+    pub fn positions(&self, splits: usize) -> Vec<u64> {
+        let all = self.manifest.subtasks.values().flat_map(|state| &state.positions);
+        let by_split: BTreeMap<SplitId, u64> = all.map(|position| (position.split, position.emitted)).collect();
+        (0..splits as u32).map(|split| by_split.get(&SplitId(split)).copied().unwrap_or(0)).collect()
     }
 }
 
@@ -147,10 +156,10 @@ pub struct Decision {
 
 /// Everything that happened in a run.
 pub struct Outcome {
+    /// What is known of it; of the other sections nothing here says anything.
+    pub sections: BTreeSet<Section>,
     /// How it ended.
     pub end: End,
-    /// The machine could not keep the run: then nothing else here says anything.
-    pub environment: Option<Environment>,
     /// The run's thread was given up and may run on: no other run of this process may be trusted.
     pub abandoned: bool,
     /// When it ended.
@@ -205,8 +214,8 @@ impl Outcome {
     /// Of a run in which nothing happened.
     pub fn nothing() -> Self {
         Self {
+            sections: Section::all(),
             end: End::TimeLimit,
-            environment: None,
             abandoned: false,
             ended_at: Time::ZERO,
             trace: Trace::default(),
@@ -253,8 +262,8 @@ impl Outcome {
 
     /// The machine's fault in the failures of a run, if there is one (ENVIRONMENT-X1).
     pub(crate) fn environment_at_fault(&self, plan: &RunPlan) -> Option<Environment> {
-        if self.environment.is_some() || !needs_disk(plan) {
-            return self.environment.clone();
+        if !needs_disk(plan) {
+            return None;
         }
         let failed = self.trace.events.iter().find_map(|record| match &record.event {
             Event::TaskFailed { cause, .. } => told_in(cause),

@@ -286,21 +286,6 @@ pub enum FaultAction {
     },
 }
 
-impl FaultAction {
-    /// Whether it can make a checkpoint unreadable. Where output was committed under that checkpoint there is no way back,
-    /// and a correct engine says so instead of going on.
-    pub fn spoils_checkpoints(&self) -> bool {
-        match self {
-            Self::Damage { .. } => true,
-            // A stale read shows a checkpoint as it was before its files were there.
-            Self::Store { how, .. } => {
-                matches!(how, StoreFault::TornWrite | StoreFault::LostWrite | StoreFault::StaleRead(_))
-            }
-            _ => false,
-        }
-    }
-}
-
 /// How a node dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -57,6 +57,7 @@ pub(super) fn of(known: &Known) -> Capacity {
         let state = model.keyed.then_some(backend);
         let million = Work::Records { records: 1_000_000, bytes: (1e6 * model.bytes_in) as u64, state };
         let price = cluster.rates.price(million).as_secs_f64() / 1e6 * model.records_in;
+        let (round_trip, passage) = (known.round_trip_per_byte(model.bytes_in), known.passage_per_byte(model.bytes_in));
         for (index, node) in known.slots.iter().enumerate() {
             let mine = share(model.keyed, index);
             add(Resource::Subtask(vertex, index), price * mine);
@@ -65,8 +66,8 @@ pub(super) fn of(known: &Known) -> Capacity {
             let bytes = model.records_in * model.bytes_in * mine / p as f64;
             for (sender, from) in known.slots.iter().enumerate().filter(|(_, from)| *from != node) {
                 add(Resource::Link(*from, *node), bytes / cluster.bandwidth as f64);
-                add(Resource::Channel(vertex, sender, index), bytes * known.round_trip_per_byte(model.bytes_in));
-                add(Resource::Connection(*from, *node), bytes * known.passage_per_byte(model.bytes_in));
+                add(Resource::Channel(vertex, sender, index), bytes * round_trip);
+                add(Resource::Connection(*from, *node), bytes * passage);
             }
         }
     }

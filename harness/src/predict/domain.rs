@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::state::CACHE_BYTES;
 use flowquake_engine::time::nanos;
-use flowquake_reports::prediction::{CHECKPOINTS_MAX, OutOfDomain, Subject};
+use flowquake_reports::prediction::CHECKPOINTS_MAX;
+use flowquake_reports::record::prediction::{OutOfDomain, Subject};
 use flowquake_reports::units;
 
 use super::Known;

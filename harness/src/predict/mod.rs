@@ -15,7 +15,7 @@ use flowquake_engine::env::Work;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::time::nanos;
 use flowquake_reports::formulas::{recovery as formula, trigger};
-use flowquake_reports::prediction::{PredictedRecovery, Prediction};
+use flowquake_reports::record::prediction::{PredictedRecovery, Prediction};
 
 use crate::exit_guard;
 use crate::jobs::{Job, JobModel, Jobs, StateSize};

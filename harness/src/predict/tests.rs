@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use flowquake_reports::prediction::Subject;
+use flowquake_reports::record::prediction::Subject;
 
 use super::*;
 use crate::cli::catalogue;

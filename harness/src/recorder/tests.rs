@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flowquake_engine::checkpoint::manifest::{StateFile, SubtaskState, path};
 use flowquake_engine::connectors::file_sink::{decision_path, part_name};
 use flowquake_engine::env::Checksum;
+use flowquake_engine::env::sim::SimWorld;
 use flowquake_engine::ids::Attempt;
 use flowquake_engine::state::heap_file;
 
@@ -78,7 +79,7 @@ impl Run {
     }
 
     fn end(mut self) -> Outcome {
-        self.recorder.take_outcome(None, Default::default())
+        self.recorder.take_outcome(None, &[])
     }
 }
 
@@ -233,7 +234,7 @@ fn what_nobody_names_is_left_over() {
     run.world.stores().damage(StoreKind::Checkpoints, &state_path(3), None);
     run.put(StoreKind::Output, ".pending/1-0/a", Bytes::from_static(b"4 1\n"));
     run.emit("jm-1", Event::SweepEnded { term: Term(1), removed: 0 });
-    run.recorder.note_left(run.world.stores());
+    run.recorder.note_left(&run.world);
     let outcome = run.end();
     // Changes of the stores: log 1, state 2, manifest 3, log 4, late upload 5, another 6, chunk 7.
     assert_eq!(outcome.sweep, Some(Sweep { term: Term(1), began: 4 }));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cli::catalogue;
 use crate::jobs::UserCode;
-use crate::oracles;
+use crate::oracles::{self, Case};
 use crate::plan::UserFailure;
 use crate::scenario::Scenario;
 use flowquake_engine::event::Event;
@@ -31,13 +31,13 @@ interval = "500ms"
 
 /// Runs a plan with orders given before its first record.
 fn run_ordered(plan: &RunPlan, order: impl FnOnce(&UserCode)) -> (Outcome, UserCode) {
-    let recorder = Recorder::new(plan, 0);
-    let user_code = recorder.user_code.clone();
+    let director = Director::new(plan, 0);
+    let user_code = director.user_code().clone();
     order(&user_code);
     let jobs = Jobs::builtin();
-    let outcome = start(plan, &jobs, &[], None, recorder);
-    let (_, violations) =
-        oracles::judge(plan, &outcome, &jobs, &InputFiles::default(), &|_| unreachable!("no copies are kept"));
+    let outcome = start(plan, &jobs, &[], None, director).unwrap();
+    let (inputs, resume) = (InputFiles::default(), |_: &_| unreachable!("no copies are kept"));
+    let (_, violations) = oracles::judge(&Case::new(plan, &outcome, &jobs, &inputs, &resume));
     assert!(violations.is_empty(), "{violations:?}");
     (outcome, user_code)
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{Problem, ScenarioError};
+use crate::reader::{Problem, ScenarioError, suggest};
 
 /// The scenario files that `paths` stand for, each once.
 ///
@@ -32,8 +32,7 @@ pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ScenarioError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let message = format!("there is no file or folder {}", path.display());
                 let guess = super::input_file::similar_name(path);
-                let help =
-                    super::suggest::guess_then(guess.as_deref(), "give a scenario file, or a folder that holds some");
+                let help = suggest::guess_then(guess.as_deref(), "give a scenario file, or a folder that holds some");
                 return Err(ScenarioError::of_path(path, Problem::new("missing-path", message, help)));
             }
             Err(error) => return Err(unreadable(path, &error)),

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::suggest;
+use crate::reader::suggest;
 
 /// What is known of a usable file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

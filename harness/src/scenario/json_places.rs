@@ -5,7 +5,7 @@
 //! Start at [`Places::of`]. Kept is a node of fixed size for each value, in the order of the text: paths of all values would
 //! take thousands of times the text's memory. A path is looked up from the outermost value inwards.
 
-use super::error::Span;
+use crate::reader::Span;
 
 /// `serde_json` refuses deeper texts, and recursion must end somewhere.
 const DEPTH_MAX: usize = 128;

@@ -23,13 +23,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::plan::{ExpectedEnd, InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
 use crate::profile::Profile;
+use crate::reader::{Reader, Table, value};
 use crate::swarm::Swarm;
 use crate::tune::Tune;
 
-pub mod catalogue;
 mod discover;
-mod error;
-mod excerpt;
 mod input_file;
 mod json_places;
 mod plan_file;
@@ -37,17 +35,17 @@ mod read;
 mod reference;
 mod rules;
 mod schema;
-mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tried;
 mod write;
 
-pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
+pub use crate::checker::catalogue;
+pub use crate::checker::{JobCatalogue, JobEntry, JobParam, ParamCheck};
+pub(crate) use crate::reader::Excerpt;
+pub use crate::reader::{Problem, ScenarioError};
 pub use discover::discover;
-pub use error::{Problem, ScenarioError};
-pub(crate) use excerpt::Excerpt;
 pub use plan_file::{load_plan, parse_plan, plan_problems, save_plan};
 pub(crate) use read::settings::cluster_default;
 pub use schema::schema;
@@ -55,7 +53,7 @@ pub use write::{Unwritable, scenario_of};
 
 use crate::units::{self, Rate};
 use input_file::{InputFacts, InputFault};
-use read::{Reader, Table, expect, fault, job, settings, swarm, tune, value};
+use read::{SECTIONS, expect, fault, job, settings, swarm, tune};
 
 /// A scenario file that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +102,7 @@ impl Scenario {
             let errors = errors.iter().map(|error| (error.message(), error.span().unwrap_or(0..0)));
             return Err(ScenarioError::in_text(path, text, syntax::problems(text, errors)));
         }
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(&SECTIONS);
         let template = read_scenario(&mut reader, root.get_ref(), path, catalogue);
         if let Some(Read { plan: template, swarm, tune, profile, input }) = template {
             let mut found = rules::check(&template, catalogue, input.as_ref());

@@ -8,11 +8,11 @@ use std::path::Path;
 use flowquake_reports::json::write_atomically;
 use serde::Deserialize;
 
-use super::catalogue::JobCatalogue;
-use super::error::{Problem, ScenarioError, Span};
 use super::json_places::Places;
-use super::{input_file, rules, suggest};
+use super::{input_file, rules};
+use crate::checker::JobCatalogue;
 use crate::plan::{InputSource, PLAN_VERSION, RunPlan};
+use crate::reader::{Problem, ScenarioError, Span, suggest};
 
 /// Reads a plan and checks it. A relative input path counts from the current folder, as it did when the plan was made.
 pub fn load_plan(path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {

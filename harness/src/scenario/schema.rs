@@ -11,10 +11,10 @@ use flowquake_engine::config::RestartStrategy;
 use flowquake_engine::event::Event;
 use serde_json::{Map, Value, json};
 
-use super::catalogue::JobCatalogue;
 use super::read::SECTIONS;
 use super::read::forms::{Form, form, of_param, roles};
 use super::reference;
+use crate::checker::JobCatalogue;
 use crate::faults::Kind;
 use crate::units;
 
@@ -28,7 +28,7 @@ pub fn schema(catalogue: &JobCatalogue) -> Value {
         };
         definitions.insert(name(section), table);
     }
-    let (top, keys) = SECTIONS[0];
+    let (top, keys) = &SECTIONS[0];
     let mut root = table(top, keys, catalogue);
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("Flowquake scenario");
@@ -164,6 +164,7 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
         Form::Rate => pattern(number(&[("/s", 1)])),
         Form::Attempts => json!({ "anyOf": [of(&Form::Whole(u32::MAX.into()), catalogue), { "const": "unlimited" }] }),
         Form::Below => pattern(format!(r"^<\s*{}\s*$", duration())),
+        Form::Percent => pattern(r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$".to_owned()),
         Form::Within => pattern(r"^within\s*[0-9]+(\.[0-9]+)?\s*%$".to_owned()),
         Form::JobEnd => pattern(r"^(finished|failed\(.*\)|finished-or-failed\(.*\))$".to_owned()),
         Form::Params => json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } }),

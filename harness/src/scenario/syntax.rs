@@ -2,8 +2,7 @@
 //!
 //! Start at [`problems`]. The parser says where it stopped; what was meant is read from the line.
 
-use super::error::{Problem, Span};
-use super::read::value::thousands;
+use crate::reader::{Problem, Span, value::thousands};
 
 const HELP: &str = "a scenario is a TOML file: key = value, with text in quotes";
 

@@ -13,15 +13,12 @@ use flowquake_engine::config::RestartStrategy;
 use serde_json::Value;
 
 use super::Scenario;
-use super::catalogue::JobCatalogue;
-use super::read::fault::target::ROLES;
 use super::read::forms::{Form, form};
-use crate::faults::Kind;
-use crate::plan::{
-    ClockFault, DamageKind, Disk, EventTrigger, ExpectedEnd, FaultAction, FaultPlan, FileKind, FileTarget, InputSource,
-    MessageFault, NodeTarget, RunPlan, StoreFault, StoreName, TimingBounds, Trigger,
-};
+use crate::checker::JobCatalogue;
+use crate::faults;
+use crate::plan::{EventTrigger, ExpectedEnd, FaultPlan, InputSource, RunPlan, TimingBounds, Trigger};
 use crate::units;
+use crate::writer::{key, pair, text, time};
 
 /// Why a plan has no scenario file.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +184,7 @@ fn fault_text(fault: &FaultPlan) -> String {
     if !fault.delay.is_zero() {
         lines.push(pair("delay", time(fault.delay)));
     }
-    lines.push(pair("do", text(Kind::of(&fault.action).name())));
-    lines.extend(action(&fault.action));
+    lines.extend(faults::write(&fault.action));
     format!("\n[[fault]]\n{}\n", lines.join("\n"))
 }
 
@@ -212,119 +208,6 @@ fn filters(key: &str, on: &EventTrigger) -> String {
     if parts.is_empty() { format!("{key} = {{}}") } else { format!("{key} = {{ {} }}", parts.join(", ")) }
 }
 
-/// The keys of one kind of fault.
-fn action(action: &FaultAction) -> Vec<String> {
-    let heal = |after: &Option<Duration>| after.map(|after| pair("heal_after", time(after)));
-    let target = |node: &NodeTarget| Some(pair("target", text(node_name(node))));
-    let link = |from: &NodeTarget, between: &str, to: &NodeTarget| {
-        Some(pair("link", text(&format!("{} {between} {}", node_name(from), node_name(to)))))
-    };
-    let lines = match action {
-        FaultAction::Kill { targets, restart_after, disk, .. } => vec![
-            match targets.as_slice() {
-                [one] => target(one),
-                several => {
-                    let names: Vec<String> = several.iter().map(|node| text(node_name(node))).collect();
-                    Some(pair("targets", format!("[{}]", names.join(", "))))
-                }
-            },
-            restart_after.map(|after| pair("restart_after", time(after))),
-            (*disk == Disk::Kept).then(|| pair("disk", text("kept"))),
-        ],
-        FaultAction::CrashLoop { target: node, times, up, down } => {
-            vec![target(node), Some(pair("times", times)), Some(pair("up", time(*up))), Some(pair("down", time(*down)))]
-        }
-        FaultAction::Pause { target: node, resume_after } => {
-            vec![target(node), resume_after.map(|after| pair("resume_after", time(after)))]
-        }
-        FaultAction::Slow { target: node, factor, heal_after, .. } => {
-            vec![target(node), factor.map(|factor| pair("factor", factor)), heal(heal_after)]
-        }
-        FaultAction::UserCode { target: node, .. } => vec![target(node)],
-        FaultAction::Poison { split, position, times } => {
-            vec![Some(pair("split", split)), Some(pair("position", position)), times.map(|times| pair("times", times))]
-        }
-        FaultAction::Cut { from, to, both_ways, heal_after } => {
-            let side = |nodes: &[NodeTarget]| nodes.iter().map(node_name).collect::<Vec<_>>().join(",");
-            let between = if *both_ways { "-" } else { "->" };
-            vec![Some(pair("link", text(&format!("{} {between} {}", side(from), side(to))))), heal(heal_after)]
-        }
-        FaultAction::Isolate { target: node, stores, heal_after } => {
-            vec![target(node), stores.then(|| pair("stores", true)), heal(heal_after)]
-        }
-        FaultAction::Flap { from, to, times, up, down } => vec![
-            link(from, "-", to),
-            Some(pair("times", times)),
-            Some(pair("up", time(*up))),
-            Some(pair("down", time(*down))),
-        ],
-        FaultAction::Link { from, to, latency, bandwidth, heal_after } => vec![
-            link(from, "-", to),
-            latency.map(|range| pair("latency", text(&units::format_duration_range(range)))),
-            bandwidth.map(|rate| pair("bandwidth", speed(rate))),
-            heal(heal_after),
-        ],
-        FaultAction::Reset { target: node, peer: Some(peer), .. } => vec![link(node, "-", peer)],
-        FaultAction::Reset { target: node, peer: None, .. } => vec![target(node)],
-        FaultAction::Refuse { target: node, heal_after } => vec![target(node), heal(heal_after)],
-        FaultAction::HalfOpen { target: node, peer } => vec![link(node, "->", peer)],
-        FaultAction::Message { kind, how, node, count } => vec![
-            Some(pair("message", text(kind.name()))),
-            match how {
-                MessageFault::Delay(by) | MessageFault::DuplicateLate(by) => Some(pair("by", time(*by))),
-                MessageFault::Lose | MessageFault::Duplicate => None,
-            },
-            node.as_ref().map(|node| pair("node", text(node_name(node)))),
-            (*count != 1).then(|| pair("count", count)),
-        ],
-        FaultAction::SlowReceiver { target: node, rate, heal_after } => {
-            vec![target(node), Some(pair("rate", speed(*rate))), heal(heal_after)]
-        }
-        FaultAction::Damage { file, how } => vec![Some(file_text(file)), Some(pair("how", text(damage(*how))))],
-        FaultAction::DamageLocal { target: node, how } => vec![target(node), Some(pair("how", text(damage(*how))))],
-        FaultAction::Store { heal_after, .. } if Kind::of(action) == Kind::LoseLeadership => vec![heal(heal_after)],
-        FaultAction::Store { store, node, how, count, heal_after } => vec![
-            match how {
-                StoreFault::Slow(by) => Some(pair("by", time(*by))),
-                StoreFault::Throttled(rate) => Some(pair("rate", speed(*rate))),
-                StoreFault::StaleRead(age) | StoreFault::LaggingList(age) => Some(pair("age", time(*age))),
-                _ => None,
-            },
-            store.map(|store| {
-                pair("store", text(if store == StoreName::Checkpoints { "checkpoints" } else { "output" }))
-            }),
-            node.as_ref().map(|node| pair("node", text(node_name(node)))),
-            count.map(|count| pair("count", count)),
-            heal(heal_after),
-        ],
-        FaultAction::Clock { target: node, how, heal_after } => vec![
-            if Kind::of(action) == Kind::RivalLeader { None } else { target(node) },
-            Some(match how {
-                ClockFault::Forward(by) | ClockFault::Back(by) => pair("by", time(*by)),
-                ClockFault::Drift(micros) => pair("rate", text(&units::format_drift(*micros))),
-            }),
-            heal(heal_after),
-        ],
-    };
-    lines.into_iter().flatten().collect()
-}
-
-fn file_text(file: &FileTarget) -> String {
-    let kind = if file.kind == FileKind::State { "state" } else { "manifest" };
-    let checkpoint = file.checkpoint.map(|id| pair("checkpoint", id));
-    let parts = [checkpoint, Some(pair("kind", text(kind))), Some(pair("index", file.index))];
-    format!("file = {{ {} }}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
-}
-
-fn damage(how: DamageKind) -> &'static str {
-    match how {
-        DamageKind::FlipByte => "flip-byte",
-        DamageKind::Truncate => "truncate",
-        DamageKind::Delete => "delete",
-        DamageKind::Swap => "swap",
-    }
-}
-
 fn expect(plan: &RunPlan) -> String {
     let expect = &plan.expect;
     let below = |key: &str, bound: Option<Duration>| {
@@ -336,6 +219,8 @@ fn expect(plan: &RunPlan) -> String {
         checkpoint_duration_max,
         outage_max,
         recovery_max,
+        lateness_max,
+        backpressure_min_permille,
         recovery_prediction_permille,
     } = &expect.timing;
     let lines = [
@@ -353,41 +238,13 @@ fn expect(plan: &RunPlan) -> String {
         below("checkpoint_duration_max", *checkpoint_duration_max),
         below("outage_max", *outage_max),
         below("recovery_max", *recovery_max),
+        below("lateness_max", *lateness_max),
+        backpressure_min_permille.map(|share| pair("backpressure_min", text(&format!("{}%", f64::from(share) / 10.0)))),
         recovery_prediction_permille
             .map(|share| pair("recovery_prediction", text(&format!("within {}%", f64::from(share) / 10.0)))),
     ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     if lines.is_empty() { String::new() } else { format!("\n[expect]\n{}\n", lines.join("\n")) }
-}
-
-fn pair(key: &str, value: impl std::fmt::Display) -> String {
-    format!("{key} = {value}")
-}
-
-/// A text in quotes.
-fn text(text: &str) -> String {
-    toml::Value::from(text).to_string()
-}
-
-/// A name as a key: bare if it can be.
-fn key(name: &str) -> String {
-    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if bare { name.to_owned() } else { text(name) }
-}
-
-fn time(duration: Duration) -> String {
-    text(&units::format_duration(duration))
-}
-
-fn speed(bytes_per_second: u64) -> String {
-    text(&units::format_bandwidth(bytes_per_second))
-}
-
-fn node_name(node: &NodeTarget) -> &str {
-    match node {
-        NodeTarget::Node(name) => name,
-        role => ROLES.iter().find(|(_, known)| known == role).map_or("", |(name, _)| name),
-    }
 }
 
 fn keys(section: &str) -> &'static [&'static str] {

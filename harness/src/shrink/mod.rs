@@ -35,7 +35,11 @@ impl Failure {
         let oracle = match verdict {
             Verdict::Failed { oracle, .. } => Some(oracle.clone()),
             Verdict::Stuck { .. } | Verdict::Crashed { .. } => None,
-            Verdict::Passed | Verdict::Vacuous { .. } | Verdict::Nondeterministic { .. } | Verdict::NotBuilt { .. } => {
+            Verdict::Passed
+            | Verdict::Vacuous { .. }
+            | Verdict::Nondeterministic { .. }
+            | Verdict::NotBuilt { .. }
+            | Verdict::NotOffered { .. } => {
                 return None;
             }
         };

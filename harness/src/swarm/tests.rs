@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use flowquake_engine::event::Event;
 use proptest::prelude::*;
 
 use super::*;
 use crate::cli::catalogue;
+use crate::faults::{Family, spoils_checkpoints};
 use crate::jobs::Jobs;
 use crate::plan::{FaultAction, NodeTarget, Trigger};
 use crate::scenario::{Scenario, discover, plan_problems};
@@ -53,10 +55,10 @@ fn all_kinds(faults: u32) -> Scenario {
 }
 
 /// Whether every fault drawn is of this family; told by the options, since two kinds may come to one action.
-fn of_family(plan: &RunPlan, family: &str) -> bool {
+fn of_family(plan: &RunPlan, family: Family) -> bool {
     let drawn = &plan.options.iter().find(|(name, _)| name == "faults").unwrap().1;
     let names = drawn.trim_end_matches(" (drawn)").split(", ");
-    names.into_iter().all(|name| KINDS.iter().any(|kind| kind.name == name && kind.family == family))
+    names.into_iter().all(|name| Kind::ALL.iter().any(|kind| kind.name() == name && kind.spec().family == family))
 }
 
 /// What the rules have against a plan.
@@ -68,7 +70,7 @@ fn problems(plan: &RunPlan) -> Vec<String> {
 }
 
 fn spoilt(plan: &RunPlan) -> usize {
-    plan.faults.iter().filter(|fault| fault.action.spoils_checkpoints()).count()
+    plan.faults.iter().filter(|fault| spoils_checkpoints(&fault.action)).count()
 }
 
 /// Every node that a fault names, on whichever end.
@@ -197,7 +199,7 @@ fn a_plan_depends_on_its_seed_alone() {
 #[test]
 fn every_kind_is_drawn_and_some_seeds_stress_one_family() {
     let mut drawn: BTreeMap<String, u32> = BTreeMap::new();
-    let mut alone: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut alone: BTreeMap<Family, u32> = BTreeMap::new();
     let scenario = all_kinds(8);
     for seed in 0..500 {
         let plan = scenario.plan(seed);
@@ -205,14 +207,14 @@ fn every_kind_is_drawn_and_some_seeds_stress_one_family() {
         for name in names.trim_end_matches(" (drawn)").split(", ") {
             *drawn.entry(name.to_owned()).or_default() += 1;
         }
-        for family in FAMILIES {
+        for family in Family::ALL {
             *alone.entry(family).or_default() += u32::from(of_family(&plan, family));
         }
     }
-    for kind in KINDS {
-        assert!(drawn.get(kind.name).is_some_and(|times| *times >= 10), "{}: {drawn:?}", kind.name);
+    for kind in Kind::ALL {
+        assert!(drawn.get(kind.name()).is_some_and(|times| *times >= 10), "{}: {drawn:?}", kind.name());
     }
-    assert_eq!(drawn.len(), KINDS.len());
+    assert_eq!(drawn.len(), Kind::ALL.len());
     assert!(alone.values().all(|seeds| *seeds >= 5), "{alone:?}");
 }
 
@@ -314,7 +316,7 @@ fn two_swarms_draw_differently_from_one_seed() {
         plan.scenario = name.to_owned();
         let swarm = Swarm {
             faults: (6, 6),
-            kinds: KINDS.iter().map(|kind| kind.name).collect(),
+            kinds: Kind::ALL.iter().map(|kind| kind.name()).collect(),
             until: Duration::from_secs(10),
             heal_after: (Duration::from_millis(50), Duration::from_secs(3)),
             nodes_down: None,

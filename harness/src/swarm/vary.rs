@@ -10,7 +10,7 @@ use flowquake_engine::config::{
     BackendKind, ExponentialDelay, JobConfig, RestartStrategy, Thousandths, TriggerSchedule,
 };
 
-use super::{Draws, Swarm, stream};
+use crate::draws::{Draws, Swarm, stream};
 use crate::plan::{InputSource, RunPlan, describe_restarts};
 use crate::units;
 

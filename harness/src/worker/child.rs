@@ -27,6 +27,7 @@ use crate::interrupt;
 use crate::jobs::Jobs;
 use crate::outcome::Outcome;
 use crate::plan::RunPlan;
+use crate::run::Simulator;
 use crate::run::limit_processor_time;
 use crate::scenario::save_plan;
 use crate::session::try_execute;
@@ -113,7 +114,7 @@ struct Finished {
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     let Order { plan, depth, replay, .. } = order;
-    let (mut record, outcome) = try_execute(*depth, plan, jobs, &[], replay.clone())?;
+    let (mut record, outcome) = try_execute(&Simulator::default(), *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();
     if order.verify && record.verdict == Verdict::Passed {
         match differs_elsewhere(plan, &outcome) {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::{Cell, Coverage, settings, text};
 use crate::ansi::clean;
 use crate::class::Class;
-use crate::html::{document, short_command, titled};
+use crate::page::{Head, document, titled};
 use crate::record::FaultKindRecord;
 use crate::units;
 
@@ -31,8 +31,9 @@ const NAME_MAX: usize = 32;
 
 /// A page with nothing but the grid and its tables.
 pub fn page(coverage: &Coverage, title: &str) -> String {
+    let command = clean(title);
     let main = html! {
-        header { h1 { "Coverage" } p { code { (short_command(&clean(title))) } } }
+        (Head { title: html! { "Coverage" }, command: &command, notes: vec![], counts: vec![] })
         (section(coverage))
         (titled("Empty cells", "meaningful, but nothing struck there", &text::empty(coverage)))
     };
@@ -89,7 +90,7 @@ fn css(class: Option<Class>) -> &'static str {
     match class {
         None => "none",
         Some(Class::Passed) => "good",
-        Some(Class::Vacuous | Class::NotBuilt) => "warn",
+        Some(Class::Vacuous | Class::NotBuilt | Class::NotOffered) => "warn",
         Some(Class::Failed | Class::Crashed | Class::Stuck | Class::Nondeterministic) => "bad",
     }
 }
@@ -102,7 +103,7 @@ fn letter(class: Class) -> &'static str {
         Class::Stuck => "S",
         Class::Nondeterministic => "N",
         Class::Vacuous => "v",
-        Class::NotBuilt => "n",
+        Class::NotBuilt | Class::NotOffered => "n",
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::settings::SettingTried;
 use super::{Cell, CellId, Coverage, Tally};
 use crate::class::Class;
+use crate::json::pretty;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -68,10 +69,7 @@ pub fn to_string(coverage: &Coverage) -> String {
         outside: coverage.outside().map(|(id, cell)| cell_document(id, cell)).collect(),
         settings: coverage.settings().tried(),
     };
-    // Only maps with keys that are no strings, or a failing writer, could fail; the document has neither.
-    let mut text = serde_json::to_string_pretty(&document).expect("a grid is always JSON");
-    text.push('\n');
-    text
+    pretty(&document)
 }
 
 fn part<'a>(name: &'a str, family: Option<&'a str>, Tally { hit, meaningful }: Tally) -> Part<'a> {

@@ -6,8 +6,8 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::{ASSUMED_MTBF, Curves, svg, tables};
-use crate::html::titled;
 use crate::numbers::{chosen, percent};
+use crate::page::titled;
 use crate::record::RunSet;
 use crate::units;
 

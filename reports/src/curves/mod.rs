@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
     use crate::fixtures;
-    use crate::prediction::Prediction;
+    use crate::record::prediction::Prediction;
 
     /// A run of a scenario that knows its capacity.
     fn run(scenario: &str, change: impl Fn(&mut RunRecord)) -> RunRecord {

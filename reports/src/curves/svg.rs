@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::fixtures;
-    use crate::prediction::Prediction;
+    use crate::record::prediction::Prediction;
     use crate::record::{RunRecord, RunSet};
 
     fn curves(runs: Vec<RunRecord>) -> Curves {

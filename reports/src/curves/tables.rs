@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::ansi::Color;
     use crate::fixtures;
-    use crate::prediction::Prediction;
+    use crate::record::prediction::Prediction;
     use crate::record::{RunRecord, RunSet};
 
     #[test]

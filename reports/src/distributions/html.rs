@@ -5,7 +5,7 @@
 use maud::{Markup, html};
 
 use super::tables;
-use crate::html::titled;
+use crate::page::titled;
 use crate::record::RunSet;
 
 /// A table over all runs; nothing where nothing was measured.

@@ -186,6 +186,15 @@ mod tests {
             prop_assert!((got - w).abs() <= 1e-9 * (1.0 + w.abs()), "W({z}) = {got}, not {w}");
         }
 
+        /// Another implementation, by other means (rational approximations), says the same.
+        #[test]
+        fn lambert_w0_agrees_with_another_implementation(share in 0.0f64..1.0, large in -3.0f64..300.0) {
+            for z in [-share / std::f64::consts::E, libm::exp10(large)] {
+                let (own, other) = (lambert_w0(z).unwrap(), lambert_w::lambert_w0(z));
+                prop_assert!((own - other).abs() <= 1e-7 * (1.0 + other.abs()), "W({z}) = {own}, not {other}");
+            }
+        }
+
         /// The optimum solves y + e^(−y) − 1 = c/M for y = T/M, an equation without W.
         #[test]
         fn the_exact_optimum_solves_its_equation(cost in 1e-3f64..1e3, mtbf in 10.0f64..1e6) {

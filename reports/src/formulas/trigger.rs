@@ -3,8 +3,6 @@
 //! Start at [`next_trigger`], the rule of the engine; [`article_interval`] is the rule of thumb that people plan with. It is
 //! one branch of the rule: it holds where duration plus pause exceeds the interval, and nowhere else.
 
-use serde::{Deserialize, Serialize};
-
 use super::{OutsideDomain, finite, not_negative, positive};
 
 /// The planning rule, as text for tables.
@@ -28,35 +26,6 @@ pub fn next_trigger(previous_trigger_ns: u64, last_completion_ns: u64, interval_
     let by_interval = previous_trigger_ns.saturating_add(interval_ns.max(min_pause_ns));
     let by_pause = last_completion_ns.saturating_add(min_pause_ns);
     by_interval.max(by_pause)
-}
-
-/// From where the next trigger is counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TriggerRule {
-    /// From the trigger before: [`next_trigger`].
-    #[default]
-    Spaced,
-    /// On a fixed grid: [`Grid`].
-    FixedRate,
-}
-
-impl TriggerRule {
-    /// Its name in scenario files and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            TriggerRule::Spaced => "spaced",
-            TriggerRule::FixedRate => "fixed-rate",
-        }
-    }
-
-    /// The rule for the gap between two triggers, as text for tables.
-    pub fn formula(self) -> &'static str {
-        match self {
-            TriggerRule::Spaced => TRIGGER_GAP,
-            TriggerRule::FixedRate => "grid of max(I, P)",
-        }
-    }
 }
 
 /// Flink's fixed grid of one attempt: the points `first + k · max(I, P)`, which no checkpoint moves.

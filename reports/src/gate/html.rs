@@ -7,21 +7,19 @@ use maud::{Markup, html};
 use super::judge::Judgement;
 use super::outcome::Outcome;
 use super::tables;
-use crate::ansi::Style;
-use crate::html::{document, short_command, titled};
-use crate::units;
+use crate::page::{Count, Head, class, document, titled};
 
 /// The page; `command` is the command line that made it.
 pub fn page(judgement: &Judgement, command: &str) -> String {
     let outcome = judgement.outcome();
     let advice = tables::advice(judgement);
     let main = html! {
-        header {
-            h1 { "Regression gate: " span class=(class(outcome.style())) { (outcome.label()) } }
-            p { code { (short_command(command)) } }
-            p { (tables::engine(judgement)) "; budget: " (judgement.budgets) }
-            (counts(judgement))
-        }
+        (Head {
+            title: html! { "Regression gate: " span.(class(outcome.style())) { (outcome.label()) } },
+            command,
+            notes: vec![html! { (tables::engine(judgement)) "; budget: " (judgement.budgets) }],
+            counts: counts(judgement),
+        })
         @if !advice.is_empty() {
             div.evidence.(class(outcome.style())) { @for line in &advice { p { (line) } } }
         }
@@ -38,22 +36,17 @@ pub fn page(judgement: &Judgement, command: &str) -> String {
     document(&format!("Flowquake gate: {}", outcome.label()), &[], &main, "")
 }
 
-fn counts(judgement: &Judgement) -> Markup {
+fn counts(judgement: &Judgement) -> Vec<Count> {
     let mut outcomes: Vec<Outcome> = judgement.scenarios.iter().map(|scenario| scenario.outcome()).collect();
     let all = outcomes.clone();
     outcomes.sort_unstable();
     outcomes.dedup();
-    html! {
-        ul.counts {
-            li { b { (units::count(judgement.runs().count() as u64)) } "runs" }
-            li { b { (units::count(all.len() as u64)) } "scenarios" }
-            @for outcome in outcomes {
-                li class=(class(outcome.style())) {
-                    b { (all.iter().filter(|other| **other == outcome).count()) } (outcome.label())
-                }
-            }
-        }
-    }
+    let mut counts = vec![Count::of(judgement.runs().count(), "run"), Count::of(all.len(), "scenario")];
+    counts.extend(outcomes.into_iter().map(|outcome| {
+        let those = all.iter().filter(|other| **other == outcome).count();
+        Count::labelled(those, outcome.label(), outcome.style())
+    }));
+    counts
 }
 
 fn replays(judgement: &Judgement) -> Markup {
@@ -64,15 +57,6 @@ fn replays(judgement: &Judgement) -> Markup {
             }
             pre.replay title="replays exactly this run" { code { (run.note.replay) } }
         }
-    }
-}
-
-fn class(style: Style) -> &'static str {
-    match style {
-        Style::Good => "good",
-        Style::Bad => "bad",
-        Style::Warn => "warn",
-        Style::Plain | Style::Heading | Style::Dim => "plain",
     }
 }
 

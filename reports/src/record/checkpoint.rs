@@ -127,6 +127,12 @@ pub struct SubtaskCheckpoint {
     pub acknowledged_ns: Option<u64>,
     /// Bytes of state it handed in.
     pub state_bytes: u64,
+    /// Share of the time since its last snapshot that it was busy, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_permille: Option<u16>,
+    /// Share of that time that it waited for room in its output, in thousandths. What is missing from a thousand it was idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_pressured_permille: Option<u16>,
 }
 
 impl SubtaskCheckpoint {

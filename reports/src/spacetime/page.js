@@ -31,11 +31,12 @@ function timeOf(text) {
 
 // "#run-3" opens run 3; "#run=3&t=2.5s&w=80ms" also moves its scrubber and shows so much time around it.
 function follow() {
-  const words = decodeURIComponent(location.hash.slice(1));
-  const asked = new URLSearchParams(words.replace(/^run-/, "run="));
+  const asked = new URLSearchParams(location.hash.slice(1).replace(/^run-/, "run="));
   const details = document.getElementById(`run-${asked.get("run")}`);
   if (!details) return;
   details.open = true;
+  // Whoever follows a link to a run sees it, whatever the table of runs is narrowed to.
+  details.hidden = false;
   const view = viewOf(details), at = timeOf(asked.get("t")), width = timeOf(asked.get("w"));
   if (view && at !== null) {
     view.seek(at);
@@ -44,6 +45,16 @@ function follow() {
   }
   (at === null || !view ? details : view.host).scrollIntoView();
 }
+
+// On paper every run that is shown has its picture, as wide as the paper.
+const PAPER = 960;
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details.run:not([hidden])")) viewOf(details);
+  for (const view of views.values()) view?.resize(PAPER);
+});
+addEventListener("afterprint", () => {
+  for (const view of views.values()) view?.resize();
+});
 
 addEventListener("hashchange", follow);
 follow();

@@ -160,8 +160,7 @@ class View {
     return window.from + Math.max(0, Math.min(1, share)) * (window.to - window.from);
   }
 
-  resize() {
-    const width = Math.max(560, Math.floor(this.frame.clientWidth));
+  resize(width = Math.max(560, Math.floor(this.frame.clientWidth))) {
     if (width === this.width) return;
     this.width = width;
     this.redraw();

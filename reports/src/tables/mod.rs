@@ -3,11 +3,13 @@
 //! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show these same tables,
 //! so a number cannot differ between them. Tables without rows are left out by both.
 
+mod load;
 mod times;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use self::load::load;
 pub use self::times::{
     GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries,
     timing_rows, timing_summary,
@@ -238,6 +240,7 @@ pub fn oracles(run: &RunRecord) -> Table {
     let mut table = Table::new([("oracle", Left), ("property", Left), ("judged", Right), ("", Left), ("held", Left)]);
     for oracle in &run.oracles {
         let held = match (oracle.held, oracle.judged) {
+            _ if let Some(why) = &oracle.not_judged => Cell::new(format!("not judged: {why}")).styled(Style::Warn),
             (false, _) => Cell::new("violated").styled(Style::Bad),
             // Held because nothing was there to break it: says so, or it would read like a proof.
             (true, 0) => Cell::new("judged nothing").styled(Style::Warn),
@@ -293,6 +296,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("restart delay", restart_delay),
         ("records read", units::count(run.totals.records_in)),
         ("records committed", units::count(run.totals.records_committed)),
+        ("oldest output", run.totals.lateness_max_ns.map_or_else(|| "–".to_owned(), units::duration)),
         ("virtual time", units::duration(run.totals.virtual_ns)),
         ("cpu time", units::duration(run.totals.cpu_ns)),
         ("real time", units::duration(run.totals.wall_ns)),

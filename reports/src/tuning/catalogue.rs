@@ -15,6 +15,25 @@ pub(super) struct Formula {
     pub(super) source: &'static str,
 }
 
+/// What the letters of the equations stand for.
+pub(super) const SYMBOLS: &str = "c: work lost per checkpoint, d: its duration, M: mean time between failures, D: outage, A: age of the \
+    snapshot, λ, μ, ρ = λ/μ: input, capacity, load, w: weight of late output, P: minimum pause";
+
+impl Formula {
+    /// The equation, and those of the quantities in it, each by itself. They stand between commas.
+    pub(super) fn parts(&self) -> Vec<String> {
+        let mut parts: Vec<String> = Vec::new();
+        for part in self.equation.split(", ") {
+            match parts.last_mut() {
+                // Words with a comma in them are no second equation.
+                Some(last) if !part.contains(" = ") => *last = format!("{last}, {part}"),
+                _ => parts.push(part.to_owned()),
+            }
+        }
+        parts
+    }
+}
+
 /// All, in the order in which the analysis lists them.
 pub(super) const FORMULAS: [Formula; 9] = [
     Formula {
@@ -86,5 +105,15 @@ mod tests {
             assert_eq!(names, FORMULAS.map(|formula| formula.name));
         }
         assert_eq!((number("Young"), number("?")), (2, 0));
+    }
+
+    #[test]
+    fn equations_come_apart_between_two_of_them() {
+        assert_eq!(
+            FORMULAS[6].parts(),
+            ["T minimises c/T + w·R(T)/M", "R = (D·μₑ + λA)/(μₑ − λ)", "μₑ = μ(1 − c/T)", "A = T/2 + d"]
+        );
+        assert_eq!(FORMULAS[1].parts(), ["T = √(2cM)"]);
+        assert_eq!(FORMULAS[8].parts(), ["as load-aware, numerical, with c(T)"]);
     }
 }

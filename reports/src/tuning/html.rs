@@ -1,67 +1,77 @@
 //! A tuning set as one HTML file that works offline: no script, no font, no picture from elsewhere.
 //!
-//! Start at [`page`]: the answer first, then how the formulas did, then per curve the pictures and tables that it rests on. The
-//! tables are those of the terminal. Text of the set is escaped by `maud` wherever it enters.
+//! Start at [`page`]: the answer in words, as a table and as curves; then what did not pass, what the answer rests on, how the
+//! formulas did, and per curve the pictures and tables behind it. The tables are those of the terminal. Text of the set is escaped by
+//! `maud` wherever it enters.
 
 use maud::{Markup, PreEscaped, html};
 
+use super::catalogue::{FORMULAS, SYMBOLS};
 use super::findings::{Case, Findings, RESTS_ON, capacity_held, hours, name, notes};
-use super::{Curve, TuningSet, rule_tables, rules, svg, tables};
-use crate::html::{document, short_command, titled};
+use super::{Curve, TuningSet, answer, rule_tables, rules, svg, tables, unpassed};
+use crate::ansi::Style;
+use crate::page::{Count, Head, document, titled};
 use crate::{numbers, units};
 
 /// What the page adds to the report's CSS.
-const STYLE: &str = "\
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 1.2rem 2rem; margin: 1.4rem 0 0; }
-.plots h3 { margin-top: .6rem; }
-.plots.tables { margin-top: .4rem; align-items: start; }
-.formulas td { white-space: normal; }
-.formulas td:nth-child(2) { white-space: nowrap; }
-.plots svg { display: block; width: 100%; max-width: 640px; height: auto; }
-section.card { margin-top: 1.5rem; padding: .1rem 1.75rem 1.25rem; }
-section.card > h2 { margin: 1.3rem 0 0; font-size: 19px; font-weight: 620; }
-section.card > h2 + p { margin: .15rem 0 0; max-width: 85ch; color: var(--dim); }
-section.card > .scroll { margin: .8rem -.75rem 0; }
-ul.notes { margin: 1.2rem 0 0; padding-left: 1.1rem; color: var(--dim); max-width: 95ch; }
-.answer { margin: .6rem 0 0; padding: 0; list-style: none; font-size: 15px; }
-.answer li { padding: .3rem 0; }
-";
+const CSS: &str = include_str!("study.css");
+
+/// A link to a curve opens it; without JavaScript one has to click once more.
+const SCRIPT: &str = include_str!("study.js");
+
+/// Sections in their order: address, and what stands in the list of contents.
+const CONTENTS: [(&str, &str); 8] = [
+    ("answer", "The answer"),
+    ("curves", "The curves behind it"),
+    ("unpassed", "What did not pass"),
+    ("backends", "All backends"),
+    ("intervals", "All best intervals"),
+    ("formulas", "How the formulas did"),
+    ("rules", "Rules of thumb"),
+    ("every-curve", "Every curve in full"),
+];
 
 /// The page.
 pub fn page(findings: &Findings<'_>) -> String {
     let set = findings.set;
+    let unpassed = unpassed::table(findings);
     let main = html! {
-        header #top {
-            h1 { "Checkpoint interval of " (set.job) }
-            @if !set.why.is_empty() { p { (set.why) } }
-            p { code { (short_command(&set.command)) } }
-            p { "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile "
-                (set.cost_profile) "; " (set.program) ", tuning version " (set.tuning_version) }
-            (counts(set))
+        (head(findings))
+        nav.contents aria-label="contents" {
+            @for (address, name) in CONTENTS.iter().filter(|(address, _)| *address != "unpassed" || !unpassed.is_empty()) {
+                a href={ "#" (address) } { (name) }
+            }
         }
-        section.card {
-            h2 { "Which backend, which interval" }
+        (answer(findings))
+        (curves(findings))
+        @if !unpassed.is_empty() {
+            section.card #unpassed {
+                h2 { "What did not pass" }
+                p { (unpassed::WHAT) }
+                (titled("", "", &unpassed))
+            }
+        }
+        section.card #backends {
+            h2 { "All backends" }
             p { "By state size and load, the cheapest first; backends within 5 % are as good, and of these the \
                  one that bears more records comes first. Load is the share of each backend's own capacity." }
             (titled("", "", &tables::recommendations(findings)))
             ul.notes { li { (RESTS_ON) } }
         }
-        section.card {
-            h2 { "Best intervals" }
+        section.card #intervals {
+            h2 { "All best intervals" }
             p { "Cost: work lost and output late, as a share of time. Of every formula, what its choice costs \
                  above the best." }
             (titled("", "", &tables::overview(findings)))
-            ul.notes { @for note in notes(set) { li { (note) } } }
         }
-        section.card {
+        section.card #formulas {
             h2 { "How the formulas did" }
             p { "Over all curves and failure rates: what the choice costs above the best where it lies among the \
                  measured intervals, and how often it does not." }
             (titled("", "", &tables::scores(findings)))
-            div.formulas { (titled("The formulas", "c: work lost per checkpoint, d: its duration, M: time between failures, D: \
-                outage, ρ = λ/μ: load, w: weight of late output, P: minimum pause", &tables::formulas())) }
+            (equations())
         }
-        section.card {
+        section.card #rules {
             h2 { "Rules of thumb, held against what was measured" }
             p { "A ratio is what the rule says over what was measured; right is what is at most "
                 (format!("{:.0} %", rules::RIGHT * 100.0)) " off." }
@@ -73,30 +83,114 @@ pub fn page(findings: &Findings<'_>) -> String {
             (titled("Cost of a checkpoint that writes what changed", "c(T) = c₀ + k·S·(1 − e^(−u·T)), through the shortest, the \
                 middle and the longest interval; a ratio is of one of the others", &rule_tables::change_rules(set)))
         }
-        @for (index, (curve, cases)) in findings.curves().enumerate() {
-            (section(set, curve, &cases, index == 0))
+        h2.part #every-curve { "Every curve in full" }
+        @for (number, (curve, cases)) in (1..).zip(findings.curves()) {
+            (section(set, curve, &cases, number))
         }
     };
-    document(&format!("Flowquake: checkpoint interval of {}", set.job), &[svg::STYLE, STYLE], &main, "")
+    document(&format!("Flowquake: checkpoint interval of {}", set.job), &[svg::STYLE, CSS], &main, SCRIPT)
 }
 
-fn counts(set: &TuningSet) -> Markup {
-    let points = || set.curves.iter().flat_map(|curve| &curve.points);
-    let failed = points().filter(|point| !point.passed()).count();
-    let failures: usize = points().map(|point| point.recoveries.len()).sum();
+/// The answer in words and as a table, and what it rests on.
+fn answer(findings: &Findings<'_>) -> Markup {
     html! {
-        ul.counts {
-            li { b { (set.curves.len()) } @if set.curves.len() == 1 { "curve" } @else { "curves" } }
-            li { b { (units::count(points().count() as u64)) } "intervals measured" }
-            @if failed > 0 { li.bad { b { (failed) } "not passed" } }
-            li { b { (units::count(failures as u64)) } "recoveries" }
-            li { b { (hours(set.simulated).trim_end_matches(" hours")) } "hours simulated" }
+        section.card #answer {
+            h2 { "The answer" }
+            ul.answer { @for sentence in answer::sentences(findings) { li { (sentence) } } }
+            (titled("What to take", "which backend, with a checkpoint how often, and what that costs as a share of the time",
+                &answer::table(findings)))
+            details {
+                summary { "What it rests on" }
+                ul.notes { @for note in notes(findings.set) { li { (note) } } li { (RESTS_ON) } }
+            }
         }
     }
 }
 
-/// One curve; the first stands open, to show what is behind the others.
-fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Markup {
+/// The cost over the interval, of the backend to take, a picture per state size and load.
+fn curves(findings: &Findings<'_>) -> Markup {
+    let pictures = answer::pictures(findings);
+    html! {
+        @if let Some(first) = pictures.first() {
+            section.card #curves {
+                h2 { "The curves behind it" }
+                p { "What an interval costs, as a share of time, for a failure every " (numbers::chosen(first.advice.mtbf))
+                    ": of the backend to take, a picture per state size and load. Too short an interval wastes work on checkpoints, \
+                     too long a one repeats and delays much after a failure. Numbers at the top are what formulas choose; the list \
+                     below each picture says which." }
+                div.plots {
+                    @for case in &pictures {
+                        figure {
+                            figcaption { a href={ "#curve-" (answer::place(findings, case.curve)) } { (name(case.curve)) } }
+                            (PreEscaped(svg::cost(case, "")))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The formulas with their equations, which break between two equations only.
+fn equations() -> Markup {
+    html! {
+        h3 { "The formulas" small { (SYMBOLS) } }
+        div.scroll {
+            table.equations {
+                thead { tr { @for heading in ["", "formula", "equation", "presumes", "source"] { th scope="col" { (heading) } } } }
+                tbody {
+                    @for (number, formula) in (1..).zip(&FORMULAS) {
+                        tr {
+                            td.r { span.dim { (number) } }
+                            td { (formula.name) }
+                            td {
+                                @for (index, part) in formula.parts().iter().enumerate() {
+                                    @if index > 0 { ", " }
+                                    span.equation { (part) }
+                                }
+                            }
+                            td { (formula.presumes) }
+                            td { (formula.source) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn head<'p>(findings: &'p Findings<'_>) -> Head<'p> {
+    let set = findings.set;
+    let points = || set.curves.iter().flat_map(|curve| &curve.points);
+    let failed = points().filter(|point| !point.passed()).count();
+    let failures: usize = points().map(|point| point.recoveries.len()).sum();
+    let mut counts = vec![
+        Count::of(set.curves.len(), "curve"),
+        Count::labelled(points().count(), "intervals measured", Style::Plain),
+        Count::labelled(failures, "recoveries", Style::Plain),
+        Count {
+            number: hours(set.simulated).trim_end_matches(" hours").to_owned(),
+            label: "hours simulated".into(),
+            style: Style::Plain,
+            href: None,
+        },
+    ];
+    if failed > 0 {
+        let style = if unpassed::matter(findings) { Style::Bad } else { Style::Warn };
+        counts.insert(2, Count { href: Some("#unpassed"), ..Count::labelled(failed, "not passed", style) });
+    }
+    let mut notes = vec![html! {
+        "scenario " (set.scenario) ", parallelism " (set.parallelism) ", cost profile " (set.cost_profile) "; " (set.program)
+        ", tuning version " (set.tuning_version)
+    }];
+    if !set.why.is_empty() {
+        notes.insert(0, html! { (set.why) });
+    }
+    Head { title: html! { "Checkpoint interval of " (set.job) }, command: &set.command, notes, counts }
+}
+
+/// One curve, closed until somebody asks for it.
+fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], number: usize) -> Markup {
     let bests: Vec<String> = cases
         .iter()
         .filter_map(|case| {
@@ -104,7 +198,7 @@ fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], open: bool) -> Ma
         })
         .collect();
     html! {
-        details.run.card open[open] {
+        details.run.card id={ "curve-" (number) } {
             summary {
                 h2 { (name(curve)) }
                 span.sub { @if bests.is_empty() { "no best interval" } @else { "best: " (bests.join(", ")) } }
@@ -149,12 +243,43 @@ mod tests {
         let set = fixtures::set();
         let page = page(&Findings::of(&set));
         assert_eq!(page.matches("<details class=\"run").count(), 8);
-        assert_eq!(page.matches("<svg ").count(), 8 * 5);
+        // Of each curve, and the four of the answer.
+        assert_eq!(page.matches("<svg ").count(), 8 * 5 + 4);
         // The one address is the name of the SVG namespace, which nobody fetches.
         assert_eq!(page.matches("http:").count(), page.matches("\"http://www.w3.org/2000/svg\"").count());
-        for tag in ["https:", "<link", "<img", "<script", "url(", "@import", " src="] {
+        for tag in ["https:", "<link", "<img", "url(", "@import", " src="] {
             assert!(!page.contains(tag), "{tag}");
         }
+    }
+
+    #[test]
+    fn the_answer_and_its_curves_come_first_and_every_link_leads_somewhere() {
+        let set = fixtures::set();
+        let page = page(&Findings::of(&set));
+        let mut last = 0;
+        for (address, _) in CONTENTS {
+            let place = page.find(&format!(" id=\"{address}\"")).unwrap_or_else(|| panic!("{address}"));
+            assert!(place > last, "{address}");
+            last = place;
+        }
+        for link in page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(page.contains(&format!(" id=\"{link}\"")), "{link}");
+        }
+        assert!(page.contains("<a href=\"#unpassed\">not passed</a>") && page.contains("no: the best intervals lie"));
+        let mut passed = fixtures::set();
+        passed.curves.pop();
+        assert!(!super::page(&Findings::of(&passed)).contains("#unpassed\""), "nothing to explain");
+    }
+
+    #[test]
+    fn no_equation_is_broken() {
+        let set = fixtures::set();
+        let page = page(&Findings::of(&set));
+        assert!(page.contains("<span class=\"equation\">R = (D·μₑ + λA)/(μₑ − λ)</span>"));
+        assert_eq!(
+            page.matches("class=\"equation\"").count(),
+            FORMULAS.iter().flat_map(|formula| formula.parts()).count()
+        );
     }
 
     #[test]
@@ -166,7 +291,7 @@ mod tests {
         }
         set.curves[7].points[0].headline = hostile.into();
         let text = page(&Findings::of(&set));
-        assert!(!text.contains("<script"));
+        assert_eq!((text.matches("<script").count(), text.matches("</script").count()), (1, 1), "its own");
         assert_eq!(text.matches("</style>").count(), 1);
         set.curves.clear();
         assert!(page(&Findings::of(&set)).contains("curves"));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::analysis::{Advice, Recommendation};
 use super::findings::Findings;
 use super::{TUNING_VERSION, TuningSet};
-use crate::json::{ReadError, read_document};
+use crate::json::{ReadError, pretty, read_document};
 
 /// The fields of the file, in their order.
 #[derive(Serialize)]
@@ -28,10 +28,7 @@ pub fn to_string(findings: &Findings<'_>) -> String {
         recommendations: &findings.recommendations,
         set: findings.set,
     };
-    // Only maps with keys that are no strings, or a failing writer, could fail; there is neither.
-    let mut text = serde_json::to_string_pretty(&document).expect("a tuning set is always JSON");
-    text.push('\n');
-    text
+    pretty(&document)
 }
 
 /// Reads the set in `file`.

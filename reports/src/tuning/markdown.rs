@@ -3,56 +3,80 @@
 //!
 //! Start at [`study`].
 
-use super::catalogue::number;
+use super::catalogue::{FORMULAS, Formula, SYMBOLS, number};
 use super::findings::{Case, Findings, RESTS_ON, name, notes, slug};
 use super::rules::{self, RIGHT, Ratios};
 use super::scores::{self, GOOD, NOTHING, Score};
 use super::svg::cost_file;
-use super::{TuningSet, rule_tables, tables};
+use super::{TuningSet, answer, rule_tables, tables, unpassed};
 use crate::markdown::{escaped, table};
-use crate::numbers::{availability, chosen, percent, range, rate, ratio, signed};
+use crate::numbers::{availability, chosen, percent, range, ratio, signed};
 use crate::table::Table;
+
+/// Sections that the list of contents leads to.
+const CONTENTS: [&str; 9] = [
+    ANSWER,
+    CURVES,
+    UNPASSED,
+    MEASURED,
+    BACKENDS,
+    INTERVALS,
+    "How the formulas did",
+    "Rules of thumb",
+    "Every curve in full",
+];
+const ANSWER: &str = "The answer";
+const CURVES: &str = "The curves behind it";
+const UNPASSED: &str = "What did not pass";
+const MEASURED: &str = "How it was measured";
+const BACKENDS: &str = "All backends";
+const INTERVALS: &str = "All best intervals";
 
 /// The study, ended by a line break.
 pub fn study(findings: &Findings<'_>) -> String {
     let set = findings.set;
+    let unpassed = unpassed::table(findings);
     let mut out = format!("# Checkpoint interval of {}\n\n", escaped(&set.job));
     if !set.why.is_empty() {
         out += &format!("{}\n\n", escaped(&set.why));
     }
-    out += &format!(
-        "Scenario {}, parallelism {}. Made by {} with\n\n",
-        escaped(&set.scenario),
-        set.parallelism,
-        escaped(&set.program)
-    );
-    // A fence in the command would end the block.
-    out += &format!("```sh\n{}\n```\n\n", set.command.replace("```", ""));
-    out += "[report.html](report.html) shows every curve, [tuning.json](tuning.json) holds every number.\n\n";
-    for note in notes(set) {
-        out += &format!("- {}\n", escaped(&note));
+    let contents = CONTENTS.iter().filter(|heading| **heading != UNPASSED || !unpassed.is_empty());
+    let links: Vec<String> = contents.map(|heading| format!("[{heading}](#{})", anchor(heading))).collect();
+    out += &format!("{}\n\n", links.join(" · "));
+    out += "[report.html](report.html) shows every curve, [tuning.json](tuning.json) holds every number.\n";
+    let answers: Vec<String> =
+        answer::sentences(findings).iter().map(|sentence| format!("- {}", escaped(sentence))).collect();
+    out += &section("##", ANSWER, &answers.join("\n"), &answer::table(findings));
+    out += &pictures(findings);
+    if !unpassed.is_empty() {
+        out += &section("##", UNPASSED, unpassed::WHAT, &unpassed);
     }
-    out += &section("Which backend, which interval", &answers(findings), &tables::recommendations(findings));
-    out += &format!("\n{RESTS_ON}\n");
+    out += &measured(set);
+    out += &section("##", BACKENDS, RESTS_ON, &tables::recommendations(findings));
     let said = "Cost is work lost and output late, as a share of time. The last columns say what the choice of a formula \
                 costs above the best.";
-    out += &section("Best intervals", said, &tables::overview(findings));
-    out += "\n## Where each formula holds\n\n";
+    out += &section("##", INTERVALS, said, &tables::overview(findings));
+    out += "\n## How the formulas did\n\n";
     for score in scores::of(findings) {
         out += &format!("- **{}**: {}.\n", escaped(score.formula), escaped(&score.sentence()));
     }
     out += &format!("\n{}", table(&tables::scores(findings)));
     out += &outside(&scores::of(findings));
-    out +=
-        &section("Rule of thumb: interval = duration + pause", &interval_rule(set), &rule_tables::interval_rules(set));
-    out += &section(
-        "Rule of thumb: recovery = duration + state load",
-        &recovery_rule(set),
-        &rule_tables::recovery_rules(set),
-    );
-    out += &section("Rule of thumb: larger state, longer checkpoints", &size_rule(set), &rule_tables::size_rules(set));
-    out += &section("Cost of a checkpoint that writes what changed", CHANGE_RULE, &rule_tables::change_rules(set));
-    out += "\n## Curves\n";
+    out += &format!("\n{}.\n\n", escaped(SYMBOLS));
+    for (number, formula) in (1..).zip(&FORMULAS) {
+        out += &equation(number, formula);
+    }
+    out += "\n## Rules of thumb\n";
+    let rules = [
+        ("Interval = duration + pause", interval_rule(set), rule_tables::interval_rules(set)),
+        ("Recovery = duration + state load", recovery_rule(set), rule_tables::recovery_rules(set)),
+        ("Larger state, longer checkpoints", size_rule(set), rule_tables::size_rules(set)),
+        ("Cost of a checkpoint that writes what changed", CHANGE_RULE.into(), rule_tables::change_rules(set)),
+    ];
+    for (heading, text, content) in rules {
+        out += &section("###", heading, &text, &content);
+    }
+    out += "\n## Every curve in full\n";
     for (curve, cases) in findings.curves() {
         out += &format!("\n### {}\n\n", escaped(&name(curve)));
         for case in &cases {
@@ -64,21 +88,74 @@ pub fn study(findings: &Findings<'_>) -> String {
         out += &format!("Over the interval: {}.\n\n", links.join(", "));
         out += &table(&tables::sensitivity(&cases));
     }
-    out += &section(
-        "Formulas",
-        "c: work lost per checkpoint, d: its duration, M: mean time between failures, D: outage, \
-        A: age of the snapshot, λ, μ, ρ = λ/μ: input, capacity, load, w: weight of late output, P: minimum pause.",
-        &tables::formulas(),
-    );
     out
+}
+
+/// Where GitHub puts a heading of plain words.
+fn anchor(heading: &str) -> String {
+    heading.to_lowercase().replace(' ', "-")
+}
+
+/// The cost over the interval of the backend to take, a picture per state size and load.
+fn pictures(findings: &Findings<'_>) -> String {
+    let cases = answer::pictures(findings);
+    let Some(first) = cases.first() else { return String::new() };
+    let mut out = format!(
+        "\n## {CURVES}\n\nWhat an interval costs, as a share of time, for a failure every {}: of the backend to take, a picture per \
+         state size and load. Too short an interval wastes work on checkpoints, too long a one repeats and delays much after a \
+         failure.\n",
+        chosen(first.advice.mtbf)
+    );
+    for case in &cases {
+        out += &format!("\n{}\n\n![cost over the interval]({})\n", sentence_of(case), link(&cost_file(case)));
+    }
+    out
+}
+
+/// `fs, 1 MB, load 0.5: 3.02 s costs 0.144 %.`
+fn sentence_of(case: &Case<'_>) -> String {
+    let best = case.advice.best.zip(case.best_in_words());
+    let told = best.map_or_else(String::new, |(best, interval)| format!(": {interval} costs {}", percent(best.cost)));
+    format!("**{}**{told}", escaped(&name(case.curve)))
+}
+
+/// Scenario, command, and what the numbers rest on.
+fn measured(set: &TuningSet) -> String {
+    let mut out = format!(
+        "\n## {MEASURED}\n\nScenario {}, parallelism {}. Made by {} with\n\n",
+        escaped(&set.scenario),
+        set.parallelism,
+        escaped(&set.program)
+    );
+    // A fence in the command would end the block.
+    out += &format!("```sh\n{}\n```\n\n", set.command.replace("```", ""));
+    for note in notes(set) {
+        out += &format!("- {}\n", escaped(&note));
+    }
+    out
+}
+
+/// A formula as an entry of a list: in a column of a table its equation would be broken.
+fn equation(number: usize, formula: &Formula) -> String {
+    // Of words none is one.
+    let told = |part: &String| if part.contains(['=', '/']) { format!("`{part}`") } else { escaped(part) };
+    let parts: Vec<String> = formula.parts().iter().map(told).collect();
+    format!(
+        "{number}. **{}**: {}. Presumes: {}. Source: {}.\n",
+        escaped(formula.name),
+        parts.join(", "),
+        escaped(formula.presumes),
+        escaped(formula.source)
+    )
 }
 
 fn link(file: &str) -> String {
     format!("curves/{file}")
 }
 
-fn section(heading: &str, text: &str, content: &Table) -> String {
-    let mut out = format!("\n## {heading}\n\n");
+/// `marks` say how deep the heading stands.
+fn section(marks: &str, heading: &str, text: &str, content: &Table) -> String {
+    let mut out = format!("\n{marks} {heading}\n\n");
     if !text.is_empty() {
         out += &format!("{text}\n\n");
     }
@@ -86,37 +163,6 @@ fn section(heading: &str, text: &str, content: &Table) -> String {
         out += &table(content);
     }
     out
-}
-
-/// One line per state size, load and failure rate.
-fn answers(findings: &Findings<'_>) -> String {
-    let lines: Vec<String> = findings
-        .recommendations
-        .iter()
-        .map(|all| {
-            let size = crate::numbers::bytes(all.state);
-            let case = format!("{size} at load {}, a failure every {}", all.load, chosen(all.mtbf));
-            let best = |backend: &str| findings.case_of(all, backend)?.best_in_words();
-            match all.contenders.first().and_then(|first| Some((first, best(&first.backend)?, first.cost?))) {
-                Some((first, interval, cost)) if cost >= 1.0 => format!(
-                    "- {case}: nothing; {} with a checkpoint every {}, the best that was measured, costs {} of the time",
-                    escaped(&first.backend),
-                    interval,
-                    percent(cost),
-                ),
-                Some((first, interval, cost)) => format!(
-                    "- {case}: **{}** with a checkpoint every **{}**, which costs {} of the time and is predicted to \
-                     bear {}",
-                    escaped(&first.backend),
-                    interval,
-                    percent(cost),
-                    rate(first.capacity)
-                ),
-                None => format!("- {case}: none that was measured"),
-            }
-        })
-        .collect();
-    lines.join("\n")
 }
 
 /// What is best for one case, and what the formula that knows the load would have chosen.
@@ -246,6 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn every_entry_of_the_contents_leads_to_a_heading() {
+        let text = study(&Findings::of(&fixtures::set()));
+        for heading in CONTENTS {
+            assert!(text.contains(&format!("\n## {heading}\n")), "{heading}");
+            assert!(text.contains(&format!("[{heading}](#{})", anchor(heading))), "{heading}");
+        }
+        let mut passed = fixtures::set();
+        passed.curves.pop();
+        assert!(!study(&Findings::of(&passed)).contains(UNPASSED));
+    }
+
+    #[test]
     fn a_formula_is_blamed_for_what_it_costs_and_for_nothing_else() {
         let set = fixtures::set();
         let mut findings = Findings::of(&set);
@@ -263,7 +321,11 @@ mod tests {
         let mut set = fixtures::set();
         set.curves.iter_mut().for_each(|curve| _ = curve.points.drain(..3));
         let text = study(&Findings::of(&set));
-        assert!(text.contains("with a checkpoint every **30.0 s or less**"), "{text}");
+        assert!(
+            text.contains("| fs every 30.0 s or less, costs ")
+                || text.contains("| rocksdb every 30.0 s or less, costs "),
+            "{text}"
+        );
         assert!(text.contains(RESTS_ON));
     }
 

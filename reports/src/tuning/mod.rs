@@ -6,8 +6,8 @@
 //! ([`analysis`]) weighs that with the failure rate. `recovery` says what a failure at a random time costs, `cost_curve` reads costs off between the measured intervals
 //! and finds the lowest, `confidence` says how sure that is.
 //! [`findings`] holds a set and its analysis together, and every document is made of that: [`terminal`], [`html`], [`json`],
-//! [`markdown`] and [`svg`]; [`folder`] writes them all. `tables` and `rule_tables` decide what stands in their tables, `scores` how each formula
-//! did over all curves, `rules` how the rules of thumb did, `changes` how the cost grows where only changes are written.
+//! [`markdown`] and [`svg`]; [`folder`] writes them all. `answer` says in words what to take, `unpassed` what
+//! did not pass and whether that matters. `tables` and `rule_tables` decide what stands in their tables, `scores` how each formula did over all curves, `rules` how the rules of thumb did, `changes` how the cost grows where only changes are written.
 //!
 //! Invariants: (TUNING-V1) points of a curve are ordered by interval, each interval once; (TUNING-V2) nothing here is drawn but the
 //! resamples of the bootstrap, from a fixed seed.
@@ -15,6 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod analysis;
+mod answer;
 mod catalogue;
 mod changes;
 mod confidence;
@@ -32,6 +33,7 @@ mod scores;
 pub mod svg;
 mod tables;
 pub mod terminal;
+mod unpassed;
 
 #[cfg(test)]
 mod fixtures;

@@ -320,22 +320,6 @@ pub(super) fn scores(findings: &Findings<'_>) -> Table {
     table
 }
 
-/// Every formula with equation and source.
-pub(super) fn formulas() -> Table {
-    let columns = [("", Right), ("formula", Left), ("equation", Left), ("presumes", Left), ("source", Left)];
-    let mut table = Table::new(columns);
-    for (index, formula) in FORMULAS.iter().enumerate() {
-        table.row([
-            Cell::new((index + 1).to_string()).styled(Style::Dim),
-            Cell::new(formula.name),
-            Cell::new(formula.equation),
-            Cell::new(formula.presumes),
-            Cell::new(formula.source),
-        ]);
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,9 @@
 //! Start at [`overview`], a line per curve and failure rate; [`details`] adds every interval and every formula's choice.
 
 use super::findings::{Findings, RESTS_ON, capacity_held, name, notes};
-use super::{scores, tables};
+use super::{answer, scores, tables, unpassed};
 use crate::ansi::{Color, Screen, Style, clean, paint};
-use crate::terminal::table;
+use crate::table::titled;
 use crate::{numbers, units};
 
 /// Header, best intervals, backends and how the formulas did.
@@ -13,9 +13,12 @@ pub fn overview(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
     let mut out = header(findings, color);
-    out += &table("Best intervals", &tables::overview(findings), screen);
+    out += &titled("What to take", &answer::table(findings), screen);
+    out.extend(answer::sentences(findings).iter().map(|sentence| format!("  {}\n", clean(sentence))));
+    out += &titled("What did not pass", &unpassed::table(findings), screen);
+    out += &titled("Best intervals", &tables::overview(findings), screen);
     out += "  cost: work lost and output late, as a share of time; formulas: what their choice costs above the best\n";
-    out += &table("Backends by state size", &tables::recommendations(findings), screen);
+    out += &titled("Backends by state size", &tables::recommendations(findings), screen);
     if !findings.recommendations.is_empty() {
         out += &format!("  {}\n", paint(RESTS_ON, Style::Dim, color));
     }
@@ -42,13 +45,13 @@ pub fn details(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
             units::count(curve.record_weight),
             units::count(curve.state_weight)
         );
-        out += &table("Measured", &tables::points(curve), screen);
+        out += &titled("Measured", &tables::points(curve), screen);
         for case in &cases {
             let heading = format!("Choices for a failure every {}", numbers::chosen(case.advice.mtbf));
-            out += &table(&heading, &tables::choices(case), screen);
+            out += &titled(&heading, &tables::choices(case), screen);
         }
-        out += &table("Cost of missing the best", &tables::sensitivity(&cases), screen);
-        out += &table("As failures become rare", &tables::by_failure_rate(findings.set, curve), screen);
+        out += &titled("Cost of missing the best", &tables::sensitivity(&cases), screen);
+        out += &titled("As failures become rare", &tables::by_failure_rate(findings.set, curve), screen);
     }
     out
 }

@@ -126,7 +126,7 @@ fn commits_below_every_retained_checkpoint_are_forgotten_but_for_the_newest() {
         }
         case.store.create(&decision_path(SINK, CheckpointId(3)), Decision::abort()).await.unwrap();
         let left = async |oldest| {
-            forget_commits(&case.env, &case.store, CheckpointId(oldest)).await.unwrap();
+            forget_commits(&case.store, CheckpointId(oldest)).await.unwrap();
             let mut left = case.objects(false);
             left.retain(|path| decision_at(path).is_some());
             left

@@ -30,6 +30,8 @@ mod cost;
 mod harm;
 mod network;
 mod node;
+#[cfg(feature = "mutations")]
+mod planted;
 pub(crate) mod real_clock;
 mod store;
 mod timer;
@@ -67,8 +69,6 @@ pub struct SimConfig {
     pub contents: &'static dyn Contents,
     /// Where local disks are made, a folder for each.
     pub local_root: PathBuf,
-    /// Planted bugs; without effect in a build without the feature `mutations`.
-    pub mutations: Vec<crate::mutation::Mutation>,
 }
 
 /// Sees what happens, the moment it happens, before the one who did it goes on.
@@ -91,6 +91,8 @@ pub struct SimWorld {
     stores: SimStores,
     inputs: Arc<InputFiles>,
     late_effects: AtomicU64,
+    #[cfg(feature = "mutations")]
+    planted: planted::Planted,
 }
 
 struct State {
@@ -404,11 +406,6 @@ impl SimNode {
         };
         std::fs::create_dir_all(&path)?;
         Ok(path)
-    }
-
-    #[cfg(feature = "mutations")]
-    pub(super) fn mutated(&self, mutation: crate::mutation::Mutation) -> bool {
-        self.world.lock().config.mutations.contains(&mutation)
     }
 
     pub(super) fn inputs(&self) -> &InputFiles {

@@ -33,7 +33,6 @@ where
             cores: 1,
             local_root: root.path().to_owned(),
             contents: &crate::contents::EngineContents,
-            mutations: Vec::new(),
         };
         SimWorld::install(&runtime, config);
         runtime.block_on(async {

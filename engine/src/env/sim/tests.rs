@@ -50,7 +50,6 @@ pub(in crate::env) fn config() -> SimConfig {
         cores: 2,
         local_root: std::env::temp_dir(),
         contents: &crate::contents::EngineContents,
-        mutations: Vec::new(),
     }
 }
 

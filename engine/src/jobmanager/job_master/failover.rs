@@ -8,42 +8,42 @@ use super::super::restart::{RestartDecision, jitter};
 use super::*;
 
 impl JobMaster {
-    pub(super) fn lose(&mut self, node: &NodeName, cause: String, now: Time, out: &mut Vec<Command>) {
+    pub(super) fn lose(&mut self, node: &NodeName, cause: LossCause, now: Time, out: &mut Vec<Command>) {
         let Some(tm) = self.task_managers.remove(node) else { return };
         out.push(Command::Disconnect(node.clone(), tm.connection));
-        out.push(Command::Emit(Event::TaskManagerLost { task_manager: node.clone(), cause: cause.clone() }));
+        let task_manager = node.clone();
+        out.push(Command::Emit(Event::TaskManagerLost { task_manager, cause: cause.to_string() }));
         match &mut self.phase {
             Phase::Canceling { waiting, .. } => drop(waiting.remove(node)),
             Phase::Starting(_) | Phase::Running if self.placement.values().any(|at| at == node) => {
-                let root = RootCause::TaskManagerLost { task_manager: node.clone() };
-                self.fail_over(root, format!("TaskManager {node} lost: {cause}"), now, out);
+                let task_manager = node.clone();
+                self.fail_over(FailoverCause::TaskManagerLost { task_manager, cause }, now, out);
             }
             _ => {}
         }
     }
 
-    pub(super) fn store_failed(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
-        out.push(Command::Emit(Event::StoreFailed { attempt: self.attempt, cause: cause.clone() }));
-        self.fail_over(RootCause::StoreFailed, cause, now, out);
+    pub(super) fn store_failed(&mut self, failure: StoreFailure, now: Time, out: &mut Vec<Command>) {
+        out.push(Command::Emit(Event::StoreFailed { attempt: self.attempt, cause: failure.to_string() }));
+        self.fail_over(FailoverCause::StoreFailed(failure), now, out);
     }
 
     /// Cancels everything and begins the next attempt when the restart strategy says, unless the strategy gives the job up.
     /// A failure while a restart is due already belongs to the failover before.
-    pub(super) fn fail_over(&mut self, root: RootCause, cause: String, now: Time, out: &mut Vec<Command>) {
+    pub(super) fn fail_over(&mut self, cause: FailoverCause, now: Time, out: &mut Vec<Command>) {
         let attempt = self.attempt;
         if matches!(self.phase, Phase::Canceling { .. } | Phase::Ending(_) | Phase::Ended) {
             return;
         }
-        if let Some(again) = &mut self.again {
-            *again = Some(root.clone());
-        }
-        out.push(Command::Emit(Event::FailoverBegun { attempt, root, cause: cause.clone() }));
+        out.push(Command::Emit(Event::FailoverBegun { attempt, root: cause.root(), cause: cause.to_string() }));
         let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);
         // Nothing in there can fail the job again: a task failure does not count.
         self.checkpoints(commands, now, out);
         let after = match self.restarts.on_failure(now, jitter(self.seed, attempt)) {
             RestartDecision::Restart { after } => after,
-            RestartDecision::GiveUp(exhausted) => return self.fail(format!("{cause}; {exhausted}"), now, out),
+            RestartDecision::GiveUp(exhausted) => {
+                return self.fail(EndCause::RestartsExhausted { cause, exhausted }, now, out);
+            }
         };
         let placed: BTreeSet<_> = self.placement.values().cloned().collect();
         let waiting: BTreeSet<_> = placed.into_iter().filter(|node| self.task_managers.contains_key(node)).collect();
@@ -54,9 +54,9 @@ impl JobMaster {
     }
 
     /// The job ends with this cause as soon as the log says so.
-    pub(super) fn fail(&mut self, cause: String, now: Time, out: &mut Vec<Command>) {
+    pub(super) fn fail(&mut self, cause: EndCause, now: Time, out: &mut Vec<Command>) {
         self.tell_tasks(&Order::Cancel(self.attempt), out);
-        self.phase = Phase::Ending(JobResult::Failed(cause));
+        self.phase = Phase::Ending(JobResult::Failed(cause.to_string()));
         self.append(Change::Ended, now, out);
     }
 }

@@ -21,31 +21,36 @@ use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
 use crate::checkpoint::manifest::{Damaged, Manifest, OtherVersion, SubtaskState};
 use crate::config::JobConfig;
-use crate::env::{Address, StoreError};
-use crate::event::{AbortReason, Event, RootCause};
+use crate::env::{Address, NetError, StoreError};
+use crate::event::{AbortReason, Event};
 use crate::graph::{JobGraph, JobSpec};
 use crate::ha::entry::{Change, Ending, HaState};
 use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use crate::time::{Time, nanos};
 use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager};
 
+mod cause;
 mod failover;
 mod leadership;
 mod reports;
 mod schedule;
 
+pub use cause::{CheckpointDamage, CommittedBeyond, EndCause, FailoverCause, LossCause, StoreFailure};
 pub use leadership::opened;
 pub(super) use reports::first_delay;
 
 /// Why a manifest could not be loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be used, now or later.
+    #[error(transparent)]
     Damaged(Damaged),
     /// Another release of the engine wrote it, and can use it.
+    #[error(transparent)]
     OtherVersion(OtherVersion),
     /// The store did not answer as it should; it may later.
-    Store(String),
+    #[error(transparent)]
+    Store(StoreError),
 }
 
 /// Outcome of deciding `abort` for all epochs above a checkpoint: what was aborted, or the first committed epoch found.
@@ -85,7 +90,7 @@ pub enum Fact {
         /// Which.
         connection: u64,
         /// Why.
-        cause: String,
+        cause: NetError,
     },
     /// A manifest was read.
     Loaded(CheckpointId, Result<Box<Manifest>, LoadError>),
@@ -209,12 +214,6 @@ pub struct JobMaster {
     start: Time,
     config: JobConfig,
     seed: u64,
-    /// Only for a planted bug: reports of any attempt count.
-    unfenced: bool,
-    /// Only for a planted bug: what failed the last attempt (outer `None`: no bug is planted).
-    again: Option<Option<RootCause>>,
-    /// Only for a planted bug: the next heartbeat that matters is taken for one without tasks.
-    misreads: bool,
     subtasks: Vec<SubtaskId>,
     sources: BTreeSet<SubtaskId>,
     sinks: BTreeSet<SubtaskId>,
@@ -240,8 +239,8 @@ pub struct JobMaster {
     restored: Option<CheckpointId>,
     /// A leader before fell back, and nobody in this term has made the decisions up to this epoch yet.
     undecided: Option<CheckpointId>,
-    /// What the damage was, for the message of a job that cannot fall back.
-    damage: Option<(CheckpointId, String)>,
+    /// The damage found last, for the message of a job that cannot fall back.
+    damage: Option<CheckpointDamage>,
 }
 
 impl JobMaster {
@@ -264,9 +263,6 @@ impl JobMaster {
             start: ha.start,
             config,
             seed,
-            unfenced: false,
-            again: None,
-            misreads: false,
             subtasks,
             sources,
             sinks,
@@ -291,45 +287,14 @@ impl JobMaster {
 
     /// What a new leader does first: what nobody will ever ask for goes; and if output is committed `beyond` what the log
     /// names, the job ends here, saying so.
-    pub fn begin(&mut self, now: Time, beyond: Option<String>) -> Vec<Command> {
+    pub fn begin(&mut self, now: Time, beyond: Option<CommittedBeyond>) -> Vec<Command> {
         let up_to = CheckpointId(self.coordinator.next_id().0 - 1);
         let mut commands = vec![Command::Sweep { keep: self.ha.completed.clone(), up_to, last: false }];
-        if let Some(what) = beyond {
-            self.fail(format!("{what}; going on from an older one would write it again"), now, &mut commands);
+        if let Some(beyond) = beyond {
+            self.fail(EndCause::LogLost(beyond), now, &mut commands);
         }
         commands.extend(self.step(now, Fact::Time));
         commands
-    }
-
-    /// Plants a bug: reports of any attempt count (against J2).
-    pub fn skip_fencing(&mut self) {
-        self.unfenced = true;
-    }
-
-    /// Plants a bug: what failed an attempt fails the next one, too, once that runs.
-    pub fn fail_over_twice(&mut self) {
-        self.again = Some(None);
-    }
-
-    /// Plants a bug: what one TaskManager's heartbeat says is overlooked once.
-    pub fn misread_a_heartbeat(&mut self) {
-        self.misreads = true;
-    }
-
-    /// Plants a bug: a decline counts for whatever checkpoint is pending.
-    pub fn take_any_decline(&mut self) {
-        self.coordinator.plant_any_decline();
-    }
-
-    /// Plants a bug: see [`Mutation::IntervalFromCompletion`](crate::mutation::Mutation).
-    pub fn count_from_completion(&mut self) {
-        self.coordinator.plant_interval_from_completion();
-    }
-
-    /// Plants a bug: ids go on from the newest completed checkpoint, whatever was reserved.
-    pub fn reuse_ids(&mut self) {
-        let newest = self.ha.completed.last().copied().unwrap_or_default();
-        self.coordinator.plant_next_id(newest.next());
     }
 
     /// When [`Fact::Time`] is due next.
@@ -364,7 +329,7 @@ impl JobMaster {
             Fact::Registered { node, connection, incarnation, slots, data } => {
                 let _ = incarnation;
                 if self.task_managers.contains_key(&node) {
-                    self.lose(&node, "it registered again".into(), now, &mut out);
+                    self.lose(&node, LossCause::RegisteredAgain, now, &mut out);
                 }
                 let heartbeat_timeout_ns = nanos(self.config.heartbeat_timeout);
                 out.push(Command::Send(node.clone(), Order::Registered { heartbeat_timeout_ns }));
@@ -383,7 +348,7 @@ impl JobMaster {
                         let released_at = tm.heartbeat_at + self.config.heartbeat_interval.saturating_mul(more);
                         self.releasing.insert(node.clone(), released_at);
                     }
-                    self.lose(&node, cause, now, &mut out);
+                    self.lose(&node, LossCause::Disconnected(cause), now, &mut out);
                 }
             }
             Fact::Loaded(id, result) => self.on_loaded(id, result, now, &mut out),
@@ -415,7 +380,7 @@ impl JobMaster {
             self.task_managers.iter().filter(|(_, tm)| now >= tm.heard_at + timeout).map(|(n, _)| n.clone()).collect();
         for node in silent {
             out.push(Command::Emit(Event::HeartbeatMissed { peer: node.clone() }));
-            self.lose(&node, format!("no heartbeat for {timeout:?}"), now, out);
+            self.lose(&node, LossCause::Silent(timeout), now, out);
         }
         for (node, tm) in &mut self.task_managers {
             if now >= tm.heartbeat_at {
@@ -476,9 +441,7 @@ impl JobMaster {
                     out.push(Command::Emit(Event::CheckpointSubsumed { checkpoint: id }));
                     out.push(Command::Delete(id));
                 }
-                C::FailJob(checkpoint, why) => {
-                    self.fail_over(RootCause::CheckpointsFailed { checkpoint }, why, now, out)
-                }
+                C::FailJob(failures) => self.fail_over(FailoverCause::CheckpointsFailed(failures), now, out),
                 C::Finish => {
                     self.phase = Phase::Ending(JobResult::Finished);
                     let (keep, up_to) = (self.ha.completed.clone(), CheckpointId(u64::MAX));

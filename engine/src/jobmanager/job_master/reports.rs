@@ -40,7 +40,7 @@ impl JobMaster {
             }
             ToJobManager::Task(attempt, report) => {
                 let holds = self.placement.get(&report.subtask()) == Some(node);
-                if (attempt == self.attempt && holds) || self.unfenced {
+                if attempt == self.attempt && holds {
                     self.on_report(report, now, out);
                 }
             }
@@ -63,23 +63,19 @@ impl JobMaster {
                         let tasks = self.subtasks.iter().copied().collect();
                         let commands = self.coordinator.on_running(now, tasks, self.restored, first);
                         self.checkpoints(commands, now, out);
-                        if let Some(root) = self.again.as_mut().and_then(Option::take) {
-                            self.fail_over(root, "once more".into(), now, out);
-                            self.again = Some(None);
-                        }
                     }
                 }
             }
             TaskReport::Failed(subtask, TaskFailure::Failed(cause)) => {
-                self.fail_over(RootCause::TaskFailed { subtask }, format!("subtask {subtask}: {cause}"), now, out);
+                self.fail_over(FailoverCause::TaskFailed { subtask, cause }, now, out);
             }
             TaskReport::Failed(subtask, TaskFailure::Fatal(cause)) => {
-                self.fail(format!("subtask {subtask}: {cause}"), now, out)
+                self.fail(EndCause::OutputLost { subtask, cause }, now, out);
             }
             TaskReport::Failed(subtask, TaskFailure::Damaged(id, file)) => {
-                let cause = format!("subtask {subtask}: {} of checkpoint {id} is damaged", file.path);
-                self.note_damage(id, file.path, file.expected, file.found, out);
-                self.fail_over(RootCause::CheckpointDamaged { checkpoint: id }, cause, now, out);
+                let cause = FailoverCause::CheckpointDamaged { checkpoint: id, subtask, path: file.path.clone() };
+                self.note_damage(id, file.into(), out);
+                self.fail_over(cause, now, out);
             }
             TaskReport::EndOfInput(subtask) => {
                 let commands = self.coordinator.on_end_of_input(subtask, now);
@@ -117,12 +113,10 @@ impl JobMaster {
                 let mine: Vec<SubtaskId> = self.placement.iter().filter_map(placed).collect();
                 // A heartbeat may have left before the order arrived; after this time it has not.
                 let due = now >= self.deployed_at + self.config.rpc_timeout;
-                let found = if due && std::mem::take(&mut self.misreads) { BTreeMap::new() } else { found };
                 if due && mine.iter().any(|subtask| !found.contains_key(subtask)) {
                     let task_manager = node.clone();
                     out.push(Command::Emit(Event::DeploymentLost { attempt, task_manager: task_manager.clone() }));
-                    let cause = format!("TaskManager {node} does not have the tasks that it was told to run");
-                    return self.fail_over(RootCause::DeploymentLost { task_manager }, cause, now, out);
+                    return self.fail_over(FailoverCause::DeploymentLost { task_manager }, now, out);
                 }
                 for subtask in mine {
                     // Reports that were lost; those that were not are known already, and change nothing.

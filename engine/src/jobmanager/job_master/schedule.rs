@@ -70,14 +70,9 @@ impl JobMaster {
             }
             Ok(Err((subtask, epoch))) => {
                 let damage = self.damage.take();
-                let what =
-                    damage.map_or_else(|| format!("no usable checkpoint covers epoch {epoch}"), |(_, what)| what);
-                let cause = format!(
-                    "{what}; falling back is not possible: subtask {subtask} has committed output of epoch {epoch}"
-                );
-                self.fail(cause, now, out);
+                self.fail(EndCause::CommittedAbove { damage, subtask, epoch }, now, out);
             }
-            Err(error) => self.store_failed(format!("commit decisions: {error}"), now, out),
+            Err(error) => self.store_failed(StoreFailure::Decisions(error), now, out),
         }
     }
 
@@ -91,18 +86,17 @@ impl JobMaster {
         assert_eq!(self.phase, Phase::Loading(id), "J1: one manifest is read at a time");
         match result {
             Ok(manifest) if !self.fits(&manifest.job) => {
-                let cause = format!("checkpoint {id} was taken by a job of another shape; it cannot be restored");
-                self.fail(cause, now, out);
+                self.fail(EndCause::OtherShape(id), now, out);
             }
             Ok(manifest) if self.offered() >= self.config.parallelism => self.deploy(Some(*manifest), now, out),
             Ok(_) => self.phase = WAITING,
             Err(LoadError::Damaged(damaged)) => {
-                self.note_damage(id, damaged.path, damaged.expected, damaged.found, out);
+                self.note_damage(id, damaged, out);
                 self.phase = WAITING;
             }
             Err(LoadError::OtherVersion(other)) => self.refuse(other, out),
             Err(LoadError::Store(error)) => {
-                self.store_failed(format!("manifest of checkpoint {id}: {error}"), now, out)
+                self.store_failed(StoreFailure::Manifest { checkpoint: id, error }, now, out);
             }
         }
     }
@@ -116,18 +110,11 @@ impl JobMaster {
         shape(taken) == shape(&self.job)
     }
 
-    pub(super) fn note_damage(
-        &mut self,
-        id: CheckpointId,
-        file: String,
-        expected: String,
-        found: String,
-        out: &mut Vec<Command>,
-    ) {
-        self.coordinator.on_damaged(id);
-        let what = format!("checkpoint {id} is damaged ({file}: expected {expected}, found {found})");
-        self.damage = Some((id, what));
-        out.push(Command::Emit(Event::CheckpointDamaged { checkpoint: id, file, expected, found }));
+    pub(super) fn note_damage(&mut self, checkpoint: CheckpointId, file: Damaged, out: &mut Vec<Command>) {
+        self.coordinator.on_damaged(checkpoint);
+        self.damage = Some(CheckpointDamage { checkpoint, file: file.clone() });
+        let Damaged { path: file, expected, found } = file;
+        out.push(Command::Emit(Event::CheckpointDamaged { checkpoint, file, expected, found }));
     }
 
     /// Spreads the slots over the TaskManagers in turn, and the subtasks over the slots: index `i` of every vertex shares

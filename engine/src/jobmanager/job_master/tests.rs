@@ -75,6 +75,10 @@ fn damaged_file(path: &str) -> DamagedFile {
     DamagedFile { path: path.into(), expected: "5 bytes".into(), found: "4 bytes".into() }
 }
 
+fn store_failed() -> StoreError {
+    StoreError::Failed { path: "x".into(), cause: "timed out".into() }
+}
+
 /// One line per command; an event by its name behind a `!`.
 fn line(command: &Command) -> String {
     match command {
@@ -218,7 +222,7 @@ impl Story {
 
     fn disconnect(&mut self, number: u32) -> Vec<String> {
         let connection = self.connections[&number];
-        self.step(Fact::Disconnected { node: tm(number), connection, cause: "connection reset by peer".into() })
+        self.step(Fact::Disconnected { node: tm(number), connection, cause: NetError::Reset })
     }
 
     fn hear(&mut self, node: NodeName, message: ToJobManager) -> Vec<String> {

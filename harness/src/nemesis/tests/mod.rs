@@ -13,7 +13,6 @@ use flowquake_engine::fault::{
 use flowquake_engine::ids::{Attempt, Term};
 
 use super::*;
-use crate::faults::{CHECKPOINT_STORE, LEADER, LEADER_LINK, OUTPUT_STORE, STANDBY, TASK_LINK, TASK_MANAGER};
 use crate::fixtures::{at, kill, ms, on, subtask};
 use crate::plan::{DamageKind, Disk, FaultAction, FileKind, FileTarget, KillMode, MessageKind, NodeTarget, StoreName};
 
@@ -195,7 +194,7 @@ impl Cluster for Fake {
 
 /// Two JobManagers, three TaskManagers.
 fn nemesis(faults: Vec<FaultPlan>) -> Nemesis {
-    Nemesis::new(1, faults, 2, 3, UserCode::default())
+    Nemesis::new(1, faults, 2, 3, UserCode::default(), crate::faults::strike)
 }
 
 fn secs(secs: u64) -> Duration {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::{Expectations, ExpectedEnd, TimingBounds};
+use crate::reader::{Refusal, value};
 use crate::units;
 
 /// What `output` may say.
@@ -53,6 +53,13 @@ fn timing(reader: &mut Reader, table: &Table) -> TimingBounds {
         checkpoint_duration_max: read!(checkpoint_duration_max),
         outage_max: read!(outage_max),
         recovery_max: read!(recovery_max),
+        lateness_max: read!(lateness_max),
+        backpressure_min_permille: reader.read(
+            table,
+            "backpressure_min",
+            "expect.timing.backpressure_min_permille",
+            percent,
+        ),
         recovery_prediction_permille: reader.read(table, "recovery_prediction", permille, within),
     }
 }
@@ -69,6 +76,21 @@ fn below(value: &DeValue) -> Result<Duration, Refusal> {
     if bound.is_zero() { Err(refuse("nothing takes less than no time")) } else { Ok(bound) }
 }
 
+/// `"20%"`, as thousandths.
+fn percent(value: &DeValue) -> Result<u32, Refusal> {
+    let refuse = || {
+        let help = "write a share of the time, such as {key} = \"20%\"".to_owned();
+        Refusal::new("wrong-value", "must be a share", "no share", help)
+    };
+    permille(&value::text(value)?).ok_or_else(refuse)
+}
+
+/// From 0.1 to 100 percent, as thousandths.
+fn permille(text: &str) -> Option<u32> {
+    let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
+    (0.1..=100.0).contains(&percent).then_some((percent * 10.0) as u32)
+}
+
 /// `"within 5%"`, as thousandths.
 fn within(value: &DeValue) -> Result<u32, Refusal> {
     let refuse = || {
@@ -77,9 +99,7 @@ fn within(value: &DeValue) -> Result<u32, Refusal> {
         Refusal::new("wrong-value", "must be a share", "no share", help)
     };
     let text = value::text(value)?;
-    let share = text.strip_prefix("within").and_then(|rest| rest.trim().strip_suffix('%')).ok_or_else(refuse)?;
-    let percent: f64 = share.trim().parse().map_err(|_| refuse())?;
-    if (0.1..=100.0).contains(&percent) { Ok((percent * 10.0) as u32) } else { Err(refuse()) }
+    text.strip_prefix("within").and_then(permille).ok_or_else(refuse)
 }
 
 fn job_end(value: &DeValue) -> Result<ExpectedEnd, Refusal> {

@@ -5,12 +5,9 @@
 
 use flowquake_engine::config::{BackendKind, RestartStrategy, TriggerSchedule};
 
-use super::fault::{message_kinds, target::ROLES};
-use super::value::{DAMAGES, DISKS, FILE_KINDS, LOCAL_DAMAGES, STORES};
 use super::{expect, tune};
-use crate::faults::{Kind, Param};
-use crate::scenario::rules::settings::NODES_MAX;
-use crate::swarm::{FAMILIES, KINDS};
+use crate::faults::{FILE_KINDS, Family, Kind, Param, message_kinds};
+use crate::reader::{node::ROLES, value::NODES_MAX};
 
 /// The form of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +54,8 @@ pub(in crate::scenario) enum Form {
     Attempts,
     /// `"< 5s"`.
     Below,
+    /// A share of something, such as `"20%"`.
+    Percent,
     /// `"within 5%"`.
     Within,
     /// How a job ends.
@@ -166,7 +165,8 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
 
         ("[swarm]", "faults") => optional(Either(vec![u32(), Pair(Box::new(u32()))])),
         ("[swarm]", "kinds") => {
-            let names = FAMILIES.into_iter().chain(KINDS.iter().map(|kind| kind.name)).collect();
+            let families = Family::ALL.iter().map(|family| family.name());
+            let names = families.chain(Kind::ALL.iter().map(|kind| kind.name())).collect();
             optional(List(0, Box::new(Words(names))))
         }
         ("[swarm]", "until") => required(Duration),
@@ -194,7 +194,8 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("[expect]", "checkpoint_duration_p50" | "checkpoint_duration_p99" | "checkpoint_duration_max") => {
             optional(Below)
         }
-        ("[expect]", "outage_max" | "recovery_max") => optional(Below),
+        ("[expect]", "outage_max" | "recovery_max" | "lateness_max") => optional(Below),
+        ("[expect]", "backpressure_min") => optional(Percent),
         ("[expect]", "recovery_prediction") => optional(Within),
         _ => None,
     }
@@ -213,11 +214,8 @@ pub(in crate::scenario) fn of_param(param: &Param) -> Option<Form> {
         "table" => Form::Table("file"),
         "true|false" => Form::Boolean,
         "\"50ms/s\" or \"-50ms/s\"" => Form::Drift,
-        words if words == DISKS.join("|") => Form::Words(DISKS.to_vec()),
-        words if words == STORES.join("|") => Form::Words(STORES.to_vec()),
-        words if words == DAMAGES.join("|") => Form::Words(DAMAGES.to_vec()),
-        words if words == LOCAL_DAMAGES.join("|") => Form::Words(LOCAL_DAMAGES.to_vec()),
         link if link.starts_with("\"tm-") => Form::Link { sets: link.contains(','), arrow: link.contains("->") },
+        words if words.contains('|') => Form::Words(words.split('|').collect()),
         _ => return None,
     })
 }

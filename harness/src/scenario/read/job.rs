@@ -6,9 +6,9 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::{Reader, Table, value};
+use crate::checker::JobCatalogue;
 use crate::plan::{InputPlan, InputSource};
-use crate::scenario::catalogue::JobCatalogue;
-use crate::scenario::error::Problem;
+use crate::reader::{Problem, suggest};
 use crate::units::Rate;
 
 /// What `[job]` says; settings of the engine stand in other sections.
@@ -33,7 +33,7 @@ pub(in crate::scenario) fn job(
     catalogue: &JobCatalogue,
 ) -> JobSection {
     let names = catalogue.names();
-    let help = format!("write name = \"...\" with one of {}", super::suggest::quoted(&names));
+    let help = format!("write name = \"...\" with one of {}", suggest::quoted(&names));
     let name = reader.required(table, "name", "job.name", &help, value::text).unwrap_or_default();
     let parallelism =
         reader.or_default(Some(table), "parallelism", "job.config.parallelism", value::whole_u16, 2, u16::to_string);

@@ -7,9 +7,8 @@ use flowquake_engine::config::{RestartStrategy, Thousandths};
 use toml::de::DeValue;
 
 use super::settings::show_duration;
-use super::value::{self, Refusal};
 use super::{Reader, Table};
-use crate::scenario::error::Problem;
+use crate::reader::{Problem, Refusal, value};
 
 /// Where the strategy stands in a plan.
 const PATH: &str = "job.config.restart_strategy";

@@ -10,11 +10,10 @@ use flowquake_engine::config::{BackendKind, CheckpointConfig, JobConfig, Restart
 use toml::de::DeValue;
 
 use super::restart::{self, show_attempts};
-use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::ClusterPlan;
 use crate::profile::{Profile, ProfileError};
-use crate::scenario::error::Problem;
+use crate::reader::{Problem, Refusal, value};
 use crate::units;
 
 /// The cluster of a scenario that says nothing about it but its profile.

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::value::{self, Refusal};
 use super::{Reader, Table};
-use crate::scenario::error::Problem;
-use crate::scenario::suggest;
-use crate::swarm::{FAMILIES, KINDS, Swarm};
+use crate::faults::{Family, Kind};
+use crate::reader::{Problem, Refusal, suggest, value};
+use crate::swarm::Swarm;
 
 /// Reads `[swarm]`. What a job keeps, and which settings are written, is filled in when the whole file was read.
 pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table) -> Swarm {
@@ -38,7 +37,7 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
 }
 
 fn all() -> BTreeSet<&'static str> {
-    KINDS.iter().map(|kind| kind.name).collect()
+    Kind::ALL.iter().map(|kind| kind.name()).collect()
 }
 
 /// Lists of values by the name of a parameter.
@@ -87,8 +86,9 @@ fn count(value: &DeValue) -> Result<(u32, u32), Refusal> {
 
 /// Names of kinds and of families, which stand for all their kinds.
 fn kinds(value: &DeValue) -> Result<BTreeSet<&'static str>, Refusal> {
-    let names: Vec<&str> = FAMILIES.into_iter().chain(KINDS.iter().map(|kind| kind.name)).collect();
-    let families = suggest::quoted(&FAMILIES);
+    let families = Family::ALL.map(Family::name);
+    let names: Vec<&str> = families.into_iter().chain(Kind::ALL.iter().map(|kind| kind.name())).collect();
+    let families = suggest::quoted(&families);
     let DeValue::Array(list) = value else {
         let help = format!("write {{key}} = [\"kill\", \"network\"], with kinds of faults or families: {families}");
         let label = format!("this is {}", value::describe(value));
@@ -98,8 +98,8 @@ fn kinds(value: &DeValue) -> Result<BTreeSet<&'static str>, Refusal> {
     for item in list.iter() {
         let word = value::text(item.get_ref())?;
         let before = kinds.len();
-        let named = KINDS.iter().filter(|kind| kind.name == word || kind.family == word);
-        kinds.extend(named.map(|kind| kind.name));
+        let named = Kind::ALL.iter().filter(|kind| kind.name() == word || kind.spec().family.name() == word);
+        kinds.extend(named.map(|kind| kind.name()));
         if kinds.len() == before && !names.contains(&word.as_str()) {
             let rest = format!("kinds of faults are listed by `flowquake list faults`; their families are {families}");
             let help = suggest::guess_then(suggest::nearest(&word, &names), &rest);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use flowquake_engine::config::BackendKind;
 use toml::de::DeValue;
 
-use super::value::{self, Refusal};
 use super::{Reader, Table};
 use crate::plan::KillMode;
+use crate::reader::{Refusal, value};
 use crate::tune::{Tune, spread};
 use crate::units;
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use flowquake_engine::graph::SPLITS_MAX;
 
 use super::Finding;
+use crate::checker::{JobCatalogue, JobEntry};
 use crate::plan::{InputSource, RunPlan};
-use crate::scenario::catalogue::{JobCatalogue, JobEntry};
+use crate::reader::suggest;
 use crate::scenario::input_file::{self, InputFacts, InputFault};
-use crate::scenario::suggest;
 use crate::units;
 
 /// Records beyond this are a slip of the keyboard: no machine makes so many in a year.

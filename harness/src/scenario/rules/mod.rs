@@ -6,55 +6,17 @@
 //! Invariants: (RULES-C1) no plan, however odd, makes a rule panic or loop; (RULES-C2) a finding names its path, the value it found, and
 //! the remedy; (RULES-C3) a finding that leans on a refused value is dropped ([`report`]).
 
-use super::catalogue::JobCatalogue;
-use super::error::{Problem, Span};
 use super::input_file::{InputFacts, InputFault};
+use crate::checker::{Finding, JobCatalogue};
 use crate::plan::{InputSource, RunPlan};
+use crate::reader::{Problem, Span};
 
-mod event_fields;
 mod expect;
 mod faults;
 mod job;
 mod pace;
 pub(super) mod settings;
 pub(super) mod swarm;
-
-/// One offence against a rule.
-pub(super) struct Finding {
-    code: &'static str,
-    message: String,
-    help: String,
-    /// Path and label; the first one is the offence.
-    places: Vec<(String, String)>,
-    /// Paths whose values led to this finding besides those of `places`.
-    given: Vec<String>,
-}
-
-impl Finding {
-    fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: help.into(), places: Vec::new(), given: Vec::new() }
-    }
-
-    /// A place with a text beside it.
-    fn at(mut self, path: impl Into<String>, label: impl Into<String>) -> Self {
-        self.places.push((path.into(), label.into()));
-        self
-    }
-
-    /// A value that the finding leans on without showing it.
-    fn given(mut self, path: impl Into<String>) -> Self {
-        self.given.push(path.into());
-        self
-    }
-
-    /// Whether it leans on the value at `tainted`, or on something that value contains.
-    fn leans_on(&self, tainted: &str) -> bool {
-        let within = |path: &String| {
-            path.strip_prefix(tainted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        self.places.iter().map(|(path, _)| path).chain(&self.given).any(within)
-    }
-}
 
 /// All offences of `plan`; `input` is what was found at the path of its input file, if it has one.
 pub(super) fn check(

@@ -10,11 +10,10 @@ use flowquake_engine::config::RestartStrategy;
 use super::Finding;
 use crate::plan::RunPlan;
 use crate::profile;
+use crate::reader::value::NODES_MAX;
 use crate::scenario::read::restart;
 use crate::units;
 
-/// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
-pub(in crate::scenario) const NODES_MAX: u32 = 1000;
 /// Beyond it, prices would overflow.
 const WEIGHT_MAX: u64 = 1_000_000_000;
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 use flowquake_engine::config::{JobConfig, RestartStrategy};
 
 use super::Finding;
+use crate::checker::JobCatalogue;
+use crate::faults::{Family, Kind};
 use crate::plan::{InputSource, RunPlan};
-use crate::scenario::catalogue::JobCatalogue;
+use crate::reader::suggest;
 use crate::scenario::read::restart;
-use crate::scenario::suggest;
-use crate::swarm::{FAMILIES, KINDS, Kind, Need, Swarm};
+use crate::swarm::{Need, Swarm};
 use crate::units;
 
 /// More faults than this are a slip of the keyboard.
@@ -94,19 +95,22 @@ fn times(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
 
 fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     if swarm.kinds.is_empty() {
-        let help = format!("leave `kinds` out to draw from all, or name some: {}", suggest::quoted(&FAMILIES));
+        let help = format!(
+            "leave `kinds` out to draw from all, or name some: {}",
+            suggest::quoted(&Family::ALL.map(Family::name))
+        );
         let finding = Finding::new("bad-swarm", "`kinds` is empty: there is nothing to draw from", help);
         return found.push(finding.at("swarm.kinds", "no kind of fault"));
     }
-    let named: Vec<&Kind> = KINDS.iter().filter(|kind| swarm.kinds.contains(kind.name)).collect();
-    let unmet = |kind: &Kind| kind.need.unmet(plan, swarm.keyed);
+    let named: Vec<&Kind> = Kind::ALL.iter().filter(|kind| swarm.kinds.contains(kind.name())).collect();
+    let unmet = |kind: &Kind| kind.spec().drawn.need.unmet(plan, swarm.keyed);
     // One that applies is enough: the others are for seeds, or copies of this file, whose settings let them.
     if named.iter().any(|kind| unmet(kind).is_none()) {
         return;
     }
     for kind in named {
         let Some(path) = unmet(kind) else { continue };
-        let (why, help) = match kind.need {
+        let (why, help) = match kind.spec().drawn.need {
             Need::Standby => ("needs a second JobManager", "write job_managers = 2 in [cluster]"),
             Need::GeneratedInput => ("needs generated records", "give the job generated records as input"),
             Need::TwoCheckpoints => ("needs a checkpoint to fall back to", "write retained = 2 in [checkpointing]"),
@@ -119,7 +123,7 @@ fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
             Need::RocksDb => ("needs a local database", "write backend = \"rocksdb\" and take a job with keyed state"),
             Need::Nothing => continue,
         };
-        let finding = Finding::new("never-applies", format!("`{}` {why}", kind.name), help);
+        let finding = Finding::new("never-applies", format!("`{}` {why}", kind.name()), help);
         found.push(finding.at("swarm.kinds", "applies to no run of this scenario").at(path, "because of this"));
     }
 }

@@ -98,7 +98,7 @@ fn every_kind_is_read_to_places_of_the_plan_and_survives_its_file() {
     assert_eq!(again.unwrap_or_else(|error| panic!("{}", render(&error))), plan);
 
     let (root, _) = DeTable::parse_recoverable(&text);
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(&SECTIONS);
     read_scenario(&mut reader, root.get_ref(), Path::new("broken.toml"), &catalogue()).unwrap();
     let known = json_places::Places::of(&json);
     let unknown: Vec<_> = reader.spans.keys().filter(|path| known.get(path).is_none()).collect();
@@ -232,6 +232,23 @@ fn what_cannot_apply_is_refused() {
         ("bad-unit", "at = \"1s\", do = \"clock-forward\", target = \"tm-1\", by = \"8760h 1ns\""),
     ] {
         assert_eq!(refused(fault), [code], "{fault}");
+    }
+}
+
+/// The plan calls some lengths otherwise than the file.
+#[test]
+fn a_length_that_is_too_short_is_named_by_its_key() {
+    for (key, fault) in [
+        ("by", "do = \"duplicate-message\", message = \"trigger\", by = \"0s\""),
+        ("by", "do = \"slow-store\", by = \"0s\""),
+        ("by", "do = \"clock-back\", target = \"tm-1\", by = \"0s\""),
+        ("age", "do = \"lagging-list\", age = \"0s\""),
+        ("resume_after", "do = \"pause\", target = \"tm-1\", resume_after = \"0s\""),
+        ("every", "every = \"0s\", repeat = 2, do = \"pause\", target = \"tm-1\""),
+    ] {
+        let error = parse(&with_faults(&[format!("{{ at = \"1s\", {fault} }}")])).unwrap_err();
+        let said: Vec<String> = error.problems().iter().map(Problem::to_string).collect();
+        assert!(said.len() == 1 && said[0].starts_with(&format!("`{key}` is zero")), "{fault}: {said:?}");
     }
 }
 

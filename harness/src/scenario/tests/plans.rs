@@ -122,7 +122,7 @@ fn every_recorded_path_is_a_path_of_the_plan() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = complete(folder.path());
     let (root, _) = DeTable::parse_recoverable(COMPLETE);
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(&SECTIONS);
     read_scenario(&mut reader, root.get_ref(), &folder.path().join("complete.toml"), &catalogue()).unwrap();
     let json = serde_json::to_string_pretty(&scenario.plan(0)).unwrap();
     let known = json_places::Places::of(&json);

@@ -11,6 +11,7 @@ use super::quantity::Quantity;
 use super::symbol::Symbol;
 use super::{Inputs, Known, Origin, Outcome, Sheet};
 use crate::formulas::state::Level;
+use crate::json::pretty;
 
 /// Version of this document.
 pub const FORMULAS_VERSION: u32 = 1;
@@ -35,10 +36,7 @@ pub fn to_string(inputs: &Inputs) -> String {
     };
     let symbols = Symbol::ALL.into_iter().map(symbol).collect();
     let document = Document { formulas_version: FORMULAS_VERSION, inputs, formulas, symbols };
-    // Only maps with keys that are no strings, or a failing writer, could fail; there is neither.
-    let mut text = serde_json::to_string_pretty(&document).expect("a sheet is always JSON");
-    text.push('\n');
-    text
+    pretty(&document)
 }
 
 fn symbol(symbol: Symbol) -> Value {

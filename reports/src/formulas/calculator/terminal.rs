@@ -7,8 +7,8 @@ use super::quantity::Quantity;
 use super::symbol::{Kind, Symbol};
 use super::{Inputs, Known, Origin, Outcome, Row, Sheet};
 use crate::ansi::{Color, Style, paint};
-use crate::table::{Align, Cell, Table};
-use crate::{numbers, terminal, units};
+use crate::table::{Align, Cell, Table, titled};
+use crate::{numbers, units};
 
 /// Every formula with equation, what it gives and needs, domain and source; then every input with its option.
 pub fn catalogue(width: usize, color: Color) -> String {
@@ -39,7 +39,7 @@ pub fn catalogue(width: usize, color: Color) -> String {
 pub fn sheet(inputs: &Inputs, width: usize, color: Color) -> String {
     let sheet = Sheet::of(inputs);
     let mut out = known(&sheet.known, width, color);
-    out += &terminal::table("What the formulas say", &answers(&sheet.rows, width), color.into());
+    out += &titled("What the formulas say", &answers(&sheet.rows, width), color.into());
     out += &outside(&sheet.rows, width, color);
     out += &missing(&sheet.rows, width, color);
     let lacking: Vec<Symbol> = Symbol::ALL.into_iter().filter(|symbol| lacked(*symbol, &sheet.rows)).collect();

@@ -248,7 +248,6 @@ impl World {
         if self.asked.is_empty() || self.ended {
             return;
         }
-        let timed_out = || "timed out".to_owned();
         match (self.asked.remove(0), answer) {
             (Asked::Load(id), Answer::Good) => {
                 self.story.loaded(id.0);
@@ -260,7 +259,7 @@ impl World {
                 let damaged = Damaged { path: "m".into(), expected: "a".into(), found: "b".into() };
                 self.step(Fact::Loaded(id, Err(LoadError::Damaged(damaged))));
             }
-            (Asked::Load(id), Answer::Error) => self.step(Fact::Loaded(id, Err(LoadError::Store(timed_out())))),
+            (Asked::Load(id), Answer::Error) => self.step(Fact::Loaded(id, Err(LoadError::Store(store_failed())))),
             (Asked::Seal(id), Answer::Good) => {
                 self.step(Fact::Sealed(id, true));
             }
@@ -286,7 +285,7 @@ impl World {
                 assert!(matches!(self.story.master.phase, Phase::Ending(JobResult::Failed(_)) | Phase::Ended), "J3");
             }
             (Asked::Aborts, Answer::Error) => {
-                self.step(Fact::AbortsDecided(Err(StoreError::Failed { path: "d".into(), cause: timed_out() })));
+                self.step(Fact::AbortsDecided(Err(store_failed())));
             }
         }
     }
@@ -318,7 +317,7 @@ impl World {
             }
             Input::Disconnect(number, old) => {
                 if let Some(connection) = self.connection(number, old) {
-                    self.step(Fact::Disconnected { node: tm(number), connection, cause: "chance".into() });
+                    self.step(Fact::Disconnected { node: tm(number), connection, cause: NetError::Closed });
                 }
             }
             Input::Report(number, report, of, attempt, checkpoint) => {

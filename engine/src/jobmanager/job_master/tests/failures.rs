@@ -127,7 +127,7 @@ fn messages_of_a_given_up_connection_change_nothing() {
     ] {
         assert_eq!(old(&mut story, message), [""; 0], "J2");
     }
-    let ended = Fact::Disconnected { node: tm(2), connection: 2, cause: "late".into() };
+    let ended = Fact::Disconnected { node: tm(2), connection: 2, cause: NetError::TimedOut };
     assert_eq!(story.step(ended), [""; 0]);
     assert_eq!(story.at(5000).time()[..2], ["! heartbeat-missed", "disconnect tm-2 3"], "not even as a sign of life");
 }
@@ -250,7 +250,7 @@ fn exhausted_restarts_fail_the_job_and_name_the_cause() {
 fn a_store_that_does_not_answer_is_asked_again_by_the_next_attempt() {
     let mut story = Story::recovered(&[3], 4, |_| {});
     assert_eq!(story.register(1, 2)[2..], ["load 3"]);
-    let failed = story.step(Fact::Loaded(CheckpointId(3), Err(LoadError::Store("timed out".into()))));
+    let failed = story.step(Fact::Loaded(CheckpointId(3), Err(LoadError::Store(store_failed()))));
     assert_eq!(failed, ["! store-failed", "! failover-begun", "! tasks-canceled"]);
     assert_eq!(story.wake(), ["! restart-ready", "load 3"], "it is not damaged for that");
     assert_eq!(story.loaded(3)[1..], ["tm-1 <- deploy 2 0#0 0#1 1#0 1#1"]);

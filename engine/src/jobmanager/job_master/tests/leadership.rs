@@ -72,10 +72,14 @@ fn ids_are_reserved_before_they_are_given_out() {
 #[test]
 fn output_committed_beyond_the_log_ends_the_job() {
     let mut story = Story::recovered(&[2], 5, |_| {});
-    let said = story.master.begin(story.now, Some("epoch 7 is committed".into()));
+    let beyond = CommittedBeyond { decision: ".decisions/1-0/00000007".into(), newest: CheckpointId(2) };
+    let said = story.master.begin(story.now, Some(beyond));
     let lines: Vec<_> = said.iter().map(line).collect();
     assert_eq!(lines, ["sweep up to 4 but [2]", "append Ended"]);
     assert_eq!(story.step(Fact::Appended(Change::Ended))[0], "! job-failed");
+    let why = ".decisions/1-0/00000007 says that output above checkpoint 2 is committed; going on from an older one would \
+               write it again";
+    assert_eq!(story.said.last(), Some(&Command::End(JobResult::Failed(why.into()))));
 }
 
 /// A leader that takes over shortly before the job ends may still sweep what its predecessor left when the job is complete.

@@ -124,7 +124,7 @@ fn cause(plan: &RunPlan, failover: &Failover, given_up: Option<&GivenUp>) -> Str
         _ => false,
     });
     for fault in poisons {
-        text.push_str(&format!("; that is fault {}, {}", fault.id, crate::nemesis::kind(&fault.action)));
+        text.push_str(&format!("; that is fault {}, {}", fault.id, crate::faults::kind(&fault.action)));
     }
     text
 }

@@ -76,8 +76,13 @@ fn snapshots(steps: &[fn(SubtaskId) -> Event]) -> Vec<Event> {
 
 const SYNC_BEGUN: fn(SubtaskId) -> Event =
     |subtask| Event::SnapshotSyncBegun { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
-const SYNC_ENDED: fn(SubtaskId) -> Event =
-    |subtask| Event::SnapshotSyncEnded { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask };
+const SYNC_ENDED: fn(SubtaskId) -> Event = |subtask| Event::SnapshotSyncEnded {
+    attempt: ATTEMPT,
+    checkpoint: CHECKPOINT,
+    subtask,
+    busy: 0,
+    back_pressured: 0,
+};
 const ASYNC_ENDED: fn(SubtaskId) -> Event =
     |subtask| Event::SnapshotAsyncEnded { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask, bytes: 1 };
 const ACKNOWLEDGED: fn(SubtaskId) -> Event =

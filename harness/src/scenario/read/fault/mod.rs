@@ -1,7 +1,7 @@
 //! `[[fault]]`: when something goes wrong, what, and to whom.
 //!
-//! Start at [`faults`]. Triggers are read in `trigger`, nodes and links in `target`, and the keys of each kind of fault in the
-//! file of its family. Which keys a kind takes is told by the catalogue ([`crate::faults`]).
+//! Start at [`faults`](fn@faults). Triggers are read in `trigger`, and the keys of each kind of fault in the file of the kind
+//! ([`crate::faults`]), which also tells which keys it takes.
 //!
 //! Every fault of the file becomes a fault of the plan, even a refused one: a stand-in keeps the numbers that `after_fault`
 //! refers to, and its path is tainted so that no rule looks at it.
@@ -11,27 +11,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{self, Parse, Refusal};
-use super::{Reader, Table, keys};
-use crate::faults::Kind;
-use crate::plan::{
-    ClockFault, DamageKind, FaultAction, FaultPlan, KillMode, MessageFault, NodeTarget, SlowWork, StoreFault, Trigger,
-    UserFailure,
-};
-use crate::scenario::error::Problem;
-use crate::scenario::suggest;
+use super::{FAULT, keys};
+use crate::faults::{self, Kind};
+use crate::plan::{DamageKind, FaultAction, FaultPlan, Trigger};
+use crate::reader::{FaultKeys, Problem, Reader, Refusal, Table, suggest, value};
 
-mod network;
-mod process;
-mod storage;
-pub(in crate::scenario) mod target;
-mod time;
 mod trigger;
-
-pub(in crate::scenario) use network::message_kinds;
-
-/// Keys that every kind of fault takes.
-const COMMON: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];
 
 /// Forty names would bury the message.
 const LISTING: &str = "`flowquake list faults` shows every kind with its keys";
@@ -54,7 +39,7 @@ fn fault(reader: &mut Reader, value: &Spanned<DeValue>, id: u32) -> FaultPlan {
         trigger: Trigger::At(Duration::ZERO),
         delay: Duration::ZERO,
         repeat: 1,
-        action: FaultAction::Damage { file: storage::newest_state(), how: DamageKind::FlipByte },
+        action: FaultAction::Damage { file: faults::newest_state(), how: DamageKind::FlipByte },
     };
     let Some(table) = reader.table("[[fault]]", value, &path) else { return stand_in };
     let trigger = trigger::trigger(reader, &table, &path);
@@ -77,99 +62,8 @@ fn action(reader: &mut Reader, table: &Table, path: String) -> Option<FaultActio
     let help = format!("say what happens: do = \"kill\"; {LISTING}");
     let kind = reader.required(table, "do", &path, &help, kind)?;
     misplaced_keys(reader, table, kind);
-    let mut keys = Keys { reader, table, path };
-    read(&mut keys, kind)
-}
-
-fn read(keys: &mut Keys, kind: Kind) -> Option<FaultAction> {
-    match kind {
-        Kind::Kill => process::kill(keys, KillMode::Crash),
-        Kind::MachineLoss => process::kill(keys, KillMode::MachineLoss),
-        Kind::Pause => process::pause(keys),
-        Kind::SlowCpu => process::slow(keys, SlowWork::Cpu),
-        Kind::CrashLoop => process::crash_loop(keys),
-        Kind::UserPanic => process::user_code(keys, UserFailure::Panic),
-        Kind::UserError => process::user_code(keys, UserFailure::Error),
-        Kind::PoisonRecord => process::poison(keys),
-        Kind::SlowOperator => process::slow(keys, SlowWork::Records),
-        Kind::HangSnapshot => process::hang(keys, SlowWork::Snapshot),
-        Kind::Cut => network::cut(keys, true),
-        Kind::CutOneWay => network::cut(keys, false),
-        Kind::Isolate => network::isolate(keys),
-        Kind::Flap => network::flap(keys),
-        Kind::Latency => network::latency(keys),
-        Kind::Bandwidth => network::bandwidth(keys),
-        Kind::ResetConnection => network::reset_one(keys),
-        Kind::ResetConnections => network::reset_all(keys),
-        Kind::RefuseConnections => network::refuse(keys),
-        Kind::HalfOpen => network::half_open(keys),
-        Kind::LoseMessage => network::message(keys, Some(MessageFault::Lose)),
-        Kind::DelayMessage => network::delay(keys),
-        Kind::DuplicateMessage => network::duplicate(keys),
-        Kind::SlowReceiver => network::slow_receiver(keys),
-        Kind::Damage => storage::damage(keys),
-        Kind::DamageLocal => storage::damage_local(keys),
-        Kind::StoreUnavailable => storage::store(keys, Some(StoreFault::Unavailable)),
-        Kind::FailedWrite => storage::store(keys, Some(StoreFault::FailedWrite)),
-        Kind::AmbiguousWrite => storage::store(keys, Some(StoreFault::AmbiguousWrite)),
-        Kind::TornWrite => storage::store(keys, Some(StoreFault::TornWrite)),
-        Kind::LostWrite => storage::store(keys, Some(StoreFault::LostWrite)),
-        Kind::NoSpace => storage::store(keys, Some(StoreFault::NoSpace)),
-        Kind::SlowStore => storage::slow(keys),
-        Kind::ThrottledStore => storage::throttled(keys),
-        Kind::StaleRead => storage::old(keys, "store.how.stale-read", StoreFault::StaleRead),
-        Kind::LaggingList => storage::old(keys, "store.how.lagging-list", StoreFault::LaggingList),
-        Kind::ClockForward => time::jump(keys, "clock.how.forward", ClockFault::Forward),
-        Kind::ClockBack => time::jump(keys, "clock.how.back", ClockFault::Back),
-        Kind::ClockDrift => time::drift(keys),
-        Kind::LoseLeadership => time::lose_leadership(keys),
-        Kind::RivalLeader => time::rival_leader(keys),
-    }
-}
-
-/// The keys of one fault, read to places below the path of its action.
-struct Keys<'r, 't, 'd> {
-    reader: &'r mut Reader,
-    table: &'t Table<'d>,
-    /// `faults[0].action`.
-    path: String,
-}
-
-impl Keys<'_, '_, '_> {
-    /// The plan path of something below the action.
-    fn at(&self, below: &str) -> String {
-        format!("{}.{below}", self.path)
-    }
-
-    /// Reads a key that may be left out; `below` is where its value ends up below the action.
-    fn may<T>(&mut self, key: &str, below: &str, parse: Parse<T>) -> Option<T> {
-        let path = self.at(below);
-        self.reader.read(self.table, key, &path, parse)
-    }
-
-    /// Reads a key that must be there.
-    fn must<T>(&mut self, key: &str, below: &str, help: &str, parse: Parse<T>) -> Option<T> {
-        let path = self.at(below);
-        self.reader.required(self.table, key, &path, help, parse)
-    }
-
-    /// The node that is struck.
-    fn target(&mut self, below: &str) -> Option<NodeTarget> {
-        self.must("target", below, target::HELP, target::node)
-    }
-
-    /// How long it lasts.
-    fn heal_after(&mut self, below: &str) -> Option<Duration> {
-        self.may("heal_after", below, value::duration)
-    }
-
-    /// Remembers that the value of `key` also stands for another place below the action.
-    fn also(&mut self, key: &str, below: &str) {
-        if let Some(value) = self.table.get(key) {
-            let path = self.at(below);
-            self.reader.place(&path, value.span());
-        }
-    }
+    let mut keys = FaultKeys { reader, table, path };
+    faults::read(kind, &mut keys)
 }
 
 /// Reports keys that belong to another kind of fault, with the key that does the same for this kind.
@@ -177,7 +71,7 @@ fn misplaced_keys(reader: &mut Reader, table: &Table, kind: Kind) {
     let (what, own) = (kind.name(), kind.keys());
     for key in table.entries.keys() {
         let name = key.get_ref().as_ref();
-        if COMMON.contains(&name) || own.contains(&name) || !keys("[[fault]]").contains(&name) {
+        if FAULT.contains(&name) || own.contains(&name) || !keys("[[fault]]").contains(&name) {
             continue;
         }
         let help = match name {
@@ -231,7 +125,7 @@ mod tests {
     #[test]
     fn the_keys_of_the_section_are_those_of_the_catalogue() {
         let of_kinds = Kind::ALL.iter().flat_map(|kind| kind.keys());
-        let expected: BTreeSet<_> = of_kinds.chain(COMMON.iter().copied()).collect();
+        let expected: BTreeSet<_> = of_kinds.chain(FAULT.iter().copied()).collect();
         assert_eq!(keys("[[fault]]").iter().copied().collect::<BTreeSet<_>>(), expected);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::{EventTrigger, Trigger};
-use crate::scenario::error::Problem;
+use crate::reader::Problem;
 use crate::scenario::read::{Reader, Table, value};
 
 /// Reads the trigger; `path` is that of the fault.

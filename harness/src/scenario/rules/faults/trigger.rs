@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use flowquake_engine::event::Event;
+use flowquake_engine::event::{Carried, Event};
 
-use super::Rules;
-use super::events::{self, Emitter};
-use crate::plan::{EventTrigger, FaultAction, Trigger};
-use crate::scenario::rules::{Finding, event_fields};
-use crate::scenario::suggest;
+use crate::checker::{self, Emitter, Finding, Rules};
+use crate::plan::{EventTrigger, Trigger};
+use crate::reader::suggest;
 use crate::units;
 
 /// Strikes of one fault.
@@ -22,7 +20,6 @@ impl Rules<'_> {
             let finding = Finding::new("counts-from-one", "`repeat` cannot be 0", help);
             self.push(finding.at(format!("{}.repeat", self.path), "counts from 1"));
         }
-        self.strikes();
         match &fault.trigger {
             Trigger::At(at) => {
                 self.strikes_once("a time comes once", "write every = \"1s\" beside `at`, or leave `repeat` out");
@@ -50,20 +47,15 @@ impl Rules<'_> {
     }
 
     /// Every strike is remembered, with what it hit: so many fill a report, more would fill the memory.
-    fn strikes(&mut self) {
-        let rounds = match &self.fault.action {
-            FaultAction::CrashLoop { times, .. } => Some((*times, "crash-loop.times")),
-            FaultAction::Flap { times, .. } => Some((*times, "flap.times")),
-            _ => None,
-        };
+    pub(super) fn strikes(&mut self) {
         let repeat = self.fault.repeat;
-        let all = u64::from(repeat) * u64::from(rounds.map_or(1, |(times, _)| times));
+        let all = u64::from(repeat) * u64::from(self.rounds.map_or(1, |(times, _)| times));
         if all <= STRIKES_MAX {
             return;
         }
         let help = format!("let it strike {STRIKES_MAX} times at most");
         let finding = Finding::new("too-many-strikes", format!("the fault would strike {all} times"), help);
-        let (repeated, looped) = (format!("{}.repeat", self.path), rounds.map(|(_, below)| self.at(below)));
+        let (repeated, looped) = (format!("{}.repeat", self.path), self.rounds.map(|(_, below)| self.at(below)));
         self.push(match looped {
             Some(looped) if repeat > 1 => finding.at(looped, "so often at each strike").at(repeated, "so many strikes"),
             Some(looped) => finding.at(looped, "too often"),
@@ -183,12 +175,12 @@ impl Rules<'_> {
 
     /// A filter on something that the event does not carry never matches.
     fn carried_fields(&mut self, on: &EventTrigger, path: &str) {
-        let Some(sample) = event_fields::sample(&on.event) else { return };
+        let Some(row) = Event::row(&on.event) else { return };
         let filters = [
-            ("checkpoint", on.checkpoint.is_some(), sample.checkpoint().is_some()),
-            ("vertex", on.vertex.is_some(), sample.subtask().is_some()),
-            ("subtask", on.subtask.is_some(), sample.subtask().is_some()),
-            ("attempt", on.attempt.is_some(), sample.attempt().is_some()),
+            ("checkpoint", on.checkpoint.is_some(), row.checkpoint != Carried::Never),
+            ("vertex", on.vertex.is_some(), row.subtask != Carried::Never),
+            ("subtask", on.subtask.is_some(), row.subtask != Carried::Never),
+            ("attempt", on.attempt.is_some(), row.attempt != Carried::Never),
         ];
         let carried: Vec<&str> = filters.iter().filter(|(_, _, has)| *has).map(|(field, _, _)| *field).collect();
         for (field, _, _) in filters.iter().filter(|(_, asked, has)| *asked && !*has) {
@@ -207,7 +199,7 @@ impl Rules<'_> {
 
     /// The job must be able to emit the event.
     fn emitted(&mut self, event: &str, path: String) {
-        if let Some((why, given)) = events::never_emitted(event, self.plan, self.entry) {
+        if let Some((why, given)) = checker::never_emitted(event, self.plan, self.entry) {
             let message = format!("event `{event}` never comes: {why}");
             let help = "choose another event; `flowquake list events` shows them all";
             self.push(Finding::new("never-emitted", message, help).at(path, "never emitted").given(given));
@@ -217,7 +209,7 @@ impl Rules<'_> {
     /// The vertex or node that is asked for must be one that emits the event.
     fn emitted_there(&mut self, on: &EventTrigger, path: &str) {
         let event = &on.event;
-        if on.vertex == Some(0) && events::needs_inputs(event) && self.entry.is_some_and(|entry| entry.vertices > 1) {
+        if on.vertex == Some(0) && checker::needs_inputs(event) && self.entry.is_some_and(|entry| entry.vertices > 1) {
             let message = format!("event `{event}` belongs to subtasks with inputs, but vertex 0 holds the sources");
             let help = "name a vertex from 1, or strike at `barrier-injected`";
             let finding =
@@ -225,7 +217,7 @@ impl Rules<'_> {
             self.push(finding.given(format!("{path}.event")));
         }
         let Some(node) = &on.node else { return };
-        let (is_job_manager, emitter) = (node.starts_with("jm-"), events::emitter(event));
+        let (is_job_manager, emitter) = (node.starts_with("jm-"), checker::emitter(event));
         let wanted = match emitter {
             Emitter::Leader | Emitter::JobManager if !is_job_manager => "a JobManager",
             Emitter::TaskManager if is_job_manager => "a TaskManager",

@@ -1,0 +1,149 @@
+//! Records through a subtask: from its source or its input gate, through the chain, into its outputs and its sink.
+
+use super::program::user_code;
+use super::*;
+use crate::graph::source::SourceStatus;
+
+impl Running {
+    pub(super) async fn poll_source(&mut self) -> Result<(), TaskError> {
+        let now = self.subtask.env.input_now();
+        let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
+        let before = emitted(&mut self.chain);
+        let status = user_code(|| self.chain.poll_source(now, self.source_batch))?;
+        let records = emitted(&mut self.chain) - before;
+        if records > 0 {
+            self.on_records(records, 0).await;
+        }
+        let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
+        if status != SourceStatus::Ready && !self.caught_up {
+            self.caught_up = true;
+            self.subtask.env.emit(Event::CaughtUp { attempt, subtask }).await;
+        }
+        match status {
+            SourceStatus::Ready => {
+                self.source_timer.set(Some(self.subtask.env.input_now()));
+                yield_once().await;
+            }
+            SourceStatus::IdleUntil(at) => {
+                self.source_timer.set(Some(at));
+            }
+            SourceStatus::Ended => self.on_end_of_input().await,
+        }
+        Ok(())
+    }
+
+    pub(super) async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), TaskError> {
+        match buffer {
+            Buffer::Records { bytes, records } => {
+                user_code(|| self.chain.process(&bytes, records))?;
+                self.on_records(u64::from(records), bytes.len() as u64).await;
+                Ok(())
+            }
+            Buffer::Barrier(checkpoint) => self.on_barrier(channel, checkpoint).await,
+            Buffer::EndOfInput => {
+                self.ended_channels += 1;
+                match &self.subtask.gate {
+                    Some(gate) if self.ended_channels == gate.channels() => self.on_end_of_input().await,
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// After a batch: announce the first one, send what is full, pay for it.
+    async fn on_records(&mut self, records: u64, bytes: u64) {
+        let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
+        if !std::mem::replace(&mut self.seen_record, true) {
+            self.subtask.env.emit(Event::FirstRecord { attempt, subtask }).await;
+        }
+        self.unpaid.0 += records;
+        self.unpaid.1 += bytes;
+        if self.unpaid.0 >= self.charge_every {
+            self.pay().await;
+        }
+        self.send_full().await;
+        self.set_flush_timer();
+    }
+
+    pub(super) async fn pay(&mut self) {
+        let (records, bytes) = std::mem::take(&mut self.unpaid);
+        if records > 0 {
+            let state = self.subtask.vertex.is_keyed.then_some(self.subtask.config.backend);
+            self.subtask.env.charge(Work::Records { records, bytes, state }).await;
+        }
+    }
+
+    pub(super) async fn send_full(&mut self) {
+        let Some(output) = self.chain.parts().output else { return };
+        for (channel, full) in output.take_full() {
+            let buffer = Buffer::Records { bytes: full.bytes, records: full.records };
+            if let Err(buffer) = self.subtask.outputs[channel].try_push(buffer) {
+                let begun = self.subtask.env.now();
+                self.subtask.outputs[channel].push(buffer).await;
+                self.load.back_pressured(self.subtask.env.now().since(begun));
+            }
+        }
+    }
+
+    /// Sets the timer for what waits in buffers that are not full, and for output that waits in memory.
+    pub(super) fn set_flush_timer(&mut self) {
+        let now = self.subtask.env.now();
+        let config = &self.subtask.config;
+        let parts = self.chain.parts();
+        let partial = parts.output.is_some_and(|output| output.has_partial());
+        let buffer_at = partial.then(|| self.flush_timer.deadline().unwrap_or(now + config.buffer_timeout));
+        if let (Some(sink), Some(writer)) = (parts.sink, &mut self.sink) {
+            if sink.bytes.len() >= config.sink_chunk as usize {
+                writer.flush(sink);
+            }
+            self.sink_flush_at = match (sink.bytes.is_empty(), self.sink_flush_at) {
+                (true, _) => None,
+                (false, Some(at)) => Some(at),
+                (false, None) => Some(now + config.sink_flush_interval),
+            };
+        }
+        self.flush_timer.set(earliest([buffer_at, self.sink_flush_at]));
+    }
+
+    pub(super) async fn flush(&mut self) {
+        if let Some(output) = self.chain.parts().output {
+            output.seal_all();
+        }
+        self.send_full().await;
+        let due = self.sink_flush_at.is_some_and(|at| at <= self.subtask.env.now());
+        if let (true, Some(buffer), Some(sink)) = (due, self.chain.parts().sink, &mut self.sink) {
+            sink.flush(buffer);
+            self.sink_flush_at = None;
+        }
+        self.set_flush_timer();
+    }
+
+    /// All input is in: what is buffered goes out, the end is passed on, and the subtask stays for the final checkpoint.
+    async fn on_end_of_input(&mut self) {
+        self.pay().await;
+        if let Some(output) = self.chain.parts().output {
+            output.seal_all();
+        }
+        self.send_full().await;
+        for output in &self.subtask.outputs {
+            output.push(Buffer::EndOfInput).await;
+        }
+        let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
+        self.subtask.env.emit(Event::EndOfInput { attempt, subtask }).await;
+        self.subtask.reporter.report(TaskReport::EndOfInput(subtask));
+    }
+}
+
+/// Lets other tasks of this thread run.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}

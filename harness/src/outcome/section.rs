@@ -1,0 +1,86 @@
+//! The sections of an outcome: what a target can show of a run, each as a whole or not at all.
+//!
+//! The simulator shows everything. A real cluster shows less: who reads its output once it has stopped knows nothing of the
+//! instants at which output became visible. Whoever judges or measures says which sections that needs.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{Outcome, RetainedFiles};
+use crate::trace::Trace;
+
+/// A part of an [`Outcome`] that is known as a whole or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// Every event, in order: [`Outcome::trace`].
+    Trace,
+    /// The leadership log: [`Outcome::log`], [`Outcome::torn_entries`], [`Outcome::log_offences`].
+    Log,
+    /// Manifests and state of completed checkpoints: [`Outcome::sealed`].
+    Checkpoints,
+    /// Every change of the durable stores at its instant: [`Outcome::retained_files`], [`Outcome::claims`],
+    /// [`Outcome::decisions`], [`Outcome::overruled`], [`Outcome::sweep`], [`Outcome::orphans`], [`Outcome::files_left`].
+    Stores,
+    /// Committed output with the instant at which it became visible: [`Outcome::visible`], [`Outcome::retracted`].
+    Output,
+    /// Copies of the stores from which the job can be restored: [`Outcome::copies`].
+    Copies,
+    /// What was under way: [`Outcome::network`], [`Outcome::flow`].
+    Flow,
+}
+
+impl Section {
+    /// All of them.
+    pub const ALL: [Section; 7] = [
+        Section::Trace,
+        Section::Log,
+        Section::Checkpoints,
+        Section::Stores,
+        Section::Output,
+        Section::Copies,
+        Section::Flow,
+    ];
+
+    /// All of them, as a set.
+    pub fn all() -> BTreeSet<Section> {
+        Self::ALL.into_iter().collect()
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trace => "the events of the run",
+            Self::Log => "the leadership log",
+            Self::Checkpoints => "the contents of its checkpoints",
+            Self::Stores => "the changes of its stores",
+            Self::Output => "its output",
+            Self::Copies => "copies of its stores",
+            Self::Flow => "what was under way",
+        })
+    }
+}
+
+impl Outcome {
+    /// Forgets a section, as if the target could not show it.
+    pub fn forget(&mut self, section: Section) {
+        self.sections.remove(&section);
+        let nothing = Outcome::nothing();
+        match section {
+            Section::Trace => self.trace = Trace::default(),
+            Section::Log => {
+                (self.log, self.torn_entries, self.log_offences) =
+                    (nothing.log, nothing.torn_entries, nothing.log_offences);
+            }
+            Section::Checkpoints => self.sealed = nothing.sealed,
+            Section::Stores => {
+                self.retained_files = RetainedFiles::default();
+                (self.claims, self.decisions, self.overruled) = (nothing.claims, nothing.decisions, nothing.overruled);
+                (self.sweep, self.orphans, self.files_left) = (nothing.sweep, nothing.orphans, nothing.files_left);
+            }
+            Section::Output => (self.visible, self.retracted) = (nothing.visible, nothing.retracted),
+            Section::Copies => self.copies = nothing.copies,
+            Section::Flow => (self.network, self.flow) = (nothing.network, nothing.flow),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A second target, small and scripted: it compiles and runs without a line of the oracles, the recorder or the nemesis knowing it.
+//! It shows events and nothing else, kills, and cannot touch a clock.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bytes::Bytes;
+use flowquake::cli::catalogue;
+use flowquake::director::Director;
+use flowquake::environment::Environment;
+use flowquake::faults::Kind;
+use flowquake::jobs::Jobs;
+use flowquake::nemesis::Cluster;
+use flowquake::outcome::{Outcome, Section, StoreCopy};
+use flowquake::plan::RunPlan;
+use flowquake::scenario::Scenario;
+use flowquake::session::{Depth, try_execute};
+use flowquake::stage::Stage;
+use flowquake::target::{Offers, Target};
+use flowquake_engine::env::StoreKind;
+use flowquake_engine::env::sim::{Gauge, NetworkTotals};
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::fault::Death;
+use flowquake_engine::ids::{Attempt, CheckpointId, Term};
+use flowquake_engine::time::Time;
+use flowquake_reports::record::{RunRecord, Verdict};
+
+/// A cluster whose one TaskManager can be killed.
+struct Puppets {
+    tm_1_lives: Cell<bool>,
+}
+
+impl Cluster for Puppets {
+    fn is_alive(&self, node: &str) -> bool {
+        node != "tm-1" || self.tm_1_lives.get()
+    }
+
+    fn kill(&self, _: &str, _: Death) -> bool {
+        self.tm_1_lives.replace(false)
+    }
+
+    fn harm(&self, _: &Gauge) -> u64 {
+        0
+    }
+}
+
+impl Stage for Puppets {
+    fn unread_records(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn network_totals(&self) -> NetworkTotals {
+        NetworkTotals::default()
+    }
+
+    fn read(&self, _: StoreKind, _: &str) -> Option<Bytes> {
+        None
+    }
+
+    fn list(&self, _: StoreKind, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Plays the same piece every time: a checkpoint, then the end.
+struct Stub;
+
+impl Target for Stub {
+    fn name(&self) -> &'static str {
+        "stub"
+    }
+
+    fn offers(&self, _: &RunPlan) -> Offers {
+        Offers {
+            faults: BTreeSet::from([Kind::Kill]),
+            resumes: false,
+            deterministic: false,
+            sections: BTreeSet::from([Section::Trace]),
+            ..Offers::everything()
+        }
+    }
+
+    fn run(
+        &self,
+        plan: &RunPlan,
+        _: &Jobs,
+        _: Option<&StoreCopy>,
+        mut director: Director,
+    ) -> Result<Outcome, Environment> {
+        let puppets = Puppets { tm_1_lives: Cell::new(true) };
+        director.begin_life("jm-1", Time::ZERO);
+        director.begin_life("tm-1", Time::ZERO);
+        director.begin(Time::ZERO);
+        let (attempt, checkpoint, term) = (Attempt(1), CheckpointId(1), Term(1));
+        let piece = [
+            Event::LeadershipGranted { term },
+            Event::CheckpointTriggered { attempt, checkpoint, last: true },
+            Event::CheckpointCompleted { attempt, checkpoint, bytes: 0 },
+            Event::JobFinished { attempt },
+        ];
+        for (second, event) in (1..).zip(piece) {
+            let at = Time(second * 1_000_000_000);
+            let record = EventRecord { at, node: "jm-1".into(), incarnation: 1, event };
+            director.on_event(&puppets, &record);
+        }
+        director.close(&puppets, Time(5_000_000_000));
+        let mut outcome = director.take_outcome();
+        let shown = self.offers(plan).sections;
+        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
+        Ok(outcome)
+    }
+}
+
+fn run(fault: &str) -> RunRecord {
+    let text = format!(
+        "name = \"stub\"\nwhy = \"a second target\"\n[job]\nname = \"keyed-count\"\ninput = {{ generator = \"orders\", records = 10 }}\n\
+         [cluster]\ntask_managers = 1\n[[fault]]\n{fault}\n"
+    );
+    let jobs = Jobs::builtin();
+    let scenario = Scenario::parse(&text, Path::new("stub.toml"), &catalogue(&jobs)).expect("it is a scenario");
+    try_execute(&Stub, Depth::Full, &scenario.plan(1), &jobs, String::new()).expect("nothing is wrong here").0
+}
+
+#[test]
+fn what_a_target_does_not_show_is_not_judged_and_what_it_strikes_is_told() {
+    let record = run("on = { event = \"checkpoint-triggered\" }\ndo = \"kill\"\ntarget = \"tm-1\"");
+    let judged: Vec<&str> =
+        record.oracles.iter().filter(|oracle| oracle.not_judged.is_none()).map(|oracle| oracle.id.as_str()).collect();
+    assert_eq!(judged, ["O7", "O8"]);
+    assert_eq!(
+        record.oracles[0].not_judged.as_deref(),
+        Some("the target does not show the leadership log, the contents of its checkpoints, its output")
+    );
+    assert_eq!(record.faults[0].struck_at_ns, Some(2_000_000_000));
+    assert_eq!(record.target, "stub");
+}
+
+#[test]
+fn what_a_target_does_not_offer_is_never_tried_and_never_a_pass() {
+    let verdict = run("at = \"1s\"\ndo = \"clock-forward\"\ntarget = \"tm-1\"\nby = \"3s\"").verdict;
+    assert_eq!(verdict, Verdict::NotOffered { target: "stub".into(), what: "fault 1: `clock-forward`".into() });
+    assert_eq!(verdict.class().exit_code(), 10);
+}

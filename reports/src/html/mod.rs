@@ -1,0 +1,294 @@
+//! A set of runs as one HTML file that works offline: no script, no font, no picture from elsewhere.
+//!
+//! Start at [`report`]. The tables are those of the terminal ([`tables`]), that of all runs can be narrowed and sorted
+//! ([`run_table`]), the picture of a run is drawn by the script of [`spacetime`] once its details are opened, and a run that failed
+//! stands beside the nearest one that passed ([`diff`]); this file only arranges them. Without JavaScript all but the pictures is
+//! there. Text of the record is escaped by `maud` wherever it enters, and the page forbids itself everything that comes from
+//! elsewhere.
+//!
+//! A sweep has thousands of runs, and a page that no browser opens is no report: of the passed runs the first
+//! [`PASSED_MAX`] are shown in full; runs that did not pass always are, and the passed ones that they are compared with.
+
+mod run_table;
+
+use maud::{Markup, html};
+
+use crate::ansi::Color;
+use crate::coverage::{self, Coverage};
+use crate::page::{Count, Head, class, document, table, titled};
+use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
+use crate::timing::{self, Timing};
+use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
+
+/// Passed runs that get a section of their own.
+pub const PASSED_MAX: usize = 60;
+
+/// Runs that did not pass stand open if there are no more of them.
+const OPEN_MAX: usize = 3;
+
+/// The page.
+pub fn report(set: &RunSet) -> String {
+    let shown = shown(set);
+    let hidden = shown.iter().filter(|shown| !**shown).count();
+    // What went wrong comes before whatever else there is to see, and opened if it is little.
+    let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
+    let few = troubled().count() <= OPEN_MAX;
+    let main = html! {
+        (head(set))
+        (run_table::section(set, &shown))
+        @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
+        (distributions::html::section(set))
+        (curves::html::section(set))
+        (coverage::html::section(&Coverage::of(set)))
+        @if hidden > 0 {
+            p.dim { (units::counted(hidden, "passed run")) " without a section: the first " (PASSED_MAX)
+                " are shown in full." }
+        }
+        @for (index, run) in set.runs.iter().enumerate().filter(|(index, run)| shown[*index] && !is_trouble(run)) {
+            (section(set, run, index + 1, false))
+        }
+    };
+    document(
+        &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
+        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
+        &main,
+        &[spacetime::SCRIPT, run_table::SCRIPT].concat(),
+    )
+}
+
+/// Whether a run needs a look before all that passed.
+fn is_trouble(run: &RunRecord) -> bool {
+    run.verdict != Verdict::Passed
+}
+
+/// Which runs get a section.
+fn shown(set: &RunSet) -> Vec<bool> {
+    let mut passed = 0;
+    let is_shown = |run: &RunRecord| {
+        passed += usize::from(run.verdict == Verdict::Passed);
+        is_trouble(run) || passed <= PASSED_MAX
+    };
+    let mut shown: Vec<bool> = set.runs.iter().map(is_shown).collect();
+    for run in set.runs.iter().filter(|run| is_compared(run)) {
+        if let Some(nearest) = diff::nearest(set, run) {
+            shown[nearest] = true;
+        }
+    }
+    shown
+}
+
+/// Whether a run has gone wrong, so that a passing one tells something about it.
+fn is_compared(run: &RunRecord) -> bool {
+    run.verdict != Verdict::Passed && run.verdict.class().ran()
+}
+
+fn head(set: &RunSet) -> Head<'_> {
+    let verdicts = tables::verdict_counts(set).into_iter();
+    Head {
+        title: html! { "Fault tolerance report" },
+        command: &set.command,
+        notes: vec![html! { (set.program) ", schema version " (set.schema_version) }],
+        counts: std::iter::once(Count::of(set.runs.len(), "run"))
+            .chain(verdicts.map(|(label, style, n)| Count::labelled(n, label, style)))
+            .collect(),
+    }
+}
+
+fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
+    let timing = timing::compare(run);
+    let style = class(tables::verdict_style(&run.verdict));
+    let evidence = terminal::evidence_lines(&run.verdict);
+    html! {
+        details.run.card id={ "run-" (number) } open[open] {
+            summary {
+                h2 { span.badge.(style) { (run.verdict.label()) } span.name { (run.scenario) } }
+                span.sub { "seed " (run.seed) ", " (run.job.backend) ", " (story(run)) }
+            }
+            @if !evidence.is_empty() {
+                div.evidence.(style) { @for line in &evidence { p { (line) } } }
+            }
+            p.sub { (run.file) }
+            @if !run.why.is_empty() { p.why { (run.why) } }
+            pre.replay title="replays exactly this run" { code { (run.replay) } }
+            (spacetime::figure(run))
+            @if is_compared(run) { (comparison(set, run)) }
+            dl.facts {
+                @for (name, value) in tables::facts(run) { div { dt { (name) } dd { (value) } } }
+            }
+            (titled("Faults", "times in seconds of the run", &tables::faults(run)))
+            (titled("Checkpoints", "parts along the critical path; they sum to the duration", &tables::checkpoints(run)))
+            (titled("Checkpoint durations", "completed checkpoints", &tables::durations(&timing)))
+            (titled("Recoveries", "age: trigger of the restored checkpoint to the beginning of the outage", &tables::recoveries(run)))
+            (titled("Outages", "from the fault until lasting progress; the parts sum to the outage", &tables::outages(run)))
+            (titled("Predictions", "made before the run; share of what was measured", &tables::predictions(run)))
+            (titled("Outside of the predictions", "not compared", &tables::outside_of_predictions(run)))
+            (formulas(&timing))
+            (titled("Load", "what each subtask did with its time: means over its snapshots, and the most between two of them", &tables::load(run)))
+            (titled("Oracles", "", &tables::oracles(run)))
+            (titled("Options", "drawn from the seed or defaulted", &tables::options(run)))
+            @if !run.timeline.is_empty() { (textual_timeline(run)) }
+            a.top href="#top" { "Back to all runs" }
+        }
+    }
+}
+
+/// What happened, as far as it fits behind the name of a run that is not opened.
+fn story(run: &RunRecord) -> String {
+    let (completed, aborted) = tables::checkpoint_counts(run);
+    let mut story = vec![format!("{} completed", units::counted(completed as usize, "checkpoint"))];
+    if aborted > 0 {
+        story.push(format!("{} given up", units::count(aborted)));
+    }
+    match tables::tried_recoveries(run) {
+        0 => {}
+        1 => story.push("1 recovery".into()),
+        several => story.push(format!("{several} recoveries")),
+    }
+    if let Some(outage) = worst_outage(&run.recoveries) {
+        story.push(format!("worst outage {outage}"));
+    }
+    story.join(", ")
+}
+
+/// A run that failed beside the nearest one that passed.
+fn comparison(set: &RunSet, run: &RunRecord) -> Markup {
+    let Some(nearest) = diff::nearest(set, run) else {
+        return html! { p.dim { "No run of this job passed, so there is nothing to compare it with." } };
+    };
+    let other = &set.runs[nearest];
+    html! {
+        h3 { "Beside the nearest run that passed"
+            small { a.name href={ "#run-" (nearest + 1) } { (other.scenario) ", seed " (other.seed) } } }
+        div.scroll.diff { (table(&diff::table(run, other))) }
+    }
+}
+
+fn formulas(timing: &Timing) -> Markup {
+    let hidden = tables::hidden_gaps(timing);
+    html! {
+        (titled("Formulas", "residual: measured less predicted", &tables::timing_summary(timing)))
+        (titled("Formulas and measured", "case by case", &tables::timing_rows(timing)))
+        @if hidden > 0 { p.dim { "And " (units::counted(hidden, "trigger gap")) ", none further off." } }
+    }
+}
+
+fn textual_timeline(run: &RunRecord) -> Markup {
+    let lines = timeline::full(run, Color::No);
+    html! {
+        details {
+            summary { "Timeline, " (units::count(run.timeline.len() as u64)) " entries" }
+            pre.timeline {
+                @if let Some(heading) = timeline::heading(run, Color::No) { span.dim { (heading) } "\n" }
+                // Short on purpose: there are hundreds of them, and the script finds them by their order.
+                @for (entry, line) in run.timeline.iter().zip(&lines) {
+                    @match timeline::mark(entry.kind).1 {
+                        "checkpoint" | "commit" | "restore" => i { (line) },
+                        word => i.(word) { (line) },
+                    }
+                    "\n"
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn every_shown_run_has_an_anchor_and_a_link_to_it() {
+        let page = report(&fixtures::set());
+        for number in 1..=fixtures::set().runs.len() {
+            assert!(page.contains(&format!("id=\"run-{number}\"")), "run {number}");
+            assert!(page.contains(&format!("href=\"#run-{number}\"")), "run {number}");
+        }
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        let page = report(&fixtures::set());
+        // The one address is the name of the SVG namespace, which nobody fetches.
+        assert_eq!(page.matches("http:").count(), page.matches("\"http://www.w3.org/2000/svg\"").count());
+        for tag in ["https:", "<link", "<img", "url(", "@import", " src="] {
+            assert!(!page.contains(tag), "{tag}");
+        }
+        assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn a_failed_run_stands_beside_the_nearest_that_passed() {
+        let page = report(&fixtures::set());
+        assert!(page.contains("Beside the nearest run that passed"));
+        assert!(page.contains("<a class=\"name\" href=\"#run-1\">task-manager-dies-while-uploading, seed 20979</a>"));
+        let alone = RunSet { runs: vec![fixtures::failed()], ..fixtures::set() };
+        assert!(report(&alone).contains("nothing to compare it with"));
+    }
+
+    #[test]
+    fn what_went_wrong_comes_first_and_open_if_it_is_little() {
+        let runs = vec![fixtures::passed(), fixtures::failed(), fixtures::failed()];
+        let page = report(&RunSet { runs, ..fixtures::set() });
+        assert_eq!(page.matches("<details class=\"run card\"").count(), 3);
+        assert_eq!(page.matches("\" open>").count(), 2);
+        let place = |text: &str| page.find(text).unwrap_or(usize::MAX);
+        assert!(place("class=\"evidence") < place("class=\"replay\""));
+        assert!(place("id=\"run-2\"") < place("id=\"run-3\"") && place("id=\"run-3\"") < place("id=\"run-1\""));
+        let many = RunSet { runs: vec![fixtures::failed(); OPEN_MAX + 1], ..fixtures::set() };
+        assert_eq!(report(&many).matches("\" open>").count(), 0);
+    }
+
+    #[test]
+    fn curves_stand_behind_the_distributions_and_before_the_passed_runs() {
+        let page = report(&fixtures::set());
+        let place = |text: &str| page.find(text).unwrap_or(usize::MAX);
+        let [times, curves, run] = ["Distributions over all runs", "Curves over the period", "id=\"run-1\""].map(place);
+        assert!(times < curves && curves < run && run < usize::MAX);
+    }
+
+    /// Each run brings its data, and the page its program.
+    fn scripts(page: &str) -> usize {
+        page.matches("<script").count()
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let hostile = "</style><script>alert(1)</script>\"'&";
+        let mut run = fixtures::failed();
+        for text in [&mut run.scenario, &mut run.why, &mut run.replay, &mut run.file, &mut run.trace_hash] {
+            *text = hostile.into();
+        }
+        run.verdict = Verdict::Failed { oracle: hostile.into(), evidence: vec![hostile.into()], also: vec![] };
+        run.nodes[0].name = hostile.into();
+        run.timeline[0].text = hostile.into();
+        run.recoveries[0].cause = hostile.into();
+        run.options[0].1 = hostile.into();
+        let set = RunSet { command: hostile.into(), program: hostile.into(), runs: vec![run], ..fixtures::set() };
+        let page = report(&set);
+        assert_eq!((scripts(&page), page.matches("</script>").count()), (2, 2));
+        assert_eq!(page.matches("</style>").count(), 1);
+        assert!(!page.contains("alert(1)</script>"));
+    }
+
+    #[test]
+    fn of_many_passed_runs_the_first_are_shown_and_failures_always() {
+        let mut runs = vec![fixtures::empty(); PASSED_MAX + 2];
+        runs.push(fixtures::failed());
+        let page = report(&RunSet { runs, ..fixtures::set() });
+        assert_eq!(page.matches("<details class=\"run").count(), PASSED_MAX + 1);
+        assert!(page.contains("2 passed runs without a section"));
+        assert!(page.contains(&format!("id=\"run-{}\"", PASSED_MAX + 3)));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_runs_have_a_page(runs in prop::collection::vec(fixtures::any_run(), 0..3)) {
+            let count = runs.len();
+            let page = report(&RunSet { runs, ..fixtures::set() });
+            prop_assert_eq!(scripts(&page), count + 1);
+        }
+    }
+}

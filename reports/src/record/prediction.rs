@@ -1,0 +1,103 @@
+//! What was predicted before the run, as it stands in the plan and in the record.
+//!
+//! Start at [`Prediction`]: it is made from scenario, profile and fault time only, and never fitted to measurements. What it
+//! is worth is told by [`prediction::compare`](crate::prediction::compare).
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::CheckpointParts;
+use super::recovery::RecoveryParts;
+
+/// What a run should take. `None`: outside of what the model knows, which [`Prediction::outside`] tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prediction {
+    /// When the state is as large as it is predicted: at the fault, or in the middle of the input; `None`: a plan of before.
+    #[serde(default)]
+    pub state_at_ns: Option<u64>,
+    /// Bytes of keyed state then.
+    pub state_bytes: Option<u64>,
+    /// Parts of a checkpoint over that state, along its critical path; they sum to its duration d.
+    pub duration: Option<CheckpointParts>,
+    /// Work lost to such a checkpoint, c.
+    #[serde(default)]
+    pub cost_ns: Option<u64>,
+    /// Trigger to next trigger, T.
+    pub period_ns: Option<u64>,
+    /// Capacity μ without checkpoints, records per second.
+    pub capacity: Option<f64>,
+    /// Capacity with them, μ(1 − c/T).
+    pub effective_capacity: Option<f64>,
+    /// The recovery after the fault.
+    pub recovery: Option<PredictedRecovery>,
+    /// What the model does not know about this plan, and why.
+    pub outside: Vec<String>,
+    /// Numbers that are outside of the model's domain: they help to plan the run, and are not held against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out_of_domain: Vec<OutOfDomain>,
+}
+
+/// Why some of the numbers of a prediction are not to be relied on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutOfDomain {
+    /// Which.
+    pub subjects: Vec<Subject>,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What numbers of a prediction are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// State, duration and lost work of a checkpoint, and the period.
+    Checkpoint,
+    /// Everything after the fault.
+    Recovery,
+    /// Of that, what comes after the outage.
+    CatchingUp,
+}
+
+impl Subject {
+    /// The words in documents.
+    pub fn label(self) -> &'static str {
+        match self {
+            Subject::Checkpoint => "checkpoint",
+            Subject::Recovery => "recovery",
+            Subject::CatchingUp => "catching up",
+        }
+    }
+}
+
+impl Prediction {
+    /// Why what it says about `subject` is not held against the run; `None`: it is.
+    pub fn disowned(&self, subject: Subject) -> Option<&str> {
+        let concerns = |of: &Subject| *of == subject || (*of, subject) == (Subject::Recovery, Subject::CatchingUp);
+        self.out_of_domain.iter().find(|one| one.subjects.iter().any(concerns)).map(|one| one.why.as_str())
+    }
+}
+
+/// The recovery after one fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedRecovery {
+    /// The fault, by its position in the plan.
+    pub fault: u32,
+    /// When it strikes.
+    pub failed_at_ns: u64,
+    /// The checkpoint restored from; `None`: the job begins anew.
+    pub restored: Option<u64>,
+    /// Bytes of state in it; `None`: a plan of before it was predicted.
+    #[serde(default)]
+    pub restored_bytes: Option<u64>,
+    /// Age A of the restored snapshot at the fault.
+    pub snapshot_age_ns: u64,
+    /// Parts of the outage; they sum to D.
+    pub parts: RecoveryParts,
+    /// Capacity with checkpoints of what is left of the cluster, records per second.
+    #[serde(default)]
+    pub effective_capacity: Option<f64>,
+    /// Failure until the sources have caught up, R; `None`: never, or not known.
+    pub total_ns: Option<u64>,
+}
