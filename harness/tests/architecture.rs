@@ -122,6 +122,7 @@ const REPORTS: &[&str] = &[
     "distributions",
     "terminal",
     "html",
+    "history",
     "markdown",
     "junit",
     "export",
