@@ -5,8 +5,10 @@
 //! [`root_cause`], [`aborts`] and [`provoked`], O9 in [`timing`] and [`restarts`]; O2 in [`output`] and [`state`].
 //!
 //! Oracles read an [`Outcome`]; they never look into the engine. Most judge when the run is over, from what was recorded at
-//! each instant; O3 judges while it goes on, since only then is known what was where. An oracle judges only an outcome that has
-//! all sections that it needs (ORACLES-N1); else the record says that it did not, and why. Planted bugs prove that each bites.
+//! each instant; O3 judges while it goes on, since only then is known what was where. Planted bugs prove that each bites.
+//!
+//! Invariant: (ORACLES-N1) an oracle judges only an outcome that has all sections that it needs; else the record says that it did
+//! not, and why.
 
 use flowquake_reports::record::OracleRecord;
 
