@@ -30,10 +30,18 @@ const UNSEEN_END: Duration = Duration::from_secs(2);
 /// Pause between two tries.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A locked folder. The lock lasts until this is dropped and every process that was started since has ended.
+/// A locked folder. The lock lasts until this is dropped, and every process has ended that was started since
+/// [`Claim::hand_on`].
 #[derive(Debug)]
 pub(super) struct Claim {
-    _file: File,
+    file: File,
+}
+
+impl Claim {
+    /// Every process that is started from here on inherits the lock.
+    pub(super) fn hand_on(&self) -> io::Result<()> {
+        Ok(fcntl_setfd(&self.file, FdFlags::empty())?)
+    }
 }
 
 /// A process that has the lock file open.
@@ -68,10 +76,7 @@ pub(super) fn take(folder: &Path, option: &str) -> Result<Claim, Refused> {
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|error| unlockable(folder, option, &error))?;
     lock(&file, folder, option)?;
-    // Inherited by every process that is started from here on.
-    let inherited = fcntl_setfd(&file, FdFlags::empty()).map_err(io::Error::from);
-    inherited.map_err(|error| unlockable(folder, option, &error))?;
-    Ok(Claim { _file: file })
+    Ok(Claim { file })
 }
 
 /// Waits for the processes of a launcher that is gone, and for nobody else.

@@ -38,7 +38,14 @@ const OWN_PREFIX: &str = ".flowquake.";
 pub(super) struct Owned {
     /// Holds one folder per life of a process.
     pub(super) local: TempDir,
-    _claims: [Claim; 2],
+    claims: [Claim; 2],
+}
+
+impl Owned {
+    /// The processes of the run hold its folders with it from here on.
+    pub(super) fn hand_on(&self) -> io::Result<()> {
+        self.claims.iter().try_for_each(Claim::hand_on)
+    }
 }
 
 /// Makes the folders of a run, and makes them its own. If it refuses, what it has created is gone again.
@@ -70,7 +77,7 @@ pub(super) fn own(options: &Options) -> Result<Owned, Refused> {
         Ok(claims)
     })();
     match claimed {
-        Ok(claims) => Ok(Owned { local, _claims: claims }),
+        Ok(claims) => Ok(Owned { local, claims }),
         Err(refused) => {
             created.remove();
             Err(refused)

@@ -61,6 +61,7 @@ struct Launcher<'a> {
 
 /// Runs a job to its end and prints the summary.
 pub(super) fn launch(options: &Options, control: ControlPorts, owned: Owned) -> io::Result<Outcome> {
+    owned.hand_on()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (happenings, heard) = unbounded_channel();
