@@ -42,7 +42,8 @@ pub fn command(arguments: &str) -> String {
 
 /// How this program was started: by cargo, whose package and features are known then, or by its path or name.
 pub fn invocation() -> String {
-    let started = std::env::args().next().unwrap_or_else(|| "flowquake".to_owned());
+    let started =
+        std::env::args_os().next().map_or_else(|| "flowquake".to_owned(), |word| word.to_string_lossy().into_owned());
     let package = std::env::var("CARGO_PKG_NAME").ok();
     invocation_of(&started, package.as_deref(), cfg!(feature = "rocksdb"))
 }

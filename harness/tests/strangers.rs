@@ -29,7 +29,8 @@ use flowquake_engine::wire::{TaskFailure, TaskReport, ToJobManager};
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SPLITS: u32 = 3;
-const REPEAT: u32 = 6;
+/// Ten seconds of input: longer than strangers need, also on a loaded machine.
+const REPEAT: u32 = 15;
 
 fn words() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/words.txt")

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use flowquake_reports::record::{RunRecord, RunSet};
 use tempfile::Builder;
 
-/// Longest journal that is gone on with: of some million runs.
+/// Longest journal that is gone on with: of some fifty thousand runs.
 const FILE_MAX: u64 = 4 << 30;
 
 /// An open journal.
@@ -43,6 +43,9 @@ impl Journal {
     pub(super) fn go_on(path: &Path, head: &RunSet) -> io::Result<(Self, Known)> {
         let file = File::options().read(true).append(true).open(path)?;
         lock(&file)?;
+        if file.metadata()?.len() > FILE_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {FILE_MAX} bytes")));
+        }
         let (mut known, mut whole, mut has_head) = (Known { records: Vec::new(), dropped: 0 }, 0, false);
         let mut lines = BufReader::new((&file).take(FILE_MAX));
         let mut line = Vec::new();
@@ -79,9 +82,9 @@ impl Journal {
         }
     }
 
-    /// Why it is not whole, if it is not.
-    pub(super) fn problem(self) -> Option<String> {
-        self.file.err().map(|error| format!("journal {}: {error}", self.path.display()))
+    /// Why it is not whole, if it is not. It stays open, and so locked.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.file.as_ref().err().map(|error| format!("journal {}: {error}", self.path.display()))
     }
 }
 

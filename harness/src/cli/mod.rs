@@ -134,7 +134,7 @@ fn run_args(words: &[String]) -> Option<run::RunArgs> {
 
 /// The name that this program was started by.
 fn own_name() -> String {
-    let started = std::env::args().next().unwrap_or_default();
+    let started = std::env::args_os().next().unwrap_or_default().to_string_lossy().into_owned();
     Path::new(&started).file_name().map_or_else(|| "flowquake".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
@@ -206,7 +206,7 @@ fn width() -> usize {
 
 /// The command line of this program, to be pasted where it was started.
 fn command_line() -> String {
-    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     [provenance::invocation()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 

@@ -41,6 +41,22 @@ fn problem(written: &[Output<'_>], read: &[&Path]) -> Option<(String, &'static s
     None
 }
 
+/// Refuses files that the command itself writes into `folder`, by their names or below them.
+pub(super) fn check_own(written: &[Output<'_>], folder: &Path, own: &[&str]) -> Result<(), ExitCode> {
+    let own: Vec<PathBuf> = own
+        .iter()
+        .filter_map(|name| identity(&folder.join(name)).or_else(|| fs::canonicalize(folder.join(name)).ok()))
+        .collect();
+    for (option, file) in written.iter().filter_map(|(option, file)| Some((*option, (*file)?))) {
+        let is_own = identity(file).is_some_and(|file| own.iter().any(|own| file.starts_with(own)));
+        if is_own {
+            let what = format!("{option} {}: this command writes something else there", file.display());
+            return Err(refuse_text(&what, "name a file of your own"));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a folder in which a folder has the name of a file that will be written there.
 pub(super) fn check_folder(folder: &Path, names: &[&str]) -> Result<(), ExitCode> {
     match names.iter().map(|name| folder.join(name)).find(|file| file.is_dir()) {

@@ -187,6 +187,12 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Ok(picked) => picked,
         Err(code) => return code,
     };
+    if args.only.iter().any(String::is_empty) {
+        return refuse_text(
+            "--only '': an empty text is in every name",
+            "write part of a name or folder, or leave it out",
+        );
+    }
     if let Err(code) = limits::seeds(args.seed, args.seeds, limits::SEEDS_MAX) {
         return code;
     }
@@ -213,6 +219,9 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
             .map(|(option, file)| (option, file.as_deref()));
     let writable = outputs::check(&written, &files)
         .and_then(|()| outputs::check_folder(&top, &[&REPORT[..], &[history::INDEX]].concat()))
+        .and_then(|()| {
+            outputs::check_own(&written, &top, &[history::INDEX, "report.html", last_failed::NAME, history::FOLDER])
+        })
         .and_then(|()| outputs::check_made_later("--failures", &args.failures));
     if let Err(code) = writable {
         return code;
@@ -233,7 +242,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
             Begun { command, history, journal, records: BTreeMap::new() }
         }
     };
-    sweep_on(args, &sweep, begun, failed)
+    sweep_on(args, &sweep, begun)
 }
 
 /// A run that has its place, and what was made of it before.
@@ -277,7 +286,7 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
     Ok(Begun { command, history: History::go_on(top, &folder, entry), journal, records })
 }
 
-fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun, failed: Failed) -> ExitCode {
+fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let Begun { command, mut history, mut journal, mut records } = begun;
     let top = report_folder();
     let (mut problems, total) = (Vec::new(), sweep.runs());
@@ -314,7 +323,10 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun, failed: Failed) -> 
     let failures = records.iter().filter(|run| is_failure(&run.verdict));
     let failed_now: Failed = failures.map(|run| (id(run), run.verdict.label().to_owned())).collect();
     if made > 0 {
-        let before = if args.failed.is_some() { failed } else { Failed::new() };
+        // Others may have ended meanwhile.
+        let _lock = history::lock(&top);
+        let mut before = last_failed::read(&top).unwrap_or_default();
+        before.retain(|run, _| run.file.exists());
         let own = (history.folder() != top).then(|| last_failed::write(history.folder(), &failed_now));
         let all = last_failed::write(&top, &last_failed::after(before, &made_now, failed_now));
         for written in own.into_iter().chain([all]) {
@@ -335,6 +347,8 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun, failed: Failed) -> 
     let can_go_on = end != HistoryEnd::Finished && history.is_kept();
     let bound = Bound { runs: args.history_runs, bytes: args.history_size };
     problems.extend(history.end(&set.runs, end, bound));
+    // Until here the folder is this run's, and nobody goes on in it or removes it (HISTORY-H2).
+    drop(journal);
     // Of no runs nothing passed; why is said below.
     let code = documents::settle(&set.runs, &problems);
     // Said last, where a terminal stops.

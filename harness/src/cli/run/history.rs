@@ -25,7 +25,7 @@ use crate::provenance;
 use crate::screen;
 
 /// The folder of all runs.
-const FOLDER: &str = "history";
+pub(super) const FOLDER: &str = "history";
 /// What is known of a run, in its folder.
 const ENTRY: &str = "run.json";
 /// The page that lists them.
@@ -248,16 +248,23 @@ fn create(history: &Path, begun: &str) -> io::Result<String> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Removes the oldest runs beyond the bound, but neither this one nor any that is under way.
+/// Removes the oldest runs beyond the bound, but neither this one, nor any that is under way, nor the newest of those that can be gone
+/// on with.
 fn prune(top: &Path, this: &Path, bound: Bound) -> io::Result<()> {
     let mut folders = folders(top)?;
     folders.reverse();
+    let resumable = entries(top)?.into_iter().find(|(entry, _)| !entry.is_finished()).map(|(_, folder)| folder);
     let (mut runs, mut bytes) = (0, 0_u64);
     for folder in folders {
         runs += 1;
         bytes = bytes.saturating_add(size(&folder));
-        if (runs > bound.runs || bytes > bound.bytes) && folder != this && !is_under_way(&folder) {
-            fs::remove_dir_all(&folder)?;
+        let stays = folder == this || Some(&folder) == resumable.as_ref() || is_under_way(&folder);
+        if (runs > bound.runs || bytes > bound.bytes) && !stays {
+            match fs::remove_dir_all(&folder) {
+                // Where the file system has no locks, another run may remove it, too.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())
@@ -319,8 +326,9 @@ mod tests {
             // Twice: the second time both are the same file.
             history.publish();
             assert_eq!(journal.problem(), None);
-            assert!(!is_under_way(history.folder()));
+            assert!(is_under_way(history.folder()), "until its end");
             assert_eq!(history.end(&[], HistoryEnd::Finished, ALL), [""; 0]);
+            drop(journal);
             assert_eq!(fs::read_to_string(top.join("report.html")).unwrap(), text);
         }
         let names = names(&top);
@@ -357,6 +365,20 @@ mod tests {
         history.end(&[], HistoryEnd::Finished, Bound { runs: 1, bytes: u64::MAX });
         assert_eq!(numbers(top), [2]);
         assert!(top.join("history/mine").is_dir(), "what is not ours stays");
+    }
+
+    #[test]
+    fn the_newest_run_that_can_be_gone_on_with_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path();
+        // Two that were killed, then three that ended.
+        let killed: Vec<String> = (0..2).map(|_| begin(top).0.entry.name).collect();
+        for _ in 0..3 {
+            let (history, _journal) = begin(top);
+            history.end(&[], HistoryEnd::Finished, Bound { runs: 1, bytes: u64::MAX });
+        }
+        let left = names(top);
+        assert!(left.contains(&killed[1]) && !left.contains(&killed[0]) && left.len() == 2, "{left:?}");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //!
 //! Start at [`pick`] and [`fits`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::super::last_failed::{Failed, RunId};
+use super::super::print::tell;
 use super::super::{check, refuse_text};
 use crate::jobs::Jobs;
 use crate::scenario::Scenario;
@@ -39,7 +40,11 @@ pub(super) fn pick(
         return Err(refuse_text(&what, "write part of a name or folder, or a pattern such as 'network/*-lost'"));
     }
     let only = runs.map(|runs| {
-        let index = |run: &RunId| scenarios.iter().position(|scenario| Path::new(scenario.file()) == run.file);
+        // However a file was named then and now.
+        let same = |file: &Path| file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let places: BTreeMap<PathBuf, usize> =
+            (0..).zip(&scenarios).map(|(index, scenario)| (same(Path::new(scenario.file())), index)).collect();
+        let index = |run: &RunId| places.get(&same(&run.file)).copied();
         runs.iter().filter_map(|run| Some((index(run)?, run.seed))).collect::<Vec<_>>()
     });
     if only.as_ref().is_some_and(Vec::is_empty) {
@@ -48,8 +53,14 @@ pub(super) fn pick(
     Ok(Picked { scenarios, only })
 }
 
-/// The runs on the list of failures that `verdict` names, or all; refuses an empty list.
+/// The runs on the list of failures that `verdict` names, or all; refuses an empty list. Runs of files that are gone are left out.
 pub(super) fn listed(failed: &Failed, verdict: &str) -> Result<Vec<RunId>, ExitCode> {
+    let (failed, gone): (Failed, Failed) = failed.clone().into_iter().partition(|(run, _)| run.file.exists());
+    if !gone.is_empty() {
+        let files: BTreeSet<String> = gone.keys().map(|run| run.file.display().to_string()).collect();
+        let files: Vec<String> = files.into_iter().collect();
+        tell!("note: --failed leaves out runs of files that are gone: {}", files.join(", "));
+    }
     let runs: Vec<RunId> =
         failed.iter().filter(|(_, of)| verdict.is_empty() || *of == verdict).map(|(run, _)| run.clone()).collect();
     if !runs.is_empty() {
@@ -117,8 +128,12 @@ mod tests {
 
     #[test]
     fn failures_are_picked_by_their_verdict() {
-        let run = |seed| RunId { file: "a.toml".into(), seed };
-        let failed = Failed::from([(run(1), "stuck".to_owned()), (run(2), "failed".to_owned())]);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.toml"), "").unwrap();
+        let run = |seed| RunId { file: folder.path().join("a.toml"), seed };
+        let gone = RunId { file: folder.path().join("gone.toml"), seed: 1 };
+        let failed =
+            Failed::from([(run(1), "stuck".to_owned()), (run(2), "failed".to_owned()), (gone, "stuck".to_owned())]);
         assert_eq!(listed(&failed, "").unwrap(), [run(1), run(2)]);
         assert_eq!(listed(&failed, "stuck").unwrap(), [run(1)]);
         assert!(listed(&failed, "crashed").is_err() && listed(&Failed::new(), "").is_err());

@@ -79,7 +79,7 @@ fn below(value: &DeValue) -> Result<Duration, Refusal> {
 /// `"20%"`, as thousandths.
 fn percent(value: &DeValue) -> Result<u32, Refusal> {
     let refuse = || {
-        let help = "write a share of the time, such as {key} = \"20%\"".to_owned();
+        let help = "write a share of the time, from 0.1% to 100% in steps of 0.1%, such as {key} = \"20%\"".to_owned();
         Refusal::new("wrong-value", "must be a share", "no share", help)
     };
     permille(&value::text(value)?).ok_or_else(refuse)
@@ -88,7 +88,9 @@ fn percent(value: &DeValue) -> Result<u32, Refusal> {
 /// From 0.1 to 100 percent, as thousandths.
 fn permille(text: &str) -> Option<u32> {
     let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
-    (0.1..=100.0).contains(&percent).then_some((percent * 10.0) as u32)
+    let permille = (percent * 10.0).round();
+    let is_whole = (percent * 10.0 - permille).abs() < 1e-6;
+    ((0.1..=100.0).contains(&percent) && is_whole).then_some(permille as u32)
 }
 
 /// `"within 5%"`, as thousandths.
