@@ -1,6 +1,6 @@
 //! Settings in coverage: which ranges of each setting some run had that proves something, and which none.
 //!
-//! Start at [`SettingsCoverage::add_run`]; [`table`] shows it. Which ranges there are is told by the records, as the kinds of faults
+//! Start at [`SettingsCoverage`]; [`table`] shows it. Which ranges there are is told by the records, as the kinds of faults
 //! are. Nothing here is a cell of the grid: how much of it was hit says nothing about settings, nor the other way round.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! A set of runs as one HTML file that works offline: no script, no font, no picture from elsewhere.
 //!
 //! Start at [`report`]. The tables are those of the terminal ([`tables`]), that of all runs can be narrowed and sorted
-//! ([`run_table`]), the picture of a run is drawn by the script of [`spacetime`] once its details are opened, and a run that failed
+//! (`run_table`), the picture of a run is drawn by the script of [`spacetime`] once its details are opened, and a run that failed
 //! stands beside the nearest one that passed ([`diff`]); this file only arranges them. Without JavaScript all but the pictures is
 //! there. Text of the record is escaped by `maud` wherever it enters, and the page forbids itself everything that comes from
 //! elsewhere.
