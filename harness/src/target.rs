@@ -40,9 +40,6 @@ pub struct Offers {
     pub faults: BTreeSet<Kind>,
     /// Whether a fault can strike at an event, before its emitter's next instruction; otherwise at times only.
     pub at_events: bool,
-    /// Whether equal plans give equal runs. Where they do not, nothing compares hashes, and what was hurt decides whether a run is
-    /// vacuous.
-    pub deterministic: bool,
     /// Whether a run can begin in a copy of the stores (O10).
     pub resumes: bool,
     /// Sections that its outcomes show.
@@ -52,13 +49,7 @@ pub struct Offers {
 impl Offers {
     /// Everything there is.
     pub fn everything() -> Self {
-        Self {
-            faults: Kind::ALL.iter().copied().collect(),
-            at_events: true,
-            deterministic: true,
-            resumes: true,
-            sections: Section::all(),
-        }
+        Self { faults: Kind::ALL.iter().copied().collect(), at_events: true, resumes: true, sections: Section::all() }
     }
 
     /// The first thing that the plan asks for and the target does not offer, by its path in the scenario.

@@ -75,7 +75,6 @@ impl Target for Stub {
         Offers {
             faults: BTreeSet::from([Kind::Kill]),
             resumes: false,
-            deterministic: false,
             sections: BTreeSet::from([Section::Trace]),
             ..Offers::everything()
         }
