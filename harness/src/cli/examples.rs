@@ -47,6 +47,16 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        &["when"],
+        &[
+            ("when flowquake-failures/my-first-seed-7.json", "the curve, and the event that decided"),
+            (
+                "when plan.json --samples 100 --output when.html",
+                "narrower intervals, and the page of the run with the curve",
+            ),
+        ],
+    ),
+    (
         &["coverage"],
         &[
             ("coverage all.json", "the grid, from records that `run --json all.json` wrote"),

@@ -44,6 +44,7 @@ mod shrink;
 mod state;
 mod sweep;
 mod tune;
+mod when;
 
 use crate::logging;
 use crate::screen::moves;
@@ -74,6 +75,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Make a failing plan smaller, as long as it fails in the same way
     Shrink(shrink::ShrinkArgs),
+    /// Say at which event of a failing run its failure was decided: the probability that it still fails, along the run
+    When(when::WhenArgs),
     /// Show which fault struck whom at which step of the protocol, from run records
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
@@ -145,6 +148,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Check(args) => check::check(&args, jobs),
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
+        Command::When(args) => when::when(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
         Command::Export(args) => export::export(&args),
