@@ -1,15 +1,16 @@
 //! Records through a subtask: from its source or its input gate, through the chain, into its outputs and its sink.
 
 use super::*;
+use crate::graph::chain::Tail;
 use crate::graph::source::SourceStatus;
 
 impl Running {
     pub(super) async fn poll_source(&mut self) -> Result<(), TaskError> {
         let now = self.subtask.env.input_now();
-        let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
-        let before = emitted(&mut self.chain);
+        let emitted = |chain: &dyn Chain| chain.positions().iter().map(|p| p.emitted).sum::<u64>();
+        let before = emitted(&*self.chain);
         let status = self.program.call(|| self.chain.poll_source(now, self.source_batch))?;
-        let records = emitted(&mut self.chain) - before;
+        let records = emitted(&*self.chain) - before;
         if records > 0 {
             self.on_records(records, 0).await;
         }
@@ -74,7 +75,7 @@ impl Running {
     }
 
     pub(super) async fn send_full(&mut self) {
-        let Some(output) = self.chain.parts().output else { return };
+        let Some(output) = self.chain.tail().output() else { return };
         for (channel, full) in output.take_full() {
             let buffer = Buffer::Records { bytes: full.bytes, records: full.records };
             if let Err(buffer) = self.subtask.outputs[channel].try_push(buffer) {
@@ -89,29 +90,33 @@ impl Running {
     pub(super) fn set_flush_timer(&mut self) {
         let now = self.subtask.env.now();
         let config = &self.subtask.config;
-        let parts = self.chain.parts();
-        let partial = parts.output.is_some_and(|output| output.has_partial());
-        let buffer_at = partial.then(|| self.flush_timer.deadline().unwrap_or(now + config.buffer_timeout));
-        if let (Some(sink), Some(writer)) = (parts.sink, &mut self.sink) {
-            if sink.bytes.len() >= config.sink_chunk as usize {
-                writer.flush(sink);
+        let mut buffer_at = None;
+        match (self.chain.tail(), &mut self.sink) {
+            (Tail::Output(output), _) if output.has_partial() => {
+                buffer_at = Some(self.flush_timer.deadline().unwrap_or(now + config.buffer_timeout));
             }
-            self.sink_flush_at = match (sink.bytes.is_empty(), self.sink_flush_at) {
-                (true, _) => None,
-                (false, Some(at)) => Some(at),
-                (false, None) => Some(now + config.sink_flush_interval),
-            };
+            (Tail::Sink(buffer), Some(sink)) => {
+                if buffer.bytes.len() >= config.sink_chunk as usize {
+                    sink.flush(buffer);
+                }
+                self.sink_flush_at = match (buffer.bytes.is_empty(), self.sink_flush_at) {
+                    (true, _) => None,
+                    (false, Some(at)) => Some(at),
+                    (false, None) => Some(now + config.sink_flush_interval),
+                };
+            }
+            _ => {}
         }
         self.flush_timer.set(earliest([buffer_at, self.sink_flush_at]));
     }
 
     pub(super) async fn flush(&mut self) {
-        if let Some(output) = self.chain.parts().output {
+        if let Some(output) = self.chain.tail().output() {
             output.seal_all();
         }
         self.send_full().await;
         let due = self.sink_flush_at.is_some_and(|at| at <= self.subtask.env.now());
-        if let (true, Some(buffer), Some(sink)) = (due, self.chain.parts().sink, &mut self.sink) {
+        if let (true, Some(buffer), Some(sink)) = (due, self.chain.tail().sink(), &mut self.sink) {
             sink.flush(buffer);
             self.sink_flush_at = None;
         }
@@ -121,7 +126,7 @@ impl Running {
     /// All input is in: what is buffered goes out, the end is passed on, and the subtask stays for the final checkpoint.
     async fn on_end_of_input(&mut self) {
         self.pay().await;
-        if let Some(output) = self.chain.parts().output {
+        if let Some(output) = self.chain.tail().output() {
             output.seal_all();
         }
         self.send_full().await;
