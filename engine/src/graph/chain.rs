@@ -344,6 +344,11 @@ impl Output {
         self.channels.iter().any(|filling| filling.records > 0)
     }
 
+    /// Whether buffers wait to be sent.
+    pub fn has_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
     /// Whether no record waits in any buffer.
     pub fn is_empty(&self) -> bool {
         self.full.is_empty() && !self.has_partial()

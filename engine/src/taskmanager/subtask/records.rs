@@ -2,18 +2,21 @@
 
 use super::*;
 use crate::graph::chain::Tail;
-use crate::graph::source::SourceStatus;
 
 impl Running {
-    pub(super) async fn poll_source(&mut self) -> Result<(), TaskError> {
+    /// A turn of the source.
+    pub(super) fn poll_source(&mut self) -> Result<SourceStatus, TaskError> {
         let now = self.subtask.env.input_now();
         let emitted = |chain: &dyn Chain| chain.positions().iter().map(|p| p.emitted).sum::<u64>();
         let before = emitted(&*self.chain);
         let status = self.program.call(|| self.chain.poll_source(now, self.source_batch))?;
-        let records = emitted(&*self.chain) - before;
-        if records > 0 {
-            self.on_records(records, 0).await;
-        }
+        self.unpaid.0 += emitted(&*self.chain) - before;
+        Ok(status)
+    }
+
+    /// What follows from a turn of the source.
+    pub(super) async fn on_source(&mut self, status: SourceStatus) {
+        self.settle().await;
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
         if status != SourceStatus::Ready && !self.caught_up {
             self.caught_up = true;
@@ -24,41 +27,36 @@ impl Running {
                 self.source_timer.set(Some(self.subtask.env.input_now()));
                 yield_once().await;
             }
-            SourceStatus::IdleUntil(at) => {
-                self.source_timer.set(Some(at));
-            }
+            SourceStatus::IdleUntil(at) => self.source_timer.set(Some(at)),
             SourceStatus::Ended => self.on_end_of_input().await,
         }
+    }
+
+    /// Records from another subtask, through the chain.
+    pub(super) fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), TaskError> {
+        self.program.call(|| self.chain.process(bytes, records))?;
+        self.unpaid.0 += u64::from(records);
+        self.unpaid.1 += bytes.len() as u64;
         Ok(())
     }
 
-    pub(super) async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), TaskError> {
-        match buffer {
-            Buffer::Records { bytes, records } => {
-                self.program.call(|| self.chain.process(&bytes, records))?;
-                self.on_records(u64::from(records), bytes.len() as u64).await;
-                Ok(())
-            }
-            Buffer::Barrier(checkpoint) => self.on_barrier(channel, checkpoint).await,
-            Buffer::EndOfInput => {
-                self.ended_channels += 1;
-                match &self.subtask.gate {
-                    Some(gate) if self.ended_channels == gate.channels() => self.on_end_of_input().await,
-                    _ => {}
-                }
-                Ok(())
-            }
-        }
+    /// Whether a batch leaves nothing to do that may take time: then no future need be made for it, which costs more than
+    /// the few records of a batch at low rates.
+    pub(super) fn is_settled(&mut self) -> bool {
+        self.seen_record
+            && self.unpaid.0 < self.charge_every
+            && self.chain.tail().output().is_none_or(|output| !output.has_full())
     }
 
     /// After a batch: announce the first one, send what is full, pay for it.
-    async fn on_records(&mut self, records: u64, bytes: u64) {
+    pub(super) async fn settle(&mut self) {
+        if self.unpaid.0 == 0 {
+            return;
+        }
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
         if !std::mem::replace(&mut self.seen_record, true) {
             self.subtask.env.emit(Event::FirstRecord { attempt, subtask }).await;
         }
-        self.unpaid.0 += records;
-        self.unpaid.1 += bytes;
         if self.unpaid.0 >= self.charge_every {
             self.pay().await;
         }
@@ -121,6 +119,14 @@ impl Running {
             self.sink_flush_at = None;
         }
         self.set_flush_timer();
+    }
+
+    /// The input of one channel is in.
+    pub(super) async fn on_end_of_channel(&mut self) {
+        self.ended_channels += 1;
+        if self.subtask.gate.as_ref().is_some_and(|gate| self.ended_channels == gate.channels()) {
+            self.on_end_of_input().await;
+        }
     }
 
     /// All input is in: what is buffered goes out, the end is passed on, and the subtask stays for the final checkpoint.
