@@ -70,6 +70,7 @@ const HARNESS: &[&str] = &[
     "oracles",
     "verdict",
     "session",
+    "search",
     "worker",
     "shrink",
     "cost",

@@ -30,6 +30,7 @@ use crate::plan::RunPlan;
 use crate::run::Simulator;
 use crate::run::limit_processor_time;
 use crate::scenario::save_plan;
+use crate::search::signature::Signature;
 use crate::session::try_execute;
 use crate::trace::first_difference;
 
@@ -90,11 +91,15 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
         let made = made.unwrap_or_else(|panic| {
             let words = crate::run::panic_text(&*panic);
             let record = process::crashed(&order, format!("while its run was predicted or judged: {words}"));
-            Ok(Finished { record, problems: Vec::new(), abandoned: false })
+            let signature = order.signature.then(|| {
+                // Nothing but the crash is known of it.
+                Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict))
+            });
+            Ok(Finished { record, problems: Vec::new(), abandoned: false, signature })
         });
         match made {
-            Ok(Finished { record, problems, abandoned }) => {
-                send(socket, &Answer::Made { problems, abandoned })?;
+            Ok(Finished { record, problems, abandoned, signature }) => {
+                send(socket, &Answer::Made { problems, abandoned, signature })?;
                 frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
             }
             Err(environment) => send(socket, &Answer::Broken(environment))?,
@@ -110,6 +115,7 @@ struct Finished {
     record: RunRecord,
     problems: Vec<String>,
     abandoned: bool,
+    signature: Option<Box<Signature>>,
 }
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
@@ -128,10 +134,12 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     {
         problems.push(problem);
     }
+    // Of the verdict that stands in the record.
+    let signature = order.signature.then(|| Box::new(Signature::of(plan, &outcome, &record.verdict)));
     if order.slim {
         super::slim(&mut record);
     }
-    Ok(Finished { record, problems, abandoned: outcome.abandoned })
+    Ok(Finished { record, problems, abandoned: outcome.abandoned, signature })
 }
 
 /// Writes one event per line, as JSON.

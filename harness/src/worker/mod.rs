@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::plan::RunPlan;
+use crate::search::signature::Signature;
 use crate::session::Depth;
 
 mod child;
@@ -67,12 +68,14 @@ pub(crate) struct Order {
     pub(crate) trace: Option<PathBuf>,
     /// Whether a run that passed keeps only what sums are made of.
     pub(crate) slim: bool,
+    /// Whether the signature of the run is asked for, too.
+    pub(crate) signature: bool,
 }
 
 impl Order {
     /// To run `plan` once and judge what that shows.
     pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
-        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false }
+        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false, signature: false }
     }
 }
 
@@ -87,6 +90,8 @@ enum Answer {
         problems: Vec<String>,
         /// The run's thread was given up and runs on (WORKER-W2).
         abandoned: bool,
+        /// How the run went, if that was asked for.
+        signature: Option<Box<Signature>>,
     },
     /// The machine could not keep the run.
     Broken(Environment),
