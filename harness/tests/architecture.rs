@@ -127,6 +127,7 @@ const REPORTS: &[&str] = &[
     "markdown",
     "junit",
     "export",
+    "exhaust",
     "gate",
     "folder",
     "tuning",

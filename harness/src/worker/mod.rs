@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::environment::Environment;
 use crate::plan::RunPlan;
 use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 use crate::session::Depth;
 
 mod child;
@@ -70,12 +71,23 @@ pub(crate) struct Order {
     pub(crate) slim: bool,
     /// Whether the signature of the run is asked for, too.
     pub(crate) signature: bool,
+    /// Whether its events, messages and writes are asked for, too.
+    pub(crate) survey: bool,
 }
 
 impl Order {
     /// To run `plan` once and judge what that shows.
     pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
-        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false, signature: false }
+        Self {
+            plan,
+            depth: Depth::Quick,
+            replay,
+            verify: false,
+            trace: None,
+            slim: false,
+            signature: false,
+            survey: false,
+        }
     }
 }
 
@@ -92,6 +104,8 @@ enum Answer {
         abandoned: bool,
         /// How the run went, if that was asked for.
         signature: Option<Box<Signature>>,
+        /// What happened in it, if that was asked for.
+        survey: Option<Box<Survey>>,
     },
     /// The machine could not keep the run.
     Broken(Environment),

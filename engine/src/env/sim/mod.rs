@@ -35,6 +35,7 @@ mod planted;
 pub(crate) mod real_clock;
 mod store;
 mod timer;
+mod traffic;
 
 use crate::fault::Death;
 pub(crate) use clock::SimTimer;
@@ -45,6 +46,7 @@ pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
 pub use timer::{now, sleep_until};
+pub use traffic::{SentMessage, SentWrite, Traffic};
 
 use clock::NodeClock;
 use network::Network;
