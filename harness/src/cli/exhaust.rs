@@ -30,7 +30,7 @@ use crate::run::report_folder;
 use crate::scenario::{Scenario, save_plan};
 use crate::screen as clock;
 use crate::search::cut::{Cut, Cuts};
-use crate::search::ground::{Ground, Scope, cuts_of_grounds, grounds};
+use crate::search::ground::{Ground, Scope, cuts_of_grounds, grounds, grounds_of_pairs};
 use crate::search::proof::{Proof, Share};
 use crate::search::strike::{Catalogue, Surveyed};
 use crate::session::Depth;
@@ -61,6 +61,10 @@ pub(super) struct ExhaustArgs {
     /// Strikes on top of a recovery, too: nodes are killed at every event of it
     #[arg(long)]
     recovery: bool,
+    /// Strike twice: a second time on the way from a first strike to the first commit after its recovery. The file is what `--json` wrote of a
+    /// search without --pairs; of every way in which its strikes went one comes first
+    #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
+    pairs: Option<PathBuf>,
     /// Make no more than so many runs, or none after so long: 5000, or 10min
     #[arg(long, value_name = "RUNS|DURATION", value_parser = budget)]
     budget: Option<Budget>,
@@ -151,7 +155,8 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let base = scenario.plan(args.seed);
     args.limits.affordable(&base)?;
     let folder = report_folder().join("exhaust");
-    let named = |ending: &str| folder.join(format!("{}{}{ending}", base.scenario, of_shard(args.shard)));
+    let sort = if args.pairs.is_some() { "-pairs" } else { "" };
+    let named = |ending: &str| folder.join(format!("{}{sort}{}{ending}", base.scenario, of_shard(args.shard)));
     let page = args.output.clone().unwrap_or_else(|| named(".html"));
     let journal = args.journal.clone().unwrap_or_else(|| named(".jsonl"));
     if let Err(error) = std::fs::create_dir_all(&folder) {
@@ -247,11 +252,12 @@ pub(super) fn exit_code(set: &ExhaustSet) -> u8 {
 fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result<Catalogue, ExitCode> {
     let terms = args.limits.terms(args.log);
     let mut worker = Worker::new(&terms);
+    let plan = base.clone();
     let mut surveyed = |ground: Ground| -> Result<Result<Surveyed, Verdict>, ExitCode> {
-        let order = Order { survey: true, slim: true, ..Order::quick(ground.plan(&base), String::new()) };
+        let order = Order { survey: true, slim: true, ..Order::quick(ground.plan(&plan), String::new()) };
         let Made { record, survey, .. } = super::make_one(&mut worker, &order)?;
         Ok(match (record.verdict, survey) {
-            (Verdict::Passed, Some(survey)) => Ok(Surveyed::new(&base, ground, *survey)),
+            (Verdict::Passed, Some(survey)) => Ok(Surveyed::new(&plan, ground, *survey)),
             (verdict, _) => Err(verdict),
         })
     };
@@ -264,6 +270,10 @@ fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result
             return Err(ExitCode::from(verdict.exit_code()));
         }
     };
+    if let Some(file) = &args.pairs {
+        let itself_alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
+        return pairs(args, file, base, keyed, itself_alone, cuts, &mut surveyed);
+    }
     let scope = if args.recovery { Scope::Recovery } else { Scope::Messages };
     let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
     let mut all = Vec::new();
@@ -277,6 +287,53 @@ fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result
     }
     let grounds = alone.into_grounds().into_iter().chain(all).collect();
     Ok(Catalogue::new(base, keyed, grounds, cuts))
+}
+
+/// Runs a ground, and says what happened in it; or how it was judged, if it did not pass.
+type Survey<'s> = dyn FnMut(Ground) -> Result<Result<Surveyed, Verdict>, ExitCode> + 's;
+
+/// The catalogue of second strikes. `alone` is that of the scenario itself.
+fn pairs(
+    args: &ExhaustArgs,
+    file: &std::path::Path,
+    base: RunPlan,
+    keyed: bool,
+    alone: Catalogue,
+    cuts: &Cuts,
+    surveyed: &mut Survey,
+) -> Result<Catalogue, ExitCode> {
+    let refuse = |what: String| {
+        let single = format!("exhaust {} --json FILE", quoted(&args.scenario.to_string_lossy()));
+        refuse_text(
+            &format!("--pairs {}: {what}", file.display()),
+            &format!("make it anew: {}", provenance::command(&single)),
+        )
+    };
+    let singles = flowquake_reports::exhaust::read(file).map_err(|error| refuse(error.to_string()))?;
+    let engine = provenance::ENGINE.unwrap_or("unknown");
+    if singles.engine != engine || singles.scenario != base.scenario || singles.seed != base.seed {
+        return Err(refuse("it is of another engine, scenario or seed".into()));
+    }
+    // The rarest way first: a search that ends early has tried what is new.
+    let mut firsts = Vec::new();
+    for (signature, ..) in singles.by_signature().iter().rev().filter(|(.., verdict)| *verdict == Class::Passed) {
+        let went = |strike: &&flowquake_reports::exhaust::ExhaustStrike| {
+            strike.ground == 0 && strike.result.as_ref().is_some_and(|result| result.signature == *signature)
+        };
+        firsts.extend(singles.strikes.iter().find(went).map(|strike| strike.number));
+    }
+    let known = alone.strikes().len() as u32;
+    if firsts.iter().any(|number| *number >= known) {
+        return Err(refuse("it has strikes that this scenario does not have".into()));
+    }
+    let mut grounds = Vec::new();
+    for ground in grounds_of_pairs(&alone, &base, &firsts) {
+        // One that does not pass was told by the search for single faults.
+        grounds.extend(surveyed(ground)?.ok());
+    }
+    tell!("{} stand first", counted(grounds.len(), "strike"));
+    let itself = alone.into_grounds().into_iter().map(Surveyed::without_strikes);
+    Ok(Catalogue::new(base, keyed, itself.chain(grounds).collect(), cuts))
 }
 
 /// Makes one strike, and shows it as `flowquake replay` does.
@@ -352,8 +409,8 @@ impl Rounds<'_> {
         let open = self.proof().open.len();
         match (ended, open) {
             (_, 0) => String::new(),
-            (Some(_), open) => format!("interrupted, {} are open; go on with --resume", counted(open, "run")),
-            (None, open) => format!("the budget is spent, {} are open; go on with --resume", counted(open, "run")),
+            (Some(_), open) => format!("interrupted, {} open; go on with --resume", counted(open, "run")),
+            (None, open) => format!("the budget is spent, {} open; go on with --resume", counted(open, "run")),
         }
     }
 
@@ -436,7 +493,8 @@ impl Rounds<'_> {
 /// The command that makes the run of a strike.
 fn command_of(args: &ExhaustArgs, number: u32) -> String {
     let seed = if args.seed == 1 { String::new() } else { format!(" --seed {}", args.seed) };
-    let recovery = if args.recovery { " --recovery" } else { "" };
+    let pairs = args.pairs.as_ref().map(|file| format!(" --pairs {}", quoted(&file.to_string_lossy())));
+    let recovery = pairs.unwrap_or_else(|| if args.recovery { " --recovery".to_owned() } else { String::new() });
     let scenario = args.scenario.to_string_lossy();
     provenance::command(&format!("exhaust {}{seed}{recovery} --strike {number}", quoted(&scenario)))
 }

@@ -149,7 +149,7 @@ fn prove(set: &mut ExhaustSet) {
     let proof = Proof { strikes: set.strikes_total, ..Proof::of(&classes, &signatures, share) };
     (set.theorem, set.splits) = (proof.in_words(), proof.splits);
     set.stopped =
-        if proof.open.is_empty() { String::new() } else { format!("{} are open", counted(proof.open.len(), "run")) };
+        if proof.open.is_empty() { String::new() } else { format!("{} open", counted(proof.open.len(), "run")) };
 }
 
 #[cfg(test)]
@@ -214,7 +214,7 @@ mod tests {
         let mut open = shard(2, 2);
         open.strikes[0].result = None;
         let whole = merged(vec![shard(1, 2), open]).unwrap();
-        assert_eq!(whole.stopped, "1 run are open");
+        assert_eq!(whole.stopped, "1 run open");
         assert!(Path::new(&whole.file).extension().is_none());
     }
 }

@@ -5,11 +5,14 @@
 //! lost once and with every repetition, late, doubled, doubled so late that the next attempt receives them. With
 //! `--recovery` nodes are killed at every event of it, too ([`Scope::Recovery`]).
 //!
+//! Pairs are grounds as well ([`grounds_of_pairs`]): a first strike for each way in which a single one goes, and every second one on the
+//! way from it to the first commit after the recovery ([`Scope::Second`]).
+//!
 //! Start at [`grounds`]. It picks from the catalogue of the scenario by kind and setting, so it knows no action.
 
 use std::ops::Range;
 
-use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::event::{Event, EventRecord, Occasion};
 
 use super::cut::Cuts;
 use super::position::{Epoch, Position};
@@ -25,6 +28,11 @@ pub enum Scope {
     Messages,
     /// At these, and at every event of the recovery with kinds that take nodes away.
     Recovery,
+    /// With every kind at everything on the way from the first strike to the first commit after the recovery that belongs to it: the
+    /// second fault of a pair.
+    Second,
+    /// None: it is there to be named only.
+    Nothing,
 }
 
 /// Kinds that take a node away.
@@ -35,12 +43,22 @@ impl Scope {
     pub(super) fn takes(self, site: Site, kind: &str) -> bool {
         match self {
             Self::Everything => true,
+            Self::Second => site != Site::Run,
+            Self::Nothing => false,
             Self::Messages => matches!(site, Site::Message(_)),
             Self::Recovery => matches!(site, Site::Message(_)) || DEATHS.contains(&kind),
         }
     }
 
-    /// The events of a run among which it strikes: all; or from the first failure to the first checkpoint of the last attempt.
+    /// Whether an event is struck at all. A second fault is aimed at what the first commit after the recovery rests on: steps that name an
+    /// attempt or a checkpoint, and those that only a failure brings about. What happens by the clock alone does not lead there.
+    pub(super) fn aims_at(self, position: &Position) -> bool {
+        let row = Event::row(position.event);
+        self != Self::Second || row.is_some_and(|row| row.occasion != Occasion::Periodic)
+    }
+
+    /// The events of a run among which it strikes: all; or from the first failure to the first checkpoint of the last attempt; of a
+    /// second fault to the first commit of that checkpoint.
     pub(super) fn window(self, positions: &[Position], events: &[EventRecord]) -> Range<usize> {
         if self == Self::Everything {
             return 0..positions.len();
@@ -64,7 +82,11 @@ impl Scope {
         let completed = |record: &EventRecord| matches!(record.event, Event::CheckpointCompleted { .. });
         let after = running.max(begin);
         let end = events[after..].iter().position(completed).map_or(events.len(), |at| after + at + 1);
-        begin..end
+        if self != Self::Second {
+            return begin..end;
+        }
+        let committed = |record: &EventRecord| matches!(record.event, Event::CommitAcknowledged { .. });
+        begin..events[end.min(events.len())..].iter().position(committed).map_or(events.len(), |at| end + at + 1)
     }
 }
 
@@ -132,6 +154,18 @@ pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Groun
         Some(Ground { name: name.to_owned(), faults, scope })
     };
     GROUNDS.into_iter().filter_map(ground).collect()
+}
+
+/// The grounds of pairs: each of these strikes, one for every way in which a single one goes.
+pub fn grounds_of_pairs(catalogue: &Catalogue, base: &RunPlan, firsts: &[u32]) -> Vec<Ground> {
+    let ground = |number: &u32| {
+        let described = catalogue.describe(*number);
+        let words =
+            format!("{} {} strikes {} at {}", described.kind, described.label, described.victim, described.name);
+        let faults = catalogue.plan(*number).faults[base.faults.len()..].to_vec();
+        Ground { name: format!("strike {number} came first: {words}"), faults, scope: Scope::Second }
+    };
+    firsts.iter().map(ground).collect()
 }
 
 /// The cuts with which grounds are looked for: all of them.

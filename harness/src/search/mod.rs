@@ -14,3 +14,5 @@ pub mod proof;
 pub mod signature;
 pub mod strike;
 pub mod survey;
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use flowquake_engine::env::StoreKind;
 use flowquake_engine::time::Time;
 
 use super::cut::{Cuts, Standing, class_of, epoch_of};
-use super::ground::Ground;
+use super::ground::{Ground, Scope};
 use super::position::{InGroup, Position, positions};
 use super::survey::Survey;
 use crate::faults::{Canon, Canonical, Kind, Place, Victim, spoils_checkpoints, strikes};
@@ -113,6 +113,12 @@ impl Surveyed {
             })
             .collect();
         Self { ground, survey, positions, nodes, newest }
+    }
+
+    /// The same, to be named only.
+    pub fn without_strikes(mut self) -> Self {
+        self.ground.scope = Scope::Nothing;
+        self
     }
 
     /// Its events as positions.
@@ -332,7 +338,8 @@ fn sites(ground: &Surveyed, cuts: &Cuts) -> Vec<(Site, Option<String>)> {
     let window = ground.ground.scope.window(&ground.positions, &ground.survey.events);
     let within = |site: &(Site, Option<String>)| window.contains(&position_of(ground, site.0).index);
     let lives = ground.positions.iter().filter(|position| !matches!(position.event, "job-finished" | "job-failed"));
-    let events = lives.map(|position| (Site::Event(position.index as u32), None));
+    let aimed = lives.filter(|position| ground.ground.scope.aims_at(position));
+    let events = aimed.map(|position| (Site::Event(position.index as u32), None));
     let messages = ground.survey.traffic.messages.iter().map(|message| {
         let down = message.from.as_str().starts_with("jm-");
         let (node, way) = if down { (&message.to, "to") } else { (&message.from, "from") };

@@ -20,7 +20,7 @@ const show = (rect) => {
   if (others > 0) parts.push(line(`and ${others} more that went the same way here`));
   picked.replaceChildren(...parts);
 };
-document.querySelector("svg.strikes").addEventListener("click", (event) => {
+document.querySelector("svg.strikes")?.addEventListener("click", (event) => {
   const rect = event.target.closest("rect");
   if (rect) show(rect);
 });

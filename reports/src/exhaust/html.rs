@@ -44,7 +44,7 @@ pub fn page(set: &ExhaustSet) -> String {
             ],
         })
         @if !set.stopped.is_empty() { p.warn { "Not finished: " (clean(&set.stopped)) } }
-        section.card.run.exhaust {
+        @if set.strikes.iter().any(|strike| strike.ground == 0) { section.card.run.exhaust {
             h2 { "Strikes along the run" }
             p.sub {
                 "Events of the clean run from left to right, kinds of faults from top to bottom. A colour is a way in which a run went; "
@@ -53,7 +53,7 @@ pub fn page(set: &ExhaustSet) -> String {
             (key(set))
             div.scroll { (picture(set)) }
             div #picked { p.sub { "Nothing is picked." } }
-        }
+        } }
         @if bad > 0 {
             section.card.run #wrong {
                 h2 { "Wrong" }
