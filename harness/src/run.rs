@@ -277,7 +277,7 @@ impl Run {
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
         };
         let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
-        SimWorld::install(&runtime, config);
+        let _installed = SimWorld::install(&runtime, config);
         runtime.block_on(self.drive());
     }
 

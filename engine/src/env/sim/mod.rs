@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use madsim::plugin::Simulator;
 use madsim::runtime::{Handle, Runtime};
+use madsim::time::TimeHandle;
 
 use super::input::{InputFiles, Lines};
 use super::{Address, Env, NetError, Port, StoreKind, Work};
@@ -45,7 +46,7 @@ pub use harm::Gauge;
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
-pub use timer::{now, sleep_until};
+pub use timer::{Installed, now, sleep_until};
 pub use traffic::{SentMessage, SentWrite, Traffic};
 
 use clock::NodeClock;
@@ -132,15 +133,16 @@ impl Simulator for SimWorld {
 }
 
 impl SimWorld {
-    /// Makes the world of a run; the runtime must be fresh.
-    pub fn install(runtime: &Runtime, config: SimConfig) {
+    /// Makes the world of a run; the runtime must be fresh. What is returned must be dropped before the runtime.
+    pub fn install(runtime: &Runtime, config: SimConfig) -> Installed {
         real_clock::prepare();
         runtime.add_simulator::<SimWorld>();
         runtime.block_on(async {
             let world = madsim::plugin::simulator::<SimWorld>();
             let network = Network::new(config.seed, config.link, config.weights, config.contents);
             *world.state.lock().expect("fresh") = Some(State { config, nodes: Vec::new(), network });
-        });
+            Installed::new(&TimeHandle::current())
+        })
     }
 
     /// The world of the run that is going on in this thread.
