@@ -54,6 +54,8 @@ const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 pub struct Simulator {
     /// Planted bugs of the engine.
     pub mutations: Vec<Mutation>,
+    /// Whether the outcome says which messages and writes there were.
+    pub traffic: bool,
 }
 
 impl Target for Simulator {
@@ -72,7 +74,7 @@ impl Target for Simulator {
         from: Option<&StoreCopy>,
         director: Director,
     ) -> Result<Outcome, Environment> {
-        start(plan, jobs, &self.mutations, from.cloned(), director)
+        start_as(self, plan, jobs, from.cloned(), director)
     }
 }
 
@@ -121,6 +123,17 @@ fn start(
     from: Option<StoreCopy>,
     director: Director,
 ) -> Result<Outcome, Environment> {
+    start_as(&Simulator { mutations: mutations.to_vec(), traffic: false }, plan, jobs, from, director)
+}
+
+fn start_as(
+    simulator: &Simulator,
+    plan: &RunPlan,
+    jobs: &Jobs,
+    from: Option<StoreCopy>,
+    director: Director,
+) -> Result<Outcome, Environment> {
+    let mutations = &simulator.mutations;
     assert!(
         mutations.is_empty() || cfg!(feature = "mutations"),
         "bugs can be planted only with the feature `mutations`"
@@ -134,7 +147,8 @@ fn start(
         plan,
         jobs,
         #[cfg(feature = "mutations")]
-        mutations: mutations.to_vec(),
+        mutations: mutations.clone(),
+        traffic: simulator.traffic,
         from,
         local,
         director: state.clone(),
@@ -224,6 +238,8 @@ struct Run {
     jobs: Jobs,
     #[cfg(feature = "mutations")]
     mutations: Vec<Mutation>,
+    /// Messages and writes are noted.
+    traffic: bool,
     /// What the stores hold already.
     from: Option<StoreCopy>,
     /// Where local disks are, if the plan needs any; goes with the run.
@@ -270,6 +286,9 @@ impl Run {
         let world = SimWorld::current();
         #[cfg(feature = "mutations")]
         world.plant(&self.mutations);
+        if self.traffic {
+            world.log_traffic();
+        }
         let spec = job_spec(plan);
         if let InputKind::File { path, .. } = &spec.input.kind {
             world.add_input(path.clone(), shared_lines(path));
@@ -347,7 +366,11 @@ impl Run {
             world.kill(&node, flowquake_engine::fault::Death::Crash);
         }
         sleep_until(now + Duration::from_millis(1)).await;
-        self.director.lock().expect("the director does not panic").note_late_effects(world.late_effects());
+        let mut director = self.director.lock().expect("the director does not panic");
+        director.note_late_effects(world.late_effects());
+        if self.traffic {
+            director.note_traffic(world.take_traffic());
+        }
     }
 
     fn life(&self, node: &str) {

@@ -14,6 +14,7 @@ pub mod coverage;
 pub mod curves;
 pub mod diff;
 pub mod distributions;
+pub mod exhaust;
 pub mod export;
 pub mod folder;
 pub mod formulas;

@@ -155,7 +155,7 @@ impl Scenario {
 }
 
 /// What the engine says when the only checkpoints left would output again what is committed.
-const NO_WAY_BACK: &str = "falling back is not possible";
+pub(crate) const NO_WAY_BACK: &str = "falling back is not possible";
 
 /// What is found at the path of an input file; `None` for generated records.
 type Input = Option<Result<InputFacts, InputFault>>;

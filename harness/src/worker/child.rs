@@ -30,6 +30,8 @@ use crate::plan::RunPlan;
 use crate::run::Simulator;
 use crate::run::limit_processor_time;
 use crate::scenario::save_plan;
+use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 use crate::session::try_execute;
 use crate::trace::first_difference;
 
@@ -90,11 +92,15 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
         let made = made.unwrap_or_else(|panic| {
             let words = crate::run::panic_text(&*panic);
             let record = process::crashed(&order, format!("while its run was predicted or judged: {words}"));
-            Ok(Finished { record, problems: Vec::new(), abandoned: false })
+            let signature = order.signature.then(|| {
+                // Nothing but the crash is known of it.
+                Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict))
+            });
+            Ok(Finished { record, problems: Vec::new(), abandoned: false, signature, survey: None })
         });
         match made {
-            Ok(Finished { record, problems, abandoned }) => {
-                send(socket, &Answer::Made { problems, abandoned })?;
+            Ok(Finished { record, problems, abandoned, signature, survey }) => {
+                send(socket, &Answer::Made { problems, abandoned, signature, survey })?;
                 frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
             }
             Err(environment) => send(socket, &Answer::Broken(environment))?,
@@ -110,11 +116,14 @@ struct Finished {
     record: RunRecord,
     problems: Vec<String>,
     abandoned: bool,
+    signature: Option<Box<Signature>>,
+    survey: Option<Box<Survey>>,
 }
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     let Order { plan, depth, replay, .. } = order;
-    let (mut record, outcome) = try_execute(&Simulator::default(), *depth, plan, jobs, replay.clone())?;
+    let simulator = Simulator { traffic: order.survey, ..Simulator::default() };
+    let (mut record, outcome) = try_execute(&simulator, *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();
     if order.verify && record.verdict == Verdict::Passed {
         match differs_elsewhere(plan, &outcome) {
@@ -128,10 +137,14 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     {
         problems.push(problem);
     }
+    // Of the verdict that stands in the record.
+    let signature = order.signature.then(|| Box::new(Signature::of(plan, &outcome, &record.verdict)));
+    let abandoned = outcome.abandoned;
+    let survey = order.survey.then(|| Box::new(Survey::of(outcome.trace.events, outcome.traffic)));
     if order.slim {
         super::slim(&mut record);
     }
-    Ok(Finished { record, problems, abandoned: outcome.abandoned })
+    Ok(Finished { record, problems, abandoned, signature, survey })
 }
 
 /// Writes one event per line, as JSON.

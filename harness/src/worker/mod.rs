@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::plan::RunPlan;
+use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 use crate::session::Depth;
 
 mod child;
@@ -67,12 +69,25 @@ pub(crate) struct Order {
     pub(crate) trace: Option<PathBuf>,
     /// Whether a run that passed keeps only what sums are made of.
     pub(crate) slim: bool,
+    /// Whether the signature of the run is asked for, too.
+    pub(crate) signature: bool,
+    /// Whether its events, messages and writes are asked for, too.
+    pub(crate) survey: bool,
 }
 
 impl Order {
     /// To run `plan` once and judge what that shows.
     pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
-        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false }
+        Self {
+            plan,
+            depth: Depth::Quick,
+            replay,
+            verify: false,
+            trace: None,
+            slim: false,
+            signature: false,
+            survey: false,
+        }
     }
 }
 
@@ -87,6 +102,10 @@ enum Answer {
         problems: Vec<String>,
         /// The run's thread was given up and runs on (WORKER-W2).
         abandoned: bool,
+        /// How the run went, if that was asked for.
+        signature: Option<Box<Signature>>,
+        /// What happened in it, if that was asked for.
+        survey: Option<Box<Survey>>,
     },
     /// The machine could not keep the run.
     Broken(Environment),

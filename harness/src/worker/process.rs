@@ -20,6 +20,8 @@ use crate::interrupt;
 use crate::local_disks;
 use crate::measure;
 use crate::outcome::{End, Outcome};
+use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 
 /// This program, even if its file was replaced meanwhile.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
@@ -44,6 +46,10 @@ pub(crate) struct Made {
     pub(crate) json: Vec<u8>,
     /// What could not be done besides.
     pub(crate) problems: Vec<String>,
+    /// How the run went, if the order asks for that.
+    pub(crate) signature: Option<Box<Signature>>,
+    /// What happened in it, if the order asks for that and its process lived to tell.
+    pub(crate) survey: Option<Box<Survey>>,
 }
 
 /// Why nothing came of it.
@@ -73,7 +79,7 @@ impl<'t> Worker<'t> {
             None => Process::start(self.terms)?,
         };
         match process.ask(order, self.terms) {
-            Ok(Said::Made { problems, abandoned, json }) => {
+            Ok(Said::Made { problems, abandoned, signature, survey, json }) => {
                 let record = match serde_json::from_slice(&json) {
                     Ok(record) => record,
                     Err(error) => return Ok(dead(order, &Death::Garbled(error.to_string()))),
@@ -81,7 +87,7 @@ impl<'t> Worker<'t> {
                 if !abandoned && process.memory().is_none_or(|bytes| bytes < self.terms.memory / 2) {
                     self.process = Some(process);
                 }
-                Ok(Made { record, json, problems })
+                Ok(Made { record, json, problems, signature, survey })
             }
             Ok(Said::Broken(environment)) => Err(Unmade::Environment(environment)),
             Err(Failure::Interrupted) => Err(Unmade::Interrupted),
@@ -93,7 +99,9 @@ impl<'t> Worker<'t> {
 fn dead(order: &Order, death: &Death) -> Made {
     let record = crashed(order, death.words());
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
-    Made { record, json, problems: Vec::new() }
+    let nothing = Outcome::nothing();
+    let signature = order.signature.then(|| Box::new(Signature::of(&order.plan, &nothing, &record.verdict)));
+    Made { record, json, problems: Vec::new(), signature, survey: None }
 }
 
 /// The record of a run of which nothing is known but that it crashed.
@@ -104,7 +112,13 @@ pub(super) fn crashed(order: &Order, how: String) -> RunRecord {
 
 /// An answer, with the record of a run that was made.
 enum Said {
-    Made { problems: Vec<String>, abandoned: bool, json: Vec<u8> },
+    Made {
+        problems: Vec<String>,
+        abandoned: bool,
+        signature: Option<Box<Signature>>,
+        survey: Option<Box<Survey>>,
+        json: Vec<u8>,
+    },
     Broken(Environment),
 }
 
@@ -176,9 +190,9 @@ impl Process {
             return Err(self.gone());
         }
         match serde_json::from_slice(&self.frame(begun, terms)?) {
-            Ok(Answer::Made { problems, abandoned }) => {
+            Ok(Answer::Made { problems, abandoned, signature, survey }) => {
                 let json = self.frame(begun, terms)?;
-                Ok(Said::Made { problems, abandoned, json })
+                Ok(Said::Made { problems, abandoned, signature, survey, json })
             }
             Ok(Answer::Broken(environment)) => Ok(Said::Broken(environment)),
             Ok(Answer::Ready) => Err(garbled(&"a second greeting")),

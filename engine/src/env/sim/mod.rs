@@ -36,6 +36,7 @@ mod planted;
 pub(crate) mod real_clock;
 mod store;
 mod timer;
+mod traffic;
 
 use crate::fault::Death;
 pub(crate) use clock::SimTimer;
@@ -46,6 +47,7 @@ pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
 pub use timer::{Installed, now, sleep_until};
+pub use traffic::{SentMessage, SentWrite, Traffic};
 
 use clock::NodeClock;
 use network::Network;
