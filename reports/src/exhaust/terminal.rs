@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_search_in_a_few_lines() {
-        let screen = Screen { color: crate::ansi::Color::Off, columns: None };
+        let screen = Screen::from(crate::ansi::Color::No);
         insta::assert_snapshot!(summary(&fixture(), screen));
     }
 }
