@@ -14,6 +14,7 @@ mod outages;
 mod planted_bugs;
 mod real_input;
 mod scripted;
+mod shrinking;
 mod strikes;
 mod weights;
 mod when;

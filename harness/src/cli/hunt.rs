@@ -362,24 +362,27 @@ fn smaller(
     problems: &mut Vec<String>,
 ) -> Option<RunPlan> {
     let mut broken = None;
-    let mut failure = |plan: &RunPlan| {
+    let mut made = |plan: &RunPlan| {
         if broken.is_some() {
             return None;
         }
         match worker.make(&Order::quick(plan.clone(), String::new())) {
-            Ok(made) => Failure::of(&made.record.verdict),
+            Ok(made) => Some(made.record),
             Err(unmade) => {
                 broken = Some(unmade);
                 None
             }
         }
     };
-    let wanted = failure(&bucket.plan);
+    let first = made(&bucket.plan);
+    let wanted = first.as_ref().and_then(|record| Failure::of(&record.verdict));
+    let struck = first.iter().flat_map(|record| &record.faults).filter(|fault| fault.struck_at_ns.is_some());
+    let struck = shrink::only_struck(&bucket.plan, &struck.map(|fault| fault.id).collect());
     let shrunk = wanted.is_some().then(|| {
         let budget = shrink::Budget { runs: args.shrink_runs, schedules: 3 };
         let may_run = |plan: &RunPlan| plan_problems(plan, catalogue).is_empty();
         let mut said = screen::now();
-        shrink::shrink(bucket.plan.clone(), budget, may_run, |run, smallest, plan| {
+        shrink::shrink(bucket.plan.clone(), struck, budget, may_run, |run, smallest, plan| {
             if said.elapsed() >= Duration::from_secs(25) {
                 tell!(
                     "{run} of {} runs to make a failure smaller, {}",
@@ -388,7 +391,7 @@ fn smaller(
                 );
                 said = screen::now();
             }
-            failure(plan) == wanted
+            made(plan).and_then(|record| Failure::of(&record.verdict)) == wanted
         })
     });
     match broken {
