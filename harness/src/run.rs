@@ -5,7 +5,7 @@
 //! around it turns a loop without an end into [`End::NoYield`]. Nothing is judged here.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
@@ -35,6 +35,7 @@ use crate::target::{Offers, Target};
 
 mod panics;
 mod watchdog;
+pub(crate) use self::panics::expect_panics;
 pub use self::watchdog::limit_processor_time;
 
 /// Names of the JobManagers' nodes.
@@ -54,6 +55,19 @@ const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 pub struct Simulator {
     /// Planted bugs of the engine.
     pub mutations: Vec<Mutation>,
+    reached: Arc<AtomicBool>,
+}
+
+impl Simulator {
+    /// With these bugs planted.
+    pub fn with(mutations: &[Mutation]) -> Self {
+        Self { mutations: mutations.to_vec(), ..Self::default() }
+    }
+
+    /// Whether a planted bug made its mistake in one of the runs so far.
+    pub fn reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
 }
 
 impl Target for Simulator {
@@ -72,7 +86,7 @@ impl Target for Simulator {
         from: Option<&StoreCopy>,
         director: Director,
     ) -> Result<Outcome, Environment> {
-        start(plan, jobs, &self.mutations, from.cloned(), director)
+        start(plan, jobs, self, from.cloned(), director)
     }
 }
 
@@ -90,7 +104,7 @@ pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
 /// # Panics
 /// As [`run`].
 pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
-    kept(start(plan, jobs, &[], None, Director::forgetful(plan)))
+    kept(start(plan, jobs, &Simulator::default(), None, Director::forgetful(plan)))
 }
 
 /// Runs a plan and keeps at most `copies` copies of the stores, of completed checkpoints drawn from the plan's seed.
@@ -98,7 +112,7 @@ pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
 /// # Panics
 /// As [`run`].
 pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copies: usize) -> Outcome {
-    kept(start(plan, jobs, mutations, None, Director::new(plan, copies)))
+    kept(start(plan, jobs, &Simulator::with(mutations), None, Director::new(plan, copies)))
 }
 
 /// Runs a plan in stores that hold a copy already: a new cluster comes up at the instant of the copy and goes on from there.
@@ -107,7 +121,7 @@ pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copi
 /// # Panics
 /// As [`run`].
 pub fn run_from(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copy: &StoreCopy) -> Outcome {
-    kept(start(plan, jobs, mutations, Some(copy.clone()), Director::new(plan, 0)))
+    kept(start(plan, jobs, &Simulator::with(mutations), Some(copy.clone()), Director::new(plan, 0)))
 }
 
 fn kept(run: Result<Outcome, Environment>) -> Outcome {
@@ -117,12 +131,12 @@ fn kept(run: Result<Outcome, Environment>) -> Outcome {
 fn start(
     plan: &RunPlan,
     jobs: &Jobs,
-    mutations: &[Mutation],
+    simulator: &Simulator,
     from: Option<StoreCopy>,
     director: Director,
 ) -> Result<Outcome, Environment> {
     assert!(
-        mutations.is_empty() || cfg!(feature = "mutations"),
+        simulator.mutations.is_empty() || cfg!(feature = "mutations"),
         "bugs can be planted only with the feature `mutations`"
     );
     let local = needs_disk(plan).then(local_disks::root).transpose()?;
@@ -134,7 +148,7 @@ fn start(
         plan,
         jobs,
         #[cfg(feature = "mutations")]
-        mutations: mutations.to_vec(),
+        simulator: simulator.clone(),
         from,
         local,
         director: state.clone(),
@@ -223,7 +237,7 @@ struct Run {
     plan: RunPlan,
     jobs: Jobs,
     #[cfg(feature = "mutations")]
-    mutations: Vec<Mutation>,
+    simulator: Simulator,
     /// What the stores hold already.
     from: Option<StoreCopy>,
     /// Where local disks are, if the plan needs any; goes with the run.
@@ -269,7 +283,7 @@ impl Run {
         let plan = &self.plan;
         let world = SimWorld::current();
         #[cfg(feature = "mutations")]
-        world.plant(&self.mutations);
+        world.plant(&self.simulator.mutations, &self.simulator.reached);
         let spec = job_spec(plan);
         if let InputKind::File { path, .. } = &spec.input.kind {
             world.add_input(path.clone(), shared_lines(path));

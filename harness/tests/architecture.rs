@@ -127,6 +127,7 @@ const REPORTS: &[&str] = &[
     "junit",
     "export",
     "gate",
+    "museum",
     "folder",
     "tuning",
 ];

@@ -35,6 +35,7 @@ mod journal;
 mod last_failed;
 mod limits;
 mod list;
+mod museum;
 mod outputs;
 mod print;
 mod replay;
@@ -78,6 +79,8 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
     Gate(gate::GateArgs),
+    /// Search for every planted bug, and hold what finds it against a committed matrix
+    Museum(museum::MuseumArgs),
     /// Make files for other tools from run records: traces for Perfetto, logs for ShiViz, pictures
     Export(export::ExportArgs),
     /// Sweep checkpoint intervals over state sizes, loads and backends, and say which one to choose
@@ -147,6 +150,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
+        Command::Museum(args) => museum::museum(&args, jobs),
         Command::Export(args) => export::export(&args),
         Command::Tune(args) => tune::tune(&args, jobs),
         Command::Formulas(args) => formulas::formulas(&args),

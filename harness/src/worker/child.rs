@@ -28,7 +28,7 @@ use crate::jobs::Jobs;
 use crate::outcome::Outcome;
 use crate::plan::RunPlan;
 use crate::run::Simulator;
-use crate::run::limit_processor_time;
+use crate::run::{expect_panics, limit_processor_time};
 use crate::scenario::save_plan;
 use crate::session::try_execute;
 use crate::trace::first_difference;
@@ -90,11 +90,11 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
         let made = made.unwrap_or_else(|panic| {
             let words = crate::run::panic_text(&*panic);
             let record = process::crashed(&order, format!("while its run was predicted or judged: {words}"));
-            Ok(Finished { record, problems: Vec::new(), abandoned: false })
+            Ok(Finished { record, problems: Vec::new(), abandoned: false, reached: false })
         });
         match made {
-            Ok(Finished { record, problems, abandoned }) => {
-                send(socket, &Answer::Made { problems, abandoned })?;
+            Ok(Finished { record, problems, abandoned, reached }) => {
+                send(socket, &Answer::Made { problems, abandoned, reached })?;
                 frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
             }
             Err(environment) => send(socket, &Answer::Broken(environment))?,
@@ -110,11 +110,17 @@ struct Finished {
     record: RunRecord,
     problems: Vec<String>,
     abandoned: bool,
+    reached: bool,
 }
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     let Order { plan, depth, replay, .. } = order;
-    let (mut record, outcome) = try_execute(&Simulator::default(), *depth, plan, jobs, replay.clone())?;
+    if !order.mutations.is_empty() {
+        // An assertion that catches a planted bug is what the run is made for.
+        expect_panics();
+    }
+    let target = Simulator::with(&order.mutations);
+    let (mut record, outcome) = try_execute(&target, *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();
     if order.verify && record.verdict == Verdict::Passed {
         match differs_elsewhere(plan, &outcome) {
@@ -131,7 +137,7 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     if order.slim {
         super::slim(&mut record);
     }
-    Ok(Finished { record, problems, abandoned: outcome.abandoned })
+    Ok(Finished { record, problems, abandoned: outcome.abandoned, reached: target.reached() })
 }
 
 /// Writes one event per line, as JSON.

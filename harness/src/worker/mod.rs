@@ -17,6 +17,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{Course, RunRecord, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -67,12 +68,14 @@ pub(crate) struct Order {
     pub(crate) trace: Option<PathBuf>,
     /// Whether a run that passed keeps only what sums are made of.
     pub(crate) slim: bool,
+    /// Bugs that are planted in the engine; only a build with the feature `mutations` can.
+    pub(crate) mutations: Vec<Mutation>,
 }
 
 impl Order {
     /// To run `plan` once and judge what that shows.
     pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
-        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false }
+        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false, mutations: Vec::new() }
     }
 }
 
@@ -87,6 +90,8 @@ enum Answer {
         problems: Vec<String>,
         /// The run's thread was given up and runs on (WORKER-W2).
         abandoned: bool,
+        /// A planted bug made its mistake.
+        reached: bool,
     },
     /// The machine could not keep the run.
     Broken(Environment),

@@ -44,6 +44,8 @@ pub(crate) struct Made {
     pub(crate) json: Vec<u8>,
     /// What could not be done besides.
     pub(crate) problems: Vec<String>,
+    /// A planted bug made its mistake, as far as is known of a run whose process lived.
+    pub(crate) reached: bool,
 }
 
 /// Why nothing came of it.
@@ -73,7 +75,7 @@ impl<'t> Worker<'t> {
             None => Process::start(self.terms)?,
         };
         match process.ask(order, self.terms) {
-            Ok(Said::Made { problems, abandoned, json }) => {
+            Ok(Said::Made { problems, abandoned, reached, json }) => {
                 let record = match serde_json::from_slice(&json) {
                     Ok(record) => record,
                     Err(error) => return Ok(dead(order, &Death::Garbled(error.to_string()))),
@@ -81,7 +83,7 @@ impl<'t> Worker<'t> {
                 if !abandoned && process.memory().is_none_or(|bytes| bytes < self.terms.memory / 2) {
                     self.process = Some(process);
                 }
-                Ok(Made { record, json, problems })
+                Ok(Made { record, json, problems, reached })
             }
             Ok(Said::Broken(environment)) => Err(Unmade::Environment(environment)),
             Err(Failure::Interrupted) => Err(Unmade::Interrupted),
@@ -93,7 +95,7 @@ impl<'t> Worker<'t> {
 fn dead(order: &Order, death: &Death) -> Made {
     let record = crashed(order, death.words());
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
-    Made { record, json, problems: Vec::new() }
+    Made { record, json, problems: Vec::new(), reached: false }
 }
 
 /// The record of a run of which nothing is known but that it crashed.
@@ -104,7 +106,7 @@ pub(super) fn crashed(order: &Order, how: String) -> RunRecord {
 
 /// An answer, with the record of a run that was made.
 enum Said {
-    Made { problems: Vec<String>, abandoned: bool, json: Vec<u8> },
+    Made { problems: Vec<String>, abandoned: bool, reached: bool, json: Vec<u8> },
     Broken(Environment),
 }
 
@@ -176,9 +178,9 @@ impl Process {
             return Err(self.gone());
         }
         match serde_json::from_slice(&self.frame(begun, terms)?) {
-            Ok(Answer::Made { problems, abandoned }) => {
+            Ok(Answer::Made { problems, abandoned, reached }) => {
                 let json = self.frame(begun, terms)?;
-                Ok(Said::Made { problems, abandoned, json })
+                Ok(Said::Made { problems, abandoned, reached, json })
             }
             Ok(Answer::Broken(environment)) => Ok(Said::Broken(environment)),
             Ok(Answer::Ready) => Err(garbled(&"a second greeting")),
