@@ -131,6 +131,7 @@ const REPORTS: &[&str] = &[
     "export",
     "exhaust",
     "gate",
+    "museum",
     "folder",
     "tuning",
 ];

@@ -22,6 +22,9 @@ use crate::event::AbortReason;
 use crate::ids::{CheckpointId, SubtaskId};
 use crate::time::Time;
 
+#[cfg(feature = "mutations")]
+mod planted;
+
 /// More checkpoints failed in a row than are tolerated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("checkpoint {last} failed ({}); {tolerable} failures in a row are tolerated", reason.name())]

@@ -32,6 +32,8 @@ use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks,
 mod cause;
 mod failover;
 mod leadership;
+#[cfg(feature = "mutations")]
+mod planted;
 mod reports;
 mod schedule;
 
