@@ -77,7 +77,7 @@ pub enum Command {
 }
 
 /// `Acknowledging` -last ack-> `Sealing` -manifest durable-> `Logging` -entry durable-> completed; the first two -abort-> gone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// Barriers are in the graph; these subtasks have not acknowledged (never empty).
     Acknowledging(BTreeSet<SubtaskId>),
@@ -87,7 +87,7 @@ enum Stage {
     Logging,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     id: CheckpointId,
     triggered_at: Time,
@@ -98,7 +98,7 @@ struct Pending {
 }
 
 /// Completed, but not every sink has said that it committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Unacknowledged {
     id: CheckpointId,
     last: bool,
@@ -107,7 +107,7 @@ struct Unacknowledged {
 }
 
 /// Decides about the checkpoints of one job, over all its attempts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Coordinator {
     config: CheckpointConfig,
     notify_retry: Duration,

@@ -179,7 +179,7 @@ impl Leader {
 
 /// What goes with the entries of segments before `leading`, if that has just begun, and with commits below `oldest`:
 /// [`Mutation::RemoveSegmentEnds`] and [`Mutation::ForgetAborts`].
-pub(super) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
+pub(crate) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
     if let (Some(leading), true) = (begun, env.mutated(Mutation::RemoveSegmentEnds)) {
         let log = env.store(StoreKind::Checkpoints);
         for (path, _) in log.list(FOLDER).await? {

@@ -35,7 +35,7 @@ pub(super) fn restored_positions(env: &Env, mut positions: Vec<SplitPosition>) -
 }
 
 /// [`Mutation::NoBarrierAlignment`]: the first barrier of a checkpoint is taken for the last one.
-pub(super) fn channels_to_align(env: &Env, channels: usize) -> usize {
+pub(crate) fn channels_to_align(env: &Env, channels: usize) -> usize {
     if env.mutated(Mutation::NoBarrierAlignment) { 1 } else { channels }
 }
 
