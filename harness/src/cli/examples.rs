@@ -89,6 +89,14 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        &["museum"],
+        &[
+            ("museum --short", "each planted bug, by the oracle that is named for it"),
+            ("museum --only skip-sweep", "one bug, by all scripted scenarios and by swarms"),
+            ("museum --seeds 1000 --starts 10 --update --html museum.html", "the whole kill matrix, written anew"),
+        ],
+    ),
+    (
         &["gate"],
         &[
             ("gate", "the runs of scenarios/gate.json, made again and compared"),

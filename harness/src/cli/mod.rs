@@ -38,6 +38,7 @@ mod last_failed;
 mod limits;
 mod list;
 mod merge;
+mod museum;
 mod outputs;
 mod print;
 mod replay;
@@ -90,6 +91,8 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
     Gate(gate::GateArgs),
+    /// Search for every planted bug, and hold what finds it against a committed matrix
+    Museum(museum::MuseumArgs),
     /// Make files for other tools from run records: traces for Perfetto, logs for ShiViz, pictures
     Export(export::ExportArgs),
     /// Sweep checkpoint intervals over state sizes, loads and backends, and say which one to choose
@@ -163,6 +166,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::When(args) => when::when(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
+        Command::Museum(args) => museum::museum(&args, jobs),
         Command::Export(args) => export::export(&args),
         Command::Tune(args) => tune::tune(&args, jobs),
         Command::Formulas(args) => formulas::formulas(&args),

@@ -407,6 +407,7 @@ fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
         signature: false,
         steps: false,
         survey: false,
+        mutations: Vec::new(),
     }
 }
 
@@ -417,7 +418,7 @@ fn kept(
     args: &RunArgs,
     problems: &mut Vec<String>,
 ) -> (RunRecord, Vec<u8>) {
-    let Made { mut record, json, problems: others, signature: _, steps: _, survey: _ } = made;
+    let Made { mut record, json, problems: others, .. } = made;
     problems.extend(others);
     if !is_failure(&record.verdict) {
         return (record, json);

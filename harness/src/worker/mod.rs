@@ -17,6 +17,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{Course, RunRecord, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,8 @@ pub(crate) struct Order {
     pub(crate) steps: bool,
     /// Whether its events, messages and writes are asked for, too.
     pub(crate) survey: bool,
+    /// Bugs that are planted in the engine; only a build with the feature `mutations` can.
+    pub(crate) mutations: Vec<Mutation>,
 }
 
 impl Order {
@@ -90,6 +93,7 @@ impl Order {
             signature: false,
             steps: false,
             survey: false,
+            mutations: Vec::new(),
         }
     }
 }
@@ -111,6 +115,8 @@ enum Answer {
         steps: Vec<u64>,
         /// What happened in it, if that was asked for.
         survey: Option<Box<Survey>>,
+        /// A planted bug made its mistake.
+        reached: bool,
     },
     /// The machine could not keep the run.
     Broken(Environment),
