@@ -3,10 +3,11 @@
 //!
 //! Start at [`Signature::of`]. What counts, and why in this form:
 //!
-//! - **Events behind the first strike** as the *set* of their kinds, except for kinds that only a failure brings about
-//!   ([`Occasion::Failure`], `Damage`, `Standby`): those are listed in the order in which each came first. TaskManagers emit
-//!   what belongs to normal work side by side, so their order changes with every latency that is drawn; the order in which
-//!   a cluster notices, gives up, falls back and restarts is what a race is about.
+//! - **Events behind the first strike** that only a failure brings about ([`Occasion::Failure`], `Damage`, `Standby`), in the order in
+//!   which each kind came first: how a cluster notices, gives up, falls back and restarts is what a race is about. The other kinds are kept
+//!   as a set ([`Signature::steps`]) and do not count: TaskManagers emit them side by side, so their order changes with every latency that
+//!   is drawn, and which of them still come tells how near to its end the run was struck. (Of 11,224 runs of the reference scenario 271
+//!   are different without that set, 712 with it, and hardly two are alike with all kinds in order.)
 //! - **Attempts** and the **root cause** of each failover, in order; of a subtask only its vertex, of a TaskManager nothing.
 //! - **Epochs**: what became of the checkpoint that was complete when the strike fell, and of the one under way. The number of
 //!   all committed epochs is left out: it tells how long an outage was, which differs from event to event.
@@ -46,7 +47,7 @@ pub struct Signature {
     pub roots: Vec<String>,
     /// Events behind it that only failures bring about, in the order in which each kind came first.
     pub failures: Vec<String>,
-    /// Kinds of all other events behind it.
+    /// Kinds of all other events behind it; no part of the class.
     pub steps: BTreeSet<String>,
     /// What became of the newest checkpoint that was complete when it fell; `None`: none was.
     pub complete: Option<EpochFate>,
@@ -114,7 +115,7 @@ impl Signature {
 
     /// A number that is equal for runs that went the same way, wherever they were struck.
     pub fn class(&self) -> u64 {
-        let about = Self { strike: None, ..self.clone() };
+        let about = Self { strike: None, steps: BTreeSet::new(), ..self.clone() };
         xxh3_64(&serde_json::to_vec(&about).expect("a signature is always JSON"))
     }
 }
