@@ -30,7 +30,7 @@ use crate::exit_guard;
 use crate::jobs::Jobs;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, StoreCopy};
-use crate::plan::{RunPlan, job_spec};
+use crate::plan::{Redraw, RunPlan, job_spec};
 use crate::target::{Offers, Target};
 
 mod panics;
@@ -300,12 +300,14 @@ impl Run {
             sleep_until(copy.at).await;
         }
         self.director.lock().expect("the director does not panic").begin(now());
+        redraw(&world, &plan.redraws, 0);
         let changed = Arc::new(Notify::new());
         world.observe(Box::new(Watch {
             director: self.director.clone(),
             changed: changed.clone(),
             events: self.events.clone(),
             keeps_files: self.local.is_some(),
+            redraws: plan.redraws.clone(),
         }));
 
         let user_code = self.director.lock().expect("the director does not panic").user_code().clone();
@@ -385,6 +387,13 @@ fn shared_lines(path: &str) -> Arc<Lines> {
     files.lines(path).expect("the file was checked before the plan was made")
 }
 
+/// Draws all timing anew, if that is asked for behind so many events.
+fn redraw(world: &SimWorld, redraws: &[Redraw], emitted: u64) {
+    for redraw in redraws.iter().filter(|redraw| redraw.after_events == emitted) {
+        world.redraw_timing(redraw.seed);
+    }
+}
+
 /// The observer that the world calls.
 struct Watch {
     director: Arc<Mutex<Director>>,
@@ -392,11 +401,14 @@ struct Watch {
     events: Arc<AtomicU64>,
     /// State lies in real files, which the machine may fail to keep.
     keeps_files: bool,
+    /// When all timing is drawn anew.
+    redraws: Vec<Redraw>,
 }
 
 impl Observer for Watch {
     fn on_event(&mut self, world: &Arc<SimWorld>, record: &EventRecord) {
-        self.events.fetch_add(1, Ordering::Relaxed);
+        let emitted = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+        redraw(world, &self.redraws, emitted);
         let mut director = self.director.lock().expect("the director does not panic");
         let changed = director.on_event(&**world, record);
         // A job that restarts again and again on a full disk proves nothing, and would take for ever.

@@ -25,6 +25,7 @@ pub mod json;
 pub mod junit;
 pub mod percentile;
 pub mod prediction;
+pub mod probability;
 pub mod record;
 pub mod spacetime;
 pub mod svg;

@@ -13,8 +13,10 @@ mod outages;
 mod planted_bugs;
 mod real_input;
 mod scripted;
+mod shrinking;
 mod strikes;
 mod weights;
+mod when;
 
 use std::path::{Path, PathBuf};
 

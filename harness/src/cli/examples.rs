@@ -60,6 +60,16 @@ const EXAMPLES: &[Examples] = &[
     ),
     (&["merge"], &[("merge 1.json 2.json --output all.html", "both halves together")]),
     (
+        &["when"],
+        &[
+            ("when flowquake-failures/my-first-seed-7.json", "the curve, and the event that decided"),
+            (
+                "when plan.json --samples 100 --output when.html",
+                "narrower intervals, and the page of the run with the curve",
+            ),
+        ],
+    ),
+    (
         &["coverage"],
         &[
             ("coverage all.json", "the grid, from records that `run --json all.json` wrote"),

@@ -46,6 +46,7 @@ mod shrink;
 mod state;
 mod sweep;
 mod tune;
+mod when;
 
 use crate::logging;
 use crate::screen::moves;
@@ -80,6 +81,8 @@ enum Command {
     Exhaust(Box<exhaust::ExhaustArgs>),
     /// Put the shards of an exhaustive search together
     Merge(merge::MergeArgs),
+    /// Say at which event of a failing run its failure was decided: the probability that it still fails, along the run
+    When(when::WhenArgs),
     /// Show which fault struck whom at which step of the protocol, from run records
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
@@ -153,6 +156,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Exhaust(args) => exhaust::exhaust(&args, jobs),
         Command::Merge(args) => merge::merge(&args),
+        Command::When(args) => when::when(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
         Command::Export(args) => export::export(&args),
