@@ -405,6 +405,7 @@ fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
         trace,
         slim,
         signature: false,
+        steps: false,
         survey: false,
         mutations: Vec::new(),
     }
