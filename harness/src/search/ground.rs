@@ -129,21 +129,20 @@ const GROUNDS: [(&str, &str, &str, &str); 6] = [
 
 /// The grounds of a scenario; none for what it does not have. `catalogue` is that of the scenario alone, with all cuts.
 pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Ground> {
-    let second = |number: u32| {
-        let described = catalogue.describe(number);
-        let here = &catalogue.grounds()[0].positions()[described.event];
-        here.epoch == Epoch::Second
-    };
+    let epoch_of = |number: u32| catalogue.grounds()[0].positions()[catalogue.describe(number).event].epoch;
     let all = 0..catalogue.strikes().len() as u32;
     let ground = |(name, kind, label, role): (&str, &str, &str, &str)| {
-        let fits = |number: &u32| {
+        let fits = |number: &u32, epoch| {
             catalogue.strikes()[*number as usize].kind.name() == kind
-                && second(*number)
+                && epoch_of(*number) == epoch
                 && catalogue.describe(*number).label.starts_with(label)
                 // Of TaskManagers one that has something to lose.
                 && catalogue.victim(*number).is_some_and(|victim| victim.role == role && (role == LEADER || victim.busy))
         };
-        let number = all.clone().find(fits)?;
+        // A run that is over after its first checkpoint is struck in that.
+        let number = [Epoch::Second, Epoch::First]
+            .into_iter()
+            .find_map(|epoch| all.clone().find(|number| fits(number, epoch)))?;
         let plan = catalogue.plan(number);
         let faults = plan.faults[base.faults.len()..].to_vec();
         Some(Ground { name: name.to_owned(), faults, scope })

@@ -38,6 +38,7 @@ fn signature(verdict: &str, failures: &[&str]) -> Signature {
         attempts: 1,
         roots: Vec::new(),
         failures: failures.iter().map(|name| (*name).to_owned()).collect(),
+        noticed: BTreeSet::new(),
         steps: BTreeSet::new(),
         complete: None,
         under_way: None,
