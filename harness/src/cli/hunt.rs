@@ -260,6 +260,7 @@ impl Search<'_> {
         may_run: impl Fn(&RunPlan) -> bool + Sync,
     ) -> Option<Ended> {
         let Self { args, hunt, under_way, folder, saturated, problems, cpu_ns } = self;
+        let (hunt, under_way, folder, saturated) = (&*hunt, &*under_way, &*folder, &*saturated);
         let total = args.runs.unwrap_or(u64::MAX);
         let mut progress = Progress::open(args.runs);
         let many = Many { total, parallel, max_failures: None, terms };

@@ -337,12 +337,9 @@ impl Progress {
     /// Of as many runs as there is time for, if no number is given.
     pub(super) fn open(total: Option<u64>) -> Self {
         let progress = Self::new(total.unwrap_or(u64::MAX));
-        match (&progress.bar, total) {
-            (Some(bar), None) => {
-                let style = ProgressStyle::with_template("{spinner} {pos} runs  {msg}  {elapsed}");
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            }
-            _ => {}
+        if let (Some(bar), None) = (&progress.bar, total) {
+            let style = ProgressStyle::with_template("{spinner} {pos} runs  {msg}  {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         }
         progress
     }
