@@ -143,7 +143,8 @@ fn every_kind_of_control_message_is_lost_and_doubled_late() {
         let described = catalogue.describe(members[0]);
         labels.entry(described.kind).or_default().insert(described.label);
     }
-    for message in crate::faults::message_kinds() {
+    // With `finish` the job has ended already, and nothing strikes any more.
+    for message in crate::faults::message_kinds().into_iter().filter(|message| *message != "finish") {
         for (kind, how) in [
             ("lose-message", "once"),
             ("lose-message", "with every repetition"),
