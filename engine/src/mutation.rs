@@ -59,11 +59,77 @@ pub enum Mutation {
     RemoveSegmentEnds,
     /// With the decisions `commit` that nobody needs a leader removes every `abort`, too.
     ForgetAborts,
+    /// The job falls back behind a completed checkpoint without asking whether a sink has committed beyond it.
+    FallBackUnfenced,
+    /// When the last try at deciding what is committed fails, all counts as given up.
+    GiveDecisionsUp,
+    /// A subtask that declines a checkpoint counts as one that has handed in its state.
+    DeclineIsCollected,
+    /// Nobody is told twice that a checkpoint is complete.
+    NotifyOnce,
+    /// No task is told that a checkpoint was given up.
+    AbortUnsaid,
+    /// After a checkpoint has expired no other is asked for.
+    ExpiredStaysTriggered,
+    /// Sinks are told of a checkpoint when its log entry is asked for, not when that is durable.
+    NotifyBeforeLogged,
+    /// The job ends with its final checkpoint, without waiting for the commits.
+    FinishBeforeCommits,
+    /// A completed checkpoint does not reset the count of those that failed in a row.
+    NeverResetFailures,
+    /// That a subtask has reached the end of its input outlives its attempt.
+    RememberEndOfInput,
+    /// A new leader does not go on with a fallback that the one before did not finish.
+    ForgetUndecided,
+    /// Whoever loses the leadership cleans up as at the end of the job.
+    SuspendedIsTerminal,
+    /// The clean-up of a new leader takes ids that are in use for those of former leaders.
+    SweepEverything,
+    /// With the decisions `commit` that nobody needs a leader removes those that a fallback would ask for, too.
+    ForgetNeededCommits,
+    /// An entry of the log counts as written although nothing of it can be read.
+    BelieveLogWrites,
+    /// A leader takes the entry of another for its own.
+    IgnoreRivalEntries,
+    /// A standby does not notice that the leader renews its lease.
+    DeafStandby,
+    /// A JobManager that finds the result of the job in the log runs the job again.
+    RunEndedAgain,
+    /// What the store acknowledged is not read back.
+    TrustWrites,
+    /// A write that failed counts as one that did nothing.
+    TrustWriteErrors,
+    /// State is loaded whatever its checksum.
+    RestoreUnverified,
+    /// A TaskManager cancels what it runs, whichever attempt the order is about.
+    CancelAnyAttempt,
+    /// A TaskManager that is told twice to deploy an attempt starts its tasks twice.
+    DeployTwice,
+    /// A subtask gives up what it aligns because of the late abort of a checkpoint before.
+    AbortOfAnyCheckpoint,
+    /// A commit that failed to the last try counts as done.
+    CommitErrorIsDone,
+    /// Output that could not be written counts as durable.
+    IgnoreUploadErrors,
+    /// A sink commits what it restored before all tasks have their state.
+    CommitOnRestore,
+    /// A sink commits what it was decided to give up.
+    CommitAborted,
+    /// A sink that restores removes pending output of later attempts, too.
+    RemoveLaterLeftovers,
+    /// A restored source takes the first record of a split for read where none was.
+    ForgetUntouchedSplits,
+    /// Subtasks round both ends of their range of key groups down.
+    RoundGroupsDown,
+    /// A sink fails when it is told of a checkpoint for which nothing is pending.
+    AssertPendingTransaction,
+    /// Local files of a database are not held against the first look at them.
+    TrustLocalFiles,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 25] = [
+    pub const ALL: [Mutation; 58] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -89,5 +155,38 @@ impl Mutation {
         Mutation::NeverGivesUp,
         Mutation::RemoveSegmentEnds,
         Mutation::ForgetAborts,
+        Mutation::FallBackUnfenced,
+        Mutation::GiveDecisionsUp,
+        Mutation::DeclineIsCollected,
+        Mutation::NotifyOnce,
+        Mutation::AbortUnsaid,
+        Mutation::ExpiredStaysTriggered,
+        Mutation::NotifyBeforeLogged,
+        Mutation::FinishBeforeCommits,
+        Mutation::NeverResetFailures,
+        Mutation::RememberEndOfInput,
+        Mutation::ForgetUndecided,
+        Mutation::SuspendedIsTerminal,
+        Mutation::SweepEverything,
+        Mutation::ForgetNeededCommits,
+        Mutation::BelieveLogWrites,
+        Mutation::IgnoreRivalEntries,
+        Mutation::DeafStandby,
+        Mutation::RunEndedAgain,
+        Mutation::TrustWrites,
+        Mutation::TrustWriteErrors,
+        Mutation::RestoreUnverified,
+        Mutation::CancelAnyAttempt,
+        Mutation::DeployTwice,
+        Mutation::AbortOfAnyCheckpoint,
+        Mutation::CommitErrorIsDone,
+        Mutation::IgnoreUploadErrors,
+        Mutation::CommitOnRestore,
+        Mutation::CommitAborted,
+        Mutation::RemoveLaterLeftovers,
+        Mutation::ForgetUntouchedSplits,
+        Mutation::RoundGroupsDown,
+        Mutation::AssertPendingTransaction,
+        Mutation::TrustLocalFiles,
     ];
 }

@@ -47,7 +47,7 @@ pub fn execute_to(
     mutations: &[Mutation],
     replay: String,
 ) -> (RunRecord, Outcome) {
-    let target = Simulator { mutations: mutations.to_vec(), traffic: false };
+    let target = Simulator::with(mutations);
     try_execute(&target, depth, plan, jobs, replay)
         .unwrap_or_else(|broken| panic!("the environment: {broken}\n  help: {}", broken.remedy))
 }

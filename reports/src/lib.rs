@@ -4,7 +4,8 @@
 //! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`curves`]
 //! lays it over the checkpoint period, [`gate`] judges it beside a committed baseline, [`diff`] holds a failing run against a
 //! passing one; [`tables`] decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes
-//! files for the tools of others. [`tuning`] has data of its own: which checkpoint interval to choose.
+//! files for the tools of others. [`tuning`] has data of its own: which checkpoint interval to choose; so has [`museum`]: which
+//! planted bug is found by what.
 
 pub mod ansi;
 pub mod bounded;
@@ -23,6 +24,7 @@ pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod museum;
 pub mod percentile;
 pub mod prediction;
 pub mod probability;

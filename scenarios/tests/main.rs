@@ -5,6 +5,7 @@ mod capacity;
 mod costs;
 mod determinism;
 mod flink;
+mod hunt;
 mod hurt;
 mod loops;
 mod lost_work;

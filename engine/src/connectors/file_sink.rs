@@ -268,7 +268,10 @@ pub async fn commit(
 ) -> Result<(), CommitError> {
     let epoch = transaction.epoch;
     let path = decision_path(subtask, epoch);
-    if let Put::Differs(found) = put_durably(env, output, &path, Decision::commit(by), true).await? {
+    let put = put_durably(env, output, &path, Decision::commit(by), true).await?;
+    #[cfg(feature = "mutations")]
+    let put = super::planted::decision(env, put);
+    if let Put::Differs(found) = put {
         match Decision::read(&found) {
             Some(Decision::Commit) => {}
             Some(Decision::Abort) => return Err(CommitError::Aborted { epoch, subtask }),
@@ -423,6 +426,8 @@ pub async fn remove_leftovers(
     let named: BTreeSet<&str> =
         transactions.iter().flat_map(|transaction| &transaction.chunks).map(|chunk| &*chunk.path).collect();
     let mine = chunk_prefix(subtask, by.term, by.attempt);
+    #[cfg(feature = "mutations")]
+    let mine = super::planted::own_chunks(env, mine);
     let mut tried = 0;
     loop {
         let removed = async {

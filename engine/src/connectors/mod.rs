@@ -2,3 +2,5 @@
 
 pub mod file_sink;
 pub mod lines;
+#[cfg(feature = "mutations")]
+mod planted;

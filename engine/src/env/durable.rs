@@ -18,6 +18,9 @@ use bytes::Bytes;
 
 use super::{Checksum, Env, Store, StoreError};
 
+#[cfg(feature = "mutations")]
+mod planted;
+
 /// How often something is tried, and with which pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
@@ -101,6 +104,8 @@ fn next(answer: Answer, refused: Option<&StoreError>, verify: bool) -> Next {
 ///
 /// Errors: the store's last word, after all tries; whether anything was written is unknown then.
 pub async fn put_durably(env: &Env, store: &Store, path: &str, bytes: Bytes, verify: bool) -> Result<Put, StoreError> {
+    #[cfg(feature = "mutations")]
+    let verify = planted::verifies(env, verify);
     let (mut tried, mut writing, mut refused) = (0, true, None);
     loop {
         let answer = match writing {
@@ -116,6 +121,10 @@ pub async fn put_durably(env: &Env, store: &Store, path: &str, bytes: Bytes, ver
                 Err(error) => Answer::ReadFailed(error),
             },
         };
+        #[cfg(feature = "mutations")]
+        if let Some(error) = planted::believed(env, &answer) {
+            return Err(error);
+        }
         if writing {
             refused = match &answer {
                 Answer::WriteFailed(error) => Some(error.clone()),
@@ -196,6 +205,8 @@ pub async fn look(store: &Store, path: &str, expected: Checksum) -> Result<Bytes
 
 /// Reads an object whose checksum is known, more than once before it says anything bad about it.
 pub async fn read_verified(env: &Env, store: &Store, path: &str, expected: Checksum) -> Result<Bytes, ReadFault> {
+    #[cfg(feature = "mutations")]
+    let expected = super::planted::expected(env, store, path, expected).await;
     let mut tried = 0;
     loop {
         let fault = match look(store, path, expected).await {

@@ -1,14 +1,29 @@
-//! What planted bugs make of waiting. Exists only under the feature `mutations`; a bug changes nothing unless it is switched on.
+//! What planted bugs make of waiting, and of reading. Exists only under the feature `mutations`; a bug changes nothing unless it
+//! is switched on.
 
 use std::time::Duration;
 
 use super::trouble::Bounds;
-use super::{Env, World};
+use super::{Checksum, Env, Store, World};
 use crate::mutation::Mutation;
 
 impl Env {
-    /// Whether a planted bug is switched on.
+    /// Whether a planted bug is switched on: for what only prepares its mistake.
+    pub(crate) fn is_planted(&self, mutation: Mutation) -> bool {
+        match &self.0.world {
+            World::Tokio(_) => false,
+            #[cfg(feature = "sim")]
+            World::Sim(world) => world.is_planted(mutation),
+        }
+    }
+
+    /// Whether a planted bug is switched on. Ask it last, where all else says that the mistake would be made: that it answered
+    /// yes is noted as the bug's having been reached.
     pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        #[cfg(test)]
+        if self.is_scripted() {
+            return self.scripted_bugs().contains(&mutation);
+        }
         match &self.0.world {
             World::Tokio(_) => false,
             #[cfg(feature = "sim")]
@@ -22,5 +37,16 @@ pub(super) fn bounds(env: &Env, bounds: Bounds) -> Bounds {
     Bounds {
         pause_max: if env.mutated(Mutation::PausesWithoutBound) { Duration::MAX } else { bounds.pause_max },
         give_up_after: if env.mutated(Mutation::NeverGivesUp) { Duration::MAX } else { bounds.give_up_after },
+    }
+}
+
+/// [`Mutation::RestoreUnverified`]: whatever stands there is what was expected.
+pub(super) async fn expected(env: &Env, store: &Store, path: &str, expected: Checksum) -> Checksum {
+    if !env.is_planted(Mutation::RestoreUnverified) {
+        return expected;
+    }
+    match store.get(path).await.as_deref().map(Checksum::of) {
+        Ok(found) if found != expected && env.mutated(Mutation::RestoreUnverified) => found,
+        _ => expected,
     }
 }

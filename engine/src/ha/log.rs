@@ -14,6 +14,9 @@ use super::position::{FOLDER, Position, between_ends};
 use crate::checkpoint::manifest::{DecodeError, OtherVersion};
 use crate::env::{Env, GaveUp, Store, StoreError, Trouble};
 
+#[cfg(feature = "mutations")]
+mod planted;
+
 /// First pause before the store is asked again.
 const RETRY: Duration = Duration::from_millis(20);
 /// Longest pause between two requests.
@@ -77,7 +80,10 @@ pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Result<Appe
     loop {
         let (path, mine) = (entry.position.path(), entry.encode());
         let created = store.create(&path, mine.clone()).await;
-        match look(&mine, store.get(&path).await, &path) {
+        let found = look(&mine, store.get(&path).await, &path);
+        #[cfg(feature = "mutations")]
+        let found = planted::found(env, found);
+        match found {
             Found::Mine => {
                 trouble.over(env);
                 return Ok(Appended::Written(entry.position));

@@ -1,21 +1,22 @@
 //! What planted bugs make of a leader. Exists only under the feature `mutations`; each bug changes nothing unless it is
 //! switched on.
 //!
-//! The job master decides about facts and returns commands, so most bugs are planted around it ([`Leader`]): it is told
-//! something else than happened, or something else is done than it decided. It does not know.
+//! Start at [`Leader`]. The job master decides about facts and returns commands, so most bugs are planted around it ([`Leader`]): it is told
+//! something else than happened, or something else is done than it decided. It does not know. Some are another state to begin
+//! with ([`beginning`]); the rest are about a standby, and about what goes of log and decisions ([`trim`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::config::RestartStrategy;
 use crate::connectors::file_sink::{DECISIONS, decision_at, is_commit};
-use crate::event::RootCause;
-use crate::ha::log::LogError;
+use crate::event::{AbortReason, RootCause};
+use crate::ha::log::{Log, LogError};
 use crate::ha::position::{FOLDER, Position};
 use crate::ids::SubtaskId;
 use crate::mutation::Mutation;
 use crate::wire::{Order, TaskFailure, TaskReport};
-use job_master::{CommittedBeyond, opened};
+use job_master::opened;
 
 /// No job runs for longer.
 const ALL_TIME: Duration = Duration::from_secs(u32::MAX as u64);
@@ -23,7 +24,7 @@ const ALL_TIME: Duration = Duration::from_secs(u32::MAX as u64);
 /// What the job master begins with: the job, and the state that the first entry of its term left.
 pub(super) fn beginning(env: &Env, mut spec: JobSpec, mut state: HaState) -> (JobSpec, HaState) {
     let config = &mut spec.config;
-    if env.mutated(Mutation::SkipRestartDelay) {
+    if !config.restart_delay.is_zero() && env.mutated(Mutation::SkipRestartDelay) {
         config.restart_delay = Duration::ZERO;
     }
     match &mut config.restart_strategy {
@@ -43,6 +44,9 @@ pub(super) fn beginning(env: &Env, mut spec: JobSpec, mut state: HaState) -> (Jo
         let reserved = state.completed.last().copied().unwrap_or_default();
         state.reserved = opened(HaState { reserved, ..state.clone() }).reserved;
     }
+    if state.undecided.is_some() && env.mutated(Mutation::ForgetUndecided) {
+        state.undecided = None;
+    }
     (spec, state)
 }
 
@@ -61,12 +65,30 @@ pub(super) struct Leader {
     misread: bool,
     /// What failed the last attempt.
     failed: Option<RootCause>,
+    /// The final checkpoint, once it is triggered.
+    last: Option<CheckpointId>,
+    /// Who was told that which checkpoint is complete.
+    notified: BTreeSet<(NodeName, Attempt, CheckpointId)>,
+    /// A checkpoint expired in this attempt.
+    expired: bool,
 }
 
 impl Leader {
     pub(super) fn around(env: &Env, rpc_timeout: Duration, master: JobMaster) -> Self {
         let (env, connections) = (env.clone(), BTreeMap::new());
-        Self { env, rpc_timeout, master, connections, deployed: None, pending: None, misread: false, failed: None }
+        Self {
+            env,
+            rpc_timeout,
+            master,
+            connections,
+            deployed: None,
+            pending: None,
+            misread: false,
+            failed: None,
+            last: None,
+            notified: BTreeSet::new(),
+            expired: false,
+        }
     }
 
     pub(super) fn begin(&mut self, now: Time, beyond: Option<CommittedBeyond>) -> Vec<Command> {
@@ -76,8 +98,25 @@ impl Leader {
 
     pub(super) fn step(&mut self, now: Time, fact: Fact) -> Vec<Command> {
         let fact = self.told(now, fact);
+        let (failures, at_end) = (self.master.checkpoints_of().failures(), self.master.checkpoints_of().at_end());
         let commands = self.master.step(now, fact);
+        self.remember(failures, at_end, &commands);
         self.done(now, commands)
+    }
+
+    /// [`Mutation::NeverResetFailures`] and [`Mutation::RememberEndOfInput`]: what the coordinator knew before a step that should
+    /// have made it forget.
+    fn remember(&mut self, failures: u32, at_end: BTreeSet<SubtaskId>, commands: &[Command]) {
+        let emits =
+            |which: fn(&Event) -> bool| commands.iter().any(|c| matches!(c, Command::Emit(event) if which(event)));
+        let completed = emits(|event| matches!(event, Event::CheckpointCompleted { .. }));
+        if completed && failures > 0 && self.env.mutated(Mutation::NeverResetFailures) {
+            self.master.checkpoints_of().count_failures(failures);
+        }
+        let failed_over = emits(|event| matches!(event, Event::FailoverBegun { .. }));
+        if failed_over && !at_end.is_empty() && self.env.mutated(Mutation::RememberEndOfInput) {
+            self.master.checkpoints_of().remember_end(at_end);
+        }
     }
 
     pub(super) fn wake_at(&self) -> Time {
@@ -93,6 +132,9 @@ impl Leader {
             }
             Fact::Message { node, connection, message } => self.message(now, node, connection, message),
             Fact::Swept { last } => Fact::Swept { last: last || self.env.mutated(Mutation::AnySweepEndsTheJob) },
+            Fact::AbortsDecided(Err(_)) if self.env.mutated(Mutation::GiveDecisionsUp) => {
+                Fact::AbortsDecided(Ok(Ok(Vec::new())))
+            }
             fact => fact,
         }
     }
@@ -117,6 +159,13 @@ impl Leader {
                 let message = ToJobManager::Task(of, TaskReport::Decline { checkpoint, subtask, reason });
                 Fact::Message { node, connection, message }
             }
+            ToJobManager::Task(of, TaskReport::Decline { checkpoint, subtask, .. })
+                if self.env.mutated(Mutation::DeclineIsCollected) =>
+            {
+                let message =
+                    ToJobManager::Task(of, TaskReport::Acknowledge { checkpoint, subtask, state: Default::default() });
+                Fact::Message { node, connection, message }
+            }
             ToJobManager::Heartbeat(Some(_))
                 if !self.misread && now >= *at + self.rpc_timeout && self.env.mutated(Mutation::MisreadHeartbeat) =>
             {
@@ -131,29 +180,107 @@ impl Leader {
     fn done(&mut self, now: Time, commands: Vec<Command>) -> Vec<Command> {
         let mut done = Vec::new();
         for command in commands {
-            match &command {
-                Command::Emit(Event::CheckpointTriggered { checkpoint, .. }) => self.pending = Some(*checkpoint),
-                Command::Emit(Event::CheckpointCompleted { .. } | Event::CheckpointAborted { .. }) => {
-                    self.pending = None;
-                }
-                Command::Emit(Event::FailoverBegun { root, .. }) => self.failed = Some(root.clone()),
-                Command::Send(_, Order::Deploy(order)) => {
-                    self.deployed = Some((order.attempt, now, order.placement.clone()));
-                }
-                _ => {}
+            if let Command::Emit(event) = &command {
+                self.note(event);
             }
             let runs = matches!(command, Command::Emit(Event::JobRunning { .. }));
-            done.push(match command {
-                Command::Delete(id) if self.env.mutated(Mutation::SubsumeNewest) => Command::Delete(id.next()),
-                Command::Sweep { keep, last, .. } if self.env.mutated(Mutation::SkipSweep) => {
-                    Command::Sweep { keep, up_to: CheckpointId(0), last }
+            let ends = matches!(&command, Command::Emit(Event::CompletionNotified { checkpoint, .. }) if self.last == Some(*checkpoint));
+            match command {
+                Command::Delete(id) if self.env.mutated(Mutation::SubsumeNewest) => {
+                    done.push(Command::Delete(id.next()))
                 }
-                command => command,
-            });
-            if runs && self.env.mutated(Mutation::DoubleFailover) {
+                Command::Sweep { keep, last, .. } if self.env.mutated(Mutation::SkipSweep) => {
+                    done.push(Command::Sweep { keep, up_to: CheckpointId(0), last });
+                }
+                Command::Sweep { keep, last: false, .. } if self.env.mutated(Mutation::SweepEverything) => {
+                    done.push(Command::Sweep { keep, up_to: CheckpointId(u64::MAX), last: false });
+                }
+                Command::AbortAbove { .. } if self.env.mutated(Mutation::FallBackUnfenced) => {
+                    let commands = self.master.step(now, Fact::AbortsDecided(Ok(Ok(Vec::new()))));
+                    done.extend(self.done(now, commands));
+                }
+                Command::StepDown if self.env.mutated(Mutation::SuspendedIsTerminal) => {
+                    done.push(Command::Sweep { keep: Vec::new(), up_to: CheckpointId(u64::MAX), last: true });
+                    done.push(Command::StepDown);
+                }
+                Command::Append(Change::Completed(id), state) if self.env.mutated(Mutation::NotifyBeforeLogged) => {
+                    done.push(Command::Append(Change::Completed(id), state));
+                    done.extend(self.notify_all(id));
+                }
+                Command::Send(node, order) => {
+                    if !self.unsaid(&node, &order) {
+                        self.sends(now, &order);
+                        done.push(Command::Send(node, order));
+                    }
+                }
+                command => done.push(command),
+            }
+            if runs && self.env.is_planted(Mutation::DoubleFailover) {
                 let again = self.fail_again(now);
                 done.extend(again);
             }
+            if ends && self.env.mutated(Mutation::FinishBeforeCommits) {
+                let finished = self.all_committed(now);
+                done.extend(finished);
+            }
+        }
+        done
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::CheckpointTriggered { checkpoint, last, .. } => {
+                self.pending = Some(*checkpoint);
+                if *last {
+                    self.last = Some(*checkpoint);
+                }
+            }
+            Event::CheckpointCompleted { .. } => self.pending = None,
+            Event::CheckpointAborted { reason, .. } => {
+                self.pending = None;
+                self.expired |= *reason == AbortReason::Expired;
+            }
+            Event::FailoverBegun { root, .. } => self.failed = Some(root.clone()),
+            _ => {}
+        }
+    }
+
+    fn sends(&mut self, now: Time, order: &Order) {
+        if let Order::Deploy(order) = order {
+            self.deployed = Some((order.attempt, now, order.placement.clone()));
+        }
+    }
+
+    /// Whether an order is never sent: [`Mutation::NotifyOnce`], [`Mutation::AbortUnsaid`] and [`Mutation::ExpiredStaysTriggered`].
+    fn unsaid(&mut self, node: &NodeName, order: &Order) -> bool {
+        match order {
+            Order::Completed(attempt, id) => {
+                !self.notified.insert((node.clone(), *attempt, *id)) && self.env.mutated(Mutation::NotifyOnce)
+            }
+            Order::Aborted(..) => self.env.mutated(Mutation::AbortUnsaid),
+            Order::Trigger(..) => self.expired && self.env.mutated(Mutation::ExpiredStaysTriggered),
+            _ => false,
+        }
+    }
+
+    /// The word to everybody that a checkpoint is complete.
+    fn notify_all(&self, id: CheckpointId) -> Vec<Command> {
+        let Some((attempt, _, placement)) = &self.deployed else { return Vec::new() };
+        let nodes: BTreeSet<_> = placement.values().collect();
+        nodes.into_iter().map(|node| Command::Send(node.clone(), Order::Completed(*attempt, id))).collect()
+    }
+
+    /// As if every sink had committed the final checkpoint.
+    fn all_committed(&mut self, now: Time) -> Vec<Command> {
+        let (Some((attempt, _, placement)), Some(checkpoint)) = (self.deployed.clone(), self.last) else {
+            return Vec::new();
+        };
+        let mut done = Vec::new();
+        for (subtask, node) in placement {
+            let Some(connection) = self.connections.get(&node).copied() else { continue };
+            let message = ToJobManager::Task(attempt, TaskReport::Committed { checkpoint, subtask });
+            let commands = self.master.step(now, Fact::Message { node, connection, message });
+            done.extend(self.done(now, commands));
         }
         done
     }
@@ -165,6 +292,9 @@ impl Leader {
         };
         let Some((subtask, node)) = placement.first_key_value() else { return Vec::new() };
         let Some(connection) = self.connections.get(node).copied() else { return Vec::new() };
+        if !self.env.mutated(Mutation::DoubleFailover) {
+            return Vec::new();
+        }
         let report = TaskReport::Failed(*subtask, TaskFailure::Failed("once more".into()));
         let message = ToJobManager::Task(*attempt, report);
         let mut commands = self.master.step(now, Fact::Message { node: node.clone(), connection, message });
@@ -177,22 +307,42 @@ impl Leader {
     }
 }
 
+/// [`Mutation::DeafStandby`]: whether the log has grown, as far as a standby notices.
+pub(super) fn heard(env: &Env, grown: bool) -> bool {
+    grown && !env.mutated(Mutation::DeafStandby)
+}
+
+/// [`Mutation::RunEndedAgain`]: the newest entry, as a standby takes it.
+pub(super) fn newest(env: &Env, log: &mut Log) {
+    if let Some(entry) = log.newest.as_mut().filter(|entry| entry.state.ended.is_some())
+        && env.mutated(Mutation::RunEndedAgain)
+    {
+        entry.state.ended = None;
+    }
+}
+
 /// What goes with the entries of segments before `leading`, if that has just begun, and with commits below `oldest`:
-/// [`Mutation::RemoveSegmentEnds`] and [`Mutation::ForgetAborts`].
-pub(super) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
-    if let (Some(leading), true) = (begun, env.mutated(Mutation::RemoveSegmentEnds)) {
+/// [`Mutation::RemoveSegmentEnds`], [`Mutation::ForgetAborts`] and [`Mutation::ForgetNeededCommits`].
+pub(crate) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
+    if let (Some(leading), true) = (begun, env.is_planted(Mutation::RemoveSegmentEnds)) {
         let log = env.store(StoreKind::Checkpoints);
         for (path, _) in log.list(FOLDER).await? {
-            if Position::at(&path).is_some_and(|position| position.segment < leading) {
+            let is_before = Position::at(&path).is_some_and(|position| position.segment < leading);
+            if is_before && env.mutated(Mutation::RemoveSegmentEnds) {
                 log.delete(&path).await?;
             }
         }
     }
-    if let (Some(oldest), true) = (oldest, env.mutated(Mutation::ForgetAborts)) {
+    let forgets = env.is_planted(Mutation::ForgetAborts) || env.is_planted(Mutation::ForgetNeededCommits);
+    if let (Some(oldest), true) = (oldest, forgets) {
         let output = env.store(StoreKind::Output);
         for (path, _) in output.list(DECISIONS).await? {
-            let below = decision_at(&path).is_some_and(|(_, epoch)| epoch < oldest);
-            if below && !is_commit(&output.get(&path).await?) {
+            let Some((_, epoch)) = decision_at(&path) else { continue };
+            let goes = match is_commit(&output.get(&path).await?) {
+                true => epoch >= oldest && env.mutated(Mutation::ForgetNeededCommits),
+                false => epoch < oldest && env.mutated(Mutation::ForgetAborts),
+            };
+            if goes {
                 output.delete(&path).await?;
             }
         }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::job_master::opened;
+#[cfg(feature = "mutations")]
+use super::planted;
 use super::shell::of_other_version;
 use super::{JobResult, LEADERSHIP_LOG, RunError};
 use crate::env::{Address, Env, GaveUp, Listener, Port, Store, StoreKind, Trouble};
@@ -40,6 +42,8 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
     let spread = env.draw("election", u64::from(env.incarnation()), 0) % (nanos(lease) / 4).max(1);
     let mut follower = Follower::new(env.node().clone(), lease + Duration::from_nanos(spread), env.now());
     loop {
+        #[cfg(feature = "mutations")]
+        planted::newest(env, &mut log);
         if let Some(entry) = &log.newest {
             if entry.state.program != spec.program {
                 let (wanted, found) = (spec.program.clone(), entry.state.program.clone());
@@ -60,6 +64,8 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
             match log.advance(&store).await {
                 Ok(grown) => {
                     reading.over(env);
+                    #[cfg(feature = "mutations")]
+                    let grown = planted::heard(env, grown);
                     if grown {
                         follower.on_progress(env.now());
                     }
@@ -99,7 +105,7 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
 
 /// Opens a term behind all that is known: closes the segment of the leader before, and begins the next one. `None`: somebody
 /// else has written.
-async fn open(
+pub(crate) async fn open(
     env: &Env,
     store: &Store,
     spec: &JobSpec,

@@ -26,7 +26,7 @@ use crate::wire::{Deployment, Order, TaskStatus, Tasks, ToJobManager, ToTaskMana
 mod error;
 mod mail;
 #[cfg(feature = "mutations")]
-mod planted;
+pub(crate) mod planted;
 mod reporter;
 mod restore;
 mod sink;
@@ -242,6 +242,8 @@ impl Session {
     }
 
     async fn obey(&mut self, order: Order) {
+        #[cfg(feature = "mutations")]
+        let order = planted::order(&self.env, self.running.keys().last().copied(), order);
         match order {
             Order::Registered { .. } => {}
             Order::Heartbeat => drop(self.to_job_manager.send(ToJobManager::Heartbeat(self.tasks()))),
@@ -286,6 +288,8 @@ impl Session {
     async fn deploy(&mut self, deployment: Deployment) {
         let attempt = deployment.attempt;
         self.end_attempts_before(attempt);
+        #[cfg(feature = "mutations")]
+        planted::deployed_again(&self.env, &mut self.running, attempt);
         if self.running.contains_key(&attempt) {
             // The same order twice.
             return;

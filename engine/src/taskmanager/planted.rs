@@ -1,23 +1,48 @@
 //! What planted bugs make of a TaskManager. Exists only under the feature `mutations`; each function stands where the mistake
 //! would, and changes nothing unless its bug is switched on.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::Running;
+use super::error::EngineError;
 use super::mail::Mail;
 use super::sink::Sink;
+use crate::checkpoint::align::BarrierAligner;
 use crate::checkpoint::manifest::Transaction;
+use crate::config::JobConfig;
 use crate::env::Env;
 use crate::exchange::Buffer;
 use crate::graph::source::SplitPosition;
-use crate::ids::{CheckpointId, Term};
+use crate::ids::{Attempt, CheckpointId, Term};
 use crate::mutation::Mutation;
+use crate::state::{FirstLook, StateError};
+use crate::wire::Order;
 
 /// [`Mutation::ObeyLowerTerms`]: the highest term seen is forgotten for that of the order at hand.
 pub(super) fn highest_term(env: &Env, seen: &mut Term, ordered: Term) {
-    if env.mutated(Mutation::ObeyLowerTerms) {
-        *seen = ordered.min(*seen);
+    if ordered < *seen && env.mutated(Mutation::ObeyLowerTerms) {
+        *seen = ordered;
+    }
+}
+
+/// [`Mutation::CancelAnyAttempt`]: the newest attempt here is `newest`.
+pub(super) fn order(env: &Env, newest: Option<Attempt>, order: Order) -> Order {
+    match (order, newest) {
+        (Order::Cancel(attempt), Some(newest)) if attempt < newest && env.mutated(Mutation::CancelAnyAttempt) => {
+            Order::Cancel(newest)
+        }
+        (order, _) => order,
+    }
+}
+
+/// [`Mutation::DeployTwice`]: the tasks of an attempt make room for those of the same order, come again.
+pub(super) fn deployed_again(env: &Env, running: &mut BTreeMap<Attempt, Running>, attempt: Attempt) {
+    if running.contains_key(&attempt) && env.mutated(Mutation::DeployTwice) {
+        running.remove(&attempt);
     }
 }
 
@@ -26,27 +51,67 @@ pub(super) fn keeps_old_attempts(env: &Env) -> bool {
     env.mutated(Mutation::SkipFencing)
 }
 
-/// [`Mutation::ReplayOneTooMany`].
+/// [`Mutation::ReplayOneTooMany`] and [`Mutation::ForgetUntouchedSplits`].
 pub(super) fn restored_positions(env: &Env, mut positions: Vec<SplitPosition>) -> Vec<SplitPosition> {
-    if env.mutated(Mutation::ReplayOneTooMany) {
-        positions.iter_mut().for_each(|position| position.emitted = position.emitted.saturating_sub(1));
+    for position in &mut positions {
+        match position.emitted {
+            0 if env.mutated(Mutation::ForgetUntouchedSplits) => position.emitted = 1,
+            1.. if env.mutated(Mutation::ReplayOneTooMany) => position.emitted -= 1,
+            _ => {}
+        }
     }
     positions
 }
 
+/// [`Mutation::RoundGroupsDown`]: both ends of a range are rounded down.
+pub(super) fn groups(env: &Env, index: u16, config: &JobConfig, groups: Range<u16>) -> Range<u16> {
+    let boundary =
+        |index: u16| (u32::from(index) * u32::from(config.max_parallelism) / u32::from(config.parallelism)) as u16;
+    let rounded = boundary(index)..boundary(index + 1);
+    if rounded != groups && env.mutated(Mutation::RoundGroupsDown) { rounded } else { groups }
+}
+
+/// [`Mutation::CommitOnRestore`]: what was restored is committed before all tasks of the job have their state.
+pub(super) fn restored(env: &Env, sink: Option<&mut Sink>, checkpoint: Option<CheckpointId>) {
+    if let (Some(sink), Some(checkpoint)) = (sink, checkpoint)
+        && sink.has_pending(checkpoint)
+        && env.mutated(Mutation::CommitOnRestore)
+    {
+        sink.commit_up_to(checkpoint);
+    }
+}
+
+/// [`Mutation::TrustLocalFiles`]: every look at a file is the first.
+pub(super) fn first_look(env: &Env, first_look: &FirstLook) -> FirstLook {
+    if env.mutated(Mutation::TrustLocalFiles) { FirstLook::default() } else { first_look.clone() }
+}
+
 /// [`Mutation::NoBarrierAlignment`]: the first barrier of a checkpoint is taken for the last one.
-pub(super) fn channels_to_align(env: &Env, channels: usize) -> usize {
+pub(crate) fn channels_to_align(env: &Env, channels: usize) -> usize {
     if env.mutated(Mutation::NoBarrierAlignment) { 1 } else { channels }
 }
 
-/// [`Mutation::ForgetCommit`] and [`Mutation::AbortOnCheckpointFailure`].
-pub(super) fn mail(env: &Env, sink: Option<&mut Sink>, mail: Mail) -> Mail {
+/// [`Mutation::ForgetCommit`], [`Mutation::AssertPendingTransaction`], [`Mutation::AbortOnCheckpointFailure`]
+/// and [`Mutation::AbortOfAnyCheckpoint`].
+pub(super) fn mail(env: &Env, sink: Option<&mut Sink>, aligner: Option<&BarrierAligner>, mail: Mail) -> Mail {
+    let aligned = aligner.and_then(BarrierAligner::waiting_for).map(|(checkpoint, _)| checkpoint);
     match (mail, sink) {
         (Mail::Completed(checkpoint), Some(_)) if env.mutated(Mutation::ForgetCommit) => Mail::Committed(checkpoint),
+        (Mail::Completed(checkpoint), Some(sink))
+            if !sink.has_pending(checkpoint) && env.mutated(Mutation::AssertPendingTransaction) =>
+        {
+            let missing = format!("no transaction is pending for checkpoint {checkpoint}");
+            Mail::Failed(EngineError::State(StateError(missing)).into())
+        }
         (Mail::Aborted(checkpoint), Some(sink)) if env.mutated(Mutation::AbortOnCheckpointFailure) => {
             // As if it were committed: nobody asks for it again.
             sink.on_committed(checkpoint);
             Mail::Aborted(checkpoint)
+        }
+        (Mail::Aborted(checkpoint), ..)
+            if aligned.is_some_and(|aligned| aligned > checkpoint) && env.mutated(Mutation::AbortOfAnyCheckpoint) =>
+        {
+            Mail::Aborted(aligned.unwrap_or(checkpoint))
         }
         (mail, _) => mail,
     }
@@ -66,8 +131,8 @@ pub(super) fn named_transactions(env: &Env, transactions: Vec<Transaction>) -> V
 
 /// [`Mutation::ReorderBuffers`] and [`Mutation::IgnoreBarrierAfterRestore`]: what becomes of the input of one subtask.
 pub(super) struct Inputs {
-    reorders: bool,
-    ignores_barriers: bool,
+    env: Env,
+    is_restored: bool,
     /// The buffer that the next one overtakes.
     held_back: Option<(usize, Buffer)>,
     /// What comes next, whatever arrives.
@@ -76,8 +141,7 @@ pub(super) struct Inputs {
 
 impl Inputs {
     pub(super) fn new(env: &Env, is_restored: bool) -> Self {
-        let ignores_barriers = is_restored && env.mutated(Mutation::IgnoreBarrierAfterRestore);
-        Self { reorders: env.mutated(Mutation::ReorderBuffers), ignores_barriers, held_back: None, next: None }
+        Self { env: env.clone(), is_restored, held_back: None, next: None }
     }
 
     /// The next input, of what `arrives`. A buffer without records stands for nothing.
@@ -87,11 +151,12 @@ impl Inputs {
         }
         let (channel, buffer) = arrives.await;
         let nothing = (channel, Buffer::Records { bytes: Bytes::new(), records: 0 });
-        if self.ignores_barriers && matches!(buffer, Buffer::Barrier(_)) {
+        let is_barrier = matches!(buffer, Buffer::Barrier(_));
+        if self.is_restored && is_barrier && self.env.mutated(Mutation::IgnoreBarrierAfterRestore) {
             return nothing;
         }
         match self.held_back.take() {
-            None if self.reorders && buffer.is_data() => {
+            None if buffer.is_data() && self.env.mutated(Mutation::ReorderBuffers) => {
                 self.held_back = Some((channel, buffer));
                 nothing
             }

@@ -20,6 +20,9 @@ use crate::paths::PendingPath;
 use super::error::EngineError;
 use super::mail::Mail;
 
+#[cfg(feature = "mutations")]
+mod planted;
+
 /// Resolves to the chunk once it is durable, under the name that it got; an error if it never will be.
 type Upload = Shared<BoxFuture<'static, Result<Chunk, StoreError>>>;
 /// A closed transaction; its chunks may be under way.
@@ -116,6 +119,8 @@ impl Sink {
             let checksum = Checksum::of(&bytes);
             let result = upload(&env, &env.store(StoreKind::Output), &path, bytes, verify).await;
             let result = result.and_then(|path| Ok(Chunk { path: PendingPath::new(path)?, checksum }));
+            #[cfg(feature = "mutations")]
+            let result = planted::uploaded(&env, &path, checksum, result);
             if let Err(error) = &result {
                 // The records are in no other place of this attempt: only a restart brings them back.
                 let error = EngineError::Output { subtask, error: error.clone() };
@@ -165,7 +170,10 @@ impl Committer {
         let mut done = CheckpointId(0);
         while let Some((checkpoint, transactions)) = orders.recv().await {
             for transaction in transactions.into_iter().filter(|transaction| transaction.epoch > done) {
-                if let Err(error) = self.commit(transaction, checkpoint).await {
+                let committed = self.commit(transaction, checkpoint).await;
+                #[cfg(feature = "mutations")]
+                let committed = planted::committed(&self.env, committed);
+                if let Err(error) = committed {
                     let _ = mailbox.send(Mail::Failed(error.into()));
                     return;
                 }

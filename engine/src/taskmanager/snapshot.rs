@@ -131,6 +131,8 @@ impl Uploader<'_> {
         folder: &LocalFolder,
         first_look: &FirstLook,
     ) -> Result<Vec<StateFile>, SnapshotError> {
+        #[cfg(feature = "mutations")]
+        let first_look = &planted::first_look(self.env, first_look);
         // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
         let uploads: Vec<_> = names
             .into_iter()

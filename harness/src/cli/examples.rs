@@ -58,6 +58,18 @@ const EXAMPLES: &[Examples] = &[
             ),
         ],
     ),
+    (
+        &["hunt"],
+        &[
+            ("hunt", "ten minutes over scenarios/swarm, with the corpus in flowquake-corpus"),
+            ("hunt scenarios/swarm/reference.toml --for 30m --saturation 0.5", "one scenario, until little is new"),
+            (
+                "hunt --for 2h --nightly 2026-11-30 --shard 1/4 --json 1.json",
+                "seeds of this night, one of four machines",
+            ),
+            ("hunt --merge 1.json 2.json 3.json 4.json --json all.json", "their reports as one"),
+        ],
+    ),
     (&["merge"], &[("merge 1.json 2.json --output all.html", "both halves together")]),
     (
         &["when"],
@@ -74,6 +86,14 @@ const EXAMPLES: &[Examples] = &[
         &[
             ("coverage all.json", "the grid, from records that `run --json all.json` wrote"),
             ("coverage all.json --min 70", "as a gate for CI"),
+        ],
+    ),
+    (
+        &["museum"],
+        &[
+            ("museum --short", "each planted bug, by the oracle that is named for it"),
+            ("museum --only skip-sweep", "one bug, by all scripted scenarios and by swarms"),
+            ("museum --seeds 1000 --starts 10 --update --html museum.html", "the whole kill matrix, written anew"),
         ],
     ),
     (

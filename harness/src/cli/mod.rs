@@ -31,12 +31,14 @@ mod exhaust;
 mod export;
 mod formulas;
 mod gate;
+mod hunt;
 mod init;
 mod journal;
 mod last_failed;
 mod limits;
 mod list;
 mod merge;
+mod museum;
 mod outputs;
 mod print;
 mod replay;
@@ -79,6 +81,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Strike every fault at every distinguishable step of a scenario, and prove that the steps taken for one may be
     Exhaust(Box<exhaust::ExhaustArgs>),
+    /// Search on and on: change plans where they showed something new, and make each failure smaller
+    Hunt(Box<hunt::HuntArgs>),
     /// Put the shards of an exhaustive search together
     Merge(merge::MergeArgs),
     /// Say at which event of a failing run its failure was decided: the probability that it still fails, along the run
@@ -87,6 +91,8 @@ enum Command {
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
     Gate(gate::GateArgs),
+    /// Search for every planted bug, and hold what finds it against a committed matrix
+    Museum(museum::MuseumArgs),
     /// Make files for other tools from run records: traces for Perfetto, logs for ShiViz, pictures
     Export(export::ExportArgs),
     /// Sweep checkpoint intervals over state sizes, loads and backends, and say which one to choose
@@ -155,10 +161,12 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Exhaust(args) => exhaust::exhaust(&args, jobs),
+        Command::Hunt(args) => hunt::hunt(&args, jobs),
         Command::Merge(args) => merge::merge(&args),
         Command::When(args) => when::when(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
+        Command::Museum(args) => museum::museum(&args, jobs),
         Command::Export(args) => export::export(&args),
         Command::Tune(args) => tune::tune(&args, jobs),
         Command::Formulas(args) => formulas::formulas(&args),

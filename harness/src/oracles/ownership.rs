@@ -4,7 +4,7 @@
 //! that they do counts.
 //! - **Log.** Entries are numbered without a gap or a double, segment by segment; one of which the store kept only a part counts
 //!   as none. Terms only grow along it, by one, each opened by the one leader (node and life) that writes all its entries,
-//!   in a segment of its own. What an entry says follows from the entry before and its change. Only entries between the ends
+//!   in a segment of its own. What an entry says follows from the entry before and its change, open decisions of a fallback included. Only entries between the ends
 //!   of a segment that is over are removed.
 //! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest checkpoint
 //!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
@@ -17,7 +17,8 @@
 //!
 //! A leader that was superseded may go on to count acknowledgements and to deploy: since its entries are refused, nothing
 //! comes of it. Source: apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
-//! Planted bugs: `reuse-checkpoint-ids`, `obey-lower-terms`, `remove-segment-ends`, `forget-aborts`.
+//! Planted bugs: `reuse-checkpoint-ids`, `obey-lower-terms`, `remove-segment-ends`, `forget-aborts`,
+//! `forget-undecided`, and others of the museum.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,6 +139,15 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
     }
     if new.reserved < old.reserved {
         return Some(format!("ids were reserved up to {}, now up to {}", old.reserved, new.reserved));
+    }
+    let undecided = match change {
+        Change::Completed(_) => None,
+        Change::FallingBack(_) => old.undecided.max(newest(old)),
+        _ => old.undecided,
+    };
+    if new.undecided != undecided {
+        let words = |up_to: Option<CheckpointId>| up_to.map_or("none".to_owned(), |id| format!("up to {id}"));
+        return Some(format!("open decisions should be {}, and are {}", words(undecided), words(new.undecided)));
     }
     let begun = match change {
         Change::AttemptBegun(attempt) => (new.attempt != *attempt || *attempt <= old.attempt)

@@ -44,6 +44,11 @@ pub(super) fn within_run<T>(run: impl FnOnce() -> T) -> T {
     made
 }
 
+/// From here on this process prints no panic of a run.
+pub(crate) fn expect_panics() {
+    RUNS.store(RUNS_MAX + 1, Ordering::Relaxed);
+}
+
 /// `None`: a panic outside of runs. Else, if it is to be shown, in the how-manieth run, from 1.
 fn count() -> Option<Option<u64>> {
     // A thread that is just ending has no count any more, and no run.

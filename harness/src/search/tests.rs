@@ -26,7 +26,7 @@ fn base() -> RunPlan {
 }
 
 fn survey(plan: &RunPlan) -> Survey {
-    let target = Simulator { traffic: true, ..Simulator::default() };
+    let target = Simulator::default().noting(true);
     let (record, outcome) = try_execute(&target, Depth::Quick, plan, &Jobs::builtin(), String::new()).unwrap();
     assert_eq!(record.verdict, Verdict::Passed);
     Survey::of(outcome.trace.events, outcome.traffic)

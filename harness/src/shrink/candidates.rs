@@ -29,13 +29,18 @@ pub(super) enum Cut {
     Nodes,
     /// Of each fault: filters, repetitions, lengths.
     Simpler,
+    /// Any two faults at once, of a few: each of them may be of use only with the other.
+    Pairs,
 }
+
+/// Up to so many faults, any two are tried without.
+const FEW: usize = 6;
 
 /// Everything that can be cut, what most failures can do without first.
 pub(super) fn cuts(plan: &RunPlan) -> Vec<Cut> {
     let faults = halves(plan.faults.len()).map(Cut::Faults);
     let settings = halves(Setting::all(plan).len()).map(Cut::Settings);
-    faults.chain(settings).chain([Cut::Records, Cut::Nodes, Cut::Simpler]).collect()
+    faults.chain(settings).chain([Cut::Records, Cut::Nodes, Cut::Simpler, Cut::Pairs]).collect()
 }
 
 /// `count`, half of it, and so on down to one.
@@ -52,6 +57,7 @@ pub(super) fn candidates(plan: &RunPlan, cut: Cut) -> Vec<(String, RunPlan)> {
         Cut::Settings(size) => default_settings(plan, size, &mut all),
         Cut::Records => fewer_records(plan, &mut all),
         Cut::Nodes => fewer_nodes(plan, &mut all),
+        Cut::Pairs => without_two(plan, &mut all),
         Cut::Simpler => (0..plan.faults.len()).for_each(|at| simpler_fault(plan, at, &mut all)),
     }
     all
@@ -81,6 +87,18 @@ fn fewer_faults(plan: &RunPlan, size: usize, all: &mut Vec<(String, RunPlan)>) {
             _ => format!("faults {} to {to} removed", from + 1),
         };
         all.push((what, RunPlan { faults: without(&plan.faults, from, to), ..plan.clone() }));
+    }
+}
+
+fn without_two(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
+    let count = plan.faults.len();
+    if count > FEW {
+        return;
+    }
+    // Those that stand beside each other went together before.
+    for (first, second) in (0..count).flat_map(|first| (first + 2..count).map(move |second| (first, second))) {
+        let faults = without(&without(&plan.faults, second, second + 1), first, first + 1);
+        all.push((format!("faults {} and {} removed", first + 1, second + 1), RunPlan { faults, ..plan.clone() }));
     }
 }
 

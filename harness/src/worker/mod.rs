@@ -17,6 +17,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::{Course, RunRecord, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +72,12 @@ pub(crate) struct Order {
     pub(crate) slim: bool,
     /// Whether the signature of the run is asked for, too.
     pub(crate) signature: bool,
+    /// Whether the steps of its events are asked for, too ([`crate::search::hunt::signals`]).
+    pub(crate) steps: bool,
     /// Whether its events, messages and writes are asked for, too.
     pub(crate) survey: bool,
+    /// Bugs that are planted in the engine; only a build with the feature `mutations` can.
+    pub(crate) mutations: Vec<Mutation>,
 }
 
 impl Order {
@@ -86,7 +91,9 @@ impl Order {
             trace: None,
             slim: false,
             signature: false,
+            steps: false,
             survey: false,
+            mutations: Vec::new(),
         }
     }
 }
@@ -104,8 +111,12 @@ enum Answer {
         abandoned: bool,
         /// How the run went, if that was asked for.
         signature: Option<Box<Signature>>,
+        /// Its steps, if they were asked for.
+        steps: Vec<u64>,
         /// What happened in it, if that was asked for.
         survey: Option<Box<Survey>>,
+        /// A planted bug made its mistake.
+        reached: bool,
     },
     /// The machine could not keep the run.
     Broken(Environment),

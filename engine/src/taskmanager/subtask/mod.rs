@@ -160,7 +160,7 @@ impl Running {
     async fn on_mail(&mut self, mail: Mail) -> Result<(), TaskError> {
         let Subtask { reporter, id, .. } = &self.subtask;
         #[cfg(feature = "mutations")]
-        let mail = planted::mail(&self.subtask.env, self.sink.as_mut(), mail);
+        let mail = planted::mail(&self.subtask.env, self.sink.as_mut(), self.aligner.as_ref(), mail);
         match mail {
             // A source has no barriers to align; one that is asked twice answers once.
             Mail::Trigger(checkpoint) if self.aligner.is_none() && checkpoint > self.last_triggered => {

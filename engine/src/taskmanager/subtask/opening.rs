@@ -27,6 +27,8 @@ impl Subtask {
         // Only keyed state needs a backend of its own kind; the rest has nothing to store.
         let kind = if self.vertex.is_keyed { config.backend } else { BackendKind::Memory };
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
+        #[cfg(feature = "mutations")]
+        let groups = planted::groups(env, id.index, config, groups);
         // The term, too: a TaskManager outlives its JobManager, and the next one counts attempts from 1 again.
         let own = format!("{}-{}-{}-{}", self.term.0, attempt.0, id.vertex.0, id.index);
         let folder = || env.fresh_folder(&own);
@@ -62,6 +64,8 @@ impl Subtask {
             removed.map_err(EngineError::Store)?;
             let pending = self.restored.transactions.clone();
             sink = Some(Sink::new(env, id, by, pending, self.mailbox.clone(), verify));
+            #[cfg(feature = "mutations")]
+            planted::restored(env, sink.as_mut(), checkpoint);
         }
         env.emit(Event::RestoreEnded { attempt, subtask: id, bytes: self.restored.bytes() }).await;
         env.emit(Event::TaskRunning { attempt, subtask: id }).await;

@@ -133,6 +133,9 @@ fn the_state_follows_from_the_change() {
     assert_eq!(back, "log entry 00000002-00000000 (Opened): attempt 0 opens a term after attempt 1");
     let reserved = offence(5, &|state| state.reserved = CheckpointId(3));
     assert_eq!(reserved, "log entry 00000002-00000000 (Opened): ids were reserved up to 10, now up to 3");
+    let undecided = offence(5, &|state| state.undecided = Some(CheckpointId(1)));
+    let expected = "log entry 00000002-00000000 (Opened): open decisions should be none, and are up to 1";
+    assert_eq!(undecided, expected);
     let mut again = history();
     logged(&mut again, 50, 1, Change::Completed(CheckpointId(1)));
     assert_eq!(evidence(&again), ["log entry 00000001-00000004 (Completed(1)): checkpoint 1 was complete before"]);

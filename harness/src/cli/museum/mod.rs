@@ -1,0 +1,73 @@
+//! `flowquake museum`: which planted bug is found by what, held against a committed kill matrix.
+//!
+//! Only a build with the feature `mutations` holds planted bugs; any other says how to get one. Start at [`museum`]. The runs are made
+//! by `visit.rs`; matrix, judgement and documents are [`flowquake_reports::museum`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::limits;
+#[cfg(not(feature = "mutations"))]
+use super::refuse_text;
+use crate::jobs::Jobs;
+
+#[cfg(feature = "mutations")]
+mod visit;
+#[cfg(feature = "mutations")]
+mod whole;
+
+#[derive(Args)]
+#[cfg_attr(
+    not(feature = "mutations"),
+    allow(dead_code, reason = "a build without planted bugs only says how to get one with them")
+)]
+pub(super) struct MuseumArgs {
+    /// The kill matrix to hold this one against
+    #[arg(long, value_name = "FILE", default_value = "scenarios/museum.json")]
+    pub(super) baseline: PathBuf,
+    /// Write the kill matrix, instead of judging; what is not searched again stays as it was
+    #[arg(long)]
+    pub(super) update: bool,
+    /// Where the scenarios are
+    #[arg(long, value_name = "FOLDER", default_value = "scenarios")]
+    pub(super) scenarios: PathBuf,
+    /// Only this bug; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) only: Vec<String>,
+    /// Each bug in the scenario of the catalogue alone, by the oracle named there, and that scenario without it
+    #[arg(long, conflicts_with_all = ["seeds", "starts"])]
+    pub(super) short: bool,
+    /// Runs of swarms at most, for each start
+    #[arg(long, value_name = "RUNS", default_value_t = 100)]
+    pub(super) seeds: u64,
+    /// From how many seeds a search by swarms begins anew; the median counts
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) starts: u64,
+    /// Runs at the same time [default: one per core]
+    #[arg(long)]
+    pub(super) jobs: Option<usize>,
+    /// Also write the matrix as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Also write it as a page
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) limits: limits::PerRun,
+}
+
+#[cfg(feature = "mutations")]
+pub(super) fn museum(args: &MuseumArgs, jobs: &Jobs) -> ExitCode {
+    whole::settled(args, jobs).unwrap_or_else(|code| code)
+}
+
+/// Nothing is planted in this build.
+#[cfg(not(feature = "mutations"))]
+pub(super) fn museum(_: &MuseumArgs, _: &Jobs) -> ExitCode {
+    refuse_text(
+        "this program was built without planted bugs",
+        "build it with them, in a checkout of the workspace: cargo run --features mutations -- museum",
+    )
+}

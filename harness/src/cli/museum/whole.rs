@@ -1,0 +1,172 @@
+//! The whole command: what is wrong with the input is told first, then the runs are made, then the matrix is judged or written.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::ExitCode;
+
+use flowquake_engine::mutation::Mutation;
+use flowquake_reports::bounded;
+use flowquake_reports::json::write_atomically;
+use flowquake_reports::museum::{self, KillMatrix, MATRIX_VERSION, Method, Row, judge};
+use flowquake_scenarios::museum::{Exhibit, MUSEUM, Verdict};
+
+use super::super::print::{self, say};
+use super::super::{catalogue, command_line, limits, outputs, refuse, refuse_text, screen, sweep};
+use super::MuseumArgs;
+use super::visit::{Bug, Tour, visit};
+use crate::jobs::Jobs;
+use crate::logging::Level;
+use crate::provenance;
+use crate::scenario::{Scenario, discover};
+
+/// Longest kill matrix.
+const FILE_MAX: u64 = 1 << 24;
+/// Runs of a search that somebody could wait for.
+const RUNS_MAX: u64 = 1_000_000;
+
+/// `Err` is the code of what was told already and ended it.
+pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
+    let Some(engine) = provenance::ENGINE else {
+        return Err(refuse_text(
+            "this program has no fingerprint of its engine",
+            "build it in a checkout of the whole workspace",
+        ));
+    };
+    let parallel = limits::parallel(args.jobs)?;
+    for (option, value) in [("--seeds", args.seeds), ("--starts", args.starts)] {
+        if !(1..=RUNS_MAX).contains(&value) {
+            return Err(refuse_text(
+                &format!("{option} {value}: too few or too many"),
+                &format!("write 1 to {RUNS_MAX}"),
+            ));
+        }
+    }
+    let before = baseline(&args.baseline, args.update)?;
+    let exhibits = chosen(&args.only)?;
+    let files = discover(std::slice::from_ref(&args.scenarios)).map_err(refuse)?;
+    let scenarios = Scenario::load_all(&files, &catalogue(jobs))
+        .map_err(|errors| errors.into_iter().map(refuse).last().unwrap_or(ExitCode::from(super::super::BAD_INPUT)))?;
+    let place = |name: &str| scenarios.iter().position(|scenario| scenario.plan(1).scenario == name);
+    let bugs: Vec<Bug> =
+        exhibits.iter().map(|exhibit| bug(exhibit, &place, &args.scenarios)).collect::<Result<_, _>>()?;
+    let written = [("--json", args.json.as_deref()), ("--html", args.html.as_deref())];
+    outputs::check(&written, &[args.baseline.as_path()])?;
+    for scenario in &scenarios {
+        args.limits.affordable(&scenario.plan(1))?;
+    }
+    sweep::prepare(true)?;
+
+    let terms = args.limits.terms(Level::default());
+    let tour = Tour {
+        scenarios: &scenarios,
+        short: args.short,
+        seeds: args.seeds,
+        starts: args.starts,
+        parallel,
+        terms: &terms,
+    };
+    let found = visit(&tour, &bugs)?;
+    let rows = exhibits.iter().zip(found).map(|(exhibit, found)| row(exhibit, found));
+    let now = KillMatrix { matrix_version: MATRIX_VERSION, engine: engine.into(), bugs: rows.collect() };
+    let whole = args.only.is_empty();
+    let judgement = before.as_ref().filter(|_| !args.update).map(|before| judge(before, &now, whole));
+    print::text(&museum::text(&now, judgement.as_ref(), screen()));
+    put(args.json.as_deref(), || now.text())?;
+    put(args.html.as_deref(), || museum::page(&now, &command_line()))?;
+    if args.update {
+        return update(before.as_ref(), now, &args.baseline, whole);
+    }
+    let failed = judgement.is_some_and(|judgement| !judgement.problems.is_empty());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Reads the baseline; one that is about to be written may be missing.
+fn baseline(file: &Path, replaced: bool) -> Result<Option<KillMatrix>, ExitCode> {
+    let name = file.display();
+    match bounded::text(file, FILE_MAX) {
+        Ok(text) => KillMatrix::parse(&text).map(Some).map_err(|bad| refuse_text(&format!("{name}: {bad}"), &bad.help)),
+        Err(error) if error.kind() == ErrorKind::NotFound && replaced => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let help = "name another with --baseline, or write it with --update; paths count from the current folder";
+            Err(refuse_text(&format!("there is no kill matrix {name}"), help))
+        }
+        Err(error) => Err(refuse_text(&format!("{name} cannot be read: {error}"), "check the path")),
+    }
+}
+
+/// The bugs to visit.
+fn chosen(only: &[String]) -> Result<Vec<&'static Exhibit>, ExitCode> {
+    if let Some(unknown) = only.iter().find(|name| !MUSEUM.iter().any(|exhibit| bug_name(exhibit.mutation) == **name)) {
+        let names: Vec<String> = MUSEUM.iter().map(|exhibit| bug_name(exhibit.mutation)).collect();
+        return Err(refuse_text(
+            &format!("--only {unknown}: there is no such bug"),
+            &format!("one of: {}", names.join(", ")),
+        ));
+    }
+    let is_chosen = |exhibit: &&Exhibit| only.is_empty() || only.contains(&bug_name(exhibit.mutation));
+    Ok(MUSEUM.iter().filter(is_chosen).collect())
+}
+
+/// As files write it.
+fn bug_name(mutation: Mutation) -> String {
+    let name = serde_json::to_value(mutation).ok();
+    name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn bug(exhibit: &Exhibit, place: &impl Fn(&str) -> Option<usize>, folder: &Path) -> Result<Bug, ExitCode> {
+    let name = bug_name(exhibit.mutation);
+    let Some(scenario) = place(exhibit.scenario) else {
+        let what = format!(
+            "the catalogue sends `{name}` to the scenario `{}`, which is not in {}",
+            exhibit.scenario,
+            folder.display()
+        );
+        return Err(refuse_text(&what, "correct scenarios/museum.rs, or name the folder with --scenarios"));
+    };
+    let caught_by = match exhibit.verdict {
+        Verdict::CaughtBy(who) => Some(who),
+        Verdict::Equivalent(_) | Verdict::Gap(_) => None,
+    };
+    Ok(Bug { mutation: exhibit.mutation, name, scenario, caught_by })
+}
+
+fn row(exhibit: &Exhibit, found: BTreeMap<Method, museum::Found>) -> Row {
+    let excused = match exhibit.verdict {
+        Verdict::CaughtBy(_) => String::new(),
+        Verdict::Equivalent(why) => format!("equivalent: {why}"),
+        Verdict::Gap(why) => format!("gap: {why}"),
+    };
+    Row { bug: bug_name(exhibit.mutation), like: exhibit.like.into(), excused, found }
+}
+
+fn put(file: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), ExitCode> {
+    let Some(file) = file else { return Ok(()) };
+    write_atomically(file, text().as_bytes()).map_err(|error| {
+        refuse_text(&format!("{} cannot be written: {error}", file.display()), "name a file that can be written")
+    })
+}
+
+/// Writes the matrix, and says what is other than before.
+fn update(before: Option<&KillMatrix>, now: KillMatrix, file: &Path, whole: bool) -> Result<ExitCode, ExitCode> {
+    let mut merged = now.over(before);
+    if !whole && let Some(before) = before {
+        // Rows that were not visited stay, in the order of the catalogue.
+        let visited = std::mem::take(&mut merged.bugs);
+        let row = |exhibit: &Exhibit| {
+            let name = bug_name(exhibit.mutation);
+            visited.iter().find(|row| row.bug == name).or_else(|| before.row(&name)).cloned()
+        };
+        merged.bugs = MUSEUM.iter().filter_map(row).collect();
+    }
+    if let Some(before) = before {
+        let judgement = judge(before, &merged, true);
+        for (bug, problem) in &judgement.problems {
+            say!("  {bug}: {}", problem.text());
+        }
+        judgement.news.iter().for_each(|news| say!("  {news}"));
+    }
+    put(Some(file), || merged.text())?;
+    say!("{} holds {} bugs", file.display(), merged.bugs.len());
+    Ok(ExitCode::SUCCESS)
+}
