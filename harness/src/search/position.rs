@@ -223,7 +223,6 @@ struct Progress {
     leader: String,
     deployed: BTreeSet<SubtaskId>,
     acknowledged: BTreeSet<SubtaskId>,
-    committed: bool,
 }
 
 impl Default for Progress {
@@ -236,7 +235,6 @@ impl Default for Progress {
             leader: "jm-1".into(),
             deployed: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
-            committed: false,
         }
     }
 }
@@ -255,10 +253,12 @@ impl Progress {
                 (self.attempt, self.phase) = (attempt.0, Phase::Deploying);
                 self.deployed.clear();
             }
-            Event::RestoreBegun { subtask, .. } => drop(self.deployed.insert(*subtask)),
+            Event::RestoreBegun { subtask, .. } => {
+                self.deployed.insert(*subtask);
+            }
             Event::JobRunning { .. } => self.phase = Phase::Running,
             Event::CheckpointTriggered { checkpoint, .. } => {
-                (self.newest, self.phase, self.committed) = (Some(*checkpoint), Phase::Snapshotting, false);
+                (self.newest, self.phase) = (Some(*checkpoint), Phase::Snapshotting);
                 self.acknowledged.clear();
             }
             Event::SinkPreCommitted { checkpoint, .. } if current(checkpoint) && self.phase == Phase::Snapshotting => {
@@ -276,7 +276,6 @@ impl Progress {
             Event::SinkCommitted { checkpoint, .. } if current(checkpoint) && self.phase != Phase::Running => {
                 self.phase = Phase::Committing;
             }
-            Event::CommitAcknowledged { .. } if self.phase == Phase::Committing => self.committed = true,
             Event::CheckpointAborted { checkpoint, .. } if current(checkpoint) => {
                 if self.phase != Phase::Recovering {
                     self.phase = Phase::Running;
