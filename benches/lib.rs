@@ -11,6 +11,10 @@ use flowquake::scenario::Scenario;
 use flowquake::session::execute;
 use flowquake_reports::record::{RunRecord, Verdict};
 
+/// That of the `flowquake` program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The reference cluster: one JobManager, four TaskManagers, parallelism 4, a checkpoint each second. `kill_at` seconds into
 /// the run a TaskManager dies. Every fifth count of a key is output.
 pub fn reference(records: u64, keys: u64, rate: Option<u64>, backend: &str, kill_at: Option<u64>) -> RunPlan {

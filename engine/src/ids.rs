@@ -168,7 +168,8 @@ impl<'de> Deserialize<'de> for NodeName {
 }
 
 /// Which durable store is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
     /// Checkpoints and the job's durable facts.
     Checkpoints,

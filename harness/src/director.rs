@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use flowquake_engine::env::sim::StoreMutation;
+use flowquake_engine::env::sim::{StoreMutation, Traffic};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::time::Time;
 
@@ -140,6 +140,11 @@ impl Director {
     /// How many calls of dead incarnations had no effect, all nodes being dead.
     pub fn note_late_effects(&mut self, late_effects: u64) {
         self.recorder.note_late_effects(late_effects);
+    }
+
+    /// Which messages and writes there were.
+    pub fn note_traffic(&mut self, traffic: Traffic) {
+        self.recorder.note_traffic(traffic);
     }
 
     /// Everything that was recorded; the director is done afterwards.

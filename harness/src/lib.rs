@@ -35,6 +35,7 @@ mod recorder;
 pub mod run;
 pub mod scenario;
 mod screen;
+pub mod search;
 pub mod session;
 pub mod shrink;
 pub mod stage;

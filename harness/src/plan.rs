@@ -4,8 +4,10 @@
 //! [`RunPlan`]; scenario files become plans in `scenario`, runs are made of plans in `run`.
 //!
 //! Invariants: (PLAN-P1) nothing is drawn after this point except from counter-based streams named by [`RunPlan::seed`] and
-//! from the scheduler, seeded by [`RunPlan::scheduling_seed`]; so removing one fault leaves every other draw as it was;
-//! (PLAN-P2) a plan that is run holds the prediction that follows from the rest of it, and from nothing else.
+//! from the scheduler, seeded by [`RunPlan::scheduling_seed`] (and with all other timing anew by [`RunPlan::redraws`], if a plan
+//! has some); so removing one fault leaves every other draw as it was;
+//! (PLAN-P2) a plan that is run holds the prediction that follows from the rest of it, and from nothing else;
+//! (PLAN-P3) a redraw leaves the events before it, their times and their order as they were.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +46,9 @@ pub struct RunPlan {
     pub seed: u64,
     /// Seed of the simulator's scheduler: the order of runnable tasks and 50 to 100 ns at every poll.
     pub scheduling_seed: u64,
+    /// Where all timing is drawn anew in mid-run. Unlike with another [`RunPlan::scheduling_seed`], all before stays as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redraws: Vec<Redraw>,
     /// The job.
     pub job: JobPlan,
     /// The cluster it runs on.
@@ -68,6 +73,17 @@ pub struct RunPlan {
     /// and whoever runs an edited plan predicts anew (PLAN-P2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
+}
+
+/// All timing is drawn anew from here on: the order of runnable tasks, the time of each poll, and the latencies of network and stores. Draws
+/// of the engine, of the job and of the faults stay as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redraw {
+    /// This many events of the run come first; with 0 all of the run is drawn anew.
+    pub after_events: u64,
+    /// Names the draws from then on.
+    pub seed: u64,
 }
 
 /// A registered job with its parameters, input and settings.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, checkpoint_at, state_file_at};
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::connectors::file_sink::{PENDING, decision_at, is_commit, parse_part_name};
-use flowquake_engine::env::sim::StoreMutation;
+use flowquake_engine::env::sim::{StoreMutation, Traffic};
 use flowquake_engine::env::{StoreKind, draw, draw_between};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ha::entry::{Change, HaEntry};
@@ -379,6 +379,11 @@ impl Recorder {
     /// How many calls of dead incarnations had no effect, all nodes being dead.
     pub(crate) fn note_late_effects(&mut self, late_effects: u64) {
         self.outcome.late_effects = late_effects;
+    }
+
+    /// Which messages and writes there were.
+    pub(crate) fn note_traffic(&mut self, traffic: Traffic) {
+        self.outcome.traffic = Some(traffic);
     }
 
     /// Everything that was recorded, with how the run ended and what became of its faults; the recorder is empty afterwards.

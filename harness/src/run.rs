@@ -30,7 +30,7 @@ use crate::exit_guard;
 use crate::jobs::Jobs;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, StoreCopy};
-use crate::plan::{RunPlan, job_spec};
+use crate::plan::{Redraw, RunPlan, job_spec};
 use crate::target::{Offers, Target};
 
 mod panics;
@@ -55,6 +55,8 @@ const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 pub struct Simulator {
     /// Planted bugs of the engine.
     pub mutations: Vec<Mutation>,
+    /// Whether the outcome says which messages and writes there were.
+    pub traffic: bool,
     reached: Arc<AtomicBool>,
 }
 
@@ -86,7 +88,7 @@ impl Target for Simulator {
         from: Option<&StoreCopy>,
         director: Director,
     ) -> Result<Outcome, Environment> {
-        start(plan, jobs, self, from.cloned(), director)
+        start(self, plan, jobs, from.cloned(), director)
     }
 }
 
@@ -104,7 +106,7 @@ pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
 /// # Panics
 /// As [`run`].
 pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
-    kept(start(plan, jobs, &Simulator::default(), None, Director::forgetful(plan)))
+    kept(start(&Simulator::default(), plan, jobs, None, Director::forgetful(plan)))
 }
 
 /// Runs a plan and keeps at most `copies` copies of the stores, of completed checkpoints drawn from the plan's seed.
@@ -112,7 +114,7 @@ pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
 /// # Panics
 /// As [`run`].
 pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copies: usize) -> Outcome {
-    kept(start(plan, jobs, &Simulator::with(mutations), None, Director::new(plan, copies)))
+    kept(start(&Simulator::with(mutations), plan, jobs, None, Director::new(plan, copies)))
 }
 
 /// Runs a plan in stores that hold a copy already: a new cluster comes up at the instant of the copy and goes on from there.
@@ -121,7 +123,7 @@ pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copi
 /// # Panics
 /// As [`run`].
 pub fn run_from(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copy: &StoreCopy) -> Outcome {
-    kept(start(plan, jobs, &Simulator::with(mutations), Some(copy.clone()), Director::new(plan, 0)))
+    kept(start(&Simulator::with(mutations), plan, jobs, Some(copy.clone()), Director::new(plan, 0)))
 }
 
 fn kept(run: Result<Outcome, Environment>) -> Outcome {
@@ -129,14 +131,15 @@ fn kept(run: Result<Outcome, Environment>) -> Outcome {
 }
 
 fn start(
+    simulator: &Simulator,
     plan: &RunPlan,
     jobs: &Jobs,
-    simulator: &Simulator,
     from: Option<StoreCopy>,
     director: Director,
 ) -> Result<Outcome, Environment> {
+    let mutations = &simulator.mutations;
     assert!(
-        simulator.mutations.is_empty() || cfg!(feature = "mutations"),
+        mutations.is_empty() || cfg!(feature = "mutations"),
         "bugs can be planted only with the feature `mutations`"
     );
     let local = needs_disk(plan).then(local_disks::root).transpose()?;
@@ -148,7 +151,10 @@ fn start(
         plan,
         jobs,
         #[cfg(feature = "mutations")]
-        simulator: simulator.clone(),
+        mutations: mutations.clone(),
+        #[cfg(feature = "mutations")]
+        reached: simulator.reached.clone(),
+        traffic: simulator.traffic,
         from,
         local,
         director: state.clone(),
@@ -237,7 +243,11 @@ struct Run {
     plan: RunPlan,
     jobs: Jobs,
     #[cfg(feature = "mutations")]
-    simulator: Simulator,
+    mutations: Vec<Mutation>,
+    #[cfg(feature = "mutations")]
+    reached: Arc<AtomicBool>,
+    /// Messages and writes are noted.
+    traffic: bool,
     /// What the stores hold already.
     from: Option<StoreCopy>,
     /// Where local disks are, if the plan needs any; goes with the run.
@@ -275,7 +285,7 @@ impl Run {
             local_root: self.local.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default(),
         };
         let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.scheduling_seed, madsim::Config::default());
-        SimWorld::install(&runtime, config);
+        let _installed = SimWorld::install(&runtime, config);
         runtime.block_on(self.drive());
     }
 
@@ -283,7 +293,10 @@ impl Run {
         let plan = &self.plan;
         let world = SimWorld::current();
         #[cfg(feature = "mutations")]
-        world.plant(&self.simulator.mutations, &self.simulator.reached);
+        world.plant(&self.mutations, &self.reached);
+        if self.traffic {
+            world.log_traffic();
+        }
         let spec = job_spec(plan);
         if let InputKind::File { path, .. } = &spec.input.kind {
             world.add_input(path.clone(), shared_lines(path));
@@ -295,12 +308,14 @@ impl Run {
             sleep_until(copy.at).await;
         }
         self.director.lock().expect("the director does not panic").begin(now());
+        redraw(&world, &plan.redraws, 0);
         let changed = Arc::new(Notify::new());
         world.observe(Box::new(Watch {
             director: self.director.clone(),
             changed: changed.clone(),
             events: self.events.clone(),
             keeps_files: self.local.is_some(),
+            redraws: plan.redraws.clone(),
         }));
 
         let user_code = self.director.lock().expect("the director does not panic").user_code().clone();
@@ -361,7 +376,11 @@ impl Run {
             world.kill(&node, flowquake_engine::fault::Death::Crash);
         }
         sleep_until(now + Duration::from_millis(1)).await;
-        self.director.lock().expect("the director does not panic").note_late_effects(world.late_effects());
+        let mut director = self.director.lock().expect("the director does not panic");
+        director.note_late_effects(world.late_effects());
+        if self.traffic {
+            director.note_traffic(world.take_traffic());
+        }
     }
 
     fn life(&self, node: &str) {
@@ -376,6 +395,13 @@ fn shared_lines(path: &str) -> Arc<Lines> {
     files.lines(path).expect("the file was checked before the plan was made")
 }
 
+/// Draws all timing anew, if that is asked for behind so many events.
+fn redraw(world: &SimWorld, redraws: &[Redraw], emitted: u64) {
+    for redraw in redraws.iter().filter(|redraw| redraw.after_events == emitted) {
+        world.redraw_timing(redraw.seed);
+    }
+}
+
 /// The observer that the world calls.
 struct Watch {
     director: Arc<Mutex<Director>>,
@@ -383,11 +409,14 @@ struct Watch {
     events: Arc<AtomicU64>,
     /// State lies in real files, which the machine may fail to keep.
     keeps_files: bool,
+    /// When all timing is drawn anew.
+    redraws: Vec<Redraw>,
 }
 
 impl Observer for Watch {
     fn on_event(&mut self, world: &Arc<SimWorld>, record: &EventRecord) {
-        self.events.fetch_add(1, Ordering::Relaxed);
+        let emitted = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+        redraw(world, &self.redraws, emitted);
         let mut director = self.director.lock().expect("the director does not panic");
         let changed = director.on_event(&**world, record);
         // A job that restarts again and again on a full disk proves nothing, and would take for ever.

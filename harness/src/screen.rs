@@ -23,6 +23,17 @@ pub(crate) enum ColorWhen {
     Never,
 }
 
+/// Whether the locale, if there is one, has more than ASCII.
+pub(crate) fn speaks_unicode() -> bool {
+    let named = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| std::env::var(name).ok());
+    is_unicode(named.into_iter().find(|locale| !locale.is_empty()).as_deref())
+}
+
+/// `C.UTF-8`, `de_DE.utf8`; without a locale what is printed goes where it is read as UTF-8.
+fn is_unicode(locale: Option<&str>) -> bool {
+    locale.is_none_or(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
+}
+
 static WHEN: OnceLock<ColorWhen> = OnceLock::new();
 
 /// What the command line says. Called once, before anything is printed.
@@ -135,5 +146,11 @@ mod tests {
             [of("flowquake run x"), of("flowquake --color"), of("flowquake --colors=never")],
             [ColorWhen::Auto; 3]
         );
+    }
+
+    #[test]
+    fn a_locale_says_whether_there_is_more_than_ascii() {
+        assert!(is_unicode(None) && is_unicode(Some("C.UTF-8")) && is_unicode(Some("de_DE.utf8")));
+        assert!(!is_unicode(Some("C")) && !is_unicode(Some("en_US.ISO-8859-1")));
     }
 }

@@ -73,7 +73,7 @@ pub fn try_execute(
         let record = measure::record(plan, &outcome, 0, verdict, Vec::new(), replay);
         return Ok((RunRecord { target: target.name().into(), ..record }, outcome));
     }
-    let calm = RunPlan { faults: Vec::new(), prediction: None, ..plan.clone() };
+    let calm = RunPlan { faults: Vec::new(), redraws: Vec::new(), prediction: None, ..plan.clone() };
     let copies = if depth == Depth::Full && offers.resumes { restorable::COPIES } else { 0 };
     let sound = |outcome: Outcome| match outcome.environment_at_fault(plan) {
         Some(environment) => Err(environment),

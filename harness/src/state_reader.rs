@@ -101,7 +101,7 @@ fn of_subtask(
     };
     let build = &graph.vertices[usize::from(subtask.vertex.0)].build;
     let mut chain = build(context).map_err(|error| refused(&error))?;
-    for table in chain.parts().tables {
+    for table in chain.tables() {
         table.for_each(each).map_err(|error| refused(&error))?;
     }
     Ok(())

@@ -15,6 +15,7 @@ mod real_input;
 mod scripted;
 mod strikes;
 mod weights;
+mod when;
 
 use std::path::{Path, PathBuf};
 

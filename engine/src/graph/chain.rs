@@ -1,8 +1,8 @@
 //! Operator chains: what one subtask does with its records, compiled into one piece.
 //!
 //! A chain is a head (source or network input), any number of [`Link`]s, each owning the next, and a tail (network output or
-//! sink). Records are pushed from link to link by static calls. What the subtask's shell needs of a chain (outputs to flush,
-//! state to snapshot) it reaches through [`Chain::parts`], once per batch.
+//! sink). Records are pushed from link to link by static calls. What the subtask's shell needs of a chain it asks for once per batch
+//! ([`Chain::tail`], [`Chain::positions`]: nothing is allocated) or once per snapshot ([`Chain::tables`]).
 
 use std::fmt;
 
@@ -55,29 +55,48 @@ pub trait Chain: Send {
     fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), ChainError>;
     /// Emits at most `budget` records; only for chains with a source.
     fn poll_source(&mut self, now: Time, budget: u32) -> Result<SourceStatus, ChainError>;
-    /// What the shell works on between batches.
-    fn parts(&mut self) -> ChainParts<'_>;
+    /// Positions of the source at the head; none behind a network input.
+    fn positions(&self) -> &[SplitPosition];
+    /// Where the records gather that have come through.
+    fn tail(&mut self) -> Tail<'_>;
+    /// Tables of keyed state, from head to tail.
+    fn tables(&mut self) -> Vec<&mut dyn StateTable>;
 }
 
-/// The parts of a chain that its subtask's shell works on.
-#[derive(Default)]
-pub struct ChainParts<'a> {
-    /// Positions of the source at the head.
-    pub positions: Vec<SplitPosition>,
-    /// Tables of keyed state.
-    pub tables: Vec<&'a mut dyn StateTable>,
+/// The end of a chain.
+pub enum Tail<'a> {
     /// Records for the next vertex.
-    pub output: Option<&'a mut Output>,
+    Output(&'a mut Output),
     /// Records for the outside world.
-    pub sink: Option<&'a mut SinkBuffer>,
+    Sink(&'a mut SinkBuffer),
+}
+
+impl<'a> Tail<'a> {
+    /// What waits for the next vertex, if there is one.
+    pub fn output(self) -> Option<&'a mut Output> {
+        match self {
+            Self::Output(output) => Some(output),
+            Self::Sink(_) => None,
+        }
+    }
+
+    /// What waits for the outside world, if the chain ends in a sink.
+    pub fn sink(self) -> Option<&'a mut SinkBuffer> {
+        match self {
+            Self::Sink(sink) => Some(sink),
+            Self::Output(_) => None,
+        }
+    }
 }
 
 /// One link of a chain: takes records of type `T`.
 pub trait Link<T>: Send {
     /// Processes one record, and all that follows from it down the chain.
     fn push(&mut self, record: T) -> Result<(), ChainError>;
-    /// Adds its own parts, then those of the next link.
-    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>);
+    /// The end of the chain.
+    fn tail(&mut self) -> Tail<'_>;
+    /// Adds its own tables, then those of the next link.
+    fn tables<'a>(&'a mut self, tables: &mut Vec<&'a mut dyn StateTable>);
 }
 
 /// Head of a chain that reads from a source.
@@ -97,10 +116,18 @@ impl<S: Source, N: Link<S::Out>> Chain for SourceHead<S, N> {
         reader.poll(source.len(), now, budget, |index| next.push(source.read(index)?))
     }
 
-    fn parts(&mut self) -> ChainParts<'_> {
-        let mut parts = ChainParts { positions: self.reader.positions().to_vec(), ..ChainParts::default() };
-        self.next.collect(&mut parts);
-        parts
+    fn positions(&self) -> &[SplitPosition] {
+        self.reader.positions()
+    }
+
+    fn tail(&mut self) -> Tail<'_> {
+        self.next.tail()
+    }
+
+    fn tables(&mut self) -> Vec<&mut dyn StateTable> {
+        let mut tables = Vec::new();
+        self.next.tables(&mut tables);
+        tables
     }
 }
 
@@ -127,10 +154,18 @@ impl<T: DeserializeOwned + Send + 'static, N: Link<T>> Chain for NetworkHead<T, 
         unreachable!("only a source is polled")
     }
 
-    fn parts(&mut self) -> ChainParts<'_> {
-        let mut parts = ChainParts::default();
-        self.next.collect(&mut parts);
-        parts
+    fn positions(&self) -> &[SplitPosition] {
+        &[]
+    }
+
+    fn tail(&mut self) -> Tail<'_> {
+        self.next.tail()
+    }
+
+    fn tables(&mut self) -> Vec<&mut dyn StateTable> {
+        let mut tables = Vec::new();
+        self.next.tables(&mut tables);
+        tables
     }
 }
 
@@ -144,8 +179,12 @@ impl<T, U, F: Fn(T) -> U + Send, N: Link<U>> Link<T> for MapLink<F, N> {
         self.next.push((self.function)(record))
     }
 
-    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
-        self.next.collect(parts);
+    fn tail(&mut self) -> Tail<'_> {
+        self.next.tail()
+    }
+
+    fn tables<'a>(&'a mut self, tables: &mut Vec<&'a mut dyn StateTable>) {
+        self.next.tables(tables);
     }
 }
 
@@ -159,8 +198,12 @@ impl<T, F: Fn(&T) -> bool + Send, N: Link<T>> Link<T> for FilterLink<F, N> {
         if (self.keep)(&record) { self.next.push(record) } else { Ok(()) }
     }
 
-    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
-        self.next.collect(parts);
+    fn tail(&mut self) -> Tail<'_> {
+        self.next.tail()
+    }
+
+    fn tables<'a>(&'a mut self, tables: &mut Vec<&'a mut dyn StateTable>) {
+        self.next.tables(tables);
     }
 }
 
@@ -228,9 +271,13 @@ where
         self.function.process(&CurrentKey { key, group }, record, &mut self.state, &mut self.next)
     }
 
-    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
-        self.state.tables(&mut parts.tables);
-        self.next.0.collect(parts);
+    fn tail(&mut self) -> Tail<'_> {
+        self.next.0.tail()
+    }
+
+    fn tables<'a>(&'a mut self, tables: &mut Vec<&'a mut dyn StateTable>) {
+        self.state.tables(tables);
+        self.next.0.tables(tables);
     }
 }
 
@@ -297,6 +344,11 @@ impl Output {
         self.channels.iter().any(|filling| filling.records > 0)
     }
 
+    /// Whether buffers wait to be sent.
+    pub fn has_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
     /// Whether no record waits in any buffer.
     pub fn is_empty(&self) -> bool {
         self.full.is_empty() && !self.has_partial()
@@ -359,9 +411,11 @@ impl<T: Element, K: Key, KF: Fn(&T) -> K + Send> Link<T> for OutputLink<KF> {
         Ok(())
     }
 
-    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
-        parts.output = Some(&mut self.output);
+    fn tail(&mut self) -> Tail<'_> {
+        Tail::Output(&mut self.output)
     }
+
+    fn tables<'a>(&'a mut self, _: &mut Vec<&'a mut dyn StateTable>) {}
 }
 
 /// Formatted output that no transaction holds yet.
@@ -386,9 +440,11 @@ impl<T, F: Fn(&T, &mut Vec<u8>) + Send> Link<T> for SinkLink<F> {
         Ok(())
     }
 
-    fn collect<'a>(&'a mut self, parts: &mut ChainParts<'a>) {
-        parts.sink = Some(&mut self.buffer);
+    fn tail(&mut self) -> Tail<'_> {
+        Tail::Sink(&mut self.buffer)
     }
+
+    fn tables<'a>(&'a mut self, _: &mut Vec<&'a mut dyn StateTable>) {}
 }
 
 impl ChainContext<'_> {

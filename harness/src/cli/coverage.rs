@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_reports::bounded;
+use flowquake_reports::coverage::activation::{self, Floor, Floors};
 use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, settings, text};
 use flowquake_reports::json::{self, ReadError};
 
@@ -25,6 +26,9 @@ pub(super) struct CoverageArgs {
     /// Exit with code 1 if less than this part of the meaningful cells was hit, in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     min: Option<f64>,
+    /// Exit with code 1 if fewer than N faults of a kind hurt something: N for every kind, KIND=N for one; several times
+    #[arg(long, value_name = "[KIND=]N")]
+    min_hurt: Vec<Floor>,
     /// Print the grid as JSON instead
     #[arg(long, conflicts_with = "empty")]
     json: bool,
@@ -49,6 +53,10 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
         Ok(coverage) => coverage,
         Err(code) => return code,
     };
+    let floors = match floors(&args.min_hurt, &coverage) {
+        Ok(floors) => floors,
+        Err(code) => return code,
+    };
     let document = if args.json { grid_json::to_string(&coverage) } else { shown(&coverage, args.empty) };
     // A pager that was closed early has seen what its reader wanted; the gate holds all the same.
     print::text(&document);
@@ -57,6 +65,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
     {
         return refuse_text(&format!("{}: {error}", file.display()), "name a file that can be written");
     }
+    let active = is_active(&floors, &coverage);
     match args.min {
         Some(min) if !coverage.tally().reaches(min) => {
             tell!(
@@ -65,15 +74,42 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
             );
             ExitCode::from(BELOW)
         }
+        _ if !active => ExitCode::from(BELOW),
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// The floors of `--min-hurt`; refuses kinds that the records do not know.
+pub(super) fn floors(asked: &[Floor], coverage: &Coverage) -> Result<Floors, ExitCode> {
+    let floors = Floors::new(asked);
+    let rows = coverage.activation();
+    match floors.unknown(|name| rows.iter().any(|row| row.name == name)) {
+        Some(kind) => {
+            let what = format!("--min-hurt {kind}=…: there is no such kind of fault");
+            Err(refuse_text(&what, "write one of those that `flowquake list faults` prints"))
+        }
+        None => Ok(floors),
+    }
+}
+
+/// Whether every kind of fault reaches its floor; those that do not are told.
+pub(super) fn is_active(floors: &Floors, coverage: &Coverage) -> bool {
+    let below = floors.below(&coverage.activation());
+    below.iter().for_each(|kind| tell!("below --min-hurt: {kind}"));
+    below.is_empty()
 }
 
 /// The grid, the tables around it, and the sum last, where a terminal stops.
 fn shown(coverage: &Coverage, empty: bool) -> String {
     let mut out = text::grid(coverage, width(), color());
     let empty = empty.then(|| text::empty(coverage));
-    let tables = [text::by_kind(coverage), text::outside(coverage), settings::table(coverage.settings())];
+    let active = coverage.activation();
+    let tables = [
+        text::by_kind(coverage),
+        text::outside(coverage),
+        activation::table(&active),
+        settings::table(coverage.settings()),
+    ];
     for table in tables.into_iter().chain(empty) {
         if !table.is_empty() {
             out.push('\n');
@@ -81,7 +117,8 @@ fn shown(coverage: &Coverage, empty: bool) -> String {
         }
     }
     let settings = settings::summary(coverage.settings()).map_or_else(String::new, |line| line + "\n");
-    out + "\n" + &settings + &text::summary(coverage) + "\n"
+    let active = activation::summary(&active).map_or_else(String::new, |line| line + "\n");
+    out + "\n" + &settings + &active + &text::summary(coverage) + "\n"
 }
 
 /// The runs of a file that is named twice would be counted twice.

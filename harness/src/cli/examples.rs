@@ -47,6 +47,29 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        &["exhaust"],
+        &[
+            ("exhaust scenarios/exhaust/reference-run.toml", "one strike of every class, and 5 % of the others"),
+            ("exhaust scenarios/exhaust/reference-run.toml --verify-pruning", "every strike: the proof"),
+            ("exhaust scenarios/exhaust/reference-long.toml --budget 10min", "as far as it gets"),
+            (
+                "exhaust scenarios/exhaust/reference-run.toml --shard 1/2 --json 1.json",
+                "half of the classes, for merge",
+            ),
+        ],
+    ),
+    (&["merge"], &[("merge 1.json 2.json --output all.html", "both halves together")]),
+    (
+        &["when"],
+        &[
+            ("when flowquake-failures/my-first-seed-7.json", "the curve, and the event that decided"),
+            (
+                "when plan.json --samples 100 --output when.html",
+                "narrower intervals, and the page of the run with the curve",
+            ),
+        ],
+    ),
+    (
         &["coverage"],
         &[
             ("coverage all.json", "the grid, from records that `run --json all.json` wrote"),

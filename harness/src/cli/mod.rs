@@ -27,6 +27,7 @@ mod check;
 mod completions;
 mod coverage;
 mod examples;
+mod exhaust;
 mod export;
 mod formulas;
 mod gate;
@@ -35,6 +36,7 @@ mod journal;
 mod last_failed;
 mod limits;
 mod list;
+mod merge;
 mod museum;
 mod outputs;
 mod print;
@@ -45,6 +47,7 @@ mod shrink;
 mod state;
 mod sweep;
 mod tune;
+mod when;
 
 use crate::logging;
 use crate::screen::moves;
@@ -75,6 +78,12 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Make a failing plan smaller, as long as it fails in the same way
     Shrink(shrink::ShrinkArgs),
+    /// Strike every fault at every distinguishable step of a scenario, and prove that the steps taken for one may be
+    Exhaust(Box<exhaust::ExhaustArgs>),
+    /// Put the shards of an exhaustive search together
+    Merge(merge::MergeArgs),
+    /// Say at which event of a failing run its failure was decided: the probability that it still fails, along the run
+    When(when::WhenArgs),
     /// Show which fault struck whom at which step of the protocol, from run records
     Coverage(coverage::CoverageArgs),
     /// Compare verdicts, traces and times with a committed baseline
@@ -148,6 +157,9 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Check(args) => check::check(&args, jobs),
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
+        Command::Exhaust(args) => exhaust::exhaust(&args, jobs),
+        Command::Merge(args) => merge::merge(&args),
+        Command::When(args) => when::when(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Gate(args) => gate::gate(&args, jobs),
         Command::Museum(args) => museum::museum(&args, jobs),

@@ -1,10 +1,10 @@
 //! `flowquake replay`: runs a saved plan again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use flowquake_reports::record::Verdict;
+use flowquake_reports::record::{RunRecord, Verdict};
 use flowquake_reports::terminal;
 
 use super::print::{say, tell};
@@ -12,6 +12,7 @@ use super::{catalogue, limits, make_one, outputs, refuse, refuse_text, screen};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::logging::Level;
+use crate::plan::RunPlan;
 use crate::provenance;
 use crate::scenario::load_plan;
 use crate::session::Depth;
@@ -60,7 +61,8 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
     let depth = if args.hash_only { Depth::Quick } else { Depth::Full };
     let (saved, replay) = (plan.prediction.clone(), provenance::replay_command(&args.plan));
     let order = Order { depth, trace: args.trace.clone(), ..Order::quick(plan, replay) };
-    let Made { record, problems, .. } = match make_one(&mut Worker::new(&args.limits.terms(args.log)), &order) {
+    let made = make_one(&mut Worker::new(&args.limits.terms(args.log)), &order);
+    let Made { record, problems, .. } = match made {
         Ok(made) => made,
         Err(code) => return code,
     };
@@ -74,11 +76,24 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
         say!("{}", record.trace_hash);
         return ExitCode::SUCCESS;
     }
+    told(&record)
+}
+
+/// Makes the run of a plan that was saved as `file`, and shows it.
+pub(super) fn show(limits: &limits::PerRun, log: Level, plan: RunPlan, file: &Path) -> ExitCode {
+    let order = Order { depth: Depth::Full, ..Order::quick(plan, provenance::replay_command(file)) };
+    match make_one(&mut Worker::new(&limits.terms(log)), &order) {
+        Ok(made) => told(&made.record),
+        Err(code) => code,
+    }
+}
+
+fn told(record: &RunRecord) -> ExitCode {
     match &record.verdict {
         Verdict::Passed | Verdict::NotBuilt { .. } | Verdict::NotOffered { .. } => {
-            say!("{}", terminal::details(&record, screen()))
+            say!("{}", terminal::details(record, screen()))
         }
-        _ => say!("{}", terminal::failure(&record, screen())),
+        _ => say!("{}", terminal::failure(record, screen())),
     }
     say!("{}: {}, trace {}", record.scenario, record.verdict.label(), record.trace_hash);
     ExitCode::from(record.verdict.exit_code())

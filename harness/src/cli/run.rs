@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_reports::class::Class;
+use flowquake_reports::coverage::Coverage;
+use flowquake_reports::coverage::activation::Floor;
 use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,6 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::history::{Bound, History};
 use self::pick::Picked;
 use self::resume::{Ask, Unfinished};
+use super::coverage;
 use super::journal::Journal;
 use super::last_failed::{self, Failed, RunId};
 use super::print::tell;
@@ -83,6 +86,9 @@ pub(super) struct RunArgs {
     /// Also write them as Markdown, for a comment on a pull request
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Exit with code 1 if fewer than N faults of a kind hurt something: N for every kind, KIND=N for one; several times
+    #[arg(long, value_name = "[KIND=]N")]
+    min_hurt: Vec<Floor>,
     /// Where the plans of runs that did not pass are saved
     #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
     failures: PathBuf,
@@ -135,6 +141,7 @@ impl RunArgs {
             markdown: now.markdown.clone().or(self.markdown),
             verbose: now.verbose || self.verbose,
             distributions: now.distributions || self.distributions,
+            min_hurt: if now.min_hurt.is_empty() { self.min_hurt } else { now.min_hurt.clone() },
             history_runs: now.history_runs,
             history_size: now.history_size,
             log: now.log,
@@ -194,6 +201,9 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         );
     }
     if let Err(code) = limits::seeds(args.seed, args.seeds, limits::SEEDS_MAX) {
+        return code;
+    }
+    if let Err(code) = coverage::floors(&args.min_hurt, &Coverage::of(&set_of(String::new(), Vec::new()))) {
         return code;
     }
     if args.max_failures == Some(0) {
@@ -334,8 +344,9 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
         }
     }
     let set = set_of(command, records);
+    let counted = Coverage::of(&set);
     if made > 0 {
-        documents::finish(&set, args, sweep, stopped, &mut history, &mut problems);
+        documents::finish(&set, &counted, args, sweep, stopped, &mut history, &mut problems);
     }
     let end = match &ended {
         None if !stopped => HistoryEnd::Finished,
@@ -349,8 +360,12 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     problems.extend(history.end(&set.runs, end, bound));
     // Until here the folder is this run's, and nobody goes on in it or removes it (HISTORY-H2).
     drop(journal);
+    // A sweep that was stopped has not shown yet how often it hurts.
+    let finished = ended.is_none() && !stopped;
+    let active =
+        !finished || coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
     // Of no runs nothing passed; why is said below.
-    let code = documents::settle(&set.runs, &problems);
+    let code = documents::settle(&set.runs, active, &problems);
     // Said last, where a terminal stops.
     let code = match ended {
         Some(ended) => ended.settle(made, total),
@@ -382,7 +397,7 @@ fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
     let replay = provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed));
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
-    Order { plan, depth, replay, verify: args.verify_determinism, trace, slim, mutations: Vec::new() }
+    Order { depth, replay, verify: args.verify_determinism, trace, slim, ..Order::quick(plan, String::new()) }
 }
 
 /// The record of a run, and as JSON; the plan of one that did not pass is saved, if that is possible.

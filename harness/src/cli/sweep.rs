@@ -57,6 +57,11 @@ impl Sweep<'_> {
         self.runs() >= LONG
     }
 
+    /// Whether faults are drawn in some of the runs.
+    pub(super) fn has_swarms(&self) -> bool {
+        self.scenarios.iter().any(Scenario::is_swarm)
+    }
+
     /// Scenario by scenario, seed by seed.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         if let Some(only) = &self.only {

@@ -20,6 +20,7 @@ use crate::plan::{
 };
 use crate::reader::FaultKeys;
 
+mod canonical;
 mod spec;
 
 pub use spec::{Class, Family, Param, Spec};
@@ -56,6 +57,7 @@ mod control {
     pub(super) mod rival_leader;
 }
 
+pub(crate) use canonical::{Canon, Canonical, Place, Victim, strikes};
 pub(crate) use network::message::message_kinds;
 pub(crate) use storage::damage::{FILE_KINDS, newest_state};
 

@@ -5,6 +5,7 @@
 
 use crate::checker::{Length, Rules};
 use crate::draws::Drawn;
+use crate::faults::canonical::{Canon, Canonical};
 use crate::nemesis::{Act, CHECKPOINT_STORE, LEADER, LEADER_LINK, OUTPUT_STORE, STANDBY, TASK_LINK, TASK_MANAGER};
 use crate::plan::FaultAction;
 use crate::reader::FaultKeys;
@@ -98,6 +99,8 @@ pub struct Spec {
     pub(crate) lengths: fn(&FaultAction) -> Vec<Length>,
     /// How a swarm draws it.
     pub(crate) drawn: Drawn,
+    /// What it strikes with where every fault is tried at every step ([`super::canonical`]).
+    pub(crate) canonical: fn(&Canon) -> Vec<Canonical>,
     /// How it strikes, and by the effects that it leaves in force, how it ends.
     pub(crate) strike: Act,
 }

@@ -343,7 +343,7 @@ impl Nemesis {
 }
 
 /// Whether every given filter but the name holds.
-fn matches(trigger: &EventTrigger, record: &EventRecord) -> bool {
+pub(crate) fn matches(trigger: &EventTrigger, record: &EventRecord) -> bool {
     let event = &record.event;
     let same = |wanted: Option<u64>, found: Option<u64>| wanted.is_none() || wanted == found;
     same(trigger.checkpoint, event.checkpoint().map(|id| id.0))

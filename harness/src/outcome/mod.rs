@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::Manifest;
-use flowquake_engine::env::sim::NetworkTotals;
+use flowquake_engine::env::sim::{NetworkTotals, Traffic};
 use flowquake_engine::event::Event;
 use flowquake_engine::ha::entry::{Change, HaEntry};
 use flowquake_engine::ha::position::Position;
@@ -204,6 +204,8 @@ pub struct Outcome {
     pub flow: Vec<Flow>,
     /// Calls of dead incarnations that were made inert.
     pub late_effects: u64,
+    /// Which messages and writes there were, if the target was asked to note that.
+    pub traffic: Option<Traffic>,
     /// Processor time of the run's thread.
     pub cpu: Duration,
     /// Real time.
@@ -238,6 +240,7 @@ impl Outcome {
             network: NetworkTotals::default(),
             flow: Vec::new(),
             late_effects: 0,
+            traffic: None,
             cpu: Duration::ZERO,
             wall: Duration::ZERO,
         }

@@ -79,3 +79,29 @@ fn ordered_failures_leave_equal_traces() {
     let hash = || run_ordered(&plan(""), |user_code| user_code.arm("tm-1", UserFailure::Panic)).0.trace.hash();
     assert_eq!(hash(), hash());
 }
+
+/// Timing that is drawn anew behind `k` events leaves those events, their times and their order as they were (PLAN-P3).
+#[test]
+fn timing_drawn_anew_keeps_the_events_before() {
+    let plan = plan("");
+    let events = |redraws: &[(u64, u64)]| {
+        let redraws = redraws.iter().map(|(after_events, seed)| Redraw { after_events: *after_events, seed: *seed });
+        let outcome = run(&RunPlan { redraws: redraws.collect(), ..plan.clone() }, &Jobs::builtin(), &[]);
+        assert_eq!(outcome.end, End::Finished);
+        (outcome.trace.hash(), outcome.trace.events)
+    };
+    let (hash, whole) = events(&[]);
+    for after in [0, 1, 40, whole.len() as u64 - 20] {
+        let (one, other) = (events(&[(after, 1)]), events(&[(after, 2)]));
+        let kept = after as usize;
+        assert_eq!(one.1[..kept], whole[..kept], "PLAN-P3");
+        assert_eq!(other.1[..kept], whole[..kept], "PLAN-P3");
+        assert!(one.0 != hash && other.0 != hash && one.0 != other.0, "behind {after} events all is drawn anew");
+        assert_eq!(events(&[(after, 1)]).0, one.0, "and is the same in every run of the plan");
+    }
+    assert_eq!(events(&[(whole.len() as u64 + 1, 1)]).0, hash, "a run that ends before is as it was");
+    // One behind another: the first one's events are kept, too.
+    let (_, once) = events(&[(40, 1)]);
+    let (_, twice) = events(&[(40, 1), (60, 2)]);
+    assert!(twice[..60] == once[..60] && twice[60..] != once[60..]);
+}

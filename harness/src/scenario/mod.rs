@@ -121,6 +121,16 @@ impl Scenario {
         &self.template.scenario
     }
 
+    /// Whether its faults are drawn from the seed.
+    pub fn is_swarm(&self) -> bool {
+        self.swarm.is_some()
+    }
+
+    /// By which its faults are drawn.
+    pub fn swarm(&self) -> Option<&Swarm> {
+        self.swarm.as_ref()
+    }
+
     /// Why it exists.
     pub fn why(&self) -> &str {
         &self.template.why
@@ -155,7 +165,7 @@ impl Scenario {
 }
 
 /// What the engine says when the only checkpoints left would output again what is committed.
-const NO_WAY_BACK: &str = "falling back is not possible";
+pub(crate) const NO_WAY_BACK: &str = "falling back is not possible";
 
 /// What is found at the path of an input file; `None` for generated records.
 type Input = Option<Result<InputFacts, InputFault>>;
@@ -240,6 +250,7 @@ fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &J
         file: path.display().to_string(),
         seed: 0,
         scheduling_seed: 0,
+        redraws: Vec::new(),
         job: JobPlan { name: job.name, params: job.params, input: job.input, config },
         cluster,
         faults,

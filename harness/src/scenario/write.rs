@@ -265,6 +265,7 @@ fn comparable(plan: &RunPlan) -> Value {
         scenario: String::new(),
         file: String::new(),
         scheduling_seed: 0,
+        redraws: Vec::new(),
         swarm: false,
         options: Vec::new(),
         prediction: None,

@@ -29,6 +29,16 @@ pub struct Failure {
     oracle: Option<String>,
 }
 
+impl std::fmt::Display for Failure {
+    /// `failed O1`, `stuck`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.oracle {
+            Some(oracle) => write!(f, "{} {oracle}", self.class),
+            None => f.write_str(self.class),
+        }
+    }
+}
+
 impl Failure {
     /// The failure behind a verdict, if it is one.
     pub fn of(verdict: &Verdict) -> Option<Self> {

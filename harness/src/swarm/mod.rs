@@ -51,6 +51,43 @@ impl Swarm {
     }
 }
 
+/// Changes to a plan that this swarm has drawn, which keep to its budgets.
+impl Swarm {
+    /// One more fault of such a plan, of this kind or of one that is drawn; `entity` names its draws, so that all others stay as they
+    /// were (SWARM-W4). `None`: the kind does not apply to the plan.
+    pub fn another(&self, plan: &RunPlan, kind: Option<Kind>, entity: u64, id: u32) -> Option<FaultPlan> {
+        let scene = Scene::new(self, plan);
+        let draws = Draws { seed: scene.seed, entity };
+        let kind = match kind {
+            Some(kind) => kind,
+            None => {
+                let all: Vec<Kind> =
+                    Kind::ALL.iter().copied().filter(|kind| self.kinds.contains(kind.name())).collect();
+                draws.pick("kind", &all)?
+            }
+        };
+        kind.spec().drawn.need.unmet(plan, self.keyed).is_none().then(|| aim::fault(&scene, &draws, kind, id))
+    }
+
+    /// The TaskManagers that faults of such a plan may strike (SWARM-W2).
+    pub fn victims(&self, plan: &RunPlan) -> Vec<String> {
+        Scene::new(self, plan).victims
+    }
+
+    /// Whether the job can do without them for good (SWARM-W1).
+    pub fn bears_losses(&self, plan: &RunPlan) -> bool {
+        Scene::new(self, plan).bears_losses()
+    }
+
+    /// Whether its faults spoil no more checkpoints than they may (SWARM-W3), and each applies to it.
+    pub fn is_within(&self, plan: &RunPlan) -> bool {
+        let kinds = || plan.faults.iter().map(|fault| Kind::of(&fault.action).spec());
+        let spoils = kinds().filter(|kind| kind.drawn.spoils_checkpoints()).count();
+        spoils < plan.job.config.checkpoints.retained.max(1) as usize
+            && kinds().all(|kind| kind.drawn.need.unmet(plan, self.keyed).is_none())
+    }
+}
+
 /// The faults of a plan, and the name of each one's kind.
 fn faults(scene: &Scene) -> (Vec<FaultPlan>, Vec<&'static str>) {
     let (least, most) = scene.swarm.faults;

@@ -30,6 +30,8 @@ use crate::plan::RunPlan;
 use crate::run::Simulator;
 use crate::run::{expect_panics, limit_processor_time};
 use crate::scenario::save_plan;
+use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 use crate::session::try_execute;
 use crate::trace::first_difference;
 
@@ -90,11 +92,15 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
         let made = made.unwrap_or_else(|panic| {
             let words = crate::run::panic_text(&*panic);
             let record = process::crashed(&order, format!("while its run was predicted or judged: {words}"));
-            Ok(Finished { record, problems: Vec::new(), abandoned: false, reached: false })
+            let signature = order.signature.then(|| {
+                // Nothing but the crash is known of it.
+                Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict))
+            });
+            Ok(Finished { record, problems: Vec::new(), abandoned: false, reached: false, signature, survey: None })
         });
         match made {
-            Ok(Finished { record, problems, abandoned, reached }) => {
-                send(socket, &Answer::Made { problems, abandoned, reached })?;
+            Ok(Finished { record, problems, abandoned, reached, signature, survey }) => {
+                send(socket, &Answer::Made { problems, abandoned, reached, signature, survey })?;
                 frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
             }
             Err(environment) => send(socket, &Answer::Broken(environment))?,
@@ -111,6 +117,8 @@ struct Finished {
     problems: Vec<String>,
     abandoned: bool,
     reached: bool,
+    signature: Option<Box<Signature>>,
+    survey: Option<Box<Survey>>,
 }
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
@@ -119,7 +127,8 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
         // An assertion that catches a planted bug is what the run is made for.
         expect_panics();
     }
-    let target = Simulator::with(&order.mutations);
+    let mut target = Simulator::with(&order.mutations);
+    target.traffic = order.survey;
     let (mut record, outcome) = try_execute(&target, *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();
     if order.verify && record.verdict == Verdict::Passed {
@@ -134,10 +143,14 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     {
         problems.push(problem);
     }
+    // Of the verdict that stands in the record.
+    let signature = order.signature.then(|| Box::new(Signature::of(plan, &outcome, &record.verdict)));
+    let abandoned = outcome.abandoned;
+    let survey = order.survey.then(|| Box::new(Survey::of(outcome.trace.events, outcome.traffic)));
     if order.slim {
         super::slim(&mut record);
     }
-    Ok(Finished { record, problems, abandoned: outcome.abandoned, reached: target.reached() })
+    Ok(Finished { record, problems, abandoned, reached: target.reached(), signature, survey })
 }
 
 /// Writes one event per line, as JSON.

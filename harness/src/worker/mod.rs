@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::plan::RunPlan;
+use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 use crate::session::Depth;
 
 mod child;
@@ -68,6 +70,10 @@ pub(crate) struct Order {
     pub(crate) trace: Option<PathBuf>,
     /// Whether a run that passed keeps only what sums are made of.
     pub(crate) slim: bool,
+    /// Whether the signature of the run is asked for, too.
+    pub(crate) signature: bool,
+    /// Whether its events, messages and writes are asked for, too.
+    pub(crate) survey: bool,
     /// Bugs that are planted in the engine; only a build with the feature `mutations` can.
     pub(crate) mutations: Vec<Mutation>,
 }
@@ -75,7 +81,17 @@ pub(crate) struct Order {
 impl Order {
     /// To run `plan` once and judge what that shows.
     pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
-        Self { plan, depth: Depth::Quick, replay, verify: false, trace: None, slim: false, mutations: Vec::new() }
+        Self {
+            plan,
+            depth: Depth::Quick,
+            replay,
+            verify: false,
+            trace: None,
+            slim: false,
+            signature: false,
+            survey: false,
+            mutations: Vec::new(),
+        }
     }
 }
 
@@ -92,6 +108,10 @@ enum Answer {
         abandoned: bool,
         /// A planted bug made its mistake.
         reached: bool,
+        /// How the run went, if that was asked for.
+        signature: Option<Box<Signature>>,
+        /// What happened in it, if that was asked for.
+        survey: Option<Box<Survey>>,
     },
     /// The machine could not keep the run.
     Broken(Environment),

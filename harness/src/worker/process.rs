@@ -20,6 +20,8 @@ use crate::interrupt;
 use crate::local_disks;
 use crate::measure;
 use crate::outcome::{End, Outcome};
+use crate::search::signature::Signature;
+use crate::search::survey::Survey;
 
 /// This program, even if its file was replaced meanwhile.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
@@ -46,6 +48,10 @@ pub(crate) struct Made {
     pub(crate) problems: Vec<String>,
     /// A planted bug made its mistake, as far as is known of a run whose process lived.
     pub(crate) reached: bool,
+    /// How the run went, if the order asks for that.
+    pub(crate) signature: Option<Box<Signature>>,
+    /// What happened in it, if the order asks for that and its process lived to tell.
+    pub(crate) survey: Option<Box<Survey>>,
 }
 
 /// Why nothing came of it.
@@ -75,7 +81,7 @@ impl<'t> Worker<'t> {
             None => Process::start(self.terms)?,
         };
         match process.ask(order, self.terms) {
-            Ok(Said::Made { problems, abandoned, reached, json }) => {
+            Ok(Said::Made { problems, abandoned, reached, signature, survey, json }) => {
                 let record = match serde_json::from_slice(&json) {
                     Ok(record) => record,
                     Err(error) => return Ok(dead(order, &Death::Garbled(error.to_string()))),
@@ -83,7 +89,7 @@ impl<'t> Worker<'t> {
                 if !abandoned && process.memory().is_none_or(|bytes| bytes < self.terms.memory / 2) {
                     self.process = Some(process);
                 }
-                Ok(Made { record, json, problems, reached })
+                Ok(Made { record, json, problems, reached, signature, survey })
             }
             Ok(Said::Broken(environment)) => Err(Unmade::Environment(environment)),
             Err(Failure::Interrupted) => Err(Unmade::Interrupted),
@@ -95,7 +101,9 @@ impl<'t> Worker<'t> {
 fn dead(order: &Order, death: &Death) -> Made {
     let record = crashed(order, death.words());
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
-    Made { record, json, problems: Vec::new(), reached: false }
+    let nothing = Outcome::nothing();
+    let signature = order.signature.then(|| Box::new(Signature::of(&order.plan, &nothing, &record.verdict)));
+    Made { record, json, problems: Vec::new(), reached: false, signature, survey: None }
 }
 
 /// The record of a run of which nothing is known but that it crashed.
@@ -106,7 +114,14 @@ pub(super) fn crashed(order: &Order, how: String) -> RunRecord {
 
 /// An answer, with the record of a run that was made.
 enum Said {
-    Made { problems: Vec<String>, abandoned: bool, reached: bool, json: Vec<u8> },
+    Made {
+        problems: Vec<String>,
+        abandoned: bool,
+        reached: bool,
+        signature: Option<Box<Signature>>,
+        survey: Option<Box<Survey>>,
+        json: Vec<u8>,
+    },
     Broken(Environment),
 }
 
@@ -178,9 +193,9 @@ impl Process {
             return Err(self.gone());
         }
         match serde_json::from_slice(&self.frame(begun, terms)?) {
-            Ok(Answer::Made { problems, abandoned, reached }) => {
+            Ok(Answer::Made { problems, abandoned, reached, signature, survey }) => {
                 let json = self.frame(begun, terms)?;
-                Ok(Said::Made { problems, abandoned, reached, json })
+                Ok(Said::Made { problems, abandoned, reached, signature, survey, json })
             }
             Ok(Answer::Broken(environment)) => Ok(Said::Broken(environment)),
             Ok(Answer::Ready) => Err(garbled(&"a second greeting")),

@@ -6,7 +6,7 @@
 
 use maud::{Markup, html};
 
-use super::{Cell, Coverage, settings, text};
+use super::{Cell, Coverage, activation, settings, text};
 use crate::ansi::clean;
 use crate::class::Class;
 use crate::page::{Head, document, titled};
@@ -40,10 +40,18 @@ pub fn page(coverage: &Coverage, title: &str) -> String {
     document("Flowquake: coverage", &[STYLE], &main, "")
 }
 
-/// The grid, its sum, and the tables by kind and of what lies outside; nothing where there is no grid.
+/// The grid, its sum, and the tables by kind and of what lies outside. Where there is no grid, such as in a sweep over swarms
+/// alone, what the faults did all the same.
 pub fn section(coverage: &Coverage) -> Markup {
     if coverage.check().is_err() {
-        return html! {};
+        return html! {
+            @if !activation::table(&coverage.activation()).is_empty() {
+                section.run.card.coverage {
+                    h2 { "Faults" }
+                    (active(coverage))
+                }
+            }
+        };
     }
     let tally = coverage.tally();
     html! {
@@ -60,6 +68,7 @@ pub fn section(coverage: &Coverage) -> Markup {
                 summary { "By kind of fault" }
                 div.scroll { (titled("", "", &text::by_kind(coverage))) }
             }
+            (active(coverage))
             @let tried = settings::table(coverage.settings());
             @if !tried.is_empty() {
                 details {
@@ -69,6 +78,21 @@ pub fn section(coverage: &Coverage) -> Markup {
                 }
             }
             (titled("Outside the grid", "at events that no run without faults emits", &text::outside(coverage)))
+        }
+    }
+}
+
+/// How often each kind of fault was drawn, struck and hurt.
+fn active(coverage: &Coverage) -> Markup {
+    let rows = coverage.activation();
+    let table = activation::table(&rows);
+    html! {
+        @if !table.is_empty() {
+            details {
+                summary { "Activation: drawn, struck, hurt" }
+                @if let Some(sum) = activation::summary(&rows) { p.sub { (sum) } }
+                div.scroll { (titled("", "", &table)) }
+            }
         }
     }
 }

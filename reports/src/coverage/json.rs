@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::activation::ActiveKind;
 use super::settings::SettingTried;
 use super::{Cell, CellId, Coverage, Tally};
 use crate::class::Class;
@@ -20,6 +21,7 @@ struct Document<'a> {
     empty: Vec<CellDocument>,
     outside: Vec<CellDocument>,
     settings: Vec<SettingTried>,
+    activation: Vec<ActiveKind<'a>>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +70,7 @@ pub fn to_string(coverage: &Coverage) -> String {
             .collect(),
         outside: coverage.outside().map(|(id, cell)| cell_document(id, cell)).collect(),
         settings: coverage.settings().tried(),
+        activation: coverage.activation(),
     };
     pretty(&document)
 }

@@ -7,18 +7,21 @@
 //! applies to the role, both as the records say. A meaningful cell is *hit* if a fault struck there in a run that proves
 //! something: a vacuous run strikes, too, but shows nothing.
 //!
-//! Beside the grid, [`settings`] counts in which ranges each setting was tried.
+//! Beside the grid, [`settings`] counts in which ranges each setting was tried, and [`activation`] how often each kind of fault
+//! was drawn, struck and hurt.
 //!
 //! Invariants: (COVERAGE-C1) every strike is counted exactly once: in a meaningful cell, outside the grid, or as one by the clock;
 //! (COVERAGE-C2) merging the coverage of two sets gives the coverage of all their runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::activation::{Activation, ActiveKind};
 use self::settings::SettingsCoverage;
 use crate::class::Class;
 use crate::record::{FaultKindRecord, RunRecord, RunSet};
 use crate::units;
 
+pub mod activation;
 pub mod html;
 pub mod json;
 pub mod settings;
@@ -112,6 +115,7 @@ pub struct Coverage {
     /// Strikes by the clock.
     by_the_clock: u64,
     settings: SettingsCoverage,
+    activation: Activation,
     runs: u64,
     clean_runs: u64,
 }
@@ -125,6 +129,7 @@ impl Coverage {
         for run in &set.runs {
             coverage.add_run(run);
             coverage.settings.add_run(run, &set.setting_ranges);
+            coverage.activation.add_run(run);
         }
         coverage
     }
@@ -137,6 +142,7 @@ impl Coverage {
             self.cells.entry(id.clone()).or_default().merge(cell);
         }
         self.settings.merge(&other.settings);
+        self.activation.merge(&other.activation);
         self.by_the_clock += other.by_the_clock;
         self.runs += other.runs;
         self.clean_runs += other.clean_runs;
@@ -203,6 +209,11 @@ impl Coverage {
     /// Which ranges of which settings were tried.
     pub fn settings(&self) -> &SettingsCoverage {
         &self.settings
+    }
+
+    /// How often each kind of fault was drawn, struck and hurt: a row for every kind, in the order of the columns.
+    pub fn activation(&self) -> Vec<ActiveKind<'_>> {
+        self.activation.rows(&self.kinds())
     }
 
     /// Rows of the grid, by name.

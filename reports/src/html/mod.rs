@@ -16,6 +16,7 @@ use maud::{Markup, html};
 use crate::ansi::Color;
 use crate::coverage::{self, Coverage};
 use crate::page::{Count, Head, class, document, table, titled};
+use crate::probability::{self, FailureCurve};
 use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
 use crate::timing::{self, Timing};
 use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
@@ -28,7 +29,17 @@ const OPEN_MAX: usize = 3;
 
 /// The page.
 pub fn report(set: &RunSet) -> String {
+    page(set, None)
+}
+
+/// The page of one failing run, with the probability of its failure along the run.
+pub fn report_with(set: &RunSet, curve: &FailureCurve) -> String {
+    page(set, Some(curve))
+}
+
+fn page(set: &RunSet, curve: Option<&FailureCurve>) -> String {
     let shown = shown(set);
+    let of_curve = curve.map_or("", |_| probability::svg::STYLE);
     let hidden = shown.iter().filter(|shown| !**shown).count();
     // What went wrong comes before whatever else there is to see, and opened if it is little.
     let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
@@ -36,6 +47,7 @@ pub fn report(set: &RunSet) -> String {
     let main = html! {
         (head(set))
         (run_table::section(set, &shown))
+        @if let Some(curve) = curve { (probability::html::section(curve)) }
         @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
         (distributions::html::section(set))
         (curves::html::section(set))
@@ -50,7 +62,7 @@ pub fn report(set: &RunSet) -> String {
     };
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
-        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE][..], &curves::html::STYLES].concat(),
+        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE, of_curve][..], &curves::html::STYLES].concat(),
         &main,
         &[spacetime::SCRIPT, run_table::SCRIPT].concat(),
     )

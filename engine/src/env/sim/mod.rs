@@ -16,10 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use madsim::plugin::Simulator;
+use madsim::rand::RngCore;
 use madsim::runtime::{Handle, Runtime};
+use madsim::time::TimeHandle;
 
 use super::input::{InputFiles, Lines};
-use super::{Address, Env, NetError, Port, StoreKind, Work};
+use super::{Address, Env, NetError, Port, StoreKind, Work, draw};
 use crate::event::EventRecord;
 use crate::ids::NodeName;
 use crate::time::Time;
@@ -35,6 +37,7 @@ mod planted;
 pub(crate) mod real_clock;
 mod store;
 mod timer;
+mod traffic;
 
 use crate::fault::Death;
 pub(crate) use clock::SimTimer;
@@ -44,7 +47,8 @@ pub use harm::Gauge;
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
 pub use store::{SimStores, StoreConfig, StoreMutation};
-pub use timer::{now, sleep_until};
+pub use timer::{Installed, now, sleep_until};
+pub use traffic::{SentMessage, SentWrite, Traffic};
 
 use clock::NodeClock;
 use network::Network;
@@ -79,6 +83,9 @@ pub trait Observer: Send {
     fn on_store(&mut self, world: &Arc<SimWorld>, mutation: &StoreMutation);
 }
 
+/// So many continuations of the scheduler's stream can be chosen in mid-run.
+const REDRAWS: u64 = 1 << 16;
+
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What a node runs, from the start, in each of its lives.
 pub type NodeMain = Arc<dyn Fn(Env) -> BoxFuture + Send + Sync>;
@@ -97,6 +104,8 @@ pub struct SimWorld {
 
 struct State {
     config: SimConfig,
+    /// Names the streams of the stores' latencies: the seed of the run until [`SimWorld::redraw_timing`].
+    timing_seed: u64,
     nodes: Vec<Node>,
     network: Network,
 }
@@ -130,15 +139,17 @@ impl Simulator for SimWorld {
 }
 
 impl SimWorld {
-    /// Makes the world of a run; the runtime must be fresh.
-    pub fn install(runtime: &Runtime, config: SimConfig) {
+    /// Makes the world of a run; the runtime must be fresh. What is returned must be dropped before the runtime.
+    pub fn install(runtime: &Runtime, config: SimConfig) -> Installed {
         real_clock::prepare();
         runtime.add_simulator::<SimWorld>();
         runtime.block_on(async {
             let world = madsim::plugin::simulator::<SimWorld>();
             let network = Network::new(config.seed, config.link, config.weights, config.contents);
-            *world.state.lock().expect("fresh") = Some(State { config, nodes: Vec::new(), network });
-        });
+            let timing_seed = config.seed;
+            *world.state.lock().expect("fresh") = Some(State { config, timing_seed, nodes: Vec::new(), network });
+            Installed::new(&TimeHandle::current())
+        })
     }
 
     /// The world of the run that is going on in this thread.
@@ -281,6 +292,26 @@ impl SimWorld {
         let mut state = self.lock();
         if let (Some(from), Some(to)) = (state.index_of(from), state.index_of(to)) {
             state.network.heal(from, to, now);
+        }
+    }
+
+    /// From now on all timing is drawn anew, as `seed` says: the order of runnable tasks and the time of each poll, and the latencies
+    /// of network and stores. What the engine and its job draw stays as it was, and so does all that is under way.
+    ///
+    /// madsim's generator cannot be seeded in mid-run, but it can be moved on: draws are thrown away, as many as `seed` says, of
+    /// [`REDRAWS`] different numbers. Two seeds with the same number share the order of tasks, but no latency.
+    pub fn redraw_timing(&self, seed: u64) {
+        {
+            let mut state = self.lock();
+            state.timing_seed = seed;
+            state.network.redraw_latencies(seed);
+        }
+        let mut left = 8 * (1 + draw(seed, "thrown away", 0, 0) % REDRAWS) as usize;
+        let mut bytes = [0; 8 << 10];
+        while left > 0 {
+            let part = left.min(bytes.len());
+            madsim::rand::thread_rng().fill_bytes(&mut bytes[..part]);
+            left -= part;
         }
     }
 

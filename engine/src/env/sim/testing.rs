@@ -34,7 +34,7 @@ where
             local_root: root.path().to_owned(),
             contents: &crate::contents::EngineContents,
         };
-        SimWorld::install(&runtime, config);
+        let _installed = SimWorld::install(&runtime, config);
         runtime.block_on(async {
             let world = SimWorld::current();
             let slot = Arc::new(Mutex::new(None));

@@ -66,7 +66,7 @@ where
     let run = move || {
         let mut runtime = Runtime::with_seed_and_config(seed, madsim::Config::default());
         runtime.set_time_limit(Duration::from_secs(3600));
-        SimWorld::install(&runtime, config);
+        let _installed = SimWorld::install(&runtime, config);
         runtime.block_on(async {
             let world = SimWorld::current();
             let result = script(world.clone()).await;

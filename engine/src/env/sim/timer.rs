@@ -3,7 +3,11 @@
 //! madsim's own `Sleep` rounds up to a millisecond when it is made (not when it is reset), and leaves one more entry in the
 //! timer heap at every poll. An [`Alarm`] arms once per deadline and waker. It knows only the world's true time; the timers
 //! of a node, whose clock may be wrong, are [`super::clock::SimTimer`].
+//!
+//! The clock is read more often than anything else happens. madsim finds it through a thread's context and counts two references
+//! each time; so a thread that runs a world keeps it at hand ([`Installed`]).
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -13,21 +17,65 @@ use madsim::time::TimeHandle;
 
 use crate::time::{Time, nanos};
 
+/// The clock of the run of this thread.
+struct Clock {
+    handle: TimeHandle,
+    /// What madsim's instants count from; its clock has no other public anchor.
+    zero: Instant,
+}
+
+impl Clock {
+    fn of(handle: TimeHandle) -> Self {
+        let zero = handle.now_instant() - handle.elapsed();
+        Self { handle, zero }
+    }
+}
+
+thread_local! {
+    static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
+}
+
+/// The world of this thread reads its clock directly for as long as this lives. It goes before the runtime, whose tasks would be
+/// kept alive by the clock's own timers otherwise.
+#[must_use = "the clock is at hand only while this lives"]
+pub struct Installed(());
+
+impl Installed {
+    pub(super) fn new(handle: &TimeHandle) -> Self {
+        CLOCK.set(Some(Clock::of(handle.clone())));
+        Self(())
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        CLOCK.set(None);
+    }
+}
+
+fn with_clock<T>(read: impl FnOnce(&Clock) -> T) -> T {
+    CLOCK.with_borrow(|clock| match clock {
+        Some(clock) => read(clock),
+        // What is dropped with the runtime may still ask.
+        None => read(&Clock::of(TimeHandle::current())),
+    })
+}
+
 /// Virtual time since the start of the run: the true time, whatever the nodes' clocks show.
 pub fn now() -> Time {
-    Time(nanos(TimeHandle::current().elapsed()))
+    with_clock(|clock| Time(nanos(clock.handle.elapsed())))
 }
 
 /// Wakes `waker` at `deadline`.
 pub(super) fn wake_at(deadline: Time, waker: &Waker) {
-    let handle = TimeHandle::current();
-    let elapsed = nanos(handle.elapsed());
-    // madsim's instants count from zero, and its clock has no other public anchor.
-    let instant: Instant = handle.now_instant() + Duration::from_nanos(deadline.0.saturating_sub(elapsed));
-    let mut sleep = handle.sleep_until(instant);
-    let mut sleep = Pin::new(&mut sleep);
-    sleep.as_mut().reset(instant);
-    if sleep.poll(&mut Context::from_waker(waker)).is_ready() {
+    let waits = with_clock(|clock| {
+        let instant = clock.zero + Duration::from_nanos(deadline.0);
+        let mut sleep = clock.handle.sleep_until(instant);
+        let mut sleep = Pin::new(&mut sleep);
+        sleep.as_mut().reset(instant);
+        sleep.poll(&mut Context::from_waker(waker)).is_pending()
+    });
+    if !waits {
         waker.wake_by_ref();
     }
 }

@@ -45,11 +45,11 @@ impl Running {
     pub(super) async fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
         self.pay().await;
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
-        if let Some(output) = self.chain.parts().output {
+        if let Some(output) = self.chain.tail().output() {
             output.seal_all();
         }
         self.send_full().await;
-        if let Some(output) = self.chain.parts().output {
+        if let Some(output) = self.chain.tail().output() {
             assert!(
                 output.is_empty(),
                 "U2: records of the epoch before checkpoint {checkpoint} stay behind its barrier"
@@ -63,17 +63,16 @@ impl Running {
             env.emit(Event::BarrierInjected { attempt, checkpoint, subtask }).await;
         }
         env.emit(Event::SnapshotSyncBegun { attempt, checkpoint, subtask }).await;
-        let mut parts = self.chain.parts();
         let mut state = None;
         if self.subtask.vertex.is_keyed {
-            state = Some(self.program.call(|| self.backend.snapshot(&mut parts.tables, checkpoint.0))?);
+            state = Some(self.program.call(|| self.backend.snapshot(&mut self.chain.tables(), checkpoint.0))?);
         }
         assert_eq!(
             self.unpaid,
             (0, 0),
             "U1: records were processed behind the last barrier of checkpoint {checkpoint}"
         );
-        let pre_commit = match (&mut self.sink, parts.sink) {
+        let pre_commit = match (&mut self.sink, self.chain.tail().sink()) {
             (Some(sink), Some(buffer)) => Some(sink.pre_commit(checkpoint, buffer)),
             _ => None,
         };
@@ -84,7 +83,7 @@ impl Running {
             attempt,
             checkpoint,
             backend: self.subtask.config.backend,
-            positions: parts.positions,
+            positions: self.chain.positions().to_vec(),
             state,
             pre_commit,
             verify: self.subtask.config.checkpoints.verify_uploads,

@@ -27,6 +27,7 @@ use crate::exchange::Buffer;
 use crate::exchange::channel::Channel;
 use crate::exchange::gate::InputGate;
 use crate::graph::chain::Chain;
+use crate::graph::source::SourceStatus;
 use crate::graph::{InputSpec, Vertex};
 use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::state::Backend;
@@ -121,8 +122,34 @@ impl Running {
                     self.flush().await;
                     Ok(())
                 }
-                First::C(()) => self.poll_source().await,
-                First::D((channel, buffer)) => self.on_buffer(channel, buffer).await,
+                First::C(()) => match self.poll_source() {
+                    Ok(SourceStatus::IdleUntil(at)) if self.caught_up && self.is_settled() => {
+                        self.set_flush_timer();
+                        self.source_timer.set(Some(at));
+                        Ok(())
+                    }
+                    Ok(status) => {
+                        self.on_source(status).await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                First::D((_, Buffer::Records { bytes, records })) => match self.process(&bytes, records) {
+                    Ok(()) if self.is_settled() => {
+                        self.set_flush_timer();
+                        Ok(())
+                    }
+                    Ok(()) => {
+                        self.settle().await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                First::D((channel, Buffer::Barrier(checkpoint))) => self.on_barrier(channel, checkpoint).await,
+                First::D((_, Buffer::EndOfInput)) => {
+                    self.on_end_of_channel().await;
+                    Ok(())
+                }
             };
             if let Err(error) = outcome {
                 return error;

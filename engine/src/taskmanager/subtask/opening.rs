@@ -53,7 +53,7 @@ impl Subtask {
             let loaded = Entries { count: backend.restored_entries(), bytes: self.restored.entry_bytes() };
             env.charge(Work::Restore { backend: config.backend, loaded }).await;
         }
-        if let Some(output) = chain.parts().output {
+        if let Some(output) = chain.tail().output() {
             output.set_buffer_size(config.buffer_size as usize);
         }
         let mut sink = None;

@@ -1,18 +1,22 @@
 //! Records through a subtask: from its source or its input gate, through the chain, into its outputs and its sink.
 
 use super::*;
-use crate::graph::source::SourceStatus;
+use crate::graph::chain::Tail;
 
 impl Running {
-    pub(super) async fn poll_source(&mut self) -> Result<(), TaskError> {
+    /// A turn of the source.
+    pub(super) fn poll_source(&mut self) -> Result<SourceStatus, TaskError> {
         let now = self.subtask.env.input_now();
-        let emitted = |chain: &mut Box<dyn Chain>| chain.parts().positions.iter().map(|p| p.emitted).sum::<u64>();
-        let before = emitted(&mut self.chain);
+        let emitted = |chain: &dyn Chain| chain.positions().iter().map(|p| p.emitted).sum::<u64>();
+        let before = emitted(&*self.chain);
         let status = self.program.call(|| self.chain.poll_source(now, self.source_batch))?;
-        let records = emitted(&mut self.chain) - before;
-        if records > 0 {
-            self.on_records(records, 0).await;
-        }
+        self.unpaid.0 += emitted(&*self.chain) - before;
+        Ok(status)
+    }
+
+    /// What follows from a turn of the source.
+    pub(super) async fn on_source(&mut self, status: SourceStatus) {
+        self.settle().await;
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
         if status != SourceStatus::Ready && !self.caught_up {
             self.caught_up = true;
@@ -23,41 +27,36 @@ impl Running {
                 self.source_timer.set(Some(self.subtask.env.input_now()));
                 yield_once().await;
             }
-            SourceStatus::IdleUntil(at) => {
-                self.source_timer.set(Some(at));
-            }
+            SourceStatus::IdleUntil(at) => self.source_timer.set(Some(at)),
             SourceStatus::Ended => self.on_end_of_input().await,
         }
+    }
+
+    /// Records from another subtask, through the chain.
+    pub(super) fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), TaskError> {
+        self.program.call(|| self.chain.process(bytes, records))?;
+        self.unpaid.0 += u64::from(records);
+        self.unpaid.1 += bytes.len() as u64;
         Ok(())
     }
 
-    pub(super) async fn on_buffer(&mut self, channel: usize, buffer: Buffer) -> Result<(), TaskError> {
-        match buffer {
-            Buffer::Records { bytes, records } => {
-                self.program.call(|| self.chain.process(&bytes, records))?;
-                self.on_records(u64::from(records), bytes.len() as u64).await;
-                Ok(())
-            }
-            Buffer::Barrier(checkpoint) => self.on_barrier(channel, checkpoint).await,
-            Buffer::EndOfInput => {
-                self.ended_channels += 1;
-                match &self.subtask.gate {
-                    Some(gate) if self.ended_channels == gate.channels() => self.on_end_of_input().await,
-                    _ => {}
-                }
-                Ok(())
-            }
-        }
+    /// Whether a batch leaves nothing to do that may take time: then no future need be made for it, which costs more than
+    /// the few records of a batch at low rates.
+    pub(super) fn is_settled(&mut self) -> bool {
+        self.seen_record
+            && self.unpaid.0 < self.charge_every
+            && self.chain.tail().output().is_none_or(|output| !output.has_full())
     }
 
     /// After a batch: announce the first one, send what is full, pay for it.
-    async fn on_records(&mut self, records: u64, bytes: u64) {
+    pub(super) async fn settle(&mut self) {
+        if self.unpaid.0 == 0 {
+            return;
+        }
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
         if !std::mem::replace(&mut self.seen_record, true) {
             self.subtask.env.emit(Event::FirstRecord { attempt, subtask }).await;
         }
-        self.unpaid.0 += records;
-        self.unpaid.1 += bytes;
         if self.unpaid.0 >= self.charge_every {
             self.pay().await;
         }
@@ -74,7 +73,7 @@ impl Running {
     }
 
     pub(super) async fn send_full(&mut self) {
-        let Some(output) = self.chain.parts().output else { return };
+        let Some(output) = self.chain.tail().output() else { return };
         for (channel, full) in output.take_full() {
             let buffer = Buffer::Records { bytes: full.bytes, records: full.records };
             if let Err(buffer) = self.subtask.outputs[channel].try_push(buffer) {
@@ -89,39 +88,51 @@ impl Running {
     pub(super) fn set_flush_timer(&mut self) {
         let now = self.subtask.env.now();
         let config = &self.subtask.config;
-        let parts = self.chain.parts();
-        let partial = parts.output.is_some_and(|output| output.has_partial());
-        let buffer_at = partial.then(|| self.flush_timer.deadline().unwrap_or(now + config.buffer_timeout));
-        if let (Some(sink), Some(writer)) = (parts.sink, &mut self.sink) {
-            if sink.bytes.len() >= config.sink_chunk as usize {
-                writer.flush(sink);
+        let mut buffer_at = None;
+        match (self.chain.tail(), &mut self.sink) {
+            (Tail::Output(output), _) if output.has_partial() => {
+                buffer_at = Some(self.flush_timer.deadline().unwrap_or(now + config.buffer_timeout));
             }
-            self.sink_flush_at = match (sink.bytes.is_empty(), self.sink_flush_at) {
-                (true, _) => None,
-                (false, Some(at)) => Some(at),
-                (false, None) => Some(now + config.sink_flush_interval),
-            };
+            (Tail::Sink(buffer), Some(sink)) => {
+                if buffer.bytes.len() >= config.sink_chunk as usize {
+                    sink.flush(buffer);
+                }
+                self.sink_flush_at = match (buffer.bytes.is_empty(), self.sink_flush_at) {
+                    (true, _) => None,
+                    (false, Some(at)) => Some(at),
+                    (false, None) => Some(now + config.sink_flush_interval),
+                };
+            }
+            _ => {}
         }
         self.flush_timer.set(earliest([buffer_at, self.sink_flush_at]));
     }
 
     pub(super) async fn flush(&mut self) {
-        if let Some(output) = self.chain.parts().output {
+        if let Some(output) = self.chain.tail().output() {
             output.seal_all();
         }
         self.send_full().await;
         let due = self.sink_flush_at.is_some_and(|at| at <= self.subtask.env.now());
-        if let (true, Some(buffer), Some(sink)) = (due, self.chain.parts().sink, &mut self.sink) {
+        if let (true, Some(buffer), Some(sink)) = (due, self.chain.tail().sink(), &mut self.sink) {
             sink.flush(buffer);
             self.sink_flush_at = None;
         }
         self.set_flush_timer();
     }
 
+    /// The input of one channel is in.
+    pub(super) async fn on_end_of_channel(&mut self) {
+        self.ended_channels += 1;
+        if self.subtask.gate.as_ref().is_some_and(|gate| self.ended_channels == gate.channels()) {
+            self.on_end_of_input().await;
+        }
+    }
+
     /// All input is in: what is buffered goes out, the end is passed on, and the subtask stays for the final checkpoint.
     async fn on_end_of_input(&mut self) {
         self.pay().await;
-        if let Some(output) = self.chain.parts().output {
+        if let Some(output) = self.chain.tail().output() {
             output.seal_all();
         }
         self.send_full().await;

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use flowquake_reports::coverage::{self, Coverage};
+use flowquake_reports::class::Class;
+use flowquake_reports::coverage::{self, Coverage, activation};
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use flowquake_reports::{diff, folder, json, junit, markdown, terminal, units};
 
@@ -24,6 +25,7 @@ const FAILURES_MAX: usize = 10;
 /// Says and writes all of it. What cannot be written is among the problems, and loses no verdict.
 pub(super) fn finish(
     set: &RunSet,
+    counted: &Coverage,
     args: &RunArgs,
     sweep: &Sweep<'_>,
     stopped: bool,
@@ -57,7 +59,15 @@ pub(super) fn finish(
         say!("{}", terminal::distributions(set, screen()).trim_start_matches('\n'));
     }
     if set.runs.len() > 1 {
-        say!("{}\n", coverage::text::summary(&Coverage::of(set)));
+        say!("{}\n", coverage::text::summary(counted));
+    }
+    // What scripted scenarios strike with is written in their files; what swarms did is seen only here.
+    let active = counted.activation();
+    if sweep.has_swarms() && sweep.is_long() {
+        say!("{}", activation::table(&active).text(0, screen()));
+    }
+    if let Some(line) = activation::summary(&active).filter(|_| sweep.has_swarms() && set.runs.len() > 1) {
+        say!("{line}\n");
     }
     if args.verify_determinism {
         let same = set.runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
@@ -105,8 +115,12 @@ pub(super) fn finish(
     }
 }
 
-/// The exit code of a run that ended with these problems, which are told.
-pub(super) fn settle(runs: &[RunRecord], problems: &[String]) -> ExitCode {
+/// The exit code of a run that ended with these problems, which are told. `active`: every kind of fault reached its floor.
+pub(super) fn settle(runs: &[RunRecord], active: bool, problems: &[String]) -> ExitCode {
     problems.iter().for_each(|problem| tell!("error: {problem}"));
-    ExitCode::from(if problems.is_empty() { worst(runs) } else { BAD_INPUT })
+    ExitCode::from(match (problems.is_empty(), active) {
+        (false, _) => BAD_INPUT,
+        (true, false) => Class::Failed.exit_code(),
+        (true, true) => worst(runs),
+    })
 }

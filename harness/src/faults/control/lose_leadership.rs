@@ -3,6 +3,7 @@
 
 use crate::checker::{Finding, Rules};
 use crate::draws::{Drawn, LEADING, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, foreign, must};
 use crate::faults::storage::store;
 use crate::nemesis::LEADER;
@@ -21,6 +22,7 @@ pub(crate) const LOSE_LEADERSHIP: Spec = Spec {
     write,
     rules,
     lengths: store::lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Standby, LEADING, |a| FaultAction::Store {
         store: Some(StoreName::Checkpoints),
         node: Some(a.target()),
@@ -31,6 +33,23 @@ pub(crate) const LOSE_LEADERSHIP: Spec = Spec {
     .biting(),
     strike: |s, action| store::strike(s, action, Some(LEADER)),
 };
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let leader = c.leader().filter(|_| c.is_event()).into_iter();
+    leader
+        .map(|leader| {
+            // By its role: that is what makes it this kind (FAULTS-K1).
+            let action = FaultAction::Store {
+                store: Some(StoreName::Checkpoints),
+                node: Some(NodeTarget::Leader),
+                how: StoreFault::Unavailable,
+                count: None,
+                heal_after: Some(c.beyond() * 2),
+            };
+            Canonical::at(leader, "beyond the lease", action).lasting()
+        })
+        .collect()
+}
 
 fn read(keys: &mut FaultKeys) -> Option<FaultAction> {
     let help = "say for how long the leader is cut off from the store, longer than the lease: heal_after = \"10s\"";

@@ -3,6 +3,7 @@
 
 use crate::checker::Rules;
 use crate::draws::{Drawn, LEADING, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{BY, Class, Family, Spec, foreign};
 use crate::faults::time::clock;
 use crate::nemesis::STANDBY;
@@ -20,6 +21,7 @@ pub(crate) const RIVAL_LEADER: Spec = Spec {
     write: clock::write_change,
     rules,
     lengths: clock::lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Standby, LEADING, |a| FaultAction::Pause {
         target: a.target(),
         resume_after: Some(a.beyond_the_lease()),
@@ -27,6 +29,17 @@ pub(crate) const RIVAL_LEADER: Spec = Spec {
     .biting(),
     strike: clock::strike,
 };
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let standby = c.standby().into_iter();
+    standby
+        .map(|standby| {
+            let how = ClockFault::Forward(c.beyond() * 2);
+            let action = FaultAction::Clock { target: NodeTarget::Standby, how, heal_after: None };
+            Canonical::at(standby, "beyond the lease", action).lasting()
+        })
+        .collect()
+}
 
 fn read(keys: &mut FaultKeys) -> Option<FaultAction> {
     let by = keys.must("by", "clock.how.forward", clock::BY_HELP, value::duration)?;

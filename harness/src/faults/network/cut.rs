@@ -7,6 +7,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Finding, Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need, Role};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, LINKS, Spec, foreign, must};
 use crate::nemesis::{Cluster, Effect, Harm, LEADER_LINK, Link, Nemesis, Striking, Struck, TASK_LINK};
 use crate::plan::{FaultAction, NodeTarget};
@@ -24,6 +25,7 @@ pub(crate) const CUT: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| canonical(c, true),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| drawn(a, true)),
     strike,
 };
@@ -33,6 +35,7 @@ pub(crate) const CUT_ONE_WAY: Spec = Spec {
     effect: "what is sent from one set of nodes to another stays away",
     params: &[must("link", "\"tm-1,tm-2 -> tm-3\""), HEAL_AFTER],
     read: |keys| read(keys, false),
+    canonical: |c| canonical(c, false),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| drawn(a, false)),
     ..CUT
 };
@@ -105,6 +108,20 @@ fn drawn(a: &Action, both_ways: bool) -> FaultAction {
         std::mem::swap(&mut from, &mut to);
     }
     FaultAction::Cut { from, to, both_ways, heal_after: a.heals() }
+}
+
+fn canonical(c: &Canon, both_ways: bool) -> Vec<Canonical> {
+    let mut strikes = Vec::new();
+    for (one, other) in c.links() {
+        let ways: &[_] =
+            if both_ways { &[(one, other, "")] } else { &[(one, other, "to its peer"), (other, one, "from its peer")] };
+        for ((from, to, way), (label, length)) in ways.iter().flat_map(|way| c.lengths().map(|length| (way, length))) {
+            let (from, to, heal_after) = (vec![from.target()], vec![to.target()], Some(length));
+            let action = FaultAction::Cut { from, to, both_ways, heal_after };
+            strikes.push(Canonical::at(one, format!("{way} {label}").trim(), action).towards(other).lasting());
+        }
+    }
+    strikes
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -3,6 +3,7 @@
 use super::cut::cut;
 use crate::checker::{LIFE_MIN, Length, Rules};
 use crate::draws::{Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, LINK, LINKS, Spec, foreign, must};
 use crate::nemesis::{Striking, Struck};
 use crate::plan::FaultAction;
@@ -20,6 +21,7 @@ pub(crate) const FLAP: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::Flap {
         from: a.target(),
         to: a.peer(),
@@ -62,6 +64,17 @@ fn lengths(action: &FaultAction) -> Vec<Length> {
         Length::new("action.flap.up", *up).at_least(LIFE_MIN, through),
         Length::new("action.flap.down", *down).at_least(LIFE_MIN, held),
     ]
+}
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let links = c.links().into_iter();
+    links
+        .map(|(one, other)| {
+            let (from, to) = (one.target(), other.target());
+            let action = FaultAction::Flap { from, to, times: 3, up: c.brief(), down: c.brief() };
+            Canonical::at(one, "three times", action).towards(other).lasting()
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -2,6 +2,7 @@
 
 use crate::checker::Rules;
 use crate::draws::{Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical, Victim};
 use crate::faults::spec::{Class, Family, LINKS, Spec, foreign, must, no_lengths};
 use crate::nemesis::{Harm, Striking, Struck};
 use crate::plan::FaultAction;
@@ -19,6 +20,7 @@ pub(crate) const HALF_OPEN: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::HalfOpen { target: a.target(), peer: a.peer() })
         .again()
         .biting(),
@@ -40,6 +42,16 @@ fn write(action: &FaultAction) -> Vec<Option<String>> {
 fn rules(rules: &mut Rules, action: &FaultAction) {
     let FaultAction::HalfOpen { target, peer } = action else { foreign(action) };
     rules.link(target, peer, "half-open.target", "half-open.peer");
+}
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let ends = |(one, other)| [(one, other, "its own end"), (other, one, "the end of its peer")];
+    let lost = |(one, (target, peer, label)): (&Victim, (&Victim, &Victim, &str))| {
+        let other = if target == one { peer } else { target };
+        let action = FaultAction::HalfOpen { target: target.target(), peer: peer.target() };
+        Canonical::at(one, label, action).towards(other)
+    };
+    c.links().into_iter().flat_map(|link| ends(link).map(|end| (link.0, end))).map(lost).collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

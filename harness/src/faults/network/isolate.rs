@@ -6,9 +6,10 @@ use flowquake_engine::fault::{StoreFault, StoreRule};
 use super::cut::{Links, both_ways};
 use crate::checker::{Length, Rules};
 use crate::draws::{ANYBODY, Drawn, Need, Role};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, NODES, Spec, TARGET, foreign, may};
 use crate::faults::storage::store::Requests;
-use crate::nemesis::{Effect, Harm, Link, Striking, Struck};
+use crate::nemesis::{Effect, Harm, Link, STANDBY, Striking, Struck};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, value};
 use crate::writer::{heal_after, pair, target};
@@ -24,6 +25,7 @@ pub(crate) const ISOLATE: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| FaultAction::Isolate {
         target: a.target(),
         // A standby talks to nobody but the stores.
@@ -54,6 +56,28 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
 fn lengths(action: &FaultAction) -> Vec<Length> {
     let FaultAction::Isolate { heal_after, .. } = action else { foreign(action) };
     Length::until_end("action.isolate.heal_after", *heal_after)
+}
+
+/// From its peers, and from the stores, too; a standby talks to nobody but the stores.
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let mut strikes = Vec::new();
+    for victim in c.everybody() {
+        for stores in [false, true] {
+            if victim.role == STANDBY && !stores {
+                continue;
+            }
+            let whence = if stores { "from the stores, too, " } else { "" };
+            let mut add = |label: &str, heal_after| {
+                let action = FaultAction::Isolate { target: victim.target(), stores, heal_after };
+                strikes.push(Canonical::at(victim, format!("{whence}{label}"), action).lasting());
+            };
+            c.lengths().into_iter().for_each(|(label, length)| add(label, Some(length)));
+            if c.spares(victim) {
+                add("for good", None);
+            }
+        }
+    }
+    strikes
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -7,6 +7,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Finding, Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, LINK, LINKS, Spec, foreign, must};
 use crate::nemesis::{Cluster, Effect, Harm, Link, Nemesis, Striking, Struck, made_by};
 use crate::plan::FaultAction;
@@ -25,6 +26,7 @@ pub(crate) const LATENCY: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| canonical(c, "0.3 s", Some(LATENCY_SLOW), None),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| {
         let low = a.draws.millis("latency", 5, 200);
         drawn(a, Some((low, low * 2)), None)
@@ -37,6 +39,7 @@ pub(crate) const BANDWIDTH: Spec = Spec {
     effect: "a link has another bandwidth",
     params: &[LINK, must("bandwidth", "bandwidth"), HEAL_AFTER],
     read: bandwidth,
+    canonical: |c| canonical(c, "20 kB/s", None, Some(BANDWIDTH_SLOW)),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| drawn(a, None, Some(a.draws.number("bandwidth", 20, 2_000) * 1_000))),
     ..LATENCY
 };
@@ -99,6 +102,20 @@ fn lengths(action: &FaultAction) -> Vec<Length> {
 
 fn drawn(a: &Action, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) -> FaultAction {
     FaultAction::Link { from: a.target(), to: a.peer(), latency, bandwidth, heal_after: a.heals() }
+}
+
+const LATENCY_SLOW: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(300));
+const BANDWIDTH_SLOW: u64 = 20_000;
+
+fn canonical(c: &Canon, label: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) -> Vec<Canonical> {
+    let links = c.links().into_iter();
+    links
+        .map(|(one, other)| {
+            let (from, to, heal_after) = (one.target(), other.target(), Some(c.beyond()));
+            let action = FaultAction::Link { from, to, latency, bandwidth, heal_after };
+            Canonical::at(one, label, action).towards(other).lasting()
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

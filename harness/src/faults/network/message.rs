@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use crate::checker::{Finding, Known, Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical, Place};
 use crate::faults::spec::{BY, COUNT, Class, Family, NODE, Param, Spec, foreign, may, must};
 use crate::nemesis::{Armed, Cluster, Effect, Harm, LEADER_LINK, Nemesis, Striking, Struck, Watched};
 use crate::plan::{FaultAction, MessageFault, MessageKind};
@@ -27,6 +28,7 @@ pub(crate) const LOSE_MESSAGE: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| canonical(c, lost),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| drawn(a, MessageFault::Lose)).again(),
     strike,
 };
@@ -40,6 +42,7 @@ pub(crate) const DELAY_MESSAGE: Spec = Spec {
         let by = keys.must("by", "message.how.delay", help, value::duration);
         read(keys, by.map(MessageFault::Delay))
     },
+    canonical: |c| canonical(c, delayed),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| drawn(a, MessageFault::Delay(lateness(a)))).again(),
     ..LOSE_MESSAGE
 };
@@ -52,6 +55,7 @@ pub(crate) const DUPLICATE_MESSAGE: Spec = Spec {
         let late = keys.may("by", "message.how.duplicate-late", value::duration);
         read(keys, Some(late.map_or(MessageFault::Duplicate, MessageFault::DuplicateLate)))
     },
+    canonical: |c| canonical(c, doubled),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| {
         let late = a.draws.one_in("late", 2).then(|| lateness(a));
         drawn(a, late.map_or(MessageFault::Duplicate, MessageFault::DuplicateLate))
@@ -130,6 +134,37 @@ fn drawn(a: &Action, how: MessageFault) -> FaultAction {
 fn lateness(a: &Action) -> Duration {
     let most = if a.draws.one_in("long after", 4) { 8_000 } else { 2_000 };
     a.draws.millis("message delay", 5, most)
+}
+
+/// Rules about messages, and what each is called: how it hurts, and how many of them.
+type Variants = Vec<(&'static str, MessageFault, u32)>;
+
+/// More than anybody tries.
+const EVERY_TRY: u32 = 40;
+
+/// Each message alone, and with every repetition of it.
+fn lost(_: &Canon) -> Variants {
+    vec![("once", MessageFault::Lose, 1), ("with every repetition", MessageFault::Lose, EVERY_TRY)]
+}
+
+/// Within its conversation, and into the next attempt.
+fn delayed(c: &Canon) -> Variants {
+    c.lengths().map(|(label, by)| (label, MessageFault::Delay(by), 1)).into()
+}
+
+/// At once, late, and so late that another attempt receives it.
+fn doubled(c: &Canon) -> Variants {
+    let late = c.lengths().map(|(label, by)| (label, MessageFault::DuplicateLate(by), 1));
+    [("at once", MessageFault::Duplicate, 1)].into_iter().chain(late).collect()
+}
+
+fn canonical(c: &Canon, variants: fn(&Canon) -> Variants) -> Vec<Canonical> {
+    let Place::Message(kind, victim) = c.place else { return Vec::new() };
+    let strike = |(label, how, count)| {
+        let action = FaultAction::Message { kind, how, node: Some(victim.target()), count };
+        Canonical::at(victim, format!("{} {label}", kind.name()), action).as_role(LEADER_LINK)
+    };
+    variants(c).into_iter().map(strike).collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -5,6 +5,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Length, Rules};
 use crate::draws::{Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, Spec, TARGET, foreign};
 use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Striking, Struck, TASK_MANAGER};
 use crate::plan::FaultAction;
@@ -22,6 +23,7 @@ pub(crate) const REFUSE_CONNECTIONS: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::Refuse { target: a.target(), heal_after: a.heals() }),
     strike,
 };
@@ -45,6 +47,17 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
 fn lengths(action: &FaultAction) -> Vec<Length> {
     let FaultAction::Refuse { heal_after, .. } = action else { foreign(action) };
     Length::until_end("action.refuse.heal_after", *heal_after)
+}
+
+/// With a reset: only who connects again is refused.
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let each = c.connected().flat_map(|victim| c.lengths().map(|length| (victim, length)));
+    each.map(|(victim, (label, length))| {
+        let action = FaultAction::Refuse { target: victim.target(), heal_after: Some(length) };
+        let reset = FaultAction::Reset { target: victim.target(), peer: None, one: false };
+        Canonical::at(victim, label, action).with(reset).lasting()
+    })
+    .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

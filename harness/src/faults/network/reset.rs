@@ -2,6 +2,7 @@
 
 use crate::checker::Rules;
 use crate::draws::{Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, LINK, LINKS, Spec, TARGET, foreign, no_lengths};
 use crate::nemesis::{Harm, LEADER, Striking, Struck, TASK_MANAGER};
 use crate::plan::FaultAction;
@@ -19,6 +20,7 @@ pub(crate) const RESET_CONNECTION: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
+    canonical: canonical_one,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::Reset {
         target: a.target(),
         peer: Some(a.peer()),
@@ -34,6 +36,7 @@ pub(crate) const RESET_CONNECTIONS: Spec = Spec {
     roles: &[LEADER, TASK_MANAGER],
     params: &[TARGET],
     read: read_all,
+    canonical: canonical_all,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::Reset {
         target: a.target(),
         peer: (!a.draws.one_in("of all", 2)).then(|| a.peer()),
@@ -66,6 +69,25 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
         Some(peer) => rules.link(target, peer, "reset.target", "reset.peer"),
         None => drop(rules.target_exists(target, "reset.target")),
     }
+}
+
+fn canonical_one(c: &Canon) -> Vec<Canonical> {
+    let links = c.links().into_iter();
+    links
+        .map(|(one, other)| {
+            let action = FaultAction::Reset { target: one.target(), peer: Some(other.target()), one: true };
+            Canonical::at(one, "one of them", action).towards(other)
+        })
+        .collect()
+}
+
+fn canonical_all(c: &Canon) -> Vec<Canonical> {
+    c.connected()
+        .map(|victim| {
+            let action = FaultAction::Reset { target: victim.target(), peer: None, one: false };
+            Canonical::at(victim, "all of them", action)
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

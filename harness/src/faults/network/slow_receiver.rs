@@ -5,6 +5,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Length, Rules};
 use crate::draws::{Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, Spec, TARGET, foreign, must};
 use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Striking, Struck, TASK_MANAGER, made_by};
 use crate::plan::FaultAction;
@@ -22,6 +23,7 @@ pub(crate) const SLOW_RECEIVER: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::SlowReceiver {
         target: a.target(),
         rate: a.draws.number("rate", 10, 500) * 1_000,
@@ -51,6 +53,16 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
 fn lengths(action: &FaultAction) -> Vec<Length> {
     let FaultAction::SlowReceiver { heal_after, .. } = action else { foreign(action) };
     Length::until_end("action.slow-receiver.heal_after", *heal_after)
+}
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    const RATE: u64 = 10_000;
+    let busy = c.task_managers().filter(|victim| victim.busy);
+    busy.map(|victim| {
+        let action = FaultAction::SlowReceiver { target: victim.target(), rate: RATE, heal_after: Some(c.beyond()) };
+        Canonical::at(victim, "10 kB/s", action).lasting()
+    })
+    .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -3,8 +3,9 @@
 use super::kill::{RESTART_MIN, kill};
 use crate::checker::{LIFE_MIN, Length, Rules};
 use crate::draws::{Drawn, LINKED, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, NODES, Spec, TARGET, foreign, must};
-use crate::nemesis::{Striking, Struck};
+use crate::nemesis::{LEADER, Striking, Struck};
 use crate::plan::{Disk, FaultAction, KillMode};
 use crate::reader::{FaultKeys, value};
 use crate::writer::{pair, target, time};
@@ -20,6 +21,7 @@ pub(crate) const CRASH_LOOP: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::CrashLoop {
         target: a.target(),
         times: a.times(),
@@ -56,6 +58,17 @@ fn lengths(action: &FaultAction) -> Vec<Length> {
     let life =
         |path, length| Length::new(path, length).at_least(LIFE_MIN, "the node needs a millisecond between two lives");
     vec![life("action.crash-loop.up", *up), life("action.crash-loop.down", *down)]
+}
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let victims = c.connected().filter(|victim| victim.busy || victim.role == LEADER);
+    victims
+        .map(|victim| {
+            let (up, down) = (c.brief(), c.brief().max(RESTART_MIN));
+            let action = FaultAction::CrashLoop { target: victim.target(), times: 3, up, down };
+            Canonical::at(victim, "three times", action).lasting()
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

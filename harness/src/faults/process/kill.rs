@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use crate::checker::{Finding, Known, Length, Rules};
 use crate::draws::{ANYBODY, Action, Drawn, Need, Role};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, NODES, Param, Spec, foreign, may};
 use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Striking, Struck};
 use crate::plan::{Disk, FaultAction, KillMode, NodeTarget, Trigger};
@@ -28,6 +29,7 @@ pub(crate) const KILL: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| canonical(c, KillMode::Crash),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, KillMode::Crash)).biting(),
     strike,
 };
@@ -36,6 +38,7 @@ pub(crate) const MACHINE_LOSS: Spec = Spec {
     name: "machine-loss",
     effect: "the machine is gone: silence, told by missing heartbeats only",
     read: |keys| read(keys, KillMode::MachineLoss),
+    canonical: |c| canonical(c, KillMode::MachineLoss),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, KillMode::MachineLoss)).biting(),
     ..KILL
 };
@@ -184,6 +187,23 @@ fn drawn(a: &Action, mode: KillMode) -> FaultAction {
     let for_good = a.role == Role::TaskManager && a.scene.bears_losses() && a.draws.one_in("for good", 3);
     let restart_after = (!for_good).then(|| a.lasts("restart after"));
     FaultAction::Kill { targets: a.one_or_all(), mode, restart_after, disk }
+}
+
+/// Back before anybody has noticed, back with its disk after everybody has, and gone for good.
+fn canonical(c: &Canon, mode: KillMode) -> Vec<Canonical> {
+    let mut strikes = Vec::new();
+    for victim in c.everybody() {
+        let mut add = |label, restart_after, disk| {
+            let action = FaultAction::Kill { targets: vec![victim.target()], mode, restart_after, disk };
+            strikes.push(Canonical::at(victim, label, action));
+        };
+        add("back briefly after", Some(c.brief()), Disk::Wiped);
+        add("back beyond every detector, disk kept", Some(c.beyond()), Disk::Kept);
+        if c.spares(victim) {
+            add("for good", None, Disk::Wiped);
+        }
+    }
+    strikes
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -5,6 +5,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Length, Rules};
 use crate::draws::{ANYBODY, Drawn, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, NODES, Spec, TARGET, foreign, may};
 use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Striking, Struck};
 use crate::plan::FaultAction;
@@ -22,6 +23,7 @@ pub(crate) const PAUSE: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| FaultAction::Pause {
         target: a.target(),
         resume_after: Some(a.lasts("resume after")),
@@ -49,6 +51,15 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
 fn lengths(action: &FaultAction) -> Vec<Length> {
     let FaultAction::Pause { resume_after, .. } = action else { foreign(action) };
     Length::until_end("action.pause.resume_after", *resume_after)
+}
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let each = c.everybody().flat_map(|victim| c.lengths().map(|length| (victim, length)));
+    each.map(|(victim, (label, length))| {
+        let action = FaultAction::Pause { target: victim.target(), resume_after: Some(length) };
+        Canonical::at(victim, label, action)
+    })
+    .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

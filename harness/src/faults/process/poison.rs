@@ -2,6 +2,7 @@
 
 use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
+use crate::faults::canonical::{Canon, Canonical, Place};
 use crate::faults::spec::{Class, Family, Spec, foreign, may, must, no_lengths};
 use crate::nemesis::{Armed, Harm, Striking, Struck, TASK_MANAGER, Watched};
 use crate::plan::{FaultAction, InputSource};
@@ -19,6 +20,7 @@ pub(crate) const POISON_RECORD: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::GeneratedInput, TASKS, drawn),
     strike,
 };
@@ -76,6 +78,19 @@ fn drawn(a: &Action) -> FaultAction {
     let split = a.draws.number("split", 0, splits - 1);
     let position = (arrived.min(all) / splits).min((all / splits).saturating_sub(1));
     FaultAction::Poison { split: split as u32, position, times: Some(a.draws.number("count", 1, 3) as u32) }
+}
+
+/// A record from the middle of the input, which fails again in the second attempt.
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let input = &c.plan.job.input;
+    let InputSource::Generator { records, .. } = input.source else { return Vec::new() };
+    let per_split = records / u64::from(input.splits.max(1));
+    if c.place != Place::Run || per_split == 0 {
+        return Vec::new();
+    }
+    let poison = |times| FaultAction::Poison { split: 0, position: per_split / 2, times: Some(times) };
+    let strike = |label, times| Canonical::on(TASK_MANAGER, label, poison(times)).lasting();
+    vec![strike("once", 1), strike("twice in a row", 2)]
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

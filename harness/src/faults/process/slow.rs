@@ -5,6 +5,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need, TASKS};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, Spec, TARGET, foreign, must};
 use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Striking, Struck, TASK_MANAGER, made_by};
 use crate::plan::{FaultAction, SlowWork};
@@ -22,6 +23,7 @@ pub(crate) const SLOW_CPU: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| canonical(c, SlowWork::Cpu),
     drawn: Drawn::new(Need::Nothing, LINKED, |a| drawn(a, SlowWork::Cpu, Some(factor(a)))),
     strike,
 };
@@ -31,6 +33,7 @@ pub(crate) const SLOW_OPERATOR: Spec = Spec {
     effect: "records take longer through operator chains",
     roles: &[TASK_MANAGER],
     read: |keys| read(keys, SlowWork::Records),
+    canonical: |c| canonical(c, SlowWork::Records),
     drawn: Drawn::new(Need::Nothing, TASKS, |a| drawn(a, SlowWork::Records, Some(factor(a)))),
     ..SLOW_CPU
 };
@@ -41,6 +44,7 @@ pub(crate) const HANG_SNAPSHOT: Spec = Spec {
     roles: &[TASK_MANAGER],
     params: &[TARGET, HEAL_AFTER],
     read: hang,
+    canonical: canonical_hang,
     drawn: Drawn::new(Need::Nothing, TASKS, |a| drawn(a, SlowWork::Snapshot, None)),
     ..SLOW_CPU
 };
@@ -86,6 +90,33 @@ fn factor(a: &Action) -> u32 {
 
 fn drawn(a: &Action, work: SlowWork, factor: Option<u32>) -> FaultAction {
     FaultAction::Slow { target: a.target(), work, factor, heal_after: a.heals() }
+}
+
+const FACTOR: u32 = 10;
+
+fn canonical(c: &Canon, work: SlowWork) -> Vec<Canonical> {
+    let victims = c.connected().filter(|victim| victim.busy || (work == SlowWork::Cpu && victim.role == LEADER));
+    victims
+        .map(|victim| {
+            let heal_after = Some(c.beyond());
+            let action = FaultAction::Slow { target: victim.target(), work, factor: Some(FACTOR), heal_after };
+            Canonical::at(victim, "ten times as long", action).lasting()
+        })
+        .collect()
+}
+
+/// Within the timeout of a checkpoint, and beyond it.
+fn canonical_hang(c: &Canon) -> Vec<Canonical> {
+    let timeout = c.plan.job.config.checkpoints.timeout;
+    let lengths = [("briefly", c.brief()), ("beyond the checkpoint's timeout", timeout + c.beyond())];
+    let busy = c.task_managers().filter(|victim| victim.busy);
+    busy.flat_map(|victim| lengths.map(|(label, length)| (victim, label, length)))
+        .map(|(victim, label, length)| {
+            let (target, work, heal_after) = (victim.target(), SlowWork::Snapshot, Some(length));
+            let action = FaultAction::Slow { target, work, factor: None, heal_after };
+            Canonical::at(victim, label, action).lasting()
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

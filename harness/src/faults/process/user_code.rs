@@ -2,6 +2,7 @@
 
 use crate::checker::Rules;
 use crate::draws::{Action, Drawn, Need, TASKS};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, TARGET, foreign, no_lengths};
 use crate::nemesis::{Armed, Harm, Striking, Struck, TASK_MANAGER, Watched};
 use crate::plan::{FaultAction, UserFailure};
@@ -19,6 +20,7 @@ pub(crate) const USER_PANIC: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
+    canonical: |c| canonical(c, UserFailure::Panic),
     drawn: Drawn::new(Need::Nothing, TASKS, |a| drawn(a, UserFailure::Panic)).again().biting(),
     strike,
 };
@@ -27,6 +29,7 @@ pub(crate) const USER_ERROR: Spec = Spec {
     name: "user-error",
     effect: "user code returns an error at the next record",
     read: |keys| read(keys, UserFailure::Error),
+    canonical: |c| canonical(c, UserFailure::Error),
     drawn: Drawn::new(Need::Nothing, TASKS, |a| drawn(a, UserFailure::Error)).again().biting(),
     ..USER_PANIC
 };
@@ -47,6 +50,16 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
 
 fn drawn(a: &Action, how: UserFailure) -> FaultAction {
     FaultAction::UserCode { target: a.target(), how }
+}
+
+/// It strikes at the next record, which comes whatever the protocol does: so once per phase.
+fn canonical(c: &Canon, how: UserFailure) -> Vec<Canonical> {
+    let busy = c.task_managers().filter(|victim| victim.busy);
+    busy.map(|victim| {
+        let action = FaultAction::UserCode { target: victim.target(), how };
+        Canonical::at(victim, "at the next record", action).lasting()
+    })
+    .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

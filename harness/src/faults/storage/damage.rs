@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, foreign, may, must, no_lengths};
 use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Striking, Struck};
 use crate::plan::{DamageKind, FaultAction, FileKind, FileTarget};
@@ -27,6 +28,7 @@ pub(crate) const DAMAGE: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::TwoCheckpoints, TASKS, drawn),
     strike,
 };
@@ -134,6 +136,23 @@ fn drawn(a: &Action) -> FaultAction {
     let how =
         a.draws.one_of("damage", [DamageKind::FlipByte, DamageKind::Truncate, DamageKind::Delete, DamageKind::Swap]);
     FaultAction::Damage { file: FileTarget { checkpoint: None, kind, index }, how }
+}
+
+/// Each kind of file in each way, and a failure, for which it is read.
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let Some(failure) = c.failure().filter(|_| c.is_event()) else { return Vec::new() };
+    let hows = [DamageKind::FlipByte, DamageKind::Truncate, DamageKind::Delete, DamageKind::Swap];
+    let state = if c.meets(Need::StateFiles) { &[FileKind::State][..] } else { &[] };
+    let kinds = [FileKind::Manifest].iter().chain(state);
+    kinds
+        .flat_map(|kind| hows.map(|how| (*kind, how)))
+        .map(|(kind, how)| {
+            let word = if kind == FileKind::State { "state" } else { "manifest" };
+            let action = FaultAction::Damage { file: FileTarget { checkpoint: None, kind, index: 0 }, how };
+            let label = format!("{word}, {}", name(how));
+            Canonical::on(CHECKPOINT_STORE, label, action).with(failure.clone()).lasting()
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::damage::name;
 use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, TARGET, foreign, must, no_lengths};
 use crate::nemesis::{Harm, Striking, Struck, TASK_MANAGER};
 use crate::plan::{DamageKind, FaultAction};
@@ -24,6 +25,7 @@ pub(crate) const DAMAGE_LOCAL: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
+    canonical: canonical,
     drawn: Drawn::new(Need::RocksDb, TASKS, drawn),
     strike,
 };
@@ -75,6 +77,16 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
 fn drawn(a: &Action) -> FaultAction {
     let how = a.draws.one_of("damage", [DamageKind::FlipByte, DamageKind::Truncate, DamageKind::Delete]);
     FaultAction::DamageLocal { target: a.target(), how }
+}
+
+fn canonical(c: &Canon) -> Vec<Canonical> {
+    let busy = c.task_managers().filter(|victim| victim.busy);
+    busy.flat_map(|victim| [DamageKind::FlipByte, DamageKind::Truncate, DamageKind::Delete].map(|how| (victim, how)))
+        .map(|(victim, how)| {
+            let action = FaultAction::DamageLocal { target: victim.target(), how };
+            Canonical::at(victim, name(how), action).lasting()
+        })
+        .collect()
 }
 
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

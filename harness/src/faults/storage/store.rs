@@ -10,9 +10,10 @@ use toml::de::DeValue;
 
 use crate::checker::{Length, Rules};
 use crate::draws::{ANYBODY, Action, Drawn, Need, TASKS};
+use crate::faults::canonical::{Canon, Canonical, Place};
 use crate::faults::spec::{BY, COUNT, Class, Family, HEAL_AFTER, NODE, Param, STORES, Spec, foreign, may, must};
 use crate::nemesis::{
-    Armed, CHECKPOINT_STORE, Cluster, Effect, Harm, Nemesis, OUTPUT_STORE, Striking, Struck, Watched,
+    Armed, CHECKPOINT_STORE, Cluster, Effect, Harm, Nemesis, OUTPUT_STORE, Striking, Struck, TASK_MANAGER, Watched,
 };
 use crate::plan::{FaultAction, StoreFault, StoreName};
 use crate::reader::{FaultKeys, Refusal, node, value};
@@ -34,6 +35,7 @@ pub(crate) const STORE_UNAVAILABLE: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| windows(c, "", StoreFault::Unavailable),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, StoreFault::Unavailable, false)),
     strike: |s, action| strike(s, action, None),
 };
@@ -42,6 +44,7 @@ pub(crate) const FAILED_WRITE: Spec = Spec {
     name: "failed-write",
     effect: "writes fail and write nothing",
     read: |keys| read(keys, Some(StoreFault::FailedWrite)),
+    canonical: |c| writes(c, StoreFault::FailedWrite),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, StoreFault::FailedWrite, true)),
     ..STORE_UNAVAILABLE
 };
@@ -50,6 +53,7 @@ pub(crate) const AMBIGUOUS_WRITE: Spec = Spec {
     name: "ambiguous-write",
     effect: "writes take effect and are answered with an error",
     read: |keys| read(keys, Some(StoreFault::AmbiguousWrite)),
+    canonical: |c| writes(c, StoreFault::AmbiguousWrite),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, StoreFault::AmbiguousWrite, true)),
     ..STORE_UNAVAILABLE
 };
@@ -59,6 +63,7 @@ pub(crate) const TORN_WRITE: Spec = Spec {
     effect: "writes are acknowledged, but only half of the bytes is there",
     classes: SPOILS,
     read: |keys| read(keys, Some(StoreFault::TornWrite)),
+    canonical: |c| spoilt(c, StoreFault::TornWrite),
     drawn: Drawn::new(Need::StateFiles, TASKS, |a| spoilt_write(a, StoreFault::TornWrite)),
     ..STORE_UNAVAILABLE
 };
@@ -68,6 +73,7 @@ pub(crate) const LOST_WRITE: Spec = Spec {
     effect: "writes are acknowledged, and gone when the fault ends (a missing fsync)",
     classes: SPOILS,
     read: |keys| read(keys, Some(StoreFault::LostWrite)),
+    canonical: |c| spoilt(c, StoreFault::LostWrite),
     drawn: Drawn::new(Need::StateFiles, TASKS, |a| spoilt_write(a, StoreFault::LostWrite)),
     ..STORE_UNAVAILABLE
 };
@@ -76,6 +82,7 @@ pub(crate) const NO_SPACE: Spec = Spec {
     name: "no-space",
     effect: "writes fail for lack of space; reads and deletions work",
     read: |keys| read(keys, Some(StoreFault::NoSpace)),
+    canonical: |c| windows(c, "", StoreFault::NoSpace),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, StoreFault::NoSpace, false)),
     ..STORE_UNAVAILABLE
 };
@@ -89,6 +96,7 @@ pub(crate) const SLOW_STORE: Spec = Spec {
         let by = keys.must("by", "store.how.slow", help, value::duration);
         read(keys, by.map(StoreFault::Slow))
     },
+    canonical: |c| windows(c, "by 0.2 s", StoreFault::Slow(Duration::from_millis(200))),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| {
         drawn(a, StoreFault::Slow(a.draws.millis("slower by", 5, 500)), false)
     }),
@@ -104,6 +112,7 @@ pub(crate) const THROTTLED_STORE: Spec = Spec {
         let rate = keys.must("rate", "store.how.throttled", help, value::bandwidth);
         read(keys, rate.map(StoreFault::Throttled))
     },
+    canonical: |c| windows(c, "to 50 kB/s", StoreFault::Throttled(50_000)),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| {
         drawn(a, StoreFault::Throttled(a.draws.number("throughput", 10, 1_000) * 1_000), false)
     }),
@@ -116,6 +125,7 @@ pub(crate) const STALE_READ: Spec = Spec {
     classes: SPOILS,
     params: &[AGE, STORE, NODE, COUNT, HEAL_AFTER],
     read: |keys| read_old(keys, "store.how.stale-read", StoreFault::StaleRead),
+    canonical: |c| past(c, StoreFault::StaleRead(PAST)),
     drawn: Drawn::new(Need::TwoCheckpoints, ANYBODY, |a| {
         drawn(a, StoreFault::StaleRead(a.draws.millis("stale by", 5, 300)), false)
     }),
@@ -128,6 +138,7 @@ pub(crate) const LAGGING_LIST: Spec = Spec {
     classes: SPOILS,
     params: &[AGE, STORE, NODE, COUNT, HEAL_AFTER],
     read: |keys| read_old(keys, "store.how.lagging-list", StoreFault::LaggingList),
+    canonical: |c| past(c, StoreFault::LaggingList(PAST)),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| {
         drawn(a, StoreFault::LaggingList(a.draws.millis("lag", 5, 1_000)), false)
     }),
@@ -220,6 +231,62 @@ fn drawn(a: &Action, how: StoreFault, counted: bool) -> FaultAction {
 fn spoilt_write(a: &Action, how: StoreFault) -> FaultAction {
     let (store, node) = (Some(StoreName::Checkpoints), Some(a.target()));
     FaultAction::Store { store, node, how, count: Some(1), heal_after: a.heals() }
+}
+
+/// More than anybody tries.
+const EVERY_TRY: u32 = 40;
+/// How old what is seen is.
+const PAST: Duration = Duration::from_millis(300);
+
+const BOTH: [(StoreName, &str, &str); 2] =
+    [(StoreName::Checkpoints, CHECKPOINT_STORE, "checkpoints"), (StoreName::Output, OUTPUT_STORE, "output")];
+
+fn everybodys(store: StoreName, how: StoreFault, heal_after: Duration) -> FaultAction {
+    FaultAction::Store { store: Some(store), node: None, how, count: None, heal_after: Some(heal_after) }
+}
+
+/// One of the stores misbehaves towards everybody for a while.
+fn windows(c: &Canon, label: &str, how: StoreFault) -> Vec<Canonical> {
+    let stores = BOTH.iter().filter(|_| c.is_event());
+    stores
+        .flat_map(|store| c.lengths().map(|length| (store, length)))
+        .map(|((store, role, name), (length, lasts))| {
+            let label = [name, label, length].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+            Canonical::on(role, label, everybodys(*store, how, lasts)).lasting()
+        })
+        .collect()
+}
+
+/// What is seen is old, and the job restores meanwhile.
+fn past(c: &Canon, how: StoreFault) -> Vec<Canonical> {
+    let Some(failure) = c.failure().filter(|_| c.is_event()) else { return Vec::new() };
+    let strike = |(store, role, name)| {
+        Canonical::on(role, name, everybodys(store, how, c.beyond())).with(failure.clone()).lasting()
+    };
+    BOTH.map(strike).into()
+}
+
+/// The writes of a node from one on: that one, and every try of it.
+fn writes(c: &Canon, how: StoreFault) -> Vec<Canonical> {
+    let Place::Write(store, victim) = c.place else { return Vec::new() };
+    let role = if store == StoreName::Checkpoints { CHECKPOINT_STORE } else { OUTPUT_STORE };
+    let strike = |(label, count)| {
+        let (node, heal_after) = (Some(victim.target()), Some(c.beyond()));
+        let action = FaultAction::Store { store: Some(store), node, how, count: Some(count), heal_after };
+        Canonical::at(victim, label, action).as_role(role)
+    };
+    [("once", 1), ("with every try", EVERY_TRY)].map(strike).into()
+}
+
+/// One write of state is not what it was acknowledged as, and the job restores later. (What a JobManager writes there is its own
+/// record of what is complete; to lose that is to lose the job.)
+fn spoilt(c: &Canon, how: StoreFault) -> Vec<Canonical> {
+    let Place::Write(StoreName::Checkpoints, victim) = c.place else { return Vec::new() };
+    let Some(failure) = c.failure().filter(|_| victim.role == TASK_MANAGER) else { return Vec::new() };
+    let (store, node, heal_after) = (Some(StoreName::Checkpoints), Some(victim.target()), Some(c.brief()));
+    let action = FaultAction::Store { store, node, how, count: Some(1), heal_after };
+    let strike = Canonical::at(victim, "once", action).as_role(CHECKPOINT_STORE);
+    vec![strike.later("checkpoint-completed", c.brief() * 2, failure)]
 }
 
 /// Both stores get a rule of their own, if none is named, so that it can be told which of them was hurt. The victim is of the

@@ -7,6 +7,7 @@ use flowquake_engine::time::Time;
 
 use crate::checker::{Finding, Length, Rules};
 use crate::draws::{ANYBODY, Action, Drawn, Need};
+use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{BY, Class, Family, HEAL_AFTER, NODES, Spec, TARGET, foreign, must};
 use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Striking, Struck, TASK_MANAGER};
 use crate::plan::{ClockFault, FaultAction};
@@ -30,6 +31,7 @@ pub(crate) const CLOCK_FORWARD: Spec = Spec {
     write,
     rules,
     lengths,
+    canonical: |c| jumps(c, CONNECTED, ClockFault::Forward),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, ClockFault::Forward(jump(a)))),
     strike,
 };
@@ -39,6 +41,7 @@ pub(crate) const CLOCK_BACK: Spec = Spec {
     effect: "a node's clock jumps back",
     roles: NODES,
     read: |keys| read_jump(keys, "clock.how.back", ClockFault::Back),
+    canonical: |c| jumps(c, NODES, ClockFault::Back),
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, ClockFault::Back(jump(a)))),
     ..CLOCK_FORWARD
 };
@@ -49,6 +52,7 @@ pub(crate) const CLOCK_DRIFT: Spec = Spec {
     roles: NODES,
     params: &[TARGET, must("rate", "\"50ms/s\" or \"-50ms/s\""), HEAL_AFTER],
     read: read_drift,
+    canonical: drifts,
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| drawn(a, ClockFault::Drift(drift(a)))),
     ..CLOCK_FORWARD
 };
@@ -118,6 +122,31 @@ fn jump(a: &Action) -> Duration {
 fn drift(a: &Action) -> i32 {
     let parts_per_million = a.draws.number("drift", 1_000, 300_000) as i32;
     if a.draws.one_in("slower", 2) { -parts_per_million } else { parts_per_million }
+}
+
+const CONNECTED: &[&str] = &[LEADER, TASK_MANAGER];
+
+fn jumps(c: &Canon, roles: &[&str], how: fn(Duration) -> ClockFault) -> Vec<Canonical> {
+    let victims = c.everybody().filter(|victim| roles.contains(&victim.role));
+    victims
+        .flat_map(|victim| c.lengths().map(|length| (victim, length)))
+        .map(|(victim, (label, by))| {
+            let action = FaultAction::Clock { target: victim.target(), how: how(by), heal_after: None };
+            Canonical::at(victim, format!("by a length {label}"), action).lasting()
+        })
+        .collect()
+}
+
+fn drifts(c: &Canon) -> Vec<Canonical> {
+    const DRIFT: i32 = 200_000;
+    c.everybody()
+        .flat_map(|victim| [("gains", DRIFT), ("loses", -DRIFT)].map(|way| (victim, way)))
+        .map(|(victim, (label, drift))| {
+            let (target, how) = (victim.target(), ClockFault::Drift(drift));
+            let action = FaultAction::Clock { target, how, heal_after: Some(c.beyond()) };
+            Canonical::at(victim, label, action).lasting()
+        })
+        .collect()
 }
 
 pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction) -> Struck {

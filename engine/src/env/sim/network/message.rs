@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::super::super::Frame;
+use super::super::SentMessage;
 use super::Network;
 use crate::fault::{MessageFault, MessageRule};
 use crate::message_kind::MessageKind;
@@ -18,6 +19,8 @@ pub(super) struct MessageRules {
     rules: Vec<AppliedRule>,
     /// How many rules have messages left to hurt.
     active: usize,
+    /// What was sent, if somebody wants to know.
+    log: Option<Vec<SentMessage>>,
 }
 
 struct AppliedRule {
@@ -39,8 +42,9 @@ impl AppliedRule {
 }
 
 impl MessageRules {
+    /// Whether messages have to be looked into.
     pub(super) fn any_active(&self) -> bool {
-        self.active > 0
+        self.active > 0 || self.log.is_some()
     }
 
     pub(super) fn add(&mut self, rule: MessageRule) -> usize {
@@ -96,7 +100,20 @@ impl Network {
         let kind = self.contents.message_kind(frame, side == 0)?;
         let conn = self.connections[id].as_ref().expect("held by its sender");
         let ends = [0, 1].map(|side: usize| self.nodes[conn.sides[side].node].name.as_str());
+        if let Some(log) = &mut self.messages.log {
+            log.push(SentMessage { at: now, kind, from: ends[side].into(), to: ends[1 - side].into() });
+        }
         self.messages.apply(kind, ends, now)
+    }
+
+    /// From now on control messages are noted.
+    pub(in crate::env::sim) fn log_messages(&mut self) {
+        self.messages.log = Some(Vec::new());
+    }
+
+    /// What was noted, once.
+    pub(in crate::env::sim) fn take_messages(&mut self) -> Vec<SentMessage> {
+        self.messages.log.take().unwrap_or_default()
     }
 
     /// Behind a cut its time of arrival is one that healing may put off.

@@ -107,6 +107,11 @@ impl Network {
         }
     }
 
+    /// Latencies, and what waits for TCP's retries, are of other streams from now on.
+    pub(super) fn redraw_latencies(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
     pub(super) fn totals(&self) -> NetworkTotals {
         self.totals
     }

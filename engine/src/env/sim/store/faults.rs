@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::super::SentWrite;
 use crate::env::StoreKind;
 use crate::fault::{StoreFault, StoreRule};
 use crate::ids::NodeName;
@@ -66,9 +67,9 @@ fn way(fault: StoreFault, access: Access) -> Option<Way> {
     }
 }
 
-/// Every rule of a run, by its number.
+/// Every rule of a run, by its number; and what was written, if somebody wants to know.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Rule>);
+pub(super) struct Faults(Vec<Rule>, Option<Vec<SentWrite>>);
 
 #[derive(Debug)]
 struct Rule {
@@ -132,6 +133,9 @@ impl Faults {
         wanted: Way,
         now: Time,
     ) -> Option<Hit> {
+        if let (Some(log), Way::Contents, Access::Put | Access::Rename) = (&mut self.1, wanted, access) {
+            log.push(SentWrite { at: now, store: kind, node: node.clone() });
+        }
         let (number, rule) = self.0.iter_mut().enumerate().find(|(_, Rule { rule, hits, ended, .. })| {
             !ended
                 && rule.count.is_none_or(|count| *hits < count)
@@ -142,6 +146,16 @@ impl Faults {
         rule.hits += 1;
         rule.last = Some(now);
         Some(Hit { rule: number, fault: rule.rule.fault, end: rule.end.clone() })
+    }
+
+    /// From now on writes are noted.
+    pub(super) fn log_writes(&mut self) {
+        self.1 = Some(Vec::new());
+    }
+
+    /// What was noted, once.
+    pub(super) fn take_writes(&mut self) -> Vec<SentWrite> {
+        self.1.take().unwrap_or_default()
     }
 
     pub(super) fn hits(&self, rule: usize) -> (u32, Option<Time>) {

@@ -20,7 +20,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::super::StoreKind;
 use super::timer::now;
-use super::{SimNode, SimWorld};
+use super::{SentWrite, SimNode, SimWorld};
 use crate::fault::StoreRule;
 use crate::time::Time;
 
@@ -178,6 +178,17 @@ impl SimStores {
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().expect("rules do not panic")
+    }
+
+    /// From now on writes are noted; each request asks.
+    pub(super) fn log_writes(&self) {
+        self.faulty.store(true, Ordering::Relaxed);
+        self.faults().log_writes();
+    }
+
+    /// What was noted, once.
+    pub(super) fn take_writes(&self) -> Vec<SentWrite> {
+        self.faults().take_writes()
     }
 
     fn is_faulty(&self) -> bool {

@@ -130,7 +130,7 @@ impl NodeStore {
             let now = now();
             let mut state = self.node.world.lock();
             let config = state.config.store;
-            let seed = state.config.seed;
+            let seed = state.timing_seed;
             let node = &mut state.nodes[self.node.index];
             let drawn = draw(seed, "store latency", self.node.index as u64, now.0);
             let latency = draw_between(drawn, nanos(config.latency.0), nanos(config.latency.1));

@@ -6,12 +6,21 @@ use super::*;
 type Shown = (NetworkTotals, Vec<(u64, String)>);
 
 fn traffic(config: SimConfig, port: Port, altered: u8) -> Shown {
+    redrawn_traffic(config, port, altered, None)
+}
+
+/// As [`traffic`], with all timing drawn anew behind so many events, by that seed.
+fn redrawn_traffic(config: SimConfig, port: Port, altered: u8, redraw: Option<(usize, u64)>) -> Shown {
     let seed = config.seed;
     simulate(seed, config, move |world| async move {
         let events = Arc::new(Mutex::new(Vec::new()));
         let log = events.clone();
-        let watch = move |_: &Arc<SimWorld>, record: &EventRecord| {
-            log.lock().unwrap().push((record.at.0, format!("{} {}", record.node, record.event)));
+        let watch = move |world: &Arc<SimWorld>, record: &EventRecord| {
+            let mut log = log.lock().unwrap();
+            log.push((record.at.0, format!("{} {}", record.node, record.event)));
+            if let Some((_, seed)) = redraw.filter(|(after, _)| *after == log.len()) {
+                world.redraw_timing(seed);
+            }
         };
         world.observe(Box::new(Watcher(watch, |_: &Arc<SimWorld>, _: &StoreMutation| {})));
         let names = ["a", "b", "c"];
@@ -84,6 +93,24 @@ fn the_same_seed_shows_the_same_run_in_any_thread_and_the_smallest_change_shows(
     assert_ne!(digest(run(&later, Port::Data, 1)), reference.0.digest, "one nanosecond of latency");
     let reseeded = SimConfig { seed: config.seed + 1, ..config };
     assert_ne!(digest(run(&reseeded, Port::Data, 1)), reference.0.digest);
+}
+
+#[test]
+fn timing_drawn_anew_leaves_all_before_as_it_was() {
+    let mut config = config();
+    config.link.latency = (Duration::from_micros(100), ms(3));
+    let run = |redraw| redrawn_traffic(config.clone(), Port::Data, 0, redraw).1;
+    let whole = run(None);
+    for after in [1, 60, 120] {
+        let others: Vec<_> = (1..4).map(|seed| run(Some((after, seed)))).collect();
+        for other in &others {
+            assert_eq!(other[..after], whole[..after]);
+            assert_ne!(other[after..], whole[after..]);
+        }
+        assert!(others[0] != others[1] && others[1] != others[2] && others[0] != others[2]);
+        assert_eq!(others[0], run(Some((after, 1))), "the same seed, the same run");
+    }
+    assert_eq!(run(Some((180, 1))), whole, "behind the last event nothing is left");
 }
 
 #[test]

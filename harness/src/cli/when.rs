@@ -1,0 +1,222 @@
+//! `flowquake when`: at which event of a failing run its failure was decided.
+//!
+//! Start at [`when`]. The plan is run once for its events; then the runs of each point are made in parallel, by workers, and the next
+//! point follows from what they showed ([`Search`]). Ctrl-C ends it with what was measured.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use flowquake_engine::event::EventRecord;
+use flowquake_reports::json::write_atomically;
+use flowquake_reports::probability::text::{self, Signs};
+use flowquake_reports::probability::{CurvePoint, FailureCurve, Strike};
+use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION};
+use flowquake_reports::{html, units};
+
+use super::print::{say, tell};
+use super::sweep::{self, Ended, Many, Progress, Step};
+use super::{catalogue, color, command_line, limits, make_one, outputs, refuse, refuse_text, screen, width};
+use crate::environment;
+use crate::jobs::Jobs;
+use crate::logging::Level;
+use crate::plan::RunPlan;
+use crate::provenance;
+use crate::scenario::{load_plan, tried};
+use crate::search::curve::{Search, redrawn};
+use crate::session::Depth;
+use crate::shrink::Failure;
+use crate::worker::{Order, Worker};
+
+#[derive(Args)]
+pub(super) struct WhenArgs {
+    /// A plan that fails, as saved by `flowquake run`
+    plan: PathBuf,
+    /// Runs for each point of the curve
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    samples: u64,
+    /// So many points at most, half of them evenly over the run, the others where the curve rises
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    points: u32,
+    /// Write the page of the run, with the curve in it
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write the curve as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw with ASCII characters alone [default: if the locale says so]
+    #[arg(long)]
+    ascii: bool,
+    /// Runs at the same time [default: one per core]
+    #[arg(long)]
+    jobs: Option<usize>,
+    #[command(flatten)]
+    limits: limits::PerRun,
+    /// The engine's log lines, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    log: Level,
+}
+
+pub(super) fn when(args: &WhenArgs, jobs: &Jobs) -> ExitCode {
+    let plan = match load_plan(&args.plan, &catalogue(jobs)) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(error),
+    };
+    let written = [("--output", args.output.as_deref()), ("--json", args.json.as_deref())];
+    let ready = outputs::check(&written, &[&args.plan])
+        .and_then(|()| args.limits.affordable(&plan))
+        .and_then(|()| limits::parallel(args.jobs))
+        .and_then(|parallel| sweep::prepare(environment::needs_disk(&plan)).map(|()| parallel));
+    let parallel = match ready {
+        Ok(parallel) => parallel,
+        Err(code) => return code,
+    };
+    let whole = match Whole::make(args, &plan) {
+        Ok(whole) => whole,
+        Err(code) => return code,
+    };
+    let mut search = Search::new(whole.events.len() as u64, args.points as usize);
+    let (ended, runs) = measure(args, &plan, parallel, &whole.failure, &mut search);
+    let curve = FailureCurve {
+        scenario: plan.scenario.clone(),
+        seed: plan.seed,
+        plan: args.plan.display().to_string(),
+        failure: whole.failure.to_string(),
+        events: whole.events.len() as u64,
+        points: search.points(),
+        step: search.step(&whole.events),
+        strikes: whole.strikes(),
+        runs: runs + 1,
+    };
+    let signs = if args.ascii || !screen::speaks_unicode() { Signs::Ascii } else { Signs::Blocks };
+    say!("{}", text::chart(&curve, width(), signs, color()));
+    say!("{}", text::table(&curve).text(0, screen::screen()));
+    say!("{}", text::findings(&curve).trim_end());
+    if let Err(code) = write(args, whole.record, &curve) {
+        return code;
+    }
+    ended.map_or(ExitCode::SUCCESS, |ended| ended.settle(runs, search.points().len() as u64 * args.samples))
+}
+
+/// The failing run as it is.
+struct Whole {
+    record: RunRecord,
+    failure: Failure,
+    /// Its events, as text.
+    events: Vec<String>,
+    times: Vec<u64>,
+}
+
+impl Whole {
+    /// Makes it, and refuses a plan that does not fail.
+    fn make(args: &WhenArgs, plan: &RunPlan) -> Result<Self, ExitCode> {
+        let folder = tempfile::tempdir().map_err(|error| {
+            refuse_text(&format!("a folder for the trace: {error}"), "make room for temporary files")
+        })?;
+        let file = folder.path().join("trace.jsonl");
+        let replay = provenance::replay_command(&args.plan);
+        let order = Order { depth: Depth::Quick, trace: Some(file.clone()), ..Order::quick(plan.clone(), replay) };
+        let made = make_one(&mut Worker::new(&args.limits.terms(args.log)), &order)?;
+        let Some(failure) = Failure::of(&made.record.verdict) else {
+            let what = format!("{} does not fail: {}", args.plan.display(), made.record.verdict.label());
+            return Err(refuse_text(&what, "name a plan whose replay fails, is stuck or crashes"));
+        };
+        let unreadable = |why: String| refuse_text(&format!("the trace of the failing run: {why}"), "try again");
+        // A run that took its process with it leaves no trace, and no event to keep.
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(_) => return Err(unreadable(made.record.verdict.headline())),
+        };
+        let events: Result<Vec<EventRecord>, _> = text.lines().map(serde_json::from_str).collect();
+        let events = events.map_err(|error| unreadable(error.to_string()))?;
+        let times = events.iter().map(|event| event.at.0).collect();
+        let events = events.iter().map(ToString::to_string).collect();
+        Ok(Self { record: made.record, failure, events, times })
+    }
+
+    fn strikes(&self) -> Vec<Strike> {
+        let strike = |fault: &flowquake_reports::record::FaultRecord| {
+            let at = fault.struck_at_ns?;
+            let after_events = self.times.partition_point(|time| *time <= at) as u64;
+            Some(Strike { fault: fault.id, kind: fault.kind.clone(), after_events })
+        };
+        self.record.faults.iter().filter_map(strike).collect()
+    }
+}
+
+/// Measures point after point; how many runs were made.
+fn measure(
+    args: &WhenArgs,
+    plan: &RunPlan,
+    parallel: usize,
+    failure: &Failure,
+    search: &mut Search,
+) -> (Option<Ended>, u64) {
+    let terms = args.limits.terms(args.log);
+    let mut runs = 0;
+    let mut progress = Progress::new(u64::from(args.points) * args.samples);
+    loop {
+        let next = search.next();
+        if next.is_empty() {
+            progress.end();
+            return (None, runs);
+        }
+        let place = |index: u64| (next.get((index / args.samples) as usize).copied(), index % args.samples);
+        let mut counted = vec![(0, 0, 0); next.len()];
+        let many = Many { total: next.len() as u64 * args.samples, parallel, max_failures: None, terms: &terms };
+        let ended = many.make(
+            |index| {
+                let (at, n) = place(index);
+                Some(Order::quick(redrawn(plan, at?, n), String::new()))
+            },
+            |step| {
+                let Step::Made(index, made) = step else {
+                    progress.wait();
+                    return true;
+                };
+                runs += 1;
+                let (made_of, failed, otherwise) = &mut counted[(index / args.samples) as usize];
+                *made_of += 1;
+                match Failure::of(&made.record.verdict) {
+                    Some(other) if other == *failure => *failed += 1,
+                    Some(_) => *otherwise += 1,
+                    None => {}
+                }
+                progress.count();
+                progress.wait();
+                true
+            },
+        );
+        for (at, (made_of, failed, otherwise)) in next.iter().zip(counted).filter(|(_, (made_of, ..))| *made_of > 0) {
+            search.measured(CurvePoint::new(*at, made_of, failed, otherwise));
+        }
+        if ended.is_some() {
+            progress.end();
+            return (ended, runs);
+        }
+    }
+}
+
+fn write(args: &WhenArgs, record: RunRecord, curve: &FailureCurve) -> Result<(), ExitCode> {
+    let set = RunSet {
+        schema_version: SCHEMA_VERSION,
+        command: command_line(),
+        program: provenance::program(),
+        fault_kinds: crate::faults::records(),
+        setting_ranges: tried::records(),
+        runs: vec![record],
+    };
+    let json = || serde_json::to_string_pretty(curve).expect("a curve is always JSON") + "\n";
+    let documents = [(&args.output, &(|| html::report_with(&set, curve)) as &dyn Fn() -> String), (&args.json, &json)];
+    for (file, document) in documents {
+        if let Some(file) = file {
+            write_atomically(file, document().as_bytes()).map_err(|error| {
+                refuse_text(&format!("{}: {error}", file.display()), "name a file that can be written")
+            })?;
+            tell!("written: {}", file.display());
+        }
+    }
+    let points = units::counted(curve.points.len(), "point");
+    say!("{}, {points}", units::counted(curve.runs as usize, "run"));
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Cuts: which strikes a search takes for one and the same, so that one of them is made and stands for the others.
+//!
+//! Start at [`Cuts`]; [`class_of`] makes the name of a strike's class. These cuts are *assumed*: each is plausible, none follows
+//! from the model, and each can be switched off. Whether they may be trusted is what the proof of a search shows
+//! ([`super::proof`]). The sound cuts, by which a strike is not even in the catalogue, stand in [`super::strike`].
+
+use std::collections::BTreeSet;
+
+use super::position::{Epoch, Position};
+use crate::faults::{Canonical, Victim};
+
+/// An assumed cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// All checkpoints between the second and the last are alike.
+    SteadyEpochs,
+    /// Subtasks of a vertex, and TaskManagers, are alike: there is the emitter, and there are others.
+    SymmetricSubtasks,
+    /// A fault that lasts, or that waits for what comes next, needs to begin only once per phase of the protocol.
+    WindowPerPhase,
+    /// A strike at a node that does nothing itself at this event is the same as at the node's own step before, as long as the leader takes no step
+    /// in between.
+    NextStep,
+}
+
+impl Cut {
+    /// All of them.
+    pub const ALL: [Cut; 4] = [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SteadyEpochs => "steady-epochs",
+            Self::SymmetricSubtasks => "symmetric-subtasks",
+            Self::WindowPerPhase => "window-per-phase",
+            Self::NextStep => "next-step",
+        }
+    }
+
+    /// The cut of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cut| cut.name() == name)
+    }
+}
+
+/// The cuts that are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cuts(BTreeSet<Cut>);
+
+impl Cuts {
+    /// All but these.
+    pub fn without(off: &[Cut]) -> Self {
+        Self(Cut::ALL.into_iter().filter(|cut| !off.contains(cut)).collect())
+    }
+
+    /// Whether it is made.
+    pub fn has(&self, cut: Cut) -> bool {
+        self.0.contains(&cut)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|cut| cut.name()).collect()
+    }
+}
+
+/// Where the nodes stand at a position: the last own event of each.
+pub(super) struct Standing<'p> {
+    /// The position itself.
+    pub(super) here: &'p Position,
+    /// The newest event of the victim, this one included.
+    pub(super) of_victim: Option<&'p Position>,
+    /// The newest event of the leader, this one included.
+    pub(super) of_leader: Option<&'p Position>,
+}
+
+/// The name of the class of a strike of this kind; equal names, one class.
+/// `place`: what the strike is aimed at, if that is no event.
+pub(super) fn class_of(
+    cuts: &Cuts,
+    kind: &str,
+    strike: &Canonical,
+    standing: &Standing,
+    place: Option<&str>,
+) -> String {
+    let who = |victim: &Option<Victim>| match victim {
+        None => String::new(),
+        Some(victim) if cuts.has(Cut::SymmetricSubtasks) => victim.sort().to_owned(),
+        Some(victim) => victim.node.clone(),
+    };
+    let place = place.map_or_else(|| place_of(cuts, strike, standing), str::to_owned);
+    format!("{kind}|{}|{}|{}|{place}", strike.label, who(&strike.victim), who(&strike.peer))
+}
+
+fn place_of(cuts: &Cuts, strike: &Canonical, standing: &Standing) -> String {
+    let here = standing.here;
+    if strike.lasts && cuts.has(Cut::WindowPerPhase) {
+        return format!("in {:?} {} attempt {} term {}", here.phase, epoch_of(cuts, here), here.attempt, here.term);
+    }
+    let own = |position: Option<&Position>| position.map_or_else(String::new, |position| step_of(cuts, position));
+    match &strike.victim {
+        Some(victim) if cuts.has(Cut::NextStep) && !strike.lasts && victim.node != here.node => {
+            format!("behind {} / {}", own(standing.of_victim), own(standing.of_leader))
+        }
+        _ => format!("at {}", step_of(cuts, here)),
+    }
+}
+
+/// What distinguishes an event from others.
+pub(super) fn step_of(cuts: &Cuts, position: &Position) -> String {
+    let whose = match position.subtask {
+        _ if !cuts.has(Cut::SymmetricSubtasks) => {
+            format!("{} {}", position.node, position.subtask.map_or_else(String::new, |subtask| subtask.to_string()))
+        }
+        Some(subtask) => format!("vertex {}", subtask.vertex.0),
+        None => String::new(),
+    };
+    format!(
+        "{} {whose} {:?} {} {:?} attempt {} term {}",
+        position.event,
+        position.in_group,
+        epoch_of(cuts, position),
+        position.phase,
+        position.attempt,
+        position.term
+    )
+}
+
+pub(super) fn epoch_of(cuts: &Cuts, position: &Position) -> String {
+    match (position.epoch, position.checkpoint) {
+        (Epoch::Steady, Some(checkpoint)) if !cuts.has(Cut::SteadyEpochs) => format!("checkpoint {checkpoint}"),
+        (epoch, _) => format!("{epoch:?}"),
+    }
+}

@@ -1,0 +1,174 @@
+//! Grounds: the scenario with one more fault, for what its clean run never shows.
+//!
+//! A clean run has no message that cancels, aborts, declines or reports a failure, and no recovery. A ground brings them about with
+//! one canonical fault in the second epoch; the strikes that a search adds there hurt the messages of the recovery ([`Scope::Messages`]):
+//! lost once and with every repetition, late, doubled, doubled so late that the next attempt receives them. With
+//! `--recovery` nodes are killed at every event of it, too ([`Scope::Recovery`]).
+//!
+//! Pairs are grounds as well ([`grounds_of_pairs`]): a first strike for each way in which a single one goes, and every second one on the
+//! way from it to the first commit after the recovery ([`Scope::Second`]).
+//!
+//! Start at [`grounds`]. It picks from the catalogue of the scenario by kind and setting, so it knows no action.
+
+use std::ops::Range;
+
+use flowquake_engine::event::{Event, EventRecord, Occasion};
+
+use super::cut::Cuts;
+use super::position::{Epoch, Position};
+use super::strike::{Catalogue, Site, with_faults};
+use crate::plan::{FaultPlan, RunPlan};
+
+/// Which strikes are made on a ground.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Everything,
+    /// At the control messages of the recovery.
+    Messages,
+    /// At these, and at every event of the recovery with kinds that take nodes away.
+    Recovery,
+    /// With every kind at everything on the way from the first strike to the first commit after the recovery that belongs to it: the
+    /// second fault of a pair.
+    Second,
+    /// None: it is there to be named only.
+    Nothing,
+}
+
+/// Kinds that take a node away.
+const DEATHS: [&str; 2] = ["kill", "machine-loss"];
+
+impl Scope {
+    /// Whether strikes of this kind are made at such a site.
+    pub(super) fn takes(self, site: Site, kind: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Second => site != Site::Run,
+            Self::Nothing => false,
+            Self::Messages => matches!(site, Site::Message(_)),
+            Self::Recovery => matches!(site, Site::Message(_)) || DEATHS.contains(&kind),
+        }
+    }
+
+    /// Whether an event is struck at all. A second fault is aimed at what the first commit after the recovery rests on: steps that name an
+    /// attempt or a checkpoint, and those that only a failure brings about. What happens by the clock alone does not lead there.
+    pub(super) fn aims_at(self, position: &Position) -> bool {
+        let row = Event::row(position.event);
+        self != Self::Second || row.is_some_and(|row| row.occasion != Occasion::Periodic)
+    }
+
+    /// The events of a run among which it strikes: all; or from the first failure to the first checkpoint of the last attempt; of a
+    /// second fault to the first commit of that checkpoint.
+    pub(super) fn window(self, positions: &[Position], events: &[EventRecord]) -> Range<usize> {
+        if self == Self::Everything {
+            return 0..positions.len();
+        }
+        let begins = |record: &EventRecord| {
+            let failure = matches!(
+                record.event,
+                Event::TaskFailed { .. }
+                    | Event::TaskManagerLost { .. }
+                    | Event::SnapshotDeclined { .. }
+                    | Event::CheckpointAborted { .. }
+                    | Event::FailoverBegun { .. }
+                    | Event::LeaseExpired { .. }
+                    | Event::JobManagerLost { .. }
+            );
+            let takeover = matches!(record.event, Event::LeadershipGranted { term } if term.0 > 1);
+            failure || takeover
+        };
+        let Some(begin) = events.iter().position(begins) else { return 0..0 };
+        let running = events.iter().rposition(|record| matches!(record.event, Event::JobRunning { .. })).unwrap_or(0);
+        let completed = |record: &EventRecord| matches!(record.event, Event::CheckpointCompleted { .. });
+        let after = running.max(begin);
+        let end = events[after..].iter().position(completed).map_or(events.len(), |at| after + at + 1);
+        if self != Self::Second {
+            return begin..end;
+        }
+        let committed = |record: &EventRecord| matches!(record.event, Event::CommitAcknowledged { .. });
+        begin..events[end.min(events.len())..].iter().position(committed).map_or(events.len(), |at| end + at + 1)
+    }
+}
+
+/// The scenario, or the scenario with one more fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ground {
+    /// In words; empty for the scenario itself.
+    pub name: String,
+    /// Faults besides those of the scenario.
+    pub faults: Vec<FaultPlan>,
+    /// Which strikes are made on it.
+    pub scope: Scope,
+}
+
+impl Ground {
+    /// The scenario itself.
+    pub fn itself() -> Self {
+        Self { name: String::new(), faults: Vec::new(), scope: Scope::Everything }
+    }
+
+    /// The plan of its clean run.
+    pub fn plan(&self, base: &RunPlan) -> RunPlan {
+        if self.faults.is_empty() {
+            return base.clone();
+        }
+        with_faults(base, base.faults.iter().chain(&self.faults).cloned().collect())
+    }
+}
+
+/// What brings each ground about: a name, a kind of fault, the beginning of its setting, and the sort of its victim.
+const GROUNDS: [(&str, &str, &str, &str); 6] = [
+    ("a subtask fails", "user-error", "", "other"),
+    ("a TaskManager dies", "kill", "back beyond", "other"),
+    ("a TaskManager stands still", "pause", "beyond", "other"),
+    ("the leader dies", "kill", "back beyond", "leader"),
+    ("a checkpoint expires", "hang-snapshot", "beyond", "other"),
+    ("an upload fails with every try", "failed-write", "with every try", "task-manager"),
+];
+
+/// The grounds of a scenario; none for what it does not have. `catalogue` is that of the scenario alone, with all cuts.
+pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Ground> {
+    let second = |number: u32| {
+        let described = catalogue.describe(number);
+        let here = &catalogue.grounds()[0].positions()[described.event];
+        here.epoch == Epoch::Second
+    };
+    let all = 0..catalogue.strikes().len() as u32;
+    let ground = |(name, kind, label, sort): (&str, &str, &str, &str)| {
+        let fits = |number: &u32| {
+            if catalogue.strikes()[*number as usize].kind.name() != kind || !second(*number) {
+                return false;
+            }
+            let described = catalogue.describe(*number);
+            let label_fits = described.label.starts_with(label);
+            label_fits
+                && match sort {
+                    "leader" => described.victim.starts_with("jm-") && catalogue.strikes_leader(*number),
+                    // The node that does what the ground is about, not the one that emits the event by chance.
+                    _ => described.victim.starts_with("tm-"),
+                }
+        };
+        let number = all.clone().find(fits)?;
+        let plan = catalogue.plan(number);
+        let faults = plan.faults[base.faults.len()..].to_vec();
+        Some(Ground { name: name.to_owned(), faults, scope })
+    };
+    GROUNDS.into_iter().filter_map(ground).collect()
+}
+
+/// The grounds of pairs: each of these strikes, one for every way in which a single one goes.
+pub fn grounds_of_pairs(catalogue: &Catalogue, base: &RunPlan, firsts: &[u32]) -> Vec<Ground> {
+    let ground = |number: &u32| {
+        let described = catalogue.describe(*number);
+        let words =
+            format!("{} {} strikes {} at {}", described.kind, described.label, described.victim, described.name);
+        let faults = catalogue.plan(*number).faults[base.faults.len()..].to_vec();
+        Ground { name: format!("strike {number} came first: {words}"), faults, scope: Scope::Second }
+    };
+    firsts.iter().map(ground).collect()
+}
+
+/// The cuts with which grounds are looked for: all of them.
+pub fn cuts_of_grounds() -> Cuts {
+    Cuts::without(&[])
+}

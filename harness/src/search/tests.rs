@@ -1,0 +1,158 @@
+//! Tries the catalogue on the clean run of a small scenario: every strike is a plan that may run and strikes where it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use flowquake_engine::config::BackendKind;
+use flowquake_reports::record::Verdict;
+
+use super::cut::{Cut, Cuts};
+use super::ground::{Ground, Scope, grounds};
+use super::strike::{Catalogue, Site, Surveyed};
+use super::survey::Survey;
+use crate::cli::catalogue as job_catalogue;
+use crate::faults::{Kind, Victim, strikes};
+use crate::jobs::Jobs;
+use crate::nemesis::{LEADER, STANDBY, TASK_MANAGER};
+use crate::plan::RunPlan;
+use crate::run::Simulator;
+use crate::scenario::{Scenario, plan_problems};
+use crate::session::{Depth, try_execute};
+
+/// The smallest scenario of `flowquake exhaust`.
+fn base() -> RunPlan {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/exhaust/reference-short.toml");
+    Scenario::load(&file, &job_catalogue(&Jobs::builtin())).unwrap().plan(1)
+}
+
+fn survey(plan: &RunPlan) -> Survey {
+    let mut target = Simulator::default();
+    target.traffic = true;
+    let (record, outcome) = try_execute(&target, Depth::Quick, plan, &Jobs::builtin(), String::new()).unwrap();
+    assert_eq!(record.verdict, Verdict::Passed);
+    Survey::of(outcome.trace.events, outcome.traffic)
+}
+
+fn surveyed(ground: Ground) -> Surveyed {
+    let base = base();
+    let survey = survey(&ground.plan(&base));
+    Surveyed::new(&base, ground, survey)
+}
+
+fn catalogue(cuts: &Cuts) -> Catalogue {
+    Catalogue::new(base(), true, vec![surveyed(Ground::itself())], cuts)
+}
+
+fn all_cuts() -> Cuts {
+    Cuts::without(&[])
+}
+
+fn is_struck(catalogue: &Catalogue, number: u32) -> (Option<u64>, Verdict) {
+    let target = Simulator::default();
+    let plan = catalogue.plan(number);
+    let (record, _) = try_execute(&target, Depth::Quick, &plan, &Jobs::builtin(), String::new()).unwrap();
+    (record.faults[catalogue.faults_before(number)].struck_at_ns, record.verdict)
+}
+
+/// So many strikes of those that fit, spread over all of them.
+fn some(catalogue: &Catalogue, count: usize, fits: impl Fn(u32) -> bool) -> Vec<u32> {
+    let fitting: Vec<u32> = (0..catalogue.strikes().len() as u32).filter(|number| fits(*number)).collect();
+    let step = (fitting.len() / count).max(1);
+    fitting.into_iter().step_by(step).take(count).collect()
+}
+
+/// Tries FAULTS-C2: of every kind something is struck, where the plan has what it needs.
+#[test]
+fn every_kind_has_canonical_strikes() {
+    let catalogue = catalogue(&all_cuts());
+    let mut struck: BTreeSet<&str> = catalogue.strikes().iter().map(|strike| strike.kind.name()).collect();
+    let mut plan = base();
+    plan.job.config.backend = BackendKind::RocksDb;
+    let node = |node: &str, role| Victim { node: node.into(), role, busy: role == TASK_MANAGER, emits: false };
+    let nodes = [node("jm-1", LEADER), node("jm-2", STANDBY), node("tm-1", TASK_MANAGER)];
+    let canon = crate::faults::Canon { plan: &plan, keyed: true, place: crate::faults::Place::Event, nodes: &nodes };
+    struck.extend(Kind::ALL.iter().filter(|kind| !strikes(kind.spec(), &canon).is_empty()).map(|kind| kind.name()));
+    let without: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).filter(|name| !struck.contains(name)).collect();
+    assert_eq!(without, [] as [&str; 0]);
+}
+
+/// Tries STRIKE-K2, and that the plan of every strike can be saved and replayed.
+#[test]
+fn every_strike_is_a_plan_that_may_run() {
+    let jobs = job_catalogue(&Jobs::builtin());
+    let catalogue = catalogue(&all_cuts());
+    for members in catalogue.classes() {
+        let plan = catalogue.plan(members[0]);
+        assert_eq!(plan_problems(&plan, &jobs), [] as [String; 0], "{:?}", catalogue.describe(members[0]));
+        let fault = &plan.faults[0];
+        assert_eq!(Kind::of(&fault.action), catalogue.strikes()[members[0] as usize].kind, "FAULTS-K1");
+        assert_eq!(RunPlan { faults: vec![], expect: base().expect, prediction: None, ..plan }, base(), "STRIKE-K2");
+    }
+}
+
+/// Tries POSITION-P1 in runs.
+#[test]
+fn a_strike_at_an_event_strikes_exactly_there() {
+    let catalogue = catalogue(&all_cuts());
+    let kills = |number: u32| catalogue.strikes()[number as usize].kind == Kind::Kill;
+    for number in some(&catalogue, 12, kills) {
+        let described = catalogue.describe(number);
+        assert_eq!(is_struck(&catalogue, number).0, Some(described.at.0), "POSITION-P1: {described:?}");
+    }
+}
+
+#[test]
+fn a_strike_at_a_message_or_write_hurts_the_one_that_it_is_aimed_at() {
+    let catalogue = catalogue(&all_cuts());
+    let aimed = |number: u32| matches!(catalogue.strikes()[number as usize].site, Site::Message(_) | Site::Write(_));
+    for number in some(&catalogue, 16, aimed) {
+        let at = catalogue.aimed_at(number).unwrap();
+        let described = catalogue.describe(number);
+        assert_eq!(is_struck(&catalogue, number).0, Some(at.0), "{described:?}");
+    }
+}
+
+/// Tries STRIKE-K1.
+#[test]
+fn each_cut_makes_fewer_classes_of_the_same_strikes() {
+    let with = catalogue(&all_cuts());
+    let numbered = |catalogue: &Catalogue| {
+        let strikes = catalogue.strikes().iter();
+        strikes.map(|strike| (strike.site, strike.kind)).collect::<Vec<_>>()
+    };
+    for cut in Cut::ALL {
+        let without = catalogue(&Cuts::without(&[cut]));
+        assert!(numbered(&without) == numbered(&with), "STRIKE-K1: {}", cut.name());
+        // A run this short has no steady epochs, and one TaskManager of a kind.
+        let fewer = with.classes().len() < without.classes().len();
+        assert!(fewer || matches!(cut, Cut::SteadyEpochs | Cut::SymmetricSubtasks), "{}", cut.name());
+        assert!(with.classes().len() <= without.classes().len(), "{}", cut.name());
+    }
+}
+
+/// What no clean run sends is hurt all the same: cancellations, failures, aborts, and what is sent twice into the next attempt.
+#[test]
+fn every_kind_of_control_message_is_lost_and_doubled_late() {
+    let base = base();
+    let itself = catalogue(&all_cuts());
+    let all: Vec<Surveyed> = grounds(&itself, &base, Scope::Messages).into_iter().map(surveyed).collect();
+    assert!(all.len() >= 5, "{}", all.len());
+    let grounds = itself.into_grounds().into_iter().chain(all).collect();
+    let catalogue = Catalogue::new(base, true, grounds, &all_cuts());
+    let mut labels: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for members in catalogue.classes() {
+        let described = catalogue.describe(members[0]);
+        labels.entry(described.kind).or_default().insert(described.label);
+    }
+    for message in crate::faults::message_kinds() {
+        for (kind, how) in [
+            ("lose-message", "once"),
+            ("lose-message", "with every repetition"),
+            ("delay-message", "beyond every detector"),
+            ("duplicate-message", "beyond every detector"),
+        ] {
+            let label = format!("{message} {how}");
+            assert!(labels[kind].contains(&label), "{kind} {label}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! An exhaustive search as a page: the theorem, the picture, the ways in which runs went, and a table by kind of fault.
+//!
+//! Start at [`page`]. A click on a strike of the picture shows what it was, how the run went, and the command that makes the run
+//! again. Text of the records is escaped by `maud`; what the script reads is JSON without `<`.
+
+use maud::{Markup, html};
+
+use super::picture::{self, COLOURED, colour, picture};
+use super::terminal::{table, verdicts, what, wrong};
+use super::{ExhaustSet, ExhaustStrike};
+use crate::ansi::{Style, clean};
+use crate::class::Class;
+use crate::page::{Count, Head, document, titled};
+use crate::units;
+
+const STYLE: &str = include_str!("exhaust.css");
+const SCRIPT: &str = include_str!("exhaust.js");
+
+/// Wrong runs that are listed.
+const LISTED: usize = 200;
+
+/// The page.
+pub fn page(set: &ExhaustSet) -> String {
+    let command = clean(&set.command);
+    let run = set.strikes.iter().filter(|strike| strike.result.is_some()).count();
+    let bad = wrong(set).count();
+    let ways = set.by_signature().len();
+    let cuts = if set.cuts.is_empty() { "none".to_owned() } else { set.cuts.join(", ") };
+    let shard = if set.shard.1 > 1 { format!(", shard {} of {}", set.shard.0, set.shard.1) } else { String::new() };
+    let main = html! {
+        (Head {
+            title: html! { "Every fault at every step of " (clean(&set.scenario)) },
+            command: &command,
+            notes: vec![
+                html! { strong.theorem { (set.theorem) } },
+                html! { (verdicts(set)) ". Cuts: " (cuts) (shard) "." },
+            ],
+            counts: vec![
+                Count::of(set.strikes_total as usize, "strike"),
+                Count::labelled((set.classes_total + set.splits) as usize, "classes", Style::Plain),
+                Count::of(run, "run"),
+                Count::labelled(ways, "ways to go", Style::Plain),
+                Count { href: (bad > 0).then_some("#wrong"), ..Count::labelled(bad, "wrong", if bad > 0 { Style::Bad } else { Style::Good }) },
+            ],
+        })
+        @if !set.stopped.is_empty() { p.warn { "Not finished: " (clean(&set.stopped)) } }
+        @if set.strikes.iter().any(|strike| strike.ground == 0) { section.card.run.exhaust {
+            h2 { "Strikes along the run" }
+            p.sub {
+                "Events of the clean run from left to right, kinds of faults from top to bottom. A colour is a way in which a run went; "
+                "paler strikes were not run, another of their class stands for them. Click on one."
+            }
+            (key(set))
+            div.scroll { (picture(set)) }
+            div #picked { p.sub { "Nothing is picked." } }
+        } }
+        @if bad > 0 {
+            section.card.run #wrong {
+                h2 { "Wrong" }
+                @for strike in wrong(set).take(LISTED) { (failure(set, strike)) }
+                @if bad > LISTED { p.sub { "And " (units::count((bad - LISTED) as u64)) " more, which the JSON lists." } }
+            }
+        }
+        section.card.run { (titled("By kind of fault", "ways: signatures that differ", &table(set))) }
+        @if set.grounds.len() > 1 {
+            section.card.run {
+                (titled("Where something fails already", "strikes at the messages of a recovery", &grounds(set)))
+            }
+        }
+    };
+    let script = format!("const strikes = {};\n{SCRIPT}", data(set));
+    document("Flowquake: every fault at every step", &[STYLE], &main, &script)
+}
+
+/// The ways that have a colour of their own.
+fn key(set: &ExhaustSet) -> Markup {
+    let ranks = picture::ranks(set);
+    let all = set.by_signature();
+    let (shown, rest): (Vec<_>, Vec<_>) =
+        all.into_iter().filter(|(.., verdict)| *verdict == Class::Passed).partition(|(s, ..)| ranks[s] < COLOURED);
+    let rest_runs: usize = rest.iter().map(|(_, count, _)| count).sum();
+    html! {
+        ul.key {
+            @for (signature, count, verdict) in shown {
+                li { i.(colour(ranks.get(signature).copied(), verdict)) {} (clean(set.words(signature))) span.dim { " " (units::count(count as u64)) } }
+            }
+            @if rest_runs > 0 {
+                li { i.way-other {} (units::count(rest.len() as u64)) " other ways" span.dim { " " (units::count(rest_runs as u64)) } }
+            }
+            li { i.vacuous {} "hurt nothing" }
+            li { i.wrong {} "wrong" }
+        }
+    }
+}
+
+fn failure(set: &ExhaustSet, strike: &ExhaustStrike) -> Markup {
+    let Some(result) = &strike.result else { return html! {} };
+    html! {
+        h3 { (result.verdict.label()) small { (clean(&what(set, strike))) } }
+        p { (clean(&result.headline)) }
+        p { code { (clean(&result.replay)) } }
+    }
+}
+
+fn grounds(set: &ExhaustSet) -> crate::table::Table {
+    use crate::table::{Align, Cell, Table};
+    let right = |heading: &'static str| (heading, Align::Right);
+    let mut rows = Table::new([("ground", Align::Left), right("strikes"), right("run"), right("wrong")]);
+    for (number, name) in set.grounds.iter().enumerate().skip(1) {
+        let here = |strike: &&ExhaustStrike| strike.ground as usize == number;
+        let run = set.strikes.iter().filter(here).filter(|strike| strike.result.is_some()).count();
+        rows.row([
+            Cell::new(name),
+            Cell::count(set.strikes.iter().filter(here).count() as u64),
+            Cell::count(run as u64),
+            Cell::count(wrong(set).filter(here).count() as u64),
+        ]);
+    }
+    rows
+}
+
+/// What the script says of a strike, by number: words, way, command; without `<`, which would end the script.
+fn data(set: &ExhaustSet) -> String {
+    let at_scenario = set.strikes.iter().filter(|strike| strike.ground == 0);
+    let entry = |strike: &ExhaustStrike| {
+        let (way, replay) = match &strike.result {
+            Some(result) => (format!("{} {}", set.words(&result.signature), result.headline), result.replay.clone()),
+            None => (String::new(), String::new()),
+        };
+        (strike.number, [what(set, strike), way, replay])
+    };
+    let all: std::collections::BTreeMap<u32, [String; 3]> = at_scenario.map(entry).collect();
+    serde_json::to_string(&all).expect("texts are JSON").replace('<', "\\u003c")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exhaust::fixture;
+
+    #[test]
+    fn a_page_shows_the_theorem_the_failures_and_their_commands() {
+        let page = page(&fixture());
+        assert!(page.contains("6 strikes in 4 classes, 0 members re-run, 0 disagreements"));
+        assert!(page.contains("O1: a &lt;record&gt; is lost") && page.contains("--strike 2"));
+        assert!(!page.contains("a <record>"), "text is escaped, in the script as well");
+    }
+}

@@ -1,0 +1,150 @@
+//! The picture of a search: the events of the clean run from left to right, a row for each kind of fault, and in each cell the strikes
+//! there, coloured by the way in which the run went.
+//!
+//! Start at [`picture`]. A strike that was not run has the colour of the strike that stands for its class, paler. The colours of the
+//! most frequent ways differ; wrong runs are red, whatever way they went, and those that hurt nothing are grey.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::{ExhaustSet, ExhaustStrike};
+use crate::class::Class;
+
+/// Height of a row, and what is left free below it.
+const ROW: usize = 15;
+const GAP: usize = 2;
+/// Room for names on the left, and for checkpoints on top.
+const LEFT: usize = 138;
+const TOP: usize = 34;
+/// Width of all events together, if they fit.
+const WIDTH: usize = 1_060;
+/// Extra room between families.
+const FAMILY_GAP: usize = 8;
+/// Ways that have a colour of their own.
+pub(super) const COLOURED: usize = 11;
+
+/// The class of the CSS that colours a way.
+pub(super) fn colour(rank: Option<usize>, verdict: Class) -> String {
+    match (verdict, rank) {
+        (Class::Vacuous, _) => "vacuous".into(),
+        (Class::Passed, Some(rank)) if rank < COLOURED => format!("way-{rank}"),
+        (Class::Passed, _) => "way-other".into(),
+        _ => "wrong".into(),
+    }
+}
+
+/// The place of each way that passed among those that did, by how frequent they are.
+pub(super) fn ranks(set: &ExhaustSet) -> BTreeMap<&str, usize> {
+    let passed = set.by_signature().into_iter().filter(|(.., verdict)| *verdict == Class::Passed);
+    passed.enumerate().map(|(rank, (signature, ..))| (signature, rank)).collect()
+}
+
+/// The picture of the strikes at the scenario itself.
+pub(super) fn picture(set: &ExhaustSet) -> Markup {
+    let ranks = ranks(set);
+    let ways = ways_of_classes(set);
+    let events = set.events.len().max(1);
+    let step = (WIDTH / events).clamp(3, 14);
+    let mut cells: BTreeMap<(u32, u32), BTreeMap<(String, bool), Vec<u32>>> = BTreeMap::new();
+    for strike in set.strikes.iter().filter(|strike| strike.ground == 0) {
+        let run = strike.result.as_ref().map(|result| (result.signature.as_str(), result.verdict));
+        let Some((signature, verdict)) = run.or_else(|| ways.get(&strike.class).copied()) else { continue };
+        let colour = colour(ranks.get(signature).copied(), verdict);
+        let cell = cells.entry((strike.kind, strike.event)).or_default();
+        cell.entry((colour, run.is_some())).or_default().push(strike.number);
+    }
+    let mut tops: BTreeMap<u32, usize> = BTreeMap::new();
+    let (mut y, mut family) = (TOP, "");
+    let struck: std::collections::BTreeSet<u32> = cells.keys().map(|(kind, _)| *kind).collect();
+    for kind in struck {
+        let of = set.kinds[kind as usize].1.as_str();
+        if !family.is_empty() && of != family {
+            y += FAMILY_GAP;
+        }
+        family = of;
+        tops.insert(kind, y);
+        y += ROW;
+    }
+    let (width, height) = (LEFT + events * step + 10, y + 8);
+    html! {
+        svg.strikes width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="img"
+            aria-label="Strikes by event and kind of fault" {
+            @for (at, checkpoint) in bounds(set) {
+                @let x = LEFT + at * step;
+                line.bound x1=(x) x2=(x) y1=(TOP - 16) y2=(height - 8) {}
+                text x=(x + 3) y=(TOP - 18) { (checkpoint) }
+            }
+            @for (kind, y) in &tops {
+                text x=(LEFT - 8) y=(y + ROW - 4) text-anchor="end" { (set.kinds[*kind as usize].0) }
+            }
+            @for ((kind, event), parts) in &cells {
+                @let all: usize = parts.values().map(Vec::len).sum();
+                @let heights = shares(parts.values().map(Vec::len), all, (ROW - GAP) * 10);
+                @for (((colour, run), numbers), (from, tall)) in parts.iter().zip(heights) {
+                    @let paler = if *run { "" } else { " stood-for" };
+                    rect class={ (colour) (paler) } x=(LEFT + *event as usize * step) y=(tenth(tops[kind] * 10 + from))
+                        width=(step - usize::from(step > 3)) height=(tenth(tall)) data-n=(numbers[0]) data-k=(numbers.len()) {}
+                }
+            }
+        }
+    }
+}
+
+/// The way of the strike that stands for each class.
+fn ways_of_classes(set: &ExhaustSet) -> BTreeMap<u32, (&str, Class)> {
+    let stands = set.strikes.iter().filter(|strike: &&ExhaustStrike| strike.stands);
+    let way = |strike: &'_ ExhaustStrike| strike.class;
+    stands
+        .filter_map(|strike| {
+            let result = strike.result.as_ref()?;
+            Some((way(strike), (result.signature.as_str(), result.verdict)))
+        })
+        .collect()
+}
+
+/// Where each checkpoint begins, with its name.
+fn bounds(set: &ExhaustSet) -> Vec<(usize, String)> {
+    let mut bounds = vec![(0, "start".to_owned())];
+    let triggered = set.events.iter().enumerate().filter(|(_, event)| event.name == "checkpoint-triggered");
+    bounds.extend(triggered.map(|(at, event)| (at, format!("checkpoint {}", event.checkpoint))));
+    bounds
+}
+
+/// Parts of a height in proportion, each with where it begins.
+fn shares(parts: impl Iterator<Item = usize>, all: usize, height: usize) -> Vec<(usize, usize)> {
+    let mut before = 0;
+    parts
+        .map(|part| {
+            let from = before * height / all.max(1);
+            before += part;
+            (from, before * height / all.max(1) - from)
+        })
+        .collect()
+}
+
+/// A number of tenths with a point.
+fn tenth(tenths: usize) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exhaust::fixture;
+
+    #[test]
+    fn every_strike_is_in_the_picture_and_those_not_run_are_paler() {
+        let picture = picture(&fixture()).into_string();
+        assert_eq!(picture.matches("<rect").count(), 6);
+        assert_eq!(picture.matches("stood-for").count(), 2);
+        assert!(picture.contains("class=\"wrong\"") && picture.contains("class=\"wrong stood-for\""), "{picture}");
+        assert!(picture.contains("class=\"vacuous\"") && picture.contains("class=\"way-0\""));
+    }
+
+    #[test]
+    fn parts_fill_their_cell() {
+        assert_eq!(shares([1, 1, 2].into_iter(), 4, 130), [(0, 32), (32, 33), (65, 65)]);
+        assert_eq!(shares([3].into_iter(), 3, 130), [(0, 130)]);
+    }
+}
