@@ -21,6 +21,8 @@ pub mod ha;
 pub mod ids;
 pub mod jobmanager;
 pub mod message_kind;
+#[cfg(test)]
+mod model;
 pub mod mutation;
 pub mod paths;
 pub mod state;

@@ -56,7 +56,7 @@ pub struct Simulator {
     /// Planted bugs of the engine.
     pub mutations: Vec<Mutation>,
     /// Whether the outcome says which messages and writes there were.
-    pub traffic: bool,
+    traffic: bool,
     reached: Arc<AtomicBool>,
 }
 
@@ -64,6 +64,11 @@ impl Simulator {
     /// With these bugs planted.
     pub fn with(mutations: &[Mutation]) -> Self {
         Self { mutations: mutations.to_vec(), ..Self::default() }
+    }
+
+    /// Whose outcome says which messages and writes there were, if `traffic`.
+    pub fn noting(self, traffic: bool) -> Self {
+        Self { traffic, ..self }
     }
 
     /// Whether a planted bug made its mistake in one of the runs so far.
@@ -88,7 +93,7 @@ impl Target for Simulator {
         from: Option<&StoreCopy>,
         director: Director,
     ) -> Result<Outcome, Environment> {
-        start(self, plan, jobs, from.cloned(), director)
+        start(plan, jobs, self, from.cloned(), director)
     }
 }
 
@@ -106,7 +111,7 @@ pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
 /// # Panics
 /// As [`run`].
 pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
-    kept(start(&Simulator::default(), plan, jobs, None, Director::forgetful(plan)))
+    kept(start(plan, jobs, &Simulator::default(), None, Director::forgetful(plan)))
 }
 
 /// Runs a plan and keeps at most `copies` copies of the stores, of completed checkpoints drawn from the plan's seed.
@@ -114,7 +119,7 @@ pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
 /// # Panics
 /// As [`run`].
 pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copies: usize) -> Outcome {
-    kept(start(&Simulator::with(mutations), plan, jobs, None, Director::new(plan, copies)))
+    kept(start(plan, jobs, &Simulator::with(mutations), None, Director::new(plan, copies)))
 }
 
 /// Runs a plan in stores that hold a copy already: a new cluster comes up at the instant of the copy and goes on from there.
@@ -123,7 +128,7 @@ pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copi
 /// # Panics
 /// As [`run`].
 pub fn run_from(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copy: &StoreCopy) -> Outcome {
-    kept(start(&Simulator::with(mutations), plan, jobs, Some(copy.clone()), Director::new(plan, 0)))
+    kept(start(plan, jobs, &Simulator::with(mutations), Some(copy.clone()), Director::new(plan, 0)))
 }
 
 fn kept(run: Result<Outcome, Environment>) -> Outcome {
@@ -131,15 +136,14 @@ fn kept(run: Result<Outcome, Environment>) -> Outcome {
 }
 
 fn start(
-    simulator: &Simulator,
     plan: &RunPlan,
     jobs: &Jobs,
+    simulator: &Simulator,
     from: Option<StoreCopy>,
     director: Director,
 ) -> Result<Outcome, Environment> {
-    let mutations = &simulator.mutations;
     assert!(
-        mutations.is_empty() || cfg!(feature = "mutations"),
+        simulator.mutations.is_empty() || cfg!(feature = "mutations"),
         "bugs can be planted only with the feature `mutations`"
     );
     let local = needs_disk(plan).then(local_disks::root).transpose()?;
@@ -147,19 +151,8 @@ fn start(
     let (told, tells) = mpsc::channel();
     let (plan, jobs) = (plan.clone(), jobs.clone());
     let events = Arc::new(AtomicU64::new(0));
-    let run = Run {
-        plan,
-        jobs,
-        #[cfg(feature = "mutations")]
-        mutations: mutations.clone(),
-        #[cfg(feature = "mutations")]
-        reached: simulator.reached.clone(),
-        traffic: simulator.traffic,
-        from,
-        local,
-        director: state.clone(),
-        events: events.clone(),
-    };
+    let run =
+        Run { plan, jobs, simulator: simulator.clone(), from, local, director: state.clone(), events: events.clone() };
     let name = format!("run {} seed {}", run.plan.scenario, run.plan.seed);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _ = told.send(Told::Begun(watchdog::this_thread()));
@@ -242,12 +235,7 @@ fn thread_cpu() -> Duration {
 struct Run {
     plan: RunPlan,
     jobs: Jobs,
-    #[cfg(feature = "mutations")]
-    mutations: Vec<Mutation>,
-    #[cfg(feature = "mutations")]
-    reached: Arc<AtomicBool>,
-    /// Messages and writes are noted.
-    traffic: bool,
+    simulator: Simulator,
     /// What the stores hold already.
     from: Option<StoreCopy>,
     /// Where local disks are, if the plan needs any; goes with the run.
@@ -293,8 +281,8 @@ impl Run {
         let plan = &self.plan;
         let world = SimWorld::current();
         #[cfg(feature = "mutations")]
-        world.plant(&self.mutations, &self.reached);
-        if self.traffic {
+        world.plant(&self.simulator.mutations, &self.simulator.reached);
+        if self.simulator.traffic {
             world.log_traffic();
         }
         let spec = job_spec(plan);
@@ -378,7 +366,7 @@ impl Run {
         sleep_until(now + Duration::from_millis(1)).await;
         let mut director = self.director.lock().expect("the director does not panic");
         director.note_late_effects(world.late_effects());
-        if self.traffic {
+        if self.simulator.traffic {
             director.note_traffic(world.take_traffic());
         }
     }

@@ -1,4 +1,4 @@
-//! Searches as a user meets them: floors of activation, and what they say of a kind that does nothing.
+//! Searches as a user meets them: floors of activation, when a failure was decided, and hunts with their corpus.
 
 use std::fs;
 use std::path::Path;
@@ -145,4 +145,75 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     assert!(said.err.contains("passes.json does not fail: passed"), "{}", said.err);
     folder.flowquake(&["when", &plan, "--samples", "0"], 2);
     folder.flowquake(&["when", &plan, "--output", &plan], 2);
+}
+
+/// Plans of a corpus.
+fn corpus(folder: &Folder) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(folder.path().join("flowquake-corpus")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "json")).collect();
+    files.sort();
+    files
+}
+
+fn report(folder: &Folder, file: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(folder.path().join(file)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() {
+    let folder = Folder::with("swarm.toml", SWARM);
+    let hunt = ["hunt", "swarm.toml", "--runs", "30", "--jobs", "2", "--json", "hunt.json"];
+    let said = folder.flowquake(&hunt, 0);
+    assert!(said.out.contains("30 runs: ") && said.out.contains("no failure"), "{}", said.out);
+    assert!(said.out.contains("the next run shows a new one with a chance of about"), "{}", said.out);
+    let first = report(&folder, "hunt.json");
+    let kept = corpus(&folder);
+    assert_eq!(first["corpus"].as_u64().unwrap() as usize, kept.len());
+    assert!(!kept.is_empty() && first["fresh"].as_u64().unwrap() < 30, "{first}");
+    // One that was cut off is told and kept; the others are run first.
+    let broken = folder.path().join("flowquake-corpus/broken.json");
+    fs::write(&broken, "{\"corpus_version\": 1, ").unwrap();
+    let said = folder.flowquake(&hunt, 0);
+    assert!(said.err.contains("broken.json is set aside") && said.err.contains("no entry of a corpus"), "{}", said.err);
+    assert!(!broken.exists() && folder.path().join("flowquake-corpus/set-aside/broken.json").exists());
+    assert!(report(&folder, "hunt.json")["fresh"].as_u64().unwrap() + kept.len() as u64 <= 30);
+    // Nothing says what may be changed in a scripted scenario.
+    fs::write(folder.path().join("by-the-clock.toml"), BY_THE_CLOCK).unwrap();
+    let said = folder.flowquake(&["hunt", "by-the-clock.toml"], 2);
+    assert!(said.err.contains("by-the-clock.toml has no [swarm]"), "{}", said.err);
+    for wrong in [["--nightly", "2026-02-30"], ["--shard", "3/2"], ["--for", "0s"], ["--saturation", "101"]] {
+        folder.flowquake(&["hunt", "swarm.toml", wrong[0], wrong[1]], 2);
+    }
+}
+
+#[test]
+fn a_hunt_names_each_failure_once_makes_it_smaller_and_shards_make_one_report() {
+    // Of each plan that kills somebody one failure, and of the others another: the job is not expected to fail over.
+    let folder = Folder::with("swarm.toml", &format!("{SWARM}\n[expect]\nfailovers = 0\n"));
+    let hunt = |shard: &str, json: &str| {
+        let night = ["hunt", "swarm.toml", "--runs", "8", "--nightly", "2026-11-30", "--shrink-runs", "20"];
+        folder.flowquake(&[&night[..], &["--shard", shard, "--json", json]].concat(), 1)
+    };
+    let said = hunt("1/2", "1.json");
+    assert!(
+        said.err.contains("new failure, run ") && said.out.contains("failed so, the first was number"),
+        "{}",
+        said.out
+    );
+    let first = report(&folder, "1.json");
+    let failure = &first["failures"][0];
+    assert_eq!(failure["bucket"]["key"]["failure"], "failed expect.failovers");
+    assert!(failure["small_faults"].as_u64().unwrap() <= 2, "{failure}");
+    folder.flowquake(&["replay", failure["file"].as_str().unwrap()], 1);
+    assert_eq!(first["seeds"]["first"].as_u64().unwrap(), 20_787 << 32);
+    hunt("2/2", "2.json");
+    let said = folder.flowquake(&["hunt", "--merge", "1.json", "2.json", "--json", "all.json"], 1);
+    assert!(said.out.contains("16 runs: ") && said.out.contains("shards: 1/2, 2/2"), "{}", said.out);
+    let (second, all) = (report(&folder, "2.json"), report(&folder, "all.json"));
+    let count = |report: &serde_json::Value| report["failures"].as_array().unwrap().len();
+    assert!(count(&all) <= count(&first) + count(&second) && count(&all) >= count(&first));
+    let said = folder.flowquake(&["hunt", "--merge", "1.json"], 2);
+    assert!(said.err.contains("shard 2/2 is missing"), "{}", said.err);
+    let said = folder.flowquake(&["hunt", "--merge", "1.json", "swarm.toml"], 2);
+    assert!(said.err.contains("swarm.toml"), "{}", said.err);
 }

@@ -9,7 +9,7 @@ use flowquake::run::{run_from, run_with_copies};
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::record::OracleRecord;
-use flowquake_scenarios::museum::MUSEUM;
+use flowquake_scenarios::museum::{MUSEUM, Verdict};
 
 use super::named;
 
@@ -33,7 +33,8 @@ fn said_of(
 #[test]
 fn sections_that_an_oracle_does_not_need_change_nothing_of_what_it_finds() {
     for exhibit in MUSEUM {
-        let Some(oracle) = ORACLES.iter().find(|oracle| oracle.id == exhibit.caught_by) else { continue };
+        let Verdict::CaughtBy(by) = exhibit.verdict else { continue };
+        let Some(oracle) = ORACLES.iter().find(|oracle| oracle.id == by) else { continue };
         let scenario = named(exhibit.scenario);
         let mut runs = (1..=20).map(|seed| {
             let plan = scenario.plan(seed);

@@ -80,7 +80,7 @@ pub enum Command {
 }
 
 /// `Acknowledging` -last ack-> `Sealing` -manifest durable-> `Logging` -entry durable-> completed; the first two -abort-> gone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// Barriers are in the graph; these subtasks have not acknowledged (never empty).
     Acknowledging(BTreeSet<SubtaskId>),
@@ -90,7 +90,7 @@ enum Stage {
     Logging,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     id: CheckpointId,
     triggered_at: Time,
@@ -101,7 +101,7 @@ struct Pending {
 }
 
 /// Completed, but not every sink has said that it committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Unacknowledged {
     id: CheckpointId,
     last: bool,
@@ -110,7 +110,7 @@ struct Unacknowledged {
 }
 
 /// Decides about the checkpoints of one job, over all its attempts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Coordinator {
     config: CheckpointConfig,
     notify_retry: Duration,

@@ -17,7 +17,7 @@ use crate::time::Time;
 const WAITING_MAX: u32 = 1000;
 
 /// Knows when a checkpoint is due, for one attempt after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Schedule {
     kind: TriggerSchedule,
     step: Duration,

@@ -29,6 +29,8 @@ mod net;
 #[cfg(feature = "mutations")]
 mod planted;
 mod race;
+#[cfg(test)]
+mod scripted;
 mod secret;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -139,6 +141,8 @@ struct Inner {
     incarnation: u32,
     seed: u64,
     world: World,
+    #[cfg(test)]
+    scripted: Option<scripted::Scripted>,
 }
 
 enum World {
@@ -150,12 +154,26 @@ enum World {
 impl Env {
     /// The world of a real process.
     pub fn real(node: NodeName, seed: u64, world: tokio::TokioWorld) -> Self {
-        Self(Arc::new(Inner { node, incarnation: 1, seed, world: World::Tokio(world) }))
+        Self(Arc::new(Inner {
+            node,
+            incarnation: 1,
+            seed,
+            world: World::Tokio(world),
+            #[cfg(test)]
+            scripted: None,
+        }))
     }
 
     #[cfg(feature = "sim")]
     fn simulated(node: NodeName, incarnation: u32, seed: u64, world: sim::SimNode) -> Self {
-        Self(Arc::new(Inner { node, incarnation, seed, world: World::Sim(world) }))
+        Self(Arc::new(Inner {
+            node,
+            incarnation,
+            seed,
+            world: World::Sim(world),
+            #[cfg(test)]
+            scripted: None,
+        }))
     }
 
     /// The node this is.
@@ -184,6 +202,10 @@ impl Env {
 
     /// Returns at `deadline`, at once if it has passed.
     pub async fn sleep_until(&self, deadline: Time) {
+        #[cfg(test)]
+        if self.is_scripted() {
+            return;
+        }
         let mut timer = self.timer();
         timer.set(Some(deadline));
         timer.wait().await;

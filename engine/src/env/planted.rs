@@ -20,6 +20,10 @@ impl Env {
     /// Whether a planted bug is switched on. Ask it last, where all else says that the mistake would be made: that it answered
     /// yes is noted as the bug's having been reached.
     pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        #[cfg(test)]
+        if self.is_scripted() {
+            return self.scripted_bugs().contains(&mutation);
+        }
         match &self.0.world {
             World::Tokio(_) => false,
             #[cfg(feature = "sim")]

@@ -8,6 +8,7 @@
 //! - *nobody is stranded*: whoever reads on from any entry of the past, as `Log::advance` does, arrives at the end.
 //!
 //! The rules that keep less are explored, too, and each of them breaks: so no end of a segment may go. ADR 0027 has the reasons.
+//! That the product keeps the rule that holds is for `crate::model::leadership` to show, which explores the product itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 

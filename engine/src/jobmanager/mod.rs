@@ -30,10 +30,10 @@ use crate::wire::{ToJobManager, ToTaskManager};
 
 pub mod job_master;
 #[cfg(feature = "mutations")]
-mod planted;
+pub(crate) mod planted;
 pub mod restart;
 mod shell;
-mod standby;
+pub(crate) mod standby;
 mod sweep;
 
 use job_master::{Command, CommittedBeyond, Fact, JobMaster, LoadError};

@@ -323,7 +323,7 @@ pub(super) fn newest(env: &Env, log: &mut Log) {
 
 /// What goes with the entries of segments before `leading`, if that has just begun, and with commits below `oldest`:
 /// [`Mutation::RemoveSegmentEnds`], [`Mutation::ForgetAborts`] and [`Mutation::ForgetNeededCommits`].
-pub(super) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
+pub(crate) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
     if let (Some(leading), true) = (begun, env.is_planted(Mutation::RemoveSegmentEnds)) {
         let log = env.store(StoreKind::Checkpoints);
         for (path, _) in log.list(FOLDER).await? {

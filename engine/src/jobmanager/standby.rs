@@ -105,7 +105,7 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
 
 /// Opens a term behind all that is known: closes the segment of the leader before, and begins the next one. `None`: somebody
 /// else has written.
-async fn open(
+pub(crate) async fn open(
     env: &Env,
     store: &Store,
     spec: &JobSpec,

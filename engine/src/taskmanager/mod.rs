@@ -26,7 +26,7 @@ use crate::wire::{Deployment, Order, TaskStatus, Tasks, ToJobManager, ToTaskMana
 mod error;
 mod mail;
 #[cfg(feature = "mutations")]
-mod planted;
+pub(crate) mod planted;
 mod reporter;
 mod restore;
 mod sink;

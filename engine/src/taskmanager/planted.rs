@@ -87,7 +87,7 @@ pub(super) fn first_look(env: &Env, first_look: &FirstLook) -> FirstLook {
 }
 
 /// [`Mutation::NoBarrierAlignment`]: the first barrier of a checkpoint is taken for the last one.
-pub(super) fn channels_to_align(env: &Env, channels: usize) -> usize {
+pub(crate) fn channels_to_align(env: &Env, channels: usize) -> usize {
     if env.mutated(Mutation::NoBarrierAlignment) { 1 } else { channels }
 }
 

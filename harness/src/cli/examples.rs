@@ -58,6 +58,18 @@ const EXAMPLES: &[Examples] = &[
             ),
         ],
     ),
+    (
+        &["hunt"],
+        &[
+            ("hunt", "ten minutes over scenarios/swarm, with the corpus in flowquake-corpus"),
+            ("hunt scenarios/swarm/reference.toml --for 30m --saturation 0.5", "one scenario, until little is new"),
+            (
+                "hunt --for 2h --nightly 2026-11-30 --shard 1/4 --json 1.json",
+                "seeds of this night, one of four machines",
+            ),
+            ("hunt --merge 1.json 2.json 3.json 4.json --json all.json", "their reports as one"),
+        ],
+    ),
     (&["merge"], &[("merge 1.json 2.json --output all.html", "both halves together")]),
     (
         &["when"],

@@ -48,6 +48,11 @@ impl PerRun {
         Err(refuse_text(&what, "ask for less, or allow more with --max-cost and --run-cpu"))
     }
 
+    /// What a run may be estimated to cost.
+    pub(super) fn max_cost(&self) -> Duration {
+        self.max_cost
+    }
+
     /// How workers are started.
     pub(super) fn terms(&self, log: Level) -> Terms {
         let log = log.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());

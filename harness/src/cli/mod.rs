@@ -31,6 +31,7 @@ mod exhaust;
 mod export;
 mod formulas;
 mod gate;
+mod hunt;
 mod init;
 mod journal;
 mod last_failed;
@@ -80,6 +81,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Strike every fault at every distinguishable step of a scenario, and prove that the steps taken for one may be
     Exhaust(Box<exhaust::ExhaustArgs>),
+    /// Search on and on: change plans where they showed something new, and make each failure smaller
+    Hunt(Box<hunt::HuntArgs>),
     /// Put the shards of an exhaustive search together
     Merge(merge::MergeArgs),
     /// Say at which event of a failing run its failure was decided: the probability that it still fails, along the run
@@ -158,6 +161,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Replay(args) => replay::replay(&args, jobs),
         Command::Shrink(args) => shrink::shrink_plan(&args, jobs),
         Command::Exhaust(args) => exhaust::exhaust(&args, jobs),
+        Command::Hunt(args) => hunt::hunt(&args, jobs),
         Command::Merge(args) => merge::merge(&args),
         Command::When(args) => when::when(&args, jobs),
         Command::Coverage(args) => coverage::coverage(&args),

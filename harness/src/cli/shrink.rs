@@ -23,7 +23,7 @@ use crate::predict::foresee;
 use crate::provenance::{self, quoted};
 use crate::scenario::{Scenario, load_plan, plan_problems, save_plan, scenario_of};
 use crate::screen;
-use crate::shrink::{Budget, Failure, shrink};
+use crate::shrink::{Budget, Failure, only_struck, shrink};
 use crate::worker::{Order, Worker};
 
 /// Seeds that a scenario file is tried with, besides the plan's own.
@@ -74,13 +74,17 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     }
     let terms = args.limits.terms(args.log);
     let mut worker = Worker::new(&terms);
-    let mut verdict = |plan: &RunPlan| {
-        make_one(&mut worker, &Order::quick(plan.clone(), String::new())).map(|made| made.record.verdict)
-    };
-    let first = match verdict(&plan) {
-        Ok(verdict) => verdict,
+    let mut record =
+        |plan: &RunPlan| make_one(&mut worker, &Order::quick(plan.clone(), String::new())).map(|made| made.record);
+    let (first, struck) = match record(&plan) {
+        Ok(record) => {
+            let struck =
+                record.faults.iter().filter(|fault| fault.struck_at_ns.is_some()).map(|fault| fault.id).collect();
+            (record.verdict, only_struck(&plan, &struck))
+        }
         Err(code) => return code,
     };
+    let mut verdict = |plan: &RunPlan| record(plan).map(|record| record.verdict);
     let Some(failure) = Failure::of(&first) else {
         let what = format!("{} does not fail: {}", args.plan.display(), first.label());
         return refuse_text(&what, "name a plan whose replay fails, is stuck or crashes");
@@ -92,7 +96,7 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     let mut said = screen::now();
     // A machine that cannot keep runs is told by the first one; those behind it are not made.
     let mut broken = None;
-    let shrunk = shrink(plan, budget, may_run, |run, smallest, candidate| {
+    let shrunk = shrink(plan, struck, budget, may_run, |run, smallest, candidate| {
         if bar.is_hidden() && said.elapsed() >= Duration::from_secs(25) {
             tell!("{run} of {} runs at most, {}", args.runs, size(smallest));
             said = screen::now();

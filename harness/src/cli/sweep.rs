@@ -334,6 +334,27 @@ impl Progress {
         Self { bar, total, done: 0, failed: 0, began: now, said: now }
     }
 
+    /// Of as many runs as there is time for, if no number is given.
+    pub(super) fn open(total: Option<u64>) -> Self {
+        let progress = Self::new(total.unwrap_or(u64::MAX));
+        match (&progress.bar, total) {
+            (Some(bar), None) => {
+                let style = ProgressStyle::with_template("{spinner} {pos} runs  {msg}  {elapsed}");
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            }
+            _ => {}
+        }
+        progress
+    }
+
+    /// What a search has found so far.
+    pub(super) fn news(&mut self, corpus: usize, failures: usize) {
+        self.failed = failures as u64;
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("corpus {corpus}, failures {failures}"));
+        }
+    }
+
     pub(super) fn step(&mut self, record: &RunRecord) {
         let label = record.verdict.label();
         self.failed += u64::from(label != "passed");
@@ -363,7 +384,8 @@ impl Progress {
             Some(bar) => bar.tick(),
             None if self.said.elapsed() >= SAID_EVERY => {
                 let gone = units::duration(self.began.elapsed().as_secs() * 1_000_000_000);
-                tell!("{}/{} runs, {} not passed, {gone}", self.done, self.total, self.failed);
+                let of = if self.total == u64::MAX { String::new() } else { format!("/{}", self.total) };
+                tell!("{}{of} runs, {} not passed, {gone}", self.done, self.failed);
                 self.said = screen::now();
             }
             None => {}

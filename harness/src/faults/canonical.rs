@@ -206,10 +206,11 @@ impl Canon<'_> {
         links
     }
 
-    /// Makes the job restore: a subtask fails on a TaskManager that runs some.
+    /// Makes the job restore: a TaskManager dies that runs subtasks, and comes back.
     pub(crate) fn failure(&self) -> Option<FaultAction> {
         let busy = self.nodes.iter().find(|victim| victim.role == TASK_MANAGER && victim.busy)?;
-        Some(FaultAction::UserCode { target: busy.target(), how: crate::plan::UserFailure::Error })
+        let (mode, disk) = (crate::plan::KillMode::Crash, crate::plan::Disk::Wiped);
+        Some(FaultAction::Kill { targets: vec![busy.target()], mode, restart_after: Some(self.brief()), disk })
     }
 
     /// Whether a need of the kind is met by the plan.

@@ -35,7 +35,7 @@ fn run_ordered(plan: &RunPlan, order: impl FnOnce(&UserCode)) -> (Outcome, UserC
     let user_code = director.user_code().clone();
     order(&user_code);
     let jobs = Jobs::builtin();
-    let outcome = start(plan, &jobs, &[], None, director).unwrap();
+    let outcome = start(plan, &jobs, &Simulator::default(), None, director).unwrap();
     let (inputs, resume) = (InputFiles::default(), |_: &_| unreachable!("no copies are kept"));
     let (_, violations) = oracles::judge(&Case::new(plan, &outcome, &jobs, &inputs, &resume));
     assert!(violations.is_empty(), "{violations:?}");

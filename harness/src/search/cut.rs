@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::position::{Epoch, Position};
+use super::position::{Epoch, Phase, Position};
 use crate::faults::{Canonical, Victim};
 
 /// An assumed cut.
@@ -83,10 +83,12 @@ pub(super) fn class_of(
     standing: &Standing,
     place: Option<&str>,
 ) -> String {
+    // Until all have registered, nodes differ by whether they have.
+    let alike = cuts.has(Cut::SymmetricSubtasks) && standing.here.phase != Phase::Registering;
     let who = |victim: &Option<Victim>| match victim {
         None => String::new(),
-        Some(victim) if cuts.has(Cut::SymmetricSubtasks) => victim.sort().to_owned(),
-        Some(victim) => victim.node.clone(),
+        Some(victim) if alike => victim.sort().to_owned(),
+        Some(victim) => format!("{} {}", victim.node, victim.sort()),
     };
     let place = place.map_or_else(|| place_of(cuts, strike, standing), str::to_owned);
     format!("{kind}|{}|{}|{}|{place}", strike.label, who(&strike.victim), who(&strike.peer))
@@ -94,7 +96,9 @@ pub(super) fn class_of(
 
 fn place_of(cuts: &Cuts, strike: &Canonical, standing: &Standing) -> String {
     let here = standing.here;
-    if strike.lasts && cuts.has(Cut::WindowPerPhase) {
+    // While subtasks come up one by one, each step is a phase of its own.
+    let coming_up = matches!(here.phase, Phase::Registering | Phase::Deploying);
+    if strike.lasts && cuts.has(Cut::WindowPerPhase) && !coming_up {
         return format!("in {:?} {} attempt {} term {}", here.phase, epoch_of(cuts, here), here.attempt, here.term);
     }
     let own = |position: Option<&Position>| position.map_or_else(String::new, |position| step_of(cuts, position));

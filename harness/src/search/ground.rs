@@ -17,6 +17,7 @@ use flowquake_engine::event::{Event, EventRecord, Occasion};
 use super::cut::Cuts;
 use super::position::{Epoch, Position};
 use super::strike::{Catalogue, Site, with_faults};
+use crate::nemesis::{LEADER, TASK_MANAGER};
 use crate::plan::{FaultPlan, RunPlan};
 
 /// Which strikes are made on a ground.
@@ -116,39 +117,32 @@ impl Ground {
     }
 }
 
-/// What brings each ground about: a name, a kind of fault, the beginning of its setting, and the sort of its victim.
+/// What brings each ground about: a name, a kind of fault, the beginning of its setting, and the role of its victim.
 const GROUNDS: [(&str, &str, &str, &str); 6] = [
-    ("a subtask fails", "user-error", "", "other"),
-    ("a TaskManager dies", "kill", "back beyond", "other"),
-    ("a TaskManager stands still", "pause", "beyond", "other"),
-    ("the leader dies", "kill", "back beyond", "leader"),
-    ("a checkpoint expires", "hang-snapshot", "beyond", "other"),
-    ("an upload fails with every try", "failed-write", "with every try", "task-manager"),
+    ("a subtask fails", "user-error", "", TASK_MANAGER),
+    ("a TaskManager dies", "kill", "back beyond", TASK_MANAGER),
+    ("a TaskManager stands still", "pause", "beyond", TASK_MANAGER),
+    ("the leader dies", "kill", "back beyond", LEADER),
+    ("a checkpoint expires", "hang-snapshot", "beyond", TASK_MANAGER),
+    ("an upload fails with every try", "failed-write", "with every try", TASK_MANAGER),
 ];
 
 /// The grounds of a scenario; none for what it does not have. `catalogue` is that of the scenario alone, with all cuts.
 pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Ground> {
-    let second = |number: u32| {
-        let described = catalogue.describe(number);
-        let here = &catalogue.grounds()[0].positions()[described.event];
-        here.epoch == Epoch::Second
-    };
+    let epoch_of = |number: u32| catalogue.grounds()[0].positions()[catalogue.describe(number).event].epoch;
     let all = 0..catalogue.strikes().len() as u32;
-    let ground = |(name, kind, label, sort): (&str, &str, &str, &str)| {
-        let fits = |number: &u32| {
-            if catalogue.strikes()[*number as usize].kind.name() != kind || !second(*number) {
-                return false;
-            }
-            let described = catalogue.describe(*number);
-            let label_fits = described.label.starts_with(label);
-            label_fits
-                && match sort {
-                    "leader" => described.victim.starts_with("jm-") && catalogue.strikes_leader(*number),
-                    // The node that does what the ground is about, not the one that emits the event by chance.
-                    _ => described.victim.starts_with("tm-"),
-                }
+    let ground = |(name, kind, label, role): (&str, &str, &str, &str)| {
+        let fits = |number: &u32, epoch| {
+            catalogue.strikes()[*number as usize].kind.name() == kind
+                && epoch_of(*number) == epoch
+                && catalogue.describe(*number).label.starts_with(label)
+                // Of TaskManagers one that has something to lose.
+                && catalogue.victim(*number).is_some_and(|victim| victim.role == role && (role == LEADER || victim.busy))
         };
-        let number = all.clone().find(fits)?;
+        // A run that is over after its first checkpoint is struck in that.
+        let number = [Epoch::Second, Epoch::First]
+            .into_iter()
+            .find_map(|epoch| all.clone().find(|number| fits(number, epoch)))?;
         let plan = catalogue.plan(number);
         let faults = plan.faults[base.faults.len()..].to_vec();
         Some(Ground { name: name.to_owned(), faults, scope })

@@ -5,14 +5,16 @@
 //! ```
 //! Start at [`strike::Catalogue`], the strikes of an exhaustive search, and at [`signature`], which says when two runs went the
 //! same way. [`position`] names the places of a run, [`ground`] those that only a failure has, [`cut`] says which strikes are taken for
-//! one, [`proof`] whether that was right. [`curve`] says when in a run a failure
-//! was decided. Everything here is pure: runs are made by the command line (`cli`), in workers.
+//! one, [`proof`] whether that was right. [`curve`] says when in a run a failure was decided, [`hunt`] which plans to change, and [`seeds`]
+//! whose seeds are whose. Everything here is pure: runs are made by the command line (`cli`), in workers.
 
 pub mod curve;
 pub mod cut;
 pub mod ground;
+pub mod hunt;
 pub mod position;
 pub mod proof;
+pub mod seeds;
 pub mod signature;
 pub mod strike;
 pub mod survey;

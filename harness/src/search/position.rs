@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::event::{Event, EventRecord, Occasion};
 use flowquake_engine::ids::{CheckpointId, SubtaskId};
 use flowquake_engine::time::Time;
 
@@ -57,8 +57,10 @@ pub enum Phase {
     Snapshotting,
     /// Some sinks have, and not all subtasks have acknowledged.
     PreCommitting,
-    /// Every subtask has acknowledged, or the manifest is durable.
+    /// Every subtask has acknowledged, or the manifest is being written.
     Sealing,
+    /// The manifest is durable, the log does not say so yet.
+    Sealed,
     /// Complete, not notified.
     Complete,
     /// Notified, no sink has committed.
@@ -163,9 +165,9 @@ fn groups(events: &[EventRecord]) -> Vec<InGroup> {
         members.entry(key).or_default().push(index);
     }
     let mut places = vec![InGroup::Only; events.len()];
-    for ((_, vertex, checkpoint, _), group) in members {
+    for ((name, ..), group) in members {
         // What comes again and again by the clock has no first and no last.
-        if vertex.is_none() && checkpoint.is_none() {
+        if Event::row(name).is_some_and(|row| row.occasion == Occasion::Periodic) {
             continue;
         }
         if let [first, middle @ .., last] = group.as_slice() {
@@ -268,7 +270,7 @@ impl Progress {
                     self.phase = Phase::Sealing;
                 }
             }
-            Event::ManifestWritten { checkpoint, .. } if current(checkpoint) => self.phase = Phase::Sealing,
+            Event::ManifestWritten { checkpoint, .. } if current(checkpoint) => self.phase = Phase::Sealed,
             Event::CheckpointCompleted { checkpoint, .. } if current(checkpoint) => self.phase = Phase::Complete,
             Event::CompletionNotified { checkpoint, .. } if current(checkpoint) => self.phase = Phase::Notified,
             Event::SinkCommitted { checkpoint, .. } if current(checkpoint) && self.phase != Phase::Running => {

@@ -294,9 +294,9 @@ impl Catalogue {
         with_faults(&self.base, faults)
     }
 
-    /// Whether a strike's victim leads.
-    pub(super) fn strikes_leader(&self, number: u32) -> bool {
-        self.made(number).2.victim.is_some_and(|victim| victim.role == LEADER)
+    /// Whom a strike is aimed at, if that is a node.
+    pub(super) fn victim(&self, number: u32) -> Option<Victim> {
+        self.made(number).2.victim
     }
 
     /// A strike in words.

@@ -26,8 +26,7 @@ fn base() -> RunPlan {
 }
 
 fn survey(plan: &RunPlan) -> Survey {
-    let mut target = Simulator::default();
-    target.traffic = true;
+    let target = Simulator::default().noting(true);
     let (record, outcome) = try_execute(&target, Depth::Quick, plan, &Jobs::builtin(), String::new()).unwrap();
     assert_eq!(record.verdict, Verdict::Passed);
     Survey::of(outcome.trace.events, outcome.traffic)

@@ -1,8 +1,11 @@
-//! Plans that are a little smaller than a given one, the largest cuts first.
+//! Plans that are a little smaller than a given one, by what is cut.
 //!
-//! Start at [`candidates`]. Faults go in halves, quarters, and so on down to single ones; then records; then what is left of
-//! each fault is simplified, and each setting put back to its default. Settings, triggers and actions are walked as JSON, so
-//! a field that is added later shrinks without a word here; what does not fit the plan's types afterwards is no candidate.
+//! Start at [`cuts`] and [`candidates`]. Faults go in halves, quarters, and so on down to single ones, and settings go back to their
+//! defaults in the same way: most failures need few of them. Then go records, nodes, and what is left of each fault. Settings,
+//! triggers and actions are walked as JSON, so a field that is added later shrinks without a word here; what does not fit the
+//! plan's types afterwards is no candidate.
+
+use std::collections::BTreeSet;
 
 use flowquake_engine::config::JobConfig;
 use serde::Serialize;
@@ -13,33 +16,89 @@ use crate::plan::{ClusterPlan, FaultPlan, InputSource, RunPlan, Trigger};
 use crate::profile::Profile;
 use crate::scenario::cluster_default;
 
-/// Everything that may be tried next, each with what was cut. Every one is smaller than `plan` in one respect (SHRINK-K3), and none
-/// is larger in another.
-pub fn candidates(plan: &RunPlan) -> Vec<(String, RunPlan)> {
+/// What can be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// So many faults at once.
+    Faults(usize),
+    /// So many settings at once go back to their defaults.
+    Settings(usize),
+    /// Input.
+    Records,
+    /// JobManagers, TaskManagers, parallelism.
+    Nodes,
+    /// Of each fault: filters, repetitions, lengths.
+    Simpler,
+    /// Any two faults at once, of a few: each of them may be of use only with the other.
+    Pairs,
+}
+
+/// Up to so many faults, any two are tried without.
+const FEW: usize = 6;
+
+/// Everything that can be cut, what most failures can do without first.
+pub(super) fn cuts(plan: &RunPlan) -> Vec<Cut> {
+    let faults = halves(plan.faults.len()).map(Cut::Faults);
+    let settings = halves(Setting::all(plan).len()).map(Cut::Settings);
+    faults.chain(settings).chain([Cut::Records, Cut::Nodes, Cut::Simpler, Cut::Pairs]).collect()
+}
+
+/// `count`, half of it, and so on down to one.
+fn halves(count: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(count), |size| Some(size / 2)).take_while(|size| *size > 0)
+}
+
+/// Every way to make one cut, each with what was cut. Every one is smaller than `plan` in one respect (SHRINK-K3), and none is
+/// larger in another.
+pub(super) fn candidates(plan: &RunPlan, cut: Cut) -> Vec<(String, RunPlan)> {
     let mut all = Vec::new();
-    fewer_faults(plan, &mut all);
-    fewer_records(plan, &mut all);
-    for at in 0..plan.faults.len() {
-        simpler_fault(plan, at, &mut all);
+    match cut {
+        Cut::Faults(size) => fewer_faults(plan, size, &mut all),
+        Cut::Settings(size) => default_settings(plan, size, &mut all),
+        Cut::Records => fewer_records(plan, &mut all),
+        Cut::Nodes => fewer_nodes(plan, &mut all),
+        Cut::Pairs => without_two(plan, &mut all),
+        Cut::Simpler => (0..plan.faults.len()).for_each(|at| simpler_fault(plan, at, &mut all)),
     }
-    fewer_nodes(plan, &mut all);
-    default_settings(plan, &mut all);
     all
 }
 
-fn fewer_faults(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
-    let count = plan.faults.len();
-    let mut size = count;
-    while size > 0 {
-        for from in (0..count).step_by(size) {
-            let to = (from + size).min(count);
-            let what = match to - from {
-                1 => format!("fault {} removed", from + 1),
-                _ => format!("faults {} to {to} removed", from + 1),
-            };
-            all.push((what, RunPlan { faults: without(&plan.faults, from, to), ..plan.clone() }));
+/// The plan with only the faults that struck, if any did not: the failure came about without the others.
+pub fn only_struck(plan: &RunPlan, struck: &BTreeSet<u32>) -> Option<(String, RunPlan)> {
+    let mut left = plan.faults.clone();
+    for at in (0..left.len()).rev() {
+        if !struck.contains(&plan.faults[at].id) {
+            left = without(&left, at, at + 1);
         }
-        size /= 2;
+    }
+    let gone = plan.faults.len() - left.len();
+    (gone > 0).then(|| {
+        let what = format!("{} that never struck removed", flowquake_reports::units::counted(gone, "fault"));
+        (what, RunPlan { faults: left, ..plan.clone() })
+    })
+}
+
+fn fewer_faults(plan: &RunPlan, size: usize, all: &mut Vec<(String, RunPlan)>) {
+    let count = plan.faults.len();
+    for from in (0..count).step_by(size) {
+        let to = (from + size).min(count);
+        let what = match to - from {
+            1 => format!("fault {} removed", from + 1),
+            _ => format!("faults {} to {to} removed", from + 1),
+        };
+        all.push((what, RunPlan { faults: without(&plan.faults, from, to), ..plan.clone() }));
+    }
+}
+
+fn without_two(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
+    let count = plan.faults.len();
+    if count > FEW {
+        return;
+    }
+    // Those that stand beside each other went together before.
+    for (first, second) in (0..count).flat_map(|first| (first + 2..count).map(move |second| (first, second))) {
+        let faults = without(&without(&plan.faults, second, second + 1), first, first + 1);
+        all.push((format!("faults {} and {} removed", first + 1, second + 1), RunPlan { faults, ..plan.clone() }));
     }
 }
 
@@ -146,24 +205,91 @@ fn fewer_nodes(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
     }
 }
 
-/// Each setting that is not at its default, put there. The number of nodes and slots is a matter of its own.
-fn default_settings(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
-    let config_default = JobConfig { parallelism: plan.job.config.parallelism, ..JobConfig::default() };
-    for (path, config) in towards(&plan.job.config, &config_default) {
-        let mut smaller = plan.clone();
-        smaller.job.config = config;
-        all.push((format!("{path} at its default"), smaller));
+/// A setting that is not at its default. The number of nodes and slots is a matter of its own.
+struct Setting {
+    /// `config` or `cluster`, by what [`Settings`] calls them, and the place below.
+    pointer: String,
+    /// `None`: the default leaves it out.
+    default: Option<Value>,
+}
+
+/// All settings of a plan, as one JSON value.
+#[derive(Serialize, serde::Deserialize)]
+struct Settings {
+    config: JobConfig,
+    cluster: ClusterPlan,
+}
+
+impl Settings {
+    fn of(plan: &RunPlan) -> Self {
+        Self { config: plan.job.config.clone(), cluster: plan.cluster.clone() }
     }
-    let cluster_default = ClusterPlan {
-        job_managers: plan.cluster.job_managers,
-        task_managers: plan.cluster.task_managers,
-        slots: plan.cluster.slots,
-        cost_profile: plan.cluster.cost_profile.clone(),
-        rates: plan.cluster.rates.clone(),
-        ..cluster_default(&Profile::builtin())
-    };
-    for (path, cluster) in towards(&plan.cluster, &cluster_default) {
-        all.push((format!("{path} at its default"), RunPlan { cluster, ..plan.clone() }));
+
+    fn default_for(plan: &RunPlan) -> Self {
+        let cluster = ClusterPlan {
+            job_managers: plan.cluster.job_managers,
+            task_managers: plan.cluster.task_managers,
+            slots: plan.cluster.slots,
+            cost_profile: plan.cluster.cost_profile.clone(),
+            rates: plan.cluster.rates.clone(),
+            ..cluster_default(&Profile::builtin())
+        };
+        Self { config: JobConfig { parallelism: plan.job.config.parallelism, ..JobConfig::default() }, cluster }
+    }
+}
+
+impl Setting {
+    fn all(plan: &RunPlan) -> Vec<Self> {
+        let both = [Settings::of(plan), Settings::default_for(plan)].map(serde_json::to_value);
+        let [Ok(here), Ok(default)] = both else { return Vec::new() };
+        let mut all = Vec::new();
+        // What the default leaves out goes as a whole.
+        for section in ["config", "cluster"] {
+            let keys = here[section].as_object().into_iter().flat_map(|of| of.keys());
+            for key in keys.filter(|key| default[section].get(key).is_none()) {
+                all.push(Self { pointer: format!("/{section}/{key}"), default: None });
+            }
+        }
+        for pointer in leaves(&default) {
+            let at_default = default.pointer(&pointer);
+            if here.pointer(&pointer).is_some_and(|value| Some(value) != at_default) {
+                all.push(Self { pointer, default: at_default.cloned() });
+            }
+        }
+        all
+    }
+
+    fn reset(&self, settings: &mut Value) {
+        match (&self.default, settings.pointer_mut(&self.pointer)) {
+            (Some(default), Some(place)) => *place = default.clone(),
+            (None, Some(_)) => {
+                let (section, key) = self.pointer.rsplit_once('/').unwrap_or_default();
+                settings.pointer_mut(section).and_then(Value::as_object_mut).and_then(|of| of.remove(key));
+            }
+            (_, None) => {}
+        }
+    }
+}
+
+/// So many settings at a time put at their defaults.
+fn default_settings(plan: &RunPlan, size: usize, all: &mut Vec<(String, RunPlan)>) {
+    let Ok(here) = serde_json::to_value(Settings::of(plan)) else { return };
+    for group in Setting::all(plan).chunks(size) {
+        let mut json = here.clone();
+        group.iter().for_each(|setting| setting.reset(&mut json));
+        let Ok(Settings { config, cluster }) = serde_json::from_value(json) else { continue };
+        let what = match group {
+            [one] => format!(
+                "{} at its default",
+                readable(one.pointer.trim_start_matches("/config").trim_start_matches("/cluster"))
+            ),
+            _ => format!("{} settings at their defaults", group.len()),
+        };
+        let mut smaller = RunPlan { cluster, ..plan.clone() };
+        smaller.job.config = config;
+        if smaller != *plan {
+            all.push((what, smaller));
+        }
     }
 }
 
@@ -182,28 +308,6 @@ fn changed<T: Serialize + DeserializeOwned + PartialEq>(
             }
             found.extend(serde_json::from_value(json).ok().map(|other: T| (readable(&pointer), other)));
         }
-    }
-    found.retain(|(_, other)| other != value);
-    found
-}
-
-/// Every way to put one leaf of `value` where `default` has it.
-fn towards<T: Serialize + DeserializeOwned + PartialEq>(value: &T, default: &T) -> Vec<(String, T)> {
-    let (Ok(json), Ok(default)) = (serde_json::to_value(value), serde_json::to_value(default)) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    // What is left out at its default.
-    for key in json.as_object().into_iter().flat_map(|of| of.keys()).filter(|key| default.get(key).is_none()) {
-        let mut json = json.clone();
-        json.as_object_mut().map(|of| of.remove(key));
-        found.extend(serde_json::from_value(json).ok().map(|other: T| (key.clone(), other)));
-    }
-    for pointer in leaves(&default) {
-        let mut json = json.clone();
-        let (Some(place), Some(at_default)) = (json.pointer_mut(&pointer), default.pointer(&pointer)) else { continue };
-        *place = at_default.clone();
-        found.extend(serde_json::from_value(json).ok().map(|other: T| (readable(&pointer), other)));
     }
     found.retain(|(_, other)| other != value);
     found
@@ -234,6 +338,10 @@ mod tests {
     use crate::fixtures::{kill, on, plan};
     use crate::plan::EventTrigger;
 
+    fn all(plan: &RunPlan) -> Vec<(String, RunPlan)> {
+        cuts(plan).into_iter().flat_map(|cut| candidates(plan, cut)).collect()
+    }
+
     fn faults(count: u32) -> Vec<FaultPlan> {
         (1..=count).map(|id| kill(id, Trigger::At(Duration::from_secs(1)))).collect()
     }
@@ -256,7 +364,7 @@ mod tests {
     #[test]
     fn the_largest_cut_comes_first() {
         let plan = RunPlan { faults: faults(4), ..plan() };
-        let cuts: Vec<String> = candidates(&plan).into_iter().map(|(what, _)| what).take(8).collect();
+        let cuts: Vec<String> = all(&plan).into_iter().map(|(what, _)| what).take(8).collect();
         let expected = [
             "faults 1 to 4 removed",
             "faults 1 to 2 removed",
@@ -276,7 +384,7 @@ mod tests {
         plan.cluster.latency = (Duration::from_micros(3), Duration::from_micros(4));
         let trigger = EventTrigger { checkpoint: Some(4), nth: 6, ..on("sink-committed") };
         plan.faults = vec![kill(1, Trigger::On(trigger))];
-        let all = candidates(&plan);
+        let all = all(&plan);
         let latency: Vec<_> = all.iter().filter(|(what, _)| what.contains("latency")).collect();
         assert_eq!(latency.len(), 1);
         assert_eq!(latency[0].1.cluster.latency, cluster_default(&Profile::builtin()).latency);
@@ -294,7 +402,7 @@ mod tests {
     fn a_restart_strategy_shrinks_to_the_default_that_plans_leave_out() {
         let mut plan = plan();
         plan.job.config.restart_strategy = RestartStrategy::from_name("exponential-delay").unwrap();
-        let found = candidates(&plan).into_iter().find(|(what, _)| what == "restart_strategy at its default");
+        let found = all(&plan).into_iter().find(|(what, _)| what == "restart_strategy at its default");
         assert_eq!(found.unwrap().1.job.config, JobConfig { parallelism: 2, ..JobConfig::default() });
     }
 }

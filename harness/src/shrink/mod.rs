@@ -1,7 +1,7 @@
 //! Makes a failing plan smaller, as long as it fails in the same way.
 //!
-//! Start at [`shrink`]: it tries the [`candidates`] of a plan, largest cut first, goes on from the first one that still fails,
-//! and ends when none does or the budget of runs is spent. [`Failure`] is what must stay. Nothing is run here: whoever calls
+//! Start at [`shrink`]: it tries one kind of cut after another, large ones first, goes on from each smaller plan that still fails
+//! with the same kind of cut, and ends when a round over all kinds makes nothing smaller or the budget of runs is spent. [`Failure`] is what must stay. Nothing is run here: whoever calls
 //! says how a plan is tried.
 //!
 //! Invariants: (SHRINK-K1) the result fails, since it was tried; (SHRINK-K2) no plan is tried twice; (SHRINK-K3) every step makes the plan smaller,
@@ -18,7 +18,8 @@ use crate::plan::RunPlan;
 
 mod candidates;
 
-pub use candidates::candidates;
+pub use candidates::only_struck;
+use candidates::{candidates, cuts};
 
 /// The way in which a run failed. Two failures of one way need not tell the same record or the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,8 @@ impl Failure {
 pub struct Budget {
     /// Runs in all.
     pub runs: u64,
-    /// Schedules per candidate: what is left may need another order of tasks to go wrong.
+    /// Schedules per candidate: what is left may need another order of tasks to go wrong. One is enough for a failure that comes about
+    /// with every one of them.
     pub schedules: u64,
 }
 
@@ -79,42 +81,86 @@ pub struct Shrunk {
     pub stopped: bool,
 }
 
-/// Shrinks `plan`, which fails. `may_run` refuses what breaks a rule, at no cost. `fails` makes one run and says whether it
-/// failed in the same way; it is given the number of the run and the smallest plan so far, for its progress bar, and the plan
-/// to try.
+/// Shrinks `plan`, which fails, with what `first` makes of it tried before anything else. `may_run` refuses what breaks a rule, at
+/// no cost. `fails` makes one run and says whether it failed in the same way; it is given the number of the run and the smallest
+/// plan so far, for its progress bar, and the plan to try.
 pub fn shrink(
     plan: RunPlan,
+    first: Option<(String, RunPlan)>,
     budget: Budget,
     may_run: impl Fn(&RunPlan) -> bool,
-    mut fails: impl FnMut(u64, &RunPlan, &RunPlan) -> bool,
+    fails: impl FnMut(u64, &RunPlan, &RunPlan) -> bool,
 ) -> Shrunk {
-    let mut shrunk = Shrunk { plan, steps: Vec::new(), runs: 0, stopped: false };
-    let mut tried = BTreeSet::from([fingerprint(&shrunk.plan)]);
-    'smaller: loop {
-        for (what, candidate) in candidates(&shrunk.plan) {
-            if !tried.insert(fingerprint(&candidate)) || !may_run(&candidate) {
+    let tried = BTreeSet::from([fingerprint(&plan)]);
+    let shrunk = Shrunk { plan, steps: Vec::new(), runs: 0, stopped: false };
+    let mut search = Search { shrunk, tried, budget, may_run, fails };
+    search.measure_luck();
+    if let Some(first) = first {
+        search.try_out(vec![first]);
+    }
+    loop {
+        let before = search.shrunk.steps.len();
+        for cut in cuts(&search.shrunk.plan) {
+            while search.try_out(candidates(&search.shrunk.plan, cut)) {}
+        }
+        if search.shrunk.stopped || search.shrunk.steps.len() == before {
+            return search.shrunk;
+        }
+    }
+}
+
+struct Search<M, F> {
+    shrunk: Shrunk,
+    tried: BTreeSet<u64>,
+    budget: Budget,
+    may_run: M,
+    fails: F,
+}
+
+impl<M: Fn(&RunPlan) -> bool, F: FnMut(u64, &RunPlan, &RunPlan) -> bool> Search<M, F> {
+    /// A failure that comes about whatever the schedule needs no second one.
+    fn measure_luck(&mut self) {
+        let always = (1..self.budget.schedules).all(|n| self.fails_with(&self.shrunk.plan.clone(), n));
+        if always && !self.shrunk.stopped {
+            self.budget.schedules = 1;
+        }
+    }
+
+    /// Goes on from the first candidate that fails; whether there is one.
+    fn try_out(&mut self, candidates: Vec<(String, RunPlan)>) -> bool {
+        for (what, candidate) in candidates {
+            if !self.tried.insert(fingerprint(&candidate)) || !(self.may_run)(&candidate) {
                 continue;
             }
-            for n in 0..budget.schedules.max(1) {
-                if shrunk.runs >= budget.runs {
-                    shrunk.stopped = true;
-                    return shrunk;
-                }
-                shrunk.runs += 1;
-                let scheduling_seed = match n {
-                    0 => candidate.scheduling_seed,
-                    n => draw(candidate.seed, "shrink schedule", 0, n),
-                };
-                let candidate = RunPlan { scheduling_seed, ..candidate.clone() };
-                if fails(shrunk.runs, &shrunk.plan, &candidate) {
-                    shrunk.plan = candidate;
-                    shrunk.steps.push(what);
-                    continue 'smaller;
+            for n in 0..self.budget.schedules.max(1) {
+                if self.fails_with(&candidate, n) {
+                    self.shrunk.plan = scheduled(&candidate, n);
+                    self.shrunk.steps.push(what);
+                    return true;
                 }
             }
         }
-        return shrunk;
+        false
     }
+
+    /// Whether it fails with the `n`-th schedule; not, once the budget is spent.
+    fn fails_with(&mut self, plan: &RunPlan, n: u64) -> bool {
+        if self.shrunk.runs >= self.budget.runs {
+            self.shrunk.stopped = true;
+            return false;
+        }
+        self.shrunk.runs += 1;
+        (self.fails)(self.shrunk.runs, &self.shrunk.plan, &scheduled(plan, n))
+    }
+}
+
+/// The plan with the `n`-th schedule; the first is its own.
+fn scheduled(plan: &RunPlan, n: u64) -> RunPlan {
+    let scheduling_seed = match n {
+        0 => plan.scheduling_seed,
+        n => draw(plan.seed, "shrink schedule", 0, n),
+    };
+    RunPlan { scheduling_seed, ..plan.clone() }
 }
 
 /// Tells plans apart whatever their schedule.
@@ -165,7 +211,7 @@ mod tests {
             plan.job.config.credits == 1 && records(plan) >= 300 && commit.is_some_and(|at| at > 0)
         };
         assert!(fails(&large()));
-        let shrunk = shrink(large(), BUDGET, |_| true, |_, _, candidate| fails(candidate));
+        let shrunk = shrink(large(), None, BUDGET, |_| true, |_, _, candidate| fails(candidate));
         let plan = &shrunk.plan;
         assert!(fails(plan), "SHRINK-K1");
         assert_eq!((plan.faults.len(), plan.job.config.credits), (2, 1), "{:?}", shrunk.steps);
@@ -181,7 +227,7 @@ mod tests {
     fn the_budget_is_kept_and_no_plan_is_tried_twice_on_one_schedule() {
         let mut tried = BTreeSet::new();
         let has_faults = |plan: &RunPlan| !plan.faults.is_empty();
-        let shrunk = shrink(large(), Budget { runs: 57, schedules: 3 }, has_faults, |_, _, candidate| {
+        let shrunk = shrink(large(), None, Budget { runs: 57, schedules: 3 }, has_faults, |_, _, candidate| {
             assert!(has_faults(candidate));
             assert!(tried.insert(format!("{candidate:?}")), "SHRINK-K2");
             false
@@ -193,7 +239,10 @@ mod tests {
     #[test]
     fn a_failure_that_needs_another_schedule_takes_it_along() {
         let before = large().scheduling_seed;
-        let shrunk = shrink(large(), BUDGET, |_| true, |_, _, candidate| candidate.scheduling_seed != before);
+        let needs_another = |_, _: &RunPlan, candidate: &RunPlan| {
+            candidate.scheduling_seed != before && candidate.faults.len() < large().faults.len()
+        };
+        let shrunk = shrink(large(), None, BUDGET, |_| true, needs_another);
         assert_ne!(shrunk.plan.scheduling_seed, before);
         assert_eq!(shrunk.plan.faults.len(), 0);
     }

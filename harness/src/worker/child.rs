@@ -30,6 +30,7 @@ use crate::plan::RunPlan;
 use crate::run::Simulator;
 use crate::run::{expect_panics, limit_processor_time};
 use crate::scenario::save_plan;
+use crate::search::hunt::signals;
 use crate::search::signature::Signature;
 use crate::search::survey::Survey;
 use crate::session::try_execute;
@@ -96,11 +97,19 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
                 // Nothing but the crash is known of it.
                 Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict))
             });
-            Ok(Finished { record, problems: Vec::new(), abandoned: false, reached: false, signature, survey: None })
+            Ok(Finished {
+                record,
+                problems: Vec::new(),
+                abandoned: false,
+                signature,
+                steps: Vec::new(),
+                survey: None,
+                reached: false,
+            })
         });
         match made {
-            Ok(Finished { record, problems, abandoned, reached, signature, survey }) => {
-                send(socket, &Answer::Made { problems, abandoned, reached, signature, survey })?;
+            Ok(Finished { record, problems, abandoned, signature, steps, survey, reached }) => {
+                send(socket, &Answer::Made { problems, abandoned, signature, steps, survey, reached })?;
                 frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
             }
             Err(environment) => send(socket, &Answer::Broken(environment))?,
@@ -116,9 +125,10 @@ struct Finished {
     record: RunRecord,
     problems: Vec<String>,
     abandoned: bool,
-    reached: bool,
     signature: Option<Box<Signature>>,
+    steps: Vec<u64>,
     survey: Option<Box<Survey>>,
+    reached: bool,
 }
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
@@ -127,8 +137,7 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
         // An assertion that catches a planted bug is what the run is made for.
         expect_panics();
     }
-    let mut target = Simulator::with(&order.mutations);
-    target.traffic = order.survey;
+    let target = Simulator::with(&order.mutations).noting(order.survey);
     let (mut record, outcome) = try_execute(&target, *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();
     if order.verify && record.verdict == Verdict::Passed {
@@ -145,12 +154,14 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     }
     // Of the verdict that stands in the record.
     let signature = order.signature.then(|| Box::new(Signature::of(plan, &outcome, &record.verdict)));
+    let struck_at = outcome.strikes.iter().flat_map(|strike| &strike.hits).map(|hit| hit.at).min();
+    let steps = if order.steps { signals::steps(&outcome.trace.events, struck_at) } else { Vec::new() };
     let abandoned = outcome.abandoned;
     let survey = order.survey.then(|| Box::new(Survey::of(outcome.trace.events, outcome.traffic)));
     if order.slim {
         super::slim(&mut record);
     }
-    Ok(Finished { record, problems, abandoned, reached: target.reached(), signature, survey })
+    Ok(Finished { record, problems, abandoned, signature, steps, survey, reached: target.reached() })
 }
 
 /// Writes one event per line, as JSON.

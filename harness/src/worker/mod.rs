@@ -72,6 +72,8 @@ pub(crate) struct Order {
     pub(crate) slim: bool,
     /// Whether the signature of the run is asked for, too.
     pub(crate) signature: bool,
+    /// Whether the steps of its events are asked for, too ([`crate::search::hunt::signals`]).
+    pub(crate) steps: bool,
     /// Whether its events, messages and writes are asked for, too.
     pub(crate) survey: bool,
     /// Bugs that are planted in the engine; only a build with the feature `mutations` can.
@@ -89,6 +91,7 @@ impl Order {
             trace: None,
             slim: false,
             signature: false,
+            steps: false,
             survey: false,
             mutations: Vec::new(),
         }
@@ -106,12 +109,14 @@ enum Answer {
         problems: Vec<String>,
         /// The run's thread was given up and runs on (WORKER-W2).
         abandoned: bool,
-        /// A planted bug made its mistake.
-        reached: bool,
         /// How the run went, if that was asked for.
         signature: Option<Box<Signature>>,
+        /// Its steps, if they were asked for.
+        steps: Vec<u64>,
         /// What happened in it, if that was asked for.
         survey: Option<Box<Survey>>,
+        /// A planted bug made its mistake.
+        reached: bool,
     },
     /// The machine could not keep the run.
     Broken(Environment),

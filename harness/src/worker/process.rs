@@ -46,12 +46,14 @@ pub(crate) struct Made {
     pub(crate) json: Vec<u8>,
     /// What could not be done besides.
     pub(crate) problems: Vec<String>,
-    /// A planted bug made its mistake, as far as is known of a run whose process lived.
-    pub(crate) reached: bool,
     /// How the run went, if the order asks for that.
     pub(crate) signature: Option<Box<Signature>>,
+    /// Its steps, if the order asks for them.
+    pub(crate) steps: Vec<u64>,
     /// What happened in it, if the order asks for that and its process lived to tell.
     pub(crate) survey: Option<Box<Survey>>,
+    /// A planted bug made its mistake, as far as is known of a run whose process lived.
+    pub(crate) reached: bool,
 }
 
 /// Why nothing came of it.
@@ -81,7 +83,7 @@ impl<'t> Worker<'t> {
             None => Process::start(self.terms)?,
         };
         match process.ask(order, self.terms) {
-            Ok(Said::Made { problems, abandoned, reached, signature, survey, json }) => {
+            Ok(Said::Made { problems, abandoned, signature, steps, survey, reached, json }) => {
                 let record = match serde_json::from_slice(&json) {
                     Ok(record) => record,
                     Err(error) => return Ok(dead(order, &Death::Garbled(error.to_string()))),
@@ -89,7 +91,7 @@ impl<'t> Worker<'t> {
                 if !abandoned && process.memory().is_none_or(|bytes| bytes < self.terms.memory / 2) {
                     self.process = Some(process);
                 }
-                Ok(Made { record, json, problems, reached, signature, survey })
+                Ok(Made { record, json, problems, signature, steps, survey, reached })
             }
             Ok(Said::Broken(environment)) => Err(Unmade::Environment(environment)),
             Err(Failure::Interrupted) => Err(Unmade::Interrupted),
@@ -103,7 +105,7 @@ fn dead(order: &Order, death: &Death) -> Made {
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
     let nothing = Outcome::nothing();
     let signature = order.signature.then(|| Box::new(Signature::of(&order.plan, &nothing, &record.verdict)));
-    Made { record, json, problems: Vec::new(), reached: false, signature, survey: None }
+    Made { record, json, problems: Vec::new(), signature, steps: Vec::new(), survey: None, reached: false }
 }
 
 /// The record of a run of which nothing is known but that it crashed.
@@ -117,9 +119,10 @@ enum Said {
     Made {
         problems: Vec<String>,
         abandoned: bool,
-        reached: bool,
         signature: Option<Box<Signature>>,
+        steps: Vec<u64>,
         survey: Option<Box<Survey>>,
+        reached: bool,
         json: Vec<u8>,
     },
     Broken(Environment),
@@ -193,9 +196,9 @@ impl Process {
             return Err(self.gone());
         }
         match serde_json::from_slice(&self.frame(begun, terms)?) {
-            Ok(Answer::Made { problems, abandoned, reached, signature, survey }) => {
+            Ok(Answer::Made { problems, abandoned, signature, steps, survey, reached }) => {
                 let json = self.frame(begun, terms)?;
-                Ok(Said::Made { problems, abandoned, reached, signature, survey, json })
+                Ok(Said::Made { problems, abandoned, signature, steps, survey, reached, json })
             }
             Ok(Answer::Broken(environment)) => Ok(Said::Broken(environment)),
             Ok(Answer::Ready) => Err(garbled(&"a second greeting")),

@@ -3,6 +3,8 @@
 //! Start at [`page`]. A click on a strike of the picture shows what it was, how the run went, and the command that makes the run
 //! again. Text of the records is escaped by `maud`; what the script reads is JSON without `<`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use maud::{Markup, html};
 
 use super::picture::{self, COLOURED, colour, picture};
@@ -27,6 +29,7 @@ pub fn page(set: &ExhaustSet) -> String {
     let ways = set.by_signature().len();
     let cuts = if set.cuts.is_empty() { "none".to_owned() } else { set.cuts.join(", ") };
     let shard = if set.shard.1 > 1 { format!(", shard {} of {}", set.shard.0, set.shard.1) } else { String::new() };
+    let (drawn, picked) = picture(set);
     let main = html! {
         (Head {
             title: html! { "Every fault at every step of " (clean(&set.scenario)) },
@@ -47,11 +50,11 @@ pub fn page(set: &ExhaustSet) -> String {
         @if set.strikes.iter().any(|strike| strike.ground == 0) { section.card.run.exhaust {
             h2 { "Strikes along the run" }
             p.sub {
-                "Events of the clean run from left to right, kinds of faults from top to bottom. A colour is a way in which a run went; "
-                "paler strikes were not run, another of their class stands for them. Click on one."
+                "Events of the clean run from left to right, kinds of faults from top to bottom. A colour is the course of a run; paler "
+                "strikes were not run, another of their class stands for them. A click shows a strike and the command of its run."
             }
             (key(set))
-            div.scroll { (picture(set)) }
+            div.scroll { (drawn) }
             div #picked { p.sub { "Nothing is picked." } }
         } }
         @if bad > 0 {
@@ -68,25 +71,22 @@ pub fn page(set: &ExhaustSet) -> String {
             }
         }
     };
-    let script = format!("const strikes = {};\n{SCRIPT}", data(set));
+    let script = format!("const strikes = {};\n{SCRIPT}", data(set, &picked));
     document("Flowquake: every fault at every step", &[STYLE], &main, &script)
 }
 
-/// The ways that have a colour of their own.
+/// The courses that have a colour of their own.
 fn key(set: &ExhaustSet) -> Markup {
-    let ranks = picture::ranks(set);
-    let all = set.by_signature();
-    let (shown, rest): (Vec<_>, Vec<_>) =
-        all.into_iter().filter(|(.., verdict)| *verdict == Class::Passed).partition(|(s, ..)| ranks[s] < COLOURED);
-    let rest_runs: usize = rest.iter().map(|(_, count, _)| count).sum();
+    let courses = picture::courses(set);
+    let (shown, rest) = courses.split_at(courses.len().min(COLOURED));
+    let others: usize = rest.iter().map(|(_, count)| count).sum();
+    let runs = |count: usize| html! { span.dim { " " (units::counted(count, "run")) } };
     html! {
         ul.key {
-            @for (signature, count, verdict) in shown {
-                li { i.(colour(ranks.get(signature).copied(), verdict)) {} (clean(set.words(signature))) span.dim { " " (units::count(count as u64)) } }
+            @for (rank, (course, count)) in shown.iter().enumerate() {
+                li { i.(colour(Some(rank), Class::Passed)) {} (clean(course)) (runs(*count)) }
             }
-            @if rest_runs > 0 {
-                li { i.way-other {} (units::count(rest.len() as u64)) " other ways" span.dim { " " (units::count(rest_runs as u64)) } }
-            }
+            @if others > 0 { li { i.way-other {} (units::count(rest.len() as u64)) " other courses" (runs(others)) } }
             li { i.vacuous {} "hurt nothing" }
             li { i.wrong {} "wrong" }
         }
@@ -120,8 +120,8 @@ fn grounds(set: &ExhaustSet) -> crate::table::Table {
 }
 
 /// What the script says of a strike, by number: words, way, command; without `<`, which would end the script.
-fn data(set: &ExhaustSet) -> String {
-    let at_scenario = set.strikes.iter().filter(|strike| strike.ground == 0);
+fn data(set: &ExhaustSet, picked: &BTreeSet<u32>) -> String {
+    let can_be_picked = set.strikes.iter().filter(|strike| picked.contains(&strike.number));
     let entry = |strike: &ExhaustStrike| {
         let (way, replay) = match &strike.result {
             Some(result) => (format!("{} {}", set.words(&result.signature), result.headline), result.replay.clone()),
@@ -129,7 +129,7 @@ fn data(set: &ExhaustSet) -> String {
         };
         (strike.number, [what(set, strike), way, replay])
     };
-    let all: std::collections::BTreeMap<u32, [String; 3]> = at_scenario.map(entry).collect();
+    let all: BTreeMap<u32, [String; 3]> = can_be_picked.map(entry).collect();
     serde_json::to_string(&all).expect("texts are JSON").replace('<', "\\u003c")
 }
 

@@ -1,10 +1,11 @@
 //! The picture of a search: the events of the clean run from left to right, a row for each kind of fault, and in each cell the strikes
 //! there, coloured by the way in which the run went.
 //!
-//! Start at [`picture`]. A strike that was not run has the colour of the strike that stands for its class, paler. The colours of the
-//! most frequent ways differ; wrong runs are red, whatever way they went, and those that hurt nothing are grey.
+//! Start at [`picture`]. A strike that was not run has the colour of the strike that stands for its class, paler. Colours are those of the
+//! most frequent *courses*: verdict, attempts and root causes, which hundreds of signatures have in common. Wrong runs are red, whatever
+//! way they went, and those that hurt nothing are grey.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
@@ -21,10 +22,10 @@ const TOP: usize = 34;
 const WIDTH: usize = 1_060;
 /// Extra room between families.
 const FAMILY_GAP: usize = 8;
-/// Ways that have a colour of their own.
+/// Courses that have a colour of their own.
 pub(super) const COLOURED: usize = 11;
 
-/// The class of the CSS that colours a way.
+/// The class of the CSS that colours a course.
 pub(super) fn colour(rank: Option<usize>, verdict: Class) -> String {
     match (verdict, rank) {
         (Class::Vacuous, _) => "vacuous".into(),
@@ -34,15 +35,26 @@ pub(super) fn colour(rank: Option<usize>, verdict: Class) -> String {
     }
 }
 
-/// The place of each way that passed among those that did, by how frequent they are.
-pub(super) fn ranks(set: &ExhaustSet) -> BTreeMap<&str, usize> {
-    let passed = set.by_signature().into_iter().filter(|(.., verdict)| *verdict == Class::Passed);
-    passed.enumerate().map(|(rank, (signature, ..))| (signature, rank)).collect()
+/// The course of a signature: what its words say before the first detail.
+pub(super) fn course<'s>(set: &'s ExhaustSet, signature: &'s str) -> &'s str {
+    set.words(signature).split(';').next().unwrap_or_default()
 }
 
-/// The picture of the strikes at the scenario itself.
-pub(super) fn picture(set: &ExhaustSet) -> Markup {
-    let ranks = ranks(set);
+/// The courses of runs that passed with how many went so, the most frequent first.
+pub(super) fn courses(set: &ExhaustSet) -> Vec<(&str, usize)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (signature, count, _) in set.by_signature().iter().filter(|(.., verdict)| *verdict == Class::Passed) {
+        *counts.entry(course(set, signature)).or_default() += count;
+    }
+    let mut sorted: Vec<(&str, usize)> = counts.into_iter().collect();
+    sorted.sort_by_key(|(course, count)| (std::cmp::Reverse(*count), *course));
+    sorted
+}
+
+/// The picture of the strikes at the scenario itself, and the numbers of those that can be picked.
+pub(super) fn picture(set: &ExhaustSet) -> (Markup, BTreeSet<u32>) {
+    let ranks: BTreeMap<&str, usize> =
+        courses(set).into_iter().enumerate().map(|(rank, (course, _))| (course, rank)).collect();
     let ways = ways_of_classes(set);
     let events = set.events.len().max(1);
     let step = (WIDTH / events).clamp(3, 14);
@@ -50,13 +62,13 @@ pub(super) fn picture(set: &ExhaustSet) -> Markup {
     for strike in set.strikes.iter().filter(|strike| strike.ground == 0) {
         let run = strike.result.as_ref().map(|result| (result.signature.as_str(), result.verdict));
         let Some((signature, verdict)) = run.or_else(|| ways.get(&strike.class).copied()) else { continue };
-        let colour = colour(ranks.get(signature).copied(), verdict);
+        let colour = colour(ranks.get(course(set, signature)).copied(), verdict);
         let cell = cells.entry((strike.kind, strike.event)).or_default();
         cell.entry((colour, run.is_some())).or_default().push(strike.number);
     }
     let mut tops: BTreeMap<u32, usize> = BTreeMap::new();
     let (mut y, mut family) = (TOP, "");
-    let struck: std::collections::BTreeSet<u32> = cells.keys().map(|(kind, _)| *kind).collect();
+    let struck: BTreeSet<u32> = cells.keys().map(|(kind, _)| *kind).collect();
     for kind in struck {
         let of = set.kinds[kind as usize].1.as_str();
         if !family.is_empty() && of != family {
@@ -67,7 +79,8 @@ pub(super) fn picture(set: &ExhaustSet) -> Markup {
         y += ROW;
     }
     let (width, height) = (LEFT + events * step + 10, y + 8);
-    html! {
+    let picked = cells.values().flat_map(BTreeMap::values).map(|numbers| numbers[0]).collect();
+    let picture = html! {
         svg.strikes width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="img"
             aria-label="Strikes by event and kind of fault" {
             @for (at, checkpoint) in bounds(set) {
@@ -88,17 +101,17 @@ pub(super) fn picture(set: &ExhaustSet) -> Markup {
                 }
             }
         }
-    }
+    };
+    (picture, picked)
 }
 
 /// The way of the strike that stands for each class.
 fn ways_of_classes(set: &ExhaustSet) -> BTreeMap<u32, (&str, Class)> {
     let stands = set.strikes.iter().filter(|strike: &&ExhaustStrike| strike.stands);
-    let way = |strike: &'_ ExhaustStrike| strike.class;
     stands
         .filter_map(|strike| {
             let result = strike.result.as_ref()?;
-            Some((way(strike), (result.signature.as_str(), result.verdict)))
+            Some((strike.class, (result.signature.as_str(), result.verdict)))
         })
         .collect()
 }
@@ -135,7 +148,9 @@ mod tests {
 
     #[test]
     fn every_strike_is_in_the_picture_and_those_not_run_are_paler() {
-        let picture = picture(&fixture()).into_string();
+        let (picture, picked) = picture(&fixture());
+        let picture = picture.into_string();
+        assert_eq!(picked.len(), 6);
         assert_eq!(picture.matches("<rect").count(), 6);
         assert_eq!(picture.matches("stood-for").count(), 2);
         assert!(picture.contains("class=\"wrong\"") && picture.contains("class=\"wrong stood-for\""), "{picture}");

@@ -134,7 +134,6 @@ mod tests {
 
     #[test]
     fn a_search_in_a_few_lines() {
-        let screen = Screen::from(crate::ansi::Color::No);
-        insta::assert_snapshot!(summary(&fixture(), screen));
+        insta::assert_snapshot!(summary(&fixture(), crate::ansi::Color::No.into()));
     }
 }

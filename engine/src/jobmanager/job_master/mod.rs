@@ -201,6 +201,7 @@ enum Phase {
 
 const WAITING: Phase = Phase::WaitingForSlots { said_at: None, enough_since: None };
 
+#[derive(Debug, Clone)]
 struct TaskManager {
     connection: u64,
     slots: u16,
@@ -210,6 +211,7 @@ struct TaskManager {
 }
 
 /// Decides for one job.
+#[derive(Clone)]
 pub struct JobMaster {
     job: JobSpec,
     /// Arrival of the job's first record.
@@ -456,6 +458,22 @@ impl JobMaster {
     fn tell_tasks(&self, order: &Order, out: &mut Vec<Command>) {
         let nodes: BTreeSet<_> = self.placement.values().collect();
         out.extend(nodes.into_iter().map(|node| Command::Send(node.clone(), order.clone())));
+    }
+}
+
+#[cfg(test)]
+impl JobMaster {
+    /// All of it that changes, for model checking.
+    pub(crate) fn shown(&self) -> String {
+        let entries = (&self.ha, &self.appending, self.renewed_at, self.begun);
+        let attempt = (self.attempt, &self.phase, self.restored, self.undecided, &self.damage, &self.restarts);
+        let cluster = (&self.task_managers, &self.releasing, &self.placement, self.deployed_at);
+        format!("{:?}", (&self.coordinator, entries, attempt, cluster))
+    }
+
+    /// Whether all tasks of an attempt run; the attempt.
+    pub(crate) fn running(&self) -> Option<Attempt> {
+        (self.phase == Phase::Running).then_some(self.attempt)
     }
 }
 

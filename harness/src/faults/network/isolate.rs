@@ -9,7 +9,7 @@ use crate::draws::{ANYBODY, Drawn, Need, Role};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, NODES, Spec, TARGET, foreign, may};
 use crate::faults::storage::store::Requests;
-use crate::nemesis::{Effect, Harm, Link, STANDBY, Striking, Struck};
+use crate::nemesis::{Effect, Harm, Link, STANDBY, Striking, Struck, TASK_MANAGER};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, value};
 use crate::writer::{heal_after, pair, target};
@@ -72,7 +72,8 @@ fn canonical(c: &Canon) -> Vec<Canonical> {
                 strikes.push(Canonical::at(victim, format!("{whence}{label}"), action).lasting());
             };
             c.lengths().into_iter().for_each(|(label, length)| add(label, Some(length)));
-            if c.spares(victim) {
+            // A leader that reaches the stores keeps its lease, and would lead nobody.
+            if c.spares(victim) && (stores || victim.role == TASK_MANAGER) {
                 add("for good", None);
             }
         }

@@ -139,8 +139,8 @@ fn lateness(a: &Action) -> Duration {
 /// Rules about messages, and what each is called: how it hurts, and how many of them.
 type Variants = Vec<(&'static str, MessageFault, u32)>;
 
-/// More than anybody tries.
-const EVERY_TRY: u32 = 40;
+/// Longer than any detector waits for one of them; a deployment alone is tried again only every `rpc_timeout`.
+const EVERY_TRY: u32 = 10;
 
 /// Each message alone, and with every repetition of it.
 fn lost(_: &Canon) -> Variants {
