@@ -103,10 +103,14 @@ pub(crate) fn logged(outcome: &mut Outcome, time: u64, term: u64, change: Change
         Change::Opened => state.reserved.0 += 10,
         Change::AttemptBegun(attempt) => state.attempt = *attempt,
         Change::Completed(id) => {
+            state.undecided = None;
             state.completed.push(*id);
             state.reserved = state.reserved.max(id.next());
         }
-        Change::FallingBack(to) => state.completed.retain(|id| Some(*id) <= *to),
+        Change::FallingBack(to) => {
+            state.undecided = state.undecided.max(state.completed.last().copied());
+            state.completed.retain(|id| Some(*id) <= *to);
+        }
         Change::Renewed | Change::Ended | Change::Closed => {}
     }
     let position = outcome.log.last().map_or(Position::FIRST, |logged| logged.entry.next_position());

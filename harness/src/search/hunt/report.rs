@@ -261,7 +261,9 @@ mod tests {
 
     fn report(number: u64, of: u64, classes: &[u64], failures: Vec<FailureFound>) -> HuntReport {
         let mut seen = Seen::default();
-        classes.iter().for_each(|class| drop(seen.count(*class)));
+        for class in classes {
+            seen.count(*class);
+        }
         HuntReport {
             hunt_version: HUNT_REPORT_VERSION,
             program: "flowquake 0.1.0".into(),
