@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use flowquake_engine::event::{Event, Occasion};
+
 use super::position::{Epoch, Phase, Position};
 use crate::faults::{Canonical, Victim};
 
@@ -98,8 +100,14 @@ fn place_of(cuts: &Cuts, strike: &Canonical, standing: &Standing) -> String {
     let here = standing.here;
     // While subtasks come up one by one, each step is a phase of its own.
     let coming_up = matches!(here.phase, Phase::Registering | Phase::Deploying);
-    if strike.lasts && cuts.has(Cut::WindowPerPhase) && !coming_up {
-        return format!("in {:?} {} attempt {} term {}", here.phase, epoch_of(cuts, here), here.attempt, here.term);
+    // What strikes beside it does so at an instant.
+    let lasts = strike.lasts && strike.with.is_none();
+    if lasts && cuts.has(Cut::WindowPerPhase) && !coming_up {
+        // Whoever has just been asked for a sign of life is in another phase with the detectors.
+        let row = Event::row(here.event).filter(|row| row.occasion == Occasion::Periodic);
+        let after = row.map_or_else(String::new, |row| format!("{} {:?}", row.name, here.in_group));
+        let epoch = epoch_of(cuts, here);
+        return format!("in {:?} {epoch} attempt {} term {} {after}", here.phase, here.attempt, here.term);
     }
     let own = |position: Option<&Position>| position.map_or_else(String::new, |position| step_of(cuts, position));
     match &strike.victim {

@@ -16,7 +16,8 @@ use flowquake_engine::time::Time;
 use crate::nemesis::matches;
 use crate::plan::EventTrigger;
 
-/// Which of its group an event is: those of one kind at one vertex in one checkpoint and attempt.
+/// Which of its group an event is: those of one kind at one vertex in one checkpoint and attempt; of what comes by the clock those that
+/// follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InGroup {
     /// It has none beside it.
@@ -51,7 +52,7 @@ pub enum Phase {
     Registering,
     /// Subtasks come up.
     Deploying,
-    /// The job runs, no checkpoint is under way.
+    /// The job runs, and the newest checkpoint, if there is one, is complete with all its commits.
     Running,
     /// A checkpoint was triggered, no sink has written its output.
     Snapshotting,
@@ -159,17 +160,21 @@ fn trigger<'e>(record: &EventRecord, before: impl Iterator<Item = &'e EventRecor
 
 fn groups(events: &[EventRecord]) -> Vec<InGroup> {
     let mut members: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    let mut burst = 0;
     for (index, record) in events.iter().enumerate() {
         let event = &record.event;
-        let key = (event.name(), event.subtask().map(|id| id.vertex), event.checkpoint(), event.attempt());
+        let name = event.name();
+        // What comes again and again by the clock has no first and no last but in its burst.
+        if index > 0 && events[index - 1].event.name() != name {
+            burst = index;
+        }
+        let periodic = Event::row(name).is_some_and(|row| row.occasion == Occasion::Periodic);
+        let burst = if periodic { burst } else { 0 };
+        let key = (name, event.subtask().map(|id| id.vertex), event.checkpoint(), event.attempt(), burst);
         members.entry(key).or_default().push(index);
     }
     let mut places = vec![InGroup::Only; events.len()];
-    for ((name, ..), group) in members {
-        // What comes again and again by the clock has no first and no last.
-        if Event::row(name).is_some_and(|row| row.occasion == Occasion::Periodic) {
-            continue;
-        }
+    for group in members.into_values() {
         if let [first, middle @ .., last] = group.as_slice() {
             places[*first] = InGroup::First;
             middle.iter().for_each(|index| places[*index] = InGroup::Middle);
@@ -223,7 +228,8 @@ struct Progress {
     leader: String,
     deployed: BTreeSet<SubtaskId>,
     acknowledged: BTreeSet<SubtaskId>,
-    committed: bool,
+    /// Sinks that have output of the newest checkpoint to commit.
+    to_commit: BTreeSet<SubtaskId>,
 }
 
 impl Default for Progress {
@@ -236,7 +242,7 @@ impl Default for Progress {
             leader: "jm-1".into(),
             deployed: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
-            committed: false,
+            to_commit: BTreeSet::new(),
         }
     }
 }
@@ -255,14 +261,20 @@ impl Progress {
                 (self.attempt, self.phase) = (attempt.0, Phase::Deploying);
                 self.deployed.clear();
             }
-            Event::RestoreBegun { subtask, .. } => drop(self.deployed.insert(*subtask)),
+            Event::RestoreBegun { subtask, .. } => {
+                self.deployed.insert(*subtask);
+            }
             Event::JobRunning { .. } => self.phase = Phase::Running,
             Event::CheckpointTriggered { checkpoint, .. } => {
-                (self.newest, self.phase, self.committed) = (Some(*checkpoint), Phase::Snapshotting, false);
+                (self.newest, self.phase) = (Some(*checkpoint), Phase::Snapshotting);
                 self.acknowledged.clear();
+                self.to_commit.clear();
             }
-            Event::SinkPreCommitted { checkpoint, .. } if current(checkpoint) && self.phase == Phase::Snapshotting => {
-                self.phase = Phase::PreCommitting;
+            Event::SinkPreCommitted { checkpoint, subtask, .. } if current(checkpoint) => {
+                self.to_commit.insert(*subtask);
+                if self.phase == Phase::Snapshotting {
+                    self.phase = Phase::PreCommitting;
+                }
             }
             Event::CheckpointAcknowledged { checkpoint, subtask, .. } if current(checkpoint) => {
                 self.acknowledged.insert(*subtask);
@@ -276,7 +288,12 @@ impl Progress {
             Event::SinkCommitted { checkpoint, .. } if current(checkpoint) && self.phase != Phase::Running => {
                 self.phase = Phase::Committing;
             }
-            Event::CommitAcknowledged { .. } if self.phase == Phase::Committing => self.committed = true,
+            Event::CommitAcknowledged { checkpoint, subtask, .. } if current(checkpoint) => {
+                self.to_commit.remove(subtask);
+                if self.to_commit.is_empty() && self.phase == Phase::Committing {
+                    self.phase = Phase::Running;
+                }
+            }
             Event::CheckpointAborted { checkpoint, .. } if current(checkpoint) => {
                 if self.phase != Phase::Recovering {
                     self.phase = Phase::Running;

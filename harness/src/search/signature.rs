@@ -111,8 +111,12 @@ impl Signature {
                 _ => {}
             }
             match failure(&record.event) {
-                None => drop(signature.steps.insert(name.to_owned())),
-                Some(Emitter::TaskManager | Emitter::Any) => drop(signature.noticed.insert(name.to_owned())),
+                None => {
+                    signature.steps.insert(name.to_owned());
+                }
+                Some(Emitter::TaskManager | Emitter::Any) => {
+                    signature.noticed.insert(name.to_owned());
+                }
                 Some(Emitter::Leader | Emitter::JobManager) if failed.insert(name) => {
                     signature.failures.push(name.to_owned());
                 }

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flowquake_engine::config::BackendKind;
-use flowquake_reports::record::Verdict;
+use flowquake_reports::record::{RunRecord, Verdict};
 
 use super::cut::{Cut, Cuts};
 use super::ground::{Ground, Scope, grounds};
+use super::signature::Signature;
 use super::strike::{Catalogue, Site, Surveyed};
 use super::survey::Survey;
 use crate::cli::catalogue as job_catalogue;
 use crate::faults::{Kind, Victim, strikes};
 use crate::jobs::Jobs;
 use crate::nemesis::{LEADER, STANDBY, TASK_MANAGER};
-use crate::plan::RunPlan;
+use crate::plan::{ClusterPlan, RunPlan};
 use crate::run::Simulator;
 use crate::scenario::{Scenario, plan_problems};
 use crate::session::{Depth, try_execute};
@@ -46,11 +47,17 @@ fn all_cuts() -> Cuts {
     Cuts::without(&[])
 }
 
-fn is_struck(catalogue: &Catalogue, number: u32) -> (Option<u64>, Verdict) {
-    let target = Simulator::default();
+fn run(catalogue: &Catalogue, number: u32) -> (RunRecord, Signature) {
     let plan = catalogue.plan(number);
-    let (record, _) = try_execute(&target, Depth::Quick, &plan, &Jobs::builtin(), String::new()).unwrap();
-    (record.faults[catalogue.faults_before(number)].struck_at_ns, record.verdict)
+    let target = Simulator::default();
+    let (record, outcome) = try_execute(&target, Depth::Quick, &plan, &Jobs::builtin(), String::new()).unwrap();
+    let signature = Signature::of(&plan, &outcome, &record.verdict);
+    (record, signature)
+}
+
+/// When a strike struck.
+fn struck_at(catalogue: &Catalogue, number: u32) -> Option<u64> {
+    run(catalogue, number).0.faults[catalogue.faults_before(number)].struck_at_ns
 }
 
 /// So many strikes of those that fit, spread over all of them.
@@ -96,7 +103,7 @@ fn a_strike_at_an_event_strikes_exactly_there() {
     let kills = |number: u32| catalogue.strikes()[number as usize].kind == Kind::Kill;
     for number in some(&catalogue, 12, kills) {
         let described = catalogue.describe(number);
-        assert_eq!(is_struck(&catalogue, number).0, Some(described.at.0), "POSITION-P1: {described:?}");
+        assert_eq!(struck_at(&catalogue, number), Some(described.at.0), "POSITION-P1: {described:?}");
     }
 }
 
@@ -107,7 +114,7 @@ fn a_strike_at_a_message_or_write_hurts_the_one_that_it_is_aimed_at() {
     for number in some(&catalogue, 16, aimed) {
         let at = catalogue.aimed_at(number).unwrap();
         let described = catalogue.describe(number);
-        assert_eq!(is_struck(&catalogue, number).0, Some(at.0), "{described:?}");
+        assert_eq!(struck_at(&catalogue, number), Some(at.0), "{described:?}");
     }
 }
 
@@ -143,7 +150,8 @@ fn every_kind_of_control_message_is_lost_and_doubled_late() {
         let described = catalogue.describe(members[0]);
         labels.entry(described.kind).or_default().insert(described.label);
     }
-    for message in crate::faults::message_kinds() {
+    // With `finish` the job has ended already, and nothing strikes any more.
+    for message in crate::faults::message_kinds().into_iter().filter(|message| *message != "finish") {
         for (kind, how) in [
             ("lose-message", "once"),
             ("lose-message", "with every repetition"),
@@ -153,5 +161,36 @@ fn every_kind_of_control_message_is_lost_and_doubled_late() {
             let label = format!("{message} {how}");
             assert!(labels[kind].contains(&label), "{kind} {label}");
         }
+    }
+}
+
+/// Tries FAULTS-C1, with a strike of every kind.
+#[test]
+fn a_correct_engine_survives_canonical_strikes() {
+    let catalogue = catalogue(&all_cuts());
+    for kind in Kind::ALL {
+        for number in some(&catalogue, 2, |number| catalogue.strikes()[number as usize].kind == *kind) {
+            let verdict = run(&catalogue, number).0.verdict;
+            let survived = matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. });
+            assert!(survived, "FAULTS-C1: {:?}: {verdict:?}", catalogue.describe(number));
+        }
+    }
+    // Where the job needs every TaskManager, none is taken for good.
+    let tight = RunPlan { cluster: ClusterPlan { task_managers: 1, ..base().cluster }, ..base() };
+    let node = |node: &str, role| Victim { node: node.into(), role, busy: role == TASK_MANAGER, emits: false };
+    let nodes = [node("jm-1", LEADER), node("tm-1", TASK_MANAGER)];
+    let canon = crate::faults::Canon { plan: &tight, keyed: true, place: crate::faults::Place::Event, nodes: &nodes };
+    let of_task_manager = |strike: &crate::faults::Canonical| strike.role == TASK_MANAGER;
+    let all = Kind::ALL.iter().flat_map(|kind| strikes(kind.spec(), &canon)).filter(of_task_manager);
+    assert!(all.into_iter().all(|strike| !strike.label.contains("for good")), "FAULTS-C1");
+}
+
+/// Tries SIGNATURE-S1.
+#[test]
+fn the_same_plan_has_the_same_signature() {
+    let catalogue = catalogue(&all_cuts());
+    for number in some(&catalogue, 8, |_| true) {
+        let [(one, signature), (other, again)] = [0, 1].map(|_| run(&catalogue, number));
+        assert_eq!((one.trace_hash, &signature), (other.trace_hash, &again), "SIGNATURE-S1");
     }
 }

@@ -235,6 +235,8 @@ fn spoilt_write(a: &Action, how: StoreFault) -> FaultAction {
 
 /// More than anybody tries.
 const EVERY_TRY: u32 = 40;
+/// All tries of a write together take less: whoever gives up has come to the end of them.
+const ALL_TRIES: Duration = Duration::from_secs(10);
 /// How old what is seen is.
 const PAST: Duration = Duration::from_millis(300);
 
@@ -271,7 +273,7 @@ fn writes(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     let Place::Write(store, victim) = c.place else { return Vec::new() };
     let role = if store == StoreName::Checkpoints { CHECKPOINT_STORE } else { OUTPUT_STORE };
     let strike = |(label, count)| {
-        let (node, heal_after) = (Some(victim.target()), Some(c.beyond()));
+        let (node, heal_after) = (Some(victim.target()), Some(c.beyond().max(ALL_TRIES)));
         let action = FaultAction::Store { store: Some(store), node, how, count: Some(count), heal_after };
         Canonical::at(victim, label, action).as_role(role)
     };
