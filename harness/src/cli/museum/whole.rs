@@ -12,7 +12,7 @@ use flowquake_reports::museum::{self, KillMatrix, MATRIX_VERSION, Method, Row, j
 use flowquake_scenarios::museum::{Exhibit, MUSEUM, Verdict};
 
 use super::super::print::{self, say};
-use super::super::{catalogue, command_line, limits, outputs, refuse, refuse_text, screen, sweep};
+use super::super::{BAD_INPUT, catalogue, command_line, limits, outputs, refuse, refuse_text, screen, sweep};
 use super::MuseumArgs;
 use super::visit::{Bug, Tour, visit};
 use crate::jobs::Jobs;
@@ -45,8 +45,11 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
     let before = baseline(&args.baseline, args.update)?;
     let exhibits = chosen(&args.only)?;
     let files = discover(std::slice::from_ref(&args.scenarios)).map_err(refuse)?;
-    let scenarios = Scenario::load_all(&files, &catalogue(jobs))
-        .map_err(|errors| errors.into_iter().map(refuse).last().unwrap_or(ExitCode::from(super::super::BAD_INPUT)))?;
+    let scenarios = Scenario::load_all(&files, &catalogue(jobs)).map_err(|errors| {
+        // All of them are told together.
+        errors.into_iter().for_each(|error| drop(refuse(error)));
+        ExitCode::from(BAD_INPUT)
+    })?;
     let place = |name: &str| scenarios.iter().position(|scenario| scenario.plan(1).scenario == name);
     let bugs: Vec<Bug> =
         exhibits.iter().map(|exhibit| bug(exhibit, &place, &args.scenarios)).collect::<Result<_, _>>()?;
