@@ -10,6 +10,10 @@ use crate::mutation::Mutation;
 impl Env {
     /// Whether a planted bug is switched on: for what only prepares its mistake.
     pub(crate) fn is_planted(&self, mutation: Mutation) -> bool {
+        #[cfg(test)]
+        if self.is_scripted() {
+            return self.scripted_bugs().contains(&mutation);
+        }
         match &self.0.world {
             World::Tokio(_) => false,
             #[cfg(feature = "sim")]
