@@ -133,7 +133,7 @@ impl Canonical {
     }
 
     /// The same under the role of a store, or of a link.
-    pub(crate) fn as_role(self, role: &'static str) -> Self {
+    pub(crate) fn with_role(self, role: &'static str) -> Self {
         Self { role, ..self }
     }
 }

@@ -294,10 +294,8 @@ impl Progress {
                     self.phase = Phase::Running;
                 }
             }
-            Event::CheckpointAborted { checkpoint, .. } if current(checkpoint) => {
-                if self.phase != Phase::Recovering {
-                    self.phase = Phase::Running;
-                }
+            Event::CheckpointAborted { checkpoint, .. } if current(checkpoint) && self.phase != Phase::Recovering => {
+                self.phase = Phase::Running;
             }
             Event::FailoverBegun { .. } => self.phase = Phase::Recovering,
             _ => {}

@@ -51,6 +51,9 @@ pub(super) fn courses(set: &ExhaustSet) -> Vec<(&str, usize)> {
     sorted
 }
 
+/// The strikes of a cell by colour, and by whether they were run.
+type Parts = BTreeMap<(String, bool), Vec<u32>>;
+
 /// The picture of the strikes at the scenario itself, and the numbers of those that can be picked.
 pub(super) fn picture(set: &ExhaustSet) -> (Markup, BTreeSet<u32>) {
     let ranks: BTreeMap<&str, usize> =
@@ -58,7 +61,7 @@ pub(super) fn picture(set: &ExhaustSet) -> (Markup, BTreeSet<u32>) {
     let ways = ways_of_classes(set);
     let events = set.events.len().max(1);
     let step = (WIDTH / events).clamp(3, 14);
-    let mut cells: BTreeMap<(u32, u32), BTreeMap<(String, bool), Vec<u32>>> = BTreeMap::new();
+    let mut cells: BTreeMap<(u32, u32), Parts> = BTreeMap::new();
     for strike in set.strikes.iter().filter(|strike| strike.ground == 0) {
         let run = strike.result.as_ref().map(|result| (result.signature.as_str(), result.verdict));
         let Some((signature, verdict)) = run.or_else(|| ways.get(&strike.class).copied()) else { continue };

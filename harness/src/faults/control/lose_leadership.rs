@@ -22,7 +22,7 @@ pub(crate) const LOSE_LEADERSHIP: Spec = Spec {
     write,
     rules,
     lengths: store::lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Standby, LEADING, |a| FaultAction::Store {
         store: Some(StoreName::Checkpoints),
         node: Some(a.target()),

@@ -21,7 +21,7 @@ pub(crate) const RIVAL_LEADER: Spec = Spec {
     write: clock::write_change,
     rules,
     lengths: clock::lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Standby, LEADING, |a| FaultAction::Pause {
         target: a.target(),
         resume_after: Some(a.beyond_the_lease()),

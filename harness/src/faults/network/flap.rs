@@ -21,7 +21,7 @@ pub(crate) const FLAP: Spec = Spec {
     write,
     rules,
     lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::Flap {
         from: a.target(),
         to: a.peer(),

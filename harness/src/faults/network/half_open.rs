@@ -20,7 +20,7 @@ pub(crate) const HALF_OPEN: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::HalfOpen { target: a.target(), peer: a.peer() })
         .again()
         .biting(),

@@ -25,7 +25,7 @@ pub(crate) const ISOLATE: Spec = Spec {
     write,
     rules,
     lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| FaultAction::Isolate {
         target: a.target(),
         // A standby talks to nobody but the stores.

@@ -162,7 +162,7 @@ fn canonical(c: &Canon, variants: fn(&Canon) -> Variants) -> Vec<Canonical> {
     let Place::Message(kind, victim) = c.place else { return Vec::new() };
     let strike = |(label, how, count)| {
         let action = FaultAction::Message { kind, how, node: Some(victim.target()), count };
-        Canonical::at(victim, format!("{} {label}", kind.name()), action).as_role(LEADER_LINK)
+        Canonical::at(victim, format!("{} {label}", kind.name()), action).with_role(LEADER_LINK)
     };
     variants(c).into_iter().map(strike).collect()
 }

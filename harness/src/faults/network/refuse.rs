@@ -23,7 +23,7 @@ pub(crate) const REFUSE_CONNECTIONS: Spec = Spec {
     write,
     rules,
     lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::Refuse { target: a.target(), heal_after: a.heals() }),
     strike,
 };

@@ -23,7 +23,7 @@ pub(crate) const SLOW_RECEIVER: Spec = Spec {
     write,
     rules,
     lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::SlowReceiver {
         target: a.target(),
         rate: a.draws.number("rate", 10, 500) * 1_000,

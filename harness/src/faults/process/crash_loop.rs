@@ -21,7 +21,7 @@ pub(crate) const CRASH_LOOP: Spec = Spec {
     write,
     rules,
     lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, LINKED, |a| FaultAction::CrashLoop {
         target: a.target(),
         times: a.times(),

@@ -23,7 +23,7 @@ pub(crate) const PAUSE: Spec = Spec {
     write,
     rules,
     lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| FaultAction::Pause {
         target: a.target(),
         resume_after: Some(a.lasts("resume after")),

@@ -20,7 +20,7 @@ pub(crate) const POISON_RECORD: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::GeneratedInput, TASKS, drawn),
     strike,
 };

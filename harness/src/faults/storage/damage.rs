@@ -28,7 +28,7 @@ pub(crate) const DAMAGE: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::TwoCheckpoints, TASKS, drawn),
     strike,
 };

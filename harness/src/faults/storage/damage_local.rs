@@ -25,7 +25,7 @@ pub(crate) const DAMAGE_LOCAL: Spec = Spec {
     write,
     rules,
     lengths: no_lengths,
-    canonical: canonical,
+    canonical,
     drawn: Drawn::new(Need::RocksDb, TASKS, drawn),
     strike,
 };

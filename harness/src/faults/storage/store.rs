@@ -275,7 +275,7 @@ fn writes(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     let strike = |(label, count)| {
         let (node, heal_after) = (Some(victim.target()), Some(c.beyond().max(ALL_TRIES)));
         let action = FaultAction::Store { store: Some(store), node, how, count: Some(count), heal_after };
-        Canonical::at(victim, label, action).as_role(role)
+        Canonical::at(victim, label, action).with_role(role)
     };
     [("once", 1), ("with every try", EVERY_TRY)].map(strike).into()
 }
@@ -287,7 +287,7 @@ fn spoilt(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     let Some(failure) = c.failure().filter(|_| victim.role == TASK_MANAGER) else { return Vec::new() };
     let (store, node, heal_after) = (Some(StoreName::Checkpoints), Some(victim.target()), Some(c.brief()));
     let action = FaultAction::Store { store, node, how, count: Some(1), heal_after };
-    let strike = Canonical::at(victim, "once", action).as_role(CHECKPOINT_STORE);
+    let strike = Canonical::at(victim, "once", action).with_role(CHECKPOINT_STORE);
     vec![strike.later("checkpoint-completed", c.brief() * 2, failure)]
 }
 
