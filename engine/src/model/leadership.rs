@@ -437,10 +437,9 @@ mod tests {
     fn whoever_takes_over_whenever_one_history_counts() {
         let mut other = Vec::new();
         for (left, faults, expected) in SIZES {
-            let started = std::time::Instant::now();
             let model = Leadership::new(*left, *faults, &[]);
             let size = explore(&model, 3_000_000).unwrap_or_else(|broken| panic!("{left:?}, {faults:?}: {broken}"));
-            eprintln!("leadership, {left:?}, {faults:?}: {size:?} {:?}", started.elapsed());
+            eprintln!("leadership, {left:?}, {faults:?}: {size:?}");
             if size != *expected {
                 other.push((left, faults, size));
             }

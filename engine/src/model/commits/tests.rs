@@ -36,10 +36,9 @@ const fn size(states: usize, steps: usize, depth: usize) -> Size {
 fn whatever_becomes_of_checkpoints_and_leaders_output_is_committed_exactly_once() {
     let mut other = Vec::new();
     for (bounds, left, faults, expected) in SIZES {
-        let started = std::time::Instant::now();
         let model = Commits::new(*bounds, *left, *faults, &[]);
         let size = explore(&model, 3_000_000).unwrap_or_else(|broken| panic!("{left:?}, {faults:?}: {broken}"));
-        eprintln!("commits, {bounds:?}, {left:?}, {faults:?}: {size:?} {:?}", started.elapsed());
+        eprintln!("commits, {bounds:?}, {left:?}, {faults:?}: {size:?}");
         if size != *expected {
             other.push((left, faults, size));
         }

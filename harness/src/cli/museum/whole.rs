@@ -47,7 +47,9 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
     let files = discover(std::slice::from_ref(&args.scenarios)).map_err(refuse)?;
     let scenarios = Scenario::load_all(&files, &catalogue(jobs)).map_err(|errors| {
         // All of them are told together.
-        errors.into_iter().for_each(|error| drop(refuse(error)));
+        for error in errors {
+            refuse(error);
+        }
         ExitCode::from(BAD_INPUT)
     })?;
     let place = |name: &str| scenarios.iter().position(|scenario| scenario.plan(1).scenario == name);
