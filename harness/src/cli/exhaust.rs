@@ -255,8 +255,8 @@ fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result
     let plan = base.clone();
     let mut surveyed = |ground: Ground| -> Result<Result<Surveyed, Verdict>, ExitCode> {
         let order = Order { survey: true, slim: true, ..Order::quick(ground.plan(&plan), String::new()) };
-        let Made { record, survey, .. } = super::make_one(&mut worker, &order)?;
-        Ok(match (record.verdict, survey) {
+        let Made { record, seen, .. } = super::make_one(&mut worker, &order)?;
+        Ok(match (record.verdict, seen.survey) {
             (Verdict::Passed, Some(survey)) => Ok(Surveyed::new(&plan, ground, *survey)),
             (verdict, _) => Err(verdict),
         })
@@ -461,14 +461,14 @@ impl Rounds<'_> {
     }
 
     fn keep(&mut self, number: u32, made: Made) {
-        let Made { record, signature, problems, .. } = made;
+        let Made { record, seen, problems, .. } = made;
         self.problems.extend(problems);
         self.made += 1;
         let before = self.catalogue.faults_before(number);
         let struck = record.faults.get(before).and_then(|fault| fault.struck_at_ns);
         let aimed = self.catalogue.aimed_at(number);
         self.astray += u64::from(aimed.is_some_and(|at| struck.is_some_and(|struck| struck != at.0)));
-        let signature = signature.expect("it was ordered");
+        let signature = seen.signature.expect("it was ordered");
         let mut result = ExhaustResult {
             verdict: record.verdict.class(),
             signature: format!("{:016x}", signature.class()),

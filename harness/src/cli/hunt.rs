@@ -285,10 +285,10 @@ impl Search<'_> {
                     return true;
                 };
                 let candidate = under_way.lock().expect("nothing panics with it").remove(&index);
-                let (Some(candidate), Some(signature)) = (candidate, made.signature) else { return true };
+                let (Some(candidate), Some(signature)) = (candidate, made.seen.signature) else { return true };
                 *cpu_ns += made.record.totals.cpu_ns;
                 let mut hunt = hunt.lock().expect("a hunt does not panic");
-                let news = hunt.record(candidate, Shown::of(&made.record, *signature, made.steps));
+                let news = hunt.record(candidate, Shown::of(&made.record, *signature, made.seen.steps));
                 if let Some(key) = &news.new_bucket {
                     tell!("new failure, run {}: {key}", hunt.seen().runs());
                 }

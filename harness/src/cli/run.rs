@@ -397,18 +397,7 @@ fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
     let replay = provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed));
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
-    Order {
-        plan,
-        depth,
-        replay,
-        verify: args.verify_determinism,
-        trace,
-        slim,
-        signature: false,
-        steps: false,
-        survey: false,
-        mutations: Vec::new(),
-    }
+    Order { depth, verify: args.verify_determinism, trace, slim, ..Order::quick(plan, replay) }
 }
 
 /// The record of a run, and as JSON; the plan of one that did not pass is saved, if that is possible.

@@ -64,6 +64,8 @@ pub(crate) enum Place<'p> {
 pub(crate) struct Canon<'p> {
     pub(crate) plan: &'p RunPlan,
     pub(crate) keyed: bool,
+    /// Whether no other fault strikes in this run.
+    pub(crate) alone: bool,
     pub(crate) place: Place<'p>,
     /// Every node, JobManagers first.
     pub(crate) nodes: &'p [Victim],
@@ -156,11 +158,11 @@ impl Canon<'_> {
         [("briefly", self.brief()), ("beyond every detector", self.beyond())]
     }
 
-    /// Whether the job can do without a node for good. Where the scenario strikes by itself, nobody can say.
+    /// Whether the job can do without a node for good. Where something else strikes, too, nobody can say.
     pub(crate) fn spares(&self, victim: &Victim) -> bool {
         let cluster = &self.plan.cluster;
         let slots = u64::from(cluster.task_managers.saturating_sub(1)) * u64::from(cluster.slots);
-        self.plan.faults.is_empty()
+        self.alone
             && match victim.role {
                 TASK_MANAGER => slots >= u64::from(self.plan.job.config.parallelism),
                 _ => cluster.job_managers > 1,

@@ -272,7 +272,8 @@ impl Catalogue {
                 Place::Write(store, named(write.node.as_str())?)
             }
         };
-        Some(Canon { plan: &self.base, keyed: self.keyed, place, nodes: victims })
+        let alone = self.base.faults.is_empty() && ground.ground.faults.is_empty();
+        Some(Canon { plan: &self.base, keyed: self.keyed, alone, place, nodes: victims })
     }
 
     fn made(&self, number: u32) -> (&Surveyed, &Position, Canonical) {

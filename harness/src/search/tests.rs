@@ -76,7 +76,13 @@ fn every_kind_has_canonical_strikes() {
     plan.job.config.backend = BackendKind::RocksDb;
     let node = |node: &str, role| Victim { node: node.into(), role, busy: role == TASK_MANAGER, emits: false };
     let nodes = [node("jm-1", LEADER), node("jm-2", STANDBY), node("tm-1", TASK_MANAGER)];
-    let canon = crate::faults::Canon { plan: &plan, keyed: true, place: crate::faults::Place::Event, nodes: &nodes };
+    let canon = crate::faults::Canon {
+        plan: &plan,
+        keyed: true,
+        alone: true,
+        place: crate::faults::Place::Event,
+        nodes: &nodes,
+    };
     struck.extend(Kind::ALL.iter().filter(|kind| !strikes(kind.spec(), &canon).is_empty()).map(|kind| kind.name()));
     let without: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).filter(|name| !struck.contains(name)).collect();
     assert_eq!(without, [] as [&str; 0]);
@@ -179,7 +185,13 @@ fn a_correct_engine_survives_canonical_strikes() {
     let tight = RunPlan { cluster: ClusterPlan { task_managers: 1, ..base().cluster }, ..base() };
     let node = |node: &str, role| Victim { node: node.into(), role, busy: role == TASK_MANAGER, emits: false };
     let nodes = [node("jm-1", LEADER), node("tm-1", TASK_MANAGER)];
-    let canon = crate::faults::Canon { plan: &tight, keyed: true, place: crate::faults::Place::Event, nodes: &nodes };
+    let canon = crate::faults::Canon {
+        plan: &tight,
+        keyed: true,
+        alone: true,
+        place: crate::faults::Place::Event,
+        nodes: &nodes,
+    };
     let of_task_manager = |strike: &crate::faults::Canonical| strike.role == TASK_MANAGER;
     let all = Kind::ALL.iter().flat_map(|kind| strikes(kind.spec(), &canon)).filter(of_task_manager);
     assert!(all.into_iter().all(|strike| !strike.label.contains("for good")), "FAULTS-C1");

@@ -20,7 +20,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::dup2_stdin;
 
-use super::{Answer, Order, frame, process};
+use super::{Answer, Order, Seen, frame, process};
 use crate::environment::Environment;
 use crate::exit_guard;
 use crate::interrupt;
@@ -93,23 +93,12 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
         let made = made.unwrap_or_else(|panic| {
             let words = crate::run::panic_text(&*panic);
             let record = process::crashed(&order, format!("while its run was predicted or judged: {words}"));
-            let signature = order.signature.then(|| {
-                // Nothing but the crash is known of it.
-                Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict))
-            });
-            Ok(Finished {
-                record,
-                problems: Vec::new(),
-                abandoned: false,
-                signature,
-                steps: Vec::new(),
-                survey: None,
-                reached: false,
-            })
+            let seen = Seen::nothing_of(&order, &record);
+            Ok(Finished { record, problems: Vec::new(), abandoned: false, seen })
         });
         match made {
-            Ok(Finished { record, problems, abandoned, signature, steps, survey, reached }) => {
-                send(socket, &Answer::Made { problems, abandoned, signature, steps, survey, reached })?;
+            Ok(Finished { record, problems, abandoned, seen }) => {
+                send(socket, &Answer::Made { problems, abandoned, seen })?;
                 frame::write(&mut &*socket, &serde_json::to_vec(&record)?)?;
             }
             Err(environment) => send(socket, &Answer::Broken(environment))?,
@@ -125,10 +114,7 @@ struct Finished {
     record: RunRecord,
     problems: Vec<String>,
     abandoned: bool,
-    signature: Option<Box<Signature>>,
-    steps: Vec<u64>,
-    survey: Option<Box<Survey>>,
-    reached: bool,
+    seen: Seen,
 }
 
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
@@ -161,7 +147,8 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     if order.slim {
         super::slim(&mut record);
     }
-    Ok(Finished { record, problems, abandoned, signature, steps, survey, reached: target.reached() })
+    let seen = Seen { signature, steps, survey, reached: target.reached() };
+    Ok(Finished { record, problems, abandoned, seen })
 }
 
 /// Writes one event per line, as JSON.

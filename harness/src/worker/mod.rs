@@ -22,6 +22,7 @@ use flowquake_reports::record::{Course, RunRecord, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
+use crate::outcome::Outcome;
 use crate::plan::RunPlan;
 use crate::search::signature::Signature;
 use crate::search::survey::Survey;
@@ -98,6 +99,28 @@ impl Order {
     }
 }
 
+/// What is seen of a run besides its record.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// How it went, if the order asks for that.
+    pub(crate) signature: Option<Box<Signature>>,
+    /// Its steps, if the order asks for them.
+    pub(crate) steps: Vec<u64>,
+    /// What happened in it, if the order asks for that and its process lived to tell.
+    pub(crate) survey: Option<Box<Survey>>,
+    /// A planted bug made its mistake, as far as is known of a run whose process lived.
+    pub(crate) reached: bool,
+}
+
+impl Seen {
+    /// Of a run of which nothing is known but its record.
+    fn nothing_of(order: &Order, record: &RunRecord) -> Self {
+        let signature =
+            order.signature.then(|| Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict)));
+        Self { signature, ..Self::default() }
+    }
+}
+
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
@@ -109,14 +132,8 @@ enum Answer {
         problems: Vec<String>,
         /// The run's thread was given up and runs on (WORKER-W2).
         abandoned: bool,
-        /// How the run went, if that was asked for.
-        signature: Option<Box<Signature>>,
-        /// Its steps, if they were asked for.
-        steps: Vec<u64>,
-        /// What happened in it, if that was asked for.
-        survey: Option<Box<Survey>>,
-        /// A planted bug made its mistake.
-        reached: bool,
+        /// What else was seen of it.
+        seen: Seen,
     },
     /// The machine could not keep the run.
     Broken(Environment),

@@ -14,14 +14,12 @@ use std::time::Duration;
 use flowquake_reports::record::{RunRecord, Verdict};
 
 use super::death::Death;
-use super::{Answer, FIRST_WORDS, Order, Terms, frame, usage};
+use super::{Answer, FIRST_WORDS, Order, Seen, Terms, frame, usage};
 use crate::environment::Environment;
 use crate::interrupt;
 use crate::local_disks;
 use crate::measure;
 use crate::outcome::{End, Outcome};
-use crate::search::signature::Signature;
-use crate::search::survey::Survey;
 
 /// This program, even if its file was replaced meanwhile.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
@@ -46,14 +44,8 @@ pub(crate) struct Made {
     pub(crate) json: Vec<u8>,
     /// What could not be done besides.
     pub(crate) problems: Vec<String>,
-    /// How the run went, if the order asks for that.
-    pub(crate) signature: Option<Box<Signature>>,
-    /// Its steps, if the order asks for them.
-    pub(crate) steps: Vec<u64>,
-    /// What happened in it, if the order asks for that and its process lived to tell.
-    pub(crate) survey: Option<Box<Survey>>,
-    /// A planted bug made its mistake, as far as is known of a run whose process lived.
-    pub(crate) reached: bool,
+    /// What else was seen of it.
+    pub(crate) seen: Seen,
 }
 
 /// Why nothing came of it.
@@ -83,7 +75,7 @@ impl<'t> Worker<'t> {
             None => Process::start(self.terms)?,
         };
         match process.ask(order, self.terms) {
-            Ok(Said::Made { problems, abandoned, signature, steps, survey, reached, json }) => {
+            Ok(Said::Made { problems, abandoned, seen, json }) => {
                 let record = match serde_json::from_slice(&json) {
                     Ok(record) => record,
                     Err(error) => return Ok(dead(order, &Death::Garbled(error.to_string()))),
@@ -91,7 +83,7 @@ impl<'t> Worker<'t> {
                 if !abandoned && process.memory().is_none_or(|bytes| bytes < self.terms.memory / 2) {
                     self.process = Some(process);
                 }
-                Ok(Made { record, json, problems, signature, steps, survey, reached })
+                Ok(Made { record, json, problems, seen })
             }
             Ok(Said::Broken(environment)) => Err(Unmade::Environment(environment)),
             Err(Failure::Interrupted) => Err(Unmade::Interrupted),
@@ -103,9 +95,8 @@ impl<'t> Worker<'t> {
 fn dead(order: &Order, death: &Death) -> Made {
     let record = crashed(order, death.words());
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
-    let nothing = Outcome::nothing();
-    let signature = order.signature.then(|| Box::new(Signature::of(&order.plan, &nothing, &record.verdict)));
-    Made { record, json, problems: Vec::new(), signature, steps: Vec::new(), survey: None, reached: false }
+    let seen = Seen::nothing_of(order, &record);
+    Made { record, json, problems: Vec::new(), seen }
 }
 
 /// The record of a run of which nothing is known but that it crashed.
@@ -116,15 +107,7 @@ pub(super) fn crashed(order: &Order, how: String) -> RunRecord {
 
 /// An answer, with the record of a run that was made.
 enum Said {
-    Made {
-        problems: Vec<String>,
-        abandoned: bool,
-        signature: Option<Box<Signature>>,
-        steps: Vec<u64>,
-        survey: Option<Box<Survey>>,
-        reached: bool,
-        json: Vec<u8>,
-    },
+    Made { problems: Vec<String>, abandoned: bool, seen: Seen, json: Vec<u8> },
     Broken(Environment),
 }
 
@@ -196,9 +179,9 @@ impl Process {
             return Err(self.gone());
         }
         match serde_json::from_slice(&self.frame(begun, terms)?) {
-            Ok(Answer::Made { problems, abandoned, signature, steps, survey, reached }) => {
+            Ok(Answer::Made { problems, abandoned, seen }) => {
                 let json = self.frame(begun, terms)?;
-                Ok(Said::Made { problems, abandoned, signature, steps, survey, reached, json })
+                Ok(Said::Made { problems, abandoned, seen, json })
             }
             Ok(Answer::Broken(environment)) => Ok(Said::Broken(environment)),
             Ok(Answer::Ready) => Err(garbled(&"a second greeting")),

@@ -213,7 +213,7 @@ impl Searcher<'_> {
             let name = plan.scenario.clone();
             let made = self.run(plan, depth, vec![bug.mutation])?;
             search.cpu_ns += made.record.totals.cpu_ns;
-            search.reached |= made.reached;
+            search.reached |= made.seen.reached;
             let noticed = noticed(&made.record.verdict);
             if noticed.is_empty() {
                 continue;
