@@ -162,7 +162,7 @@ fn report(folder: &Folder, file: &str) -> serde_json::Value {
 #[test]
 fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() {
     let folder = Folder::with("swarm.toml", SWARM);
-    let hunt = ["hunt", "swarm.toml", "--runs", "30", "--jobs", "2", "--json", "hunt.json"];
+    let hunt = ["hunt", "swarm.toml", "--guided", "--runs", "30", "--jobs", "2", "--json", "hunt.json"];
     let said = folder.flowquake(&hunt, 0);
     assert!(said.out.contains("30 runs: ") && said.out.contains("no failure"), "{}", said.out);
     assert!(said.out.contains("the next run shows a new one with a chance of about"), "{}", said.out);

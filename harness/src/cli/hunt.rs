@@ -1,4 +1,4 @@
-//! `flowquake hunt`: guided, continuous search over swarms, with a corpus, failures in buckets, and each made smaller once.
+//! `flowquake hunt`: continuous search over swarms, guided or not, with a corpus, failures in buckets, and each made smaller once.
 //!
 //! Start at [`hunt`]. What is run next, and what that showed, is [`Hunt`]'s business; here are the folder of the corpus, workers, the
 //! clock, and the report. Each run is recorded as it comes: what enters the corpus is on disk at once, so that Ctrl-C, a full disk
@@ -68,9 +68,9 @@ pub(super) struct HuntArgs {
     /// Every N-th seed from the K-th on, for hunts that share the work
     #[arg(long, value_name = "K/N", default_value_t)]
     shard: Shard,
-    /// A plain swarm: one fresh seed after another, nothing is changed
+    /// Change plans that showed something new, besides fresh seeds
     #[arg(long)]
-    plain: bool,
+    guided: bool,
     /// Plans that showed something new; a hunt goes on from what it finds there
     #[arg(long, value_name = "DIR", default_value = "flowquake-corpus")]
     corpus: PathBuf,
@@ -179,7 +179,7 @@ fn hunted(args: &HuntArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     known.retain(|(_, plan, _)| estimate(plan).seconds() <= args.limits.max_cost().as_secs_f64());
     let mut search = Search {
         args,
-        hunt: Mutex::new(Hunt::new(&scenarios, seeds, !args.plain, known)),
+        hunt: Mutex::new(Hunt::new(&scenarios, seeds, args.guided, known)),
         under_way: Mutex::new(BTreeMap::new()),
         folder,
         saturated: AtomicBool::new(false),
@@ -212,7 +212,7 @@ fn hunted(args: &HuntArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
         program: provenance::program(),
         command: command_line(),
         scenarios: scenarios.iter().map(|scenario| scenario.name().to_owned()).collect(),
-        guided: !args.plain,
+        guided: args.guided,
         seeds,
         shards: vec![args.shard],
         ended: why,

@@ -81,7 +81,7 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Strike every fault at every distinguishable step of a scenario, and prove that the steps taken for one may be
     Exhaust(Box<exhaust::ExhaustArgs>),
-    /// Search on and on: change plans where they showed something new, and make each failure smaller
+    /// Search on and on over swarms: keep the plans that show something new, and make each failure smaller
     Hunt(Box<hunt::HuntArgs>),
     /// Put the shards of an exhaustive search together
     Merge(merge::MergeArgs),
