@@ -8,6 +8,7 @@
 //! `cargo test` raises [`USUAL`] storms. For more: `FLOWQUAKE_STORMS=200 cargo test -p flowquake --test real storms -- --nocapture`;
 //! `FLOWQUAKE_STORM_SEED` is the first seed (1), `FLOWQUAKE_STORM_JOBS` how many rage at once (1).
 
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowquake_engine::env::{draw, draw_between};
@@ -183,22 +184,37 @@ impl Ship<'_> {
         self.damage.resumed += 1;
         // A launcher that died before its first JobManager led has left nothing to resume.
         let again = self.case.checkpoints().join("ha").is_dir();
+        self.start(again);
+        if orphan.is_some() {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn start(&mut self, again: bool) {
         let mut options: Vec<&str> = self.storm.options.iter().map(String::as_str).collect();
         if again {
             options.push("--resume");
         }
-        let next = self.case.start(&options);
-        if orphan.is_some() {
-            std::thread::sleep(Duration::from_millis(300));
+        self.run = self.case.start(&options);
+    }
+
+    /// How the run ended, if it did. An orphan of a killed launcher may have led after somebody looked whether there is anything to
+    /// resume: then the next run refuses the folder, and is started as it says.
+    fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
+        let ended = self.run.launcher.try_wait().map_err(|error| error.to_string())?;
+        let refused = ended.is_some_and(|status| status.code() == Some(2)) && self.run.log().contains("add --resume");
+        if refused {
+            self.start(true);
+            return Ok(None);
         }
-        self.run = next;
+        Ok(ended)
     }
 
     /// Waits for the end of the job: how it went, and all that was said if it went wrong.
     fn end(mut self) -> Result<Damage, String> {
         let began = Instant::now();
         let status = loop {
-            match self.run.launcher.try_wait().map_err(|error| error.to_string())? {
+            match self.ended()? {
                 Some(status) => break status,
                 None if began.elapsed() > CALM => {
                     return Err(format!("not over {CALM:?} after the storm:\n{}", self.run.log()));
@@ -233,7 +249,7 @@ fn rage(seed: u64) -> Result<Damage, String> {
     let run = case.start(&options);
     let mut ship = Ship { case: &case, storm: &storm, run, damage: Damage::default() };
     for strike in &storm.strikes {
-        if ship.run.launcher.try_wait().map_err(|error| error.to_string())?.is_some() {
+        if ship.ended()?.is_some() {
             break;
         }
         ship.strike(strike)?;
