@@ -1,6 +1,6 @@
 //! Cuts: which strikes a search takes for one and the same, so that one of them is made and stands for the others.
 //!
-//! Start at [`Cuts`]; [`class_of`] makes the name of a strike's class. These cuts are *assumed*: each is plausible, none follows
+//! Start at [`Cuts`]; `class_of` makes the name of a strike's class. These cuts are *assumed*: each is plausible, none follows
 //! from the model, and each can be switched off. Whether they may be trusted is what the proof of a search shows
 //! ([`super::proof`]). The sound cuts, by which a strike is not even in the catalogue, stand in [`super::strike`].
 

@@ -1,7 +1,7 @@
 //! The kill matrix: which planted bug is found by what, after how many runs, and what of that may not get worse.
 //!
 //! A planted bug that every search passes by says that the harness is blind there; so what is found is kept in a committed
-//! baseline, and held against it. Start at [`KillMatrix`]; [`judge()`] holds two of them against each other, [`terminal`] and [`html`]
+//! baseline, and held against it. Start at [`KillMatrix`]; [`judge()`] holds two of them against each other, `terminal` and `html`
 //! show them.
 //!
 //! Invariant: (MATRIX-M1) what [`KillMatrix::text`] writes, [`KillMatrix::parse`] reads back unchanged; one that was read names every

@@ -299,7 +299,7 @@ impl SimWorld {
     /// of network and stores. What the engine and its job draw stays as it was, and so does all that is under way.
     ///
     /// madsim's generator cannot be seeded in mid-run, but it can be moved on: draws are thrown away, as many as `seed` says, of
-    /// [`REDRAWS`] different numbers. Two seeds with the same number share the order of tasks, but no latency.
+    /// `REDRAWS` different numbers. Two seeds with the same number share the order of tasks, but no latency.
     pub fn redraw_timing(&self, seed: u64) {
         {
             let mut state = self.lock();

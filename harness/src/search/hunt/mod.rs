@@ -8,7 +8,7 @@
 //! in the same order give the same hunt. Without guidance it is a plain swarm: one fresh seed after another.
 //!
 //! A plan enters the corpus if it shows a signal ([`signals`]) that no run showed before. Which plan is changed next is drawn, plans with
-//! rare signals being likelier; so is how ([`mutate`]). One run in [`FRESH`] is a fresh seed all the same: changes alone stay near what
+//! rare signals being likelier; so is how ([`mod@mutate`]). One run in `FRESH` is a fresh seed all the same: changes alone stay near what
 //! is known.
 //!
 //! Invariants: (HUNT-1) every run is counted once in classes and in at most one bucket; (HUNT-2) a plan is in the corpus only if it showed a

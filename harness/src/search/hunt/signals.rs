@@ -1,6 +1,6 @@
 //! What a run shows, as numbers: two runs that share all of them went about the same way.
 //!
-//! Start at [`Signals`]. Four sorts, by which a hunt decides whether a plan is worth to be changed further:
+//! Start at [`steps`]. Four sorts, by which a hunt decides whether a plan is worth to be changed further:
 //!
 //! - **S1** steps of one process: an event and the next one of the same role, such as `leader: checkpoint-aborted, failover-begun`. The
 //!   engine's state machines are not looked into; what they do one after the other shows in what they emit.
