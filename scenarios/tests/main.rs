@@ -1,5 +1,5 @@
 //! Everything together: equal plans give equal traces, measured times are those that were predicted, oracles have something to
-//! judge. That each scenario passes and each planted bug is caught: `named.rs`.
+//! judge. That each scenario passes: `named.rs`; that each planted bug is caught: `flowquake museum`.
 
 mod capacity;
 mod costs;
