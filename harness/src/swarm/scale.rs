@@ -56,13 +56,13 @@ pub(super) fn scale(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> 
     drawn
 }
 
-/// Whether uploads are read back; only where no fault of this plan may tear one (`spoilt`), since the engine then believes it.
+/// Whether uploads are read back: always where a fault of this plan may tear one (`spoilt`), since the engine believes the others.
 pub(super) fn verify(swarm: &Swarm, plan: &mut RunPlan, spoilt: bool) -> Option<(String, String)> {
     let draws = Draws { seed: stream(plan), entity: 0 };
-    if swarm.written.contains(VERIFY) || spoilt {
+    if swarm.written.contains(VERIFY) {
         return None;
     }
-    let verify = !draws.one_in("trust uploads", 3);
+    let verify = spoilt || !draws.one_in("trust uploads", 3);
     plan.job.config.checkpoints.verify_uploads = verify;
     Some(("verify_uploads".to_owned(), format!("{verify} (drawn)")))
 }
