@@ -16,8 +16,10 @@ use flowquake_reports::exhaust::{ExhaustSet, html, terminal};
 use flowquake_reports::json::write_atomically;
 use flowquake_reports::units::counted;
 
+use self::clean::Found;
 use self::journal::{Head, Journal};
-use self::options::{Budget, budget, cut, shard, share};
+use self::options::{Budget, Pairs, budget, cut, pairs, shard, share};
+pub(super) use self::result::covered_by_all;
 use self::rounds::Rounds;
 use super::print::{say, tell, text};
 use super::{catalogue as job_catalogue, limits, outputs, refuse, refuse_text, screen, sweep};
@@ -59,10 +61,11 @@ pub(super) struct ExhaustArgs {
     /// Strikes on top of a recovery, too: nodes are killed at every event of it
     #[arg(long)]
     recovery: bool,
-    /// Strike twice: a second time on the way from a first strike to the first commit after its recovery. The file is what `--json` wrote of a
-    /// search without --pairs; of every way in which its strikes went one comes first
-    #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
-    pairs: Option<PathBuf>,
+    /// Strike twice. `cover`: few pairs, such that every two kinds strike in either order with either of them in every phase; `cover-all`:
+    /// every two kinds in every two phases. A file: a second time on the way from a first strike to the first commit after its recovery; the
+    /// file is what `--json` wrote of a search without --pairs, and of every way in which its strikes went one comes first
+    #[arg(long, value_name = "cover|cover-all|FILE", conflicts_with = "recovery", value_parser = pairs)]
+    pairs: Option<Pairs>,
     /// Make no more than so many runs, or none after so long: 5000, or 10min
     #[arg(long, value_name = "RUNS|DURATION", value_parser = budget)]
     budget: Option<Budget>,
@@ -111,7 +114,11 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let base = scenario.plan(args.seed);
     args.limits.affordable(&base)?;
     let folder = report_folder().join("exhaust");
-    let sort = if args.pairs.is_some() { "-pairs" } else { "" };
+    let sort = match &args.pairs {
+        None => String::new(),
+        Some(Pairs::Lineage(_)) => "-pairs".to_owned(),
+        Some(cover @ Pairs::Cover(_)) => format!("-pairs-{}", cover.text()),
+    };
     let named = |ending: &str| folder.join(format!("{}{sort}{}{ending}", base.scenario, of_shard(args.shard)));
     let page = args.output.clone().unwrap_or_else(|| named(".html"));
     let journal = args.journal.clone().unwrap_or_else(|| named(".jsonl"));
@@ -126,7 +133,7 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
 
     let keyed = entries.get(&base.job.name).is_some_and(|entry| entry.keyed);
     let cuts = Cuts::without(&args.no_cut);
-    let catalogue = clean::survey(args, base, keyed, &cuts)?;
+    let Found { catalogue, covering } = clean::survey(args, base, keyed, &cuts)?;
     if let Some(number) = args.strike {
         return Ok(one::show(args, &catalogue, number, jobs));
     }
@@ -166,7 +173,7 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     if astray > 0 {
         tell!("note: {} hit another message or write than the one aimed at", counted(astray as usize, "strike"));
     }
-    let set = result::set(&catalogue, &known, &head, share, stopped);
+    let set = result::set(&catalogue, covering.as_ref(), &known, &head, share, stopped);
     let to_write = [(Some(&page), html::page(&set)), (args.json.as_ref(), to_json(&set))];
     for (file, contents) in to_write.iter().filter_map(|(file, contents)| Some(((*file)?, contents))) {
         problems.extend(

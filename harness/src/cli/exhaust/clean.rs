@@ -10,17 +10,34 @@ use flowquake_reports::record::Verdict;
 use flowquake_reports::units::counted;
 
 use super::ExhaustArgs;
+use super::options::Pairs;
 use crate::cli::print::tell;
 use crate::cli::{make_one, refuse_text};
 use crate::plan::RunPlan;
 use crate::provenance::{self, quoted};
+use crate::search::cover::{Facts, Pair, Strength};
 use crate::search::cut::Cuts;
-use crate::search::ground::{Ground, Scope, cuts_of_grounds, grounds, grounds_of_pairs};
+use crate::search::ground::{Ground, Scope, cuts_of_grounds, firsts_by_phase, ground_of, grounds, grounds_of_pairs};
 use crate::search::strike::{Catalogue, Surveyed};
 use crate::worker::{Made, Order, Worker};
 
+/// What a search strikes with.
+pub(super) struct Found {
+    pub(super) catalogue: Catalogue,
+    /// Of a covering array: which pairs its strikes are, and why others cannot be.
+    pub(super) covering: Option<Array>,
+}
+
+/// A covering array.
+pub(super) struct Array {
+    pub(super) strength: Strength,
+    /// The pair of each strike, by its number.
+    pub(super) pairs: Vec<Pair>,
+    pub(super) facts: Facts,
+}
+
 /// The clean runs, and the catalogue that is made of them. `Err`: the scenario itself does not pass, which was told.
-pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result<Catalogue, ExitCode> {
+pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result<Found, ExitCode> {
     let terms = args.limits.terms(args.log);
     let mut worker = Worker::new(&terms);
     let plan = base.clone();
@@ -41,9 +58,14 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
             return Err(ExitCode::from(verdict.exit_code()));
         }
     };
-    if let Some(file) = &args.pairs {
-        let itself_alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
-        return pairs(args, file, base, keyed, itself_alone, cuts, &mut surveyed);
+    let just = |catalogue| Found { catalogue, covering: None };
+    match &args.pairs {
+        None => {}
+        Some(Pairs::Lineage(file)) => {
+            let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
+            return pairs(args, file, base, keyed, alone, cuts, &mut surveyed).map(just);
+        }
+        Some(Pairs::Cover(strength)) => return cover(*strength, base, keyed, itself, &mut surveyed),
     }
     let scope = if args.recovery { Scope::Recovery } else { Scope::Messages };
     let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
@@ -57,7 +79,7 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
         }
     }
     let grounds = alone.into_grounds().into_iter().chain(all).collect();
-    Ok(Catalogue::new(base, keyed, grounds, cuts))
+    Ok(just(Catalogue::new(base, keyed, grounds, cuts)))
 }
 
 /// Runs a ground, and says what happened in it; or how it was judged, if it did not pass.
@@ -105,4 +127,36 @@ fn pairs(
     tell!("{} stand first", counted(grounds.len(), "strike"));
     let itself = alone.into_grounds().into_iter().map(Surveyed::without_strikes);
     Ok(Catalogue::new(base, keyed, itself.chain(grounds).collect(), cuts))
+}
+
+/// The covering array of a scenario: which first strikes there are is found out by runs of them, and what comes behind each as well.
+fn cover(
+    strength: Strength,
+    base: RunPlan,
+    keyed: bool,
+    itself: Surveyed,
+    surveyed: &mut Survey,
+) -> Result<Found, ExitCode> {
+    let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
+    let mut facts = Facts::default();
+    let mut firsts = Vec::new();
+    for (slot, numbers) in firsts_by_phase(&alone) {
+        let mut found = None;
+        for number in numbers {
+            found = surveyed(ground_of(&alone, &base, number, Scope::Behind))?.ok();
+            if found.is_some() {
+                break;
+            }
+        }
+        match found {
+            Some(ground) => firsts.push((slot, ground)),
+            None => _ = facts.dropped.insert(slot),
+        }
+    }
+    tell!("{} stand first", counted(firsts.len(), "strike"));
+    facts.firsts = firsts.iter().map(|(slot, _)| *slot).collect();
+    let itself = alone.into_grounds().swap_remove(0);
+    let (catalogue, pairs) = Catalogue::covering(base, keyed, itself, firsts, strength);
+    facts.seconds = pairs.iter().map(|pair| pair.second).collect();
+    Ok(Found { catalogue, covering: Some(Array { strength, pairs, facts }) })
 }

@@ -39,7 +39,7 @@ pub(super) fn show(args: &ExhaustArgs, catalogue: &Catalogue, number: u32, jobs:
 /// The command that makes the run of a strike.
 pub(super) fn command_of(args: &ExhaustArgs, number: u32) -> String {
     let seed = if args.seed == 1 { String::new() } else { format!(" --seed {}", args.seed) };
-    let pairs = args.pairs.as_ref().map(|file| format!(" --pairs {}", quoted(&file.to_string_lossy())));
+    let pairs = args.pairs.as_ref().map(|pairs| format!(" --pairs {}", pairs.text()));
     let recovery = pairs.unwrap_or_else(|| if args.recovery { " --recovery".to_owned() } else { String::new() });
     let scenario = args.scenario.to_string_lossy();
     provenance::command(&format!("exhaust {}{seed}{recovery} --strike {number}", quoted(&scenario)))

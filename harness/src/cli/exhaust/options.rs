@@ -1,7 +1,10 @@
 //! What the options of `flowquake exhaust` take, and what is said of a value that they do not.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::provenance::quoted;
+use crate::search::cover::Strength;
 use crate::search::cut::Cut;
 use crate::search::proof::Share;
 use crate::units;
@@ -11,6 +14,35 @@ use crate::units;
 pub(super) enum Budget {
     Runs(u64),
     Time(Duration),
+}
+
+/// Which pairs of faults a search strikes with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pairs {
+    /// One first strike for each way in which those of this file went, and every second one on the way to the first commit after it.
+    Lineage(PathBuf),
+    /// A covering array over kinds and phases.
+    Cover(Strength),
+}
+
+impl Pairs {
+    /// As it is written.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Lineage(file) => quoted(&file.to_string_lossy()),
+            Self::Cover(Strength::Three) => "cover".into(),
+            Self::Cover(Strength::Four) => "cover-all".into(),
+        }
+    }
+}
+
+pub(super) fn pairs(text: &str) -> Result<Pairs, String> {
+    match text {
+        "" => Err("write cover, cover-all, or the name of a file".into()),
+        "cover" => Ok(Pairs::Cover(Strength::Three)),
+        "cover-all" => Ok(Pairs::Cover(Strength::Four)),
+        file => Ok(Pairs::Lineage(file.into())),
+    }
 }
 
 pub(super) fn budget(text: &str) -> Result<Budget, String> {
@@ -66,6 +98,12 @@ mod tests {
         assert!(share("101%").is_err());
         assert_eq!(shard("2/4"), Ok((2, 4)));
         assert!(shard("0/4").is_err() && shard("5/4").is_err() && shard("1").is_err());
+        assert_eq!(pairs("cover"), Ok(Pairs::Cover(Strength::Three)));
+        assert_eq!(pairs("./cover"), Ok(Pairs::Lineage("./cover".into())));
+        for text in ["cover", "cover-all", "singles.json"] {
+            assert_eq!(pairs(text).unwrap().text(), text);
+        }
+        assert!(pairs("").is_err());
         assert_eq!(cut("next-step"), Ok(Cut::NextStep));
         assert!(cut("next").unwrap_err().contains("steady-epochs"));
     }

@@ -126,6 +126,8 @@ impl Rounds<'_> {
         let Made { record, seen, problems, .. } = made;
         self.problems.extend(problems);
         self.made += 1;
+        // The first fault of its ground stands there; at the scenario itself it is its own.
+        let of_ground = self.catalogue.base().faults.len();
         let before = self.catalogue.faults_before(number);
         let struck = record.faults.get(before).and_then(|fault| fault.struck_at_ns);
         let aimed = self.catalogue.aimed_at(number);
@@ -137,6 +139,7 @@ impl Rounds<'_> {
             headline: record.verdict.headline(),
             replay: record.replay,
             cpu_ns: record.totals.cpu_ns,
+            struck: struck.is_some() && record.faults.get(of_ground).is_some_and(|fault| fault.struck_at_ns.is_some()),
         };
         if !matches!(record.verdict, Verdict::Passed | Verdict::Vacuous { .. }) {
             let file = self.args.failures.join(plan_name(self.catalogue, number));
