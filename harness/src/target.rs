@@ -44,12 +44,21 @@ pub struct Offers {
     pub resumes: bool,
     /// Sections that its outcomes show.
     pub sections: BTreeSet<Section>,
+    /// Whether the same plan always gives the same trace hash. Only then may two runs be held against each other
+    /// ([`require_deterministic`]).
+    pub deterministic: bool,
 }
 
 impl Offers {
     /// Everything there is.
     pub fn everything() -> Self {
-        Self { faults: Kind::ALL.iter().copied().collect(), at_events: true, resumes: true, sections: Section::all() }
+        Self {
+            faults: Kind::ALL.iter().copied().collect(),
+            at_events: true,
+            resumes: true,
+            sections: Section::all(),
+            deterministic: true,
+        }
     }
 
     /// The first thing that the plan asks for and the target does not offer, by its path in the scenario.
@@ -65,5 +74,29 @@ impl Offers {
                 None
             }
         })
+    }
+}
+
+/// Why runs of a target are not held against each other: its times and its order of events are other ones in each run, so a
+/// difference would say nothing of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{by} compares runs of one plan, and the target `{target}` gives another trace each time")]
+pub struct NotDeterministic {
+    /// What was to compare them: a command or an option.
+    pub by: &'static str,
+    /// The target's name.
+    pub target: &'static str,
+}
+
+impl NotDeterministic {
+    /// What to do instead.
+    pub const REMEDY: &'static str = "use the simulator, or leave the comparison out";
+}
+
+/// Refuses a comparison of runs, `by` a command or an option, on a target whose runs of this plan differ from each other.
+pub fn require_deterministic(target: &dyn Target, plan: &RunPlan, by: &'static str) -> Result<(), NotDeterministic> {
+    match target.offers(plan).deterministic {
+        true => Ok(()),
+        false => Err(NotDeterministic { by, target: target.name() }),
     }
 }
