@@ -17,9 +17,11 @@ use flowquake_reports::ansi::Color;
 use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
-use crate::plan::job_spec;
+use crate::plan::{RunPlan, job_spec};
 use crate::provenance::{self, quoted};
+use crate::run::Simulator;
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
+use crate::target::{NotDeterministic, require_deterministic};
 use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
 mod calibrate;
@@ -236,6 +238,16 @@ fn make_one(worker: &mut Worker<'_>, order: &Order) -> Result<Made, ExitCode> {
         Unmade::Environment(broken) => refuse_text(&format!("the environment: {broken}"), &broken.remedy),
         // Only commands of many runs listen for signals; the others are ended by them.
         Unmade::Interrupted => ExitCode::from(BAD_INPUT),
+    })
+}
+
+/// Refuses `by`, a command or an option that holds runs of one plan against each other, where their target is not deterministic.
+fn comparable(mut plans: impl Iterator<Item = RunPlan>, by: &'static str) -> Result<(), ExitCode> {
+    // The only target of the command line so far.
+    let target = Simulator::default();
+    plans.try_for_each(|plan| {
+        require_deterministic(&target, &plan, by)
+            .map_err(|refused| refuse_text(&refused.to_string(), NotDeterministic::REMEDY))
     })
 }
 
