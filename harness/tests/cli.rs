@@ -1,52 +1,15 @@
 //! The command line as a user meets it: exit codes, messages, and files in a working folder of its own.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::{Folder, Said};
 use flowquake_reports::record::{FaultKindRecord, FaultRecord, HitRecord, RunRecord, RunSet, SCHEMA_VERSION};
 
-/// A working folder with scenarios.
-struct Folder(tempfile::TempDir);
-
-/// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-}
-
 impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn with(self, file: &str, text: &str) -> Self {
-        let path = self.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        self
-    }
-
-    #[track_caller]
-    fn flowquake(&self, args: &[&str], code: i32) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let said: Said = command.args(args).env("NO_COLOR", "1").current_dir(self.path()).output().unwrap().into();
-        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
-        said
-    }
-
     /// Runs `small.toml` and reads its record.
     #[track_caller]
     fn run(&self, code: i32) -> (RunRecord, Said) {
@@ -201,6 +164,7 @@ fn runs_are_picked_by_name_folder_and_last_verdict() {
     let of = |name: &str, rest: &str| small("", rest).replace("\"small\"", &format!("\"{name}\""));
     let folder = Folder::new()
         .with("all/net/slow-link.toml", &of("slow-link", ""))
+        .with("all/net/deep/nested.toml", of("nested", ""))
         .with("all/net/lost.toml", &of("lost", "[expect]\nfailovers = 1\n"))
         .with("all/disk/slow-disk.toml", &small("time_limit = \"500ms\"", "").replace("\"small\"", "\"slow-disk\""));
     let names = |args: &[&str], code: i32| {
@@ -213,8 +177,13 @@ fn runs_are_picked_by_name_folder_and_last_verdict() {
     assert_eq!(names(&["all", "--only", "lost", "--only", "disk/"], 1), ["slow-disk", "lost"]);
     assert_eq!(names(&["--failed=stuck"], 4), ["slow-disk"]);
     assert_eq!(names(&["--failed", "--only", "net"], 1), ["lost"]);
+    // All folders below the given path count, and every given path does.
+    assert_eq!(names(&["all", "--only", "net/deep"], 0), ["nested"]);
+    assert_eq!(names(&["all/net", "all/disk", "--only", "slow"], 4), ["slow-link", "slow-disk"]);
+    let both = names(&["all/net", "all/disk", "--only", "net", "--only", "disk"], 1);
+    assert_eq!(both, ["lost", "slow-link", "slow-disk"], "below what was given, nested is in deep alone");
     let said = folder.flowquake(&["run", "all", "--only", "fast"], 2);
-    assert!(said.err.contains("none of 3 scenarios is called so"), "{}", said.err);
+    assert!(said.err.contains("of 4 scenarios none is called so"), "{}", said.err);
     let said = folder.flowquake(&["run", "--failed=crashed"], 2);
     assert!(said.err.contains("the verdicts of those that did not pass are: failed, stuck"), "{}", said.err);
 }
@@ -260,6 +229,48 @@ fn a_history_that_cannot_be_kept_loses_no_verdict() {
     for file in ["runs.json", "target/flowquake/report.html", "target/flowquake/runs.jsonl"] {
         assert!(folder.path().join(file).is_file(), "{file}");
     }
+}
+
+#[test]
+fn the_history_keeps_the_plans_of_its_runs_and_lists_them() {
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
+    let said = folder.flowquake(&["list", "runs"], 0);
+    assert!(said.out.contains("no runs in target/flowquake"), "{}", said.out);
+    let hash = |record: RunRecord| record.trace_hash;
+    let failed = hash(folder.run(1).0);
+    folder.write("small.toml", small("", ""));
+    let passed = hash(folder.run(0).0);
+    // Nothing is left of the scenario and of what a user was given: each run is made again from its own folder.
+    fs::remove_file(folder.at("small.toml")).unwrap();
+    fs::remove_dir_all(folder.at("flowquake-failures")).unwrap();
+    let said = folder.flowquake(&["list", "runs"], 0);
+    let names: Vec<&str> =
+        said.out.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with("00")).collect();
+    let [newest, oldest] = names[..] else { panic!("{}", said.out) };
+    assert!(newest.starts_with("000002-") && oldest.starts_with("000001-"), "{}", said.out);
+    assert!(
+        said.out.contains("1 passed") && said.out.contains("1 failed") && said.out.contains("finished"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains(&format!("target/flowquake/history/{newest}/plans/")), "{}", said.out);
+    for (name, code, hash) in [(oldest, 1, failed), (newest, 0, passed)] {
+        let plan = format!("target/flowquake/history/{name}/plans/small-seed-1.json");
+        let said = folder.flowquake(&["replay", &plan], code);
+        assert!(said.out.contains(&format!("trace {hash}")), "{}", said.out);
+        let page = folder.read("target/flowquake/index.html");
+        assert!(page.contains(&format!("<a href=\"history/{name}/plans/\">plans</a>")), "{page}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_hides_no_verdict() {
+    let folder = Folder::new().with("target/flowquake/history", "a file");
+    let folder = folder.with("small.toml", small("", "[expect]\nfailovers = 1\n"));
+    let said = folder.flowquake(&["run", "small.toml"], 2);
+    assert!(said.out.contains("1 run: 1 failed"), "{}", said.out);
+    let last = "1 run: 1 failed; exit code 2 is for what could not be written, the verdicts alone give 1";
+    assert_eq!(said.err.lines().last(), Some(last));
 }
 
 #[test]
@@ -331,6 +342,11 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
     // Nothing without faults tells what is meaningful.
     let said = folder.flowquake(&["coverage", "hit.json"], 2);
     assert!(said.err.contains("no run without faults") && said.err.contains("scenarios/baseline"), "{}", said.err);
+    // Faults and settings are counted without a grid, and a document is whole or not at all.
+    for part in ["hurt of drawn", "cluster.task_managers", "settings: "] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert_eq!(folder.flowquake(&["coverage", "hit.json", "--json"], 2).out, "");
 }
 
 #[test]
@@ -416,7 +432,7 @@ fn a_run_is_exported_for_other_tools() {
     assert!(log.starts_with("(?<host>") && log.contains("checkpoint 2 is complete"), "{log}");
     assert!(folder.flowquake(&["export", "runs.json", "--format", "svg"], 0).out.starts_with("<svg"));
     assert!(
-        folder.flowquake(&["export", "runs.json", "--format", "svg", "--run", "2"], 2).err.contains("holds 1 runs")
+        folder.flowquake(&["export", "runs.json", "--format", "svg", "--run", "2"], 2).err.contains("holds 1 run,")
     );
     assert!(folder.flowquake(&["export", "none.json", "--format", "svg"], 2).err.contains("none.json"));
 }
