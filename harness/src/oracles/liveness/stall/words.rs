@@ -17,7 +17,7 @@ impl fmt::Display for Stall {
         match (&self.waits, self.failovers) {
             // A loop counts them itself.
             (Waits::Loop(_), _) | (_, 0) => Ok(()),
-            (_, failovers) => write!(f, " ({} before)", counted(failovers as usize, "failover")),
+            (_, failovers) => write!(f, " ({} before)", counted(failovers, "failover")),
         }
     }
 }
