@@ -2,8 +2,9 @@
 //!
 //! A target brings the cluster of a plan up, tells the [`Director`] what happens, lets it strike, and brings the outcome home. The
 //! scenario, the director, the oracles, the measurements and the report are the same for every target; what one cannot do it says before
-//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. The simulator is
-//! [`crate::run::Simulator`].
+//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. There are two: the simulator,
+//! [`crate::run::Simulator`], and real processes, [`crate::process::RealProcesses`]. A plan says which one it is for
+//! ([`RunPlan::target`]).
 
 use std::collections::BTreeSet;
 
@@ -40,13 +41,26 @@ pub struct Offers {
     pub faults: BTreeSet<Kind>,
     /// Whether a fault can strike at an event, before its emitter's next instruction; otherwise at times only.
     pub at_events: bool,
+    /// Whether a record, or a byte of state, can stand for more than one.
+    pub weights: bool,
+    /// Whether the same plan always gives the same run, trace hash and all: only then can timing be drawn anew in mid-run, and two runs be
+    /// held against each other ([`require_repeatable`]).
+    pub repeats: bool,
     /// Whether a run can begin in a copy of the stores (O10).
     pub resumes: bool,
     /// Sections that its outcomes show.
     pub sections: BTreeSet<Section>,
-    /// Whether the same plan always gives the same trace hash. Only then may two runs be held against each other
-    /// ([`require_deterministic`]).
-    pub deterministic: bool,
+}
+
+/// Something that a plan asks for and a target does not offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Where the scenario asks for it.
+    pub path: String,
+    /// What it is.
+    pub what: String,
+    /// What to write instead.
+    pub remedy: String,
 }
 
 impl Offers {
@@ -55,25 +69,49 @@ impl Offers {
         Self {
             faults: Kind::ALL.iter().copied().collect(),
             at_events: true,
+            weights: true,
+            repeats: true,
             resumes: true,
             sections: Section::all(),
-            deterministic: true,
         }
     }
 
-    /// The first thing that the plan asks for and the target does not offer, by its path in the scenario.
-    pub fn missing(&self, plan: &RunPlan) -> Option<String> {
-        plan.faults.iter().find_map(|fault| {
+    /// The first thing that the plan asks for and the target does not offer.
+    pub fn missing(&self, plan: &RunPlan) -> Option<Missing> {
+        let fault = plan.faults.iter().find_map(|fault| {
             let kind = Kind::of(&fault.action);
             let at_event = matches!(fault.trigger, Trigger::On(_) | Trigger::Each(_));
             if !self.faults.contains(&kind) {
-                Some(format!("fault {}: `{}`", fault.id, kind.spec().name))
+                let names: Vec<&str> = self.faults.iter().map(|kind| kind.name()).collect();
+                Some(Missing {
+                    path: format!("fault[{}].do", fault.id),
+                    what: format!("fault {}: `{}`", fault.id, kind.name()),
+                    remedy: format!("take one of its kinds of faults ({}), or another target", names.join(", ")),
+                })
             } else if at_event && !self.at_events {
-                Some(format!("fault {}: to strike at an event", fault.id))
+                Some(Missing {
+                    path: format!("fault[{}].on", fault.id),
+                    what: format!("fault {}: to strike at an event", fault.id),
+                    remedy: "strike at a time: at = \"2s\"".into(),
+                })
             } else {
                 None
             }
-        })
+        });
+        let cluster = &plan.cluster;
+        let weight = [("record_weight", cluster.record_weight), ("state_weight", cluster.state_weight)];
+        let weight = weight.into_iter().find(|(_, weight)| *weight != 1 && !self.weights);
+        let weight = weight.map(|(key, weight)| Missing {
+            path: format!("cluster.{key}"),
+            what: format!("`{key} = {weight}`: what is there once counts once"),
+            remedy: format!("leave {key} out, or take another target"),
+        });
+        let redrawn = (!plan.redraws.is_empty() && !self.repeats).then(|| Missing {
+            path: "redraws".into(),
+            what: "timing that is drawn anew in mid-run".into(),
+            remedy: "leave redraws out, or take another target".into(),
+        });
+        fault.or(weight).or(redrawn)
     }
 }
 
@@ -81,22 +119,19 @@ impl Offers {
 /// difference would say nothing of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{by} compares runs of one plan, and the target `{target}` gives another trace each time")]
-pub struct NotDeterministic {
+pub struct NotRepeatable {
     /// What was to compare them: a command or an option.
     pub by: &'static str,
     /// The target's name.
     pub target: &'static str,
 }
 
-impl NotDeterministic {
+impl NotRepeatable {
     /// What to do instead.
     pub const REMEDY: &'static str = "use the simulator, or leave the comparison out";
 }
 
-/// Refuses a comparison of runs, `by` a command or an option, on a target whose runs of this plan differ from each other.
-pub fn require_deterministic(target: &dyn Target, plan: &RunPlan, by: &'static str) -> Result<(), NotDeterministic> {
-    match target.offers(plan).deterministic {
-        true => Ok(()),
-        false => Err(NotDeterministic { by, target: target.name() }),
-    }
+/// Refuses a comparison of runs, `by` a command or an option, on a target whose runs of one plan differ from each other.
+pub fn require_repeatable(target: &'static str, offers: &Offers, by: &'static str) -> Result<(), NotRepeatable> {
+    if offers.repeats { Ok(()) } else { Err(NotRepeatable { by, target }) }
 }

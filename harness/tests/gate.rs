@@ -13,8 +13,8 @@ impl Folder {
     /// With two scenarios and a baseline of two seeds each.
     fn with_baseline() -> Folder {
         let folder = Folder::new();
-        folder.write("scenarios/calm.toml", &scenario("calm", "", ""));
-        folder.write("scenarios/kill.toml", &scenario("kill", "", KILL));
+        folder.write("scenarios/calm.toml", scenario("calm", "", ""));
+        folder.write("scenarios/kill.toml", scenario("kill", "", KILL));
         let said = folder.gate(&["--update", "scenarios", "--seeds", "2"], 0);
         assert!(said.out.contains("new: 2 scenarios, 4 runs\n"), "{}", said.out);
         folder
@@ -24,7 +24,7 @@ impl Folder {
     fn edit(&self, edit: impl FnOnce(&mut Value)) {
         let mut value = serde_json::from_str(&self.read(BASELINE)).unwrap();
         edit(&mut value);
-        self.write(BASELINE, &format!("{value:#}"));
+        self.write(BASELINE, format!("{value:#}"));
     }
 
     #[track_caller]
@@ -167,7 +167,7 @@ fn another_scenario_is_told_as_such_and_other_words_are_not() {
     let words = scenario("calm", "", "# a remark\n").replace("is tried on it", "is tried on this");
     folder.write("scenarios/calm.toml", &words);
     folder.gate(&[], 0);
-    folder.write("scenarios/calm.toml", &scenario("calm", "", "").replace("200ms", "250ms"));
+    folder.write("scenarios/calm.toml", scenario("calm", "", "").replace("200ms", "250ms"));
     let said = folder.gate(&[], 9);
     assert!(said.out.contains("another plan than in the baseline"), "{}", said.out);
     assert!(said.out.contains("A scenario was changed"), "{}", said.out);
@@ -179,7 +179,7 @@ fn another_scenario_is_told_as_such_and_other_words_are_not() {
 #[test]
 fn a_worse_verdict_has_its_code_and_never_becomes_the_baseline() {
     let folder = Folder::with_baseline();
-    folder.write("scenarios/kill.toml", &scenario("kill", "", &KILL.replace("failovers = 1", "failovers = 3")));
+    folder.write("scenarios/kill.toml", scenario("kill", "", &KILL.replace("failovers = 1", "failovers = 3")));
     let said = folder.gate(&[], 1);
     assert!(said.out.contains("expected 3, there were 1"), "{}", said.out);
     let before = folder.read(BASELINE);

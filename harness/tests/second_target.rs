@@ -11,14 +11,13 @@ use flowquake::director::Director;
 use flowquake::environment::Environment;
 use flowquake::faults::Kind;
 use flowquake::jobs::Jobs;
-use flowquake::nemesis::Cluster;
+use flowquake::nemesis::{Cluster, Processes, Receipt};
 use flowquake::outcome::{Outcome, Section, StoreCopy};
-use flowquake::plan::RunPlan;
-use flowquake::run::Simulator;
+use flowquake::plan::{Disk, RunPlan};
 use flowquake::scenario::Scenario;
 use flowquake::session::{Depth, try_execute};
 use flowquake::stage::Stage;
-use flowquake::target::{NotDeterministic, Offers, Target, require_deterministic};
+use flowquake::target::{NotRepeatable, Offers, Target, require_repeatable};
 use flowquake_engine::env::StoreKind;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 use flowquake_engine::event::{Event, EventRecord};
@@ -37,12 +36,33 @@ impl Cluster for Puppets {
         node != "tm-1" || self.tm_1_lives.get()
     }
 
-    fn kill(&self, _: &str, _: Death) -> bool {
-        self.tm_1_lives.replace(false)
-    }
-
     fn harm(&self, _: &Gauge) -> u64 {
         0
+    }
+
+    fn processes(&self) -> Option<&dyn Processes> {
+        Some(self)
+    }
+}
+
+impl Processes for Puppets {
+    fn kill(&self, _: &str, _: Death) -> Receipt {
+        match self.tm_1_lives.replace(false) {
+            true => Receipt::Unproved("puppets say nothing".into()),
+            false => Receipt::InVain,
+        }
+    }
+
+    fn restart(&self, _: &str, _: Disk) -> Receipt {
+        Receipt::Unproved("puppets stay where they fell".into())
+    }
+
+    fn pause(&self, _: &str) -> Receipt {
+        Receipt::InVain
+    }
+
+    fn resume(&self, _: &str) -> Receipt {
+        Receipt::InVain
     }
 }
 
@@ -77,7 +97,6 @@ impl Target for Stub {
             faults: BTreeSet::from([Kind::Kill]),
             resumes: false,
             sections: BTreeSet::from([Section::Trace]),
-            deterministic: false,
             ..Offers::everything()
         }
     }
@@ -148,13 +167,13 @@ fn what_a_target_does_not_offer_is_never_tried_and_never_a_pass() {
 }
 
 #[test]
-fn runs_of_a_target_that_is_not_deterministic_are_not_compared() {
+fn runs_of_a_target_that_repeats_none_are_not_compared() {
     let plan = scenario("at = \"1s\"\ndo = \"kill\"\ntarget = \"tm-1\"").plan(1);
     for by in ["gate", "--verify-determinism"] {
-        let refused = require_deterministic(&Stub, &plan, by).unwrap_err();
-        assert_eq!(refused, NotDeterministic { by, target: "stub" });
+        let refused = require_repeatable("stub", &Stub.offers(&plan), by).unwrap_err();
+        assert_eq!(refused, NotRepeatable { by, target: "stub" });
         let said = format!("{by} compares runs of one plan, and the target `stub` gives another trace each time");
         assert_eq!(refused.to_string(), said);
-        assert_eq!(require_deterministic(&Simulator::default(), &plan, by), Ok(()));
+        assert_eq!(require_repeatable("sim", &Offers::everything(), by), Ok(()));
     }
 }

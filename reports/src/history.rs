@@ -150,7 +150,7 @@ impl HistoryEntry {
         let of = |labels: &[&str]| labels.iter().any(|label| self.verdicts.contains_key(*label));
         match () {
             () if of(&["failed", "crashed", "stuck", "nondeterministic"]) => Style::Bad,
-            () if !self.is_finished() || of(&["vacuous", "not built", "not offered"]) => Style::Warn,
+            () if !self.is_finished() || of(&["vacuous", "uncertain", "not built", "not offered"]) => Style::Warn,
             () => Style::Good,
         }
     }
