@@ -126,7 +126,14 @@ const EXAMPLES: &[Examples] = &[
             ("calibrate --quick --output mine.toml", "half a minute, wider intervals"),
         ],
     ),
-    (&["list"], &[("list faults", "every kind with its keys"), ("list events", "what a fault can be triggered by")]),
+    (
+        &["list"],
+        &[
+            ("list faults", "every kind with its keys"),
+            ("list events", "what a fault can be triggered by"),
+            ("list runs", "the history of this folder, and what is under way"),
+        ],
+    ),
     (&["state", "show"], &[("state show ck/chk-3/_metadata --key 17", "one key of a checkpoint")]),
     (
         &["engine"],

@@ -1,9 +1,9 @@
 //! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
 //!
-//! Start at [`run`]. No step between a verdict and its output loses the verdict: what cannot be written is a problem, told
-//! besides and with exit code 2, and the record stays. While runs are made their records go into a journal, line by line; it
-//! survives whatever happens to this process, and a run that was stopped goes on from it ([`resume`]). [`pick`] says which runs
-//! there are, [`history`] where they are kept, [`documents`] what is said and written of them.
+//! Start at [`run`]. No step between a verdict and its output loses the verdict: a file that cannot be written is reported beside
+//! the verdict, with exit code 2, and the record stays. While runs are made, each record is appended to a journal. The journal
+//! survives whatever happens to this process, and `--resume` continues a stopped run from it ([`resume`]). [`pick`] decides which
+//! runs to make, [`history`] keeps them, [`listing`] prints what it keeps, and [`documents`] writes tables, reports and files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl RunArgs {
-    /// These, as a run that was stopped had them, with what may be another now that it goes on.
+    /// The arguments of a stopped run (`self`), with those that the call which resumes it (`now`) may change.
     fn gone_on_with(self, now: &Self) -> Self {
         let bounded = now.max_failures.is_some() || now.stop_on_failure;
         Self {
