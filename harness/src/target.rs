@@ -2,8 +2,8 @@
 //!
 //! A target brings the cluster of a plan up, tells the [`Director`] what happens, lets it strike, and brings the outcome home. The
 //! scenario, the director, the oracles, the measurements and the report are the same for every target; what one cannot do it says before
-//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. There are two: the simulator,
-//! [`crate::run::Simulator`], and real processes, [`crate::process::RealProcesses`]. A plan says which one it is for
+//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. There are three: the simulator,
+//! [`crate::run::Simulator`], real processes, [`crate::process::RealProcesses`], and an Apache Flink, [`crate::flink::ApacheFlink`]. A plan says which one it is for
 //! ([`RunPlan::target`]).
 
 use std::collections::BTreeSet;
@@ -22,6 +22,13 @@ pub trait Target: Sync {
 
     /// What it can do with this plan.
     fn offers(&self, plan: &RunPlan) -> Offers;
+
+    /// The first thing that the plan asks for and that this target cannot do, apart from what its offers say: a job that it has no program
+    /// for, say.
+    fn lacks(&self, plan: &RunPlan, jobs: &Jobs) -> Option<Missing> {
+        let _ = (plan, jobs);
+        None
+    }
 
     /// Runs the plan under the director; `from`: in stores that hold a copy already, at the instant of which the run begins (only
     /// where [`Offers::resumes`]). `Err`: the machine could not keep the run, which therefore proved nothing.

@@ -27,6 +27,7 @@ use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
 use super::{command_line, limits, outputs, refuse_text, run_args};
 use crate::environment::needs_disk;
+use crate::flink::ApacheFlink;
 use crate::jobs::Jobs;
 use crate::logging::Level;
 use crate::plan::{RunPlan, TargetPlan};
@@ -35,7 +36,7 @@ use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
 use crate::units;
-use crate::worker::{Made, Order};
+use crate::worker::{Made, Order, Terms};
 
 mod documents;
 mod history;
@@ -68,6 +69,9 @@ pub(super) struct RunArgs {
     /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
     #[arg(long, value_enum, default_value_t)]
     target: TargetPlan,
+    /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
+    #[arg(long, value_name = "DIR")]
+    flink_home: Option<PathBuf>,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -216,6 +220,12 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
+    // Before anything is begun; what is missing is told once, not by each run.
+    if args.target == TargetPlan::Flink
+        && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
+    {
+        return refuse_text(&missing.what, &missing.remedy);
+    }
     let (seed, seeds) = (args.seed, args.seeds);
     let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
     let sweep = Sweep { scenarios: &scenarios, target: args.target, seed, seeds, only, parallel, max_failures };
@@ -306,7 +316,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let known: Vec<u64> = records.keys().copied().collect();
     let open = total - known.len() as u64;
     let mut progress = Progress::new(open);
-    let terms = args.limits.terms(args.log);
+    let terms = Terms { flink_home: args.flink_home.clone(), ..args.limits.terms(args.log) };
     let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),

@@ -1,0 +1,289 @@
+//! From Flink's log to events: what one line means after all lines before it.
+//!
+//! Start at [`Translator::line`]. It is pure: lines in, events out, in the order in which they were told. Vertices are numbered in the
+//! order in which the JobManager schedules them, which is that of the graph. An attempt is a time of the job in the state `RUNNING`;
+//! a task's line names it by how often the task was deployed before.
+//!
+//! Invariant: (TRANSLATE-1) a line of a task that belongs to no vertex of the job is never an event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquake_engine::event::{AbortReason, Event, RootCause};
+use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term, VertexId};
+
+use super::messages::{Fields, Pattern, Step};
+
+/// A line as it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Which node told it.
+    pub(super) node: &'a str,
+    /// The last part of the logger's name, or `user`.
+    pub(super) logger: &'a str,
+    /// The thread that told it.
+    pub(super) thread: &'a str,
+    /// What it says.
+    pub(super) message: &'a str,
+}
+
+/// What is known of a job from the lines so far.
+pub(super) struct Translator {
+    patterns: Vec<Pattern>,
+    slots: u16,
+    attempt: u32,
+    vertices: Vec<String>,
+    /// Subtasks by the ids of their executions.
+    executions: BTreeMap<String, SubtaskId>,
+    running: BTreeSet<SubtaskId>,
+    /// The checkpoint that the current attempt was restored from.
+    restored: Option<CheckpointId>,
+    /// Barriers that arrived, by checkpoint and subtask.
+    aligning: BTreeSet<(CheckpointId, SubtaskId)>,
+    /// The checkpoint of which a subtask's snapshot began last.
+    snapshots: BTreeMap<SubtaskId, CheckpointId>,
+    notified: BTreeSet<CheckpointId>,
+    aborted: BTreeSet<CheckpointId>,
+    /// A failure that the JobManager has not answered yet.
+    failed: Option<(RootCause, String)>,
+    seen: BTreeSet<Step>,
+}
+
+impl Translator {
+    /// Of a cluster whose TaskManagers have so many slots.
+    pub(super) fn new(patterns: Vec<Pattern>, slots: u16) -> Self {
+        Self {
+            patterns,
+            slots,
+            attempt: 0,
+            vertices: Vec::new(),
+            executions: BTreeMap::new(),
+            running: BTreeSet::new(),
+            restored: None,
+            aligning: BTreeSet::new(),
+            snapshots: BTreeMap::new(),
+            notified: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            failed: None,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Steps that were read so far.
+    pub(super) fn seen(&self) -> &BTreeSet<Step> {
+        &self.seen
+    }
+
+    /// The events that a line tells.
+    pub(super) fn line(&mut self, line: &Line<'_>) -> Vec<Event> {
+        let found = self.patterns.iter().filter(|pattern| pattern.logger == line.logger).find_map(|pattern| {
+            let fields = pattern.fields(line.message)?;
+            Some((pattern.step, fields))
+        });
+        let Some((step, fields)) = found else { return Vec::new() };
+        self.seen.insert(step);
+        self.step(step, &fields, line)
+    }
+
+    fn step(&mut self, step: Step, fields: &Fields<'_>, line: &Line<'_>) -> Vec<Event> {
+        let checkpoint = CheckpointId(fields.number("checkpoint").unwrap_or(0));
+        let attempt = Attempt(self.attempt.max(1));
+        match step {
+            Step::JobSwitched => return self.job_switched(fields),
+            Step::ExecutionSwitched => return self.execution_switched(fields),
+            Step::Registered => {
+                let task_manager = NodeName::from(fields.text("node"));
+                return vec![Event::TaskManagerRegistered { task_manager, slots: self.slots }];
+            }
+            Step::TaskManagerLost => {
+                let (task_manager, cause) = (NodeName::from(fields.text("node")), fields.text("rest").to_owned());
+                return vec![Event::TaskManagerLost { task_manager, cause }];
+            }
+            Step::Restoring => {
+                self.restored = Some(checkpoint);
+                return Vec::new();
+            }
+            Step::Triggered => return vec![Event::CheckpointTriggered { attempt, checkpoint, last: false }],
+            Step::Acknowledged => {
+                let subtask = self.executions.get(fields.text("id")).copied();
+                return subtask
+                    .map(|subtask| Event::CheckpointAcknowledged { attempt, checkpoint, subtask })
+                    .into_iter()
+                    .collect();
+            }
+            Step::Completed => {
+                let bytes = fields.number("bytes").unwrap_or(0);
+                return vec![
+                    Event::ManifestWritten { attempt, checkpoint },
+                    Event::CheckpointCompleted { attempt, checkpoint, bytes },
+                ];
+            }
+            Step::Declined => return self.aborted(attempt, checkpoint, AbortReason::Declined),
+            Step::Expired => return self.aborted(attempt, checkpoint, AbortReason::Expired),
+            Step::Failed => return self.aborted(attempt, checkpoint, AbortReason::TaskFailure),
+            Step::Confirmed => {
+                let first = self.notified.insert(checkpoint);
+                return first.then_some(Event::CompletionNotified { attempt, checkpoint }).into_iter().collect();
+            }
+            Step::Cleaned => return vec![Event::CheckpointSubsumed { checkpoint }],
+            Step::Heartbeat => return vec![Event::HeartbeatSent { to: NodeName::from(line.node) }],
+            _ => {}
+        }
+        // What a task says of itself.
+        let Some((subtask, attempt)) = self.task(fields, line.thread) else { return Vec::new() };
+        self.task_step(step, subtask, attempt, checkpoint, fields)
+    }
+
+    fn task_step(
+        &mut self,
+        step: Step,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        checkpoint: CheckpointId,
+        fields: &Fields<'_>,
+    ) -> Vec<Event> {
+        let is_source = subtask.vertex == VertexId(0);
+        match step {
+            Step::TaskSwitched => match fields.text("to") {
+                "INITIALIZING" => {
+                    vec![Event::RestoreBegun { term: Term(1), attempt, subtask, checkpoint: self.restored }]
+                }
+                "RUNNING" => {
+                    vec![Event::RestoreEnded { attempt, subtask, bytes: 0 }, Event::TaskRunning { attempt, subtask }]
+                }
+                "FINISHED" => vec![Event::EndOfInput { attempt, subtask }],
+                "FAILED" => {
+                    let cause = fields.text("rest").to_owned();
+                    vec![Event::TaskFailed { attempt, subtask, in_program: false, cause }]
+                }
+                _ => Vec::new(),
+            },
+            Step::BarrierSent if is_source => {
+                // The line names no checkpoint; the snapshot of the same one began just before.
+                let checkpoint = self.snapshots.get(&subtask).copied();
+                checkpoint
+                    .map(|checkpoint| Event::BarrierInjected { attempt, checkpoint, subtask })
+                    .into_iter()
+                    .collect()
+            }
+            Step::BarrierReceived => {
+                let index = fields.number("channel").and_then(|channel| u16::try_from(channel).ok()).unwrap_or(0);
+                let from = SubtaskId { vertex: VertexId(subtask.vertex.0.saturating_sub(1)), index };
+                let opened = self.aligning.insert((checkpoint, subtask));
+                let opened = opened.then_some(Event::AlignmentOpened { attempt, checkpoint, subtask });
+                let received = Event::BarrierReceived { attempt, checkpoint, subtask, from };
+                std::iter::once(received).chain(opened).collect()
+            }
+            Step::Aligned => vec![Event::AlignmentClosed { attempt, checkpoint, subtask }],
+            Step::SyncBegun => {
+                self.snapshots.insert(subtask, checkpoint);
+                vec![Event::SnapshotSyncBegun { attempt, checkpoint, subtask }]
+            }
+            Step::SyncEnded => {
+                vec![Event::SnapshotSyncEnded { attempt, checkpoint, subtask, busy: 0, back_pressured: 0 }]
+            }
+            Step::AsyncEnded => vec![Event::SnapshotAsyncEnded { attempt, checkpoint, subtask, bytes: 0 }],
+            Step::PartClosed => {
+                let checkpoint = self.snapshots.get(&subtask).copied();
+                let closed = |checkpoint| Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes: 0 };
+                checkpoint.map(closed).into_iter().collect()
+            }
+            // Whoever is told of a complete checkpoint commits; sources have nothing to commit.
+            Step::Notified if !is_source => {
+                vec![Event::SinkCommitted { attempt, epoch: checkpoint, subtask, checkpoint }]
+            }
+            Step::FirstRecord => vec![Event::FirstRecord { attempt, subtask }],
+            Step::CaughtUp => vec![Event::CaughtUp { attempt, subtask }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn job_switched(&mut self, fields: &Fields<'_>) -> Vec<Event> {
+        let cause = fields.text("rest").trim().to_owned();
+        let attempt = Attempt(self.attempt.max(1));
+        match (fields.text("from"), fields.text("to")) {
+            (from, "RUNNING") => {
+                self.attempt += 1;
+                self.running.clear();
+                let granted = (from == "CREATED").then_some(Event::LeadershipGranted { term: Term(1) });
+                let ready =
+                    (from == "RESTARTING").then_some(Event::RestartReady { attempt: Attempt(self.attempt - 1) });
+                granted.into_iter().chain(ready).collect()
+            }
+            (_, "RESTARTING" | "FAILING") => {
+                let (root, cause) = self.failed.take().unwrap_or((RootCause::StoreFailed, cause));
+                vec![Event::FailoverBegun { attempt, root, cause }]
+            }
+            (_, "FINISHED") => vec![Event::JobFinished { attempt }],
+            (_, "FAILED") => {
+                let cause = if cause.is_empty() { "the job failed for good".to_owned() } else { cause };
+                vec![Event::JobFailed { attempt, cause }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn execution_switched(&mut self, fields: &Fields<'_>) -> Vec<Event> {
+        let vertex = fields.text("vertex");
+        if fields.text("to") == "SCHEDULED" && !self.vertices.iter().any(|known| known == vertex) {
+            self.vertices.push(vertex.to_owned());
+        }
+        let Some(subtask) = self.subtask(fields) else { return Vec::new() };
+        let attempt = Attempt(self.attempt.max(1));
+        match fields.text("to") {
+            "SCHEDULED" => {
+                self.executions.insert(fields.text("id").to_owned(), subtask);
+                let first = self.running.is_empty() && subtask == SubtaskId { vertex: VertexId(0), index: 0 };
+                let begun = Event::DeploymentBegun { attempt, restored: self.restored, state_bytes: 0 };
+                first.then_some(begun).into_iter().collect()
+            }
+            "RUNNING" => {
+                self.running.insert(subtask);
+                let live = self.executions.values().collect::<BTreeSet<_>>().len();
+                (self.running.len() == live).then_some(Event::JobRunning { attempt }).into_iter().collect()
+            }
+            "FAILED" => {
+                let cause = fields.text("rest").to_owned();
+                self.failed.get_or_insert((RootCause::TaskFailed { subtask }, cause));
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A checkpoint is given up once, whoever says so first.
+    fn aborted(&mut self, attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason) -> Vec<Event> {
+        let first = self.aborted.insert(checkpoint);
+        first.then_some(Event::CheckpointAborted { attempt, checkpoint, reason }).into_iter().collect()
+    }
+
+    /// The task of a line where it runs: by the message, or by the thread, which bears its name.
+    fn task(&self, fields: &Fields<'_>, thread: &str) -> Option<(SubtaskId, Attempt)> {
+        let (vertex, index, execution) = match fields.number("index") {
+            Some(index) => (fields.text("vertex").to_owned(), index, fields.number("execution")),
+            None => task_in(thread)?,
+        };
+        let subtask = self.numbered(&vertex, index)?;
+        let attempt = execution.and_then(|execution| u32::try_from(execution + 1).ok()).unwrap_or(self.attempt.max(1));
+        Some((subtask, Attempt(attempt)))
+    }
+
+    fn subtask(&self, fields: &Fields<'_>) -> Option<SubtaskId> {
+        self.numbered(fields.text("vertex"), fields.number("index")?)
+    }
+
+    fn numbered(&self, vertex: &str, index: u64) -> Option<SubtaskId> {
+        let vertex = self.vertices.iter().position(|known| known == vertex)?;
+        Some(SubtaskId {
+            vertex: VertexId(u16::try_from(vertex).ok()?),
+            index: u16::try_from(index.checked_sub(1)?).ok()?,
+        })
+    }
+}
+
+/// Vertex, number and execution of the task that a thread is called after: `count (1/2)#0`.
+fn task_in(thread: &str) -> Option<(String, u64, Option<u64>)> {
+    let (task, execution) = thread.rsplit_once('#')?;
+    let (vertex, place) = task.rsplit_once(" (")?;
+    let (index, _) = place.trim_end_matches(')').split_once('/')?;
+    Some((vertex.to_owned(), index.parse().ok()?, execution.parse().ok()))
+}
