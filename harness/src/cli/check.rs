@@ -52,7 +52,7 @@ fn offered(scenarios: &[Scenario], target: TargetPlan, jobs: &Jobs) -> Result<()
 }
 
 /// What the target of a plan offers.
-fn offers_of(plan: &RunPlan) -> Offers {
+pub(super) fn offers_of(plan: &RunPlan) -> Offers {
     match plan.target {
         TargetPlan::Sim => Simulator::default().offers(plan),
         TargetPlan::Process => RealProcesses::default().offers(plan),

@@ -14,6 +14,7 @@ use std::sync::{Mutex, mpsc};
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::museum::{Fate, Found, Method};
 use flowquake_reports::record::Verdict;
+use flowquake_reports::units::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::print::tell;
@@ -314,8 +315,8 @@ impl Progress {
                 let who = bug.caught_by.unwrap_or_default();
                 format!("survived: {} noticed it, {who} did not", search.noticed.join(", "))
             }
-            (_, _, true) => format!("survived {} runs", search.budget),
-            (_, _, false) => format!("never made its mistake in {} runs", search.budget),
+            (_, _, true) => format!("survived {}", counted(search.budget as usize, "run")),
+            (_, _, false) => format!("never made its mistake in {}", counted(search.budget as usize, "run")),
         };
         match &self.bar {
             Some(bar) => {

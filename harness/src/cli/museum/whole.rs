@@ -61,6 +61,7 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
         args.limits.affordable(&scenario.plan(1))?;
     }
     sweep::prepare(true)?;
+    outputs::clear(&written)?;
 
     let terms = args.limits.terms(Level::default());
     let tour = Tour {
