@@ -48,6 +48,8 @@ pub struct Offers {
     pub faults: BTreeSet<Kind>,
     /// Whether a fault can strike at an event, before its emitter's next instruction; otherwise at times only.
     pub at_events: bool,
+    /// Events that it does not tell, at which nothing can strike.
+    pub untold: BTreeSet<&'static str>,
     /// Whether a record, or a byte of state, can stand for more than one.
     pub weights: bool,
     /// Whether the same plan always gives the same run, trace hash and all: only then can timing be drawn anew in mid-run, and two runs be
@@ -76,6 +78,7 @@ impl Offers {
         Self {
             faults: Kind::ALL.iter().copied().collect(),
             at_events: true,
+            untold: BTreeSet::new(),
             weights: true,
             repeats: true,
             resumes: true,
@@ -102,7 +105,12 @@ impl Offers {
                     remedy: "strike at a time: at = \"2s\"".into(),
                 })
             } else {
-                None
+                let event = fault.trigger.event().and_then(|event| self.untold.get(event));
+                event.map(|event| Missing {
+                    path: format!("fault[{}].on", fault.id),
+                    what: format!("fault {}: to strike at `{event}`, which it does not tell", fault.id),
+                    remedy: "strike at another event, or at a time: at = \"2s\"".into(),
+                })
             }
         });
         let cluster = &plan.cluster;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::print::say;
 use super::{BAD_INPUT, catalogue, refuse, refuse_text};
-use crate::flink::ApacheFlink;
+use crate::flink;
 use crate::jobs::Jobs;
 use crate::plan::{RunPlan, TargetPlan};
 use crate::process::RealProcesses;
@@ -42,7 +42,7 @@ fn offered(scenarios: &[Scenario], target: TargetPlan, jobs: &Jobs) -> Result<()
     for scenario in scenarios {
         let plan = RunPlan { target, ..scenario.plan(1) };
         let missing = offers_of(&plan).missing(&plan);
-        let lacks = || (target == TargetPlan::Flink).then(|| ApacheFlink::lacking(&plan, jobs)).flatten();
+        let lacks = || (target == TargetPlan::Flink).then(|| flink::lacking(&plan, jobs)).flatten();
         if let Some(Missing { path, what, remedy }) = missing.or_else(lacks) {
             let (file, target) = (scenario.file(), target.name());
             offered = Err(refuse_text(&format!("{file}: {path}: {target} does not offer {what}"), &remedy));
@@ -56,7 +56,7 @@ pub(super) fn offers_of(plan: &RunPlan) -> Offers {
     match plan.target {
         TargetPlan::Sim => Simulator::default().offers(plan),
         TargetPlan::Process => RealProcesses::default().offers(plan),
-        TargetPlan::Flink => ApacheFlink::offered(),
+        TargetPlan::Flink => flink::offered(),
     }
 }
 

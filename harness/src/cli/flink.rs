@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::print::say;
 use super::refuse_text;
 use crate::environment::Environment;
-use crate::flink::ApacheFlink;
+use crate::flink::{self, ApacheFlink};
 
 #[derive(Args)]
 pub(super) struct FlinkArgs {
@@ -39,7 +39,7 @@ fn check(given: Option<&Path>) -> Result<(), Environment> {
     let archive = flink.archive()?;
     say!("ok  {}", flink.home());
     say!("ok  the twins of the jobs: {}", archive.display());
-    let kinds: Vec<&str> = ApacheFlink::offered().faults.iter().map(|kind| kind.name()).collect();
+    let kinds: Vec<&str> = flink::offered().faults.iter().map(|kind| kind.name()).collect();
     say!("ok  faults: {}", kinds.join(", "));
     Ok(())
 }

@@ -107,6 +107,8 @@ const USER: &[Row] = &[
 
 const FLINK_2_2: &[Row] = &[
     (Step::Registered, "StandaloneResourceManager", "Registering TaskManager with ResourceID {node} ("),
+    (Step::TaskManagerLost, "JobMaster", "TaskManager with id {node} is no longer reachable."),
+    (Step::TaskManagerLost, "JobMaster", "Heartbeat of TaskManager with id {node} timed out."),
     (Step::TaskManagerLost, "StandaloneResourceManager", "Closing TaskExecutor connection {node} because: {rest}"),
     (Step::JobSwitched, "ExecutionGraph", "Job {any} ({id}) switched from state {from} to {to}.{rest}"),
     (Step::ExecutionSwitched, "ExecutionGraph", "{task} ({id}) switched from {from} to {to}{rest}"),

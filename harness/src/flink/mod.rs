@@ -50,6 +50,7 @@ mod cluster;
 mod home;
 mod input;
 mod messages;
+mod offers;
 mod rest;
 mod settings;
 mod translate;
@@ -58,6 +59,7 @@ mod wire;
 
 pub(crate) use home::FLINK_HOME;
 pub use home::Home;
+pub use offers::{lacking, offered};
 
 /// How long a cluster may take until all its slots are offered.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -97,35 +99,6 @@ impl ApacheFlink {
     pub fn archive(&self) -> Result<PathBuf, Environment> {
         twins::archive(&self.home)
     }
-
-    /// What every Flink offers here.
-    pub fn offered() -> Offers {
-        Offers {
-            faults: [Kind::Kill, Kind::CrashLoop, Kind::Pause].into(),
-            at_events: true,
-            weights: false,
-            repeats: false,
-            resumes: false,
-            sections: [Section::Trace, Section::FinalOutput].into(),
-        }
-    }
-
-    /// What no Flink that is started here does with this plan.
-    pub fn lacking(plan: &RunPlan, jobs: &Jobs) -> Option<Missing> {
-        let known = jobs.get(&plan.job.name).is_ok_and(|job| job.texts.is_some());
-        if !known {
-            return Some(Missing {
-                path: "job.name".into(),
-                what: format!("job `{}`: it has no twin that Flink can run", plan.job.name),
-                remedy: "take keyed-count or string-length-count".into(),
-            });
-        }
-        settings::unmet(plan).map(|what| Missing {
-            path: "cluster".into(),
-            what,
-            remedy: "leave that out, or take another target".into(),
-        })
-    }
 }
 
 impl Target for ApacheFlink {
@@ -134,11 +107,11 @@ impl Target for ApacheFlink {
     }
 
     fn offers(&self, _: &RunPlan) -> Offers {
-        Self::offered()
+        offers::offered()
     }
 
     fn lacks(&self, plan: &RunPlan, jobs: &Jobs) -> Option<Missing> {
-        Self::lacking(plan, jobs)
+        offers::lacking(plan, jobs)
     }
 
     fn run(

@@ -39,14 +39,6 @@ impl Rest {
         let answer = read(&path, answer)?;
         answer["jobid"].as_str().map(str::to_owned).ok_or_else(|| format!("{path} names no job: {answer}"))
     }
-
-    /// The causes of a job's failures, the last first.
-    pub(super) fn exceptions(&self, job: &str) -> Result<Vec<String>, String> {
-        let answer = self.get(&format!("/jobs/{job}/exceptions"))?;
-        let entries = answer["exceptionHistory"]["entries"].as_array().cloned().unwrap_or_default();
-        let first_line = |entry: &Value| Some(entry["stacktrace"].as_str()?.lines().next()?.to_owned());
-        Ok(entries.iter().filter_map(first_line).collect())
-    }
 }
 
 /// What an answer says, or why it says nothing.

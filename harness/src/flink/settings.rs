@@ -60,6 +60,8 @@ pub(super) fn config(plan: &RunPlan, node: &str, folder: &Path, checkpoints: &Pa
     set("heartbeat.interval", millis(job.heartbeat_interval));
     set("heartbeat.timeout", millis(job.heartbeat_timeout));
     set("heartbeat.rpc-failure-threshold", rpc_threshold(job.heartbeat_rpc_failure_threshold).to_string());
+    // As the engine here does: over all TaskManagers, not one after the other.
+    set("taskmanager.load-balance.mode", "SLOTS".into());
     set("cluster.registration.error-delay", "500".into());
     set("state.backend.type", if job.backend == BackendKind::RocksDb { "rocksdb" } else { "hashmap" }.into());
     let checkpointing = &job.checkpoints;
@@ -135,10 +137,4 @@ pub(super) fn log(folder: &Path) -> String {
             .expect("a string takes everything");
     }
     text
-}
-
-/// What the plan asks for and no Flink that is started here does, in words that a report shows; the first of them.
-pub(super) fn unmet(plan: &RunPlan) -> Option<String> {
-    let several = plan.cluster.job_managers > 1;
-    several.then(|| "several JobManagers: high availability takes a ZooKeeper".into())
 }

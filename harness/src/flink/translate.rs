@@ -13,6 +13,44 @@ use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term, Ve
 
 use super::messages::{Fields, Pattern, Step};
 
+/// Events that are told in one way or another; for others Flink has no step, or no line.
+pub(super) const TOLD: &[&str] = &[
+    "leadership-granted",
+    "task-manager-registered",
+    "task-manager-lost",
+    "heartbeat-sent",
+    "deployment-begun",
+    "restore-begun",
+    "restore-ended",
+    "task-running",
+    "job-running",
+    "first-record",
+    "caught-up",
+    "end-of-input",
+    "task-failed",
+    "failover-begun",
+    "restart-ready",
+    "job-finished",
+    "job-failed",
+    "checkpoint-triggered",
+    "barrier-injected",
+    "barrier-received",
+    "alignment-opened",
+    "alignment-closed",
+    "snapshot-sync-begun",
+    "snapshot-sync-ended",
+    "sink-pre-committed",
+    "snapshot-async-ended",
+    "snapshot-declined",
+    "checkpoint-acknowledged",
+    "manifest-written",
+    "checkpoint-completed",
+    "checkpoint-aborted",
+    "checkpoint-subsumed",
+    "completion-notified",
+    "sink-committed",
+];
+
 /// A line as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line<'a> {
@@ -43,6 +81,8 @@ pub(super) struct Translator {
     snapshots: BTreeMap<SubtaskId, CheckpointId>,
     notified: BTreeSet<CheckpointId>,
     aborted: BTreeSet<CheckpointId>,
+    /// TaskManagers that were given up and have not registered again.
+    lost: BTreeSet<NodeName>,
     /// A failure that the JobManager has not answered yet.
     failed: Option<(RootCause, String)>,
     seen: BTreeSet<Step>,
@@ -63,6 +103,7 @@ impl Translator {
             snapshots: BTreeMap::new(),
             notified: BTreeSet::new(),
             aborted: BTreeSet::new(),
+            lost: BTreeSet::new(),
             failed: None,
             seen: BTreeSet::new(),
         }
@@ -92,11 +133,15 @@ impl Translator {
             Step::ExecutionSwitched => return self.execution_switched(fields),
             Step::Registered => {
                 let task_manager = NodeName::from(fields.text("node"));
+                self.lost.remove(&task_manager);
                 return vec![Event::TaskManagerRegistered { task_manager, slots: self.slots }];
             }
             Step::TaskManagerLost => {
-                let (task_manager, cause) = (NodeName::from(fields.text("node")), fields.text("rest").to_owned());
-                return vec![Event::TaskManagerLost { task_manager, cause }];
+                // JobMaster and ResourceManager give it up one after the other.
+                let task_manager = NodeName::from(fields.text("node"));
+                let first = self.lost.insert(task_manager.clone());
+                let cause = line.message.to_owned();
+                return first.then_some(Event::TaskManagerLost { task_manager, cause }).into_iter().collect();
             }
             Step::Restoring => {
                 self.restored = Some(checkpoint);
@@ -117,7 +162,12 @@ impl Translator {
                     Event::CheckpointCompleted { attempt, checkpoint, bytes },
                 ];
             }
-            Step::Declined => return self.aborted(attempt, checkpoint, AbortReason::Declined),
+            Step::Declined => {
+                let subtask = self.executions.get(fields.text("id")).copied();
+                let reason = AbortReason::Declined;
+                let declined = subtask.map(|subtask| Event::SnapshotDeclined { attempt, checkpoint, subtask, reason });
+                return declined.into_iter().chain(self.aborted(attempt, checkpoint, reason)).collect();
+            }
             Step::Expired => return self.aborted(attempt, checkpoint, AbortReason::Expired),
             Step::Failed => return self.aborted(attempt, checkpoint, AbortReason::TaskFailure),
             Step::Confirmed => {
@@ -242,8 +292,13 @@ impl Translator {
                 (self.running.len() == live).then_some(Event::JobRunning { attempt }).into_iter().collect()
             }
             "FAILED" => {
-                let cause = fields.text("rest").to_owned();
-                self.failed.get_or_insert((RootCause::TaskFailed { subtask }, cause));
+                let cause = fields.text("rest").trim_start_matches([' ', '.']).to_owned();
+                let lost = self.lost.iter().find(|node| cause.contains(&format!(" {node} ")));
+                let root = match lost.cloned() {
+                    Some(task_manager) => RootCause::TaskManagerLost { task_manager },
+                    None => RootCause::TaskFailed { subtask },
+                };
+                self.failed.get_or_insert((root, cause));
                 Vec::new()
             }
             _ => Vec::new(),
