@@ -38,7 +38,6 @@ use self::translate::Translator;
 use self::wire::Wire;
 use crate::director::Director;
 use crate::environment::Environment;
-use crate::faults::Kind;
 use crate::jobs::Jobs;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Part, Section, StoreCopy};

@@ -81,6 +81,9 @@ pub(super) struct Translator {
     snapshots: BTreeMap<SubtaskId, CheckpointId>,
     notified: BTreeSet<CheckpointId>,
     aborted: BTreeSet<CheckpointId>,
+    /// Checkpoints whose trigger did not reach every source. Flink counts that as no failure; here they are given up when the failover
+    /// begins that the unreachable task brings about.
+    stranded: BTreeSet<CheckpointId>,
     /// TaskManagers that were given up and have not registered again.
     lost: BTreeSet<NodeName>,
     /// A failure that the JobManager has not answered yet.
@@ -103,6 +106,7 @@ impl Translator {
             snapshots: BTreeMap::new(),
             notified: BTreeSet::new(),
             aborted: BTreeSet::new(),
+            stranded: BTreeSet::new(),
             lost: BTreeSet::new(),
             failed: None,
             seen: BTreeSet::new(),
@@ -169,7 +173,10 @@ impl Translator {
                 return declined.into_iter().chain(self.aborted(attempt, checkpoint, reason)).collect();
             }
             Step::Expired => return self.aborted(attempt, checkpoint, AbortReason::Expired),
-            Step::Failed => return self.aborted(attempt, checkpoint, AbortReason::TaskFailure),
+            Step::Failed => {
+                self.stranded.insert(checkpoint);
+                return Vec::new();
+            }
             Step::Confirmed => {
                 let first = self.notified.insert(checkpoint);
                 return first.then_some(Event::CompletionNotified { attempt, checkpoint }).into_iter().collect();
@@ -261,7 +268,10 @@ impl Translator {
             }
             (_, "RESTARTING" | "FAILING") => {
                 let (root, cause) = self.failed.take().unwrap_or((RootCause::StoreFailed, cause));
-                vec![Event::FailoverBegun { attempt, root, cause }]
+                let begun = Event::FailoverBegun { attempt, root, cause };
+                let stranded = std::mem::take(&mut self.stranded);
+                let given_up = |checkpoint| self.aborted(attempt, checkpoint, AbortReason::TaskFailure);
+                std::iter::once(begun).chain(stranded.into_iter().flat_map(given_up)).collect()
             }
             (_, "FINISHED") => vec![Event::JobFinished { attempt }],
             (_, "FAILED") => {
@@ -341,4 +351,79 @@ fn task_in(thread: &str) -> Option<(String, u64, Option<u64>)> {
     let (vertex, place) = task.rsplit_once(" (")?;
     let (index, _) = place.trim_end_matches(')').split_once('/')?;
     Some((vertex.to_owned(), index.parse().ok()?, execution.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::messages::{ALWAYS, table};
+    use super::*;
+
+    /// What a job did whose `tm-1` was killed when Flink said that checkpoint 3 is complete: node, logger, thread and message, line by line.
+    const KILLED: &str = include_str!("recorded/2.2.1-killed.log");
+
+    fn translated() -> (Vec<(String, Event)>, BTreeSet<Step>) {
+        let mut translator = Translator::new(table("2.2").unwrap(), 2);
+        let mut events = Vec::new();
+        for text in KILLED.lines() {
+            let parts: Vec<&str> = text.splitn(4, '\t').collect();
+            let [node, logger, thread, message] = parts[..] else { panic!("{text}") };
+            let told = translator.line(&Line { node, logger, thread, message });
+            events.extend(told.into_iter().map(|event| (node.to_owned(), event)));
+        }
+        (events, translator.seen().clone())
+    }
+
+    #[test]
+    fn a_recorded_run_is_understood() {
+        let (events, seen) = translated();
+        assert!(ALWAYS.iter().all(|step| seen.contains(step)), "{seen:?}");
+        let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(|(_, event)| wanted(event));
+        let completed =
+            place(&|event| matches!(event, Event::CheckpointCompleted { checkpoint: CheckpointId(3), .. })).unwrap();
+        let lost = place(
+            &|event| matches!(event, Event::TaskManagerLost { task_manager, .. } if task_manager.as_str() == "tm-1"),
+        )
+        .unwrap();
+        let begun = place(&|event| {
+            matches!(event, Event::FailoverBegun { attempt: Attempt(1), root: RootCause::TaskManagerLost { .. }, .. })
+        });
+        let restored = place(&|event| {
+            matches!(event, Event::DeploymentBegun { attempt: Attempt(2), restored: Some(CheckpointId(3)), .. })
+        });
+        let running = place(&|event| matches!(event, Event::JobRunning { attempt: Attempt(2) }));
+        let finished = place(&|event| matches!(event, Event::JobFinished { attempt: Attempt(2) }));
+        let order = [completed, lost, begun.unwrap(), restored.unwrap(), running.unwrap(), finished.unwrap()];
+        assert!(order.is_sorted(), "{order:?}");
+        // Nobody heard that checkpoint 3 is complete: its TaskManager was dead before.
+        let notified = |checkpoint| {
+            place(&|event| matches!(event, Event::CompletionNotified { checkpoint: of, .. } if of.0 == checkpoint))
+        };
+        assert!(notified(2).is_some() && notified(3).is_none());
+    }
+
+    #[test]
+    fn events_are_told_by_whom_the_vocabulary_names() {
+        let (events, _) = translated();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (node, event) in &events {
+            *counts.entry(event.name()).or_default() += 1;
+            assert!(TOLD.contains(&event.name()), "{event}");
+            // Heartbeats and the news of a checkpoint are told where they arrive.
+            let arrives = matches!(event, Event::HeartbeatSent { .. } | Event::CompletionNotified { .. });
+            let by_task_manager =
+                Event::row(event.name()).unwrap().emitter == flowquake_engine::event::Emitter::TaskManager;
+            assert!(arrives || by_task_manager == node.starts_with("tm-"), "{node}: {event}");
+        }
+        insta::assert_debug_snapshot!(counts);
+    }
+
+    #[test]
+    fn tasks_that_belong_to_no_vertex_tell_nothing() {
+        // TRANSLATE-1
+        let mut translator = Translator::new(table("2.2").unwrap(), 2);
+        let message = "Notify checkpoint 4 complete on task other (1/2)#0";
+        assert_eq!(translator.line(&Line { node: "tm-1", logger: "StreamTask", thread: "other (1/2)#0", message }), []);
+    }
 }
