@@ -25,6 +25,7 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (&["check"], &[("check scenarios", "reads all of them, runs none")]),
+    (&["flink", "check"], &[("flink check --flink-home /opt/flink", "what is there, and what can be done with it")]),
     (
         &["init"],
         &[

@@ -31,6 +31,7 @@ use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
 use super::{BAD_INPUT, command_line, comparable, limits, outputs, refuse_text, run_args};
 use crate::environment::needs_disk;
+use crate::flink::ApacheFlink;
 use crate::jobs::Jobs;
 use crate::logging::Level;
 use crate::plan::{RunPlan, TargetPlan};
@@ -39,7 +40,7 @@ use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
 use crate::units;
-use crate::worker::{Made, Order};
+use crate::worker::{Made, Order, Terms};
 
 mod documents;
 mod history;
@@ -73,6 +74,9 @@ pub(super) struct RunArgs {
     /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
     #[arg(long, value_enum, default_value_t)]
     target: TargetPlan,
+    /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
+    #[arg(long, value_name = "DIR")]
+    flink_home: Option<PathBuf>,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -236,6 +240,12 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
+    // Before anything is begun; what is missing is told once, not by each run.
+    if args.target == TargetPlan::Flink
+        && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
+    {
+        return refuse_text(&missing.what, &missing.remedy);
+    }
     let (seed, seeds) = (args.seed, args.seeds);
     let stop = args.stop_on_failure.then_some(1);
     let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
@@ -339,7 +349,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let known: Vec<u64> = records.keys().copied().collect();
     let open = total - known.len() as u64;
     let mut progress = Progress::new(open);
-    let terms = args.limits.terms(args.log);
+    let terms = Terms { flink_home: args.flink_home.clone(), ..args.limits.terms(args.log) };
     let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),
