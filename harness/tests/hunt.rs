@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// A working folder with scenarios.
 struct Folder(tempfile::TempDir);
@@ -81,6 +85,24 @@ fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
     let said = run(&["--min-hurt", "kil=1"], 2);
     assert!(said.err.contains("there is no such kind of fault") && said.err.contains("list faults"), "{}", said.err);
     run(&["--min-hurt", "kill=many"], 2);
+}
+
+#[test]
+fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
+    let with = |floors: &str| Folder::with("swarm.toml", &format!("{SWARM}min_hurt = {floors}\n"));
+    let run = |floors: &str, seeds: &str, code| with(floors).flowquake(&["run", "swarm.toml", "--seeds", seeds], code);
+    run("{ kill = 250, pause = 250 }", "4", 0);
+    let said = run("{ kill = 250_000, pause = 1 }", "4", 1);
+    let below = "below min_hurt of swarm.toml, 4 runs: kill: ";
+    assert!(said.err.contains(below) && said.err.contains("1,000 are asked for"), "{}", said.err);
+    assert!(!said.err.contains("pause: "), "{}", said.err);
+    // A single run shows nothing of how often a kind hurts.
+    run("{ kill = 900 }", "1", 0);
+    let said = run("{ cut = 1 }", "1", 2);
+    assert!(said.err.contains("`min_hurt` asks for `cut`, which is not drawn"), "{}", said.err);
+    let said = run("{ kil = 1 }", "1", 2);
+    assert!(said.err.contains("which is no kind of fault") && said.err.contains("kill"), "{}", said.err);
+    run("20", "1", 2);
 }
 
 /// A job that is killed by the clock. Whether a checkpoint is aborted with it is a matter of timing, which the scenario forbids.
@@ -184,6 +206,52 @@ fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() 
     for wrong in [["--nightly", "2026-02-30"], ["--shard", "3/2"], ["--for", "0s"], ["--saturation", "101"]] {
         folder.flowquake(&["hunt", "swarm.toml", wrong[0], wrong[1]], 2);
     }
+}
+
+#[test]
+fn a_hunt_begins_with_an_empty_corpus_or_none() {
+    let folder = Folder::with("swarm.toml", SWARM);
+    let hunt = ["hunt", "swarm.toml", "--runs", "2", "--jobs", "1", "--json", "hunt.json"];
+    fs::create_dir(folder.path().join("flowquake-corpus")).unwrap();
+    let said = folder.flowquake(&hunt, 0);
+    assert!(said.out.contains("2 runs: ") && !said.err.contains("set aside"), "{}\n{}", said.out, said.err);
+    assert_eq!(report(&folder, "hunt.json")["fresh"], 2);
+    assert!(!corpus(&folder).is_empty());
+    fs::remove_dir_all(folder.path().join("flowquake-corpus")).unwrap();
+    folder.flowquake(&hunt, 0);
+    assert!(!corpus(&folder).is_empty());
+    // A file is no folder.
+    fs::write(folder.path().join("file"), "").unwrap();
+    let said = folder.flowquake(&[&hunt[..], &["--corpus", "file"]].concat(), 2);
+    assert!(said.err.contains("file"), "{}", said.err);
+}
+
+#[test]
+fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
+    let folder = Folder::with("swarm.toml", SWARM);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
+    let words = ["hunt", "swarm.toml", "--guided", "--for", "10min", "--jobs", "2", "--json", "hunt.json"];
+    let pipes = command.args(words).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let hunt = pipes.spawn().unwrap();
+    // The folder is there before the first plan is.
+    while !folder.path().join("flowquake-corpus").exists() || corpus(&folder).len() < 3 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(Pid::from_raw(hunt.id() as i32), Signal::SIGINT).unwrap();
+    let said: Said = hunt.wait_with_output().unwrap().into();
+    assert_eq!(said.code, Some(130), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("interrupted by SIGINT"), "{}", said.err);
+    let found = report(&folder, "hunt.json");
+    assert_eq!(found["ended"], "interrupted by SIGINT");
+    let kept = corpus(&folder);
+    assert_eq!(found["corpus"].as_u64().unwrap() as usize, kept.len());
+    // Nothing is half written, and all of it loads.
+    let all = fs::read_dir(folder.path().join("flowquake-corpus")).unwrap().count();
+    assert_eq!(all, kept.len(), "a file that is no plan is left behind");
+    let again = ["hunt", "swarm.toml", "--runs", &kept.len().to_string(), "--jobs", "2", "--json", "again.json"];
+    let said = folder.flowquake(&again, 0);
+    assert!(!said.err.contains("set aside"), "{}", said.err);
+    assert_eq!(report(&folder, "again.json")["fresh"], 0, "the corpus is run first");
 }
 
 #[test]

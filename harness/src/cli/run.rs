@@ -273,7 +273,7 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
         return Err(refuse(&why, "put it back as it was, or leave --resume out and begin anew"));
     }
     let head = set_of(entry.command.clone(), Vec::new());
-    let (journal, known) = match Journal::go_on(&folder.join(JOURNAL), &head) {
+    let (journal, known) = match Journal::go_on::<_, RunRecord>(&folder.join(JOURNAL), &head) {
         Ok(journal) => journal,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             return Err(refuse("it is under way", "wait for its end"));
@@ -362,8 +362,10 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     drop(journal);
     // A sweep that was stopped has not shown yet how often it hurts.
     let finished = ended.is_none() && !stopped;
-    let active =
-        !finished || coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
+    let active = !finished || {
+        let asked = coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
+        asked & coverage::swarms_are_active(sweep.scenarios, &set.runs)
+    };
     // Of no runs nothing passed; why is said below.
     let code = documents::settle(&set.runs, active, &problems);
     // Said last, where a terminal stops.

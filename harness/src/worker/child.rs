@@ -147,7 +147,8 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     if order.slim {
         super::slim(&mut record);
     }
-    let seen = Seen { signature, steps, survey, reached: target.reached() };
+    let asked = target.asked().bugs();
+    let seen = Seen { signature, steps, survey, reached: target.asked().reached(), asked };
     Ok(Finished { record, problems, abandoned, seen })
 }
 
