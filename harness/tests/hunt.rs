@@ -133,12 +133,16 @@ aborted_checkpoints_min = 1
 #[test]
 fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     let folder = Folder::with("by-the-clock.toml", BY_THE_CLOCK);
+    let at = |seed: u64| vec!["run".to_owned(), "by-the-clock.toml".into(), "--seed".into(), seed.to_string()];
     let seed = (1..30).find(|seed| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let words = ["run", "by-the-clock.toml", "--seed", &seed.to_string()].map(str::to_owned);
-        command.args(words).current_dir(folder.path()).output().unwrap().status.code() == Some(1)
+        command.args(at(*seed)).current_dir(folder.path()).output().unwrap().status.code() == Some(1)
     });
-    let plan = format!("flowquake-failures/by-the-clock-seed-{}.json", seed.expect("one of 30 seeds aborts nothing"));
+    let seed = seed.expect("one of 30 seeds aborts nothing");
+    let plan = format!("flowquake-failures/by-the-clock-seed-{seed}.json");
+    // The report of the failure has the command, or, if it was asked for, the curve.
+    let reported = || fs::read_to_string(folder.path().join("target/flowquake/report.html")).unwrap();
+    assert!(reported().contains(&format!(" when {plan}</code>")) && !reported().contains("class=\"probability\""));
     let words = ["when", &plan, "--samples", "4", "--points", "6", "--output", "when.html", "--json", "when.json"];
     let said = folder.flowquake(&words, 0);
     let json: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("when.json")).unwrap()).unwrap();
@@ -156,6 +160,11 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     assert!(ascii.out.contains("100 % |") && !ascii.out.contains('█'), "{}", ascii.out);
     let page = fs::read_to_string(folder.path().join("when.html")).unwrap();
     assert!(page.contains("class=\"probability\"") && page.contains("When the failure was decided"));
+    let command = at(seed);
+    let said =
+        folder.flowquake(&[&command.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--when"]].concat(), 1);
+    assert!(said.err.contains(&format!("when by-the-clock seed {seed} was decided")), "{}", said.err);
+    assert!(reported().contains("class=\"probability\"") && !reported().contains(&format!(" when {plan}</code>")));
     // A plan that passes has no failure that was decided.
     let text = fs::read_to_string(folder.path().join(&plan)).unwrap();
     fs::write(

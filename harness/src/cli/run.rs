@@ -14,9 +14,11 @@ use flowquake_reports::class::Class;
 use flowquake_reports::coverage::Coverage;
 use flowquake_reports::coverage::activation::Floor;
 use flowquake_reports::history::HistoryEnd;
+use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::documents::Results;
 use self::history::{Bound, History};
 use self::pick::Picked;
 use self::resume::{Ask, Unfinished};
@@ -25,7 +27,7 @@ use super::journal::Journal;
 use super::last_failed::{self, Failed, RunId};
 use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
-use super::{command_line, limits, outputs, refuse_text, run_args};
+use super::{command_line, limits, outputs, refuse_text, run_args, when};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::logging::Level;
@@ -34,6 +36,7 @@ use crate::provenance;
 use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
+use crate::shrink::Failure;
 use crate::units;
 use crate::worker::{Made, Order};
 
@@ -89,6 +92,10 @@ pub(super) struct RunArgs {
     /// Exit with code 1 if fewer than N faults of a kind hurt something: N for every kind, KIND=N for one; several times
     #[arg(long, value_name = "[KIND=]N")]
     min_hurt: Vec<Floor>,
+    /// Measure of the first N failures at which event each was decided [1 without a value], and draw it in the report: some 600 runs each
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "1", value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100))]
+    when: Option<u64>,
     /// Where the plans of runs that did not pass are saved
     #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
     failures: PathBuf,
@@ -141,6 +148,7 @@ impl RunArgs {
             markdown: now.markdown.clone().or(self.markdown),
             verbose: now.verbose || self.verbose,
             distributions: now.distributions || self.distributions,
+            when: now.when.or(self.when),
             min_hurt: if now.min_hurt.is_empty() { self.min_hurt } else { now.min_hurt.clone() },
             history_runs: now.history_runs,
             history_size: now.history_size,
@@ -345,8 +353,13 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     }
     let set = set_of(command, records);
     let counted = Coverage::of(&set);
+    let (curves, ended) = match (args.when, ended) {
+        (Some(most), None) => curves(args, sweep, &set.runs, most),
+        (_, ended) => (Vec::new(), ended),
+    };
     if made > 0 {
-        documents::finish(&set, &counted, args, sweep, stopped, &mut history, &mut problems);
+        let results = Results { set: &set, curves: &curves, counted: &counted };
+        documents::finish(&results, args, sweep, stopped, &mut history, &mut problems);
     }
     let end = match &ended {
         None if !stopped => HistoryEnd::Finished,
@@ -377,6 +390,28 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
         tell!("  go on with what is left: {}", provenance::command("run --resume"));
     }
     code
+}
+
+/// When the first failures were decided; and what ended that before its end.
+fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (Vec<FailureCurve>, Option<Ended>) {
+    let mut curves = Vec::new();
+    let terms = args.limits.terms(args.log);
+    let asked = when::Asked { samples: when::SAMPLES, points: when::POINTS, parallel: sweep.parallel, terms: &terms };
+    let failed = runs.iter().filter(|run| Failure::of(&run.verdict).is_some());
+    for run in failed.take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        let Some(plan) = sweep.index(Path::new(&run.file), run.seed).and_then(|index| sweep.plan(index)) else {
+            continue;
+        };
+        tell!("when {} seed {} was decided:", run.scenario, run.seed);
+        let file = args.failures.join(plan_file_name(&run.scenario, run.seed));
+        // Why it cannot be measured was told, and loses no verdict.
+        let Ok(when::Measured { curve, ended, .. }) = when::curve(&asked, &plan, &file) else { continue };
+        curves.push(curve);
+        if ended.is_some() {
+            return (curves, ended);
+        }
+    }
+    (curves, None)
 }
 
 /// The index of the `nth` run that is not among the `known` ones, which are sorted; both count from 0.
@@ -417,7 +452,12 @@ fn kept(
     let file = args.failures.join(plan_file_name(&record.scenario, record.seed));
     let plan = plan().map(|plan| RunPlan { prediction: record.prediction.clone(), ..plan });
     match plan.map_or(Ok(()), |plan| save(&args.failures, &file, &plan)) {
-        Ok(()) => record.replay = provenance::replay_command(&file),
+        Ok(()) => {
+            record.replay = provenance::replay_command(&file);
+            if Failure::of(&record.verdict).is_some() {
+                record.when = when::command(&file);
+            }
+        }
         Err(problem) => problems.push(format!("{} seed {}: {problem}", record.scenario, record.seed)),
     }
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
