@@ -28,6 +28,7 @@ pub mod oracles;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
+pub mod process;
 pub mod profile;
 pub mod provenance;
 mod reader;

@@ -65,7 +65,7 @@ pub fn try_execute(
     let offers = target.offers(plan);
     let prevented = match (not_built(plan), offers.missing(plan)) {
         (Some(feature), _) => Some(Verdict::NotBuilt { feature: feature.into() }),
-        (None, Some(what)) => Some(Verdict::NotOffered { what, target: target.name().into() }),
+        (None, Some(missing)) => Some(Verdict::NotOffered { what: missing.what, target: target.name().into() }),
         (None, None) => None,
     };
     if let Some(verdict) = prevented {

@@ -65,6 +65,8 @@ const HARNESS: &[&str] = &[
     "director",
     "target",
     "run",
+    "engine_command",
+    "process",
     "explain",
     "state_reader",
     "measure",
@@ -75,7 +77,6 @@ const HARNESS: &[&str] = &[
     "search",
     "worker",
     "cost",
-    "engine_command",
     "cli",
 ];
 
@@ -95,6 +96,8 @@ const ASK_ACTIONS: &[&str] = &[
     "scenario/read/fault/mod.rs",
     // Makes kills only.
     "tune/plan.rs",
+    // A kill of an idle TaskManager of a real target.
+    "verdict.rs",
 ];
 
 /// The reports: the record below all, then what is computed from it, then the documents.

@@ -278,6 +278,7 @@ fn struck(folder: &Folder) -> RunSet {
     let roles = vec!["leader".to_owned(), "task-manager".to_owned()];
     set.fault_kinds = vec![FaultKindRecord { name: "kill".into(), family: "process".into(), roles }];
     let hit = HitRecord {
+        receipt: String::new(),
         position: "sink-committed".into(),
         role: "task-manager".into(),
         target: "tm-1".into(),

@@ -95,6 +95,30 @@ fn shards_are_put_together_and_none_may_be_missing() {
 }
 
 #[test]
+fn a_covering_array_says_what_its_runs_cover() {
+    let folder = Folder::new(|text| text);
+    for shard in ["1/2", "2/2"] {
+        let json = format!("{}.json", &shard[..1]);
+        let args = ["exhaust", SHORT, "--pairs", "cover", "--shard", shard, "--budget", "12", "--json", &json];
+        let said = folder.flowquake(&args, 0);
+        assert!(said.contains("two kinds, phase of the first") && said.contains("cannot be: "), "{said}");
+    }
+    folder.flowquake(&["merge", "1.json", "2.json", "--json", "all.json"], 0);
+    let covered = |name: &str| folder.read(name).covering.unwrap().sorts.iter().map(|sort| sort.covered).sum::<u64>();
+    let [one, other, all] = ["1.json", "2.json", "all.json"].map(covered);
+    assert!(one.max(other) < all && all <= one + other, "{one} and {other} make {all}");
+    let set = folder.read("all.json");
+    let covering = set.covering.as_ref().unwrap();
+    assert_eq!(covering.pairs.len(), set.strikes.len());
+    assert!(covering.sorts.iter().all(|sort| sort.covered <= sort.possible && sort.possible < sort.all));
+    assert!(set.theorem.contains("24 runs with two faults each"), "{}", set.theorem);
+    let number = set.strikes.iter().find(|strike| strike.result.is_some()).unwrap().number.to_string();
+    let args = ["exhaust", SHORT, "--pairs", "cover", "--strike", &number];
+    let said = folder.flowquake(&args, exit_code(&set, &number));
+    assert!(said.contains(&format!("strike {number}: ")), "{said}");
+}
+
+#[test]
 fn a_scenario_that_fails_by_itself_is_told_first() {
     let folder = Folder::new(|text| text + "\n[expect]\nfailovers = 3\n");
     let said = folder.flowquake(&["exhaust", SHORT], 1);

@@ -11,9 +11,9 @@ use flowquake::director::Director;
 use flowquake::environment::Environment;
 use flowquake::faults::Kind;
 use flowquake::jobs::Jobs;
-use flowquake::nemesis::Cluster;
+use flowquake::nemesis::{Cluster, Processes, Receipt};
 use flowquake::outcome::{Outcome, Section, StoreCopy};
-use flowquake::plan::RunPlan;
+use flowquake::plan::{Disk, RunPlan};
 use flowquake::scenario::Scenario;
 use flowquake::session::{Depth, try_execute};
 use flowquake::stage::Stage;
@@ -36,12 +36,33 @@ impl Cluster for Puppets {
         node != "tm-1" || self.tm_1_lives.get()
     }
 
-    fn kill(&self, _: &str, _: Death) -> bool {
-        self.tm_1_lives.replace(false)
-    }
-
     fn harm(&self, _: &Gauge) -> u64 {
         0
+    }
+
+    fn processes(&self) -> Option<&dyn Processes> {
+        Some(self)
+    }
+}
+
+impl Processes for Puppets {
+    fn kill(&self, _: &str, _: Death) -> Receipt {
+        match self.tm_1_lives.replace(false) {
+            true => Receipt::Unproved("puppets say nothing".into()),
+            false => Receipt::InVain,
+        }
+    }
+
+    fn restart(&self, _: &str, _: Disk) -> Receipt {
+        Receipt::Unproved("puppets stay where they fell".into())
+    }
+
+    fn pause(&self, _: &str) -> Receipt {
+        Receipt::InVain
+    }
+
+    fn resume(&self, _: &str) -> Receipt {
+        Receipt::InVain
     }
 }
 

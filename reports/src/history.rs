@@ -100,7 +100,7 @@ impl HistoryEntry {
         let of = |labels: &[&str]| labels.iter().any(|label| self.verdicts.contains_key(*label));
         match () {
             () if of(&["failed", "crashed", "stuck", "nondeterministic"]) => "bad",
-            () if !self.is_finished() || of(&["vacuous", "not built", "not offered"]) => "warn",
+            () if !self.is_finished() || of(&["vacuous", "uncertain", "not built", "not offered"]) => "warn",
             () => "good",
         }
     }

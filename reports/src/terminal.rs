@@ -63,6 +63,7 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out.push_str(&section("Run", &facts, color));
     out.push_str(&titled("Options drawn or defaulted", &tables::options(run), screen));
     out.push_str(&titled("Faults", &tables::faults(run), screen));
+    out.push_str(&section("Receipts", &receipts(run), color));
     out.push_str(&titled("Checkpoints", &tables::checkpoints(run), screen));
     out.push_str(&titled("Checkpoint durations", &tables::durations(&timing), screen));
     out.push_str(&titled("Load of the subtasks, between two snapshots", &tables::load(run), screen));
@@ -102,6 +103,7 @@ pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     if !run.why.trim().is_empty() {
         out.push_str(&section("Why", &[format!("  {}", clean(&run.why))], color));
     }
+    out.push_str(&section("Receipts", &receipts(run), color));
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Timeline around the faults", &timeline::excerpt(run, color), color));
     let (chosen, defaults) = tables::chosen_options(run);
@@ -113,9 +115,22 @@ pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out
 }
 
+/// What shows that each strike had its effect, of targets on which that is not certain.
+fn receipts(run: &RunRecord) -> Vec<String> {
+    let hits = run.faults.iter().flat_map(|fault| fault.hits.iter().map(move |hit| (fault, hit)));
+    let shown = hits.filter(|(_, hit)| !hit.receipt.is_empty());
+    shown
+        .map(|(fault, hit)| {
+            let at = units::duration(hit.struck_at_ns);
+            clean(&format!("  fault {}, {} {}, at {at}: {}", fault.id, fault.kind, hit.target, hit.receipt))
+        })
+        .collect()
+}
+
 fn title(run: &RunRecord, color: Color) -> String {
+    let target = if run.is_simulated() { String::new() } else { format!(", on {}", clean(&run.target)) };
     format!(
-        "{}  {}  seed {}, backend {}, {}\n",
+        "{}  {}  seed {}, backend {}, {}{target}\n",
         paint(run.verdict.label(), tables::verdict_style(&run.verdict), color),
         paint(&clean(&run.scenario), Style::Heading, color),
         run.seed,
@@ -136,6 +151,7 @@ pub fn evidence_lines(verdict: &Verdict) -> Vec<String> {
             lines
         }
         Verdict::Crashed { panic } => panic.lines().map(str::to_owned).collect(),
+        Verdict::Uncertain { doubts } => doubts.clone(),
         Verdict::Vacuous { .. }
         | Verdict::Stuck { .. }
         | Verdict::Nondeterministic { .. }

@@ -12,7 +12,7 @@ use flowquake_reports::exhaust::{self, ExhaustSet, html, terminal};
 use flowquake_reports::json::write_atomically;
 use flowquake_reports::units::counted;
 
-use super::exhaust::{exit_code, to_json};
+use super::exhaust::{covered_by_all, exit_code, to_json};
 use super::print::{say, text};
 use super::{command_line, outputs, refuse_text, screen};
 use crate::search::proof::{Proof, Share};
@@ -91,6 +91,9 @@ fn put_together(shards: Vec<(String, ExhaustSet)>) -> Result<ExhaustSet, Refusal
         note(&name, &set);
         whole.strikes.extend(set.strikes);
         whole.signatures.extend(set.signatures);
+        if let (Some(whole), Some(part)) = (&mut whole.covering, set.covering) {
+            whole.pairs.extend(part.pairs);
+        }
     }
     let missing: Vec<String> = (1..=whole.shard.1).filter(|k| !there.contains_key(k)).map(|k| k.to_string()).collect();
     if !missing.is_empty() {
@@ -107,6 +110,7 @@ fn put_together(shards: Vec<(String, ExhaustSet)>) -> Result<ExhaustSet, Refusal
     }
     whole.shard = (1, 1);
     prove(&mut whole);
+    covered_by_all(&mut whole);
     if stopped.is_empty() && whole.stopped.is_empty() {
         return Ok(whole);
     }
@@ -164,7 +168,8 @@ mod tests {
             .filter(|class| class % n == k - 1)
             .map(|class| {
                 let result = serde_json::json!({
-                    "verdict": "passed", "signature": "00000000000000aa", "headline": "", "replay": "r", "cpu_ns": 1
+                    "verdict": "passed", "signature": "00000000000000aa", "headline": "", "replay": "r", "cpu_ns": 1,
+                    "struck": true
                 });
                 serde_json::json!({
                     "number": class, "ground": 0, "event": 0, "kind": 0, "label": "l", "victim": "tm-1", "class": class,

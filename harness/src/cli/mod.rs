@@ -1,7 +1,7 @@
 //! The command line. Each command is a file; this one knows their names and what they share.
 //!
-//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
-//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
+//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built, 10 not offered,
+//! 11 uncertain. Several runs give the code of the worst one, in the order 1, 5, 4, 6, 11, 3, 10, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
 //! no setting has a best interval. `formulas` gives 0 or 2: that a formula has no value is an answer, too. `gate` adds 8
 //! slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
@@ -17,7 +17,7 @@ use flowquake_reports::ansi::Color;
 use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
-use crate::plan::job_spec;
+use crate::plan::{RunPlan, job_spec};
 use crate::provenance::{self, quoted};
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
 use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
@@ -69,7 +69,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run scenarios in simulation and judge them
+    /// Run scenarios and judge them: in simulation, or on real processes
     Run(run::RunArgs),
     /// Write a first scenario, with a word on every section
     Init(init::InitArgs),
@@ -237,6 +237,15 @@ fn make_one(worker: &mut Worker<'_>, order: &Order) -> Result<Made, ExitCode> {
         // Only commands of many runs listen for signals; the others are ended by them.
         Unmade::Interrupted => ExitCode::from(BAD_INPUT),
     })
+}
+
+/// Refuses a plan whose runs are not repeated exactly, for whoever changes it and compares.
+fn repeats(plan: &RunPlan, file: &Path) -> Result<(), ExitCode> {
+    if plan.target.is_sim() {
+        return Ok(());
+    }
+    let what = format!("{}: target: runs on `{}` are not repeated exactly", file.display(), plan.target.name());
+    Err(refuse_text(&what, "take `target` out of the plan, so that it is run in the simulator"))
 }
 
 fn refuse_text(what: &str, remedy: &str) -> ExitCode {

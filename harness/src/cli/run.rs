@@ -31,7 +31,7 @@ use super::{command_line, limits, outputs, refuse_text, run_args, when};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::logging::Level;
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, TargetPlan};
 use crate::provenance;
 use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
@@ -68,6 +68,9 @@ pub(super) struct RunArgs {
           conflicts_with_all = ["paths", "only", "failed", "seed", "seeds", "failures", "trace", "verify_determinism",
                                 "restore_check", "run_memory", "run_cpu", "max_cost"])]
     resume: Option<String>,
+    /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
+    #[arg(long, value_enum, default_value_t)]
+    target: TargetPlan,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -223,7 +226,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     };
     let (seed, seeds) = (args.seed, args.seeds);
     let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
-    let sweep = Sweep { scenarios: &scenarios, seed, seeds, only, parallel, max_failures };
+    let sweep = Sweep { scenarios: &scenarios, target: args.target, seed, seeds, only, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
@@ -431,7 +434,8 @@ fn is_failure(verdict: &Verdict) -> bool {
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
-    let replay = provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed));
+    let target = if plan.target.is_sim() { String::new() } else { format!(" --target {}", plan.target.name()) };
+    let replay = provenance::command(&format!("run {}{target} --seed {}", provenance::quoted(&plan.file), plan.seed));
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
     Order { depth, verify: args.verify_determinism, trace, slim, ..Order::quick(plan, replay) }

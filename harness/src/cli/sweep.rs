@@ -22,7 +22,7 @@ use super::print::tell;
 use super::{BAD_INPUT, moves, refuse_text};
 use crate::environment::{self, Environment};
 use crate::interrupt;
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, TargetPlan};
 use crate::scenario::Scenario;
 use crate::screen;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
@@ -33,6 +33,8 @@ pub(super) const LONG: u64 = 500;
 /// Which runs to make.
 pub(super) struct Sweep<'s> {
     pub(super) scenarios: &'s [Scenario],
+    /// What they are run on.
+    pub(super) target: TargetPlan,
     /// First seed.
     pub(super) seed: u64,
     /// Seeds of each scenario.
@@ -66,10 +68,14 @@ impl Sweep<'_> {
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         if let Some(only) = &self.only {
             let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
-            return Some(self.scenarios.get(scenario)?.plan(seed));
+            return Some(self.plan_of(self.scenarios.get(scenario)?, seed));
         }
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
-        Some(scenario.plan(self.seed.saturating_add(index % self.seeds)))
+        Some(self.plan_of(scenario, self.seed.saturating_add(index % self.seeds)))
+    }
+
+    fn plan_of(&self, scenario: &Scenario, seed: u64) -> RunPlan {
+        RunPlan { target: self.target, ..scenario.plan(seed) }
     }
 
     /// The place among all runs of that of this scenario file and seed, if it is one of them.
@@ -224,9 +230,9 @@ impl Many<'_> {
     }
 }
 
-/// A vacuous run proves nothing, but hides nothing either; one that was not built is not worth a stop.
+/// A vacuous or uncertain run proves nothing, but hides nothing either; one that was not built is not worth a stop.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. }) && verdict.class().ran()
+    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::Uncertain { .. }) && verdict.class().ran()
 }
 
 /// A long sweep in a table: a line for each scenario, and a subtotal over those of each folder, if there are several.

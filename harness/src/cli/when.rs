@@ -16,7 +16,7 @@ use flowquake_reports::{html, units};
 
 use super::print::{say, tell};
 use super::sweep::{self, Ended, Many, Progress, Step};
-use super::{catalogue, color, command_line, limits, make_one, outputs, refuse, refuse_text, screen, width};
+use super::{catalogue, color, command_line, limits, make_one, outputs, refuse, refuse_text, repeats, screen, width};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::logging::Level;
@@ -62,6 +62,9 @@ pub(super) fn when(args: &WhenArgs, jobs: &Jobs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return refuse(error),
     };
+    if let Err(code) = repeats(&plan, &args.plan) {
+        return code;
+    }
     let written = [("--output", args.output.as_deref()), ("--json", args.json.as_deref())];
     let ready = outputs::check(&written, &[&args.plan])
         .and_then(|()| args.limits.affordable(&plan))

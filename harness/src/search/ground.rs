@@ -10,13 +10,17 @@
 //!
 //! Start at [`grounds`]. It picks from the catalogue of the scenario by kind and setting, so it knows no action.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use flowquake_engine::event::{Event, EventRecord, Occasion};
+use flowquake_engine::time::Time;
 
+use super::cover::Slot;
 use super::cut::Cuts;
-use super::position::{Epoch, Position};
+use super::position::{Epoch, Phase, Position};
 use super::strike::{Catalogue, Site, with_faults};
+use crate::faults::Kind;
 use crate::nemesis::{LEADER, TASK_MANAGER};
 use crate::plan::{FaultPlan, RunPlan};
 
@@ -32,6 +36,8 @@ pub enum Scope {
     /// With every kind at everything on the way from the first strike to the first commit after the recovery that belongs to it: the
     /// second fault of a pair.
     Second,
+    /// With every kind in every phase behind the first strike, to the end of the run: the second fault of a pair of a covering array.
+    Behind,
     /// None: it is there to be named only.
     Nothing,
 }
@@ -44,7 +50,7 @@ impl Scope {
     pub(super) fn takes(self, site: Site, kind: &str) -> bool {
         match self {
             Self::Everything => true,
-            Self::Second => site != Site::Run,
+            Self::Second | Self::Behind => site != Site::Run,
             Self::Nothing => false,
             Self::Messages => matches!(site, Site::Message(_)),
             Self::Recovery => matches!(site, Site::Message(_)) || DEATHS.contains(&kind),
@@ -55,14 +61,15 @@ impl Scope {
     /// attempt or a checkpoint, and those that only a failure brings about. What happens by the clock alone does not lead there.
     pub(super) fn aims_at(self, position: &Position) -> bool {
         let row = Event::row(position.event);
-        self != Self::Second || row.is_some_and(|row| row.occasion != Occasion::Periodic)
+        !matches!(self, Self::Second | Self::Behind) || row.is_some_and(|row| row.occasion != Occasion::Periodic)
     }
 
-    /// The events of a run among which it strikes: all; or from the first failure to the first checkpoint of the last attempt; of a
+    /// The events of a run among which it strikes, `since` the newest strike of the ground: all; or from the first failure to the first checkpoint of the last attempt; of a
     /// second fault to the first commit of that checkpoint.
-    pub(super) fn window(self, positions: &[Position], events: &[EventRecord]) -> Range<usize> {
-        if self == Self::Everything {
-            return 0..positions.len();
+    pub(super) fn window(self, since: Time, positions: &[Position], events: &[EventRecord]) -> Range<usize> {
+        let behind = positions.partition_point(|position| position.at < since);
+        if matches!(self, Self::Everything | Self::Behind) {
+            return behind..positions.len();
         }
         let begins = |record: &EventRecord| {
             let failure = matches!(
@@ -100,12 +107,14 @@ pub struct Ground {
     pub faults: Vec<FaultPlan>,
     /// Which strikes are made on it.
     pub scope: Scope,
+    /// When the newest of these faults strikes; strikes at this ground come behind that.
+    pub since: Time,
 }
 
 impl Ground {
     /// The scenario itself.
     pub fn itself() -> Self {
-        Self { name: String::new(), faults: Vec::new(), scope: Scope::Everything }
+        Self { name: String::new(), faults: Vec::new(), scope: Scope::Everything, since: Time::ZERO }
     }
 
     /// The plan of its clean run.
@@ -145,21 +154,61 @@ pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Groun
             .find_map(|epoch| all.clone().find(|number| fits(number, epoch)))?;
         let plan = catalogue.plan(number);
         let faults = plan.faults[base.faults.len()..].to_vec();
-        Some(Ground { name: name.to_owned(), faults, scope })
+        let since = catalogue.describe(number).at;
+        Some(Ground { name: name.to_owned(), faults, scope, since })
     };
     GROUNDS.into_iter().filter_map(ground).collect()
 }
 
+/// The ground of pairs that this strike brings about.
+pub fn ground_of(catalogue: &Catalogue, base: &RunPlan, number: u32, scope: Scope) -> Ground {
+    let described = catalogue.describe(number);
+    let words = format!("{} {} strikes {} at {}", described.kind, described.label, described.victim, described.name);
+    let faults = catalogue.plan(number).faults[base.faults.len()..].to_vec();
+    Ground { name: format!("strike {number} came first: {words}"), faults, scope, since: described.at }
+}
+
 /// The grounds of pairs: each of these strikes, one for every way in which a single one goes.
 pub fn grounds_of_pairs(catalogue: &Catalogue, base: &RunPlan, firsts: &[u32]) -> Vec<Ground> {
-    let ground = |number: &u32| {
+    firsts.iter().map(|number| ground_of(catalogue, base, *number, Scope::Second)).collect()
+}
+
+/// Tries of a first strike of a covering array.
+const TRIES: usize = 4;
+
+/// The first strikes of a covering array: for every kind in every phase some settings, of which the first one that hurts something is taken.
+/// Settings differ from phase to phase, and the second epoch is struck where it can be: there a checkpoint is complete, and others follow.
+pub fn firsts_by_phase(catalogue: &Catalogue) -> BTreeMap<Slot, Vec<u32>> {
+    let mut settings: BTreeMap<Slot, BTreeMap<String, (u8, u32)>> = BTreeMap::new();
+    for number in catalogue.classes().iter().filter_map(|members| members.first()) {
         let described = catalogue.describe(*number);
-        let words =
-            format!("{} {} strikes {} at {}", described.kind, described.label, described.victim, described.name);
-        let faults = catalogue.plan(*number).faults[base.faults.len()..].to_vec();
-        Ground { name: format!("strike {number} came first: {words}"), faults, scope: Scope::Second }
+        let position = &catalogue.grounds()[0].positions()[described.event];
+        let rank = match position.epoch {
+            Epoch::Second => 0,
+            Epoch::Steady => 1,
+            Epoch::First => 2,
+            Epoch::Start => 3,
+            Epoch::Final => 4,
+        };
+        let setting = settings.entry(slot_of(catalogue.strikes()[*number as usize].kind, position.phase)).or_default();
+        let best = setting.entry(described.label).or_insert((rank, *number));
+        *best = (*best).min((rank, *number));
+    }
+    let rotated = |(slot, settings): (Slot, BTreeMap<String, (u8, u32)>)| {
+        let mut numbers: Vec<u32> = settings.into_values().map(|(_, number)| number).collect();
+        let by = usize::from(slot.phase) % numbers.len();
+        numbers.rotate_left(by);
+        numbers.truncate(TRIES);
+        (slot, numbers)
     };
-    firsts.iter().map(ground).collect()
+    settings.into_iter().map(rotated).collect()
+}
+
+/// A kind in a phase, by number.
+pub(super) fn slot_of(kind: Kind, phase: Phase) -> Slot {
+    let place = |found: Option<usize>| found.expect("it is one of all") as u16;
+    let kind = place(Kind::ALL.iter().position(|other| *other == kind));
+    Slot { kind, phase: place(Phase::ALL.iter().position(|other| *other == phase)) }
 }
 
 /// The cuts with which grounds are looked for: all of them.

@@ -8,6 +8,7 @@
 //! one, [`proof`] whether that was right. [`curve`] says when in a run a failure was decided, [`hunt`] which plans to change, and [`seeds`]
 //! whose seeds are whose. Everything here is pure: runs are made by the command line (`cli`), in workers.
 
+pub mod cover;
 pub mod curve;
 pub mod cut;
 pub mod ground;

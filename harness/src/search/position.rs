@@ -72,6 +72,23 @@ pub enum Phase {
     Recovering,
 }
 
+impl Phase {
+    /// All of them, in the order in which a job comes to them.
+    pub const ALL: [Phase; 11] = [
+        Phase::Registering,
+        Phase::Deploying,
+        Phase::Running,
+        Phase::Snapshotting,
+        Phase::PreCommitting,
+        Phase::Sealing,
+        Phase::Sealed,
+        Phase::Complete,
+        Phase::Notified,
+        Phase::Committing,
+        Phase::Recovering,
+    ];
+}
+
 /// A place of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {

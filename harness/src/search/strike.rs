@@ -18,9 +18,11 @@ use std::time::Duration;
 
 use flowquake_engine::env::StoreKind;
 use flowquake_engine::time::Time;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::cover::{Pair, Slot, Strength, choose};
 use super::cut::{Cuts, Standing, class_of, epoch_of};
-use super::ground::{Ground, Scope};
+use super::ground::{Ground, Scope, slot_of};
 use super::position::{InGroup, Position, positions};
 use super::survey::Survey;
 use crate::faults::{Canon, Canonical, Kind, Place, Victim, spoils_checkpoints, strikes};
@@ -154,6 +156,17 @@ impl Surveyed {
     }
 }
 
+/// A strike while the catalogue is made.
+struct Found<'f> {
+    site: Site,
+    kind: Kind,
+    nth: u16,
+    made: &'f Canonical,
+    standing: Standing<'f>,
+    /// What it is aimed at, if that is no event.
+    place: Option<&'f str>,
+}
+
 /// Every strike of a search.
 pub struct Catalogue {
     base: RunPlan,
@@ -175,27 +188,57 @@ impl Catalogue {
         catalogue
     }
 
-    fn add_ground(&mut self, number: usize, cuts: &Cuts, names: &mut BTreeMap<String, u32>) {
-        let ground = &self.grounds[number];
-        let mut found: Vec<(Site, Kind, u16, String)> = Vec::new();
-        for (site, place) in sites(ground, cuts) {
-            let here = position_of(ground, site);
-            let victims = ground.victims(here);
-            let Some(canon) = self.canon(ground, site, &victims) else { continue };
-            for kind in Kind::ALL.iter().filter(|kind| ground.ground.scope.takes(site, kind.name())) {
-                for (nth, strike) in strikes(kind.spec(), &canon).iter().enumerate() {
-                    let of_standby = strike.victim.as_ref().is_some_and(|victim| victim.role == STANDBY);
-                    if of_standby && !here.logs {
-                        continue;
-                    }
-                    let of_victim = strike.victim.as_ref().and_then(|victim| ground.newest_of(here, &victim.node));
-                    let of_leader = ground.newest_of(here, &here.leader);
-                    let standing = Standing { here, of_victim, of_leader };
-                    let class = class_of(cuts, kind.name(), strike, &standing, place.as_deref());
-                    found.push((site, *kind, nth as u16, format!("{}|{class}", ground.ground.name)));
+    /// Pairs of a covering array: on each ground, which brings about a first strike of this kind in this phase, one strike for each
+    /// pair that is chosen, with classes of one. `itself` is the scenario, which is there to be named only. Also says which pair each strike is.
+    pub fn covering(
+        base: RunPlan,
+        keyed: bool,
+        itself: Surveyed,
+        firsts: Vec<(Slot, Surveyed)>,
+        strength: Strength,
+    ) -> (Self, Vec<Pair>) {
+        let (slots, grounds): (Vec<Slot>, Vec<Surveyed>) = firsts.into_iter().unzip();
+        let grounds = std::iter::once(itself.without_strikes()).chain(grounds).collect();
+        let mut catalogue = Self { base, keyed, grounds, strikes: Vec::new(), classes: Vec::new() };
+        let mut possible: Vec<(Pair, usize, Site, Kind, u16)> = Vec::new();
+        for (first, number) in slots.into_iter().zip(1..) {
+            // Of the strikes of a kind in a phase one that a hash picks: settings, victims and epochs differ from pair to pair.
+            let mut picked: BTreeMap<Slot, (u64, Site, Kind, u16)> = BTreeMap::new();
+            catalogue.each_strike(number, &Cuts::without(&[]), |found| {
+                let second = slot_of(found.kind, found.standing.here.phase);
+                let key = format!("{number} {:?} {} {}", found.site, found.kind.name(), found.nth);
+                let rank = xxh3_64(key.as_bytes());
+                let best = picked.entry(second).or_insert((rank, found.site, found.kind, found.nth));
+                if rank < best.0 {
+                    *best = (rank, found.site, found.kind, found.nth);
                 }
-            }
+            });
+            possible.extend(
+                picked
+                    .into_iter()
+                    .map(|(second, (_, site, kind, nth))| (Pair { first, second }, number, site, kind, nth)),
+            );
         }
+        let pairs: Vec<Pair> = possible.iter().map(|(pair, ..)| *pair).collect();
+        let mut chosen = Vec::new();
+        for at in choose(&pairs, strength) {
+            let (pair, ground, site, kind, nth) = possible[at];
+            let number = catalogue.strikes.len() as u32;
+            catalogue.classes.push(vec![number]);
+            catalogue.strikes.push(Strike { ground: ground as u16, site, kind, nth, class: number });
+            chosen.push(pair);
+        }
+        (catalogue, chosen)
+    }
+
+    fn add_ground(&mut self, number: usize, cuts: &Cuts, names: &mut BTreeMap<String, u32>) {
+        let name = self.grounds[number].ground.name.clone();
+        let mut found: Vec<(Site, Kind, u16, String)> = Vec::new();
+        self.each_strike(number, cuts, |strike| {
+            let Found { site, kind, nth, .. } = strike;
+            let class = class_of(cuts, kind.name(), strike.made, &strike.standing, strike.place);
+            found.push((site, kind, nth, format!("{name}|{class}")));
+        });
         for (site, kind, nth, class) in found {
             let fresh = self.classes.len() as u32;
             let class = *names.entry(class).or_insert(fresh);
@@ -204,6 +247,28 @@ impl Catalogue {
             }
             self.classes[class as usize].push(self.strikes.len() as u32);
             self.strikes.push(Strike { ground: number as u16, site, kind, nth, class });
+        }
+    }
+
+    /// All strikes of a ground, in order.
+    fn each_strike(&self, number: usize, cuts: &Cuts, mut each: impl FnMut(Found)) {
+        let ground = &self.grounds[number];
+        for (site, place) in sites(ground, cuts) {
+            let here = position_of(ground, site);
+            let victims = ground.victims(here);
+            let Some(canon) = self.canon(ground, site, &victims) else { continue };
+            for kind in Kind::ALL.iter().filter(|kind| ground.ground.scope.takes(site, kind.name())) {
+                for (nth, made) in strikes(kind.spec(), &canon).iter().enumerate() {
+                    let of_standby = made.victim.as_ref().is_some_and(|victim| victim.role == STANDBY);
+                    if of_standby && !here.logs {
+                        continue;
+                    }
+                    let of_victim = made.victim.as_ref().and_then(|victim| ground.newest_of(here, &victim.node));
+                    let of_leader = ground.newest_of(here, &here.leader);
+                    let standing = Standing { here, of_victim, of_leader };
+                    each(Found { site, kind: *kind, nth: nth as u16, made, standing, place: place.as_deref() });
+                }
+            }
         }
     }
 
@@ -336,7 +401,8 @@ fn sites(ground: &Surveyed, cuts: &Cuts) -> Vec<(Site, Option<String>)> {
     if ground.positions.is_empty() {
         return Vec::new();
     }
-    let window = ground.ground.scope.window(&ground.positions, &ground.survey.events);
+    let Ground { scope, since, .. } = ground.ground;
+    let window = scope.window(since, &ground.positions, &ground.survey.events);
     let within = |site: &(Site, Option<String>)| window.contains(&position_of(ground, site.0).index);
     let lives = ground.positions.iter().filter(|position| !matches!(position.event, "job-finished" | "job-failed"));
     let aimed = lives.filter(|position| ground.ground.scope.aims_at(position));

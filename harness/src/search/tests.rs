@@ -6,8 +6,10 @@ use std::path::Path;
 use flowquake_engine::config::BackendKind;
 use flowquake_reports::record::{RunRecord, Verdict};
 
+use super::cover::{Slot, Strength};
 use super::cut::{Cut, Cuts};
-use super::ground::{Ground, Scope, grounds};
+use super::ground::{Ground, Scope, firsts_by_phase, ground_of, grounds};
+use super::position::Phase;
 use super::signature::Signature;
 use super::strike::{Catalogue, Site, Surveyed};
 use super::survey::Survey;
@@ -195,6 +197,49 @@ fn a_correct_engine_survives_canonical_strikes() {
     let of_task_manager = |strike: &crate::faults::Canonical| strike.role == TASK_MANAGER;
     let all = Kind::ALL.iter().flat_map(|kind| strikes(kind.spec(), &canon)).filter(of_task_manager);
     assert!(all.into_iter().all(|strike| !strike.label.contains("for good")), "FAULTS-C1");
+}
+
+/// Both faults of a pair of a covering array strike, and the second one where the clean run of the first says that it will.
+#[test]
+fn both_faults_of_a_covering_pair_strike_in_their_phases() {
+    let base = base();
+    let itself = catalogue(&all_cuts());
+    let slots = firsts_by_phase(&itself);
+    assert!(slots.len() > 100, "{}", slots.len());
+    let some_slots = slots.into_iter().step_by(23).take(6);
+    let firsts: Vec<(Slot, Surveyed)> = some_slots
+        .filter_map(|(slot, numbers)| {
+            let ground = ground_of(&itself, &base, numbers[0], Scope::Behind);
+            let plan = ground.plan(&base);
+            let target = Simulator::default().noting(true);
+            let (record, outcome) = try_execute(&target, Depth::Quick, &plan, &Jobs::builtin(), String::new()).unwrap();
+            let survey = Survey::of(outcome.trace.events, outcome.traffic);
+            (record.verdict == Verdict::Passed).then(|| (slot, Surveyed::new(&base, ground, survey)))
+        })
+        .collect();
+    assert!(firsts.len() >= 3, "{}", firsts.len());
+    let itself = itself.into_grounds().swap_remove(0);
+    let (catalogue, pairs) = Catalogue::covering(base, true, itself, firsts, Strength::Three);
+    assert_eq!(pairs.len(), catalogue.strikes().len());
+    let is_kill = |number: u32| catalogue.strikes()[number as usize].kind == Kind::Kill;
+    let at_events = |number: u32| matches!(catalogue.strikes()[number as usize].site, Site::Event(_));
+    let mut kills = 0;
+    let fits = |number: u32| at_events(number) && (number % 7 == 0 || is_kill(number));
+    for number in some(&catalogue, 16, fits) {
+        let described = catalogue.describe(number);
+        let ground = &catalogue.grounds()[usize::from(catalogue.strikes()[number as usize].ground)];
+        let phase = Phase::ALL[usize::from(pairs[number as usize].second.phase)];
+        assert_eq!(ground.positions()[described.event].phase, phase, "{described:?}");
+        let (record, _) = run(&catalogue, number);
+        assert!(record.faults[0].struck_at_ns.is_some(), "{described:?}");
+        // What is only armed at its event strikes later, or never.
+        let struck = record.faults[catalogue.faults_before(number)].struck_at_ns;
+        assert!(struck.is_none_or(|at| at >= described.at.0), "{described:?}: {struck:?}");
+        kills += usize::from(catalogue.strikes()[number as usize].kind == Kind::Kill && struck == Some(described.at.0));
+        let survived = matches!(record.verdict, Verdict::Passed | Verdict::Vacuous { .. });
+        assert!(survived, "{described:?}: {:?}", record.verdict);
+    }
+    assert!(kills > 0, "nobody was killed");
 }
 
 /// Tries SIGNATURE-S1.

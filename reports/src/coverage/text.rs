@@ -31,6 +31,7 @@ fn mark(cell: Option<&Cell>) -> (char, Style) {
         Class::Stuck => 'S',
         Class::Nondeterministic => 'N',
         Class::Vacuous => 'v',
+        Class::Uncertain => 'u',
         Class::NotBuilt | Class::NotOffered => 'n',
     };
     (sign, class.style())

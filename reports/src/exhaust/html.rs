@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::picture::{self, COLOURED, colour, picture};
-use super::terminal::{table, verdicts, what, wrong};
+use super::terminal::{combinations, table, verdicts, what, wrong};
 use super::{ExhaustSet, ExhaustStrike};
 use crate::ansi::{Style, clean};
 use crate::class::Class;
@@ -65,6 +65,12 @@ pub fn page(set: &ExhaustSet) -> String {
             }
         }
         section.card.run { (titled("By kind of fault", "ways: signatures that differ", &table(set))) }
+        @if let Some(covering) = &set.covering {
+            section.card.run {
+                (titled("Combinations", "covered: both faults of a run that has it struck", &combinations(covering)))
+                ul { @for (why, missing) in &covering.missing { li { (units::count(*missing)) " cannot be: " (why) } } }
+            }
+        }
         @if set.grounds.len() > 1 {
             section.card.run {
                 (titled("Where something fails already", "strikes at the messages of a recovery", &grounds(set)))

@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounded;
 use crate::class::Class;
+use crate::units::{count, counted};
 
 pub mod html;
 mod picture;
 pub mod terminal;
 
 /// Version of this schema; a reader refuses another one.
-pub const EXHAUST_VERSION: u32 = 1;
+pub const EXHAUST_VERSION: u32 = 2;
 
 /// Longest file that is read.
 const FILE_MAX: u64 = 1 << 30;
@@ -70,6 +71,62 @@ pub struct ExhaustSet {
     pub strikes: Vec<ExhaustStrike>,
     /// Signatures in words.
     pub signatures: BTreeMap<String, String>,
+    /// What a covering array of pairs covers; `None`: the search is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covering: Option<Covering>,
+}
+
+/// What a covering array of pairs covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covering {
+    /// Parts of a pair (two kinds, two phases) that each combination has: 3 or 4.
+    pub strength: u8,
+    /// Combinations by sort.
+    pub sorts: Vec<CoveredSort>,
+    /// Combinations that no pair covers, by the reason.
+    pub missing: BTreeMap<String, u64>,
+    /// Every pair of this shard.
+    pub pairs: Vec<CoveringPair>,
+}
+
+/// Combinations of a sort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoveredSort {
+    /// Which sort, in words.
+    pub name: String,
+    /// All of them.
+    pub all: u64,
+    /// Those that some pair of the search covers, in all shards.
+    pub possible: u64,
+    /// Those of pairs that were run and of which both faults struck.
+    pub covered: u64,
+}
+
+/// A pair of a covering array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoveringPair {
+    /// Number of its strike.
+    pub number: u32,
+    /// Kind and phase of the first fault, by number.
+    pub first: (u16, u16),
+    /// Kind and phase of the second.
+    pub second: (u16, u16),
+}
+
+impl Covering {
+    /// The theorem, in a line.
+    pub fn theorem(&self, runs: usize) -> String {
+        let sum = |of: fn(&CoveredSort) -> u64| count(self.sorts.iter().map(of).sum());
+        let all = self.sorts.iter().map(|sort| sort.all - sort.possible).sum();
+        format!(
+            "{} with two faults each cover {} of {} combinations of two kinds and two phases, {} at a time; {} more cannot be",
+            counted(runs, "run"),
+            sum(|sort| sort.covered),
+            sum(|sort| sort.possible),
+            self.strength,
+            count(all),
+        )
+    }
 }
 
 /// An event of the clean run.
@@ -123,6 +180,8 @@ pub struct ExhaustResult {
     pub replay: String,
     /// Processor time of the run.
     pub cpu_ns: u64,
+    /// Whether its fault struck, and that of its ground, if there is one.
+    pub struck: bool,
 }
 
 impl ExhaustSet {
@@ -211,6 +270,7 @@ pub(crate) fn fixture() -> ExhaustSet {
             headline: if verdict == Class::Failed { "O1: a <record> is lost".into() } else { String::new() },
             replay: format!("flowquake exhaust a.toml --strike {number}"),
             cpu_ns: 7_000_000,
+            struck: verdict != Class::Vacuous,
         }),
     };
     ExhaustSet {
@@ -250,6 +310,7 @@ pub(crate) fn fixture() -> ExhaustSet {
             ("0000000000000001".into(), "failed O1".into()),
             ("0000000000000003".into(), "vacuous, no restart".into()),
         ]),
+        covering: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ExhaustSet, ExhaustStrike};
+use super::{Covering, ExhaustSet, ExhaustStrike};
 use crate::ansi::{Screen, Style};
 use crate::class::Class;
 use crate::table::{Align, Cell, Table};
@@ -28,8 +28,32 @@ pub fn summary(set: &ExhaustSet, screen: Screen) -> String {
     if !set.stopped.is_empty() {
         text.push_str(&format!("not finished: {}\n", set.stopped));
     }
+    if let Some(covering) = &set.covering {
+        text.push_str(&format!("\n{}\n", combinations(covering).text(0, screen)));
+        for (why, missing) in &covering.missing {
+            text.push_str(&format!("cannot be: {} {why}\n", count(*missing)));
+        }
+    }
     text.push_str(&format!("{}\n", set.theorem));
     text
+}
+
+/// A row for each sort of combinations of a covering array.
+pub(super) fn combinations(covering: &Covering) -> Table {
+    let right = |heading: &'static str| (heading, Align::Right);
+    let headings = [("combination", Align::Left), right("all"), right("cannot be"), right("covered"), right("open")];
+    let mut table = Table::new(headings);
+    for sort in &covering.sorts {
+        let open = Cell::count(sort.possible - sort.covered);
+        table.row([
+            Cell::new(&sort.name),
+            Cell::count(sort.all),
+            Cell::count(sort.all - sort.possible),
+            Cell::count(sort.covered),
+            open,
+        ]);
+    }
+    table
 }
 
 /// Strikes whose run shows something wrong.
@@ -130,7 +154,18 @@ impl<'s> Row<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exhaust::fixture;
+    use crate::exhaust::{CoveredSort, fixture};
+
+    #[test]
+    fn a_covering_array_says_what_it_covers_and_what_cannot_be() {
+        let sort =
+            CoveredSort { name: "two kinds, phase of the first".into(), all: 1200, possible: 1000, covered: 998 };
+        let missing = [("the first kind has no strike in this scenario".to_owned(), 200)].into();
+        let covering = Covering { strength: 3, sorts: vec![sort], missing, pairs: Vec::new() };
+        let theorem = covering.theorem(500);
+        let set = ExhaustSet { covering: Some(covering), theorem, ..fixture() };
+        insta::assert_snapshot!(summary(&set, crate::ansi::Color::No.into()));
+    }
 
     #[test]
     fn a_search_in_a_few_lines() {

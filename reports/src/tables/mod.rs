@@ -297,7 +297,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("records read", units::count(run.totals.records_in)),
         ("records committed", units::count(run.totals.records_committed)),
         ("oldest output", run.totals.lateness_max_ns.map_or_else(|| "–".to_owned(), units::duration)),
-        ("virtual time", units::duration(run.totals.virtual_ns)),
+        (if run.is_simulated() { "virtual time" } else { "time" }, units::duration(run.totals.virtual_ns)),
         ("cpu time", units::duration(run.totals.cpu_ns)),
         ("real time", units::duration(run.totals.wall_ns)),
         ("events", units::count(run.totals.events)),

@@ -73,7 +73,7 @@ impl Head {
         }
         if found.plan != self.plan {
             return Some(
-                "it is of another plan: the scenario, its seed, --recovery or the kinds of faults have changed".into(),
+                "it is of another plan: the scenario, its seed, --recovery, --pairs or the kinds of faults have changed".into(),
             );
         }
         if found.cuts != self.cuts {
@@ -165,6 +165,7 @@ mod tests {
             headline: String::new(),
             replay: "r".into(),
             cpu_ns: 1,
+            struck: true,
         };
         Line { number, words: "passed".into(), result }
     }

@@ -1,13 +1,18 @@
 //! The document of an exhaustive search: its catalogue, with how each strike went that was run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use flowquake_reports::exhaust::{EXHAUST_VERSION, ExhaustEvent, ExhaustSet, ExhaustStrike};
+use flowquake_reports::exhaust::{
+    CoveredSort, Covering, CoveringPair, EXHAUST_VERSION, ExhaustEvent, ExhaustSet, ExhaustStrike,
+};
 
+use super::clean::Array;
 use super::journal::{Head, Line};
 use crate::cli::command_line;
 use crate::faults::Kind;
 use crate::provenance;
+use crate::search::cover::{Counted, Pair, Slot, Strength, account, covered};
+use crate::search::position::Phase;
 use crate::search::proof::{Proof, Share};
 use crate::search::strike::Catalogue;
 
@@ -29,6 +34,7 @@ pub(super) fn signatures(known: &BTreeMap<u32, Line>) -> BTreeMap<u32, u64> {
 /// The document; `stopped` says why it is not whole.
 pub(super) fn set(
     catalogue: &Catalogue,
+    array: Option<&Array>,
     known: &BTreeMap<u32, Line>,
     head: &Head,
     share: Share,
@@ -58,6 +64,9 @@ pub(super) fn set(
         }
     }
     strikes.sort_by_key(|strike| strike.number);
+    let covering = array.map(|array| covering(array, &strikes));
+    let runs = known.len();
+    let theorem = covering.as_ref().map_or_else(|| proof.in_words(), |covering| covering.theorem(runs));
     let event = |position: &crate::search::position::Position| ExhaustEvent {
         at_ns: position.at.0,
         name: position.event.into(),
@@ -79,7 +88,7 @@ pub(super) fn set(
         shard: head.shard,
         splits: proof.splits,
         stopped,
-        theorem: proof.in_words(),
+        theorem,
         events: catalogue.grounds()[0].positions().iter().map(event).collect(),
         kinds: Kind::ALL.iter().map(|kind| (kind.name().into(), kind.spec().family.name().into())).collect(),
         grounds: catalogue.grounds().iter().map(|ground| ground.ground().name.clone()).collect(),
@@ -87,7 +96,54 @@ pub(super) fn set(
         classes_total: catalogue.classes().len() as u64,
         strikes,
         signatures: known.values().map(|line| (line.result.signature.clone(), line.words.clone())).collect(),
+        covering,
     }
+}
+
+/// What the strikes of a shard cover.
+fn covering(array: &Array, strikes: &[ExhaustStrike]) -> Covering {
+    let pairs: Vec<CoveringPair> = strikes
+        .iter()
+        .map(|strike| {
+            let Pair { first, second } = array.pairs[strike.number as usize];
+            let (first, second) = ((first.kind, first.phase), (second.kind, second.phase));
+            CoveringPair { number: strike.number, first, second }
+        })
+        .collect();
+    let size = (Kind::ALL.len() as u16, Phase::ALL.len() as u16);
+    let (counts, missing) = account(size, array.strength, &array.pairs, &struck(&pairs, strikes), &array.facts);
+    let sort = |count: &Counted| CoveredSort {
+        name: count.sort.words().into(),
+        all: count.all,
+        possible: count.possible,
+        covered: count.covered,
+    };
+    let strength = match array.strength {
+        Strength::Three => 3,
+        Strength::Four => 4,
+    };
+    let missing = missing.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
+    Covering { strength, sorts: counts.iter().map(sort).collect(), missing, pairs }
+}
+
+/// The pairs that were run and of which both faults struck.
+fn struck(pairs: &[CoveringPair], strikes: &[ExhaustStrike]) -> Vec<Pair> {
+    let struck = |strike: &&ExhaustStrike| strike.result.as_ref().is_some_and(|result| result.struck);
+    let numbers: BTreeSet<u32> = strikes.iter().filter(struck).map(|strike| strike.number).collect();
+    let slot = |(kind, phase): (u16, u16)| Slot { kind, phase };
+    let struck = pairs.iter().filter(|pair| numbers.contains(&pair.number));
+    struck.map(|pair| Pair { first: slot(pair.first), second: slot(pair.second) }).collect()
+}
+
+/// What all shards cover together, once their strikes and pairs are.
+pub(in crate::cli) fn covered_by_all(set: &mut ExhaustSet) {
+    let Some(covering) = &mut set.covering else { return };
+    let strength = if covering.strength == 3 { Strength::Three } else { Strength::Four };
+    let pairs = struck(&covering.pairs, &set.strikes);
+    for (sort, covered) in covering.sorts.iter_mut().zip(covered(strength, &pairs)) {
+        sort.covered = covered;
+    }
+    set.theorem = covering.theorem(set.strikes.iter().filter(|strike| strike.result.is_some()).count());
 }
 
 /// A share as sets have it.

@@ -174,6 +174,7 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("[swarm]", "until") => required(Duration),
         ("[swarm]", "heal_after") => optional(DurationRange),
         ("[swarm]", "nodes_down") => optional(u32()),
+        ("[swarm]", "records") => optional(Pair(Box::new(u64()))),
         ("[swarm]", "vary") => optional(Boolean),
         ("[swarm]", "params") => optional(Choices),
         ("[swarm]", "min_hurt") => optional(Counts(Kind::ALL.iter().map(|kind| kind.name()).collect())),

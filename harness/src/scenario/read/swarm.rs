@@ -28,6 +28,7 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
         until: reader.required(table, "until", "swarm.until", help, value::duration).unwrap_or_default(),
         heal_after: reader.or_default(given, "heal_after", "swarm.heal_after", value::duration_range, heal_after, show),
         nodes_down: reader.read(table, "nodes_down", "swarm.nodes_down", value::whole_u32),
+        records: reader.read(table, "records", "swarm.records", records),
         vary: reader.or_default(given, "vary", "swarm.vary", value::boolean, false, bool::to_string),
         params: reader.read(table, "params", "swarm.params", params).unwrap_or_default(),
         min_hurt: reader.read(table, "min_hurt", "swarm.min_hurt", floors).unwrap_or_default(),
@@ -109,6 +110,20 @@ fn count(value: &DeValue) -> Result<(u32, u32), Refusal> {
             _ => Err(wrong("not a pair")),
         },
         other => Err(wrong(&format!("this is {}", value::describe(other)))),
+    }
+}
+
+/// `[1_000, 5_000]`.
+fn records(value: &DeValue) -> Result<(u64, u64), Refusal> {
+    let wrong = |label: String| {
+        let help = "write the least and the greatest number of records: {key} = [1_000, 5_000]".to_owned();
+        Refusal::new("wrong-type", "must be a pair of numbers", label, help)
+    };
+    let DeValue::Array(list) = value else { return Err(wrong(format!("this is {}", value::describe(value)))) };
+    let ends: Vec<u64> = list.iter().map(|item| value::whole_u64(item.get_ref())).collect::<Result<_, _>>()?;
+    match ends[..] {
+        [low, high] => Ok((low, high)),
+        _ => Err(wrong(format!("these are {}", ends.len()))),
     }
 }
 

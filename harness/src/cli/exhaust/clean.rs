@@ -1,0 +1,162 @@
+//! The runs that come before any strike: of the scenario itself and of its grounds. The catalogue is made of what they show.
+//!
+//! Start at [`survey`]. A scenario that does not pass by itself ends the search; a ground that does not is left out, since its strike is
+//! judged among those of the scenario.
+
+use std::process::ExitCode;
+
+use flowquake_reports::class::Class;
+use flowquake_reports::record::Verdict;
+use flowquake_reports::units::counted;
+
+use super::ExhaustArgs;
+use super::options::Pairs;
+use crate::cli::print::tell;
+use crate::cli::{make_one, refuse_text};
+use crate::plan::RunPlan;
+use crate::provenance::{self, quoted};
+use crate::search::cover::{Facts, Pair, Strength};
+use crate::search::cut::Cuts;
+use crate::search::ground::{Ground, Scope, cuts_of_grounds, firsts_by_phase, ground_of, grounds, grounds_of_pairs};
+use crate::search::strike::{Catalogue, Surveyed};
+use crate::worker::{Made, Order, Worker};
+
+/// What a search strikes with.
+pub(super) struct Found {
+    pub(super) catalogue: Catalogue,
+    /// Of a covering array: which pairs its strikes are, and why others cannot be.
+    pub(super) covering: Option<Array>,
+}
+
+/// A covering array.
+pub(super) struct Array {
+    pub(super) strength: Strength,
+    /// The pair of each strike, by its number.
+    pub(super) pairs: Vec<Pair>,
+    pub(super) facts: Facts,
+}
+
+/// The clean runs, and the catalogue that is made of them. `Err`: the scenario itself does not pass, which was told.
+pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result<Found, ExitCode> {
+    let terms = args.limits.terms(args.log);
+    let mut worker = Worker::new(&terms);
+    let plan = base.clone();
+    let mut surveyed = |ground: Ground| -> Result<Result<Surveyed, Verdict>, ExitCode> {
+        let order = Order { survey: true, slim: true, ..Order::quick(ground.plan(&plan), String::new()) };
+        let Made { record, seen, .. } = make_one(&mut worker, &order)?;
+        Ok(match (record.verdict, seen.survey) {
+            (Verdict::Passed, Some(survey)) => Ok(Surveyed::new(&plan, ground, *survey)),
+            (verdict, _) => Err(verdict),
+        })
+    };
+    let itself = match surveyed(Ground::itself())? {
+        Ok(surveyed) => surveyed,
+        Err(verdict) => {
+            let command = provenance::command(&format!("run {}", quoted(&args.scenario.to_string_lossy())));
+            tell!("error: the scenario itself does not pass, so no strike at it would show anything");
+            tell!("  {}: {}\n  help: mend that first: {command}", verdict.label(), verdict.headline());
+            return Err(ExitCode::from(verdict.exit_code()));
+        }
+    };
+    let just = |catalogue| Found { catalogue, covering: None };
+    match &args.pairs {
+        None => {}
+        Some(Pairs::Lineage(file)) => {
+            let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
+            return pairs(args, file, base, keyed, alone, cuts, &mut surveyed).map(just);
+        }
+        Some(Pairs::Cover(strength)) => return cover(*strength, base, keyed, itself, &mut surveyed),
+    }
+    let scope = if args.recovery { Scope::Recovery } else { Scope::Messages };
+    let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
+    let mut all = Vec::new();
+    for ground in grounds(&alone, &base, scope) {
+        let name = ground.name.clone();
+        match surveyed(ground)? {
+            Ok(surveyed) => all.push(surveyed),
+            // Its strike is in the catalogue of the scenario itself, and is told there.
+            Err(verdict) => tell!("note: no strikes where {name}: that run alone is {}", verdict.label()),
+        }
+    }
+    let grounds = alone.into_grounds().into_iter().chain(all).collect();
+    Ok(just(Catalogue::new(base, keyed, grounds, cuts)))
+}
+
+/// Runs a ground, and says what happened in it; or how it was judged, if it did not pass.
+type Survey<'s> = dyn FnMut(Ground) -> Result<Result<Surveyed, Verdict>, ExitCode> + 's;
+
+/// The catalogue of second strikes. `alone` is that of the scenario itself.
+fn pairs(
+    args: &ExhaustArgs,
+    file: &std::path::Path,
+    base: RunPlan,
+    keyed: bool,
+    alone: Catalogue,
+    cuts: &Cuts,
+    surveyed: &mut Survey,
+) -> Result<Catalogue, ExitCode> {
+    let refuse = |what: String| {
+        let single = format!("exhaust {} --json FILE", quoted(&args.scenario.to_string_lossy()));
+        refuse_text(
+            &format!("--pairs {}: {what}", file.display()),
+            &format!("make it anew: {}", provenance::command(&single)),
+        )
+    };
+    let singles = flowquake_reports::exhaust::read(file).map_err(|error| refuse(error.to_string()))?;
+    let engine = provenance::ENGINE.unwrap_or("unknown");
+    if singles.engine != engine || singles.scenario != base.scenario || singles.seed != base.seed {
+        return Err(refuse("it is of another engine, scenario or seed".into()));
+    }
+    // The rarest way first: a search that ends early has tried what is new.
+    let mut firsts = Vec::new();
+    for (signature, ..) in singles.by_signature().iter().rev().filter(|(.., verdict)| *verdict == Class::Passed) {
+        let went = |strike: &&flowquake_reports::exhaust::ExhaustStrike| {
+            strike.ground == 0 && strike.result.as_ref().is_some_and(|result| result.signature == *signature)
+        };
+        firsts.extend(singles.strikes.iter().find(went).map(|strike| strike.number));
+    }
+    let known = alone.strikes().len() as u32;
+    if firsts.iter().any(|number| *number >= known) {
+        return Err(refuse("it has strikes that this scenario does not have".into()));
+    }
+    let mut grounds = Vec::new();
+    for ground in grounds_of_pairs(&alone, &base, &firsts) {
+        // One that does not pass was told by the search for single faults.
+        grounds.extend(surveyed(ground)?.ok());
+    }
+    tell!("{} stand first", counted(grounds.len(), "strike"));
+    let itself = alone.into_grounds().into_iter().map(Surveyed::without_strikes);
+    Ok(Catalogue::new(base, keyed, itself.chain(grounds).collect(), cuts))
+}
+
+/// The covering array of a scenario: which first strikes there are is found out by runs of them, and what comes behind each as well.
+fn cover(
+    strength: Strength,
+    base: RunPlan,
+    keyed: bool,
+    itself: Surveyed,
+    surveyed: &mut Survey,
+) -> Result<Found, ExitCode> {
+    let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
+    let mut facts = Facts::default();
+    let mut firsts = Vec::new();
+    for (slot, numbers) in firsts_by_phase(&alone) {
+        let mut found = None;
+        for number in numbers {
+            found = surveyed(ground_of(&alone, &base, number, Scope::Behind))?.ok();
+            if found.is_some() {
+                break;
+            }
+        }
+        match found {
+            Some(ground) => firsts.push((slot, ground)),
+            None => _ = facts.dropped.insert(slot),
+        }
+    }
+    tell!("{} stand first", counted(firsts.len(), "strike"));
+    facts.firsts = firsts.iter().map(|(slot, _)| *slot).collect();
+    let itself = alone.into_grounds().swap_remove(0);
+    let (catalogue, pairs) = Catalogue::covering(base, keyed, itself, firsts, strength);
+    facts.seconds = pairs.iter().map(|pair| pair.second).collect();
+    Ok(Found { catalogue, covering: Some(Array { strength, pairs, facts }) })
+}
