@@ -43,7 +43,8 @@ pub struct Offers {
     pub at_events: bool,
     /// Whether a record, or a byte of state, can stand for more than one.
     pub weights: bool,
-    /// Whether the same plan gives the same run again: only then can timing be drawn anew in mid-run.
+    /// Whether the same plan always gives the same run, trace hash and all: only then can timing be drawn anew in mid-run, and two runs be
+    /// held against each other ([`require_repeatable`]).
     pub repeats: bool,
     /// Whether a run can begin in a copy of the stores (O10).
     pub resumes: bool,
@@ -112,4 +113,25 @@ impl Offers {
         });
         fault.or(weight).or(redrawn)
     }
+}
+
+/// Why runs of a target are not held against each other: its times and its order of events are other ones in each run, so a
+/// difference would say nothing of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{by} compares runs of one plan, and the target `{target}` gives another trace each time")]
+pub struct NotRepeatable {
+    /// What was to compare them: a command or an option.
+    pub by: &'static str,
+    /// The target's name.
+    pub target: &'static str,
+}
+
+impl NotRepeatable {
+    /// What to do instead.
+    pub const REMEDY: &'static str = "use the simulator, or leave the comparison out";
+}
+
+/// Refuses a comparison of runs, `by` a command or an option, on a target whose runs of one plan differ from each other.
+pub fn require_repeatable(target: &'static str, offers: &Offers, by: &'static str) -> Result<(), NotRepeatable> {
+    if offers.repeats { Ok(()) } else { Err(NotRepeatable { by, target }) }
 }

@@ -1,49 +1,15 @@
 //! Searches as a user meets them: floors of activation, when a failure was decided, and hunts with their corpus.
 
+mod common;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A working folder with scenarios.
-struct Folder(tempfile::TempDir);
-
-/// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-}
-
-impl Folder {
-    fn with(file: &str, text: &str) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        fs::write(folder.path().join(file), text).unwrap();
-        folder
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    #[track_caller]
-    fn flowquake(&self, args: &[&str], code: i32) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let said: Said = command.args(args).env("NO_COLOR", "1").current_dir(self.path()).output().unwrap().into();
-        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
-        said
-    }
-}
+use common::{Folder, Said};
 
 /// Kills and pauses, drawn over two seconds.
 const SWARM: &str = r#"name = "swarm"
@@ -66,7 +32,7 @@ kinds = ["kill", "pause"]
 
 #[test]
 fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
-    let folder = Folder::with("swarm.toml", SWARM);
+    let folder = Folder::new().with("swarm.toml", SWARM);
     let run = |floors: &[&str], code| {
         let words = [&["run", "swarm.toml", "--seeds", "4", "--json", "runs.json"], floors].concat();
         folder.flowquake(&words, code)
@@ -89,7 +55,7 @@ fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
 
 #[test]
 fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
-    let with = |floors: &str| Folder::with("swarm.toml", &format!("{SWARM}min_hurt = {floors}\n"));
+    let with = |floors: &str| Folder::new().with("swarm.toml", &format!("{SWARM}min_hurt = {floors}\n"));
     let run = |floors: &str, seeds: &str, code| with(floors).flowquake(&["run", "swarm.toml", "--seeds", seeds], code);
     run("{ kill = 250, pause = 250 }", "4", 0);
     let said = run("{ kill = 250_000, pause = 1 }", "4", 1);
@@ -132,7 +98,7 @@ aborted_checkpoints_min = 1
 
 #[test]
 fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
-    let folder = Folder::with("by-the-clock.toml", BY_THE_CLOCK);
+    let folder = Folder::new().with("by-the-clock.toml", BY_THE_CLOCK);
     let at = |seed: u64| vec!["run".to_owned(), "by-the-clock.toml".into(), "--seed".into(), seed.to_string()];
     let seed = (1..30).find(|seed| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
@@ -192,7 +158,7 @@ fn report(folder: &Folder, file: &str) -> serde_json::Value {
 
 #[test]
 fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() {
-    let folder = Folder::with("swarm.toml", SWARM);
+    let folder = Folder::new().with("swarm.toml", SWARM);
     let hunt = ["hunt", "swarm.toml", "--guided", "--runs", "30", "--jobs", "2", "--json", "hunt.json"];
     let said = folder.flowquake(&hunt, 0);
     assert!(said.out.contains("30 runs: ") && said.out.contains("no failure"), "{}", said.out);
@@ -219,7 +185,7 @@ fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() 
 
 #[test]
 fn a_hunt_begins_with_an_empty_corpus_or_none() {
-    let folder = Folder::with("swarm.toml", SWARM);
+    let folder = Folder::new().with("swarm.toml", SWARM);
     let hunt = ["hunt", "swarm.toml", "--runs", "2", "--jobs", "1", "--json", "hunt.json"];
     fs::create_dir(folder.path().join("flowquake-corpus")).unwrap();
     let said = folder.flowquake(&hunt, 0);
@@ -237,7 +203,7 @@ fn a_hunt_begins_with_an_empty_corpus_or_none() {
 
 #[test]
 fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
-    let folder = Folder::with("swarm.toml", SWARM);
+    let folder = Folder::new().with("swarm.toml", SWARM);
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
     let words = ["hunt", "swarm.toml", "--guided", "--for", "10min", "--jobs", "2", "--json", "hunt.json"];
     let pipes = command.args(words).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -266,7 +232,7 @@ fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
 #[test]
 fn a_hunt_names_each_failure_once_makes_it_smaller_and_shards_make_one_report() {
     // Of each plan that kills somebody one failure, and of the others another: the job is not expected to fail over.
-    let folder = Folder::with("swarm.toml", &format!("{SWARM}\n[expect]\nfailovers = 0\n"));
+    let folder = Folder::new().with("swarm.toml", format!("{SWARM}\n[expect]\nfailovers = 0\n"));
     let hunt = |shard: &str, json: &str| {
         let night = ["hunt", "swarm.toml", "--runs", "8", "--nightly", "2026-11-30", "--shrink-runs", "20"];
         folder.flowquake(&[&night[..], &["--shard", shard, "--json", json]].concat(), 1)

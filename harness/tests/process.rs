@@ -105,7 +105,7 @@ const STEPS: [(&str, Option<u64>); 22] = [
 fn killed_at(step: usize) {
     let (event, checkpoint) = STEPS[step];
     let of = checkpoint.map_or_else(String::new, |id| format!(", checkpoint = {id}"));
-    let backend = if step % 2 == 0 { "memory" } else { "fs" };
+    let backend = if step.is_multiple_of(2) { "memory" } else { "fs" };
     let rest = format!(
         "[[fault]]\non = {{ event = \"{event}\"{of} }}\ndo = \"kill\"\ntarget = \"emitter\"\nrestart_after = \"200ms\"\n"
     );

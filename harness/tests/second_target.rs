@@ -1,5 +1,5 @@
 //! A second target, small and scripted: it compiles and runs without a line of the oracles, the recorder or the nemesis knowing it.
-//! It shows events and nothing else, kills, and cannot touch a clock.
+//! It shows events and nothing else, kills, cannot touch a clock, and does not promise the same trace twice.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use flowquake::plan::{Disk, RunPlan};
 use flowquake::scenario::Scenario;
 use flowquake::session::{Depth, try_execute};
 use flowquake::stage::Stage;
-use flowquake::target::{Offers, Target};
+use flowquake::target::{NotRepeatable, Offers, Target, require_repeatable};
 use flowquake_engine::env::StoreKind;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 use flowquake_engine::event::{Event, EventRecord};
@@ -132,14 +132,17 @@ impl Target for Stub {
     }
 }
 
-fn run(fault: &str) -> RunRecord {
+fn scenario(fault: &str) -> Scenario {
     let text = format!(
         "name = \"stub\"\nwhy = \"a second target\"\n[job]\nname = \"keyed-count\"\ninput = {{ generator = \"orders\", records = 10 }}\n\
          [cluster]\ntask_managers = 1\n[[fault]]\n{fault}\n"
     );
-    let jobs = Jobs::builtin();
-    let scenario = Scenario::parse(&text, Path::new("stub.toml"), &catalogue(&jobs)).expect("it is a scenario");
-    try_execute(&Stub, Depth::Full, &scenario.plan(1), &jobs, String::new()).expect("nothing is wrong here").0
+    Scenario::parse(&text, Path::new("stub.toml"), &catalogue(&Jobs::builtin())).expect("it is a scenario")
+}
+
+fn run(fault: &str) -> RunRecord {
+    let (plan, jobs) = (scenario(fault).plan(1), Jobs::builtin());
+    try_execute(&Stub, Depth::Full, &plan, &jobs, String::new()).expect("nothing is wrong here").0
 }
 
 #[test]
@@ -161,4 +164,16 @@ fn what_a_target_does_not_offer_is_never_tried_and_never_a_pass() {
     let verdict = run("at = \"1s\"\ndo = \"clock-forward\"\ntarget = \"tm-1\"\nby = \"3s\"").verdict;
     assert_eq!(verdict, Verdict::NotOffered { target: "stub".into(), what: "fault 1: `clock-forward`".into() });
     assert_eq!(verdict.class().exit_code(), 10);
+}
+
+#[test]
+fn runs_of_a_target_that_repeats_none_are_not_compared() {
+    let plan = scenario("at = \"1s\"\ndo = \"kill\"\ntarget = \"tm-1\"").plan(1);
+    for by in ["gate", "--verify-determinism"] {
+        let refused = require_repeatable("stub", &Stub.offers(&plan), by).unwrap_err();
+        assert_eq!(refused, NotRepeatable { by, target: "stub" });
+        let said = format!("{by} compares runs of one plan, and the target `stub` gives another trace each time");
+        assert_eq!(refused.to_string(), said);
+        assert_eq!(require_repeatable("sim", &Offers::everything(), by), Ok(()));
+    }
 }

@@ -29,7 +29,7 @@ pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
 }
 
 /// `3 runs: 2 passed, 1 failed`.
-fn sum(set: &RunSet, color: Color) -> String {
+pub fn sum(set: &RunSet, color: Color) -> String {
     let runs = units::counted(set.runs.len(), "run");
     let classes: Vec<String> = tables::verdict_counts(set)
         .into_iter()

@@ -49,7 +49,7 @@ fn offered(scenarios: &[Scenario], target: TargetPlan) -> Result<(), ExitCode> {
 }
 
 /// What the target of a plan offers.
-fn offers_of(plan: &RunPlan) -> Offers {
+pub(super) fn offers_of(plan: &RunPlan) -> Offers {
     match plan.target {
         TargetPlan::Sim => Simulator::default().offers(plan),
         TargetPlan::Process => RealProcesses::default().offers(plan),

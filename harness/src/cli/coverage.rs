@@ -56,6 +56,9 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
         Ok(coverage) => coverage,
         Err(code) => return code,
     };
+    if let Err(reason) = coverage.check() {
+        return without_grid(&coverage, &reason, args.json);
+    }
     let floors = match floors(&args.min_hurt, &coverage) {
         Ok(floors) => floors,
         Err(code) => return code,
@@ -158,14 +161,26 @@ fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
     for file in files {
         coverage.merge(&Coverage::of(&json::read(file).map_err(|error| refuse_file(file, &error))?));
     }
-    coverage.check().map_err(|reason| {
-        let remedy = match reason {
-            NoGrid::NoCleanRun => "add the records of a scenario without faults, such as those in scenarios/baseline",
-            NoGrid::NoFaultKinds => "make the records anew with this build",
-        };
-        refuse_text(&reason.to_string(), remedy)
-    })?;
     Ok(coverage)
+}
+
+/// What needs no grid, and why there is none: how often faults struck and which settings were tried is known without it. A JSON
+/// document is whole or not at all.
+fn without_grid(coverage: &Coverage, reason: &NoGrid, json: bool) -> ExitCode {
+    if !json {
+        let tables = [activation::table(&coverage.activation()), settings::table(coverage.settings())];
+        for table in tables.iter().filter(|table| !table.is_empty()) {
+            print::text(&format!("{}\n", table.text(0, screen())));
+        }
+        if let Some(line) = settings::summary(coverage.settings()) {
+            print::text(&format!("{line}\n"));
+        }
+    }
+    let remedy = match reason {
+        NoGrid::NoCleanRun => "add the records of a scenario without faults, such as those in scenarios/baseline",
+        NoGrid::NoFaultKinds => "make the records anew with this build",
+    };
+    refuse_text(&reason.to_string(), remedy)
 }
 
 /// A file that holds no run records, with what to do about it.

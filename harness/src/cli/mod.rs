@@ -20,6 +20,7 @@ use crate::jobs::Jobs;
 use crate::plan::{RunPlan, job_spec};
 use crate::provenance::{self, quoted};
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
+use crate::target::{NotRepeatable, require_repeatable};
 use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
 mod calibrate;
@@ -246,6 +247,14 @@ fn repeats(plan: &RunPlan, file: &Path) -> Result<(), ExitCode> {
     }
     let what = format!("{}: target: runs on `{}` are not repeated exactly", file.display(), plan.target.name());
     Err(refuse_text(&what, "take `target` out of the plan, so that it is run in the simulator"))
+}
+
+/// Refuses `by`, a command or an option that holds runs of one plan against each other, where their target is not deterministic.
+fn comparable(mut plans: impl Iterator<Item = RunPlan>, by: &'static str) -> Result<(), ExitCode> {
+    plans.try_for_each(|plan| {
+        require_repeatable(plan.target.name(), &check::offers_of(&plan), by)
+            .map_err(|refused| refuse_text(&refused.to_string(), NotRepeatable::REMEDY))
+    })
 }
 
 fn refuse_text(what: &str, remedy: &str) -> ExitCode {

@@ -8,18 +8,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Args;
+use flowquake_reports::ansi::Color;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::Coverage;
 use flowquake_reports::coverage::activation::Floor;
 use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
+use flowquake_reports::terminal;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::documents::Results;
 use self::history::{Bound, History};
+pub(super) use self::listing::runs;
 use self::pick::Picked;
 use self::resume::{Ask, Unfinished};
 use super::coverage;
@@ -27,7 +31,7 @@ use super::journal::Journal;
 use super::last_failed::{self, Failed, RunId};
 use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
-use super::{command_line, limits, outputs, refuse_text, run_args, when};
+use super::{BAD_INPUT, command_line, comparable, limits, outputs, refuse_text, run_args, when};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::logging::Level;
@@ -42,6 +46,7 @@ use crate::worker::{Made, Order};
 
 mod documents;
 mod history;
+mod listing;
 mod pick;
 mod resume;
 
@@ -56,7 +61,7 @@ pub(super) struct RunArgs {
     /// Scenario files, or folders to search for them
     #[arg(required_unless_present_any = ["failed", "resume"])]
     paths: Vec<PathBuf>,
-    /// Only scenarios whose name or folder contains this, or matches it if it has * or ?; may be given several times
+    /// Only scenarios whose name or folders contain this, or match it if it has * or ?; may be given several times
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
     /// Only the runs that did not pass last, or only those with this verdict; of these paths, if any are given
@@ -80,9 +85,9 @@ pub(super) struct RunArgs {
     /// Runs at the same time [default: one per core]
     #[arg(long)]
     jobs: Option<usize>,
-    /// Begin no more runs after so many failed ones
-    #[arg(long, value_name = "N")]
-    max_failures: Option<u64>,
+    /// Stop starting runs after so many failed ones; `none`: never, for a --resume whose first call had a number
+    #[arg(long, value_name = "N|none")]
+    max_failures: Option<MaxFailures>,
     /// Also write the run records to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -132,6 +137,21 @@ pub(super) struct RunArgs {
     /// The engine's log lines, on standard error
     #[arg(long, value_enum, default_value_t)]
     log: Level,
+}
+
+/// `--max-failures`: a number, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MaxFailures(Option<u64>);
+
+impl FromStr for MaxFailures {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "none" => Ok(Self(None)),
+            number => number.parse().map(|n| Self(Some(n))).map_err(|_| "write a number, or none".to_owned()),
+        }
+    }
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -217,7 +237,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     if let Err(code) = coverage::floors(&args.min_hurt, &Coverage::of(&set_of(String::new(), Vec::new()))) {
         return code;
     }
-    if args.max_failures == Some(0) {
+    if args.max_failures == Some(MaxFailures(Some(0))) {
         return refuse_text("--max-failures 0", "no run would be made; write at least 1, or leave it out");
     }
     let parallel = match limits::parallel(args.jobs) {
@@ -225,13 +245,22 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Err(code) => return code,
     };
     let (seed, seeds) = (args.seed, args.seeds);
-    let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
+    let stop = args.stop_on_failure.then_some(1);
+    let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
     let sweep = Sweep { scenarios: &scenarios, target: args.target, seed, seeds, only, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
     }
     if let Err(code) = scenarios.iter().try_for_each(|scenario| args.limits.affordable(&scenario.plan(seed))) {
+        return code;
+    }
+    if args.verify_determinism
+        && let Err(code) = comparable(
+            scenarios.iter().map(|scenario| RunPlan { target: args.target, ..scenario.plan(seed) }),
+            "--verify-determinism",
+        )
+    {
         return code;
     }
     let files: Vec<&Path> = scenarios.iter().map(|scenario| Path::new(scenario.file())).collect();
@@ -263,6 +292,10 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
             Begun { command, history, journal, records: BTreeMap::new() }
         }
     };
+    // What an earlier run left there would be taken for this one's, should this one be stopped before it has written it.
+    if let Err(code) = outputs::clear(&written) {
+        return code;
+    }
     sweep_on(args, &sweep, begun)
 }
 
@@ -301,7 +334,7 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
     tell!("going on with {}, begun at {}: {made} of {asked} runs are made", entry.name, entry.begun);
     if known.dropped > 0 {
         let lines = flowquake_reports::units::counted(known.dropped, "line");
-        tell!("note: {lines} of its journal were cut off and dropped: those runs are made again");
+        tell!("note: cut off and dropped: {lines} of its journal, whose runs are made again");
     }
     let command = entry.command.clone();
     Ok(Begun { command, history: History::go_on(top, &folder, entry), journal, records })
@@ -324,7 +357,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
                 return true;
             };
             let index = unknown(&known, nth);
-            let (record, json) = kept(*made, || sweep.plan(index), args, &mut problems);
+            let (record, json) = kept(*made, || sweep.plan(index), args, sweep, &mut history, &mut problems);
             journal.add(&json);
             progress.step(&record);
             records.insert(index, record);
@@ -361,8 +394,12 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
         (_, ended) => (Vec::new(), ended),
     };
     if made > 0 {
+        let why = match &ended {
+            Some(ended) => Some(ended.to_string()),
+            None => (stopped && sweep.is_long()).then(|| "as many failed as --max-failures allows".to_owned()),
+        };
         let results = Results { set: &set, curves: &curves, counted: &counted };
-        documents::finish(&results, args, sweep, stopped, &mut history, &mut problems);
+        documents::finish(&results, args, sweep, why.as_deref(), &mut history, &mut problems);
     }
     let end = match &ended {
         None if !stopped => HistoryEnd::Finished,
@@ -385,12 +422,18 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     // Of no runs nothing passed; why is said below.
     let code = documents::settle(&set.runs, active, &problems);
     // Said last, where a terminal stops.
-    let code = match ended {
-        Some(ended) => ended.settle(made, total),
-        None => code,
+    let (code, first) = match &ended {
+        Some(ended) => (ended.settle(made, total), Some((ended.exit_code(), ended.to_string()))),
+        None if !problems.is_empty() => (code, Some((BAD_INPUT, "what could not be written".to_owned()))),
+        None => (code, None),
     };
     if can_go_on {
         tell!("  go on with what is left: {}", provenance::command("run --resume"));
+    }
+    if let Some((shown, why)) = first.filter(|_| made > 0 && worst(&set.runs) != 0) {
+        // Whoever looks at the exit code alone would take the program under test for sound.
+        let sum = terminal::sum(&set, Color::No);
+        tell!("{sum}; exit code {shown} is for {why}, the verdicts alone give {}", worst(&set.runs));
     }
     code
 }
@@ -441,20 +484,31 @@ fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
     Order { depth, verify: args.verify_determinism, trace, slim, ..Order::quick(plan, replay) }
 }
 
-/// The record of a run, and as JSON; the plan of one that did not pass is saved, if that is possible.
+/// The record of a run, and as JSON. The history keeps its plan, except that of one of thousands that passed; the plan of one that
+/// did not pass is saved for its user as well, if that is possible.
 fn kept(
     made: Made,
     plan: impl FnOnce() -> Option<RunPlan>,
     args: &RunArgs,
+    sweep: &Sweep<'_>,
+    history: &mut History,
     problems: &mut Vec<String>,
 ) -> (RunRecord, Vec<u8>) {
     let Made { mut record, json, problems: others, .. } = made;
     problems.extend(others);
-    if !is_failure(&record.verdict) {
+    let failed = is_failure(&record.verdict);
+    if !failed && sweep.is_long() {
         return (record, json);
     }
-    let file = args.failures.join(plan_file_name(&record.scenario, record.seed));
+    let name = plan_file_name(&record.scenario, record.seed);
     let plan = plan().map(|plan| RunPlan { prediction: record.prediction.clone(), ..plan });
+    if let Some(plan) = &plan {
+        history.keep_plan(&name, plan);
+    }
+    if !failed {
+        return (record, json);
+    }
+    let file = args.failures.join(name);
     match plan.map_or(Ok(()), |plan| save(&args.failures, &file, &plan)) {
         Ok(()) => {
             record.replay = provenance::replay_command(&file);
@@ -497,7 +551,7 @@ fn set_of(command: String, runs: Vec<RunRecord>) -> RunSet {
 
 /// The exit code of a set of runs: that of the worst. Of no runs nothing passed.
 fn worst(runs: &[RunRecord]) -> u8 {
-    runs.iter().map(|run| run.verdict.class()).max().map_or(super::BAD_INPUT, Class::exit_code)
+    runs.iter().map(|run| run.verdict.class()).max().map_or(BAD_INPUT, Class::exit_code)
 }
 
 #[cfg(test)]

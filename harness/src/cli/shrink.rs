@@ -129,8 +129,8 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     say!("{}: {before} became {}", units::counted(shrunk.runs as usize, "run"), size(&shrunk.plan));
     if shrunk.stopped {
         say!(
-            "stopped at the limit of {} runs: more may make it smaller still, --runs {}",
-            args.runs,
+            "stopped at the limit of {}: more may make it smaller still, --runs {}",
+            units::counted(args.runs as usize, "run"),
             args.runs.saturating_mul(4)
         );
     }

@@ -5,6 +5,7 @@
 //! first of each scenario stays whole, so that a failing run has one to stand beside.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -139,15 +140,31 @@ impl Ended {
     /// The same of what is no runs.
     pub(super) fn settle_of(&self, what: &str, made: u64, total: u64) -> ExitCode {
         match self {
-            Self::Environment(environment) => refuse_text(
+            Self::Environment(environment) => drop(refuse_text(
                 &format!("the environment, after {made} of {total} {what}: {environment}"),
                 &environment.remedy,
-            ),
-            Self::Signal(signal) => {
-                tell!("interrupted by {signal}: {made} of {total} {what} were made");
-                ExitCode::from(interrupt::exit_code(*signal))
-            }
-            Self::Full => ExitCode::from(BAD_INPUT),
+            )),
+            Self::Signal(signal) => tell!("interrupted by {signal}: {made} of {total} {what} were made"),
+            Self::Full => {}
+        }
+        ExitCode::from(self.exit_code())
+    }
+
+    /// The exit code of a command that ended so, whatever the verdicts were.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Environment(_) | Self::Full => BAD_INPUT,
+            Self::Signal(signal) => interrupt::exit_code(*signal),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(environment) => write!(f, "the environment ({environment})"),
+            Self::Signal(signal) => write!(f, "the interruption by {signal}"),
+            Self::Full => f.write_str("what could not be kept"),
         }
     }
 }

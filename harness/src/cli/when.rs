@@ -69,7 +69,8 @@ pub(super) fn when(args: &WhenArgs, jobs: &Jobs) -> ExitCode {
     let ready = outputs::check(&written, &[&args.plan])
         .and_then(|()| args.limits.affordable(&plan))
         .and_then(|()| limits::parallel(args.jobs))
-        .and_then(|parallel| sweep::prepare(environment::needs_disk(&plan)).map(|()| parallel));
+        .and_then(|parallel| sweep::prepare(environment::needs_disk(&plan)).map(|()| parallel))
+        .and_then(|parallel| outputs::clear(&written).map(|()| parallel));
     let parallel = match ready {
         Ok(parallel) => parallel,
         Err(code) => return code,

@@ -336,11 +336,6 @@ pub fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -
     })
 }
 
-/// "1 record", "5 records".
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Records that an explanation names; more that look the same tell nothing.
 pub(crate) const RECORDS_MAX: usize = 4;
 

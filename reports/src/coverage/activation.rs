@@ -235,7 +235,7 @@ pub fn summary(rows: &[ActiveKind<'_>]) -> Option<String> {
         let never = if never.is_empty() { String::new() } else { format!("; never hurt: {named}{more}") };
         format!(
             "activation: of {} {} were drawn, {} struck, {} hurt something{never}",
-            if rows.len() == 1 { "1 kind of fault".to_owned() } else { format!("{} kinds of faults", rows.len()) },
+            units::counted(rows.len(), "kind of faults"),
             kinds(|active| active.drawn),
             kinds(|active| active.struck),
             kinds(|active| active.hurt),

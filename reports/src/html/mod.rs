@@ -11,7 +11,7 @@
 
 mod run_table;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::ansi::Color;
 use crate::coverage::{self, Coverage};
@@ -19,7 +19,7 @@ use crate::page::{Count, Head, class, document, table, titled};
 use crate::probability::{self, FailureCurve};
 use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
 use crate::timing::{self, Timing};
-use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
+use crate::{curves, diff, distributions, spacetime, svg, tables, terminal, timeline, units};
 
 /// Passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 60;
@@ -59,7 +59,11 @@ pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     };
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
-        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE, of_curve][..], &curves::html::STYLES].concat(),
+        &[
+            &[run_table::STYLE, spacetime::STYLE, svg::load::STYLE, coverage::html::STYLE, of_curve][..],
+            &curves::html::STYLES,
+        ]
+        .concat(),
         &main,
         &[spacetime::SCRIPT, run_table::SCRIPT].concat(),
     )
@@ -138,6 +142,10 @@ fn section(set: &RunSet, run: &RunRecord, curve: Option<&FailureCurve>, number: 
             (titled("Predictions", "made before the run; share of what was measured", &tables::predictions(run)))
             (titled("Outside of the predictions", "not compared", &tables::outside_of_predictions(run)))
             (formulas(&timing))
+            @if let Some(picture) = svg::load::picture(run) {
+                h3 { "Load over the run" small { "how much of the time between two snapshots each subtask was busy, and back-pressured on top of that" } }
+                (PreEscaped(picture))
+            }
             (titled("Load", "what each subtask did with its time: means over its snapshots, and the most between two of them", &tables::load(run)))
             (titled("Oracles", "", &tables::oracles(run)))
             (titled("Options", "drawn from the seed or defaulted", &tables::options(run)))
@@ -154,10 +162,9 @@ fn story(run: &RunRecord) -> String {
     if aborted > 0 {
         story.push(format!("{} given up", units::count(aborted)));
     }
-    match tables::tried_recoveries(run) {
-        0 => {}
-        1 => story.push("1 recovery".into()),
-        several => story.push(format!("{several} recoveries")),
+    let recoveries = tables::tried_recoveries(run);
+    if recoveries > 0 {
+        story.push(units::counted(recoveries as usize, "recovery"));
     }
     if let Some(outage) = worst_outage(&run.recoveries) {
         story.push(format!("worst outage {outage}"));

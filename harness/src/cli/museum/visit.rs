@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use flowquake_engine::mutation::Mutation;
 use flowquake_reports::museum::{Fate, Found, Method};
-use flowquake_reports::units;
+use flowquake_reports::units::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::print::tell;
@@ -195,8 +195,8 @@ impl<'m> Progress<'m> {
                 let who = bug.caught_by.unwrap_or_default();
                 format!("survived: {} noticed it, {who} did not", search.noticed.join(", "))
             }
-            (_, _, true) => format!("survived {} runs", search.budget),
-            (_, _, false) => format!("never made its mistake in {} runs", search.budget),
+            (_, _, true) => format!("survived {}", counted(search.budget as usize, "run")),
+            (_, _, false) => format!("never made its mistake in {}", counted(search.budget as usize, "run")),
         };
         match &self.bar {
             Some(bar) => {
@@ -214,7 +214,7 @@ impl<'m> Progress<'m> {
         match &self.bar {
             Some(bar) => bar.tick(),
             None if self.said.elapsed() >= SAID_EVERY => {
-                let runs = units::counted(self.made.load(Ordering::Relaxed) as usize, "run");
+                let runs = counted(self.made.load(Ordering::Relaxed) as usize, "run");
                 tell!("{}/{} searches, {runs}", self.done, self.total);
                 self.said = clock::now();
             }

@@ -70,6 +70,8 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
         args.limits.affordable(&scenario.plan(1))?;
     }
     sweep::prepare(true)?;
+    // Not the journal, with which a visit goes on.
+    outputs::clear(&written[..2])?;
 
     let terms = args.limits.terms(Level::default());
     let methods = methods(args);

@@ -31,12 +31,13 @@ pub(super) struct Results<'r> {
     pub(super) counted: &'r Coverage,
 }
 
-/// Says and writes all of it. What cannot be written is among the problems, and loses no verdict.
+/// Says and writes all of it. `stopped`: why not all runs were made. What cannot be written is among the problems, and loses no
+/// verdict.
 pub(super) fn finish(
     results: &Results<'_>,
     args: &RunArgs,
     sweep: &Sweep<'_>,
-    stopped: bool,
+    stopped: Option<&str>,
     history: &mut History,
     problems: &mut Vec<String>,
 ) {
@@ -57,12 +58,11 @@ pub(super) fn finish(
     }
     if sweep.is_long() {
         say!("{}", sweep::summary(set));
-        if stopped {
-            let (made, asked) = (set.runs.len(), sweep.runs());
-            say!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n");
-        }
     } else {
         say!("{}", terminal::verdicts(set, screen()));
+    }
+    if let Some(why) = stopped {
+        say!("stopped after {} of {} runs: {why}\n", set.runs.len(), sweep.runs());
     }
     if args.distributions {
         say!("{}", terminal::distributions(set, screen()).trim_start_matches('\n'));
