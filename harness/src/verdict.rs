@@ -10,6 +10,9 @@ use crate::oracles::{Violation, causes_first};
 use crate::outcome::{End, Outcome};
 use crate::plan::{ExpectedEnd, FaultAction, RunPlan};
 
+/// Oracles that ask whether things happened in time, or for a cause: a time-out is one.
+const TIMED: [&str; 3] = ["O7", "O8", "O9"];
+
 /// Decides.
 pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Verdict {
     match &outcome.end {
@@ -23,15 +26,22 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Ve
     let doubts = doubts(plan, outcome);
     if let (End::TimeLimit, Some(stall), true) = (&outcome.end, stall, only_that) {
         // A job waits for ever for what was not healed.
-        return match doubts.is_empty() {
-            true => Verdict::Stuck { reason: stall.evidence.clone() },
-            false => Verdict::Uncertain { doubts },
+        return match (doubts.is_empty(), &outcome.starved) {
+            (true, None) => Verdict::Stuck { reason: stall.evidence.clone() },
+            (true, Some(why)) => Verdict::Uncertain { doubts: vec![why.clone(), stall.evidence.clone()] },
+            (false, _) => Verdict::Uncertain { doubts },
         };
     }
     // Doubt about a strike excuses no wrong output. What a scenario expects of its strikes can be asked only where they are proved.
     let proved = doubts.is_empty() && (plan.target.is_sim() || vacuous(plan, outcome).is_none());
     if let Some(failed) = failed(plan, outcome, violations, proved) {
-        return failed;
+        return match &outcome.starved {
+            // Whom the machine keeps waiting, others give up.
+            Some(why) if violations.iter().all(|violation| TIMED.contains(&violation.oracle)) => {
+                Verdict::Uncertain { doubts: vec![why.clone(), failed.headline()] }
+            }
+            _ => failed,
+        };
     }
     if !doubts.is_empty() {
         return Verdict::Uncertain { doubts };
@@ -386,6 +396,22 @@ mod tests {
         let stall = violation("O7", "after 5m: no slots");
         assert_eq!(decide(&plan, &outcome, std::slice::from_ref(&stall)), Verdict::Uncertain { doubts });
         assert!(matches!(decide(&plan, &outcome, &[lost, stall]), Verdict::Failed { .. }));
+    }
+
+    #[test]
+    fn a_machine_that_was_too_slow_excuses_lateness_and_no_wrong_output() {
+        let plan = plan();
+        let mut outcome = outcome([]);
+        let taken_over = violation("O8", "takeover by jm-2: the engine caused it itself");
+        let headline = "O8: takeover by jm-2: the engine caused it itself";
+        let alone = std::slice::from_ref(&taken_over);
+        assert_eq!(decide(&plan, &outcome, alone), failed("O8", &["takeover by jm-2: the engine caused it itself"]));
+        outcome.starved = Some("300 ms of 500 ms were lost".into());
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Passed, "slowness hides nothing that is right");
+        let doubts = vec!["300 ms of 500 ms were lost".to_owned(), headline.to_owned()];
+        assert_eq!(decide(&plan, &outcome, alone), Verdict::Uncertain { doubts });
+        let lost = violation("O1", "lost 3");
+        assert!(matches!(decide(&plan, &outcome, &[lost, taken_over]), Verdict::Failed { .. }));
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
         out.push('\n');
         out.push_str(&unproved.text(0, screen));
     }
+    for line in tables::not_judged(set) {
+        out.push_str(&format!("\n{}\n", clean(&line)));
+    }
     out.push('\n');
     out.push_str(&sum(set, color));
     out.push('\n');
@@ -216,6 +219,27 @@ mod tests {
         insta::assert_snapshot!("distributions", distributions(&set, Color::No));
         set.runs.clear();
         assert_eq!(distributions(&set, Color::No), "");
+    }
+
+    #[test]
+    fn what_a_target_cannot_show_is_said_once_below_the_verdicts() {
+        let mut set = fixtures::set();
+        assert!(!verdicts(&set, Color::No).contains("not judged"));
+        let why = "the target does not show the changes of its stores";
+        for run in set.runs.iter_mut().take(2) {
+            run.target = "process".into();
+            run.oracles = ["O3", "O1", "O4"].map(|id| oracle(id, (id != "O1").then(|| why.to_owned()))).into();
+        }
+        let text = verdicts(&set, Color::No);
+        let line = "not judged on process: O3, O4 (the target does not show the changes of its stores)";
+        assert_eq!(text.matches("not judged on").count(), 1, "{text}");
+        assert!(text.contains(line), "{text}");
+    }
+
+    fn oracle(id: &str, not_judged: Option<String>) -> crate::record::OracleRecord {
+        let held = not_judged.is_none();
+        let (property, unit) = (String::new(), String::new());
+        crate::record::OracleRecord { id: id.into(), property, held, judged: 0, unit, not_judged }
     }
 
     #[test]

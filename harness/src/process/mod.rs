@@ -7,7 +7,7 @@
 //!   └─ tm-1 …
 //! ```
 //! Start at [`RealProcesses`]. `cluster` holds the processes and strikes them, `observer` hears them, `stores` sees what they did to
-//! their durable stores. One loop does everything, so the order in which it hears events is the order of the run; their times are those
+//! their durable stores, `pulse` whether the machine was fast enough. One loop does everything, so the order in which it hears events is the order of the run; their times are those
 //! of its own clock, from the start of the first process.
 //!
 //! Events that different processes emit at the same time come in either order. Nothing that follows from an event can come before it,
@@ -28,6 +28,7 @@ use nix::sys::signal::Signal;
 
 use self::cluster::{Exit, ProcessCluster};
 use self::observer::{Heard, Observer};
+use self::pulse::Pulse;
 use self::stores::Folders;
 use crate::director::Director;
 use crate::environment::Environment;
@@ -41,6 +42,7 @@ use crate::target::{Offers, Target};
 
 mod cluster;
 mod observer;
+mod pulse;
 mod stores;
 
 /// Between two looks at whether a process has ended.
@@ -75,10 +77,12 @@ impl Target for RealProcesses {
         Offers {
             faults: [Kind::Kill, Kind::CrashLoop, Kind::Pause].into(),
             at_events: true,
+            untold: Default::default(),
             weights: false,
             repeats: false,
             resumes: false,
-            sections: [Section::Trace, Section::Log, Section::Checkpoints, Section::Output].into(),
+            sections: [Section::Trace, Section::Log, Section::Checkpoints, Section::Output, Section::FinalOutput]
+                .into(),
         }
     }
 
@@ -99,6 +103,7 @@ impl Target for RealProcesses {
         let observer = Observer::listen(&folder.path().join("observer")).map_err(cannot)?;
         let cluster = ProcessCluster::new(&self.program, plan, folder.path(), observer.socket()).map_err(cannot)?;
         let mut play = Play { folders: Folders::new(&cluster), cluster, clock: begun.0 };
+        let pulse = Pulse::begin(plan).map_err(cannot)?;
         director.begin(Time::ZERO);
         // A JobManager deploys to those that are there: TaskManagers start first, and wait for it.
         for node in task_managers(plan).chain(job_managers(plan)) {
@@ -112,6 +117,7 @@ impl Target for RealProcesses {
         play.look(&mut director, now);
         director.close(&play.cluster, now);
         let mut outcome = director.take_outcome();
+        outcome.starved = pulse.end();
         outcome.wall = begun.0.elapsed();
         outcome.cpu = cluster::cpu_of_children().saturating_sub(begun.1);
         let shown = self.offers(plan).sections;

@@ -257,6 +257,25 @@ pub fn oracles(run: &RunRecord) -> Table {
     table
 }
 
+/// A line for each target on which some oracle had not the evidence that it needs: which, and why.
+pub fn not_judged(set: &RunSet) -> Vec<String> {
+    let mut why: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for run in &set.runs {
+        for (oracle, reason) in run.oracles.iter().filter_map(|oracle| Some((oracle, oracle.not_judged.as_ref()?))) {
+            let ids = why.entry(&run.target).or_default().entry(reason).or_default();
+            if !ids.contains(&oracle.id.as_str()) {
+                ids.push(&oracle.id);
+            }
+        }
+    }
+    why.into_iter()
+        .map(|(target, reasons)| {
+            let reasons = reasons.into_iter().map(|(reason, ids)| format!("{} ({reason})", ids.join(", ")));
+            format!("not judged on {target}: {}", reasons.collect::<Vec<_>>().join("; "))
+        })
+        .collect()
+}
+
 /// The numbers that describe a run as a whole, as name and value.
 pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
     let job = &run.job;
