@@ -3,9 +3,13 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use common::Folder;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use common::{Folder, Said};
 
 /// Kills and pauses, drawn over two seconds.
 const SWARM: &str = r#"name = "swarm"
@@ -49,6 +53,24 @@ fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
     run(&["--min-hurt", "kill=many"], 2);
 }
 
+#[test]
+fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
+    let with = |floors: &str| Folder::new().with("swarm.toml", &format!("{SWARM}min_hurt = {floors}\n"));
+    let run = |floors: &str, seeds: &str, code| with(floors).flowquake(&["run", "swarm.toml", "--seeds", seeds], code);
+    run("{ kill = 250, pause = 250 }", "4", 0);
+    let said = run("{ kill = 250_000, pause = 1 }", "4", 1);
+    let below = "below min_hurt of swarm.toml, 4 runs: kill: ";
+    assert!(said.err.contains(below) && said.err.contains("1,000 are asked for"), "{}", said.err);
+    assert!(!said.err.contains("pause: "), "{}", said.err);
+    // A single run shows nothing of how often a kind hurts.
+    run("{ kill = 900 }", "1", 0);
+    let said = run("{ cut = 1 }", "1", 2);
+    assert!(said.err.contains("`min_hurt` asks for `cut`, which is not drawn"), "{}", said.err);
+    let said = run("{ kil = 1 }", "1", 2);
+    assert!(said.err.contains("which is no kind of fault") && said.err.contains("kill"), "{}", said.err);
+    run("20", "1", 2);
+}
+
 /// A job that is killed by the clock. Whether a checkpoint is aborted with it is a matter of timing, which the scenario forbids.
 const BY_THE_CLOCK: &str = r#"name = "by-the-clock"
 why = "when its failure was decided is asked"
@@ -77,12 +99,16 @@ aborted_checkpoints_min = 1
 #[test]
 fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     let folder = Folder::new().with("by-the-clock.toml", BY_THE_CLOCK);
+    let at = |seed: u64| vec!["run".to_owned(), "by-the-clock.toml".into(), "--seed".into(), seed.to_string()];
     let seed = (1..30).find(|seed| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let words = ["run", "by-the-clock.toml", "--seed", &seed.to_string()].map(str::to_owned);
-        command.args(words).current_dir(folder.path()).output().unwrap().status.code() == Some(1)
+        command.args(at(*seed)).current_dir(folder.path()).output().unwrap().status.code() == Some(1)
     });
-    let plan = format!("flowquake-failures/by-the-clock-seed-{}.json", seed.expect("one of 30 seeds aborts nothing"));
+    let seed = seed.expect("one of 30 seeds aborts nothing");
+    let plan = format!("flowquake-failures/by-the-clock-seed-{seed}.json");
+    // The report of the failure has the command, or, if it was asked for, the curve.
+    let reported = || fs::read_to_string(folder.path().join("target/flowquake/report.html")).unwrap();
+    assert!(reported().contains(&format!(" when {plan}</code>")) && !reported().contains("class=\"probability\""));
     let words = ["when", &plan, "--samples", "4", "--points", "6", "--output", "when.html", "--json", "when.json"];
     let said = folder.flowquake(&words, 0);
     let json: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("when.json")).unwrap()).unwrap();
@@ -100,6 +126,11 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     assert!(ascii.out.contains("100 % |") && !ascii.out.contains('█'), "{}", ascii.out);
     let page = fs::read_to_string(folder.path().join("when.html")).unwrap();
     assert!(page.contains("class=\"probability\"") && page.contains("When the failure was decided"));
+    let command = at(seed);
+    let said =
+        folder.flowquake(&[&command.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--when"]].concat(), 1);
+    assert!(said.err.contains(&format!("when by-the-clock seed {seed} was decided")), "{}", said.err);
+    assert!(reported().contains("class=\"probability\"") && !reported().contains(&format!(" when {plan}</code>")));
     // A plan that passes has no failure that was decided.
     let text = fs::read_to_string(folder.path().join(&plan)).unwrap();
     fs::write(
@@ -150,6 +181,52 @@ fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() 
     for wrong in [["--nightly", "2026-02-30"], ["--shard", "3/2"], ["--for", "0s"], ["--saturation", "101"]] {
         folder.flowquake(&["hunt", "swarm.toml", wrong[0], wrong[1]], 2);
     }
+}
+
+#[test]
+fn a_hunt_begins_with_an_empty_corpus_or_none() {
+    let folder = Folder::new().with("swarm.toml", SWARM);
+    let hunt = ["hunt", "swarm.toml", "--runs", "2", "--jobs", "1", "--json", "hunt.json"];
+    fs::create_dir(folder.path().join("flowquake-corpus")).unwrap();
+    let said = folder.flowquake(&hunt, 0);
+    assert!(said.out.contains("2 runs: ") && !said.err.contains("set aside"), "{}\n{}", said.out, said.err);
+    assert_eq!(report(&folder, "hunt.json")["fresh"], 2);
+    assert!(!corpus(&folder).is_empty());
+    fs::remove_dir_all(folder.path().join("flowquake-corpus")).unwrap();
+    folder.flowquake(&hunt, 0);
+    assert!(!corpus(&folder).is_empty());
+    // A file is no folder.
+    fs::write(folder.path().join("file"), "").unwrap();
+    let said = folder.flowquake(&[&hunt[..], &["--corpus", "file"]].concat(), 2);
+    assert!(said.err.contains("file"), "{}", said.err);
+}
+
+#[test]
+fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
+    let folder = Folder::new().with("swarm.toml", SWARM);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
+    let words = ["hunt", "swarm.toml", "--guided", "--for", "10min", "--jobs", "2", "--json", "hunt.json"];
+    let pipes = command.args(words).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let hunt = pipes.spawn().unwrap();
+    // The folder is there before the first plan is.
+    while !folder.path().join("flowquake-corpus").exists() || corpus(&folder).len() < 3 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(Pid::from_raw(hunt.id() as i32), Signal::SIGINT).unwrap();
+    let said: Said = hunt.wait_with_output().unwrap().into();
+    assert_eq!(said.code, Some(130), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("interrupted by SIGINT"), "{}", said.err);
+    let found = report(&folder, "hunt.json");
+    assert_eq!(found["ended"], "interrupted by SIGINT");
+    let kept = corpus(&folder);
+    assert_eq!(found["corpus"].as_u64().unwrap() as usize, kept.len());
+    // Nothing is half written, and all of it loads.
+    let all = fs::read_dir(folder.path().join("flowquake-corpus")).unwrap().count();
+    assert_eq!(all, kept.len(), "a file that is no plan is left behind");
+    let again = ["hunt", "swarm.toml", "--runs", &kept.len().to_string(), "--jobs", "2", "--json", "again.json"];
+    let said = folder.flowquake(&again, 0);
+    assert!(!said.err.contains("set aside"), "{}", said.err);
+    assert_eq!(report(&folder, "again.json")["fresh"], 0, "the corpus is run first");
 }
 
 #[test]

@@ -92,6 +92,9 @@ pub struct RunRecord {
     pub trace_hash: String,
     /// A command that replays exactly this run.
     pub replay: String,
+    /// A command that says at which event the failure was decided; empty, if it did not fail or its plan was not saved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub when: String,
     /// The cost rates in force, by name of their profile.
     pub cost_profile: String,
     /// Lanes of the timeline, in display order.

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_reports::bounded;
-use flowquake_reports::coverage::activation::{self, Floor, Floors};
+use flowquake_reports::coverage::activation::{self, Activation, Floor, Floors};
 use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, settings, text};
 use flowquake_reports::json::{self, ReadError};
+use flowquake_reports::record::RunRecord;
+use flowquake_reports::units;
 
 use super::print::tell;
 use super::{color, command_line, outputs, print, refuse_text, screen, width};
+use crate::scenario::Scenario;
 
 /// The gate was not reached.
 const BELOW: u8 = 1;
@@ -100,6 +103,25 @@ pub(super) fn is_active(floors: &Floors, coverage: &Coverage) -> bool {
     let below = floors.below(&coverage.activation());
     below.iter().for_each(|kind| tell!("below --min-hurt: {kind}"));
     below.is_empty()
+}
+
+/// Whether the runs of every scenario reach the floors of its `[swarm]`; kinds that do not are told.
+pub(super) fn swarms_are_active(scenarios: &[Scenario], runs: &[RunRecord]) -> bool {
+    let mut active = true;
+    for (scenario, swarm) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.swarm()?))) {
+        if swarm.min_hurt.is_empty() {
+            continue;
+        }
+        let ran: Vec<&RunRecord> =
+            runs.iter().filter(|run| run.file == scenario.file() && run.verdict.class().ran()).collect();
+        let floors = swarm.min_hurt.iter().map(|(kind, floor)| (*kind, *floor));
+        for kind in Activation::of_runs(ran.iter().copied()).below(ran.len() as u64, floors) {
+            let runs = units::counted(ran.len(), "run");
+            tell!("below min_hurt of {}, {runs}: {kind}", scenario.file());
+            active = false;
+        }
+    }
+    active
 }
 
 /// The grid, the tables around it, and the sum last, where a terminal stops.

@@ -93,8 +93,12 @@ const EXAMPLES: &[Examples] = &[
         &["museum"],
         &[
             ("museum --short", "each planted bug, by the oracle that is named for it"),
-            ("museum --only skip-sweep", "one bug, by all scripted scenarios and by swarms"),
-            ("museum --seeds 1000 --starts 10 --update --html museum.html", "the whole kill matrix, written anew"),
+            (
+                "museum --only skip-sweep --by scripted --by exhaust",
+                "one bug, by all scripted scenarios, and by every single fault",
+            ),
+            ("museum --update --html museum.html", "the whole kill matrix, written anew: hours"),
+            ("museum --resume --update --html museum.html", "the same, after it was stopped"),
         ],
     ),
     (

@@ -16,10 +16,12 @@ use flowquake_reports::class::Class;
 use flowquake_reports::coverage::Coverage;
 use flowquake_reports::coverage::activation::Floor;
 use flowquake_reports::history::HistoryEnd;
+use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::terminal;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::documents::Results;
 use self::history::{Bound, History};
 pub(super) use self::listing::runs;
 use self::pick::Picked;
@@ -29,7 +31,7 @@ use super::journal::Journal;
 use super::last_failed::{self, Failed, RunId};
 use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
-use super::{BAD_INPUT, command_line, comparable, limits, outputs, refuse_text, run_args};
+use super::{BAD_INPUT, command_line, comparable, limits, outputs, refuse_text, run_args, when};
 use crate::environment::needs_disk;
 use crate::flink::ApacheFlink;
 use crate::jobs::Jobs;
@@ -39,6 +41,7 @@ use crate::provenance;
 use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
+use crate::shrink::Failure;
 use crate::units;
 use crate::worker::{Made, Order, Terms};
 
@@ -101,6 +104,10 @@ pub(super) struct RunArgs {
     /// Exit with code 1 if fewer than N faults of a kind hurt something: N for every kind, KIND=N for one; several times
     #[arg(long, value_name = "[KIND=]N")]
     min_hurt: Vec<Floor>,
+    /// Measure of the first N failures at which event each was decided [1 without a value], and draw it in the report: some 600 runs each
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "1", value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100))]
+    when: Option<u64>,
     /// Where the plans of runs that did not pass are saved
     #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
     failures: PathBuf,
@@ -168,6 +175,7 @@ impl RunArgs {
             markdown: now.markdown.clone().or(self.markdown),
             verbose: now.verbose || self.verbose,
             distributions: now.distributions || self.distributions,
+            when: now.when.or(self.when),
             min_hurt: if now.min_hurt.is_empty() { self.min_hurt } else { now.min_hurt.clone() },
             history_runs: now.history_runs,
             history_size: now.history_size,
@@ -319,7 +327,7 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
         return Err(refuse(&why, "put it back as it was, or leave --resume out and begin anew"));
     }
     let head = set_of(entry.command.clone(), Vec::new());
-    let (journal, known) = match Journal::go_on(&folder.join(JOURNAL), &head) {
+    let (journal, known) = match Journal::go_on::<_, RunRecord>(&folder.join(JOURNAL), &head) {
         Ok(journal) => journal,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             return Err(refuse("it is under way", "wait for its end"));
@@ -391,12 +399,17 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     }
     let set = set_of(command, records);
     let counted = Coverage::of(&set);
+    let (curves, ended) = match (args.when, ended) {
+        (Some(most), None) => curves(args, sweep, &set.runs, most),
+        (_, ended) => (Vec::new(), ended),
+    };
     if made > 0 {
         let why = match &ended {
             Some(ended) => Some(ended.to_string()),
             None => (stopped && sweep.is_long()).then(|| "as many failed as --max-failures allows".to_owned()),
         };
-        documents::finish(&set, &counted, args, sweep, why.as_deref(), &mut history, &mut problems);
+        let results = Results { set: &set, curves: &curves, counted: &counted };
+        documents::finish(&results, args, sweep, why.as_deref(), &mut history, &mut problems);
     }
     let end = match &ended {
         None if !stopped => HistoryEnd::Finished,
@@ -412,8 +425,10 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     drop(journal);
     // A sweep that was stopped has not shown yet how often it hurts.
     let finished = ended.is_none() && !stopped;
-    let active =
-        !finished || coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
+    let active = !finished || {
+        let asked = coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
+        asked & coverage::swarms_are_active(sweep.scenarios, &set.runs)
+    };
     // Of no runs nothing passed; why is said below.
     let code = documents::settle(&set.runs, active, &problems);
     // Said last, where a terminal stops.
@@ -431,6 +446,33 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
         tell!("{sum}; exit code {shown} is for {why}, the verdicts alone give {}", worst(&set.runs));
     }
     code
+}
+
+/// Whether it failed, where all timing can be drawn anew: in the simulator.
+fn can_be_redrawn(run: &RunRecord) -> bool {
+    run.target == "sim" && Failure::of(&run.verdict).is_some()
+}
+
+/// When the first failures were decided; and what ended that before its end.
+fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (Vec<FailureCurve>, Option<Ended>) {
+    let mut curves = Vec::new();
+    let terms = args.limits.terms(args.log);
+    let asked = when::Asked { samples: when::SAMPLES, points: when::POINTS, parallel: sweep.parallel, terms: &terms };
+    let failed = runs.iter().filter(|run| can_be_redrawn(run));
+    for run in failed.take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        let Some(plan) = sweep.index(Path::new(&run.file), run.seed).and_then(|index| sweep.plan(index)) else {
+            continue;
+        };
+        tell!("when {} seed {} was decided:", run.scenario, run.seed);
+        let file = args.failures.join(plan_file_name(&run.scenario, run.seed));
+        // Why it cannot be measured was told, and loses no verdict.
+        let Ok(when::Measured { curve, ended, .. }) = when::curve(&asked, &plan, &file) else { continue };
+        curves.push(curve);
+        if ended.is_some() {
+            return (curves, ended);
+        }
+    }
+    (curves, None)
 }
 
 /// The index of the `nth` run that is not among the `known` ones, which are sorted; both count from 0.
@@ -483,7 +525,12 @@ fn kept(
     }
     let file = args.failures.join(name);
     match plan.map_or(Ok(()), |plan| save(&args.failures, &file, &plan)) {
-        Ok(()) => record.replay = provenance::replay_command(&file),
+        Ok(()) => {
+            record.replay = provenance::replay_command(&file);
+            if can_be_redrawn(&record) {
+                record.when = when::command(&file);
+            }
+        }
         Err(problem) => problems.push(format!("{} seed {}: {problem}", record.scenario, record.seed)),
     }
     let json = serde_json::to_vec(&record).expect("a record is always JSON");

@@ -134,12 +134,17 @@ pub(super) enum Ended {
 impl Ended {
     /// Says why, and gives the exit code of the command.
     pub(super) fn settle(&self, made: u64, total: u64) -> ExitCode {
+        self.settle_of("runs", made, total)
+    }
+
+    /// The same of what is no runs.
+    pub(super) fn settle_of(&self, what: &str, made: u64, total: u64) -> ExitCode {
         match self {
             Self::Environment(environment) => drop(refuse_text(
-                &format!("the environment, after {made} of {total} runs: {environment}"),
+                &format!("the environment, after {made} of {total} {what}: {environment}"),
                 &environment.remedy,
             )),
-            Self::Signal(signal) => tell!("interrupted by {signal}: {made} of {total} runs were made"),
+            Self::Signal(signal) => tell!("interrupted by {signal}: {made} of {total} {what} were made"),
             Self::Full => {}
         }
         ExitCode::from(self.exit_code())

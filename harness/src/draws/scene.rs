@@ -26,6 +26,8 @@ pub struct Swarm {
     pub records: Option<(u64, u64)>,
     /// Whether settings are drawn as well, except for those in [`Swarm::written`].
     pub vary: bool,
+    /// How many faults of a kind must hurt something, by its name, in 1,000 runs.
+    pub min_hurt: BTreeMap<&'static str, u64>,
     /// Plan paths of the settings that the scenario states.
     pub written: BTreeSet<String>,
     /// Values that parameters of the job are drawn from, by name.

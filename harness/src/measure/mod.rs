@@ -67,6 +67,7 @@ pub fn record(
         options: plan.options.clone(),
         trace_hash: format!("{:016x}", outcome.trace.hash()),
         replay,
+        when: String::new(),
         cost_profile: plan.cluster.cost_profile.clone(),
         nodes,
         faults: faults(plan, outcome),

@@ -172,6 +172,12 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
             let values = json!({ "type": "array", "items": { "type": ["string", "integer"] }, "minItems": 1 });
             json!({ "type": "object", "additionalProperties": values })
         }
+        Form::Counts(words) => {
+            let number = of(&Form::Whole(i64::MAX as u64), catalogue);
+            let numbers: serde_json::Map<String, Value> =
+                words.iter().map(|word| ((*word).to_owned(), number.clone())).collect();
+            json!({ "type": "object", "properties": numbers, "additionalProperties": false })
+        }
         Form::Factor => json!({ "type": "number", "minimum": 0, "maximum": Thousandths::MAX.0 / 1_000 }),
         Form::Table(section) => json!({ "$ref": format!("#/definitions/{}", name(section)) }),
         Form::List(least, item) => json!({ "type": "array", "items": of(item, catalogue), "minItems": least }),

@@ -336,6 +336,7 @@ fn two_swarms_draw_differently_from_one_seed() {
             records: None,
             vary: true,
             params: BTreeMap::new(),
+            min_hurt: BTreeMap::new(),
             written: BTreeSet::new(),
             vertices: 2,
             keyed: true,

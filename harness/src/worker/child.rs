@@ -160,7 +160,8 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     if order.slim {
         super::slim(&mut record);
     }
-    let seen = Seen { signature, steps, survey, reached: simulator.reached() };
+    let asked = simulator.asked().bugs();
+    let seen = Seen { signature, steps, survey, reached: simulator.asked().reached(), asked };
     Ok(Finished { record, problems, abandoned, seen })
 }
 

@@ -14,6 +14,7 @@
 //! thread of one that was given up; (WORKER-W3) a worker does not outlive who started it; (WORKER-W4) what is printed in a worker goes to
 //! standard error, and never into the protocol.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,6 +113,8 @@ pub(crate) struct Seen {
     pub(crate) survey: Option<Box<Survey>>,
     /// A planted bug made its mistake, as far as is known of a run whose process lived.
     pub(crate) reached: bool,
+    /// Planted bugs that the engine asked about: no other can change this run.
+    pub(crate) asked: BTreeSet<Mutation>,
 }
 
 impl Seen {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::{self, Coverage, activation};
+use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use flowquake_reports::{diff, folder, json, junit, markdown, terminal, units};
 
@@ -22,17 +23,25 @@ const SHOWN_MAX: usize = 100;
 /// Failures explained on the terminal; the report explains all.
 const FAILURES_MAX: usize = 10;
 
+/// What came of a run's runs.
+pub(super) struct Results<'r> {
+    pub(super) set: &'r RunSet,
+    /// When failures were decided, where it was measured.
+    pub(super) curves: &'r [FailureCurve],
+    pub(super) counted: &'r Coverage,
+}
+
 /// Says and writes all of it. `stopped`: why not all runs were made. What cannot be written is among the problems, and loses no
 /// verdict.
 pub(super) fn finish(
-    set: &RunSet,
-    counted: &Coverage,
+    results: &Results<'_>,
     args: &RunArgs,
     sweep: &Sweep<'_>,
     stopped: Option<&str>,
     history: &mut History,
     problems: &mut Vec<String>,
 ) {
+    let Results { set, curves, counted } = *results;
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
         say!("{}", terminal::details(run, screen()));
     }
@@ -91,7 +100,7 @@ pub(super) fn finish(
         }
     });
     let (top, folder) = (report_folder(), history.folder().to_owned());
-    match folder::write_report_folder(&folder, page.as_ref().unwrap_or(set)) {
+    match folder::write_report_folder(&folder, page.as_ref().unwrap_or(set), curves) {
         Ok(files) => {
             history.publish();
             let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));

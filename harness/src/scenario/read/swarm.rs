@@ -31,6 +31,7 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
         records: reader.read(table, "records", "swarm.records", records),
         vary: reader.or_default(given, "vary", "swarm.vary", value::boolean, false, bool::to_string),
         params: reader.read(table, "params", "swarm.params", params).unwrap_or_default(),
+        min_hurt: reader.read(table, "min_hurt", "swarm.min_hurt", floors).unwrap_or_default(),
         written: BTreeSet::new(),
         vertices: 0,
         keyed: false,
@@ -60,6 +61,33 @@ fn params(value: &DeValue) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
         params.insert(name.get_ref().to_string(), values);
     }
     Ok(params)
+}
+
+/// Numbers by the name of a kind of fault.
+fn floors(value: &DeValue) -> Result<BTreeMap<&'static str, u64>, Refusal> {
+    let DeValue::Table(entries) = value else {
+        let help = "write {key} = { kill = 20 }, with how many faults of a kind must hurt something in 1,000 runs";
+        let label = format!("this is {}", value::describe(value));
+        return Err(Refusal::new(
+            "wrong-type",
+            "must be a table of kinds of faults and numbers",
+            label,
+            help.to_owned(),
+        ));
+    };
+    let mut floors = BTreeMap::new();
+    for (name, number) in entries {
+        let name = name.get_ref().as_ref();
+        let Some(kind) = Kind::ALL.iter().find(|kind| kind.name() == name) else {
+            let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+            let rest = "kinds of faults are listed by `flowquake list faults`";
+            let help = suggest::guess_then(suggest::nearest(name, &names), rest);
+            let message = format!("has `{name}`, which is no kind of fault");
+            return Err(Refusal::new("unknown-fault", message, "not a kind of fault", help));
+        };
+        floors.insert(kind.name(), value::whole_u64(number.get_ref())?);
+    }
+    Ok(floors)
 }
 
 /// `3` or `[1, 6]`.

@@ -115,6 +115,12 @@ fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
         let finding = Finding::new("bad-swarm", "`kinds` is empty: there is nothing to draw from", help);
         return found.push(finding.at("swarm.kinds", "no kind of fault"));
     }
+    if let Some(kind) = swarm.min_hurt.keys().find(|kind| !swarm.kinds.contains(*kind)) {
+        let help = format!("name `{kind}` in `kinds` as well, or leave it out of `min_hurt`");
+        let message = format!("`min_hurt` asks for `{kind}`, which is not drawn");
+        let finding = Finding::new("bad-swarm", message, help).at("swarm.min_hurt", "so often");
+        found.push(finding.at("swarm.kinds", "drawn from these"));
+    }
     let named: Vec<&Kind> = Kind::ALL.iter().filter(|kind| swarm.kinds.contains(kind.name())).collect();
     let unmet = |kind: &Kind| kind.spec().drawn.need.unmet(plan, swarm.keyed);
     // One that applies is enough: the others are for seeds, or copies of this file, whose settings let them.
