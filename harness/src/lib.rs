@@ -18,8 +18,10 @@ pub mod faults;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;
+pub mod flink;
 mod interrupt;
 pub mod jobs;
+mod live;
 mod local_disks;
 mod logging;
 pub mod measure;

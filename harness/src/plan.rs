@@ -88,6 +88,8 @@ pub enum TargetPlan {
     Sim,
     /// This engine as processes of this machine, struck with signals in real time
     Process,
+    /// An Apache Flink of this machine, unmodified (--flink-home, or FLINK_HOME)
+    Flink,
 }
 
 impl TargetPlan {
@@ -101,6 +103,7 @@ impl TargetPlan {
         match self {
             Self::Sim => "sim",
             Self::Process => "process",
+            Self::Flink => "flink",
         }
     }
 }

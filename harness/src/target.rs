@@ -2,8 +2,8 @@
 //!
 //! A target brings the cluster of a plan up, tells the [`Director`] what happens, lets it strike, and brings the outcome home. The
 //! scenario, the director, the oracles, the measurements and the report are the same for every target; what one cannot do it says before
-//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. There are two: the simulator,
-//! [`crate::run::Simulator`], and real processes, [`crate::process::RealProcesses`]. A plan says which one it is for
+//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. There are three: the simulator,
+//! [`crate::run::Simulator`], real processes, [`crate::process::RealProcesses`], and an Apache Flink, [`crate::flink::ApacheFlink`]. A plan says which one it is for
 //! ([`RunPlan::target`]).
 
 use std::collections::BTreeSet;
@@ -23,6 +23,13 @@ pub trait Target: Sync {
     /// What it can do with this plan.
     fn offers(&self, plan: &RunPlan) -> Offers;
 
+    /// The first thing that the plan asks for and that this target cannot do, apart from what its offers say: a job that it has no program
+    /// for, say.
+    fn lacks(&self, plan: &RunPlan, jobs: &Jobs) -> Option<Missing> {
+        let _ = (plan, jobs);
+        None
+    }
+
     /// Runs the plan under the director; `from`: in stores that hold a copy already, at the instant of which the run begins (only
     /// where [`Offers::resumes`]). `Err`: the machine could not keep the run, which therefore proved nothing.
     fn run(
@@ -41,6 +48,8 @@ pub struct Offers {
     pub faults: BTreeSet<Kind>,
     /// Whether a fault can strike at an event, before its emitter's next instruction; otherwise at times only.
     pub at_events: bool,
+    /// Events that it does not tell, at which nothing can strike.
+    pub untold: BTreeSet<&'static str>,
     /// Whether a record, or a byte of state, can stand for more than one.
     pub weights: bool,
     /// Whether the same plan always gives the same run, trace hash and all: only then can timing be drawn anew in mid-run, and two runs be
@@ -69,6 +78,7 @@ impl Offers {
         Self {
             faults: Kind::ALL.iter().copied().collect(),
             at_events: true,
+            untold: BTreeSet::new(),
             weights: true,
             repeats: true,
             resumes: true,
@@ -95,7 +105,12 @@ impl Offers {
                     remedy: "strike at a time: at = \"2s\"".into(),
                 })
             } else {
-                None
+                let event = fault.trigger.event().and_then(|event| self.untold.get(event));
+                event.map(|event| Missing {
+                    path: format!("fault[{}].on", fault.id),
+                    what: format!("fault {}: to strike at `{event}`, which it does not tell", fault.id),
+                    remedy: "strike at another event, or at a time: at = \"2s\"".into(),
+                })
             }
         });
         let cluster = &plan.cluster;

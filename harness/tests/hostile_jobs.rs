@@ -93,6 +93,7 @@ const HOSTILE: Job = Job {
     vertices: 1,
     keyed_vertex: None,
     model: None,
+    texts: None,
     build,
     reference: |spec, _: &InputFiles| {
         if how(spec) == "exit in reference" {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::print::say;
 use super::{BAD_INPUT, catalogue, refuse, refuse_text};
+use crate::flink;
 use crate::jobs::Jobs;
 use crate::plan::{RunPlan, TargetPlan};
 use crate::process::RealProcesses;
@@ -36,11 +37,13 @@ pub(super) fn load(paths: &[PathBuf], jobs: &Jobs) -> Result<Vec<Scenario>, Exit
 }
 
 /// Refuses everything that the target does not offer, scenario by scenario. A swarm is asked for what its first seed draws.
-fn offered(scenarios: &[Scenario], target: TargetPlan) -> Result<(), ExitCode> {
+fn offered(scenarios: &[Scenario], target: TargetPlan, jobs: &Jobs) -> Result<(), ExitCode> {
     let mut offered = Ok(());
     for scenario in scenarios {
         let plan = RunPlan { target, ..scenario.plan(1) };
-        if let Some(Missing { path, what, remedy }) = offers_of(&plan).missing(&plan) {
+        let missing = offers_of(&plan).missing(&plan);
+        let lacks = || (target == TargetPlan::Flink).then(|| flink::lacking(&plan, jobs)).flatten();
+        if let Some(Missing { path, what, remedy }) = missing.or_else(lacks) {
             let (file, target) = (scenario.file(), target.name());
             offered = Err(refuse_text(&format!("{file}: {path}: {target} does not offer {what}"), &remedy));
         }
@@ -53,13 +56,14 @@ pub(super) fn offers_of(plan: &RunPlan) -> Offers {
     match plan.target {
         TargetPlan::Sim => Simulator::default().offers(plan),
         TargetPlan::Process => RealProcesses::default().offers(plan),
+        TargetPlan::Flink => flink::offered(),
     }
 }
 
 pub(super) fn check(args: &CheckArgs, jobs: &Jobs) -> ExitCode {
     match load(&args.paths, jobs) {
         Ok(scenarios) => {
-            if let Err(code) = offered(&scenarios, args.target) {
+            if let Err(code) = offered(&scenarios, args.target, jobs) {
                 return code;
             }
             let width = scenarios.iter().map(|s| s.name().chars().count()).max().unwrap_or(0);

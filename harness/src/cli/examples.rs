@@ -25,6 +25,7 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (&["check"], &[("check scenarios", "reads all of them, runs none")]),
+    (&["flink", "check"], &[("flink check --flink-home /opt/flink", "what is there, and what can be done with it")]),
     (
         &["init"],
         &[
@@ -126,7 +127,14 @@ const EXAMPLES: &[Examples] = &[
             ("calibrate --quick --output mine.toml", "half a minute, wider intervals"),
         ],
     ),
-    (&["list"], &[("list faults", "every kind with its keys"), ("list events", "what a fault can be triggered by")]),
+    (
+        &["list"],
+        &[
+            ("list faults", "every kind with its keys"),
+            ("list events", "what a fault can be triggered by"),
+            ("list runs", "the history of this folder, and what is under way"),
+        ],
+    ),
     (&["state", "show"], &[("state show ck/chk-3/_metadata --key 17", "one key of a checkpoint")]),
     (
         &["engine"],

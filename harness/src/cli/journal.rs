@@ -1,9 +1,9 @@
 //! The records of runs as they come, one a line: whatever happens to this process or its machine, what was made is there.
 //!
-//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line is the run set without runs, each further one a record, in
-//! the order in which the runs ended. A new journal takes the place of the old one in one step, so two sweeps at once do not mix
-//! theirs. An open journal is locked, so nobody goes on with the journal of a sweep that is under way, or removes it. That it
-//! cannot be written is told at the end: the records are still in memory then.
+//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line is the run set without its runs. Each further line is a
+//! record, in the order in which the runs ended. A new journal replaces the old one in one step, so two sweeps at once do not mix
+//! theirs. An open journal is locked, so nobody continues or removes the journal of a sweep that is under way. If the journal
+//! cannot be written, that is reported at the end, when the records are still in memory.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};

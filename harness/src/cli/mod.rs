@@ -30,6 +30,7 @@ mod coverage;
 mod examples;
 mod exhaust;
 mod export;
+mod flink;
 mod formulas;
 mod gate;
 mod hunt;
@@ -106,6 +107,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// List what exists
     List(list::ListArgs),
+    /// Look for an Apache Flink to run scenarios on
+    Flink(flink::FlinkArgs),
     /// Look into checkpoints
     State(state::StateArgs),
     /// Print the JSON schema of scenario files, by which editors complete and check them
@@ -173,6 +176,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Formulas(args) => formulas::formulas(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::List(args) => list::list(&args, jobs),
+        Command::Flink(args) => flink::flink(&args),
         Command::State(args) => state::state(&args, jobs),
         Command::Schema(args) => schema::schema(&args, jobs),
         Command::Completions(args) => completions::completions(&args, command_of(), &own_name()),

@@ -1,9 +1,9 @@
 //! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
 //!
-//! Start at [`run`]. No step between a verdict and its output loses the verdict: what cannot be written is a problem, told
-//! besides and with exit code 2, and the record stays. While runs are made their records go into a journal, line by line; it
-//! survives whatever happens to this process, and a run that was stopped goes on from it ([`resume`]). [`pick`] says which runs
-//! there are, [`history`] where they are kept, [`documents`] what is said and written of them.
+//! Start at [`run`]. No step between a verdict and its output loses the verdict: a file that cannot be written is reported beside
+//! the verdict, with exit code 2, and the record stays. While runs are made, each record is appended to a journal. The journal
+//! survives whatever happens to this process, and `--resume` continues a stopped run from it ([`resume`]). [`pick`] decides which
+//! runs to make, [`history`] keeps them, [`listing`] prints what it keeps, and [`documents`] writes tables, reports and files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
 use super::{BAD_INPUT, command_line, comparable, limits, outputs, refuse_text, run_args};
 use crate::environment::needs_disk;
+use crate::flink::ApacheFlink;
 use crate::jobs::Jobs;
 use crate::logging::Level;
 use crate::plan::{RunPlan, TargetPlan};
@@ -39,7 +40,7 @@ use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
 use crate::units;
-use crate::worker::{Made, Order};
+use crate::worker::{Made, Order, Terms};
 
 mod documents;
 mod history;
@@ -73,6 +74,9 @@ pub(super) struct RunArgs {
     /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
     #[arg(long, value_enum, default_value_t)]
     target: TargetPlan,
+    /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
+    #[arg(long, value_name = "DIR")]
+    flink_home: Option<PathBuf>,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -152,7 +156,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl RunArgs {
-    /// These, as a run that was stopped had them, with what may be another now that it goes on.
+    /// The arguments of a stopped run (`self`), with those that the call which resumes it (`now`) may change.
     fn gone_on_with(self, now: &Self) -> Self {
         let bounded = now.max_failures.is_some() || now.stop_on_failure;
         Self {
@@ -236,6 +240,12 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
+    // Before anything is begun; what is missing is told once, not by each run.
+    if args.target == TargetPlan::Flink
+        && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
+    {
+        return refuse_text(&missing.what, &missing.remedy);
+    }
     let (seed, seeds) = (args.seed, args.seeds);
     let stop = args.stop_on_failure.then_some(1);
     let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
@@ -339,7 +349,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let known: Vec<u64> = records.keys().copied().collect();
     let open = total - known.len() as u64;
     let mut progress = Progress::new(open);
-    let terms = args.limits.terms(args.log);
+    let terms = Terms { flink_home: args.flink_home.clone(), ..args.limits.terms(args.log) };
     let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),

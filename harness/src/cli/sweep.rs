@@ -1,8 +1,8 @@
 //! Many runs: in parallel, each in a process of a worker, in bounded memory, up to a number of failures.
 //!
 //! Start at [`Many::make`]; [`Sweep`] says which runs there are. A plan is made when a worker is free for it and dropped with its run.
-//! Of a long sweep ([`LONG`]) the runs that passed keep only what sums are made of: their plans can be made again from their seeds. The
-//! first of each scenario stays whole, so that a failing run has one to stand beside.
+//! In a long sweep ([`LONG`]) runs that passed keep only what the sums need: their plans can be made again from their seeds. The first
+//! run of each scenario stays whole, because a failing run is shown beside a run that passed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ use crate::scenario::Scenario;
 use crate::screen;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
 
-/// From this many runs on nobody reads them one by one.
+/// With this many runs and more, results are summed up instead of listed one by one.
 pub(super) const LONG: u64 = 500;
 
 /// Which runs to make.
@@ -65,7 +65,7 @@ impl Sweep<'_> {
         self.scenarios.iter().any(Scenario::is_swarm)
     }
 
-    /// Scenario by scenario, seed by seed.
+    /// The plan of a run by its index: all seeds of the first scenario, then all of the next.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         if let Some(only) = &self.only {
             let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
@@ -112,20 +112,20 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Where nothing moves, something is said at least this often.
 const SAID_EVERY: Duration = Duration::from_secs(25);
 
-/// What [`Many::make`] tells as it goes.
+/// What [`Many::make`] reports while runs are made.
 pub(super) enum Step {
     /// The run of this index was made.
     Made(u64, Box<Made>),
-    /// None was for a while.
+    /// No run ended for a while.
     Waiting,
 }
 
-/// Why not all runs were made, other than failures.
+/// Why not all runs were made, other than too many failures.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// The machine could not keep a run.
     Environment(Environment),
-    /// Somebody wanted it.
+    /// A signal asked for it.
     Signal(Signal),
     /// What was made could not be kept.
     Full,

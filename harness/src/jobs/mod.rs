@@ -39,6 +39,12 @@ pub struct Param {
 /// Makes the reference of a job.
 pub type MakeReference = fn(&JobSpec, &InputFiles) -> Result<Box<dyn Reference>, JobError>;
 
+/// The text of record `index` of the input, from 0.
+pub type Texts = Box<dyn Fn(u64) -> String>;
+
+/// Makes the texts of a job's input.
+pub type MakeTexts = fn(&JobSpec, &InputFiles) -> Result<Texts, JobError>;
+
 /// A program with its reference.
 pub struct Job {
     /// What it computes, in a sentence.
@@ -55,6 +61,8 @@ pub struct Job {
     pub keyed_vertex: Option<u16>,
     /// What its records and its state weigh, for predictions; `None`: nothing is predicted.
     pub model: Option<JobModel>,
+    /// Its input as lines of text, for a twin of the job that another engine runs; `None`: there is no twin.
+    pub texts: Option<MakeTexts>,
     /// Builds the program.
     pub build: fn(&JobSpec, &JobContext<'_>) -> Result<JobGraph, JobError>,
     /// Makes the reference.

@@ -77,10 +77,12 @@ impl Target for RealProcesses {
         Offers {
             faults: [Kind::Kill, Kind::CrashLoop, Kind::Pause].into(),
             at_events: true,
+            untold: Default::default(),
             weights: false,
             repeats: false,
             resumes: false,
-            sections: [Section::Trace, Section::Log, Section::Checkpoints, Section::Output].into(),
+            sections: [Section::Trace, Section::Log, Section::Checkpoints, Section::Output, Section::FinalOutput]
+                .into(),
         }
     }
 

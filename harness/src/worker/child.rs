@@ -23,6 +23,7 @@ use nix::unistd::dup2_stdin;
 use super::{Answer, Order, Seen, frame, process};
 use crate::environment::Environment;
 use crate::exit_guard;
+use crate::flink::ApacheFlink;
 use crate::interrupt;
 use crate::jobs::Jobs;
 use crate::outcome::Outcome;
@@ -127,9 +128,14 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     }
     let simulator = Simulator::with(&order.mutations).noting(order.survey);
     let processes = RealProcesses::default();
+    let flink;
     let target: &dyn Target = match plan.target {
         TargetPlan::Sim => &simulator,
         TargetPlan::Process => &processes,
+        TargetPlan::Flink => {
+            flink = ApacheFlink::find(None)?;
+            &flink
+        }
     };
     let (mut record, outcome) = try_execute(target, *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();

@@ -49,12 +49,14 @@ pub(crate) struct Terms {
     pub(crate) cpu: Duration,
     /// The engine's log lines: a word that the hidden subcommand understands.
     pub(crate) log: String,
+    /// The folder of the Apache Flink for runs on one; `None`: what the environment says.
+    pub(crate) flink_home: Option<PathBuf>,
 }
 
 impl Default for Terms {
     /// What the options of the command line say where they are left out.
     fn default() -> Self {
-        Self { memory: 4 << 30, cpu: Duration::from_secs(600), log: "off".into() }
+        Self { memory: 4 << 30, cpu: Duration::from_secs(600), log: "off".into(), flink_home: None }
     }
 }
 

@@ -34,11 +34,11 @@ const ENTRY: &str = "run.json";
 pub(super) const PLANS: &str = "plans";
 /// The page that lists them.
 pub(super) const INDEX: &str = "index.html";
-/// Locked by whoever changes the history.
+/// A process that changes the history locks this file.
 const LOCK: &str = ".lock";
 /// Longest entry.
 const ENTRY_MAX: u64 = 1 << 20;
-/// Runs that may begin in the same instant.
+/// How many names are tried, should as many runs begin in the same instant.
 const TRIES: u32 = 1_000;
 
 /// How much is kept: the newest runs, as many and as large as this. The newest of all is always kept.
