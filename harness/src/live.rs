@@ -1,18 +1,23 @@
 //! A process that a run has started: killed, stopped, let go on, each with what proves it.
 //!
-//! Start at [`Live`]. A strike is proved by what the system says afterwards: that the process has ended, and by which signal; that
+//! Start at [`Live`], and for a program that knows nothing of this one at [`bound`]. A strike is proved by what the system says afterwards: that the process has ended, and by which signal; that
 //! every thread of it is stopped. What the system does not show in time is not proved.
 #![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
 
 use std::fs;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ExitStatus};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use flowquake_reports::units;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::time::TimeVal;
+use nix::unistd::{Pid, getppid};
 
 use crate::nemesis::Receipt;
 
@@ -20,6 +25,42 @@ use crate::nemesis::Receipt;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at whether it has.
 const LOOK: Duration = Duration::from_micros(200);
+
+/// The hidden subcommand that binds a program's life to its starter's.
+pub(crate) const BOUND: &str = "bound-process";
+
+/// What [`BOUND`] is told.
+#[derive(Debug, Args)]
+pub struct BoundArgs {
+    /// The process id of the starter
+    starter: i32,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
+/// A command that starts `program` through this program, `own`, such that the system kills it when whoever starts it dies, even while it
+/// stands still. Its arguments are added to what is returned.
+pub(crate) fn bound(own: &Path, program: &Path) -> Command {
+    let mut command = Command::new(own);
+    command.arg0("flowquake").arg(BOUND).arg(std::process::id().to_string()).arg(program);
+    command
+}
+
+/// Becomes the program; returns only what went wrong.
+pub(crate) fn become_bound(args: &BoundArgs) -> io::Error {
+    if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
+        return error.into();
+    }
+    // It died before that.
+    if getppid().as_raw() != args.starter {
+        return io::Error::other("whoever started this process has ended");
+    }
+    match args.words.split_first() {
+        Some((program, words)) => Command::new(program).args(words).exec(),
+        None => io::Error::other("no program is named"),
+    }
+}
 
 /// A process that runs, or has ended unseen.
 pub(crate) struct Live {
@@ -116,6 +157,13 @@ impl Drop for Live {
     }
 }
 
+/// Processor time of all processes that have ended and were waited for.
+pub(crate) fn cpu_of_children() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
+    let micros = |time: TimeVal| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs();
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
+}
+
 fn send(id: u32, signal: Signal) -> io::Result<()> {
     let id = i32::try_from(id).map_err(io::Error::other)?;
     kill(Pid::from_raw(id), signal).map_err(io::Error::from)
@@ -159,4 +207,30 @@ fn threads(process: u32) -> Option<Threads> {
 /// The state of a thread: the word behind its name, which stands in brackets and may hold anything.
 fn state(stat: &str) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_thread_stands_behind_its_name_whatever_that_is() {
+        assert_eq!(state("12 (a) b) T 1 2"), Some('T'));
+        assert_eq!(state("12 (tokio-runtime-w) S 1"), Some('S'));
+        assert_eq!(state("12"), None);
+    }
+
+    #[test]
+    fn a_stopped_process_has_no_thread_that_runs() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let id = child.id();
+        send(id, Signal::SIGSTOP).unwrap();
+        let stopped = within_patience(|| threads(id).filter(|threads| threads.running == 0));
+        assert_eq!(stopped, Some(Threads { stopped: 1, running: 0 }));
+        send(id, Signal::SIGCONT).unwrap();
+        assert!(within_patience(|| threads(id).filter(|threads| threads.stopped == 0)).is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(threads(id), None, "it is gone");
+    }
 }

@@ -96,6 +96,8 @@ const ASK_ACTIONS: &[&str] = &[
     "predict/recovery.rs",
     // The stand-in of a refused fault.
     "scenario/read/fault/mod.rs",
+    // Which of its processes a fault may strike.
+    "flink/offers.rs",
     // Makes kills only.
     "tune/plan.rs",
     // A kill of an idle TaskManager of a real target.

@@ -17,6 +17,7 @@ use flowquake_reports::ansi::Color;
 use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
+use crate::live;
 use crate::plan::{RunPlan, job_spec};
 use crate::provenance::{self, quoted};
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
@@ -124,6 +125,9 @@ enum Command {
     /// A process that makes runs
     #[command(hide = true)]
     RunWorker(WorkerArgs),
+    /// Another program, whose life is bound to that of its starter
+    #[command(hide = true, name = live::BOUND)]
+    Bound(live::BoundArgs),
 }
 
 /// Runs the command line with these jobs; a program that adds its own calls this from its `main`, before anything else: it is
@@ -183,6 +187,10 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Man(args) => completions::man(&args, command_of().name(&*own_name().leak())),
         Command::Engine(args) => engine_command::run(&args, jobs),
         Command::Process(args) => engine_command::run_process(&args, jobs),
+        Command::Bound(args) => {
+            tell!("error: {}", live::become_bound(&args));
+            ExitCode::from(BAD_INPUT)
+        }
         Command::RunWorker(args) => {
             logging::start(logging::Level::from_str(&args.log, true).unwrap_or_default());
             worker::serve(&args, jobs)

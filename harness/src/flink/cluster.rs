@@ -20,7 +20,7 @@ use flowquake_engine::fault::Death;
 
 use super::home::Home;
 use super::settings::{self, Ports};
-use crate::live::Live;
+use crate::live::{Live, bound};
 use crate::nemesis::{Cluster, Processes, Receipt};
 use crate::plan::{Disk, RunPlan};
 use crate::run::{job_managers, task_managers};
@@ -65,6 +65,8 @@ pub(super) struct Exit {
 
 /// All processes of a Flink, below one folder.
 pub(super) struct FlinkCluster {
+    /// This program, through which others are started.
+    own: PathBuf,
     home: Home,
     archive: PathBuf,
     root: PathBuf,
@@ -75,10 +77,11 @@ pub(super) struct FlinkCluster {
 
 impl FlinkCluster {
     /// Of a plan; nothing runs yet.
-    pub(super) fn new(home: &Home, archive: &Path, plan: &RunPlan, root: &Path) -> io::Result<Self> {
+    pub(super) fn new(own: &Path, home: &Home, archive: &Path, plan: &RunPlan, root: &Path) -> io::Result<Self> {
         let node = || Node { live: None, lives: 0, folder: PathBuf::new(), stood_still: 0 };
         let names = job_managers(plan).chain(task_managers(plan));
         let cluster = Self {
+            own: own.to_owned(),
             home: home.clone(),
             archive: archive.to_owned(),
             root: root.to_owned(),
@@ -152,7 +155,7 @@ impl FlinkCluster {
         let mut class_path = OsString::from(self.home.class_path());
         class_path.push(":");
         class_path.push(&self.archive);
-        let mut command = Command::new(&self.home.java);
+        let mut command = bound(&self.own, &self.home.java);
         command
             .arg(format!("-Xmx{heap}"))
             // A run is short: code that is compiled twice would cost more than it saves.

@@ -12,7 +12,8 @@
 //! A line is told before the step that follows it, so a process that is killed at its own line takes no further step on that thread; its
 //! other threads may, up to the kill.
 //!
-//! Invariant: (FLINK-1) no process of a Flink outlives whoever makes the run: it ends as soon as nobody hears what it tells.
+//! Invariant: (FLINK-1) no process of a Flink outlives whoever makes the run, however that ends: the system kills it, and it ends by itself
+//! when nobody hears what it tells.
 #![allow(clippy::disallowed_methods, reason = "a shell around real processes, in real time")]
 
 use std::fs;
@@ -28,8 +29,6 @@ use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::{CheckpointId, SubtaskId, VertexId};
 use flowquake_engine::time::{Time, nanos};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
 
 use self::cluster::{Exit, FlinkCluster};
 use self::messages::{ALWAYS, Step};
@@ -39,6 +38,7 @@ use self::wire::Wire;
 use crate::director::Director;
 use crate::environment::Environment;
 use crate::jobs::Jobs;
+use crate::live::cpu_of_children;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Part, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan, job_spec};
@@ -70,6 +70,8 @@ const LEAD: Duration = Duration::from_millis(1_500);
 /// An Apache Flink of this machine.
 #[derive(Debug, Clone)]
 pub struct ApacheFlink {
+    /// This program, through which Flink's processes are started.
+    own: PathBuf,
     home: Home,
 }
 
@@ -81,7 +83,13 @@ impl ApacheFlink {
     pub fn find(given: Option<&Path>) -> Result<Self, Environment> {
         let home = Home::find(given)?;
         home.check_messages()?;
-        Ok(Self { home })
+        Ok(Self { own: "/proc/self/exe".into(), home })
+    }
+
+    /// The same, whose processes are started through `own`, a program that hands its command line to [`crate::main`].
+    #[must_use]
+    pub fn started_by(self, own: PathBuf) -> Self {
+        Self { own, ..self }
     }
 }
 
@@ -128,7 +136,7 @@ impl Target for ApacheFlink {
                 "allow more processes and open files (ulimit -u, ulimit -n), and make room for a few hundred megabytes";
             Environment::new(format!("a Flink cannot be started: {error}"), remedy)
         };
-        let cluster = FlinkCluster::new(&self.home, &archive, plan, folder.path()).map_err(cannot)?;
+        let cluster = FlinkCluster::new(&self.own, &self.home, &archive, plan, folder.path()).map_err(cannot)?;
         let wire = Wire::listen(&cluster.socket()).map_err(cannot)?;
         let spec = job_spec(plan);
         write_input(&cluster, &spec, jobs)?;
@@ -139,7 +147,7 @@ impl Target for ApacheFlink {
         let translator = Translator::new(patterns, plan.cluster.slots);
         let mut play = Play { cluster, wire, translator, start: Instant::now(), submission: None };
         play.until_it_is_up(plan)?;
-        let cpu = children_cpu();
+        let cpu = cpu_of_children();
         director.begin(Time::ZERO);
         job_managers(plan).chain(task_managers(plan)).for_each(|node| director.begin_life(&node, Time::ZERO));
         play.submit(&spec, &archive);
@@ -156,7 +164,7 @@ impl Target for ApacheFlink {
         let mut outcome = director.take_outcome();
         outcome.visible = committed(&play.cluster.output(), now).map_err(cannot)?;
         outcome.wall = begun.elapsed();
-        outcome.cpu = children_cpu().saturating_sub(cpu);
+        outcome.cpu = cpu_of_children().saturating_sub(cpu);
         let shown = self.offers(plan).sections;
         Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
         Ok(outcome)
@@ -331,11 +339,4 @@ fn committed(folder: &Path, at: Time) -> io::Result<Vec<Part>> {
     }
     parts.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(parts)
-}
-
-/// Processor time of all processes that have ended and were waited for.
-fn children_cpu() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
-    let micros = |time: TimeVal| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs();
-    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
 }

@@ -1,29 +1,25 @@
 //! The processes of a run: started, killed, stopped, each strike with what proves it.
 //!
-//! Start at [`ProcessCluster`]. A strike is proved by what the system says afterwards: that a process has ended, and by which signal;
-//! that every thread of it is stopped. What the system does not show in time is not proved, and makes the run uncertain.
+//! Start at [`ProcessCluster`]. What proves a strike is in [`crate::live`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 use flowquake_engine::env::{Secret, StoreKind};
 use flowquake_engine::fault::Death;
-use flowquake_reports::units;
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tracing::level_filters::LevelFilter;
 
 use super::stores;
 use crate::engine_command::{ControlPorts, Orders, Role, SUBCOMMAND};
+use crate::live::Live;
 use crate::nemesis::{Cluster, Processes, Receipt};
 use crate::plan::{Disk, RunPlan, job_spec};
 use crate::run::{job_managers, task_managers};
@@ -32,25 +28,12 @@ use crate::stage::Stage;
 /// Pause of a TaskManager between two attempts to reach a JobManager: short, so that those that wait for the first one come together,
 /// as they do in simulation, and tasks are dealt out over all of them.
 const RETRY: Duration = Duration::from_millis(5);
-/// How long a process may take to end or to stop once it was told to. SIGKILL waits for what the kernel is doing for it.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at whether it has.
-const LOOK: Duration = Duration::from_micros(200);
 /// Lines of what a process said last that are told when it ends by itself.
 const LAST_WORDS: usize = 5;
 
-/// A process that runs, or has ended unseen.
-struct Running {
-    child: Child,
-    /// Told to stand still: with so many threads, as far as that was seen.
-    stopped: Option<u64>,
-    /// The process ends with this pipe; and with its starter, whatever happens to the pipe.
-    _lifeline: ChildStdin,
-}
-
 /// A node: its lives one after another.
 struct Node {
-    running: Option<Running>,
+    live: Option<Live>,
     lives: u32,
     /// Its own disk, in this life or the last one.
     disk: PathBuf,
@@ -82,7 +65,7 @@ impl ProcessCluster {
     pub(super) fn new(program: &Path, plan: &RunPlan, root: &Path, socket: &Path) -> io::Result<Self> {
         let ports = ControlPorts::reserve(plan.cluster.job_managers.try_into().map_err(io::Error::other)?)?;
         let names = job_managers(plan).chain(task_managers(plan));
-        let node = || Node { running: None, lives: 0, disk: PathBuf::new(), stood_still: 0 };
+        let node = || Node { live: None, lives: 0, disk: PathBuf::new(), stood_still: 0 };
         let cluster = Self {
             program: program.to_owned(),
             root: root.to_owned(),
@@ -164,12 +147,11 @@ impl ProcessCluster {
             .process_group(0)
             .spawn()?;
         let id = child.id();
-        let mut lifeline = child.stdin.take().expect("it is piped");
         let mut line = serde_json::to_vec(&orders)?;
         line.push(b'\n');
-        // One that died at once is seen by its exit.
-        let _ = lifeline.write_all(&line);
-        node.running = Some(Running { child, stopped: None, _lifeline: lifeline });
+        // The pipe stays open: the process ends with it. One that died at once is seen by its exit.
+        let _ = child.stdin.as_mut().expect("it is piped").write_all(&line);
+        node.live = Some(Live::of(child));
         Ok(id)
     }
 
@@ -177,9 +159,8 @@ impl ProcessCluster {
     pub(super) fn exits(&self) -> Vec<Exit> {
         let mut exits = Vec::new();
         for (name, node) in self.nodes.borrow_mut().iter_mut() {
-            let ended = node.running.as_mut().and_then(|running| running.child.try_wait().ok().flatten());
-            if let Some(status) = ended {
-                node.running = None;
+            if let Some(status) = node.live.as_mut().and_then(Live::ended) {
+                node.live = None;
                 let last_words = last_lines(&self.log(name, node.lives));
                 exits.push(Exit { node: name.clone(), status, last_words });
             }
@@ -189,30 +170,23 @@ impl ProcessCluster {
 
     /// Ends all processes, and waits until they have ended: from here on nothing writes any more.
     pub(super) fn kill_all(&self) {
-        for node in self.nodes.borrow_mut().values_mut() {
-            if let Some(mut running) = node.running.take() {
-                let _ = running.child.kill();
-                let _ = running.child.wait();
-            }
-        }
-    }
-}
-
-impl Drop for ProcessCluster {
-    fn drop(&mut self) {
-        self.kill_all();
+        self.nodes.borrow_mut().values_mut().for_each(|node| node.live = None);
     }
 }
 
 impl Cluster for ProcessCluster {
     fn is_alive(&self, node: &str) -> bool {
-        self.nodes.borrow().get(node).is_some_and(|node| node.running.is_some())
+        self.nodes.borrow().get(node).is_some_and(|node| node.live.is_some())
     }
 
     /// A thread that stands still holds back one step.
     fn harm(&self, gauge: &Gauge) -> u64 {
         match gauge {
-            Gauge::StoodStill(node) => self.nodes.borrow().get(node).map_or(0, |node| node.stood_still),
+            Gauge::StoodStill(node) => self
+                .nodes
+                .borrow()
+                .get(node)
+                .map_or(0, |node| node.stood_still + node.live.as_ref().map_or(0, Live::stood_still)),
             _ => 0,
         }
     }
@@ -227,27 +201,14 @@ impl Processes for ProcessCluster {
     fn kill(&self, node: &str, _: Death) -> Receipt {
         let mut nodes = self.nodes.borrow_mut();
         let Some(node) = nodes.get_mut(node) else { return Receipt::InVain };
+        let Some(live) = node.live.as_mut() else { return Receipt::InVain };
+        let receipt = live.kill();
         // One that has ended by itself is left for the next look.
-        let alive = |running: &mut Running| matches!(running.child.try_wait(), Ok(None));
-        let Some(mut running) = node.running.take_if(alive) else { return Receipt::InVain };
-        node.stood_still += running.stopped.take().unwrap_or(0);
-        let (id, asked) = (running.child.id(), Instant::now());
-        if let Err(error) = running.child.kill() {
-            node.running = Some(running);
-            return Receipt::Unproved(format!("SIGKILL could not be sent to process {id}: {error}"));
+        if let Receipt::Proved(_) = receipt {
+            node.stood_still += live.stood_still();
+            node.live = None;
         }
-        let ended = within_patience(|| running.child.try_wait().ok().flatten());
-        let took = units::duration(asked.elapsed().as_nanos() as u64);
-        match ended.map(|status| (status, status.signal())) {
-            Some((_, Some(signal))) if signal == Signal::SIGKILL as i32 => {
-                Receipt::Proved(format!("process {id} ended by SIGKILL, after {took}"))
-            }
-            Some((status, _)) => Receipt::Unproved(format!("process {id} ended otherwise meanwhile: {status}")),
-            None => {
-                node.running = Some(running);
-                Receipt::Unproved(format!("process {id} is there {took} after SIGKILL"))
-            }
-        }
+        receipt
     }
 
     fn restart(&self, node: &str, disk: Disk) -> Receipt {
@@ -262,39 +223,12 @@ impl Processes for ProcessCluster {
 
     fn pause(&self, node: &str) -> Receipt {
         let mut nodes = self.nodes.borrow_mut();
-        let Some(node) = nodes.get_mut(node) else { return Receipt::InVain };
-        let Some(running) = node.running.as_mut().filter(|running| running.stopped.is_none()) else {
-            return Receipt::InVain;
-        };
-        let (id, asked) = (running.child.id(), Instant::now());
-        if let Err(error) = send(id, Signal::SIGSTOP) {
-            return Receipt::Unproved(format!("SIGSTOP could not be sent to process {id}: {error}"));
-        }
-        running.stopped = Some(0);
-        let all_stopped = || threads(id).filter(|threads| threads.running == 0);
-        let Some(threads) = within_patience(all_stopped) else {
-            return Receipt::Unproved(format!("not all threads of process {id} stopped within {PATIENCE:?}"));
-        };
-        running.stopped = Some(threads.stopped);
-        let took = units::duration(asked.elapsed().as_nanos() as u64);
-        Receipt::Proved(format!("all {} threads of process {id} stopped, after {took}", threads.stopped))
+        nodes.get_mut(node).and_then(|node| node.live.as_mut()).map_or(Receipt::InVain, Live::pause)
     }
 
     fn resume(&self, node: &str) -> Receipt {
         let mut nodes = self.nodes.borrow_mut();
-        let Some(node) = nodes.get_mut(node) else { return Receipt::InVain };
-        let Some(running) = node.running.as_mut() else { return Receipt::InVain };
-        let Some(stopped) = running.stopped else { return Receipt::InVain };
-        let id = running.child.id();
-        if let Err(error) = send(id, Signal::SIGCONT) {
-            return Receipt::Unproved(format!("SIGCONT could not be sent to process {id}: {error}"));
-        }
-        running.stopped = None;
-        node.stood_still += stopped;
-        match within_patience(|| threads(id).filter(|threads| threads.stopped == 0)) {
-            Some(_) => Receipt::Proved(format!("process {id} goes on")),
-            None => Receipt::Unproved(format!("some threads of process {id} stand still {PATIENCE:?} after SIGCONT")),
-        }
+        nodes.get_mut(node).and_then(|node| node.live.as_mut()).map_or(Receipt::InVain, Live::resume)
     }
 }
 
@@ -317,89 +251,10 @@ impl Stage for ProcessCluster {
     }
 }
 
-/// Processor time of all processes that have ended and were waited for.
-pub(super) fn cpu_of_children() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
-    let micros =
-        |time: nix::sys::time::TimeVal| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs();
-    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
-}
-
-fn send(id: u32, signal: Signal) -> io::Result<()> {
-    let id = i32::try_from(id).map_err(io::Error::other)?;
-    kill(Pid::from_raw(id), signal).map_err(io::Error::from)
-}
-
-/// What comes of looking again and again, if something does in time.
-fn within_patience<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return Some(seen);
-        }
-        if begun.elapsed() > PATIENCE {
-            return None;
-        }
-        std::thread::sleep(LOOK);
-    }
-}
-
-/// How many threads of a process are stopped, and how many are not.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Threads {
-    stopped: u64,
-    running: u64,
-}
-
-/// As `/proc` has them; `None`: it does not say.
-fn threads(process: u32) -> Option<Threads> {
-    let mut threads = Threads::default();
-    for task in fs::read_dir(format!("/proc/{process}/task")).ok()? {
-        // A thread may end between the two.
-        let Ok(stat) = fs::read_to_string(task.ok()?.path().join("stat")) else { continue };
-        match state(&stat)? {
-            'T' => threads.stopped += 1,
-            _ => threads.running += 1,
-        }
-    }
-    Some(threads).filter(|threads| *threads != Threads::default())
-}
-
-/// The state of a thread: the word behind its name, which stands in brackets and may hold anything.
-fn state(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
-}
-
 /// The end of a log, on one line.
 fn last_lines(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LAST_WORDS)..].join(" | ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_state_of_a_thread_stands_behind_its_name_whatever_that_is() {
-        assert_eq!(state("12 (a) b) T 1 2"), Some('T'));
-        assert_eq!(state("12 (tokio-runtime-w) S 1"), Some('S'));
-        assert_eq!(state("12"), None);
-    }
-
-    #[test]
-    fn a_stopped_process_has_no_thread_that_runs() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let id = child.id();
-        send(id, Signal::SIGSTOP).unwrap();
-        let stopped = within_patience(|| threads(id).filter(|threads| threads.running == 0));
-        assert_eq!(stopped, Some(Threads { stopped: 1, running: 0 }));
-        send(id, Signal::SIGCONT).unwrap();
-        assert!(within_patience(|| threads(id).filter(|threads| threads.stopped == 0)).is_some());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(threads(id), None, "it is gone");
-    }
 }

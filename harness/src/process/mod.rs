@@ -34,6 +34,7 @@ use crate::director::Director;
 use crate::environment::Environment;
 use crate::faults::Kind;
 use crate::jobs::Jobs;
+use crate::live::cpu_of_children;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan};
@@ -94,7 +95,7 @@ impl Target for RealProcesses {
         mut director: Director,
     ) -> Result<Outcome, Environment> {
         let folder = local_disks::root()?;
-        let begun = (Instant::now(), cluster::cpu_of_children());
+        let begun = (Instant::now(), cpu_of_children());
         let cannot = |error: io::Error| {
             let remedy =
                 "allow more processes and open files (ulimit -u, ulimit -n), or take fewer runs at once (--jobs 1)";
@@ -119,7 +120,7 @@ impl Target for RealProcesses {
         let mut outcome = director.take_outcome();
         outcome.starved = pulse.end();
         outcome.wall = begun.0.elapsed();
-        outcome.cpu = cluster::cpu_of_children().saturating_sub(begun.1);
+        outcome.cpu = cpu_of_children().saturating_sub(begun.1);
         let shown = self.offers(plan).sections;
         Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
         Ok(outcome)
