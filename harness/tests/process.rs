@@ -1,12 +1,15 @@
 //! Scenarios on real processes: strikes at exact positions, with receipts, judged by the same oracles; and nothing is left behind.
 #![allow(clippy::disallowed_methods, reason = "these tests start, watch and kill real processes")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use common::{Folder, Said};
 use flowquake::cli::catalogue;
 use flowquake::jobs::Jobs;
 use flowquake::outcome::Outcome;
@@ -168,33 +171,25 @@ fn a_process_dies_again_and_again_and_the_job_is_finished() {
     assert_eq!(lives.len(), 3);
 }
 
-/// A folder with a scenario, in which the program is run as a user runs it.
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn with(file: &str, text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(file), text).unwrap();
-        Self(folder)
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        command.current_dir(self.0.path()).args(args.split_whitespace()).stdin(Stdio::null());
+    /// `flowquake` with the words of a line.
+    fn words(&self, line: &str) -> Command {
+        let mut command = self.command(&line.split_whitespace().collect::<Vec<_>>());
+        command.stdin(Stdio::null());
         command
     }
 
-    fn says(&self, args: &str) -> (Option<i32>, String) {
-        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
-        let text = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
-        (status.code(), text)
+    /// How it ended, and what it said on standard output, then on standard error.
+    fn says(&self, line: &str) -> (Option<i32>, String) {
+        let said = Said::from(self.words(line).output().unwrap());
+        (said.code, said.all())
     }
 }
 
 #[test]
 fn what_real_processes_do_not_offer_is_refused_by_check_and_is_no_pass_of_run() {
     let cut = "[[fault]]\nat = \"1s\"\ndo = \"cut\"\nlink = \"tm-1 - tm-2\"\nheal_after = \"1s\"\n";
-    let folder = Folder::with("real.toml", &scenario("memory", cut));
+    let folder = Folder::new().with("real.toml", scenario("memory", cut));
     assert_eq!(folder.says("check real.toml").0, Some(0));
     let (code, text) = folder.says("check real.toml --target process");
     assert_eq!(code, Some(2), "{text}");
@@ -205,7 +200,7 @@ fn what_real_processes_do_not_offer_is_refused_by_check_and_is_no_pass_of_run() 
     assert!(text.contains("not offered") && text.contains("process does not offer fault 1: `cut`"), "{text}");
 
     let heavy = HEAD.replace("slots = 2", "slots = 2\nrecord_weight = 10");
-    let folder = Folder::with("real.toml", &format!("{heavy}\n[checkpointing]\ninterval = \"250ms\"\n"));
+    let folder = Folder::new().with("real.toml", format!("{heavy}\n[checkpointing]\ninterval = \"250ms\"\n"));
     let (code, text) = folder.says("check real.toml --target process");
     assert!(code == Some(2) && text.contains("cluster.record_weight"), "{text}");
 }
@@ -243,10 +238,10 @@ fn no_process_outlives_a_harness_that_is_killed_not_even_one_that_stands_still()
     // It stands still for longer than this test waits.
     let pause =
         "[[fault]]\non = { event = \"job-running\" }\ndo = \"pause\"\ntarget = \"tm-1\"\nresume_after = \"10m\"\n";
-    let folder = Folder::with("real.toml", &scenario("memory", pause));
-    let variable = format!("FLOWQUAKE_TEST_MARK={}", folder.0.path().display());
+    let folder = Folder::new().with("real.toml", scenario("memory", pause));
+    let variable = format!("FLOWQUAKE_TEST_MARK={}", folder.path().display());
     let (name, value) = variable.split_once('=').unwrap();
-    let mut command = folder.command("run real.toml --target process");
+    let mut command = folder.words("run real.toml --target process");
     let mut harness = command.env(name, value).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let engine = || processes_with(&variable).into_iter().filter(is_engine).collect::<Vec<_>>();
     until("three processes of the engine", || engine().len() == 3);
@@ -262,10 +257,10 @@ fn no_process_outlives_a_harness_that_is_killed_not_even_one_that_stands_still()
 
 #[test]
 fn a_process_that_somebody_else_kills_makes_the_run_uncertain() {
-    let folder = Folder::with("real.toml", &scenario("memory", ""));
-    let variable = format!("FLOWQUAKE_TEST_MARK={}", folder.0.path().display());
+    let folder = Folder::new().with("real.toml", scenario("memory", ""));
+    let variable = format!("FLOWQUAKE_TEST_MARK={}", folder.path().display());
     let (name, value) = variable.split_once('=').unwrap();
-    let mut command = folder.command("run real.toml --target process --json runs.json");
+    let mut command = folder.words("run real.toml --target process --json runs.json");
     let mut harness = command.env(name, value).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let standby = |id: &i32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.ends_with(b"tm-2\0"));
     let mut found = None;
@@ -275,7 +270,7 @@ fn a_process_that_somebody_else_kills_makes_the_run_uncertain() {
     });
     kill(Pid::from_raw(found.unwrap()), Signal::SIGKILL).unwrap();
     let code = harness.wait().unwrap().code();
-    let text = fs::read_to_string(folder.0.path().join("runs.json")).unwrap();
+    let text = fs::read_to_string(folder.path().join("runs.json")).unwrap();
     assert!(text.contains("tm-2 was ended by SIGKILL, which nobody here sent"), "{text}");
     // One TaskManager has slots enough for the job.
     assert_eq!(code, Some(11), "{text}");

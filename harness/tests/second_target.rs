@@ -96,6 +96,7 @@ impl Target for Stub {
         Offers {
             faults: BTreeSet::from([Kind::Kill]),
             resumes: false,
+            repeats: false,
             sections: BTreeSet::from([Section::Trace]),
             ..Offers::everything()
         }

@@ -143,7 +143,7 @@ impl Target for ApacheFlink {
         director.begin(Time::ZERO);
         job_managers(plan).chain(task_managers(plan)).for_each(|node| director.begin_life(&node, Time::ZERO));
         play.submit(&spec, &archive);
-        play.to_the_end(&mut director)?;
+        play.play(&mut director)?;
         // Fenced: nothing moves any more when the output is read.
         let now = play.now();
         play.cluster.kill_all();
@@ -229,7 +229,7 @@ impl Play {
     }
 
     /// Plays until the director knows how it ended.
-    fn to_the_end(&mut self, director: &mut Director) -> Result<(), Environment> {
+    fn play(&mut self, director: &mut Director) -> Result<(), Environment> {
         while director.end().is_none() {
             self.note_submission()?;
             self.note_exits(director);

@@ -51,7 +51,12 @@ fn read(path: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error
     }
     // Flink answers with the whole stack; the first line of the last cause is what helps.
     let text = body["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
-    let causes = text.lines().filter(|line| line.contains("Caused by:"));
-    let cause = causes.last().or_else(|| text.lines().next()).unwrap_or_default().trim().to_owned();
+    let cause = text
+        .lines()
+        .rfind(|line| line.contains("Caused by:"))
+        .or_else(|| text.lines().next())
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     Err(format!("{path}: {status}: {cause}"))
 }

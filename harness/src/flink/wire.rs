@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use super::translate::Line;
@@ -52,10 +52,7 @@ impl Wire {
 
     /// The next that is told within this time.
     pub(super) fn next(&self, within: Duration) -> Option<Told> {
-        match self.told.recv_timeout(within) {
-            Ok(told) => Some(told),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.told.recv_timeout(within).ok()
     }
 }
 
