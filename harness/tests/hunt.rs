@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,7 +55,7 @@ fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
 
 #[test]
 fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
-    let with = |floors: &str| Folder::new().with("swarm.toml", &format!("{SWARM}min_hurt = {floors}\n"));
+    let with = |floors: &str| Folder::new().with("swarm.toml", format!("{SWARM}min_hurt = {floors}\n"));
     let run = |floors: &str, seeds: &str, code| with(floors).flowquake(&["run", "swarm.toml", "--seeds", seeds], code);
     run("{ kill = 250, pause = 250 }", "4", 0);
     let said = run("{ kill = 250_000, pause = 1 }", "4", 1);
@@ -201,6 +201,18 @@ fn a_hunt_begins_with_an_empty_corpus_or_none() {
     assert!(said.err.contains("file"), "{}", said.err);
 }
 
+/// Waits for something that a real process does.
+#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
+fn until(mut holds: impl FnMut() -> bool) {
+    /// A busy machine takes its time.
+    const PATIENCE: Duration = Duration::from_secs(300);
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
     let folder = Folder::new().with("swarm.toml", SWARM);
@@ -209,9 +221,7 @@ fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
     let pipes = command.args(words).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let hunt = pipes.spawn().unwrap();
     // The folder is there before the first plan is.
-    while !folder.path().join("flowquake-corpus").exists() || corpus(&folder).len() < 3 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until(|| folder.path().join("flowquake-corpus").exists() && corpus(&folder).len() >= 3);
     kill(Pid::from_raw(hunt.id() as i32), Signal::SIGINT).unwrap();
     let said: Said = hunt.wait_with_output().unwrap().into();
     assert_eq!(said.code, Some(130), "{}\n{}", said.out, said.err);

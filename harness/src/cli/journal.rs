@@ -17,6 +17,7 @@ use tempfile::Builder;
 /// Longest journal that is gone on with: of some fifty thousand runs.
 const FILE_MAX: u64 = 4 << 30;
 /// Longest head.
+#[cfg(any(feature = "mutations", test))]
 const HEAD_MAX: u64 = 16 << 20;
 
 /// An open journal.
@@ -41,6 +42,7 @@ impl Journal {
     }
 
     /// The head of the journal at `path`; `None`: its first line is none.
+    #[cfg(any(feature = "mutations", test))]
     pub(super) fn head<H: DeserializeOwned>(path: &Path) -> io::Result<Option<H>> {
         let mut line = Vec::new();
         BufReader::new(File::open(path)?.take(HEAD_MAX)).read_until(b'\n', &mut line)?;
