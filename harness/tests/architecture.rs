@@ -86,6 +86,8 @@ const HARNESS: &[&str] = &[
 /// explains what came of it, or makes one. Reader, writer, rules, swarm, shrinker and nemesis are not among them: they ask the
 /// kinds, so that a new kind is one file, one row and, if no action fits, one action.
 const ASK_ACTIONS: &[&str] = &[
+    // Which of its processes a fault may strike.
+    "flink/offers.rs",
     "measure/stalls.rs",
     "oracles/aborts.rs",
     "oracles/liveness/stall/restart_loop.rs",
@@ -96,8 +98,6 @@ const ASK_ACTIONS: &[&str] = &[
     "predict/recovery.rs",
     // The stand-in of a refused fault.
     "scenario/read/fault/mod.rs",
-    // Which of its processes a fault may strike.
-    "flink/offers.rs",
     // Makes kills only.
     "tune/plan.rs",
     // A kill of an idle TaskManager of a real target.
