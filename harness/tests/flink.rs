@@ -164,7 +164,7 @@ fn what_flink_does_not_offer_is_refused_with_path_and_remedy() {
         let folder = Folder::new().with("flink.toml", format!("{HEAD}{rest}"));
         folder.flowquake(&["check", "flink.toml", "--target", "flink"], 2).err
     };
-    let said = refused("[[fault]]\nat = \"1s\"\ndo = \"kill\"\ntarget = \"leader\"\n");
+    let said = refused("[[fault]]\nat = \"1s\"\ndo = \"kill\"\ntarget = \"leader\"\nrestart_after = \"500ms\"\n");
     assert!(said.contains("fault[1].target: flink does not offer") && said.contains("ZooKeeper"), "{said}");
     let said = refused("[[fault]]\non = { event = \"commit-acknowledged\" }\ndo = \"kill\"\ntarget = \"tm-1\"\n");
     assert!(said.contains("fault[1].on") && said.contains("which it does not tell"), "{said}");

@@ -20,6 +20,7 @@ pub(super) const TOLD: &[&str] = &[
     "task-manager-lost",
     "heartbeat-sent",
     "deployment-begun",
+    "deployment-lost",
     "restore-begun",
     "restore-ended",
     "task-running",
@@ -86,6 +87,8 @@ pub(super) struct Translator {
     stranded: BTreeSet<CheckpointId>,
     /// TaskManagers that were given up and have not registered again.
     lost: BTreeSet<NodeName>,
+    /// Tasks that said of themselves that they failed, by subtask and attempt.
+    said_failed: BTreeSet<(SubtaskId, Attempt)>,
     /// A failure that the JobManager has not answered yet.
     failed: Option<(RootCause, String)>,
     seen: BTreeSet<Step>,
@@ -108,6 +111,7 @@ impl Translator {
             aborted: BTreeSet::new(),
             stranded: BTreeSet::new(),
             lost: BTreeSet::new(),
+            said_failed: BTreeSet::new(),
             failed: None,
             seen: BTreeSet::new(),
         }
@@ -210,6 +214,7 @@ impl Translator {
                 "FINISHED" => vec![Event::EndOfInput { attempt, subtask }],
                 "FAILED" => {
                     let cause = fields.text("rest").to_owned();
+                    self.said_failed.insert((subtask, attempt));
                     vec![Event::TaskFailed { attempt, subtask, in_program: false, cause }]
                 }
                 _ => Vec::new(),
@@ -304,12 +309,21 @@ impl Translator {
             "FAILED" => {
                 let cause = fields.text("rest").trim_start_matches([' ', '.']).to_owned();
                 let lost = self.lost.iter().find(|node| cause.contains(&format!(" {node} ")));
-                let root = match lost.cloned() {
-                    Some(task_manager) => RootCause::TaskManagerLost { task_manager },
-                    None => RootCause::TaskFailed { subtask },
+                let (root, event) = match lost.cloned() {
+                    Some(task_manager) => (RootCause::TaskManagerLost { task_manager }, None),
+                    None if self.said_failed.contains(&(subtask, attempt)) => (RootCause::TaskFailed { subtask }, None),
+                    // It never ran, or nobody can hear that it did: the TaskManager does not have what it was told to run.
+                    None => {
+                        let task_manager = NodeName::from(node_in(&cause));
+                        let event = Event::DeploymentLost { attempt, task_manager: task_manager.clone() };
+                        (RootCause::DeploymentLost { task_manager }, Some(event))
+                    }
                 };
-                self.failed.get_or_insert((root, cause));
-                Vec::new()
+                if self.failed.is_some() {
+                    return Vec::new();
+                }
+                self.failed = Some((root, cause));
+                event.into_iter().collect()
             }
             _ => Vec::new(),
         }
@@ -343,6 +357,11 @@ impl Translator {
             index: u16::try_from(index.checked_sub(1)?).ok()?,
         })
     }
+}
+
+/// The node in `on tm-1 @ localhost (dataPort=3). [cause]`.
+fn node_in(cause: &str) -> &str {
+    cause.strip_prefix("on ").and_then(|rest| rest.split(' ').next()).unwrap_or_default()
 }
 
 /// Vertex, number and execution of the task that a thread is called after: `count (1/2)#0`.
