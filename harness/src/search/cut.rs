@@ -30,7 +30,8 @@ pub enum Cut {
 
 impl Cut {
     /// All of them.
-    pub const ALL: [Cut; 4] = [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep];
+    pub const ALL: [Cut; 5] =
+        [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep, Cut::Lineage];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
