@@ -12,7 +12,7 @@
 
 use flowquake_engine::mutation::Mutation;
 
-use Verdict::{CaughtBy, Gap};
+use Verdict::{CaughtBy, Equivalent};
 
 /// What is to come of a planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,10 +216,8 @@ pub const MUSEUM: &[Exhibit] = &[
     },
     Exhibit {
         mutation: Mutation::AbortUnsaid,
-        scenario: "late-abort",
-        verdict: Gap(
-            "channels stay blocked until the next barrier frees them: records are late by an interval, and nobody judges that",
-        ),
+        scenario: "abort-frees-the-channels",
+        verdict: CaughtBy("O9"),
         like: "a wrapper does not forward that a checkpoint was aborted (FLINK-32655)",
     },
     Exhibit {
@@ -332,8 +330,8 @@ pub const MUSEUM: &[Exhibit] = &[
     },
     Exhibit {
         mutation: Mutation::AbortOfAnyCheckpoint,
-        scenario: "late-abort",
-        verdict: Gap("the checkpoint of today expires, and nobody tells one that was hurt from one that is slow"),
+        scenario: "late-abort-beside-the-next",
+        verdict: CaughtBy("expect.failovers"),
         like: "a late abort hits the alignment of today",
     },
     Exhibit {
@@ -386,10 +384,35 @@ pub const MUSEUM: &[Exhibit] = &[
     },
     Exhibit {
         mutation: Mutation::TrustLocalFiles,
-        scenario: "local-file-damaged",
-        verdict: Gap(
-            "RocksDB finds the damage itself when it reads the block; what is in checkpoints until then is as it was uploaded",
-        ),
+        scenario: "local-file-flipped",
+        verdict: CaughtBy("O2"),
         like: "a damaged file is judged by its name and goes into every later checkpoint (BookKeeper #2563, FLINK-27681)",
+    },
+    Exhibit {
+        mutation: Mutation::ObeyOldTriggers,
+        scenario: "everything-twice",
+        verdict: Equivalent(
+            "whoever aligns ignores a barrier that is not newer, and the coordinator an acknowledgement that it has: the source's own \
+             guard is one of three",
+        ),
+        like: "an older checkpoint is taken after a newer one (FLINK-17994)",
+    },
+    Exhibit {
+        mutation: Mutation::CommitNewerToo,
+        scenario: "delay-messages",
+        verdict: CaughtBy("O5"),
+        like: "a delayed end of a transaction acts on the next one (KAFKA-17754)",
+    },
+    Exhibit {
+        mutation: Mutation::DropRacedInput,
+        scenario: "no-fault",
+        verdict: CaughtBy("O1"),
+        like: "a future is dropped with what it has taken (RisingWave #23321)",
+    },
+    Exhibit {
+        mutation: Mutation::ForgetWakeup,
+        scenario: "slow-link-and-back-pressure",
+        verdict: CaughtBy("O7"),
+        like: "whoever waits for room is not woken when there is some (Arroyo #1017)",
     },
 ];

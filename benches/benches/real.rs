@@ -34,7 +34,7 @@ fn env(name: &str, folder: &Path) -> Env {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let world =
         TokioWorld::new(anywhere, SECRET.clone(), store("checkpoints"), store("output"), folder.join(name), |_| {});
-    Env::real(name.into(), 1, world)
+    Env::real(name.into(), 1, 1, world)
 }
 
 /// Runs the job to its end; returns the processor time it took.

@@ -3,6 +3,9 @@
 //! Here are only their names. What each makes of the engine is in the files `planted.rs` of its rooms, which exist only under the
 //! feature `mutations`. A test harness switches them on in a simulated world (`SimWorld::plant`).
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use serde::{Deserialize, Serialize};
 
 /// A planted bug.
@@ -125,11 +128,19 @@ pub enum Mutation {
     AssertPendingTransaction,
     /// Local files of a database are not held against the first look at them.
     TrustLocalFiles,
+    /// A source that is asked twice for a checkpoint takes its part of it twice.
+    ObeyOldTriggers,
+    /// A sink that is told of a completed checkpoint commits the output of later ones, too.
+    CommitNewerToo,
+    /// A buffer that a subtask takes from its input is lost if a message comes first at that moment.
+    DropRacedInput,
+    /// A grant of credit wakes nobody who waits for it.
+    ForgetWakeup,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 58] = [
+    pub const ALL: [Mutation; 62] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
         Mutation::NoBarrierAlignment,
@@ -188,5 +199,36 @@ impl Mutation {
         Mutation::RoundGroupsDown,
         Mutation::AssertPendingTransaction,
         Mutation::TrustLocalFiles,
+        Mutation::ObeyOldTriggers,
+        Mutation::CommitNewerToo,
+        Mutation::DropRacedInput,
+        Mutation::ForgetWakeup,
     ];
+}
+
+/// What a simulated world was asked about planted bugs.
+///
+/// A bug that is not switched on changes nothing, and is asked about all the same where it would. So a run without bugs says which
+/// bugs can change it; one that was never asked about goes the same way with that bug, from the first event to the last.
+#[derive(Debug, Default)]
+pub struct Asked(Mutex<(BTreeSet<Mutation>, bool)>);
+
+impl Asked {
+    /// It was asked about `bug`; `reached`: that made its mistake.
+    pub fn about(&self, bug: Mutation, reached: bool) {
+        let mut asked = self.0.lock().expect("no panic inside");
+        asked.0.insert(bug);
+        asked.1 |= reached;
+    }
+
+    /// The bugs that were asked about.
+    pub fn bugs(&self) -> BTreeSet<Mutation> {
+        self.0.lock().expect("no panic inside").0.clone()
+    }
+
+    /// Whether a bug that is switched on made its mistake: one whose code never runs proves nothing about who should have
+    /// caught it.
+    pub fn reached(&self) -> bool {
+        self.0.lock().expect("no panic inside").1
+    }
 }

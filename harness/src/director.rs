@@ -75,6 +75,11 @@ impl Director {
         self.recorder.begin_life(node, now);
     }
 
+    /// A node lives no longer, and no strike has ended it.
+    pub fn end_life(&mut self, node: &str, now: Time) {
+        self.recorder.end_life(node, now);
+    }
+
     /// With which the job's program is made to fail; for the job as the target builds it.
     pub fn user_code(&self) -> &UserCode {
         &self.user_code
@@ -135,6 +140,11 @@ impl Director {
     pub fn close(&mut self, stage: &dyn Stage, now: Time) {
         self.nemesis.finish(stage, now);
         self.recorder.close(stage, now);
+    }
+
+    /// Something happened that the plan did not ask for, or that nothing shows: the run is uncertain.
+    pub fn doubt(&mut self, what: String) {
+        self.recorder.note_doubt(what);
     }
 
     /// How many calls of dead incarnations had no effect, all nodes being dead.

@@ -232,6 +232,8 @@ pub(crate) fn struck(time: u64, healed: Option<u64>) -> Strike {
         target: "tm-1".into(),
         detail: "process killed".into(),
         healed_at: healed.map(ms),
+        receipt: String::new(),
+        doubt: None,
     };
     Strike { hits: vec![hit], missed: String::new(), harms: Harms::from([(Harm::NodesKilled, 1)]) }
 }

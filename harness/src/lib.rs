@@ -18,8 +18,10 @@ pub mod faults;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;
+pub mod flink;
 mod interrupt;
 pub mod jobs;
+mod live;
 mod local_disks;
 mod logging;
 pub mod measure;
@@ -28,6 +30,7 @@ pub mod oracles;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
+pub mod process;
 pub mod profile;
 pub mod provenance;
 mod reader;

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use flowquake_engine::config::{JobConfig, RestartStrategy};
 use flowquake_engine::env::sim::Rates;
 use flowquake_engine::graph::{InputKind, InputSpec, JobSpec};
@@ -53,6 +54,9 @@ pub struct RunPlan {
     pub job: JobPlan,
     /// The cluster it runs on.
     pub cluster: ClusterPlan,
+    /// On what that cluster is brought up.
+    #[serde(default, skip_serializing_if = "TargetPlan::is_sim")]
+    pub target: TargetPlan,
     /// What goes wrong, in the order of the file.
     pub faults: Vec<FaultPlan>,
     /// The faults were drawn from the seed, so not every one of them has to strike: one is enough.
@@ -73,6 +77,35 @@ pub struct RunPlan {
     /// and whoever runs an edited plan predicts anew (PLAN-P2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
+}
+
+/// What a plan is run on. Settings that only one target has belong to its variant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetPlan {
+    /// The simulator: virtual time, every fault, and the same run each time
+    #[default]
+    Sim,
+    /// This engine as processes of this machine, struck with signals in real time
+    Process,
+    /// An Apache Flink of this machine, unmodified (--flink-home, or FLINK_HOME)
+    Flink,
+}
+
+impl TargetPlan {
+    /// Whether it is the simulator, which a plan need not say.
+    pub fn is_sim(&self) -> bool {
+        *self == Self::Sim
+    }
+
+    /// Its name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Process => "process",
+            Self::Flink => "flink",
+        }
+    }
 }
 
 /// All timing is drawn anew from here on: the order of runnable tasks, the time of each poll, and the latencies of network and stores. Draws

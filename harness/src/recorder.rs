@@ -117,6 +117,14 @@ impl Recorder {
         self.outcome.lives.push((node.into(), now, Time::NEVER));
     }
 
+    /// A node's life has ended by itself.
+    pub(crate) fn end_life(&mut self, node: &str, now: Time) {
+        let life = self.outcome.lives.iter_mut().rev().find(|(name, ..)| name == node);
+        if let Some(life) = life.filter(|life| life.2 == Time::NEVER) {
+            life.2 = now;
+        }
+    }
+
     /// Which nodes are alive; to be noted before a strike, and held against what is true after it ([`Recorder::note_lives`]).
     pub(crate) fn alive(&self, stage: &dyn Stage) -> Vec<(String, bool)> {
         let names: BTreeSet<&String> = self.outcome.lives.iter().map(|(name, ..)| name).collect();
@@ -374,6 +382,11 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// Something makes the run uncertain, besides its strikes.
+    pub(crate) fn note_doubt(&mut self, what: String) {
+        self.outcome.doubts.push(what);
     }
 
     /// How many calls of dead incarnations had no effect, all nodes being dead.

@@ -5,7 +5,7 @@
 //! around it turns a loop without an end into [`End::NoYield`]. Nothing is judged here.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use flowquake_engine::env::{Address, Env, First, InputFiles, Lines, first_of_2};
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::InputKind;
 use flowquake_engine::jobmanager::{self, RunError};
-use flowquake_engine::mutation::Mutation;
+use flowquake_engine::mutation::{Asked, Mutation};
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use tokio::sync::Notify;
 
@@ -57,7 +57,7 @@ pub struct Simulator {
     pub mutations: Vec<Mutation>,
     /// Whether the outcome says which messages and writes there were.
     traffic: bool,
-    reached: Arc<AtomicBool>,
+    asked: Arc<Asked>,
 }
 
 impl Simulator {
@@ -71,9 +71,9 @@ impl Simulator {
         Self { traffic, ..self }
     }
 
-    /// Whether a planted bug made its mistake in one of the runs so far.
-    pub fn reached(&self) -> bool {
-        self.reached.load(Ordering::Relaxed)
+    /// What the engine asked about planted bugs in the runs so far.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 }
 
@@ -281,7 +281,7 @@ impl Run {
         let plan = &self.plan;
         let world = SimWorld::current();
         #[cfg(feature = "mutations")]
-        world.plant(&self.simulator.mutations, &self.simulator.reached);
+        world.plant(&self.simulator.mutations, &self.simulator.asked);
         if self.simulator.traffic {
             world.log_traffic();
         }

@@ -63,9 +63,9 @@ pub fn try_execute(
     // Before the run, and of its plan alone.
     let plan = &foresee(plan, jobs);
     let offers = target.offers(plan);
-    let prevented = match (not_built(plan), offers.missing(plan)) {
+    let prevented = match (not_built(plan), offers.missing(plan).or_else(|| target.lacks(plan, jobs))) {
         (Some(feature), _) => Some(Verdict::NotBuilt { feature: feature.into() }),
-        (None, Some(what)) => Some(Verdict::NotOffered { what, target: target.name().into() }),
+        (None, Some(missing)) => Some(Verdict::NotOffered { what: missing.what, target: target.name().into() }),
         (None, None) => None,
     };
     if let Some(verdict) = prevented {

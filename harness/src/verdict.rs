@@ -1,13 +1,17 @@
 //! From an outcome to a verdict: first whether the run means anything, then the oracles, then the scenario's expectations.
 
-use flowquake_engine::event::Event;
+use flowquake_engine::event::{Event, EventRecord};
+use flowquake_engine::time::Time;
 use flowquake_reports::record::{Verdict, Violated};
 
-use crate::faults::{self, kind};
+use crate::faults::{self, TASK_MANAGER, kind};
 use crate::nemesis::describe;
 use crate::oracles::{Violation, causes_first};
 use crate::outcome::{End, Outcome};
-use crate::plan::{ExpectedEnd, RunPlan};
+use crate::plan::{ExpectedEnd, FaultAction, RunPlan};
+
+/// Oracles that ask whether things happened in time, or for a cause: a time-out is one.
+const TIMED: [&str; 3] = ["O7", "O8", "O9"];
 
 /// Decides.
 pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Verdict {
@@ -19,11 +23,28 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Ve
     // A stall has a class of its own; but wrong output is worse, and may be why.
     let stall = violations.iter().find(|violation| violation.oracle == "O7");
     let only_that = violations.iter().all(|violation| violation.oracle == "O7");
+    let doubts = doubts(plan, outcome);
     if let (End::TimeLimit, Some(stall), true) = (&outcome.end, stall, only_that) {
-        return Verdict::Stuck { reason: stall.evidence.clone() };
+        // A job waits for ever for what was not healed.
+        return match (doubts.is_empty(), &outcome.starved) {
+            (true, None) => Verdict::Stuck { reason: stall.evidence.clone() },
+            (true, Some(why)) => Verdict::Uncertain { doubts: vec![why.clone(), stall.evidence.clone()] },
+            (false, _) => Verdict::Uncertain { doubts },
+        };
     }
-    if let Some(failed) = failed(plan, outcome, violations) {
-        return failed;
+    // Doubt about a strike excuses no wrong output. What a scenario expects of its strikes can be asked only where they are proved.
+    let proved = doubts.is_empty() && (plan.target.is_sim() || vacuous(plan, outcome).is_none());
+    if let Some(failed) = failed(plan, outcome, violations, proved) {
+        return match &outcome.starved {
+            // Whom the machine keeps waiting, others give up.
+            Some(why) if violations.iter().all(|violation| TIMED.contains(&violation.oracle)) => {
+                Verdict::Uncertain { doubts: vec![why.clone(), failed.headline()] }
+            }
+            _ => failed,
+        };
+    }
+    if !doubts.is_empty() {
+        return Verdict::Uncertain { doubts };
     }
     if let Some(missing) = vacuous(plan, outcome) {
         return Verdict::Vacuous { missing };
@@ -31,14 +52,24 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Ve
     Verdict::Passed
 }
 
-/// Everything that was violated: oracles in the order of causes, then expectations of the scenario.
-fn failed(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Option<Verdict> {
+/// What nothing shows of the strikes, and what else makes the run uncertain.
+fn doubts(plan: &RunPlan, outcome: &Outcome) -> Vec<String> {
+    let strikes = plan.faults.iter().zip(&outcome.strikes);
+    let of_strikes = strikes.flat_map(|(fault, strike)| {
+        let doubted = strike.hits.iter().filter_map(|hit| Some((hit, hit.doubt.as_ref()?)));
+        doubted.map(|(hit, why)| format!("fault {} ({} {}): {why}", fault.id, kind(&fault.action), hit.target))
+    });
+    of_strikes.chain(outcome.doubts.iter().cloned()).collect()
+}
+
+/// Everything that was violated: oracles in the order of causes, then, if those are asked, expectations of the scenario.
+fn failed(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], expects: bool) -> Option<Verdict> {
     let lines = |of: Vec<&Violation>| {
         of.into_iter().flat_map(|violation| violation.evidence.lines().map(str::to_owned)).collect()
     };
     let oracles = causes_first(violations).into_iter();
     let oracles = oracles.map(|(oracle, of)| Violated { oracle: oracle.into(), evidence: lines(of) });
-    let expectations = unmet(plan, outcome).into_iter();
+    let expectations = if expects { unmet(plan, outcome) } else { Vec::new() }.into_iter();
     let expectations =
         expectations.map(|(oracle, evidence)| Violated { oracle: oracle.into(), evidence: vec![evidence] });
     let mut all = oracles.chain(expectations);
@@ -117,6 +148,9 @@ fn vacuous(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
             return Some(format!("fault {id} ({kind} {target}) hurt nothing: {detail}, and nobody noticed"));
         }
     }
+    if let Some(idle) = struck_idle(plan, outcome) {
+        return Some(idle);
+    }
     let records = outcome.visible.iter().map(|part| part.bytes.len()).sum::<usize>();
     if records == 0 && outcome.end == End::Finished {
         return Some("the job committed no output".into());
@@ -132,6 +166,33 @@ fn vacuous(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
         }
     }
     None
+}
+
+/// A kill of a TaskManager that had no task of the job. In the simulator it is certain which one has; elsewhere those that come first
+/// have, and such a kill counts for nothing.
+fn struck_idle(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
+    if plan.target.is_sim() {
+        return None;
+    }
+    let before = |at: Time| outcome.trace.events.iter().take_while(move |record| record.at <= at);
+    plan.faults.iter().zip(&outcome.strikes).find_map(|(fault, strike)| {
+        let all_idle = strike.hits.iter().all(|hit| {
+            let attempt = before(hit.at).filter_map(|record| record.event.attempt()).max();
+            let busy = |record: &EventRecord| {
+                record.node.as_str() == hit.target
+                    && record.event.attempt() == attempt
+                    && record.event.subtask().is_some()
+            };
+            // While an attempt is being deployed it is not seen yet who has its tasks.
+            let runs = |record: &EventRecord| {
+                matches!(record.event, Event::JobRunning { .. }) && record.event.attempt() == attempt
+            };
+            hit.role == TASK_MANAGER && before(hit.at).any(runs) && !before(hit.at).any(busy)
+        });
+        let kills = matches!(fault.action, FaultAction::Kill { .. });
+        let (id, kind, target) = (fault.id, kind(&fault.action), strike.target());
+        (kills && all_idle).then(|| format!("fault {id} ({kind} {target}) struck a TaskManager that had no task"))
+    })
 }
 
 #[cfg(test)]
@@ -313,6 +374,69 @@ mod tests {
         outcome.strikes[1].harms.clear();
         let missing = "fault 2 (kill tm-1) hurt nothing: process killed, and nobody noticed";
         assert_eq!(decide(&plan, &outcome, &[]), vacuous(missing));
+    }
+
+    #[test]
+    fn what_nothing_shows_makes_a_run_uncertain_and_excuses_no_wrong_output() {
+        let mut plan = plan();
+        plan.faults = vec![kill(1, Trigger::At(Duration::from_secs(1)))];
+        let mut outcome = outcome([]);
+        outcome.strikes = vec![struck(1000, None)];
+        outcome.strikes[0].harms.clear();
+        outcome.strikes[0].hits[0].doubt = Some("process 7 is still there".into());
+        outcome.doubts = vec!["tm-2 was killed by somebody else".into()];
+        let doubts = vec![
+            "fault 1 (kill tm-1): process 7 is still there".to_owned(),
+            "tm-2 was killed by somebody else".to_owned(),
+        ];
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Uncertain { doubts: doubts.clone() });
+        let lost = violation("O1", "lost 3");
+        assert_eq!(decide(&plan, &outcome, std::slice::from_ref(&lost)), failed("O1", &["lost 3"]));
+        outcome.end = End::TimeLimit;
+        let stall = violation("O7", "after 5m: no slots");
+        assert_eq!(decide(&plan, &outcome, std::slice::from_ref(&stall)), Verdict::Uncertain { doubts });
+        assert!(matches!(decide(&plan, &outcome, &[lost, stall]), Verdict::Failed { .. }));
+    }
+
+    #[test]
+    fn a_machine_that_was_too_slow_excuses_lateness_and_no_wrong_output() {
+        let plan = plan();
+        let mut outcome = outcome([]);
+        let taken_over = violation("O8", "takeover by jm-2: the engine caused it itself");
+        let headline = "O8: takeover by jm-2: the engine caused it itself";
+        let alone = std::slice::from_ref(&taken_over);
+        assert_eq!(decide(&plan, &outcome, alone), failed("O8", &["takeover by jm-2: the engine caused it itself"]));
+        outcome.starved = Some("300 ms of 500 ms were lost".into());
+        assert_eq!(decide(&plan, &outcome, &[]), Verdict::Passed, "slowness hides nothing that is right");
+        let doubts = vec!["300 ms of 500 ms were lost".to_owned(), headline.to_owned()];
+        assert_eq!(decide(&plan, &outcome, alone), Verdict::Uncertain { doubts });
+        let lost = violation("O1", "lost 3");
+        assert!(matches!(decide(&plan, &outcome, &[lost, taken_over]), Verdict::Failed { .. }));
+    }
+
+    #[test]
+    fn on_a_real_target_the_kill_of_an_idle_task_manager_counts_for_nothing() {
+        let mut plan = plan();
+        plan.faults = vec![kill(1, Trigger::At(Duration::from_secs(1)))];
+        plan.expect.failovers = Some(1);
+        let attempt = Attempt(1);
+        let with = |node: &str| {
+            let task = at(500, node, Event::TaskRunning { attempt, subtask: subtask(0, 0) });
+            let mut outcome = outcome([task, at(501, "jm-1", Event::JobRunning { attempt })]);
+            outcome.strikes = vec![struck(1000, None)];
+            outcome
+        };
+        let unmet = failed("expect.failovers", &["expected 1, there were 0"]);
+        assert_eq!(decide(&plan, &with("tm-2"), &[]), unmet, "simulated: a placement is certain");
+        plan.target = crate::plan::TargetPlan::Process;
+        assert_eq!(decide(&plan, &with("tm-1"), &[]), unmet, "it had a task, so the job must fail over");
+        let idle = "fault 1 (kill tm-1) struck a TaskManager that had no task";
+        assert_eq!(decide(&plan, &with("tm-2"), &[]), vacuous(idle));
+        let lost = violation("O1", "lost 3");
+        assert_eq!(decide(&plan, &with("tm-2"), &[lost]), failed("O1", &["lost 3"]), "wrong is wrong");
+        let mut early = with("tm-2");
+        early.trace.events.pop();
+        assert_eq!(decide(&plan, &early, &[]), unmet, "who has the tasks is not seen yet");
     }
 
     #[test]

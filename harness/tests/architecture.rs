@@ -65,6 +65,10 @@ const HARNESS: &[&str] = &[
     "director",
     "target",
     "run",
+    "engine_command",
+    "live",
+    "process",
+    "flink",
     "explain",
     "state_reader",
     "measure",
@@ -75,7 +79,6 @@ const HARNESS: &[&str] = &[
     "search",
     "worker",
     "cost",
-    "engine_command",
     "cli",
 ];
 
@@ -93,8 +96,12 @@ const ASK_ACTIONS: &[&str] = &[
     "predict/recovery.rs",
     // The stand-in of a refused fault.
     "scenario/read/fault/mod.rs",
+    // Which of its processes a fault may strike.
+    "flink/offers.rs",
     // Makes kills only.
     "tune/plan.rs",
+    // A kill of an idle TaskManager of a real target.
+    "verdict.rs",
 ];
 
 /// The reports: the record below all, then what is computed from it, then the documents.

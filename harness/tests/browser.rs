@@ -123,6 +123,11 @@ impl Page {
         self.0[at..].split(to).next().unwrap_or_default()
     }
 
+    /// The space-time picture of the first run.
+    fn picture(&self) -> &str {
+        self.between("class=\"spacetime\"", "<dl class=\"facts\"")
+    }
+
     /// The row of a node in the panel.
     fn row(&self, node: &str) -> &str {
         self.between(&format!("<tr data-node=\"{node}\""), "</tr>")
@@ -186,7 +191,7 @@ fn the_scrubber_says_what_every_subtask_does_for_a_checkpoint() {
         }
         for drawn in ["class=\"front\"", "class=\"ack\"", "class=\"upload\"", "class=\"strike\""] {
             // The strike lies outside of this window.
-            assert_eq!(page.0.contains(drawn), !drawn.contains("strike"), "{drawn}");
+            assert_eq!(page.picture().contains(drawn), !drawn.contains("strike"), "{drawn}");
         }
     }
     assert!(seen.contains(&"uploading") && seen.contains(&"acknowledged"), "{seen:?}");
@@ -203,7 +208,7 @@ fn the_scrubber_says_who_is_down_and_which_fault_is_in_force() {
     assert_eq!(page.cell("tm-2", "tasks"), "");
     assert_eq!(page.cell("tm-2", "faults"), "#1 kill");
     assert_eq!(page.cell("tm-1", "faults"), "");
-    assert!(page.0.contains("class=\"strike\"") && page.0.contains("class=\"band\""));
+    assert!(page.picture().contains("class=\"strike\"") && page.picture().contains("class=\"band\""));
     // Seconds work as well as microseconds; behind the restart it is the second life.
     let later = Page::open(
         &browser,
@@ -213,6 +218,21 @@ fn the_scrubber_says_who_is_down_and_which_fault_is_in_force() {
     // An address without an instant opens the run, and none opens nothing.
     assert!(Page::open(&browser, &format!("{address}#run-1")).0.contains("data-now=\"attempt\""));
     assert!(!Page::open(&browser, &address).0.contains("<tr data-node="));
+}
+
+#[test]
+fn back_pressure_is_drawn_for_each_subtask_and_an_idle_run_has_no_such_picture() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/network/slow-link-and-back-pressure.toml");
+    let (_, address) = report(folder.path(), &["--restore-check=false", scenario.to_str().unwrap()]);
+    let page = Page::open(&browser, &address);
+    let load = page.between("<svg class=\"fq-load\"", "</svg>");
+    for part in ["0#0: busy at most", "1#1: busy at most", "<path class=\"pressed\"", "class=\"strike\""] {
+        assert!(load.contains(part), "{part}: {load}");
+    }
+    let (_, address) = small(folder.path());
+    assert!(!Page::open(&browser, &address).0.contains("<svg class=\"fq-load\""));
 }
 
 /// Presses keys, turns the wheel and clicks, and notes the scrubber and the width of the window (`-`: the whole run) after each.
@@ -328,6 +348,21 @@ fn the_table_of_runs_is_narrowed_and_sorted_and_its_address_says_how() {
     // An address of a run shows that run, and a broken one does no harm.
     assert_eq!(rows(&Page::open(&browser, &format!("{address}#run-1"))), ["1", "2", "3", "4"]);
     Page::open(&browser, &format!("{address}#filter=%&sort=no-such-column&verdict=&x=%E4"));
+    // A verdict that a link asks for narrows the table, in any case of its letters, and if no run has it. Paper says so in words.
+    for (asked, shown, said, narrowed) in [
+        ("verdict=Passed", &["1", "2", "3", "4"][..], "4 of 4 runs", "passed"),
+        (
+            "verdict=passed,stuck&filter=calm+one",
+            &["3", "4"],
+            "2 of 4 runs; none is stuck",
+            "passed or stuck, with the words calm one",
+        ),
+        ("verdict=not-built", &[], "0 of 4 runs; none is not built", "not built"),
+    ] {
+        let page = Page::open(&browser, &format!("{address}#{asked}"));
+        assert_eq!(rows(&page), shown, "{asked}");
+        assert_eq!(page.between("<output", "</output>"), format!(" data-narrowed=\"{narrowed}\">{said}"), "{asked}");
+    }
     // By hand.
     let file = address.trim_start_matches("file://");
     fs::write(file, fs::read_to_string(file).unwrap().replace("</body>", TABLE)).unwrap();

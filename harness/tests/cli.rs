@@ -1,52 +1,15 @@
 //! The command line as a user meets it: exit codes, messages, and files in a working folder of its own.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::{Folder, Said};
 use flowquake_reports::record::{FaultKindRecord, FaultRecord, HitRecord, RunRecord, RunSet, SCHEMA_VERSION};
 
-/// A working folder with scenarios.
-struct Folder(tempfile::TempDir);
-
-/// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-}
-
 impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn with(self, file: &str, text: &str) -> Self {
-        let path = self.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        self
-    }
-
-    #[track_caller]
-    fn flowquake(&self, args: &[&str], code: i32) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let said: Said = command.args(args).env("NO_COLOR", "1").current_dir(self.path()).output().unwrap().into();
-        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
-        said
-    }
-
     /// Runs `small.toml` and reads its record.
     #[track_caller]
     fn run(&self, code: i32) -> (RunRecord, Said) {
@@ -78,7 +41,7 @@ interval = "200ms"
 #[test]
 fn check_accepts_a_good_scenario_and_says_what_is_wrong_with_a_bad_one_and_where() {
     let misspelt = small("", "[cluster]\ntask_manager = 2\n").replace("\"small\"", "\"bad\"");
-    let folder = Folder::new().with("small.toml", &small("", "")).with("bad.toml", &misspelt);
+    let folder = Folder::new().with("small.toml", small("", "")).with("bad.toml", &misspelt);
     let good = folder.flowquake(&["check", "small.toml"], 0);
     assert!(good.out.contains("ok  small  small.toml"), "{}", good.out);
     let bad = folder.flowquake(&["check", "small.toml", "bad.toml"], 2);
@@ -92,7 +55,7 @@ fn check_accepts_a_good_scenario_and_says_what_is_wrong_with_a_bad_one_and_where
 
 #[test]
 fn a_cargo_manifest_in_a_folder_is_no_scenario() {
-    let folder = Folder::new().with("all/small.toml", &small("", "")).with("all/Cargo.toml", "[package]\n");
+    let folder = Folder::new().with("all/small.toml", small("", "")).with("all/Cargo.toml", "[package]\n");
     let said = folder.flowquake(&["check", "all"], 0);
     assert!(said.out.contains("small.toml") && !said.out.contains("Cargo.toml"), "{}", said.out);
     fs::remove_file(folder.path().join("all/small.toml")).unwrap();
@@ -102,7 +65,7 @@ fn a_cargo_manifest_in_a_folder_is_no_scenario() {
 
 #[test]
 fn a_passed_run_leaves_records_and_no_plan() {
-    let folder = Folder::new().with("small.toml", &small("", ""));
+    let folder = Folder::new().with("small.toml", small("", ""));
     let (record, said) = folder.run(0);
     assert_eq!((record.verdict.label(), record.totals.records_in), ("passed", 2_000));
     assert!(said.out.contains("report: target/flowquake/"), "{}", said.out);
@@ -112,7 +75,7 @@ fn a_passed_run_leaves_records_and_no_plan() {
 
 #[test]
 fn a_wrong_expectation_fails_and_the_saved_plan_replays_it() {
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     let (record, said) = folder.run(1);
     assert_eq!(record.verdict.headline(), "expect.failovers: expected 1, there were 0");
     let plan = "flowquake-failures/small-seed-1.json";
@@ -130,7 +93,7 @@ fn a_wrong_expectation_fails_and_the_saved_plan_replays_it() {
 
 #[test]
 fn a_plan_of_another_commit_is_replayed_with_a_note() {
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     folder.flowquake(&["run", "small.toml", "--failures", "kept"], 1);
     let said = folder.flowquake(&["replay", "kept/small-seed-1.json", "--commit", "0000000"], 1);
     // A build outside a checkout has no commit to compare with.
@@ -139,7 +102,7 @@ fn a_plan_of_another_commit_is_replayed_with_a_note() {
 
 #[test]
 fn a_saved_plan_holds_its_prediction_and_an_edited_one_is_predicted_anew() {
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     folder.flowquake(&["run", "small.toml", "--failures", "kept"], 1);
     let path = folder.path().join("kept/small-seed-1.json");
     let mut plan: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -154,7 +117,7 @@ fn a_saved_plan_holds_its_prediction_and_an_edited_one_is_predicted_anew() {
 
 #[test]
 fn the_first_failure_stops_a_sweep() {
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     let args = ["run", "small.toml", "--seeds", "50", "--jobs", "1", "--stop-on-failure", "--json", "runs.json"];
     let said = folder.flowquake(&args, 1);
     assert!(said.err.contains("49 of 50 runs were not made"), "{}", said.err);
@@ -164,7 +127,7 @@ fn the_first_failure_stops_a_sweep() {
 
 #[test]
 fn distributions_are_printed_on_request_and_written_beside_the_report() {
-    let folder = Folder::new().with("small.toml", &small("", ""));
+    let folder = Folder::new().with("small.toml", small("", ""));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "2", "--distributions"], 0);
     assert!(said.out.contains("Distributions over all runs"), "{}", said.out);
     assert!(said.out.lines().any(|line| line.trim_start().starts_with("checkpoint duration d")), "{}", said.out);
@@ -177,7 +140,7 @@ fn distributions_are_printed_on_request_and_written_beside_the_report() {
 #[test]
 fn what_failed_last_is_run_again_and_documents_for_ci_are_written() {
     let other = small("", "").replace("\"small\"", "\"other\"");
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n")).with("other.toml", &other);
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n")).with("other.toml", &other);
     assert!(folder.flowquake(&["run", "--failed"], 2).err.contains("no run failed last"));
     let documents = ["--junit", "runs.xml", "--markdown", "runs.md"];
     folder.flowquake(&[&["run", "small.toml", "other.toml", "--seeds", "2"], &documents[..]].concat(), 1);
@@ -200,9 +163,10 @@ fn what_failed_last_is_run_again_and_documents_for_ci_are_written() {
 fn runs_are_picked_by_name_folder_and_last_verdict() {
     let of = |name: &str, rest: &str| small("", rest).replace("\"small\"", &format!("\"{name}\""));
     let folder = Folder::new()
-        .with("all/net/slow-link.toml", &of("slow-link", ""))
-        .with("all/net/lost.toml", &of("lost", "[expect]\nfailovers = 1\n"))
-        .with("all/disk/slow-disk.toml", &small("time_limit = \"500ms\"", "").replace("\"small\"", "\"slow-disk\""));
+        .with("all/net/slow-link.toml", of("slow-link", ""))
+        .with("all/net/deep/nested.toml", of("nested", ""))
+        .with("all/net/lost.toml", of("lost", "[expect]\nfailovers = 1\n"))
+        .with("all/disk/slow-disk.toml", small("time_limit = \"500ms\"", "").replace("\"small\"", "\"slow-disk\""));
     let names = |args: &[&str], code: i32| {
         folder.flowquake(&[&["run"], args, &["--json", "runs.json"]].concat(), code);
         let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
@@ -213,15 +177,20 @@ fn runs_are_picked_by_name_folder_and_last_verdict() {
     assert_eq!(names(&["all", "--only", "lost", "--only", "disk/"], 1), ["slow-disk", "lost"]);
     assert_eq!(names(&["--failed=stuck"], 4), ["slow-disk"]);
     assert_eq!(names(&["--failed", "--only", "net"], 1), ["lost"]);
+    // All folders below the given path count, and every given path does.
+    assert_eq!(names(&["all", "--only", "net/deep"], 0), ["nested"]);
+    assert_eq!(names(&["all/net", "all/disk", "--only", "slow"], 4), ["slow-link", "slow-disk"]);
+    let both = names(&["all/net", "all/disk", "--only", "net", "--only", "disk"], 1);
+    assert_eq!(both, ["lost", "slow-link", "slow-disk"], "below what was given, nested is in deep alone");
     let said = folder.flowquake(&["run", "all", "--only", "fast"], 2);
-    assert!(said.err.contains("none of 3 scenarios is called so"), "{}", said.err);
+    assert!(said.err.contains("of 4 scenarios none is called so"), "{}", said.err);
     let said = folder.flowquake(&["run", "--failed=crashed"], 2);
     assert!(said.err.contains("the verdicts of those that did not pass are: failed, stuck"), "{}", said.err);
 }
 
 #[test]
 fn every_run_has_a_folder_of_its_own_and_the_newest_are_kept() {
-    let folder = Folder::new().with("small.toml", &small("", ""));
+    let folder = Folder::new().with("small.toml", small("", ""));
     let names = |folder: &Folder| {
         let entries = fs::read_dir(folder.path().join("target/flowquake/history")).unwrap();
         let mut names: Vec<String> = entries
@@ -253,7 +222,7 @@ fn every_run_has_a_folder_of_its_own_and_the_newest_are_kept() {
 
 #[test]
 fn a_history_that_cannot_be_kept_loses_no_verdict() {
-    let folder = Folder::new().with("small.toml", &small("", "")).with("target/flowquake/history", "a file");
+    let folder = Folder::new().with("small.toml", small("", "")).with("target/flowquake/history", "a file");
     let said = folder.flowquake(&["run", "small.toml", "--json", "runs.json"], 2);
     assert!(said.out.contains("1 run: 1 passed"), "{}", said.out);
     assert!(said.err.contains("error: history target/flowquake/history: "), "{}", said.err);
@@ -263,8 +232,50 @@ fn a_history_that_cannot_be_kept_loses_no_verdict() {
 }
 
 #[test]
+fn the_history_keeps_the_plans_of_its_runs_and_lists_them() {
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
+    let said = folder.flowquake(&["list", "runs"], 0);
+    assert!(said.out.contains("no runs in target/flowquake"), "{}", said.out);
+    let hash = |record: RunRecord| record.trace_hash;
+    let failed = hash(folder.run(1).0);
+    folder.write("small.toml", small("", ""));
+    let passed = hash(folder.run(0).0);
+    // Nothing is left of the scenario and of what a user was given: each run is made again from its own folder.
+    fs::remove_file(folder.at("small.toml")).unwrap();
+    fs::remove_dir_all(folder.at("flowquake-failures")).unwrap();
+    let said = folder.flowquake(&["list", "runs"], 0);
+    let names: Vec<&str> =
+        said.out.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with("00")).collect();
+    let [newest, oldest] = names[..] else { panic!("{}", said.out) };
+    assert!(newest.starts_with("000002-") && oldest.starts_with("000001-"), "{}", said.out);
+    assert!(
+        said.out.contains("1 passed") && said.out.contains("1 failed") && said.out.contains("finished"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains(&format!("target/flowquake/history/{newest}/plans/")), "{}", said.out);
+    for (name, code, hash) in [(oldest, 1, failed), (newest, 0, passed)] {
+        let plan = format!("target/flowquake/history/{name}/plans/small-seed-1.json");
+        let said = folder.flowquake(&["replay", &plan], code);
+        assert!(said.out.contains(&format!("trace {hash}")), "{}", said.out);
+        let page = folder.read("target/flowquake/index.html");
+        assert!(page.contains(&format!("<a href=\"history/{name}/plans/\">plans</a>")), "{page}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_hides_no_verdict() {
+    let folder = Folder::new().with("target/flowquake/history", "a file");
+    let folder = folder.with("small.toml", small("", "[expect]\nfailovers = 1\n"));
+    let said = folder.flowquake(&["run", "small.toml"], 2);
+    assert!(said.out.contains("1 run: 1 failed"), "{}", said.out);
+    let last = "1 run: 1 failed; exit code 2 is for what could not be written, the verdicts alone give 1";
+    assert_eq!(said.err.lines().last(), Some(last));
+}
+
+#[test]
 fn parallel_runs_are_told_in_order() {
-    let folder = Folder::new().with("small.toml", &small("", ""));
+    let folder = Folder::new().with("small.toml", small("", ""));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "6", "--jobs", "3", "--json", "runs.json"], 0);
     let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
     assert_eq!(set.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
@@ -278,6 +289,7 @@ fn struck(folder: &Folder) -> RunSet {
     let roles = vec!["leader".to_owned(), "task-manager".to_owned()];
     set.fault_kinds = vec![FaultKindRecord { name: "kill".into(), family: "process".into(), roles }];
     let hit = HitRecord {
+        receipt: String::new(),
         position: "sink-committed".into(),
         role: "task-manager".into(),
         target: "tm-1".into(),
@@ -302,13 +314,13 @@ fn struck(folder: &Folder) -> RunSet {
 
 #[test]
 fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
-    let folder = Folder::new().with("small.toml", &small("", ""));
+    let folder = Folder::new().with("small.toml", small("", ""));
     let set = struck(&folder);
     let (clean, hit) =
         (RunSet { runs: set.runs[..1].to_vec(), ..set.clone() }, RunSet { runs: set.runs[1..].to_vec(), ..set });
     let folder = folder
-        .with("clean.json", &serde_json::to_string(&clean).unwrap())
-        .with("hit.json", &serde_json::to_string(&hit).unwrap());
+        .with("clean.json", serde_json::to_string(&clean).unwrap())
+        .with("hit.json", serde_json::to_string(&hit).unwrap());
     let said = folder.flowquake(&["coverage", "clean.json", "hit.json", "--html", "grid.html", "--min", "0.1"], 0);
     assert!(said.out.contains("┌ kill") && said.out.contains("coverage: 1 of "), "{}", said.out);
     assert!(said.out.contains("cluster.cost_profile") && said.out.contains("settings: "), "{}", said.out);
@@ -330,6 +342,11 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
     // Nothing without faults tells what is meaningful.
     let said = folder.flowquake(&["coverage", "hit.json"], 2);
     assert!(said.err.contains("no run without faults") && said.err.contains("scenarios/baseline"), "{}", said.err);
+    // Faults and settings are counted without a grid, and a document is whole or not at all.
+    for part in ["hurt of drawn", "cluster.task_managers", "settings: "] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert_eq!(folder.flowquake(&["coverage", "hit.json", "--json"], 2).out, "");
 }
 
 #[test]
@@ -352,14 +369,14 @@ fn coverage_refuses_what_is_no_run_record() {
 fn a_fault_that_never_strikes_makes_a_run_vacuous() {
     let fault =
         "[[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 900 }\ndo = \"kill\"\ntarget = \"tm-1\"\n";
-    let (record, _) = Folder::new().with("small.toml", &small("", fault)).run(3);
+    let (record, _) = Folder::new().with("small.toml", small("", fault)).run(3);
     let missing = "fault 1 (on checkpoint-completed checkpoint=900) never struck: its trigger never came";
     assert_eq!(record.verdict.headline(), missing);
 }
 
 #[test]
 fn a_job_that_does_not_end_in_time_is_stuck() {
-    let (record, _) = Folder::new().with("small.toml", &small("time_limit = \"500ms\"", "")).run(4);
+    let (record, _) = Folder::new().with("small.toml", small("time_limit = \"500ms\"", "")).run(4);
     assert!(record.verdict.headline().starts_with("after 500ms: "), "{}", record.verdict.headline());
 }
 
@@ -402,7 +419,7 @@ fn a_key_that_no_state_has_is_told() {
 
 #[test]
 fn a_run_is_exported_for_other_tools() {
-    let folder = Folder::new().with("small.toml", &small("", ""));
+    let folder = Folder::new().with("small.toml", small("", ""));
     folder.run(0);
     let said = folder.flowquake(&["export", "runs.json", "--format", "perfetto"], 0);
     let trace: serde_json::Value = serde_json::from_str(&said.out).unwrap();
@@ -415,14 +432,14 @@ fn a_run_is_exported_for_other_tools() {
     assert!(log.starts_with("(?<host>") && log.contains("checkpoint 2 is complete"), "{log}");
     assert!(folder.flowquake(&["export", "runs.json", "--format", "svg"], 0).out.starts_with("<svg"));
     assert!(
-        folder.flowquake(&["export", "runs.json", "--format", "svg", "--run", "2"], 2).err.contains("holds 1 runs")
+        folder.flowquake(&["export", "runs.json", "--format", "svg", "--run", "2"], 2).err.contains("holds 1 run,")
     );
     assert!(folder.flowquake(&["export", "none.json", "--format", "svg"], 2).err.contains("none.json"));
 }
 
 #[test]
 fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
-    let folder = Folder::new().with("small.toml", &small("", "").replace("2_000, rate", "200, rate"));
+    let folder = Folder::new().with("small.toml", small("", "").replace("2_000, rate", "200, rate"));
     let said = folder.flowquake(&["run", "small.toml", "--seeds", "501", "--jobs", "2", "--json", "runs.json"], 0);
     assert!(said.out.contains("cpu per run") && said.out.lines().count() < 10, "{}", said.out);
     let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
@@ -440,7 +457,7 @@ fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
 
 #[test]
 fn a_sweep_ends_at_its_number_of_failures() {
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\nfailovers = 1\n"));
+    let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     let args = ["run", "small.toml", "--seeds", "1000000", "--jobs", "1", "--max-failures", "2", "--json", "runs.json"];
     let said = folder.flowquake(&args, 1);
     assert!(said.out.contains("stopped after 2 of 1000000 runs"), "{}", said.out);
@@ -452,7 +469,7 @@ fn a_sweep_ends_at_its_number_of_failures() {
 
 #[test]
 fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
-    let folder = Folder::new().with("small.toml", &small("", "[expect]\naborted_checkpoints_min = 1\n"));
+    let folder = Folder::new().with("small.toml", small("", "[expect]\naborted_checkpoints_min = 1\n"));
     folder.run(1);
     let plan = "flowquake-failures/small-seed-1.json";
     let said = folder.flowquake(&["shrink", plan, "--runs", "60", "--output", "smaller.json"], 0);
@@ -469,7 +486,7 @@ fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
 #[test]
 fn what_shrinking_leaves_is_written_as_a_scenario_that_fails_in_the_same_way() {
     let fault = "[[fault]]\nat = \"300ms\"\ndo = \"kill\"\ntarget = \"tm-1\"\nrestart_after = \"100ms\"\n";
-    let folder = Folder::new().with("small.toml", &small("", &format!("{fault}[expect]\nfailovers = 0\n")));
+    let folder = Folder::new().with("small.toml", small("", &format!("{fault}[expect]\nfailovers = 0\n")));
     folder.run(1);
     let plan = "flowquake-failures/small-seed-1.json";
     let said = folder.flowquake(&["shrink", plan, "--runs", "40", "--scenario", "smallest one.toml"], 2);

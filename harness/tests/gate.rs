@@ -1,62 +1,35 @@
 //! The regression gate as a team meets it: a baseline made, kept, missed, edited, and everything that can be wrong with it.
 
+mod common;
+
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
+use common::{Folder, Said};
 use serde_json::Value;
-
-/// A working folder with scenarios.
-struct Folder(tempfile::TempDir);
-
-/// What a command said.
-struct Said {
-    out: String,
-    err: String,
-}
 
 const BASELINE: &str = "scenarios/gate.json";
 
 impl Folder {
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
     /// With two scenarios and a baseline of two seeds each.
     fn with_baseline() -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
-        folder.write("scenarios/calm.toml", &scenario("calm", "", ""));
-        folder.write("scenarios/kill.toml", &scenario("kill", "", KILL));
+        let folder = Folder::new();
+        folder.write("scenarios/calm.toml", scenario("calm", "", ""));
+        folder.write("scenarios/kill.toml", scenario("kill", "", KILL));
         let said = folder.gate(&["--update", "scenarios", "--seeds", "2"], 0);
         assert!(said.out.contains("new: 2 scenarios, 4 runs\n"), "{}", said.out);
         folder
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        let path = self.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn read(&self, file: &str) -> String {
-        fs::read_to_string(self.path().join(file)).unwrap()
     }
 
     /// Changes the baseline as a person would.
     fn edit(&self, edit: impl FnOnce(&mut Value)) {
         let mut value = serde_json::from_str(&self.read(BASELINE)).unwrap();
         edit(&mut value);
-        self.write(BASELINE, &format!("{value:#}"));
+        self.write(BASELINE, format!("{value:#}"));
     }
 
     #[track_caller]
     fn gate(&self, args: &[&str], code: i32) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let output = command.arg("gate").args(args).env("NO_COLOR", "1").current_dir(self.path()).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let said = Said { out: text(&output.stdout), err: text(&output.stderr) };
-        assert_eq!(output.status.code(), Some(code), "{args:?}\n{}\n{}", said.out, said.err);
-        said
+        self.flowquake(&[&["gate"], args].concat(), code)
     }
 
     /// Refused with all these words, and the baseline is as it was.
@@ -112,7 +85,7 @@ fn the_same_program_passes_its_own_baseline_and_updates_it_to_the_same_bytes() {
 
 #[test]
 fn a_missing_baseline_says_how_to_make_one() {
-    let folder = Folder(tempfile::tempdir().unwrap());
+    let folder = Folder::new();
     folder.refused(
         &[],
         &["there is no baseline scenarios/gate.json", "flowquake gate --baseline scenarios/gate.json --update"],
@@ -194,7 +167,7 @@ fn another_scenario_is_told_as_such_and_other_words_are_not() {
     let words = scenario("calm", "", "# a remark\n").replace("is tried on it", "is tried on this");
     folder.write("scenarios/calm.toml", &words);
     folder.gate(&[], 0);
-    folder.write("scenarios/calm.toml", &scenario("calm", "", "").replace("200ms", "250ms"));
+    folder.write("scenarios/calm.toml", scenario("calm", "", "").replace("200ms", "250ms"));
     let said = folder.gate(&[], 9);
     assert!(said.out.contains("another plan than in the baseline"), "{}", said.out);
     assert!(said.out.contains("A scenario was changed"), "{}", said.out);
@@ -206,7 +179,7 @@ fn another_scenario_is_told_as_such_and_other_words_are_not() {
 #[test]
 fn a_worse_verdict_has_its_code_and_never_becomes_the_baseline() {
     let folder = Folder::with_baseline();
-    folder.write("scenarios/kill.toml", &scenario("kill", "", &KILL.replace("failovers = 1", "failovers = 3")));
+    folder.write("scenarios/kill.toml", scenario("kill", "", &KILL.replace("failovers = 1", "failovers = 3")));
     let said = folder.gate(&[], 1);
     assert!(said.out.contains("expected 3, there were 1"), "{}", said.out);
     let before = folder.read(BASELINE);

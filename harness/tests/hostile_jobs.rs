@@ -4,12 +4,15 @@
 //! with [`PROGRAM`] in its environment it is the command line, or with [`AS_TEST`] a test binary of that crate; else it runs the
 //! tests of [`TESTS`] whose name contains its first argument.
 
+mod common;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
 
+use common::{Folder, Said};
 use flowquake::jobs::{Consumed, Job, JobContext, Jobs, Objection, Param, Reference, Refusal};
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::source::Source;
@@ -18,7 +21,6 @@ use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 
 /// Set where this program is to be the command line.
 const PROGRAM: &str = "FLOWQUAKE_HOSTILE_JOBS";
@@ -34,6 +36,14 @@ const TESTS: &[(&str, fn())] = &[
     ("what_a_job_prints_goes_to_standard_error", what_a_job_prints_goes_to_standard_error),
     ("a_crash_can_be_replayed_and_shrunk", a_crash_can_be_replayed_and_shrunk),
     ("an_interrupted_sweep_writes_what_was_made", an_interrupted_sweep_writes_what_was_made),
+    (
+        "a_sweep_that_is_stopped_says_what_its_verdicts_alone_would_give",
+        a_sweep_that_is_stopped_says_what_its_verdicts_alone_would_give,
+    ),
+    (
+        "a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_tells_killed_from_under_way",
+        a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_tells_killed_from_under_way,
+    ),
     ("a_killed_sweep_leaves_its_journal_and_no_process", a_killed_sweep_leaves_its_journal_and_no_process),
     (
         "a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been",
@@ -83,6 +93,7 @@ const HOSTILE: Job = Job {
     vertices: 1,
     keyed_vertex: None,
     model: None,
+    texts: None,
     build,
     reference: |spec, _: &InputFiles| {
         if how(spec) == "exit in reference" {
@@ -196,58 +207,32 @@ impl Reference for Numbered {
     fn for_each_state(&self, _: &mut dyn FnMut(&str, &dyn std::fmt::Debug, &dyn std::fmt::Debug)) {}
 }
 
-struct Folder(TempDir);
-
-/// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-}
-
 impl Folder {
     /// With a scenario `NAME.toml` for each name and way.
-    fn with(scenarios: &[(&str, &str)]) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
+    fn hostile(scenarios: &[(&str, &str)]) -> Self {
+        let folder = Self::new();
         for (name, how) in scenarios {
             let text = format!(
                 "name = \"{name}\"\nwhy = \"a test\"\n[job]\nname = \"hostile\"\nparams = {{ how = \"{how}\" }}\n\
                  input = {{ generator = \"numbers\", records = 400, rate = \"1000/s\" }}\n\
                  [checkpointing]\ninterval = \"100ms\"\n[engine]\nrestart_attempts = 3\n"
             );
-            fs::create_dir_all(folder.path().join("all")).unwrap();
-            fs::write(folder.path().join(format!("all/{name}.toml")), text).unwrap();
+            folder.write(&format!("all/{name}.toml"), text);
         }
         folder
     }
 
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(args).env(PROGRAM, "1").env("NO_COLOR", "1").current_dir(self.path());
+    /// This program as the command line of its own jobs.
+    fn own(&self, args: &[&str]) -> Command {
+        let mut command = self.command_of(&std::env::current_exe().unwrap(), args);
+        command.env(PROGRAM, "1");
         command
     }
 
+    /// What it said, which has to end with `code`.
     #[track_caller]
-    fn ends(&self, args: &[&str], code: i32) -> Said {
-        let said: Said = self.command(args).output().unwrap().into();
-        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
-        said
-    }
-
-    fn records(&self, file: &str) -> Vec<RunRecord> {
-        let set: RunSet = serde_json::from_slice(&fs::read(self.path().join(file)).unwrap()).unwrap();
-        set.runs
+    fn says(&self, args: &[&str], code: i32) -> Said {
+        self.ends(self.own(args), code)
     }
 
     /// The lines of the journal behind its head.
@@ -264,7 +249,7 @@ impl Folder {
 
     /// A sweep of which at least this many runs are made.
     fn begun(&self, args: &[&str], runs: usize) -> Child {
-        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let child = self.own(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         while self.journal().len() < runs {
             pause();
         }
@@ -305,8 +290,8 @@ fn a_run_that_kills_its_process_is_crashed_and_the_others_pass() {
     ];
     let mut scenarios = vec![("a", "well"), ("z", "well")];
     scenarios.extend(ways.map(|(how, _)| (how, how)));
-    let folder = Folder::with(&scenarios);
-    let said = folder.ends(&["run", "all", "--jobs", "1", "--json", "all.json", "--run-memory", "256MiB"], 5);
+    let folder = Folder::hostile(&scenarios);
+    let said = folder.says(&["run", "all", "--jobs", "1", "--json", "all.json", "--run-memory", "256MiB"], 5);
     let records = folder.records("all.json");
     let names: Vec<&str> = records.iter().map(|record| record.scenario.as_str()).collect();
     assert!(names.is_sorted() && names.len() == scenarios.len(), "WORKER-W1: {names:?}");
@@ -325,9 +310,9 @@ fn a_run_that_kills_its_process_is_crashed_and_the_others_pass() {
 }
 
 fn results_are_the_same_for_any_number_of_jobs() {
-    let folder = Folder::with(&[("a", "well"), ("b", "exit"), ("c", "well"), ("d", "abort")]);
+    let folder = Folder::hostile(&[("a", "well"), ("b", "exit"), ("c", "well"), ("d", "abort")]);
     let results = |jobs: &str| {
-        folder.ends(&["run", "all", "--seeds", "4", "--jobs", jobs, "--json", "all.json"], 5);
+        folder.says(&["run", "all", "--seeds", "4", "--jobs", jobs, "--json", "all.json"], 5);
         let records = folder.records("all.json").into_iter();
         let of = |record: RunRecord| (record.scenario, record.seed, record.trace_hash, format!("{:?}", record.verdict));
         records.map(of).collect::<Vec<_>>()
@@ -338,27 +323,27 @@ fn results_are_the_same_for_any_number_of_jobs() {
 }
 
 fn what_a_job_prints_goes_to_standard_error() {
-    let folder = Folder::with(&[("print", "print")]);
-    let said = folder.ends(&["run", "all"], 0);
+    let folder = Folder::hostile(&[("print", "print")]);
+    let said = folder.says(&["run", "all"], 0);
     let printed = "printed by a job";
     assert!(!said.out.contains(printed) && said.err.contains(printed), "WORKER-W4: {}", said.out);
 }
 
 fn a_crash_can_be_replayed_and_shrunk() {
-    let folder = Folder::with(&[("exit", "exit"), ("loop", "loop")]);
+    let folder = Folder::hostile(&[("exit", "exit"), ("loop", "loop")]);
     // A run that loops is stuck by its processor time, and its thread is gone before the next run.
-    let said = folder.ends(&["run", "all", "--jobs", "1", "--run-cpu", "1s"], 5);
+    let said = folder.says(&["run", "all", "--jobs", "1", "--run-cpu", "1s"], 5);
     assert!(said.out.contains("1 crashed") && said.out.contains("1 stuck"), "{}", said.out);
     assert!(said.out.contains("more processor time than its limit of 1 s"), "{}", said.out);
-    let said = folder.ends(&["replay", "flowquake-failures/exit-seed-1.json"], 5);
+    let said = folder.says(&["replay", "flowquake-failures/exit-seed-1.json"], 5);
     assert!(said.out.contains("ended with exit code 0 in the middle of the run"), "{}", said.out);
-    folder.ends(&["shrink", "flowquake-failures/exit-seed-1.json", "--runs", "5", "--output", "small.json"], 0);
-    folder.ends(&["replay", "small.json"], 5);
+    folder.says(&["shrink", "flowquake-failures/exit-seed-1.json", "--runs", "5", "--output", "small.json"], 0);
+    folder.says(&["replay", "small.json"], 5);
 }
 
 fn an_interrupted_sweep_writes_what_was_made() {
     for (interrupt, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
-        let folder = Folder::with(&[("a", "well")]);
+        let folder = Folder::hostile(&[("a", "well")]);
         let mut sweep = folder.long_sweep();
         kill(Pid::from_raw(sweep.id() as i32), interrupt).unwrap();
         let mut out = String::new();
@@ -373,8 +358,61 @@ fn an_interrupted_sweep_writes_what_was_made() {
     }
 }
 
+fn a_sweep_that_is_stopped_says_what_its_verdicts_alone_would_give() {
+    let folder = Folder::hostile(&[("a", "panic")]);
+    let mut command = folder.own(&["run", "all", "--seeds", "100000", "--jobs", "1", "--json", "made.json"]);
+    let sweep = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while folder.journal().len() < 3 {
+        pause();
+    }
+    kill(Pid::from_raw(sweep.id() as i32), Signal::SIGINT).unwrap();
+    let said = Said::from(sweep.wait_with_output().unwrap());
+    assert_eq!(said.code, Some(130));
+    let made = folder.records("made.json").len();
+    assert!(
+        said.out.contains(&format!("stopped after {made} of 100000 runs: the interruption by SIGINT")),
+        "{}",
+        said.out
+    );
+    let last = format!(
+        "{made} runs: {made} failed; exit code 130 is for the interruption by SIGINT, the verdicts alone give 1"
+    );
+    assert_eq!(said.err.lines().last(), Some(last.as_str()));
+}
+
+fn a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_tells_killed_from_under_way() {
+    let folder = Folder::hostile(&[("a", "well"), ("loop", "loop")]);
+    let documents = ["--json", "made.json", "--junit", "made.xml", "--markdown", "made.md"];
+    folder.says(&[&["run", "all/a.toml"], &documents[..]].concat(), 0);
+    let names = ["made.json", "made.xml", "made.md"];
+    assert!(names.iter().all(|name| folder.at(name).is_file()));
+    // What is refused touches nothing.
+    folder.says(&[&["run", "all/none.toml"], &documents[..]].concat(), 2);
+    assert!(names.iter().all(|name| folder.at(name).is_file()));
+    for (signal, code, end) in
+        [(Signal::SIGTERM, Some(143), "interrupted by SIGTERM"), (Signal::SIGKILL, None, "killed")]
+    {
+        folder.says(&[&["run", "all/a.toml"], &documents[..]].concat(), 0);
+        let mut command = folder.own(&[&["run", "all/loop.toml"], &documents[..]].concat());
+        let mut sweep = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while names.iter().any(|name| folder.at(name).exists()) {
+            pause();
+        }
+        let row = |said: &Said| said.out.lines().nth(1).unwrap_or_default().to_owned();
+        let under_way = folder.says(&["list", "runs"], 0);
+        assert!(row(&under_way).contains("under way") && row(&under_way).contains("0 of 1"), "{}", under_way.out);
+        assert!(folder.read("target/flowquake/index.html").contains("<td>under way</td>"));
+        kill(Pid::from_raw(sweep.id() as i32), signal).unwrap();
+        assert_eq!(sweep.wait().unwrap().code(), code);
+        assert!(names.iter().all(|name| !folder.at(name).exists()), "{signal}: an answer of an earlier run");
+        let said = folder.says(&["list", "runs"], 0);
+        assert!(row(&said).contains(end) && said.out.contains("run --resume="), "{}", said.out);
+        assert!(folder.read("target/flowquake/index.html").contains(&format!("<td>{end}")));
+    }
+}
+
 fn a_killed_sweep_leaves_its_journal_and_no_process() {
-    let folder = Folder::with(&[("a", "well")]);
+    let folder = Folder::hostile(&[("a", "well")]);
     let mut sweep = folder.long_sweep();
     let id = sweep.id();
     let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
@@ -409,7 +447,7 @@ fn timeless(mut records: Vec<RunRecord>) -> Vec<RunRecord> {
 
 fn a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been() {
     let scenarios = [("a", "well"), ("b", "exit"), ("c", "panic")];
-    let folder = Folder::with(&scenarios);
+    let folder = Folder::hostile(&scenarios);
     let args = ["run", "all", "--seeds", "20", "--jobs", "2", "--json", "made.json"];
     let mut sweep = folder.begun(&args, 7);
     sweep.kill().unwrap();
@@ -422,12 +460,12 @@ fn a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been() {
     text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap() - 9);
     fs::write(&journal, &text).unwrap();
 
-    let said = folder.ends(&["run", "--resume", "--jobs", "3"], 1);
+    let said = folder.says(&["run", "--resume", "--jobs", "3"], 1);
     assert!(said.err.contains(&format!("{} of 60 runs are made", made - 1)), "{}", said.err);
-    assert!(said.err.contains("1 line of its journal were cut off"), "{}", said.err);
+    assert!(said.err.contains("cut off and dropped: 1 line of its journal"), "{}", said.err);
     assert!(said.out.contains("60 runs: 20 passed, 20 failed, 20 crashed"), "{}", said.out);
-    let whole = Folder::with(&scenarios);
-    whole.ends(&args, 1);
+    let whole = Folder::hostile(&scenarios);
+    whole.says(&args, 1);
     let (resumed, uninterrupted) = (timeless(folder.records("made.json")), timeless(whole.records("made.json")));
     assert_eq!(resumed.len(), 60);
     assert_eq!(resumed, uninterrupted);
@@ -436,17 +474,17 @@ fn a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been() {
     assert_eq!(folder.history().len(), 1, "it went on in its own folder");
     assert_eq!(folder.journal().len(), 60);
 
-    let said = folder.ends(&["run", "--resume"], 2);
+    let said = folder.says(&["run", "--resume"], 2);
     assert!(said.err.contains("no run is unfinished") && said.err.contains("made all its 60 runs"), "{}", said.err);
 }
 
 fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
-    let folder = Folder::with(&[("a", "well"), ("b", "panic")]);
-    folder.ends(&["run", "all", "--seeds", "3"], 1);
+    let folder = Folder::hostile(&[("a", "well"), ("b", "panic")]);
+    folder.says(&["run", "all", "--seeds", "3"], 1);
     // What failed last, stopped at its first failure, then at each further one.
-    let said = folder.ends(&["run", "--failed", "--jobs", "1", "--max-failures", "1", "--json", "made.json"], 1);
+    let said = folder.says(&["run", "--failed", "--jobs", "1", "--max-failures", "1", "--json", "made.json"], 1);
     assert!(said.err.contains("2 of 3 runs were not made") && said.err.contains("run --resume"), "{}", said.err);
-    let said = folder.ends(&["run", "--resume"], 1);
+    let said = folder.says(&["run", "--resume"], 1);
     assert!(
         said.err.contains("1 of 3 runs are made") && said.err.contains("1 of 3 runs were not made"),
         "{}",
@@ -454,7 +492,8 @@ fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
     );
     // Meanwhile the list of failures is another.
     fs::write(folder.path().join("target/flowquake/failed.json"), "[]").unwrap();
-    folder.ends(&["run", "--resume", "--max-failures", "9"], 1);
+    // What the first call had is taken back.
+    folder.says(&["run", "--resume", "--max-failures", "none"], 1);
     let seeds: Vec<u64> = folder.records("made.json").iter().map(|record| record.seed).collect();
     assert_eq!(seeds, [1, 2, 3]);
 
@@ -464,20 +503,20 @@ fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
         pause();
     }
     let name = folder.history().last().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
-    let said = folder.ends(&["run", &format!("--resume={name}")], 2);
+    let said = folder.says(&["run", &format!("--resume={name}")], 2);
     assert!(said.err.contains("it is under way"), "{}", said.err);
     kill(Pid::from_raw(sweep.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(sweep.wait().unwrap().code(), Some(130));
     let text = fs::read_to_string(folder.path().join("all/a.toml")).unwrap();
     fs::write(folder.path().join("all/a.toml"), text.replace("a test", "another")).unwrap();
-    let said = folder.ends(&["run", "--resume"], 2);
+    let said = folder.says(&["run", "--resume"], 2);
     assert!(said.err.contains("all/a.toml has changed since it began"), "{}", said.err);
     fs::write(folder.path().join("all/a.toml"), &text).unwrap();
     fs::write(folder.path().join("all/new.toml"), text.replace("\"a\"", "\"new\"")).unwrap();
-    let said = folder.ends(&["run", "--resume"], 2);
+    let said = folder.says(&["run", "--resume"], 2);
     assert!(said.err.contains("all/new.toml was not there when it began"), "{}", said.err);
     fs::remove_file(folder.path().join("all/new.toml")).unwrap();
-    let said = folder.ends(&["run", "--resume"], 1);
+    let said = folder.says(&["run", "--resume"], 1);
     assert!(said.out.contains("80 runs: 40 passed, 40 failed"), "{}", said.out);
     let index = fs::read_to_string(folder.path().join("target/flowquake/index.html")).unwrap();
     assert_eq!(index.matches("report.html").count(), 3, "{index}");
@@ -485,10 +524,10 @@ fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
 }
 
 fn two_sweeps_at_once_keep_their_records_apart() {
-    let folder = Folder::with(&[("a", "well"), ("b", "well")]);
+    let folder = Folder::hostile(&[("a", "well"), ("b", "well")]);
     let start = |name: &str, json: &str| {
         let file = format!("all/{name}.toml");
-        let mut command = folder.command(&["run", &file, "--seeds", "30", "--jobs", "1", "--json", json]);
+        let mut command = folder.own(&["run", &file, "--seeds", "30", "--jobs", "1", "--json", json]);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
     let mut sweeps = [start("a", "a.json"), start("b", "b.json")];
@@ -517,23 +556,23 @@ fn two_sweeps_at_once_keep_their_records_apart() {
 }
 
 fn a_run_survives_a_plan_that_cannot_be_saved() {
-    let folder = Folder::with(&[("exit", "exit")]);
+    let folder = Folder::hostile(&[("exit", "exit")]);
     // Writing there is an error whoever asks.
-    let said = folder.ends(&["run", "all", "--failures", "/proc/self/nowhere", "--json", "all.json"], 2);
+    let said = folder.says(&["run", "all", "--failures", "/proc/self/nowhere", "--json", "all.json"], 2);
     assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
     assert!(said.err.contains("exit seed 1: ") && said.err.contains("/proc/self/nowhere"), "{}", said.err);
     assert!(matches!(folder.records("all.json")[0].verdict, Verdict::Crashed { .. }));
 
     let name = "n".repeat(245);
-    let folder = Folder::with(&[(&name, "exit")]);
-    let said = folder.ends(&["run", "all"], 5);
+    let folder = Folder::hostile(&[(&name, "exit")]);
+    let said = folder.says(&["run", "all"], 5);
     assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
     assert_eq!(fs::read_dir(folder.path().join("flowquake-failures")).unwrap().count(), 1);
 }
 
 fn panics_are_not_printed_by_the_thousand() {
-    let folder = Folder::with(&[("panic", "panic")]);
-    let said = folder.ends(&["run", "all", "--seeds", "20", "--jobs", "1"], 1);
+    let folder = Folder::hostile(&[("panic", "panic")]);
+    let said = folder.says(&["run", "all", "--seeds", "20", "--jobs", "1"], 1);
     assert!(said.out.contains("20 runs: 20 failed") && said.out.contains("no record pleases"), "{}", said.out);
     let printed = said.err.matches("no record pleases").count();
     assert!((1..=5).contains(&printed), "{printed}: {}", said.err);
@@ -548,32 +587,32 @@ fn a_job_that_exits_in_the_judging_process_does_not_pass() {
         ("exit in reference", "the reference of job `hostile` was under way"),
     ];
     for (how, words) in ways {
-        let folder = Folder::with(&[(&how.replace(' ', "-"), how)]);
-        let said: Said = folder.command(&[]).env_remove(PROGRAM).env(AS_TEST, "panics").output().unwrap().into();
+        let folder = Folder::hostile(&[(&how.replace(' ', "-"), how)]);
+        let said: Said = folder.own(&[]).env_remove(PROGRAM).env(AS_TEST, "panics").output().unwrap().into();
         assert_eq!(said.code, Some(5), "{how}: {}{}", said.out, said.err);
         assert!(said.err.contains(words), "{how}: {}", said.err);
     }
     // The command line makes runs elsewhere, but it builds jobs to see whether it may.
     for how in ["exit in build", "exit in thread"] {
-        let folder = Folder::with(&[("job", how), ("well", "well")]);
+        let folder = Folder::hostile(&[("job", how), ("well", "well")]);
         for command in ["check", "run"] {
-            let said = folder.ends(&[command, "all"], 5);
+            let said = folder.says(&[command, "all"], 5);
             assert!(said.err.contains(graph) && !said.out.contains("passed"), "{how}: {}", said.err);
         }
     }
-    let folder = Folder::with(&[("job", "exit in reference")]);
-    let said = folder.ends(&["run", "all"], 5);
+    let folder = Folder::hostile(&[("job", "exit in reference")]);
+    let said = folder.says(&["run", "all"], 5);
     assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
     let job = ["engine", "hostile", "--param", "how=exit in reference", "--generator", "numbers", "--records", "400"];
-    let said = folder.ends(&[&job[..], &["--output", "out", "--checkpoint-dir", "checkpoints"]].concat(), 5);
+    let said = folder.says(&[&job[..], &["--output", "out", "--checkpoint-dir", "checkpoints"]].concat(), 5);
     assert!(said.err.contains("the reference of job `hostile` was under way"), "{}", said.err);
     assert!(!folder.path().join("out").exists());
 }
 
 fn a_test_may_end_beside_a_run_that_was_given_up() {
-    let folder = Folder::with(&[("loop", "loop"), ("well", "well")]);
+    let folder = Folder::hostile(&[("loop", "loop"), ("well", "well")]);
     for (panics, code) in [("panics", 101), ("are expected", 0)] {
-        let mut command = folder.command(&[]);
+        let mut command = folder.own(&[]);
         let said: Said = command.env_remove(PROGRAM).env(AS_TEST, panics).output().unwrap().into();
         assert_eq!(said.code, Some(code), "{}{}", said.out, said.err);
         assert!(said.err.contains("more processor time than its limit of 1 s"), "{}", said.err);

@@ -1,45 +1,15 @@
 //! Searches as a user meets them: floors of activation, when a failure was decided, and hunts with their corpus.
 
+mod common;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-/// A working folder with scenarios.
-struct Folder(tempfile::TempDir);
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-/// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-}
-
-impl Folder {
-    fn with(file: &str, text: &str) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        fs::write(folder.path().join(file), text).unwrap();
-        folder
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    #[track_caller]
-    fn flowquake(&self, args: &[&str], code: i32) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let said: Said = command.args(args).env("NO_COLOR", "1").current_dir(self.path()).output().unwrap().into();
-        assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
-        said
-    }
-}
+use common::{Folder, Said};
 
 /// Kills and pauses, drawn over two seconds.
 const SWARM: &str = r#"name = "swarm"
@@ -62,7 +32,7 @@ kinds = ["kill", "pause"]
 
 #[test]
 fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
-    let folder = Folder::with("swarm.toml", SWARM);
+    let folder = Folder::new().with("swarm.toml", SWARM);
     let run = |floors: &[&str], code| {
         let words = [&["run", "swarm.toml", "--seeds", "4", "--json", "runs.json"], floors].concat();
         folder.flowquake(&words, code)
@@ -81,6 +51,24 @@ fn a_sweep_fails_if_a_kind_of_fault_hurts_too_rarely() {
     let said = run(&["--min-hurt", "kil=1"], 2);
     assert!(said.err.contains("there is no such kind of fault") && said.err.contains("list faults"), "{}", said.err);
     run(&["--min-hurt", "kill=many"], 2);
+}
+
+#[test]
+fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
+    let with = |floors: &str| Folder::new().with("swarm.toml", format!("{SWARM}min_hurt = {floors}\n"));
+    let run = |floors: &str, seeds: &str, code| with(floors).flowquake(&["run", "swarm.toml", "--seeds", seeds], code);
+    run("{ kill = 250, pause = 250 }", "4", 0);
+    let said = run("{ kill = 250_000, pause = 1 }", "4", 1);
+    let below = "below min_hurt of swarm.toml, 4 runs: kill: ";
+    assert!(said.err.contains(below) && said.err.contains("1,000 are asked for"), "{}", said.err);
+    assert!(!said.err.contains("pause: "), "{}", said.err);
+    // A single run shows nothing of how often a kind hurts.
+    run("{ kill = 900 }", "1", 0);
+    let said = run("{ cut = 1 }", "1", 2);
+    assert!(said.err.contains("`min_hurt` asks for `cut`, which is not drawn"), "{}", said.err);
+    let said = run("{ kil = 1 }", "1", 2);
+    assert!(said.err.contains("which is no kind of fault") && said.err.contains("kill"), "{}", said.err);
+    run("20", "1", 2);
 }
 
 /// A job that is killed by the clock. Whether a checkpoint is aborted with it is a matter of timing, which the scenario forbids.
@@ -110,13 +98,17 @@ aborted_checkpoints_min = 1
 
 #[test]
 fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
-    let folder = Folder::with("by-the-clock.toml", BY_THE_CLOCK);
+    let folder = Folder::new().with("by-the-clock.toml", BY_THE_CLOCK);
+    let at = |seed: u64| vec!["run".to_owned(), "by-the-clock.toml".into(), "--seed".into(), seed.to_string()];
     let seed = (1..30).find(|seed| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
-        let words = ["run", "by-the-clock.toml", "--seed", &seed.to_string()].map(str::to_owned);
-        command.args(words).current_dir(folder.path()).output().unwrap().status.code() == Some(1)
+        command.args(at(*seed)).current_dir(folder.path()).output().unwrap().status.code() == Some(1)
     });
-    let plan = format!("flowquake-failures/by-the-clock-seed-{}.json", seed.expect("one of 30 seeds aborts nothing"));
+    let seed = seed.expect("one of 30 seeds aborts nothing");
+    let plan = format!("flowquake-failures/by-the-clock-seed-{seed}.json");
+    // The report of the failure has the command, or, if it was asked for, the curve.
+    let reported = || fs::read_to_string(folder.path().join("target/flowquake/report.html")).unwrap();
+    assert!(reported().contains(&format!(" when {plan}</code>")) && !reported().contains("class=\"probability\""));
     let words = ["when", &plan, "--samples", "4", "--points", "6", "--output", "when.html", "--json", "when.json"];
     let said = folder.flowquake(&words, 0);
     let json: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("when.json")).unwrap()).unwrap();
@@ -134,6 +126,11 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     assert!(ascii.out.contains("100 % |") && !ascii.out.contains('█'), "{}", ascii.out);
     let page = fs::read_to_string(folder.path().join("when.html")).unwrap();
     assert!(page.contains("class=\"probability\"") && page.contains("When the failure was decided"));
+    let command = at(seed);
+    let said =
+        folder.flowquake(&[&command.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--when"]].concat(), 1);
+    assert!(said.err.contains(&format!("when by-the-clock seed {seed} was decided")), "{}", said.err);
+    assert!(reported().contains("class=\"probability\"") && !reported().contains(&format!(" when {plan}</code>")));
     // A plan that passes has no failure that was decided.
     let text = fs::read_to_string(folder.path().join(&plan)).unwrap();
     fs::write(
@@ -161,7 +158,7 @@ fn report(folder: &Folder, file: &str) -> serde_json::Value {
 
 #[test]
 fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() {
-    let folder = Folder::with("swarm.toml", SWARM);
+    let folder = Folder::new().with("swarm.toml", SWARM);
     let hunt = ["hunt", "swarm.toml", "--guided", "--runs", "30", "--jobs", "2", "--json", "hunt.json"];
     let said = folder.flowquake(&hunt, 0);
     assert!(said.out.contains("30 runs: ") && said.out.contains("no failure"), "{}", said.out);
@@ -187,9 +184,65 @@ fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() 
 }
 
 #[test]
+fn a_hunt_begins_with_an_empty_corpus_or_none() {
+    let folder = Folder::new().with("swarm.toml", SWARM);
+    let hunt = ["hunt", "swarm.toml", "--runs", "2", "--jobs", "1", "--json", "hunt.json"];
+    fs::create_dir(folder.path().join("flowquake-corpus")).unwrap();
+    let said = folder.flowquake(&hunt, 0);
+    assert!(said.out.contains("2 runs: ") && !said.err.contains("set aside"), "{}\n{}", said.out, said.err);
+    assert_eq!(report(&folder, "hunt.json")["fresh"], 2);
+    assert!(!corpus(&folder).is_empty());
+    fs::remove_dir_all(folder.path().join("flowquake-corpus")).unwrap();
+    folder.flowquake(&hunt, 0);
+    assert!(!corpus(&folder).is_empty());
+    // A file is no folder.
+    fs::write(folder.path().join("file"), "").unwrap();
+    let said = folder.flowquake(&[&hunt[..], &["--corpus", "file"]].concat(), 2);
+    assert!(said.err.contains("file"), "{}", said.err);
+}
+
+/// Waits for something that a real process does.
+#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
+fn until(mut holds: impl FnMut() -> bool) {
+    /// A busy machine takes its time.
+    const PATIENCE: Duration = Duration::from_secs(300);
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
+    let folder = Folder::new().with("swarm.toml", SWARM);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
+    let words = ["hunt", "swarm.toml", "--guided", "--for", "10min", "--jobs", "2", "--json", "hunt.json"];
+    let pipes = command.args(words).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let hunt = pipes.spawn().unwrap();
+    // The folder is there before the first plan is.
+    until(|| folder.path().join("flowquake-corpus").exists() && corpus(&folder).len() >= 3);
+    kill(Pid::from_raw(hunt.id() as i32), Signal::SIGINT).unwrap();
+    let said: Said = hunt.wait_with_output().unwrap().into();
+    assert_eq!(said.code, Some(130), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("interrupted by SIGINT"), "{}", said.err);
+    let found = report(&folder, "hunt.json");
+    assert_eq!(found["ended"], "interrupted by SIGINT");
+    let kept = corpus(&folder);
+    assert_eq!(found["corpus"].as_u64().unwrap() as usize, kept.len());
+    // Nothing is half written, and all of it loads.
+    let all = fs::read_dir(folder.path().join("flowquake-corpus")).unwrap().count();
+    assert_eq!(all, kept.len(), "a file that is no plan is left behind");
+    let again = ["hunt", "swarm.toml", "--runs", &kept.len().to_string(), "--jobs", "2", "--json", "again.json"];
+    let said = folder.flowquake(&again, 0);
+    assert!(!said.err.contains("set aside"), "{}", said.err);
+    assert_eq!(report(&folder, "again.json")["fresh"], 0, "the corpus is run first");
+}
+
+#[test]
 fn a_hunt_names_each_failure_once_makes_it_smaller_and_shards_make_one_report() {
     // Of each plan that kills somebody one failure, and of the others another: the job is not expected to fail over.
-    let folder = Folder::with("swarm.toml", &format!("{SWARM}\n[expect]\nfailovers = 0\n"));
+    let folder = Folder::new().with("swarm.toml", format!("{SWARM}\n[expect]\nfailovers = 0\n"));
     let hunt = |shard: &str, json: &str| {
         let night = ["hunt", "swarm.toml", "--runs", "8", "--nightly", "2026-11-30", "--shrink-runs", "20"];
         folder.flowquake(&[&night[..], &["--shard", shard, "--json", json]].concat(), 1)

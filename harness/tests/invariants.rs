@@ -114,7 +114,6 @@ const UNTRIED: &[&str] = &[
     "RULES-C3",
     "SCENARIO-S1",
     "SCENARIO-S3",
-    "SVG-S3",
     "TUNING-V1",
     "TUNING-V2",
 ];

@@ -3,13 +3,15 @@
 //! This program is three: the test target of that crate and its command line ([`AS`] in the environment says which), and the tests
 //! that start both.
 
+mod common;
+
 use std::fs;
 use std::process::{Command, ExitCode};
 
+use common::{Folder, Said};
 use flowquake::jobs::{Job, Jobs};
 use flowquake_engine::graph::JobError;
 use libtest_mimic::{Arguments, Trial};
-use tempfile::TempDir;
 
 #[allow(missing_docs, reason = "as the document shows it")]
 #[path = "other_crate/shout.rs"]
@@ -66,19 +68,12 @@ fn exit<T>() -> Result<T, JobError> {
 }
 
 /// The folder of the other crate.
-struct Crate(TempDir);
-
-/// What a program said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
+struct Crate(Folder);
 
 impl Crate {
     /// With these scenarios: path below `scenarios`, job, lines at the end.
     fn with(scenarios: &[(&str, &str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let root = folder.path().join("scenarios");
         fs::create_dir(&root).unwrap();
         fs::write(folder.path().join("lines.txt"), "to be\nor not\nto be\n").unwrap();
@@ -98,10 +93,9 @@ impl Crate {
     }
 
     fn run(&self, what: &str, args: &[&str]) -> Said {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(args).env(AS, what).env("NO_COLOR", "1").current_dir(self.0.path());
+        let mut command = self.0.command_of(&std::env::current_exe().unwrap(), args);
         // As if it were started by hand: then commands that it prints begin with its path.
-        said_by(command.env_remove("CARGO_PKG_NAME"))
+        command.env(AS, what).env_remove("CARGO_PKG_NAME").output().unwrap().into()
     }
 
     /// What the test target says, with one seed.
@@ -111,12 +105,6 @@ impl Crate {
         assert_eq!(said.code, Some(code), "{args:?}\n{}\n{}", said.out, said.err);
         said
     }
-}
-
-fn said_by(command: &mut Command) -> Said {
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
 const KILL: &str = "[[fault]]\non = { event = \"checkpoint-completed\", nth = 1 }\ndo = \"kill\"\ntarget = \"tm-1\"\nrestart_after = \"100ms\"";
@@ -177,7 +165,7 @@ fn a_failed_test_shows_its_evidence_and_a_command_that_replays_it() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", command.expect("a command")]).env(AS, "main").current_dir(&elsewhere);
-    assert_eq!(said_by(&mut shell).code, Some(1), "it fails there as well");
+    assert_eq!(Said::from(shell.output().unwrap()).code, Some(1), "it fails there as well");
 }
 
 fn a_wrong_file_fails_its_test_alone() {

@@ -1,5 +1,5 @@
 //! A second target, small and scripted: it compiles and runs without a line of the oracles, the recorder or the nemesis knowing it.
-//! It shows events and nothing else, kills, and cannot touch a clock.
+//! It shows events and nothing else, kills, cannot touch a clock, and does not promise the same trace twice.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -11,13 +11,13 @@ use flowquake::director::Director;
 use flowquake::environment::Environment;
 use flowquake::faults::Kind;
 use flowquake::jobs::Jobs;
-use flowquake::nemesis::Cluster;
+use flowquake::nemesis::{Cluster, Processes, Receipt};
 use flowquake::outcome::{Outcome, Section, StoreCopy};
-use flowquake::plan::RunPlan;
+use flowquake::plan::{Disk, RunPlan};
 use flowquake::scenario::Scenario;
 use flowquake::session::{Depth, try_execute};
 use flowquake::stage::Stage;
-use flowquake::target::{Offers, Target};
+use flowquake::target::{NotRepeatable, Offers, Target, require_repeatable};
 use flowquake_engine::env::StoreKind;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 use flowquake_engine::event::{Event, EventRecord};
@@ -36,12 +36,33 @@ impl Cluster for Puppets {
         node != "tm-1" || self.tm_1_lives.get()
     }
 
-    fn kill(&self, _: &str, _: Death) -> bool {
-        self.tm_1_lives.replace(false)
-    }
-
     fn harm(&self, _: &Gauge) -> u64 {
         0
+    }
+
+    fn processes(&self) -> Option<&dyn Processes> {
+        Some(self)
+    }
+}
+
+impl Processes for Puppets {
+    fn kill(&self, _: &str, _: Death) -> Receipt {
+        match self.tm_1_lives.replace(false) {
+            true => Receipt::Unproved("puppets say nothing".into()),
+            false => Receipt::InVain,
+        }
+    }
+
+    fn restart(&self, _: &str, _: Disk) -> Receipt {
+        Receipt::Unproved("puppets stay where they fell".into())
+    }
+
+    fn pause(&self, _: &str) -> Receipt {
+        Receipt::InVain
+    }
+
+    fn resume(&self, _: &str) -> Receipt {
+        Receipt::InVain
     }
 }
 
@@ -75,6 +96,7 @@ impl Target for Stub {
         Offers {
             faults: BTreeSet::from([Kind::Kill]),
             resumes: false,
+            repeats: false,
             sections: BTreeSet::from([Section::Trace]),
             ..Offers::everything()
         }
@@ -111,14 +133,17 @@ impl Target for Stub {
     }
 }
 
-fn run(fault: &str) -> RunRecord {
+fn scenario(fault: &str) -> Scenario {
     let text = format!(
         "name = \"stub\"\nwhy = \"a second target\"\n[job]\nname = \"keyed-count\"\ninput = {{ generator = \"orders\", records = 10 }}\n\
          [cluster]\ntask_managers = 1\n[[fault]]\n{fault}\n"
     );
-    let jobs = Jobs::builtin();
-    let scenario = Scenario::parse(&text, Path::new("stub.toml"), &catalogue(&jobs)).expect("it is a scenario");
-    try_execute(&Stub, Depth::Full, &scenario.plan(1), &jobs, String::new()).expect("nothing is wrong here").0
+    Scenario::parse(&text, Path::new("stub.toml"), &catalogue(&Jobs::builtin())).expect("it is a scenario")
+}
+
+fn run(fault: &str) -> RunRecord {
+    let (plan, jobs) = (scenario(fault).plan(1), Jobs::builtin());
+    try_execute(&Stub, Depth::Full, &plan, &jobs, String::new()).expect("nothing is wrong here").0
 }
 
 #[test]
@@ -140,4 +165,16 @@ fn what_a_target_does_not_offer_is_never_tried_and_never_a_pass() {
     let verdict = run("at = \"1s\"\ndo = \"clock-forward\"\ntarget = \"tm-1\"\nby = \"3s\"").verdict;
     assert_eq!(verdict, Verdict::NotOffered { target: "stub".into(), what: "fault 1: `clock-forward`".into() });
     assert_eq!(verdict.class().exit_code(), 10);
+}
+
+#[test]
+fn runs_of_a_target_that_repeats_none_are_not_compared() {
+    let plan = scenario("at = \"1s\"\ndo = \"kill\"\ntarget = \"tm-1\"").plan(1);
+    for by in ["gate", "--verify-determinism"] {
+        let refused = require_repeatable("stub", &Stub.offers(&plan), by).unwrap_err();
+        assert_eq!(refused, NotRepeatable { by, target: "stub" });
+        let said = format!("{by} compares runs of one plan, and the target `stub` gives another trace each time");
+        assert_eq!(refused.to_string(), said);
+        assert_eq!(require_repeatable("sim", &Offers::everything(), by), Ok(()));
+    }
 }

@@ -20,6 +20,8 @@ pub enum Class {
     NotOffered,
     /// The run proves nothing.
     Vacuous,
+    /// Something was done to the system under test, and nothing shows whether it had its effect, or whether this has ended.
+    Uncertain,
     /// Two runs of one plan differ.
     Nondeterministic,
     /// No progress.
@@ -38,6 +40,7 @@ impl Class {
             Class::NotBuilt => "not built",
             Class::NotOffered => "not offered",
             Class::Vacuous => "vacuous",
+            Class::Uncertain => "uncertain",
             Class::Nondeterministic => "nondeterministic",
             Class::Stuck => "stuck",
             Class::Crashed => "crashed",
@@ -56,6 +59,7 @@ impl Class {
             Class::Nondeterministic => 6,
             Class::NotBuilt => 7,
             Class::NotOffered => 10,
+            Class::Uncertain => 11,
         }
     }
 
@@ -68,14 +72,14 @@ impl Class {
     pub fn style(self) -> Style {
         match self {
             Class::Passed => Style::Good,
-            Class::Vacuous | Class::NotBuilt | Class::NotOffered => Style::Warn,
+            Class::Vacuous | Class::Uncertain | Class::NotBuilt | Class::NotOffered => Style::Warn,
             Class::Failed | Class::Stuck | Class::Crashed | Class::Nondeterministic => Style::Bad,
         }
     }
 
     /// Whether a run of this class says anything about the program under test.
     pub fn proves(self) -> bool {
-        !matches!(self, Class::Vacuous | Class::NotBuilt | Class::NotOffered)
+        !matches!(self, Class::Vacuous | Class::Uncertain | Class::NotBuilt | Class::NotOffered)
     }
 }
 
@@ -90,6 +94,7 @@ mod tests {
             Class::NotBuilt,
             Class::NotOffered,
             Class::Vacuous,
+            Class::Uncertain,
             Class::Nondeterministic,
             Class::Stuck,
             Class::Crashed,
@@ -98,6 +103,6 @@ mod tests {
         sorted.sort();
         sorted.reverse();
         // The order that the README promises.
-        assert_eq!(sorted.iter().map(|class| class.exit_code()).collect::<Vec<_>>(), [1, 5, 4, 6, 3, 10, 7, 0]);
+        assert_eq!(sorted.iter().map(|class| class.exit_code()).collect::<Vec<_>>(), [1, 5, 4, 6, 11, 3, 10, 7, 0]);
     }
 }

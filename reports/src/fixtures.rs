@@ -98,6 +98,7 @@ pub(crate) fn passed() -> RunRecord {
         ],
         trace_hash: "9f3ac01d77e2b456".into(),
         replay: "flowquake run scenarios/kill/task-manager-dies-while-uploading.toml --seed 20979".into(),
+        when: String::new(),
         cost_profile: "laptop-2026".into(),
         nodes: vec![
             NodeLane { name: "jm-1".into(), up: vec![(0, 12_000 * MS)] },

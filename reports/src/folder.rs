@@ -7,19 +7,21 @@ use std::path::{Path, PathBuf};
 
 use crate::ansi::Color;
 use crate::json::{to_string, write_atomically};
+use crate::probability::FailureCurve;
 use crate::record::{RunSet, Verdict};
 use crate::{distributions, html, terminal};
 
 /// Writes `runs.json`, `distributions.json`, `report.html` and `verdicts.txt` into `folder`, creating it; returns their paths in that order.
 ///
 /// Each file appears whole or not at all; the data comes first, so that a full disk loses only what can be made again.
+/// `curves` are drawn in the page, each with its run.
 /// Files of other names are left alone. `verdicts.txt` holds the verdict table and explains each run that did not pass.
-pub fn write_report_folder(folder: &Path, set: &RunSet) -> io::Result<Vec<PathBuf>> {
+pub fn write_report_folder(folder: &Path, set: &RunSet, curves: &[FailureCurve]) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)?;
     let documents = [
         ("runs.json", to_string(set)),
         ("distributions.json", distributions::json::to_string(set)),
-        ("report.html", html::report(set)),
+        ("report.html", html::report_with(set, curves)),
         ("verdicts.txt", verdicts(set)),
     ];
     let mut files = Vec::with_capacity(documents.len());
@@ -50,7 +52,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("reports/today");
         for _ in 0..2 {
-            let files = write_report_folder(&folder, &fixtures::set()).unwrap();
+            let files = write_report_folder(&folder, &fixtures::set(), &[]).unwrap();
             let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
             assert_eq!(names, ["runs.json", "distributions.json", "report.html", "verdicts.txt"]);
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 4);

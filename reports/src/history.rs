@@ -1,16 +1,18 @@
 //! The history of runs: what is known of each `run` of a working folder, and one page that lists them.
 //!
 //! Start at [`HistoryEntry`] and [`page`]. An entry is written when its run begins and again when it ends, so a run that was
-//! killed has an entry without an end. The page is offline and needs no script; it links to the report in each run's folder.
+//! killed has an entry without an end; whether such a run still goes on is a [`Life`], which only its writer's lock can tell. The
+//! page is offline and needs no script; it links to the report and the plans in each run's folder.
 
 use std::collections::BTreeMap;
 
 use maud::html;
 use serde::{Deserialize, Serialize};
 
-use crate::ansi::clean;
-use crate::page::{document, short_command};
+use crate::ansi::{Style, clean};
+use crate::page::{class, document, short_command};
 use crate::record::RunRecord;
+use crate::table::{Align, Cell, Table};
 use crate::units;
 
 /// Version of an entry; a reader leaves others out.
@@ -39,8 +41,32 @@ pub struct HistoryEntry {
     pub wall_ns: u64,
     /// How often it was resumed.
     pub resumed: u32,
-    /// How it ended last; `None`: it is under way, or it was killed.
+    /// How it ended last; `None`: it is under way, or it was killed ([`Life`]).
     pub end: Option<HistoryEnd>,
+}
+
+/// What became of a run without an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Its process writes it.
+    UnderWay,
+    /// No process does.
+    Killed,
+    /// The file system has no locks, so nobody can tell.
+    Unknown,
+}
+
+/// An entry with what its folder shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The entry.
+    pub entry: HistoryEntry,
+    /// What became of it, if it has no end.
+    pub life: Life,
+    /// Address of its report, if it has one.
+    pub report: Option<String>,
+    /// Address of the folder of its plans, if it has one.
+    pub plans: Option<String>,
 }
 
 /// How a `run` ended.
@@ -78,15 +104,39 @@ impl HistoryEntry {
         self.end == Some(HistoryEnd::Finished)
     }
 
-    /// How it ended, in a few words.
-    pub fn end_in_words(&self) -> String {
+    /// How it ended, in a few words, and how often it was resumed.
+    fn end_in_words(&self, life: Life) -> String {
+        let resumed = match self.resumed {
+            0 => String::new(),
+            1 => ", resumed once".to_owned(),
+            n => format!(", resumed {n} times"),
+        };
+        self.last_end_in_words(life) + &resumed
+    }
+
+    fn last_end_in_words(&self, life: Life) -> String {
         match &self.end {
-            None => "under way, or killed".to_owned(),
+            None => match life {
+                Life::UnderWay => "under way".to_owned(),
+                Life::Killed => "killed".to_owned(),
+                Life::Unknown => "under way, or killed: this file system has no locks".to_owned(),
+            },
             Some(HistoryEnd::Finished) => "finished".to_owned(),
             Some(HistoryEnd::TooManyFailures) => "stopped by --max-failures".to_owned(),
             Some(HistoryEnd::Interrupted { signal }) => format!("interrupted by {}", clean(signal)),
             Some(HistoryEnd::Environment { what }) => format!("stopped by the machine: {}", clean(what)),
         }
+    }
+
+    /// When it began, as people read it: `2026-11-30 14:47:05`.
+    fn begun_in_words(&self) -> String {
+        clean(&self.begun).replace('T', " ").replace('Z', "")
+    }
+
+    /// How many runs were made, and, if that is not all, of how many: `6 of 9`.
+    fn made_in_words(&self) -> String {
+        let made = units::count(self.made);
+        if self.made < self.asked { format!("{made} of {}", units::count(self.asked)) } else { made }
     }
 
     /// `16 passed, 2 failed`; empty if none was made.
@@ -95,21 +145,53 @@ impl HistoryEntry {
         words.join(", ")
     }
 
-    /// `good`, `bad` or `warn`: the colour of the row's verdicts.
-    fn style(&self) -> &'static str {
+    /// The colour of the row's verdicts.
+    fn style(&self) -> Style {
         let of = |labels: &[&str]| labels.iter().any(|label| self.verdicts.contains_key(*label));
         match () {
-            () if of(&["failed", "crashed", "stuck", "nondeterministic"]) => "bad",
-            () if !self.is_finished() || of(&["vacuous", "not built", "not offered"]) => "warn",
-            () => "good",
+            () if of(&["failed", "crashed", "stuck", "nondeterministic"]) => Style::Bad,
+            () if !self.is_finished() || of(&["vacuous", "uncertain", "not built", "not offered"]) => Style::Warn,
+            () => Style::Good,
         }
     }
 }
 
-/// The page: a row for each entry, in this order. `report` says where the report of an entry is, if it has one.
-pub fn page(entries: &[HistoryEntry], report: impl Fn(&HistoryEntry) -> Option<String>) -> String {
+/// The same as a table for a terminal.
+pub fn table(rows: &[HistoryRow]) -> Table {
+    let (left, right) = (Align::Left, Align::Right);
+    let columns = [
+        ("run", left),
+        ("begun (UTC)", left),
+        ("verdicts", left),
+        ("runs", right),
+        ("took", right),
+        ("end", left),
+        ("command", left),
+    ];
+    let mut table = Table::new(columns).dispensable(&["command", "took", "begun (UTC)"]);
+    for HistoryRow { entry, life, .. } in rows {
+        table.row([
+            Cell::new(clean(&entry.name)),
+            Cell::new(entry.begun_in_words()),
+            Cell::new(entry.verdicts_in_words()).styled(entry.style()),
+            Cell::new(entry.made_in_words()),
+            if entry.end.is_some() { Cell::duration(entry.wall_ns) } else { Cell::none() },
+            Cell::new(entry.end_in_words(*life)),
+            Cell::new(short_command(&clean(&entry.command))),
+        ]);
+    }
+    table
+}
+
+/// The page: these rows, in their order. `as_of`: when it was looked which runs are under way, as in [`HistoryEntry::begun`].
+pub fn page(rows: &[HistoryRow], as_of: &str) -> String {
+    let as_of = clean(as_of).replace('T', " ").replace('Z', " UTC");
     let main = html! {
-        header.history { h1 { "Runs" } p { "newest first" } }
+        header.history {
+            h1 { "Runs" }
+            p { "Newest first, as of " (as_of) ". " code { "list runs" } " looks again which of them are under way. " code { "replay" }
+                " makes a run again from its plan." }
+        }
         div.card.scroll {
             table.history {
                 thead {
@@ -124,22 +206,21 @@ pub fn page(entries: &[HistoryEntry], report: impl Fn(&HistoryEntry) -> Option<S
                     }
                 }
                 tbody {
-                    @for entry in entries {
-                        @let when = clean(&entry.begun).replace('T', " ").replace('Z', "");
+                    @for HistoryRow { entry, life, report, plans } in rows {
+                        @let when = entry.begun_in_words();
                         tr id=(entry.name) {
                             td {
-                                @match report(entry) { Some(link) => a href=(link) { (when) }, None => (when) }
+                                @match report { Some(link) => a href=(link) { (when) }, None => (when) }
                             }
-                            td class=(entry.style()) { (entry.verdicts_in_words()) }
+                            td.(class(entry.style())) { (entry.verdicts_in_words()) }
                             td.r {
-                                (units::count(entry.made))
-                                @if entry.made < entry.asked { " of " (units::count(entry.asked)) }
+                                (entry.made_in_words())
+                                @if let Some(plans) = plans { br; a href=(plans) { "plans" } }
                             }
                             td.r { @if entry.end.is_some() { (units::duration(entry.wall_ns)) } }
                             td {
-                                (entry.end_in_words())
-                                @if entry.resumed > 0 { ", resumed " (times(entry.resumed)) }
-                                @if !entry.is_finished() { br; code { "run --resume=" (entry.name) } }
+                                (entry.end_in_words(*life))
+                                @if !entry.is_finished() && *life != Life::UnderWay { br; code { "run --resume=" (entry.name) } }
                             }
                             td.wide { code { (short_command(&clean(&entry.command))) } }
                             td.wide { (clean(&entry.program)) }
@@ -155,13 +236,10 @@ pub fn page(entries: &[HistoryEntry], report: impl Fn(&HistoryEntry) -> Option<S
 /// Long commands break; the rest of a row stays on one line.
 const STYLE: &str = "header.history { margin-bottom: 1.5rem; } .history td.wide { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }";
 
-fn times(n: u32) -> String {
-    if n == 1 { "once".to_owned() } else { format!("{n} times") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ansi::Color;
     use crate::fixtures;
 
     fn entry() -> HistoryEntry {
@@ -185,16 +263,36 @@ mod tests {
         let mut run = entry();
         run.count(&fixtures::set().runs);
         run.end = Some(HistoryEnd::Interrupted { signal: "SIGINT".into() });
-        let page = page(&[run.clone(), entry()], |entry| (entry.made > 0).then(|| "history/2/report.html".into()));
+        let row = |entry: &HistoryEntry, life, report: Option<&str>| HistoryRow {
+            entry: entry.clone(),
+            life,
+            report: report.map(str::to_owned),
+            plans: report.map(|_| "history/2/plans/".to_owned()),
+        };
+        let rows = [
+            row(&run, Life::Killed, Some("history/2/report.html")),
+            row(&HistoryEntry { name: "now".into(), ..entry() }, Life::UnderWay, None),
+            row(&HistoryEntry { name: "gone".into(), resumed: 1, ..entry() }, Life::Killed, None),
+            row(&HistoryEntry { name: "who-knows".into(), ..entry() }, Life::Unknown, None),
+        ];
+        let page = page(&rows, "2026-11-30T15:00:00Z");
         for part in [
+            "as of 2026-11-30 15:00:00 UTC",
             "<a href=\"history/2/report.html\">2026-11-30 14:47:05</a>",
+            "<a href=\"history/2/plans/\">plans</a>",
             "1 crashed, 1 failed, 1 not built, 1 passed, 1 stuck, 1 vacuous",
             "6 of 9",
             "interrupted by SIGINT, resumed 2 times",
-            "under way, or killed",
+            "<td>under way, resumed 2 times</td>",
+            "<td>killed, resumed once<br><code>run --resume=gone</code></td>",
+            "under way, or killed: this file system has no locks, resumed 2 times<br><code>run --resume=who-knows</code>",
             "flowquake run &lt;scenarios&gt;",
         ] {
             assert!(page.contains(part), "{part}\n{page}");
+        }
+        let text = table(&rows).text(0, Color::No);
+        for part in ["000002-20261130T144705Z", "2026-11-30 14:47:05", "6 of 9", "under way, resumed 2 times"] {
+            assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(!page.contains("http:") && !page.contains("https:"), "the page needs nothing from elsewhere");
         assert_eq!(serde_json::from_str::<HistoryEntry>(&serde_json::to_string(&run).unwrap()).unwrap(), run);
@@ -208,6 +306,6 @@ mod tests {
             ..entry()
         };
         let styles = [of(&["passed"]), of(&["passed", "vacuous"]), of(&["passed", "failed"]), entry()];
-        assert_eq!(styles.map(|entry| entry.style()), ["good", "warn", "bad", "warn"]);
+        assert_eq!(styles.map(|entry| entry.style()), [Style::Good, Style::Warn, Style::Bad, Style::Warn]);
     }
 }

@@ -92,6 +92,9 @@ pub struct RunRecord {
     pub trace_hash: String,
     /// A command that replays exactly this run.
     pub replay: String,
+    /// A command that says at which event the failure was decided; empty, if it did not fail or its plan was not saved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub when: String,
     /// The cost rates in force, by name of their profile.
     pub cost_profile: String,
     /// Lanes of the timeline, in display order.
@@ -181,6 +184,13 @@ impl TriggerRule {
     }
 }
 
+impl RunRecord {
+    /// Whether it ran in the simulator, where all that is done is certain and all times are virtual.
+    pub fn is_simulated(&self) -> bool {
+        matches!(self.target.as_str(), "sim" | "")
+    }
+}
+
 /// What a run proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "kebab-case")]
@@ -201,6 +211,11 @@ pub enum Verdict {
     Vacuous {
         /// What did not happen.
         missing: String,
+    },
+    /// What was done to the system under test may not have had its effect, or may not have ended: the run says nothing.
+    Uncertain {
+        /// What nothing shows, each in a line.
+        doubts: Vec<String>,
     },
     /// The job made no progress; the reason is named.
     Stuck {
@@ -247,6 +262,7 @@ impl Verdict {
             Verdict::Passed => Class::Passed,
             Verdict::Failed { .. } => Class::Failed,
             Verdict::Vacuous { .. } => Class::Vacuous,
+            Verdict::Uncertain { .. } => Class::Uncertain,
             Verdict::Stuck { .. } => Class::Stuck,
             Verdict::Crashed { .. } => Class::Crashed,
             Verdict::Nondeterministic { .. } => Class::Nondeterministic,
@@ -278,6 +294,7 @@ impl Verdict {
                 }
             }
             Verdict::Vacuous { missing } => missing.clone(),
+            Verdict::Uncertain { doubts } => doubts.join("; "),
             Verdict::Stuck { reason } => reason.clone(),
             Verdict::Crashed { panic } => panic.lines().next().unwrap_or_default().to_owned(),
             Verdict::Nondeterministic { difference } => difference.clone(),
@@ -351,6 +368,9 @@ pub struct HitRecord {
     pub struck_at_ns: u64,
     /// When its effect ended; `None`: not before the end of the run.
     pub healed_at_ns: Option<u64>,
+    /// What shows that it had its effect, and that this has ended; empty where that is certain, or not shown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub receipt: String,
 }
 
 /// What one oracle said.

@@ -22,6 +22,9 @@ pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
         out.push('\n');
         out.push_str(&unproved.text(0, screen));
     }
+    for line in tables::not_judged(set) {
+        out.push_str(&format!("\n{}\n", clean(&line)));
+    }
     out.push('\n');
     out.push_str(&sum(set, color));
     out.push('\n');
@@ -29,7 +32,7 @@ pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
 }
 
 /// `3 runs: 2 passed, 1 failed`.
-fn sum(set: &RunSet, color: Color) -> String {
+pub fn sum(set: &RunSet, color: Color) -> String {
     let runs = units::counted(set.runs.len(), "run");
     let classes: Vec<String> = tables::verdict_counts(set)
         .into_iter()
@@ -63,6 +66,7 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out.push_str(&section("Run", &facts, color));
     out.push_str(&titled("Options drawn or defaulted", &tables::options(run), screen));
     out.push_str(&titled("Faults", &tables::faults(run), screen));
+    out.push_str(&section("Receipts", &receipts(run), color));
     out.push_str(&titled("Checkpoints", &tables::checkpoints(run), screen));
     out.push_str(&titled("Checkpoint durations", &tables::durations(&timing), screen));
     out.push_str(&titled("Load of the subtasks, between two snapshots", &tables::load(run), screen));
@@ -102,6 +106,7 @@ pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     if !run.why.trim().is_empty() {
         out.push_str(&section("Why", &[format!("  {}", clean(&run.why))], color));
     }
+    out.push_str(&section("Receipts", &receipts(run), color));
     out.push_str(&section("Replay", &[clean(&run.replay)], color));
     out.push_str(&section("Timeline around the faults", &timeline::excerpt(run, color), color));
     let (chosen, defaults) = tables::chosen_options(run);
@@ -113,9 +118,22 @@ pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out
 }
 
+/// What shows that each strike had its effect, of targets on which that is not certain.
+fn receipts(run: &RunRecord) -> Vec<String> {
+    let hits = run.faults.iter().flat_map(|fault| fault.hits.iter().map(move |hit| (fault, hit)));
+    let shown = hits.filter(|(_, hit)| !hit.receipt.is_empty());
+    shown
+        .map(|(fault, hit)| {
+            let at = units::duration(hit.struck_at_ns);
+            clean(&format!("  fault {}, {} {}, at {at}: {}", fault.id, fault.kind, hit.target, hit.receipt))
+        })
+        .collect()
+}
+
 fn title(run: &RunRecord, color: Color) -> String {
+    let target = if run.is_simulated() { String::new() } else { format!(", on {}", clean(&run.target)) };
     format!(
-        "{}  {}  seed {}, backend {}, {}\n",
+        "{}  {}  seed {}, backend {}, {}{target}\n",
         paint(run.verdict.label(), tables::verdict_style(&run.verdict), color),
         paint(&clean(&run.scenario), Style::Heading, color),
         run.seed,
@@ -136,6 +154,7 @@ pub fn evidence_lines(verdict: &Verdict) -> Vec<String> {
             lines
         }
         Verdict::Crashed { panic } => panic.lines().map(str::to_owned).collect(),
+        Verdict::Uncertain { doubts } => doubts.clone(),
         Verdict::Vacuous { .. }
         | Verdict::Stuck { .. }
         | Verdict::Nondeterministic { .. }
@@ -200,6 +219,27 @@ mod tests {
         insta::assert_snapshot!("distributions", distributions(&set, Color::No));
         set.runs.clear();
         assert_eq!(distributions(&set, Color::No), "");
+    }
+
+    #[test]
+    fn what_a_target_cannot_show_is_said_once_below_the_verdicts() {
+        let mut set = fixtures::set();
+        assert!(!verdicts(&set, Color::No).contains("not judged"));
+        let why = "the target does not show the changes of its stores";
+        for run in set.runs.iter_mut().take(2) {
+            run.target = "process".into();
+            run.oracles = ["O3", "O1", "O4"].map(|id| oracle(id, (id != "O1").then(|| why.to_owned()))).into();
+        }
+        let text = verdicts(&set, Color::No);
+        let line = "not judged on process: O3, O4 (the target does not show the changes of its stores)";
+        assert_eq!(text.matches("not judged on").count(), 1, "{text}");
+        assert!(text.contains(line), "{text}");
+    }
+
+    fn oracle(id: &str, not_judged: Option<String>) -> crate::record::OracleRecord {
+        let held = not_judged.is_none();
+        let (property, unit) = (String::new(), String::new());
+        crate::record::OracleRecord { id: id.into(), property, held, judged: 0, unit, not_judged }
     }
 
     #[test]

@@ -109,9 +109,25 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// A count with its noun: `1 run`, `2 runs`. For nouns whose plural takes an s.
+/// A count with its noun: `1 run`, `2 runs`, `1,000 classes`. The noun is given for one; what stands behind it (`class of runs`)
+/// is left as it is.
 pub fn counted(n: usize, noun: &str) -> String {
-    format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
+    format!("{} {}", count(n as u64), noun_for(n, noun))
+}
+
+/// The noun as it stands behind `n`: `recovery` for 1, else `recoveries`.
+pub fn noun_for(n: usize, noun: &str) -> String {
+    if n == 1 {
+        return noun.to_owned();
+    }
+    let (word, rest) = noun.split_at(noun.find(" of ").unwrap_or(noun.len()));
+    let before = word.chars().rev().nth(1);
+    let plural = match word.strip_suffix('y') {
+        Some(stem) if before.is_some_and(|letter| !"aeiou".contains(letter)) => format!("{stem}ies"),
+        _ if ["s", "x", "ch", "sh"].iter().any(|end| word.ends_with(end)) => format!("{word}es"),
+        _ => format!("{word}s"),
+    };
+    plural + rest
 }
 
 /// A share in percent with one decimal: `12.5 %`; `–` of nothing.
@@ -183,7 +199,14 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_204_331), "1,204,331");
-        assert_eq!(counted(1, "run"), "1 run");
+        let words =
+            [(0, "run"), (1, "run"), (2_000, "run"), (2, "class of runs"), (3, "recovery"), (2, "key"), (2, "switch")];
+        let words = words.map(|(n, noun)| counted(n, noun));
+        assert_eq!(
+            words,
+            ["0 runs", "1 run", "2,000 runs", "2 classes of runs", "3 recoveries", "2 keys", "2 switches"]
+        );
+        assert_eq!([counted(1, "class of runs"), counted(1, "recovery")], ["1 class of runs", "1 recovery"]);
         assert_eq!(percent(1, 8), "12.5 %");
         assert_eq!(percent(1, 0), "–");
         assert_eq!(percent(u64::MAX, 1), "1844674407370955161500.0 %");

@@ -190,6 +190,8 @@ pub struct Thousandths(pub u32);
 impl Thousandths {
     /// 1.
     pub const ONE: Self = Self(1_000);
+    /// The greatest that can be written: a million.
+    pub const MAX: Self = Self(1_000_000_000);
 }
 
 impl fmt::Display for Thousandths {
@@ -215,10 +217,8 @@ impl FromStr for Thousandths {
         }
         let whole: u32 = whole.parse().map_err(|_| NotThousandths)?;
         let part: u32 = format!("{part:0<3}").parse().map_err(|_| NotThousandths)?;
-        if whole > 1_000_000 {
-            return Err(NotThousandths);
-        }
-        Ok(Self(whole * 1_000 + part))
+        let all = whole.checked_mul(1_000).and_then(|whole| whole.checked_add(part)).map(Self);
+        all.filter(|all| *all <= Self::MAX).ok_or(NotThousandths)
     }
 }
 

@@ -152,11 +152,11 @@ enum World {
 }
 
 impl Env {
-    /// The world of a real process.
-    pub fn real(node: NodeName, seed: u64, world: tokio::TokioWorld) -> Self {
+    /// The world of a real process, in the `incarnation`th life of its node.
+    pub fn real(node: NodeName, incarnation: u32, seed: u64, world: tokio::TokioWorld) -> Self {
         Self(Arc::new(Inner {
             node,
-            incarnation: 1,
+            incarnation,
             seed,
             world: World::Tokio(world),
             #[cfg(test)]
@@ -181,7 +181,7 @@ impl Env {
         &self.0.node
     }
 
-    /// Which life of the node this is, from 1. Always 1 for a real process.
+    /// Which life of the node this is, from 1; a real process believes whoever started it.
     pub fn incarnation(&self) -> u32 {
         self.0.incarnation
     }
@@ -353,7 +353,7 @@ impl Env {
     /// Tells the world that a step of the protocol took effect.
     pub async fn emit(&self, event: Event) {
         match &self.0.world {
-            World::Tokio(world) => world.emit(self.record(event)),
+            World::Tokio(world) => world.emit(self.record(event)).await,
             #[cfg(feature = "sim")]
             World::Sim(world) => world.emit(self.record(event)).await,
         }

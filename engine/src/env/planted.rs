@@ -10,20 +10,17 @@ use crate::mutation::Mutation;
 impl Env {
     /// Whether a planted bug is switched on: for what only prepares its mistake.
     pub(crate) fn is_planted(&self, mutation: Mutation) -> bool {
-        #[cfg(test)]
-        if self.is_scripted() {
-            return self.scripted_bugs().contains(&mutation);
-        }
-        match &self.0.world {
-            World::Tokio(_) => false,
-            #[cfg(feature = "sim")]
-            World::Sim(world) => world.is_planted(mutation),
-        }
+        self.asked(mutation, false)
     }
 
     /// Whether a planted bug is switched on. Ask it last, where all else says that the mistake would be made: that it answered
     /// yes is noted as the bug's having been reached.
     pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        self.asked(mutation, true)
+    }
+
+    /// `mistake`: a yes means that the mistake is made.
+    fn asked(&self, mutation: Mutation, mistake: bool) -> bool {
         #[cfg(test)]
         if self.is_scripted() {
             return self.scripted_bugs().contains(&mutation);
@@ -31,7 +28,7 @@ impl Env {
         match &self.0.world {
             World::Tokio(_) => false,
             #[cfg(feature = "sim")]
-            World::Sim(world) => world.mutated(mutation),
+            World::Sim(world) => world.is_planted(mutation, mistake),
         }
     }
 }

@@ -25,6 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
+use self::stream::EventStream;
 use super::handshake::{self, Ends};
 use super::input::InputFiles;
 use super::net::{FRAME_BYTES_MAX, too_long};
@@ -33,6 +34,8 @@ use super::{Address, Connection, Frame, Listener, NetError, Port, StoreKind};
 use crate::event::EventRecord;
 use crate::ids::NodeName;
 use crate::time::{Time, nanos};
+
+pub mod stream;
 
 /// Connections of a listener that have not proved yet where they belong. One more, and the oldest goes: a process of the run
 /// takes a millisecond for its proof, and strangers who only wait must not keep it out.
@@ -61,6 +64,8 @@ struct Shared {
     /// Peers that did not know it.
     strangers: AtomicU64,
     observer: Box<dyn Fn(&EventRecord) + Send + Sync>,
+    /// Where each event is told before its emitter goes on.
+    stream: Option<EventStream>,
 }
 
 impl TokioWorld {
@@ -85,7 +90,18 @@ impl TokioWorld {
             secret,
             strangers: AtomicU64::new(0),
             observer: Box::new(observer),
+            stream: None,
         }))
+    }
+
+    /// This world, whose events are also told to `stream`, each before its emitter goes on.
+    ///
+    /// # Panics
+    /// If a part of the engine has this world already.
+    pub fn telling(mut self, stream: EventStream) -> Self {
+        let shared = Arc::get_mut(&mut self.0).expect("the stream is given before the world is");
+        shared.stream = Some(stream);
+        self
     }
 
     pub(super) fn now(&self) -> Time {
@@ -125,9 +141,12 @@ impl TokioWorld {
         }
     }
 
-    pub(super) fn emit(&self, record: EventRecord) {
+    pub(super) async fn emit(&self, record: EventRecord) {
         tracing::debug!("{} {} {}", calendar(record.at), record.node, record.event);
         (self.0.observer)(&record);
+        if let Some(stream) = &self.0.stream {
+            stream.tell(&record).await;
+        }
     }
 }
 

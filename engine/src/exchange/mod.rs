@@ -21,6 +21,8 @@ use crate::ids::{ChannelId, CheckpointId, Execution};
 pub mod channel;
 pub mod client;
 pub mod gate;
+#[cfg(feature = "mutations")]
+mod planted;
 pub mod server;
 
 use channel::Channel;

@@ -78,7 +78,10 @@ pub async fn serve(
                     if requested.credits > requested.credits_max {
                         return Err(protocol("more credit than it has room for"));
                     }
-                    if std::mem::take(&mut requested.starved) {
+                    let starved = std::mem::take(&mut requested.starved);
+                    #[cfg(feature = "mutations")]
+                    let starved = super::planted::wakes(&env, starved);
+                    if starved {
                         requested.channel.release();
                     }
                 }

@@ -126,7 +126,7 @@ fn real_env() -> Env {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let secret = crate::env::Secret::random().unwrap();
     let world = crate::env::tokio::TokioWorld::new(nowhere, secret, memory(), memory(), std::env::temp_dir(), |_| {});
-    Env::real("tm-1".into(), 0, world)
+    Env::real("tm-1".into(), 1, 0, world)
 }
 
 async fn over_the_network(credits: u16, channels: u16, buffers: u32) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -91,8 +92,19 @@ pub(crate) fn channels_to_align(env: &Env, channels: usize) -> usize {
     if env.mutated(Mutation::NoBarrierAlignment) { 1 } else { channels }
 }
 
-/// [`Mutation::ForgetCommit`], [`Mutation::AssertPendingTransaction`], [`Mutation::AbortOnCheckpointFailure`]
-/// and [`Mutation::AbortOfAnyCheckpoint`].
+/// [`Mutation::ObeyOldTriggers`]: the newest checkpoint that a source was asked for, as it remembers it.
+pub(super) fn last_triggered(env: &Env, is_source: bool, last: &mut CheckpointId, mail: &Mail) {
+    if let Mail::Trigger(checkpoint) = mail
+        && is_source
+        && checkpoint <= last
+        && env.mutated(Mutation::ObeyOldTriggers)
+    {
+        *last = CheckpointId(checkpoint.0.saturating_sub(1));
+    }
+}
+
+/// [`Mutation::ForgetCommit`], [`Mutation::AssertPendingTransaction`], [`Mutation::CommitNewerToo`],
+/// [`Mutation::AbortOnCheckpointFailure`] and [`Mutation::AbortOfAnyCheckpoint`].
 pub(super) fn mail(env: &Env, sink: Option<&mut Sink>, aligner: Option<&BarrierAligner>, mail: Mail) -> Mail {
     let aligned = aligner.and_then(BarrierAligner::waiting_for).map(|(checkpoint, _)| checkpoint);
     match (mail, sink) {
@@ -102,6 +114,11 @@ pub(super) fn mail(env: &Env, sink: Option<&mut Sink>, aligner: Option<&BarrierA
         {
             let missing = format!("no transaction is pending for checkpoint {checkpoint}");
             Mail::Failed(EngineError::State(StateError(missing)).into())
+        }
+        (Mail::Completed(checkpoint), Some(sink))
+            if sink.newest_pending() > Some(checkpoint) && env.mutated(Mutation::CommitNewerToo) =>
+        {
+            Mail::Completed(sink.newest_pending().unwrap_or(checkpoint))
         }
         (Mail::Aborted(checkpoint), Some(sink)) if env.mutated(Mutation::AbortOnCheckpointFailure) => {
             // As if it were committed: nobody asks for it again.
@@ -129,7 +146,8 @@ pub(super) fn named_transactions(env: &Env, transactions: Vec<Transaction>) -> V
     if env.mutated(Mutation::ForgetPendingTransactions) { Vec::new() } else { transactions }
 }
 
-/// [`Mutation::ReorderBuffers`] and [`Mutation::IgnoreBarrierAfterRestore`]: what becomes of the input of one subtask.
+/// [`Mutation::ReorderBuffers`], [`Mutation::IgnoreBarrierAfterRestore`] and [`Mutation::DropRacedInput`]: what becomes of the
+/// input of one subtask.
 pub(super) struct Inputs {
     env: Env,
     is_restored: bool,
@@ -150,6 +168,12 @@ impl Inputs {
             return next;
         }
         let (channel, buffer) = arrives.await;
+        if buffer.is_data() && self.env.is_planted(Mutation::DropRacedInput) {
+            // Whoever races this future against others drops it here, with what it has taken, if another is ready first.
+            let taken = Taken { env: &self.env, is_lost: true };
+            self.env.sleep(UNPACKED_IN).await;
+            taken.kept();
+        }
         let nothing = (channel, Buffer::Records { bytes: Bytes::new(), records: 0 });
         let is_barrier = matches!(buffer, Buffer::Barrier(_));
         if self.is_restored && is_barrier && self.env.mutated(Mutation::IgnoreBarrierAfterRestore) {
@@ -171,5 +195,27 @@ impl Inputs {
                 held_back
             }
         }
+    }
+}
+
+/// How long [`Mutation::DropRacedInput`] holds a buffer before it is handed on.
+const UNPACKED_IN: Duration = Duration::from_micros(100);
+
+/// A buffer that was taken and not handed on yet.
+struct Taken<'e> {
+    env: &'e Env,
+    is_lost: bool,
+}
+
+impl Taken<'_> {
+    fn kept(mut self) {
+        self.is_lost = false;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        // Asked for the note that the mistake was made.
+        self.is_lost = self.is_lost && self.env.mutated(Mutation::DropRacedInput);
     }
 }

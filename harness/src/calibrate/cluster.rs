@@ -70,7 +70,7 @@ pub(super) fn env(
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let world =
         TokioWorld::new(anywhere, secret()?, store("checkpoints")?, store("output")?, folder.join(name), observer);
-    Ok(Env::real(name.into(), 1, world))
+    Ok(Env::real(name.into(), 1, 1, world))
 }
 
 /// What the nodes know each other by: they are all in this process.
@@ -134,7 +134,7 @@ impl RealCluster {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let world =
             TokioWorld::new(anywhere, secret()?, store("checkpoints")?, store("output")?, disk, hears(&self.heard));
-        let within = Env::real(name.into(), u64::from(self.lives), world);
+        let within = Env::real(name.into(), 1, u64::from(self.lives), world);
         let config = TaskManagerConfig {
             slots: self.slots,
             job_managers: vec![self.job_manager.clone()],

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 use flowquake_reports::bounded;
-use flowquake_reports::coverage::activation::{self, Floor, Floors};
+use flowquake_reports::coverage::activation::{self, Activation, Floor, Floors};
 use flowquake_reports::coverage::{Coverage, NoGrid, html, json as grid_json, settings, text};
 use flowquake_reports::json::{self, ReadError};
+use flowquake_reports::record::RunRecord;
+use flowquake_reports::units;
 
 use super::print::tell;
 use super::{color, command_line, outputs, print, refuse_text, screen, width};
+use crate::scenario::Scenario;
 
 /// The gate was not reached.
 const BELOW: u8 = 1;
@@ -53,6 +56,9 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
         Ok(coverage) => coverage,
         Err(code) => return code,
     };
+    if let Err(reason) = coverage.check() {
+        return without_grid(&coverage, &reason, args.json);
+    }
     let floors = match floors(&args.min_hurt, &coverage) {
         Ok(floors) => floors,
         Err(code) => return code,
@@ -99,6 +105,25 @@ pub(super) fn is_active(floors: &Floors, coverage: &Coverage) -> bool {
     below.is_empty()
 }
 
+/// Whether the runs of every scenario reach the floors of its `[swarm]`; kinds that do not are told.
+pub(super) fn swarms_are_active(scenarios: &[Scenario], runs: &[RunRecord]) -> bool {
+    let mut active = true;
+    for (scenario, swarm) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.swarm()?))) {
+        if swarm.min_hurt.is_empty() {
+            continue;
+        }
+        let ran: Vec<&RunRecord> =
+            runs.iter().filter(|run| run.file == scenario.file() && run.verdict.class().ran()).collect();
+        let floors = swarm.min_hurt.iter().map(|(kind, floor)| (*kind, *floor));
+        for kind in Activation::of_runs(ran.iter().copied()).below(ran.len() as u64, floors) {
+            let runs = units::counted(ran.len(), "run");
+            tell!("below min_hurt of {}, {runs}: {kind}", scenario.file());
+            active = false;
+        }
+    }
+    active
+}
+
 /// The grid, the tables around it, and the sum last, where a terminal stops.
 fn shown(coverage: &Coverage, empty: bool) -> String {
     let mut out = text::grid(coverage, width(), color());
@@ -136,14 +161,26 @@ fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
     for file in files {
         coverage.merge(&Coverage::of(&json::read(file).map_err(|error| refuse_file(file, &error))?));
     }
-    coverage.check().map_err(|reason| {
-        let remedy = match reason {
-            NoGrid::NoCleanRun => "add the records of a scenario without faults, such as those in scenarios/baseline",
-            NoGrid::NoFaultKinds => "make the records anew with this build",
-        };
-        refuse_text(&reason.to_string(), remedy)
-    })?;
     Ok(coverage)
+}
+
+/// What needs no grid, and why there is none: how often faults struck and which settings were tried is known without it. A JSON
+/// document is whole or not at all.
+fn without_grid(coverage: &Coverage, reason: &NoGrid, json: bool) -> ExitCode {
+    if !json {
+        let tables = [activation::table(&coverage.activation()), settings::table(coverage.settings())];
+        for table in tables.iter().filter(|table| !table.is_empty()) {
+            print::text(&format!("{}\n", table.text(0, screen())));
+        }
+        if let Some(line) = settings::summary(coverage.settings()) {
+            print::text(&format!("{line}\n"));
+        }
+    }
+    let remedy = match reason {
+        NoGrid::NoCleanRun => "add the records of a scenario without faults, such as those in scenarios/baseline",
+        NoGrid::NoFaultKinds => "make the records anew with this build",
+    };
+    refuse_text(&reason.to_string(), remedy)
 }
 
 /// A file that holds no run records, with what to do about it.

@@ -25,6 +25,7 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (&["check"], &[("check scenarios", "reads all of them, runs none")]),
+    (&["flink", "check"], &[("flink check --flink-home /opt/flink", "what is there, and what can be done with it")]),
     (
         &["init"],
         &[
@@ -92,8 +93,12 @@ const EXAMPLES: &[Examples] = &[
         &["museum"],
         &[
             ("museum --short", "each planted bug, by the oracle that is named for it"),
-            ("museum --only skip-sweep", "one bug, by all scripted scenarios and by swarms"),
-            ("museum --seeds 1000 --starts 10 --update --html museum.html", "the whole kill matrix, written anew"),
+            (
+                "museum --only skip-sweep --by scripted --by exhaust",
+                "one bug, by all scripted scenarios, and by every single fault",
+            ),
+            ("museum --update --html museum.html", "the whole kill matrix, written anew: hours"),
+            ("museum --resume --update --html museum.html", "the same, after it was stopped"),
         ],
     ),
     (
@@ -126,7 +131,14 @@ const EXAMPLES: &[Examples] = &[
             ("calibrate --quick --output mine.toml", "half a minute, wider intervals"),
         ],
     ),
-    (&["list"], &[("list faults", "every kind with its keys"), ("list events", "what a fault can be triggered by")]),
+    (
+        &["list"],
+        &[
+            ("list faults", "every kind with its keys"),
+            ("list events", "what a fault can be triggered by"),
+            ("list runs", "the history of this folder, and what is under way"),
+        ],
+    ),
     (&["state", "show"], &[("state show ck/chk-3/_metadata --key 17", "one key of a checkpoint")]),
     (
         &["engine"],

@@ -134,6 +134,9 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     outputs::check(&written, &[&args.scenario])?;
     outputs::check_made_later("--failures", &args.failures)?;
     sweep::prepare(needs_disk(&base))?;
+    if args.strike.is_none() {
+        outputs::clear(&written[..2])?;
+    }
 
     let keyed = entries.get(&base.job.name).is_some_and(|entry| entry.keyed);
     let cuts = Cuts::without(&args.no_cut);

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use flowquake_reports::export::Format;
 use flowquake_reports::json;
+use flowquake_reports::units::counted;
 
 use super::coverage::refuse_file;
 use super::{outputs, print, refuse_text};
@@ -54,7 +55,7 @@ pub(super) fn export(args: &ExportArgs) -> ExitCode {
         Err(error) => return refuse_file(&args.records, &error),
     };
     let Some(run) = args.run.checked_sub(1).and_then(|index| set.runs.get(index)) else {
-        let remedy = format!("{} holds {} runs, counted from 1", args.records.display(), set.runs.len());
+        let remedy = format!("{} holds {}, counted from 1", args.records.display(), counted(set.runs.len(), "run"));
         return refuse_text(&format!("--run {}", args.run), &remedy);
     };
     let document = Format::from(args.format).of(run);

@@ -170,6 +170,7 @@ fn hunted(args: &HuntArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     };
     scenarios.iter().try_for_each(|scenario| args.limits.affordable(&scenario.plan(seeds.nth(0))))?;
     sweep::prepare(scenarios.iter().any(|scenario| needs_disk(&scenario.plan(seeds.nth(0)))))?;
+    outputs::clear(&[("--json", args.json.as_deref())])?;
     let catalogue = catalogue(jobs);
     let (folder, found) = Folder::open(&args.corpus, &scenarios, &catalogue)?;
     let begun = screen::now();

@@ -1,20 +1,24 @@
-//! The records of runs as they come, one a line: whatever happens to this process or its machine, what was made is there.
+//! What runs come to, as it comes, one a line: whatever happens to this process or its machine, what was made is there.
 //!
-//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line is the run set without runs, each further one a record, in
-//! the order in which the runs ended. A new journal takes the place of the old one in one step, so two sweeps at once do not mix
-//! theirs. An open journal is locked, so nobody goes on with the journal of a sweep that is under way, or removes it. That it
-//! cannot be written is told at the end: the records are still in memory then.
+//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line says what the journal is of; for `run` it is the run set without
+//! its runs, and each further line is a record, in the order in which the runs ended. A new journal replaces the old one in one
+//! step, so two sweeps at once do not mix theirs. An open journal is locked, so nobody continues or removes the journal of a sweep
+//! that is under way. If the journal cannot be written, that is reported at the end, when the records are still in memory.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use flowquake_reports::record::{RunRecord, RunSet};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::Builder;
 
 /// Longest journal that is gone on with: of some fifty thousand runs.
 const FILE_MAX: u64 = 4 << 30;
+/// Longest head.
+#[cfg(any(feature = "mutations", test))]
+const HEAD_MAX: u64 = 16 << 20;
 
 /// An open journal.
 pub(super) struct Journal {
@@ -23,24 +27,35 @@ pub(super) struct Journal {
 }
 
 /// What a journal held that is gone on with.
-pub(super) struct Known {
-    pub(super) records: Vec<RunRecord>,
+pub(super) struct Known<L> {
+    pub(super) records: Vec<L>,
     /// Lines that were no records, such as one that was cut off by a kill: their runs are made again.
     pub(super) dropped: usize,
 }
 
 impl Journal {
-    /// Begins a journal at `path` with the head of a set.
-    pub(super) fn begin(path: &Path, head: &RunSet) -> Self {
+    /// Begins a journal at `path` with its head.
+    pub(super) fn begin(path: &Path, head: &impl Serialize) -> Self {
         let mut journal = Self { path: path.to_owned(), file: create(path) };
-        journal.add(&serde_json::to_vec(head).expect("a run set is always JSON"));
+        journal.add(&serde_json::to_vec(head).expect("a head is always JSON"));
         journal
+    }
+
+    /// The head of the journal at `path`; `None`: its first line is none.
+    #[cfg(any(feature = "mutations", test))]
+    pub(super) fn head<H: DeserializeOwned>(path: &Path) -> io::Result<Option<H>> {
+        let mut line = Vec::new();
+        BufReader::new(File::open(path)?.take(HEAD_MAX)).read_until(b'\n', &mut line)?;
+        Ok(serde_json::from_slice(&line).ok())
     }
 
     /// Opens the journal at `path` to go on behind its last whole line.
     ///
     /// Errors: `WouldBlock`, if the sweep that writes it is under way.
-    pub(super) fn go_on(path: &Path, head: &RunSet) -> io::Result<(Self, Known)> {
+    pub(super) fn go_on<H: Serialize + DeserializeOwned, L: DeserializeOwned>(
+        path: &Path,
+        head: &H,
+    ) -> io::Result<(Self, Known<L>)> {
         let file = File::options().read(true).append(true).open(path)?;
         lock(&file)?;
         if file.metadata()?.len() > FILE_MAX {
@@ -53,7 +68,7 @@ impl Journal {
             if line.ends_with(b"\n") {
                 whole += line.len() as u64;
             }
-            if whole == line.len() as u64 && serde_json::from_slice::<RunSet>(&line).is_ok() {
+            if whole == line.len() as u64 && serde_json::from_slice::<H>(&line).is_ok() {
                 has_head = true;
             } else if let (true, Ok(record)) = (line.ends_with(b"\n"), serde_json::from_slice(&line)) {
                 known.records.push(record);
@@ -67,7 +82,7 @@ impl Journal {
         let mut journal = Self { path: path.to_owned(), file: Ok(file) };
         if !has_head {
             known.records.clear();
-            journal.add(&serde_json::to_vec(head).expect("a run set is always JSON"));
+            journal.add(&serde_json::to_vec(head).expect("a head is always JSON"));
         }
         Ok((journal, known))
     }
@@ -88,9 +103,14 @@ impl Journal {
     }
 }
 
-/// Whether the sweep that writes the journal at `path` is under way.
-pub(super) fn is_open(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+/// Whether the sweep that writes the journal at `path` is under way; `None`: the file system has no locks, so nobody can tell.
+pub(super) fn is_open(path: &Path) -> Option<bool> {
+    let Ok(file) = File::open(path) else { return Some(false) };
+    match file.try_lock_shared() {
+        Ok(()) => Some(false),
+        Err(TryLockError::WouldBlock) => Some(true),
+        Err(TryLockError::Error(_)) => None,
+    }
 }
 
 /// Locks a file until it is closed, where the file system has locks.
@@ -114,7 +134,15 @@ fn create(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use flowquake_reports::record::{RunRecord, RunSet};
+
     use super::*;
+
+    type Gone = io::Result<(Journal, Known<RunRecord>)>;
+
+    fn go_on(path: &Path) -> Gone {
+        Journal::go_on(path, &head())
+    }
 
     fn head() -> RunSet {
         RunSet {
@@ -149,24 +177,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.jsonl");
         let journal = Journal::begin(&path, &head());
-        let other = Journal::go_on(&path, &head()).err().map(|error| error.kind());
-        assert_eq!((other, is_open(&path)), (Some(io::ErrorKind::WouldBlock), true), "it is under way");
+        let other = go_on(&path).err().map(|error| error.kind());
+        assert_eq!((other, is_open(&path)), (Some(io::ErrorKind::WouldBlock), Some(true)), "it is under way");
         drop(journal);
-        assert!(!is_open(&path) && !is_open(&folder.path().join("none")));
+        assert_eq!([is_open(&path), is_open(&folder.path().join("none"))], [Some(false); 2]);
         let begun = fs::read(&path).unwrap();
         // Killed while it wrote, and after a loss of power: zeros.
         for torn in [&b"{\"scenario\": \"sm"[..], &[0; 20]] {
             fs::write(&path, [&begun, torn].concat()).unwrap();
-            let (mut journal, known) = Journal::go_on(&path, &head()).unwrap();
+            let (mut journal, known) = go_on(&path).unwrap();
             assert_eq!((known.records.len(), known.dropped), (0, 1));
             journal.add(b"{}");
             assert_eq!(fs::read(&path).unwrap(), [&begun[..], b"{}\n"].concat());
         }
         // Killed before its first line was whole.
         fs::write(&path, &begun[..9]).unwrap();
-        let (journal, known) = Journal::go_on(&path, &head()).unwrap();
+        let (journal, known) = go_on(&path).unwrap();
         assert_eq!((known.dropped, fs::read(&path).unwrap()), (1, begun));
         drop(journal);
-        assert!(Journal::go_on(&folder.path().join("none"), &head()).is_err());
+        assert_eq!(Journal::head::<RunSet>(&path).unwrap(), Some(head()));
+        assert!(go_on(&folder.path().join("none")).is_err());
     }
 }

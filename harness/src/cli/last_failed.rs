@@ -1,7 +1,7 @@
 //! Which runs did not pass last: kept beside the report, so that `run --failed` makes them again.
 //!
-//! Start at [`read`] and [`write`]. A run is known by its scenario file and seed, since a scenario may have been changed to mend
-//! it. What was not made again stays on the list.
+//! Start at [`read`] and [`write`]. A scenario file and a seed identify a run, because the scenario itself may have been changed to
+//! mend the failure. A run that was not made again stays on the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,7 +16,7 @@ pub(super) const NAME: &str = "failed.json";
 /// Longest list: of some hundred thousand runs.
 const FILE_MAX: u64 = 64 << 20;
 
-/// By what a run is known.
+/// What identifies a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct RunId {
     /// The scenario file, as it was given.

@@ -56,7 +56,7 @@ impl PerRun {
     /// How workers are started.
     pub(super) fn terms(&self, log: Level) -> Terms {
         let log = log.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-        Terms { memory: self.run_memory, cpu: self.run_cpu, log }
+        Terms { memory: self.run_memory, cpu: self.run_cpu, log, flink_home: None }
     }
 }
 

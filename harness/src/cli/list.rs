@@ -1,4 +1,4 @@
-//! `flowquake list`: what can stand in a scenario file, and what is judged.
+//! `flowquake list`: what can stand in a scenario file, what is judged, and what has been run.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use flowquake_engine::event::Event;
 use flowquake_reports::table::{Align, Cell, Table};
 
-use super::{print, screen};
+use super::{print, run, screen};
 use crate::faults::Kind;
 use crate::jobs::Jobs;
 use crate::oracles;
@@ -27,6 +27,8 @@ enum What {
     Events,
     /// What is judged in every run
     Oracles,
+    /// What `run` has made in this working folder, the newest first
+    Runs,
 }
 
 pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
@@ -65,6 +67,7 @@ pub(super) fn list(args: &ListArgs, jobs: &Jobs) -> ExitCode {
             }
             table
         }
+        What::Runs => return run::runs(),
     };
     print::text(&table.text(0, screen()));
     ExitCode::SUCCESS

@@ -1,7 +1,7 @@
 //! The command line. Each command is a file; this one knows their names and what they share.
 //!
-//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built. Several runs
-//! give the code of the worst one, in the order 1, 5, 4, 6, 3, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
+//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built, 10 not offered,
+//! 11 uncertain. Several runs give the code of the worst one, in the order 1, 5, 4, 6, 11, 3, 10, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
 //! no setting has a best interval. `formulas` gives 0 or 2: that a formula has no value is an answer, too. `gate` adds 8
 //! slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
@@ -17,9 +17,11 @@ use flowquake_reports::ansi::Color;
 use self::print::tell;
 use crate::engine_command::{self, EngineArgs, ProcessArgs};
 use crate::jobs::Jobs;
-use crate::plan::job_spec;
+use crate::live;
+use crate::plan::{RunPlan, job_spec};
 use crate::provenance::{self, quoted};
 use crate::scenario::{JobCatalogue, JobEntry, JobParam, ParamCheck, ScenarioError};
+use crate::target::{NotRepeatable, require_repeatable};
 use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
 mod calibrate;
@@ -29,6 +31,7 @@ mod coverage;
 mod examples;
 mod exhaust;
 mod export;
+mod flink;
 mod formulas;
 mod gate;
 mod hunt;
@@ -69,7 +72,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run scenarios in simulation and judge them
+    /// Run scenarios and judge them: in simulation, or on real processes
     Run(run::RunArgs),
     /// Write a first scenario, with a word on every section
     Init(init::InitArgs),
@@ -105,6 +108,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// List what exists
     List(list::ListArgs),
+    /// Look for an Apache Flink to run scenarios on
+    Flink(flink::FlinkArgs),
     /// Look into checkpoints
     State(state::StateArgs),
     /// Print the JSON schema of scenario files, by which editors complete and check them
@@ -120,6 +125,9 @@ enum Command {
     /// A process that makes runs
     #[command(hide = true)]
     RunWorker(WorkerArgs),
+    /// Another program, whose life is bound to that of its starter
+    #[command(hide = true, name = live::BOUND)]
+    Bound(live::BoundArgs),
 }
 
 /// Runs the command line with these jobs; a program that adds its own calls this from its `main`, before anything else: it is
@@ -172,12 +180,17 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
         Command::Formulas(args) => formulas::formulas(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::List(args) => list::list(&args, jobs),
+        Command::Flink(args) => flink::flink(&args),
         Command::State(args) => state::state(&args, jobs),
         Command::Schema(args) => schema::schema(&args, jobs),
         Command::Completions(args) => completions::completions(&args, command_of(), &own_name()),
         Command::Man(args) => completions::man(&args, command_of().name(&*own_name().leak())),
         Command::Engine(args) => engine_command::run(&args, jobs),
         Command::Process(args) => engine_command::run_process(&args, jobs),
+        Command::Bound(args) => {
+            tell!("error: {}", live::become_bound(&args));
+            ExitCode::from(BAD_INPUT)
+        }
         Command::RunWorker(args) => {
             logging::start(logging::Level::from_str(&args.log, true).unwrap_or_default());
             worker::serve(&args, jobs)
@@ -236,6 +249,23 @@ fn make_one(worker: &mut Worker<'_>, order: &Order) -> Result<Made, ExitCode> {
         Unmade::Environment(broken) => refuse_text(&format!("the environment: {broken}"), &broken.remedy),
         // Only commands of many runs listen for signals; the others are ended by them.
         Unmade::Interrupted => ExitCode::from(BAD_INPUT),
+    })
+}
+
+/// Refuses a plan whose runs are not repeated exactly, for whoever changes it and compares.
+fn repeats(plan: &RunPlan, file: &Path) -> Result<(), ExitCode> {
+    if plan.target.is_sim() {
+        return Ok(());
+    }
+    let what = format!("{}: target: runs on `{}` are not repeated exactly", file.display(), plan.target.name());
+    Err(refuse_text(&what, "take `target` out of the plan, so that it is run in the simulator"))
+}
+
+/// Refuses `by`, a command or an option that holds runs of one plan against each other, where their target is not deterministic.
+fn comparable(mut plans: impl Iterator<Item = RunPlan>, by: &'static str) -> Result<(), ExitCode> {
+    plans.try_for_each(|plan| {
+        require_repeatable(plan.target.name(), &check::offers_of(&plan), by)
+            .map_err(|refused| refuse_text(&refused.to_string(), NotRepeatable::REMEDY))
     })
 }
 

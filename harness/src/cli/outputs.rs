@@ -41,6 +41,19 @@ fn problem(written: &[Output<'_>], read: &[&Path]) -> Option<(String, &'static s
     None
 }
 
+/// Removes what an earlier command left in these files, once nothing more can be refused: until this command has written a file
+/// there is none, whatever stops it. Devices and pipes are left alone; of a link, what it leads to goes.
+pub(super) fn clear(written: &[Output<'_>]) -> Result<(), ExitCode> {
+    for (option, file) in written.iter().filter_map(|(option, file)| Some((*option, (*file)?))) {
+        let old = fs::canonicalize(file).ok().filter(|old| old.is_file() && !old.starts_with("/proc"));
+        if let Some(Err(error)) = old.map(fs::remove_file) {
+            let what = format!("{option} {}: what is there cannot be removed: {error}", file.display());
+            return Err(refuse_text(&what, "name another file, or remove it"));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses files that the command itself writes into `folder`, by their names or below them.
 pub(super) fn check_own(written: &[Output<'_>], folder: &Path, own: &[&str]) -> Result<(), ExitCode> {
     let own: Vec<PathBuf> = own

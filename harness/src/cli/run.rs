@@ -1,23 +1,29 @@
 //! `flowquake run`: scenarios times seeds, in parallel, with a table at the end and a folder of reports.
 //!
-//! Start at [`run`]. No step between a verdict and its output loses the verdict: what cannot be written is a problem, told
-//! besides and with exit code 2, and the record stays. While runs are made their records go into a journal, line by line; it
-//! survives whatever happens to this process, and a run that was stopped goes on from it ([`resume`]). [`pick`] says which runs
-//! there are, [`history`] where they are kept, [`documents`] what is said and written of them.
+//! Start at [`run`]. No step between a verdict and its output loses the verdict: a file that cannot be written is reported beside
+//! the verdict, with exit code 2, and the record stays. While runs are made, each record is appended to a journal. The journal
+//! survives whatever happens to this process, and `--resume` continues a stopped run from it ([`resume`]). [`pick`] decides which
+//! runs to make, [`history`] keeps them, [`listing`] prints what it keeps, and [`documents`] writes tables, reports and files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Args;
+use flowquake_reports::ansi::Color;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::Coverage;
 use flowquake_reports::coverage::activation::Floor;
 use flowquake_reports::history::HistoryEnd;
+use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
+use flowquake_reports::terminal;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::documents::Results;
 use self::history::{Bound, History};
+pub(super) use self::listing::runs;
 use self::pick::Picked;
 use self::resume::{Ask, Unfinished};
 use super::coverage;
@@ -25,20 +31,23 @@ use super::journal::Journal;
 use super::last_failed::{self, Failed, RunId};
 use super::print::tell;
 use super::sweep::{self, Ended, Many, Progress, Step, Sweep};
-use super::{command_line, limits, outputs, refuse_text, run_args};
+use super::{BAD_INPUT, command_line, comparable, limits, outputs, refuse_text, run_args, when};
 use crate::environment::needs_disk;
+use crate::flink::ApacheFlink;
 use crate::jobs::Jobs;
 use crate::logging::Level;
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, TargetPlan};
 use crate::provenance;
 use crate::run::report_folder;
 use crate::scenario::{save_plan, tried};
 use crate::session::Depth;
+use crate::shrink::Failure;
 use crate::units;
-use crate::worker::{Made, Order};
+use crate::worker::{Made, Order, Terms};
 
 mod documents;
 mod history;
+mod listing;
 mod pick;
 mod resume;
 
@@ -53,7 +62,7 @@ pub(super) struct RunArgs {
     /// Scenario files, or folders to search for them
     #[arg(required_unless_present_any = ["failed", "resume"])]
     paths: Vec<PathBuf>,
-    /// Only scenarios whose name or folder contains this, or matches it if it has * or ?; may be given several times
+    /// Only scenarios whose name or folders contain this, or match it if it has * or ?; may be given several times
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
     /// Only the runs that did not pass last, or only those with this verdict; of these paths, if any are given
@@ -65,6 +74,12 @@ pub(super) struct RunArgs {
           conflicts_with_all = ["paths", "only", "failed", "seed", "seeds", "failures", "trace", "verify_determinism",
                                 "restore_check", "run_memory", "run_cpu", "max_cost"])]
     resume: Option<String>,
+    /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
+    #[arg(long, value_enum, default_value_t)]
+    target: TargetPlan,
+    /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
+    #[arg(long, value_name = "DIR")]
+    flink_home: Option<PathBuf>,
     /// First seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -74,9 +89,9 @@ pub(super) struct RunArgs {
     /// Runs at the same time [default: one per core]
     #[arg(long)]
     jobs: Option<usize>,
-    /// Begin no more runs after so many failed ones
-    #[arg(long, value_name = "N")]
-    max_failures: Option<u64>,
+    /// Stop starting runs after so many failed ones; `none`: never, for a --resume whose first call had a number
+    #[arg(long, value_name = "N|none")]
+    max_failures: Option<MaxFailures>,
     /// Also write the run records to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -89,6 +104,10 @@ pub(super) struct RunArgs {
     /// Exit with code 1 if fewer than N faults of a kind hurt something: N for every kind, KIND=N for one; several times
     #[arg(long, value_name = "[KIND=]N")]
     min_hurt: Vec<Floor>,
+    /// Measure of the first N failures at which event each was decided [1 without a value], and draw it in the report: some 600 runs each
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "1", value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100))]
+    when: Option<u64>,
     /// Where the plans of runs that did not pass are saved
     #[arg(long, value_name = "DIR", default_value = "flowquake-failures")]
     failures: PathBuf,
@@ -124,12 +143,27 @@ pub(super) struct RunArgs {
     log: Level,
 }
 
+/// `--max-failures`: a number, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MaxFailures(Option<u64>);
+
+impl FromStr for MaxFailures {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "none" => Ok(Self(None)),
+            number => number.parse().map(|n| Self(Some(n))).map_err(|_| "write a number, or none".to_owned()),
+        }
+    }
+}
+
 fn size(text: &str) -> Result<u64, String> {
     units::size(text).map_err(|error| format!("{}; {}", error.reason, error.remedy))
 }
 
 impl RunArgs {
-    /// These, as a run that was stopped had them, with what may be another now that it goes on.
+    /// The arguments of a stopped run (`self`), with those that the call which resumes it (`now`) may change.
     fn gone_on_with(self, now: &Self) -> Self {
         let bounded = now.max_failures.is_some() || now.stop_on_failure;
         Self {
@@ -141,6 +175,7 @@ impl RunArgs {
             markdown: now.markdown.clone().or(self.markdown),
             verbose: now.verbose || self.verbose,
             distributions: now.distributions || self.distributions,
+            when: now.when.or(self.when),
             min_hurt: if now.min_hurt.is_empty() { self.min_hurt } else { now.min_hurt.clone() },
             history_runs: now.history_runs,
             history_size: now.history_size,
@@ -206,21 +241,36 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     if let Err(code) = coverage::floors(&args.min_hurt, &Coverage::of(&set_of(String::new(), Vec::new()))) {
         return code;
     }
-    if args.max_failures == Some(0) {
+    if args.max_failures == Some(MaxFailures(Some(0))) {
         return refuse_text("--max-failures 0", "no run would be made; write at least 1, or leave it out");
     }
     let parallel = match limits::parallel(args.jobs) {
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
+    // Before anything is begun; what is missing is told once, not by each run.
+    if args.target == TargetPlan::Flink
+        && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
+    {
+        return refuse_text(&missing.what, &missing.remedy);
+    }
     let (seed, seeds) = (args.seed, args.seeds);
-    let max_failures = args.max_failures.or(args.stop_on_failure.then_some(1));
-    let sweep = Sweep { scenarios: &scenarios, seed, seeds, only, parallel, max_failures };
+    let stop = args.stop_on_failure.then_some(1);
+    let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
+    let sweep = Sweep { scenarios: &scenarios, target: args.target, seed, seeds, only, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
     }
     if let Err(code) = scenarios.iter().try_for_each(|scenario| args.limits.affordable(&scenario.plan(seed))) {
+        return code;
+    }
+    if args.verify_determinism
+        && let Err(code) = comparable(
+            scenarios.iter().map(|scenario| RunPlan { target: args.target, ..scenario.plan(seed) }),
+            "--verify-determinism",
+        )
+    {
         return code;
     }
     let files: Vec<&Path> = scenarios.iter().map(|scenario| Path::new(scenario.file())).collect();
@@ -252,6 +302,10 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
             Begun { command, history, journal, records: BTreeMap::new() }
         }
     };
+    // What an earlier run left there would be taken for this one's, should this one be stopped before it has written it.
+    if let Err(code) = outputs::clear(&written) {
+        return code;
+    }
     sweep_on(args, &sweep, begun)
 }
 
@@ -273,7 +327,7 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
         return Err(refuse(&why, "put it back as it was, or leave --resume out and begin anew"));
     }
     let head = set_of(entry.command.clone(), Vec::new());
-    let (journal, known) = match Journal::go_on(&folder.join(JOURNAL), &head) {
+    let (journal, known) = match Journal::go_on::<_, RunRecord>(&folder.join(JOURNAL), &head) {
         Ok(journal) => journal,
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             return Err(refuse("it is under way", "wait for its end"));
@@ -290,7 +344,7 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
     tell!("going on with {}, begun at {}: {made} of {asked} runs are made", entry.name, entry.begun);
     if known.dropped > 0 {
         let lines = flowquake_reports::units::counted(known.dropped, "line");
-        tell!("note: {lines} of its journal were cut off and dropped: those runs are made again");
+        tell!("note: cut off and dropped: {lines} of its journal, whose runs are made again");
     }
     let command = entry.command.clone();
     Ok(Begun { command, history: History::go_on(top, &folder, entry), journal, records })
@@ -303,7 +357,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let known: Vec<u64> = records.keys().copied().collect();
     let open = total - known.len() as u64;
     let mut progress = Progress::new(open);
-    let terms = args.limits.terms(args.log);
+    let terms = Terms { flink_home: args.flink_home.clone(), ..args.limits.terms(args.log) };
     let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),
@@ -313,7 +367,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
                 return true;
             };
             let index = unknown(&known, nth);
-            let (record, json) = kept(*made, || sweep.plan(index), args, &mut problems);
+            let (record, json) = kept(*made, || sweep.plan(index), args, sweep, &mut history, &mut problems);
             journal.add(&json);
             progress.step(&record);
             records.insert(index, record);
@@ -345,8 +399,17 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     }
     let set = set_of(command, records);
     let counted = Coverage::of(&set);
+    let (curves, ended) = match (args.when, ended) {
+        (Some(most), None) => curves(args, sweep, &set.runs, most),
+        (_, ended) => (Vec::new(), ended),
+    };
     if made > 0 {
-        documents::finish(&set, &counted, args, sweep, stopped, &mut history, &mut problems);
+        let why = match &ended {
+            Some(ended) => Some(ended.to_string()),
+            None => (stopped && sweep.is_long()).then(|| "as many failed as --max-failures allows".to_owned()),
+        };
+        let results = Results { set: &set, curves: &curves, counted: &counted };
+        documents::finish(&results, args, sweep, why.as_deref(), &mut history, &mut problems);
     }
     let end = match &ended {
         None if !stopped => HistoryEnd::Finished,
@@ -362,19 +425,54 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     drop(journal);
     // A sweep that was stopped has not shown yet how often it hurts.
     let finished = ended.is_none() && !stopped;
-    let active =
-        !finished || coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
+    let active = !finished || {
+        let asked = coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
+        asked & coverage::swarms_are_active(sweep.scenarios, &set.runs)
+    };
     // Of no runs nothing passed; why is said below.
     let code = documents::settle(&set.runs, active, &problems);
     // Said last, where a terminal stops.
-    let code = match ended {
-        Some(ended) => ended.settle(made, total),
-        None => code,
+    let (code, first) = match &ended {
+        Some(ended) => (ended.settle(made, total), Some((ended.exit_code(), ended.to_string()))),
+        None if !problems.is_empty() => (code, Some((BAD_INPUT, "what could not be written".to_owned()))),
+        None => (code, None),
     };
     if can_go_on {
         tell!("  go on with what is left: {}", provenance::command("run --resume"));
     }
+    if let Some((shown, why)) = first.filter(|_| made > 0 && worst(&set.runs) != 0) {
+        // Whoever looks at the exit code alone would take the program under test for sound.
+        let sum = terminal::sum(&set, Color::No);
+        tell!("{sum}; exit code {shown} is for {why}, the verdicts alone give {}", worst(&set.runs));
+    }
     code
+}
+
+/// Whether it failed, where all timing can be drawn anew: in the simulator.
+fn can_be_redrawn(run: &RunRecord) -> bool {
+    run.target == "sim" && Failure::of(&run.verdict).is_some()
+}
+
+/// When the first failures were decided; and what ended that before its end.
+fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (Vec<FailureCurve>, Option<Ended>) {
+    let mut curves = Vec::new();
+    let terms = args.limits.terms(args.log);
+    let asked = when::Asked { samples: when::SAMPLES, points: when::POINTS, parallel: sweep.parallel, terms: &terms };
+    let failed = runs.iter().filter(|run| can_be_redrawn(run));
+    for run in failed.take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        let Some(plan) = sweep.index(Path::new(&run.file), run.seed).and_then(|index| sweep.plan(index)) else {
+            continue;
+        };
+        tell!("when {} seed {} was decided:", run.scenario, run.seed);
+        let file = args.failures.join(plan_file_name(&run.scenario, run.seed));
+        // Why it cannot be measured was told, and loses no verdict.
+        let Ok(when::Measured { curve, ended, .. }) = when::curve(&asked, &plan, &file) else { continue };
+        curves.push(curve);
+        if ended.is_some() {
+            return (curves, ended);
+        }
+    }
+    (curves, None)
 }
 
 /// The index of the `nth` run that is not among the `known` ones, which are sorted; both count from 0.
@@ -394,28 +492,45 @@ fn is_failure(verdict: &Verdict) -> bool {
 }
 
 fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
-    let replay = provenance::command(&format!("run {} --seed {}", provenance::quoted(&plan.file), plan.seed));
+    let target = if plan.target.is_sim() { String::new() } else { format!(" --target {}", plan.target.name()) };
+    let replay = provenance::command(&format!("run {}{target} --seed {}", provenance::quoted(&plan.file), plan.seed));
     let depth = if args.restore_check.unwrap_or(args.seeds == 1) { Depth::Full } else { Depth::Quick };
     let (slim, trace) = (sweep.is_slim(&plan), args.trace.clone());
     Order { depth, verify: args.verify_determinism, trace, slim, ..Order::quick(plan, replay) }
 }
 
-/// The record of a run, and as JSON; the plan of one that did not pass is saved, if that is possible.
+/// The record of a run, and as JSON. The history keeps its plan, except that of one of thousands that passed; the plan of one that
+/// did not pass is saved for its user as well, if that is possible.
 fn kept(
     made: Made,
     plan: impl FnOnce() -> Option<RunPlan>,
     args: &RunArgs,
+    sweep: &Sweep<'_>,
+    history: &mut History,
     problems: &mut Vec<String>,
 ) -> (RunRecord, Vec<u8>) {
     let Made { mut record, json, problems: others, .. } = made;
     problems.extend(others);
-    if !is_failure(&record.verdict) {
+    let failed = is_failure(&record.verdict);
+    if !failed && sweep.is_long() {
         return (record, json);
     }
-    let file = args.failures.join(plan_file_name(&record.scenario, record.seed));
+    let name = plan_file_name(&record.scenario, record.seed);
     let plan = plan().map(|plan| RunPlan { prediction: record.prediction.clone(), ..plan });
+    if let Some(plan) = &plan {
+        history.keep_plan(&name, plan);
+    }
+    if !failed {
+        return (record, json);
+    }
+    let file = args.failures.join(name);
     match plan.map_or(Ok(()), |plan| save(&args.failures, &file, &plan)) {
-        Ok(()) => record.replay = provenance::replay_command(&file),
+        Ok(()) => {
+            record.replay = provenance::replay_command(&file);
+            if can_be_redrawn(&record) {
+                record.when = when::command(&file);
+            }
+        }
         Err(problem) => problems.push(format!("{} seed {}: {problem}", record.scenario, record.seed)),
     }
     let json = serde_json::to_vec(&record).expect("a record is always JSON");
@@ -451,7 +566,7 @@ fn set_of(command: String, runs: Vec<RunRecord>) -> RunSet {
 
 /// The exit code of a set of runs: that of the worst. Of no runs nothing passed.
 fn worst(runs: &[RunRecord]) -> u8 {
-    runs.iter().map(|run| run.verdict.class()).max().map_or(super::BAD_INPUT, Class::exit_code)
+    runs.iter().map(|run| run.verdict.class()).max().map_or(BAD_INPUT, Class::exit_code)
 }
 
 #[cfg(test)]

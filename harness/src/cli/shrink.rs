@@ -14,7 +14,7 @@ use flowquake_reports::units;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print::{say, tell};
-use super::{catalogue, limits, make_one, moves, outputs, refuse, refuse_text};
+use super::{catalogue, limits, make_one, moves, outputs, refuse, refuse_text, repeats};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::logging::Level;
@@ -58,6 +58,9 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return refuse(error),
     };
+    if let Err(code) = repeats(&plan, &args.plan) {
+        return code;
+    }
     let output = args.output.clone().unwrap_or_else(|| args.plan.with_extension("small.json"));
     let written = [("--output", Some(output.as_path())), ("--scenario", args.scenario.as_deref())];
     if let Err(code) = outputs::check(&written, &[&args.plan]) {
@@ -126,8 +129,8 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     say!("{}: {before} became {}", units::counted(shrunk.runs as usize, "run"), size(&shrunk.plan));
     if shrunk.stopped {
         say!(
-            "stopped at the limit of {} runs: more may make it smaller still, --runs {}",
-            args.runs,
+            "stopped at the limit of {}: more may make it smaller still, --runs {}",
+            units::counted(args.runs as usize, "run"),
             args.runs.saturating_mul(4)
         );
     }

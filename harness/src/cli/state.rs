@@ -14,6 +14,7 @@ use flowquake_engine::ids::SubtaskId;
 use flowquake_engine::state::Entry;
 use flowquake_reports::bounded;
 use flowquake_reports::table::{Align, Cell, Table};
+use flowquake_reports::units::counted;
 
 use super::print::{self, say};
 use super::{refuse_text, screen};
@@ -78,11 +79,11 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<bool, String> {
     state_reader::for_each(&manifest, jobs, &inputs, file, &mut keep).map_err(|error| error.to_string())?;
     entries.sort();
     say!(
-        "checkpoint {} of {}, {}, {} subtasks, backend {}",
+        "checkpoint {} of {}, {}, {}, backend {}",
         manifest.checkpoint,
         manifest.job.program,
         manifest.attempt,
-        manifest.subtasks.len(),
+        counted(manifest.subtasks.len(), "subtask"),
         manifest.job.config.backend.name()
     );
     for (subtask, state) in &manifest.subtasks {

@@ -1,10 +1,11 @@
 //! Many runs: in parallel, each in a process of a worker, in bounded memory, up to a number of failures.
 //!
 //! Start at [`Many::make`]; [`Sweep`] says which runs there are. A plan is made when a worker is free for it and dropped with its run.
-//! Of a long sweep ([`LONG`]) the runs that passed keep only what sums are made of: their plans can be made again from their seeds. The
-//! first of each scenario stays whole, so that a failing run has one to stand beside.
+//! In a long sweep ([`LONG`]) runs that passed keep only what the sums need: their plans can be made again from their seeds. The first
+//! run of each scenario stays whole, because a failing run is shown beside a run that passed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,17 +23,19 @@ use super::print::tell;
 use super::{BAD_INPUT, moves, refuse_text};
 use crate::environment::{self, Environment};
 use crate::interrupt;
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, TargetPlan};
 use crate::scenario::Scenario;
 use crate::screen;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
 
-/// From this many runs on nobody reads them one by one.
+/// With this many runs and more, results are summed up instead of listed one by one.
 pub(super) const LONG: u64 = 500;
 
 /// Which runs to make.
 pub(super) struct Sweep<'s> {
     pub(super) scenarios: &'s [Scenario],
+    /// What they are run on.
+    pub(super) target: TargetPlan,
     /// First seed.
     pub(super) seed: u64,
     /// Seeds of each scenario.
@@ -62,14 +65,18 @@ impl Sweep<'_> {
         self.scenarios.iter().any(Scenario::is_swarm)
     }
 
-    /// Scenario by scenario, seed by seed.
+    /// The plan of a run by its index: all seeds of the first scenario, then all of the next.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         if let Some(only) = &self.only {
             let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
-            return Some(self.scenarios.get(scenario)?.plan(seed));
+            return Some(self.plan_of(self.scenarios.get(scenario)?, seed));
         }
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
-        Some(scenario.plan(self.seed.saturating_add(index % self.seeds)))
+        Some(self.plan_of(scenario, self.seed.saturating_add(index % self.seeds)))
+    }
+
+    fn plan_of(&self, scenario: &Scenario, seed: u64) -> RunPlan {
+        RunPlan { target: self.target, ..scenario.plan(seed) }
     }
 
     /// The place among all runs of that of this scenario file and seed, if it is one of them.
@@ -105,20 +112,20 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Where nothing moves, something is said at least this often.
 const SAID_EVERY: Duration = Duration::from_secs(25);
 
-/// What [`Many::make`] tells as it goes.
+/// What [`Many::make`] reports while runs are made.
 pub(super) enum Step {
     /// The run of this index was made.
     Made(u64, Box<Made>),
-    /// None was for a while.
+    /// No run ended for a while.
     Waiting,
 }
 
-/// Why not all runs were made, other than failures.
+/// Why not all runs were made, other than too many failures.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// The machine could not keep a run.
     Environment(Environment),
-    /// Somebody wanted it.
+    /// A signal asked for it.
     Signal(Signal),
     /// What was made could not be kept.
     Full,
@@ -127,16 +134,37 @@ pub(super) enum Ended {
 impl Ended {
     /// Says why, and gives the exit code of the command.
     pub(super) fn settle(&self, made: u64, total: u64) -> ExitCode {
+        self.settle_of("runs", made, total)
+    }
+
+    /// The same of what is no runs.
+    pub(super) fn settle_of(&self, what: &str, made: u64, total: u64) -> ExitCode {
         match self {
-            Self::Environment(environment) => refuse_text(
-                &format!("the environment, after {made} of {total} runs: {environment}"),
+            Self::Environment(environment) => drop(refuse_text(
+                &format!("the environment, after {made} of {total} {what}: {environment}"),
                 &environment.remedy,
-            ),
-            Self::Signal(signal) => {
-                tell!("interrupted by {signal}: {made} of {total} runs were made");
-                ExitCode::from(interrupt::exit_code(*signal))
-            }
-            Self::Full => ExitCode::from(BAD_INPUT),
+            )),
+            Self::Signal(signal) => tell!("interrupted by {signal}: {made} of {total} {what} were made"),
+            Self::Full => {}
+        }
+        ExitCode::from(self.exit_code())
+    }
+
+    /// The exit code of a command that ended so, whatever the verdicts were.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Environment(_) | Self::Full => BAD_INPUT,
+            Self::Signal(signal) => interrupt::exit_code(*signal),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(environment) => write!(f, "the environment ({environment})"),
+            Self::Signal(signal) => write!(f, "the interruption by {signal}"),
+            Self::Full => f.write_str("what could not be kept"),
         }
     }
 }
@@ -219,9 +247,9 @@ impl Many<'_> {
     }
 }
 
-/// A vacuous run proves nothing, but hides nothing either; one that was not built is not worth a stop.
+/// A vacuous or uncertain run proves nothing, but hides nothing either; one that was not built is not worth a stop.
 fn is_failure(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. }) && verdict.class().ran()
+    !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::Uncertain { .. }) && verdict.class().ran()
 }
 
 /// A long sweep in a table: a line for each scenario, and a subtotal over those of each folder, if there are several.

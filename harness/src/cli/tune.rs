@@ -124,8 +124,8 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     let hours = planned.len() as f64 * tune.duration.as_secs_f64() / 3_600.0;
     let real = cpu / parallel as f64;
     let scale = format!(
-        "{} runs, {hours:.1} virtual hours, about {} of processor time, {} on {parallel} cores",
-        planned.len(),
+        "{}, {hours:.1} virtual hours, about {} of processor time, {} on {parallel} cores",
+        flowquake_reports::units::counted(planned.len(), "run"),
         human(cpu),
         human(real)
     );
@@ -166,7 +166,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     }
     if journal.dropped() > 0 {
         let lines = flowquake_reports::units::counted(journal.dropped(), "line");
-        tell!("note: {lines} of the journal were cut off and dropped: those runs are made again");
+        tell!("note: cut off and dropped: {lines} of the journal, whose runs are made again");
     }
     if let Some(load) = environment::load() {
         tell!(

@@ -3,7 +3,7 @@
 //! Start at [`when`]. The plan is run once for its events; then the runs of each point are made in parallel, by workers, and the next
 //! point follows from what they showed ([`Search`]). Ctrl-C ends it with what was measured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -16,27 +16,27 @@ use flowquake_reports::{html, units};
 
 use super::print::{say, tell};
 use super::sweep::{self, Ended, Many, Progress, Step};
-use super::{catalogue, color, command_line, limits, make_one, outputs, refuse, refuse_text, screen, width};
+use super::{catalogue, color, command_line, limits, make_one, outputs, refuse, refuse_text, repeats, screen, width};
 use crate::environment;
 use crate::jobs::Jobs;
 use crate::logging::Level;
 use crate::plan::RunPlan;
-use crate::provenance;
+use crate::provenance::{self, quoted};
 use crate::scenario::{load_plan, tried};
 use crate::search::curve::{Search, redrawn};
 use crate::session::Depth;
 use crate::shrink::Failure;
-use crate::worker::{Order, Worker};
+use crate::worker::{Order, Terms, Worker};
 
 #[derive(Args)]
 pub(super) struct WhenArgs {
     /// A plan that fails, as saved by `flowquake run`
     plan: PathBuf,
     /// Runs for each point of the curve
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     samples: u64,
     /// So many points at most, half of them evenly over the run, the others where the curve rises
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = POINTS, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     points: u32,
     /// Write the page of the run, with the curve in it
     #[arg(long, short, value_name = "FILE")]
@@ -62,25 +62,71 @@ pub(super) fn when(args: &WhenArgs, jobs: &Jobs) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return refuse(error),
     };
+    if let Err(code) = repeats(&plan, &args.plan) {
+        return code;
+    }
     let written = [("--output", args.output.as_deref()), ("--json", args.json.as_deref())];
     let ready = outputs::check(&written, &[&args.plan])
         .and_then(|()| args.limits.affordable(&plan))
         .and_then(|()| limits::parallel(args.jobs))
-        .and_then(|parallel| sweep::prepare(environment::needs_disk(&plan)).map(|()| parallel));
+        .and_then(|parallel| sweep::prepare(environment::needs_disk(&plan)).map(|()| parallel))
+        .and_then(|parallel| outputs::clear(&written).map(|()| parallel));
     let parallel = match ready {
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
-    let whole = match Whole::make(args, &plan) {
-        Ok(whole) => whole,
+    let terms = args.limits.terms(args.log);
+    let asked = Asked { samples: args.samples, points: args.points, parallel, terms: &terms };
+    let Measured { record, curve, ended } = match curve(&asked, &plan, &args.plan) {
+        Ok(measured) => measured,
         Err(code) => return code,
     };
-    let mut search = Search::new(whole.events.len() as u64, args.points as usize);
-    let (ended, runs) = measure(args, &plan, parallel, &whole.failure, &mut search);
+    let signs = if args.ascii || !screen::speaks_unicode() { Signs::Ascii } else { Signs::Blocks };
+    say!("{}", text::chart(&curve, width(), signs, color()));
+    say!("{}", text::table(&curve).text(0, screen::screen()));
+    say!("{}", text::findings(&curve).trim_end());
+    if let Err(code) = write(args, record, &curve) {
+        return code;
+    }
+    let (made, begun) = (curve.runs - 1, curve.points.len() as u64 * args.samples);
+    ended.map_or(ExitCode::SUCCESS, |ended| ended.settle(made, begun))
+}
+
+/// A command that measures the curve of the failing plan in this file.
+pub(super) fn command(plan: &Path) -> String {
+    provenance::command(&format!("when {}", quoted(&plan.to_string_lossy())))
+}
+
+/// Runs for each point, if nothing else is asked for.
+pub(super) const SAMPLES: u64 = 20;
+/// Points at most, if nothing else is asked for.
+pub(super) const POINTS: u32 = 32;
+
+/// How a curve is measured.
+pub(super) struct Asked<'t> {
+    pub(super) samples: u64,
+    pub(super) points: u32,
+    pub(super) parallel: usize,
+    pub(super) terms: &'t Terms,
+}
+
+/// A curve, as far as it was measured.
+pub(super) struct Measured {
+    /// Of the failing run.
+    pub(super) record: RunRecord,
+    pub(super) curve: FailureCurve,
+    pub(super) ended: Option<Ended>,
+}
+
+/// Measures the curve of a plan that stands in `file`; refuses one that does not fail.
+pub(super) fn curve(asked: &Asked<'_>, plan: &RunPlan, file: &Path) -> Result<Measured, ExitCode> {
+    let whole = Whole::make(asked, plan, file)?;
+    let mut search = Search::new(whole.events.len() as u64, asked.points as usize);
+    let (ended, runs) = measure(asked, plan, &whole.failure, &mut search);
     let curve = FailureCurve {
         scenario: plan.scenario.clone(),
         seed: plan.seed,
-        plan: args.plan.display().to_string(),
+        plan: file.display().to_string(),
         failure: whole.failure.to_string(),
         events: whole.events.len() as u64,
         points: search.points(),
@@ -88,14 +134,7 @@ pub(super) fn when(args: &WhenArgs, jobs: &Jobs) -> ExitCode {
         strikes: whole.strikes(),
         runs: runs + 1,
     };
-    let signs = if args.ascii || !screen::speaks_unicode() { Signs::Ascii } else { Signs::Blocks };
-    say!("{}", text::chart(&curve, width(), signs, color()));
-    say!("{}", text::table(&curve).text(0, screen::screen()));
-    say!("{}", text::findings(&curve).trim_end());
-    if let Err(code) = write(args, whole.record, &curve) {
-        return code;
-    }
-    ended.map_or(ExitCode::SUCCESS, |ended| ended.settle(runs, search.points().len() as u64 * args.samples))
+    Ok(Measured { record: whole.record, curve, ended })
 }
 
 /// The failing run as it is.
@@ -109,16 +148,16 @@ struct Whole {
 
 impl Whole {
     /// Makes it, and refuses a plan that does not fail.
-    fn make(args: &WhenArgs, plan: &RunPlan) -> Result<Self, ExitCode> {
+    fn make(asked: &Asked<'_>, plan: &RunPlan, saved: &Path) -> Result<Self, ExitCode> {
         let folder = tempfile::tempdir().map_err(|error| {
             refuse_text(&format!("a folder for the trace: {error}"), "make room for temporary files")
         })?;
         let file = folder.path().join("trace.jsonl");
-        let replay = provenance::replay_command(&args.plan);
+        let replay = provenance::replay_command(saved);
         let order = Order { depth: Depth::Quick, trace: Some(file.clone()), ..Order::quick(plan.clone(), replay) };
-        let made = make_one(&mut Worker::new(&args.limits.terms(args.log)), &order)?;
+        let made = make_one(&mut Worker::new(asked.terms), &order)?;
         let Some(failure) = Failure::of(&made.record.verdict) else {
-            let what = format!("{} does not fail: {}", args.plan.display(), made.record.verdict.label());
+            let what = format!("{} does not fail: {}", saved.display(), made.record.verdict.label());
             return Err(refuse_text(&what, "name a plan whose replay fails, is stuck or crashes"));
         };
         let unreadable = |why: String| refuse_text(&format!("the trace of the failing run: {why}"), "try again");
@@ -145,25 +184,24 @@ impl Whole {
 }
 
 /// Measures point after point; how many runs were made.
-fn measure(
-    args: &WhenArgs,
-    plan: &RunPlan,
-    parallel: usize,
-    failure: &Failure,
-    search: &mut Search,
-) -> (Option<Ended>, u64) {
-    let terms = args.limits.terms(args.log);
+fn measure(asked: &Asked<'_>, plan: &RunPlan, failure: &Failure, search: &mut Search) -> (Option<Ended>, u64) {
+    let samples = asked.samples;
     let mut runs = 0;
-    let mut progress = Progress::new(u64::from(args.points) * args.samples);
+    let mut progress = Progress::new(u64::from(asked.points) * samples);
     loop {
         let next = search.next();
         if next.is_empty() {
             progress.end();
             return (None, runs);
         }
-        let place = |index: u64| (next.get((index / args.samples) as usize).copied(), index % args.samples);
+        let place = |index: u64| (next.get((index / samples) as usize).copied(), index % samples);
         let mut counted = vec![(0, 0, 0); next.len()];
-        let many = Many { total: next.len() as u64 * args.samples, parallel, max_failures: None, terms: &terms };
+        let many = Many {
+            total: next.len() as u64 * samples,
+            parallel: asked.parallel,
+            max_failures: None,
+            terms: asked.terms,
+        };
         let ended = many.make(
             |index| {
                 let (at, n) = place(index);
@@ -175,7 +213,7 @@ fn measure(
                     return true;
                 };
                 runs += 1;
-                let (made_of, failed, otherwise) = &mut counted[(index / args.samples) as usize];
+                let (made_of, failed, otherwise) = &mut counted[(index / samples) as usize];
                 *made_of += 1;
                 match Failure::of(&made.record.verdict) {
                     Some(other) if other == *failure => *failed += 1,
@@ -207,7 +245,10 @@ fn write(args: &WhenArgs, record: RunRecord, curve: &FailureCurve) -> Result<(),
         runs: vec![record],
     };
     let json = || serde_json::to_string_pretty(curve).expect("a curve is always JSON") + "\n";
-    let documents = [(&args.output, &(|| html::report_with(&set, curve)) as &dyn Fn() -> String), (&args.json, &json)];
+    let documents = [
+        (&args.output, &(|| html::report_with(&set, std::slice::from_ref(curve))) as &dyn Fn() -> String),
+        (&args.json, &json),
+    ];
     for (file, document) in documents {
         if let Some(file) = file {
             write_atomically(file, document().as_bytes()).map_err(|error| {

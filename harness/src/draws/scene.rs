@@ -22,8 +22,12 @@ pub struct Swarm {
     pub heal_after: (Duration, Duration),
     /// So many TaskManagers may be down, or out of reach, at once; `None`: half of them.
     pub nodes_down: Option<u32>,
+    /// Least and greatest number of generated records; `None`: as many as the input states.
+    pub records: Option<(u64, u64)>,
     /// Whether settings are drawn as well, except for those in [`Swarm::written`].
     pub vary: bool,
+    /// How many faults of a kind must hurt something, by its name, in 1,000 runs.
+    pub min_hurt: BTreeMap<&'static str, u64>,
     /// Plan paths of the settings that the scenario states.
     pub written: BTreeSet<String>,
     /// Values that parameters of the job are drawn from, by name.

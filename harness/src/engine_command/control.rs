@@ -13,11 +13,11 @@ use flowquake_engine::env::Address;
 use tokio::net::TcpSocket;
 
 /// The ports of a run, by JobManager.
-pub(super) struct ControlPorts(BTreeMap<String, (SocketAddr, TcpSocket)>);
+pub(crate) struct ControlPorts(BTreeMap<String, (SocketAddr, TcpSocket)>);
 
 impl ControlPorts {
     /// Ports for `jm-1` to `jm-N`, for as long as this lives.
-    pub(super) fn reserve(job_managers: u16) -> io::Result<Self> {
+    pub(crate) fn reserve(job_managers: u16) -> io::Result<Self> {
         let reserve = |number| {
             let socket = TcpSocket::new_v4()?;
             socket.set_reuseaddr(true)?;
@@ -28,17 +28,17 @@ impl ControlPorts {
     }
 
     /// The JobManagers.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }
 
     /// Where this JobManager listens; `None`: it is none.
-    pub(super) fn of(&self, name: &str) -> Option<SocketAddr> {
+    pub(crate) fn of(&self, name: &str) -> Option<SocketAddr> {
         self.0.get(name).map(|(address, _)| *address)
     }
 
     /// Where a JobManager may listen.
-    pub(super) fn addresses(&self) -> Vec<Address> {
+    pub(crate) fn addresses(&self) -> Vec<Address> {
         self.0.values().map(|(address, _)| Address(address.to_string())).collect()
     }
 }

@@ -26,6 +26,8 @@ use super::progress::{Ended, Progress, summary};
 use super::status::Status;
 use super::supervised::{Happening, Supervised};
 
+/// Pause of a TaskManager between two attempts to reach a JobManager.
+const RETRY: Duration = Duration::from_millis(200);
 /// Pause between two looks at the output.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -232,16 +234,20 @@ impl Launcher<'_> {
             None => Role::TaskManager {
                 job_managers: self.control.addresses(),
                 slots: self.options.slots,
+                retry: RETRY,
                 connect_timeout: config.connect_timeout,
             },
         };
         let orders = Orders {
             node: NodeName::from(name),
+            life,
             secret: self.secret.clone(),
             checkpoints: self.options.checkpoints.clone(),
             output: self.options.output.clone(),
             local: self.owned.local.path().join(format!("{name}-{life}")),
             log: self.options.log.clone(),
+            observer: self.options.observer.clone(),
+            dies_with_starter: false,
             role,
         };
         match Supervised::start(&self.executable, &orders, self.happenings.clone()).await {

@@ -39,12 +39,13 @@ mod supervised;
 mod task_manager;
 mod writable;
 
-use control::ControlPorts;
+pub(crate) use control::ControlPorts;
 use folders::Owned;
 use options::Options;
 use private::keep_files_private;
 
 pub use options::EngineArgs;
+pub(crate) use process::{Orders, Role, SUBCOMMAND};
 pub use process::{ProcessArgs, run_process};
 
 /// All input processed, all output committed.

@@ -1,6 +1,7 @@
 //! The command line of `flowquake engine`, and what is made of it: a job that can be submitted.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
@@ -116,6 +117,9 @@ pub struct EngineArgs {
     /// Deployment waits until no TaskManager has registered for this long
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = duration)]
     slot_stabilization: Duration,
+    /// Unix socket of an observer: every process tells it each event, a line of JSON, and waits for a byte before it goes on
+    #[arg(long, value_name = "SOCKET")]
+    observe: Option<PathBuf>,
     /// Log lines of the processes, on standard error; without it the variable RUST_LOG decides, else warn
     #[arg(long, value_name = "LEVEL")]
     log: Option<Level>,
@@ -132,6 +136,8 @@ pub(super) struct Options {
     pub(super) job_managers: u16,
     pub(super) task_managers: u16,
     pub(super) slots: u16,
+    /// Whom every process tells its events.
+    pub(super) observer: Option<PathBuf>,
     /// Which log lines the processes write, as a filter of `tracing`.
     pub(super) log: String,
 }
@@ -176,9 +182,21 @@ impl EngineArgs {
             );
             return Err(Refused::new(what, "give two folders side by side"));
         }
+        let observer = self.observe.as_deref().map(observer).transpose()?;
         let Self { resume, job_managers, task_managers, .. } = *self;
         let log = self.log.map(Level::filter).or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or("warn".into());
-        Ok(Options { job: spec, input_len, output, checkpoints, resume, job_managers, task_managers, slots, log })
+        Ok(Options {
+            job: spec,
+            input_len,
+            output,
+            checkpoints,
+            resume,
+            job_managers,
+            task_managers,
+            slots,
+            observer,
+            log,
+        })
     }
 
     fn config(&self, restart_strategy: RestartStrategy) -> JobConfig {
@@ -246,6 +264,16 @@ impl EngineArgs {
 fn utf8(path: &Path) -> Result<String, Refused> {
     let text = path.to_str().map(str::to_owned);
     text.ok_or_else(|| Refused::new(format!("{}: the path is not UTF-8", path.display()), "rename the file"))
+}
+
+/// Where an observer listens: it has to be there before the processes are.
+fn observer(socket: &Path) -> Result<PathBuf, Refused> {
+    let refused = |why: &dyn std::fmt::Display| {
+        let remedy = "start the observer first: it listens on this Unix socket and answers each line with a byte";
+        Refused::new(format!("--observe {}: {why}", socket.display()), remedy)
+    };
+    UnixStream::connect(socket).map_err(|error| refused(&error))?;
+    absolute(socket).map_err(|error| refused(&error))
 }
 
 fn resolved(path: &Path, option: &str) -> Result<PathBuf, Refused> {

@@ -11,11 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowquake_engine::env::tokio::TokioWorld;
+use flowquake_engine::env::tokio::stream::EventStream;
 use flowquake_engine::env::{Address, Env, First, Secret, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::NodeName;
 use flowquake_engine::taskmanager::TaskManagerConfig;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use object_store::local::LocalFileSystem;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -23,13 +26,11 @@ use tokio::sync::oneshot;
 use super::{BAD_INPUT, FAILED, FINISHED, job_manager, task_manager};
 use crate::jobs::Jobs;
 
-/// Pause of a TaskManager between two attempts to reach a JobManager.
-const RETRY: Duration = Duration::from_millis(200);
 /// Time for a process to stop in good order.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Name of the hidden subcommand.
-pub(super) const SUBCOMMAND: &str = "engine-process";
+pub(crate) const SUBCOMMAND: &str = "engine-process";
 
 /// The hidden subcommand of a real cluster's processes. `flowquake engine` starts them; not for use by hand.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -44,23 +45,38 @@ pub enum ProcessArgs {
 
 /// What a child is to be.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Orders {
-    pub(super) node: NodeName,
+pub(crate) struct Orders {
+    pub(crate) node: NodeName,
+    /// Which life of the node this is, from 1.
+    pub(crate) life: u32,
     /// Comes this way since a pipe has two ends only, while every user may read a command line.
-    pub(super) secret: Secret,
-    pub(super) checkpoints: PathBuf,
-    pub(super) output: PathBuf,
+    pub(crate) secret: Secret,
+    pub(crate) checkpoints: PathBuf,
+    pub(crate) output: PathBuf,
     /// Its own folder, new; it removes it when it stops.
-    pub(super) local: PathBuf,
+    pub(crate) local: PathBuf,
     /// Which log lines it writes, as a filter of `tracing`.
-    pub(super) log: String,
-    pub(super) role: Role,
+    pub(crate) log: String,
+    /// The Unix socket of an observer, who hears of each event before its emitter goes on ([`EventStream`]).
+    pub(crate) observer: Option<PathBuf>,
+    /// Whether it is killed at once should its starter die, instead of stopping in good order.
+    pub(crate) dies_with_starter: bool,
+    pub(crate) role: Role,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Role {
-    JobManager { listen: SocketAddr, job: Box<JobSpec> },
-    TaskManager { job_managers: Vec<Address>, slots: u16, connect_timeout: Duration },
+pub(crate) enum Role {
+    JobManager {
+        listen: SocketAddr,
+        job: Box<JobSpec>,
+    },
+    TaskManager {
+        job_managers: Vec<Address>,
+        slots: u16,
+        /// Pause between two attempts to reach a JobManager.
+        retry: Duration,
+        connect_timeout: Duration,
+    },
 }
 
 /// What a JobManager says, one line of JSON each.
@@ -112,7 +128,14 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
         .log_internal_errors(false)
         .without_time()
         .init();
+    if orders.dies_with_starter
+        && let Err(error) = set_pdeathsig(Signal::SIGKILL)
+    {
+        eprintln!("error: this process cannot be bound to the life of its starter: {error}");
+        return FAILED.into();
+    }
     let local = orders.local.clone();
+    // A starter that died before that has closed the pipe.
     let stopped = watch_lifeline();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -164,17 +187,31 @@ async fn play(orders: Orders, jobs: &Jobs) -> u8 {
             return FAILED;
         }
     };
+    let stream = match &orders.observer {
+        Some(socket) => match EventStream::connect(socket).await {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                eprintln!("error: no observer listens at {}: {error}", socket.display());
+                return FAILED;
+            }
+        },
+        None => None,
+    };
     let observer = move |record: &EventRecord| {
         if is_job_manager {
             report(&Report::Event(record.clone()));
         }
     };
     let world = TokioWorld::new(control, orders.secret, checkpoints, output, orders.local, observer);
-    let env = Env::real(orders.node, u64::from(std::process::id()), world);
+    let world = match stream {
+        Some(stream) => world.telling(stream),
+        None => world,
+    };
+    let env = Env::real(orders.node, orders.life, u64::from(std::process::id()), world);
     match orders.role {
         Role::JobManager { job, .. } => job_manager::run(env, *job, jobs).await,
-        Role::TaskManager { job_managers, slots, connect_timeout } => {
-            let config = TaskManagerConfig { slots, job_managers, retry: RETRY, connect_timeout };
+        Role::TaskManager { job_managers, slots, retry, connect_timeout } => {
+            let config = TaskManagerConfig { slots, job_managers, retry, connect_timeout };
             task_manager::run(env, config, jobs).await
         }
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use flowquake_reports::units::counted;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::status::Status;
@@ -106,22 +107,19 @@ fn room() -> usize {
 fn describe(status: &Status, committed: u64, speed: u64, columns: usize) -> String {
     let Status { state, checkpoints, last_checkpoint, failovers, .. } = status;
     let last = last_checkpoint.map(|took| format!(" (last {} ms)", took.as_millis())).unwrap_or_default();
-    let (committed, speed) = (HumanCount(committed), HumanCount(speed));
-    let (failovers, checkpoints) = (plural(*failovers, "failover"), plural(*checkpoints, "checkpoint"));
+    let (committed, speed) = (counted(committed as usize, "record"), HumanCount(speed));
+    let (failovers, checkpoints) =
+        (counted(*failovers as usize, "failover"), counted(*checkpoints as usize, "checkpoint"));
     let forms = [
-        format!("{state} · {committed} records committed, {speed}/s · {checkpoints}{last} · {failovers}"),
-        format!("{state} · {committed} records committed, {speed}/s · {checkpoints} · {failovers}"),
-        format!("{state} · {committed} records, {speed}/s · {checkpoints} · {failovers}"),
-        format!("{state} · {committed} records, {speed}/s"),
+        format!("{state} · {committed} committed, {speed}/s · {checkpoints}{last} · {failovers}"),
+        format!("{state} · {committed} committed, {speed}/s · {checkpoints} · {failovers}"),
+        format!("{state} · {committed}, {speed}/s · {checkpoints} · {failovers}"),
+        format!("{state} · {committed}, {speed}/s"),
     ];
     match forms.iter().find(|form| form.chars().count() <= columns) {
         Some(form) => form.clone(),
         None => state.chars().take(columns).collect(),
     }
-}
-
-fn plural(count: u64, what: &str) -> String {
-    format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }
 
 /// What came of a run.
@@ -142,10 +140,10 @@ pub(super) struct Ended {
 pub(super) fn summary(status: &Status, ended: &Ended, output: &Path) -> String {
     let mut lines = vec![format!("finished in {:.1} s", ended.took.as_secs_f64())];
     lines.push(match ended.earlier {
-        None => format!("  committed    {} records", HumanCount(ended.committed)),
+        None => format!("  committed    {}", counted(ended.committed as usize, "record")),
         Some(earlier) => format!(
-            "  committed    {} records: {} before, {} by this run, which the numbers below are of",
-            HumanCount(earlier + ended.committed),
+            "  committed    {}: {} before, {} by this run, which the numbers below are of",
+            counted((earlier + ended.committed) as usize, "record"),
             HumanCount(earlier),
             HumanCount(ended.committed)
         ),

@@ -61,6 +61,11 @@ pub(super) const JOB: Job = Job {
         output_bytes,
         shares: |spec| shares_of_keys(spec, 0..keys(spec).unwrap_or(1) as u32),
     }),
+    texts: Some(|spec, _| {
+        let orders = orders(spec)?;
+        let payload = "x".repeat(PAYLOAD);
+        Ok(Box::new(move |index| format!("{} {payload}", orders.key(index))))
+    }),
     build,
     reference: |spec, _| {
         let orders = orders(spec)?;

@@ -39,6 +39,12 @@ pub struct Param {
 /// Makes the reference of a job.
 pub type MakeReference = fn(&JobSpec, &InputFiles) -> Result<Box<dyn Reference>, JobError>;
 
+/// The text of record `index` of the input, from 0.
+pub type Texts = Box<dyn Fn(u64) -> String>;
+
+/// Makes the texts of a job's input.
+pub type MakeTexts = fn(&JobSpec, &InputFiles) -> Result<Texts, JobError>;
+
 /// A program with its reference.
 pub struct Job {
     /// What it computes, in a sentence.
@@ -55,6 +61,8 @@ pub struct Job {
     pub keyed_vertex: Option<u16>,
     /// What its records and its state weigh, for predictions; `None`: nothing is predicted.
     pub model: Option<JobModel>,
+    /// Its input as lines of text, for a twin of the job that another engine runs; `None`: there is no twin.
+    pub texts: Option<MakeTexts>,
     /// Builds the program.
     pub build: fn(&JobSpec, &JobContext<'_>) -> Result<JobGraph, JobError>,
     /// Makes the reference.
@@ -334,11 +342,6 @@ pub fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -
         let what = format!("{name} = {text}: a whole number from {least} to {most} is needed ({})", param.meaning);
         JobError::Refused { job: spec.program.clone(), what }
     })
-}
-
-/// "1 record", "5 records".
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Records that an explanation names; more that look the same tell nothing.

@@ -41,6 +41,10 @@ pub(super) const JOB: Job = Job {
         // Words of 3 to 12 letters.
         shares: |spec| shares_of_keys(spec, 3..=12_u64),
     }),
+    texts: Some(|spec, files| {
+        let strings = strings(spec, files)?;
+        Ok(Box::new(move |index| strings.record(index)))
+    }),
     build,
     reference: |spec, files| Ok(Box::new(Accepted::new(strings(spec, files)?, spec.input.splits as usize))),
 };

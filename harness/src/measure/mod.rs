@@ -67,6 +67,7 @@ pub fn record(
         options: plan.options.clone(),
         trace_hash: format!("{:016x}", outcome.trace.hash()),
         replay,
+        when: String::new(),
         cost_profile: plan.cluster.cost_profile.clone(),
         nodes,
         faults: faults(plan, outcome),
@@ -162,6 +163,7 @@ fn hits(strike: &Strike) -> Vec<HitRecord> {
         target: hit.target.clone(),
         struck_at_ns: hit.at.0,
         healed_at_ns: hit.healed_at.map(|at| at.0),
+        receipt: hit.receipt.clone(),
     };
     let mut hits: Vec<HitRecord> = strike.hits.iter().map(record).collect();
     // What a rule has hurt is seen a little later than it was hurt.

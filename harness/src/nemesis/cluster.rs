@@ -1,5 +1,8 @@
-//! What the nemesis can do to a cluster: the methods of the simulated world, as a trait, so that what it decides can be tried
-//! without a simulation.
+//! What the nemesis can do to a cluster, ability by ability, as traits: so that each target brings those that it has, and what is
+//! decided can be tried without one.
+//!
+//! Start at [`Cluster`]. What is done to processes is answered by a [`Receipt`], since a real system may fail to do what it is told.
+//! What the other abilities do is certain in the simulator, the only target that has them.
 //!
 //! Invariant: (CLUSTER-1) a target is never asked for a strike that it does not offer.
 
@@ -11,64 +14,147 @@ use flowquake_engine::env::sim::{Gauge, SimWorld};
 use flowquake_engine::fault::{ClockFault, Death, FileDamage, MessageRule, SlowWork, StoreRule};
 use flowquake_engine::time::Time;
 
+use crate::plan::Disk;
+
 /// How often a rule was applied, and when last.
 pub type Hurt = (u32, Option<Time>);
 
-/// A cluster that can be hurt. Methods mean what those of [`SimWorld`] with the same name say.
-///
-/// A target brings those that it offers. Its offers are held against the plan before anything runs, so it is never asked for another
-/// (CLUSTER-1).
-#[allow(missing_docs, reason = "SimWorld says what they do")]
-#[allow(unused_variables, reason = "what is not offered uses nothing")]
-#[rustfmt::skip]
-pub trait Cluster {
-    fn is_alive(&self, node: &str) -> bool;
-
-    // Processes.
-    fn kill(&self, node: &str, death: Death) -> bool { not_offered("kill") }
-    fn restart(&self, node: &str) { not_offered("restart") }
-    fn restart_with_disk(&self, node: &str) { not_offered("restart_with_disk") }
-    fn pause(&self, node: &str) -> bool { not_offered("pause") }
-    fn resume(&self, node: &str) { not_offered("resume") }
-    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) { not_offered("slow") }
-
-    // Clocks.
-    fn set_clock(&self, node: &str, fault: ClockFault) -> bool { not_offered("set_clock") }
-
-    // Local disks.
-    fn damage_local(&self, node: &str, pick: u64, damage: FileDamage) -> Option<String> { not_offered("damage_local") }
-
-    // Network.
-    fn cut(&self, from: &str, to: &str) { not_offered("cut") }
-    fn heal(&self, from: &str, to: &str) { not_offered("heal") }
-    fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) { not_offered("set_link") }
-    fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize { not_offered("reset_connections") }
-    fn refuse(&self, node: &str, refused: bool) { not_offered("refuse") }
-    fn half_open(&self, node: &str, peer: &str) -> usize { not_offered("half_open") }
-    fn limit_receiver(&self, node: &str, rate: Option<u64>) { not_offered("limit_receiver") }
-
-    // Messages.
-    fn add_message_rule(&self, rule: MessageRule) -> usize { not_offered("add_message_rule") }
-    fn end_message_rule(&self, rule: usize) { not_offered("end_message_rule") }
-    fn message_rule_hits(&self, rule: usize) -> Hurt { not_offered("message_rule_hits") }
-
-    // Durable stores.
-    fn add_store_rule(&self, rule: StoreRule) -> usize { not_offered("add_store_rule") }
-    fn end_store_rule(&self, rule: usize) { not_offered("end_store_rule") }
-    fn store_rule_hits(&self, rule: usize) -> Hurt { not_offered("store_rule_hits") }
-    /// Paths below a folder of the checkpoint store, in order.
-    fn checkpoint_files(&self, folder: &str) -> Vec<String> { not_offered("checkpoint_files") }
-    /// A file of the checkpoint store.
-    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> { not_offered("read_checkpoint_file") }
-    /// Gives a file of the checkpoint store other contents; `None` removes it.
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) { not_offered("damage_checkpoint_file") }
-
-    /// What a fault has hurt so far, by this gauge; a target that offers a fault has the gauges that its effect is read from.
-    fn harm(&self, gauge: &Gauge) -> u64 { not_offered("harm") }
+/// What a cluster answers to what is done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a strike that is not proved does not count"]
+pub enum Receipt {
+    /// There was nothing to be struck or healed: the node was down already, say.
+    InVain,
+    /// It was done and its effect was seen; by what, in a few words, or empty where it is certain.
+    Proved(String),
+    /// It was tried, and this is why nothing shows its effect.
+    Unproved(String),
 }
 
-fn not_offered(what: &str) -> ! {
-    panic!("CLUSTER-1: `{what}` was asked of a target that does not offer it")
+impl Receipt {
+    /// Of what is certain once it is done.
+    pub fn certain() -> Self {
+        Self::Proved(String::new())
+    }
+
+    /// Of what is certain once it is done, if it was.
+    pub fn when(done: bool) -> Self {
+        if done { Self::certain() } else { Self::InVain }
+    }
+}
+
+/// A cluster that can be hurt: which of the abilities it has. Methods mean what those of [`SimWorld`] with the same name say.
+///
+/// The offers of a target are held against the plan before anything runs, so a cluster is never asked for an ability that it lacks
+/// (CLUSTER-1).
+pub trait Cluster {
+    /// Whether a node runs.
+    fn is_alive(&self, node: &str) -> bool;
+
+    /// What a fault has hurt so far, by this gauge; a target that offers a fault has the gauges that its effect is read from.
+    fn harm(&self, gauge: &Gauge) -> u64;
+
+    /// Kills, starts, stops processes.
+    fn processes(&self) -> Option<&dyn Processes> {
+        None
+    }
+
+    /// Changes the price of work.
+    fn speeds(&self) -> Option<&dyn Speeds> {
+        None
+    }
+
+    /// Changes clocks.
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        None
+    }
+
+    /// Damages local disks.
+    fn disks(&self) -> Option<&dyn Disks> {
+        None
+    }
+
+    /// Changes links and connections.
+    fn network(&self) -> Option<&dyn Network> {
+        None
+    }
+
+    /// Changes single control messages.
+    fn messages(&self) -> Option<&dyn Messages> {
+        None
+    }
+
+    /// Changes the answers and the contents of durable stores.
+    fn stores(&self) -> Option<&dyn Stores> {
+        None
+    }
+}
+
+/// An ability that the cluster has, since it offered what needs it (CLUSTER-1).
+pub(crate) fn offered<A: ?Sized>(ability: Option<&A>) -> &A {
+    ability.unwrap_or_else(|| panic!("CLUSTER-1: a target was asked for {}", std::any::type_name::<A>()))
+}
+
+/// Kills, starts and stops the processes of nodes.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+pub trait Processes {
+    fn kill(&self, node: &str, death: Death) -> Receipt;
+    fn restart(&self, node: &str, disk: Disk) -> Receipt;
+    fn pause(&self, node: &str) -> Receipt;
+    fn resume(&self, node: &str) -> Receipt;
+}
+
+/// Changes the price of work.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+pub trait Speeds {
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>);
+}
+
+/// Changes the clocks of nodes.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+pub trait Clocks {
+    fn set_clock(&self, node: &str, fault: ClockFault) -> bool;
+}
+
+/// Damages what nodes keep on their own disks.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+pub trait Disks {
+    fn damage_local(&self, node: &str, pick: u64, damage: FileDamage) -> Option<String>;
+}
+
+/// Changes links between nodes, and the connections over them.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+#[rustfmt::skip]
+pub trait Network {
+    fn cut(&self, from: &str, to: &str);
+    fn heal(&self, from: &str, to: &str);
+    fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>);
+    fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize;
+    fn refuse(&self, node: &str, refused: bool);
+    fn half_open(&self, node: &str, peer: &str) -> usize;
+    fn limit_receiver(&self, node: &str, rate: Option<u64>);
+}
+
+/// Changes single control messages.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+pub trait Messages {
+    fn add_message_rule(&self, rule: MessageRule) -> usize;
+    fn end_message_rule(&self, rule: usize);
+    fn message_rule_hits(&self, rule: usize) -> Hurt;
+}
+
+/// Changes the answers and the contents of durable stores.
+#[allow(missing_docs, reason = "SimWorld says what they do")]
+pub trait Stores {
+    fn add_store_rule(&self, rule: StoreRule) -> usize;
+    fn end_store_rule(&self, rule: usize);
+    fn store_rule_hits(&self, rule: usize) -> Hurt;
+    /// Paths below a folder of the checkpoint store, in order.
+    fn checkpoint_files(&self, folder: &str) -> Vec<String>;
+    /// A file of the checkpoint store.
+    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes>;
+    /// Gives a file of the checkpoint store other contents; `None` removes it.
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>);
 }
 
 macro_rules! forward {
@@ -77,17 +163,65 @@ macro_rules! forward {
     };
 }
 
+macro_rules! has {
+    ($($ability:ident: $trait:ident),*) => {
+        $(fn $ability(&self) -> Option<&dyn $trait> { Some(self) })*
+    };
+}
+
 impl Cluster for SimWorld {
+    has!(
+        processes: Processes,
+        speeds: Speeds,
+        clocks: Clocks,
+        disks: Disks,
+        network: Network,
+        messages: Messages,
+        stores: Stores
+    );
     forward! {
         is_alive(node: &str) -> bool;
-        kill(node: &str, death: Death) -> bool;
-        restart(node: &str);
-        restart_with_disk(node: &str);
-        pause(node: &str) -> bool;
-        resume(node: &str);
-        slow(node: &str, work: SlowWork, factor: Option<u32>);
-        set_clock(node: &str, fault: ClockFault) -> bool;
-        damage_local(node: &str, pick: u64, damage: FileDamage) -> Option<String>;
+        harm(gauge: &Gauge) -> u64;
+    }
+}
+
+impl Processes for SimWorld {
+    fn kill(&self, node: &str, death: Death) -> Receipt {
+        Receipt::when(SimWorld::kill(self, node, death))
+    }
+
+    fn restart(&self, node: &str, disk: Disk) -> Receipt {
+        match disk {
+            Disk::Wiped => SimWorld::restart(self, node),
+            Disk::Kept => self.restart_with_disk(node),
+        }
+        Receipt::certain()
+    }
+
+    fn pause(&self, node: &str) -> Receipt {
+        Receipt::when(SimWorld::pause(self, node))
+    }
+
+    fn resume(&self, node: &str) -> Receipt {
+        SimWorld::resume(self, node);
+        Receipt::certain()
+    }
+}
+
+impl Speeds for SimWorld {
+    forward! { slow(node: &str, work: SlowWork, factor: Option<u32>); }
+}
+
+impl Clocks for SimWorld {
+    forward! { set_clock(node: &str, fault: ClockFault) -> bool; }
+}
+
+impl Disks for SimWorld {
+    forward! { damage_local(node: &str, pick: u64, damage: FileDamage) -> Option<String>; }
+}
+
+impl Network for SimWorld {
+    forward! {
         cut(from: &str, to: &str);
         heal(from: &str, to: &str);
         set_link(from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>);
@@ -95,24 +229,33 @@ impl Cluster for SimWorld {
         refuse(node: &str, refused: bool);
         half_open(node: &str, peer: &str) -> usize;
         limit_receiver(node: &str, rate: Option<u64>);
+    }
+}
+
+impl Messages for SimWorld {
+    forward! {
         add_message_rule(rule: MessageRule) -> usize;
         end_message_rule(rule: usize);
         message_rule_hits(rule: usize) -> Hurt;
+    }
+}
+
+impl Stores for SimWorld {
+    forward! {
         add_store_rule(rule: StoreRule) -> usize;
         end_store_rule(rule: usize);
         store_rule_hits(rule: usize) -> Hurt;
-        harm(gauge: &Gauge) -> u64;
     }
 
     fn checkpoint_files(&self, folder: &str) -> Vec<String> {
-        self.stores().list(StoreKind::Checkpoints, folder)
+        SimWorld::stores(self).list(StoreKind::Checkpoints, folder)
     }
 
     fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> {
-        self.stores().read(StoreKind::Checkpoints, path)
+        SimWorld::stores(self).read(StoreKind::Checkpoints, path)
     }
 
     fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) {
-        self.stores().damage(StoreKind::Checkpoints, path, contents);
+        SimWorld::stores(self).damage(StoreKind::Checkpoints, path, contents);
     }
 }

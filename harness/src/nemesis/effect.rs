@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flowquake_engine::time::Time;
 
-use super::{Blow, Cluster, Harm, Nemesis, Rank, Step};
+use super::{Blow, Cluster, Harm, Nemesis, Rank, Receipt, Step};
 
 /// Something that a strike has done, that lasts, and that is undone once (NEMESIS-N1).
 pub(crate) trait Effect: Any + Debug + Send {
@@ -22,8 +22,8 @@ pub(crate) trait Effect: Any + Debug + Send {
         Duration::ZERO
     }
 
-    /// Undoes it; it is in force no more.
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time);
+    /// Undoes it; it is in force no more. What it answers is what shows that.
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time) -> Receipt;
 
     /// What it has hurt, if the run is over before it ends.
     fn harm_without_end(&self) -> Option<Harm> {
@@ -80,9 +80,19 @@ impl Nemesis {
     pub(super) fn end(&mut self, number: u64, world: &dyn Cluster, now: Time) {
         let Some(ended) = self.in_force.remove(&number) else { return };
         self.settle_effect(world, number);
-        ended.effects.iter().for_each(|effect| effect.end(self, world, now));
+        let receipts: Vec<Receipt> = ended.effects.iter().map(|effect| effect.end(self, world, now)).collect();
         for hit in ended.hits {
-            self.strikes[ended.fault].hits[hit].healed_at = Some(now);
+            let hit = &mut self.strikes[ended.fault].hits[hit];
+            hit.healed_at = Some(now);
+            for receipt in &receipts {
+                match receipt {
+                    Receipt::Proved(how) if how.is_empty() => {}
+                    Receipt::Proved(how) => hit.receipt = format!("{}; healed: {how}", hit.receipt),
+                    Receipt::Unproved(why) => drop(hit.doubt.get_or_insert_with(|| format!("not healed: {why}"))),
+                    // There was nothing left to heal.
+                    Receipt::InVain => {}
+                }
+            }
         }
     }
 

@@ -31,7 +31,8 @@ mod target;
 mod tests;
 mod watch;
 
-pub use cluster::{Cluster, Hurt};
+pub(crate) use cluster::offered;
+pub use cluster::{Clocks, Cluster, Disks, Hurt, Messages, Network, Processes, Receipt, Speeds, Stores};
 pub(crate) use effect::{Effect, made_by};
 pub use harm::{Harm, Harms};
 pub use role::*;
@@ -60,6 +61,10 @@ pub struct Hit {
     pub detail: String,
     /// When its effect ended.
     pub healed_at: Option<Time>,
+    /// What shows that it had its effect, and that this has ended; empty where both are certain.
+    pub receipt: String,
+    /// Why nothing shows one of them.
+    pub doubt: Option<String>,
 }
 
 impl Hit {

@@ -11,7 +11,7 @@ use flowquake_engine::env::sim::Gauge;
 use flowquake_engine::time::Time;
 
 use super::effect::Effect;
-use super::{Cluster, Harm, Hit, Nemesis, Origin};
+use super::{Cluster, Harm, Hit, Nemesis, Origin, Receipt};
 use crate::plan::FaultAction;
 
 /// One strike of one fault.
@@ -63,8 +63,40 @@ impl Striking<'_> {
     pub(crate) fn hit(&mut self, role: &'static str, target: String, detail: String) -> usize {
         let hits = &mut self.nemesis.strikes[self.blow.fault].hits;
         let position = self.blow.origin.position.clone();
-        hits.push(Hit { at: self.blow.now, position, role, target, detail, healed_at: None });
+        hits.push(Hit {
+            at: self.blow.now,
+            position,
+            role,
+            target,
+            detail,
+            healed_at: None,
+            receipt: String::new(),
+            doubt: None,
+        });
         hits.len() - 1
+    }
+
+    /// Notes a hit at a node that is proved or not, and returns its index; `harm` is what a proved one hurt. `Err`: in vain, and why.
+    pub(crate) fn hit_by(
+        &mut self,
+        receipt: Receipt,
+        node: &str,
+        detail: &str,
+        harm: Option<Harm>,
+        in_vain: &str,
+    ) -> Result<usize, String> {
+        let (receipt, doubt) = match receipt {
+            Receipt::InVain => return Err(format!("{node} {in_vain}")),
+            Receipt::Proved(how) => (how, None),
+            Receipt::Unproved(why) => (String::new(), Some(why)),
+        };
+        if let (Some(harm), None) = (harm, &doubt) {
+            self.harmed(harm, 1);
+        }
+        let index = self.hit_node(node, detail);
+        let hit = &mut self.nemesis.strikes[self.blow.fault].hits[index];
+        (hit.receipt, hit.doubt) = (receipt, doubt);
+        Ok(index)
     }
 
     /// Notes a hit that has no end: it is over when it is done.

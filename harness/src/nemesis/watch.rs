@@ -6,7 +6,7 @@
 
 use flowquake_engine::time::Time;
 
-use super::{Blow, Cluster, Harm, Hit, Nemesis};
+use super::{Blow, Cluster, Harm, Hit, Nemesis, offered};
 use crate::jobs::UserCodeHit;
 
 /// What was armed.
@@ -76,8 +76,8 @@ impl Nemesis {
         let failed = self.user_code.hits();
         for mut watched in std::mem::take(&mut self.watched) {
             let (count, last) = match &watched.armed {
-                Armed::Messages(rule) => world.message_rule_hits(*rule),
-                Armed::Requests(rule) => world.store_rule_hits(*rule),
+                Armed::Messages(rule) => offered(world.messages()).message_rule_hits(*rule),
+                Armed::Requests(rule) => offered(world.stores()).store_rule_hits(*rule),
                 armed @ (Armed::OnNode(_) | Armed::OnRecord(..)) => {
                     let count = failures(&failed, armed).saturating_sub(watched.before);
                     (count.min(watched.limit.unwrap_or(u32::MAX)), Some(now))
@@ -126,6 +126,8 @@ impl Nemesis {
                 target: watched.target.clone(),
                 detail: String::new(),
                 healed_at: None,
+                receipt: String::new(),
+                doubt: None,
             });
             hits.len() - 1
         });

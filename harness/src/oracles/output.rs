@@ -11,6 +11,8 @@
 //! alone: under a checkpoint whose sinks are not all known to have committed, output may be missing, but nothing else may be
 //! wrong. A fallback counts once an attempt was deployed after it: one that was refused, because a sink had committed already,
 //! leaves that output right.
+//!
+//! Where a target shows only the output that was there at the end, O1 judges that as a whole.
 //! Planted bugs: `no-barrier-alignment`, `skip-fencing`, `abort-on-checkpoint-failure`, `forget-commit`,
 //! `replay-one-too-many` (O1);
 //! `reorder-buffers` (O2).
@@ -32,13 +34,16 @@ use crate::plan::job_spec;
 /// Refusals that are traced through the run; the others are of the same kind.
 const EXPLAINED_MAX: usize = 2;
 
+/// What it takes to judge the output checkpoint by checkpoint; without one of these it is judged as a whole.
+const SPANS: [Section; 4] = [Section::Trace, Section::Log, Section::Checkpoints, Section::Output];
+
 /// The entry of O1.
 pub const CONTENT: Oracle = Oracle {
     id: "O1",
     property: "committed output is exactly-once: nothing lost, doubled or invented",
     unit: "records",
     rank: 5,
-    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output],
+    needs: &[Section::FinalOutput],
     judge: |case| case.output().0.clone(),
 };
 
@@ -48,13 +53,45 @@ pub const ORDER: Oracle = Oracle {
     property: "order per split and key, and keyed state, equal the reference's",
     unit: "entries",
     rank: 6,
-    needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output],
+    needs: &SPANS,
     judge: |case| case.output().1.clone(),
 };
 
 /// Judges content (O1), and order and keyed state (O2).
 pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
-    judge_spans(plan, outcome, jobs, inputs, true)
+    if SPANS.iter().all(|section| outcome.sections.contains(section)) {
+        judge_spans(plan, outcome, jobs, inputs, true)
+    } else {
+        (judge_whole(plan, outcome, jobs, inputs), Finding::default())
+    }
+}
+
+/// Judges output of which nobody saw how it came about: a finished job has put out what the whole input asks for, and any other nothing
+/// else. Order shows in its contents, so what is wrong with that is wrong with them.
+fn judge_whole(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {
+    let mut content = Finding::default();
+    let mut wrong = |evidence: String| content.violations.push(Violation { oracle: "O1", evidence });
+    let mut reference = match jobs.reference(&job_spec(plan), inputs) {
+        Ok(reference) => reference,
+        Err(error) => {
+            wrong(error.to_string());
+            return content;
+        }
+    };
+    let splits = u64::from(plan.job.input.splits);
+    let records = reference.input_len();
+    let all: Consumed = (0..splits).map(|split| 0..(records + splits - 1 - split) / splits).collect();
+    let texts: Vec<Cow<str>> = outcome.visible.iter().map(|part| String::from_utf8_lossy(&part.bytes)).collect();
+    let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
+    let partial = outcome.end != End::Finished;
+    if let Err(refusals) = reference.accept(&all, &lines, partial) {
+        for Refusal::Content(what) | Refusal::Order(what) in refusals {
+            wrong(format!("the whole output: {what}"));
+        }
+    }
+    content.judged = lines.len() as u64;
+    content.violations.truncate(EVIDENCE_MAX);
+    content
 }
 
 /// Judges content and order alone.

@@ -168,6 +168,10 @@ pub struct Outcome {
     pub trace: Trace,
     /// What became of the plan's faults.
     pub strikes: Vec<Strike>,
+    /// Why what depends on time says nothing, if the machine was too slow for the time-outs of the plan.
+    pub starved: Option<String>,
+    /// What nothing shows, and what makes a run uncertain besides its strikes, in words.
+    pub doubts: Vec<String>,
     /// The leadership log, in the order in which it was written.
     pub log: Vec<LogEntry>,
     /// Numbers of the log under which only a part of an entry was stored.
@@ -222,6 +226,8 @@ impl Outcome {
             ended_at: Time::ZERO,
             trace: Trace::default(),
             strikes: Vec::new(),
+            starved: None,
+            doubts: Vec::new(),
             log: Vec::new(),
             torn_entries: BTreeSet::new(),
             log_offences: Vec::new(),

@@ -23,6 +23,9 @@ pub enum Section {
     Stores,
     /// Committed output with the instant at which it became visible: [`Outcome::visible`], [`Outcome::retracted`].
     Output,
+    /// Committed output as it was when the run was over and nothing moved any more: [`Outcome::visible`], of which only names and contents
+    /// are known where [`Section::Output`] is missing.
+    FinalOutput,
     /// Copies of the stores from which the job can be restored: [`Outcome::copies`].
     Copies,
     /// What was under way: [`Outcome::network`], [`Outcome::flow`].
@@ -31,12 +34,13 @@ pub enum Section {
 
 impl Section {
     /// All of them.
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 8] = [
         Section::Trace,
         Section::Log,
         Section::Checkpoints,
         Section::Stores,
         Section::Output,
+        Section::FinalOutput,
         Section::Copies,
         Section::Flow,
     ];
@@ -54,7 +58,8 @@ impl fmt::Display for Section {
             Self::Log => "the leadership log",
             Self::Checkpoints => "the contents of its checkpoints",
             Self::Stores => "the changes of its stores",
-            Self::Output => "its output",
+            Self::Output => "its output as it became visible",
+            Self::FinalOutput => "its output",
             Self::Copies => "copies of its stores",
             Self::Flow => "what was under way",
         })
@@ -78,7 +83,16 @@ impl Outcome {
                 (self.claims, self.decisions, self.overruled) = (nothing.claims, nothing.decisions, nothing.overruled);
                 (self.sweep, self.orphans, self.files_left) = (nothing.sweep, nothing.orphans, nothing.files_left);
             }
-            Section::Output => (self.visible, self.retracted) = (nothing.visible, nothing.retracted),
+            // One list, of which a target that shows less knows no instants.
+            Section::Output | Section::FinalOutput => {
+                let left = [Section::Output, Section::FinalOutput].map(|section| self.sections.contains(&section));
+                if !left[0] {
+                    self.retracted = nothing.retracted;
+                }
+                if left == [false; 2] {
+                    self.visible = nothing.visible;
+                }
+            }
             Section::Copies => self.copies = nothing.copies,
             Section::Flow => (self.network, self.flow) = (nothing.network, nothing.flow),
         }

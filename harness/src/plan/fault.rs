@@ -54,6 +54,16 @@ pub enum Trigger {
     Each(EventTrigger),
 }
 
+impl Trigger {
+    /// The event at which it strikes, if it is of one kind.
+    pub fn event(&self) -> Option<&str> {
+        match self {
+            Self::On(on) => Some(&on.event),
+            Self::At(_) | Self::Every { .. } | Self::Each(_) => None,
+        }
+    }
+}
+
 /// The n-th event that matches every given field.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

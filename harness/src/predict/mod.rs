@@ -139,6 +139,12 @@ pub fn foresee(plan: &RunPlan, jobs: &Jobs) -> RunPlan {
 /// Predicts a run. `job` is the one that the plan names.
 pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let mut prediction = Prediction::default();
+    if !plan.target.is_sim() {
+        prediction
+            .outside
+            .push(format!("the prices of the plan are the simulator's, not those of `{}`", plan.target.name()));
+        return prediction;
+    }
     let _entered = exit_guard::enter(format!("the model of job `{}`", plan.job.name));
     let Some(model) = &job.model else {
         prediction.outside.push(format!("the job `{}` has no cost model", plan.job.name));

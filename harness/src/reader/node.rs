@@ -30,7 +30,8 @@ pub(crate) type Ends = (Vec<NodeTarget>, Vec<NodeTarget>);
 
 /// One node.
 pub(crate) fn node(value: &DeValue) -> Result<NodeTarget, Refusal> {
-    value::text(value).map(|name| named(&name))
+    let help = "write a role or a name: {key} = \"leader\" or {key} = \"tm-2\"";
+    value::formed_text(value, "must name a node", help).map(|name| named(&name))
 }
 
 /// A list of nodes.
@@ -51,7 +52,7 @@ pub(crate) fn nodes(value: &DeValue) -> Result<Vec<NodeTarget>, Refusal> {
 
 /// `"tm-1,tm-2 - tm-3"` or `"tm-1,tm-2 | tm-3"`. The blanks matter: names contain hyphens.
 pub(crate) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
-    let link = value::text(value)?;
+    let link = value::formed_text(value, "must name two ends", LINK_HELP)?;
     if let Some((from, to)) = link.split_once("->") {
         let help = format!("write {{key}} = \"{} - {}\", or do = \"cut-one-way\"", from.trim(), to.trim());
         return Err(Refusal::new("bad-link", "has one direction, but a cut has both", "an arrow", help));
@@ -62,7 +63,7 @@ pub(crate) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
 
 /// `"tm-1,tm-2 -> tm-3"`.
 pub(crate) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
-    let link = value::text(value)?;
+    let link = value::formed_text(value, "must name two ends", ARROW_HELP)?;
     if let (false, Some((from, to))) = (link.contains("->"), link.split_once(" - ").or(link.split_once('|'))) {
         let help = format!("write {{key}} = \"{} -> {}\", or do = \"cut\"", from.trim(), to.trim());
         return Err(Refusal::new("bad-link", "must say in which direction messages vanish", "no arrow", help));
@@ -72,7 +73,7 @@ pub(crate) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
 
 /// `"tm-1 - tm-3"`: one link, both ways.
 pub(crate) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
-    let text = value::text(value)?;
+    let text = value::formed_text(value, "must name two ends", LINK_HELP)?;
     if let Some((from, to)) = text.split_once("->") {
         let help = format!("write {{key}} = \"{} - {}\"", from.trim(), to.trim());
         return Err(Refusal::new("bad-link", "has one direction, but this strikes both", "an arrow", help));
@@ -84,7 +85,7 @@ pub(crate) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal>
 /// `"tm-1 -> tm-3"`: who has lost its end, and who does not know.
 pub(crate) fn arrow(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
     let help = "write who has lost its end, and who does not know: {key} = \"tm-1 -> tm-3\"";
-    single(sides(&value::text(value)?, "->", help)?)
+    single(sides(&value::formed_text(value, "must name two ends", help)?, "->", help)?)
 }
 
 fn sides(link: &str, between: &str, help: &str) -> Result<Ends, Refusal> {

@@ -60,6 +60,23 @@ pub(crate) fn text(value: &DeValue) -> Result<String, Refusal> {
     }
 }
 
+/// Text of a form that quotes alone do not make of a number: `help` says what to write instead.
+pub(crate) fn formed_text(value: &DeValue, message: &str, help: &str) -> Result<String, Refusal> {
+    match value {
+        DeValue::String(text) => Ok(text.clone().into_owned()),
+        other => Err(wrong_type(message, other, help)),
+    }
+}
+
+/// A number of any form, as it is written.
+pub(crate) fn number_text(value: &DeValue) -> Option<String> {
+    match value {
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    }
+}
+
 /// Text with something in it.
 pub(crate) fn non_empty(value: &DeValue) -> Result<String, Refusal> {
     let text = text(value)?;
@@ -255,15 +272,13 @@ fn with_unit<T>(
     (sample, units): (&str, &[&str]),
     parse: fn(&str) -> Result<T, UnitError>,
 ) -> Result<T, Refusal> {
-    let number = match value {
-        DeValue::String(text) => {
-            return parse(text).map_err(|UnitError { reason, remedy }| {
-                Refusal::new("bad-unit", format!("{message}, not \"{}\"", text.escape_debug()), reason, remedy)
-            });
-        }
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.as_str().to_owned(),
-        other => return Err(wrong_type(message, other, &format!("write {{key}} = {sample}"))),
+    if let DeValue::String(text) = value {
+        return parse(text).map_err(|UnitError { reason, remedy }| {
+            Refusal::new("bad-unit", format!("{message}, not \"{}\"", text.escape_debug()), reason, remedy)
+        });
+    }
+    let Some(number) = number_text(value) else {
+        return Err(wrong_type(message, value, &format!("write {{key}} = {sample}")));
     };
     let offers: Vec<String> = units.iter().map(|unit| format!("{{key}} = \"{number}{unit}\"")).collect();
     let help = format!("write the number with its unit, in quotes: {}", offers.join(" or "));

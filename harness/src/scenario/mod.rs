@@ -21,7 +21,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::plan::{ExpectedEnd, InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan};
+use crate::plan::{ExpectedEnd, InputPlan, InputSource, JobPlan, PLAN_VERSION, RunPlan, TargetPlan};
 use crate::profile::Profile;
 use crate::reader::{Reader, Table, value};
 use crate::swarm::Swarm;
@@ -253,6 +253,7 @@ fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &J
         redraws: Vec::new(),
         job: JobPlan { name: job.name, params: job.params, input: job.input, config },
         cluster,
+        target: TargetPlan::Sim,
         faults,
         swarm: false,
         heal_at,

@@ -7,7 +7,7 @@
 //!
 //! Draft 7, which the TOML extensions of editors know.
 
-use flowquake_engine::config::RestartStrategy;
+use flowquake_engine::config::{RestartStrategy, Thousandths};
 use flowquake_engine::event::Event;
 use serde_json::{Map, Value, json};
 
@@ -164,15 +164,21 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
         Form::Rate => pattern(number(&[("/s", 1)])),
         Form::Attempts => json!({ "anyOf": [of(&Form::Whole(u32::MAX.into()), catalogue), { "const": "unlimited" }] }),
         Form::Below => pattern(format!(r"^<\s*{}\s*$", duration())),
-        Form::Percent => pattern(r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$".to_owned()),
-        Form::Within => pattern(r"^within\s*[0-9]+(\.[0-9]+)?\s*%$".to_owned()),
+        Form::Percent => pattern(format!(r"^\s*{SHARE}\s*%\s*$")),
+        Form::Within => pattern(format!(r"^\s*within\s*{SHARE}\s*%\s*$")),
         Form::JobEnd => pattern(r"^(finished|failed\(.*\)|finished-or-failed\(.*\))$".to_owned()),
         Form::Params => json!({ "type": "object", "additionalProperties": { "type": ["string", "integer"] } }),
         Form::Choices => {
             let values = json!({ "type": "array", "items": { "type": ["string", "integer"] }, "minItems": 1 });
             json!({ "type": "object", "additionalProperties": values })
         }
-        Form::Factor => json!({ "type": "number", "minimum": 0, "maximum": u32::MAX / 1_000 }),
+        Form::Counts(words) => {
+            let number = of(&Form::Whole(i64::MAX as u64), catalogue);
+            let numbers: serde_json::Map<String, Value> =
+                words.iter().map(|word| ((*word).to_owned(), number.clone())).collect();
+            json!({ "type": "object", "properties": numbers, "additionalProperties": false })
+        }
+        Form::Factor => json!({ "type": "number", "minimum": 0, "maximum": Thousandths::MAX.0 / 1_000 }),
         Form::Table(section) => json!({ "$ref": format!("#/definitions/{}", name(section)) }),
         Form::List(least, item) => json!({ "type": "array", "items": of(item, catalogue), "minItems": least }),
         Form::Pair(item) => {
@@ -186,6 +192,9 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
 const NAMED: &str = "(tm|jm)-[1-9][0-9]*";
 /// A number before its unit.
 const NUMBER: &str = r"[0-9][0-9_]*(\.[0-9_]+)?";
+
+/// From 0.1 to 100, in steps of 0.1.
+const SHARE: &str = r"0*(100(\.0+)?|[1-9][0-9]?(\.[0-9]0*)?|0\.[1-9]0*)";
 
 /// A number with one of these units.
 fn number(units: &[(&str, u128)]) -> String {

@@ -115,7 +115,7 @@ settings! {
         InputSource::File { repeat, .. } => some(repeat),
         InputSource::Generator { .. } => None,
     };
-    "input" "records" Numbers(&[1.0, 100.0, 1_000.0, 10_000.0, 100_000.0]), stated, |p| match p.job.input.source {
+    "input" "records" Numbers(&[1.0, 100.0, 1_000.0, 10_000.0, 100_000.0]), drawn, |p| match p.job.input.source {
         InputSource::Generator { records, .. } => some(records),
         InputSource::File { .. } => None,
     };
@@ -128,15 +128,15 @@ settings! {
     "[cluster]" "slots" Numbers(&[1.0, 2.0, 3.0, 4.0]), drawn, |p| some(p.cluster.slots);
     "[cluster]" "cores" Numbers(&[1.0, 2.0, 3.0]), drawn, |p| some(p.cluster.cores);
     "[cluster]" "latency" LATENCIES, drawn, |p| some(p.cluster.latency.1);
-    "[cluster]" "bandwidth" SPEEDS, stated, |p| some(p.cluster.bandwidth);
+    "[cluster]" "bandwidth" SPEEDS, drawn, |p| some(p.cluster.bandwidth);
     "[cluster]" "send_buffer" Sizes(&[1.0, 8_192.0, 65_536.0, 262_144.0]), drawn, |p| some(p.cluster.send_buffer);
     "[cluster]" "store_latency" LATENCIES, drawn, |p| some(p.cluster.store_latency.1);
-    "[cluster]" "store_streams" Numbers(&[1.0, 2.0, 5.0]), stated, |p| some(p.cluster.store_streams);
-    "[cluster]" "store_throughput" SPEEDS, stated, |p| some(p.cluster.store_throughput);
-    "[cluster]" "store_read_throughput" SPEEDS, stated, |p| some(p.cluster.store_read_throughput);
-    "[cluster]" "cost_profile" Words(profiles), stated, |p| word(profile_of(&p.cluster.cost_profile));
-    "[cluster]" "record_weight" WEIGHTS, stated, |p| some(p.cluster.record_weight);
-    "[cluster]" "state_weight" WEIGHTS, stated, |p| some(p.cluster.state_weight);
+    "[cluster]" "store_streams" Numbers(&[1.0, 2.0, 5.0]), drawn, |p| some(p.cluster.store_streams);
+    "[cluster]" "store_throughput" SPEEDS, drawn, |p| some(p.cluster.store_throughput);
+    "[cluster]" "store_read_throughput" SPEEDS, drawn, |p| some(p.cluster.store_read_throughput);
+    "[cluster]" "cost_profile" Words(profiles), drawn, |p| word(profile_of(&p.cluster.cost_profile));
+    "[cluster]" "record_weight" WEIGHTS, drawn, |p| some(p.cluster.record_weight);
+    "[cluster]" "state_weight" WEIGHTS, drawn, |p| some(p.cluster.state_weight);
     "[checkpointing]" "interval" Durations(&[10.0, 150.0, 400.0, 1_000.0, 10_000.0]), drawn, |p| {
         some(p.job.config.checkpoints.interval)
     };
@@ -152,7 +152,7 @@ settings! {
     "[checkpointing]" "max_concurrent" Words(|| vec!["1"]), stated, |p| {
         word(if p.job.config.checkpoints.max_concurrent > 1 { "more" } else { "1" })
     };
-    "[checkpointing]" "verify_uploads" Words(|| vec!["false", "true"]), stated, |p| {
+    "[checkpointing]" "verify_uploads" Words(|| vec!["false", "true"]), drawn, |p| {
         some(p.job.config.checkpoints.verify_uploads)
     };
     "[checkpointing]" "backend" Words(|| BackendKind::ALL.iter().map(|kind| kind.name()).collect()), drawn, |p| {
@@ -169,13 +169,13 @@ settings! {
         word(p.job.config.restart_strategy.name())
     };
     "[engine]" "restart_delay" PAUSES, drawn, |p| obeyed(p, "restart_delay", p.job.config.restart_delay);
-    "[engine]" "restart_attempts" Numbers(&[0.0, 1.0, 2.0, 10.0]), stated, |p| {
+    "[engine]" "restart_attempts" Numbers(&[0.0, 1.0, 2.0, 10.0]), drawn, |p| {
         obeyed(p, "restart_attempts", p.job.config.restart_attempts)
     };
-    "[engine]" "max_failures_per_interval" Numbers(&[1.0, 2.0, 5.0]), stated, |p| {
+    "[engine]" "max_failures_per_interval" Numbers(&[1.0, 2.0, 5.0, 2_000.0]), drawn, |p| {
         some(failure_rate(p)?.max_failures_per_interval)
     };
-    "[engine]" "failure_rate_interval" Durations(&[1.0, 10_000.0, 60_000.0]), stated, |p| {
+    "[engine]" "failure_rate_interval" Durations(&[1.0, 10_000.0, 60_000.0]), drawn, |p| {
         some(failure_rate(p)?.failure_rate_interval)
     };
     "[engine]" "initial_backoff" DELAYS, drawn, |p| some(exponential(p)?.initial_backoff);
@@ -187,7 +187,7 @@ settings! {
     "[engine]" "jitter_factor" Numbers(&[0.0, 0.1, 0.3, 0.5]), drawn, |p| {
         some(f64::from(exponential(p)?.jitter_factor.0) / 1e3)
     };
-    "[engine]" "attempts_before_reset_backoff" Numbers(&[1.0, 2.0, 10.0]), stated, |p| {
+    "[engine]" "attempts_before_reset_backoff" Numbers(&[1.0, 2.0, 10.0]), drawn, |p| {
         some(exponential(p)?.attempts_before_reset_backoff)
     };
     "[engine]" "slot_stabilization" PAUSES, drawn, |p| some(p.job.config.slot_stabilization);
@@ -431,7 +431,8 @@ mod tests {
     fn what_swarms_draw_is_called_so() {
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for seed in 1..=400 {
-            for (name, range) in in_words(&plan("[swarm]\nuntil = \"5s\"\nvary = true\n", seed)) {
+            for (name, range) in in_words(&plan("[swarm]\nuntil = \"5s\"\nrecords = [50, 5_000]\nvary = true\n", seed))
+            {
                 found.entry(name).or_default().insert(range);
             }
         }

@@ -13,7 +13,7 @@
 //! no other of them does.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -126,7 +126,7 @@ pub fn choose(possible: &[Pair], strength: Strength) -> Vec<usize> {
     let combinations = |at: usize| strength.sorts().iter().map(move |sort| Combination::of(*sort, possible[at]));
     let mut spread: Vec<usize> = (0..possible.len()).collect();
     spread.sort_by_key(|at| (hash(&possible[*at]), *at));
-    let mut times: HashMap<Combination, u32> = HashMap::new();
+    let mut times: BTreeMap<Combination, u32> = BTreeMap::new();
     let mut chosen: Vec<usize> = Vec::new();
     // Greedy: first those that cover as many new combinations as any can, then those that cover one less.
     for wanted in (1..=strength.sorts().len()).rev() {
@@ -140,7 +140,7 @@ pub fn choose(possible: &[Pair], strength: Strength) -> Vec<usize> {
     }
     // What came later may cover all that an earlier one was taken for.
     let needed =
-        |times: &HashMap<Combination, u32>, at: usize| combinations(at).any(|combination| times[&combination] < 2);
+        |times: &BTreeMap<Combination, u32>, at: usize| combinations(at).any(|combination| times[&combination] < 2);
     let mut kept = Vec::new();
     for at in chosen {
         if needed(&times, at) {
@@ -149,7 +149,7 @@ pub fn choose(possible: &[Pair], strength: Strength) -> Vec<usize> {
             combinations(at).for_each(|combination| *times.get_mut(&combination).expect("it was chosen") -= 1);
         }
     }
-    let all: HashSet<Combination> = (0..possible.len()).flat_map(combinations).collect();
+    let all: BTreeSet<Combination> = (0..possible.len()).flat_map(combinations).collect();
     assert!(all.iter().all(|combination| times.get(combination).is_some_and(|times| *times > 0)), "COVER-C1");
     assert!(kept.iter().all(|at| needed(&times, *at)), "COVER-C2");
     kept.sort_unstable();
@@ -227,7 +227,7 @@ pub fn account(
     let mut missing: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut counts = Vec::new();
     for (sort, covered) in strength.sorts().iter().zip(covered(strength, struck)) {
-        let possible: HashSet<_> = chosen.iter().map(|pair| Combination::of(*sort, *pair)).collect();
+        let possible: BTreeSet<_> = chosen.iter().map(|pair| Combination::of(*sort, *pair)).collect();
         let mut universe: BTreeSet<Combination> = BTreeSet::new();
         for slots in every(*sort, kinds, phases) {
             universe.insert(Combination::of(*sort, slots));
@@ -243,7 +243,7 @@ pub fn account(
 
 /// How many combinations of each sort these pairs cover.
 pub fn covered(strength: Strength, pairs: &[Pair]) -> Vec<u64> {
-    let of = |sort: &Sort| pairs.iter().map(|pair| Combination::of(*sort, *pair)).collect::<HashSet<_>>().len() as u64;
+    let of = |sort: &Sort| pairs.iter().map(|pair| Combination::of(*sort, *pair)).collect::<BTreeSet<_>>().len() as u64;
     strength.sorts().iter().map(of).collect()
 }
 

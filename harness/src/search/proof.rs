@@ -108,7 +108,7 @@ impl Proof {
 }
 
 fn classes_in_words(classes: u64) -> String {
-    format!("{} {}", flowquake_reports::units::count(classes), if classes == 1 { "class" } else { "classes" })
+    flowquake_reports::units::counted(classes as usize, "class")
 }
 
 #[cfg(test)]

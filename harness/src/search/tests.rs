@@ -316,7 +316,7 @@ fn both_faults_of_a_covering_pair_strike_in_their_phases() {
     let is_kill = |number: u32| catalogue.strikes()[number as usize].kind == Kind::Kill;
     let at_events = |number: u32| matches!(catalogue.strikes()[number as usize].site, Site::Event(_));
     let mut kills = 0;
-    let fits = |number: u32| at_events(number) && (number % 7 == 0 || is_kill(number));
+    let fits = |number: u32| at_events(number) && (number.is_multiple_of(7) || is_kill(number));
     for number in some(&catalogue, 16, fits) {
         let described = catalogue.describe(number);
         let ground = &catalogue.grounds()[usize::from(catalogue.strikes()[number as usize].ground)];

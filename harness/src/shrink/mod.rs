@@ -48,6 +48,7 @@ impl Failure {
             Verdict::Stuck { .. } | Verdict::Crashed { .. } => None,
             Verdict::Passed
             | Verdict::Vacuous { .. }
+            | Verdict::Uncertain { .. }
             | Verdict::Nondeterministic { .. }
             | Verdict::NotBuilt { .. }
             | Verdict::NotOffered { .. } => {

@@ -23,6 +23,7 @@ use crate::plan::{FaultPlan, RunPlan};
 
 mod aim;
 mod kinds;
+mod scale;
 #[cfg(test)]
 mod tests;
 mod vary;
@@ -33,18 +34,24 @@ impl Swarm {
     /// Fills in the faults that `plan.seed` makes of it, and its settings if they vary; notes both in the plan's options.
     pub fn draw(&self, plan: &mut RunPlan) {
         let mut options = vary::params(self, plan);
+        options.extend(vary::records(self, plan));
         if self.vary {
             options.extend(vary::vary(self, plan));
+            options.extend(scale::scale(self, plan));
         }
         let scene = Scene::new(self, plan);
         let (faults, names) = faults(&scene);
         let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
         options.push(("kinds of faults".to_owned(), format!("{} (drawn)", listed(kinds::left_in(&scene)))));
         options.push(("faults".to_owned(), format!("{} (drawn)", names.join(", "))));
+        plan.faults = faults;
+        if self.vary {
+            let spoilt = Kind::ALL.iter().any(|kind| names.contains(&kind.name()) && spoils(kind));
+            options.extend(scale::verify(self, plan, spoilt));
+        }
         // What was drawn is no default any more.
         plan.options.retain(|(name, _)| options.iter().all(|(drawn, _)| drawn != name));
         plan.options.splice(0..0, options);
-        plan.faults = faults;
         plan.swarm = true;
         // Whatever was struck late, by an event that came late: then the job must recover.
         plan.heal_at = plan.heal_at.or(Some(self.until + self.heal_after.1));
@@ -79,13 +86,20 @@ impl Swarm {
         Scene::new(self, plan).bears_losses()
     }
 
-    /// Whether its faults spoil no more checkpoints than they may (SWARM-W3), and each applies to it.
+    /// Whether its faults spoil no more checkpoints than they may (SWARM-W3), none where uploads are trusted because nothing spoils
+    /// them, and each applies to it.
     pub fn is_within(&self, plan: &RunPlan) -> bool {
         let kinds = || plan.faults.iter().map(|fault| Kind::of(&fault.action).spec());
         let spoils = kinds().filter(|kind| kind.drawn.spoils_checkpoints()).count();
+        let trusts = self.vary && !self.written.contains(scale::VERIFY) && !plan.job.config.checkpoints.verify_uploads;
         spoils < plan.job.config.checkpoints.retained.max(1) as usize
+            && !(trusts && spoils > 0)
             && kinds().all(|kind| kind.drawn.need.unmet(plan, self.keyed).is_none())
     }
+}
+
+fn spoils(kind: &Kind) -> bool {
+    kind.spec().drawn.spoils_checkpoints()
 }
 
 /// The faults of a plan, and the name of each one's kind.
@@ -94,7 +108,6 @@ fn faults(scene: &Scene) -> (Vec<FaultPlan>, Vec<&'static str>) {
     let count = Draws { seed: scene.seed, entity: 0 }.number("faults", least.into(), most.into());
     let left_in = kinds::left_in(scene);
     let mut spoils_left = scene.plan.job.config.checkpoints.retained.saturating_sub(1);
-    let spoils = |kind: &Kind| kind.spec().drawn.spoils_checkpoints();
     let (mut faults, mut names) = (Vec::new(), Vec::new());
     for id in 1..=count as u32 {
         let draws = Draws { seed: scene.seed, entity: id.into() };

@@ -259,7 +259,7 @@ fn a_drawn_plan_reads_like_a_written_one() {
 
 #[test]
 fn every_setting_is_drawn_at_each_of_its_values() {
-    let scenario = keyed("vary = true\nparams = { keys = [1, 3, 200], emit_every = [1, 5] }");
+    let scenario = keyed("vary = true\nrecords = [1_000, 1_009]\nparams = { keys = [1, 3, 200], emit_every = [1, 5] }");
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (mut for_good, mut late, mut every_try) = (0, 0, 0);
     for seed in 0..3_000 {
@@ -291,6 +291,19 @@ fn every_setting_is_drawn_at_each_of_its_values() {
     assert_eq!(drawn("params.emit_every"), ["1", "5"]);
     assert_eq!(drawn("schedule"), ["fixed-rate", "spaced"]);
     assert_eq!(drawn("backend"), ["fs", "memory"]);
+    assert_eq!(numbers("records"), (1_000..=1_009).collect());
+    assert_eq!(numbers("store_streams"), (1..=8).collect());
+    let speeds = ["bandwidth", "store_throughput", "store_read_throughput"];
+    assert_eq!(speeds.map(|speed| values[speed].len()), [10; 3], "{values:?}");
+    assert_eq!(drawn("cost_profile"), ["builtin", "free", "native"]);
+    assert_eq!(drawn("verify_uploads"), ["false", "true"]);
+    assert!(numbers("record_weight").len() > 10 && numbers("record_weight").last() <= Some(&50));
+    assert!(numbers("state_weight").len() > 2 && numbers("state_weight").last() <= Some(&64));
+    assert!(drawn("restart_attempts").len() > 100);
+    let strategies = ["fixed-delay", "failure-rate", "exponential-delay"];
+    let of = |strategy: &str| drawn("restart_strategy").iter().filter(|shown| shown.starts_with(strategy)).count();
+    assert!(strategies.iter().all(|strategy| of(strategy) > 100), "{:?}", strategies.map(of));
+    assert!(drawn("restart_strategy").iter().any(|shown| shown.contains("attempts before that")));
     let splits = numbers("splits");
     assert!(
         (1..=12).all(|few| splits.contains(&few)) && splits.len() > 80 && splits.last() == Some(&100),
@@ -320,8 +333,10 @@ fn two_swarms_draw_differently_from_one_seed() {
             until: Duration::from_secs(10),
             heal_after: (Duration::from_millis(50), Duration::from_secs(3)),
             nodes_down: None,
+            records: None,
             vary: true,
             params: BTreeMap::new(),
+            min_hurt: BTreeMap::new(),
             written: BTreeSet::new(),
             vertices: 2,
             keyed: true,

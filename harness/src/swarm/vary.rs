@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use flowquake_engine::config::{
-    BackendKind, ExponentialDelay, JobConfig, RestartStrategy, Thousandths, TriggerSchedule,
+    BackendKind, ExponentialDelay, FailureRate, JobConfig, RestartStrategy, Thousandths, TriggerSchedule,
 };
 
 use crate::draws::{Draws, Swarm, stream};
@@ -30,6 +30,15 @@ pub(super) fn params(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)>
         }
     }
     drawn
+}
+
+/// Draws the number of records, if `[swarm] records` asks for it.
+pub(super) fn records(swarm: &Swarm, plan: &mut RunPlan) -> Option<(String, String)> {
+    let (least, most) = swarm.records?;
+    let draws = Draws { seed: stream(plan), entity: 0 };
+    let InputSource::Generator { records, .. } = &mut plan.job.input.source else { return None };
+    *records = draws.number("records", least, most);
+    Some(("records".to_owned(), format!("{records} (drawn)")))
 }
 
 /// Draws every setting that the scenario leaves open; returns name and value of each.
@@ -132,6 +141,10 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
             plan.job.config.restart_delay = JobConfig::default().restart_delay;
             drawn.retain(|(name, _)| name != "restart_delay");
         }
+        if plan.job.config.restart_strategy.obeys("restart_attempts") && draws.one_in("restarts limited", 2) {
+            let attempts = |attempts: Option<u32>| attempts.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+            config!(restart_attempts, Some(many(&draws, "restart attempts")), attempts);
+        }
     }
     config!(slot_stabilization, millis("slot stabilization", 1, 100), units::format_duration);
     config!(buffer_timeout, millis("buffer timeout", 1, 100), units::format_duration);
@@ -155,9 +168,22 @@ fn splits(draws: &Draws, parallelism: u16) -> u32 {
     draws.number("splits", low, high) as u32
 }
 
-/// Half of the seeds keep the fixed delay; the delays of the others grow quickly, and fall back when the job has run for a while.
+/// A limit that counts, and that no correct engine comes near: the job must survive all that is drawn. Of the longest runs of these
+/// swarms none has a hundred failovers.
+fn many(draws: &Draws, what: &str) -> u32 {
+    draws.number(what, 1_000, 5_000) as u32
+}
+
+/// Half of the seeds have a fixed delay, a third of these with a limit on the rate of failures; the delays of the others grow
+/// quickly, and fall back when the job has run for a while.
 fn restart_strategy(draws: &Draws) -> RestartStrategy {
     if draws.one_in("fixed restart delay", 2) {
+        if draws.one_in("failure rate", 3) {
+            return RestartStrategy::FailureRate(FailureRate {
+                max_failures_per_interval: many(draws, "failures per interval"),
+                failure_rate_interval: draws.millis("failure rate interval", 1_000, 90_000),
+            });
+        }
         return RestartStrategy::FixedDelay;
     }
     let initial_backoff = draws.millis("initial backoff", 1, 500);
@@ -167,7 +193,7 @@ fn restart_strategy(draws: &Draws) -> RestartStrategy {
         backoff_multiplier: Thousandths(draws.number("backoff multiplier", 1_100, 3_000) as u32),
         reset_backoff_threshold: draws.millis("reset backoff threshold", 500, 5_000),
         jitter_factor: Thousandths(draws.number("jitter factor", 0, 500) as u32),
-        attempts_before_reset_backoff: None,
+        attempts_before_reset_backoff: draws.one_in("backoff limited", 4).then(|| many(draws, "attempts before reset")),
     })
 }
 

@@ -23,10 +23,12 @@ use nix::unistd::dup2_stdin;
 use super::{Answer, Order, Seen, frame, process};
 use crate::environment::Environment;
 use crate::exit_guard;
+use crate::flink::ApacheFlink;
 use crate::interrupt;
 use crate::jobs::Jobs;
 use crate::outcome::Outcome;
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, TargetPlan};
+use crate::process::RealProcesses;
 use crate::run::Simulator;
 use crate::run::{expect_panics, limit_processor_time};
 use crate::scenario::save_plan;
@@ -34,6 +36,7 @@ use crate::search::hunt::signals;
 use crate::search::signature::Signature;
 use crate::search::survey::Survey;
 use crate::session::try_execute;
+use crate::target::Target;
 use crate::trace::first_difference;
 
 /// The hidden subcommand of a process that makes runs. Other commands start it; not for use by hand.
@@ -123,8 +126,18 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
         // An assertion that catches a planted bug is what the run is made for.
         expect_panics();
     }
-    let target = Simulator::with(&order.mutations).noting(order.survey);
-    let (mut record, outcome) = try_execute(&target, *depth, plan, jobs, replay.clone())?;
+    let simulator = Simulator::with(&order.mutations).noting(order.survey);
+    let processes = RealProcesses::default();
+    let flink;
+    let target: &dyn Target = match plan.target {
+        TargetPlan::Sim => &simulator,
+        TargetPlan::Process => &processes,
+        TargetPlan::Flink => {
+            flink = ApacheFlink::find(None)?;
+            &flink
+        }
+    };
+    let (mut record, outcome) = try_execute(target, *depth, plan, jobs, replay.clone())?;
     let mut problems = Vec::new();
     if order.verify && record.verdict == Verdict::Passed {
         match differs_elsewhere(plan, &outcome) {
@@ -147,7 +160,8 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     if order.slim {
         super::slim(&mut record);
     }
-    let seen = Seen { signature, steps, survey, reached: target.reached() };
+    let asked = simulator.asked().bugs();
+    let seen = Seen { signature, steps, survey, reached: simulator.asked().reached(), asked };
     Ok(Finished { record, problems, abandoned, seen })
 }
 

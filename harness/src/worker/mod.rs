@@ -14,6 +14,7 @@
 //! thread of one that was given up; (WORKER-W3) a worker does not outlive who started it; (WORKER-W4) what is printed in a worker goes to
 //! standard error, and never into the protocol.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,12 +50,14 @@ pub(crate) struct Terms {
     pub(crate) cpu: Duration,
     /// The engine's log lines: a word that the hidden subcommand understands.
     pub(crate) log: String,
+    /// The folder of the Apache Flink for runs on one; `None`: what the environment says.
+    pub(crate) flink_home: Option<PathBuf>,
 }
 
 impl Default for Terms {
     /// What the options of the command line say where they are left out.
     fn default() -> Self {
-        Self { memory: 4 << 30, cpu: Duration::from_secs(600), log: "off".into() }
+        Self { memory: 4 << 30, cpu: Duration::from_secs(600), log: "off".into(), flink_home: None }
     }
 }
 
@@ -110,6 +113,8 @@ pub(crate) struct Seen {
     pub(crate) survey: Option<Box<Survey>>,
     /// A planted bug made its mistake, as far as is known of a run whose process lived.
     pub(crate) reached: bool,
+    /// Planted bugs that the engine asked about: no other can change this run.
+    pub(crate) asked: BTreeSet<Mutation>,
 }
 
 impl Seen {

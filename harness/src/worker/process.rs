@@ -16,6 +16,7 @@ use flowquake_reports::record::{RunRecord, Verdict};
 use super::death::Death;
 use super::{Answer, FIRST_WORDS, Order, Seen, Terms, frame, usage};
 use crate::environment::Environment;
+use crate::flink::FLINK_HOME;
 use crate::interrupt;
 use crate::local_disks;
 use crate::measure;
@@ -141,6 +142,7 @@ impl Process {
             .arg0("flowquake")
             .args(FIRST_WORDS)
             .args([&terms.cpu.as_millis().to_string(), "--log", &terms.log])
+            .envs(terms.flink_home.iter().map(|home| (FLINK_HOME, home)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(io::stderr()))
             .spawn()?;

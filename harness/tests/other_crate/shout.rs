@@ -24,6 +24,7 @@ const SHOUT: Job = Job {
     vertices: 2,
     keyed_vertex: None,
     model: None, // What records and state weigh: needed for predictions and `tune` only.
+    texts: None, // Its input as lines: needed where Apache Flink runs a twin of it.
     build,
     reference: |spec, files| {
         let (lines, marks) = (lines(spec, files)?, number_in(spec, &MARKS, 0..=9)?);

@@ -66,6 +66,13 @@ impl Activation {
         }
     }
 
+    /// Of these runs.
+    pub fn of_runs<'r>(runs: impl IntoIterator<Item = &'r RunRecord>) -> Self {
+        let mut activation = Self::default();
+        runs.into_iter().for_each(|run| activation.add_run(run));
+        activation
+    }
+
     pub(super) fn merge(&mut self, other: &Activation) {
         for (name, more) in &other.kinds {
             let kind = self.kinds.entry(name.clone()).or_default();
@@ -78,6 +85,14 @@ impl Activation {
     /// Whether any run had a fault.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()
+    }
+
+    /// The kinds that hurt more rarely in `runs` runs than so often in each 1,000, which is rounded down for fewer.
+    pub fn below<'f>(&self, runs: u64, floors: impl IntoIterator<Item = (&'f str, u64)>) -> Vec<Below> {
+        let least = |floor: u64| u64::try_from(u128::from(floor) * u128::from(runs) / 1_000).unwrap_or(u64::MAX);
+        let floors = floors.into_iter().map(|(kind, floor)| (kind, self.of(kind), least(floor)));
+        let below = floors.filter(|(_, active, least)| active.hurt < *least);
+        below.map(|(kind, active, least)| Below { kind: kind.into(), active, least }).collect()
     }
 
     /// The numbers of a kind.
@@ -220,7 +235,7 @@ pub fn summary(rows: &[ActiveKind<'_>]) -> Option<String> {
         let never = if never.is_empty() { String::new() } else { format!("; never hurt: {named}{more}") };
         format!(
             "activation: of {} {} were drawn, {} struck, {} hurt something{never}",
-            if rows.len() == 1 { "1 kind of fault".to_owned() } else { format!("{} kinds of faults", rows.len()) },
+            units::counted(rows.len(), "kind of faults"),
             kinds(|active| active.drawn),
             kinds(|active| active.struck),
             kinds(|active| active.hurt),
@@ -297,6 +312,22 @@ mod tests {
         for wrong in ["", "x", "-1", "=3", "kill=", "kill=x", "1.5"] {
             assert!(wrong.parse::<Floor>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_floor_of_a_thousand_runs_is_lower_for_fewer() {
+        let run = RunRecord { faults: vec![fault("kill", true, true)], ..fixtures::passed() };
+        let counted = Activation::of_runs([&run, &run]);
+        let below =
+            |runs, floor| counted.below(runs, [("kill", floor)]).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(below(100, 29), [""; 0], "two of 2.9");
+        assert_eq!(below(100, 30), ["kill: 2 of 2 hurt something, 3 are asked for (2 struck)"]);
+        assert_eq!(below(1, 999), [""; 0]);
+        assert_eq!(below(u64::MAX, u64::MAX).len(), 1);
+        assert_eq!(
+            counted.below(1_000, [("cut", 1)])[0].to_string(),
+            "cut: 0 of 0 hurt something, 1 are asked for (0 struck)"
+        );
     }
 
     #[test]

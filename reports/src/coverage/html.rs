@@ -114,7 +114,7 @@ fn css(class: Option<Class>) -> &'static str {
     match class {
         None => "none",
         Some(Class::Passed) => "good",
-        Some(Class::Vacuous | Class::NotBuilt | Class::NotOffered) => "warn",
+        Some(Class::Vacuous | Class::Uncertain | Class::NotBuilt | Class::NotOffered) => "warn",
         Some(Class::Failed | Class::Crashed | Class::Stuck | Class::Nondeterministic) => "bad",
     }
 }
@@ -127,6 +127,7 @@ fn letter(class: Class) -> &'static str {
         Class::Stuck => "S",
         Class::Nondeterministic => "N",
         Class::Vacuous => "v",
+        Class::Uncertain => "u",
         Class::NotBuilt | Class::NotOffered => "n",
     }
 }

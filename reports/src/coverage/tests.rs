@@ -29,6 +29,7 @@ fn struck(verdict: Verdict, hits: &[(&str, &str, &str)]) -> RunRecord {
     let fault = |(position, kind, role): &(&str, &str, &str)| FaultRecord {
         kind: (*kind).into(),
         hits: vec![HitRecord {
+            receipt: String::new(),
             position: (*position).into(),
             role: (*role).into(),
             target: "tm-1".into(),

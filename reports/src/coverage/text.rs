@@ -31,6 +31,7 @@ fn mark(cell: Option<&Cell>) -> (char, Style) {
         Class::Stuck => 'S',
         Class::Nondeterministic => 'N',
         Class::Vacuous => 'v',
+        Class::Uncertain => 'u',
         Class::NotBuilt | Class::NotOffered => 'n',
     };
     (sign, class.style())
@@ -60,7 +61,7 @@ pub fn summary(coverage: &Coverage) -> String {
 }
 
 fn strikes(n: u64) -> String {
-    format!("{} {}", units::count(n), if n == 1 { "strike" } else { "strikes" })
+    units::counted(n as usize, "strike")
 }
 
 /// The grid in lines of at most `width` characters (more only if one column alone is wider), its marks explained.

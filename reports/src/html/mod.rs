@@ -11,7 +11,7 @@
 
 mod run_table;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::ansi::Color;
 use crate::coverage::{self, Coverage};
@@ -19,7 +19,7 @@ use crate::page::{Count, Head, class, document, table, titled};
 use crate::probability::{self, FailureCurve};
 use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
 use crate::timing::{self, Timing};
-use crate::{curves, diff, distributions, spacetime, tables, terminal, timeline, units};
+use crate::{curves, diff, distributions, spacetime, svg, tables, terminal, timeline, units};
 
 /// Passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 60;
@@ -29,17 +29,15 @@ const OPEN_MAX: usize = 3;
 
 /// The page.
 pub fn report(set: &RunSet) -> String {
-    page(set, None)
+    report_with(set, &[])
 }
 
-/// The page of one failing run, with the probability of its failure along the run.
-pub fn report_with(set: &RunSet, curve: &FailureCurve) -> String {
-    page(set, Some(curve))
-}
-
-fn page(set: &RunSet, curve: Option<&FailureCurve>) -> String {
+/// The page, with the probability of failures along their runs, where it was measured.
+pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     let shown = shown(set);
-    let of_curve = curve.map_or("", |_| probability::svg::STYLE);
+    let of_curve = if curves.is_empty() { "" } else { probability::svg::STYLE };
+    let curve_of =
+        |run: &RunRecord| curves.iter().find(|curve| curve.scenario == run.scenario && curve.seed == run.seed);
     let hidden = shown.iter().filter(|shown| !**shown).count();
     // What went wrong comes before whatever else there is to see, and opened if it is little.
     let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
@@ -47,8 +45,7 @@ fn page(set: &RunSet, curve: Option<&FailureCurve>) -> String {
     let main = html! {
         (head(set))
         (run_table::section(set, &shown))
-        @if let Some(curve) = curve { (probability::html::section(curve)) }
-        @for (index, run) in troubled() { (section(set, run, index + 1, few)) }
+        @for (index, run) in troubled() { (section(set, run, curve_of(run), index + 1, few)) }
         (distributions::html::section(set))
         (curves::html::section(set))
         (coverage::html::section(&Coverage::of(set)))
@@ -57,12 +54,16 @@ fn page(set: &RunSet, curve: Option<&FailureCurve>) -> String {
                 " are shown in full." }
         }
         @for (index, run) in set.runs.iter().enumerate().filter(|(index, run)| shown[*index] && !is_trouble(run)) {
-            (section(set, run, index + 1, false))
+            (section(set, run, None, index + 1, false))
         }
     };
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
-        &[&[run_table::STYLE, spacetime::STYLE, coverage::html::STYLE, of_curve][..], &curves::html::STYLES].concat(),
+        &[
+            &[run_table::STYLE, spacetime::STYLE, svg::load::STYLE, coverage::html::STYLE, of_curve][..],
+            &curves::html::STYLES,
+        ]
+        .concat(),
         &main,
         &[spacetime::SCRIPT, run_table::SCRIPT].concat(),
     )
@@ -106,7 +107,7 @@ fn head(set: &RunSet) -> Head<'_> {
     }
 }
 
-fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
+fn section(set: &RunSet, run: &RunRecord, curve: Option<&FailureCurve>, number: usize, open: bool) -> Markup {
     let timing = timing::compare(run);
     let style = class(tables::verdict_style(&run.verdict));
     let evidence = terminal::evidence_lines(&run.verdict);
@@ -122,6 +123,12 @@ fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
             p.sub { (run.file) }
             @if !run.why.is_empty() { p.why { (run.why) } }
             pre.replay title="replays exactly this run" { code { (run.replay) } }
+            @if let Some(curve) = curve {
+                (probability::html::section(curve))
+            } @else if !run.when.is_empty() {
+                p.sub { "At which event it was decided, in a few hundred runs:" }
+                pre.when title="measures the curve of this failure" { code { (run.when) } }
+            }
             (spacetime::figure(run))
             @if is_compared(run) { (comparison(set, run)) }
             dl.facts {
@@ -135,6 +142,10 @@ fn section(set: &RunSet, run: &RunRecord, number: usize, open: bool) -> Markup {
             (titled("Predictions", "made before the run; share of what was measured", &tables::predictions(run)))
             (titled("Outside of the predictions", "not compared", &tables::outside_of_predictions(run)))
             (formulas(&timing))
+            @if let Some(picture) = svg::load::picture(run) {
+                h3 { "Load over the run" small { "how much of the time between two snapshots each subtask was busy, and back-pressured on top of that" } }
+                (PreEscaped(picture))
+            }
             (titled("Load", "what each subtask did with its time: means over its snapshots, and the most between two of them", &tables::load(run)))
             (titled("Oracles", "", &tables::oracles(run)))
             (titled("Options", "drawn from the seed or defaulted", &tables::options(run)))
@@ -151,10 +162,9 @@ fn story(run: &RunRecord) -> String {
     if aborted > 0 {
         story.push(format!("{} given up", units::count(aborted)));
     }
-    match tables::tried_recoveries(run) {
-        0 => {}
-        1 => story.push("1 recovery".into()),
-        several => story.push(format!("{several} recoveries")),
+    let recoveries = tables::tried_recoveries(run);
+    if recoveries > 0 {
+        story.push(units::counted(recoveries as usize, "recovery"));
     }
     if let Some(outage) = worst_outage(&run.recoveries) {
         story.push(format!("worst outage {outage}"));
@@ -261,6 +271,27 @@ mod tests {
         assert!(times < curves && curves < run && run < usize::MAX);
     }
 
+    #[test]
+    fn a_failure_has_its_curve_or_the_command_that_measures_it() {
+        let when = "flowquake when flowquake-failures/a-seed-7.json";
+        let mut failed = RunRecord { when: when.into(), ..fixtures::failed() };
+        let set = |run: &RunRecord| RunSet { runs: vec![fixtures::passed(), run.clone()], ..fixtures::set() };
+        let page = report(&set(&failed));
+        assert!(page.contains(&format!("<code>{when}</code>")) && !page.contains("class=\"probability\""));
+        let curve = probability::tests::curve();
+        (failed.scenario, failed.seed) = (curve.scenario.clone(), curve.seed);
+        let page = report_with(&set(&failed), std::slice::from_ref(&curve));
+        let place = |text: &str| page.find(text).unwrap_or(usize::MAX);
+        assert!(
+            place("id=\"run-2\"") < place("class=\"probability\"")
+                && place("class=\"probability\"") < place("id=\"run-1\"")
+        );
+        assert!(!page.contains(when));
+        // That of another run is nowhere.
+        failed.seed += 1;
+        assert!(!report_with(&set(&failed), &[curve]).contains("class=\"probability\""));
+    }
+
     /// Each run brings its data, and the page its program.
     fn scripts(page: &str) -> usize {
         page.matches("<script").count()
@@ -270,7 +301,9 @@ mod tests {
     fn hostile_text_stays_text() {
         let hostile = "</style><script>alert(1)</script>\"'&";
         let mut run = fixtures::failed();
-        for text in [&mut run.scenario, &mut run.why, &mut run.replay, &mut run.file, &mut run.trace_hash] {
+        for text in
+            [&mut run.scenario, &mut run.why, &mut run.replay, &mut run.when, &mut run.file, &mut run.trace_hash]
+        {
             *text = hostile.into();
         }
         run.verdict = Verdict::Failed { oracle: hostile.into(), evidence: vec![hostile.into()], also: vec![] };

@@ -34,6 +34,12 @@ function choose() {
   }
   const narrowed = words.length > 0 || chosen.verdicts.size > 0;
   said.textContent = narrowed ? `${kept.size.toLocaleString("en")} of ${rows.length.toLocaleString("en")} runs` : "";
+  // A link may ask for a verdict that no run here has: then no run is shown, and this says why.
+  const absent = [...chosen.verdicts].filter((one) => !rows.some((row) => row.verdict === one));
+  if (absent.length > 0) said.textContent += `; none is ${absent.join(" or ")}`;
+  // Paper has neither box nor chips: the style sheet prints this in their place.
+  said.dataset.narrowed = [[...chosen.verdicts].join(" or "), words.length > 0 ? `with the words ${words.join(" ")}` : ""]
+    .filter(Boolean).join(", ");
   clear.hidden = !narrowed && chosen.column < 0;
 }
 
@@ -71,8 +77,8 @@ function read() {
   const sort_by = words.get("sort") ?? "";
   if (location.hash.length > 1 && !["filter", "verdict", "sort"].some((name) => words.has(name))) return;
   chosen.words = input.value = words.get("filter") ?? "";
-  const verdicts = (words.get("verdict") ?? "").split(",").map((one) => one.replaceAll("-", " "));
-  chosen.verdicts = new Set(chips.map((chip) => chip.dataset.verdict).filter((one) => verdicts.includes(one)));
+  const verdicts = (words.get("verdict") ?? "").split(",").map((one) => one.trim().toLowerCase().replaceAll("-", " "));
+  chosen.verdicts = new Set(verdicts.filter(Boolean));
   chosen.falling = sort_by.startsWith("-");
   chosen.column = heads.findIndex((head) => nameOf(head) === sort_by.replace(/^-/, ""));
   sort();

@@ -38,7 +38,7 @@ pub fn page(matrix: &KillMatrix, command: &str) -> String {
         div.scroll {
             table.matrix {
                 thead { tr {
-                    th scope="col" { "bug" } th scope="col" { "fate" } th.r scope="col" { "scripted" } th.r scope="col" { "swarm" }
+                    th scope="col" { "bug" } th scope="col" { "fate" } @for method in super::Method::ALL { th.r scope="col" { (method.name()) } }
                     @for who in &who { th.who scope="col" { (who) } }
                     th scope="col" { "in" } th scope="col" { "like" }
                 } }
@@ -65,13 +65,14 @@ fn line(row: &Row, who: &[String]) -> Markup {
     let kill = tables::kill(row).map(|(_, found)| found);
     let noticed = kill.map(|found| found.noticed.as_slice()).unwrap_or_default();
     let scenario = kill.and_then(|found| found.by.clone());
-    let runs = |method| tables::runs(row, method).text;
+    let strike = |method| row.found.get(&method).and_then(|found| found.strike.clone());
     html! {
         tr {
             td { (row.bug) }
             td { span.(class(tables::style(row))) { (tables::fate_of(row)) } }
-            td.r { (runs(super::Method::Scripted)) }
-            td.r { (runs(super::Method::Swarm)) }
+            @for method in super::Method::ALL {
+                td.r title=[strike(method)] { (tables::runs(row, method).text) }
+            }
             @for who in who {
                 @match noticed.iter().position(|other| other == who) {
                     Some(0) => td.hit.first title=(who) { "●" },

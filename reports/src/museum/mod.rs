@@ -66,17 +66,20 @@ pub enum Method {
     Scripted,
     /// Scenarios whose faults are drawn, in turn, seed after seed.
     Swarm,
+    /// Every single fault at every distinguishable step of a scenario.
+    Exhaust,
 }
 
 impl Method {
     /// All of them.
-    pub const ALL: [Method; 2] = [Method::Scripted, Method::Swarm];
+    pub const ALL: [Method; 3] = [Method::Scripted, Method::Swarm, Method::Exhaust];
 
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
             Method::Scripted => "scripted",
             Method::Swarm => "swarm",
+            Method::Exhaust => "exhaust",
         }
     }
 }
@@ -113,6 +116,9 @@ pub struct Found {
     /// The scenario of the run that failed first, and its seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<(String, u64)>,
+    /// The single fault that showed it there, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strike: Option<String>,
     /// Who noticed there: oracles, invariants, expectations, `stuck`; the first cause first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noticed: Vec<String>,

@@ -16,6 +16,7 @@ pub(super) fn matrix(matrix: &KillMatrix) -> Table {
         left("in"),
         right("scripted runs"),
         right("swarm runs"),
+        right("exhaust runs"),
         right("cpu"),
     ])
     .dispensable(&["in", "cpu"]);
@@ -29,6 +30,7 @@ pub(super) fn matrix(matrix: &KillMatrix) -> Table {
             Cell::new(kill.and_then(|(_, found)| found.by.clone()).map(|(scenario, _)| scenario).unwrap_or_default()),
             runs(row, Method::Scripted),
             runs(row, Method::Swarm),
+            runs(row, Method::Exhaust),
             Cell::duration(cpu * 1_000_000),
         ]);
     }

@@ -6,6 +6,7 @@ fn found(fate: Fate, runs: &[Option<u64>]) -> Found {
     Found {
         fate,
         by: killed.then(|| ("no-fault".into(), 1)),
+        strike: None,
         noticed: if killed { vec!["O1".into(), "O7".into()] } else { Vec::new() },
         runs: runs.to_vec(),
         budget: 20,
@@ -32,6 +33,8 @@ fn problems(before: &KillMatrix, now: &KillMatrix) -> Vec<String> {
 fn a_matrix_is_read_back_and_what_is_none_is_refused() {
     let mut excused = row("b", Fate::Survived);
     excused.excused = "nothing \"can\" tell".into();
+    let struck = Found { strike: Some("kill tm-1, \"back\"".into()), ..found(Fate::Killed, &[Some(3)]) };
+    excused.found.insert(Method::Exhaust, struck);
     excused.found.insert(Method::Swarm, found(Fate::Survived, &[None, Some(7)]));
     let written = matrix(vec![row("a", Fate::Killed), excused]);
     assert_eq!(KillMatrix::parse(&written.text()), Ok(written.clone()), "MATRIX-M1");
@@ -75,6 +78,20 @@ fn a_shorter_search_than_the_kill_took_is_no_survival() {
 }
 
 #[test]
+fn only_scripted_scenarios_say_that_a_bug_is_stale_or_never_found() {
+    let by = |method, fate| {
+        let mut row = row("a", Fate::Killed);
+        row.found = BTreeMap::from([(method, found(fate, &[None]))]);
+        matrix(vec![row])
+    };
+    let before = matrix(vec![row("a", Fate::Killed)]);
+    for fate in [Fate::Survived, Fate::Stale] {
+        assert_eq!(problems(&before, &by(Method::Swarm, fate)), [""; 0]);
+        assert_eq!(problems(&before, &by(Method::Scripted, fate)).len(), 1);
+    }
+}
+
+#[test]
 fn a_start_without_a_kill_is_longer_than_any() {
     assert_eq!(found(Fate::Killed, &[Some(5), Some(1), None]).median(), Some(5));
     assert_eq!(found(Fate::Killed, &[Some(5), None, None]).median(), None);
@@ -96,6 +113,8 @@ fn the_terminal_fits_and_the_page_keeps_text_as_text() {
     hostile.like = "<script>alert(1)</script>".into();
     hostile.found.get_mut(&Method::Scripted).unwrap().by =
         Some(("a-scenario-with-quite-a-long-name-of-its-own".into(), 3));
+    let struck = Found { strike: Some("kill tm-1".into()), runs: vec![Some(1_234)], ..found(Fate::Killed, &[]) };
+    hostile.found.insert(Method::Exhaust, struck);
     let matrix = matrix(vec![hostile, row("b", Fate::Survived)]);
     let judgement = judge(&matrix, &matrix, true);
     let text = text(&matrix, Some(&judgement), crate::ansi::Screen { color: Color::No, width: 80 });

@@ -68,9 +68,9 @@ pub struct Count {
 }
 
 impl Count {
-    /// `1 run`, `204 runs`; `one` is the word for one of them, which takes an `s`.
+    /// `1 run`, `204 runs`; `one` is the word for one of them.
     pub fn of(n: usize, one: &str) -> Count {
-        Count::labelled(n, if n == 1 { one.to_owned() } else { format!("{one}s") }, Style::Plain)
+        Count::labelled(n, units::noun_for(n, one), Style::Plain)
     }
 
     /// A number with a label that has no plural.

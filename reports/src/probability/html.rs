@@ -6,11 +6,11 @@ use super::{FailureCurve, svg, text};
 use crate::page::titled;
 use crate::units;
 
-/// A card with the curve.
+/// The part of a run's section with the curve.
 pub fn section(curve: &FailureCurve) -> Markup {
     html! {
-        section.run.card {
-            h2 { "When the failure was decided" }
+        section.decided {
+            h3 { "When the failure was decided" }
             p.sub {
                 "The share of runs that fail in the same way (" (curve.failure) "), if this many events are kept and all timing behind "
                 "them is drawn anew; bars are 95 % intervals, numbers above are faults. "

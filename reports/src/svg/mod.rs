@@ -10,9 +10,10 @@
 //! record enters unescaped; (SVG-S3) no `id`, so that many pictures share a page. Coordinates are integers or tenths, computed
 //! without floats: the same record gives the same bytes.
 //!
-//! `plot` and `scale` draw another kind of picture: curves over the period, for [`tuning`](crate::tuning) and `curves`.
+//! `load` draws what each subtask did with its time, on the same axis. `plot` and `scale` draw another kind of picture: curves over the period, for [`tuning`](crate::tuning) and `curves`.
 
 mod axis;
+pub(crate) mod load;
 pub(crate) mod plot;
 pub(crate) mod scale;
 
@@ -92,7 +93,7 @@ fn draw(run: &RunRecord, style: &str) -> String {
     for ((recovery, place), row) in run.recoveries.iter().zip(&places).zip(&recovery_rows) {
         let y = recoveries_top + LANE_STEP * row;
         if *row == 0 {
-            lane_name(&mut svg, if run.recoveries.len() == 1 { "recovery" } else { "recoveries" }, y);
+            lane_name(&mut svg, &units::noun_for(run.recoveries.len(), "recovery"), y);
         }
         recovery_bar(&mut svg, recovery, place, &axis, y);
     }

@@ -257,6 +257,25 @@ pub fn oracles(run: &RunRecord) -> Table {
     table
 }
 
+/// A line for each target on which some oracle had not the evidence that it needs: which, and why.
+pub fn not_judged(set: &RunSet) -> Vec<String> {
+    let mut why: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for run in &set.runs {
+        for (oracle, reason) in run.oracles.iter().filter_map(|oracle| Some((oracle, oracle.not_judged.as_ref()?))) {
+            let ids = why.entry(&run.target).or_default().entry(reason).or_default();
+            if !ids.contains(&oracle.id.as_str()) {
+                ids.push(&oracle.id);
+            }
+        }
+    }
+    why.into_iter()
+        .map(|(target, reasons)| {
+            let reasons = reasons.into_iter().map(|(reason, ids)| format!("{} ({reason})", ids.join(", ")));
+            format!("not judged on {target}: {}", reasons.collect::<Vec<_>>().join("; "))
+        })
+        .collect()
+}
+
 /// The numbers that describe a run as a whole, as name and value.
 pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
     let job = &run.job;
@@ -297,7 +316,7 @@ pub fn facts(run: &RunRecord) -> Vec<(&'static str, String)> {
         ("records read", units::count(run.totals.records_in)),
         ("records committed", units::count(run.totals.records_committed)),
         ("oldest output", run.totals.lateness_max_ns.map_or_else(|| "–".to_owned(), units::duration)),
-        ("virtual time", units::duration(run.totals.virtual_ns)),
+        (if run.is_simulated() { "virtual time" } else { "time" }, units::duration(run.totals.virtual_ns)),
         ("cpu time", units::duration(run.totals.cpu_ns)),
         ("real time", units::duration(run.totals.wall_ns)),
         ("events", units::count(run.totals.events)),

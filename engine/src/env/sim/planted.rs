@@ -1,36 +1,28 @@
 //! The planted bugs of a simulated world. Exists only under the feature `mutations`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{SimNode, SimWorld};
-use crate::mutation::Mutation;
+use crate::mutation::{Asked, Mutation};
 
-/// Those that are switched on, and what is told when one of them makes its mistake.
-pub(super) type Planted = Mutex<(Vec<Mutation>, Arc<AtomicBool>)>;
+/// Those that are switched on, and what is told of the questions about them.
+pub(super) type Planted = Mutex<(Vec<Mutation>, Arc<Asked>)>;
 
 impl SimWorld {
-    /// Switches bugs on, in every node. `reached` becomes true as soon as one of them makes its mistake: a bug whose code never
-    /// runs proves nothing about who should have caught it.
-    pub fn plant(&self, bugs: &[Mutation], reached: &Arc<AtomicBool>) {
+    /// Switches bugs on, in every node. `asked` is told of every question about any bug, switched on or not.
+    pub fn plant(&self, bugs: &[Mutation], asked: &Arc<Asked>) {
         let mut planted = self.planted.lock().expect("no panic inside");
         planted.0.extend(bugs);
-        planted.1 = reached.clone();
+        planted.1 = asked.clone();
     }
 }
 
 impl SimNode {
-    pub(in crate::env) fn is_planted(&self, mutation: Mutation) -> bool {
-        self.world.planted.lock().expect("no panic inside").0.contains(&mutation)
-    }
-
-    /// Asked last, when all else says that the mistake would be made here: yes means that it is.
-    pub(in crate::env) fn mutated(&self, mutation: Mutation) -> bool {
+    /// Whether a bug is switched on. `mistake`: a yes means that its mistake is made.
+    pub(in crate::env) fn is_planted(&self, mutation: Mutation, mistake: bool) -> bool {
         let planted = self.world.planted.lock().expect("no panic inside");
         let is_on = planted.0.contains(&mutation);
-        if is_on {
-            planted.1.store(true, Ordering::Relaxed);
-        }
+        planted.1.about(mutation, is_on && mistake);
         is_on
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::super::{Address, Env, Frame, NetError, Port, Secret};
 use super::*;
@@ -20,7 +20,7 @@ fn env(secret: &Secret) -> Env {
     let memory = || Arc::new(InMemory::new());
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let world = TokioWorld::new(anywhere, secret.clone(), memory(), memory(), std::env::temp_dir(), |_| {});
-    Env::real("tm-1".into(), 0, world)
+    Env::real("tm-1".into(), 1, 0, world)
 }
 
 fn block_on(test: impl Future<Output = ()>) {
@@ -176,4 +176,47 @@ fn mutated_greetings_neither_get_in_nor_keep_anybody_out() {
 #[test]
 fn log_lines_tell_the_time_as_people_do() {
     assert_eq!(calendar(Time(1_796_000_000_123_456_789)).to_string(), "2026-11-30T00:53:20.123456Z");
+}
+
+/// Events come in the order of their emission, an emitter waits for its answer, and an observer that goes lets everybody go on.
+#[test]
+fn an_emitter_waits_for_the_answer_of_whoever_observes_it() {
+    use crate::event::Event;
+    use crate::ids::Attempt;
+
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("observer");
+        assert!(EventStream::connect(&socket).await.is_err(), "nobody listens");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let memory = || Arc::new(InMemory::new());
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let local = folder.path().to_owned();
+        let world = TokioWorld::new(anywhere, Secret::random().unwrap(), memory(), memory(), local, |_| {});
+        let stream = EventStream::connect(&socket).await.unwrap();
+        let env = Env::real("tm-1".into(), 3, 0, world.telling(stream));
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+
+        let emits = env.clone();
+        let emitted = tokio::spawn(async move {
+            for attempt in 1..=3 {
+                emits.emit(Event::JobRunning { attempt: Attempt(attempt) }).await;
+            }
+        });
+        for attempt in 1..=2 {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            let record: EventRecord = serde_json::from_str(&line).unwrap();
+            assert_eq!((record.node.as_str(), record.incarnation), ("tm-1", 3));
+            assert_eq!(record.event, Event::JobRunning { attempt: Attempt(attempt) });
+            let unasked = tokio::time::timeout(Duration::from_millis(50), stream.fill_buf()).await;
+            assert!(unasked.is_err(), "STREAM-1: the next event does not come before this one is answered");
+            stream.get_mut().write_all(&[0]).await.unwrap();
+        }
+        assert!(!emitted.is_finished(), "the third one is not answered");
+        drop(stream);
+        emitted.await.expect("STREAM-2: it is let go");
+        env.emit(Event::JobRunning { attempt: Attempt(4) }).await;
+    });
 }

@@ -8,6 +8,11 @@ impl Sink {
     pub(in crate::taskmanager) fn has_pending(&self, checkpoint: CheckpointId) -> bool {
         self.pending.iter().any(|transaction| transaction.epoch <= checkpoint)
     }
+
+    /// The newest checkpoint of which something is pending.
+    pub(in crate::taskmanager) fn newest_pending(&self) -> Option<CheckpointId> {
+        self.pending.iter().map(|transaction| transaction.epoch).max()
+    }
 }
 
 /// [`Mutation::IgnoreUploadErrors`]: a chunk that could not be written counts as written.

@@ -161,6 +161,8 @@ impl Running {
         let Subtask { reporter, id, .. } = &self.subtask;
         #[cfg(feature = "mutations")]
         let mail = planted::mail(&self.subtask.env, self.sink.as_mut(), self.aligner.as_ref(), mail);
+        #[cfg(feature = "mutations")]
+        planted::last_triggered(&self.subtask.env, self.aligner.is_none(), &mut self.last_triggered, &mail);
         match mail {
             // A source has no barriers to align; one that is asked twice answers once.
             Mail::Trigger(checkpoint) if self.aligner.is_none() && checkpoint > self.last_triggered => {

@@ -21,7 +21,7 @@ use flowquake_reports::terminal::evidence_lines;
 use self::set::{Entry, Set};
 use super::print::{self, say, tell};
 use super::sweep::{self, Many, Progress, Step};
-use super::{BAD_INPUT, command_line, limits, logging, outputs, refuse_text, screen};
+use super::{BAD_INPUT, command_line, comparable, limits, logging, outputs, refuse_text, screen};
 use crate::environment::needs_disk;
 use crate::jobs::Jobs;
 use crate::plan::RunPlan;
@@ -121,7 +121,9 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
         outputs::check(&documents, &scenarios.chain([args.baseline.as_path()]).collect::<Vec<_>>())?;
     }
     set.plans().try_for_each(|plan| args.limits.affordable(&plan))?;
+    comparable(set.plans(), "gate")?;
     sweep::prepare(set.plans().any(|plan| needs_disk(&plan)))?;
+    outputs::clear(&documents)?;
     let now = measure(&set, engine, budgets, parallel, &args.limits.terms(logging::Level::default()))?;
     match &before {
         Some(before) if !args.update => {

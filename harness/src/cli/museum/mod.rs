@@ -1,18 +1,26 @@
 //! `flowquake museum`: which planted bug is found by what, held against a committed kill matrix.
 //!
-//! Only a build with the feature `mutations` holds planted bugs; any other says how to get one. Start at [`museum`]. The runs are made
-//! by `visit.rs`; matrix, judgement and documents are [`flowquake_reports::museum`].
+//! Only a build with the feature `mutations` holds planted bugs; any other says how to get one. Start at [`museum`]. The searches are made
+//! by `visit.rs`, each by `search.rs`, and kept as they come by `journal.rs`; matrix, judgement and documents are
+//! [`flowquake_reports::museum`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use flowquake_reports::museum::Method;
 
 use super::limits;
 #[cfg(not(feature = "mutations"))]
 use super::refuse_text;
 use crate::jobs::Jobs;
 
+#[cfg(feature = "mutations")]
+mod journal;
+#[cfg(feature = "mutations")]
+mod search;
+#[cfg(feature = "mutations")]
+mod strikes;
 #[cfg(feature = "mutations")]
 mod visit;
 #[cfg(feature = "mutations")]
@@ -37,14 +45,23 @@ pub(super) struct MuseumArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) only: Vec<String>,
     /// Each bug in the scenario of the catalogue alone, by the oracle named there, and that scenario without it
-    #[arg(long, conflicts_with_all = ["seeds", "starts"])]
+    #[arg(long, conflicts_with_all = ["seeds", "starts", "by", "resume", "journal"])]
     pub(super) short: bool,
+    /// Only by this method: scripted, swarm, exhaust; may be repeated [default: all]
+    #[arg(long, value_name = "METHOD", value_parser = method)]
+    pub(super) by: Vec<Method>,
     /// Runs of swarms at most, for each start
-    #[arg(long, value_name = "RUNS", default_value_t = 100)]
+    #[arg(long, value_name = "RUNS", default_value_t = 1000)]
     pub(super) seeds: u64,
     /// From how many seeds a search by swarms begins anew; the median counts
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub(super) starts: u64,
+    /// Go on with the journal of a visit that was stopped
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Where results are kept as they come [default: target/flowquake/museum.jsonl]
+    #[arg(long, value_name = "FILE")]
+    pub(super) journal: Option<PathBuf>,
     /// Runs at the same time [default: one per core]
     #[arg(long)]
     pub(super) jobs: Option<usize>,
@@ -56,6 +73,12 @@ pub(super) struct MuseumArgs {
     pub(super) html: Option<PathBuf>,
     #[command(flatten)]
     pub(super) limits: limits::PerRun,
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    let names = Method::ALL.map(Method::name);
+    let found = Method::ALL.into_iter().find(|method| method.name() == text);
+    found.ok_or_else(|| format!("there is no such method; there are {}", names.join(", ")))
 }
 
 #[cfg(feature = "mutations")]

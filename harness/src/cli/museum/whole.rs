@@ -9,16 +9,21 @@ use flowquake_engine::mutation::Mutation;
 use flowquake_reports::bounded;
 use flowquake_reports::json::write_atomically;
 use flowquake_reports::museum::{self, KillMatrix, MATRIX_VERSION, Method, Row, judge};
+use flowquake_reports::units;
 use flowquake_scenarios::museum::{Exhibit, MUSEUM, Verdict};
 
-use super::super::print::{self, say};
+use super::super::print::{self, say, tell};
 use super::super::{BAD_INPUT, catalogue, command_line, limits, outputs, refuse, refuse_text, screen, sweep};
 use super::MuseumArgs;
+use super::journal::{Head, Kept};
+use super::strikes::{self, Strikes};
 use super::visit::{Bug, Tour, visit};
 use crate::jobs::Jobs;
 use crate::logging::Level;
 use crate::provenance;
+use crate::run::report_folder;
 use crate::scenario::{Scenario, discover};
+use crate::worker::Terms;
 
 /// Longest kill matrix.
 const FILE_MAX: u64 = 1 << 24;
@@ -55,23 +60,46 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
     let place = |name: &str| scenarios.iter().position(|scenario| scenario.plan(1).scenario == name);
     let bugs: Vec<Bug> =
         exhibits.iter().map(|exhibit| bug(exhibit, &place, &args.scenarios)).collect::<Result<_, _>>()?;
-    let written = [("--json", args.json.as_deref()), ("--html", args.html.as_deref())];
+    let journal = args.journal.clone().unwrap_or_else(|| report_folder().join("museum.jsonl"));
+    let mut written = vec![("--json", args.json.as_deref()), ("--html", args.html.as_deref())];
+    if !args.short && args.journal.is_some() {
+        written.push(("--journal", Some(journal.as_path())));
+    }
     outputs::check(&written, &[args.baseline.as_path()])?;
     for scenario in &scenarios {
         args.limits.affordable(&scenario.plan(1))?;
     }
     sweep::prepare(true)?;
+    // Not the journal, with which a visit goes on.
+    outputs::clear(&written[..2])?;
 
     let terms = args.limits.terms(Level::default());
+    let methods = methods(args);
+    let strikes = match methods.contains(&Method::Exhaust) {
+        true => Some(exhaust(args, &place, &scenarios, jobs, &terms)?),
+        false => None,
+    };
+    let head = Head::of(engine, &scenarios);
+    let kept = match (args.short, args.resume) {
+        (true, _) => Kept::default(),
+        (false, true) => Kept::go_on(&journal, &head)
+            .map_err(|why| refuse_text(&format!("--resume: {why}"), "leave --resume out and begin anew"))?,
+        (false, false) => Kept::begin(&journal, &head),
+    };
+    if args.resume {
+        tell!("going on: {} of the searches are made", kept.searches.len());
+    }
     let tour = Tour {
         scenarios: &scenarios,
+        methods: &methods,
         short: args.short,
         seeds: args.seeds,
         starts: args.starts,
+        strikes,
         parallel,
         terms: &terms,
     };
-    let found = visit(&tour, &bugs)?;
+    let found = visit(&tour, &bugs, kept)?;
     let rows = exhibits.iter().zip(found).map(|(exhibit, found)| row(exhibit, found));
     let now = KillMatrix { matrix_version: MATRIX_VERSION, engine: engine.into(), bugs: rows.collect() };
     let whole = args.only.is_empty();
@@ -84,6 +112,32 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
     }
     let failed = judgement.is_some_and(|judgement| !judgement.problems.is_empty());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// By what is searched, in the order of the columns.
+fn methods(args: &MuseumArgs) -> Vec<Method> {
+    let asked = |method: &Method| match args.short {
+        true => *method == Method::Scripted,
+        false => args.by.is_empty() || args.by.contains(method),
+    };
+    Method::ALL.into_iter().filter(asked).collect()
+}
+
+/// What the exhaustive search strikes.
+fn exhaust(
+    args: &MuseumArgs,
+    place: &impl Fn(&str) -> Option<usize>,
+    scenarios: &[Scenario],
+    jobs: &Jobs,
+    terms: &Terms,
+) -> Result<Strikes, ExitCode> {
+    let Some(at) = place(strikes::SCENARIO) else {
+        let what = format!("the scenario `{}` is not in {}", strikes::SCENARIO, args.scenarios.display());
+        return Err(refuse_text(&what, "name the folder with --scenarios, or leave the method out with --by"));
+    };
+    let strikes = strikes::strikes(&scenarios[at].plan(1), &catalogue(jobs), terms)?;
+    tell!("exhaust: {} stand for all of {}", units::counted(strikes.order.len(), "strike"), strikes::SCENARIO);
+    Ok(strikes)
 }
 
 /// Reads the baseline; one that is about to be written may be missing.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::{self, Coverage, activation};
+use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
 use flowquake_reports::{diff, folder, json, junit, markdown, terminal, units};
 
@@ -22,16 +23,25 @@ const SHOWN_MAX: usize = 100;
 /// Failures explained on the terminal; the report explains all.
 const FAILURES_MAX: usize = 10;
 
-/// Says and writes all of it. What cannot be written is among the problems, and loses no verdict.
+/// What came of a run's runs.
+pub(super) struct Results<'r> {
+    pub(super) set: &'r RunSet,
+    /// When failures were decided, where it was measured.
+    pub(super) curves: &'r [FailureCurve],
+    pub(super) counted: &'r Coverage,
+}
+
+/// Says and writes all of it. `stopped`: why not all runs were made. What cannot be written is among the problems, and loses no
+/// verdict.
 pub(super) fn finish(
-    set: &RunSet,
-    counted: &Coverage,
+    results: &Results<'_>,
     args: &RunArgs,
     sweep: &Sweep<'_>,
-    stopped: bool,
+    stopped: Option<&str>,
     history: &mut History,
     problems: &mut Vec<String>,
 ) {
+    let Results { set, curves, counted } = *results;
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
         say!("{}", terminal::details(run, screen()));
     }
@@ -48,12 +58,11 @@ pub(super) fn finish(
     }
     if sweep.is_long() {
         say!("{}", sweep::summary(set));
-        if stopped {
-            let (made, asked) = (set.runs.len(), sweep.runs());
-            say!("stopped after {made} of {asked} runs: as many failed as --max-failures allows\n");
-        }
     } else {
         say!("{}", terminal::verdicts(set, screen()));
+    }
+    if let Some(why) = stopped {
+        say!("stopped after {} of {} runs: {why}\n", set.runs.len(), sweep.runs());
     }
     if args.distributions {
         say!("{}", terminal::distributions(set, screen()).trim_start_matches('\n'));
@@ -91,7 +100,7 @@ pub(super) fn finish(
         }
     });
     let (top, folder) = (report_folder(), history.folder().to_owned());
-    match folder::write_report_folder(&folder, page.as_ref().unwrap_or(set)) {
+    match folder::write_report_folder(&folder, page.as_ref().unwrap_or(set), curves) {
         Ok(files) => {
             history.publish();
             let page = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "html"));

@@ -2,7 +2,8 @@
 //! of the newest as well, and `index.html` lists them all.
 //!
 //! Start at [`History::begin`]; [`History::publish`] puts the newest where it has always been, [`History::end`] writes what is
-//! known at the end. Names are numbered, so that they sort in the order in which runs began, whatever the clock says.
+//! known at the end. Names are numbered, so that they sort in the order in which runs began, whatever the clock says. The plans
+//! of runs are kept beside their records ([`History::keep_plan`]), so that a run can be made again when its scenario has changed.
 //!
 //! Invariants: (HISTORY-H1) what goes wrong here is a problem, told besides; without a folder of its own a run writes straight into
 //! the report's. (HISTORY-H2) a folder is made by one run alone, and removed only when no run writes it.
@@ -14,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use flowquake_reports::bounded;
-use flowquake_reports::history::{HISTORY_VERSION, HistoryEnd, HistoryEntry, page};
+use flowquake_reports::history::{HISTORY_VERSION, HistoryEnd, HistoryEntry, HistoryRow, Life, page};
 use flowquake_reports::json::write_atomically;
 use flowquake_reports::record::{RunRecord, RunSet};
 
 use super::super::journal::{self, Journal};
 use super::resume::Ask;
 use super::{JOURNAL, REPORT};
+use crate::plan::RunPlan;
 use crate::provenance;
 use crate::screen;
 
@@ -28,13 +30,15 @@ use crate::screen;
 pub(super) const FOLDER: &str = "history";
 /// What is known of a run, in its folder.
 const ENTRY: &str = "run.json";
+/// The plans of the runs, in the folder of each.
+pub(super) const PLANS: &str = "plans";
 /// The page that lists them.
 pub(super) const INDEX: &str = "index.html";
-/// Locked by whoever changes the history.
+/// A process that changes the history locks this file.
 const LOCK: &str = ".lock";
 /// Longest entry.
 const ENTRY_MAX: u64 = 1 << 20;
-/// Runs that may begin in the same instant.
+/// How many names are tried, should as many runs begin in the same instant.
 const TRIES: u32 = 1_000;
 
 /// How much is kept: the newest runs, as many and as large as this. The newest of all is always kept.
@@ -91,6 +95,7 @@ impl History {
         let mut history = Self { top, folder, entry, began: screen::now(), problems: Vec::new() };
         let lock = lock(&history.top);
         let written = history.write_entry().and_then(|()| history.publish_file(JOURNAL));
+        let written = written.and_then(|()| write_index(&history.top));
         history.note(written);
         drop(lock);
         history
@@ -118,6 +123,17 @@ impl History {
     /// Whether the run has a folder of its own.
     pub(super) fn is_kept(&self) -> bool {
         self.folder != self.top
+    }
+
+    /// Keeps the plan of a run that was made, under the name of a file. It is not worth a wait for the disk: after a loss of power
+    /// scenario and seed give the plan again.
+    pub(super) fn keep_plan(&mut self, name: &str, plan: &RunPlan) {
+        if self.is_kept() {
+            let folder = self.folder.join(PLANS);
+            let text = serde_json::to_string_pretty(plan).expect("a plan is always JSON") + "\n";
+            let kept = fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(name), text));
+            self.note(kept);
+        }
     }
 
     /// How long this run took, over all the times that it was resumed.
@@ -198,9 +214,29 @@ pub(super) fn folder_of(top: &Path, name: &str) -> PathBuf {
     top.join(FOLDER).join(name)
 }
 
-/// Whether some process writes the run of this folder.
+/// Whether some process writes the run of this folder, as far as anybody can tell.
 pub(super) fn is_under_way(folder: &Path) -> bool {
-    journal::is_open(&folder.join(JOURNAL))
+    life(folder) == Life::UnderWay
+}
+
+/// What became of the run of this folder, if its entry has no end.
+fn life(folder: &Path) -> Life {
+    match journal::is_open(&folder.join(JOURNAL)) {
+        Some(true) => Life::UnderWay,
+        Some(false) => Life::Killed,
+        None => Life::Unknown,
+    }
+}
+
+/// The newest first: entries that can be read, with what their folders show.
+pub(super) fn rows(top: &Path) -> io::Result<Vec<HistoryRow>> {
+    let row = |(entry, folder): (HistoryEntry, PathBuf)| {
+        let at = |name: &str| format!("{FOLDER}/{}/{name}", entry.name);
+        let report = folder.join("report.html").is_file().then(|| at("report.html"));
+        let plans = folder.join(PLANS).is_dir().then(|| at(&format!("{PLANS}/")));
+        HistoryRow { life: life(&folder), report, plans, entry }
+    };
+    Ok(entries(top)?.into_iter().map(row).collect())
 }
 
 /// The folders of all runs, the oldest first. What has another name is not ours.
@@ -270,19 +306,19 @@ fn prune(top: &Path, this: &Path, bound: Bound) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of the files in a folder.
+/// Bytes of the files in a run's folder and in that of its plans.
 fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.len()).sum()
+    let of = |folder: PathBuf| {
+        let Ok(entries) = fs::read_dir(folder) else { return 0 };
+        let files = entries.filter_map(|entry| entry.ok()?.metadata().ok()).filter(fs::Metadata::is_file);
+        files.map(|file| file.len()).sum::<u64>()
+    };
+    of(folder.to_owned()).saturating_add(of(folder.join(PLANS)))
 }
 
-fn write_index(top: &Path) -> io::Result<()> {
-    let entries: Vec<HistoryEntry> = entries(top)?.into_iter().map(|(entry, _)| entry).collect();
-    let report = |entry: &HistoryEntry| {
-        let page = folder_of(top, &entry.name).join("report.html");
-        page.is_file().then(|| format!("{FOLDER}/{}/report.html", entry.name))
-    };
-    write_atomically(&top.join(INDEX), page(&entries, report).as_bytes())
+/// Writes the page that lists all runs, as it is now.
+pub(super) fn write_index(top: &Path) -> io::Result<()> {
+    write_atomically(&top.join(INDEX), page(&rows(top)?, &now()).as_bytes())
 }
 
 /// Keeps other runs from changing the history until it is dropped, where the file system has locks.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use flowquake_reports::units::counted;
+
 use super::super::last_failed::{Failed, RunId};
 use super::super::print::tell;
 use super::super::{check, refuse_text};
@@ -33,10 +35,11 @@ pub(super) fn pick(
     let mut scenarios = check::load(if paths.is_empty() { &listed } else { paths }, jobs)?;
     let all = scenarios.len();
     scenarios.retain(|scenario| {
-        patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, scenario.name(), scenario.file()))
+        let place = place(scenario.name(), Path::new(scenario.file()), paths);
+        patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, &place))
     });
     if scenarios.is_empty() {
-        let what = format!("--only {}: none of {all} scenarios is called so", patterns.join(" --only "));
+        let what = format!("--only {}: of {} none is called so", patterns.join(" --only "), counted(all, "scenario"));
         return Err(refuse_text(&what, "write part of a name or folder, or a pattern such as 'network/*-lost'"));
     }
     let only = runs.map(|runs| {
@@ -77,15 +80,27 @@ pub(super) fn listed(failed: &Failed, verdict: &str) -> Result<Vec<RunId>, ExitC
     })
 }
 
-/// Whether a scenario is called so: `FOLDER/NAME` contains the pattern, or, if that has `*` or `?`, `NAME` or `FOLDER/NAME`
-/// matches it as a whole.
-fn fits(pattern: &str, name: &str, file: &str) -> bool {
-    let folder = Path::new(file).parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    let whole = format!("{folder}/{name}");
-    match pattern.contains(['*', '?']) {
-        true => matches(pattern, name) || matches(pattern, &whole),
-        false => whole.contains(pattern),
+/// Where a scenario stands below the path that it was found by: `FOLDER/…/NAME`, with all folders in between. The last folder is
+/// always there, and all of them where no path was given.
+fn place(name: &str, file: &Path, paths: &[PathBuf]) -> String {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let below = paths.iter().filter_map(|path| folder.strip_prefix(path).ok());
+    let nearest = below.max_by_key(|below| below.components().count());
+    // A file that was given itself is below none of the paths.
+    let below = nearest.unwrap_or(if paths.is_empty() { folder } else { Path::new("") });
+    let last = || Path::new(folder.file_name().unwrap_or_default());
+    let folders = if below.as_os_str().is_empty() { last() } else { below };
+    format!("{}/{name}", folders.display())
+}
+
+/// Whether the scenario of this place is called so: its place contains the pattern, or, if that has `*` or `?`, the name matches it
+/// as a whole, alone or with some or all of its folders.
+fn fits(pattern: &str, place: &str) -> bool {
+    if !pattern.contains(['*', '?']) {
+        return place.contains(pattern);
     }
+    let behind_folders = place.match_indices('/').map(|(at, _)| &place[at + 1..]);
+    [place].into_iter().chain(behind_folders).any(|end| matches(pattern, end))
 }
 
 /// Whether `text` as a whole matches a pattern in which `*` stands for anything and `?` for one letter.
@@ -116,14 +131,30 @@ mod tests {
 
     #[test]
     fn a_scenario_is_picked_by_part_of_its_name_or_folder_or_by_a_pattern() {
-        let is = |pattern: &str| fits(pattern, "deployment-lost", "scenarios/network/deployment-lost.toml");
+        let of = |file: &str, paths: &[&str]| {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            place("deployment-lost", Path::new(file), &paths)
+        };
+        let file = "scenarios/network/deployment-lost.toml";
+        let is = |pattern: &str| fits(pattern, &of(file, &["scenarios"]));
         for pattern in ["lost", "network", "network/dep", "*lost", "network/*", "d?ployment*", "*", "n*/*-lost"] {
             assert!(is(pattern), "{pattern}");
         }
         for pattern in ["scenarios", "lost/", "*deployment", "?lost", "network/*-found"] {
             assert!(!is(pattern), "{pattern}");
         }
-        assert!(fits("a", "a", "a.toml"));
+        // The last folder counts whatever path was given, and below a path all folders do.
+        for paths in [&["scenarios/network"][..], &[file], &["scenarios/", "scenarios/network"]] {
+            assert_eq!(of(file, paths), "network/deployment-lost", "{paths:?}");
+        }
+        assert_eq!(of(file, &[]), "scenarios/network/deployment-lost");
+        assert_eq!(of("deployment-lost.toml", &["deployment-lost.toml"]), "/deployment-lost");
+        let nested = of("all/net/slow/deployment-lost.toml", &["all"]);
+        assert_eq!(nested, "net/slow/deployment-lost");
+        for pattern in ["net/", "net/slow", "slow/dep", "net/*", "slow/*-lost", "net/slow/*", "*-lost", "n*/dep*"] {
+            assert!(fits(pattern, &nested), "{pattern}");
+        }
+        assert!(!fits("all", &nested) && !fits("net/deployment-lost", &nested) && !fits("et/*", &nested));
     }
 
     #[test]

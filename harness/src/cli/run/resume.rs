@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use flowquake_reports::bounded;
 use flowquake_reports::history::HistoryEntry;
 use flowquake_reports::json::write_atomically;
+use flowquake_reports::units::counted;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -172,8 +173,9 @@ pub(super) fn find(top: &Path, name: &str) -> Result<Unfinished, Refusal> {
             }
             ("", Some((newest, _))) => {
                 format!(
-                    "--resume: no run is unfinished; the last one, {}, made all its {} runs",
-                    newest.name, newest.asked
+                    "--resume: no run is unfinished; the last one, {}, made all its {}",
+                    newest.name,
+                    counted(newest.asked as usize, "run")
                 )
             }
             (name, _) => format!("--resume={name}: there is no such run in {}", history::folder_of(top, "").display()),
@@ -181,7 +183,11 @@ pub(super) fn find(top: &Path, name: &str) -> Result<Unfinished, Refusal> {
         return Err((what, format!("leave --resume out to begin a run; those that there are: {}", index.display())));
     };
     if entry.is_finished() {
-        let what = format!("--resume: run {} is finished: all its {} runs were made", entry.name, entry.asked);
+        let what = format!(
+            "--resume: run {} is finished: it made all its {}",
+            entry.name,
+            counted(entry.asked as usize, "run")
+        );
         return Err((what, format!("its report: {}", folder.join("report.html").display())));
     }
     let read = bounded::text(&folder.join(NAME), FILE_MAX).and_then(|text| {

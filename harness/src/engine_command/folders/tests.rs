@@ -29,6 +29,7 @@ fn options(root: &Path, resume: bool) -> Options {
         job_managers: 1,
         task_managers: 1,
         slots: 2,
+        observer: None,
         log: "warn".into(),
     }
 }

@@ -9,7 +9,9 @@ use crate::checker::{Finding, Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need, Role};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, LINKS, Spec, foreign, must};
-use crate::nemesis::{Cluster, Effect, Harm, LEADER_LINK, Link, Nemesis, Striking, Struck, TASK_LINK};
+use crate::nemesis::{
+    Cluster, Effect, Harm, LEADER_LINK, Link, Nemesis, Receipt, Striking, Struck, TASK_LINK, offered,
+};
 use crate::plan::{FaultAction, NodeTarget};
 use crate::reader::{FaultKeys, node};
 use crate::writer::{heal_after, node_name, pair, text};
@@ -164,7 +166,7 @@ pub(super) struct Links(pub(super) Vec<Link>);
 
 impl Links {
     pub(super) fn cut(&self, world: &dyn Cluster) {
-        self.0.iter().for_each(|(from, to)| world.cut(from, to));
+        self.0.iter().for_each(|(from, to)| offered(world.network()).cut(from, to));
     }
 }
 
@@ -175,7 +177,8 @@ impl Effect for Links {
         }
     }
 
-    fn end(&self, _: &mut Nemesis, world: &dyn Cluster, _: Time) {
-        self.0.iter().for_each(|(from, to)| world.heal(from, to));
+    fn end(&self, _: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
+        self.0.iter().for_each(|(from, to)| offered(world.network()).heal(from, to));
+        Receipt::certain()
     }
 }

@@ -4,7 +4,7 @@ use crate::checker::Rules;
 use crate::draws::{Drawn, LINKED, Need};
 use crate::faults::canonical::{Canon, Canonical, Victim};
 use crate::faults::spec::{Class, Family, LINKS, Spec, foreign, must, no_lengths};
-use crate::nemesis::{Harm, Striking, Struck};
+use crate::nemesis::{Harm, Striking, Struck, offered};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, node};
 use crate::writer::link;
@@ -57,7 +57,7 @@ fn canonical(c: &Canon) -> Vec<Canonical> {
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let FaultAction::HalfOpen { target, peer } = action else { foreign(action) };
     let (from, to) = s.link(target, peer)?;
-    let count = s.world.half_open(&from, &to);
+    let count = offered(s.world.network()).half_open(&from, &to);
     if count == 0 {
         return Err(format!("{from} and {to} have no connection"));
     }

@@ -9,7 +9,7 @@ use crate::draws::{ANYBODY, Drawn, Need, Role};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, NODES, Spec, TARGET, foreign, may};
 use crate::faults::storage::store::Requests;
-use crate::nemesis::{Effect, Harm, Link, STANDBY, Striking, Struck, TASK_MANAGER};
+use crate::nemesis::{Effect, Harm, Link, STANDBY, Striking, Struck, TASK_MANAGER, offered};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, value};
 use crate::writer::{heal_after, pair, target};
@@ -90,7 +90,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     if *stores {
         for store in [StoreKind::Checkpoints, StoreKind::Output] {
             let (store, node, fault) = (Some(store), Some(node.clone()), StoreFault::Unavailable);
-            let rule = s.world.add_store_rule(StoreRule { store, node, fault, count: None });
+            let rule = offered(s.world.stores()).add_store_rule(StoreRule { store, node, fault, count: None });
             effects.push(Box::new(Requests { rule, harm: Harm::RequestsUnanswered }));
         }
     }

@@ -9,7 +9,7 @@ use crate::checker::{Finding, Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, LINK, LINKS, Spec, foreign, must};
-use crate::nemesis::{Cluster, Effect, Harm, Link, Nemesis, Striking, Struck, made_by};
+use crate::nemesis::{Cluster, Effect, Harm, Link, Nemesis, Receipt, Striking, Struck, made_by, offered};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, value};
 use crate::units;
@@ -155,13 +155,14 @@ impl Changed {
             nemesis.own(world, &gauge, latency.0, Harm::FramesOfOtherLatency);
             let gauge = Gauge::Bandwidth(from.clone(), to.clone());
             nemesis.own(world, &gauge, bandwidth.0, Harm::FramesOfOtherSpeed);
-            world.set_link(from, to, latency.1, bandwidth.1);
+            offered(world.network()).set_link(from, to, latency.1, bandwidth.1);
         }
     }
 }
 
 impl Effect for Changed {
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) {
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
         self.set(nemesis, world);
+        Receipt::certain()
     }
 }

@@ -10,7 +10,7 @@ use crate::checker::{Finding, Known, Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need};
 use crate::faults::canonical::{Canon, Canonical, Place};
 use crate::faults::spec::{BY, COUNT, Class, Family, NODE, Param, Spec, foreign, may, must};
-use crate::nemesis::{Armed, Cluster, Effect, Harm, LEADER_LINK, Nemesis, Striking, Struck, Watched};
+use crate::nemesis::{Armed, Cluster, Effect, Harm, LEADER_LINK, Nemesis, Receipt, Striking, Struck, Watched, offered};
 use crate::plan::{FaultAction, MessageFault, MessageKind};
 use crate::reader::{FaultKeys, Refusal, node, suggest, value};
 use crate::writer::{node_name, pair, text, time};
@@ -181,7 +181,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     };
     let detail = format!("message `{}` {done}", kind.name());
     let target = node.clone().unwrap_or_else(|| s.leader());
-    let rule = s.world.add_message_rule(MessageRule { kind, node, fault: how, count });
+    let rule = offered(s.world.messages()).add_message_rule(MessageRule { kind, node, fault: how, count });
     let watched = Watched::new(s.blow, Armed::Messages(rule), LEADER_LINK, target, detail);
     s.nemesis.watch(watched.harming(harm).at_most(Some(count)));
     s.lasts(Vec::new(), vec![Box::new(Hurting(rule))], None);
@@ -193,8 +193,9 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
 struct Hurting(usize);
 
 impl Effect for Hurting {
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time) {
-        world.end_message_rule(self.0);
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time) -> Receipt {
+        offered(world.messages()).end_message_rule(self.0);
         nemesis.stop_looking(Armed::Messages(self.0), now);
+        Receipt::certain()
     }
 }

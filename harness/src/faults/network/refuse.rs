@@ -7,7 +7,7 @@ use crate::checker::{Length, Rules};
 use crate::draws::{Drawn, LINKED, Need};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, Spec, TARGET, foreign};
-use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Striking, Struck, TASK_MANAGER};
+use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Receipt, Striking, Struck, TASK_MANAGER, offered};
 use crate::plan::FaultAction;
 use crate::reader::FaultKeys;
 use crate::writer::{heal_after, target};
@@ -65,7 +65,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let node = s.node(target)?;
     let hit = s.hit_node(&node, "new connections are refused");
     s.lasts(vec![hit], vec![Box::new(Refusing(node.clone()))], *heal_after);
-    s.world.refuse(&node, true);
+    offered(s.world.network()).refuse(&node, true);
     Ok(())
 }
 
@@ -78,7 +78,8 @@ impl Effect for Refusing {
         nemesis.claim(world, fault, Some(number), Gauge::Refused(self.0.clone()), Harm::ConnectionsRefused);
     }
 
-    fn end(&self, _: &mut Nemesis, world: &dyn Cluster, _: Time) {
-        world.refuse(&self.0, false);
+    fn end(&self, _: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
+        offered(world.network()).refuse(&self.0, false);
+        Receipt::certain()
     }
 }

@@ -4,7 +4,7 @@ use crate::checker::Rules;
 use crate::draws::{Drawn, LINKED, Need};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, LINK, LINKS, Spec, TARGET, foreign, no_lengths};
-use crate::nemesis::{Harm, LEADER, Striking, Struck, TASK_MANAGER};
+use crate::nemesis::{Harm, LEADER, Striking, Struck, TASK_MANAGER, offered};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, node};
 use crate::writer::{link, target};
@@ -95,12 +95,12 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let (role, victim, whose, count) = match peer {
         None => {
             let node = s.node(target)?;
-            let count = s.world.reset_connections(&node, None, *one);
+            let count = offered(s.world.network()).reset_connections(&node, None, *one);
             (s.role(&node), node.clone(), format!("{node} has no connections"), count)
         }
         Some(peer) => {
             let (from, to) = s.link(target, peer)?;
-            let count = s.world.reset_connections(&from, Some(&to), *one);
+            let count = offered(s.world.network()).reset_connections(&from, Some(&to), *one);
             (s.link_role(&from, &to), format!("{from} - {to}"), format!("{from} and {to} have no connection"), count)
         }
     };

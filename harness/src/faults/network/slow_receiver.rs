@@ -7,7 +7,7 @@ use crate::checker::{Length, Rules};
 use crate::draws::{Drawn, LINKED, Need};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, Spec, TARGET, foreign, must};
-use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Striking, Struck, TASK_MANAGER, made_by};
+use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Receipt, Striking, Struck, TASK_MANAGER, made_by, offered};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, value};
 use crate::writer::{heal_after, pair, speed, target};
@@ -88,12 +88,13 @@ impl Reading {
         let newest = nemesis.newest::<Self>().filter(|(_, other)| other.node == self.node);
         let (owner, rate) = made_by(newest.map(|(fault, reading)| (fault, reading.rate))).unzip();
         nemesis.own(world, &Gauge::ReadLate(self.node.clone()), owner, Harm::FramesReadLate);
-        world.limit_receiver(&self.node, rate);
+        offered(world.network()).limit_receiver(&self.node, rate);
     }
 }
 
 impl Effect for Reading {
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) {
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
         self.set(nemesis, world);
+        Receipt::certain()
     }
 }

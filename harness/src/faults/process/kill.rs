@@ -10,7 +10,7 @@ use crate::checker::{Finding, Known, Length, Rules};
 use crate::draws::{ANYBODY, Action, Drawn, Need, Role};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, NODES, Param, Spec, foreign, may};
-use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Striking, Struck};
+use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Receipt, Striking, Struck, offered};
 use crate::plan::{Disk, FaultAction, KillMode, NodeTarget, Trigger};
 use crate::reader::{FaultKeys, Problem, Refusal, node, value};
 use crate::writer::{node_name, pair, target, text, time};
@@ -227,11 +227,8 @@ pub(super) fn kill(
         KillMode::Crash => (Death::Crash, Harm::NodesKilled, "process killed, connections reset"),
         KillMode::MachineLoss => (Death::MachineLoss, Harm::NodesLost, "machine lost, silence"),
     };
-    if !s.world.kill(&node, death) {
-        return Err(format!("{node} was down already"));
-    }
-    let hit = s.hit_node(&node, detail);
-    s.harmed(harm, 1);
+    let receipt = offered(s.world.processes()).kill(&node, death);
+    let hit = s.hit_by(receipt, &node, detail, Some(harm), "was down already")?;
     s.lasts(vec![hit], vec![Box::new(Down(node, disk))], restart_after);
     Ok(())
 }
@@ -248,11 +245,8 @@ impl Effect for Down {
         RESTART_MIN
     }
 
-    fn end(&self, _: &mut Nemesis, world: &dyn Cluster, _: Time) {
+    fn end(&self, _: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
         let Self(node, disk) = self;
-        match disk {
-            Disk::Wiped => world.restart(node),
-            Disk::Kept => world.restart_with_disk(node),
-        }
+        offered(world.processes()).restart(node, *disk)
     }
 }

@@ -7,7 +7,7 @@ use crate::checker::{Length, Rules};
 use crate::draws::{ANYBODY, Drawn, Need};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, NODES, Spec, TARGET, foreign, may};
-use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Striking, Struck};
+use crate::nemesis::{Cluster, Effect, Harm, Nemesis, Receipt, Striking, Struck, offered};
 use crate::plan::FaultAction;
 use crate::reader::{FaultKeys, value};
 use crate::writer::{pair, target, time};
@@ -65,10 +65,8 @@ fn canonical(c: &Canon) -> Vec<Canonical> {
 fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let FaultAction::Pause { target, resume_after } = action else { foreign(action) };
     let node = s.node(target)?;
-    if !s.world.pause(&node) {
-        return Err(format!("{node} is down or stands still already"));
-    }
-    let hit = s.hit_node(&node, "the process stands still");
+    let receipt = offered(s.world.processes()).pause(&node);
+    let hit = s.hit_by(receipt, &node, "the process stands still", None, "is down or stands still already")?;
     s.lasts(vec![hit], vec![Box::new(Paused(node))], *resume_after);
     Ok(())
 }
@@ -83,11 +81,12 @@ impl Effect for Paused {
         nemesis.own(world, &Gauge::StoodStill(self.0.clone()), Some(fault), Harm::StepsHeldBack);
     }
 
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) {
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
         // Another one may have paused a later life of the node.
-        if !nemesis.newest::<Self>().any(|(_, other)| other == self) {
-            world.resume(&self.0);
+        if nemesis.newest::<Self>().any(|(_, other)| other == self) {
+            return Receipt::InVain;
         }
+        offered(world.processes()).resume(&self.0)
     }
 
     /// Of a node that never went on, nothing tells what it would have done.

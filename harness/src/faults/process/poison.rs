@@ -1,5 +1,7 @@
 //! `poison-record`: user code fails whenever it is given one record, on any node, in any attempt.
 
+use flowquake_reports::units::noun_for;
+
 use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical, Place};
@@ -61,7 +63,8 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
     // Record `i` belongs to split `i mod splits`.
     let held = records.map(|records| records.saturating_sub(split.into()).div_ceil(splits.into()));
     if let Some(held) = held.filter(|held| position >= *held) {
-        let message = format!("split {split} has {held} records, so none at position {position}");
+        let message =
+            format!("split {split} has {held} {}, so none at position {position}", noun_for(held as usize, "record"));
         let help = format!("positions count from 0 to {}", held.saturating_sub(1));
         let finding = Finding::new("no-such-record", message, help).at(rules.at("poison.position"), "beyond the end");
         rules.push(finding.given("job.input").given(rules.at("poison.split")));

@@ -7,7 +7,9 @@ use crate::checker::{Length, Rules};
 use crate::draws::{Action, Drawn, LINKED, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, HEAL_AFTER, Spec, TARGET, foreign, must};
-use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Striking, Struck, TASK_MANAGER, made_by};
+use crate::nemesis::{
+    Cluster, Effect, Harm, LEADER, Nemesis, Receipt, Striking, Struck, TASK_MANAGER, made_by, offered,
+};
 use crate::plan::{FaultAction, SlowWork};
 use crate::reader::{FaultKeys, value};
 use crate::writer::{heal_after, pair, target};
@@ -153,12 +155,13 @@ impl Slowed {
         let newest = nemesis.newest::<Self>().filter(|(_, other)| same(other));
         let (owner, factor) = made_by(newest.map(|(fault, slowed)| (fault, slowed.factor))).unzip();
         nemesis.own(world, &Gauge::Slowed(self.node.clone(), self.work), owner, Harm::WorkMadeLonger);
-        world.slow(&self.node, self.work, factor.unwrap_or(Some(1)));
+        offered(world.speeds()).slow(&self.node, self.work, factor.unwrap_or(Some(1)));
     }
 }
 
 impl Effect for Slowed {
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) {
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
         self.set(nemesis, world);
+        Receipt::certain()
     }
 }

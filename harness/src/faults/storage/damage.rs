@@ -12,7 +12,7 @@ use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, foreign, may, must, no_lengths};
-use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Striking, Struck};
+use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Striking, Struck, offered};
 use crate::plan::{DamageKind, FaultAction, FileKind, FileTarget};
 use crate::reader::{FaultKeys, Refusal, value};
 use crate::writer::{pair, text};
@@ -166,7 +166,8 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
             .nth(file.index as usize)
             .ok_or_else(|| format!("checkpoint {checkpoint} has no state file {}", file.index))?,
     };
-    let bytes = s.world.read_checkpoint_file(&target).ok_or_else(|| format!("{target} does not exist"))?;
+    let bytes =
+        offered(s.world.stores()).read_checkpoint_file(&target).ok_or_else(|| format!("{target} does not exist"))?;
     let length = bytes.len();
     let (contents, detail) = match how {
         DamageKind::Delete => (None, "deleted".to_owned()),
@@ -188,13 +189,13 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
 
 fn damage_file(s: &mut Striking, path: &str, contents: Option<Bytes>) {
     s.claim(Gauge::Damaged(path.into()), Harm::DamagedFilesMet);
-    s.world.damage_checkpoint_file(path, contents);
+    offered(s.world.stores()).damage_checkpoint_file(path, contents);
 }
 
 /// The file changes places with another one of its kind and checkpoint, else with one of another checkpoint. One with equal
 /// contents would not do.
 fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: String, bytes: Bytes) -> Struck {
-    let all = s.world.checkpoint_files("");
+    let all = offered(s.world.stores()).checkpoint_files("");
     let of_kind = |file: &String| match kind {
         FileKind::Manifest => checkpoint_at(file).is_some(),
         FileKind::State => file.starts_with("chk-") && checkpoint_at(file).is_none(),
@@ -203,7 +204,7 @@ fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: Stri
     let (near, far): (Vec<String>, Vec<String>) =
         all.into_iter().filter(of_kind).partition(|file| file.starts_with(&here));
     let differs = |file: String| {
-        let contents = s.world.read_checkpoint_file(&file)?;
+        let contents = offered(s.world.stores()).read_checkpoint_file(&file)?;
         (file != target && contents != bytes).then_some((file, contents))
     };
     let other = near.into_iter().chain(far).find_map(differs);
@@ -217,7 +218,7 @@ fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: Stri
 
 /// State files of a checkpoint, by path.
 fn state_files(world: &dyn Cluster, checkpoint: CheckpointId) -> Vec<String> {
-    let mut files = world.checkpoint_files(&folder(checkpoint));
+    let mut files = offered(world.stores()).checkpoint_files(&folder(checkpoint));
     files.retain(|name| checkpoint_at(name).is_none());
     files
 }

@@ -9,7 +9,7 @@ use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, TARGET, foreign, must, no_lengths};
-use crate::nemesis::{Harm, Striking, Struck, TASK_MANAGER};
+use crate::nemesis::{Harm, Striking, Struck, TASK_MANAGER, offered};
 use crate::plan::{DamageKind, FaultAction};
 use crate::reader::{FaultKeys, Refusal, value};
 use crate::writer::{pair, target, text};
@@ -98,7 +98,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
         DamageKind::Delete => FileDamage::Delete,
         DamageKind::Swap => return Err("local files cannot be swapped".into()),
     };
-    let done = s.world.damage_local(&node, s.draw("nemesis local file"), damage);
+    let done = offered(s.world.disks()).damage_local(&node, s.draw("nemesis local file"), damage);
     let detail = done.ok_or_else(|| format!("{node} has no files of the state backend"))?;
     s.over_at_once(s.role(&node), node, detail);
     s.harmed(Harm::LocalFilesDamaged, 1);

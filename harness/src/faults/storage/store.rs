@@ -13,7 +13,8 @@ use crate::draws::{ANYBODY, Action, Drawn, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical, Place};
 use crate::faults::spec::{BY, COUNT, Class, Family, HEAL_AFTER, NODE, Param, STORES, Spec, foreign, may, must};
 use crate::nemesis::{
-    Armed, CHECKPOINT_STORE, Cluster, Effect, Harm, Nemesis, OUTPUT_STORE, Striking, Struck, TASK_MANAGER, Watched,
+    Armed, CHECKPOINT_STORE, Cluster, Effect, Harm, Nemesis, OUTPUT_STORE, Receipt, Striking, Struck, TASK_MANAGER,
+    Watched, offered,
 };
 use crate::plan::{FaultAction, StoreFault, StoreName};
 use crate::reader::{FaultKeys, Refusal, node, value};
@@ -305,7 +306,7 @@ pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction, victim: 
         let role = victim.unwrap_or(role);
         let target = node.as_ref().map_or(name.to_owned(), |node| format!("{name} of {node}"));
         let rule = StoreRule { store: Some(kind), node: node.clone(), fault: *how, count: *count };
-        let rule = s.world.add_store_rule(rule);
+        let rule = offered(s.world.stores()).add_store_rule(rule);
         // What was acknowledged and is not there goes missing only at the end.
         let limit = count.filter(|_| !matches!(how, StoreFault::LostWrite));
         let (done, harm) = hurts(how);
@@ -351,8 +352,9 @@ impl Effect for Requests {
         nemesis.claim(world, fault, None, Gauge::Requests(self.rule), self.harm);
     }
 
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time) {
-        world.end_store_rule(self.rule);
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time) -> Receipt {
+        offered(world.stores()).end_store_rule(self.rule);
         nemesis.stop_looking(Armed::Requests(self.rule), now);
+        Receipt::certain()
     }
 }

@@ -9,7 +9,7 @@ use crate::checker::{Finding, Length, Rules};
 use crate::draws::{ANYBODY, Action, Drawn, Need};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{BY, Class, Family, HEAL_AFTER, NODES, Spec, TARGET, foreign, must};
-use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Striking, Struck, TASK_MANAGER};
+use crate::nemesis::{Cluster, Effect, Harm, LEADER, Nemesis, Receipt, Striking, Struck, TASK_MANAGER, offered};
 use crate::plan::{ClockFault, FaultAction};
 use crate::reader::{FaultKeys, value};
 use crate::units;
@@ -168,7 +168,7 @@ pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction) -> Struc
             return Ok(());
         }
     };
-    if s.world.set_clock(&node, *how) {
+    if offered(s.world.clocks()).set_clock(&node, *how) {
         s.claim(Gauge::WrongClock(node.clone()), Harm::WrongClockReadings);
     }
     let detail = format!("the clock jumped {way} by {}", humantime::format_duration(by));
@@ -191,12 +191,13 @@ impl Drifting {
     }
 
     fn set(&self, nemesis: &Nemesis, world: &dyn Cluster) {
-        world.set_clock(&self.node, ClockFault::Drift(self.in_force(nemesis)));
+        offered(world.clocks()).set_clock(&self.node, ClockFault::Drift(self.in_force(nemesis)));
     }
 }
 
 impl Effect for Drifting {
-    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) {
+    fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
         self.set(nemesis, world);
+        Receipt::certain()
     }
 }

@@ -9,10 +9,11 @@ use std::fmt;
 use std::ops::Range;
 
 use flowquake_engine::graph::source::Source;
+use flowquake_reports::units::counted;
 
 use super::plain::Span;
 use super::{Strings, length, parse};
-use crate::jobs::{Consumed, Objection, RECORDS_MAX, RecordId, Reference, Refusal, counted, index_of};
+use crate::jobs::{Consumed, Objection, RECORDS_MAX, RecordId, Reference, Refusal, index_of};
 
 /// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
 const MERGES_MAX: usize = 4096;

@@ -87,42 +87,79 @@ impl Cluster for Fake {
     fn is_alive(&self, node: &str) -> bool {
         !self.down.borrow().contains(node)
     }
-    fn kill(&self, node: &str, death: Death) -> bool {
+    fn harm(&self, gauge: &Gauge) -> u64 {
+        self.harms.borrow().get(gauge).copied().unwrap_or(0)
+    }
+    fn processes(&self) -> Option<&dyn Processes> {
+        Some(self)
+    }
+    fn speeds(&self) -> Option<&dyn Speeds> {
+        Some(self)
+    }
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        Some(self)
+    }
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
+    }
+    fn network(&self) -> Option<&dyn Network> {
+        Some(self)
+    }
+    fn messages(&self) -> Option<&dyn Messages> {
+        Some(self)
+    }
+    fn stores(&self) -> Option<&dyn Stores> {
+        Some(self)
+    }
+}
+
+impl Processes for Fake {
+    fn kill(&self, node: &str, death: Death) -> Receipt {
         self.note(format!("kill {node} {death:?}"));
-        self.down.borrow_mut().insert(node.into())
+        Receipt::when(self.down.borrow_mut().insert(node.into()))
     }
-    fn restart(&self, node: &str) {
-        self.note(format!("restart {node}"));
+    fn restart(&self, node: &str, disk: Disk) -> Receipt {
+        self.note(format!("restart {node}{}", if disk == Disk::Kept { " with its disk" } else { "" }));
         self.down.borrow_mut().remove(node);
+        Receipt::certain()
     }
-    fn restart_with_disk(&self, node: &str) {
-        self.note(format!("restart {node} with its disk"));
-        self.down.borrow_mut().remove(node);
-    }
-    fn pause(&self, node: &str) -> bool {
+    fn pause(&self, node: &str) -> Receipt {
         self.note(format!("pause {node}"));
         let stands = self.differs.borrow().get(&format!("pause {node}")).is_some_and(|count| *count != 0);
         let paused = self.is_alive(node) && !stands;
         self.count(format!("pause {node}"), paused.into());
-        paused
+        Receipt::when(paused)
     }
-    fn resume(&self, node: &str) {
+    fn resume(&self, node: &str) -> Receipt {
         self.note(format!("resume {node}"));
         self.count(format!("pause {node}"), -1);
+        Receipt::certain()
     }
+}
+
+impl Speeds for Fake {
     fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) {
         self.note(format!("slow {node} {work:?} {factor:?}"));
         self.set(format!("slow {node} {work:?}"), factor != Some(1));
     }
+}
+
+impl Clocks for Fake {
     fn set_clock(&self, node: &str, fault: ClockFault) -> bool {
         self.note(format!("clock {node} {fault:?}"));
         self.set(format!("clock {node}"), fault != ClockFault::Drift(0));
         !matches!(fault, ClockFault::Forward(Duration::ZERO))
     }
+}
+
+impl Disks for Fake {
     fn damage_local(&self, node: &str, _: u64, damage: FileDamage) -> Option<String> {
         self.note(format!("damage {node} {damage:?}"));
         (node != "tm-2").then(|| "000012.sst".to_owned())
     }
+}
+
+impl Network for Fake {
     fn cut(&self, from: &str, to: &str) {
         *self.cuts.borrow_mut().entry((from.into(), to.into())).or_default() += 1;
     }
@@ -149,6 +186,9 @@ impl Cluster for Fake {
         self.note(format!("receiver {node} {rate:?}"));
         self.set(format!("receiver {node}"), rate.is_some());
     }
+}
+
+impl Messages for Fake {
     fn add_message_rule(&self, rule: MessageRule) -> usize {
         self.note(format!("messages {} {:?} {:?} {}", rule.kind.name(), rule.fault, rule.node, rule.count));
         let number = self.rule();
@@ -162,6 +202,9 @@ impl Cluster for Fake {
     fn message_rule_hits(&self, rule: usize) -> Hurt {
         self.hurt.borrow().get(&rule).copied().unwrap_or_default()
     }
+}
+
+impl Stores for Fake {
     fn add_store_rule(&self, rule: StoreRule) -> usize {
         self.note(format!("requests {:?} {:?} {:?} {:?}", rule.store, rule.node, rule.fault, rule.count));
         let number = self.rule();
@@ -174,9 +217,6 @@ impl Cluster for Fake {
     }
     fn store_rule_hits(&self, rule: usize) -> Hurt {
         self.message_rule_hits(rule)
-    }
-    fn harm(&self, gauge: &Gauge) -> u64 {
-        self.harms.borrow().get(gauge).copied().unwrap_or(0)
     }
     fn checkpoint_files(&self, folder: &str) -> Vec<String> {
         self.files.borrow().keys().filter(|path| path.starts_with(folder)).cloned().collect()

@@ -66,46 +66,81 @@ fn timing(reader: &mut Reader, table: &Table) -> TimingBounds {
 
 /// `"< 800ms"`.
 fn below(value: &DeValue) -> Result<Duration, Refusal> {
-    let refuse = |label: &str| {
-        let help = "write what it must stay below: {key} = \"< 800ms\"".to_owned();
-        Refusal::new("wrong-value", "must be an upper bound", label, help)
-    };
-    let text = value::text(value)?;
-    let bound = text.strip_prefix('<').ok_or_else(|| refuse("no \"<\" before it"))?;
+    const MESSAGE: &str = "must be an upper bound";
+    const HELP: &str = "write what it must stay below: {key} = \"< 800ms\"";
+    let refuse = |label: &str| Refusal::new("wrong-value", MESSAGE, label, HELP.to_owned());
+    if let Some(number) = value::number_text(value) {
+        let help = format!(
+            "write what it must stay below, with its unit: {{key}} = \"< {number}s\" or {{key}} = \"< {number}ms\""
+        );
+        return Err(Refusal::new("bad-unit", MESSAGE, "a bare number has no unit", help));
+    }
+    let text = value::formed_text(value, MESSAGE, HELP)?;
+    let bound = text.strip_prefix('<').ok_or_else(|| match units::duration(text.trim()) {
+        Ok(_) => {
+            let help = format!("write what it must stay below: {{key}} = \"< {}\"", text.trim());
+            Refusal::new("wrong-value", MESSAGE, "no \"<\" before it", help)
+        }
+        Err(_) => refuse("no \"<\" before it"),
+    })?;
     let bound = units::duration(bound.trim()).map_err(|_| refuse("no duration behind \"<\""))?;
     if bound.is_zero() { Err(refuse("nothing takes less than no time")) } else { Ok(bound) }
 }
 
 /// `"20%"`, as thousandths.
 fn percent(value: &DeValue) -> Result<u32, Refusal> {
-    let refuse = || {
-        let help = "write a share of the time, from 0.1% to 100% in steps of 0.1%, such as {key} = \"20%\"".to_owned();
-        Refusal::new("wrong-value", "must be a share", "no share", help)
+    share(value, "", "a share of the time, from 0.1% to 100% in steps of 0.1%, such as {key} = \"20%\"")
+}
+
+/// A share behind a word. A number without the sign is the commonest mistake, so the answer offers that very number with it.
+fn share(value: &DeValue, word: &str, what: &str) -> Result<u32, Refusal> {
+    const MESSAGE: &str = "must be a share";
+    let (label, bare) = match (value, value::number_text(value)) {
+        (DeValue::String(text), _) => {
+            let text = text.trim();
+            let behind = text.strip_prefix(word).map(str::trim);
+            if let Some(permille) = behind.and_then(permille) {
+                return Ok(permille);
+            }
+            let bare = behind.unwrap_or(text);
+            ("no share".to_owned(), Some(bare.strip_suffix('%').unwrap_or(bare).trim().to_owned()))
+        }
+        (_, Some(number)) => ("a bare number is no share".to_owned(), Some(number)),
+        (other, None) => (format!("this is {}", value::describe(other)), None),
     };
-    permille(&value::text(value)?).ok_or_else(refuse)
+    let space = if word.is_empty() { "" } else { " " };
+    let offers = bare.map_or_else(Vec::new, |number| {
+        // `0.2` may be a fifth of the whole as well as a fifth of a percent.
+        let of_one = number.parse().ok().filter(|share: &f64| *share <= 1.0);
+        let of_one = of_one.map(|share| format!("{}%", (share * 1_000.0).round() / 10.0));
+        of_one.into_iter().chain([format!("{number}%")]).filter(|text| permille(text).is_some()).collect()
+    });
+    let offers: Vec<String> = offers.iter().map(|offer| format!("{{key}} = \"{word}{space}{offer}\"")).collect();
+    let help = if offers.is_empty() { format!("write {what}") } else { format!("write {}", offers.join(" or ")) };
+    Err(Refusal::new("wrong-value", MESSAGE, label, help))
 }
 
 /// From 0.1 to 100 percent, as thousandths.
 fn permille(text: &str) -> Option<u32> {
-    let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
-    let permille = (percent * 10.0).round();
-    let is_whole = (percent * 10.0 - permille).abs() < 1e-6;
-    ((0.1..=100.0).contains(&percent) && is_whole).then_some(permille as u32)
+    let percent = text.strip_suffix('%')?.trim_end();
+    let (whole, tenths) = percent.split_once('.').unwrap_or((percent, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Beyond the first decimal only zeros: thousandths are exact.
+    let tenths = Some(tenths).filter(|tenths| digits(tenths))?.trim_end_matches('0');
+    let tenths = if tenths.is_empty() { 0 } else { Some(tenths).filter(|tenths| tenths.len() == 1)?.parse().ok()? };
+    let whole: u32 = Some(whole).filter(|whole| digits(whole))?.parse().ok()?;
+    let permille: u32 = whole.checked_mul(10)?.checked_add(tenths)?;
+    (1..=1_000).contains(&permille).then_some(permille)
 }
 
 /// `"within 5%"`, as thousandths.
 fn within(value: &DeValue) -> Result<u32, Refusal> {
-    let refuse = || {
-        let help =
-            "write {key} = \"within 5%\": how far the measured recovery may be from the predicted one".to_owned();
-        Refusal::new("wrong-value", "must be a share", "no share", help)
-    };
-    let text = value::text(value)?;
-    text.strip_prefix("within").and_then(permille).ok_or_else(refuse)
+    share(value, "within", "{key} = \"within 5%\": how far the measured recovery may be from the predicted one")
 }
 
 fn job_end(value: &DeValue) -> Result<ExpectedEnd, Refusal> {
-    let text = value::text(value)?;
+    let help = "write {key} = \"finished\", or {key} = \"failed(<part of the reason>)\"";
+    let text = value::formed_text(value, "must say how the job ends", help)?;
     let reason = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.strip_suffix(')')).map(str::trim);
     match (text.as_str(), reason("failed("), reason("finished-or-failed(")) {
         ("finished", ..) => Ok(ExpectedEnd::Finished),

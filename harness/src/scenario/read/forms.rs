@@ -66,6 +66,8 @@ pub(in crate::scenario) enum Form {
     Factor,
     /// Parameters of a job, each with a list of values.
     Choices,
+    /// A table of whole numbers, each by one of these words.
+    Counts(Vec<&'static str>),
     /// The table of this section.
     Table(&'static str),
     /// A list of at least so many of these.
@@ -172,8 +174,10 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
         ("[swarm]", "until") => required(Duration),
         ("[swarm]", "heal_after") => optional(DurationRange),
         ("[swarm]", "nodes_down") => optional(u32()),
+        ("[swarm]", "records") => optional(Pair(Box::new(u64()))),
         ("[swarm]", "vary") => optional(Boolean),
         ("[swarm]", "params") => optional(Choices),
+        ("[swarm]", "min_hurt") => optional(Counts(Kind::ALL.iter().map(|kind| kind.name()).collect())),
 
         ("[tune]", "intervals") => optional(Either(vec![Spread, List(3, Box::new(Duration))])),
         ("[tune]", "states") => optional(one_or_more(Size)),

@@ -142,7 +142,7 @@ const WRITTEN: &[(&str, &[&str])] = &[
             "lateness_weight",
         ],
     ),
-    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "vary", "params"]),
+    ("[swarm]", &["faults", "kinds", "until", "heal_after", "nodes_down", "records", "vary", "params", "min_hurt"]),
     (
         "[expect]",
         &[

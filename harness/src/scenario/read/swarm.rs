@@ -28,8 +28,10 @@ pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table
         until: reader.required(table, "until", "swarm.until", help, value::duration).unwrap_or_default(),
         heal_after: reader.or_default(given, "heal_after", "swarm.heal_after", value::duration_range, heal_after, show),
         nodes_down: reader.read(table, "nodes_down", "swarm.nodes_down", value::whole_u32),
+        records: reader.read(table, "records", "swarm.records", records),
         vary: reader.or_default(given, "vary", "swarm.vary", value::boolean, false, bool::to_string),
         params: reader.read(table, "params", "swarm.params", params).unwrap_or_default(),
+        min_hurt: reader.read(table, "min_hurt", "swarm.min_hurt", floors).unwrap_or_default(),
         written: BTreeSet::new(),
         vertices: 0,
         keyed: false,
@@ -61,6 +63,33 @@ fn params(value: &DeValue) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
     Ok(params)
 }
 
+/// Numbers by the name of a kind of fault.
+fn floors(value: &DeValue) -> Result<BTreeMap<&'static str, u64>, Refusal> {
+    let DeValue::Table(entries) = value else {
+        let help = "write {key} = { kill = 20 }, with how many faults of a kind must hurt something in 1,000 runs";
+        let label = format!("this is {}", value::describe(value));
+        return Err(Refusal::new(
+            "wrong-type",
+            "must be a table of kinds of faults and numbers",
+            label,
+            help.to_owned(),
+        ));
+    };
+    let mut floors = BTreeMap::new();
+    for (name, number) in entries {
+        let name = name.get_ref().as_ref();
+        let Some(kind) = Kind::ALL.iter().find(|kind| kind.name() == name) else {
+            let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+            let rest = "kinds of faults are listed by `flowquake list faults`";
+            let help = suggest::guess_then(suggest::nearest(name, &names), rest);
+            let message = format!("has `{name}`, which is no kind of fault");
+            return Err(Refusal::new("unknown-fault", message, "not a kind of fault", help));
+        };
+        floors.insert(kind.name(), value::whole_u64(number.get_ref())?);
+    }
+    Ok(floors)
+}
+
 /// `3` or `[1, 6]`.
 fn count(value: &DeValue) -> Result<(u32, u32), Refusal> {
     let wrong = |label: &str| {
@@ -81,6 +110,20 @@ fn count(value: &DeValue) -> Result<(u32, u32), Refusal> {
             _ => Err(wrong("not a pair")),
         },
         other => Err(wrong(&format!("this is {}", value::describe(other)))),
+    }
+}
+
+/// `[1_000, 5_000]`.
+fn records(value: &DeValue) -> Result<(u64, u64), Refusal> {
+    let wrong = |label: String| {
+        let help = "write the least and the greatest number of records: {key} = [1_000, 5_000]".to_owned();
+        Refusal::new("wrong-type", "must be a pair of numbers", label, help)
+    };
+    let DeValue::Array(list) = value else { return Err(wrong(format!("this is {}", value::describe(value)))) };
+    let ends: Vec<u64> = list.iter().map(|item| value::whole_u64(item.get_ref())).collect::<Result<_, _>>()?;
+    match ends[..] {
+        [low, high] => Ok((low, high)),
+        _ => Err(wrong(format!("these are {}", ends.len()))),
     }
 }
 

@@ -54,6 +54,18 @@ fn budgets(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
         let finding = Finding::new("bad-swarm", format!("`nodes_down` cannot be {down}"), help);
         found.push(finding.at("swarm.nodes_down", "out of range").given("cluster.task_managers"));
     }
+    let Some((least, most)) = swarm.records else { return };
+    let finding = if !matches!(plan.job.input.source, InputSource::Generator { .. }) {
+        let help = "leave `records` out of [swarm], or give the job a generator as input";
+        Finding::new("bad-swarm", "a file has the records that it has", help).at("swarm.records", "for generated input")
+    } else if least == 0 || least > most {
+        let help = "write at least one record, and the smaller number first: records = [1_000, 5_000]";
+        let message = format!("a run cannot have {least} to {most} records");
+        Finding::new("bad-swarm", message, help).at("swarm.records", "out of range")
+    } else {
+        return;
+    };
+    found.push(finding.given("job.input"));
 }
 
 fn times(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
@@ -82,10 +94,11 @@ fn times(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
         let finding = finding.at("swarm.until", "after the end").at("time_limit", "the end");
         found.push(finding.given("job.input"));
     } else if let (InputSource::Generator { records, .. }, Some(rate)) = (&plan.job.input.source, plan.job.input.rate)
+        && let records = swarm.records.map_or(*records, |(least, _)| least)
         && rate > 0.0
-        && (*records as f64) < rate * swarm.until.as_secs_f64()
+        && (records as f64) < rate * swarm.until.as_secs_f64()
     {
-        let seconds = *records as f64 / rate;
+        let seconds = records as f64 / rate;
         let message = format!("faults are drawn until {until}, but all input has arrived after {seconds:.1}s");
         let help = "let `until` end earlier, or give the job more `records`: faults after its end strike nothing";
         let finding = Finding::new("never-strikes", message, help).at("swarm.until", "after the input's end");
@@ -101,6 +114,12 @@ fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
         );
         let finding = Finding::new("bad-swarm", "`kinds` is empty: there is nothing to draw from", help);
         return found.push(finding.at("swarm.kinds", "no kind of fault"));
+    }
+    if let Some(kind) = swarm.min_hurt.keys().find(|kind| !swarm.kinds.contains(*kind)) {
+        let help = format!("name `{kind}` in `kinds` as well, or leave it out of `min_hurt`");
+        let message = format!("`min_hurt` asks for `{kind}`, which is not drawn");
+        let finding = Finding::new("bad-swarm", message, help).at("swarm.min_hurt", "so often");
+        found.push(finding.at("swarm.kinds", "drawn from these"));
     }
     let named: Vec<&Kind> = Kind::ALL.iter().filter(|kind| swarm.kinds.contains(kind.name())).collect();
     let unmet = |kind: &Kind| kind.spec().drawn.need.unmet(plan, swarm.keyed);

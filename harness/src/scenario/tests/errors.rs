@@ -302,6 +302,39 @@ fn a_sweep_names_each_value_once_and_only_such_as_can_be_run() {
 }
 
 #[test]
+fn a_share_or_a_bound_in_another_form_is_answered_with_that_very_number() {
+    for (line, what, remedy) in [
+        ("backpressure_min = 20", "must be a share", "write backpressure_min = \"20%\""),
+        ("backpressure_min = 20.5", "must be a share", "write backpressure_min = \"20.5%\""),
+        ("backpressure_min = \"20\"", "must be a share", "write backpressure_min = \"20%\""),
+        ("backpressure_min = 0.2", "must be a share", "backpressure_min = \"20%\" or backpressure_min = \"0.2%\""),
+        ("backpressure_min = 0.05", "must be a share", "write backpressure_min = \"5%\""),
+        ("backpressure_min = \"120%\"", "must be a share", "from 0.1% to 100% in steps of 0.1%"),
+        ("backpressure_min = true", "must be a share", "from 0.1% to 100% in steps of 0.1%"),
+        ("recovery_prediction = 5", "must be a share", "write recovery_prediction = \"within 5%\""),
+        ("recovery_prediction = \"5%\"", "must be a share", "write recovery_prediction = \"within 5%\""),
+        ("recovery_prediction = \"within 5\"", "must be a share", "write recovery_prediction = \"within 5%\""),
+        ("outage_max = 5", "must be an upper bound", "\"< 5s\" or outage_max = \"< 5ms\""),
+        ("outage_max = \"5s\"", "must be an upper bound", "write what it must stay below: outage_max = \"< 5s\""),
+        ("job = 3", "must say how the job ends", "write job = \"finished\""),
+    ] {
+        let [(message, help)] = &told(&format!("{HEAD}{JOB}\n[expect]\n{line}\n"), &catalogue())[..] else {
+            panic!("{line}")
+        };
+        assert!(message.contains(what) && help.contains(remedy), "{line}: {message}; {help}");
+    }
+    let fault = |rest: &str| told(&format!("{HEAD}{JOB}\n[[fault]]\nat = \"1s\"\n{rest}\n"), &catalogue());
+    for (rest, remedy) in [
+        ("do = \"kill\"\ntarget = 2", "write a role or a name: target = \"leader\" or target = \"tm-2\""),
+        ("do = \"cut\"\nlink = 2", "name both ends: link = \"tm-1 - tm-3\""),
+        ("do = 2", "flowquake list faults"),
+    ] {
+        let said = fault(rest);
+        assert!(said.iter().any(|(_, help)| help.contains(remedy)), "{rest}: {said:?}");
+    }
+}
+
+#[test]
 fn a_file_without_end_is_not_read_to_its_end() {
     if cfg!(target_os = "linux") {
         let error = Scenario::load(Path::new("/dev/zero"), &catalogue()).unwrap_err();

@@ -73,9 +73,20 @@ const SAMPLES: &[&str] = &[
     "-1",
     "1.5",
     "0.5",
+    "1",
+    "0.999",
+    "1000",
     "1001",
+    "65535",
     "65536",
-    "5_000_000_000",
+    "1000000",
+    "1000000.001",
+    "1000001",
+    "1000000000",
+    "1000000001",
+    "4294967295",
+    "4294967296",
+    "9223372036854775807",
     "\"\"",
     "\"  \"",
     "\"3\"",
@@ -102,7 +113,23 @@ const SAMPLES: &[&str] = &[
     "\"<5s\"",
     "\"> 5s\"",
     "\"within 5%\"",
+    "\"within 0%\"",
+    "\"within 100%\"",
+    "\"within 100.1%\"",
+    "\"within5 % \"",
     "\"5%\"",
+    "\"0%\"",
+    "\"0.0%\"",
+    "\"0.1%\"",
+    "\"0.05%\"",
+    "\"+5%\"",
+    "\"05.50 %\"",
+    "\"5.%\"",
+    "\"5.55%\"",
+    "\"99.9%\"",
+    "\"100.0%\"",
+    "\"100.1%\"",
+    "\"1000%\"",
     "\"finished\"",
     "\"failed(x)\"",
     "\"finished-or-failed(x)\"",
@@ -164,6 +191,39 @@ fn differences(validator: &Validator, section: &str, key: &str, text: impl Fn(&s
         }
     }
     differences
+}
+
+/// The ends of all ranges in a schema, each with its neighbour outside.
+fn corners(schema: &Value, found: &mut BTreeSet<(i64, i64)>) {
+    match schema {
+        Value::Object(parts) => {
+            for (key, part) in parts {
+                // From the last value that is accepted to the first that is not.
+                let (inside, outside) = match (key.as_str(), part.as_i64()) {
+                    ("minimum", Some(end)) => (end, end.saturating_sub(1)),
+                    ("maximum", Some(end)) => (end, end.saturating_add(1)),
+                    ("exclusiveMinimum" | "exclusiveMaximum", Some(end)) => (end, end),
+                    _ => {
+                        corners(part, found);
+                        continue;
+                    }
+                };
+                found.insert((inside, outside));
+            }
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| corners(part, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_ends_of_every_range_are_among_the_samples() {
+    let mut found = BTreeSet::new();
+    corners(&schema(&catalogue()), &mut found);
+    assert!(found.len() > 5, "{found:?}");
+    for number in found.iter().flat_map(|(inside, outside)| [inside, outside]) {
+        assert!(SAMPLES.contains(&number.to_string().as_str()), "add {number} to SAMPLES: {found:?}");
+    }
 }
 
 #[test]

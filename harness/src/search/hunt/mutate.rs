@@ -324,33 +324,12 @@ fn renamed(fault: &FaultPlan, names: &BTreeMap<String, String>) -> Option<FaultP
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use super::*;
     use crate::cli::catalogue;
     use crate::jobs::Jobs;
-    use crate::scenario::{Scenario, plan_problems};
-
-    fn scenario() -> Scenario {
-        let text = r#"
-name = "hunted"
-why = "plans are changed"
-[job]
-name = "keyed-count"
-params = { keys = 50, emit_every = 5 }
-input = { generator = "orders", records = 4_800, splits = 4, rate = "400/s" }
-[cluster]
-task_managers = 4
-job_managers = 2
-[swarm]
-faults = [2, 8]
-until = "10s"
-heal_after = "50ms..1s"
-nodes_down = 2
-vary = true
-"#;
-        Scenario::parse(text, Path::new("hunted.toml"), &catalogue(&Jobs::builtin())).unwrap()
-    }
+    use crate::scenario::plan_problems;
+    use crate::search::hunt::tests::scenario_with;
 
     fn emitted() -> BTreeMap<String, u64> {
         Event::ROWS.iter().map(|row| (row.name.to_owned(), 3)).collect()
@@ -359,7 +338,7 @@ vary = true
     /// Every change of many plans keeps the numbers of faults, the budgets and, nearly always, the rules of plans.
     #[test]
     fn changed_plans_keep_to_the_budgets_of_their_swarm() {
-        let (scenario, emitted) = (scenario(), emitted());
+        let (scenario, emitted) = (scenario_with("faults = [2, 8]\nvary = true"), emitted());
         let (swarm, catalogue) = (scenario.swarm().unwrap(), catalogue(&Jobs::builtin()));
         let (mut made, mut sound) = (BTreeMap::new(), 0);
         for seed in 1..40 {
@@ -399,7 +378,7 @@ vary = true
 
     #[test]
     fn a_change_leaves_all_else_as_it_was() {
-        let (scenario, emitted) = (scenario(), emitted());
+        let (scenario, emitted) = (scenario_with("faults = [2, 8]\nvary = true"), emitted());
         let plan = scenario.plan(3);
         let ground = |seed| Ground { swarm: scenario.swarm().unwrap(), emitted: &emitted, other: None, seed };
         let timed = mutate(&plan, Change::Timing, &ground(1)).unwrap();

@@ -200,7 +200,8 @@ impl HuntReport {
             line(format!("  {replay}\n"));
         }
         if self.failures.len() > TOLD_MAX {
-            line(format!("… and {} more failures in the JSON report\n", self.failures.len() - TOLD_MAX));
+            let more = units::counted(self.failures.len() - TOLD_MAX, "more failure");
+            line(format!("… and {more} in the JSON report\n"));
         }
         let verdicts: Vec<String> =
             self.verdicts.iter().map(|(verdict, runs)| format!("{} {verdict}", count(*runs))).collect();
@@ -208,18 +209,22 @@ impl HuntReport {
         let changed = runs.saturating_sub(self.fresh);
         let how = if self.guided { "guided" } else { "plain swarm" };
         line(format!(
-            "{how}: {} fresh seeds from {} on, {} changed or known plans",
-            count(self.fresh),
+            "{how}: {} from {} on, {}",
+            units::counted(self.fresh as usize, "fresh seed"),
             self.seeds.first,
-            count(changed)
+            units::counted(changed as usize, "changed or known plan")
         ));
         line(format!(
-            "seen: {} classes of runs, {} of them once: the next run shows a new one with a chance of about {:.1} %",
-            count(self.seen.classes()),
+            "seen: {}, {} of them once: the next run shows a new one with a chance of about {:.1} %",
+            units::counted(self.seen.classes() as usize, "class of runs"),
             count(self.seen.once()),
             self.seen.unseen() * 100.0
         ));
-        line(format!("corpus: {}, {} signals", units::counted(self.corpus as usize, "plan"), count(self.signals)));
+        line(format!(
+            "corpus: {}, {}",
+            units::counted(self.corpus as usize, "plan"),
+            units::counted(self.signals as usize, "signal")
+        ));
         if self.shards.len() > 1 || self.seeds.shard.of > 1 {
             let shards: Vec<String> = self.shards.iter().map(ToString::to_string).collect();
             line(format!("shards: {}", shards.join(", ")));

@@ -9,6 +9,11 @@ use crate::scenario::plan_problems;
 use crate::search::seeds::Shard;
 
 pub(super) fn scenario() -> Scenario {
+    scenario_with("faults = [2, 5]")
+}
+
+/// The scenario that hunts are tried on, with these keys in its `[swarm]`.
+pub(super) fn scenario_with(swarm: &str) -> Scenario {
     let text = r#"
 name = "hunted"
 why = "a hunt is tried on it"
@@ -23,12 +28,11 @@ job_managers = 2
 retained = 3
 timeout = "5s"
 [swarm]
-faults = [2, 5]
 until = "10s"
 heal_after = "50ms..1s"
 nodes_down = 2
 "#;
-    Scenario::parse(text, Path::new("hunted.toml"), &catalogue(&Jobs::builtin())).unwrap()
+    Scenario::parse(&format!("{text}{swarm}\n"), Path::new("hunted.toml"), &catalogue(&Jobs::builtin())).unwrap()
 }
 
 fn signature(verdict: &str, failures: &[&str]) -> Signature {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use flowquake_engine::ids::SubtaskId;
+use flowquake_reports::units::counted;
 
 use super::{Stall, Waits};
 
@@ -16,8 +17,7 @@ impl fmt::Display for Stall {
         match (&self.waits, self.failovers) {
             // A loop counts them itself.
             (Waits::Loop(_), _) | (_, 0) => Ok(()),
-            (_, 1) => f.write_str(" (1 failover before)"),
-            (_, failovers) => write!(f, " ({failovers} failovers before)"),
+            (_, failovers) => write!(f, " ({} before)", counted(failovers, "failover")),
         }
     }
 }

@@ -108,7 +108,7 @@ fn misplaced_keys(reader: &mut Reader, table: &Table, kind: Kind) {
 }
 
 fn kind(value: &DeValue) -> Result<Kind, Refusal> {
-    let text = value::text(value)?;
+    let text = value::formed_text(value, "must be a kind of fault", LISTING)?;
     Kind::from_name(&text).ok_or_else(|| {
         let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
         let help = suggest::guess_then(suggest::nearest(&text, &names), LISTING);

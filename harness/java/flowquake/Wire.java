@@ -1,0 +1,66 @@
+package flowquake;
+
+import java.io.DataInputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * The line from this process to whoever watches it: what happens is told, and nothing goes on before it was heard.
+ *
+ * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has a connection of
+ * its own, so none waits for another's answer. If the watcher is gone this process ends at once: it must not outlive who started it.
+ */
+public final class Wire {
+    /** Where the watcher listens. */
+    private static final String SOCKET = System.getProperty("flowquake.socket");
+    /** Which node of the cluster this process is. */
+    private static final String NODE = System.getProperty("flowquake.node", "?");
+
+    private static final ThreadLocal<SocketChannel> CONNECTION = new ThreadLocal<>();
+
+    private Wire() {}
+
+    /** Tells that something happened here, and waits until it was heard. */
+    public static void tell(String kind, String source, String text) {
+        if (SOCKET == null) {
+            return;
+        }
+        try {
+            exchange(String.join("\t", kind, NODE, source, Thread.currentThread().getName(), text.replace('\n', ' ')));
+        } catch (java.nio.channels.ClosedByInterruptException interrupted) {
+            // A cancelled task's thread: its connection is lost, what it said may be too, but nobody watches a thread that ends.
+            CONNECTION.remove();
+            Thread.currentThread().interrupt();
+        } catch (IOException gone) {
+            Runtime.getRuntime().halt(70);
+        }
+    }
+
+    private static void exchange(String message) throws IOException {
+        boolean interrupted = Thread.interrupted();
+        try {
+            SocketChannel channel = CONNECTION.get();
+            if (channel == null || !channel.isOpen()) {
+                channel = SocketChannel.open(UnixDomainSocketAddress.of(SOCKET));
+                CONNECTION.set(channel);
+            }
+            byte[] text = message.getBytes(StandardCharsets.UTF_8);
+            ByteBuffer out = ByteBuffer.allocate(4 + text.length).putInt(text.length).put(text).flip();
+            while (out.hasRemaining()) {
+                channel.write(out);
+            }
+            ByteBuffer answer = ByteBuffer.allocate(1);
+            if (channel.read(answer) < 0) {
+                throw new EOFException();
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! From Flink's log to events: what one line means after all lines before it.
+//!
+//! Start at [`Translator::line`]. It is pure: lines in, events out, in the order in which they were told. Vertices are numbered in the
+//! order in which the JobManager schedules them, which is that of the graph. An attempt is a time of the job in the state `RUNNING`;
+//! a task's line names it by how often the task was deployed before.
+//!
+//! Invariant: (TRANSLATE-1) a line of a task that belongs to no vertex of the job is never an event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowquake_engine::event::{AbortReason, Event, RootCause};
+use flowquake_engine::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term, VertexId};
+
+use super::messages::{Fields, Pattern, Step};
+
+/// Events that are told in one way or another; for others Flink has no step, or no line.
+pub(super) const TOLD: &[&str] = &[
+    "leadership-granted",
+    "task-manager-registered",
+    "task-manager-lost",
+    "heartbeat-sent",
+    "deployment-begun",
+    "restore-begun",
+    "restore-ended",
+    "task-running",
+    "job-running",
+    "first-record",
+    "caught-up",
+    "end-of-input",
+    "task-failed",
+    "failover-begun",
+    "restart-ready",
+    "job-finished",
+    "job-failed",
+    "checkpoint-triggered",
+    "barrier-injected",
+    "barrier-received",
+    "alignment-opened",
+    "alignment-closed",
+    "snapshot-sync-begun",
+    "snapshot-sync-ended",
+    "sink-pre-committed",
+    "snapshot-async-ended",
+    "snapshot-declined",
+    "checkpoint-acknowledged",
+    "manifest-written",
+    "checkpoint-completed",
+    "checkpoint-aborted",
+    "checkpoint-subsumed",
+    "completion-notified",
+    "sink-committed",
+];
+
+/// A line as it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Which node told it.
+    pub(super) node: &'a str,
+    /// The last part of the logger's name, or `user`.
+    pub(super) logger: &'a str,
+    /// The thread that told it.
+    pub(super) thread: &'a str,
+    /// What it says.
+    pub(super) message: &'a str,
+}
+
+/// What is known of a job from the lines so far.
+pub(super) struct Translator {
+    patterns: Vec<Pattern>,
+    slots: u16,
+    attempt: u32,
+    vertices: Vec<String>,
+    /// Subtasks by the ids of their executions.
+    executions: BTreeMap<String, SubtaskId>,
+    running: BTreeSet<SubtaskId>,
+    /// The checkpoint that the current attempt was restored from.
+    restored: Option<CheckpointId>,
+    /// Barriers that arrived, by checkpoint and subtask.
+    aligning: BTreeSet<(CheckpointId, SubtaskId)>,
+    /// The checkpoint of which a subtask's snapshot began last.
+    snapshots: BTreeMap<SubtaskId, CheckpointId>,
+    notified: BTreeSet<CheckpointId>,
+    aborted: BTreeSet<CheckpointId>,
+    /// Checkpoints whose trigger did not reach every source. Flink counts that as no failure; here they are given up when the failover
+    /// begins that the unreachable task brings about.
+    stranded: BTreeSet<CheckpointId>,
+    /// TaskManagers that were given up and have not registered again.
+    lost: BTreeSet<NodeName>,
+    /// A failure that the JobManager has not answered yet.
+    failed: Option<(RootCause, String)>,
+    seen: BTreeSet<Step>,
+}
+
+impl Translator {
+    /// Of a cluster whose TaskManagers have so many slots.
+    pub(super) fn new(patterns: Vec<Pattern>, slots: u16) -> Self {
+        Self {
+            patterns,
+            slots,
+            attempt: 0,
+            vertices: Vec::new(),
+            executions: BTreeMap::new(),
+            running: BTreeSet::new(),
+            restored: None,
+            aligning: BTreeSet::new(),
+            snapshots: BTreeMap::new(),
+            notified: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            stranded: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            failed: None,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Steps that were read so far.
+    pub(super) fn seen(&self) -> &BTreeSet<Step> {
+        &self.seen
+    }
+
+    /// The events that a line tells.
+    pub(super) fn line(&mut self, line: &Line<'_>) -> Vec<Event> {
+        let found = self.patterns.iter().filter(|pattern| pattern.logger == line.logger).find_map(|pattern| {
+            let fields = pattern.fields(line.message)?;
+            Some((pattern.step, fields))
+        });
+        let Some((step, fields)) = found else { return Vec::new() };
+        self.seen.insert(step);
+        self.step(step, &fields, line)
+    }
+
+    fn step(&mut self, step: Step, fields: &Fields<'_>, line: &Line<'_>) -> Vec<Event> {
+        let checkpoint = CheckpointId(fields.number("checkpoint").unwrap_or(0));
+        let attempt = Attempt(self.attempt.max(1));
+        match step {
+            Step::JobSwitched => return self.job_switched(fields),
+            Step::ExecutionSwitched => return self.execution_switched(fields),
+            Step::Registered => {
+                let task_manager = NodeName::from(fields.text("node"));
+                self.lost.remove(&task_manager);
+                return vec![Event::TaskManagerRegistered { task_manager, slots: self.slots }];
+            }
+            Step::TaskManagerLost => {
+                // JobMaster and ResourceManager give it up one after the other.
+                let task_manager = NodeName::from(fields.text("node"));
+                let first = self.lost.insert(task_manager.clone());
+                let cause = line.message.to_owned();
+                return first.then_some(Event::TaskManagerLost { task_manager, cause }).into_iter().collect();
+            }
+            Step::Restoring => {
+                self.restored = Some(checkpoint);
+                return Vec::new();
+            }
+            Step::Triggered => return vec![Event::CheckpointTriggered { attempt, checkpoint, last: false }],
+            Step::Acknowledged => {
+                let subtask = self.executions.get(fields.text("id")).copied();
+                return subtask
+                    .map(|subtask| Event::CheckpointAcknowledged { attempt, checkpoint, subtask })
+                    .into_iter()
+                    .collect();
+            }
+            Step::Completed => {
+                let bytes = fields.number("bytes").unwrap_or(0);
+                return vec![
+                    Event::ManifestWritten { attempt, checkpoint },
+                    Event::CheckpointCompleted { attempt, checkpoint, bytes },
+                ];
+            }
+            Step::Declined => {
+                let subtask = self.executions.get(fields.text("id")).copied();
+                let reason = AbortReason::Declined;
+                let declined = subtask.map(|subtask| Event::SnapshotDeclined { attempt, checkpoint, subtask, reason });
+                return declined.into_iter().chain(self.aborted(attempt, checkpoint, reason)).collect();
+            }
+            Step::Expired => return self.aborted(attempt, checkpoint, AbortReason::Expired),
+            Step::Failed => {
+                self.stranded.insert(checkpoint);
+                return Vec::new();
+            }
+            Step::Confirmed => {
+                let first = self.notified.insert(checkpoint);
+                return first.then_some(Event::CompletionNotified { attempt, checkpoint }).into_iter().collect();
+            }
+            Step::Cleaned => return vec![Event::CheckpointSubsumed { checkpoint }],
+            Step::Heartbeat => return vec![Event::HeartbeatSent { to: NodeName::from(line.node) }],
+            _ => {}
+        }
+        // What a task says of itself.
+        let Some((subtask, attempt)) = self.task(fields, line.thread) else { return Vec::new() };
+        self.task_step(step, subtask, attempt, checkpoint, fields)
+    }
+
+    fn task_step(
+        &mut self,
+        step: Step,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        checkpoint: CheckpointId,
+        fields: &Fields<'_>,
+    ) -> Vec<Event> {
+        let is_source = subtask.vertex == VertexId(0);
+        match step {
+            Step::TaskSwitched => match fields.text("to") {
+                "INITIALIZING" => {
+                    vec![Event::RestoreBegun { term: Term(1), attempt, subtask, checkpoint: self.restored }]
+                }
+                "RUNNING" => {
+                    vec![Event::RestoreEnded { attempt, subtask, bytes: 0 }, Event::TaskRunning { attempt, subtask }]
+                }
+                "FINISHED" => vec![Event::EndOfInput { attempt, subtask }],
+                "FAILED" => {
+                    let cause = fields.text("rest").to_owned();
+                    vec![Event::TaskFailed { attempt, subtask, in_program: false, cause }]
+                }
+                _ => Vec::new(),
+            },
+            Step::BarrierSent if is_source => {
+                // The line names no checkpoint; the snapshot of the same one began just before.
+                let checkpoint = self.snapshots.get(&subtask).copied();
+                checkpoint
+                    .map(|checkpoint| Event::BarrierInjected { attempt, checkpoint, subtask })
+                    .into_iter()
+                    .collect()
+            }
+            Step::BarrierReceived => {
+                let index = fields.number("channel").and_then(|channel| u16::try_from(channel).ok()).unwrap_or(0);
+                let from = SubtaskId { vertex: VertexId(subtask.vertex.0.saturating_sub(1)), index };
+                let opened = self.aligning.insert((checkpoint, subtask));
+                let opened = opened.then_some(Event::AlignmentOpened { attempt, checkpoint, subtask });
+                let received = Event::BarrierReceived { attempt, checkpoint, subtask, from };
+                std::iter::once(received).chain(opened).collect()
+            }
+            Step::Aligned => vec![Event::AlignmentClosed { attempt, checkpoint, subtask }],
+            Step::SyncBegun => {
+                self.snapshots.insert(subtask, checkpoint);
+                vec![Event::SnapshotSyncBegun { attempt, checkpoint, subtask }]
+            }
+            Step::SyncEnded => {
+                vec![Event::SnapshotSyncEnded { attempt, checkpoint, subtask, busy: 0, back_pressured: 0 }]
+            }
+            Step::AsyncEnded => vec![Event::SnapshotAsyncEnded { attempt, checkpoint, subtask, bytes: 0 }],
+            Step::PartClosed => {
+                let checkpoint = self.snapshots.get(&subtask).copied();
+                let closed = |checkpoint| Event::SinkPreCommitted { attempt, checkpoint, subtask, bytes: 0 };
+                checkpoint.map(closed).into_iter().collect()
+            }
+            // Whoever is told of a complete checkpoint commits; sources have nothing to commit.
+            Step::Notified if !is_source => {
+                vec![Event::SinkCommitted { attempt, epoch: checkpoint, subtask, checkpoint }]
+            }
+            Step::FirstRecord => vec![Event::FirstRecord { attempt, subtask }],
+            Step::CaughtUp => vec![Event::CaughtUp { attempt, subtask }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn job_switched(&mut self, fields: &Fields<'_>) -> Vec<Event> {
+        let cause = fields.text("rest").trim().to_owned();
+        let attempt = Attempt(self.attempt.max(1));
+        match (fields.text("from"), fields.text("to")) {
+            (from, "RUNNING") => {
+                self.attempt += 1;
+                self.running.clear();
+                let granted = (from == "CREATED").then_some(Event::LeadershipGranted { term: Term(1) });
+                let ready =
+                    (from == "RESTARTING").then_some(Event::RestartReady { attempt: Attempt(self.attempt - 1) });
+                granted.into_iter().chain(ready).collect()
+            }
+            (_, "RESTARTING" | "FAILING") => {
+                let (root, cause) = self.failed.take().unwrap_or((RootCause::StoreFailed, cause));
+                let begun = Event::FailoverBegun { attempt, root, cause };
+                let stranded = std::mem::take(&mut self.stranded);
+                let given_up = |checkpoint| self.aborted(attempt, checkpoint, AbortReason::TaskFailure);
+                std::iter::once(begun).chain(stranded.into_iter().flat_map(given_up)).collect()
+            }
+            (_, "FINISHED") => vec![Event::JobFinished { attempt }],
+            (_, "FAILED") => {
+                let cause = if cause.is_empty() { "the job failed for good".to_owned() } else { cause };
+                vec![Event::JobFailed { attempt, cause }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn execution_switched(&mut self, fields: &Fields<'_>) -> Vec<Event> {
+        let vertex = fields.text("vertex");
+        if fields.text("to") == "SCHEDULED" && !self.vertices.iter().any(|known| known == vertex) {
+            self.vertices.push(vertex.to_owned());
+        }
+        let Some(subtask) = self.subtask(fields) else { return Vec::new() };
+        let attempt = Attempt(self.attempt.max(1));
+        match fields.text("to") {
+            "SCHEDULED" => {
+                self.executions.insert(fields.text("id").to_owned(), subtask);
+                let first = self.running.is_empty() && subtask == SubtaskId { vertex: VertexId(0), index: 0 };
+                let begun = Event::DeploymentBegun { attempt, restored: self.restored, state_bytes: 0 };
+                first.then_some(begun).into_iter().collect()
+            }
+            "RUNNING" => {
+                self.running.insert(subtask);
+                let live = self.executions.values().collect::<BTreeSet<_>>().len();
+                (self.running.len() == live).then_some(Event::JobRunning { attempt }).into_iter().collect()
+            }
+            "FAILED" => {
+                let cause = fields.text("rest").trim_start_matches([' ', '.']).to_owned();
+                let lost = self.lost.iter().find(|node| cause.contains(&format!(" {node} ")));
+                let root = match lost.cloned() {
+                    Some(task_manager) => RootCause::TaskManagerLost { task_manager },
+                    None => RootCause::TaskFailed { subtask },
+                };
+                self.failed.get_or_insert((root, cause));
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A checkpoint is given up once, whoever says so first.
+    fn aborted(&mut self, attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason) -> Vec<Event> {
+        let first = self.aborted.insert(checkpoint);
+        first.then_some(Event::CheckpointAborted { attempt, checkpoint, reason }).into_iter().collect()
+    }
+
+    /// The task of a line where it runs: by the message, or by the thread, which bears its name.
+    fn task(&self, fields: &Fields<'_>, thread: &str) -> Option<(SubtaskId, Attempt)> {
+        let (vertex, index, execution) = match fields.number("index") {
+            Some(index) => (fields.text("vertex").to_owned(), index, fields.number("execution")),
+            None => task_in(thread)?,
+        };
+        let subtask = self.numbered(&vertex, index)?;
+        let attempt = execution.and_then(|execution| u32::try_from(execution + 1).ok()).unwrap_or(self.attempt.max(1));
+        Some((subtask, Attempt(attempt)))
+    }
+
+    fn subtask(&self, fields: &Fields<'_>) -> Option<SubtaskId> {
+        self.numbered(fields.text("vertex"), fields.number("index")?)
+    }
+
+    fn numbered(&self, vertex: &str, index: u64) -> Option<SubtaskId> {
+        let vertex = self.vertices.iter().position(|known| known == vertex)?;
+        Some(SubtaskId {
+            vertex: VertexId(u16::try_from(vertex).ok()?),
+            index: u16::try_from(index.checked_sub(1)?).ok()?,
+        })
+    }
+}
+
+/// Vertex, number and execution of the task that a thread is called after: `count (1/2)#0`.
+fn task_in(thread: &str) -> Option<(String, u64, Option<u64>)> {
+    let (task, execution) = thread.rsplit_once('#')?;
+    let (vertex, place) = task.rsplit_once(" (")?;
+    let (index, _) = place.trim_end_matches(')').split_once('/')?;
+    Some((vertex.to_owned(), index.parse().ok()?, execution.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::messages::{ALWAYS, table};
+    use super::*;
+
+    /// What a job did whose `tm-1` was killed when Flink said that checkpoint 3 is complete: node, logger, thread and message, line by line.
+    const KILLED: &str = include_str!("recorded/2.2.1-killed.log");
+
+    fn translated() -> (Vec<(String, Event)>, BTreeSet<Step>) {
+        let mut translator = Translator::new(table("2.2").unwrap(), 2);
+        let mut events = Vec::new();
+        for text in KILLED.lines() {
+            let parts: Vec<&str> = text.splitn(4, '\t').collect();
+            let [node, logger, thread, message] = parts[..] else { panic!("{text}") };
+            let told = translator.line(&Line { node, logger, thread, message });
+            events.extend(told.into_iter().map(|event| (node.to_owned(), event)));
+        }
+        (events, translator.seen().clone())
+    }
+
+    #[test]
+    fn a_recorded_run_is_understood() {
+        let (events, seen) = translated();
+        assert!(ALWAYS.iter().all(|step| seen.contains(step)), "{seen:?}");
+        let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(|(_, event)| wanted(event));
+        let completed =
+            place(&|event| matches!(event, Event::CheckpointCompleted { checkpoint: CheckpointId(3), .. })).unwrap();
+        let lost = place(
+            &|event| matches!(event, Event::TaskManagerLost { task_manager, .. } if task_manager.as_str() == "tm-1"),
+        )
+        .unwrap();
+        let begun = place(&|event| {
+            matches!(event, Event::FailoverBegun { attempt: Attempt(1), root: RootCause::TaskManagerLost { .. }, .. })
+        });
+        let restored = place(&|event| {
+            matches!(event, Event::DeploymentBegun { attempt: Attempt(2), restored: Some(CheckpointId(3)), .. })
+        });
+        let running = place(&|event| matches!(event, Event::JobRunning { attempt: Attempt(2) }));
+        let finished = place(&|event| matches!(event, Event::JobFinished { attempt: Attempt(2) }));
+        let order = [completed, lost, begun.unwrap(), restored.unwrap(), running.unwrap(), finished.unwrap()];
+        assert!(order.is_sorted(), "{order:?}");
+        // Nobody heard that checkpoint 3 is complete: its TaskManager was dead before.
+        let notified = |checkpoint| {
+            place(&|event| matches!(event, Event::CompletionNotified { checkpoint: of, .. } if of.0 == checkpoint))
+        };
+        assert!(notified(2).is_some() && notified(3).is_none());
+    }
+
+    #[test]
+    fn events_are_told_by_whom_the_vocabulary_names() {
+        let (events, _) = translated();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (node, event) in &events {
+            *counts.entry(event.name()).or_default() += 1;
+            assert!(TOLD.contains(&event.name()), "{event}");
+            // Heartbeats and the news of a checkpoint are told where they arrive.
+            let arrives = matches!(event, Event::HeartbeatSent { .. } | Event::CompletionNotified { .. });
+            let by_task_manager =
+                Event::row(event.name()).unwrap().emitter == flowquake_engine::event::Emitter::TaskManager;
+            assert!(arrives || by_task_manager == node.starts_with("tm-"), "{node}: {event}");
+        }
+        insta::assert_debug_snapshot!(counts);
+    }
+
+    #[test]
+    fn tasks_that_belong_to_no_vertex_tell_nothing() {
+        // TRANSLATE-1
+        let mut translator = Translator::new(table("2.2").unwrap(), 2);
+        let message = "Notify checkpoint 4 complete on task other (1/2)#0";
+        assert_eq!(translator.line(&Line { node: "tm-1", logger: "StreamTask", thread: "other (1/2)#0", message }), []);
+    }
+}
