@@ -18,7 +18,7 @@ use flowquake_reports::units::counted;
 
 use self::clean::Found;
 use self::journal::{Head, Journal};
-use self::options::{Budget, Pairs, budget, cut, pairs, shard, share};
+use self::options::{Budget, Pairs, Recovery, budget, cut, pairs, recovery, shard, share};
 pub(super) use self::result::covered_by_all;
 use self::rounds::Rounds;
 use super::print::{say, tell, text};
@@ -54,18 +54,22 @@ pub(super) struct ExhaustArgs {
     /// 0% believes the classes [default: 5%]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "all", value_name = "SHARE", value_parser = share)]
     verify_pruning: Option<Share>,
-    /// Do not take strikes for one by this cut: steady-epochs, symmetric-subtasks, window-per-phase, next-step; may be given
-    /// several times
+    /// Do not take strikes for one by this cut: steady-epochs, symmetric-subtasks, window-per-phase, next-step, lineage; may be
+    /// given several times
     #[arg(long, value_name = "NAME", value_parser = cut)]
     no_cut: Vec<Cut>,
-    /// Strikes on top of a recovery, too: nodes are killed at every event of it
-    #[arg(long)]
-    recovery: bool,
+    /// Strikes on top of a recovery, too: nodes are killed at every event of it; with `twice` also at every event of the recovery that
+    /// follows such a kill, for each way in which those went
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "once", value_name = "once|twice", value_parser = recovery)]
+    recovery: Option<Recovery>,
     /// Strike twice. `cover`: few pairs, such that every two kinds strike in either order with either of them in every phase; `cover-all`:
     /// every two kinds in every two phases. A file: a second time on the way from a first strike to the first commit after its recovery; the
     /// file is what `--json` wrote of a search without --pairs, and of every way in which its strikes went one comes first
     #[arg(long, value_name = "cover|cover-all|FILE", conflicts_with = "recovery", value_parser = pairs)]
     pairs: Option<Pairs>,
+    /// With `--pairs FILE`: only so many first strikes, those whose way was the rarest
+    #[arg(long, value_name = "N", requires = "pairs")]
+    firsts: Option<std::num::NonZeroUsize>,
     /// Make no more than so many runs, or none after so long: 5000, or 10min
     #[arg(long, value_name = "RUNS|DURATION", value_parser = budget)]
     budget: Option<Budget>,
@@ -176,7 +180,8 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     if astray > 0 {
         tell!("note: {} hit another message or write than the one aimed at", counted(astray as usize, "strike"));
     }
-    let set = result::set(&catalogue, covering.as_ref(), &known, &head, share, stopped);
+    let measured = clean::measured(args, &catalogue, &cuts);
+    let set = ExhaustSet { measured, ..result::set(&catalogue, covering.as_ref(), &known, &head, share, stopped) };
     let to_write = [(Some(&page), html::page(&set)), (args.json.as_ref(), to_json(&set))];
     for (file, contents) in to_write.iter().filter_map(|(file, contents)| Some(((*file)?, contents))) {
         problems.extend(

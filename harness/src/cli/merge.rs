@@ -180,9 +180,9 @@ mod tests {
         let set = serde_json::json!({
             "exhaust_version": exhaust::EXHAUST_VERSION, "command": "c", "program": "p", "engine": "e", "plan": "x", "scenario": "s",
             "file": "f", "seed": 1, "cuts": [], "members_percent": 0, "shard": [k, n], "splits": 0, "stopped": "",
-            "theorem": "", "kinds": [["kill", "process"]], "grounds": [""], "strikes_total": 4, "classes_total": 4,
+            "theorem": "", "kinds": [["kill", "process"]], "grounds": [""], "depths": [0], "strikes_total": 4, "classes_total": 4,
             "events": [{"at_ns": 1, "name": "job-running", "node": "jm-1", "checkpoint": 0, "phase": "Running"}],
-            "strikes": strikes, "signatures": {"00000000000000aa": "passed"}
+            "strikes": strikes, "signatures": {"00000000000000aa": "passed"}, "measured": []
         });
         serde_json::from_value(set).unwrap()
     }

@@ -23,11 +23,15 @@ pub enum Cut {
     /// A strike at a node that does nothing itself at this event is the same as at the node's own step before, as long as the leader takes no step
     /// in between.
     NextStep,
+    /// Of second faults: a strike at a TaskManager at an instant is the same as at its next step on which the first commit after the recovery
+    /// rests ([`super::lineage`]), as long as the leader takes no step in between; behind the last such step all are one.
+    Lineage,
 }
 
 impl Cut {
     /// All of them.
-    pub const ALL: [Cut; 4] = [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep];
+    pub const ALL: [Cut; 5] =
+        [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep, Cut::Lineage];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Cut {
             Self::SymmetricSubtasks => "symmetric-subtasks",
             Self::WindowPerPhase => "window-per-phase",
             Self::NextStep => "next-step",
+            Self::Lineage => "lineage",
         }
     }
 
@@ -74,6 +79,15 @@ pub(super) struct Standing<'p> {
     pub(super) of_victim: Option<&'p Position>,
     /// The newest event of the leader, this one included.
     pub(super) of_leader: Option<&'p Position>,
+    /// Of a second fault, what is left of the lineage.
+    pub(super) onward: Option<Onward<'p>>,
+}
+
+/// What the first commit after the recovery still rests on.
+#[derive(Clone, Copy)]
+pub(super) struct Onward<'p> {
+    /// The next step of the victim on the lineage; `None`: there is none any more.
+    pub(super) next: Option<&'p Position>,
 }
 
 /// The name of the class of a strike of this kind; equal names, one class.
@@ -110,6 +124,10 @@ fn place_of(cuts: &Cuts, strike: &Canonical, standing: &Standing) -> String {
         return format!("in {:?} {epoch} attempt {} term {} {after}", here.phase, here.attempt, here.term);
     }
     let own = |position: Option<&Position>| position.map_or_else(String::new, |position| step_of(cuts, position));
+    if let Some(onward) = standing.onward.filter(|_| cuts.has(Cut::Lineage) && !strike.lasts) {
+        let Some(next) = onward.next else { return format!("behind the lineage / {}", own(standing.of_leader)) };
+        return format!("before {} / {}", step_of(cuts, next), own(standing.of_leader));
+    }
     match &strike.victim {
         Some(victim) if cuts.has(Cut::NextStep) && !strike.lasts && victim.node != here.node => {
             format!("behind {} / {}", own(standing.of_victim), own(standing.of_leader))

@@ -3,7 +3,8 @@
 //! A clean run has no message that cancels, aborts, declines or reports a failure, and no recovery. A ground brings them about with
 //! one canonical fault in the second epoch; the strikes that a search adds there hurt the messages of the recovery ([`Scope::Messages`]):
 //! lost once and with every repetition, late, doubled, doubled so late that the next attempt receives them. With
-//! `--recovery` nodes are killed at every event of it, too ([`Scope::Recovery`]).
+//! `--recovery` nodes are killed at every event of it, too ([`Scope::Recovery`]), and with `--recovery=twice` again at every event of the
+//! recovery behind such a kill ([`Scope::Again`], [`grounds_of_recoveries`]).
 //!
 //! Pairs are grounds as well ([`grounds_of_pairs`]): a first strike for each way in which a single one goes, and every second one on the
 //! way from it to the first commit after the recovery ([`Scope::Second`]).
@@ -19,7 +20,8 @@ use flowquake_engine::time::Time;
 use super::cover::Slot;
 use super::cut::Cuts;
 use super::position::{Epoch, Phase, Position};
-use super::strike::{Catalogue, Site, with_faults};
+use super::strike::{Catalogue, with_faults};
+use super::surveyed::Site;
 use crate::faults::Kind;
 use crate::nemesis::{LEADER, TASK_MANAGER};
 use crate::plan::{FaultPlan, RunPlan};
@@ -33,6 +35,8 @@ pub enum Scope {
     Messages,
     /// At these, and at every event of the recovery with kinds that take nodes away.
     Recovery,
+    /// At every event of the newest recovery with kinds that take nodes away: the recovery of a recovery.
+    Again,
     /// With every kind at everything on the way from the first strike to the first commit after the recovery that belongs to it: the
     /// second fault of a pair.
     Second,
@@ -53,6 +57,7 @@ impl Scope {
             Self::Second | Self::Behind => site != Site::Run,
             Self::Nothing => false,
             Self::Messages => matches!(site, Site::Message(_)),
+            Self::Again => DEATHS.contains(&kind),
             Self::Recovery => matches!(site, Site::Message(_)) || DEATHS.contains(&kind),
         }
     }
@@ -85,7 +90,7 @@ impl Scope {
             let takeover = matches!(record.event, Event::LeadershipGranted { term } if term.0 > 1);
             failure || takeover
         };
-        let Some(begin) = events.iter().position(begins) else { return 0..0 };
+        let Some(begin) = events[behind..].iter().position(begins).map(|at| behind + at) else { return 0..0 };
         let running = events.iter().rposition(|record| matches!(record.event, Event::JobRunning { .. })).unwrap_or(0);
         let completed = |record: &EventRecord| matches!(record.event, Event::CheckpointCompleted { .. });
         let after = running.max(begin);
@@ -109,12 +114,14 @@ pub struct Ground {
     pub scope: Scope,
     /// When the newest of these faults strikes; strikes at this ground come behind that.
     pub since: Time,
+    /// Faults besides those of the scenario, a fault with its companions once: 1 before a recovery, 2 before that of a recovery.
+    pub depth: u8,
 }
 
 impl Ground {
     /// The scenario itself.
     pub fn itself() -> Self {
-        Self { name: String::new(), faults: Vec::new(), scope: Scope::Everything, since: Time::ZERO }
+        Self { name: String::new(), faults: Vec::new(), scope: Scope::Everything, since: Time::ZERO, depth: 0 }
     }
 
     /// The plan of its clean run.
@@ -155,7 +162,7 @@ pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Groun
         let plan = catalogue.plan(number);
         let faults = plan.faults[base.faults.len()..].to_vec();
         let since = catalogue.describe(number).at;
-        Some(Ground { name: name.to_owned(), faults, scope, since })
+        Some(Ground { name: name.to_owned(), faults, scope, since, depth: 1 })
     };
     GROUNDS.into_iter().filter_map(ground).collect()
 }
@@ -165,12 +172,29 @@ pub fn ground_of(catalogue: &Catalogue, base: &RunPlan, number: u32, scope: Scop
     let described = catalogue.describe(number);
     let words = format!("{} {} strikes {} at {}", described.kind, described.label, described.victim, described.name);
     let faults = catalogue.plan(number).faults[base.faults.len()..].to_vec();
-    Ground { name: format!("strike {number} came first: {words}"), faults, scope, since: described.at }
+    Ground { name: format!("strike {number} came first: {words}"), faults, scope, since: described.at, depth: 1 }
 }
 
 /// The grounds of pairs: each of these strikes, one for every way in which a single one goes.
 pub fn grounds_of_pairs(catalogue: &Catalogue, base: &RunPlan, firsts: &[u32]) -> Vec<Ground> {
     firsts.iter().map(|number| ground_of(catalogue, base, *number, Scope::Second)).collect()
+}
+
+/// The grounds of the recovery of a recovery: a node is killed in the recovery that a ground brings about, and what follows is struck again.
+/// One for each class of such kills.
+pub fn grounds_of_recoveries(catalogue: &Catalogue, base: &RunPlan) -> Vec<(u16, Ground)> {
+    let ground = |number: u32| {
+        let strike = &catalogue.strikes()[number as usize];
+        let before = catalogue.grounds()[usize::from(strike.ground)].ground();
+        let at_event = matches!(strike.site, Site::Event(_));
+        if before.scope != Scope::Recovery || !at_event || !DEATHS.contains(&strike.kind.name()) {
+            return None;
+        }
+        let after = ground_of(catalogue, base, number, Scope::Again);
+        let name = format!("{}, and {}", before.name, after.name);
+        Some((strike.ground, Ground { name, depth: before.depth + 1, ..after }))
+    };
+    catalogue.classes().iter().filter_map(|members| ground(*members.first()?)).collect()
 }
 
 /// Tries of a first strike of a covering array.

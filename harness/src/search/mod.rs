@@ -5,7 +5,7 @@
 //! ```
 //! Start at [`strike::Catalogue`], the strikes of an exhaustive search, and at [`signature`], which says when two runs went the
 //! same way. [`position`] names the places of a run, [`ground`] those that only a failure has, [`cut`] says which strikes are taken for
-//! one, [`proof`] whether that was right. [`curve`] says when in a run a failure was decided, [`hunt`] which plans to change, and [`seeds`]
+//! one and [`measured`] what each cut removes, [`proof`] whether that was right; [`cover`] and [`lineage`] say which pairs of faults are worth a run. [`curve`] says when in a run a failure was decided, [`hunt`] which plans to change, and [`seeds`]
 //! whose seeds are whose. Everything here is pure: runs are made by the command line (`cli`), in workers.
 
 pub mod cover;
@@ -13,11 +13,14 @@ pub mod curve;
 pub mod cut;
 pub mod ground;
 pub mod hunt;
+pub mod lineage;
+pub mod measured;
 pub mod position;
 pub mod proof;
 pub mod seeds;
 pub mod signature;
 pub mod strike;
 pub mod survey;
+pub mod surveyed;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Start at [`Catalogue::new`]; [`Catalogue::plan`] makes a strike the plain plan that it is. A strike is kept as a few numbers, and
 //! made again when it is wanted: a long run has a million. Places are the events of the run, its control messages and its writes
-//! ([`Site`]); a rule about one message or write is armed at the last event before it. Besides the scenario itself there are
+//! ([`Site`], [`super::surveyed`]); a rule about one message or write is armed at the last event before it. Besides the scenario itself there are
 //! *grounds* ([`super::ground`]): the scenario with one more fault, which brings about what no clean run shows.
 //!
 //! Sound cuts, made here: kinds strike only the roles to which they apply, and only where the plan has what they need; rules about
@@ -13,7 +13,7 @@
 //! (STRIKE-K2) every strike adds its faults behind those of the scenario and its ground, and changes nothing else but what may be
 //! expected of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use flowquake_engine::env::StoreKind;
@@ -21,29 +21,16 @@ use flowquake_engine::time::Time;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::cover::{Pair, Slot, Strength, choose};
-use super::cut::{Cuts, Standing, class_of, epoch_of};
-use super::ground::{Ground, Scope, slot_of};
-use super::position::{InGroup, Position, positions};
-use super::survey::Survey;
+use super::cut::{Cuts, Standing, class_of};
+use super::ground::slot_of;
+use super::position::Position;
+use super::surveyed::{Site, Surveyed, ends, position_of, sites};
 use crate::faults::{Canon, Canonical, Kind, Place, Victim, spoils_checkpoints, strikes};
-use crate::nemesis::{LEADER, STANDBY, TASK_MANAGER};
+use crate::nemesis::{STANDBY, TASK_MANAGER};
 use crate::plan::{
     EventTrigger, Expectations, ExpectedEnd, FaultAction, FaultPlan, RunPlan, StoreName, TimingBounds, Trigger,
 };
 use crate::scenario::NO_WAY_BACK;
-
-/// What a strike is aimed at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Site {
-    /// The event of this number.
-    Event(u32),
-    /// The control message of this number.
-    Message(u32),
-    /// The write of this number.
-    Write(u32),
-    /// The run as a whole.
-    Run,
-}
 
 /// A strike: which kind, where, and which of its kind's canonical strikes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,81 +66,6 @@ pub struct Described {
     pub at: Time,
     /// The ground; empty: the scenario itself.
     pub ground: String,
-}
-
-/// A ground with its clean run.
-pub struct Surveyed {
-    ground: Ground,
-    survey: Survey,
-    positions: Vec<Position>,
-    /// Every node, as far as it does not depend on the place.
-    nodes: Vec<Victim>,
-    /// Per event and node (in the order of `nodes`): its newest event, this one included.
-    newest: Vec<Vec<u32>>,
-}
-
-impl Surveyed {
-    /// Of the clean run of `ground`.
-    pub fn new(base: &RunPlan, ground: Ground, survey: Survey) -> Self {
-        let positions = positions(&survey.events);
-        let busy = survey.busy();
-        let names = |kind: &str, count: u32| (1..=count).map(|n| format!("{kind}-{n}")).collect::<Vec<_>>();
-        let job_managers = names("jm", base.cluster.job_managers).into_iter().map(|node| (node, STANDBY));
-        let task_managers = names("tm", base.cluster.task_managers).into_iter().map(|node| (node, TASK_MANAGER));
-        let nodes: Vec<Victim> = job_managers
-            .chain(task_managers)
-            .map(|(node, role)| Victim { busy: busy.contains(&node), emits: false, node, role })
-            .collect();
-        let mut last = vec![u32::MAX; nodes.len()];
-        let newest = positions
-            .iter()
-            .map(|position| {
-                if let Some(node) = nodes.iter().position(|victim| victim.node == position.node) {
-                    last[node] = position.index as u32;
-                }
-                last.clone()
-            })
-            .collect();
-        Self { ground, survey, positions, nodes, newest }
-    }
-
-    /// The same, to be named only.
-    pub fn without_strikes(mut self) -> Self {
-        self.ground.scope = Scope::Nothing;
-        self
-    }
-
-    /// Its events as positions.
-    pub fn positions(&self) -> &[Position] {
-        &self.positions
-    }
-
-    /// The ground.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
-    }
-
-    /// The nodes as they stand at a position.
-    fn victims(&self, here: &Position) -> Vec<Victim> {
-        let at_place = |victim: &Victim| Victim {
-            role: if victim.node == here.leader { LEADER } else { victim.role },
-            emits: victim.node == here.node,
-            ..victim.clone()
-        };
-        self.nodes.iter().map(at_place).collect()
-    }
-
-    /// The last event at or before a time; the first one, if there is none.
-    fn before(&self, at: Time) -> &Position {
-        let after = self.positions.partition_point(|position| position.at <= at);
-        &self.positions[after.saturating_sub(1)]
-    }
-
-    /// The newest event of a node at a position.
-    fn newest_of(&self, here: &Position, node: &str) -> Option<&Position> {
-        let node = self.nodes.iter().position(|victim| victim.node == node)?;
-        self.positions.get(self.newest[here.index][node] as usize)
-    }
 }
 
 /// A strike while the catalogue is made.
@@ -250,26 +162,80 @@ impl Catalogue {
         }
     }
 
+    /// How many classes these cuts make of the same strikes.
+    pub(super) fn count_classes(&self, cuts: &Cuts) -> u64 {
+        let mut names: HashSet<u64> = HashSet::new();
+        for (number, ground) in self.grounds.iter().enumerate() {
+            self.each_strike(number, cuts, |strike| {
+                let class = class_of(cuts, strike.kind.name(), strike.made, &strike.standing, strike.place);
+                names.insert(xxh3_64(format!("{}|{class}", ground.ground.name).as_bytes()));
+            });
+        }
+        names.len() as u64
+    }
+
     /// All strikes of a ground, in order.
     fn each_strike(&self, number: usize, cuts: &Cuts, mut each: impl FnMut(Found)) {
         let ground = &self.grounds[number];
         for (site, place) in sites(ground, cuts) {
             let here = position_of(ground, site);
-            let victims = ground.victims(here);
-            let Some(canon) = self.canon(ground, site, &victims) else { continue };
-            for kind in Kind::ALL.iter().filter(|kind| ground.ground.scope.takes(site, kind.name())) {
-                for (nth, made) in strikes(kind.spec(), &canon).iter().enumerate() {
-                    let of_standby = made.victim.as_ref().is_some_and(|victim| victim.role == STANDBY);
-                    if of_standby && !here.logs {
-                        continue;
-                    }
-                    let of_victim = made.victim.as_ref().and_then(|victim| ground.newest_of(here, &victim.node));
-                    let of_leader = ground.newest_of(here, &here.leader);
-                    let standing = Standing { here, of_victim, of_leader };
-                    each(Found { site, kind: *kind, nth: nth as u16, made, standing, place: place.as_deref() });
+            self.each_at(ground, site, |kind, nth, made, skipped| {
+                if skipped {
+                    return;
                 }
+                let of_victim = made.victim.as_ref().and_then(|victim| ground.newest_of(here, &victim.node));
+                let of_leader = ground.newest_of(here, &here.leader);
+                let onward = ground.onward(here, made);
+                let standing = Standing { here, of_victim, of_leader, onward };
+                each(Found { site, kind, nth, made, standing, place: place.as_deref() });
+            });
+        }
+    }
+
+    /// Everything that strikes at a site, in order; with true what is left out, since it strikes a standby between two entries of the log.
+    fn each_at(&self, ground: &Surveyed, site: Site, mut each: impl FnMut(Kind, u16, &Canonical, bool)) {
+        let here = position_of(ground, site);
+        let victims = ground.victims(here);
+        let Some(canon) = self.canon(ground, site, &victims) else { return };
+        for kind in Kind::ALL.iter().filter(|kind| ground.ground.scope.takes(site, kind.name())) {
+            for (nth, made) in strikes(kind.spec(), &canon).iter().enumerate() {
+                let of_standby = made.victim.as_ref().is_some_and(|victim| victim.role == STANDBY);
+                each(*kind, nth as u16, made, of_standby && !here.logs);
             }
         }
+    }
+
+    /// Everything that strikes on a ground, as [`Self::each_at`] says it of a site.
+    pub(super) fn each_made(&self, number: usize, cuts: &Cuts, mut each: impl FnMut(Site, Kind, &Canonical, bool)) {
+        let ground = &self.grounds[number];
+        for (site, _) in sites(ground, cuts) {
+            self.each_at(ground, site, |kind, _, made, skipped| each(site, kind, made, skipped));
+        }
+    }
+
+    /// How many nodes a ground has, and how many kinds strike at events of it.
+    pub(super) fn nodes_and_kinds(&self, number: usize) -> (u64, u64) {
+        let ground = &self.grounds[number];
+        let cluster = &self.base.cluster;
+        let takes = |kind: &&Kind| ground.ground.scope.takes(Site::Event(0), kind.name());
+        let nodes = u64::from(cluster.job_managers) + u64::from(cluster.task_managers);
+        (nodes, Kind::ALL.iter().filter(takes).count() as u64)
+    }
+
+    /// How many events of a ground can be struck, or have a rule armed at them.
+    pub(super) fn events_aimed_at(&self, number: usize) -> u64 {
+        let sites = sites(&self.grounds[number], &Cuts::without(&[]));
+        sites.iter().filter(|(site, _)| matches!(site, Site::Event(_))).count() as u64
+    }
+
+    /// How many strikes there would be at the job's last event, if it were struck.
+    pub(super) fn strikes_at_end(&self, number: usize) -> u64 {
+        let ground = &self.grounds[number];
+        let mut found = 0;
+        for site in ends(ground) {
+            self.each_at(ground, site, |_, _, _, skipped| found += u64::from(!skipped));
+        }
+        found
     }
 
     /// All strikes; their places are their numbers.
@@ -385,74 +351,6 @@ impl Catalogue {
             ground: ground.ground.name.clone(),
         }
     }
-}
-
-fn position_of(ground: &Surveyed, site: Site) -> &Position {
-    match site {
-        Site::Event(index) => &ground.positions[index as usize],
-        Site::Message(number) => ground.before(ground.survey.traffic.messages[number as usize].at),
-        Site::Write(number) => ground.before(ground.survey.traffic.writes[number as usize].at),
-        Site::Run => &ground.positions[0],
-    }
-}
-
-/// All sites of a ground, in order; of a message or write also what makes it different from others.
-fn sites(ground: &Surveyed, cuts: &Cuts) -> Vec<(Site, Option<String>)> {
-    if ground.positions.is_empty() {
-        return Vec::new();
-    }
-    let Ground { scope, since, .. } = ground.ground;
-    let window = scope.window(since, &ground.positions, &ground.survey.events);
-    let within = |site: &(Site, Option<String>)| window.contains(&position_of(ground, site.0).index);
-    let lives = ground.positions.iter().filter(|position| !matches!(position.event, "job-finished" | "job-failed"));
-    let aimed = lives.filter(|position| ground.ground.scope.aims_at(position));
-    let events = aimed.map(|position| (Site::Event(position.index as u32), None));
-    let messages = ground.survey.traffic.messages.iter().map(|message| {
-        let down = message.from.as_str().starts_with("jm-");
-        let (node, way) = if down { (&message.to, "to") } else { (&message.from, "from") };
-        (format!("message {} {way}", message.kind.name()), node.to_string(), message.at)
-    });
-    let writes = ground.survey.traffic.writes.iter().map(|write| {
-        let by = if write.node.as_str().starts_with("jm-") { "leader" } else { "task-manager" };
-        (format!("write to {:?} by {by}", write.store), write.node.to_string(), write.at)
-    });
-    let messages = numbered(ground, cuts, messages.collect(), Site::Message);
-    let writes = numbered(ground, cuts, writes.collect(), Site::Write);
-    std::iter::once((Site::Run, Some(String::new())))
-        .chain(events)
-        .chain(messages)
-        .chain(writes)
-        .filter(within)
-        .collect()
-}
-
-/// Messages or writes as sites: what, whose, when. Alike are those of one sort, epoch, phase and attempt that are first, in
-/// the middle or last among such.
-fn numbered(
-    ground: &Surveyed,
-    cuts: &Cuts,
-    sent: Vec<(String, String, Time)>,
-    site: fn(u32) -> Site,
-) -> Vec<(Site, Option<String>)> {
-    let place = |(what, node, at): &(String, String, Time)| {
-        let here = ground.before(*at);
-        let node = if cuts.has(super::cut::Cut::SymmetricSubtasks) { "" } else { node };
-        let epoch = epoch_of(cuts, here);
-        format!("{what} {node} {epoch} {:?} attempt {} term {}", here.phase, here.attempt, here.term)
-    };
-    let places: Vec<String> = sent.iter().map(place).collect();
-    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    places.iter().enumerate().for_each(|(at, place)| members.entry(place).or_default().push(at));
-    let in_group = |at: usize| {
-        let group = &members[places[at].as_str()];
-        match (group.first() == Some(&at), group.last() == Some(&at)) {
-            (true, true) => InGroup::Only,
-            (true, false) => InGroup::First,
-            (false, true) => InGroup::Last,
-            (false, false) => InGroup::Middle,
-        }
-    };
-    (0..sent.len()).map(|at| (site(at as u32), Some(format!("{} {:?}", places[at], in_group(at))))).collect()
 }
 
 /// The faults of a strike, numbered from `first`.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::picture::{self, COLOURED, colour, picture};
-use super::terminal::{combinations, table, verdicts, what, wrong};
+use super::terminal::{combinations, cuts, depths, table, verdicts, what, wrong};
 use super::{ExhaustSet, ExhaustStrike};
 use crate::ansi::{Style, clean};
 use crate::class::Class;
@@ -27,7 +27,7 @@ pub fn page(set: &ExhaustSet) -> String {
     let run = set.strikes.iter().filter(|strike| strike.result.is_some()).count();
     let bad = wrong(set).count();
     let ways = set.by_signature().len();
-    let cuts = if set.cuts.is_empty() { "none".to_owned() } else { set.cuts.join(", ") };
+    let made = if set.cuts.is_empty() { "none".to_owned() } else { set.cuts.join(", ") };
     let shard = if set.shard.1 > 1 { format!(", shard {} of {}", set.shard.0, set.shard.1) } else { String::new() };
     let (drawn, picked) = picture(set);
     let main = html! {
@@ -36,7 +36,7 @@ pub fn page(set: &ExhaustSet) -> String {
             command: &command,
             notes: vec![
                 html! { strong.theorem { (set.theorem) } },
-                html! { (verdicts(set)) ". Cuts: " (cuts) (shard) "." },
+                html! { (verdicts(set)) ". Cuts: " (made) (shard) "." },
             ],
             counts: vec![
                 Count::of(set.strikes_total as usize, "strike"),
@@ -65,6 +65,12 @@ pub fn page(set: &ExhaustSet) -> String {
             }
         }
         section.card.run { (titled("By kind of fault", "ways: signatures that differ", &table(set))) }
+        @if !set.measured.is_empty() {
+            section.card.run { (titled("Cuts", "what each removes while all others are made", &cuts(set))) }
+        }
+        @if let Some(depths) = depths(set) {
+            section.card.run { (titled("By depth", "faults before the strike", &depths)) }
+        }
         @if let Some(covering) = &set.covering {
             section.card.run {
                 (titled("Combinations", "covered: both faults of a run that has it struck", &combinations(covering)))

@@ -63,6 +63,8 @@ pub struct ExhaustSet {
     pub kinds: Vec<(String, String)>,
     /// Grounds of the strikes; the first one, without a name, is the scenario itself.
     pub grounds: Vec<String>,
+    /// Of each ground how many faults come before its strikes: 0, those of the scenario only.
+    pub depths: Vec<u8>,
     /// How many strikes there are in all shards.
     pub strikes_total: u64,
     /// How many classes before any was split, in all shards.
@@ -71,9 +73,26 @@ pub struct ExhaustSet {
     pub strikes: Vec<ExhaustStrike>,
     /// Signatures in words.
     pub signatures: BTreeMap<String, String>,
+    /// What each cut removes by itself, in all shards.
+    pub measured: Vec<MeasuredCut>,
     /// What a covering array of pairs covers; `None`: the search is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covering: Option<Covering>,
+}
+
+/// What a cut removes by itself: all others are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredCut {
+    /// Which.
+    pub name: String,
+    /// Whether it follows from the model; else it is assumed, and tried.
+    pub sound: bool,
+    /// Of what it removes some.
+    pub unit: String,
+    /// How many there are without it.
+    pub of: u64,
+    /// How many of them it removes.
+    pub removes: u64,
 }
 
 /// What a covering array of pairs covers.
@@ -229,6 +248,9 @@ pub fn read(file: &Path) -> io::Result<ExhaustSet> {
         return Err(refuse(format!("it has version {found}, but this build reads version {EXHAUST_VERSION}")));
     }
     let set: ExhaustSet = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+    if set.depths.len() != set.grounds.len() {
+        return Err(refuse("it does not say of each ground how deep it is".into()));
+    }
     let fits = |strike: &ExhaustStrike| {
         (strike.kind as usize) < set.kinds.len()
             && (strike.ground as usize) < set.grounds.len()
@@ -295,6 +317,7 @@ pub(crate) fn fixture() -> ExhaustSet {
         ],
         kinds: vec![("kill".into(), "process".into()), ("cut".into(), "network".into())],
         grounds: vec![String::new()],
+        depths: vec![0],
         strikes_total: 6,
         classes_total: 4,
         strikes: vec![
@@ -310,6 +333,13 @@ pub(crate) fn fixture() -> ExhaustSet {
             ("0000000000000001".into(), "failed O1".into()),
             ("0000000000000003".into(), "vacuous, no restart".into()),
         ]),
+        measured: vec![MeasuredCut {
+            name: "steady-epochs".into(),
+            sound: false,
+            unit: "classes".into(),
+            of: 6,
+            removes: 2,
+        }],
         covering: None,
     }
 }
@@ -338,6 +368,7 @@ mod tests {
         assert!(says(&|set| set.exhaust_version = 9).contains("version 9"));
         assert!(says(&|set| set.strikes[2].kind = 7).contains("strike 2 is none"));
         assert!(says(&|set| set.strikes[5].event = 3).contains("strike 5 is none"));
+        assert!(says(&|set| set.depths.clear()).contains("how deep"));
         assert!(says(&|set| set.shard = (3, 2)).contains("shard 3/2"));
         assert!(read_text("{}").unwrap_err().contains("no result of"));
     }

@@ -15,6 +15,12 @@ const TOLD: usize = 20;
 pub fn summary(set: &ExhaustSet, screen: Screen) -> String {
     let mut text = table(set).text(0, screen);
     text.push('\n');
+    if let Some(table) = depths(set) {
+        text.push_str(&format!("{}\n", table.text(0, screen)));
+    }
+    if !set.measured.is_empty() {
+        text.push_str(&format!("{}\n", cuts(set).text(0, screen)));
+    }
     let wrong: Vec<&ExhaustStrike> = wrong(set).collect();
     for strike in wrong.iter().take(TOLD) {
         let Some(result) = &strike.result else { continue };
@@ -36,6 +42,57 @@ pub fn summary(set: &ExhaustSet, screen: Screen) -> String {
     }
     text.push_str(&format!("{}\n", set.theorem));
     text
+}
+
+/// A row for each depth, if strikes were made at several: how runs went where nothing, one fault or two had struck before.
+pub(super) fn depths(set: &ExhaustSet) -> Option<Table> {
+    let mut rows: BTreeMap<u8, Row> = BTreeMap::new();
+    for strike in &set.strikes {
+        rows.entry(set.depths[strike.ground as usize]).or_default().add(strike);
+    }
+    if rows.len() < 2 {
+        return None;
+    }
+    let right = |heading: &'static str| (heading, Align::Right);
+    let mut table = Table::new([
+        ("struck", Align::Left),
+        right("strikes"),
+        right("classes"),
+        right("run"),
+        right("passed"),
+        right("hurt nothing"),
+        right("wrong"),
+        right("ways"),
+    ]);
+    for (depth, row) in rows {
+        let place = match depth {
+            0 => "the scenario itself",
+            1 => "a recovery",
+            _ => "the recovery of a recovery",
+        };
+        let counts = [row.strikes, row.classes, row.run, row.passed, row.vacuous, row.wrong, row.ways.len() as u64];
+        table.row(std::iter::once(Cell::new(place)).chain(counts.map(Cell::count)).collect::<Vec<_>>());
+    }
+    Some(table)
+}
+
+/// A row for each cut: what it removes while all others are made.
+pub(super) fn cuts(set: &ExhaustSet) -> Table {
+    let right = |heading: &'static str| (heading, Align::Right);
+    let headings =
+        [("cut", Align::Left), ("", Align::Left), right("removes"), right("of"), right("share"), ("unit", Align::Left)];
+    let mut table = Table::new(headings);
+    for cut in &set.measured {
+        table.row([
+            Cell::new(&cut.name),
+            Cell::new(if cut.sound { "sound" } else { "assumed" }),
+            Cell::count(cut.removes),
+            Cell::count(cut.of),
+            Cell::new(if cut.of == 0 { "-".into() } else { format!("{} %", cut.removes * 100 / cut.of) }),
+            Cell::new(&cut.unit),
+        ]);
+    }
+    table
 }
 
 /// A row for each sort of combinations of a covering array.
@@ -155,6 +212,16 @@ impl<'s> Row<'s> {
 mod tests {
     use super::*;
     use crate::exhaust::{CoveredSort, fixture};
+
+    #[test]
+    fn recoveries_stand_apart_by_their_depth() {
+        let mut set = fixture();
+        let grounds = ["", "the leader dies", "the leader dies, and tm-1 as well"];
+        (set.grounds, set.depths) = (grounds.map(str::to_owned).into(), vec![0, 1, 2]);
+        (set.strikes[3].ground, set.strikes[4].ground, set.strikes[5].ground) = (1, 2, 2);
+        insta::assert_snapshot!(depths(&set).unwrap().text(0, crate::ansi::Color::No));
+        assert!(depths(&fixture()).is_none());
+    }
 
     #[test]
     fn a_covering_array_says_what_it_covers_and_what_cannot_be() {

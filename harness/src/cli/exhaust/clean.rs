@@ -3,22 +3,28 @@
 //! Start at [`survey`]. A scenario that does not pass by itself ends the search; a ground that does not is left out, since its strike is
 //! judged among those of the scenario.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use flowquake_reports::class::Class;
+use flowquake_reports::exhaust::MeasuredCut;
 use flowquake_reports::record::Verdict;
 use flowquake_reports::units::counted;
 
 use super::ExhaustArgs;
-use super::options::Pairs;
+use super::options::{Pairs, Recovery};
 use crate::cli::print::tell;
 use crate::cli::{make_one, refuse_text};
 use crate::plan::RunPlan;
 use crate::provenance::{self, quoted};
 use crate::search::cover::{Facts, Pair, Strength};
-use crate::search::cut::Cuts;
-use crate::search::ground::{Ground, Scope, cuts_of_grounds, firsts_by_phase, ground_of, grounds, grounds_of_pairs};
-use crate::search::strike::{Catalogue, Surveyed};
+use crate::search::cut::{Cut, Cuts};
+use crate::search::ground::{
+    Ground, Scope, cuts_of_grounds, firsts_by_phase, ground_of, grounds, grounds_of_pairs, grounds_of_recoveries,
+};
+use crate::search::measured::{assumed, sound};
+use crate::search::strike::Catalogue;
+use crate::search::surveyed::Surveyed;
 use crate::worker::{Made, Order, Worker};
 
 /// What a search strikes with.
@@ -41,14 +47,16 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
     let terms = args.limits.terms(args.log);
     let mut worker = Worker::new(&terms);
     let plan = base.clone();
-    let mut surveyed = |ground: Ground| -> Result<Result<Surveyed, Verdict>, ExitCode> {
-        let order = Order { survey: true, slim: true, ..Order::quick(ground.plan(&plan), String::new()) };
+    let mut with_way = |ground: Ground| -> Result<Result<(Surveyed, u64), Verdict>, ExitCode> {
+        let quick = Order::quick(ground.plan(&plan), String::new());
+        let order = Order { survey: true, signature: true, slim: true, ..quick };
         let Made { record, seen, .. } = make_one(&mut worker, &order)?;
-        Ok(match (record.verdict, seen.survey) {
-            (Verdict::Passed, Some(survey)) => Ok(Surveyed::new(&plan, ground, *survey)),
-            (verdict, _) => Err(verdict),
+        Ok(match (record.verdict, seen.survey, seen.signature) {
+            (Verdict::Passed, Some(survey), Some(way)) => Ok((Surveyed::new(&plan, ground, *survey), way.class())),
+            (verdict, ..) => Err(verdict),
         })
     };
+    let mut surveyed = |ground: Ground| with_way(ground).map(|made| made.map(|(surveyed, _)| surveyed));
     let itself = match surveyed(Ground::itself())? {
         Ok(surveyed) => surveyed,
         Err(verdict) => {
@@ -67,7 +75,7 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
         }
         Some(Pairs::Cover(strength)) => return cover(*strength, base, keyed, itself, &mut surveyed),
     }
-    let scope = if args.recovery { Scope::Recovery } else { Scope::Messages };
+    let scope = if args.recovery.is_some() { Scope::Recovery } else { Scope::Messages };
     let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
     let mut all = Vec::new();
     for ground in grounds(&alone, &base, scope) {
@@ -79,11 +87,32 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
         }
     }
     let grounds = alone.into_grounds().into_iter().chain(all).collect();
-    Ok(just(Catalogue::new(base, keyed, grounds, cuts)))
+    let catalogue = Catalogue::new(base, keyed, grounds, cuts);
+    match args.recovery {
+        Some(Recovery::Twice) => twice(catalogue, keyed, cuts, &mut with_way).map(just),
+        Some(Recovery::Once) | None => Ok(just(catalogue)),
+    }
+}
+
+/// What each cut of a search removes by itself.
+pub(super) fn measured(args: &ExhaustArgs, catalogue: &Catalogue, cuts: &Cuts) -> Vec<MeasuredCut> {
+    match &args.pairs {
+        // A covering array takes nothing for one.
+        Some(Pairs::Cover(_)) => Vec::new(),
+        // Of pairs there are millions, and their other cuts are those of single faults.
+        Some(Pairs::Lineage(_)) => assumed(catalogue, cuts, &[Cut::Lineage]),
+        None => {
+            let which: Vec<Cut> = Cut::ALL.into_iter().filter(|cut| *cut != Cut::Lineage).collect();
+            [sound(catalogue), assumed(catalogue, cuts, &which)].concat()
+        }
+    }
 }
 
 /// Runs a ground, and says what happened in it; or how it was judged, if it did not pass.
 type Survey<'s> = dyn FnMut(Ground) -> Result<Result<Surveyed, Verdict>, ExitCode> + 's;
+
+/// The same, and which way the run went.
+type SurveyWay<'s> = dyn FnMut(Ground) -> Result<Result<(Surveyed, u64), Verdict>, ExitCode> + 's;
 
 /// The catalogue of second strikes. `alone` is that of the scenario itself.
 fn pairs(
@@ -115,6 +144,7 @@ fn pairs(
         };
         firsts.extend(singles.strikes.iter().find(went).map(|strike| strike.number));
     }
+    firsts.truncate(args.firsts.map_or(usize::MAX, std::num::NonZeroUsize::get));
     let known = alone.strikes().len() as u32;
     if firsts.iter().any(|number| *number >= known) {
         return Err(refuse("it has strikes that this scenario does not have".into()));
@@ -127,6 +157,24 @@ fn pairs(
     tell!("{} stand first", counted(grounds.len(), "strike"));
     let itself = alone.into_grounds().into_iter().map(Surveyed::without_strikes);
     Ok(Catalogue::new(base, keyed, itself.chain(grounds).collect(), cuts))
+}
+
+/// The same catalogue with kills in the recoveries that follow kills in a recovery. Of those of a ground that go one way, the first stands.
+fn twice(catalogue: Catalogue, keyed: bool, cuts: &Cuts, with_way: &mut SurveyWay) -> Result<Catalogue, ExitCode> {
+    let base = catalogue.base().clone();
+    let mut ways: BTreeSet<(u16, u64)> = BTreeSet::new();
+    let (mut again, mut tried) = (Vec::new(), 0);
+    for (first, ground) in grounds_of_recoveries(&catalogue, &base) {
+        tried += 1;
+        // One that does not pass is in the catalogue as a strike, and is told there.
+        let Ok((surveyed, way)) = with_way(ground)? else { continue };
+        if ways.insert((first, way)) {
+            again.push(surveyed);
+        }
+    }
+    tell!("{} in recoveries go {}: each is struck again", counted(tried, "kill"), counted(again.len(), "way"));
+    let grounds = catalogue.into_grounds().into_iter().chain(again).collect();
+    Ok(Catalogue::new(base, keyed, grounds, cuts))
 }
 
 /// The covering array of a scenario: which first strikes there are is found out by runs of them, and what comes behind each as well.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::ExhaustArgs;
+use super::options::Recovery;
 use crate::cli::print::say;
 use crate::cli::{refuse_text, replay};
 use crate::jobs::Jobs;
@@ -39,8 +40,11 @@ pub(super) fn show(args: &ExhaustArgs, catalogue: &Catalogue, number: u32, jobs:
 /// The command that makes the run of a strike.
 pub(super) fn command_of(args: &ExhaustArgs, number: u32) -> String {
     let seed = if args.seed == 1 { String::new() } else { format!(" --seed {}", args.seed) };
-    let pairs = args.pairs.as_ref().map(|pairs| format!(" --pairs {}", pairs.text()));
-    let recovery = pairs.unwrap_or_else(|| if args.recovery { " --recovery".to_owned() } else { String::new() });
+    let pairs = args.pairs.as_ref().map(|pairs| {
+        let firsts = args.firsts.map(|firsts| format!(" --firsts {firsts}")).unwrap_or_default();
+        format!(" --pairs {}{firsts}", pairs.text())
+    });
+    let recovery = pairs.unwrap_or_else(|| args.recovery.map_or("", Recovery::text).to_owned());
     let scenario = args.scenario.to_string_lossy();
     provenance::command(&format!("exhaust {}{seed}{recovery} --strike {number}", quoted(&scenario)))
 }

@@ -16,6 +16,33 @@ pub(super) enum Budget {
     Time(Duration),
 }
 
+/// How deep recoveries are struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// That of a first fault.
+    Once,
+    /// That of a kill in such a recovery as well.
+    Twice,
+}
+
+impl Recovery {
+    /// The option as it is written.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Once => " --recovery",
+            Self::Twice => " --recovery=twice",
+        }
+    }
+}
+
+pub(super) fn recovery(text: &str) -> Result<Recovery, String> {
+    match text {
+        "once" => Ok(Recovery::Once),
+        "twice" => Ok(Recovery::Twice),
+        _ => Err("write once or twice".into()),
+    }
+}
+
 /// Which pairs of faults a search strikes with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pairs {
@@ -104,6 +131,8 @@ mod tests {
             assert_eq!(pairs(text).unwrap().text(), text);
         }
         assert!(pairs("").is_err());
+        assert_eq!((recovery("once"), recovery("twice")), (Ok(Recovery::Once), Ok(Recovery::Twice)));
+        assert!(recovery("thrice").is_err());
         assert_eq!(cut("next-step"), Ok(Cut::NextStep));
         assert!(cut("next").unwrap_err().contains("steady-epochs"));
     }

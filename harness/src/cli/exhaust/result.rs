@@ -92,10 +92,12 @@ pub(super) fn set(
         events: catalogue.grounds()[0].positions().iter().map(event).collect(),
         kinds: Kind::ALL.iter().map(|kind| (kind.name().into(), kind.spec().family.name().into())).collect(),
         grounds: catalogue.grounds().iter().map(|ground| ground.ground().name.clone()).collect(),
+        depths: catalogue.grounds().iter().map(|ground| ground.ground().depth).collect(),
         strikes_total: catalogue.strikes().len() as u64,
         classes_total: catalogue.classes().len() as u64,
         strikes,
         signatures: known.values().map(|line| (line.result.signature.clone(), line.words.clone())).collect(),
+        measured: Vec::new(),
         covering,
     }
 }
