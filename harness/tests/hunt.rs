@@ -222,12 +222,12 @@ fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
     let hunt = pipes.spawn().unwrap();
     // The folder is there before the first plan is.
     until(|| folder.path().join("flowquake-corpus").exists() && corpus(&folder).len() >= 3);
-    kill(Pid::from_raw(hunt.id() as i32), Signal::SIGINT).unwrap();
+    kill(Pid::from_raw(hunt.id() as i32), Signal::SIGTERM).unwrap();
     let said: Said = hunt.wait_with_output().unwrap().into();
-    assert_eq!(said.code, Some(130), "{}\n{}", said.out, said.err);
-    assert!(said.err.contains("interrupted by SIGINT"), "{}", said.err);
+    assert_eq!(said.code, Some(143), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("interrupted by SIGTERM"), "{}", said.err);
     let found = report(&folder, "hunt.json");
-    assert_eq!(found["ended"], "interrupted by SIGINT");
+    assert_eq!(found["ended"], "interrupted by SIGTERM");
     let kept = corpus(&folder);
     assert_eq!(found["corpus"].as_u64().unwrap() as usize, kept.len());
     // Nothing is half written, and all of it loads.
