@@ -54,7 +54,7 @@ pub(super) struct ExhaustArgs {
     /// 0% believes the classes [default: 5%]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "all", value_name = "SHARE", value_parser = share)]
     verify_pruning: Option<Share>,
-    /// Do not take strikes for one by this cut: steady-epochs, symmetric-subtasks, window-per-phase, next-step, lineage; may be
+    /// Do not take strikes for one by this cut: steady-epochs, symmetric-subtasks, window-per-phase, next-step; may be
     /// given several times
     #[arg(long, value_name = "NAME", value_parser = cut)]
     no_cut: Vec<Cut>,

@@ -30,8 +30,7 @@ pub enum Cut {
 
 impl Cut {
     /// All of them.
-    pub const ALL: [Cut; 5] =
-        [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep, Cut::Lineage];
+    pub const ALL: [Cut; 4] = [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {

@@ -262,40 +262,6 @@ fn every_cut_is_measured_by_itself() {
     assert_eq!(standby.of - standby.removes, strikes);
 }
 
-/// A second fault that is aimed beside the lineage of the first commit is taken for one that is aimed at it; its runs go the same ways.
-#[test]
-fn second_strikes_beside_the_lineage_go_the_ways_of_those_on_it() {
-    let base = base();
-    let itself = catalogue(&all_cuts());
-    let ground = grounds(&itself, &base, Scope::Second).swap_remove(0);
-    let seconds = |cuts: &Cuts| {
-        let itself = surveyed(Ground::itself()).without_strikes();
-        Catalogue::new(base.clone(), true, vec![itself, surveyed(ground.clone())], cuts)
-    };
-    let (with, without) = (seconds(&all_cuts()), seconds(&Cuts::without(&[Cut::Lineage])));
-    assert_eq!(with.strikes().len(), without.strikes().len(), "STRIKE-K1");
-    assert!(with.classes().len() < without.classes().len());
-    // A few of the classes in which more came together, kills of TaskManagers among them: a member goes the way of some that stands.
-    let merged = |members: &&Vec<u32>| {
-        let classes: BTreeSet<u32> = members.iter().map(|number| without.strikes()[*number as usize].class).collect();
-        classes.len() > 1 && with.strikes()[members[0] as usize].kind == Kind::Kill
-    };
-    let all: Vec<&Vec<u32>> = with.classes().iter().filter(merged).collect();
-    assert!(!all.is_empty());
-    // A member may go the way of another class.
-    let deaths = with
-        .classes()
-        .iter()
-        .map(|members| members[0])
-        .filter(|number| [Kind::Kill, Kind::MachineLoss].contains(&with.strikes()[*number as usize].kind));
-    let ways: BTreeSet<u64> = deaths.map(|number| run(&with, number).1.class()).collect();
-    for members in all.iter().step_by(all.len().div_ceil(8)) {
-        let last = *members.last().unwrap();
-        let (_, signature) = run(&with, last);
-        assert!(ways.contains(&signature.class()), "{:?}: {signature}", with.describe(last));
-    }
-}
-
 /// Both faults of a pair of a covering array strike, and the second one where the clean run of the first says that it will.
 #[test]
 fn both_faults_of_a_covering_pair_strike_in_their_phases() {
