@@ -55,6 +55,13 @@ struct Node {
     stood_still: u64,
 }
 
+impl Node {
+    /// Its life is over; what it had stood still counts on.
+    fn end(&mut self) {
+        self.stood_still += self.live.take().map_or(0, |live| live.stood_still());
+    }
+}
+
 /// A process that ended and was not struck.
 pub(super) struct Exit {
     pub(super) node: String,
@@ -187,7 +194,7 @@ impl FlinkCluster {
         let mut exits = Vec::new();
         for (name, node) in self.nodes.borrow_mut().iter_mut() {
             if let Some(status) = node.live.as_mut().and_then(Live::ended) {
-                node.live = None;
+                node.end();
                 exits.push(Exit { node: name.clone(), status, last_words: last_words(&node.folder) });
             }
         }
@@ -198,7 +205,7 @@ impl FlinkCluster {
     pub(super) fn kill_all(&self) {
         let mut nodes = self.nodes.borrow_mut();
         for manager in ["tm-", "jm-"] {
-            nodes.iter_mut().filter(|(name, _)| name.starts_with(manager)).for_each(|(_, node)| node.live = None);
+            nodes.iter_mut().filter(|(name, _)| name.starts_with(manager)).for_each(|(_, node)| node.end());
         }
     }
 }
@@ -234,8 +241,7 @@ impl Processes for FlinkCluster {
         let receipt = live.kill();
         // One that has ended by itself is left for the next look.
         if let Receipt::Proved(_) = receipt {
-            node.stood_still += live.stood_still();
-            node.live = None;
+            node.end();
         }
         receipt
     }

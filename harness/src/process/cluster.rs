@@ -41,6 +41,13 @@ struct Node {
     stood_still: u64,
 }
 
+impl Node {
+    /// Its life is over; what it had stood still counts on.
+    fn end(&mut self) {
+        self.stood_still += self.live.take().map_or(0, |live| live.stood_still());
+    }
+}
+
 /// A process that ended and was not struck.
 pub(super) struct Exit {
     pub(super) node: String,
@@ -160,7 +167,7 @@ impl ProcessCluster {
         let mut exits = Vec::new();
         for (name, node) in self.nodes.borrow_mut().iter_mut() {
             if let Some(status) = node.live.as_mut().and_then(Live::ended) {
-                node.live = None;
+                node.end();
                 let last_words = last_lines(&self.log(name, node.lives));
                 exits.push(Exit { node: name.clone(), status, last_words });
             }
@@ -170,7 +177,7 @@ impl ProcessCluster {
 
     /// Ends all processes, and waits until they have ended: from here on nothing writes any more.
     pub(super) fn kill_all(&self) {
-        self.nodes.borrow_mut().values_mut().for_each(|node| node.live = None);
+        self.nodes.borrow_mut().values_mut().for_each(Node::end);
     }
 }
 
@@ -205,8 +212,7 @@ impl Processes for ProcessCluster {
         let receipt = live.kill();
         // One that has ended by itself is left for the next look.
         if let Receipt::Proved(_) = receipt {
-            node.stood_still += live.stood_still();
-            node.live = None;
+            node.end();
         }
         receipt
     }
