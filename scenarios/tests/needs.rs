@@ -42,13 +42,16 @@ fn sections_that_an_oracle_does_not_need_change_nothing_of_what_it_finds() {
             (plan, whole)
         });
         let (plan, whole) = runs.find(|(_, (record, _))| !record.held).expect("one of twenty seeds shows the bug");
-        assert_eq!(said_of(oracle, &plan, &[exhibit.mutation], oracle.needs), whole, "{:?}", exhibit.mutation);
+        let shown = [oracle.needs, oracle.prefers].concat();
+        assert_eq!(said_of(oracle, &plan, &[exhibit.mutation], &shown), whole, "{:?}", exhibit.mutation);
     }
     let plan = named("killed-between-checkpoints").plan(1);
     for oracle in ORACLES {
         let whole = said_of(oracle, &plan, &[], &Section::ALL);
         assert!(whole.0.held && whole.0.not_judged.is_none(), "{}", oracle.id);
-        assert_eq!(said_of(oracle, &plan, &[], oracle.needs), whole, "{}", oracle.id);
+        assert_eq!(said_of(oracle, &plan, &[], &[oracle.needs, oracle.prefers].concat()), whole, "{}", oracle.id);
+        let (closely, coarsely) = (whole.0, said_of(oracle, &plan, &[], oracle.needs).0);
+        assert!(coarsely.held && coarsely.judged <= closely.judged, "{}", oracle.id);
     }
 }
 

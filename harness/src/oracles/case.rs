@@ -25,6 +25,8 @@ pub struct Oracle {
     pub rank: u8,
     /// Sections of the outcome without which it cannot judge.
     pub needs: &'static [Section],
+    /// Sections with which it judges more closely, all of them or none: O1 checkpoint by checkpoint, and not only the whole output.
+    pub prefers: &'static [Section],
     /// Judges.
     pub(super) judge: fn(&Case) -> Finding,
 }

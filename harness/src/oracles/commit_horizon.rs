@@ -21,6 +21,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "parts",
     rank: 3,
     needs: &[Section::Log, Section::Output],
+    prefers: &[],
     judge: |case| judge(case.outcome),
 };
 

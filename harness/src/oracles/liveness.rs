@@ -31,6 +31,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "runs",
     rank: 10,
     needs: &[Section::Trace],
+    prefers: &[],
     judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs),
 };
 

@@ -20,6 +20,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "files",
     rank: 8,
     needs: &[Section::Log, Section::Stores],
+    prefers: &[],
     judge: |case| judge(case.plan, case.outcome),
 };
 

@@ -44,6 +44,7 @@ pub const CONTENT: Oracle = Oracle {
     unit: "records",
     rank: 5,
     needs: &[Section::FinalOutput],
+    prefers: &SPANS,
     judge: |case| case.output().0.clone(),
 };
 
@@ -54,6 +55,7 @@ pub const ORDER: Oracle = Oracle {
     unit: "entries",
     rank: 6,
     needs: &SPANS,
+    prefers: &[],
     judge: |case| case.output().1.clone(),
 };
 

@@ -37,6 +37,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "effects",
     rank: 1,
     needs: &[Section::Trace, Section::Log, Section::Stores],
+    prefers: &[],
     judge: |case| judge(case.outcome),
 };
 

@@ -28,6 +28,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "restores",
     rank: 7,
     needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Output, Section::Copies],
+    prefers: &[],
     judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs, case.resume),
 };
 

@@ -13,5 +13,6 @@ pub const ORACLE: Oracle = Oracle {
     unit: "files",
     rank: 2,
     needs: &[Section::Stores],
+    prefers: &[],
     judge: |case| case.outcome.retained_files.finding(),
 };

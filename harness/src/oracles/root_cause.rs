@@ -30,6 +30,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "causes",
     rank: 4,
     needs: &[Section::Trace],
+    prefers: &[],
     judge: |case| {
         judge(case.outcome).and(aborts::judge(case.plan, case.outcome)).and(provoked::judge(case.plan, case.outcome))
     },

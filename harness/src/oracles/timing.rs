@@ -36,6 +36,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "times",
     rank: 9,
     needs: &[Section::Trace, Section::Log, Section::Checkpoints, Section::Flow],
+    prefers: &[],
     judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs).and(restarts::judge(case.plan, case.outcome)),
 };
 

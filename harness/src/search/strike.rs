@@ -13,7 +13,7 @@
 //! (STRIKE-K2) every strike adds its faults behind those of the scenario and its ground, and changes nothing else but what may be
 //! expected of the run.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flowquake_engine::env::StoreKind;
@@ -164,7 +164,7 @@ impl Catalogue {
 
     /// How many classes these cuts make of the same strikes.
     pub(super) fn count_classes(&self, cuts: &Cuts) -> u64 {
-        let mut names: HashSet<u64> = HashSet::new();
+        let mut names: BTreeSet<u64> = BTreeSet::new();
         for (number, ground) in self.grounds.iter().enumerate() {
             self.each_strike(number, cuts, |strike| {
                 let class = class_of(cuts, strike.kind.name(), strike.made, &strike.standing, strike.place);

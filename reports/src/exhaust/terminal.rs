@@ -88,7 +88,7 @@ pub(super) fn cuts(set: &ExhaustSet) -> Table {
             Cell::new(if cut.sound { "sound" } else { "assumed" }),
             Cell::count(cut.removes),
             Cell::count(cut.of),
-            Cell::new(if cut.of == 0 { "-".into() } else { format!("{} %", cut.removes * 100 / cut.of) }),
+            Cell::new((cut.removes * 100).checked_div(cut.of).map_or("-".into(), |share| format!("{share} %"))),
             Cell::new(&cut.unit),
         ]);
     }

@@ -15,7 +15,8 @@ use crate::plan::RunPlan;
 use crate::search::cut::Cuts;
 use crate::search::ground::{Ground, Scope, cuts_of_grounds, grounds};
 use crate::search::proof::{Proof, Share};
-use crate::search::strike::{Catalogue, Surveyed};
+use crate::search::strike::Catalogue;
+use crate::search::surveyed::Surveyed;
 use crate::worker::{Order, Terms, Worker};
 
 /// A whole life of a job in few events.
