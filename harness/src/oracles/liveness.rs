@@ -6,7 +6,7 @@
 //!
 //! The reason (`Stall`) is read from the trace: who waits for what, followed down to what nobody waits behind. Only what the
 //! leader in force says of the job counts: a zombie's events stand in the trace, too.
-//! Planted bug: `ignore-barrier-after-restore`.
+//! Planted bugs: `ignore-barrier-after-restore`, `forget-wakeup`.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ pub const ORACLE: Oracle = Oracle {
     unit: "runs",
     rank: 10,
     needs: &[Section::Trace],
-    prefers: &[],
+    // Who leads, for the reason of a stall.
+    prefers: &[Section::Log],
     judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs),
 };
 

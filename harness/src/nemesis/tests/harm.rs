@@ -44,6 +44,7 @@ fn bandwidth(id: u32, at: u64, rate: u64, heal_after: u64) -> FaultPlan {
     FaultPlan { trigger: Trigger::At(secs(at)), ..fault(id, action) }
 }
 
+/// HARM-3.
 #[test]
 fn a_property_has_one_owner_at_a_time_and_whoever_sets_it_to_the_same_owns_nothing() {
     let fake = Fake::default();

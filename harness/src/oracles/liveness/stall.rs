@@ -14,7 +14,7 @@ use flowquake_engine::time::Time;
 
 use self::restart_loop::{Failover, GivenUp, RestartLoop};
 use self::takeovers::TakeoverLoop;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Section};
 use crate::plan::RunPlan;
 
 mod restart_loop;
@@ -137,8 +137,11 @@ impl Stall {
     }
 }
 
-/// Why nobody leads, if nobody does.
+/// Why nobody leads, if nobody does, as far as the leadership log is shown.
 fn no_leader(outcome: &Outcome) -> Option<String> {
+    if !outcome.sections.contains(&Section::Log) {
+        return None;
+    }
     let Some(newest) = outcome.log.last().map(|logged| &logged.entry) else {
         return Some("no term was ever opened".into());
     };

@@ -129,7 +129,8 @@ fn binary_input_file() {
     assert_eq!(error.problems()[0].code_name(), "empty-input");
 }
 
-/// The offences too plain to be worth a picture: each gets its own code, and only that.
+/// The offences too plain to be worth a picture: each gets its own code, and only that. No rule complains of what stands in for the refused
+/// value (READ-R2), and what leans on one is dropped (RULES-C3).
 #[test]
 fn each_offence_is_told_once_under_its_code() {
     let fault = |text: &str| format!("{HEAD}{JOB}\n[[fault]]\n{text}\n");

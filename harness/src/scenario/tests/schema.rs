@@ -297,6 +297,7 @@ fn reader_and_schema_agree_on_the_value_of_every_key() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// A key that does not go with the kind is reported, too (READ-R1).
 #[test]
 fn reader_and_schema_agree_on_the_keys_of_every_kind_of_fault() {
     let validator = validator(&catalogue());
