@@ -33,6 +33,7 @@ pub mod predict;
 pub mod process;
 pub mod profile;
 pub mod provenance;
+mod pulse;
 mod reader;
 mod recorder;
 pub mod run;

@@ -67,6 +67,7 @@ const HARNESS: &[&str] = &[
     "run",
     "engine_command",
     "live",
+    "pulse",
     "process",
     "flink",
     "explain",

@@ -42,6 +42,7 @@ use crate::live::cpu_of_children;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Part, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan, job_spec};
+use crate::pulse::Pulse;
 use crate::run::{job_managers, task_managers};
 use crate::target::{Missing, Offers, Target};
 
@@ -150,6 +151,7 @@ impl Target for ApacheFlink {
         let cpu = cpu_of_children();
         director.begin(Time::ZERO);
         job_managers(plan).chain(task_managers(plan)).for_each(|node| director.begin_life(&node, Time::ZERO));
+        let pulse = Pulse::begin(plan).map_err(cannot)?;
         play.submit(&spec, &archive);
         play.play(&mut director)?;
         // Fenced: nothing moves any more when the output is read.
@@ -162,6 +164,7 @@ impl Target for ApacheFlink {
             return Err(Environment::new(what, "give a Flink whose version is known, unmodified"));
         }
         let mut outcome = director.take_outcome();
+        outcome.starved = pulse.end();
         outcome.visible = committed(&play.cluster.output(), now).map_err(cannot)?;
         outcome.wall = begun.elapsed();
         outcome.cpu = cpu_of_children().saturating_sub(cpu);

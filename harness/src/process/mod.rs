@@ -7,7 +7,7 @@
 //!   └─ tm-1 …
 //! ```
 //! Start at [`RealProcesses`]. `cluster` holds the processes and strikes them, `observer` hears them, `stores` sees what they did to
-//! their durable stores, `pulse` whether the machine was fast enough. One loop does everything, so the order in which it hears events is the order of the run; their times are those
+//! their durable stores, [`crate::pulse`] whether the machine was fast enough. One loop does everything, so the order in which it hears events is the order of the run; their times are those
 //! of its own clock, from the start of the first process.
 //!
 //! Events that different processes emit at the same time come in either order. Nothing that follows from an event can come before it,
@@ -28,7 +28,6 @@ use nix::sys::signal::Signal;
 
 use self::cluster::{Exit, ProcessCluster};
 use self::observer::{Heard, Observer};
-use self::pulse::Pulse;
 use self::stores::Folders;
 use crate::director::Director;
 use crate::environment::Environment;
@@ -38,12 +37,12 @@ use crate::live::cpu_of_children;
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan};
+use crate::pulse::Pulse;
 use crate::run::{job_managers, task_managers};
 use crate::target::{Offers, Target};
 
 mod cluster;
 mod observer;
-mod pulse;
 mod stores;
 
 /// Between two looks at whether a process has ended.

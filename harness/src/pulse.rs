@@ -3,6 +3,7 @@
 //! A thread asks to be woken every few milliseconds and notes how much later it was. The processes of the run wait as it does. Where a
 //! heartbeat must come within 500 ms and everybody waits for 200 of them, a lost TaskManager says nothing about the engine. Start at
 //! [`Pulse::begin`]; [`Lateness`] is the pure part.
+#![allow(clippy::disallowed_methods, reason = "it measures the real machine, in real time")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl Lateness {
 }
 
 /// Beats while a run is under way.
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     over: Arc<AtomicBool>,
     beats: JoinHandle<Duration>,
     stretch: Duration,
@@ -54,7 +55,7 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// Begins to beat, for a plan with these time-outs.
-    pub(super) fn begin(plan: &RunPlan) -> std::io::Result<Self> {
+    pub(crate) fn begin(plan: &RunPlan) -> std::io::Result<Self> {
         let config = &plan.job.config;
         let stretch = config.heartbeat_timeout.min(config.lease).min(config.rpc_timeout);
         let over = Arc::new(AtomicBool::new(false));
@@ -74,7 +75,7 @@ impl Pulse {
     }
 
     /// Ends, and says why what depends on time is no evidence; `None`: it is.
-    pub(super) fn end(self) -> Option<String> {
+    pub(crate) fn end(self) -> Option<String> {
         self.over.store(true, Ordering::Relaxed);
         let worst = self.beats.join().unwrap_or_default();
         let words = |time: Duration| units::duration(time.as_nanos() as u64);
