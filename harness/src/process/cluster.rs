@@ -1,6 +1,6 @@
 //! The processes of a run: started, killed, stopped, each strike with what proves it.
 //!
-//! Start at [`ProcessCluster`]. What proves a strike is in [`crate::live`].
+//! Start at [`ProcessCluster`]. What proves a strike is in `live.rs`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@
 //!   └─ tm-1 …
 //! ```
 //! Start at [`RealProcesses`]. `cluster` holds the processes and strikes them, `observer` hears them, `stores` sees what they did to
-//! their durable stores, [`crate::pulse`] whether the machine was fast enough. One loop does everything, so the order in which it hears events is the order of the run; their times are those
+//! their durable stores, `pulse.rs` whether the machine was fast enough. One loop does everything, so the order in which it hears events is the order of the run; their times are those
 //! of its own clock, from the start of the first process.
 //!
 //! Events that different processes emit at the same time come in either order. Nothing that follows from an event can come before it,

@@ -2,7 +2,7 @@
 //! one of these supports.
 //!
 //! Start at [`support`]. An event rests on others by the protocol: an acknowledgement on the snapshot that it reports, a manifest on every
-//! acknowledgement, a deployment on the restart that was ready, a failover on what failed ([`causes`]). What the protocol says nothing about
+//! acknowledgement, a deployment on the restart that was ready, a failover on what failed (`causes`). What the protocol says nothing about
 //! follows the event before it in the same process: the same subtask in the same attempt, or the same node in the same life. The support of
 //! an event is all that comes before it in this order. What a run did in vain (checkpoints of an attempt that died, subtasks that had
 //! been cancelled, what a sink did behind its part of the checkpoint, other sinks' commits) is not in it.

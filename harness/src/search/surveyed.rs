@@ -1,6 +1,6 @@
 //! A ground with its clean run, and the places of that run at which something can strike: its events, its control messages and its writes.
 //!
-//! Start at [`Surveyed`] and [`sites`]. A rule about one message or write is armed at the last event before it. Beside its positions a ground
+//! Start at [`Surveyed`] and `sites`. A rule about one message or write is armed at the last event before it. Beside its positions a ground
 //! knows for each of them the newest step of every node, and of a ground of second faults the newest and the next one on the lineage.
 
 use std::collections::BTreeMap;
