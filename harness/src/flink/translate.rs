@@ -82,9 +82,9 @@ pub(super) struct Translator {
     snapshots: BTreeMap<SubtaskId, CheckpointId>,
     notified: BTreeSet<CheckpointId>,
     aborted: BTreeSet<CheckpointId>,
-    /// Checkpoints whose trigger did not reach every source. Flink counts that as no failure; here they are given up when the failover
-    /// begins that the unreachable task brings about.
-    stranded: BTreeSet<CheckpointId>,
+    /// Checkpoints that are neither complete nor given up, and the attempt that triggered each. Flink gives them up with a failover, without a line;
+    /// one whose trigger did not reach a dead TaskManager it gives up before, as no failure, and here that waits for the failover, too.
+    pending: BTreeMap<CheckpointId, Attempt>,
     /// TaskManagers that were given up and have not registered again.
     lost: BTreeSet<NodeName>,
     /// Tasks that said of themselves that they failed, by subtask and attempt.
@@ -109,7 +109,7 @@ impl Translator {
             snapshots: BTreeMap::new(),
             notified: BTreeSet::new(),
             aborted: BTreeSet::new(),
-            stranded: BTreeSet::new(),
+            pending: BTreeMap::new(),
             lost: BTreeSet::new(),
             said_failed: BTreeSet::new(),
             failed: None,
@@ -155,7 +155,10 @@ impl Translator {
                 self.restored = Some(checkpoint);
                 return Vec::new();
             }
-            Step::Triggered => return vec![Event::CheckpointTriggered { attempt, checkpoint, last: false }],
+            Step::Triggered => {
+                self.pending.insert(checkpoint, attempt);
+                return vec![Event::CheckpointTriggered { attempt, checkpoint, last: false }];
+            }
             Step::Acknowledged => {
                 let subtask = self.executions.get(fields.text("id")).copied();
                 return subtask
@@ -165,6 +168,7 @@ impl Translator {
             }
             Step::Completed => {
                 let bytes = fields.number("bytes").unwrap_or(0);
+                self.pending.remove(&checkpoint);
                 return vec![
                     Event::ManifestWritten { attempt, checkpoint },
                     Event::CheckpointCompleted { attempt, checkpoint, bytes },
@@ -177,10 +181,7 @@ impl Translator {
                 return declined.into_iter().chain(self.aborted(attempt, checkpoint, reason)).collect();
             }
             Step::Expired => return self.aborted(attempt, checkpoint, AbortReason::Expired),
-            Step::Failed => {
-                self.stranded.insert(checkpoint);
-                return Vec::new();
-            }
+            Step::Failed => return Vec::new(),
             Step::Confirmed => {
                 let first = self.notified.insert(checkpoint);
                 return first.then_some(Event::CompletionNotified { attempt, checkpoint }).into_iter().collect();
@@ -274,9 +275,9 @@ impl Translator {
             (_, "RESTARTING" | "FAILING") => {
                 let (root, cause) = self.failed.take().unwrap_or((RootCause::StoreFailed, cause));
                 let begun = Event::FailoverBegun { attempt, root, cause };
-                let stranded = std::mem::take(&mut self.stranded);
+                let pending: Vec<CheckpointId> = std::mem::take(&mut self.pending).into_keys().collect();
                 let given_up = |checkpoint| self.aborted(attempt, checkpoint, AbortReason::TaskFailure);
-                std::iter::once(begun).chain(stranded.into_iter().flat_map(given_up)).collect()
+                std::iter::once(begun).chain(pending.into_iter().flat_map(given_up)).collect()
             }
             (_, "FINISHED") => vec![Event::JobFinished { attempt }],
             (_, "FAILED") => {
@@ -332,6 +333,7 @@ impl Translator {
     /// A checkpoint is given up once, whoever says so first.
     fn aborted(&mut self, attempt: Attempt, checkpoint: CheckpointId, reason: AbortReason) -> Vec<Event> {
         let first = self.aborted.insert(checkpoint);
+        self.pending.remove(&checkpoint);
         first.then_some(Event::CheckpointAborted { attempt, checkpoint, reason }).into_iter().collect()
     }
 
