@@ -21,12 +21,14 @@ use crate::paths::StateFileName;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
+mod error;
 mod first_look;
 mod heap;
 pub mod key_group;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 
+pub use error::{LocalDamage, StateError, SystemError};
 pub use first_look::FirstLook;
 
 use heap::HeapTable;
@@ -42,11 +44,6 @@ impl<T: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'stati
 /// What can be remembered.
 pub trait Value: Serialize + DeserializeOwned + Clone + Debug + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Clone + Debug + Send + 'static> Value for T {}
-
-/// Why state cannot be read or written. Fails the task; the job recovers from the last checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("state: {0}")]
-pub struct StateError(pub String);
 
 /// The key of the record at hand, with its group.
 #[derive(Debug, Clone)]
@@ -271,8 +268,7 @@ impl Backend {
         match kind {
             BackendKind::Memory | BackendKind::Fs => {
                 if restored.files.iter().any(|(name, _)| &**name != HEAP_FILE) {
-                    let kind = kind.name();
-                    return Err(StateError(format!("the restored state was not written by the `{kind}` backend")));
+                    return Err(StateError::OtherBackend { backend: kind });
                 }
                 Ok(Self {
                     groups,
@@ -284,14 +280,14 @@ impl Backend {
             }
             #[cfg(feature = "rocksdb")]
             BackendKind::RocksDb => {
-                let folder = folder().map_err(|error| StateError(format!("no local folder: {error}")))?;
+                let folder = folder().map_err(|error| StateError::NoFolder((&error).into()))?;
                 let store = rocksdb::RocksStore::open(folder, restored, background)?;
                 Ok(Self { groups, heap_restored: None, restored_entries: 0, rocksdb: Some(store) })
             }
             #[cfg(not(feature = "rocksdb"))]
             BackendKind::RocksDb => {
                 let _ = (folder, background);
-                Err(StateError("this build has no RocksDB: build with the feature `rocksdb`".into()))
+                Err(StateError::NotBuilt)
             }
         }
     }

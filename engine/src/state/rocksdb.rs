@@ -36,12 +36,11 @@ const DATABASE: &str = "db";
 
 /// What an event says of an error must not depend on where the node keeps its files. RocksDB's own text names its folder, and
 /// checksums over a random session id; so that goes into the log, and the event has its kind and the name of the file.
-fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
+fn fault(action: &'static str) -> impl FnOnce(rocksdb::Error) -> StateError {
     move |error| {
-        tracing::warn!("RocksDB cannot {what}: {error}");
-        let place = file_in(error.as_ref()).map(|file| format!(" in {file}")).unwrap_or_default();
-        let machine = machine_in(error.as_ref()).map(|words| format!(" ({words})")).unwrap_or_default();
-        StateError(format!("RocksDB cannot {what}: {:?}{place}{machine}", error.kind()))
+        tracing::warn!("RocksDB cannot {action}: {error}");
+        let (file, machine) = (file_in(error.as_ref()).map(str::to_owned), machine_in(error.as_ref()));
+        StateError::RocksDb { action, kind: error.kind(), file, machine }
     }
 }
 
@@ -71,7 +70,7 @@ fn io_fault(path: &Path) -> impl FnOnce(std::io::Error) -> StateError + '_ {
     move |error| {
         tracing::warn!("{}: {error}", path.display());
         let name = path.file_name().unwrap_or_default();
-        StateError(format!("{}: {error}", name.to_string_lossy()))
+        StateError::file(name.to_string_lossy(), &error)
     }
 }
 
@@ -155,7 +154,7 @@ impl RocksStore {
             let name = file.map_err(io_fault(folder.path()))?.file_name().to_string_lossy().into_owned();
             // The options of the new database apply, not those of the old one; and there is no write-ahead log to keep.
             if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
-                names.push(StateFileName::new(name).map_err(|bad| StateError(bad.to_string()))?);
+                names.push(StateFileName::new(name)?);
             }
         }
         names.sort();
@@ -329,5 +328,5 @@ fn encode_key<K: Key>(group: u16, table: u8, key: &K, out: &mut Vec<u8>) {
 }
 
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
-    postcard::from_bytes(bytes).map_err(|error| StateError(format!("RocksDB holds a value of another type: {error}")))
+    postcard::from_bytes(bytes).map_err(StateError::OtherType)
 }

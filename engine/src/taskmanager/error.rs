@@ -6,7 +6,8 @@ use std::any::Any;
 
 use crate::checkpoint::manifest::Damaged;
 use crate::connectors::file_sink::CommitError;
-use crate::env::{NetError, StoreError};
+use crate::env::StoreError;
+use crate::exchange::DataError;
 use crate::graph::JobError;
 use crate::graph::chain::ChainError;
 use crate::ids::{CheckpointId, NodeName, SubtaskId};
@@ -85,13 +86,13 @@ pub(super) enum EngineError {
     /// A transaction could not be committed now, or not by this attempt.
     #[error(transparent)]
     Commit(CommitError),
-    /// The connection over which records come is gone.
+    /// The connection over which records come is gone, or carries what is no record.
     #[error("data connection to {producer}: {error}")]
     Input {
         /// The TaskManager at its other end.
         producer: NodeName,
         /// What happened to it.
-        error: NetError,
+        error: DataError,
     },
 }
 
