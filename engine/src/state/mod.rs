@@ -21,6 +21,8 @@ use crate::paths::StateFileName;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
+#[cfg(feature = "rocksdb")]
+mod file_list;
 mod first_look;
 mod heap;
 pub mod key_group;

@@ -8,17 +8,19 @@
 //! bytes and compacted after a counted number of flushes, so that equal operations leave files of equal names and sizes
 //! (S3). Their bytes differ between runs all the same: RocksDB writes a session id into every file.
 //!
-//! Damage to the files is an error that names the file, and fails the task: RocksDB checks the blocks that it reads, and the
-//! snapshot holds every file against the first look at it ([`super::first_look`], with its limit).
+//! Damage to the files is an error that names the file, and fails the task: RocksDB checks the blocks that it reads, a snapshot
+//! checks its list of files ([`super::file_list`]), and its upload holds every file against the first look at it
+//! ([`super::first_look`], with its limit).
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions};
 
 use super::cache::Cache;
+use super::file_list;
 use super::{COMPACT_FLUSHES, CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
 use crate::codec::encode;
 use crate::env::{Entries, LocalFolder};
@@ -105,26 +107,7 @@ impl RocksStore {
             let path = place.join(name);
             std::fs::write(&path, bytes).map_err(io_fault(&path))?;
         }
-        let mut table = BlockBasedOptions::default();
-        table.set_bloom_filter(10.0, false);
-        table.set_format_version(5);
-        let mut options = Options::default().get_options_from_string(FIXED).map_err(fault("take its options"))?;
-        options.create_if_missing(true);
-        options.set_block_based_table_factory(&table);
-        options.set_paranoid_checks(true);
-        options.set_max_manifest_file_size(MANIFEST_BYTES);
-        options.set_manifest_preallocation_size(MANIFEST_BYTES);
-        options.set_keep_log_file_num(1);
-        without_statistics(&mut options);
-        if background {
-            options.set_write_buffer_size(64 << 20);
-        } else {
-            // Nobody reads its log there, and threads that open files together cost more than the few files.
-            options.set_log_level(LogLevel::Fatal);
-            options.set_max_file_opening_threads(1);
-            options.set_disable_auto_compactions(true);
-            options.set_write_buffer_size(2 * FLUSH_BYTES as usize);
-        }
+        let options = if background { working(true)? } else { SIMULATED.clone()? };
         // Only opening compares clocks: it adds tasks to a timer that all databases of the process share.
         let db = folder.on_real_clock(move || DB::open(&options, &place)).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
@@ -159,20 +142,49 @@ impl RocksStore {
             }
         }
         names.sort();
-        // The tables are looked at by their hashes. What ties them together has been appended to since it was made, and was
-        // copied as it stands on the disk: if it was damaged there, only opening it shows that.
-        let mut reading = Options::default();
-        reading.set_max_open_files(1);
-        reading.set_keep_log_file_num(1);
-        reading.set_log_level(LogLevel::Fatal);
-        reading.set_max_file_opening_threads(1);
-        without_statistics(&mut reading);
-        DB::open_for_read_only(&reading, folder.path(), false).map_err(fault("open its own checkpoint"))?;
+        // The tables are checked by their hashes, once they are uploaded.
+        let read = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::read(&path).map_err(io_fault(&path))
+        };
+        let list = names.iter().find(|name| name.starts_with("MANIFEST-"));
+        let list = list.ok_or_else(|| StateError("RocksDB wrote a checkpoint without a list of its files".into()))?;
+        file_list::check(list, &read(list)?, &read("CURRENT")?)?;
         first_look.forget_all_but(|name| names.binary_search_by(|other| (**other).cmp(name)).is_ok());
         let [count, bytes] = [0, 1].map(|of: usize| self.shared.written[of].swap(0, Ordering::Relaxed));
         let written = Entries { count, bytes };
         Ok(LocalSnapshot::Files { names, folder, first_look: first_look.clone(), written })
     }
+}
+
+/// Options of all databases of a simulation. `Options::default()` maps and clears a block cache of
+/// 32 MiB, which costs more than opening a small database, so a process does it once for all its runs. What the databases
+/// then share is only this cache, in which none finds a block of another.
+static SIMULATED: LazyLock<Result<Options, StateError>> = LazyLock::new(|| working(false));
+
+/// Options of a database that holds working state.
+fn working(background: bool) -> Result<Options, StateError> {
+    let mut table = BlockBasedOptions::default();
+    table.set_bloom_filter(10.0, false);
+    table.set_format_version(5);
+    let mut options = Options::default().get_options_from_string(FIXED).map_err(fault("take its options"))?;
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&table);
+    options.set_paranoid_checks(true);
+    options.set_max_manifest_file_size(MANIFEST_BYTES);
+    options.set_manifest_preallocation_size(MANIFEST_BYTES);
+    options.set_keep_log_file_num(1);
+    without_statistics(&mut options);
+    if background {
+        options.set_write_buffer_size(64 << 20);
+    } else {
+        // Nobody reads its log there, and threads that open files together cost more than the few files.
+        options.set_log_level(LogLevel::Fatal);
+        options.set_max_file_opening_threads(1);
+        options.set_disable_auto_compactions(true);
+        options.set_write_buffer_size(2 * FLUSH_BYTES as usize);
+    }
+    Ok(options)
 }
 
 /// Both are written from time to time by threads of their own.

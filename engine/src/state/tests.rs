@@ -277,6 +277,27 @@ mod damage {
         });
     }
 
+    /// No snapshot was uploaded, so there was no first look that could tell: the list itself has to.
+    #[test]
+    fn damage_anywhere_in_a_list_of_files_that_nobody_looked_at_is_found() {
+        let mut tried = 0;
+        for at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut backend, mut state) = open(BackendKind::RocksDb, folder.path(), None);
+            fill(&mut state, 0).unwrap();
+            drop(backend.snapshot(&mut [&mut state], 1).unwrap());
+            let list = files(&folder.path().join("state/db"), |name| name.starts_with("MANIFEST-")).pop().unwrap();
+            let used = read(&list).unwrap().len();
+            if at >= used {
+                break;
+            }
+            flip(&list, at);
+            assert!(backend.snapshot(&mut [&mut state], 2).is_err(), "LIST-W1: byte {at} of {used}");
+            tried += 1;
+        }
+        assert!(tried > 20, "{tried}");
+    }
+
     #[test]
     fn undamaged_files_stay_good_through_flushes_and_compactions() {
         with_database(|_, backend, state| {
