@@ -12,6 +12,7 @@ use crate::mutation::Mutation;
 
 /// What is special about it.
 pub(super) struct Scripted {
+    #[cfg_attr(not(feature = "mutations"), expect(dead_code, reason = "only planted bugs ask"))]
     planted: Vec<Mutation>,
 }
 

@@ -104,7 +104,7 @@ mod tests {
         let good = list();
         let ends = [0, 10, BLOCK + 10, 2 * BLOCK - 5, 2 * BLOCK, good.len()];
         // Every place near the end of a record or of a block, and some between.
-        let near = |at: usize| at % 997 == 0 || [BLOCK].iter().chain(&ends).any(|end| end.abs_diff(at) <= 20);
+        let near = |at: usize| at.is_multiple_of(997) || [BLOCK].iter().chain(&ends).any(|end| end.abs_diff(at) <= 20);
         for at in (0..good.len()).filter(|at| near(*at)) {
             let mut bad = good.clone();
             bad[at] ^= 0x55;
