@@ -10,13 +10,13 @@ use super::{Env, Inner, Secret, World};
 use crate::ids::NodeName;
 use crate::mutation::Mutation;
 
-/// What is special about it.
+/// What a scripted world adds to a real one.
 pub(super) struct Scripted {
     planted: Vec<Mutation>,
 }
 
 impl Env {
-    /// The world of one life of a node, with one store for everything, in which these bugs are planted.
+    /// The world of one life of a node, with one store for both purposes and with these bugs planted.
     pub(crate) fn scripted(
         node: NodeName,
         incarnation: u32,
