@@ -1,4 +1,5 @@
-//! Every knob of the engine: its type, unit, default and range. Validated once, at the edge, by [`JobConfig::validate`].
+//! Every knob of the engine: its type, unit, default and range. Validated once, at the edge, by
+//! [`JobConfig::validate`].
 //!
 //! Names and defaults follow Apache Flink where Flink has the knob; where a default differs, the field says so.
 
@@ -136,8 +137,8 @@ pub struct JobConfig {
     /// Time allowed for a connection to be made; default 5 s.
     #[serde(with = "crate::time::readable")]
     pub connect_timeout: Duration,
-    /// A standby JobManager takes over when the leader has renewed nothing for this long; default 5 s (Flink on Kubernetes:
-    /// 15 s). The leader renews three times as often.
+    /// A standby JobManager takes over when the leader has renewed nothing for this long; default 5 s (Flink on
+    /// Kubernetes: 15 s). The leader renews three times as often.
     #[serde(with = "crate::time::readable")]
     pub lease: Duration,
     /// Time after which a lost order counts as lost: the heartbeats of the TaskManager still contradict what it was

@@ -324,8 +324,8 @@ events! {
     LeadershipLost = "leadership-lost" by JobManager, Standby { term: Term },
     /// A standby JobManager has seen no renewal for the lease and tries to open a term.
     LeaseExpired = "lease-expired" by JobManager, Standby { term: Term },
-    /// The leader removed files that nobody will ask for: those of checkpoints that are neither retained nor its own, and at
-    /// the end of the job pending output, too.
+    /// The leader removed files that nobody will ask for: those of checkpoints that are neither retained nor its own,
+    /// and at the end of the job pending output, too.
     SweepEnded = "sweep-ended" by Leader, InputEnded { term: Term, removed: u64 },
     /// A TaskManager was registered with its slots.
     TaskManagerRegistered = "task-manager-registered" by Leader, Always { task_manager: NodeName, slots: u16 },
@@ -335,8 +335,8 @@ events! {
     StoreFailed = "store-failed" by Leader, Failure { attempt: Attempt, cause: String },
     /// The JobManager gave up a TaskManager.
     TaskManagerLost = "task-manager-lost" by Leader, Failure { task_manager: NodeName, cause: String },
-    /// A TaskManager gave up its JobManager and cancelled its tasks; `term` is that of the orders that it obeyed over this
-    /// connection, if it obeyed any.
+    /// A TaskManager gave up its JobManager and cancelled its tasks; `term` is that of the orders that it obeyed over
+    /// this connection, if it obeyed any.
     JobManagerLost = "job-manager-lost" by TaskManager, Failure { term: Option<Term>, cause: String },
     /// A heartbeat request went out.
     HeartbeatSent = "heartbeat-sent" by Leader, Periodic { to: NodeName },
@@ -388,8 +388,8 @@ events! {
     AlignmentClosed = "alignment-closed" by TaskManager, Channels { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The synchronous part of a snapshot began.
     SnapshotSyncBegun = "snapshot-sync-begun" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
-    /// The synchronous part of a snapshot ended; processing goes on. `busy` and `back_pressured`: what the subtask did with the time since
-    /// its last snapshot, in thousandths; the rest it was idle.
+    /// The synchronous part of a snapshot ended; processing goes on. `busy` and `back_pressured`: what the subtask did
+    /// with the time since its last snapshot, in thousandths; the rest it was idle.
     SnapshotSyncEnded = "snapshot-sync-ended" by TaskManager, Always {
         attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, busy: u16, back_pressured: u16,
     },

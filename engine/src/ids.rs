@@ -1,8 +1,8 @@
 //! The engine's identities as types, so that a checkpoint id cannot be passed where an attempt is meant.
 //!
 //! Words as Apache Flink uses them: a *vertex* is an operator chain of the job graph, a *subtask* one of its parallel
-//! instances, an *attempt* one execution of the whole job (every failover starts the next), an *epoch* the records between
-//! two barriers, named by the checkpoint that closes it.
+//! instances, an *attempt* one execution of the whole job (every failover starts the next), an *epoch* the records
+//! between two barriers, named by the checkpoint that closes it.
 
 use std::fmt;
 

@@ -32,7 +32,8 @@ pub enum Mutation {
     IgnoreBarrierAfterRestore,
     /// A snapshot leaves out the sink's transactions that are not committed yet.
     ForgetPendingTransactions,
-    /// When a checkpoint completes, the files of the newest one are deleted instead of those of the oldest retained one.
+    /// When a checkpoint completes, the files of the newest one are deleted instead of those of the oldest retained
+    /// one.
     SubsumeNewest,
     /// The leader says that it swept the checkpoint store, and deletes nothing.
     SkipSweep,

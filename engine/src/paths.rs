@@ -4,9 +4,9 @@
 //! `../../.bashrc` to a folder unchecked, it would write outside of that folder. So a name is a type of its own, and
 //! the checks in this file are the only way to make one: code that holds such a name cannot forget the check.
 //!
-//! Invariants: (PATH-1) a [`StateFileName`] is one component of letters, digits, `.`, `_` and `-`, and does not begin with
-//! `.`; (PATH-2) a [`StateFilePath`] is `chk-N/component`, a [`PendingPath`] is `.pending/v-i/component`: neither leaves its
-//! store, nor the part of the store that the name is for.
+//! Invariants: (PATH-1) a [`StateFileName`] is one component of letters, digits, `.`, `_` and `-`, and does not begin
+//! with `.`; (PATH-2) a [`StateFilePath`] is `chk-N/component`, a [`PendingPath`] is `.pending/v-i/component`: neither
+//! leaves its store, nor the part of the store that the name is for.
 
 use std::fmt;
 use std::ops::Deref;

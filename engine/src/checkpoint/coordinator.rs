@@ -7,8 +7,8 @@
 //! log that names it. Until the entry is requested the checkpoint can be aborted; after that, only the log decides
 //! whether it exists.
 //!
-//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its log entry is
-//! durable; (C3) the newest completed checkpoint is never subsumed; (C4) a checkpoint ends once.
+//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its log entry
+//! is durable; (C3) the newest completed checkpoint is never subsumed; (C4) a checkpoint ends once.
 //! Source: apache/flink `CheckpointCoordinator`, `PendingCheckpoint`, `CheckpointFailureManager`.
 
 use std::collections::{BTreeMap, BTreeSet};

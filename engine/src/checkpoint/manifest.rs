@@ -1,8 +1,8 @@
 //! The manifest of a checkpoint: the state of each subtask when the job is restored from the checkpoint.
 //!
-//! On disk (`chk-<id>/_metadata`): magic, format version, then the postcard encoding of [`Manifest`], then the length and
-//! xxh3 hash of all that, little endian. Every file that a manifest names is recorded with length and hash; a reader checks
-//! both before it uses the bytes. Flink has neither: there, damage is found late or never.
+//! On disk (`chk-<id>/_metadata`): magic, format version, then the postcard encoding of [`Manifest`], then the length
+//! and xxh3 hash of all that, little endian. Every file that a manifest names is recorded with length and hash; a
+//! reader checks both before it uses the bytes. Flink has neither: there, damage is found late or never.
 
 use std::collections::BTreeMap;
 

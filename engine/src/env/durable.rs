@@ -6,8 +6,9 @@
 //! is. Start at [`put_durably`]. [`upload`] is for objects whose name does not matter, [`read_verified`] for objects
 //! that were written earlier. [`next`] (pure) decides what follows from an answer.
 //!
-//! Invariants: (D1) nothing counts as written before its very bytes were read back (with `verify`); (D2) nothing is removed
-//! or replaced because of an answer that leaves its fate open; (D3) every loop ends after [`Patience`] many tries.
+//! Invariants: (D1) nothing counts as written before its very bytes were read back (with `verify`); (D2) nothing is
+//! removed or replaced because of an answer that leaves its fate open; (D3) every loop ends after [`Patience`] many
+//! tries.
 //!
 //! Limit: a store that acknowledges a write, returns it when read, and forgets it later (a missing fsync) is noticed
 //! only by the next reader of the object.

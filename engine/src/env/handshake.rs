@@ -15,8 +15,8 @@
 //! Start at [`open`] and [`accept`]. They work on connections of either world. Simulated connections begin without the
 //! handshake, because there are no strangers in a simulated network; the engine above cannot tell the difference.
 //!
-//! Invariants: (AUTH-1) a connection is handed to the engine only after its peer proved to know the secret; (AUTH-2) before
-//! that a peer can make this process hold no more than [`WORDS_BYTES_MAX`] of its bytes.
+//! Invariants: (AUTH-1) a connection is handed to the engine only after its peer proved to know the secret; (AUTH-2)
+//! before that a peer can make this process hold no more than [`WORDS_BYTES_MAX`] of its bytes.
 
 use bytes::Bytes;
 

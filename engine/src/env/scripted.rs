@@ -1,4 +1,5 @@
-//! A world for model checking: its store answers by a script, and waiting takes no time. Exists only in tests of this crate.
+//! A world for model checking: its store answers by a script, and waiting takes no time. Exists only in tests of this
+//! crate.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 //! against a credit of the consumer's [`client`], which fills a channel on the other side. So a slow receiver stops
 //! its senders one after another, and credits bound the memory. The socket, which all channels between two
 //! TaskManagers share, never blocks.
-//! Invariants: (X1) a channel delivers its buffers in order; (X2) a data buffer crosses the network only against a credit;
-//! barriers and the end of input need none; (X3) a receiver always drains its socket; reading, writing and granting are
-//! tasks of their own, so that no grant waits behind data.
+//! Invariants: (X1) a channel delivers its buffers in order; (X2) a data buffer crosses the network only against a
+//! credit; barriers and the end of input need none; (X3) a receiver always drains its socket; reading, writing and
+//! granting are tasks of their own, so that no grant waits behind data.
 //! Source: apache/flink `CreditBasedPartitionRequestClientHandler`, `PartitionRequestQueue`.
 
 use std::collections::BTreeMap;

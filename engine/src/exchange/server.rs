@@ -1,5 +1,5 @@
-//! The producer's end of a connection from one consuming TaskManager: sends buffers of the requested channels, each against
-//! a credit.
+//! The producer's end of a connection from one consuming TaskManager: sends buffers of the requested channels, each
+//! against a credit.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

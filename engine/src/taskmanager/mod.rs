@@ -4,8 +4,8 @@
 //! heartbeats fail, it ends its tasks and connects anew: a TaskManager without a JobManager has no tasks. The tasks
 //! themselves are in `subtask`.
 //!
-//! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of another
-//! attempt, have no effect.
+//! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of
+//! another attempt, have no effect.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

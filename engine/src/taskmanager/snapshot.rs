@@ -3,8 +3,8 @@
 //! An error of the store fails only the checkpoint, which is declined. An error in the local files fails the task:
 //! those files are its working state, and only a restore from the store repairs them.
 //!
-//! Invariants: (P1) what is acknowledged was read back from the store (unless `verify_uploads` is off); (P2) a local snapshot
-//! is gone when its upload ends, is aborted, or its subtask ends.
+//! Invariants: (P1) what is acknowledged was read back from the store (unless `verify_uploads` is off); (P2) a local
+//! snapshot is gone when its upload ends, is aborted, or its subtask ends.
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};

@@ -5,12 +5,12 @@
 //! Whatever has to outlive this leader is written to the leadership log first (`leadership`) and acted upon
 //! afterwards. Scheduling and restoring are in `schedule`, messages of TaskManagers in `reports`.
 //!
-//! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of another
-//! attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed checkpoint only
-//! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a
-//! fallback is decided, and an end is told only after its log entry is durable (one end has no entry: a store of another
-//! release is left as it is); (J5) a report about a subtask counts only from the TaskManager that holds the subtask in this
-//! attempt.
+//! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of
+//! another attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed
+//! checkpoint only after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a
+//! checkpoint is notified, a fallback is decided, and an end is told only after its log entry is durable (one end has
+//! no entry: a store of another release is left as it is); (J5) a report about a subtask counts only from the
+//! TaskManager that holds the subtask in this attempt.
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -5,7 +5,8 @@
 //! restores the subtask, `records` processes records, `barriers` handles barriers, `load` measures how the time is
 //! spent, and `program` calls the job's own code.
 //!
-//! Invariants: (U3) a subtask ends only when it is told to, fails or is cancelled, never by itself at the end of its input.
+//! Invariants: (U3) a subtask ends only when it is told to, fails or is cancelled, never by itself at the end of its
+//! input.
 
 use std::sync::Arc;
 
