@@ -84,7 +84,7 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// Detection, restart and transport settings of a job.
+/// The settings of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobConfig {
     /// Instances of every vertex, `1..=max_parallelism`.

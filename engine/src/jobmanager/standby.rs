@@ -1,4 +1,4 @@
-//! A JobManager that does not lead: follows the log and opens a term when the lease of the leader has run out.
+//! A JobManager that does not lead: follows the log, and opens a term as soon as the log or the lease allows it.
 
 use std::time::Duration;
 

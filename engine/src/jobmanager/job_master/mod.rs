@@ -148,8 +148,8 @@ pub enum Command {
     /// Write an entry to the leadership log, after all entries that were asked for before; answer with
     /// [`Fact::Appended`] or [`Fact::Superseded`].
     Append(Change, HaState),
-    /// Delete every file of the checkpoint store that belongs to none of the checkpoints `keep` and to an id of at
-    /// most `up_to`, and, if `last`, all pending output; answer with [`Fact::Swept`].
+    /// Delete the files of all checkpoints with an id of at most `up_to` that are not in `keep`, and, if `last`, all
+    /// pending output; answer with [`Fact::Swept`].
     Sweep {
         /// Checkpoints whose files stay.
         keep: Vec<CheckpointId>,

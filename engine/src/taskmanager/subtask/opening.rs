@@ -29,8 +29,7 @@ impl Subtask {
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
         #[cfg(feature = "mutations")]
         let groups = planted::groups(env, id.index, config, groups);
-        // The folder's name contains the term, because a TaskManager outlives its JobManager, and the next JobManager
-        // may use the same attempt numbers.
+        // Term and attempt, because only both together name an execution: a TaskManager outlives its JobManager.
         let own = format!("{}-{}-{}-{}", self.term.0, attempt.0, id.vertex.0, id.index);
         let folder = || env.fresh_folder(&own);
         let restored = self.checkpoint.is_some().then_some(state);
