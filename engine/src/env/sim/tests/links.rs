@@ -31,7 +31,7 @@ fn a_link_takes_other_properties_one_way_until_it_gets_the_clusters_back() {
         world.set_link("a", "b", None, None);
         send(&mut young.sender, 1, 1000).await;
         let times = arrivals(&mut young_far.receiver, 0..2).await;
-        // The frame was not on the wire yet, so its bytes are sent ten times as fast; its latency is drawn anew.
+        // The frame was not on the wire yet, so its bytes are sent ten times as fast; its latency was drawn before.
         assert_at(times[0], start + ms(50) + ms(1));
         assert_at(times[1], times[0]);
         let start = now();
@@ -58,7 +58,7 @@ fn what_waits_for_the_wire_goes_at_the_new_bandwidth() {
         };
         let (healed, times) = join(healing, arrivals(&mut far.receiver, 0..11)).await;
         assert_at(times[0], start + ms(1000) + LATENCY);
-        // Frames for 8.5 seconds were left.
+        // At the slow bandwidth, frames for 8.5 seconds were left.
         for (number, at) in (2..).zip(&times[1..10]) {
             assert_at(*at, healed + LATENCY + Duration::from_micros(number * 1000 - 1500));
         }
@@ -79,7 +79,7 @@ fn a_link_that_gets_slower_keeps_resets_behind_the_last_words() {
         drop(far);
         world.set_link("b", "a", None, Some(1000));
         assert_eq!(receive(&mut near.receiver).await, Ok(7));
-        // Bytes for one millisecond were left.
+        // A millisecond of transfer was left at the old bandwidth, which is a second at the new one.
         assert_at(now(), closed + LATENCY + ms(1000));
         assert_eq!(receive(&mut near.receiver).await, Err(NetError::Closed));
         assert_eq!(near.sender.send(frame(1, 1000)).await, Err(NetError::Reset));
