@@ -206,9 +206,10 @@ impl Coordinator {
         damaged.into_iter().map(Command::Subsume).collect()
     }
 
-    /// Every task of a new attempt runs, so all state of `restored` was verified. Only now may its transactions be
-    /// committed: if one sink committed earlier and another task then found the checkpoint damaged, the job could no
-    /// longer fall back. The first checkpoint is triggered `first_delay` later (Flink: a random part of the interval).
+    /// Every task of a new attempt runs, so all state of `restored` was verified and its transactions may be
+    /// committed. They must not be committed earlier: if one sink committed and another task then found the checkpoint
+    /// damaged, the job could no longer fall back. The first checkpoint is triggered `first_delay` later (Flink: a
+    /// random part of the interval).
     pub fn on_running(
         &mut self,
         now: Time,

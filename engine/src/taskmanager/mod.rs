@@ -1,7 +1,7 @@
 //! The TaskManager: registers its slots, runs subtasks, and passes messages between them and the JobManager.
 //!
 //! Start at [`run`]. A TaskManager connects to the JobManager and obeys its orders. When the connection or the
-//! heartbeats fail, it ends its tasks and connects anew: a TaskManager without a JobManager has no tasks. The tasks
+//! heartbeats fail, it ends its tasks and connects again: a TaskManager without a JobManager has no tasks. The tasks
 //! themselves are in `subtask`.
 //!
 //! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of

@@ -49,11 +49,11 @@ impl JobMaster {
         assert_eq!(asked, change, "J4: entries become durable in the order in which they were asked for");
         self.renewed_at = at;
         if self.appending.is_empty() {
-            // Only when no entry is outstanding is every reservation in `ha` durable.
+            // An outstanding entry may reserve more ids than are durably reserved, so `ha` counts only without one.
             self.coordinator.on_reserved(self.ha.reserved);
         }
         match change {
-            // A JobMaster never asks for these entries; the standby writes them.
+            // A JobMaster never asks for these entries: the standby and the writer of the log add them.
             Change::Opened | Change::Closed => {}
             Change::Renewed => out.push(Command::Emit(Event::LeaseRenewed { term: self.term })),
             Change::AttemptBegun(attempt) => self.begun |= attempt == self.attempt,
@@ -72,7 +72,7 @@ impl JobMaster {
         self.begun && !self.coordinator.is_logging()
     }
 
-    /// A lease has room for three renewals, so two of them may fail or be late.
+    /// A lease has room for three renewals, so two of them may be late.
     fn renewal_period(&self) -> Duration {
         self.config.lease / 3
     }

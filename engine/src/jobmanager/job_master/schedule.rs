@@ -49,8 +49,8 @@ impl JobMaster {
         }
     }
 
-    /// The log says that the job falls back, so no later leader restores a newer checkpoint. Only now are the sinks'
-    /// epochs decided.
+    /// The log says that the job falls back, so no later leader restores a newer checkpoint. Now the epochs of the
+    /// sinks can be decided.
     pub(super) fn on_fallback_logged(&mut self, out: &mut Vec<Command>) {
         let Phase::FallingBack { from, to } = self.phase else { return };
         let sinks = self.sinks.iter().copied().collect();

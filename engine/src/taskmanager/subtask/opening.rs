@@ -1,5 +1,5 @@
 //! How a subtask begins: its state is loaded and verified, its backend opened, its chain built, and leftovers of
-//! former attempts removed. Only after that it reports that it runs.
+//! former attempts removed. After that it reports that it runs.
 
 use super::super::error::EngineError;
 use super::super::restore::load;
