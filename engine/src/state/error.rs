@@ -51,6 +51,23 @@ pub enum StateError {
         /// What differs.
         damage: LocalDamage,
     },
+    /// A list of a database's files does not consist of whole records (LIST-W1).
+    #[error("state: local file {file} is damaged at byte {at}")]
+    Torn {
+        /// Its name.
+        file: String,
+        /// Where the first record begins that is not whole.
+        at: usize,
+    },
+    /// `CURRENT` does not name the list of files that the snapshot holds (LIST-W1).
+    #[error("state: CURRENT is damaged: it does not name {list}")]
+    WrongCurrent {
+        /// The list.
+        list: String,
+    },
+    /// RocksDB wrote a checkpoint without a list of its files.
+    #[error("state: RocksDB wrote a checkpoint without a list of its files")]
+    NoFileList,
     /// A local file cannot be read or written.
     #[error("state: {file}: {error}")]
     File {
