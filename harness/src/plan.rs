@@ -80,7 +80,7 @@ pub struct RunPlan {
 }
 
 /// What a plan is run on. Settings that only one target has belong to its variant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetPlan {
     /// The simulator: virtual time, every fault, and the same run each time
@@ -105,6 +105,11 @@ impl TargetPlan {
             Self::Process => "process",
             Self::Flink => "flink",
         }
+    }
+
+    /// The target of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|target| target.name() == name)
     }
 }
 

@@ -460,7 +460,7 @@ fn a_sweep_ends_at_its_number_of_failures() {
     let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     let args = ["run", "small.toml", "--seeds", "1000000", "--jobs", "1", "--max-failures", "2", "--json", "runs.json"];
     let said = folder.flowquake(&args, 1);
-    assert!(said.out.contains("stopped after 2 of 1000000 runs"), "{}", said.out);
+    assert!(said.out.contains("stopped after 2 of 1,000,000 runs"), "{}", said.out);
     let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
     assert_eq!(set.runs.len(), 2);
     assert!(set.runs.iter().all(|run| !run.timeline.is_empty()), "failures are kept whole");

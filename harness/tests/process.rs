@@ -205,6 +205,24 @@ fn what_real_processes_do_not_offer_is_refused_by_check_and_is_no_pass_of_run() 
     assert!(code == Some(2) && text.contains("cluster.record_weight"), "{text}");
 }
 
+#[test]
+fn a_run_that_failed_on_processes_is_made_again_on_processes() {
+    // No failover comes, so the expectation is not met.
+    let text = scenario("fs", "[expect]\nfailovers = 7\n");
+    let folder = Folder::new().with("real.toml", &text);
+    let run = |args: &[&str]| {
+        folder.flowquake(&[&["run", "--json", "made.json"], args].concat(), 1);
+        folder.records("made.json").into_iter().map(|run| run.target).collect::<Vec<_>>()
+    };
+    assert_eq!(run(&["real.toml", "--target", "process"]), ["process"]);
+    assert_eq!(run(&["--failed"]), ["process"]);
+    assert_eq!(run(&["--failed", "--target", "sim"]), ["sim"], "an explicit target wins");
+    // What failed on both is two runs.
+    assert_eq!(run(&["--failed"]), ["sim", "process"]);
+    let kept = folder.read("target/flowquake/failed.json");
+    assert_eq!(kept.matches("\"target\": \"process\"").count(), 1, "{kept}");
+}
+
 /// Ids of processes whose environment holds this word: all that descend from whoever had it, in whatever group.
 fn processes_with(word: &str) -> Vec<i32> {
     let mut found = Vec::new();

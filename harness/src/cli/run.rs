@@ -5,7 +5,7 @@
 //! survives whatever happens to this process, and `--resume` continues a stopped run from it ([`resume`]). [`pick`] decides which
 //! runs to make, [`history`] keeps them, [`listing`] prints what it keeps, and [`documents`] writes tables, reports and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -19,6 +19,7 @@ use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::terminal;
+use flowquake_reports::units::count_of;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::documents::Results;
@@ -53,9 +54,13 @@ mod resume;
 
 /// The records of all runs, one a line, written as they come.
 const JOURNAL: &str = "runs.jsonl";
-/// What [`flowquake_reports::folder::write_report_folder`] writes, the journal, and the list of failures.
-const REPORT: [&str; 6] =
-    ["runs.json", "distributions.json", "report.html", "verdicts.txt", JOURNAL, last_failed::NAME];
+/// What [`flowquake_reports::folder::write_report_folder`] writes.
+const DOCUMENTS: [&str; 4] = ["runs.json", "distributions.json", "report.html", "verdicts.txt"];
+/// All that is written into the folder of a run: the documents, the journal, and the list of failures.
+const REPORT: [&str; 6] = {
+    let [runs, distributions, page, verdicts] = DOCUMENTS;
+    [runs, distributions, page, verdicts, JOURNAL, last_failed::NAME]
+};
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -74,10 +79,12 @@ pub(super) struct RunArgs {
           conflicts_with_all = ["paths", "only", "failed", "seed", "seeds", "failures", "trace", "verify_determinism",
                                 "restore_check", "run_memory", "run_cpu", "max_cost"])]
     resume: Option<String>,
-    /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
-    #[arg(long, value_enum, default_value_t)]
-    target: TargetPlan,
-    /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
+    /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md) [default: sim; with
+    /// --failed each run's own]
+    #[arg(long, value_enum)]
+    target: Option<TargetPlan>,
+    /// The folder of the Apache Flink for `--target flink` [default: with --failed the one that a run failed on; else what
+    /// FLINK_HOME says]
     #[arg(long, value_name = "DIR")]
     flink_home: Option<PathBuf>,
     /// First seed
@@ -225,6 +232,14 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         },
         (None, None) => None,
     };
+    let listed = listed.map(|runs| match args.target {
+        // As in the first call, if this one goes on with it.
+        Some(target) => {
+            let moved: BTreeSet<RunId> = runs.into_iter().map(|run| RunId { target, ..run }).collect();
+            moved.into_iter().collect()
+        }
+        None => runs,
+    });
     let Picked { scenarios, only } = match pick::pick(&args.paths, &args.only, listed.as_deref(), jobs) {
         Ok(picked) => picked,
         Err(code) => return code,
@@ -248,16 +263,26 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
-    // Before anything is begun; what is missing is told once, not by each run.
-    if args.target == TargetPlan::Flink
-        && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
-    {
-        return refuse_text(&missing.what, &missing.remedy);
-    }
     let (seed, seeds) = (args.seed, args.seeds);
     let stop = args.stop_on_failure.then_some(1);
     let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
-    let sweep = Sweep { scenarios: &scenarios, target: args.target, seed, seeds, only, parallel, max_failures };
+    let target = args.target.unwrap_or_default();
+    let sweep = Sweep { scenarios: &scenarios, target, seed, seeds, only, parallel, max_failures };
+    let targets = sweep.targets();
+    let mut flink_home = None;
+    // Before anything is begun; what is missing is told once, not by each run.
+    if targets.contains(&TargetPlan::Flink) {
+        let begun_on = unfinished.as_ref().and_then(|unfinished| unfinished.ask.flink_home.as_deref());
+        let given = args.flink_home.as_deref().or(begun_on);
+        let found = match pick::flink_home(given, listed.as_deref().unwrap_or_default(), &failed) {
+            Ok(home) => ApacheFlink::find(home.as_deref()),
+            Err((what, remedy)) => return refuse_text(&what, remedy),
+        };
+        match found.and_then(|flink| flink.archive().map(|_| flink.home().folder.clone())) {
+            Ok(folder) => flink_home = Some(folder),
+            Err(missing) => return refuse_text(&missing.what, &missing.remedy),
+        }
+    }
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
@@ -267,7 +292,9 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     }
     if args.verify_determinism
         && let Err(code) = comparable(
-            scenarios.iter().map(|scenario| RunPlan { target: args.target, ..scenario.plan(seed) }),
+            scenarios.iter().flat_map(|scenario| {
+                targets.iter().map(move |target| RunPlan { target: *target, ..scenario.plan(seed) })
+            }),
             "--verify-determinism",
         )
     {
@@ -297,16 +324,18 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         },
         None => {
             let command = command_line();
-            let ask = Ask::of(&scenarios, seed, listed);
+            let ask = Ask::of(&scenarios, seed, listed, flink_home.clone());
             let (history, journal) = History::begin(&top, &set_of(command.clone(), Vec::new()), sweep.runs(), &ask);
             Begun { command, history, journal, records: BTreeMap::new() }
         }
     };
     // What an earlier run left there would be taken for this one's, should this one be stopped before it has written it.
-    if let Err(code) = outputs::clear(&written) {
+    let documents = DOCUMENTS.map(|name| top.join(name));
+    let documents = documents.iter().map(|file| ("the report of an earlier run", Some(file.as_path())));
+    if let Err(code) = outputs::clear(&written.into_iter().chain(documents).collect::<Vec<_>>()) {
         return code;
     }
-    sweep_on(args, &sweep, begun)
+    sweep_on(args, &sweep, flink_home, begun)
 }
 
 /// A run that has its place, and what was made of it before.
@@ -336,12 +365,12 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
     };
     let mut records = BTreeMap::new();
     for record in known.records {
-        if let Some(index) = sweep.index(Path::new(&record.file), record.seed) {
+        if let Some(index) = sweep.index(&record) {
             records.insert(index, record);
         }
     }
-    let (made, asked) = (records.len(), sweep.runs());
-    tell!("going on with {}, begun at {}: {made} of {asked} runs are made", entry.name, entry.begun);
+    let made = count_of(records.len() as u64, sweep.runs());
+    tell!("going on with {}, begun at {}: {made} runs are made", entry.name, entry.begun);
     if known.dropped > 0 {
         let lines = flowquake_reports::units::counted(known.dropped, "line");
         tell!("note: cut off and dropped: {lines} of its journal, whose runs are made again");
@@ -350,14 +379,14 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
     Ok(Begun { command, history: History::go_on(top, &folder, entry), journal, records })
 }
 
-fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
+fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, flink_home: Option<PathBuf>, begun: Begun) -> ExitCode {
     let Begun { command, mut history, mut journal, mut records } = begun;
     let top = report_folder();
     let (mut problems, total) = (Vec::new(), sweep.runs());
     let known: Vec<u64> = records.keys().copied().collect();
     let open = total - known.len() as u64;
     let mut progress = Progress::new(open);
-    let terms = Terms { flink_home: args.flink_home.clone(), ..args.limits.terms(args.log) };
+    let terms = Terms { flink_home: flink_home.clone(), ..args.limits.terms(args.log) };
     let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),
@@ -380,12 +409,21 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let made = records.len() as u64;
     let stopped = made < total && ended.is_none();
     if stopped && !sweep.is_long() {
-        tell!("stopped after a failure: {} of {total} runs were not made", total - made);
+        tell!("stopped after a failure: {} runs were not made", count_of(total - made, total));
     }
-    let id = |run: &RunRecord| RunId { file: run.file.clone().into(), seed: run.seed };
+    let id = |run: &RunRecord| {
+        let target = TargetPlan::from_name(&run.target).unwrap_or_default();
+        RunId { file: run.file.clone().into(), seed: run.seed, target }
+    };
     let made_now = records.iter().map(id).collect();
     let failures = records.iter().filter(|run| is_failure(&run.verdict));
-    let failed_now: Failed = failures.map(|run| (id(run), run.verdict.label().to_owned())).collect();
+    let failed_now: Failed = failures
+        .map(|run| {
+            let id = id(run);
+            let flink_home = flink_home.clone().filter(|_| id.target == TargetPlan::Flink);
+            (id, last_failed::Failure { verdict: run.verdict.label().to_owned(), flink_home })
+        })
+        .collect();
     if made > 0 {
         // Others may have ended meanwhile.
         let _lock = history::lock(&top);
@@ -460,7 +498,7 @@ fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (
     let asked = when::Asked { samples: when::SAMPLES, points: when::POINTS, parallel: sweep.parallel, terms: &terms };
     let failed = runs.iter().filter(|run| can_be_redrawn(run));
     for run in failed.take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let Some(plan) = sweep.index(Path::new(&run.file), run.seed).and_then(|index| sweep.plan(index)) else {
+        let Some(plan) = sweep.index(run).and_then(|index| sweep.plan(index)) else {
             continue;
         };
         tell!("when {} seed {} was decided:", run.scenario, run.seed);

@@ -4,9 +4,8 @@
 //! In a long sweep ([`LONG`]) runs that passed keep only what the sums need: their plans can be made again from their seeds. The first
 //! run of each scenario stays whole, because a failing run is shown beside a run that passed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -40,8 +39,8 @@ pub(super) struct Sweep<'s> {
     pub(super) seed: u64,
     /// Seeds of each scenario.
     pub(super) seeds: u64,
-    /// In place of all seeds of all scenarios: these, each by the index of its scenario.
-    pub(super) only: Option<Vec<(usize, u64)>>,
+    /// In place of all seeds of all scenarios: these, each by the index of its scenario, and on its own target.
+    pub(super) only: Option<Vec<(usize, u64, TargetPlan)>>,
     /// Runs at the same time.
     pub(super) parallel: usize,
     /// No more runs are begun after this many that failed.
@@ -68,24 +67,29 @@ impl Sweep<'_> {
     /// The plan of a run by its index: all seeds of the first scenario, then all of the next.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         if let Some(only) = &self.only {
-            let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
-            return Some(self.plan_of(self.scenarios.get(scenario)?, seed));
+            let (scenario, seed, target) = *only.get(usize::try_from(index).ok()?)?;
+            return Some(RunPlan { target, ..self.scenarios.get(scenario)?.plan(seed) });
         }
         let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
-        Some(self.plan_of(scenario, self.seed.saturating_add(index % self.seeds)))
+        Some(RunPlan { target: self.target, ..scenario.plan(self.seed.saturating_add(index % self.seeds)) })
     }
 
-    fn plan_of(&self, scenario: &Scenario, seed: u64) -> RunPlan {
-        RunPlan { target: self.target, ..scenario.plan(seed) }
-    }
-
-    /// The place among all runs of that of this scenario file and seed, if it is one of them.
-    pub(super) fn index(&self, file: &Path, seed: u64) -> Option<u64> {
-        let scenario = self.scenarios.iter().position(|scenario| Path::new(scenario.file()) == file)?;
-        if let Some(only) = &self.only {
-            return Some(only.iter().position(|run| *run == (scenario, seed))? as u64);
+    /// What runs are made on.
+    pub(super) fn targets(&self) -> BTreeSet<TargetPlan> {
+        match &self.only {
+            Some(only) => only.iter().map(|(.., target)| *target).collect(),
+            None => BTreeSet::from([self.target]),
         }
-        let behind = seed.checked_sub(self.seed).filter(|behind| *behind < self.seeds)?;
+    }
+
+    /// The place of this record's run among all runs, if it is one of them.
+    pub(super) fn index(&self, run: &RunRecord) -> Option<u64> {
+        let scenario = self.scenarios.iter().position(|scenario| scenario.file() == run.file)?;
+        let target = TargetPlan::from_name(&run.target)?;
+        if let Some(only) = &self.only {
+            return Some(only.iter().position(|one| *one == (scenario, run.seed, target))? as u64);
+        }
+        let behind = run.seed.checked_sub(self.seed).filter(|behind| *behind < self.seeds && target == self.target)?;
         (scenario as u64).checked_mul(self.seeds)?.checked_add(behind)
     }
 
@@ -139,12 +143,13 @@ impl Ended {
 
     /// The same of what is no runs.
     pub(super) fn settle_of(&self, what: &str, made: u64, total: u64) -> ExitCode {
+        let made = units::count_of(made, total);
         match self {
-            Self::Environment(environment) => drop(refuse_text(
-                &format!("the environment, after {made} of {total} {what}: {environment}"),
-                &environment.remedy,
-            )),
-            Self::Signal(signal) => tell!("interrupted by {signal}: {made} of {total} {what} were made"),
+            Self::Environment(environment) => {
+                let what = format!("the environment, after {made} {what}: {environment}");
+                _ = refuse_text(&what, &environment.remedy);
+            }
+            Self::Signal(signal) => tell!("interrupted by {signal}: {made} {what} were made"),
             Self::Full => {}
         }
         ExitCode::from(self.exit_code())
@@ -397,7 +402,7 @@ impl Progress {
         self.done += 1;
         if let Some(bar) = &self.bar {
             if self.failed > 0 {
-                bar.set_message(format!("{} not passed", self.failed));
+                bar.set_message(format!("{} not passed", units::count(self.failed)));
             }
             bar.inc(1);
         }
@@ -409,8 +414,11 @@ impl Progress {
             Some(bar) => bar.tick(),
             None if self.said.elapsed() >= SAID_EVERY => {
                 let gone = units::duration(self.began.elapsed().as_secs() * 1_000_000_000);
-                let of = if self.total == u64::MAX { String::new() } else { format!("/{}", self.total) };
-                tell!("{}{of} runs, {} not passed, {gone}", self.done, self.failed);
+                let done = match self.total {
+                    u64::MAX => units::count(self.done),
+                    total => units::count_of(self.done, total),
+                };
+                tell!("{done} runs, {} not passed, {gone}", units::count(self.failed));
                 self.said = screen::now();
             }
             None => {}
