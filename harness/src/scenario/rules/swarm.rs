@@ -10,8 +10,9 @@ use flowquake_engine::config::{JobConfig, RestartStrategy};
 use super::Finding;
 use crate::checker::JobCatalogue;
 use crate::faults::{Family, Kind};
-use crate::plan::{InputSource, RunPlan};
+use crate::plan::{ExpectedEnd, InputSource, RunPlan};
 use crate::reader::suggest;
+use crate::scenario::NO_WAY_BACK;
 use crate::scenario::read::restart;
 use crate::swarm::{Need, Swarm};
 use crate::units;
@@ -194,11 +195,14 @@ fn limited(config: &JobConfig) -> Option<(Option<&'static str>, String)> {
 /// What the job must be able to do so that each drawn fault is survived, and noticed before the run ends.
 fn job(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     let config = &plan.job.config;
-    if let Some((setting, message)) = limited(config) {
-        let help = match setting {
+    // Without a word about it, a swarm expects the end that damage can cause.
+    let expected = matches!(&plan.expect.job, ExpectedEnd::FinishedOrFailed(why) if why != NO_WAY_BACK);
+    if let Some((setting, message)) = limited(config).filter(|_| !expected) {
+        let other = match setting {
             Some("max_failures_per_interval") | None => "write another restart_strategy, or leave it out".to_owned(),
             Some(setting) => format!("write {setting} = \"unlimited\", or leave it out"),
         };
+        let help = format!("{other}; or expect it, with job = \"finished-or-failed(used up)\" in [expect]");
         let path =
             setting.map_or(RESTART_STRATEGY.to_owned(), |setting| restart::path(&config.restart_strategy, setting));
         let finding = Finding::new("bad-swarm", message, help).at(path, "limited");
