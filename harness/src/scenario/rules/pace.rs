@@ -1,8 +1,8 @@
 //! Rules for how often something may come due. A timer that fires again before its last firing can have had an effect
 //! only makes work, and a run full of such timers never ends.
 //!
-//! Start at [`check`]. The bound is a millisecond: a message takes longer in any network worth testing, and the
-//! simulator has no shorter sleeps. A zero is reported by the rules of its setting; intervals of checkpoints and leases
+//! Start at [`check`]. The bound is a millisecond, because a message takes longer in any network that is worth a test.
+//! A zero is reported by the rules of its setting; intervals of checkpoints and leases are bounded by the engine.
 //! are bounded by the engine.
 
 use std::time::Duration;
