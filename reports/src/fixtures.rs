@@ -1,6 +1,7 @@
 //! Hand-made and arbitrary run records for tests.
 //!
-//! Start at [`passed`]: a job with one kill, an aborted checkpoint and a recovery, in which every number is chosen.
+//! Start at [`passed`]: a job with one kill, an aborted checkpoint and a recovery, in which every number was chosen on
+//! purpose.
 
 use proptest::prelude::*;
 
@@ -56,7 +57,7 @@ pub(crate) fn passed() -> RunRecord {
     let mut checkpoints: Vec<CheckpointRecord> = vec![
         checkpoint(1, 1, 1_000, [4, 6, 10, 90, 2, 8]),
         checkpoint(2, 1, 2_000, [4, 8, 10, 98, 2, 8]),
-        // Longer than the interval less the pause, so the pause rules the next gap.
+        // Longer than the interval less the pause, so the pause decides the next gap.
         checkpoint(3, 1, 3_000, [40, 310, 12, 800, 3, 15]),
         checkpoint(4, 1, 4_380, [4, 8, 10, 400, 2, 8]),
         checkpoint(5, 2, 9_000, [4, 7, 10, 95, 2, 8]),
@@ -277,7 +278,7 @@ pub(crate) fn failed() -> RunRecord {
     run
 }
 
-/// Both, and one run of each other class.
+/// Both runs, and one run of each other class.
 pub(crate) fn set() -> RunSet {
     let with = |scenario: &str, verdict: Verdict| RunRecord { scenario: scenario.into(), verdict, ..empty() };
     RunSet {
@@ -297,7 +298,7 @@ pub(crate) fn set() -> RunSet {
     }
 }
 
-/// Nothing happened, in no time.
+/// A run in which nothing happened, in no time.
 pub(crate) fn empty() -> RunRecord {
     RunRecord {
         nodes: vec![],
@@ -313,7 +314,7 @@ pub(crate) fn empty() -> RunRecord {
     }
 }
 
-/// Short text with what breaks documents: markup, quotes, escapes, line breaks, wide characters.
+/// Short text with everything that can break documents: markup, quotes, escapes, line breaks, wide characters.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
@@ -323,7 +324,7 @@ fn any_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// As [`passed`], and predicted before: all well, but for the loading of state.
+/// As [`passed`], with a prediction: all of it is right except for the loading of state.
 pub(crate) fn predicted() -> RunRecord {
     let mut run = passed();
     let parts = |[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]: [u64; 6]| CheckpointParts {
@@ -366,7 +367,7 @@ pub(crate) fn predicted() -> RunRecord {
     run
 }
 
-/// Times that hurt: zero, small, ordinary, the largest.
+/// Times that are likely to cause errors: zero, small, ordinary, the largest.
 fn any_ns() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), 0..1_000u64, 0..20_000_000_000u64, any::<u64>(), Just(u64::MAX)]
 }
@@ -420,7 +421,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Any record, sane or not: readers open files that others wrote.
+    /// Any record, valid or not, because readers open files that others wrote.
     pub(crate) fn any_run()(
         scenario in any_text(), text in any_text(), seed in any::<u64>(), virtual_ns in any_ns(),
         interval_ns in any_ns(), min_pause_ns in any_ns(),

@@ -11,11 +11,12 @@ use crate::probability::FailureCurve;
 use crate::record::{RunSet, Verdict};
 use crate::{distributions, html, terminal};
 
-/// Writes `runs.json`, `distributions.json`, `report.html` and `verdicts.txt` into `folder`, creating it; returns their paths in that order.
+/// Writes `runs.json`, `distributions.json`, `report.html` and `verdicts.txt` into `folder`, creating it; returns their
+/// paths in that order.
 ///
-/// Each file appears whole or not at all; the data comes first, so that a full disk loses only what can be made again.
-/// `curves` are drawn in the page, each with its run.
-/// Files of other names are left alone. `verdicts.txt` holds the verdict table and explains each run that did not pass.
+/// Each file appears as a whole or not at all. The data is written first, so that a full disk loses only what can be
+/// made again. `curves` are drawn in the page, each with its run. Files with other names are left alone. `verdicts.txt`
+/// has the verdict table, and explains each run that did not pass.
 pub fn write_report_folder(folder: &Path, set: &RunSet, curves: &[FailureCurve]) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(folder)?;
     let documents = [

@@ -1,7 +1,7 @@
-//! What stands in which table: one function per table, from records to cells.
+//! The contents of all tables: one function per table, from records to cells.
 //!
-//! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show these same tables,
-//! so a number cannot differ between them. Tables without rows are left out by both.
+//! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show the same
+//! tables, so a number cannot differ between them. Both leave out tables without rows.
 
 mod load;
 mod times;
@@ -22,7 +22,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
-/// The style of a verdict: only `passed` is good, and what proves nothing is not bad.
+/// The style of a verdict: only `passed` is good, and a run that proves nothing is not bad.
 pub fn verdict_style(verdict: &Verdict) -> Style {
     verdict.class().style()
 }
@@ -47,7 +47,7 @@ pub fn by_folder(set: &RunSet) -> Vec<(&str, Vec<&RunRecord>)> {
     folders
 }
 
-/// Puts the folder's name and subtotal over its rows.
+/// Puts the folder's name and subtotal above its rows.
 fn begin_folder(table: &mut Table, name: &str, runs: &[&RunRecord]) {
     let counts = counts(runs.iter().copied());
     let classes: Vec<String> = counts.into_iter().map(|(label, _, n)| format!("{n} {label}")).collect();
@@ -55,14 +55,14 @@ fn begin_folder(table: &mut Table, name: &str, runs: &[&RunRecord]) {
     table.section(Cell::new(line).styled(Style::Heading));
 }
 
-/// One row per run, in the order of the runs: what it proved and what it took.
+/// One row per run, in the order of the runs: what it proved and how long it took.
 pub fn verdicts(set: &RunSet) -> Table {
     let mut table = verdict_table();
     set.runs.iter().for_each(|run| verdict_row(&mut table, run));
     table
 }
 
-/// The same rows folder by folder, each folder under its subtotal, if there are several.
+/// The same rows folder by folder. If there are several folders, each has its subtotal above it.
 pub fn verdicts_by_folder(set: &RunSet) -> Table {
     let mut table = verdict_table();
     let folders = by_folder(set);
@@ -109,8 +109,8 @@ fn verdict_row(table: &mut Table, run: &RunRecord) {
     ]);
 }
 
-/// One row per scenario: how many of its runs passed, and what they took together. Folder by folder, each under its subtotal, if
-/// there are several.
+/// One row per scenario: how many of its runs passed, and their totals. Folder by folder; if there are several folders,
+/// each has its subtotal above it.
 pub fn scenarios(set: &RunSet) -> Table {
     let mut table = Table::new([
         ("scenario", Left),
@@ -127,7 +127,7 @@ pub fn scenarios(set: &RunSet) -> Table {
         if folders.len() > 1 {
             begin_folder(&mut table, folder, all);
         }
-        // Runs of one scenario stand together, in the order in which they were asked for.
+        // Runs of one scenario are adjacent, in the order in which they were asked for.
         for runs in all.chunk_by(|run, next| (&run.scenario, &run.file) == (&next.scenario, &next.file)) {
             let worst = runs.iter().map(|run| run.verdict.class()).max().unwrap_or(Class::Passed);
             let sum = |of: fn(&RunRecord) -> u64| runs.iter().fold(0u64, |sum, run| sum.saturating_add(of(run)));
@@ -165,7 +165,7 @@ pub fn checkpoint_counts(run: &RunRecord) -> (u64, u64) {
     (count(|end| *end == CheckpointEnd::Completed), count(|end| matches!(end, CheckpointEnd::Aborted { .. })))
 }
 
-/// Failovers and takeovers of a run, those that came to nothing included.
+/// Number of failovers and takeovers of a run, including those without lasting progress.
 pub fn tried_recoveries(run: &RunRecord) -> u64 {
     run.recoveries.iter().map(|recovery| recovery.tried() as u64).sum()
 }
@@ -179,7 +179,7 @@ pub fn options(run: &RunRecord) -> Table {
     table
 }
 
-/// Options that are not at their defaults, and how many are.
+/// Options that are not at their defaults, and the number of those that are.
 pub fn chosen_options(run: &RunRecord) -> (Table, usize) {
     let mut table = Table::new([("option", Left), ("value", Left)]);
     let (defaults, chosen): (Vec<_>, Vec<_>) = run.options.iter().partition(|(_, value)| is_default(value));
@@ -189,7 +189,7 @@ pub fn chosen_options(run: &RunRecord) -> (Table, usize) {
     (table, defaults.len())
 }
 
-/// Who reads a scenario says of each value that it did not state where it comes from.
+/// The reader of scenarios notes the origin of each value that the scenario did not state.
 fn is_default(value: &str) -> bool {
     value.ends_with("(default)") || value.contains("(default:") || value.ends_with("as many as the parallelism")
 }
@@ -225,7 +225,7 @@ pub fn faults(run: &RunRecord) -> Table {
     table
 }
 
-/// What a fault hurt: a strike without harm is no proof.
+/// What a fault hurt. A strike that hurt nothing proves nothing.
 fn hurt(fault: &FaultRecord) -> Cell {
     let harms: Vec<String> = fault.hurt.iter().map(ToString::to_string).collect();
     match (harms.as_slice(), fault.struck_at_ns) {
@@ -242,7 +242,7 @@ pub fn oracles(run: &RunRecord) -> Table {
         let held = match (oracle.held, oracle.judged) {
             _ if let Some(why) = &oracle.not_judged => Cell::new(format!("not judged: {why}")).styled(Style::Warn),
             (false, _) => Cell::new("violated").styled(Style::Bad),
-            // Held because nothing was there to break it: says so, or it would read like a proof.
+            // The oracle held because there was nothing to judge. This must be said, or it would look like a proof.
             (true, 0) => Cell::new("judged nothing").styled(Style::Warn),
             (true, _) => Cell::new("held").styled(Style::Good),
         };
@@ -257,7 +257,7 @@ pub fn oracles(run: &RunRecord) -> Table {
     table
 }
 
-/// A line for each target on which some oracle had not the evidence that it needs: which, and why.
+/// A line for each target on which some oracle lacked the sections that it needs: which oracles, and why.
 pub fn not_judged(set: &RunSet) -> Vec<String> {
     let mut why: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for run in &set.runs {
@@ -357,7 +357,7 @@ mod tests {
     fn runs_of_several_folders_stand_under_the_subtotal_of_theirs() {
         let of = |file: &str, run: RunRecord| RunRecord { file: file.into(), ..run };
         let (good, bad) = (fixtures::passed(), fixtures::failed());
-        // As a folder is searched: what is in it stands around what is below it.
+        // In the order of a folder search, runs of one folder may be before and after those of its subfolders.
         let runs = vec![of("all/net/a.toml", good.clone()), of("mine.toml", good), of("all/net/b.toml", bad)];
         let set = RunSet { runs, ..fixtures::set() };
         for table in [verdicts_by_folder(&set), scenarios(&set)] {
