@@ -90,7 +90,7 @@ impl UserCode {
         }
         let Some((how, what)) = self.obey(node, split, position) else { return Ok(()) };
         match how {
-            UserFailure::Error => Err(ChainError::User(what)),
+            UserFailure::Error => Err(ChainError::user(what)),
             // Not `panic!`: that would run the panic hook, which prints.
             UserFailure::Panic => std::panic::resume_unwind(Box::new(what)),
         }
