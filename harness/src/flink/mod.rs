@@ -30,7 +30,7 @@ use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::{CheckpointId, SubtaskId, VertexId};
 use flowquake_engine::time::{Time, nanos};
 
-use self::cluster::{Exit, FlinkCluster};
+use self::cluster::FlinkCluster;
 use self::messages::{ALWAYS, Step};
 use self::rest::Rest;
 use self::translate::Translator;
@@ -38,9 +38,9 @@ use self::wire::Wire;
 use crate::director::Director;
 use crate::environment::Environment;
 use crate::jobs::Jobs;
-use crate::live::cpu_of_children;
+use crate::live::{Exit, cpu_of_children};
 use crate::local_disks;
-use crate::outcome::{End, Outcome, Part, Section, StoreCopy};
+use crate::outcome::{End, Outcome, Part, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan, job_spec};
 use crate::pulse::Pulse;
 use crate::run::{job_managers, task_managers};
@@ -142,7 +142,7 @@ impl Target for ApacheFlink {
         let spec = job_spec(plan);
         write_input(&cluster, &spec, jobs)?;
         for node in job_managers(plan).chain(task_managers(plan)) {
-            cluster.start(&node).map_err(cannot)?;
+            cluster.nodes().start(&node).map_err(cannot)?;
         }
         let patterns = messages::table(self.home.minor()).unwrap_or_default();
         let translator = Translator::new(patterns, plan.cluster.slots);
@@ -156,7 +156,7 @@ impl Target for ApacheFlink {
         play.play(&mut director)?;
         // Fenced: nothing moves any more when the output is read.
         let now = play.now();
-        play.cluster.kill_all();
+        play.cluster.nodes().kill_all();
         director.close(&play.cluster, now);
         if let Some(step) = play.never_read(&director) {
             let what =
@@ -168,8 +168,7 @@ impl Target for ApacheFlink {
         outcome.visible = committed(&play.cluster.output(), now).map_err(cannot)?;
         outcome.wall = begun.elapsed();
         outcome.cpu = cpu_of_children().saturating_sub(cpu);
-        let shown = self.offers(plan).sections;
-        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
+        outcome.show_only(&self.offers(plan).sections);
         Ok(outcome)
     }
 }
@@ -214,7 +213,7 @@ impl Play {
                 self.translator.line(&told.line());
                 told.answer();
             }
-            if let Some(Exit { node, status, last_words }) = self.cluster.exits().pop() {
+            if let Some(Exit { node, status, last_words }) = self.cluster.nodes().exits().pop() {
                 let what = format!("Flink's {node} ended while it started: {status}; it said: {last_words}");
                 break Err(Environment::new(what, "mend what it says; this Flink must be able to run by itself"));
             }
@@ -256,7 +255,7 @@ impl Play {
                 let record = EventRecord {
                     at,
                     node: told.node.as_str().into(),
-                    incarnation: self.cluster.life(&told.node),
+                    incarnation: self.cluster.nodes().life(&told.node),
                     event,
                 };
                 director.on_event(&self.cluster, &record);
@@ -280,7 +279,7 @@ impl Play {
 
     /// Sees which processes have ended that nobody here has struck.
     fn note_exits(&mut self, director: &mut Director) {
-        for Exit { node, status, last_words } in self.cluster.exits() {
+        for Exit { node, status, last_words } in self.cluster.nodes().exits() {
             let now = self.now();
             director.end_life(&node, now);
             director.doubt(format!("{node} ended by itself: {status}; it said: {last_words}"));

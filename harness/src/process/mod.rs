@@ -26,14 +26,14 @@ use flowquake_engine::event::EventRecord;
 use flowquake_engine::time::{Time, nanos};
 use nix::sys::signal::Signal;
 
-use self::cluster::{Exit, ProcessCluster};
+use self::cluster::ProcessCluster;
 use self::observer::{Heard, Observer};
 use self::stores::Folders;
 use crate::director::Director;
 use crate::environment::Environment;
 use crate::faults::Kind;
 use crate::jobs::Jobs;
-use crate::live::cpu_of_children;
+use crate::live::{Exit, cpu_of_children};
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan};
@@ -107,21 +107,20 @@ impl Target for RealProcesses {
         director.begin(Time::ZERO);
         // A JobManager deploys to those that are there: TaskManagers start first, and wait for it.
         for node in task_managers(plan).chain(job_managers(plan)) {
-            play.cluster.start(&node).map_err(cannot)?;
+            play.cluster.nodes().start(&node).map_err(cannot)?;
             director.begin_life(&node, play.now());
         }
         play.play_out(&observer, &mut director);
         // Nothing moves any more when what is left is read.
         let now = play.now();
-        play.cluster.kill_all();
+        play.cluster.nodes().kill_all();
         play.look(&mut director, now);
         director.close(&play.cluster, now);
         let mut outcome = director.take_outcome();
         outcome.starved = pulse.end();
         outcome.wall = begun.0.elapsed();
         outcome.cpu = cpu_of_children().saturating_sub(begun.1);
-        let shown = self.offers(plan).sections;
-        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
+        outcome.show_only(&self.offers(plan).sections);
         Ok(outcome)
     }
 }
@@ -171,7 +170,7 @@ impl Play {
 
     /// Sees which processes have ended that nobody here has struck.
     fn note_exits(&mut self, director: &mut Director) {
-        for Exit { node, status, last_words } in self.cluster.exits() {
+        for Exit { node, status, last_words } in self.cluster.nodes().exits() {
             let now = self.now();
             director.end_life(&node, now);
             let said = if last_words.is_empty() { String::new() } else { format!("; it said: {last_words}") };
