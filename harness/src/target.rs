@@ -30,6 +30,13 @@ pub trait Target: Sync {
         None
     }
 
+    /// What of the plan is otherwise on this target, without being asked for by a fault or an expectation: the setting, and what it is
+    /// here. The record shows it.
+    fn departures(&self, plan: &RunPlan) -> Vec<(String, String)> {
+        let _ = plan;
+        Vec::new()
+    }
+
     /// Runs the plan under the director; `from`: in stores that hold a copy already, at the instant of which the run begins (only
     /// where [`Offers::resumes`]). `Err`: the machine could not keep the run, which therefore proved nothing.
     fn run(

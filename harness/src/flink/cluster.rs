@@ -17,8 +17,10 @@ use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 
 use super::home::Home;
 use super::settings::{self, Ports};
+use crate::hooks::Hooks;
+use crate::jobs::UserCodeHit;
 use crate::live::{Life, Nodes, Starter, bound};
-use crate::nemesis::{Cluster, Processes};
+use crate::nemesis::{Cluster, Processes, Speeds};
 use crate::plan::RunPlan;
 use crate::run::{job_managers, task_managers};
 use crate::stage::Stage;
@@ -49,6 +51,7 @@ pub(super) struct FlinkCluster {
     root: PathBuf,
     ports: Ports,
     nodes: Nodes<FlinkProcesses>,
+    hooks: Hooks,
 }
 
 /// How Flink's processes are started.
@@ -58,24 +61,33 @@ struct FlinkProcesses {
     home: Home,
     archive: PathBuf,
     root: PathBuf,
+    /// What says whether user code has to ask.
+    flag: PathBuf,
     ports: Ports,
     plan: RunPlan,
 }
 
 impl FlinkCluster {
     /// Of a plan; nothing runs yet.
-    pub(super) fn new(own: &Path, home: &Home, archive: &Path, plan: &RunPlan, root: &Path) -> io::Result<Self> {
+    pub(super) fn new(
+        own: &Path,
+        home: &Home,
+        archive: &Path,
+        plan: &RunPlan,
+        root: &Path,
+        hooks: Hooks,
+    ) -> io::Result<Self> {
         let ports = free_ports()?;
         let processes = FlinkProcesses {
             own: own.to_owned(),
             home: home.clone(),
             archive: archive.to_owned(),
             root: root.to_owned(),
+            flag: hooks.flag(),
             ports,
             plan: plan.clone(),
         };
-        let names = job_managers(plan).chain(task_managers(plan));
-        let cluster = Self { root: root.to_owned(), ports, nodes: Nodes::new(processes, root, names) };
+        let cluster = Self { root: root.to_owned(), ports, nodes: Nodes::new(processes, root, nodes(plan)), hooks };
         for folder in [cluster.input(), cluster.output(), checkpoints(root)] {
             fs::create_dir(folder)?;
         }
@@ -85,6 +97,11 @@ impl FlinkCluster {
     /// Its processes.
     pub(super) fn nodes(&self) -> &Nodes<impl Starter> {
         &self.nodes
+    }
+
+    /// What its user code asks.
+    pub(super) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Where its processes tell what happens.
@@ -104,6 +121,11 @@ impl FlinkCluster {
     pub(super) fn rest_port(&self) -> u16 {
         self.ports.rest
     }
+}
+
+/// Its nodes: standbys of the JobManager are left out, since without high availability they could not lead.
+pub(super) fn nodes(plan: &RunPlan) -> impl Iterator<Item = String> {
+    job_managers(plan).take(1).chain(task_managers(plan))
 }
 
 fn socket(root: &Path) -> PathBuf {
@@ -154,6 +176,7 @@ impl FlinkProcesses {
             .args(OPENED.iter().map(|package| format!("--add-opens=java.base/{package}=ALL-UNNAMED")))
             .arg(option("log4j.configurationFile", &folder.join("log4j.properties")))
             .arg(option("flowquake.socket", &socket(&self.root)))
+            .arg(option("flowquake.flag", &self.flag))
             .arg(format!("-Dflowquake.node={name}"))
             .arg("-cp")
             .arg(class_path)
@@ -175,11 +198,22 @@ impl Cluster for FlinkCluster {
     }
 
     fn harm(&self, gauge: &Gauge) -> u64 {
-        self.nodes.harm(gauge)
+        match gauge {
+            Gauge::Slowed(node, work) => self.hooks.slowed(node, *work),
+            gauge => self.nodes.harm(gauge),
+        }
+    }
+
+    fn user_code_shown(&self, hit: &UserCodeHit) -> String {
+        self.hooks.user_code_shown(hit)
     }
 
     fn processes(&self) -> Option<&dyn Processes> {
         Some(&self.nodes)
+    }
+
+    fn speeds(&self) -> Option<&dyn Speeds> {
+        Some(&self.hooks)
     }
 }
 

@@ -119,11 +119,25 @@ impl Live {
         }
     }
 
+    /// Its machine is lost: nothing comes from it any more, and nothing says so. All its threads stop, never to go on; its
+    /// connections break only when it is killed, as if the machine were back.
+    pub(crate) fn lose(&mut self) -> Receipt {
+        if self.ended().is_some() {
+            return Receipt::InVain;
+        }
+        self.stood_still += self.stopped.take().unwrap_or(0);
+        self.stop()
+    }
+
     /// Stops all its threads.
     pub(crate) fn pause(&mut self) -> Receipt {
         if self.stopped.is_some() || self.ended().is_some() {
             return Receipt::InVain;
         }
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Receipt {
         let (id, asked) = (self.id(), Instant::now());
         if let Err(error) = send(id, Signal::SIGSTOP) {
             return Receipt::Unproved(format!("SIGSTOP could not be sent to process {id}: {error}"));

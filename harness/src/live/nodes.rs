@@ -10,11 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 
-use flowquake_engine::env::sim::Gauge;
-use flowquake_engine::fault::Death;
+use flowquake_engine::env::sim::{Gauge, damage_below};
+use flowquake_engine::fault::{Death, FileDamage};
 
 use super::Live;
-use crate::nemesis::{Processes, Receipt};
+use crate::nemesis::{Disks, Processes, Receipt};
 use crate::plan::Disk;
 
 /// How the processes of a target are started.
@@ -50,6 +50,8 @@ pub(crate) struct Exit {
 #[derive(Default)]
 struct Node {
     live: Option<Live>,
+    /// Its machine is lost: what is left of its process stands still until the next life begins.
+    lost: Option<Live>,
     lives: u32,
     /// Its own disk, in this life or the last one.
     folder: PathBuf,
@@ -65,6 +67,20 @@ impl Node {
     /// Its life is over; what it had stood still counts on.
     fn end(&mut self) {
         self.stood_still += self.live.take().map_or(0, |live| live.stood_still());
+    }
+
+    /// Its machine is gone, and its life with it.
+    fn lose(&mut self) -> Receipt {
+        let Some(mut live) = self.live.take() else { return Receipt::InVain };
+        let receipt = live.lose();
+        match receipt {
+            Receipt::Proved(_) => {
+                self.stood_still += live.stood_still();
+                self.lost = Some(live);
+            }
+            Receipt::InVain | Receipt::Unproved(_) => self.live = Some(live),
+        }
+        receipt
     }
 }
 
@@ -136,7 +152,10 @@ impl<S: Starter> Nodes<S> {
     pub(crate) fn kill_all(&self) {
         let mut nodes = self.nodes.borrow_mut();
         for manager in ["tm-", "jm-"] {
-            nodes.iter_mut().filter(|(name, _)| name.starts_with(manager)).for_each(|(_, node)| node.end());
+            nodes.iter_mut().filter(|(name, _)| name.starts_with(manager)).for_each(|(_, node)| {
+                node.end();
+                node.lost = None;
+            });
         }
     }
 
@@ -147,8 +166,12 @@ impl<S: Starter> Nodes<S> {
 }
 
 impl<S: Starter> Processes for Nodes<S> {
-    /// Only a process can be killed here, so a machine is never lost.
-    fn kill(&self, node: &str, _: Death) -> Receipt {
+    /// A process that stands still for good is as silent as a lost machine: its peers hear nothing, not even that a connection is
+    /// broken, until it is back.
+    fn kill(&self, node: &str, death: Death) -> Receipt {
+        if death == Death::MachineLoss {
+            return self.nodes.borrow_mut().get_mut(node).map_or(Receipt::InVain, Node::lose);
+        }
         let receipt = self.strike(node, Live::kill);
         // One that has ended by itself is left for the next look.
         if let Receipt::Proved(_) = receipt {
@@ -160,6 +183,11 @@ impl<S: Starter> Processes for Nodes<S> {
     fn restart(&self, node: &str, disk: Disk) -> Receipt {
         if self.is_alive(node) {
             return Receipt::InVain;
+        }
+        let left = self.nodes.borrow_mut().get_mut(node).and_then(|node| node.lost.take());
+        let buried = left.map(|mut live| live.kill());
+        if let Some(unproved @ Receipt::Unproved(_)) = buried {
+            return unproved;
         }
         match self.begin_life(node, disk) {
             Ok(id) => Receipt::Proved(format!("process {id} started")),
@@ -173,5 +201,13 @@ impl<S: Starter> Processes for Nodes<S> {
 
     fn resume(&self, node: &str) -> Receipt {
         self.strike(node, Live::resume)
+    }
+}
+
+impl<S: Starter> Disks for Nodes<S> {
+    fn damage_local(&self, node: &str, pick: u64, damage: FileDamage) -> Option<String> {
+        let nodes = self.nodes.borrow();
+        let node = nodes.get(node).filter(|node| node.live.is_some())?;
+        damage_below(&node.folder, pick, damage)
     }
 }

@@ -1,8 +1,8 @@
 //! What the nemesis can do to a cluster, ability by ability, as traits: so that each target brings those that it has, and what is
 //! decided can be tried without one.
 //!
-//! Start at [`Cluster`]. What is done to processes is answered by a [`Receipt`], since a real system may fail to do what it is told.
-//! What the other abilities do is certain in the simulator, the only target that has them.
+//! Start at [`Cluster`]. What is done to processes, speeds, local disks and stored files is answered by a [`Receipt`], since a real
+//! system may fail to do what it is told. What the other abilities do is certain in the simulator, the only target that has them.
 //!
 //! Invariant: (CLUSTER-1) a target is never asked for a strike that it does not offer.
 
@@ -14,6 +14,7 @@ use flowquake_engine::env::sim::{Gauge, SimWorld};
 use flowquake_engine::fault::{ClockFault, Death, FileDamage, MessageRule, SlowWork, StoreRule};
 use flowquake_engine::time::Time;
 
+use crate::jobs::UserCodeHit;
 use crate::plan::Disk;
 
 /// How often a rule was applied, and when last.
@@ -53,6 +54,12 @@ pub trait Cluster {
 
     /// What a fault has hurt so far, by this gauge; a target that offers a fault has the gauges that its effect is read from.
     fn harm(&self, gauge: &Gauge) -> u64;
+
+    /// What shows that user code failed because it was told to; empty where that is certain.
+    fn user_code_shown(&self, hit: &UserCodeHit) -> String {
+        let _ = hit;
+        String::new()
+    }
 
     /// Kills, starts, stops processes.
     fn processes(&self) -> Option<&dyn Processes> {
@@ -107,7 +114,7 @@ pub trait Processes {
 /// Changes the price of work.
 #[allow(missing_docs, reason = "SimWorld says what they do")]
 pub trait Speeds {
-    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>);
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) -> Receipt;
 }
 
 /// Changes the clocks of nodes.
@@ -149,12 +156,17 @@ pub trait Stores {
     fn add_store_rule(&self, rule: StoreRule) -> usize;
     fn end_store_rule(&self, rule: usize);
     fn store_rule_hits(&self, rule: usize) -> Hurt;
+    /// What shows that a rule was applied; empty where that is certain.
+    fn store_rule_shown(&self, rule: usize) -> String {
+        let _ = rule;
+        String::new()
+    }
     /// Paths below a folder of the checkpoint store, in order.
     fn checkpoint_files(&self, folder: &str) -> Vec<String>;
     /// A file of the checkpoint store.
     fn read_checkpoint_file(&self, path: &str) -> Option<Bytes>;
     /// Gives a file of the checkpoint store other contents; `None` removes it.
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>);
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt;
 }
 
 macro_rules! forward {
@@ -209,7 +221,10 @@ impl Processes for SimWorld {
 }
 
 impl Speeds for SimWorld {
-    forward! { slow(node: &str, work: SlowWork, factor: Option<u32>); }
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) -> Receipt {
+        SimWorld::slow(self, node, work, factor);
+        Receipt::certain()
+    }
 }
 
 impl Clocks for SimWorld {
@@ -255,7 +270,8 @@ impl Stores for SimWorld {
         SimWorld::stores(self).read(StoreKind::Checkpoints, path)
     }
 
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) {
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
         SimWorld::stores(self).damage(StoreKind::Checkpoints, path, contents);
+        Receipt::certain()
     }
 }

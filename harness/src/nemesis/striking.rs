@@ -99,10 +99,21 @@ impl Striking<'_> {
         Ok(index)
     }
 
-    /// Notes a hit that has no end: it is over when it is done.
-    pub(crate) fn over_at_once(&mut self, role: &'static str, target: String, detail: String) {
+    /// Notes what shows the effect of a hit, or that nothing does.
+    pub(crate) fn prove(&mut self, hit: usize, receipt: Receipt) {
+        let hit = &mut self.nemesis.strikes[self.blow.fault].hits[hit];
+        match receipt {
+            Receipt::Proved(how) => hit.receipt = how,
+            Receipt::Unproved(why) => hit.doubt = Some(why),
+            Receipt::InVain => {}
+        }
+    }
+
+    /// Notes a hit that has no end, since it is over when it is done, and returns its index.
+    pub(crate) fn over_at_once(&mut self, role: &'static str, target: String, detail: String) -> usize {
         let hit = self.hit(role, target, detail);
         self.nemesis.strikes[self.blow.fault].hits[hit].healed_at = Some(self.blow.now);
+        hit
     }
 
     /// So many were hurt, at once.

@@ -12,12 +12,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 use flowquake_engine::env::{Secret, StoreKind};
+use flowquake_engine::fault::StoreRule;
 use tracing::level_filters::LevelFilter;
 
 use super::stores;
 use crate::engine_command::{ControlPorts, Orders, Role, SUBCOMMAND};
+use crate::hooks::Hooks;
+use crate::jobs::UserCodeHit;
 use crate::live::{Life, Nodes, Starter};
-use crate::nemesis::{Cluster, Processes};
+use crate::nemesis::{Cluster, Disks, Hurt, Processes, Receipt, Speeds, Stores};
 use crate::plan::{RunPlan, job_spec};
 use crate::run::{job_managers, task_managers};
 use crate::stage::Stage;
@@ -32,6 +35,7 @@ const LAST_WORDS: usize = 5;
 pub(super) struct ProcessCluster {
     root: PathBuf,
     nodes: Nodes<EngineProcesses>,
+    hooks: Hooks,
 }
 
 /// How the engine's processes are started.
@@ -39,6 +43,8 @@ struct EngineProcesses {
     program: PathBuf,
     root: PathBuf,
     socket: PathBuf,
+    /// Where they ask what is in their way.
+    hooks: PathBuf,
     secret: Secret,
     ports: ControlPorts,
     plan: RunPlan,
@@ -46,11 +52,12 @@ struct EngineProcesses {
 
 impl ProcessCluster {
     /// Of a plan; nothing runs yet.
-    pub(super) fn new(program: &Path, plan: &RunPlan, root: &Path, socket: &Path) -> io::Result<Self> {
+    pub(super) fn new(program: &Path, plan: &RunPlan, root: &Path, socket: &Path, hooks: Hooks) -> io::Result<Self> {
         let processes = EngineProcesses {
             program: program.to_owned(),
             root: root.to_owned(),
             socket: socket.to_owned(),
+            hooks: hooks.folder().to_owned(),
             secret: Secret::random()?,
             ports: ControlPorts::reserve(plan.cluster.job_managers.try_into().map_err(io::Error::other)?)?,
             plan: plan.clone(),
@@ -59,7 +66,17 @@ impl ProcessCluster {
             fs::create_dir(folder)?;
         }
         let names = job_managers(plan).chain(task_managers(plan));
-        Ok(Self { root: root.to_owned(), nodes: Nodes::new(processes, root, names) })
+        Ok(Self { root: root.to_owned(), nodes: Nodes::new(processes, root, names), hooks })
+    }
+
+    /// What its processes ask.
+    pub(super) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// Whether a file of the checkpoint store is not what the engine has made of it.
+    pub(super) fn is_damaged(&self, path: &str) -> bool {
+        self.hooks.asked_for_damaged(path).is_some()
     }
 
     /// The folder that is a durable store.
@@ -117,6 +134,7 @@ impl Starter for EngineProcesses {
             local: life.folder.to_owned(),
             log,
             observer: Some(self.socket.clone()),
+            hooks: Some(self.hooks.clone()),
             dies_with_starter: true,
             role,
         };
@@ -147,11 +165,76 @@ impl Cluster for ProcessCluster {
     }
 
     fn harm(&self, gauge: &Gauge) -> u64 {
-        self.nodes.harm(gauge)
+        match gauge {
+            Gauge::Slowed(node, work) => self.hooks.slowed(node, *work),
+            Gauge::Requests(rule) => self.hooks.store_rule_hits(*rule).0.into(),
+            Gauge::Damaged(path) => self.hooks.asked_for_damaged(path).unwrap_or(0),
+            gauge => self.nodes.harm(gauge),
+        }
+    }
+
+    fn user_code_shown(&self, hit: &UserCodeHit) -> String {
+        self.hooks.user_code_shown(hit)
     }
 
     fn processes(&self) -> Option<&dyn Processes> {
         Some(&self.nodes)
+    }
+
+    fn speeds(&self) -> Option<&dyn Speeds> {
+        Some(&self.hooks)
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(&self.nodes)
+    }
+
+    fn stores(&self) -> Option<&dyn Stores> {
+        Some(self)
+    }
+}
+
+impl Stores for ProcessCluster {
+    fn add_store_rule(&self, rule: StoreRule) -> usize {
+        self.hooks.add_store_rule(rule)
+    }
+
+    fn end_store_rule(&self, rule: usize) {
+        self.hooks.end_store_rule(rule);
+    }
+
+    fn store_rule_hits(&self, rule: usize) -> Hurt {
+        self.hooks.store_rule_hits(rule)
+    }
+
+    fn store_rule_shown(&self, rule: usize) -> String {
+        self.hooks.store_rule_shown(rule)
+    }
+
+    fn checkpoint_files(&self, folder: &str) -> Vec<String> {
+        stores::paths(&self.store(StoreKind::Checkpoints), folder)
+    }
+
+    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> {
+        Stage::read(self, StoreKind::Checkpoints, path)
+    }
+
+    /// In place, so that it is the same file for whoever looks at what the engine has done.
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
+        self.hooks.note_damaged(path);
+        let file = self.store(StoreKind::Checkpoints).join(path);
+        let done = match &contents {
+            Some(bytes) => fs::write(&file, bytes),
+            None => fs::remove_file(&file),
+        };
+        match done.map(|()| fs::read(&file).ok().map(Bytes::from) == contents) {
+            Ok(true) => Receipt::Proved(match contents {
+                Some(bytes) => format!("the file was read back, {} bytes", bytes.len()),
+                None => "the file is gone".into(),
+            }),
+            Ok(false) => Receipt::Unproved(format!("{path} is not what it was made")),
+            Err(error) => Receipt::Unproved(format!("{path} could not be damaged: {error}")),
+        }
     }
 }
 

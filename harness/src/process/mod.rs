@@ -22,16 +22,19 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use flowquake_engine::event::EventRecord;
+use flowquake_engine::env::StoreKind;
+use flowquake_engine::env::sim::StoreMutation;
+use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::time::{Time, nanos};
 use nix::sys::signal::Signal;
 
 use self::cluster::ProcessCluster;
-use self::observer::{Heard, Observer};
+use self::observer::{Answer, Heard, Observer};
 use self::stores::Folders;
 use crate::director::Director;
 use crate::environment::Environment;
 use crate::faults::Kind;
+use crate::hooks::{Held, Hooks};
 use crate::jobs::Jobs;
 use crate::live::{Exit, cpu_of_children};
 use crate::local_disks;
@@ -47,6 +50,28 @@ mod stores;
 
 /// Between two looks at whether a process has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What is done to processes, to their local disks, in their user code, and between them and their stores.
+const FAULTS: &[Kind] = &[
+    Kind::Kill,
+    Kind::MachineLoss,
+    Kind::Pause,
+    Kind::CrashLoop,
+    Kind::UserPanic,
+    Kind::UserError,
+    Kind::PoisonRecord,
+    Kind::SlowOperator,
+    Kind::HangSnapshot,
+    Kind::Damage,
+    Kind::DamageLocal,
+    Kind::StoreUnavailable,
+    Kind::FailedWrite,
+    Kind::AmbiguousWrite,
+    Kind::TornWrite,
+    Kind::NoSpace,
+    Kind::SlowStore,
+    Kind::ThrottledStore,
+];
 
 /// This engine as processes of this machine.
 #[derive(Debug, Clone)]
@@ -75,7 +100,7 @@ impl Target for RealProcesses {
 
     fn offers(&self, _: &RunPlan) -> Offers {
         Offers {
-            faults: [Kind::Kill, Kind::CrashLoop, Kind::Pause].into(),
+            faults: FAULTS.iter().copied().collect(),
             at_events: true,
             untold: Default::default(),
             weights: false,
@@ -101,8 +126,10 @@ impl Target for RealProcesses {
             Environment::new(format!("the processes of a run cannot be started: {error}"), remedy)
         };
         let observer = Observer::listen(&folder.path().join("observer")).map_err(cannot)?;
-        let cluster = ProcessCluster::new(&self.program, plan, folder.path(), observer.socket()).map_err(cannot)?;
-        let mut play = Play { folders: Folders::new(&cluster), cluster, clock: begun.0 };
+        let hooks = Hooks::listen(&folder.path().join("hooks"), plan, director.user_code(), begun.0).map_err(cannot)?;
+        let cluster =
+            ProcessCluster::new(&self.program, plan, folder.path(), observer.socket(), hooks).map_err(cannot)?;
+        let mut play = Play { folders: Folders::new(&cluster), cluster, clock: begun.0, held: Held::default() };
         let pulse = Pulse::begin(plan).map_err(cannot)?;
         director.begin(Time::ZERO);
         // A JobManager deploys to those that are there: TaskManagers start first, and wait for it.
@@ -130,6 +157,8 @@ struct Play {
     cluster: ProcessCluster,
     folders: Folders,
     clock: Instant,
+    /// Answers to the beginning of snapshots that hang.
+    held: Held<Answer>,
 }
 
 impl Play {
@@ -141,6 +170,7 @@ impl Play {
     fn play_out(&mut self, observer: &Observer, director: &mut Director) {
         while director.end().is_none() {
             self.note_exits(director);
+            self.held.released(self.cluster.hooks()).into_iter().for_each(Answer::give);
             let now = self.now();
             let next = director.next_time();
             if next <= now {
@@ -151,9 +181,16 @@ impl Play {
                 Some(Heard::Event(record, answer)) => {
                     let at = self.now();
                     self.look(director, at);
-                    director.on_event(&self.cluster, &EventRecord { at, ..record });
+                    let record = EventRecord { at, ..record };
+                    director.on_event(&self.cluster, &record);
                     // PROCESS-2: only now. Whoever was killed hears it no more.
-                    answer.give();
+                    let answer = match record.event {
+                        Event::SnapshotSyncBegun { .. } => {
+                            self.held.at_snapshot(self.cluster.hooks(), record.node.as_str(), answer)
+                        }
+                        _ => Some(answer),
+                    };
+                    answer.into_iter().for_each(Answer::give);
                 }
                 Some(Heard::Garbled(what)) => director.doubt(format!("an event cannot be read: {what}")),
                 None => {}
@@ -164,6 +201,11 @@ impl Play {
     /// Tells what was done to the stores since the last look.
     fn look(&mut self, director: &mut Director, at: Time) {
         for mutation in self.folders.changes() {
+            // What is gone because it was damaged nobody of the run has removed.
+            if matches!(&mutation, StoreMutation::Deleted { kind: StoreKind::Checkpoints, path } if self.cluster.is_damaged(path))
+            {
+                continue;
+            }
             director.on_store(&self.cluster, at, &mutation);
         }
     }
