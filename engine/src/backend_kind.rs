@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where keyed state lives while it is worked on, and where its snapshots go.
+/// Where keyed state lives while a subtask works on it, and where its snapshots go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
@@ -15,7 +15,7 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// All of them, in the order in which they are listed to users.
+    /// All backends, in the order in which they are listed to users.
     pub const ALL: [BackendKind; 3] = [BackendKind::Memory, BackendKind::Fs, BackendKind::RocksDb];
 
     /// The name used in scenario files and on the command line.
@@ -32,7 +32,7 @@ impl BackendKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether this build contains it.
+    /// Whether this build contains the backend.
     pub fn is_built(self) -> bool {
         self != BackendKind::RocksDb || cfg!(feature = "rocksdb")
     }

@@ -1,4 +1,5 @@
-//! Every knob of the engine: its type, unit, default and range. Validated once, at the edge, by [`JobConfig::validate`].
+//! Every knob of the engine: its type, unit, default and range. Validated once, at the edge, by
+//! [`JobConfig::validate`].
 //!
 //! Names and defaults follow Apache Flink where Flink has the knob; where a default differs, the field says so.
 
@@ -12,19 +13,20 @@ mod restart;
 
 pub use restart::{ExponentialDelay, FailureRate, NotThousandths, RestartStrategy, Thousandths};
 
-/// From where the next periodic checkpoint is counted.
+/// The point from which the time to the next periodic checkpoint is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TriggerSchedule {
-    /// From the trigger before: a long checkpoint does not make the gaps after it shorter.
+    /// From the trigger of the checkpoint before. A checkpoint that takes long does not shorten the gaps after it.
     #[default]
     Spaced,
-    /// On a fixed grid, as Flink does: each point that passes while a checkpoint is under way is made up for right after it.
+    /// On a fixed grid, as Flink does. A point of the grid that passes while a checkpoint is under way triggers a
+    /// checkpoint right after it.
     FixedRate,
 }
 
 impl TriggerSchedule {
-    /// Both, in the order in which they are listed to users.
+    /// Both schedules, in the order in which they are listed to users.
     pub const ALL: [TriggerSchedule; 2] = [TriggerSchedule::Spaced, TriggerSchedule::FixedRate];
 
     /// The name used in scenario files and on the command line.
@@ -50,19 +52,20 @@ pub struct CheckpointConfig {
     /// Least time `P` between a completion and the next trigger; default 0.
     #[serde(with = "crate::time::readable")]
     pub min_pause: Duration,
-    /// From where the next trigger is counted; default `spaced` (Flink: `fixed-rate`).
+    /// The point from which the time to the next trigger is counted; default `spaced` (Flink: `fixed-rate`).
     pub schedule: TriggerSchedule,
     /// A checkpoint not completed after this long is aborted (`expired`); default 10 min.
     #[serde(with = "crate::time::readable")]
     pub timeout: Duration,
     /// Completed checkpoints kept for restore; default 1, at least 1.
     pub retained: u32,
-    /// Consecutive failed checkpoints that are put up with before the job fails over; default 0.
+    /// Checkpoints that may fail in a row before the job fails over; default 0.
     pub tolerable_failed: u32,
-    /// Checkpoints in flight at once; only 1 is supported, as with unaligned checkpoints in Flink.
+    /// Checkpoints in flight at once; only 1 is supported (Flink demands the same of unaligned checkpoints).
     pub max_concurrent: u32,
-    /// State files and pending output are read back and compared before a subtask acknowledges; default true (Flink: never).
-    /// Costs one more transfer per byte; without it a torn write is found when it is too late.
+    /// Whether a subtask reads state files and pending output back and compares them before it acknowledges; default
+    /// true (Flink never does). This costs one more transfer per byte. Without it a torn write is found only on
+    /// restore, when the data is gone.
     pub verify_uploads: bool,
 }
 
@@ -81,7 +84,7 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// Detection, restart and transport settings of a job.
+/// The settings of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobConfig {
     /// Instances of every vertex, `1..=max_parallelism`.
@@ -98,9 +101,9 @@ pub struct JobConfig {
     /// A peer silent for this long is lost; default 5 s (Flink: 50 s). Must exceed the interval.
     #[serde(with = "crate::time::readable")]
     pub heartbeat_timeout: Duration,
-    /// A TaskManager whose connection ended keeps its slots until this many heartbeats would not have reached it, and
-    /// nothing is deployed before; default 0: the end of the connection says enough (Flink:
-    /// `heartbeat.rpc-failure-threshold`, 2; meanwhile it deploys onto the dead slots, in vain).
+    /// Missed heartbeats after which the slots of a TaskManager whose connection ended count as gone; nothing is
+    /// deployed before that. Default 0: the end of the connection is enough (Flink: `heartbeat.rpc-failure-threshold`,
+    /// 2; until then Flink deploys onto the dead slots in vain).
     pub heartbeat_rpc_failure_threshold: u32,
     /// Whether and when a failed job is restarted; default `fixed-delay` (Flink with checkpoints: `exponential-delay`).
     #[serde(with = "restart::only_in_text", default, skip_serializing_if = "RestartStrategy::is_default")]
@@ -110,21 +113,23 @@ pub struct JobConfig {
     pub restart_delay: Duration,
     /// Restart strategy `fixed-delay`: failovers allowed; `None` is unlimited (the default; Flink: 1).
     pub restart_attempts: Option<u32>,
-    /// Once there are slots enough, deployment waits until no TaskManager has registered for this long, so that the tasks
-    /// spread over all that come; default 10 ms (Flink's adaptive scheduler: 10 s).
+    /// Once there are enough slots, deployment waits until no TaskManager has registered for this long, so that the
+    /// tasks spread over all TaskManagers that are about to register; default 10 ms (Flink's adaptive scheduler: 10
+    /// s).
     #[serde(with = "crate::time::readable")]
     pub slot_stabilization: Duration,
-    /// A buffer goes out after this long even if it is not full; default 100 ms.
+    /// A buffer is sent after this long even if it is not full; default 100 ms.
     #[serde(with = "crate::time::readable")]
     pub buffer_timeout: Duration,
     /// A full buffer's size in bytes; default 32 KiB.
     pub buffer_size: u32,
     /// Buffers in flight per channel, at least 1; default 4 (Flink: 2 exclusive + 8 floating per gate).
     pub credits: u16,
-    /// Uncommitted output leaves the sink's memory at least this often, and at [`JobConfig::sink_chunk`]; default 1 s.
+    /// Uncommitted output is written to the store at least this often, and whenever it reaches
+    /// [`JobConfig::sink_chunk`]; default 1 s.
     #[serde(with = "crate::time::readable")]
     pub sink_flush_interval: Duration,
-    /// Uncommitted output leaves the sink's memory at this many bytes; default 8 MiB.
+    /// Bytes of uncommitted output at which the sink writes them to the store; default 8 MiB.
     pub sink_chunk: u32,
     /// A completed checkpoint's notification is sent again when a sink has not answered for this long; default 1 s.
     #[serde(with = "crate::time::readable")]
@@ -132,12 +137,12 @@ pub struct JobConfig {
     /// Time allowed for a connection to be made; default 5 s.
     #[serde(with = "crate::time::readable")]
     pub connect_timeout: Duration,
-    /// A standby JobManager takes over when the leader has renewed nothing for this long; default 5 s (Flink on Kubernetes:
-    /// 15 s). The leader renews three times as often.
+    /// A standby JobManager takes over when the leader has renewed nothing for this long; default 5 s (Flink on
+    /// Kubernetes: 15 s). The leader renews three times as often.
     #[serde(with = "crate::time::readable")]
     pub lease: Duration,
-    /// Tasks that a TaskManager was told to run, or to end, and that its heartbeats contradict for this long, count as lost;
-    /// default 5 s (Flink: `pekko.ask.timeout`, 10 s).
+    /// Time after which a lost order counts as lost: the heartbeats of the TaskManager still contradict what it was
+    /// told to run or to end. Default 5 s (Flink: `pekko.ask.timeout`, 10 s).
     #[serde(with = "crate::time::readable")]
     pub rpc_timeout: Duration,
 }
@@ -169,21 +174,22 @@ impl Default for JobConfig {
     }
 }
 
-/// A pair of settings that cannot stand together, or a value outside its range.
+/// A value outside its range, or two settings that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} = {value}: {accepted}")]
 pub struct ConfigError {
-    /// The field at fault, as scenario files spell it.
+    /// The offending field, as scenario files spell it.
     pub field: &'static str,
-    /// Its value.
+    /// The value of the field.
     pub value: String,
-    /// What would be accepted, and why.
+    /// The accepted values, and why.
     pub accepted: String,
 }
 
 impl JobConfig {
-    /// The longest message that a TaskManager of this job has to send, in bytes: an acknowledgement. State of the backend `memory`
-    /// travels in it; of every other one there are only names.
+    /// Upper bound in bytes for a message that a TaskManager of this job sends; the longest message is an
+    /// acknowledgement. With backend `memory` the acknowledgement carries the state itself, with every other backend
+    /// only names of files.
     pub fn report_bytes_max(&self) -> u32 {
         match self.backend {
             BackendKind::Memory => crate::env::FRAME_BYTES_MAX,
@@ -191,7 +197,7 @@ impl JobConfig {
         }
     }
 
-    /// Checks ranges and combinations; the first offence found is returned.
+    /// Checks ranges and combinations; returns the first offence.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let c = &self.checkpoints;
         let bad = |field, value: String, accepted: &str| Err(ConfigError { field, value, accepted: accepted.into() });

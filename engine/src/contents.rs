@@ -1,4 +1,4 @@
-//! What this engine sends and stores, told to a simulated world that knows nothing of it.
+//! Lets a simulated world read what this engine sends and stores; the world itself does not know the formats.
 
 use crate::checkpoint::manifest::state_file_at;
 use crate::codec::decode;

@@ -1,9 +1,10 @@
 //! The protocol's vocabulary: one typed event at every step, for logs, faults, oracles and measurement alike.
 //!
-//! Shells emit events through [`crate::env::Env::emit`]; pure code returns them. In simulation an observer sees each event
-//! before the emitter's next instruction, so a fault can strike exactly there; for real they become log lines.
-//! An event's name ([`Event::name`]) is what scenario files and reports call it. All that is true of the events of one kind stands
-//! in one row of `events!`; [`Event::ROWS`] is the table for whoever asks.
+//! Shells emit events through [`crate::env::Env::emit`]; pure code returns them. In simulation an observer sees each
+//! event before the emitter's next instruction, so a fault can strike exactly there. A real process logs its events,
+//! and can have an observer that each emitter waits for ([`crate::env::tokio::stream`]). Scenario files and reports
+//! name an event by [`Event::name`]. One row of `events!` says everything that is true of all events of one kind;
+//! [`Event::ROWS`] is that table at run time.
 //!
 //! Invariants: (E1) an event is emitted *after* what it reports took effect; (E2) names are never reused for another
 //! meaning, since saved plans refer to them.
@@ -29,7 +30,7 @@ pub struct EventRecord {
 }
 
 impl fmt::Display for EventRecord {
-    /// Time, node with its life, event: one line of a log.
+    /// One line of a log: time, node with its life, event.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = format!("{}.{}", self.node, self.incarnation);
         write!(f, "{:>14} {node:<7} {}", self.at.to_string(), self.event)
@@ -56,7 +57,7 @@ pub enum AbortReason {
 }
 
 impl AbortReason {
-    /// Whether it counts towards `tolerable_failed` (Flink: `CheckpointFailureManager`).
+    /// Whether this reason counts towards `tolerable_failed` (Flink: `CheckpointFailureManager`).
     pub fn counts(self) -> bool {
         match self {
             Self::Expired | Self::Declined | Self::AsyncException | Self::FinalizeFailure => true,
@@ -64,7 +65,7 @@ impl AbortReason {
         }
     }
 
-    /// Flink's word for it, in lower case.
+    /// The reason in words, in lower case, after Flink's names.
     pub fn name(self) -> &'static str {
         match self {
             Self::Expired => "checkpoint expired",
@@ -92,9 +93,9 @@ pub enum RootCause {
         /// Which.
         task_manager: NodeName,
     },
-    /// More checkpoints in a row failed than are tolerated; the last one (`checkpoint-aborted`).
+    /// More checkpoints failed in a row than are tolerated (`checkpoint-aborted` of the last of them).
     CheckpointsFailed {
-        /// The last of them.
+        /// The last checkpoint that failed.
         checkpoint: CheckpointId,
     },
     /// State to restore from turned out damaged (`checkpoint-damaged`).
@@ -116,18 +117,18 @@ pub enum RootCause {
 pub enum Emitter {
     /// The leading JobManager.
     Leader,
-    /// A JobManager that does not lead, or no longer.
+    /// A JobManager that does not lead, or has just lost the leadership.
     JobManager,
     /// A TaskManager.
     TaskManager,
-    /// JobManagers and TaskManagers.
+    /// A JobManager or a TaskManager.
     Any,
 }
 
-/// When a job comes to an event.
+/// When an event of a kind occurs in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// In every run, from its beginning on: with each checkpoint or each attempt.
+    /// In every run: with each checkpoint or each attempt.
     Always,
     /// In every run, again and again, whatever the job does.
     Periodic,
@@ -135,31 +136,31 @@ pub enum Occasion {
     InputEnded,
     /// After something failed.
     Failure,
-    /// After a checkpoint turned out damaged.
+    /// After a checkpoint was found damaged.
     Damage,
-    /// Where a second JobManager stands by.
+    /// Only if a second JobManager stands by.
     Standby,
-    /// Where keyed state goes to the checkpoint store as files.
+    /// Only if keyed state is written to the checkpoint store as files.
     StateFiles,
-    /// At subtasks that read from others, so only where the graph has channels.
+    /// Only at subtasks that read from other subtasks, so only if the graph has channels.
     Channels,
-    /// At the end of the job: nothing follows.
+    /// At the end of the job, as its last event.
     End,
 }
 
-/// Whether events of a kind name an id.
+/// Whether the events of a kind carry a certain id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// None of them does.
+    /// No event of the kind does.
     Never,
-    /// Some do.
+    /// Some events of the kind do.
     Sometimes,
-    /// Each does.
+    /// Every event of the kind does.
     Always,
 }
 
 impl Carried {
-    /// What fields say together: `Never` only if each of them says so.
+    /// What several fields say together: `Never` only if every field says `Never`.
     const fn either(fields: &[Carried]) -> Carried {
         let mut at = 0;
         while at < fields.len() {
@@ -172,26 +173,26 @@ impl Carried {
     }
 }
 
-/// What is true of all events of a kind: one row of the vocabulary.
+/// What is true of all events of one kind: one row of the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventRow {
-    /// Their name.
+    /// The name of the events.
     pub name: &'static str,
-    /// What they say.
+    /// What the events mean.
     pub meaning: &'static str,
     /// Who emits them.
     pub emitter: Emitter,
-    /// When a job comes to them.
+    /// When the events occur in a job.
     pub occasion: Occasion,
-    /// Whether they belong to a checkpoint.
+    /// Whether the events belong to a checkpoint.
     pub checkpoint: Carried,
-    /// Whether they belong to a subtask.
+    /// Whether the events belong to a subtask.
     pub subtask: Carried,
-    /// Whether they belong to an attempt.
+    /// Whether the events belong to an attempt.
     pub attempt: Carried,
 }
 
-/// A field that is an id, or may be.
+/// A field whose type is an id, or an optional id.
 trait IdField<Id> {
     const CARRIED: Carried;
     fn id(&self) -> Option<Id>;
@@ -211,8 +212,8 @@ impl<Id: Copy> IdField<Id> for Option<Id> {
     }
 }
 
-/// Which fields say what an event belongs to, by their names. `carried!(id, field, type)` is whether they do, `id!(id, field,
-/// value)` what they say.
+/// Decides by a field's name whether the field says which checkpoint, subtask or attempt an event belongs to.
+/// `carried!(id, field, type)` says whether it does, `id!(id, field, value)` gives the id.
 macro_rules! carried {
     (checkpoint, checkpoint, $ty:ty) => {
         <$ty as IdField<CheckpointId>>::CARRIED
@@ -251,14 +252,15 @@ macro_rules! id {
     }};
 }
 
-/// One row per event: meaning, variant, name, who emits it, when a job comes to it, and what it carries. Everything else that
-/// is true of all events of a kind is derived from it, here and in whoever uses the vocabulary.
+/// One row per event: meaning, variant, name, emitter, occasion, and the fields. The enum, its names and the table
+/// [`Event::ROWS`] are generated from these rows; so is whatever the harness needs to know about a kind of event.
 macro_rules! events {
     ($(
         $(#[doc = $doc:literal])*
         $variant:ident = $name:literal by $emitter:ident, $occasion:ident { $($field:ident: $ty:ty),* $(,)? }
     ),* $(,)?) => {
-        /// A step of the protocol. Fields mean what their types say; the variant's text says the rest.
+        /// A step of the protocol. A field means what its type says; the text of the variant adds what the type cannot
+        /// say.
         #[allow(missing_docs, reason = "thirty times `attempt: the attempt` would bury the meaning")]
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "event", rename_all = "kebab-case")]
@@ -282,22 +284,22 @@ macro_rules! events {
             pub const CATALOGUE: &'static [(&'static str, &'static str)] =
                 &[$(($name, concat!($($doc),*))),*];
 
-            /// Its name in scenario files, logs and reports.
+            /// The event's name in scenario files, logs and reports.
             pub fn name(&self) -> &'static str {
                 match self { $(Event::$variant { .. } => $name),* }
             }
 
-            /// The checkpoint it belongs to, if any.
+            /// The checkpoint that the event belongs to, if any.
             pub fn checkpoint(&self) -> Option<CheckpointId> {
                 match self { $(Event::$variant { $($field),* } => None$(.or(id!(checkpoint, $field, $field)))*),* }
             }
 
-            /// The subtask it belongs to, if any.
+            /// The subtask that the event belongs to, if any.
             pub fn subtask(&self) -> Option<SubtaskId> {
                 match self { $(Event::$variant { $($field),* } => None$(.or(id!(subtask, $field, $field)))*),* }
             }
 
-            /// The execution attempt it belongs to, if any.
+            /// The execution attempt that the event belongs to, if any.
             pub fn attempt(&self) -> Option<Attempt> {
                 match self { $(Event::$variant { $($field),* } => None$(.or(id!(attempt, $field, $field)))*),* }
             }
@@ -322,8 +324,8 @@ events! {
     LeadershipLost = "leadership-lost" by JobManager, Standby { term: Term },
     /// A standby JobManager has seen no renewal for the lease and tries to open a term.
     LeaseExpired = "lease-expired" by JobManager, Standby { term: Term },
-    /// The leader removed files that nobody will ask for: those of checkpoints that are neither retained nor its own, and at
-    /// the end of the job pending output, too.
+    /// The leader removed files that nobody will ask for: those of checkpoints that are neither retained nor its own,
+    /// and at the end of the job pending output, too.
     SweepEnded = "sweep-ended" by Leader, InputEnded { term: Term, removed: u64 },
     /// A TaskManager was registered with its slots.
     TaskManagerRegistered = "task-manager-registered" by Leader, Always { task_manager: NodeName, slots: u16 },
@@ -333,8 +335,8 @@ events! {
     StoreFailed = "store-failed" by Leader, Failure { attempt: Attempt, cause: String },
     /// The JobManager gave up a TaskManager.
     TaskManagerLost = "task-manager-lost" by Leader, Failure { task_manager: NodeName, cause: String },
-    /// A TaskManager gave up its JobManager and cancelled its tasks; `term` is that of the orders that it obeyed over this
-    /// connection, if it obeyed any.
+    /// A TaskManager gave up its JobManager and cancelled its tasks; `term` is that of the orders that it obeyed over
+    /// this connection, if it obeyed any.
     JobManagerLost = "job-manager-lost" by TaskManager, Failure { term: Option<Term>, cause: String },
     /// A heartbeat request went out.
     HeartbeatSent = "heartbeat-sent" by Leader, Periodic { to: NodeName },
@@ -386,8 +388,8 @@ events! {
     AlignmentClosed = "alignment-closed" by TaskManager, Channels { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
     /// The synchronous part of a snapshot began.
     SnapshotSyncBegun = "snapshot-sync-begun" by TaskManager, Always { attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId },
-    /// The synchronous part of a snapshot ended; processing goes on. `busy` and `back_pressured`: what the subtask did with the time since
-    /// its last snapshot, in thousandths; the rest it was idle.
+    /// The synchronous part of a snapshot ended; processing goes on. `busy` and `back_pressured`: what the subtask did
+    /// with the time since its last snapshot, in thousandths; the rest it was idle.
     SnapshotSyncEnded = "snapshot-sync-ended" by TaskManager, Always {
         attempt: Attempt, checkpoint: CheckpointId, subtask: SubtaskId, busy: u16, back_pressured: u16,
     },

@@ -1,4 +1,5 @@
-//! What can be done to a cluster, as plain data: the words of faults. Who does it is for a world to say.
+//! What can be done to a cluster, as plain data: the vocabulary of faults. Each world implements the faults that it
+//! offers.
 
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use crate::time::readable;
 /// How a node dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Death {
-    /// The process dies, the machine lives: connections are reset at once.
+    /// The process dies and the machine lives: connections are reset at once.
     Crash,
-    /// The machine is gone: silence; peers hear of it only when it is back.
+    /// The machine is gone: peers see silence, and learn of the death only when the machine is back.
     MachineLoss,
 }
 
@@ -21,7 +22,7 @@ pub enum Death {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowWork {
-    /// All that is charged.
+    /// Everything that is charged as work.
     Cpu,
     /// Records through operator chains.
     Records,
@@ -33,11 +34,11 @@ pub enum SlowWork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ClockFault {
-    /// It jumps ahead.
+    /// The clock jumps ahead.
     Forward(#[serde(with = "readable")] Duration),
-    /// It jumps back; never before its zero.
+    /// The clock jumps back, but never before its zero.
     Back(#[serde(with = "readable")] Duration),
-    /// It gains (loses, if negative) this many microseconds per second, until healed.
+    /// The clock gains (if negative: loses) this many microseconds per second, until healed.
     Drift(i32),
 }
 
@@ -45,26 +46,26 @@ pub enum ClockFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum MessageFault {
-    /// They never arrive.
+    /// The messages never arrive.
     Lose,
-    /// They arrive this much later; what is sent after them overtakes them.
+    /// The messages arrive this much later; messages sent after them overtake them.
     Delay(#[serde(with = "readable")] Duration),
-    /// They arrive twice, the second time right behind the first.
+    /// The messages arrive twice, the second time right behind the first.
     Duplicate,
-    /// They arrive, and a second time this much later; what is sent meanwhile comes between.
+    /// The messages arrive, and a second time this much later; messages sent meanwhile come between.
     DuplicateLate(#[serde(with = "readable")] Duration),
 }
 
-/// A rule about control messages; ends when it has been applied `count` times, or is taken back before.
+/// A rule about control messages; ends when it has been applied `count` times or is withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRule {
     /// Kind of the messages.
     pub kind: MessageKind,
-    /// Only those from or to this node.
+    /// Only messages from or to this node.
     pub node: Option<String>,
-    /// What happens to them.
+    /// What happens to the messages.
     pub fault: MessageFault,
-    /// How many are hurt at most.
+    /// How many messages are hurt at most.
     pub count: u32,
 }
 
@@ -72,7 +73,7 @@ pub struct MessageRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum StoreFault {
-    /// Requests are not answered before it is healed; then they fail.
+    /// Requests get no answer until the fault is healed; then they fail.
     Unavailable,
     /// Writes fail and write nothing.
     FailedWrite,
@@ -80,7 +81,7 @@ pub enum StoreFault {
     AmbiguousWrite,
     /// Writes are acknowledged, but only the first half of the bytes is there.
     TornWrite,
-    /// Writes are acknowledged, and gone when the fault ends (a missing fsync).
+    /// Writes are acknowledged, but the object is gone when the fault ends (a missing fsync).
     LostWrite,
     /// Writes fail with "no space left"; reads and deletions work.
     NoSpace,
@@ -94,16 +95,16 @@ pub enum StoreFault {
     LaggingList(#[serde(with = "readable")] Duration),
 }
 
-/// A rule about requests to a store; ends when it has been applied `count` times, if that is given.
+/// A rule about requests to a store; ends when it has been applied `count` times, if there is a count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreRule {
-    /// Which store; `None`: both.
+    /// The store; `None`: both.
     pub store: Option<StoreKind>,
     /// Only requests of this node.
     pub node: Option<String>,
-    /// What happens to them.
+    /// What happens to the requests.
     pub fault: StoreFault,
-    /// How many are hurt; `None`: all, until the rule is taken back.
+    /// How many requests are hurt; `None`: all, until the rule is withdrawn.
     pub count: Option<u32>,
 }
 

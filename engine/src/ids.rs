@@ -1,8 +1,8 @@
 //! The engine's identities as types, so that a checkpoint id cannot be passed where an attempt is meant.
 //!
 //! Words as Apache Flink uses them: a *vertex* is an operator chain of the job graph, a *subtask* one of its parallel
-//! instances, an *attempt* one execution of the whole job (every failover starts the next), an *epoch* the records between
-//! two barriers, named by the checkpoint that closes it.
+//! instances, an *attempt* one execution of the whole job (every failover starts the next), an *epoch* the records
+//! between two barriers, named by the checkpoint that closes it.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ macro_rules! number {
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(pub $inner);
 
-        // The number alone: in events and failures the field's name stands beside it.
+        // Only the number: in events and failure messages the name of the field stands beside it.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(&self.0, f)
@@ -30,11 +30,12 @@ macro_rules! number {
 }
 
 number!(
-    /// Number of a checkpoint, and of the epoch that it closes. Starts at 1, only grows, is never used twice in a job.
+    /// Number of a checkpoint, and of the epoch that the checkpoint closes. Starts at 1, only grows, and is never used
+    /// twice in a job.
     CheckpointId(u64), ""
 );
 number!(
-    /// One execution of the job; starts at 1. Messages of an older attempt are fenced off.
+    /// One execution of the job; starts at 1. Messages of an older attempt are ignored.
     Attempt(u32), "attempt "
 );
 number!(
@@ -51,7 +52,8 @@ number!(
 );
 
 impl CheckpointId {
-    /// The highest that a file or message may name: far above what a job can reach, and far below where sums overflow.
+    /// The highest id that a file or message may name: far more than a job can reach, and low enough that sums do not
+    /// overflow.
     pub const MAX: Self = Self(1 << 48);
 
     /// The next higher id.
@@ -61,12 +63,12 @@ impl CheckpointId {
 }
 
 impl Term {
-    /// The highest that a file or message may name.
+    /// The highest term that a file or message may name.
     pub const MAX: Self = Self(1 << 48);
 }
 
 impl Attempt {
-    /// The highest that a file or message may name.
+    /// The highest attempt that a file or message may name.
     pub const MAX: Self = Self(1 << 31);
 
     /// The attempt that follows a failover.
@@ -75,21 +77,21 @@ impl Attempt {
     }
 }
 
-/// One execution of a job among those of all its JobManagers, each of which counts its attempts from 1.
+/// One attempt, named uniquely among all JobManagers of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Execution {
     /// The JobManager's term.
     pub term: Term,
-    /// Its attempt.
+    /// The attempt.
     pub attempt: Attempt,
 }
 
 /// A parallel instance of a vertex.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubtaskId {
-    /// Its operator chain.
+    /// The vertex, which is one operator chain.
     pub vertex: VertexId,
-    /// Its index, `0..parallelism`.
+    /// The index within the vertex, `0..parallelism`.
     pub index: u16,
 }
 
@@ -108,9 +110,9 @@ impl fmt::Display for SubtaskId {
 /// One direction of data between two subtasks, along one edge of the job graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChannelId {
-    /// Who writes.
+    /// The subtask that writes.
     pub from: SubtaskId,
-    /// Who reads.
+    /// The subtask that reads.
     pub to: SubtaskId,
 }
 
@@ -167,11 +169,11 @@ impl<'de> Deserialize<'de> for NodeName {
     }
 }
 
-/// Which durable store is meant.
+/// One of the two durable stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
-    /// Checkpoints and the job's durable facts.
+    /// Checkpoints and the leadership log.
     Checkpoints,
     /// Output of the sinks.
     Output,

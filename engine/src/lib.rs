@@ -1,9 +1,10 @@
 //! A Flink-style stream engine, written once and run in two worlds: a deterministic simulator and real tokio.
 //!
-//! A program written with [`graph::stream`] becomes a graph of operator chains. A [`jobmanager`] deploys it on
-//! [`taskmanager`]s, takes barrier [`checkpoint`]s, and restarts it from them when something fails; sinks in [`connectors`]
-//! make the output visible exactly once. Everything outside is reached through [`mod@env`], the only door; every step is told as
-//! an [`event`]. The engine does not know whether it is simulated or tested.
+//! A program written with [`graph::stream`] becomes a graph of operator chains. A [`jobmanager`] deploys the graph on
+//! [`taskmanager`]s, takes barrier [`checkpoint`]s, and restarts the job from the newest usable checkpoint when
+//! something fails; sinks in [`connectors`] make the output visible exactly once. The engine reaches clock, network,
+//! disk and tasks only through [`mod@env`], and reports each step of the protocol as an [`event`]. The engine does not
+//! know whether it is simulated or tested.
 
 pub mod backend_kind;
 pub mod checkpoint;

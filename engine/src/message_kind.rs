@@ -1,18 +1,18 @@
-//! Kinds of control messages: the words in which faults name what JobManager and TaskManagers say to each other.
+//! Kinds of control messages: the names by which faults select messages between JobManager and TaskManagers.
 
 use serde::{Deserialize, Serialize};
 
-/// Kinds of control messages, by the name that scenario files and traces use.
+/// A kind of control message; scenario files and traces use [`MessageKind::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageKind {
     /// A TaskManager registers.
     Register,
-    /// The JobManager accepts that.
+    /// The JobManager accepts a registration.
     Registered,
-    /// Either way.
+    /// A heartbeat, in either direction.
     Heartbeat,
-    /// Subtasks to run.
+    /// The order to run subtasks.
     Deploy,
     /// A subtask runs.
     Running,
@@ -20,15 +20,15 @@ pub enum MessageKind {
     Failed,
     /// A subtask has read all its input.
     EndOfInput,
-    /// Tasks have to end.
+    /// The order to end all tasks.
     Cancel,
-    /// They have.
+    /// All tasks have ended.
     Canceled,
-    /// Sources: inject the barrier.
+    /// The order to sources to inject the barrier.
     Trigger,
     /// A subtask's snapshot is durable.
     Acknowledge,
-    /// A subtask has no snapshot.
+    /// A subtask could not take its snapshot.
     Decline,
     /// A checkpoint is complete.
     Notify,

@@ -1,7 +1,9 @@
-//! Planted bugs: known mistakes of real engines that can be switched on, to prove that the oracles of a test harness bite.
+//! Planted bugs: known mistakes of real engines that can be switched on, to prove that the oracles of a test harness
+//! catch them.
 //!
-//! Here are only their names. What each makes of the engine is in the files `planted.rs` of its rooms, which exist only under the
-//! feature `mutations`. A test harness switches them on in a simulated world (`SimWorld::plant`).
+//! This file holds only the names. What each bug changes in the engine is in the files `planted.rs` of the rooms,
+//! which are compiled only under the feature `mutations`. A test harness switches bugs on in a simulated world
+//! (`SimWorld::plant`).
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub enum Mutation {
     /// Sinks commit when they pre-commit, before the checkpoint is complete.
     CommitOnPreCommit,
-    /// Neither side asks for the attempt of a message, and tasks of an old attempt live on.
+    /// No attempt number is checked on a message, and tasks of an old attempt live on.
     SkipFencing,
     /// A subtask snapshots at the first barrier and does not block channels.
     NoBarrierAlignment,
@@ -24,13 +26,14 @@ pub enum Mutation {
     ForgetCommit,
     /// Sources of a restored job begin one record early.
     ReplayOneTooMany,
-    /// A subtask processes a buffer after the one that came behind it.
+    /// A subtask processes a buffer after the buffer that came behind it.
     ReorderBuffers,
     /// A subtask that was restored never answers a barrier.
     IgnoreBarrierAfterRestore,
-    /// A snapshot does not name the sink's transactions that are not committed yet.
+    /// A snapshot leaves out the sink's transactions that are not committed yet.
     ForgetPendingTransactions,
-    /// When a checkpoint completes, the files of the newest one are deleted instead of those of the oldest retained one.
+    /// When a checkpoint completes, the files of the newest one are deleted instead of those of the oldest retained
+    /// one.
     SubsumeNewest,
     /// The leader says that it swept the checkpoint store, and deletes nothing.
     SkipSweep,
@@ -38,108 +41,109 @@ pub enum Mutation {
     ReuseCheckpointIds,
     /// The interval between two checkpoints is counted from the completion of the first, not from its trigger.
     IntervalFromCompletion,
-    /// What failed one attempt fails the next one once more, as soon as that runs.
+    /// Whatever failed one attempt fails the next attempt once more, as soon as that attempt runs.
     DoubleFailover,
     /// The next attempt begins as soon as the tasks of the failed one are gone, without the restart delay.
     SkipRestartDelay,
-    /// The backoff of `exponential-delay` only grows, however long the job ran.
+    /// The backoff of `exponential-delay` only grows, however long the job has run.
     NeverResetBackoff,
     /// `failure-rate` counts the failures of all time instead of those within its interval.
     CountFailuresForever,
-    /// A TaskManager obeys whoever answers, also a JobManager of a lower term than it has seen.
+    /// A TaskManager obeys every JobManager that answers, even one of a lower term than the TaskManager has seen.
     ObeyLowerTerms,
-    /// A checkpoint is given up because of the late decline of one before.
+    /// The late decline of an earlier checkpoint aborts the current one.
     DeclineOfAnyCheckpoint,
-    /// The leader takes one heartbeat that names all tasks of its TaskManager for one that names none.
+    /// The leader reads one heartbeat that names all tasks of its TaskManager as if it named none.
     MisreadHeartbeat,
-    /// The answer to any sweep is taken for that to the sweep before the end.
+    /// The answer to any sweep is taken for the answer to the sweep before the end of the job.
     AnySweepEndsTheJob,
     /// The pauses between two tries at something that fails grow without a bound.
     PausesWithoutBound,
-    /// What fails is tried again for ever.
+    /// A failing call is tried again for ever.
     NeverGivesUp,
-    /// A leader removes everything of the segments of the log that are over, their ends, too.
+    /// A leader removes all entries of the log segments that are over, including the first and the last.
     RemoveSegmentEnds,
-    /// With the decisions `commit` that nobody needs a leader removes every `abort`, too.
+    /// When a leader removes `commit` decisions that are no longer needed, it also removes every `abort`.
     ForgetAborts,
     /// The job falls back behind a completed checkpoint without asking whether a sink has committed beyond it.
     FallBackUnfenced,
-    /// When the last try at deciding what is committed fails, all counts as given up.
+    /// When the last try at deciding what is committed fails, the leader treats all output as aborted.
     GiveDecisionsUp,
-    /// A subtask that declines a checkpoint counts as one that has handed in its state.
+    /// A subtask that declines a checkpoint counts as one that has acknowledged it.
     DeclineIsCollected,
-    /// Nobody is told twice that a checkpoint is complete.
+    /// No TaskManager is told twice that a checkpoint is complete.
     NotifyOnce,
     /// No task is told that a checkpoint was given up.
     AbortUnsaid,
-    /// After a checkpoint has expired no other is asked for.
+    /// After a checkpoint has expired in an attempt, no further checkpoint is triggered.
     ExpiredStaysTriggered,
-    /// Sinks are told of a checkpoint when its log entry is asked for, not when that is durable.
+    /// Sinks are told of a checkpoint when its log entry is requested, not when the entry is durable.
     NotifyBeforeLogged,
     /// The job ends with its final checkpoint, without waiting for the commits.
     FinishBeforeCommits,
     /// A completed checkpoint does not reset the count of those that failed in a row.
     NeverResetFailures,
-    /// That a subtask has reached the end of its input outlives its attempt.
+    /// The information that a subtask reached the end of its input survives the attempt.
     RememberEndOfInput,
-    /// A new leader does not go on with a fallback that the one before did not finish.
+    /// A new leader does not continue a fallback that the leader before did not finish.
     ForgetUndecided,
-    /// Whoever loses the leadership cleans up as at the end of the job.
+    /// A JobManager that loses the leadership cleans up as at the end of the job.
     SuspendedIsTerminal,
-    /// The clean-up of a new leader takes ids that are in use for those of former leaders.
+    /// The clean-up of a new leader treats ids that are in use as ids of former leaders.
     SweepEverything,
-    /// With the decisions `commit` that nobody needs a leader removes those that a fallback would ask for, too.
+    /// When a leader removes `commit` decisions that are no longer needed, it also removes those that a fallback would
+    /// ask for.
     ForgetNeededCommits,
     /// An entry of the log counts as written although nothing of it can be read.
     BelieveLogWrites,
-    /// A leader takes the entry of another for its own.
+    /// A leader takes another leader's log entry for its own.
     IgnoreRivalEntries,
     /// A standby does not notice that the leader renews its lease.
     DeafStandby,
     /// A JobManager that finds the result of the job in the log runs the job again.
     RunEndedAgain,
-    /// What the store acknowledged is not read back.
+    /// Writes that the store acknowledged are not read back.
     TrustWrites,
-    /// A write that failed counts as one that did nothing.
+    /// A write that failed counts as a write without effect.
     TrustWriteErrors,
     /// State is loaded whatever its checksum.
     RestoreUnverified,
-    /// A TaskManager cancels what it runs, whichever attempt the order is about.
+    /// A TaskManager cancels its tasks whatever attempt the order names.
     CancelAnyAttempt,
     /// A TaskManager that is told twice to deploy an attempt starts its tasks twice.
     DeployTwice,
-    /// A subtask gives up what it aligns because of the late abort of a checkpoint before.
+    /// The late abort of an earlier checkpoint makes a subtask give up its current alignment.
     AbortOfAnyCheckpoint,
-    /// A commit that failed to the last try counts as done.
+    /// A commit whose last try failed counts as done.
     CommitErrorIsDone,
     /// Output that could not be written counts as durable.
     IgnoreUploadErrors,
     /// A sink commits what it restored before all tasks have their state.
     CommitOnRestore,
-    /// A sink commits what it was decided to give up.
+    /// A sink commits a transaction that was decided as aborted.
     CommitAborted,
     /// A sink that restores removes pending output of later attempts, too.
     RemoveLaterLeftovers,
-    /// A restored source takes the first record of a split for read where none was.
+    /// A restored source that has read nothing of a split treats the split's first record as read.
     ForgetUntouchedSplits,
     /// Subtasks round both ends of their range of key groups down.
     RoundGroupsDown,
     /// A sink fails when it is told of a checkpoint for which nothing is pending.
     AssertPendingTransaction,
-    /// Local files of a database are not held against the first look at them.
+    /// Local database files are not compared with what was recorded when they were first seen.
     TrustLocalFiles,
-    /// A source that is asked twice for a checkpoint takes its part of it twice.
+    /// A source that is asked twice for a checkpoint takes its snapshot twice.
     ObeyOldTriggers,
     /// A sink that is told of a completed checkpoint commits the output of later ones, too.
     CommitNewerToo,
-    /// A buffer that a subtask takes from its input is lost if a message comes first at that moment.
+    /// A buffer that a subtask takes from its input is lost if a message arrives at that moment.
     DropRacedInput,
-    /// A grant of credit wakes nobody who waits for it.
+    /// A grant of credit does not wake the tasks that wait for credit.
     ForgetWakeup,
 }
 
 impl Mutation {
-    /// All of them.
+    /// All planted bugs.
     pub const ALL: [Mutation; 62] = [
         Mutation::CommitOnPreCommit,
         Mutation::SkipFencing,
@@ -206,28 +210,29 @@ impl Mutation {
     ];
 }
 
-/// What a simulated world was asked about planted bugs.
+/// Which planted bugs a run of a simulated world consulted.
 ///
-/// A bug that is not switched on changes nothing, and is asked about all the same where it would. So a run without bugs says which
-/// bugs can change it; one that was never asked about goes the same way with that bug, from the first event to the last.
+/// The engine consults a bug at every place where the bug would act, even if it is not switched on; then nothing
+/// changes. So a run without bugs shows which bugs could have changed it: with a bug that it never consulted, the run
+/// is the same from its first event to its last.
 #[derive(Debug, Default)]
 pub struct Asked(Mutex<(BTreeSet<Mutation>, bool)>);
 
 impl Asked {
-    /// It was asked about `bug`; `reached`: that made its mistake.
+    /// The engine consulted `bug`; `reached`: the bug was switched on and acted.
     pub fn about(&self, bug: Mutation, reached: bool) {
         let mut asked = self.0.lock().expect("no panic inside");
         asked.0.insert(bug);
         asked.1 |= reached;
     }
 
-    /// The bugs that were asked about.
+    /// The bugs that the engine consulted.
     pub fn bugs(&self) -> BTreeSet<Mutation> {
         self.0.lock().expect("no panic inside").0.clone()
     }
 
-    /// Whether a bug that is switched on made its mistake: one whose code never runs proves nothing about who should have
-    /// caught it.
+    /// Whether a bug that is switched on acted. A run in which its code never ran proves nothing about the oracle that
+    /// should have caught it.
     pub fn reached(&self) -> bool {
         self.0.lock().expect("no panic inside").1
     }

@@ -1,12 +1,12 @@
-//! Names of files that come from outside: from a manifest, from a message. Each leads to one place in its own store.
+//! Names of files that come from outside: from a manifest or a message. Each name leads to one place in its own store.
 //!
-//! A manifest with a right hash may still have been written by somebody else. If such a name were joined to a folder as it
-//! stands, `../../.bashrc` would be written by a restore. So a name is a type of its own, and the only ways to make one are
-//! the checks here: code behind them has no unchecked name to be careless with.
+//! A manifest with a correct hash may still have been written by somebody else. If a restore joined a name such as
+//! `../../.bashrc` to a folder unchecked, it would write outside of that folder. So a name is a type of its own, and
+//! the checks in this file are the only way to make one: code that holds such a name cannot forget the check.
 //!
-//! Invariants: (PATH-1) a [`StateFileName`] is one component of letters, digits, `.`, `_` and `-`, and does not begin with
-//! `.`; (PATH-2) a [`StateFilePath`] is `chk-N/component`, a [`PendingPath`] is `.pending/v-i/component`: neither leaves its
-//! store, nor the part of the store that the name is for.
+//! Invariants: (PATH-1) a [`StateFileName`] is one component of letters, digits, `.`, `_` and `-`, and does not begin
+//! with `.`; (PATH-2) a [`StateFilePath`] is `chk-N/component`, a [`PendingPath`] is `.pending/v-i/component`: neither
+//! leaves its store, nor the part of the store that the name is for.
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::env::StoreError;
 use crate::ids::{CheckpointId, SubtaskId, VertexId};
 
-/// Longest component: file systems take 255 bytes, and a store may append to a name while it writes.
+/// Longest component: file systems allow 255 bytes, and a store may append a suffix while it writes.
 const COMPONENT_BYTES_MAX: usize = 200;
-/// Characters of a refused name that a message shows.
+/// Characters of a refused name that an error message shows.
 const SHOWN_MAX: usize = 60;
 /// Folder of everything in the output store that consumers must not read.
 pub const PENDING: &str = ".pending";
@@ -32,7 +32,7 @@ pub struct BadName {
     what: &'static str,
 }
 
-/// The name as a person may safely see it: escaped, and not endless.
+/// The name in a form that is safe to print: escaped, and cut to a readable length.
 fn shown(name: &str) -> String {
     match name.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => format!("{:?}… ({} bytes)", &name[..end], name.len()),
@@ -40,7 +40,7 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// Checks one component of a path; what is wrong with it otherwise.
+/// Checks one component of a path; the error says what is wrong with it.
 fn component(name: &str) -> Result<(), &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
@@ -53,7 +53,7 @@ fn component(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// A number as these names spell it, of any width.
+/// A number as these names spell it: decimal digits only, of any width.
 fn number<T: std::str::FromStr>(digits: &str) -> Option<T> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
@@ -77,7 +77,7 @@ macro_rules! name {
         }
 
         impl $name {
-            /// The name, if it is one.
+            /// Checks the name.
             pub fn new(name: impl Into<String>) -> Result<Self, BadName> {
                 name.into().try_into()
             }
@@ -111,27 +111,27 @@ macro_rules! name {
 }
 
 name!(
-    /// What a backend calls one of its files: a single component, so that it can be joined to a folder.
+    /// The name that a backend gives to one of its files: a single component, so that it can be joined to a folder.
     StateFileName
 );
 name!(
-    /// Where a state file is in the checkpoint store: in the folder of a checkpoint.
+    /// The path of a state file in the checkpoint store: in the folder of a checkpoint.
     StateFilePath
 );
 name!(
-    /// Where output waits for its commit in the output store: in the pending folder of a subtask.
+    /// The path in the output store of output that waits for its commit: in the pending folder of a subtask.
     PendingPath
 );
 
 impl From<BadName> for StoreError {
-    /// A store that gave an object such a name did not do as asked.
+    /// A store that returned an object of such a name did not do what it was asked.
     fn from(bad: BadName) -> Self {
         Self::Failed { path: shown(&bad.name), cause: bad.what.into() }
     }
 }
 
 impl AsRef<Path> for StateFileName {
-    /// It may be joined to any folder (PATH-1).
+    /// A state file's name may be joined to any folder (PATH-1).
     fn as_ref(&self) -> &Path {
         self.0.as_ref()
     }
@@ -150,7 +150,7 @@ impl StateFilePath {
         component(name)
     }
 
-    /// The checkpoint in whose folder it is.
+    /// The checkpoint whose folder holds the file.
     pub fn checkpoint(&self) -> CheckpointId {
         self.0.split_once('/').and_then(|(folder, _)| checkpoint_of(folder)).expect("PATH-2")
     }
@@ -163,18 +163,18 @@ impl PendingPath {
         component(name)
     }
 
-    /// The subtask in whose folder it is.
+    /// The subtask whose folder holds the file.
     pub fn owner(&self) -> SubtaskId {
         self.0.rsplit_once('/').and_then(|(folder, _)| pending_owner(folder)).expect("PATH-2")
     }
 }
 
-/// The checkpoint of a folder `chk-N`.
+/// The checkpoint that the folder `chk-N` belongs to.
 pub fn checkpoint_of(folder: &str) -> Option<CheckpointId> {
     folder.strip_prefix("chk-").and_then(number).map(CheckpointId).filter(|id| *id <= CheckpointId::MAX)
 }
 
-/// The subtask of a folder `.pending/v-i`.
+/// The subtask that the folder `.pending/v-i` belongs to.
 fn pending_owner(folder: &str) -> Option<SubtaskId> {
     let (vertex, index) = folder.strip_prefix(PENDING)?.strip_prefix('/')?.split_once('-')?;
     Some(SubtaskId { vertex: VertexId(number(vertex)?), index: number(index)? })

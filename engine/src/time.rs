@@ -1,7 +1,7 @@
 //! A point in time as every node of a cluster states it: whole nanoseconds, never a float.
 //!
-//! In simulation it counts from the start of the run (virtual time); for real from the Unix epoch, so that processes of one
-//! machine agree on it. Only differences and order matter to the engine.
+//! In simulation the time counts from the start of the run (virtual time); in the real world from the Unix epoch, so
+//! that processes of one machine agree on it. Only differences and order matter to the engine.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -19,7 +19,7 @@ impl Time {
     /// After everything: a timer that never fires.
     pub const NEVER: Time = Time(u64::MAX);
 
-    /// The time since `earlier`; zero if that lies ahead.
+    /// The time since `earlier`; zero if `earlier` lies ahead.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -50,7 +50,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Serde for durations: `"2s 500ms"` where people read it (JSON), nanoseconds on the wire. Exact either way.
+/// Serde for durations: `"2s 500ms"` in formats that people read (JSON), nanoseconds in binary formats. Exact in both.
 pub mod readable {
     use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub mod readable {
         }
     }
 
-    /// Reads what [`serialize`] writes, and from text every form that people write.
+    /// Reads what [`serialize`] writes; in text also every other form that `humantime` parses.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;

@@ -1,7 +1,7 @@
-//! What JobManager and TaskManagers say to each other. One connection each, opened by the TaskManager.
+//! The messages between JobManager and TaskManagers, over one connection per TaskManager, which the TaskManager opens.
 //!
-//! Every message to a TaskManager carries the sender's term; a TaskManager obeys only the highest it has seen. Messages about
-//! tasks carry the attempt; either side ignores those of another attempt than its own.
+//! Every message to a TaskManager carries the sender's term, and a TaskManager obeys only the highest term it has
+//! seen. Messages about tasks carry the attempt, and both sides ignore messages of other attempts than their own.
 
 use std::collections::BTreeMap;
 
@@ -49,21 +49,21 @@ pub fn kind_of_order(order: &Order) -> MessageKind {
     }
 }
 
-/// Why bytes are no message, or one that no process of this engine sends.
+/// Why bytes are not a message that a process of this engine sends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadMessage {
-    /// They cannot be read.
+    /// The bytes cannot be decoded.
     #[error("the peer sent an unreadable message")]
     Unreadable,
-    /// They can, and must not be believed.
+    /// The message can be decoded, but must not be trusted.
     #[error("the peer sent a message that no process of this engine sends: {0}")]
     Implausible(#[from] Implausible),
-    /// Settings that no job can have.
+    /// The message holds settings that no job can have.
     #[error("the peer sent a job that cannot be: {0}")]
     Job(#[from] ConfigError),
 }
 
-/// Longest name of a node or address, bytes.
+/// Longest name of a node or address, in bytes.
 const NAME_BYTES_MAX: u64 = 255;
 
 fn name(what: &'static str, name: &str) -> Result<(), Implausible> {
@@ -81,30 +81,30 @@ fn attempt(attempt: Attempt) -> Result<(), Implausible> {
     in_range("the attempt", attempt.0.into(), 0, Attempt::MAX.0.into())
 }
 
-/// From a TaskManager.
+/// Messages of a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToJobManager {
-    /// First message of a connection.
+    /// The first message of a connection.
     Register {
-        /// Who it is.
+        /// The name of the TaskManager.
         node: NodeName,
-        /// Which life of it; a new one has none of the tasks of the old.
+        /// Which life of it; a new life has none of the tasks of the old one.
         incarnation: u32,
-        /// Slots it offers.
+        /// The number of its slots.
         slots: u16,
         /// Where its outgoing channels are served.
         data: Address,
     },
-    /// Answer to a heartbeat: the tasks there are, of the newest attempt.
+    /// Answer to a heartbeat: the tasks of the newest attempt that run here.
     Heartbeat(Option<Tasks>),
-    /// Something about a task of an attempt.
+    /// A report about a task of an attempt.
     Task(Attempt, TaskReport),
-    /// No task of the attempt, or of any before, is left.
+    /// No task of this attempt or an earlier one is left.
     Canceled(Attempt),
 }
 
 impl ToJobManager {
-    /// Reads a message, and checks what its receiver counts on.
+    /// Decodes a message and checks what its receiver relies on.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadMessage> {
         let message: Self = whole(bytes).ok_or(BadMessage::Unreadable)?;
         match &message {
@@ -123,64 +123,64 @@ impl ToJobManager {
     }
 }
 
-/// Tasks of an attempt that a TaskManager has.
+/// The tasks of one attempt in a TaskManager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tasks {
     /// The attempt.
     pub attempt: Attempt,
-    /// Those that have not failed.
+    /// Status of the tasks that have not failed.
     pub status: BTreeMap<SubtaskId, TaskStatus>,
 }
 
-/// How far a task is.
+/// How far a task has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskStatus {
-    /// It loads its state.
+    /// The task loads its state.
     Deploying,
-    /// It processes records.
+    /// The task processes records.
     Running,
-    /// It has seen the end of its input.
+    /// The task has seen the end of its input.
     AtEnd,
 }
 
 /// What a task reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum TaskReport {
-    /// State is loaded; it processes records.
+    /// The task has loaded its state and processes records.
     Running(SubtaskId),
-    /// It cannot go on.
+    /// The task failed.
     Failed(SubtaskId, TaskFailure),
     /// All its input channels have ended.
     EndOfInput(SubtaskId),
-    /// Its snapshot is durable.
+    /// The task's snapshot is durable.
     Acknowledge {
-        /// Of which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Whose.
+        /// The subtask.
         subtask: SubtaskId,
-        /// What it would begin with.
+        /// The state that the subtask would begin with after a restore.
         state: SubtaskState,
     },
-    /// It has no snapshot for the checkpoint.
+    /// The task has no snapshot for the checkpoint.
     Decline {
-        /// Which.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Whose.
+        /// The subtask.
         subtask: SubtaskId,
         /// Why.
         reason: AbortReason,
     },
-    /// Its sink committed everything up to the checkpoint.
+    /// The task's sink committed everything up to the checkpoint.
     Committed {
-        /// Which.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Whose.
+        /// The subtask.
         subtask: SubtaskId,
     },
 }
 
 impl TaskReport {
-    /// The subtask that it is about.
+    /// The subtask that the report is about.
     pub fn subtask(&self) -> SubtaskId {
         match self {
             Self::Running(subtask)
@@ -204,23 +204,23 @@ impl TaskReport {
     }
 }
 
-/// Why a task failed, by what the JobManager does about it.
+/// Why a task failed, with one variant per reaction of the JobManager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskFailure {
     /// Restart from the last checkpoint.
     Failed(String),
-    /// No restart can mend it: committed data is lost. The job must say so and stop.
+    /// No restart can help, because committed data is lost: the job ends with an error.
     Fatal(String),
-    /// The checkpoint it was to start from cannot be used; restart from an older one, if that is allowed.
+    /// The checkpoint to restore is damaged: restart from an older one, if that is allowed.
     Damaged(CheckpointId, DamagedFile),
 }
 
-/// A file that is not what the manifest says.
+/// A file that differs from what the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DamagedFile {
     /// Its path in the checkpoint store.
     pub path: String,
-    /// What the manifest says.
+    /// What the manifest says about it.
     pub expected: String,
     /// What was found.
     pub found: String,
@@ -238,17 +238,17 @@ impl From<Damaged> for DamagedFile {
     }
 }
 
-/// To a TaskManager, under the sender's term.
+/// A message to a TaskManager, under the sender's term.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToTaskManager {
-    /// Fencing token.
+    /// The sender's term, which is the fencing token.
     pub term: Term,
-    /// What to do.
+    /// The order.
     pub order: Order,
 }
 
 impl ToTaskManager {
-    /// Reads a message, and checks what its receiver counts on.
+    /// Decodes a message and checks what its receiver relies on.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadMessage> {
         let message: Self = whole(bytes).ok_or(BadMessage::Unreadable)?;
         in_range("the term", message.term.0, 0, Term::MAX.0)?;
@@ -265,27 +265,27 @@ impl ToTaskManager {
     }
 }
 
-/// What a TaskManager is told.
+/// An order to a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// The registration is accepted.
     Registered {
-        /// Silence of the JobManager beyond this means that it is lost, in nanoseconds.
+        /// Nanoseconds of silence after which the JobManager counts as lost.
         heartbeat_timeout_ns: u64,
     },
-    /// Say that you live.
+    /// A heartbeat, to be answered.
     Heartbeat,
-    /// Run these subtasks; whatever runs of an older attempt ends.
+    /// Run these subtasks; end all tasks of older attempts.
     Deploy(Box<Deployment>),
     /// End all tasks up to this attempt.
     Cancel(Attempt),
-    /// Sources: inject the barrier.
+    /// To sources: inject the barrier.
     Trigger(Attempt, CheckpointId),
-    /// The checkpoint is durable: sinks commit everything up to it.
+    /// The checkpoint is complete: sinks commit everything up to it.
     Completed(Attempt, CheckpointId),
     /// The checkpoint was given up.
     Aborted(Attempt, CheckpointId),
-    /// The job is finished.
+    /// The job is finished: end all tasks up to this attempt.
     Finish(Attempt),
 }
 
@@ -298,13 +298,13 @@ pub struct Deployment {
     pub job: JobSpec,
     /// Arrival of the job's first record.
     pub start: Time,
-    /// The checkpoint restored from.
+    /// The checkpoint that the job is restored from.
     pub checkpoint: Option<CheckpointId>,
-    /// The subtasks, with what each begins with.
+    /// The subtasks of this TaskManager, each with the state that it begins with.
     pub subtasks: BTreeMap<SubtaskId, SubtaskState>,
-    /// Where every subtask of the job runs.
+    /// The TaskManager of every subtask of the job.
     pub placement: BTreeMap<SubtaskId, NodeName>,
-    /// Where every TaskManager of the job serves its channels.
+    /// The address at which every TaskManager of the job serves its channels.
     pub data: BTreeMap<NodeName, Address>,
 }
 
@@ -318,7 +318,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// Whether every subtask of the job's graph has its place here, and no other.
+    /// Checks that every subtask of the job's graph has its place in this deployment, and that there are no others.
     pub fn fits(&self, graph: &JobGraph) -> Result<(), JobError> {
         let wanted = graph.subtasks(self.job.config.parallelism);
         let placed = wanted.iter().all(|subtask| self.placement.contains_key(subtask));

@@ -1,12 +1,12 @@
 //! Aligns checkpoint barriers over the input channels of one subtask.
 //!
-//! Epoch `e` is snapshotted once barrier `e` arrived on all `n` channels; a channel that is early is blocked, so no record of
-//! the next epoch leaks into the snapshot. Start at [`BarrierAligner::on_barrier`]. Pure: no clock, no I/O; the subtask obeys
-//! the returned [`Alignment`].
+//! Epoch `e` is snapshotted once barrier `e` has arrived on all `n` channels. A channel whose barrier is early is
+//! blocked, so that no record of the next epoch leaks into the snapshot. Start at [`BarrierAligner::on_barrier`].
+//! Pure: no clock, no I/O; the subtask carries out the returned [`Alignment`].
 //!
 //! Invariants: (A1) no channel is blocked between alignments; (A2) epochs only grow.
-//! A subtask outlives its input: it stays until the final checkpoint, and barriers follow the end of its records. So an ended
-//! channel still delivers barriers and needs no rule of its own here.
+//! There is no rule for ended channels: a subtask outlives its input and stays until the final checkpoint, so a
+//! channel still delivers barriers after the end of its records.
 //! Source: Carbone et al. 2015, algorithm 1; apache/flink `SingleCheckpointBarrierHandler`.
 
 use std::collections::BTreeSet;
@@ -16,22 +16,22 @@ use crate::ids::CheckpointId;
 /// What the subtask has to do about a barrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Alignment {
-    /// The first barrier of a checkpoint: block its channel. `abandoned` is an older alignment that will never end; its
-    /// channels are free again.
+    /// The first barrier of a checkpoint: block its channel. `abandoned` is an older alignment that will never end;
+    /// its channels are unblocked.
     Opened {
         /// Checkpoint whose alignment is given up in favour of this one.
         abandoned: Option<CheckpointId>,
     },
-    /// One more barrier: block its channel.
+    /// A further barrier, but not the last: block its channel.
     Waiting,
-    /// The last one: take the snapshot now, then unblock all channels.
+    /// The last barrier: take the snapshot now, then unblock all channels.
     Complete {
-        /// It was also the first: one channel, or none left to wait for.
+        /// Whether it was also the first barrier, because there is only one channel.
         opened: bool,
         /// As in [`Alignment::Opened`].
         abandoned: Option<CheckpointId>,
     },
-    /// A barrier of a checkpoint that was aborted or overtaken: nothing to do, do not block.
+    /// A barrier of a checkpoint that was aborted or overtaken: do nothing, and do not block the channel.
     Stale,
 }
 
@@ -39,7 +39,7 @@ pub enum Alignment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Idle,
-    /// Channels (never empty, never all) whose barrier arrived.
+    /// The channels whose barrier has arrived (never empty, never all).
     Aligning(CheckpointId, BTreeSet<usize>),
 }
 
@@ -48,7 +48,7 @@ enum State {
 pub struct BarrierAligner {
     channels: usize,
     state: State,
-    /// Highest checkpoint that was snapshotted, abandoned or aborted here.
+    /// The highest checkpoint that was snapshotted, abandoned or aborted here.
     done: CheckpointId,
 }
 
@@ -59,12 +59,12 @@ impl BarrierAligner {
         Self { channels, state: State::Idle, done: CheckpointId(0) }
     }
 
-    /// Whether a channel has to wait.
+    /// Whether records of a channel have to wait.
     pub fn is_blocked(&self, channel: usize) -> bool {
         matches!(&self.state, State::Aligning(_, arrived) if arrived.contains(&channel))
     }
 
-    /// The checkpoint being aligned, with the channels still waited for.
+    /// The checkpoint being aligned, with the channels whose barrier is still missing.
     pub fn waiting_for(&self) -> Option<(CheckpointId, Vec<usize>)> {
         match &self.state {
             State::Idle => None,
@@ -86,7 +86,7 @@ impl BarrierAligner {
                 self.finish(id);
                 return Alignment::Complete { opened: false, abandoned: None };
             }
-            // An older barrier than the one aligned: its checkpoint was aborted while this one was under way.
+            // The barrier is older than the current alignment: its checkpoint was aborted.
             State::Aligning(current, _) if *current > id => return Alignment::Stale,
             State::Aligning(current, _) => Some(*current),
             State::Idle => None,
@@ -102,7 +102,8 @@ impl BarrierAligner {
         Alignment::Opened { abandoned }
     }
 
-    /// The coordinator gave up `id` (and with it all before). True if channels were blocked for it and are free now.
+    /// The coordinator aborted `id` and every checkpoint before it. Returns whether channels were blocked for one of
+    /// them and are free now.
     pub fn on_aborted(&mut self, id: CheckpointId) -> bool {
         self.done = self.done.max(id);
         match self.state {
@@ -153,7 +154,7 @@ mod tests {
         assert!(aligner.on_aborted(ONE));
         assert!(!aligner.is_blocked(0));
         assert_eq!(aligner.on_barrier(1, ONE), Stale);
-        // Aborted before any barrier came: all of them are stale (FLINK-18063).
+        // Checkpoint 2 is aborted before any of its barriers came, so all of them are stale (FLINK-18063).
         assert!(!aligner.on_aborted(TWO));
         assert_eq!(aligner.on_barrier(0, TWO), Stale);
     }
@@ -168,7 +169,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever arrives in whatever order: a checkpoint completes at most once, ids grow, and never all channels block.
+        /// Whatever barriers arrive, in whatever order: a checkpoint completes at most once, ids grow, and never are
+        /// all channels blocked.
         #[test]
         fn completes_once_in_order(channels in 1usize..5, steps in prop::collection::vec((0usize..5, 1u64..6, any::<bool>()), 0..60)) {
             let mut aligner = BarrierAligner::new(channels);

@@ -1,15 +1,14 @@
-//! The checkpoint coordinator: when a checkpoint is triggered, sealed, given up, retained, notified. Pure.
+//! The checkpoint coordinator decides when a checkpoint is triggered, sealed, aborted, retained and notified. Pure.
 //!
-//! Facts go in (time passed, acknowledgement counted, manifest durable …), [`Command`]s come out; the JobManager's shell
-//! obeys them. One checkpoint at a time.
+//! Facts go in (time passed, acknowledgement counted, manifest durable …), [`Command`]s come out, and the JobManager's
+//! shell carries them out. There is one checkpoint at a time. [`Schedule`] knows when the next periodic one is due.
 //!
-//! When the next periodic one is due is [`Schedule`]'s to know.
+//! A checkpoint is complete when two things are durable, in this order: its manifest, and the entry of the leadership
+//! log that names it. Until the entry is requested the checkpoint can be aborted; after that, only the log decides
+//! whether it exists.
 //!
-//! A checkpoint is complete when two things are durable, in this order: its manifest, and the entry of the leadership log that
-//! names it. Until the entry is asked for it can be given up; from then on only the log knows.
-//!
-//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its log entry is
-//! durable; (C3) the newest completed checkpoint is never subsumed; (C4) a checkpoint ends once.
+//! Invariants: (C1) ids only grow and none is used twice; (C2) sinks are told of a checkpoint only after its log entry
+//! is durable; (C3) the newest completed checkpoint is never subsumed; (C4) a checkpoint ends once.
 //! Source: apache/flink `CheckpointCoordinator`, `PendingCheckpoint`, `CheckpointFailureManager`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,9 +28,9 @@ mod planted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("checkpoint {last} failed ({}); {tolerable} failures in a row are tolerated", reason.name())]
 pub struct TooManyFailures {
-    /// The last of them.
+    /// The last checkpoint that failed.
     pub last: CheckpointId,
-    /// Why that one failed.
+    /// Why that checkpoint failed.
     pub reason: AbortReason,
     /// How many are tolerated.
     pub tolerable: u32,
@@ -40,7 +39,7 @@ pub struct TooManyFailures {
 /// What the shell has to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Ask every source to inject the barrier. `last`: the final checkpoint, after the end of input.
+    /// Ask every source to inject the barrier. `last` marks the final checkpoint, after the end of input.
     Trigger {
         /// The new checkpoint.
         id: CheckpointId,
@@ -51,42 +50,43 @@ pub enum Command {
     Seal {
         /// The checkpoint.
         id: CheckpointId,
-        /// Its trigger.
+        /// When it was triggered.
         triggered_at: Time,
-        /// What every subtask handed in.
+        /// The state that every subtask acknowledged.
         states: BTreeMap<SubtaskId, SubtaskState>,
     },
-    /// Its manifest is durable; enter it into the leadership log, and answer with [`Coordinator::on_logged`].
+    /// The manifest is durable: write the log entry, and answer with [`Coordinator::on_logged`].
     Log(CheckpointId),
-    /// It is complete; say so to the world.
+    /// The checkpoint is complete: report it as an event.
     Completed {
         /// The checkpoint.
         id: CheckpointId,
         /// Bytes of keyed state.
         bytes: u64,
     },
-    /// Tell every task, so that sinks commit.
+    /// Tell every task that the checkpoint is complete, so that sinks commit.
     Notify(CheckpointId),
-    /// Given up; tell every task.
+    /// The checkpoint was aborted: tell every task.
     Abort(CheckpointId, AbortReason),
-    /// Delete what was uploaded for a checkpoint that nobody may restore from.
+    /// Delete the files of a checkpoint that nobody may restore from.
     Discard(CheckpointId),
-    /// It left the retained set; delete its files.
+    /// The checkpoint left the retained set: delete its files.
     Subsume(CheckpointId),
-    /// More failures in a row than are tolerated.
+    /// More checkpoints failed in a row than are tolerated: fail the job over.
     FailJob(TooManyFailures),
-    /// The final checkpoint is complete and every commit acknowledged.
+    /// The final checkpoint is complete and every sink has acknowledged its commit: finish the job.
     Finish,
 }
 
-/// `Acknowledging` -last ack-> `Sealing` -manifest durable-> `Logging` -entry durable-> completed; the first two -abort-> gone.
+/// `Acknowledging` -last ack-> `Sealing` -manifest durable-> `Logging` -entry durable-> completed; in the first two
+/// stages an abort ends the checkpoint.
 #[derive(Debug, Clone)]
 enum Stage {
-    /// Barriers are in the graph; these subtasks have not acknowledged (never empty).
+    /// The barriers are under way; these subtasks have not acknowledged yet (never empty).
     Acknowledging(BTreeSet<SubtaskId>),
-    /// The manifest is being written. Nobody knows of it: a crash here loses the checkpoint.
+    /// The manifest is being written. No log entry names it, so a crash now loses the checkpoint.
     Sealing,
-    /// The log entry is being written. Whoever leads next may find it, so it cannot be given up any more.
+    /// The log entry is being written. The next leader may find it, so the checkpoint can no longer be aborted.
     Logging,
 }
 
@@ -100,7 +100,7 @@ struct Pending {
     bytes: u64,
 }
 
-/// Completed, but not every sink has said that it committed.
+/// A completed checkpoint whose commit some sinks have not acknowledged yet.
 #[derive(Debug, Clone)]
 struct Unacknowledged {
     id: CheckpointId,
@@ -109,20 +109,20 @@ struct Unacknowledged {
     notified_at: Time,
 }
 
-/// Decides about the checkpoints of one job, over all its attempts.
+/// Decides about the checkpoints of one job, over all attempts of one leader.
 #[derive(Debug, Clone)]
 pub struct Coordinator {
     config: CheckpointConfig,
     notify_retry: Duration,
     sinks: BTreeSet<SubtaskId>,
     next_id: CheckpointId,
-    /// The log says that this leader may give out ids up to this one.
+    /// The log allows this leader to use ids up to this one.
     reserved: CheckpointId,
-    /// Subtasks of the running attempt; empty while none runs.
+    /// The subtasks of the running attempt; empty while no attempt runs.
     running: BTreeSet<SubtaskId>,
     at_end: BTreeSet<SubtaskId>,
     schedule: Schedule,
-    /// The final checkpoint is triggered as soon as the input has ended, but not before this.
+    /// Earliest time of the final checkpoint, which is otherwise triggered as soon as all input has ended.
     final_not_before: Time,
     pending: Option<Pending>,
     retained: Vec<CheckpointId>,
@@ -133,7 +133,8 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// `retained` are the completed checkpoints that the log names, oldest first; ids from `next_id` to `reserved` are free.
+    /// `retained` are the completed checkpoints that the log names, oldest first; the ids from `next_id` to `reserved`
+    /// are free.
     pub fn new(
         config: CheckpointConfig,
         notify_retry: Duration,
@@ -166,7 +167,7 @@ impl Coordinator {
         self.retained.iter().rev().find(|id| !self.damaged.contains(id)).copied()
     }
 
-    /// The newest completed checkpoint, damaged or not: sinks may have committed up to it.
+    /// The newest completed checkpoint, damaged or not. Sinks may have committed up to it.
     pub fn newest(&self) -> Option<CheckpointId> {
         self.retained.last().copied()
     }
@@ -176,36 +177,39 @@ impl Coordinator {
         self.next_id
     }
 
-    /// The log says that ids up to this one may be given out.
+    /// The log allows this leader to use ids up to `reserved`.
     pub fn on_reserved(&mut self, reserved: CheckpointId) {
         self.reserved = self.reserved.max(reserved);
     }
 
-    /// Whether this checkpoint waits for its manifest.
+    /// Whether the manifest of this checkpoint is being written.
     pub fn is_sealing(&self, id: CheckpointId) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.id == id && matches!(pending.stage, Stage::Sealing))
     }
 
-    /// Whether a checkpoint is on its way into the log: what will be restorable is not known before that is done.
+    /// Whether the log entry of a checkpoint is being written. Until it is durable, the checkpoint to restore is not
+    /// certain.
     pub fn is_logging(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| matches!(pending.stage, Stage::Logging))
     }
 
-    /// A checkpoint's files turned out damaged: it is not restored from again.
+    /// A file of this checkpoint is damaged: the checkpoint is not restored any more.
     pub fn on_damaged(&mut self, id: CheckpointId) {
         self.damaged.insert(id);
     }
 
-    /// The job fell back behind every damaged checkpoint: no commit of theirs can happen any more, so their files may go.
+    /// The job fell back behind every damaged checkpoint. None of them can be committed any more, so their files may
+    /// be deleted.
     pub fn on_fell_back(&mut self) -> Vec<Command> {
         let damaged = std::mem::take(&mut self.damaged);
         self.retained.retain(|id| !damaged.contains(id));
         damaged.into_iter().map(Command::Subsume).collect()
     }
 
-    /// Every task of a new attempt runs, so all state of `restored` was verified: only now its transactions may be committed.
-    /// Earlier, one sink could commit while another task still finds the checkpoint damaged, and no way would lead back.
-    /// The first trigger comes `first_delay` later (Flink: a random part of the interval).
+    /// Every task of a new attempt runs, so all state of `restored` was verified and its transactions may be
+    /// committed. They must not be committed earlier: if one sink committed and another task then found the checkpoint
+    /// damaged, the job could no longer fall back. The first checkpoint is triggered `first_delay` later (Flink: a
+    /// random part of the interval).
     pub fn on_running(
         &mut self,
         now: Time,
@@ -221,12 +225,12 @@ impl Coordinator {
             commands.push(Command::Notify(id));
             commands.extend(self.finish_if_committed());
         }
-        // Tasks may have reached the end of their input while others were still loading state.
+        // Tasks may have reached the end of their input while others were still loading their state.
         commands.extend(self.on_time(now));
         commands
     }
 
-    /// The attempt is over, by failure or success; what is pending ends with it.
+    /// The attempt is over, by failure or success; a pending checkpoint is aborted with it.
     pub fn on_stopped(&mut self, reason: AbortReason, now: Time) -> Vec<Command> {
         let commands = self.abort(reason, now);
         self.running.clear();
@@ -236,7 +240,7 @@ impl Coordinator {
         commands
     }
 
-    /// A subtask of the current attempt has seen the end of its input; perhaps before all others run.
+    /// A subtask of the current attempt reached the end of its input, perhaps before all other subtasks run.
     pub fn on_end_of_input(&mut self, subtask: SubtaskId, now: Time) -> Vec<Command> {
         self.at_end.insert(subtask);
         self.on_time(now)
@@ -252,10 +256,10 @@ impl Coordinator {
         let expiry = expiring.map(|pending| pending.triggered_at + self.config.timeout);
         let retry = self.unacknowledged.as_ref().map(|waiting| waiting.notified_at + self.notify_retry);
         let trigger = match (&self.pending, &self.unacknowledged) {
-            // The job only waits for its last commits.
+            // The final checkpoint is complete, and the job waits only for its last commits.
             (_, Some(Unacknowledged { last: true, .. })) | (Some(_), _) => None,
             _ if self.finished || self.running.is_empty() || self.next_id > self.reserved => None,
-            // Every task waits for the final checkpoint, so there is nothing to space it from.
+            // All tasks are idle until the final checkpoint, so the interval does not apply to it.
             _ if self.input_ended() => Some(self.final_not_before),
             _ => Some(self.schedule.due_at()),
         };
@@ -269,7 +273,7 @@ impl Coordinator {
         if !self.is_logging() && self.pending.as_ref().is_some_and(expired) {
             commands.extend(self.abort(AbortReason::Expired, now));
             if matches!(commands.last(), Some(Command::FailJob(..))) {
-                // The attempt is over; a checkpoint triggered now would be aborted before it is heard of.
+                // The attempt is over: a checkpoint triggered now would be aborted at once.
                 return commands;
             }
         }
@@ -293,7 +297,8 @@ impl Coordinator {
         commands
     }
 
-    /// A subtask acknowledged with its state. The flag says whether it counted: late and repeated ones do not.
+    /// A subtask acknowledged with its state. The flag says whether the acknowledgement counted; late and repeated
+    /// ones do not.
     pub fn on_acknowledged(&mut self, id: CheckpointId, from: SubtaskId, state: SubtaskState) -> (bool, Vec<Command>) {
         let Some(pending) = self.pending.as_mut().filter(|pending| pending.id == id) else {
             return (false, Vec::new());
@@ -319,7 +324,8 @@ impl Coordinator {
             Some(pending) if pending.id == id && matches!(pending.stage, Stage::Acknowledging(_)) => {
                 self.abort(reason, now)
             }
-            // Late, or of an attempt that is gone (FLINK-13593): it must not hit the checkpoint of today.
+            // The decline is late, or belongs to an old attempt (FLINK-13593). It must not abort the current
+            // checkpoint.
             _ => Vec::new(),
         }
     }
@@ -332,7 +338,8 @@ impl Coordinator {
                 vec![Command::Log(id)]
             }
             Some(pending) if pending.id == id => self.abort(AbortReason::FinalizeFailure, now),
-            // The write outlived the abort. No log entry names it, so nobody will look for it.
+            // The checkpoint was aborted while its manifest was being written. No log entry names the manifest, so it
+            // can be deleted.
             _ => vec![Command::Discard(id)],
         }
     }
@@ -348,7 +355,7 @@ impl Coordinator {
         self.schedule.on_completed(now);
         let mut commands = vec![Command::Completed { id, bytes: pending.bytes }];
         while self.retained.len() > self.config.retained as usize {
-            // The oldest goes first, so the newest stays (C3).
+            // The oldest is removed first, so the newest stays (C3).
             commands.push(Command::Subsume(self.retained.remove(0)));
         }
         if !self.running.is_empty() {
@@ -360,7 +367,7 @@ impl Coordinator {
         commands
     }
 
-    /// A sink committed everything up to `id`. The flag says whether it counted.
+    /// A sink committed everything up to `id`. The flag says whether the acknowledgement counted.
     pub fn on_commit_acknowledged(&mut self, id: CheckpointId, from: SubtaskId) -> (bool, Vec<Command>) {
         let Some(waiting) = &mut self.unacknowledged else { return (false, Vec::new()) };
         let counted = id >= waiting.id && waiting.sinks.remove(&from);
@@ -381,11 +388,11 @@ impl Coordinator {
             return Vec::new();
         };
         let mut commands = vec![Command::Abort(pending.id, reason)];
-        // What is there goes now. What is still under way may land later; a sweep removes it.
+        // Deletes the files that exist now. Uploads that are still under way may add more, which a sweep removes.
         commands.push(Command::Discard(pending.id));
         if reason.counts() {
             self.failures += 1;
-            // A store that fails at once must not be asked at once again.
+            // If the store fails at once, the next try must not follow at once.
             self.final_not_before = now + self.config.interval;
             if self.failures > self.config.tolerable_failed {
                 let tolerable = self.config.tolerable_failed;

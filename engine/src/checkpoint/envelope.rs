@@ -1,13 +1,13 @@
 //! How files that must not be misread are wrapped: magic, format version, contents, then length and hash of all that.
 //!
-//! Little endian throughout. A reader verifies before it decodes. A wrong magic, length or hash is damage ([`Damaged`]); a
-//! file that is whole and has another format version is [`OtherVersion`]. The two must not be confused: behind a damaged
-//! checkpoint the job falls back and decides `abort`, which would destroy what another release of the engine wrote. The hash
-//! covers the version, so a version that was damaged is damage.
+//! Little endian throughout. A reader verifies before it decodes. A wrong magic, length or hash means damage
+//! ([`Damaged`]); a file that is whole but has another format version is [`OtherVersion`]. The two must not be
+//! confused: because of a damaged checkpoint the job falls back and decides `abort`, which would destroy what another
+//! release of the engine wrote. The hash covers the version, so a damaged version number counts as damage.
 //!
-//! Invariant: (EN1) magic, the place of the version, and the trailer stay as they are in every version; else no release could
-//! tell the files of another one from damaged ones. State files have no version of their own: they are read only by way of a
-//! manifest, and a change of their format raises the manifest's version.
+//! Invariant: (EN1) magic, the place of the version, and the trailer stay as they are in every version; otherwise no
+//! release could tell the files of another release from damaged ones. State files have no version of their own: they
+//! are read only through a manifest, and a change of their format raises the manifest's version.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::manifest::{Damaged, DecodeError, OtherVersion};
 use crate::codec::{decode, encode};
 use crate::env::Checksum;
 
-/// Bytes of magic and version.
+/// Length of magic and version in bytes.
 pub(crate) const HEAD: usize = 12;
 
 fn version_of(head: &[u8; HEAD]) -> u32 {
@@ -29,9 +29,9 @@ fn version_of(head: &[u8; HEAD]) -> u32 {
 pub(crate) struct Envelope {
     pub(crate) magic: &'static [u8; 8],
     pub(crate) version: u32,
-    /// What a file of this kind is called in messages.
+    /// The name of this kind of file in messages.
     pub(crate) kind: &'static str,
-    /// What its contents are called.
+    /// The description of readable contents in messages.
     pub(crate) readable: &'static str,
 }
 
@@ -48,12 +48,13 @@ impl Envelope {
         out.into()
     }
 
-    /// Whether a file that begins with these bytes claims another version. It may be damaged: [`Envelope::unwrap`] says.
+    /// Whether a file that begins with these bytes claims another version. The file may still be damaged;
+    /// [`Envelope::unwrap`] tells.
     pub(crate) fn claims_other_version(&self, head: &[u8; HEAD]) -> bool {
         head.starts_with(self.magic) && version_of(head) != self.version
     }
 
-    /// Verifies and reads what [`Envelope::wrap`] wrote; `path` is for messages.
+    /// Verifies and decodes what [`Envelope::wrap`] wrote; `path` is for messages.
     pub(crate) fn unwrap<T: DeserializeOwned>(&self, bytes: &[u8], path: &str) -> Result<T, DecodeError> {
         let damaged =
             |expected: String, found: String| DecodeError::from(Damaged { path: path.into(), expected, found });
@@ -123,7 +124,8 @@ mod tests {
                 assert!(matches!(cut, Err(DecodeError::Damaged(_))), "cut at {at}: {cut:?}");
             }
         }
-        // Sealed with bytes behind the contents: nobody wrote that, and a longer type would be read differently.
+        // The hash is right, but bytes follow the contents. No release wrote that, and a longer type would read them
+        // differently.
         let longer = SECOND.wrap(&(7_u64, 1_u8));
         assert!(matches!(SECOND.unwrap::<u64>(&longer, "f"), Err(DecodeError::Damaged(_))));
         let another_kind = Envelope { magic: b"FLQOTHER", ..THIRD }.wrap(&7_u64);

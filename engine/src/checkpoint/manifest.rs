@@ -1,8 +1,8 @@
-//! The manifest of a checkpoint: which state each subtask begins with when the job is restored from it.
+//! The manifest of a checkpoint: the state of each subtask when the job is restored from the checkpoint.
 //!
-//! On disk (`chk-<id>/_metadata`): magic, format version, then the postcard encoding of [`Manifest`], then the length and
-//! xxh3 hash of all that, little endian. Every file that a manifest names is recorded with length and hash; a reader checks
-//! both before it uses the bytes. Flink has neither: there, damage is found late or never.
+//! On disk (`chk-<id>/_metadata`): magic, format version, then the postcard encoding of [`Manifest`], then the length
+//! and xxh3 hash of all that, little endian. Every file that a manifest names is recorded with length and hash; a
+//! reader checks both before it uses the bytes. Flink has neither: there, damage is found late or never.
 
 use std::collections::BTreeMap;
 
@@ -23,26 +23,26 @@ pub mod raw;
 const ENVELOPE: Envelope =
     Envelope { magic: b"FLQMANIF", version: 2, kind: "a checkpoint manifest", readable: "a readable manifest" };
 
-/// Everything a job needs to go on from a checkpoint.
+/// Everything that a job needs to continue from a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Manifest {
     /// The checkpoint.
     pub checkpoint: CheckpointId,
-    /// Attempt of the job that took it.
+    /// The attempt that took it.
     pub attempt: Attempt,
-    /// Term of the JobManager that sealed it.
+    /// The term of the JobManager that sealed it.
     pub term: Term,
     /// The job it belongs to.
     pub job: JobSpec,
     /// Arrival of the job's first record.
     pub start: Time,
-    /// Trigger of the checkpoint.
+    /// When the checkpoint was triggered.
     pub triggered_at: Time,
     /// State of every subtask.
     pub subtasks: BTreeMap<SubtaskId, SubtaskState>,
 }
 
-/// What one subtask begins with. Its decoding refuses names that leave their stores ([`raw`]).
+/// The state that one subtask begins with. Decoding refuses names that lead out of their store ([`raw`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "raw::RawState")]
 pub struct SubtaskState {
@@ -50,7 +50,7 @@ pub struct SubtaskState {
     pub positions: Vec<SplitPosition>,
     /// Its keyed state.
     pub files: Vec<StateFile>,
-    /// Its sink's transactions that are not known to be committed, in order of their epochs.
+    /// The sink's transactions that are not known to be committed, in order of their epochs.
     pub transactions: Vec<Transaction>,
 }
 
@@ -60,12 +60,12 @@ impl SubtaskState {
         self.files.iter().map(|file| file.checksum.length).sum()
     }
 
-    /// Those of them that are entries.
+    /// Bytes of keyed entries, without the backend's own bookkeeping.
     pub fn entry_bytes(&self) -> u64 {
         self.files.iter().map(|file| entry_bytes(&file.name, file.checksum.length)).sum()
     }
 
-    /// Those of them that lie in here, and not in files.
+    /// Bytes of keyed state that are stored in this value itself and not in files.
     pub fn inline_bytes(&self) -> u64 {
         let inline = |file: &&StateFile| matches!(file.place, StatePlace::Inline(_));
         self.files.iter().filter(inline).map(|file| file.checksum.length).sum()
@@ -77,54 +77,55 @@ impl SubtaskState {
 pub struct StateFile {
     /// Its name for the backend.
     pub name: StateFileName,
-    /// Where it is.
+    /// Where its bytes are.
     pub place: StatePlace,
-    /// What it must contain.
+    /// Length and hash that the bytes must have.
     pub checksum: Checksum,
 }
 
-/// Where a state file is.
+/// Where the bytes of a state file are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum StatePlace {
     /// In the checkpoint store.
     Stored(StateFilePath),
-    /// Here (backend `memory`).
+    /// In this value itself (backend `memory`).
     Inline(Bytes),
 }
 
-/// Output of one epoch: durable, invisible until committed.
+/// Output of one epoch: durable, and invisible until it is committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Transaction {
-    /// The checkpoint that closed it. With the subtask it identifies the transaction for ever.
+    /// The checkpoint that closes the epoch. Together with the subtask it identifies the transaction for ever.
     pub epoch: CheckpointId,
     /// Pending objects in the output store, in order.
     pub chunks: Vec<Chunk>,
-    /// Records in it.
+    /// The number of records in it.
     pub records: u64,
 }
 
 /// A piece of output that waits for its commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Chunk {
-    /// Where it is until it is committed.
+    /// Its path until it is committed.
     pub path: PendingPath,
-    /// What it contains.
+    /// Length and hash of its bytes.
     pub checksum: Checksum,
 }
 
-/// Why a manifest cannot be used.
+/// The contents of a file are not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path} is damaged: expected {expected}, found {found}")]
 pub struct Damaged {
     /// The file.
     pub path: String,
-    /// What should be there.
+    /// What the file should contain.
     pub expected: String,
-    /// What is.
+    /// What the file contains.
     pub found: String,
 }
 
-/// A file that is whole, and that another release of the engine wrote. Nothing may be done to the stores because of it.
+/// A file that is whole and was written by another release of the engine. Nothing in the stores may be changed because
+/// of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{path} is {kind} of format version {found}, but this engine reads version {reads}: go on with a release that reads \
@@ -133,7 +134,7 @@ pub struct Damaged {
 pub struct OtherVersion {
     /// The file.
     pub path: String,
-    /// What it is.
+    /// The kind of file.
     pub kind: &'static str,
     /// Its version.
     pub found: u32,
@@ -144,10 +145,10 @@ pub struct OtherVersion {
 /// Why a wrapped file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// It is not what was written: another copy, or an older file, has to do.
+    /// The file is not what was written: use another copy or an older file.
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    /// It is what was written, by another release: stop, and leave everything as it is.
+    /// Another release wrote the file, and it is whole: stop, and leave everything as it is.
     #[error(transparent)]
     OtherVersion(#[from] OtherVersion),
 }
@@ -162,7 +163,7 @@ pub fn path(checkpoint: CheckpointId) -> String {
     format!("{}/_metadata", folder(checkpoint))
 }
 
-/// The checkpoint whose manifest stands at `path`.
+/// The checkpoint whose manifest has this path.
 pub fn checkpoint_at(path: &str) -> Option<CheckpointId> {
     path.strip_suffix("/_metadata")?.rsplit('/').next().and_then(checkpoint_of_folder)
 }
@@ -172,26 +173,27 @@ pub fn checkpoint_of_folder(folder: &str) -> Option<CheckpointId> {
     checkpoint_of(folder)
 }
 
-/// Whose a state file is.
+/// Who wrote a state file, and for which checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateFileOwner {
-    /// The checkpoint in whose folder it lies.
+    /// The checkpoint whose folder holds the file.
     pub checkpoint: CheckpointId,
     /// The subtask that wrote it.
     pub subtask: SubtaskId,
-    /// In which term.
+    /// The term in which it was written.
     pub term: Term,
-    /// In which attempt.
+    /// The attempt in which it was written.
     pub attempt: Attempt,
 }
 
-/// Path of a state file. Unique per execution: a late writer of an older one must not meet the file of a newer.
+/// Path of a state file. It is unique per execution, so that a late writer of an older execution cannot meet a newer
+/// file.
 pub fn state_file(owner: StateFileOwner, name: &str) -> String {
     let StateFileOwner { checkpoint, subtask, term, attempt } = owner;
     format!("{}/{}-{}-{}-{}-{name}", folder(checkpoint), subtask.vertex.0, subtask.index, term.0, attempt.0)
 }
 
-/// Whose the state file at `path` is, and its name in the backend; `None`: it is none.
+/// Owner and backend name of the state file at `path`; `None` if it is not the path of a state file.
 pub fn state_file_at(path: &str) -> Option<(StateFileOwner, &str)> {
     let (folder, file) = path.split_once('/')?;
     let checkpoint = checkpoint_of_folder(folder)?;
@@ -202,19 +204,19 @@ pub fn state_file_at(path: &str) -> Option<(StateFileOwner, &str)> {
     fields.next().map(|name| (StateFileOwner { checkpoint, subtask, term, attempt }, name))
 }
 
-/// Whether a manifest that begins with these bytes claims another format version; if so, [`Manifest::decode`] says whether it
-/// is whole.
+/// Whether a manifest that begins with these bytes claims another format version. If so, [`Manifest::decode`] tells
+/// whether it is whole.
 pub(crate) fn claims_other_version(head: &[u8; HEAD]) -> bool {
     ENVELOPE.claims_other_version(head)
 }
 
 impl Manifest {
-    /// Its bytes on disk.
+    /// The bytes of the file.
     pub fn encode(&self) -> Bytes {
         ENVELOPE.wrap(self)
     }
 
-    /// Reads and verifies what [`Manifest::encode`] wrote; `path` is for messages.
+    /// Verifies and decodes what [`Manifest::encode`] wrote; `path` is for messages.
     pub fn decode(bytes: &[u8], path: &str) -> Result<Self, DecodeError> {
         let raw: raw::Raw = ENVELOPE.unwrap(bytes, path)?;
         let refused = |found: raw::Implausible| Damaged {
@@ -225,7 +227,7 @@ impl Manifest {
         raw.checked().map_err(|found| refused(found).into())
     }
 
-    /// Its bytes in the format version after this one.
+    /// The bytes of the file in the next format version.
     #[cfg(test)]
     pub(crate) fn encode_as_next_version(&self) -> Bytes {
         Envelope { version: ENVELOPE.version + 1, ..ENVELOPE }.wrap(self)
@@ -236,7 +238,7 @@ impl Manifest {
         self.subtasks.values().map(SubtaskState::bytes).sum()
     }
 
-    /// Those of them that lie in the manifest itself.
+    /// Bytes of keyed state that are stored in the manifest itself.
     pub fn inline_bytes(&self) -> u64 {
         self.subtasks.values().map(SubtaskState::inline_bytes).sum()
     }

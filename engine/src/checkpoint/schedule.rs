@@ -1,11 +1,13 @@
 //! When the next periodic checkpoint is due. Pure; one checkpoint at a time.
 //!
-//! `spaced`, with interval I and pause P: at `max(previous trigger + max(I, P), last completion + P)`.
+//! `spaced`, with interval I and pause P: the next trigger is due at `max(previous trigger + max(I, P), last
+//! completion + P)`.
 //!
-//! `fixed-rate`, Flink's rule: a grid of step `max(I, P)` that no checkpoint moves. A point that passes while one is under way
-//! waits for its end, so that a long checkpoint is followed by gaps shorter than I. A point less than P after the last
-//! completion is dropped, with all that wait, and the grid goes on from the end of that pause. Flink drops one each time that it
-//! looks at its queue, which differs where the pause is not zero and several points passed.
+//! `fixed-rate`, Flink's rule: triggers are due on a grid of step `max(I, P)`, which checkpoints do not move. A point
+//! that passes while a checkpoint is under way waits until that checkpoint ends, so a long checkpoint is followed by
+//! gaps shorter than I. A point less than P after the last completion is dropped together with all waiting points, and
+//! the grid continues from the end of that pause. Flink drops one point each time that it looks at its queue; the two
+//! rules differ if the pause is not zero and several points have passed.
 //! Source: apache/flink `CheckpointCoordinator.ScheduledTrigger`, `CheckpointRequestDecider`; ADR 0005.
 
 use std::time::Duration;
@@ -13,10 +15,10 @@ use std::time::Duration;
 use crate::config::{CheckpointConfig, TriggerSchedule};
 use crate::time::Time;
 
-/// Points of the grid that wait at most (Flink: `DEFAULT_MAX_QUEUED_REQUESTS`).
+/// Most grid points that wait at once (Flink: `DEFAULT_MAX_QUEUED_REQUESTS`).
 const WAITING_MAX: u32 = 1000;
 
-/// Knows when a checkpoint is due, for one attempt after the other.
+/// Knows when a checkpoint is due; used by one attempt after the other.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     kind: TriggerSchedule,
@@ -24,14 +26,14 @@ pub struct Schedule {
     pause: Duration,
     /// `spaced`: the next trigger; `fixed-rate`: the next point of the grid.
     next: Time,
-    /// Only `fixed-rate`: points that passed and were not served.
+    /// Only `fixed-rate`: points that have passed and whose checkpoint was not triggered yet.
     waiting: u32,
-    /// Only `fixed-rate`: no trigger before this.
+    /// Only `fixed-rate`: no checkpoint is triggered before this time.
     not_before: Time,
 }
 
 impl Schedule {
-    /// A schedule at rest.
+    /// A schedule without an attempt.
     pub fn new(config: &CheckpointConfig) -> Self {
         Self {
             kind: config.schedule,
@@ -53,12 +55,12 @@ impl Schedule {
         (self.next, self.waiting) = (Time::NEVER, 0);
     }
 
-    /// When [`Schedule::take`] is worth asking, while no checkpoint is under way.
+    /// When to call [`Schedule::take`] next, while no checkpoint is under way.
     pub fn due_at(&self) -> Time {
         if self.waiting > 0 { Time::ZERO } else { self.next }
     }
 
-    /// Whether a checkpoint is triggered now; asked only while none is under way.
+    /// Whether a checkpoint is triggered now; called only while no checkpoint is under way.
     pub fn take(&mut self, now: Time) -> bool {
         match self.kind {
             TriggerSchedule::Spaced => {
@@ -99,7 +101,8 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// Triggers of an attempt whose first is due at 100 ms and whose checkpoints take so long, ms.
+    /// Times of the triggers, in ms, of an attempt whose first trigger is due at 100 ms and whose checkpoints take
+    /// `durations`.
     fn triggers(kind: TriggerSchedule, interval: u64, pause: u64, durations: &[u64]) -> Vec<u64> {
         let ms = Duration::from_millis;
         let config =
@@ -129,7 +132,8 @@ mod tests {
     #[test]
     fn after_a_long_one_the_grid_catches_up_and_the_other_does_not() {
         assert_eq!(triggers(TriggerSchedule::Spaced, 1000, 0, &[2500, 100, 100, 100]), [100, 2600, 3600, 4600]);
-        // 1100 and 2100 passed meanwhile: one right after it, one after that, and the grid goes on at 3100.
+        // The points 1100 and 2100 passed meanwhile: one trigger follows at once, one after it, and the grid continues
+        // at 3100.
         assert_eq!(triggers(TriggerSchedule::FixedRate, 1000, 0, &[2500, 100, 100, 100]), [100, 2600, 2700, 3100]);
     }
 
@@ -138,7 +142,7 @@ mod tests {
         let both = [[100, 2900, 3900], [100, 2900, 3900]];
         let measured = TriggerSchedule::ALL.map(|kind| triggers(kind, 1000, 300, &[2500, 100, 100]));
         assert_eq!(measured, both);
-        // A point just inside the pause is dropped at once, and the grid moves by what is left of it.
+        // A point just inside the pause is dropped, and the grid continues from the end of the pause.
         assert_eq!(triggers(TriggerSchedule::FixedRate, 1000, 300, &[900, 100, 100]), [100, 1300, 2300]);
     }
 

@@ -1,8 +1,8 @@
 //! Settings of the restart strategy: whether, and after which delay, a failed job is restarted.
 //!
-//! Names, defaults and ranges are those of Apache Flink's options `restart-strategy.*`. The strategies themselves are in
-//! [`crate::jobmanager::restart`]. Only a JobManager obeys these settings, so they stand in texts (plans, orders to a JobManager)
-//! and not in what a TaskManager or a manifest is given (`only_in_text`).
+//! Names, defaults and ranges are those of Apache Flink's options `restart-strategy.*`. The strategies themselves are
+//! in [`crate::jobmanager::restart`]. Only a JobManager uses these settings, so they are written into texts (plans,
+//! orders to a JobManager), but not into messages to TaskManagers or into manifests (`only_in_text`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,28 +12,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ConfigError;
 
-/// Shortest backoff and shortest threshold (Flink: 1 ms, its unit).
+/// Shortest backoff and shortest threshold (Flink: 1 ms, because its options count milliseconds).
 const LEAST: Duration = Duration::from_millis(1);
 
-/// What decides about a job that failed (Flink: `restart-strategy.type`).
+/// Whether and when a failed job is restarted (Flink: `restart-strategy.type`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartStrategy {
     /// The first failure ends the job.
     None,
-    /// Each restart after `restart_delay`; one failure more than `restart_attempts` ends the job.
+    /// Each restart comes after `restart_delay`; the first failure after `restart_attempts` restarts ends the job.
     #[default]
     FixedDelay,
-    /// Each restart after `restart_delay`; too many failures within an interval end the job.
+    /// Each restart comes after `restart_delay`; too many failures within an interval end the job.
     FailureRate(FailureRate),
-    /// Restarts after delays that grow.
+    /// Each restart comes after a delay that grows with every failure.
     ExponentialDelay(ExponentialDelay),
 }
 
 /// Settings of `failure-rate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureRate {
-    /// Failures within one interval that are followed by a restart, at least 1; one more ends the job. Default 1.
+    /// Failures within one interval that are still followed by a restart, at least 1; one more ends the job. Default
+    /// 1.
     pub max_failures_per_interval: u32,
     /// The interval, more than zero; default 1 min.
     #[serde(with = "crate::time::readable")]
@@ -43,20 +44,22 @@ pub struct FailureRate {
 /// Settings of `exponential-delay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExponentialDelay {
-    /// The first delay, and the least; at least 1 ms, default 1 s.
+    /// The first delay, which is also the shortest; at least 1 ms, default 1 s.
     #[serde(with = "crate::time::readable")]
     pub initial_backoff: Duration,
-    /// The greatest delay; at least `initial_backoff`, default 1 min.
+    /// The longest delay; at least `initial_backoff`, default 1 min.
     #[serde(with = "crate::time::readable")]
     pub max_backoff: Duration,
     /// Each delay is this many times the one before; more than 1, default 1.5.
     pub backoff_multiplier: Thousandths,
-    /// A job that ran for so long since its last restart was due begins with the first delay again; at least 1 ms, default 1 h.
+    /// A job that has run for this long since its last restart was due starts again with the first delay; at least 1
+    /// ms, default 1 h.
     #[serde(with = "crate::time::readable")]
     pub reset_backoff_threshold: Duration,
-    /// Up to this part of a delay is added or taken away at random; 0 to 1, default 0.1.
+    /// Greatest share of a delay that is added or subtracted at random; 0 to 1, default 0.1.
     pub jitter_factor: Thousandths,
-    /// Restarts allowed since the delay was last reset, at least 1; one failure more ends the job. `None` is unlimited (default).
+    /// Restarts allowed since the delay was last reset, at least 1; one more failure ends the job. `None` is unlimited
+    /// (the default).
     pub attempts_before_reset_backoff: Option<u32>,
 }
 
@@ -80,10 +83,10 @@ impl Default for ExponentialDelay {
 }
 
 impl RestartStrategy {
-    /// Every strategy by name, in the order in which they are listed to users.
+    /// The name of every strategy, in the order in which they are listed to users.
     pub const NAMES: [&str; 4] = ["none", "fixed-delay", "failure-rate", "exponential-delay"];
 
-    /// Every setting of a strategy, by the name of its field, and the strategies that obey it.
+    /// Every setting of a strategy by the name of its field, with the strategies that use it.
     pub const SETTINGS: [(&str, &[&str]); 10] = [
         ("restart_delay", &["fixed-delay", "failure-rate"]),
         ("restart_attempts", &["fixed-delay"]),
@@ -118,22 +121,22 @@ impl RestartStrategy {
         }
     }
 
-    /// The strategies that obey a setting, if it is one of a strategy's.
+    /// The strategies that use a setting; `None` if no strategy has such a setting.
     pub fn owners(setting: &str) -> Option<&'static [&'static str]> {
         Self::SETTINGS.iter().find(|(name, _)| *name == setting).map(|(_, owners)| *owners)
     }
 
-    /// Whether this strategy obeys a setting of [`Self::SETTINGS`].
+    /// Whether this strategy uses a setting of [`Self::SETTINGS`].
     pub fn obeys(&self, setting: &str) -> bool {
         Self::owners(setting).is_some_and(|owners| owners.contains(&self.name()))
     }
 
-    /// Whether it is the default, which plans leave out.
+    /// Whether this is the default strategy, which plans leave out.
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks ranges and combinations; the first offence found is returned.
+    /// Checks ranges and combinations; returns the first offence.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let bad = |field, value: String, accepted: String| Err(ConfigError { field, value, accepted });
         match self {
@@ -183,14 +186,14 @@ impl ExponentialDelay {
     }
 }
 
-/// A number with at most three decimals: two builds that compute with it never differ.
+/// A number with at most three decimals, held as an integer, so that every build computes the same with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Thousandths(pub u32);
 
 impl Thousandths {
     /// 1.
     pub const ONE: Self = Self(1_000);
-    /// The greatest that can be written: a million.
+    /// The greatest number that can be written: a million.
     pub const MAX: Self = Self(1_000_000_000);
 }
 
@@ -201,7 +204,7 @@ impl fmt::Display for Thousandths {
     }
 }
 
-/// Why a text is no such number.
+/// The text is not a number of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a number from 0 to 1000000 with at most three decimals, such as 1.5")]
 pub struct NotThousandths;
@@ -231,12 +234,13 @@ impl Serialize for Thousandths {
 impl<'de> Deserialize<'de> for Thousandths {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = f64::deserialize(deserializer)?;
-        // The shortest text that reads as this number; with more than three decimals it is refused.
+        // `to_string` gives the shortest text that reads back as this number. A number with more than three decimals
+        // is refused.
         number.to_string().parse().map_err(serde::de::Error::custom)
     }
 }
 
-/// A strategy in texts; in binary formats nothing at all, which is read as the default.
+/// Writes the strategy into texts only. Binary formats hold nothing for it, and reading them gives the default.
 pub(super) mod only_in_text {
     use super::{Deserialize, Deserializer, RestartStrategy, Serialize, Serializer};
 

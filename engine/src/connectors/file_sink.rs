@@ -4,24 +4,25 @@
 //! ```text
 //! .pending/v-i/term-attempt-number      chunks of transactions that are not committed
 //! .decisions/v-i/epoch                  `commit term-attempt` or `abort`, written once: the first writer wins
-//! part-v-i-epoch-chunk.txt              committed output; whoever reads only these sees only committed data
+//! part-v-i-epoch-chunk.txt              committed output; a consumer that reads only these sees only committed data
 //! ```
-//! A transaction is closed by the checkpoint whose barrier ends its epoch (pre-commit). It is committed when that checkpoint
-//! *or any later one* is complete: a failed checkpoint aborts nothing, its output is carried on. A transaction is given up
-//! only on restore, and only if the restored checkpoint does not name it. Start at [`OpenTransaction`] (pure) and
-//! [`commit`].
+//! A transaction is closed by the checkpoint whose barrier ends its epoch (pre-commit). It is committed when that
+//! checkpoint *or any later one* is complete: a failed checkpoint aborts nothing, and the next one takes over its
+//! output. A transaction is aborted only on restore, and only if the restored checkpoint does not name it. Start at
+//! [`OpenTransaction`] (pure) and [`commit`].
 //!
-//! The store's answers may be wrong. A name that is taken, a chunk that is gone, an error: none of them says whether *this*
-//! chunk is visible. Its contents do, by the checksum that the transaction records; `judge` (pure) decides.
+//! The store's answers may be wrong. Neither a name that is taken, nor a missing chunk, nor an error says whether
+//! *this* chunk is visible. Only the contents do, compared with the checksum that the transaction records; `judge`
+//! (pure) decides.
 //!
-//! A decision `abort` is never removed: it holds back a sink that was cut off for however long. Of the decisions `commit` each
-//! subtask keeps those that lie above a checkpoint to which the job may fall back, and the newest one below: it refuses
-//! every other fallback.
+//! A decision `abort` is never removed, because it stops a sink that was cut off, for however long. Of the decisions
+//! `commit` each subtask keeps those above a checkpoint to which the job may fall back, and the newest one below,
+//! which refuses every other fallback.
 //!
-//! Invariants: (K1) a chunk gets its visible name only after the decision `commit` is durable; (K2) committing twice is the
-//! same as once; (K3) nothing visible is ever taken back; (K4) a pending chunk is removed only when it is known to be visible,
-//! or named by nobody; (K5) a decision is removed only if it is `commit`, lies below every retained checkpoint, and a later
-//! `commit` of the same subtask stays.
+//! Invariants: (K1) a chunk gets its visible name only after the decision `commit` is durable; (K2) committing twice
+//! is the same as once; (K3) nothing visible is ever taken back; (K4) a pending chunk is removed only when it is known
+//! to be visible, or named by nobody; (K5) a decision is removed only if it is `commit`, lies below every retained
+//! checkpoint, and a later `commit` of the same subtask stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,10 +38,10 @@ pub use crate::paths::PENDING;
 /// Folder of the commit decisions.
 pub const DECISIONS: &str = ".decisions";
 
-/// What was decided about a transaction.
+/// The decision about a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
-    /// By whom is for people to read: whoever holds the transaction may commit it.
+    /// The file also names the committing execution, but only for people: any holder of the transaction may commit it.
     Commit,
     Abort,
 }
@@ -56,7 +57,8 @@ impl Decision {
         format!("commit {}-{}\n", by.term.0, by.attempt.0).into()
     }
 
-    /// Reads a decision, torn ones, too: it cannot be written again, and three bytes say what it was. `None`: neither.
+    /// Reads a decision, even a torn one: it cannot be written again, and three bytes are enough to recognise it.
+    /// Returns `None` if the bytes are neither decision.
     fn read(bytes: &[u8]) -> Option<Self> {
         let begins = |word: &[u8]| bytes.len() >= 3 && bytes.iter().zip(word).all(|(a, b)| a == b);
         match (begins(b"commit "), begins(Self::ABORT)) {
@@ -67,7 +69,7 @@ impl Decision {
     }
 }
 
-/// The decision that stands at `path`.
+/// Reads the decision at `path`.
 async fn decided(output: &Store, path: &str) -> Result<Decision, StoreError> {
     let bytes = output.get(path).await?;
     Decision::read(&bytes).ok_or_else(|| StoreError::Failed { path: path.into(), cause: not_a_decision(&bytes) })
@@ -80,41 +82,42 @@ fn not_a_decision(bytes: &[u8]) -> String {
 /// Why a transaction could not be committed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// Try again: the store may answer later.
+    /// The store failed, but may answer later: try again.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The job fell back behind this epoch: this sink is a leftover and must stop.
+    /// The job fell back behind this epoch: this sink belongs to an old attempt and must stop.
     #[error("transaction {epoch} of subtask {subtask} was aborted: the job fell back to an older checkpoint")]
     Aborted {
         /// The transaction.
         epoch: CheckpointId,
-        /// Whose.
+        /// The subtask whose output it is.
         subtask: SubtaskId,
     },
-    /// Pending output is gone: somebody else removed it, and the records in it are lost.
+    /// Pending output is gone: somebody else removed it, and its records are lost.
     #[error("pending output {chunk} of transaction {epoch} is gone; {records} records of subtask {subtask} are lost")]
     Lost {
         /// The missing object.
         chunk: String,
         /// The transaction.
         epoch: CheckpointId,
-        /// Whose.
+        /// The subtask whose output it is.
         subtask: SubtaskId,
-        /// Records in the transaction.
+        /// The number of records in the transaction.
         records: u64,
     },
-    /// Something else stands where this output, or the decision about it, belongs. Nobody but a person can say which is right.
+    /// Another object stands where this output, or the decision about it, belongs. Only a person can say which one is
+    /// right.
     #[error("transaction {epoch} of subtask {subtask}: {object} should be {expected}, and is {found}")]
     Conflict {
-        /// What is in the way.
+        /// The path of that object.
         object: String,
         /// The transaction.
         epoch: CheckpointId,
-        /// Whose.
+        /// The subtask whose output it is.
         subtask: SubtaskId,
-        /// What should be there.
+        /// What the object should be.
         expected: String,
-        /// What is.
+        /// What the object is.
         found: String,
     },
 }
@@ -128,7 +131,7 @@ pub fn pending_folder(subtask: SubtaskId) -> String {
     format!("{PENDING}/{}", owner(subtask))
 }
 
-/// How the paths of an execution's chunks begin; in order of the executions.
+/// Common beginning of the paths of an execution's chunks. These beginnings sort in the order of the executions.
 fn chunk_prefix(subtask: SubtaskId, term: Term, attempt: Attempt) -> String {
     format!("{}/{:06}-{:06}", pending_folder(subtask), term.0, attempt.0)
 }
@@ -138,7 +141,7 @@ pub fn decision_path(subtask: SubtaskId, epoch: CheckpointId) -> String {
     format!("{DECISIONS}/{}/{:08}", owner(subtask), epoch.0)
 }
 
-/// The transaction that the decision at `path` is about; `None`: it is no decision.
+/// The transaction that the decision at `path` is about; `None` if this is not the path of a decision.
 pub fn decision_at(path: &str) -> Option<(SubtaskId, CheckpointId)> {
     let (owner, epoch) = path.strip_prefix(DECISIONS)?.strip_prefix('/')?.split_once('/')?;
     let (vertex, index) = owner.split_once('-')?;
@@ -151,12 +154,12 @@ pub fn is_commit(decision: &[u8]) -> bool {
     Decision::read(decision) == Some(Decision::Commit)
 }
 
-/// Visible name of a chunk.
+/// The visible name of a chunk.
 pub fn part_name(subtask: SubtaskId, epoch: CheckpointId, chunk: usize) -> String {
     format!("part-{}-{:08}-{chunk:04}.txt", owner(subtask), epoch.0)
 }
 
-/// What a visible name says: subtask, epoch, chunk. `None`: not ours.
+/// Subtask, epoch and chunk of a visible name; `None` if this engine does not write such names.
 pub fn parse_part_name(name: &str) -> Option<(SubtaskId, CheckpointId, usize)> {
     let mut fields = name.strip_prefix("part-")?.strip_suffix(".txt")?.split('-');
     let subtask = SubtaskId { vertex: VertexId(fields.next()?.parse().ok()?), index: fields.next()?.parse().ok()? };
@@ -165,7 +168,7 @@ pub fn parse_part_name(name: &str) -> Option<(SubtaskId, CheckpointId, usize)> {
     fields.next().is_none().then_some((subtask, epoch, chunk))
 }
 
-/// The output of the current epoch, in chunks; `C` is what is known of a chunk, which may be under way to the store. Pure.
+/// The output of the current epoch, in chunks. `C` describes a chunk, which may still be uploading. Pure.
 #[derive(Debug)]
 pub struct OpenTransaction<C> {
     prefix: String,
@@ -174,19 +177,19 @@ pub struct OpenTransaction<C> {
     records: u64,
 }
 
-/// A transaction whose chunks may be under way to the store.
+/// A transaction whose chunks may still be uploading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedTransaction<C> {
     /// The checkpoint that closed it.
     pub epoch: CheckpointId,
     /// Its chunks, in order.
     pub chunks: Vec<C>,
-    /// Records in it.
+    /// The number of records in it.
     pub records: u64,
 }
 
 impl<C> OpenTransaction<C> {
-    /// Chunk names contain term and attempt, so that no two executions share one.
+    /// An empty transaction. Chunk names contain term and attempt, so that no two executions use the same name.
     pub fn new(subtask: SubtaskId, term: Term, attempt: Attempt) -> Self {
         let prefix = chunk_prefix(subtask, term, attempt);
         Self { prefix, chunks: Vec::new(), next_chunk: 0, records: 0 }
@@ -199,7 +202,7 @@ impl<C> OpenTransaction<C> {
         path
     }
 
-    /// Adds output that leaves memory now.
+    /// Adds a chunk of output, which leaves the sink's memory now.
     pub fn add_chunk(&mut self, chunk: C, records: u64) {
         self.records += records;
         self.chunks.push(chunk);
@@ -213,7 +216,7 @@ impl<C> OpenTransaction<C> {
     }
 }
 
-/// What the store said when a chunk was to get its visible name.
+/// The store's answer to the request to give a chunk its visible name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Publish {
     Done,
@@ -221,32 +224,34 @@ enum Publish {
     Taken,
     /// The chunk is gone.
     Gone,
-    /// It failed, or so it says.
+    /// The request failed, according to the store.
     Failed(StoreError),
 }
 
-/// What is to be done about a chunk.
+/// What is known about a chunk after the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    /// It is visible.
+    /// The chunk is visible.
     Visible,
-    /// It is visible, and may be pending, too.
+    /// The chunk is visible, and its pending copy may still exist.
     VisibleTwice,
-    /// Its name belongs to something else.
+    /// Another object has the visible name.
     Conflict(Checksum),
-    /// It is neither pending nor visible.
+    /// The chunk is neither pending nor visible.
     Lost,
     /// Nothing is known for sure.
     Unclear(StoreError),
 }
 
-/// What a publication came to; `visible` is what was found under the visible name, looked at if it was not plainly done.
+/// Judges a publication. `visible` is the result of looking at the visible name; it is `None` if the store reported
+/// success.
 fn judge(publish: Publish, visible: Option<Result<(), ReadFault>>, part: &str) -> Verdict {
     let lagging = || StoreError::Failed { path: part.into(), cause: "taken, and not there".into() };
     match (publish, visible) {
         (Publish::Done, _) => Verdict::Visible,
         (Publish::Gone, Some(Ok(()))) => Verdict::Visible,
-        // Who published it may have died before the old name was gone: stores rename by copying, then deleting.
+        // The sink that published the chunk may have died before the pending copy was deleted: stores rename by
+        // copying and deleting.
         (Publish::Taken | Publish::Failed(_), Some(Ok(()))) => Verdict::VisibleTwice,
         (_, Some(Err(ReadFault::Differs(found)))) => Verdict::Conflict(found),
         (Publish::Gone, Some(Err(ReadFault::Missing))) => Verdict::Lost,
@@ -255,10 +260,11 @@ fn judge(publish: Publish, visible: Option<Result<(), ReadFault>>, part: &str) -
     }
 }
 
-/// Chunks of one subtask that are made visible, or deleted, at the same time: after a long interval there are hundreds.
+/// Chunks of one subtask that are published or deleted at the same time. After a long interval there are hundreds.
 pub const CHUNKS_AT_ONCE: usize = 8;
 
-/// Writes the decision `commit` and makes the output visible. Any number of times, by anyone who holds the transaction (K2).
+/// Writes the decision `commit` and makes the output visible. Any holder of the transaction may do so, any number of
+/// times (K2).
 pub async fn commit(
     env: &Env,
     output: &Store,
@@ -285,14 +291,15 @@ pub async fn commit(
         publish(env, output, subtask, transaction, chunk, &part_name(subtask, epoch, index)).await
     };
     let mut chunks = transaction.chunks.iter().enumerate();
-    // The first part comes first: where it stands, nobody aborts any more, whatever became of the decision.
+    // The first chunk is published first: once it is visible, nobody aborts the transaction any more, even if the
+    // store loses the decision.
     if let Some(first) = chunks.next() {
         publish(first).await?;
     }
     stream::iter(chunks).map(Ok).try_for_each_concurrent(CHUNKS_AT_ONCE, publish).await
 }
 
-/// Makes one chunk visible; tries and looks again before it gives bad news.
+/// Makes one chunk visible. Repeats request and look before it reports an error.
 async fn publish(
     env: &Env,
     output: &Store,
@@ -331,7 +338,7 @@ async fn publish(
             Verdict::Unclear(error) => error.into(),
         };
         tried += 1;
-        // A read may be wrong, too, or lag behind: no bad news after the first look.
+        // A read may be wrong or lag behind, too, so a single look is not enough for an error.
         match Patience::LOSS.pause_after(tried) {
             Some(pause) => env.sleep(pause).await,
             None => return Err(error),
@@ -339,11 +346,12 @@ async fn publish(
     }
 }
 
-/// Decides `abort` for every epoch above `restored` up to `highest`, for every sink. Returns one that is committed
-/// already, by its decision or by its output: then the job must not fall back, since that cannot be taken back (K3). The newest
-/// epoch comes first, since a `commit` may be missing only where a later one stands (K5).
+/// Decides `abort` for every epoch above `restored` up to `highest`, for every sink. If an epoch is already committed,
+/// according to its decision or to its visible output, returns it: the job must not fall back then, because the commit
+/// cannot be taken back (K3). The newest epoch is decided first, because a `commit` can be missing only where a later
+/// one exists (K5).
 ///
-/// To be tried again after an error: what was decided stays decided.
+/// After an error call this again: decisions that were made stay.
 pub async fn abort_above(
     output: &Store,
     sinks: &[SubtaskId],
@@ -356,7 +364,8 @@ pub async fn abort_above(
             let path = decision_path(*subtask, epoch);
             let mine = output.create(&path, Decision::abort()).await?;
             let committed = !mine && decided(output, &path).await? == Decision::Commit;
-            // A store may forget a decision that it acknowledged; whoever acted on it left traces.
+            // The store may have lost a decision that it acknowledged. The sink that acted on the decision left
+            // visible output.
             if committed || output.exists(&part_name(*subtask, epoch, 0)).await? {
                 return Ok(Err((*subtask, epoch)));
             }
@@ -366,10 +375,12 @@ pub async fn abort_above(
     Ok(Ok(aborted))
 }
 
-/// Removes the decisions `commit` about epochs below `oldest`, the oldest checkpoint to which the job may fall back, but the
-/// newest of each subtask (K5). Several may do so at once: a listing that lags names fewer, never others.
+/// Removes the decisions `commit` of epochs below `oldest`, the oldest checkpoint to which the job may fall back,
+/// except the newest one of each subtask (K5). Several leaders may do so at once: a listing that lags only misses
+/// decisions.
 ///
-/// The newest is read. Before that, what is longer than an `abort` can be is a `commit` without being read.
+/// Only decisions down to the newest `commit` are read. Below it, a file that is longer than `abort` must be a
+/// `commit`.
 pub async fn forget_commits(output: &Store, oldest: CheckpointId) -> Result<(), StoreError> {
     let mut below: BTreeMap<SubtaskId, Vec<(CheckpointId, u64)>> = BTreeMap::new();
     for (path, bytes) in output.list(DECISIONS).await? {
@@ -391,7 +402,7 @@ pub async fn forget_commits(output: &Store, oldest: CheckpointId) -> Result<(), 
                     Some(Decision::Commit) => std::mem::replace(&mut newest_seen, true),
                     Some(Decision::Abort) | None => false,
                 },
-                // Somebody else was here first.
+                // Another leader removed it first.
                 Err(StoreError::NotFound { .. }) => false,
                 Err(error) => return Err(error),
             };
@@ -403,7 +414,7 @@ pub async fn forget_commits(output: &Store, oldest: CheckpointId) -> Result<(), 
     Ok(())
 }
 
-/// Path of a decision `commit` about an epoch above `newest`, if there is one.
+/// The path of a decision `commit` about an epoch above `newest`, if there is one.
 pub async fn committed_above(output: &Store, newest: CheckpointId) -> Result<Option<String>, StoreError> {
     for (path, _) in output.list(DECISIONS).await? {
         let above = decision_at(&path).is_some_and(|(_, epoch)| epoch > newest);
@@ -414,8 +425,8 @@ pub async fn committed_above(output: &Store, newest: CheckpointId) -> Result<Opt
     Ok(None)
 }
 
-/// Removes pending chunks of earlier attempts that the restored state does not name. Chunks of later attempts are none of
-/// ours: whoever asks may have been replaced already without knowing it.
+/// Removes pending chunks of earlier executions that the restored state does not name. Chunks of later executions
+/// stay: the caller may have been replaced already without knowing it.
 pub async fn remove_leftovers(
     env: &Env,
     output: &Store,

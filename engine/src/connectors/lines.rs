@@ -1,4 +1,4 @@
-//! Source: the lines of a text file, one or several times over.
+//! A source that emits the lines of a text file, once or several times over.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl LineSource {
         Self { lines, repeat }
     }
 
-    /// Record `index` as it stands in the file, `0..len()`.
+    /// Record `index` as the file has it, `0..len()`.
     pub fn line(&self, index: u64) -> &str {
         self.lines.line(index % self.lines.len())
     }

@@ -1,4 +1,4 @@
-//! Connections to the outside world: sources of lines and generated records, and the two-phase-commit file sink.
+//! Connections to the outside world: a source of the lines of a file, and the two-phase-commit file sink.
 
 pub mod file_sink;
 pub mod lines;

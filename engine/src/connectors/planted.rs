@@ -1,11 +1,11 @@
-//! What planted bugs make of the file sink. Exists only under the feature `mutations`; a bug changes nothing unless it is
-//! switched on.
+//! What planted bugs change in the file sink. Compiled only under the feature `mutations`; a bug that is not switched
+//! on changes nothing.
 
 use super::file_sink::is_commit;
 use crate::env::{Env, Put};
 use crate::mutation::Mutation;
 
-/// [`Mutation::CommitAborted`]: whatever was decided before counts as `commit`.
+/// [`Mutation::CommitAborted`]: any earlier decision counts as `commit`.
 pub(super) fn decision(env: &Env, put: Put) -> Put {
     match put {
         Put::Differs(found) if !is_commit(&found) && env.mutated(Mutation::CommitAborted) => Put::Written,
@@ -13,7 +13,7 @@ pub(super) fn decision(env: &Env, put: Put) -> Put {
     }
 }
 
-/// [`Mutation::RemoveLaterLeftovers`]: the name below which pending chunks count as those of earlier attempts.
+/// [`Mutation::RemoveLaterLeftovers`]: the path below which pending chunks count as left over from earlier attempts.
 pub(super) fn own_chunks(env: &Env, mine: String) -> String {
     if env.mutated(Mutation::RemoveLaterLeftovers) { char::MAX.into() } else { mine }
 }

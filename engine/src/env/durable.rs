@@ -1,16 +1,17 @@
-//! Writes and reads that do not take the store's first word for it.
+//! Writes and reads that check the store's answers.
 //!
-//! An answer may be wrong in three ways: an error although the write took effect, a success although the bytes are torn, and
-//! a read that lags behind. What helps against all of them is that objects are written once: reading one back tells what
-//! stands there, and writing again, which is never judged on old contents, tells whether anything does. Start at
-//! [`put_durably`]; [`upload`] is for objects whose name does not matter, [`read_verified`] for what was written before. What
-//! to do after an answer is decided by [`next`] (pure).
+//! An answer may be wrong in three ways: an error although the write took effect, a success although the bytes are
+//! torn, or a read that shows an older state. Against all three it helps that objects are written once. Reading an
+//! object back shows what is stored; writing it again, which does not depend on older contents, shows whether anything
+//! is. Start at [`put_durably`]. [`upload`] is for objects whose name does not matter, [`read_verified`] for objects
+//! that were written earlier. [`next`] (pure) decides what follows from an answer.
 //!
-//! Invariants: (D1) nothing counts as written before its very bytes were read back (with `verify`); (D2) nothing is removed
-//! or replaced because of an answer that leaves its fate open; (D3) every loop ends after [`Patience`] many tries.
+//! Invariants: (D1) nothing counts as written before its very bytes were read back (with `verify`); (D2) nothing is
+//! removed or replaced because of an answer that leaves its fate open; (D3) every loop ends after [`Patience`] many
+//! tries.
 //!
-//! Limit: a store that acknowledges a write, gives it back when read, and forgets it later (a missing fsync) is found out
-//! only by whoever reads the object next.
+//! Limit: a store that acknowledges a write, returns it when read, and forgets it later (a missing fsync) is noticed
+//! only by the next reader of the object.
 
 use std::time::Duration;
 
@@ -21,88 +22,91 @@ use super::{Checksum, Env, Store, StoreError};
 #[cfg(feature = "mutations")]
 mod planted;
 
-/// How often something is tried, and with which pauses.
+/// How often something is tried, and how long the pauses are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Tries altogether, at least 1.
+    /// Number of tries, at least 1.
     pub tries: u32,
-    /// Pause before the second try; doubles.
+    /// Pause before the second try; every further pause is twice as long.
     pub pause: Duration,
 }
 
 impl Patience {
-    /// For writes, about three seconds: a store that hiccups has recovered by then, and a checkpoint that waits longer is
-    /// better declined.
+    /// For writes, about three seconds: a store with a short outage has recovered by then, and if a checkpoint has to
+    /// wait longer, declining it is better.
     pub const WRITE: Patience = Patience { tries: 6, pause: Duration::from_millis(100) };
-    /// Before bytes are declared damaged: long enough for a bad answer to be a bad answer and no more, short enough to put a
-    /// recovery off by little.
+    /// Before bytes are declared damaged: long enough to rule out a single bad answer, and short enough to delay a
+    /// recovery only a little.
     pub const READ: Patience = Patience { tries: 3, pause: Duration::from_millis(200) };
-    /// Before anything is declared lost, about six seconds: that may end the job for good, and a store that lags behind by
-    /// more is not one to run jobs on.
+    /// Before anything is declared lost, about six seconds. Declaring a loss may end the job for good, and a store
+    /// whose reads lag by more than that is not fit to run jobs on.
     pub const LOSS: Patience = Patience { tries: 6, pause: Duration::from_millis(200) };
 
-    /// The pause after try number `tried` (from 1); `None` if that was the last.
+    /// The pause after try `tried` (from 1); `None` if that was the last one.
     pub fn pause_after(self, tried: u32) -> Option<Duration> {
         (tried < self.tries).then(|| self.pause.saturating_mul(1 << tried.saturating_sub(1).min(16)))
     }
 }
 
-/// What stands at a path after a write.
+/// The object at a path after a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
-    /// The bytes to be written, whoever wrote them.
+    /// It has the bytes that were to be written, whoever wrote them.
     Written,
-    /// Others: somebody else's, or one's own, torn.
+    /// It has other bytes: another writer's, or torn ones of this writer.
     Differs(Bytes),
 }
 
-/// What the store said.
+/// The store's answer to a write or a read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
-    /// The object is new.
+    /// The write created the object.
     Created,
-    /// Something stands there.
+    /// The write found an object at this path.
     Taken,
-    /// The write failed, or so it says.
+    /// The write failed, according to the store.
     WriteFailed(StoreError),
-    /// What stands there are the bytes to be written.
+    /// The read returned the bytes that were to be written.
     Same,
-    /// What stands there are others.
+    /// The read returned other bytes.
     Different(Bytes),
-    /// Nothing stands there.
+    /// The read found no object.
     Missing(StoreError),
     /// The read failed.
     ReadFailed(StoreError),
 }
 
-/// What to do about it.
+/// What follows from an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Next {
     ReadBack,
-    /// After a pause; the error is the last word if there is none.
+    /// Read again after a pause; return the error if there are no tries left.
     ReadAgain(StoreError),
-    /// After a pause; the error is the last word if there is none.
+    /// Write again after a pause; return the error if there are no tries left.
     WriteAgain(StoreError),
     Done(Put),
 }
 
-/// `refused`: the error of the last write, if it had one.
+/// `refused` is the error of the last write, if that failed.
 fn next(answer: Answer, refused: Option<&StoreError>, verify: bool) -> Next {
     match answer {
         Answer::Created if !verify => Next::Done(Put::Written),
-        // Taken by an earlier try whose answer went wrong, or by somebody else; after an error it may have taken effect.
+        // The object may be from an earlier try whose answer was wrong, or from another writer; a write that failed
+        // may have taken effect.
         Answer::Created | Answer::Taken | Answer::WriteFailed(_) => Next::ReadBack,
         Answer::Same => Next::Done(Put::Written),
         Answer::Different(found) => Next::Done(Put::Differs(found)),
-        // It took no effect, the read lags behind, or the object is gone: writing again makes up for all of them.
+        // The write took no effect, or the read lags behind, or the object is gone. Writing again is right in all
+        // three cases.
         Answer::Missing(error) => Next::WriteAgain(refused.cloned().unwrap_or(error)),
         Answer::ReadFailed(error) => Next::ReadAgain(error),
     }
 }
 
-/// Writes an object that must not exist yet, and makes sure of it (`verify`: by reading it back even if nothing was odd).
+/// Writes an object that must not exist yet, and makes sure that it is stored. With `verify` the object is always read
+/// back, otherwise only after an unexpected answer.
 ///
-/// Errors: the store's last word, after all tries; whether anything was written is unknown then.
+/// Errors: the last error of the store, after all tries. It is then unknown whether anything was written.
 pub async fn put_durably(env: &Env, store: &Store, path: &str, bytes: Bytes, verify: bool) -> Result<Put, StoreError> {
     #[cfg(feature = "mutations")]
     let verify = planted::verifies(env, verify);
@@ -151,18 +155,19 @@ pub async fn put_durably(env: &Env, store: &Store, path: &str, bytes: Bytes, ver
     }
 }
 
-/// Names under which one object is uploaded before it is given up.
+/// Number of names under which an upload is tried.
 const NAMES: u32 = 3;
 
-/// Writes an object whose name only has to be new: where `path` holds torn bytes it gets another name, derived from it.
-/// `path` must be this caller's alone. Returns the name.
+/// Writes an object whose name only has to be new. If `path` then holds torn bytes, the object gets another name,
+/// derived from `path`. No one else may write to `path`. Returns the name.
 pub async fn upload(env: &Env, store: &Store, path: &str, bytes: Bytes, verify: bool) -> Result<String, StoreError> {
     let mut torn: Vec<String> = Vec::new();
     for number in 1..=NAMES {
         let name = if number == 1 { path.to_owned() } else { format!("{path}.{number}") };
         match put_durably(env, store, &name, bytes.clone(), verify).await? {
             Put::Written => {
-                // Their fate is known (D2): they were read, they are not what was to be written, and nobody else writes here.
+                // These may be deleted (D2): they were read, they hold other bytes, and no one else writes under these
+                // names.
                 for name in torn {
                     if let Err(error) = store.delete(&name).await {
                         env.warn(format_args!("a damaged upload stays behind: {error}"));
@@ -183,15 +188,15 @@ pub async fn upload(env: &Env, store: &Store, path: &str, bytes: Bytes, verify: 
 /// Why an object cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadFault {
-    /// It is not there.
+    /// The object does not exist.
     Missing,
-    /// It has other contents.
+    /// The object has other contents.
     Differs(Checksum),
     /// The store did not answer as it should.
     Store(StoreError),
 }
 
-/// Reads an object whose checksum is known, once.
+/// Reads an object once and compares it with its checksum.
 pub async fn look(store: &Store, path: &str, expected: Checksum) -> Result<Bytes, ReadFault> {
     match store.get(path).await {
         Ok(bytes) => match Checksum::of(&bytes) {
@@ -203,7 +208,7 @@ pub async fn look(store: &Store, path: &str, expected: Checksum) -> Result<Bytes
     }
 }
 
-/// Reads an object whose checksum is known, more than once before it says anything bad about it.
+/// Reads an object and compares it with its checksum; tries several times before it reports a fault.
 pub async fn read_verified(env: &Env, store: &Store, path: &str, expected: Checksum) -> Result<Bytes, ReadFault> {
     #[cfg(feature = "mutations")]
     let expected = super::planted::expected(env, store, path, expected).await;
@@ -214,7 +219,7 @@ pub async fn read_verified(env: &Env, store: &Store, path: &str, expected: Check
             Err(fault) => fault,
         };
         tried += 1;
-        // Bytes that are wrong twice stay wrong; a store that lags behind takes its time.
+        // Wrong bytes rarely become right, but a missing object may only lag behind, so it gets more time.
         let patience = if fault == ReadFault::Missing { Patience::LOSS } else { Patience::READ };
         match patience.pause_after(tried) {
             Some(pause) => env.sleep(pause).await,
@@ -245,7 +250,7 @@ mod tests {
         for answer in [Created, Taken, WriteFailed(error.clone()), Same, other, Missing(silent), ReadFailed(error)] {
             let written = |verify| next(answer.clone(), None, verify) == Next::Done(Put::Written);
             assert_eq!(written(true), answer == Same, "D1: {answer:?}");
-            // What is taken may be somebody else's: that is read whether verified or not.
+            // A path that is taken may hold another writer's bytes, so it is read whether or not `verify` is set.
             assert_eq!(written(false), matches!(answer, Same | Created), "{answer:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The first words of a connection in the real world: each end proves to the other that it belongs to the run.
+//! The first messages of a connection in the real world: each end proves to the other that it belongs to the run.
 //!
 //! ```text
 //! opener                               listener
@@ -6,28 +6,29 @@
 //!                              ◄─────  nonce, proof of the listener
 //!   proof of the opener        ─────►
 //! ```
-//! A proof is a keyed hash over the role, both nonces and both addresses of the connection as its maker sees them. The nonces
-//! make every proof good for one connection; the role keeps an end from being sent its own proof; the addresses keep somebody
-//! who took a port from passing the words on to the process that should have had it: that process sees another address than
-//! the opener does. Loopback translates no addresses, so honest ends always agree.
+//! A proof is a keyed hash over the role, both nonces and both addresses of the connection as its sender sees them.
+//! The nonces make every proof valid for one connection only. The role prevents that an end's own proof is sent back
+//! to it. The addresses defeat a process that took over a port and relays the messages to the process that should have
+//! had it: the right process then sees another address than the opener does. Loopback does not translate addresses, so
+//! honest ends always see the same ones.
 //!
-//! Start at [`open`] and [`accept`]. They work on connections of either world; simulated ones begin without it, since nobody
-//! else is in a simulated network, and the engine above cannot tell.
+//! Start at [`open`] and [`accept`]. They work on connections of either world. Simulated connections begin without the
+//! handshake, because there are no strangers in a simulated network; the engine above cannot tell the difference.
 //!
-//! Invariants: (AUTH-1) a connection is handed to the engine only after its peer proved to know the secret; (AUTH-2) before
-//! that a peer can make this process hold no more than [`WORDS_BYTES_MAX`] of its bytes.
+//! Invariants: (AUTH-1) a connection is handed to the engine only after its peer proved to know the secret; (AUTH-2)
+//! before that a peer can make this process hold no more than [`WORDS_BYTES_MAX`] of its bytes.
 
 use bytes::Bytes;
 
 use super::secret::{BYTES, Secret};
 use super::{Connection, FRAME_BYTES_MAX, NetError};
 
-/// What a connection of this engine begins with.
+/// The first bytes of every connection.
 const MAGIC: &[u8; 8] = b"FLQCONN1";
-/// Longest of the three words.
+/// Length in bytes of the longest of the three messages.
 const WORDS_BYTES_MAX: u32 = 2 * BYTES as u32;
 
-/// Number that is used for one connection.
+/// A random number that is used for one connection only.
 type Nonce = [u8; BYTES];
 
 /// The two addresses of a connection as one end sees them.
@@ -52,7 +53,7 @@ impl Role {
     }
 }
 
-/// All that the proofs of one connection are about.
+/// Everything that the proofs of one connection cover.
 struct Facts<'a> {
     secret: &'a Secret,
     ends: &'a Ends,
@@ -84,7 +85,7 @@ fn joined(first: &[u8], second: &[u8]) -> Bytes {
     [first, second].concat().into()
 }
 
-/// The next word of the peer, in its two parts.
+/// The next message of the peer, in its two parts.
 async fn hear<const FIRST: usize, const SECOND: usize>(
     connection: &mut Connection,
 ) -> Result<([u8; FIRST], [u8; SECOND]), NetError> {
@@ -105,7 +106,7 @@ pub(super) async fn open(
     connection.sender.send(joined(MAGIC, &nonce).into()).await?;
     let (listener, proof) = hear::<BYTES, BYTES>(connection).await?;
     let facts = Facts { secret, ends, opener: nonce, listener };
-    // The listener first: nobody learns a proof of the opener's who has not shown that he needs none.
+    // The listener is checked first, so that the opener's proof goes only to a peer that knows the secret.
     facts.check(Role::Listener, &proof)?;
     connection.sender.send(joined(&facts.proof(Role::Opener), &[]).into()).await?;
     connection.receiver.limit(FRAME_BYTES_MAX);
@@ -148,7 +149,7 @@ mod tests {
     const OTHER: Secret = Secret::of([2; BYTES]);
     const HERE: &str = "127.0.0.1:7000";
 
-    /// A connection between two simulated nodes: what the opener does, and what the listener does.
+    /// Runs `near` at the opener's and `far` at the listener's end of a connection between two simulated nodes.
     fn between<A: Future<Output = ()>, B: Future<Output = ()>>(
         near: impl FnOnce(Connection) -> A + Send + 'static,
         far: impl FnOnce(Connection) -> B + Send + 'static,
@@ -186,12 +187,12 @@ mod tests {
                 assert!(accept(&mut far, &KNOWN, &ends(HERE), [4; BYTES]).await.is_err(), "AUTH-1");
             },
         );
-        // An opener that goes on whatever it hears.
+        // An opener that sends its last message whatever it receives.
         between(
             |mut near| async move {
                 near.sender.send(joined(MAGIC, &[3; BYTES]).into()).await.unwrap();
                 let heard = near.receiver.receive().await.unwrap().body;
-                // The listener's own proof is no proof of an opener's.
+                // It sends the listener's own proof back.
                 near.sender.send(heard.slice(BYTES..).into()).await.unwrap();
             },
             |mut far| async move {
@@ -201,7 +202,7 @@ mod tests {
         );
     }
 
-    /// Whoever took the port of another process, and passes on every word to that process, is not believed either.
+    /// A process that took the port of another one and relays every message is not trusted either.
     #[test]
     fn words_that_are_passed_on_by_somebody_between_prove_nothing() {
         between(

@@ -1,12 +1,13 @@
 //! Input files, read once per process and shared: the lines that sources emit.
 //!
-//! A line is what stands between two line ends, without them; a last line needs none. Editors on Windows end lines with a
-//! carriage return and a line feed, and put a byte order mark before the first line. Neither is part of a record: the mark is
-//! skipped at the start of the file, and a carriage return before a line feed, or at the end of the file, is part of the line
-//! end. All others are text. A file that is missing, empty, binary (holds a NUL byte) or not UTF-8 is refused with the place of
-//! the first offence, before anything runs.
+//! A line is the text between two line ends; the last line needs no line end. Editors on Windows end lines with a
+//! carriage return and a line feed, and put a byte order mark before the first line. Neither is part of a record: the
+//! mark is skipped at the start of the file, and a carriage return before a line feed, or at the end of the file,
+//! belongs to the line end. Everywhere else both are text. A file that is missing, empty, binary (holds a NUL byte) or
+//! not UTF-8 is refused before anything runs; the error names the place of the first offence.
 //!
-//! Every input file of either world is read here: scenarios, jobs on the real engine, their references and the predictions.
+//! All input files of both worlds are read here: by scenarios, by jobs on the real engine, by references and by
+//! predictions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +20,7 @@ const MARK: &str = "\u{feff}";
 /// Why a file cannot be read as lines of text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// The file system's answer.
+    /// The file system returned an error.
     #[error("cannot read input file {}: {cause}", path.display())]
     Unreadable {
         /// The file.
@@ -27,13 +28,13 @@ pub enum InputError {
         /// Why.
         cause: String,
     },
-    /// It holds no line.
+    /// The file holds no line.
     #[error("input file {} is empty: a text file with at least one line is needed", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// It is no text.
+    /// The file is not text.
     #[error("input file {} is not text: line {line}, byte {offset} is {what}; UTF-8 lines are needed", path.display())]
     Binary {
         /// The file.
@@ -42,7 +43,7 @@ pub enum InputError {
         line: u64,
         /// Byte of the offence within the file, from 0.
         offset: u64,
-        /// What stands there.
+        /// What is wrong there.
         what: &'static str,
     },
 }
@@ -50,7 +51,7 @@ pub enum InputError {
 /// A text file in memory with an index of its lines.
 pub struct Lines {
     text: String,
-    /// Where each line begins; one more entry stands for the end.
+    /// Offset at which each line begins, and one more entry for the end of the last line.
     starts: Vec<u64>,
 }
 
@@ -94,7 +95,7 @@ impl Lines {
         self.starts.len() as u64 - 1
     }
 
-    /// Never: an empty file is refused.
+    /// Always false, because an empty file is refused.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -121,7 +122,7 @@ impl fmt::Debug for Lines {
 pub struct InputFiles(Mutex<BTreeMap<String, Arc<Lines>>>);
 
 impl InputFiles {
-    /// The lines of a file; read now if nobody asked before.
+    /// The lines of a file; reads the file at the first call.
     pub fn lines(&self, path: &str) -> Result<Arc<Lines>, InputError> {
         let mut files = self.0.lock().expect("no panic while reading");
         if let Some(lines) = files.get(path) {
@@ -132,7 +133,7 @@ impl InputFiles {
         Ok(lines)
     }
 
-    /// Hands in a file that was read elsewhere.
+    /// Adds a file that was read elsewhere.
     pub fn insert(&self, path: String, lines: Arc<Lines>) {
         self.0.lock().expect("no panic while reading").insert(path, lines);
     }

@@ -1,7 +1,7 @@
-//! Folders on a node's own disk that go when they are no longer used.
+//! Folders on a node's own disk that are removed when they are no longer used.
 //!
-//! State on a local disk is never used again: an attempt begins in a [`LocalFolder`] of its own, from a checkpoint, and what
-//! it leaves is removed, by itself if it ends in good order, else by the next life that finds it there. Start at
+//! Local state is never reused: an attempt begins in a new [`LocalFolder`], with state from a checkpoint. The folder
+//! is removed when the attempt ends in good order, otherwise by the next life of the node that finds it. Start at
 //! [`Env::fresh_folder`].
 
 use std::io;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::Env;
 
-/// A folder that is removed when this is dropped, whatever the reason. What a dead node had on its disk stays as it was
-/// when it died: dropping is what is done *to* its tasks.
+/// A folder that is removed when this value is dropped. The disk of a node that was struck stays as it was at its
+/// death: its tasks are dropped from outside, so these drops must not change anything.
 #[derive(Debug)]
 pub struct LocalFolder {
     path: PathBuf,
@@ -18,20 +18,20 @@ pub struct LocalFolder {
 }
 
 impl LocalFolder {
-    /// A folder of nobody's, for tools.
+    /// A folder that belongs to no node, for tools.
     pub fn unowned(path: PathBuf) -> Self {
         Self { path, owner: None }
     }
 
-    /// Where it is. Whoever is handed a new one makes it.
+    /// The path. The folder of [`Env::fresh_folder`] exists already; a [`child`](Self::child) is created by its user.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs short work on what is in this folder where the real clock is seen.
+    /// Runs short work on the contents of this folder under the real clock.
     ///
-    /// RocksDB compares its caller's clock with that of its own threads when a database is opened. On a virtual clock, which
-    /// lies years behind, opening fails now and then.
+    /// RocksDB compares its caller's clock with the clock of its own threads when a database is opened. A virtual
+    /// clock lies years behind, and opening would fail now and then.
     pub fn on_real_clock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         match &self.owner {
             Some(env) => env.on_real_clock(work),
@@ -39,7 +39,7 @@ impl LocalFolder {
         }
     }
 
-    /// A folder in this one, which may go earlier.
+    /// A folder inside this one, which may be removed earlier.
     pub fn child(&self, name: &str) -> Self {
         Self { path: self.path.join(name), owner: self.owner.clone() }
     }
@@ -52,7 +52,7 @@ impl Drop for LocalFolder {
         }
         match std::fs::remove_dir_all(&self.path) {
             Ok(()) => {}
-            // Never made, or gone with the folder around it.
+            // The folder was never created, or was removed together with its parent.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!("{} stays behind: {error}", self.path.display()),
         }
@@ -60,7 +60,8 @@ impl Drop for LocalFolder {
 }
 
 impl Env {
-    /// An empty folder on this node's own disk; `name` is used once in a life. What former lives left there is removed.
+    /// Creates an empty folder on this node's own disk; a `name` may be used once in a life. Removes what former lives
+    /// left there.
     pub fn fresh_folder(&self, name: &str) -> io::Result<LocalFolder> {
         let root = self.local_folder()?;
         let mine = format!("life-{}", self.incarnation());
@@ -73,7 +74,7 @@ impl Env {
         }
         let path = root.join(mine).join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(&root))?;
-        // Not `create_dir_all`: a folder in use would be shared silently.
+        // Not `create_dir_all`, which would silently share a folder that is in use.
         std::fs::create_dir(&path)?;
         Ok(LocalFolder { path, owner: Some(self.clone()) })
     }

@@ -1,9 +1,9 @@
 //! The engine's only door to clock, tasks, network, disk, object store, randomness and events.
 //!
-//! Every component is given an [`Env`] when it is built and uses nothing else of the outside world. Inside stands one of two
-//! worlds: real tokio ([`tokio`]) or the simulated cluster (`sim`, behind the feature of that name); both offer the same
-//! names with the same meaning, so engine code never chooses between them and cannot tell which it is in.
-//! `tokio::sync` and `bytes` are used directly by the engine: they work in both.
+//! Every component gets an [`Env`] when it is built and reaches the outside world through nothing else. Behind it is
+//! one of two worlds: real tokio ([`tokio`]) or the simulated cluster (`sim`, behind the feature of that name). Both
+//! offer the same names with the same meaning, so engine code never chooses between them and cannot tell in which one
+//! it runs. The engine uses `tokio::sync` and `bytes` directly, because they work in both.
 //!
 //! Invariants: (V1) after a node was struck, nothing that its old incarnation does through its `Env` has an effect;
 //! (V2) [`Env::emit`] does not return to a struck emitter, nor to one that stands still before it goes on.
@@ -56,7 +56,7 @@ compile_error!(
      replaces it. Unset RUSTFLAGS, or add `--cfg madsim` to it."
 );
 
-/// Where a node can be reached: `tm-1:data` in simulation, `127.0.0.1:40123` for real.
+/// Where a node can be reached: `tm-1:data` in simulation, `127.0.0.1:40123` in the real world.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address(pub String);
 
@@ -66,7 +66,7 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// The two services of a node. Control has connections of its own, so that it never waits behind data.
+/// The two services of a node. Control messages have connections of their own, so that they never wait behind data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Port {
     /// JobManager: registration, deployment, checkpoints, heartbeats.
@@ -75,42 +75,43 @@ pub enum Port {
     Data,
 }
 
-/// Work that costs processor time. Real worlds pay it by doing it; the simulated one charges its cost model's price.
+/// Work that costs processor time. In the real world doing the work costs the time; the simulated world charges what
+/// its cost model says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Records through an operator chain, with the bytes they have on the wire.
+    /// Records that pass through an operator chain.
     Records {
-        /// How many.
+        /// The number of records.
         records: u64,
-        /// Their bytes.
+        /// Their bytes on the wire.
         bytes: u64,
-        /// The backend in which each of them finds its key's state, if the chain holds any.
+        /// The backend in which each record finds the state of its key, if the chain has state.
         state: Option<BackendKind>,
     },
     /// Synchronous part of a snapshot.
     Snapshot {
-        /// Of the state in this backend.
+        /// The backend that holds the state.
         backend: BackendKind,
-        /// What it writes.
+        /// The entries that the snapshot writes.
         written: Entries,
     },
-    /// Reading a snapshot from the backend's own files, to be uploaded.
+    /// Reading a snapshot from the backend's own files in order to upload it.
     ReadBack {
-        /// Which backend.
+        /// The backend.
         backend: BackendKind,
-        /// Bytes of entries in them.
+        /// Bytes of entries in the files.
         bytes: u64,
     },
-    /// Opening a state backend with what was loaded.
+    /// Opening a state backend with restored state.
     Restore {
-        /// Which backend.
+        /// The backend.
         backend: BackendKind,
-        /// What was loaded; databases are not asked how many entries they hold, and count none.
+        /// The restored entries. A database does not tell how many entries it holds, so their count is 0.
         loaded: Entries,
     },
-    /// State that lies in a message or manifest, encoded or decoded with it.
+    /// Encoding or decoding state that is part of a message or manifest.
     Inline {
-        /// Its bytes, as often as that happens.
+        /// Bytes of the state, counted once per encoding or decoding.
         bytes: u64,
     },
     /// Starting one subtask.
@@ -120,7 +121,7 @@ pub enum Work {
 /// Entries of keyed state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Entries {
-    /// How many.
+    /// The number of entries.
     pub count: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
@@ -152,7 +153,7 @@ enum World {
 }
 
 impl Env {
-    /// The world of a real process, in the `incarnation`th life of its node.
+    /// The world of a real process in life `incarnation` of its node.
     pub fn real(node: NodeName, incarnation: u32, seed: u64, world: tokio::TokioWorld) -> Self {
         Self(Arc::new(Inner {
             node,
@@ -176,17 +177,18 @@ impl Env {
         }))
     }
 
-    /// The node this is.
+    /// The name of this node.
     pub fn node(&self) -> &NodeName {
         &self.0.node
     }
 
-    /// Which life of the node this is, from 1; a real process believes whoever started it.
+    /// Which life of the node this is, from 1. A real process takes the number from whoever started it.
     pub fn incarnation(&self) -> u32 {
         self.0.incarnation
     }
 
-    /// This node's clock. A fault may have changed it: it serves time-outs and pauses, and nothing that must be true.
+    /// This node's clock. A fault may have changed it, so it is good for time-outs and pauses, but nothing correct may
+    /// depend on it.
     pub fn now(&self) -> Time {
         match &self.0.world {
             World::Tokio(world) => world.now(),
@@ -195,12 +197,12 @@ impl Env {
         }
     }
 
-    /// Returns after `duration`, at once if it is zero.
+    /// Returns after `duration`; at once if it is zero.
     pub async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now() + duration).await;
     }
 
-    /// Returns at `deadline`, at once if it has passed.
+    /// Returns at `deadline`; at once if it has passed.
     pub async fn sleep_until(&self, deadline: Time) {
         #[cfg(test)]
         if self.is_scripted() {
@@ -211,7 +213,7 @@ impl Env {
         timer.wait().await;
     }
 
-    /// A timer for loops: set it as often as you like, and wait on it beside other things.
+    /// A timer for loops: it can be set any number of times and waited for beside other futures.
     pub fn timer(&self) -> Timer {
         match &self.0.world {
             World::Tokio(world) => Timer::real(world.clone()),
@@ -220,7 +222,7 @@ impl Env {
         }
     }
 
-    /// The clock by which input arrives: the outside world's, the same for every node.
+    /// The clock by which input arrives: that of the outside world, which is the same for every node.
     pub fn input_now(&self) -> Time {
         self.true_now()
     }
@@ -234,7 +236,7 @@ impl Env {
         }
     }
 
-    /// The time as the world knows it. A real process knows no better one than its own.
+    /// The time as the world knows it. A real process has only its own clock.
     fn true_now(&self) -> Time {
         match &self.0.world {
             World::Tokio(world) => world.now(),
@@ -243,7 +245,7 @@ impl Env {
         }
     }
 
-    /// Starts a task on this node; it is aborted when its handle is dropped, unless that was detached.
+    /// Starts a task on this node. The task is aborted when its handle is dropped, unless the handle was detached.
     #[must_use = "dropping the handle aborts the task"]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
         match &self.0.world {
@@ -253,7 +255,7 @@ impl Env {
         }
     }
 
-    /// Runs work that blocks its thread (files, a database) away from the tasks that must stay responsive.
+    /// Runs work that blocks its thread (files, a database) where it does not hold up other tasks.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         match &self.0.world {
             World::Tokio(_) => tokio::blocking(work).await,
@@ -262,8 +264,8 @@ impl Env {
         }
     }
 
-    /// Runs short blocking work where the real clock is seen: for a library that compares its caller's clock with the one that
-    /// its own threads see. In simulation it takes no time.
+    /// Runs short blocking work under the real clock, for a library that compares its caller's clock with the clock of
+    /// its own threads. In simulation the work takes no time.
     fn on_real_clock<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         match &self.0.world {
             World::Tokio(_) => work(),
@@ -299,7 +301,7 @@ impl Env {
         }
     }
 
-    /// This node's own disk. It may hold what former lives left; [`Env::fresh_folder`] does not.
+    /// This node's own disk. It may hold what former lives left, unlike a folder of [`Env::fresh_folder`].
     pub fn local_folder(&self) -> std::io::Result<PathBuf> {
         match &self.0.world {
             World::Tokio(world) => world.local_folder(),
@@ -308,7 +310,7 @@ impl Env {
         }
     }
 
-    /// Whether this incarnation was killed: then only its destructors still run, and must leave everything as it is.
+    /// Whether this incarnation was killed. Only its destructors still run then, and they must change nothing.
     fn was_struck(&self) -> bool {
         match &self.0.world {
             World::Tokio(_) => false,
@@ -317,7 +319,7 @@ impl Env {
         }
     }
 
-    /// The input files; one copy of each is shared by all who ask.
+    /// The input files; all users share one copy of each.
     pub fn inputs(&self) -> &InputFiles {
         match &self.0.world {
             World::Tokio(world) => world.inputs(),
@@ -331,7 +333,8 @@ impl Env {
         matches!(&self.0.world, World::Tokio(_))
     }
 
-    /// Pays for work done; returns when a core of this node would have finished it. Call it per batch, not per record.
+    /// Charges work that was done; returns when a core of this node would have finished it. Call it per batch, not per
+    /// record.
     pub async fn charge(&self, work: Work) {
         match &self.0.world {
             World::Tokio(_) => {}
@@ -340,8 +343,8 @@ impl Env {
         }
     }
 
-    /// Records after which work on them should be charged: a charge costs the simulator more than a record, but what stands
-    /// for many must not be paid for in one lump.
+    /// How many records to process before their work is charged. A charge costs the simulator more than a record, but
+    /// a record that stands for many must not be charged together with too many others.
     pub fn charge_every(&self) -> u64 {
         match &self.0.world {
             World::Tokio(_) => u64::MAX,
@@ -350,7 +353,7 @@ impl Env {
         }
     }
 
-    /// Tells the world that a step of the protocol took effect.
+    /// Reports that a step of the protocol took effect.
     pub async fn emit(&self, event: Event) {
         match &self.0.world {
             World::Tokio(world) => world.emit(self.record(event)).await,
@@ -359,7 +362,7 @@ impl Env {
         }
     }
 
-    /// A log line about something odd, with time and node.
+    /// Logs something unusual, with time and node.
     pub fn warn(&self, what: impl std::fmt::Display) {
         match &self.0.world {
             World::Tokio(world) => world.warn(&self.0.node, what),
@@ -396,12 +399,13 @@ pub fn draw_between(draw: u64, low: u64, high: u64) -> u64 {
     low + ((u128::from(draw) * span) >> 64) as u64
 }
 
-/// Length and hash of some bytes: what a manifest records and every reader checks.
+/// Length and hash of some bytes. A manifest records it, and every reader checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Checksum {
     /// Length in bytes.
     pub length: u64,
-    /// xxh3, 64 bits, little endian: of fixed size on the wire, so that its value never changes a message's length.
+    /// xxh3, 64 bits, little endian. It has a fixed size on the wire, so that its value never changes a message's
+    /// length.
     pub hash: [u8; 8],
 }
 

@@ -1,7 +1,7 @@
-//! Framed, ordered, reliable connections of either world: TCP as the engine sees it.
+//! Framed, ordered, reliable connections of either world: TCP as the engine uses it.
 //!
-//! A [`Connection`] splits into a [`Sender`] and a [`Receiver`] so that reading and writing live in tasks of their own.
-//! Sending waits while the connection's buffers are full: that is the back-pressure the engine relies on.
+//! A [`Connection`] splits into a [`Sender`] and a [`Receiver`], so that reading and writing can run in separate
+//! tasks. Sending waits while the connection's buffers are full; the engine relies on this back-pressure.
 
 use std::time::Duration;
 
@@ -10,22 +10,23 @@ use bytes::Bytes;
 use super::Address;
 use super::tokio::{RealListener, RealReceiver, RealSender, within};
 
-/// One message. Head and body travel as one; the body is apart so that records are not copied to get a head.
+/// One message. Head and body travel together; the body is separate so that records need not be copied to put a head
+/// before them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frame {
-    /// At most 255 bytes where there is a body.
+    /// At most 255 bytes long if there is a body.
     pub head: Bytes,
-    /// May be empty.
+    /// The body, which may be empty.
     pub body: Bytes,
 }
 
 impl Frame {
-    /// Bytes on the wire, without the transport's own.
+    /// Bytes on the wire, without those that the transport adds.
     pub fn len(&self) -> usize {
         self.head.len() + self.body.len()
     }
 
-    /// Whether nothing is in it.
+    /// Whether the frame holds no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -38,16 +39,16 @@ impl From<Bytes> for Frame {
     }
 }
 
-/// Why a connection cannot be used (any longer).
+/// Why a connection cannot be used, or not any longer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
-    /// The peer closed in good order.
+    /// The peer closed the connection in good order.
     #[error("connection closed by peer")]
     Closed,
-    /// The peer is gone, or threw the connection away.
+    /// The peer is gone or dropped the connection.
     #[error("connection reset by peer")]
     Reset,
-    /// The peer's machine answers, but nobody listens there.
+    /// The peer's machine answers, but nothing listens at this port.
     #[error("connection refused")]
     Refused,
     /// No answer in time.
@@ -56,12 +57,12 @@ pub enum NetError {
     /// The peer does not belong to this run.
     #[error("the peer does not know the secret of this run")]
     Stranger,
-    /// The operating system's own words.
+    /// Another error, in the words of the operating system.
     #[error("{0}")]
     Other(String),
 }
 
-/// A service waiting for connections.
+/// A service that waits for connections.
 pub struct Listener(ListenerKind);
 
 enum ListenerKind {
@@ -80,7 +81,7 @@ impl Listener {
         Self(ListenerKind::Sim(listener))
     }
 
-    /// What others connect to.
+    /// The address to connect to.
     pub fn address(&self) -> Address {
         match &self.0 {
             ListenerKind::Real(listener) => listener.address(),
@@ -118,7 +119,7 @@ impl Connection {
     }
 }
 
-/// The writing half; dropping it ends the stream in good order.
+/// The writing half; dropping it closes the stream in good order.
 pub struct Sender(SenderKind);
 
 enum SenderKind {
@@ -138,8 +139,8 @@ impl Sender {
     }
 }
 
-/// Longest frame that a connection takes unless it is told a narrower bound, in bytes. State of the backend `memory` travels in
-/// messages, so it is wide; memory is taken only as the bytes arrive, not when they are announced.
+/// Longest frame in bytes that a connection accepts unless a narrower bound is set. The bound is wide because messages
+/// carry the state of backend `memory`. Memory is reserved only as the bytes arrive, not when a length is announced.
 pub const FRAME_BYTES_MAX: u32 = 1 << 30;
 
 /// The reading half.
@@ -159,13 +160,15 @@ impl Receiver {
         Self { kind, frame_bytes_max: FRAME_BYTES_MAX }
     }
 
-    /// From now on longer frames, in bytes, are errors: what is received next tells how much a peer may say at once.
+    /// Sets the longest frame, in bytes, that is accepted from now on. A caller sets it to what its peer may send
+    /// next.
     pub fn limit(&mut self, frame_bytes_max: u32) {
         self.frame_bytes_max = frame_bytes_max;
     }
 
-    /// What the peer begins with, in the real world if it comes within `patience`; after anything else the connection is of no
-    /// use. In a simulated one only nodes connect, and the connection of a node that died is reset.
+    /// The first frame of the peer. In the real world it must arrive within `patience`; after an error the connection
+    /// is of no use. In simulation there is no such limit: only nodes connect, and the connection of a node that died
+    /// is reset.
     pub async fn greeting(&mut self, patience: Duration) -> Result<Frame, NetError> {
         match &mut self.kind {
             ReceiverKind::Real(receiver) => within(patience, receiver.receive(self.frame_bytes_max)).await,
@@ -174,7 +177,7 @@ impl Receiver {
         }
     }
 
-    /// The next frame. Not cancellation-safe for real: let one task do nothing else.
+    /// The next frame. In the real world this is not cancellation-safe: let one task do nothing else.
     pub async fn receive(&mut self) -> Result<Frame, NetError> {
         let most = self.frame_bytes_max;
         match &mut self.kind {
@@ -188,7 +191,7 @@ impl Receiver {
     }
 }
 
-/// A peer says more at once than it may.
+/// The error for a peer that sends a longer frame than it may.
 pub(super) fn too_long(bytes: u64, most: u32) -> NetError {
     NetError::Other(format!("the peer sent a frame of {bytes} bytes where {most} are the most"))
 }

@@ -1,5 +1,5 @@
-//! What planted bugs make of waiting, and of reading. Exists only under the feature `mutations`; a bug changes nothing unless it
-//! is switched on.
+//! What planted bugs change in waiting and reading. Compiled only under the feature `mutations`; a bug that is not
+//! switched on changes nothing.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use super::{Checksum, Env, Store, World};
 use crate::mutation::Mutation;
 
 impl Env {
-    /// Whether a planted bug is switched on: for what only prepares its mistake.
+    /// Whether a planted bug is switched on; for code that only prepares the mistake.
     pub(crate) fn is_planted(&self, mutation: Mutation) -> bool {
         self.asked(mutation, false)
     }
 
-    /// Whether a planted bug is switched on. Ask it last, where all else says that the mistake would be made: that it answered
-    /// yes is noted as the bug's having been reached.
+    /// Whether a planted bug is switched on. Ask this last, when all other conditions for the mistake hold: a yes is
+    /// recorded as the bug having acted.
     pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
         self.asked(mutation, true)
     }
 
-    /// `mistake`: a yes means that the mistake is made.
+    /// `mistake` says that a yes leads to the mistake.
     fn asked(&self, mutation: Mutation, mistake: bool) -> bool {
         #[cfg(test)]
         if self.is_scripted() {
@@ -41,7 +41,7 @@ pub(super) fn bounds(env: &Env, bounds: Bounds) -> Bounds {
     }
 }
 
-/// [`Mutation::RestoreUnverified`]: whatever stands there is what was expected.
+/// [`Mutation::RestoreUnverified`]: the checksum of whatever is stored, instead of the expected one.
 pub(super) async fn expected(env: &Env, store: &Store, path: &str, expected: Checksum) -> Checksum {
     if !env.is_planted(Mutation::RestoreUnverified) {
         return expected;

@@ -1,31 +1,31 @@
-//! Waits for the first of several things, asked always in the order written.
+//! Waits for the first of several futures, which are always polled in the order in which they are written.
 //!
-//! `tokio::select!` draws its order from a counter of the process unless it says `biased`; forgetting that once makes the
-//! second run of a process differ from the first. Here there is nothing to forget.
+//! `tokio::select!` draws its order from a counter of the process unless it says `biased`. If `biased` were forgotten
+//! in one place, the second run of a process would differ from the first; with these functions that cannot happen.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Which of up to four things was first.
+/// Which of up to four futures was ready first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum First<A, B, C = std::convert::Infallible, D = std::convert::Infallible> {
-    /// The first one written.
+    /// The first future as written.
     A(A),
-    /// The second.
+    /// The second one.
     B(B),
-    /// The third.
+    /// The third one.
     C(C),
-    /// The fourth.
+    /// The fourth one.
     D(D),
 }
 
-/// The first of two to be ready; the other is dropped.
+/// Waits for the first of two futures; the other is dropped.
 pub async fn first_of_2<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> First<A, B> {
     first_of_4(a, b, std::future::pending(), std::future::pending()).await
 }
 
-/// The first of four to be ready; the others are dropped.
+/// Waits for the first of four futures; the others are dropped.
 pub async fn first_of_4<A, B, C, D>(
     a: impl Future<Output = A>,
     b: impl Future<Output = B>,

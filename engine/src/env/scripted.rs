@@ -1,4 +1,5 @@
-//! A world for model checking: its store answers by a script, and waiting takes no time. Exists only in tests of this crate.
+//! A world for model checking: its store answers by a script, and waiting takes no time. Exists only in tests of this
+//! crate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use super::{Env, Inner, Secret, World};
 use crate::ids::NodeName;
 use crate::mutation::Mutation;
 
-/// What is special about it.
+/// What a scripted world adds to a real one.
 pub(super) struct Scripted {
+    #[cfg_attr(not(feature = "mutations"), expect(dead_code, reason = "only planted bugs ask"))]
     planted: Vec<Mutation>,
 }
 
 impl Env {
-    /// The world of one life of a node, with one store for everything, in which these bugs are planted.
+    /// The world of one life of a node, with one store for both purposes and with these bugs planted.
     pub(crate) fn scripted(
         node: NodeName,
         incarnation: u32,

@@ -1,7 +1,7 @@
-//! The secret of a run: who knows it is a process of the run, and nobody else is.
+//! The secret of a run: only processes of the run know it.
 //!
-//! It is drawn by whoever starts the processes, handed to each of them over a pipe, and kept in memory only. What it is used
-//! for is in [`super::handshake`]; what it protects from, and what not, in `docs/security.md`.
+//! Whoever starts the processes draws it and hands it to each of them over a pipe; it is kept in memory only.
+//! [`super::handshake`] uses it. `docs/security.md` says what it protects from and what not.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 
-/// Bytes of a secret, and of a proof of knowing it.
+/// Bytes of a secret, and of a proof.
 pub(super) const BYTES: usize = 32;
 
 /// 256 random bits that the processes of one run share. Neither printed nor compared by value.
@@ -17,23 +17,23 @@ pub(super) const BYTES: usize = 32;
 pub struct Secret([u8; BYTES]);
 
 impl Secret {
-    /// A new one, from the operating system.
+    /// A new secret, from the operating system's random numbers.
     pub fn random() -> std::io::Result<Self> {
         random().map(Self)
     }
 
-    /// A given one, for tests.
+    /// A fixed secret, for tests.
     pub const fn of(bytes: [u8; BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The proof of knowing the secret that goes with these facts. Every fact is preceded by its length, so that no two lists of
-    /// facts read the same.
+    /// The proof of knowing the secret, over these facts. Every fact is preceded by its length, so that no two lists
+    /// of facts give the same input.
     pub(super) fn proof(&self, facts: &[&[u8]]) -> [u8; BYTES] {
         self.mac(facts).finalize().into_bytes().into()
     }
 
-    /// Whether `proof` is that proof; in a time that does not depend on where they differ.
+    /// Whether `proof` is the proof over these facts. The comparison takes the same time wherever the two differ.
     pub(super) fn proves(&self, facts: &[&[u8]], proof: &[u8]) -> bool {
         self.mac(facts).verify_slice(proof).is_ok()
     }
@@ -94,7 +94,8 @@ mod tests {
             assert!(!secret.proves(facts, &proof));
         }
         assert!(!secret.proves(&[b"ab", b"c"], &proof[..31]) && !secret.proves(&[b"ab", b"c"], b""));
-        // RFC 4231 has no such case, since facts carry their lengths: this holds the form of the proof.
+        // No test vector of RFC 4231 fits, because the facts carry their lengths. This vector fixes the form of the
+        // proof.
         let mut flipped = proof;
         flipped[31] ^= 1;
         assert!(!secret.proves(&[b"ab", b"c"], &flipped));

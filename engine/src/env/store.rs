@@ -1,7 +1,9 @@
-//! Durable storage as the engine uses it: few operations over the `object_store` trait, errors by what the caller does next.
+//! Durable storage as the engine uses it: a few operations over the `object_store` trait, with errors by what the
+//! caller does next.
 //!
-//! Objects are written once: [`Store::create`] is the fencing primitive everywhere, since local folders, unlike the cloud
-//! stores, know no conditional update. An answer may be wrong; writes that matter go through [`super::put_durably`].
+//! Objects are written once. [`Store::create`] is the fencing primitive everywhere, because local folders, unlike
+//! cloud stores, have no conditional update. An answer may be wrong, so important writes go through
+//! [`super::put_durably`].
 
 use std::sync::Arc;
 
@@ -10,21 +12,21 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-/// Why the store did not do as asked.
+/// Why the store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No such object.
+    /// There is no such object.
     #[error("{path}: no such object")]
     NotFound {
         /// The object.
         path: String,
     },
-    /// The store's own words. After a write, whether it took effect is unknown.
+    /// The request failed. After a write it is unknown whether the write took effect.
     #[error("{path}: {cause}")]
     Failed {
         /// The object.
         path: String,
-        /// Why.
+        /// The store's own words.
         cause: String,
     },
 }
@@ -34,12 +36,12 @@ pub enum StoreError {
 pub struct Store(Arc<dyn ObjectStore>);
 
 impl Store {
-    /// Any `object_store`.
+    /// Wraps any `object_store`.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self(store)
     }
 
-    /// Writes an object that must not exist yet; false if it does (and is left alone).
+    /// Writes an object that must not exist yet. Returns false, and leaves the object alone, if it exists.
     pub async fn create(&self, path: &str, bytes: Bytes) -> Result<bool, StoreError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.0.put_opts(&Path::from(path), bytes.into(), options).await {
@@ -67,8 +69,9 @@ impl Store {
         }
     }
 
-    /// Gives an object its final name unless that is taken; false if it is. The old name is gone after `true`; after `false`
-    /// it may be there still, and whether both are the same object is unknown: stores rename by copying, then deleting.
+    /// Gives an object its final name unless that name is taken; returns false if it is. After `true` the old name is
+    /// gone. After `false` it may still exist, and the two may or may not be the same object, because stores rename by
+    /// copying and deleting.
     pub async fn publish(&self, from: &str, to: &str) -> Result<bool, StoreError> {
         match self.0.rename_if_not_exists(&Path::from(from), &Path::from(to)).await {
             Ok(()) => Ok(true),
@@ -86,7 +89,7 @@ impl Store {
         }
     }
 
-    /// Removes an object; one that is not there is no error.
+    /// Removes an object; a missing object is not an error.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
         match self.0.delete(&Path::from(path)).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
@@ -103,8 +106,8 @@ impl Store {
         Ok(paths)
     }
 
-    /// Objects in those top folders of the store whose name is `wanted`. No other folder is entered: local folders may hold some
-    /// that are not the engine's and that it may not read (`lost+found`).
+    /// Objects in those top folders of the store whose name is `wanted`. Other folders are not entered: a local folder
+    /// may hold some that do not belong to the engine and that it may not read (`lost+found`).
     pub async fn list_in(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, u64)>, StoreError> {
         let top = self.0.list_with_delimiter(None).await.map_err(|error| translate("", error))?;
         let mut folders: Vec<_> = top.common_prefixes.iter().map(ToString::to_string).collect();
@@ -144,7 +147,7 @@ mod tests {
         for path in ["chk-2/b", "chk-2/deep/a", "chk-1/a", "ha/1", "lost+found/inode", "at-the-top"] {
             write(path);
         }
-        // Nobody but root may look into it.
+        // Only root may read this folder.
         std::fs::set_permissions(root.path().join("lost+found"), std::fs::Permissions::from_mode(0o000)).unwrap();
         let store = Store::new(Arc::new(LocalFileSystem::new_with_prefix(root.path()).unwrap()));
         let listed = store.list_in(|name| name.starts_with("chk-")).await.unwrap();

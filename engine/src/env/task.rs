@@ -26,7 +26,7 @@ impl TaskHandle {
         Self(Some(Task::Sim(super::sim::spawn(future))))
     }
 
-    /// Lets the task run on its own; it ends with its node at the latest.
+    /// Lets the task run on its own; it ends at the latest with its node.
     pub fn detach(mut self) {
         self.0 = None;
     }
@@ -43,7 +43,7 @@ impl Drop for TaskHandle {
     }
 }
 
-/// A timer that can be set again; not set, it never fires.
+/// A timer that can be set again. It never fires while it is not set.
 pub struct Timer {
     deadline: Option<Time>,
     kind: TimerKind,
@@ -76,12 +76,12 @@ impl Timer {
         }
     }
 
-    /// The deadline in force.
+    /// The current deadline.
     pub fn deadline(&self) -> Option<Time> {
         self.deadline
     }
 
-    /// Returns at the deadline, and clears it. May be dropped and called again without loss.
+    /// Returns at the deadline and clears it. The future may be dropped and created again without losing the deadline.
     pub fn wait(&mut self) -> impl Future<Output = ()> + '_ {
         Wait(self)
     }

@@ -1,8 +1,8 @@
 //! The real world: tokio's clock, tasks and sockets, local files, any `object_store`.
 //!
-//! A process is one node with one incarnation. A frame is a little-endian `u32`
-//! length, a `u8` saying how much of that is the head, then head and body. Other users of the machine can reach the ports:
-//! a connection is the engine's only after the `handshake`, and those before it are few and short (`GREETING_MAX`).
+//! A process is one node with one incarnation. A frame is a little-endian `u32` length, a `u8` with the length of the
+//! head, then head and body. Other users of the machine can reach the ports. So a connection is handed to the engine
+//! only after the `handshake`, and connections that have not passed it are few and short-lived (`GREETING_MAX`).
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -37,23 +37,23 @@ use crate::time::{Time, nanos};
 
 pub mod stream;
 
-/// Connections of a listener that have not proved yet where they belong. One more, and the oldest goes: a process of the run
-/// takes a millisecond for its proof, and strangers who only wait must not keep it out.
+/// Most connections of a listener that have not passed the handshake yet. If one more arrives, the oldest is dropped:
+/// a process of the run needs only a millisecond for the handshake, and strangers that just wait must not keep it out.
 const GREETING_MAX: usize = 64;
-/// Time for that proof.
+/// Time allowed for the handshake.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections accepted before those that are there already go on.
+/// Most connections that are accepted before handshakes that are under way get a turn.
 const ACCEPT_AT_ONCE: usize = 16;
-/// Memory taken for a frame before its bytes are there.
+/// Bytes of memory reserved for a frame before its bytes arrive.
 const FRAME_BYTES_AHEAD: usize = 1 << 20;
 
-/// What a process offers to the engine in it.
+/// What a process offers to the engine that runs in it.
 #[derive(Clone)]
 pub struct TokioWorld(Arc<Shared>);
 
 struct Shared {
     started: Instant,
-    /// The Unix time of `started`, so that processes of one machine agree on the clock while it never goes back.
+    /// The Unix time of `started`. With it all processes of one machine share a clock, and this clock never goes back.
     epoch: Duration,
     control: SocketAddr,
     checkpoints: Arc<dyn ObjectStore>,
@@ -61,16 +61,17 @@ struct Shared {
     local: PathBuf,
     inputs: InputFiles,
     secret: Secret,
-    /// Peers that did not know it.
+    /// Number of peers that did not know the secret.
     strangers: AtomicU64,
     observer: Box<dyn Fn(&EventRecord) + Send + Sync>,
-    /// Where each event is told before its emitter goes on.
+    /// The stream that has to answer each event before its emitter goes on.
     stream: Option<EventStream>,
 }
 
 impl TokioWorld {
-    /// `control` is where a JobManager listens; `secret` is what every process of the run knows, and nobody else; `local` is
-    /// this process's own folder, which nobody used before; `observer` sees every event, after it went to `tracing`.
+    /// `control` is where a JobManager listens. Every process of the run knows `secret`, and nobody else does. `local`
+    /// is a folder for this process alone, unused so far. `observer` sees every event after it was written to
+    /// `tracing`.
     pub fn new(
         control: SocketAddr,
         secret: Secret,
@@ -94,10 +95,10 @@ impl TokioWorld {
         }))
     }
 
-    /// This world, whose events are also told to `stream`, each before its emitter goes on.
+    /// Makes this world send its events to `stream` as well, each before its emitter goes on.
     ///
     /// # Panics
-    /// If a part of the engine has this world already.
+    /// If a part of the engine holds this world already.
     pub fn telling(mut self, stream: EventStream) -> Self {
         let shared = Arc::get_mut(&mut self.0).expect("the stream is given before the world is");
         shared.stream = Some(stream);
@@ -128,12 +129,12 @@ impl TokioWorld {
         &self.0.inputs
     }
 
-    /// A log line of this process. It tells the time as people and other logs do.
+    /// Writes a log line of this process, with the calendar time that other logs use, too.
     pub(super) fn warn(&self, node: &NodeName, what: impl std::fmt::Display) {
         tracing::warn!("{} {node} {what}", calendar(self.now()));
     }
 
-    /// Says that somebody else was there: the first time, and ever more rarely.
+    /// Logs that a stranger connected: the first time, and then ever more rarely.
     fn note_stranger(&self, what: impl FnOnce() -> String) {
         let count = self.0.strangers.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
@@ -160,7 +161,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is shutting down, and this task with it: it ends where it waits, as all others do.
+        // The runtime is shutting down, and this task ends with it, like all others, where it waits.
         Err(_) => std::future::pending().await,
     }
 }
@@ -178,7 +179,7 @@ impl RealTask {
     }
 }
 
-/// A tokio sleep that is moved rather than made anew.
+/// A tokio sleep that is reset instead of created anew.
 pub(super) struct RealTimer {
     world: TokioWorld,
     sleep: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -199,7 +200,8 @@ impl RealTimer {
 
     pub(super) fn poll(&mut self, deadline: Time, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sleep {
-            // Tokio's timers tick in milliseconds and fire when its driver turns: a source that has more would wait for both.
+            // A tokio timer has a resolution of a millisecond, and fires only when its driver runs. A source with more
+            // input must not wait for either, so a passed deadline fires at once.
             Some(_) if self.world.now() >= deadline => Poll::Ready(()),
             Some(sleep) => sleep.as_mut().poll(cx),
             None => Poll::Pending,
@@ -210,7 +212,7 @@ impl RealTimer {
 /// Resolves to a connection once its peer has proved that it belongs to the run.
 type Greeting = Pin<Box<dyn Future<Output = Result<Connection, NetError>> + Send>>;
 
-/// A bound TCP socket, with the connections that have not proved yet where they belong, oldest first.
+/// A bound TCP socket, with the connections that have not passed the handshake yet, oldest first.
 pub(super) struct RealListener {
     listener: TcpListener,
     address: SocketAddr,
@@ -223,7 +225,7 @@ impl RealListener {
         Address(self.address.to_string())
     }
 
-    /// The next connection of a process of this run (AUTH-1).
+    /// The next connection from a process of this run (AUTH-1).
     pub(super) async fn accept(&mut self) -> Result<Connection, NetError> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
@@ -238,7 +240,7 @@ impl RealListener {
             }
             self.greeting.push_back(Box::pin(greet(self.world.clone(), stream)));
             if accepted == ACCEPT_AT_ONCE {
-                // There may be more, but those that are here come first.
+                // More connections may be waiting, but the handshakes that are under way get a turn first.
                 cx.waker().wake_by_ref();
             }
         }
@@ -289,7 +291,7 @@ pub(super) async fn connect(world: &TokioWorld, to: &Address, timeout: Duration)
     connected
 }
 
-/// The outcome of something on the network, if there is one in time.
+/// The outcome of a network operation, or a time-out.
 pub(super) async fn within<T>(
     patience: Duration,
     outcome: impl Future<Output = Result<T, NetError>>,
@@ -335,7 +337,7 @@ impl RealSender {
 pub(super) struct RealReceiver(BufReader<OwnedReadHalf>);
 
 impl RealReceiver {
-    /// `most`: bytes that the peer may send at once.
+    /// `most` is the longest frame, in bytes, that the peer may send.
     pub(super) async fn receive(&mut self, most: u32) -> Result<Frame, NetError> {
         let length = self.0.read_u32_le().await.map_err(translate)?;
         if length > most {
@@ -350,7 +352,7 @@ impl RealReceiver {
         let mut limited = (&mut self.0).take(length as u64);
         while frame.len() < length {
             if frame.len() == frame.capacity() {
-                // As much again as has arrived: an announcement alone takes no memory.
+                // At most as much again as has arrived, so that announcing a long frame takes no memory.
                 frame.reserve((length - frame.len()).min(frame.len().max(FRAME_BYTES_AHEAD)));
             }
             if limited.read_buf(&mut frame).await.map_err(translate)? == 0 {

@@ -1,13 +1,14 @@
-//! Back-off while the environment fails: a port that is still held, a store that answers with errors, no descriptor left.
+//! Back-off while the environment fails: a port that is still taken, a store that answers with errors, no file
+//! descriptor left.
 //!
-//! Such failures are transient until proved otherwise, so nobody ends a job because of one. Whoever meets one keeps a
-//! [`Trouble`] for as long as it lasts: [`Trouble::wait`] says the first error, pauses longer each time, and gives up when
-//! the pauses add up to [`GIVE_UP_AFTER`]; [`Trouble::over`] says that it works again.
+//! Such failures count as transient until they last too long, so one failure never ends a job. The code that meets one
+//! keeps a [`Trouble`] for as long as it lasts. [`Trouble::wait`] logs the first error, pauses longer each time, and
+//! gives up when the pauses add up to [`GIVE_UP_AFTER`]. [`Trouble::over`] logs that it works again.
 //!
-//! Invariants: (TR1) of one trouble only the first error and the end are said; (TR2) no pause is longer than [`PAUSE_MAX`];
-//! (TR3) the pauses of one trouble sum to at most [`GIVE_UP_AFTER`]. Pauses are summed instead of reading a clock, so that
-//! neither a clock that jumps nor a process that was stopped makes anybody give up early. Planted bugs: `pauses-without-bound`
-//! (TR2), `never-gives-up` (TR3). Decision: docs/adr/0030.
+//! Invariants: (TR1) of one trouble only the first error and the end are logged; (TR2) no pause is longer than
+//! [`PAUSE_MAX`]; (TR3) the pauses of one trouble sum to at most [`GIVE_UP_AFTER`]. Pauses are summed instead of
+//! reading a clock, so that neither a clock that jumps nor a process that was stopped makes the engine give up early.
+//! Planted bugs: `pauses-without-bound` (TR2), `never-gives-up` (TR3). Decision: docs/adr/0030.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,19 +17,19 @@ use super::Env;
 #[cfg(feature = "mutations")]
 use super::planted;
 
-/// The longest trouble that is waited for: as long as a checkpoint may take by default.
+/// Longest total pause before a trouble is given up: as long as a checkpoint may take by default.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 /// The longest pause between two tries.
 pub const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Up to here pauses double. Beyond it they are an eighth of the time waited so far, so that waiting in steps makes no
-/// trouble longer by more than an eighth.
+/// Pauses double up to this length. Beyond it they are an eighth of the time waited so far, so that waiting in steps
+/// makes no trouble longer by more than an eighth.
 const PAUSE_DOUBLED_MAX: Duration = Duration::from_millis(500);
 
 /// Something in the environment failed for [`GIVE_UP_AFTER`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} failed for {} without a break: {cause}", humantime::format_duration(*waited))]
 pub struct GaveUp {
-    /// What was tried.
+    /// What was being tried.
     pub what: &'static str,
     /// The last error.
     pub cause: String,
@@ -36,7 +37,7 @@ pub struct GaveUp {
     pub waited: Duration,
 }
 
-/// How long trouble may last, and how long a pause in it may be.
+/// Longest pause, and longest sum of pauses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) pause_max: Duration,
@@ -45,15 +46,15 @@ pub(super) struct Bounds {
 
 const BOUNDS: Bounds = Bounds { pause_max: PAUSE_MAX, give_up_after: GIVE_UP_AFTER };
 
-/// What to do about a failure.
+/// What follows from a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TryAgain {
     after: Duration,
-    /// The error is told, since it is the first (TR1).
+    /// Whether the error is logged, because it is the first (TR1).
     tell: bool,
 }
 
-/// One stretch of failures of one thing.
+/// Consecutive failures of one thing.
 #[derive(Debug, Clone)]
 pub struct Trouble {
     what: &'static str,
@@ -64,12 +65,12 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// No trouble yet with `what`; the first pause will be `first`.
+    /// No trouble with `what` yet; the first pause will be `first`.
     pub fn new(what: &'static str, first: Duration) -> Self {
         Self { what, first, doubled: first, waited: Duration::ZERO, failures: 0 }
     }
 
-    /// Notes one more failure. Returns what to do, or `None` if it is time to give up.
+    /// Counts one more failure. Returns what follows, or `None` if it is time to give up.
     fn failed(&mut self, bounds: Bounds) -> Option<TryAgain> {
         let tell = self.failures == 0;
         self.failures += 1;
@@ -100,7 +101,7 @@ impl Trouble {
         Ok(())
     }
 
-    /// It worked. Says so if it did not before.
+    /// It worked this time. Logs that if it had failed before.
     pub fn over(&mut self, env: &Env) {
         if self.failures > 0 {
             env.warn(format_args!("{} works again after {} failures", self.what, self.failures));

@@ -1,8 +1,8 @@
-//! A bounded queue of buffers between one producer and one consumer, and the list by which a consumer of many channels
-//! learns which of them have something.
+//! A bounded queue of buffers between one producer and one consumer, and the list that tells a consumer of many
+//! channels which of them have buffers.
 //!
-//! `announced` is true while the channel's number stands in its consumer's [`ReadyList`] or is in the consumer's hands; so
-//! each channel stands there at most once, and none is forgotten.
+//! `announced` is true while the channel's number is in its consumer's [`ReadyList`] or the consumer is working on the
+//! channel. So each channel is in the list at most once, and none is forgotten.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 
 use super::Buffer;
 
-/// Numbers of channels that have something, in the order in which they got it. One consumer waits on it.
+/// Numbers of channels that have buffers, in the order in which they got them. One consumer waits for the list.
 #[derive(Default)]
 pub struct ReadyList(Mutex<Ready>);
 
@@ -31,7 +31,7 @@ impl ReadyList {
         }
     }
 
-    /// The next channel that has something. Nothing is lost if the future is dropped.
+    /// The next channel that has a buffer. The future may be dropped without losing a channel.
     pub async fn next(&self) -> usize {
         poll_fn(|cx| {
             let mut ready = self.0.lock().expect("no panic inside");
@@ -49,12 +49,13 @@ impl ReadyList {
     }
 }
 
-/// A bounded queue of buffers. Control buffers do not count towards the bound: there are few, and they must get through.
+/// A bounded queue of buffers. Control buffers do not count towards the bound, because there are few of them and they
+/// must get through.
 pub struct Channel(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Data buffers that it holds; 0 until its producer is deployed.
+    /// How many data buffers the channel holds; 0 until its producer is deployed.
     capacity: usize,
     queue: VecDeque<Buffer>,
     data: usize,
@@ -64,20 +65,20 @@ struct State {
 }
 
 impl Channel {
-    /// Holds `capacity` data buffers, at least one.
+    /// A channel for `capacity` data buffers, at least one.
     pub fn new(capacity: usize) -> Self {
         let channel = Self::requested();
         channel.set_capacity(capacity);
         channel
     }
 
-    /// A channel whose consumer came before its producer: it has no room until [`Channel::set_capacity`] says how much, since
-    /// only the producer's deployment knows that.
+    /// A channel whose consumer came before its producer. It has no room until [`Channel::set_capacity`] is called,
+    /// because only the producer's deployment knows how much.
     pub fn requested() -> Self {
         Self(Mutex::default())
     }
 
-    /// The producer is deployed: the channel holds `capacity` data buffers from now on, at least one.
+    /// The producer is deployed: sets the capacity to `capacity` data buffers, at least one.
     pub fn set_capacity(&self, capacity: usize) {
         assert!(capacity > 0, "a channel without room blocks for ever");
         let mut state = self.lock();
@@ -91,7 +92,7 @@ impl Channel {
         self.0.lock().expect("no panic inside")
     }
 
-    /// Who is told, and under which number, when there is something. Replaces the one before.
+    /// Sets the consumer: its list, and the channel's number in that list. Replaces the previous consumer.
     pub fn attach(&self, list: Arc<ReadyList>, number: usize) {
         let mut state = self.lock();
         state.consumer = Some((list, number));
@@ -99,7 +100,7 @@ impl Channel {
         state.announce();
     }
 
-    /// Adds a buffer, or gives it back if the channel is full of data.
+    /// Adds a buffer; returns it if the channel is full of data.
     pub fn try_push(&self, buffer: Buffer) -> Result<(), Buffer> {
         self.lock().try_add(buffer)
     }
@@ -121,7 +122,8 @@ impl Channel {
         .await;
     }
 
-    /// Adds a buffer that a credit vouches for; false if none does, since the peer sent more than it was granted (X2).
+    /// Adds a buffer that a credit allows. Returns false if there is no credit for it, because then the peer sent more
+    /// than it was granted (X2).
     #[must_use]
     pub fn push_credited(&self, buffer: Buffer) -> bool {
         let mut state = self.lock();
@@ -132,7 +134,7 @@ impl Channel {
         vouched
     }
 
-    /// Whether the next buffer needs a credit; `None` if there is none.
+    /// Whether the next buffer needs a credit; `None` if there is no buffer.
     pub fn next_is_data(&self) -> Option<bool> {
         self.lock().queue.front().map(Buffer::is_data)
     }
@@ -150,8 +152,8 @@ impl Channel {
         Some(buffer)
     }
 
-    /// The consumer is done with the channel for now: it is announced again at once if there is more, else with the next
-    /// buffer.
+    /// The consumer is done with the channel for now. The channel is announced again at once if it has more buffers,
+    /// otherwise with its next buffer.
     pub fn release(&self) {
         let mut state = self.lock();
         state.announced = false;

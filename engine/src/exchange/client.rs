@@ -14,7 +14,8 @@ use crate::ids::{ChannelId, Execution};
 
 /// Collects the credits of consumed buffers until the granting task takes them.
 pub struct CreditReturn {
-    /// Credits are granted once this many came together per channel: half of them, so that grants are few and none stalls.
+    /// Credits of a channel are granted once this many are collected: half of all credits, so that grants are few and
+    /// no channel stalls.
     batch: u16,
     state: Mutex<Returned>,
 }
@@ -57,7 +58,7 @@ impl CreditReturn {
     }
 }
 
-/// The channels wanted from one producing TaskManager, and their tasks.
+/// The channels that are read from one producing TaskManager, and the task that fills them.
 pub struct DataClient {
     channels: Vec<(ChannelId, Arc<Channel>)>,
     credits: u16,
@@ -65,12 +66,13 @@ pub struct DataClient {
 }
 
 impl DataClient {
-    /// Each channel gets `credits` buffers.
+    /// A client whose channels have `credits` buffers each.
     pub fn new(credits: u16) -> Self {
         Self { channels: Vec::new(), credits, credit_return: Arc::new(CreditReturn::new(credits)) }
     }
 
-    /// Wants a channel; returns where it will be filled, and how its credits go back.
+    /// Requests a channel. Returns the channel that will be filled, and the collector and number to return its credits
+    /// with.
     pub fn request(&mut self, id: ChannelId) -> (Arc<Channel>, Arc<CreditReturn>, u32) {
         let number = self.channels.len() as u32;
         let channel = Arc::new(Channel::new(usize::from(self.credits)));
@@ -78,7 +80,7 @@ impl DataClient {
         (channel, self.credit_return.clone(), number)
     }
 
-    /// Connects and keeps the channels filled until the task is aborted; `lost` hears why if the connection fails.
+    /// Connects and fills the channels until the task is aborted. Calls `lost` with the error if the connection fails.
     pub fn start<Said: Future<Output = ()> + Send>(
         self,
         env: &Env,
@@ -109,7 +111,7 @@ impl DataClient {
             sender.send(encoded(&request).into()).await?;
         }
         let credits = self.credit_return.clone();
-        // A task of its own: a grant must not wait until data arrives (X3).
+        // Granting has a task of its own, because a grant must not wait until data arrives (X3).
         let _granting = env.spawn(async move {
             loop {
                 let grant = ToProducer::Credit(credits.take().await);

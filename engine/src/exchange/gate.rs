@@ -1,4 +1,4 @@
-//! The input of one subtask: all its channels, local and remote, read in the order in which they got something.
+//! The input of one subtask: all its channels, local and remote, read in the order in which buffers arrived.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::ids::ChannelId;
 struct Input {
     id: ChannelId,
     channel: Arc<Channel>,
-    /// Where a consumed buffer's credit goes; local channels need none.
+    /// Where the credit of a consumed buffer is returned; local channels have none.
     credit: Option<(Arc<CreditReturn>, u32)>,
     blocked: bool,
-    /// It had something while it was blocked.
+    /// Whether it got a buffer while it was blocked.
     parked: bool,
 }
 
@@ -30,7 +30,7 @@ impl InputGate {
         self.add(id, channel, None);
     }
 
-    /// Adds a channel that a connection fills.
+    /// Adds a channel that is filled by a connection.
     pub fn add_remote(&mut self, id: ChannelId, channel: Arc<Channel>, credit: Arc<CreditReturn>, number: u32) {
         self.add(id, channel, Some((credit, number)));
     }
@@ -40,12 +40,12 @@ impl InputGate {
         self.inputs.push(Input { id, channel, credit, blocked: false, parked: false });
     }
 
-    /// How many channels.
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.inputs.len()
     }
 
-    /// Which channel stands at an index.
+    /// The channel at an index.
     pub fn channel_id(&self, index: usize) -> ChannelId {
         self.inputs[index].id
     }
@@ -65,7 +65,8 @@ impl InputGate {
         }
     }
 
-    /// The next buffer of any channel that is not blocked, with the channel's index. Nothing is lost if the future is dropped.
+    /// The next buffer of any channel that is not blocked, with the index of the channel. The future may be dropped
+    /// without losing a buffer.
     pub async fn next(&mut self) -> (usize, Buffer) {
         loop {
             let index = self.ready.next().await;

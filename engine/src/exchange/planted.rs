@@ -1,10 +1,10 @@
-//! What planted bugs make of the exchange of records. Exists only under the feature `mutations`; a bug changes nothing unless it is
-//! switched on.
+//! What planted bugs change in the exchange of records. Compiled only under the feature `mutations`; a bug that is not
+//! switched on changes nothing.
 
 use crate::env::Env;
 use crate::mutation::Mutation;
 
-/// [`Mutation::ForgetWakeup`]: whether a grant wakes the channel that has `starved`.
+/// [`Mutation::ForgetWakeup`]: whether a grant wakes a channel that was waiting for credit (`starved`).
 pub(super) fn wakes(env: &Env, starved: bool) -> bool {
     starved && !env.mutated(Mutation::ForgetWakeup)
 }

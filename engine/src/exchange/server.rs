@@ -1,5 +1,5 @@
-//! The producer's end of a connection from one consuming TaskManager: sends buffers of the requested channels, each against
-//! a credit.
+//! The producer's end of a connection from one consuming TaskManager: sends buffers of the requested channels, each
+//! against a credit.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::codec::{encoded, whole};
 use crate::env::{Connection, Env, Frame, NetError, Sender};
 use crate::ids::Execution;
 
-/// Longest greeting, bytes.
+/// Longest first message, in bytes.
 const GREETING_BYTES_MAX: u32 = 1 << 10;
-/// Channels of one connection.
+/// Most channels of one connection.
 const CHANNELS_MAX: usize = 1 << 20;
-/// Longest request, bytes: credit for every channel at once.
+/// Longest later message, in bytes: credit for every channel at once.
 const REQUEST_BYTES_MAX: u32 = 16 << 20;
 
 struct Requested {
     channel: Arc<Channel>,
     credits: u32,
-    /// Buffers that the consumer has room for: it never has more credits out.
+    /// Most credits that can be outstanding: the number of buffers that the consumer has room for.
     credits_max: u32,
-    /// It has a data buffer and no credit for it.
+    /// Whether it has a data buffer but no credit for it.
     starved: bool,
 }
 
@@ -33,8 +33,8 @@ struct Requests {
     ready: Arc<ReadyList>,
 }
 
-/// Serves one connection until it ends. `exchange_of` finds the execution's channels, or `None` if it is over. A consumer that
-/// does not say within `patience` what it wants is not waited for.
+/// Serves one connection until it ends. `exchange_of` returns the execution's channels, or `None` if the execution is
+/// over. The connection is dropped if the consumer's first message does not arrive within `patience`.
 pub async fn serve(
     env: Env,
     connection: Connection,
@@ -46,10 +46,10 @@ pub async fn serve(
     let hello = receiver.greeting(patience).await?;
     let Some(ToProducer::Hello(execution)) = whole(&hello.body) else { return Err(protocol("no greeting")) };
     receiver.limit(REQUEST_BYTES_MAX);
-    // An execution that is over: closing the connection says so.
+    // The execution is over. Closing the connection tells the consumer so.
     let Some(exchange) = exchange_of(execution) else { return Ok(()) };
     let requests = Arc::new(Requests::default());
-    // A task of its own: a credit must get through while data waits for the socket (X3).
+    // Writing has a task of its own, because a credit must be received while data waits for the socket (X3).
     let _writing = env.spawn(write(sender, requests.clone()));
     loop {
         let frame = receiver.receive().await?;
@@ -73,7 +73,7 @@ pub async fn serve(
                 for (number, credits) in grants {
                     let requested =
                         channels.get_mut(number as usize).ok_or_else(|| protocol("credit for an unknown channel"))?;
-                    // Both are sums of `u16`s, so this one cannot overflow.
+                    // Both fit into a `u16`, so the sum does not overflow.
                     requested.credits += u32::from(credits);
                     if requested.credits > requested.credits_max {
                         return Err(protocol("more credit than it has room for"));
@@ -116,7 +116,7 @@ async fn write(mut sender: Sender, requests: Arc<Requests>) {
             Buffer::EndOfInput => (ToConsumer::EndOfInput { number }, Default::default()),
         };
         if sender.send(Frame { head: encoded(&head), body }).await.is_err() {
-            // The consumer's TaskManager is gone, or gave up; its side reports it.
+            // The consumer's TaskManager is gone or gave the connection up; its own side reports that.
             return;
         }
     }

@@ -19,7 +19,8 @@ fn record(buffer: u32) -> Buffer {
     Buffer::Records { bytes: Bytes::copy_from_slice(&buffer.to_le_bytes()), records: 1 }
 }
 
-/// Sources send `buffers` each to all their successors, inner nodes forward to all of theirs; counts what sinks get.
+/// Sources send `buffers` each to all their successors, and inner nodes forward to all of theirs. Returns what the
+/// sinks received, and what they should have.
 async fn run(layers: Vec<u16>, edges: Vec<bool>, credits: u16, buffers: u32, slow: u16) -> (u64, u64) {
     let nodes: Vec<(usize, u16)> =
         layers.iter().enumerate().flat_map(|(layer, width)| (0..*width).map(move |_| layer)).zip(0..).collect();
@@ -28,7 +29,7 @@ async fn run(layers: Vec<u16>, edges: Vec<bool>, credits: u16, buffers: u32, slo
     for (layer, from) in &nodes {
         let next: Vec<_> = nodes.iter().filter(|(other, _)| *other == layer + 1).map(|(_, to)| *to).collect();
         for (position, to) in next.iter().enumerate() {
-            // Everyone has a successor; the rest is chance.
+            // Every node has one successor for sure; further ones are drawn.
             if position == usize::from(*from) % next.len() || bits.next().unwrap_or(true) {
                 channels.push(ChannelId { from: node(*from), to: node(*to) });
             }
@@ -109,8 +110,8 @@ proptest! {
         prop_assert_eq!(total, wanted);
     }
 
-    /// Across a connection, too: several channels share one socket, one receiver is blocked for a while, and the others
-    /// must not wait for it.
+    /// The same over a connection: several channels share one socket, one receiver is blocked for a while, and the
+    /// others must not wait for it.
     #[test]
     fn a_blocked_channel_does_not_stop_its_neighbours(credits in 1u16..5, channels in 2u16..5, buffers in 1u32..40) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -181,8 +182,8 @@ async fn over_the_network(credits: u16, channels: u16, buffers: u32) {
     assert!(next.iter().all(|count| *count == buffers));
 }
 
-/// The consumer's TaskManager may have its orders long before the producer's: what it asks for must hold as many buffers as the
-/// job says, not as many as some default.
+/// The consumer's TaskManager may get its orders long before the producer's. A channel that it requests early must
+/// hold as many buffers as the job's settings say, not a default.
 #[test]
 fn a_channel_that_is_asked_for_before_its_deployment_holds_as_many_buffers_as_the_job_says() {
     let id = ChannelId { from: node(0), to: node(1) };
@@ -200,7 +201,7 @@ fn a_channel_that_is_asked_for_before_its_deployment_holds_as_many_buffers_as_th
     }
 }
 
-/// One end of a connection to a server of one channel, as a consumer has it that speaks for itself.
+/// Connects to a server of one channel; `script` acts as the consumer and writes its own messages.
 async fn served(script: impl AsyncFnOnce(crate::env::Connection)) -> Result<(), crate::env::NetError> {
     let env = real_env();
     let exchange = Arc::new(Exchange::default());
@@ -217,7 +218,7 @@ async fn served(script: impl AsyncFnOnce(crate::env::Connection)) -> Result<(), 
 }
 
 async fn say(connection: &mut crate::env::Connection, message: &ToProducer) {
-    // A server that has heard enough closes the connection.
+    // Sending fails if the server has already closed the connection.
     let _ = connection.sender.send(crate::codec::encoded(message).into()).await;
 }
 
@@ -259,7 +260,7 @@ fn a_producer_that_sends_without_credit_is_found_out() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
-    /// Whatever a consumer asks for, the answer is a buffer or the end of the connection.
+    /// Whatever a consumer sends, the server answers with a buffer or closes the connection.
     #[test]
     fn mutated_requests_are_read_or_refused(
         garbage in prop::collection::vec(any::<u8>(), 0..40), at in any::<prop::sample::Index>(), value in any::<u8>()

@@ -1,8 +1,9 @@
 //! Operator chains: what one subtask does with its records, compiled into one piece.
 //!
-//! A chain is a head (source or network input), any number of [`Link`]s, each owning the next, and a tail (network output or
-//! sink). Records are pushed from link to link by static calls. What the subtask's shell needs of a chain it asks for once per batch
-//! ([`Chain::tail`], [`Chain::positions`]: nothing is allocated) or once per snapshot ([`Chain::tables`]).
+//! A chain is a head (source or network input), any number of [`Link`]s, each owning the next, and a tail (network
+//! output or sink). Records are pushed from link to link by static calls. The subtask calls a chain dynamically only
+//! once per batch ([`Chain::tail`], [`Chain::positions`]; these allocate nothing) or once per snapshot
+//! ([`Chain::tables`]).
 
 use std::fmt;
 
@@ -17,47 +18,47 @@ use crate::state::key_group::{group_of, groups_of, owner_of};
 use crate::state::{Backend, CurrentKey, Key, StateError, StateOpener, StateSet, StateTable};
 use crate::time::Time;
 
-/// Why a chain cannot go on. Fails the task.
+/// Why a chain cannot go on. This fails the task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
-    /// The program's own error.
+    /// The program returned an error.
     #[error("user function failed: {0}")]
     User(String),
-    /// The state backend's error.
+    /// The state backend returned an error.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A buffer that does not hold what the edge's type says: the two ends run different programs.
+    /// A buffer does not hold records of the edge's type, so the two ends run different programs.
     #[error("records cannot be decoded: {0}")]
     Decode(String),
 }
 
-/// What a chain is built with.
+/// The context in which a chain is built.
 pub struct ChainContext<'a> {
-    /// Which subtask it is for.
+    /// The subtask that the chain is for.
     pub subtask: SubtaskId,
-    /// Subtasks per vertex.
+    /// Number of subtasks per vertex.
     pub parallelism: u16,
-    /// Key groups.
+    /// Number of key groups.
     pub max_parallelism: u16,
-    /// Where keyed state lives.
+    /// The backend for keyed state.
     pub backend: &'a mut Backend,
-    /// What sources read.
+    /// The input of the sources.
     pub input: &'a InputSpec,
-    /// Arrival of the first record of the job.
+    /// Arrival of the job's first record.
     pub start: Time,
-    /// Positions restored, for sources.
+    /// Restored positions, for sources.
     pub positions: &'a [SplitPosition],
 }
 
 /// A chain without its types. Called only from its subtask, one call per batch.
 pub trait Chain: Send {
-    /// Pushes a buffer of `records` encoded records through; only for chains with network input.
+    /// Pushes a buffer of `records` encoded records through the chain; only for chains with network input.
     fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), ChainError>;
     /// Emits at most `budget` records; only for chains with a source.
     fn poll_source(&mut self, now: Time, budget: u32) -> Result<SourceStatus, ChainError>;
-    /// Positions of the source at the head; none behind a network input.
+    /// Positions of the source at the head; empty for network input.
     fn positions(&self) -> &[SplitPosition];
-    /// Where the records gather that have come through.
+    /// The end of the chain, with the records that have reached it.
     fn tail(&mut self) -> Tail<'_>;
     /// Tables of keyed state, from head to tail.
     fn tables(&mut self) -> Vec<&mut dyn StateTable>;
@@ -72,7 +73,7 @@ pub enum Tail<'a> {
 }
 
 impl<'a> Tail<'a> {
-    /// What waits for the next vertex, if there is one.
+    /// The output, if the chain ends in one.
     pub fn output(self) -> Option<&'a mut Output> {
         match self {
             Self::Output(output) => Some(output),
@@ -80,7 +81,7 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// What waits for the outside world, if the chain ends in a sink.
+    /// The sink's buffer, if the chain ends in a sink.
     pub fn sink(self) -> Option<&'a mut SinkBuffer> {
         match self {
             Self::Sink(sink) => Some(sink),
@@ -91,11 +92,11 @@ impl<'a> Tail<'a> {
 
 /// One link of a chain: takes records of type `T`.
 pub trait Link<T>: Send {
-    /// Processes one record, and all that follows from it down the chain.
+    /// Processes one record, and everything that follows from it further down the chain.
     fn push(&mut self, record: T) -> Result<(), ChainError>;
     /// The end of the chain.
     fn tail(&mut self) -> Tail<'_>;
-    /// Adds its own tables, then those of the next link.
+    /// Adds this link's tables, then those of the next link.
     fn tables<'a>(&'a mut self, tables: &mut Vec<&'a mut dyn StateTable>);
 }
 
@@ -207,15 +208,15 @@ impl<T, F: Fn(&T) -> bool + Send, N: Link<T>> Link<T> for FilterLink<F, N> {
     }
 }
 
-/// A function over keyed records that remembers (Flink: `KeyedProcessFunction`).
+/// A function over keyed records that keeps state (Flink: `KeyedProcessFunction`).
 pub trait ProcessFunction: Send + Sync + Clone + 'static {
     /// The key.
     type Key: Key;
-    /// What comes in.
+    /// The type of incoming records.
     type In: Element;
-    /// What goes out.
+    /// The type of emitted records.
     type Out: Element;
-    /// What is remembered: a [`crate::state::ValueState`] or a tuple of them.
+    /// The state: a [`crate::state::ValueState`] or a tuple of them.
     type State: StateSet;
 
     /// Declares the states; called once per attempt, before any record.
@@ -231,11 +232,11 @@ pub trait ProcessFunction: Send + Sync + Clone + 'static {
     ) -> Result<(), ChainError>;
 }
 
-/// Where a process function sends its results; calls the next link directly.
+/// Passes results of a process function on; calls the next link directly.
 pub struct Emit<N>(N);
 
 impl<N> Emit<N> {
-    /// Sends one record on.
+    /// Passes one record on.
     pub fn emit<T>(&mut self, record: T) -> Result<(), ChainError>
     where
         N: Link<T>,
@@ -281,7 +282,7 @@ where
     }
 }
 
-/// Records waiting to be sent to the subtasks of the next vertex: one buffer being filled per channel, and full ones.
+/// Records for the subtasks of the next vertex: per channel one buffer that is being filled, and the full buffers.
 pub struct Output {
     channels: Vec<Filling>,
     full: Vec<(usize, FullBuffer)>,
@@ -294,12 +295,12 @@ struct Filling {
     records: u32,
 }
 
-/// A buffer ready to be sent.
+/// A buffer that is ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FullBuffer {
     /// Encoded records.
     pub bytes: bytes::Bytes,
-    /// How many.
+    /// The number of records.
     pub records: u32,
 }
 
@@ -312,7 +313,7 @@ impl Output {
         }
     }
 
-    /// Size at which a buffer is full, in bytes.
+    /// Sets the size in bytes at which a buffer is full.
     pub fn set_buffer_size(&mut self, bytes: usize) {
         self.buffer_size = bytes;
     }
@@ -321,7 +322,7 @@ impl Output {
         let size = self.buffer_size;
         let filling = &mut self.channels[channel];
         if filling.bytes.capacity() == 0 {
-            // A small start: at low rates most buffers leave by time-out, nearly empty.
+            // Starts small, because at low rates most buffers are sent nearly empty, after the buffer timeout.
             filling.bytes.reserve_exact(1024.min(size));
         }
         encode(record, &mut filling.bytes);
@@ -339,27 +340,27 @@ impl Output {
         }
     }
 
-    /// Whether records wait in buffers that are not full.
+    /// Whether there are records in buffers that are not full.
     pub fn has_partial(&self) -> bool {
         self.channels.iter().any(|filling| filling.records > 0)
     }
 
-    /// Whether buffers wait to be sent.
+    /// Whether there are full buffers to send.
     pub fn has_full(&self) -> bool {
         !self.full.is_empty()
     }
 
-    /// Whether no record waits in any buffer.
+    /// Whether no buffer holds a record.
     pub fn is_empty(&self) -> bool {
         self.full.is_empty() && !self.has_partial()
     }
 
-    /// Makes every buffer count as full.
+    /// Makes every buffer with records count as full.
     pub fn seal_all(&mut self) {
         (0..self.channels.len()).for_each(|channel| self.seal(channel));
     }
 
-    /// Takes the full buffers, in the order in which they filled, with the index of their channel.
+    /// Takes the full buffers in the order in which they filled, each with the index of its channel.
     pub fn take_full(&mut self) -> std::vec::IntoIter<(usize, FullBuffer)> {
         std::mem::take(&mut self.full).into_iter()
     }
@@ -371,7 +372,7 @@ impl fmt::Debug for Output {
     }
 }
 
-/// Tail of a chain that sends to the next vertex. `KF` gives the key for [`Partitioning::Hash`].
+/// Tail of a chain that sends to the next vertex. `KF` computes the key for [`Partitioning::Hash`].
 pub(super) struct OutputLink<KF> {
     output: Output,
     key_of: KF,
@@ -389,7 +390,7 @@ impl<KF> OutputLink<KF> {
             partitioning,
             parallelism: context.parallelism,
             max_parallelism: context.max_parallelism,
-            // Each subtask begins with another target, so that few records spread, too.
+            // Each subtask begins with another target, so that even a few records are spread.
             turn: usize::from(context.subtask.index),
         }
     }
@@ -418,12 +419,12 @@ impl<T: Element, K: Key, KF: Fn(&T) -> K + Send> Link<T> for OutputLink<KF> {
     fn tables<'a>(&'a mut self, _: &mut Vec<&'a mut dyn StateTable>) {}
 }
 
-/// Formatted output that no transaction holds yet.
+/// Formatted output that belongs to no transaction yet.
 #[derive(Debug, Default)]
 pub struct SinkBuffer {
     /// Formatted records.
     pub bytes: Vec<u8>,
-    /// How many.
+    /// The number of records.
     pub records: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Jobs: the typed DataStream API, the operator chains it compiles to, and the graph of chains that is deployed.
 //!
-//! Start at [`stream::StreamBuilder`]: a program builds a [`JobGraph`] of chains; every TaskManager builds it again from the
-//! [`JobSpec`] and makes the chains of its subtasks. Inside a chain everything is monomorphised; the only dynamic calls are
-//! per batch, at [`chain::Chain`].
+//! Start at [`stream::StreamBuilder`]. A program builds a [`JobGraph`] of chains; every TaskManager builds the same
+//! graph from the [`JobSpec`] and makes the chains of its subtasks. Inside a chain everything is monomorphised; the
+//! only dynamic calls are per batch, at [`chain::Chain`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,27 +20,28 @@ pub mod stream;
 
 use chain::{Chain, ChainContext};
 
-/// A job as it is submitted: a program by name, what it reads, and its settings.
+/// A job as it is submitted: the name of its program, its input and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Name of the program in the registry.
     pub program: String,
-    /// Its parameters.
+    /// Parameters of the program.
     pub params: BTreeMap<String, String>,
-    /// What its sources read.
+    /// Input of the sources.
     pub input: InputSpec,
     /// Settings of the engine.
     pub config: JobConfig,
 }
 
-/// What the sources of a job read.
+/// The input of a job's sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InputSpec {
     /// Where records come from.
     pub kind: InputKind,
-    /// Parts of the input; record `i` belongs to split `i mod splits`.
+    /// Number of splits; record `i` belongs to split `i mod splits`.
     pub splits: u32,
-    /// Time between two arrivals in femtoseconds, whole numbers so that no float becomes time; 0: all is there at once.
+    /// Time between two arrivals in femtoseconds; 0 means that all records are there at once. An integer, so that no
+    /// float becomes a time.
     pub period_fs: u64,
 }
 
@@ -49,27 +50,28 @@ pub struct InputSpec {
 pub enum InputKind {
     /// Lines of a file, `repeat` times over.
     File {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// How often it is read.
+        /// How many times the file is read.
         repeat: u32,
     },
     /// Generated records.
     Generator {
         /// Name of the generator, known to the program.
         name: String,
-        /// How many records.
+        /// The number of records.
         records: u64,
         /// Seed of the generator.
         seed: u64,
     },
 }
 
-/// Splits are listed and assigned one by one: more than this is a slip of the keyboard.
+/// Most splits of an input. They are listed and assigned one by one, and a higher number is most likely a typing
+/// error.
 pub const SPLITS_MAX: u32 = 65_536;
 
 impl JobSpec {
-    /// Checks the settings of the engine, and what no program can make sense of.
+    /// Checks the settings of the engine, and limits that hold for every program.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.config.validate()?;
         if !(1..=SPLITS_MAX).contains(&self.input.splits) {
@@ -81,10 +83,11 @@ impl JobSpec {
 }
 
 impl InputSpec {
-    /// Femtoseconds between arrivals at `rate` records per second; `None` or a rate that is no positive number: 0.
+    /// Femtoseconds between arrivals at `rate` records per second; 0 without a rate, or if the rate is not a positive
+    /// number.
     pub fn period_of(rate: Option<f64>) -> u64 {
         match rate {
-            // One division and one rounding, both exactly defined: the same everywhere.
+            // One division and one rounding, both exactly defined, so the result is the same everywhere.
             Some(rate) if rate > 0.0 => (1e15 / rate).round().clamp(1.0, 1e19) as u64,
             _ => 0,
         }
@@ -94,20 +97,20 @@ impl InputSpec {
 /// Why a job cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// No such program.
+    /// There is no such program.
     #[error("no job is called `{name}`; there are: {known}")]
     Unknown {
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The known names.
         known: String,
     },
-    /// A parameter or an input that the program does not accept.
+    /// The program does not accept a parameter or an input.
     #[error("job `{job}`: {what}")]
     Refused {
         /// The program.
         job: String,
-        /// What it refuses, and what it would accept.
+        /// What the program refuses, and what it accepts.
         what: String,
     },
     /// The settings contradict each other.
@@ -118,15 +121,15 @@ pub enum JobError {
     Input(#[from] InputError),
 }
 
-/// Builds a job's graph; every node of a cluster holds the same.
+/// Builds a job's graph; every node of a cluster has the same builder.
 pub type JobBuilder = Arc<dyn Fn(&JobSpec, &InputFiles) -> Result<JobGraph, JobError> + Send + Sync>;
 
-/// How records are spread over the subtasks of the next vertex.
+/// How records are distributed to the subtasks of the next vertex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partitioning {
     /// By key group.
     Hash,
-    /// In turn.
+    /// To each subtask in turn.
     Rebalance,
 }
 
@@ -140,22 +143,22 @@ pub struct Vertex {
     pub name: String,
     /// Makes the chain for one subtask.
     pub build: Arc<BuildChain>,
-    /// It has no input but a source.
+    /// Whether its input is a source.
     pub is_source: bool,
-    /// It ends in a transactional sink.
+    /// Whether it ends in a transactional sink.
     pub has_sink: bool,
-    /// It holds keyed state.
+    /// Whether it holds keyed state.
     pub is_keyed: bool,
 }
 
 /// Records flow from one vertex to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
-    /// Upstream.
+    /// The upstream vertex.
     pub from: VertexId,
-    /// Downstream.
+    /// The downstream vertex.
     pub to: VertexId,
-    /// How they are spread.
+    /// How the records are distributed.
     pub partitioning: Partitioning,
 }
 

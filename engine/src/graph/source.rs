@@ -1,8 +1,9 @@
 //! Replayable sources: records by position, on an arrival schedule.
 //!
-//! A source answers "which record stands at position `i`", so its whole state is one position per split, and a replay gives
-//! the same records. Record `i` of the input is there from `t0 + i * period` on, however often it is replayed; otherwise a
-//! replay would never catch up. Start at [`SourceReader::poll`], which is pure but for the records it makes.
+//! A source gives the record at position `i`, so one position per split is its whole state, and a replay gives the
+//! same records. Record `i` of the input is available from `t0 + i * period` on, also when it is replayed: with later
+//! arrivals a replay would never catch up. Start at [`SourceReader::poll`], which is pure except for the records it
+//! creates.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::time::Time;
 
 /// Makes the records of an input.
 pub trait Source: Send + Sync + 'static {
-    /// Its records.
+    /// The type of its records.
     type Out: Element;
     /// How many records there are.
     fn len(&self) -> u64;
@@ -24,18 +25,18 @@ pub trait Source: Send + Sync + 'static {
     }
     /// Record `index`, `0..len()`; the same at every call.
     fn record(&self, index: u64) -> Self::Out;
-    /// The same for a running subtask: here reading may fail. An error fails the task.
+    /// Like [`Source::record`], for a running subtask: here reading may fail. An error fails the task.
     fn read(&self, index: u64) -> Result<Self::Out, ChainError> {
         Ok(self.record(index))
     }
 }
 
-/// When records arrive.
+/// When the records of an input arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArrivalSchedule {
     /// Arrival of record 0.
     pub start: Time,
-    /// Femtoseconds between arrivals; 0: all at once.
+    /// Femtoseconds between arrivals; 0 means all at once.
     pub period_fs: u64,
 }
 
@@ -60,27 +61,27 @@ impl ArrivalSchedule {
     }
 }
 
-/// Position in one split: how many of its records were emitted.
+/// Position in one split, counted in emitted records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SplitPosition {
     /// The split.
     pub split: SplitId,
-    /// Records emitted from it.
+    /// Records emitted from the split.
     pub emitted: u64,
 }
 
-/// What a source has to say after a turn.
+/// The state of a source after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceStatus {
-    /// There is more to emit at once.
+    /// There are more records to emit now.
     Ready,
-    /// Nothing before this time.
+    /// There is no record before this time.
     IdleUntil(Time),
-    /// Nothing ever again.
+    /// There are no more records.
     Ended,
 }
 
-/// Reads the splits of one subtask in turn.
+/// Reads the splits of one subtask, one record of each in turn.
 pub struct SourceReader {
     splits: u32,
     schedule: ArrivalSchedule,
@@ -101,12 +102,12 @@ impl SourceReader {
         }
     }
 
-    /// Where every split of this subtask stands.
+    /// The position in every split of this subtask.
     pub fn positions(&self) -> &[SplitPosition] {
         &self.positions
     }
 
-    /// Emits at most `budget` records that have arrived, the splits in turn.
+    /// Emits at most `budget` records that have arrived, taking the splits in turn.
     pub fn poll<E>(
         &mut self,
         len: u64,
@@ -170,7 +171,7 @@ mod tests {
             for subtask in 0..parallelism {
                 let mut positions = Vec::new();
                 for turn in 0.. {
-                    // A new reader at every turn: nothing but the positions may matter.
+                    // A new reader for every batch: only the positions may matter.
                     let mut reader = SourceReader::new(&input, Time::ZERO, subtask, parallelism, &positions);
                     let budget = budgets[turn % budgets.len()];
                     let status = reader.poll(len, Time::ZERO, budget, |i| { seen.push(i); Ok::<_, ()>(()) }).unwrap();

@@ -1,8 +1,8 @@
 //! The typed DataStream API: a program is a sequence of `source`, `map`, `filter`, `key_by`, `process`, `sink`.
 //!
-//! Nothing runs while a program is written down: each step wraps the one before in a [`Stage`], and a tail (exchange or
-//! sink) turns the stages into a factory of chains for one vertex. Stages are built from the tail to the head, each owning
-//! the next link, so that the compiler sees a whole chain as one function.
+//! Nothing runs while a program is defined. Each step wraps the previous one in a [`Stage`], and a tail (exchange or
+//! sink) turns the stages into a factory of chains for one vertex. A chain is built from its tail to its head, each
+//! link owning the next, so that the compiler sees the whole chain as one function.
 //!
 //! ```
 //! use flowquake_engine::graph::stream::StreamBuilder;
@@ -37,9 +37,9 @@ pub struct StreamBuilder {
     graph: Rc<RefCell<JobGraph>>,
 }
 
-/// The steps of a chain so far, head included; builds the chain once it is told the rest of it.
+/// The steps of a chain so far, including the head. Builds the chain once the following links are known.
 pub trait Stage: Clone + Send + Sync + 'static {
-    /// What comes out of the last step.
+    /// The type of records after the last step.
     type Out: 'static;
     /// Builds the chain whose links after these steps are `next`.
     fn attach<N: Link<Self::Out> + 'static>(
@@ -64,7 +64,7 @@ impl StreamBuilder {
         Self::default()
     }
 
-    /// Begins with a replayable source.
+    /// Begins a chain with a replayable source.
     pub fn source<S: Source>(&self, name: &str, source: S) -> DataStream<SourceStage<S>> {
         let stage = SourceStage(Arc::new(source));
         DataStream { builder: self.clone(), stage, name: name.into(), from: None, is_keyed: false }
@@ -171,14 +171,14 @@ impl<S: Stage> DataStream<S> {
     }
 }
 
-/// A stream whose equal keys meet in one subtask.
+/// A stream in which records of equal keys meet in one subtask.
 pub struct KeyedStream<T: Element, F> {
     stream: DataStream<NetworkStage<T>>,
     key_of: F,
 }
 
 impl<T: Element, F: Clone + Send + Sync + 'static> KeyedStream<T, F> {
-    /// Applies a function that remembers per key.
+    /// Applies a function that keeps state per key.
     pub fn process<P>(self, function: P) -> DataStream<ProcessStage<NetworkStage<T>, P, F>>
     where
         P: ProcessFunction<In = T>,

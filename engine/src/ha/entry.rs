@@ -1,4 +1,4 @@
-//! An entry of the log. Each holds the whole state, so a reader needs the newest one only.
+//! An entry of the log. Each entry holds the whole state, so a reader needs only the newest one.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,57 +18,58 @@ const ENVELOPE: Envelope =
 pub enum Change {
     /// A JobManager opened its term: the first entry of a leader.
     Opened,
-    /// The leader is still there, or needs more checkpoint ids.
+    /// The leader renews its lease, or reserves more checkpoint ids.
     Renewed,
     /// An execution attempt begins.
     AttemptBegun(Attempt),
     /// A checkpoint is complete.
     Completed(CheckpointId),
-    /// The job falls back to this checkpoint (`None`: to the beginning); those above are given up.
+    /// The job falls back to this checkpoint (`None`: to the beginning); newer checkpoints are given up.
     FallingBack(Option<CheckpointId>),
     /// The job is over.
     Ended,
-    /// The segment ends here; the log goes on in the next one. Of a leader whose segment is long enough, or of a JobManager
-    /// that opens a term next, whose entry says who that is.
+    /// The segment ends here, and the log continues in the next one. Written by a leader whose segment is long enough,
+    /// or by a JobManager that is about to open a term.
     Closed,
 }
 
 /// How a job ended, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// All input processed, all output committed.
+    /// All input was processed and all output is committed.
     Finished,
-    /// Given up, for this reason.
+    /// The job was given up, for this reason.
     Failed(String),
 }
 
-/// All that outlives a leader.
+/// All state that outlives a leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HaState {
     /// Name of the program.
     pub program: String,
     /// Arrival of the job's first record.
     pub start: Time,
-    /// The last execution attempt begun.
+    /// The last execution attempt that was begun.
     pub attempt: Attempt,
     /// Completed checkpoints that are retained, oldest first.
     pub completed: Vec<CheckpointId>,
-    /// The job fell back, and commit decisions up to this epoch may not be made yet: whoever deploys makes them first.
+    /// The job fell back, and some commit decisions up to this epoch may be missing. The next deployment waits until
+    /// they are made.
     pub undecided: Option<CheckpointId>,
-    /// No checkpoint above this id was triggered by this leader or any before.
+    /// The highest id reserved by this leader or one before it; no checkpoint above it was triggered.
     pub reserved: CheckpointId,
     /// The result, once there is one.
     pub ended: Option<Ending>,
 }
 
 impl HaState {
-    /// The state after `change`; of completed checkpoints the newest `retained` stay.
+    /// Changes the state by `change`; keeps the newest `retained` completed checkpoints.
     pub fn apply(&mut self, change: &Change, retained: usize) {
         match change {
             Change::Opened | Change::Renewed | Change::Ended | Change::Closed => {}
             Change::AttemptBegun(attempt) => self.attempt = *attempt,
             Change::Completed(id) => {
-                // It was deployed, so all was decided.
+                // The attempt was deployed, so all decisions of the fallback were made before.
                 self.undecided = None;
                 self.completed.push(*id);
                 let gone = self.completed.len().saturating_sub(retained.max(1));
@@ -85,13 +86,14 @@ impl HaState {
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HaEntry {
-    /// Where it stands.
+    /// The entry's place in the log.
     pub position: Position,
     /// The leader's term.
     pub term: Term,
     /// The leader.
     pub leader: NodeName,
-    /// Which life of it: makes entries of two writers differ, so that each knows its own again.
+    /// Which life of the leader. Entries of two writers differ in it or in the name, so each writer recognises its
+    /// own.
     pub incarnation: u32,
     /// Where the leader listens.
     pub address: Address,
@@ -102,17 +104,17 @@ pub struct HaEntry {
 }
 
 impl HaEntry {
-    /// Where the next entry stands.
+    /// The place of the next entry.
     pub fn next_position(&self) -> Position {
         if self.change == Change::Closed { self.position.next_segment() } else { self.position.next() }
     }
 
-    /// Its bytes in the store.
+    /// The bytes of the entry's file.
     pub fn encode(&self) -> Bytes {
         ENVELOPE.wrap(self)
     }
 
-    /// Reads and verifies what [`HaEntry::encode`] wrote; `path` is for messages.
+    /// Verifies and decodes what [`HaEntry::encode`] wrote; `path` is for messages.
     pub fn decode(bytes: &[u8], path: &str) -> Result<Self, DecodeError> {
         let entry: Self = ENVELOPE.unwrap(bytes, path)?;
         match entry.implausible() {
@@ -125,7 +127,8 @@ impl HaEntry {
         }
     }
 
-    /// What no leader writes: a right hash does not say who wrote the bytes, and readers count on from these numbers.
+    /// Says what is wrong with an entry that no leader writes. A correct hash does not say who wrote the bytes, and
+    /// readers count on from these numbers.
     fn implausible(&self) -> Option<String> {
         let HaState { attempt, completed, undecided, reserved, .. } = &self.state;
         let highest = completed.iter().copied().max().max(*undecided);
@@ -140,7 +143,7 @@ impl HaEntry {
         }
     }
 
-    /// Its bytes in the format version after this one.
+    /// The bytes of the file in the next format version.
     #[cfg(test)]
     pub(crate) fn encode_as_next_version(&self) -> Bytes {
         self.encode_as_version(ENVELOPE.version + 1)

@@ -1,4 +1,4 @@
-//! A standby's view of the log: whose word was last, and when it may try to lead. Pure.
+//! A standby's view of the log: when the log last grew, and when the standby may try to lead. Pure.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use super::entry::HaEntry;
 use crate::ids::NodeName;
 use crate::time::Time;
 
-/// What a JobManager that does not lead knows.
+/// What a JobManager that does not lead knows of the log.
 #[derive(Debug, Clone)]
 pub struct Follower {
     me: NodeName,
-    /// Silence of the log after which the leader counts as gone.
+    /// Time without a new entry after which the leader counts as gone.
     lease: Duration,
     heard_at: Time,
 }
 
 impl Follower {
-    /// Begins to listen at `now`. Two standbys with different `lease`s do not both try at once.
+    /// Starts listening at `now`. Standbys get different `lease`s, so that they do not all try at once.
     pub fn new(me: NodeName, lease: Duration, now: Time) -> Self {
         Self { me, lease, heard_at: now }
     }
@@ -26,8 +26,8 @@ impl Follower {
         self.heard_at = now;
     }
 
-    /// From when on this node may try to open a term, with `newest` as the newest readable entry: at once where nobody ever
-    /// led, or where the last word is that of a former life of its own; else after the lease.
+    /// From when on this node may try to open a term, if `newest` is the newest readable entry: at once if the log is
+    /// empty or the entry is from a former life of this node, otherwise after the lease.
     pub fn may_open_at(&self, newest: Option<&HaEntry>) -> Time {
         match newest {
             None => Time::ZERO,
@@ -36,7 +36,7 @@ impl Follower {
         }
     }
 
-    /// Pause between two looks at the log.
+    /// Pause between two reads of the log.
     pub fn period(&self) -> Duration {
         self.lease / 4
     }

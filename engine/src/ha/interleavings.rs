@@ -1,20 +1,22 @@
 //! H2 and H3, explored: nobody acts upon an entry that is not at the end of the log, whatever is removed behind it.
 //!
-//! A small model of the log: processes that look (and may see the log as it was at any time before), create, leave torn
-//! writes, and remove what a listing of any time before names. Every interleaving of a bounded number of steps is visited.
-//! Three sentences are asserted in each world:
-//! - *the end*: whoever acts upon an entry has created it at the end of the log;
-//! - *the living segment*: below the end, something is created only in segments that are over, where nobody acts upon it;
-//! - *nobody is stranded*: whoever reads on from any entry of the past, as `Log::advance` does, arrives at the end.
+//! A small model of the log: processes look (and may see the log as it was at any earlier time), create entries, leave
+//! torn writes, and remove what some earlier listing names. Every interleaving of a bounded number of steps is
+//! visited. Three properties are asserted in each world:
+//! - *the end*: a process that acts upon an entry has created the entry at the end of the log;
+//! - *the living segment*: below the end, objects are created only in segments that are over, and nobody acts upon
+//!   them;
+//! - *nobody is stranded*: a reader that reads on from any past entry, as `Log::advance` does, arrives at the end.
 //!
-//! The rules that keep less are explored, too, and each of them breaks: so no end of a segment may go. ADR 0027 has the reasons.
-//! That the product keeps the rule that holds is for `crate::model::leadership` to show, which explores the product itself.
+//! Rules that keep fewer entries are explored, too, and each of them breaks a property, so neither end of a segment
+//! may be removed. ADR 0027 has the reasons. `crate::model::leadership` explores the product itself and shows that it
+//! keeps the rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::position::{Position, between_ends};
 
-/// What stands at a position.
+/// The kind of object at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Entry,
@@ -24,34 +26,34 @@ enum Kind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Process {
-    /// It does not lead; whatever it does begins with a look.
+    /// The process does not lead; every step of it begins with a look at the log.
     Follows,
-    /// It leads, and its last entry is this one.
+    /// The process leads, and this is its last entry.
     Leads(Position),
-    /// It leads, has closed its segment here, and has not begun the next one.
+    /// The process leads, has closed its segment here, and has not begun the next one.
     Rotates(Position),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct World {
     objects: BTreeMap<Position, Kind>,
-    /// All that was ever created at the end, in order: what a look may show is how this began.
+    /// Everything that was created at the end of the log, in order. A look may show any beginning of it.
     past: Vec<(Position, Kind)>,
     processes: Vec<Process>,
 }
 
-/// What a leader leaves of the segments before its own.
+/// Which entries a leader keeps of the segments before its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeps {
     All,
     BothEnds,
-    /// … but not the torn writes before the last one.
+    /// Both ends, but not the torn writes before the last one.
     NothingTorn,
     FirstOnly,
     LastOnly,
 }
 
-/// Where the log goes on behind what stands at a position.
+/// Where the log continues after an object.
 fn behind((position, kind): (Position, Kind)) -> Position {
     match kind {
         Kind::Entry => position.next(),
@@ -65,7 +67,7 @@ fn end(past: &[(Position, Kind)]) -> Position {
 }
 
 impl World {
-    /// Every world that one step leads to, or the sentence that the step breaks.
+    /// Every world that one step leads to, or the property that the step breaks.
     fn steps(&self, keeps: Keeps, torn: bool) -> Result<Vec<World>, String> {
         let mut next = Vec::new();
         let kinds = |kind| [Some(kind), torn.then_some(Kind::Torn)].into_iter().flatten();
@@ -107,11 +109,11 @@ impl World {
         Ok(next)
     }
 
-    /// Creates an object, or finds the place taken, which ends a leadership. A torn write sends its writer on.
+    /// Creates an object. If the place is taken, the process stops leading; after a torn write it continues behind it.
     fn create(&self, index: usize, at: Position, kind: Kind, then: Process) -> Result<Option<World>, String> {
         let mut world = self.clone();
         match world.objects.get(&at) {
-            // It was torn, by whomever: go on behind it, where another creation is another step.
+            // A torn write stands here, whoever left it. The process continues behind it with its next step.
             Some(Kind::Torn) => {
                 world.processes[index] = match (then, self.processes[index]) {
                     (Process::Leads(_) | Process::Rotates(_), Process::Leads(_)) => Process::Leads(at),
@@ -138,11 +140,12 @@ impl World {
         Ok(Some(world))
     }
 
-    /// What a leader in this segment leaves, for each listing that it may be shown.
+    /// The worlds after a leader in segment `leading` has removed entries, one for each listing that the store may
+    /// show.
     fn removals(&self, keeps: Keeps, leading: u64) -> Vec<World> {
         let mut worlds = BTreeSet::new();
         let past: BTreeSet<Position> = self.past.iter().map(|(position, _)| *position).collect();
-        // What was created in segments that are over, by who did not know, may be listed or not.
+        // Objects that were created late, in segments that are over, may be listed or not.
         let late: BTreeSet<Position> = self.objects.keys().filter(|at| !past.contains(at)).copied().collect();
         for (seen, late) in (1..=self.past.len()).flat_map(|seen| [(seen, None), (seen, Some(&late))]) {
             let shown = self.past[..seen].iter().map(|(position, _)| *position);
@@ -175,7 +178,7 @@ impl World {
         worlds.into_iter().collect()
     }
 
-    /// Where somebody arrives who has read up to `from` and reads on, by the rule of `Log::advance`.
+    /// Where a reader arrives that has read up to `from` and reads on by the rule of `Log::advance`.
     fn read_on(&self, from: (Position, Kind)) -> Position {
         let mut tail = from;
         loop {
@@ -189,7 +192,7 @@ impl World {
     }
 }
 
-/// Visits every world within so many steps; how many there are, or the sentence that does not hold.
+/// Visits every world within so many steps. Returns their number, or the property that does not hold.
 fn explore(processes: usize, steps: usize, keeps: Keeps, torn: bool) -> Result<usize, String> {
     let first = World { objects: BTreeMap::new(), past: Vec::new(), processes: vec![Process::Follows; processes] };
     let mut seen = BTreeSet::from([first]);
@@ -204,7 +207,7 @@ fn explore(processes: usize, steps: usize, keeps: Keeps, torn: bool) -> Result<u
                         return Err(format!("who reads on from {} arrives at {arrived} instead of {end}", from.0));
                     }
                 }
-                // Which process is which makes no difference.
+                // Processes are interchangeable, so their order is normalised.
                 world.processes.sort_unstable();
                 if seen.insert(world.clone()) {
                     next.push(world);
@@ -227,21 +230,22 @@ fn while_both_ends_of_each_segment_stay_nobody_acts_upon_the_past() {
     }
 }
 
-/// Without the end of a segment, whoever led in it writes on.
+/// Without the last entry of a segment, its former leader goes on writing there.
 #[test]
 fn the_end_of_a_segment_is_a_fence() {
     let broken = explore(2, 7, Keeps::FirstOnly, false).unwrap_err();
     assert!(broken.starts_with("an entry was created at"), "{broken}");
 }
 
-/// Without the beginning of the next segment, whoever saw the one before it when it was closed begins it once more.
+/// Without the first entry of the next segment, a process that saw the previous segment closed begins that segment
+/// once more.
 #[test]
 fn the_beginning_of_a_segment_is_a_fence() {
     let broken = explore(2, 8, Keeps::LastOnly, false).unwrap_err();
     assert!(broken.starts_with("an entry was created at"), "{broken}");
 }
 
-/// Whoever led before a torn write creates his next entry where that was.
+/// Without torn writes before the end, a leader from before such a write creates its next entry in their place.
 #[test]
 fn torn_writes_before_the_end_of_a_segment_belong_to_it() {
     let broken = explore(2, 11, Keeps::NothingTorn, true).unwrap_err();

@@ -1,9 +1,11 @@
-//! Reading and appending to the log, over a store that may fail, tear a write, answer an error for what it did, or show what it
-//! held a while ago.
+//! Reads and appends to the log, over a store that may fail, tear a write, report an error for a write that took
+//! effect, or show an older state.
 //!
-//! One rule covers all of that: *create, then look*. Whatever the store answered to the creation, what stands at the place
-//! afterwards decides: my bytes, another's entry, or an unreadable rest of a torn write, behind which the log goes on. An unreadable entry was never acted upon, since its writer looked, too (H1). A whole entry of another format version
-//! is another's entry: its writer acts upon it, so nobody here goes on behind it.
+//! One rule covers all of that: *create, then look*. Whatever the store answered to the creation, the object that
+//! stands at the place afterwards decides. It is this writer's entry, another writer's entry, or the unreadable rest
+//! of a torn write, behind which the log continues. Nobody ever acted upon an unreadable entry, because its writer
+//! looked, too (H1). A whole entry of another format version counts as another writer's entry: its writer acts upon
+//! it, so nobody here may continue behind it.
 
 use std::time::Duration;
 
@@ -21,30 +23,30 @@ mod planted;
 const RETRY: Duration = Duration::from_millis(20);
 /// Longest pause between two requests.
 const RETRY_MAX: Duration = Duration::from_millis(500);
-/// An object that a listing names, and that cannot be read so often in a row, is an error for the caller to handle.
+/// After this many failed reads in a row of an object that a listing names, the error goes to the caller.
 const READ_TRIES: u32 = 5;
 
-/// What came of appending.
+/// The result of appending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// It stands in the log, there.
+    /// The entry stands in the log, at this position.
     Written(Position),
-    /// Another's entry stands in its place: whoever wanted to write does not lead.
+    /// Another writer's entry stands in its place, so this writer does not lead.
     Fenced,
 }
 
 /// Why the log cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// Ask again: the store may answer later.
+    /// The store failed, but may answer later: ask again.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another release of the engine leads this job, or led it last: it is not for this one to go on.
+    /// Another release of the engine leads this job, or led it last; this release must not continue it.
     #[error(transparent)]
     OtherVersion(#[from] OtherVersion),
 }
 
-/// The entry in these bytes; `None`: a torn write.
+/// Decodes an entry; `None` for a torn write.
 fn whole(bytes: &[u8], path: &str) -> Result<Option<HaEntry>, OtherVersion> {
     match HaEntry::decode(bytes, path) {
         Ok(entry) => Ok(Some(entry)),
@@ -53,14 +55,14 @@ fn whole(bytes: &[u8], path: &str) -> Result<Option<HaEntry>, OtherVersion> {
     }
 }
 
-/// What stands at a position after an attempt to create it.
+/// The object at a position after an attempt to create it.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Mine,
     Others,
-    /// A torn write; nobody acted upon it.
+    /// A torn write, which nobody acted upon.
     Unreadable,
-    /// Nothing, or nothing that can be seen yet: try again.
+    /// No object, or none that can be seen yet: try again.
     Nothing,
 }
 
@@ -73,8 +75,8 @@ fn look(mine: &Bytes, found: Result<Bytes, StoreError>, path: &str) -> Found {
     }
 }
 
-/// Appends `entry` at its position, or behind torn writes. Returns when that is certain, or when the store has failed for so
-/// long that whether the entry will ever stand there is left open.
+/// Appends `entry` at its position, or behind torn writes there. Returns when the result is certain. Gives up when the
+/// store has failed for too long; then it is open whether the entry will ever stand there.
 pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Result<Appended, GaveUp> {
     let mut trouble = Trouble::new("writing the leadership log", RETRY);
     loop {
@@ -101,7 +103,7 @@ pub async fn append(env: &Env, store: &Store, mut entry: HaEntry) -> Result<Appe
     }
 }
 
-/// Appends `entry` behind `last`, which is its writer's own; closes the segment first if that is long enough.
+/// Appends `entry` after `last`, the writer's own last entry; closes the segment first if it is long enough.
 pub async fn append_behind(env: &Env, store: &Store, last: &HaEntry, entry: HaEntry) -> Result<Appended, GaveUp> {
     let mut position = last.next_position();
     if last.position.is_long_enough() {
@@ -114,12 +116,12 @@ pub async fn append_behind(env: &Env, store: &Store, last: &HaEntry, entry: HaEn
     append(env, store, HaEntry { position, ..entry }).await
 }
 
-/// Removes what segments before `leading` hold between their ends (H3). Several may do so at once.
+/// Removes the entries between both ends of each segment before `leading` (H3). Several leaders may do so at once.
 pub async fn remove_segments_before(store: &Store, leading: u64) -> Result<(), LogError> {
     let listed = store.list(FOLDER).await?;
     let listed = listed.iter().filter_map(|(path, _)| Position::at(path));
     for mut between in between_ends(listed, leading) {
-        // What is torn may belong to the end of the segment. What is gone was removed by somebody else.
+        // Torn writes may belong to the end of the segment. Entries that are gone were removed by another leader.
         while let Some(last) = between.last().copied() {
             let is_entry = match get(store, last).await? {
                 Some((position, bytes)) => whole(&bytes, &position.path())?.is_some(),
@@ -137,10 +139,10 @@ pub async fn remove_segments_before(store: &Store, leading: u64) -> Result<(), L
     Ok(())
 }
 
-/// The log as far as it is known.
+/// The log as far as this reader knows it.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
-    /// The last position seen, readable or not.
+    /// The last position that was seen, readable or not.
     pub tail: Option<Position>,
     /// The newest readable entry.
     pub newest: Option<HaEntry>,
@@ -149,19 +151,19 @@ pub struct Log {
 }
 
 impl Log {
-    /// Looks for the end of the log. Listings may lag; whoever appends finds out ([`append`]).
+    /// Finds the end of the log. Listings may lag; then [`append`] finds out.
     pub async fn find(env: &Env, store: &Store) -> Result<Self, LogError> {
         let listed = store.list(FOLDER).await?;
         let mut positions = Vec::new();
         for (path, _) in &listed {
             match Position::at(path) {
                 Some(position) => positions.push(position),
-                // Releases before this one named their entries otherwise.
+                // Former releases named their entries differently.
                 None => drop(read_listed(env, store, path).await?),
             }
         }
         positions.sort_unstable();
-        // After a listing nothing is taken for granted: the first look is as thorough as that after a silence.
+        // A listing may lag, so the first look is as thorough as one after silence.
         let mut log = Self { tail: positions.last().copied(), newest: None, silent: true };
         for position in positions.into_iter().rev() {
             if let Some(entry) = read_listed(env, store, &position.path()).await? {
@@ -182,10 +184,11 @@ impl Log {
         }
     }
 
-    /// Reads on from where it stands; whether there was anything.
+    /// Reads on from the last known position; returns whether there was anything.
     ///
-    /// What comes next in a segment that is over may have been removed; how the next one begins stays. That happens only to a
-    /// reader who is a whole segment behind, so it is looked at from the second look in a row on that finds nothing.
+    /// In a segment that is over, the next entry may have been removed, but the first entry of the next segment stays.
+    /// This concerns only a reader that is a whole segment behind. So the next segment is looked at only after a look
+    /// has found nothing.
     pub async fn advance(&mut self, store: &Store) -> Result<bool, LogError> {
         let (before, thorough) = (self.tail, self.silent && self.tail.is_some());
         loop {
@@ -206,14 +209,15 @@ impl Log {
         }
     }
 
-    /// Whether an entry beyond `position` is listed: then one written there stands in a hole, and says nothing.
+    /// Whether an entry beyond `position` is listed. An entry written at `position` would then stand in a hole and not
+    /// count.
     pub async fn has_beyond(store: &Store, position: Position) -> Result<bool, StoreError> {
         let listed = store.list(FOLDER).await?;
         Ok(listed.iter().filter_map(|(path, _)| Position::at(path)).any(|other| other > position))
     }
 }
 
-/// What stands at a position, if anything.
+/// The object at a position, if there is one.
 async fn get(store: &Store, position: Position) -> Result<Option<(Position, Bytes)>, StoreError> {
     match store.get(&position.path()).await {
         Ok(bytes) => Ok(Some((position, bytes))),
@@ -222,8 +226,8 @@ async fn get(store: &Store, position: Position) -> Result<Option<(Position, Byte
     }
 }
 
-/// An entry that a listing names; `None` if it is a torn write. To take one for missing because it cannot be seen *yet* would
-/// forget a completed checkpoint.
+/// Reads an entry that a listing names; `None` if it is a torn write. If an entry that cannot be seen *yet* counted as
+/// missing, a completed checkpoint could be forgotten.
 async fn read_listed(env: &Env, store: &Store, path: &str) -> Result<Option<HaEntry>, LogError> {
     let mut pause = RETRY;
     let mut unreadable = false;
@@ -231,7 +235,7 @@ async fn read_listed(env: &Env, store: &Store, path: &str) -> Result<Option<HaEn
         match store.get(path).await {
             Ok(bytes) => match whole(&bytes, path)? {
                 Some(entry) => return Ok(Some(entry)),
-                // Twice the same answer: it is the file, not the reading.
+                // Two reads gave the same answer, so the file itself is torn.
                 None if unreadable => return Ok(None),
                 None => unreadable = true,
             },
@@ -275,7 +279,7 @@ mod on_a_store {
         Position { segment, number }
     }
 
-    /// Writes so many entries behind `last`, each under its own attempt.
+    /// Writes so many entries after `last`, each with its own attempt number.
     async fn write(env: &Env, store: &Store, mut last: HaEntry, entries: u32) -> HaEntry {
         for _ in 0..entries {
             let mut next = HaEntry { change: Change::Renewed, ..last.clone() };
@@ -302,20 +306,21 @@ mod on_a_store {
             let middle = write(&env, &store, first, 8).await;
             let later = Log::find(&env, &store).await.unwrap();
             let newest = write(&env, &store, middle.clone(), 42).await;
-            // 16 and 32 entries, and those that close the segments.
+            // Segments of 16 and 32 entries, and the entries that close them.
             assert_eq!(newest.position, at(3, 2));
             remove_segments_before(&store, 3).await.unwrap();
             let ends = [at(1, 0), at(1, 16), at(2, 0), at(2, 32), at(3, 0), at(3, 1), at(3, 2)];
             assert_eq!(left(&store).await, ends);
             for mut log in [Log::default(), early.clone(), later] {
-                // One look may find nothing where the log stands; the second in a row looks at the next segment, too.
+                // A first look may find nothing in a segment that is over; the second look in a row also tries the
+                // next segment.
                 let mut in_vain = 0;
                 while in_vain < 2 {
                     in_vain = if log.advance(&store).await.unwrap() { 0 } else { in_vain + 1 };
                 }
                 assert_eq!((log.newest.as_ref(), log.end()), (Some(&newest), at(3, 3)));
             }
-            // Who led long ago is fenced; who closes the segment of long ago finds the next one begun.
+            // A leader of long ago is fenced; a process that closes that segment finds the next one begun.
             let term = Term(2);
             let leader = HaEntry { position: at(1, 16), ..middle };
             assert_eq!(append(&env, &store, leader.clone()).await, Ok(Appended::Fenced));
@@ -349,12 +354,12 @@ mod on_a_store {
             assert_eq!(Log::find(&env, &store).await.unwrap().end(), at(3, 1));
             remove_segments_before(&store, 3).await.unwrap();
             assert_eq!(left(&store).await, [at(1, 0), at(1, 3), at(1, 4), at(2, 0), at(3, 0)]);
-            // The former leader's next place was torn: he finds the end behind it.
+            // The place of the former leader's next entry is torn, so the leader finds the end behind it.
             assert_eq!(append_behind(&env, &store, &last, last.clone()).await, Ok(Appended::Fenced));
         });
     }
 
-    /// A standby whose clock runs ahead tries while the leader lives; both write at once.
+    /// A standby whose clock runs ahead tries to lead while the leader lives; both write at once.
     #[test]
     fn whoever_creates_the_next_entry_leads_whatever_the_clocks_say() {
         on_one_node(|_, env| async move {
@@ -377,7 +382,7 @@ mod on_a_store {
     }
 
     impl Store {
-        /// Leaves a torn write; whether there was room.
+        /// Leaves a torn write; returns whether the place was free.
         async fn create_at(&self, position: Position) -> bool {
             self.create(&position.path(), entry(0).encode().slice(..20)).await.unwrap()
         }

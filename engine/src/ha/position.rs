@@ -1,9 +1,9 @@
-//! Where an entry of the log stands, and what comes behind it.
+//! The place of an entry in the log, and the place of the entry after it.
 //!
-//! The log is cut into segments, so that what is over can be removed. A segment begins with number 0, ends with an entry
-//! that closes it, and is followed by the next segment. Both ends stay for ever (H3): the closing entry holds back whoever
-//! led in the segment and wants to write on, and the first entry of the next segment holds back whoever saw this segment when
-//! it was shorter and wants to close it now.
+//! The log is cut into segments, so that old entries can be removed. A segment begins with number 0, ends with an
+//! entry that closes it, and is followed by the next segment. Both ends stay for ever (H3). The closing entry stops
+//! the leader of the segment from writing on. The first entry of the next segment stops a process that saw this
+//! segment when it was shorter from closing it now.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,43 +13,44 @@ use serde::{Deserialize, Serialize};
 /// Folder of the log in the checkpoint store.
 pub const FOLDER: &str = "ha";
 
-/// The highest number that a reader believes: far above what a job can write, far below where sums overflow.
+/// The highest number that a reader accepts: far more than a job can write, and low enough that sums do not overflow.
 const NUMBER_MAX: u64 = 1 << 48;
-/// Entries of the first segment. Each segment is twice as long as the one before, so that a short job leaves few files…
+/// Entries of the first segment. Each segment is twice as long as the one before, so that a short job leaves few files
+/// …
 const LENGTH_MIN: u64 = 16;
-/// … up to this length, so that a long one does, too: two files stay of each segment.
+/// … up to this length. Two files stay of each segment, so long segments leave few files of a long job, too.
 const LENGTH_MAX: u64 = 512;
 
-/// Place of an entry. Ordered as the log is.
+/// The place of an entry. Positions are ordered as the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
-    /// Which segment, from 1.
+    /// The segment, from 1.
     pub segment: u64,
-    /// Which entry of it, from 0.
+    /// The entry within the segment, from 0.
     pub number: u64,
 }
 
 impl Position {
-    /// Where a log begins.
+    /// The first position of a log.
     pub const FIRST: Self = Self { segment: 1, number: 0 };
 
-    /// The next place of the same segment.
+    /// The next place in the same segment.
     pub fn next(self) -> Self {
         Self { number: self.number + 1, ..self }
     }
 
-    /// Where the next segment begins.
+    /// The first place of the next segment.
     pub fn next_segment(self) -> Self {
         Self { segment: self.segment + 1, number: 0 }
     }
 
-    /// Where the log goes on if a torn write stands here. A segment without a readable first entry is none: only number 0 stays
-    /// for ever, so only number 0 may begin one.
+    /// Where the log continues if a torn write stands here. Only number 0 stays for ever, so only number 0 may begin a
+    /// segment; if it is torn, the log continues in the next segment.
     pub fn behind_torn(self) -> Self {
         if self.number == 0 { self.next_segment() } else { self.next() }
     }
 
-    /// Whether a segment that has come so far is long enough to be closed.
+    /// Whether a segment with an entry at this position is long enough to be closed.
     pub fn is_long_enough(self) -> bool {
         let doublings = (self.segment - 1).min(LENGTH_MAX.ilog2().into());
         self.number + 1 >= (LENGTH_MIN << doublings).min(LENGTH_MAX)
@@ -68,7 +69,7 @@ impl Position {
         position.is_plausible().then_some(position)
     }
 
-    /// Whether a leader can have come so far.
+    /// Whether a leader can reach this position.
     pub fn is_plausible(self) -> bool {
         (1..=NUMBER_MAX).contains(&self.segment) && self.number <= NUMBER_MAX
     }
@@ -80,9 +81,10 @@ impl fmt::Display for Position {
     }
 }
 
-/// What may be there to remove, once the segment `leading` has begun: of each segment before it, in order, all but the first
-/// and the last entry that are listed. A listing that lags names fewer, never others, so the true end of a segment stays. Torn
-/// writes right before that end belong to it: whoever led in the segment would create his next entry there.
+/// The entries that may be removed once the segment `leading` has begun: of each earlier segment, in order, all listed
+/// entries except the first and the last. A listing that lags only misses entries, so the true end of a segment stays.
+/// Torn writes right before that end belong to it, because a former leader of the segment would create its next entry
+/// there.
 pub fn between_ends(listed: impl IntoIterator<Item = Position>, leading: u64) -> Vec<Vec<Position>> {
     let mut over: BTreeMap<u64, Vec<Position>> = BTreeMap::new();
     for position in listed.into_iter().filter(|position| position.segment < leading) {

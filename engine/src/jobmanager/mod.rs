@@ -1,8 +1,10 @@
-//! The JobManager: one job, from submission to its end. Decisions are in [`job_master`] (pure); here they are carried out.
+//! The JobManager: runs one job from submission to its end. [`job_master`] decides (pure); this module carries the
+//! decisions out.
 //!
-//! Start at [`run`]. A JobManager stands by (`standby`) until the leadership log lets it open a term ([`crate::ha`]), then it
-//! leads (`lead`): a fact arrives (a message, a store's answer, time), [`job_master::JobMaster::step`] answers with commands,
-//! and the `shell` obeys them in order. A leader that is superseded stands by again.
+//! Start at [`run`]. A JobManager stands by (`standby`) until the leadership log lets it open a term ([`crate::ha`]).
+//! Then it leads (`lead`): a fact arrives (a message, a store's answer, the passing of time),
+//! [`job_master::JobMaster::step`] answers with commands, and the `shell` carries them out in order. A leader that is
+//! superseded stands by again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,29 +44,29 @@ use shell::Shell;
 use standby::{Followed, follow};
 use sweep::{TRIM_PERIOD, delete_checkpoint, sweep, trim};
 
-/// Pause after which a JobManager without TaskManagers says again that it waits.
+/// Time after which a JobManager without enough slots reports again that it waits.
 pub(crate) const SLOT_REMINDER: Duration = Duration::from_secs(10);
-/// First pause before a store that failed is asked again.
+/// First pause before a failed request to a store is repeated.
 const STORE_RETRY: Duration = Duration::from_millis(50);
 /// First pause before an input file that could not be read is read again.
 const INPUT_RETRY: Duration = Duration::from_millis(500);
-/// What fails when the leadership log cannot be read.
+/// Name of the trouble when the leadership log cannot be read.
 const LEADERSHIP_LOG: &str = "reading the leadership log";
 
-/// Longest registration, bytes.
+/// Longest registration message, in bytes.
 const REGISTRATION_BYTES_MAX: u32 = 4 << 10;
 
-/// Stream of draws that seeds the JobMaster of each term.
+/// The stream of draws that gives each term the seed of its JobMaster.
 const JOB_MASTER: &str = "job master";
 
-/// When the first checkpoint of an attempt is triggered, counted from when all its tasks run, in a cluster whose nodes were
-/// made with `seed`.
+/// The time from the moment that all tasks of an attempt run to the trigger of its first checkpoint, in a cluster
+/// whose nodes were made with `seed`.
 pub fn first_trigger_delay(seed: u64, term: Term, attempt: Attempt, config: &CheckpointConfig) -> Duration {
     job_master::first_delay(draw(seed, JOB_MASTER, term.0, 0), attempt, config)
 }
 
-/// The delay after the first failover of a term, in which attempt `attempt` fails, in a cluster whose nodes were made with `seed`;
-/// `None` if the restart strategy allows no restart.
+/// The delay after the first failover of a term, in which attempt `attempt` fails, in a cluster whose nodes were made
+/// with `seed`. `None` if the restart strategy allows no restart.
 pub fn first_restart_delay(seed: u64, term: Term, attempt: Attempt, config: &JobConfig) -> Option<Duration> {
     let jitter = restart::jitter(draw(seed, JOB_MASTER, term.0, 0), attempt);
     match RestartBackoff::new(config).on_failure(Time::ZERO, jitter) {
@@ -76,31 +78,32 @@ pub fn first_restart_delay(seed: u64, term: Term, attempt: Attempt, config: &Job
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobResult {
-    /// All input processed, all output committed.
+    /// All input was processed and all output is committed.
     Finished,
-    /// Given up, for this reason.
+    /// The job was given up, for this reason.
     Failed(String),
 }
 
 /// Why a JobManager ends before its job does.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The program, its parameters or its input are wrong: every other JobManager would say the same.
+    /// The program, its parameters or its input are wrong. No other JobManager can help: it would fail in the same
+    /// way.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// The environment of this process failed for too long. The job is not over: another JobManager, or the next life of
-    /// this one, may go on with it.
+    /// The environment of this process failed for too long. The job is not over: another JobManager, or the next life
+    /// of this one, may continue it.
     #[error(transparent)]
     Environment(#[from] GaveUp),
-    /// Another job's checkpoints.
+    /// The checkpoint store holds the checkpoints of another job.
     #[error("the checkpoint store belongs to the job `{found}`, not to `{wanted}`")]
     OtherJob {
         /// The job to be started.
         wanted: String,
-        /// The job found.
+        /// The job that the store belongs to.
         found: String,
     },
-    /// Files of another release of the engine; nothing was changed.
+    /// Another release of the engine wrote the files in the store; nothing was changed.
     #[error(transparent)]
     OtherVersion(#[from] OtherVersion),
 }
@@ -109,17 +112,17 @@ pub enum RunError {
 enum Led {
     /// The job is over.
     ToEnd(JobResult),
-    /// Somebody else leads, or may.
+    /// Another JobManager leads, or may lead.
     Lost,
-    /// What is to be restored belongs to another release of the engine.
+    /// Another release of the engine wrote the state to be restored.
     Refused(OtherVersion),
     /// This process cannot lead any longer.
     GaveUp(GaveUp),
 }
 
-/// Runs a job to its end, leading or standing by. A job whose log names completed checkpoints goes on from the newest usable
-/// one. `listening` is told the control port whenever there is one. Where another release of the engine wrote what is there, the
-/// job fails (`job-failed`), and the stores stay as they are.
+/// Runs a job to its end, leading or standing by. If the log names completed checkpoints, the job continues from the
+/// newest usable one. `listening` is called with the control address whenever this node begins to lead. If another
+/// release of the engine wrote the stores, the job fails (`job-failed`), and the stores stay as they are.
 pub async fn run(
     env: Env,
     spec: JobSpec,
@@ -133,7 +136,7 @@ pub async fn run(
             Ok(followed) => followed,
             Err(error) => {
                 if let RunError::OtherVersion(other) = &error {
-                    // Which attempt it is at is for the other release to say.
+                    // Only the other release can read the job's current attempt.
                     env.emit(Event::JobFailed { attempt: Attempt(0), cause: other.to_string() }).await;
                 }
                 return Err(error);
@@ -141,7 +144,7 @@ pub async fn run(
         };
         match followed {
             Followed::Ended(attempt, result) => {
-                // Its leader may have died before it could say so.
+                // The leader that ended the job may have died before it could emit this event.
                 env.emit(match &result {
                     JobResult::Finished => Event::JobFinished { attempt },
                     JobResult::Failed(cause) => Event::JobFailed { attempt, cause: cause.clone() },
@@ -162,7 +165,8 @@ pub async fn run(
     }
 }
 
-/// The graph of the job. An input file that cannot be read was there when the job was submitted, so it may come back.
+/// Builds the job's graph. An input file that cannot be read is tried again: it was there when the job was submitted,
+/// so it may come back.
 async fn build(env: &Env, spec: &JobSpec, jobs: &JobBuilder) -> Result<JobGraph, RunError> {
     let mut trouble = Trouble::new("reading the input", INPUT_RETRY);
     loop {
@@ -176,8 +180,8 @@ async fn build(env: &Env, spec: &JobSpec, jobs: &JobBuilder) -> Result<JobGraph,
     }
 }
 
-/// Leads until the job is over or somebody else leads. The control port is closed before a next term of this
-/// node can open it again.
+/// Leads until the job is over or another JobManager leads. Returns only after the control port is closed, because the
+/// next term of this node has to open it again.
 async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, entry: HaEntry, asked_at: Time) -> Led {
     let term = entry.term;
     env.emit(Event::LeadershipGranted { term }).await;
@@ -186,7 +190,8 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     let accepting =
         env.spawn(accept(env.clone(), Door { listener, _closing: closing }, spec.config.clone(), facts.clone()));
     let ended = while_accepting(env, spec, graph, entry, asked_at, (facts, incoming)).await;
-    // Aborting a task only asks it to end. It has let go of the port when its end of the channel is gone, too.
+    // Dropping the handle only asks the task to end. The task has released the port once its end of `closed` is gone,
+    // too (see [`Door`]).
     drop(accepting);
     if matches!(ended, Led::Lost) {
         let _ = closed.await;
@@ -194,7 +199,7 @@ async fn lead(env: &Env, spec: &JobSpec, graph: &JobGraph, listener: Listener, e
     ended
 }
 
-/// The loop of a leader, while its control port is open.
+/// The loop of a leader while its control port is open.
 async fn while_accepting(
     env: &Env,
     spec: &JobSpec,
@@ -258,8 +263,8 @@ async fn while_accepting(
     }
 }
 
-/// Committed output of an epoch above every checkpoint that the log names: the store has lost entries, and what is committed
-/// cannot be taken back.
+/// Finds committed output of an epoch above every checkpoint that the log names. If there is such output, the store
+/// has lost log entries, and the output cannot be taken back.
 async fn output_beyond(env: &Env, state: &HaState) -> Result<Option<CommittedBeyond>, GaveUp> {
     let newest = state.completed.last().copied().max(state.undecided).unwrap_or_default();
     let output = env.store(StoreKind::Output);
@@ -275,7 +280,7 @@ async fn output_beyond(env: &Env, state: &HaState) -> Result<Option<CommittedBey
     }
 }
 
-/// Writes this leader's entries, one after the other.
+/// Writes this leader's log entries, one after the other.
 async fn write_log(
     env: Env,
     mut last: HaEntry,
@@ -303,7 +308,7 @@ async fn write_log(
                 return;
             }
         };
-        // The loop that reads facts outlives every task but itself.
+        // If this fails, the leader's loop has ended, and nothing needs the fact any more.
         let _ = facts.send(Arrived::Fact(fact));
     }
 }
@@ -321,14 +326,14 @@ enum Arrived {
     GaveUp(GaveUp),
 }
 
-/// The open control port. Fields are dropped in this order: whoever waits for the other end of the channel finds the port
+/// The open control port. Fields are dropped in this order, so whoever sees that `_closing` is gone finds the port
 /// closed.
 struct Door {
     listener: Listener,
     _closing: oneshot::Sender<()>,
 }
 
-/// Takes connections for as long as this node leads.
+/// Accepts connections for as long as this node leads.
 async fn accept(env: Env, mut door: Door, config: JobConfig, facts: UnboundedSender<Arrived>) {
     let mut number = 0;
     let mut trouble = Trouble::new("accepting control connections", ACCEPT_RETRY);
@@ -339,7 +344,8 @@ async fn accept(env: Env, mut door: Door, config: JobConfig, facts: UnboundedSen
                 number += 1;
                 env.spawn(greet(env.clone(), connection, number, config.clone(), facts.clone())).detach();
             }
-            // One connection failed, or the process has no descriptor left: the port stays open.
+            // Either one connection failed, or the process has no file descriptor left. In both cases the port stays
+            // open.
             Err(error) => {
                 if let Err(error) = trouble.wait(&env, error).await {
                     let _ = facts.send(Arrived::GaveUp(error));
@@ -350,7 +356,7 @@ async fn accept(env: Env, mut door: Door, config: JobConfig, facts: UnboundedSen
     }
 }
 
-/// Reads a connection's first message, if that comes in time.
+/// Reads the first message of a connection, which must be a registration within `connect_timeout`.
 async fn greet(env: Env, connection: Connection, number: u64, config: JobConfig, facts: UnboundedSender<Arrived>) {
     let Connection { sender, mut receiver } = connection;
     receiver.limit(REGISTRATION_BYTES_MAX);

@@ -1,9 +1,10 @@
-//! What planted bugs make of a leader. Exists only under the feature `mutations`; each bug changes nothing unless it is
-//! switched on.
+//! What planted bugs change in a leader. Compiled only under the feature `mutations`; a bug that is not switched on
+//! changes nothing.
 //!
-//! Start at [`Leader`]. The job master decides about facts and returns commands, so most bugs are planted around it ([`Leader`]): it is told
-//! something else than happened, or something else is done than it decided. It does not know. Some are another state to begin
-//! with ([`beginning`]); the rest are about a standby, and about what goes of log and decisions ([`trim`]).
+//! Start at [`Leader`]. The job master decides about facts and returns commands, so most bugs are planted around it:
+//! it is told something other than what happened, or something other than its command is done. The job master does not
+//! notice. Some bugs change the state that a term begins with ([`beginning`]); the others concern a standby, or the
+//! removal of log entries and decisions ([`trim`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +19,10 @@ use crate::mutation::Mutation;
 use crate::wire::{Order, TaskFailure, TaskReport};
 use job_master::opened;
 
-/// No job runs for longer.
+/// Longer than any job runs.
 const ALL_TIME: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// What the job master begins with: the job, and the state that the first entry of its term left.
+/// The job and the state that the job master begins with, after the planted bugs.
 pub(super) fn beginning(env: &Env, mut spec: JobSpec, mut state: HaState) -> (JobSpec, HaState) {
     let config = &mut spec.config;
     if !config.restart_delay.is_zero() && env.mutated(Mutation::SkipRestartDelay) {
@@ -40,7 +41,7 @@ pub(super) fn beginning(env: &Env, mut spec: JobSpec, mut state: HaState) -> (Jo
         config.checkpoints.min_pause = config.checkpoints.min_pause.max(config.checkpoints.interval);
     }
     if env.mutated(Mutation::ReuseCheckpointIds) {
-        // As if nothing had been reserved beyond the newest one.
+        // The ids reserved beyond the newest completed checkpoint are forgotten.
         let reserved = state.completed.last().copied().unwrap_or_default();
         state.reserved = opened(HaState { reserved, ..state.clone() }).reserved;
     }
@@ -50,26 +51,26 @@ pub(super) fn beginning(env: &Env, mut spec: JobSpec, mut state: HaState) -> (Jo
     (spec, state)
 }
 
-/// A job master between planted bugs, with its interface.
+/// A job master surrounded by planted bugs, with the job master's interface.
 pub(super) struct Leader {
     env: Env,
     rpc_timeout: Duration,
     master: JobMaster,
-    /// Connections that were not replaced.
+    /// The newest connection of each TaskManager.
     connections: BTreeMap<NodeName, u64>,
-    /// The newest deployment: its attempt, when it was, and where its subtasks are.
+    /// The newest deployment: its attempt, its time, and the placement of its subtasks.
     deployed: Option<(Attempt, Time, BTreeMap<SubtaskId, NodeName>)>,
-    /// Triggered, and neither completed nor given up.
+    /// The checkpoint that was triggered and is neither completed nor aborted.
     pending: Option<CheckpointId>,
-    /// A heartbeat was misread.
+    /// Whether a heartbeat was misread already.
     misread: bool,
-    /// What failed the last attempt.
+    /// The failure that ended the last attempt.
     failed: Option<RootCause>,
     /// The final checkpoint, once it is triggered.
     last: Option<CheckpointId>,
-    /// Who was told that which checkpoint is complete.
+    /// The TaskManagers that were told of a completed checkpoint, by attempt and checkpoint.
     notified: BTreeSet<(NodeName, Attempt, CheckpointId)>,
-    /// A checkpoint expired in this attempt.
+    /// Whether a checkpoint has expired.
     expired: bool,
 }
 
@@ -104,8 +105,8 @@ impl Leader {
         self.done(now, commands)
     }
 
-    /// [`Mutation::NeverResetFailures`] and [`Mutation::RememberEndOfInput`]: what the coordinator knew before a step that should
-    /// have made it forget.
+    /// [`Mutation::NeverResetFailures`] and [`Mutation::RememberEndOfInput`]: restore what the coordinator knew before
+    /// a step that made it forget.
     fn remember(&mut self, failures: u32, at_end: BTreeSet<SubtaskId>, commands: &[Command]) {
         let emits =
             |which: fn(&Event) -> bool| commands.iter().any(|c| matches!(c, Command::Emit(event) if which(event)));
@@ -123,7 +124,7 @@ impl Leader {
         self.master.wake_at()
     }
 
-    /// What the job master is told of a fact.
+    /// The fact that the job master is told instead of this one.
     fn told(&mut self, now: Time, fact: Fact) -> Fact {
         match fact {
             Fact::Registered { ref node, connection, .. } => {
@@ -144,7 +145,7 @@ impl Leader {
             return Fact::Message { node, connection, message };
         };
         match message {
-            // Over a connection that stands, a report of any attempt counts for the newest one.
+            // A report of any attempt counts for the newest attempt, as long as its connection is the current one.
             ToJobManager::Task(_, report)
                 if self.env.mutated(Mutation::SkipFencing) && self.connections.get(&node) == Some(&connection) =>
             {
@@ -176,7 +177,7 @@ impl Leader {
         }
     }
 
-    /// What is done of the job master's commands.
+    /// The commands that are carried out instead of the job master's.
     fn done(&mut self, now: Time, commands: Vec<Command>) -> Vec<Command> {
         let mut done = Vec::new();
         for command in commands {
@@ -251,7 +252,8 @@ impl Leader {
         }
     }
 
-    /// Whether an order is never sent: [`Mutation::NotifyOnce`], [`Mutation::AbortUnsaid`] and [`Mutation::ExpiredStaysTriggered`].
+    /// Whether an order is suppressed: [`Mutation::NotifyOnce`], [`Mutation::AbortUnsaid`] and
+    /// [`Mutation::ExpiredStaysTriggered`].
     fn unsaid(&mut self, node: &NodeName, order: &Order) -> bool {
         match order {
             Order::Completed(attempt, id) => {
@@ -263,14 +265,14 @@ impl Leader {
         }
     }
 
-    /// The word to everybody that a checkpoint is complete.
+    /// Tells every TaskManager with tasks that a checkpoint is complete.
     fn notify_all(&self, id: CheckpointId) -> Vec<Command> {
         let Some((attempt, _, placement)) = &self.deployed else { return Vec::new() };
         let nodes: BTreeSet<_> = placement.values().collect();
         nodes.into_iter().map(|node| Command::Send(node.clone(), Order::Completed(*attempt, id))).collect()
     }
 
-    /// As if every sink had committed the final checkpoint.
+    /// Reports to the job master that every sink has committed the final checkpoint.
     fn all_committed(&mut self, now: Time) -> Vec<Command> {
         let (Some((attempt, _, placement)), Some(checkpoint)) = (self.deployed.clone(), self.last) else {
             return Vec::new();
@@ -285,7 +287,7 @@ impl Leader {
         done
     }
 
-    /// What failed the attempt before fails the one that just runs.
+    /// Fails the attempt that has just started to run by the same cause that failed the attempt before.
     fn fail_again(&mut self, now: Time) -> Vec<Command> {
         let (Some(failed), Some((attempt, _, placement))) = (self.failed.take(), &self.deployed) else {
             return Vec::new();
@@ -307,12 +309,12 @@ impl Leader {
     }
 }
 
-/// [`Mutation::DeafStandby`]: whether the log has grown, as far as a standby notices.
+/// [`Mutation::DeafStandby`]: whether the standby notices that the log has grown.
 pub(super) fn heard(env: &Env, grown: bool) -> bool {
     grown && !env.mutated(Mutation::DeafStandby)
 }
 
-/// [`Mutation::RunEndedAgain`]: the newest entry, as a standby takes it.
+/// [`Mutation::RunEndedAgain`]: hides from a standby that the newest entry ends the job.
 pub(super) fn newest(env: &Env, log: &mut Log) {
     if let Some(entry) = log.newest.as_mut().filter(|entry| entry.state.ended.is_some())
         && env.mutated(Mutation::RunEndedAgain)
@@ -321,7 +323,7 @@ pub(super) fn newest(env: &Env, log: &mut Log) {
     }
 }
 
-/// What goes with the entries of segments before `leading`, if that has just begun, and with commits below `oldest`:
+/// Removes what correct trimming would keep, of segments before `begun` and of decisions around `oldest`:
 /// [`Mutation::RemoveSegmentEnds`], [`Mutation::ForgetAborts`] and [`Mutation::ForgetNeededCommits`].
 pub(crate) async fn trim(env: &Env, begun: Option<u64>, oldest: Option<CheckpointId>) -> Result<(), LogError> {
     if let (Some(leading), true) = (begun, env.is_planted(Mutation::RemoveSegmentEnds)) {

@@ -1,8 +1,9 @@
 //! The restart strategy: whether a failed job is restarted, and after which delay. Pure.
 //!
-//! Start at [`RestartBackoff::on_failure`], which is called once per failover: what fails while a restart is due belongs to the
-//! failover before. The state lives as long as a leader, as in Flink: a JobManager that takes over begins anew (ADR 0037).
-//! Settings are in [`RestartStrategy`]; oracle O9 judges delays and ends with a model of its own.
+//! Start at [`RestartBackoff::on_failure`], which is called once per failover: a failure while a restart is already
+//! due belongs to the failover before. The state lives as long as a leader, as in Flink: a JobManager that takes over
+//! starts afresh (ADR 0037). Settings are in [`RestartStrategy`]; oracle O9 checks delays and ends with a model of its
+//! own.
 //!
 //! Invariant: (RB1) an exponential delay is at least `initial_backoff` and at most `max_backoff`, whatever the jitter.
 //! Source: apache/flink `FixedDelayRestartBackoffTimeStrategy`, `FailureRateRestartBackoffTimeStrategy`,
@@ -16,19 +17,20 @@ use crate::env::{draw, draw_between};
 use crate::ids::Attempt;
 use crate::time::{Time, nanos};
 
-/// A backoff is counted in 2⁻³² ns, so that rounding down after each of thousands of failures never adds up to a nanosecond.
+/// A backoff is counted in 2⁻³² ns, so that the rounding errors of thousands of failures stay below a nanosecond.
 const FRACTION_BITS: u32 = 32;
-/// Where a growing backoff stops, in nanoseconds: no `max_backoff` is as long.
+/// A growing backoff stops at this many nanoseconds, which is longer than any `max_backoff`.
 const BACKOFF_NS_MAX: u128 = 1 << 62;
 const _: () = assert!(
     (BACKOFF_NS_MAX << FRACTION_BITS).checked_mul(u32::MAX as u128).is_some(),
     "the longest backoff times the greatest multiplier overflows"
 );
 
-/// What becomes of a job that failed.
+/// What happens to a job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestartDecision {
-    /// The next attempt begins this long after the failure, or later if something else takes longer.
+    /// The next attempt begins this long after the failure, or later if something else takes longer (tasks still have
+    /// to end).
     Restart {
         /// The delay.
         after: Duration,
@@ -43,18 +45,18 @@ pub enum Exhausted {
     /// `none`.
     #[error("the restart strategy is none")]
     NoRestarts,
-    /// `fixed-delay`: each restart was used.
+    /// `fixed-delay`: all allowed restarts were used.
     #[error("{allowed} restarts are used up")]
     Attempts {
         /// How many were allowed.
         allowed: u32,
     },
-    /// `failure-rate`: one failure more than is allowed.
+    /// `failure-rate`: there was one failure more than allowed within the interval.
     #[error("the failure rate of {allowed} per {} is exceeded", humantime::format_duration(*.interval))]
     FailureRate {
-        /// Failures that are allowed.
+        /// Failures that are allowed within the interval.
         allowed: u32,
-        /// Within so long.
+        /// The interval.
         interval: Duration,
     },
     /// `exponential-delay`: the job never ran for long enough between its restarts.
@@ -65,37 +67,37 @@ pub enum Exhausted {
     },
 }
 
-/// The draw that decides about the jitter of the restart after `attempt` failed, in the stream of one leader.
+/// The random number for the jitter of the restart after `attempt` failed; one stream per leader.
 pub(super) fn jitter(seed: u64, attempt: Attempt) -> u64 {
     draw(seed, "restart jitter", u64::from(attempt.0), 0)
 }
 
-/// The restart strategy of one leader, with what it remembers of failures.
+/// The restart strategy of one leader, with the failures that it has to remember.
 #[derive(Debug, Clone)]
 pub enum RestartBackoff {
     /// No failure is followed by a restart.
     None,
     /// Counts failures.
     FixedDelay {
-        /// Before each restart.
+        /// Delay before each restart.
         delay: Duration,
         /// Restarts allowed; `None` is unlimited.
         attempts: Option<u32>,
-        /// So far.
+        /// Failures so far.
         failures: u32,
     },
-    /// Remembers one failure more than is allowed within an interval.
+    /// Remembers as many failure times as are allowed within an interval.
     FailureRate {
-        /// Before each restart.
+        /// Delay before each restart.
         delay: Duration,
-        /// What is allowed.
+        /// The allowed rate.
         settings: FailureRate,
         /// Times of the newest failures, the oldest first.
         failures: VecDeque<Time>,
     },
     /// Remembers the last delay.
     ExponentialDelay {
-        /// What is allowed.
+        /// Bounds, growth and jitter of the delays.
         settings: ExponentialDelay,
         /// Restarts since the last reset.
         restarts: u32,
@@ -107,7 +109,7 @@ pub enum RestartBackoff {
 }
 
 impl RestartBackoff {
-    /// The strategy of a job that has not failed.
+    /// The strategy of a job that has not failed yet.
     pub fn new(config: &JobConfig) -> Self {
         let delay = config.restart_delay;
         match config.restart_strategy.clone() {
@@ -120,7 +122,7 @@ impl RestartBackoff {
         }
     }
 
-    /// The job failed at `now`; `jitter` is any number, drawn anew for each failure.
+    /// Decides after a failure at `now`; `jitter` is any number, drawn anew for each failure.
     pub fn on_failure(&mut self, now: Time, jitter: u64) -> RestartDecision {
         use RestartDecision::{GiveUp, Restart};
         match self {
@@ -146,7 +148,7 @@ impl RestartBackoff {
             }
             Self::ExponentialDelay { settings, restarts, backoff, restart_at } => {
                 if let Some(due) = restart_at.filter(|due| now <= *due) {
-                    // The restart before is still due: as in Flink this is the same failure once more.
+                    // The restart before is still due. As in Flink, this is still the same failure.
                     return Restart { after: due.since(now) };
                 }
                 let is_reset = restart_at.is_none_or(|due| now >= due + settings.reset_backoff_threshold);
@@ -166,16 +168,17 @@ impl RestartBackoff {
     }
 }
 
-/// The backoff after this one.
+/// The backoff that follows this one.
 fn grown(backoff: u128, settings: &ExponentialDelay) -> u128 {
     let multiplier = u128::from(settings.backoff_multiplier.0);
     (backoff * multiplier / 1_000).min(BACKOFF_NS_MAX << FRACTION_BITS)
 }
 
-/// The delay of a backoff: the jitter is a part of the whole backoff, and only what comes out is held to the bounds, as in Flink.
+/// The delay of a backoff. The jitter is a share of the whole backoff, and only the sum is held to the bounds, as in
+/// Flink.
 fn with_jitter(backoff_ns: u128, settings: &ExponentialDelay, jitter: u64) -> Duration {
     let offset = backoff_ns * u128::from(settings.jitter_factor.0) / 1_000;
-    // At most 2 << 62 and so within 64 bits.
+    // `offset * 2` is at most 1 << 63 nanoseconds, so it fits into 64 bits.
     let drawn = draw_between(jitter, 0, (offset * 2).min(u64::MAX.into()) as u64);
     let delay_ns = backoff_ns - offset + u128::from(drawn);
     let (least, most) = (nanos(settings.initial_backoff), nanos(settings.max_backoff));

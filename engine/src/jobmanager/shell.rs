@@ -17,7 +17,8 @@ pub(super) struct Shell {
     pub(super) log: UnboundedSender<(Change, HaState)>,
     pub(super) facts: UnboundedSender<Arrived>,
     pub(super) peers: BTreeMap<NodeName, Peer>,
-    /// Every deletion under way holds a clone of the sender; nothing is ever sent.
+    /// Every running deletion holds a clone of the sender, so the channel closes when all have ended. Nothing is ever
+    /// sent.
     pub(super) deleting: (mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
@@ -27,7 +28,7 @@ impl Shell {
         let writing = self.env.spawn(async move {
             while let Some(message) = orders.recv().await {
                 if sender.send(encoded(&message).into()).await.is_err() {
-                    // The reading side sees the same and says so.
+                    // The reading side sees the same error and reports it.
                     return;
                 }
             }
@@ -51,7 +52,7 @@ impl Shell {
         self.peers.insert(node, Peer { connection, outbox, _tasks: [writing, reading] });
     }
 
-    /// Carries out one command; how this leadership ended, if that ends it.
+    /// Carries out one command. Returns how this leadership ended if the command ends it.
     pub(super) async fn obey(&mut self, command: Command) -> Option<Led> {
         match command {
             Command::Send(node, order) => {
@@ -81,7 +82,8 @@ impl Shell {
                 };
                 let (env, store) = (self.env.clone(), self.store.clone());
                 self.background(async move {
-                    // It came in messages, and goes into the manifest.
+                    // The state was decoded from messages and is encoded into the manifest, so its bytes are charged
+                    // twice.
                     inline_state(&env, 2 * manifest.inline_bytes()).await;
                     Fact::Sealed(id, seal(&env, &store, id, manifest.encode()).await)
                 });
@@ -103,7 +105,7 @@ impl Shell {
                 task.detach();
             }
             Command::Append(change, state) => {
-                // The writer ends only with this leadership.
+                // This fails only if the writer has ended, and the writer has then reported why.
                 let _ = self.log.send((change, state));
             }
             Command::Sweep { keep, up_to, last } => {
@@ -124,7 +126,7 @@ impl Shell {
         None
     }
 
-    /// Returns when no deletion is under way: after the end nobody would finish it.
+    /// Waits until no deletion is running, because after the end of the job nobody would finish it.
     pub(super) async fn deletions_done(self) {
         let (mine, mut others) = self.deleting;
         drop(mine);
@@ -134,35 +136,36 @@ impl Shell {
     fn background(&self, work: impl Future<Output = Fact> + Send + 'static) {
         let facts = self.facts.clone();
         let task = self.env.spawn(async move {
-            // The loop that reads facts outlives every task but itself.
+            // If this fails, the leader's loop has ended, and nothing needs the fact any more.
             let _ = facts.send(Arrived::Fact(work.await));
         });
         task.detach();
     }
 }
 
-/// Pays for so many bytes of state, encoded or decoded.
+/// Charges the work of encoding or decoding so many bytes of state.
 async fn inline_state(env: &Env, bytes: u64) {
     if bytes > 0 {
         env.charge(Work::Inline { bytes }).await;
     }
 }
 
-/// Writes a manifest and reads it back: what stands there afterwards decides, whatever the store answered. True once it is
-/// durable; false when it could not be made so. The log does not name it yet, so a doubtful one harms nobody.
+/// Writes a manifest and reads it back: what was read back decides, whatever the store answered to the write. Returns
+/// true once the manifest is durable, false if it could not be made durable. An unfinished manifest does no harm,
+/// because the log does not name it yet.
 async fn seal(env: &Env, store: &Store, id: CheckpointId, manifest: Bytes) -> bool {
     let path = path(id);
     match put_durably(env, store, &path, manifest, true).await {
         Ok(Put::Written) => return true,
-        // Torn: the name is taken for good, and another checkpoint will have another.
+        // A torn object cannot be replaced, so this checkpoint fails. The next one has another name.
         Ok(Put::Differs(_)) => env.warn(format_args!("{path} is not what was written")),
         Err(error) => env.warn(format_args!("{path}: {error}")),
     }
     false
 }
 
-/// The first of these checkpoints whose manifest another release of the engine wrote. What cannot be read is left to whoever
-/// restores it: only a manifest that is whole proves that it is another's.
+/// Finds the first of these checkpoints whose manifest another release of the engine wrote. A manifest that cannot be
+/// read is left to the restore: only a manifest that is whole proves its version.
 pub(super) async fn of_other_version(env: &Env, store: &Store, ids: &[CheckpointId]) -> Option<OtherVersion> {
     for path in ids.iter().map(|id| path(*id)) {
         let mut tried = 0;
@@ -198,18 +201,19 @@ async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, Lo
         let (error, patience) = match store.get(&path).await {
             Ok(bytes) => match Manifest::decode(&bytes, &path) {
                 Ok(manifest) if manifest.checkpoint == id => {
-                    // Out of the manifest, and into orders to deploy.
+                    // The state was decoded from the manifest and is encoded into orders to deploy, so its bytes are
+                    // charged twice.
                     inline_state(env, 2 * manifest.inline_bytes()).await;
                     return Ok(manifest);
                 }
-                // Whole, and of another checkpoint: files can change places.
+                // The manifest is whole, but of another checkpoint: somebody moved files.
                 Ok(manifest) => {
                     let expected = format!("the manifest of checkpoint {id}");
                     let found = format!("that of checkpoint {}", manifest.checkpoint);
                     (LoadError::Damaged(Damaged { path: path.clone(), expected, found }), Patience::READ)
                 }
                 Err(DecodeError::Damaged(damaged)) => (LoadError::Damaged(damaged), Patience::READ),
-                // Whole, so no other look can tell anything else.
+                // The manifest is whole, so reading it again cannot give another answer.
                 Err(DecodeError::OtherVersion(other)) => return Err(LoadError::OtherVersion(other)),
             },
             Err(StoreError::NotFound { path }) => {
@@ -219,7 +223,7 @@ async fn load(env: &Env, store: &Store, id: CheckpointId) -> Result<Manifest, Lo
             Err(error) => (LoadError::Store(error), Patience::READ),
         };
         tried += 1;
-        // A store may show what it held a while ago: one look condemns no checkpoint.
+        // A store may answer with an older state for a while, so one failed read does not condemn a checkpoint.
         match patience.pause_after(tried) {
             Some(pause) => env.sleep(pause).await,
             None => return Err(error),

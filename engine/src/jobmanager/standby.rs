@@ -1,4 +1,4 @@
-//! A JobManager that does not lead: follows the log, and opens a term when it may.
+//! A JobManager that does not lead: follows the log, and opens a term as soon as the log or the lease allows it.
 
 use std::time::Duration;
 
@@ -17,27 +17,28 @@ use crate::ha::position::Position;
 use crate::ids::{Attempt, CheckpointId, Term};
 use crate::time::{Time, nanos};
 
-/// Pause after the store did not answer; grows while it goes on not to.
+/// First pause after the store did not answer; the pause grows while the store goes on failing.
 const STORE_RETRY: Duration = Duration::from_millis(500);
-/// First pause after the control port could not be opened: whoever holds it is most likely just letting go of it.
+/// First pause after the control port could not be opened; most likely its former owner is just releasing it.
 const PORT_RETRY: Duration = Duration::from_millis(10);
 
 /// How waiting ended.
 pub(super) enum Followed {
-    /// This node leads: its first entry, when it asked for it, and its control port.
+    /// This node leads: its first log entry, the time at which it asked for that entry, and its control port.
     Opened(Box<HaEntry>, Time, Listener),
-    /// The job is over; its last attempt, and its result.
+    /// The job is over: its last attempt and its result.
     Ended(Attempt, JobResult),
 }
 
-/// Follows the log until this node leads or the job is over. A store that another release of the engine wrote is found out
-/// before anything is written: opening a term would already take the job from that release.
+/// Follows the log until this node leads or the job is over. A store that another release of the engine wrote is
+/// recognised before anything is written, because opening a term would already take the job from that release.
 pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunError> {
     let store = env.store(StoreKind::Checkpoints);
     let mut log = find(env, &store).await?;
     let (mut reading, mut opening_port) =
         (Trouble::new(LEADERSHIP_LOG, STORE_RETRY), Trouble::new("opening the control port", PORT_RETRY));
-    // Standbys that wait equally long would all try at once, and all but one in vain.
+    // Each standby waits a little longer by a random time: with equal waits all would try at once, and all but one in
+    // vain.
     let lease = spec.config.lease;
     let spread = env.draw("election", u64::from(env.incarnation()), 0) % (nanos(lease) / 4).max(1);
     let mut follower = Follower::new(env.node().clone(), lease + Duration::from_nanos(spread), env.now());
@@ -83,12 +84,13 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
         if let Some(entry) = log.newest.as_ref().filter(|entry| entry.leader != *env.node()) {
             env.emit(Event::LeaseExpired { term: entry.term }).await;
         }
-        // Open before the term is, since the entry names it; a standby's is closed, so that TaskManagers try the next node.
+        // The port is opened before the term, because the first entry of the term names its address. A standby keeps
+        // its port closed, so that TaskManagers go on to the next node.
         let listener = match env.listen(Port::Control).await {
             Ok(listener) => listener,
             Err(error) => {
                 opening_port.wait(env, error).await?;
-                // Somebody else may lead by now.
+                // Another JobManager may have opened a term meanwhile.
                 log = find(env, &store).await?;
                 continue;
             }
@@ -103,8 +105,8 @@ pub(super) async fn follow(env: &Env, spec: &JobSpec) -> Result<Followed, RunErr
     }
 }
 
-/// Opens a term behind all that is known: closes the segment of the leader before, and begins the next one. `None`: somebody
-/// else has written.
+/// Opens a term at the end of the known log: closes the segment of the previous leader and begins the next segment.
+/// Returns `None` if somebody else has written there.
 pub(crate) async fn open(
     env: &Env,
     store: &Store,
@@ -138,7 +140,7 @@ pub(crate) async fn open(
     }
 }
 
-/// The first entry of a new term, behind the newest that is known.
+/// The first entry of a new term, which follows the newest known entry.
 fn opening(env: &Env, spec: &JobSpec, address: &Address, log: &Log) -> HaEntry {
     let (term, state) = match &log.newest {
         Some(entry) => (Term(entry.term.0 + 1), entry.state.clone()),
@@ -161,7 +163,7 @@ fn opening(env: &Env, spec: &JobSpec, address: &Address, log: &Log) -> HaEntry {
     }
 }
 
-/// The end of the log, as soon as the store tells it.
+/// Finds the end of the log; repeats until the store answers.
 async fn find(env: &Env, store: &Store) -> Result<Log, RunError> {
     let mut trouble = Trouble::new(LEADERSHIP_LOG, STORE_RETRY);
     loop {
@@ -176,7 +178,8 @@ async fn find(env: &Env, store: &Store) -> Result<Log, RunError> {
     }
 }
 
-/// Whether an entry just written says nothing, since the log goes on behind it: the store has lost one.
+/// Whether an entry that was just written does not count, because the log goes on behind it: the store had lost the
+/// entry that stood there.
 async fn in_a_hole(env: &Env, store: &Store, position: Position) -> Result<bool, GaveUp> {
     let mut trouble = Trouble::new(LEADERSHIP_LOG, STORE_RETRY);
     loop {
@@ -207,7 +210,7 @@ mod tests {
         JobSpec { program: "p".into(), params: BTreeMap::new(), input, config: JobConfig::default() }
     }
 
-    /// Somebody on this node who has the control port and lets go of it after `time`.
+    /// Stands for a process on this node that holds the control port and releases it after `time`.
     async fn hold_port(env: &Env, time: Duration) -> TaskHandle {
         let held = env.listen(Port::Control).await.unwrap();
         let within = env.clone();

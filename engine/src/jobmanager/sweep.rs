@@ -1,4 +1,4 @@
-//! Removing files that nobody will ask for again.
+//! Removes files that no later leader and no restore will ask for.
 
 use crate::checkpoint::manifest::{checkpoint_of_folder, folder};
 use crate::connectors::file_sink::{PENDING, forget_commits};
@@ -7,11 +7,11 @@ use crate::ha::entry::HaEntry;
 use crate::ha::log::{LogError, remove_segments_before};
 use crate::ids::CheckpointId;
 
-/// A leader trims what its job leaves behind each time that it has written so many entries.
+/// A leader trims the log and the decisions each time it has written this many entries.
 pub(super) const TRIM_PERIOD: u64 = 16;
 
-/// Removes, behind the back of everybody, what neither `newest` nor any later entry needs: entries of segments that are over,
-/// and decisions about output that nobody falls back behind. What stays behind now goes with the next time.
+/// Removes in the background what neither `newest` nor any later entry needs: entries of log segments that are over,
+/// and commit decisions below every retained checkpoint. What cannot be removed now is removed at the next trim.
 pub(super) fn trim(env: &Env, newest: &HaEntry) {
     let (segment, oldest) = (newest.position.segment, newest.state.completed.first().copied());
     let (own, begins) = (env.clone(), newest.position.number == 0);
@@ -38,7 +38,7 @@ pub(super) fn trim(env: &Env, newest: &HaEntry) {
 /// Removes all files of a checkpoint.
 pub(super) async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result<(), StoreError> {
     let mut files = store.list(&folder(id)).await?;
-    // The manifest goes first: what is half deleted must not look complete.
+    // The manifest goes first, so that a half deleted checkpoint does not look complete.
     files.sort_by_key(|(name, _)| !name.ends_with("/_metadata"));
     for (file, _) in files {
         store.delete(&file).await?;
@@ -46,8 +46,9 @@ pub(super) async fn delete_checkpoint(store: &Store, id: CheckpointId) -> Result
     Ok(())
 }
 
-/// Removes files of checkpoints that are not in `keep`, of ids up to `up_to`, and, if nothing will be committed any more
-/// (`last`), pending output. Returns how many. Several leaders may sweep at once: none removes what the log names.
+/// Removes files of checkpoints that are not in `keep` and whose id is at most `up_to`. If nothing will be committed
+/// any more (`last`), removes pending output, too. Returns how many files were removed. Several leaders may sweep at
+/// once, because none of them removes what the log names.
 pub(super) async fn sweep(
     env: &Env,
     keep: &[CheckpointId],

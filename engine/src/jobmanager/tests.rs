@@ -1,4 +1,4 @@
-//! A JobManager alone against stores that another release of the engine wrote: it says so, and changes nothing.
+//! A JobManager alone, with stores that another release of the engine wrote: it reports that and changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ fn a_standby_leaves_a_job_that_another_release_took_over() {
     });
 }
 
-/// Before entries had segments their names were numbers alone. Such a log must not look like none.
+/// Before entries had segments, their names were plain numbers. Such a log must not look like an empty one.
 #[test]
 fn a_log_of_the_first_version_ends_the_job_and_nothing_is_touched() {
     on_one_node(|_, env| async move {
@@ -165,7 +165,8 @@ fn a_log_of_the_first_version_ends_the_job_and_nothing_is_touched() {
     });
 }
 
-/// Both releases want the same number of the log: whoever comes second finds the other's entry, and must not go on behind it.
+/// Both releases write the same number of the log. The second writer finds the other's entry and must not continue
+/// behind it.
 #[test]
 fn a_leader_that_another_release_superseded_stops_and_writes_nothing_more() {
     on_one_node(|_, env| async move {

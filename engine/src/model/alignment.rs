@@ -1,12 +1,12 @@
-//! Barriers on three channels: what [`BarrierAligner`] makes of every order in which they can arrive.
+//! Barriers on three channels: [`BarrierAligner`] in every order in which they can arrive.
 //!
-//! A channel carries at most one record between two barriers, barriers in order of their checkpoints (an upstream subtask leaves
-//! out those that it has heard were aborted), and after the end of its records only barriers. The network delays each channel as
-//! it likes, so the next element may come from any channel that is not blocked. Each checkpoint may be aborted at any time, in
-//! any order, again and again.
+//! A channel carries at most one record between two barriers, barriers in the order of their checkpoints (an upstream
+//! subtask skips barriers of checkpoints that it knows to be aborted), and after the end of its records only barriers.
+//! The network delays each channel arbitrarily, so the next element may come from any channel that is not blocked.
+//! Each checkpoint may be aborted at any time, in any order and repeatedly.
 //!
-//! Always: A1; A2; a snapshot is taken when every channel has delivered its barrier and nothing behind it; some channel is free.
-//! Always possible: every channel delivers the last barrier, and no alignment is open.
+//! Always: A1; A2; a snapshot is taken when every channel has delivered its barrier and nothing after it; some channel
+//! is not blocked. Always possible: every channel delivers the last barrier, and no alignment is open.
 
 use std::hash::Hash;
 
@@ -17,16 +17,16 @@ use crate::checkpoint::align::{Alignment, BarrierAligner};
 use crate::ids::CheckpointId;
 
 const CHANNELS: usize = 3;
-/// Checkpoints.
+/// Number of checkpoints.
 const LAST: u64 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Channel {
     /// The last barrier that it delivered.
     barrier: u64,
-    /// A record came behind that.
+    /// Whether a record came after that barrier.
     record: bool,
-    /// No more records will come.
+    /// Whether no more records will come.
     ended: bool,
 }
 
@@ -39,7 +39,7 @@ struct State {
 }
 
 struct Barriers {
-    /// What the subtask takes for the number of its channels.
+    /// How many channels the aligner is told that there are.
     aligned: usize,
 }
 
@@ -69,7 +69,7 @@ impl Barriers {
     }
 }
 
-/// What must hold between two elements.
+/// Checks what must hold between two elements.
 fn checked(state: State) -> Result<State, Broken> {
     let blocked = |channel: &usize| state.aligner.is_blocked(*channel);
     let aligning = state.aligner.waiting_for();
@@ -124,7 +124,7 @@ impl Model for Barriers {
         steps
     }
 
-    /// Which channel is which makes no difference.
+    /// Channels are interchangeable, so their order does not count.
     fn fingerprint(&self, state: &State) -> u128 {
         let mut channels: Vec<_> =
             (0..CHANNELS).map(|index| (state.channels[index], state.aligner.is_blocked(index))).collect();
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(size, Size { states: 4_940, steps: 59_617, depth: 10 });
     }
 
-    /// The planted bug `no-barrier-alignment`; the scenario is `…`.
+    /// The planted bug `no-barrier-alignment`.
     #[cfg(feature = "mutations")]
     #[test]
     fn a_snapshot_at_the_first_barrier_is_found() {

@@ -1,19 +1,21 @@
 //! Breadth-first search over every state that a model can reach.
 //!
-//! A model is closed: what is nondeterministic in it (faults, crashes, terms, entries) is bounded by numbers in its state, so the
-//! search ends by itself, and nothing is cut off by a depth. Three kinds of properties are checked:
-//! - *always*: a step may say that it breaks a sentence; an assertion of the product that fails in a step counts, too;
-//! - *always possible* (AG EF in temporal logic): from every state some good state can be reached. That needs no assumption
-//!   about fairness: where every state has a way to a good one, only a scheduler that never takes it keeps away from it;
-//! - *no change unnoticed*: the numbers of states, of steps and the depth are asserted by the tests.
+//! A model is closed: numbers in its state bound everything nondeterministic in it (faults, crashes, terms, entries),
+//! so the search ends by itself and needs no limit of depth. Three kinds of properties are checked:
+//! - *always*: a step may report that it breaks a property; an assertion of the product that fails in a step counts,
+//!   too;
+//! - *always possible* (AG EF in temporal logic): from every state some good state can be reached. This needs no
+//!   assumption about fairness: if every state has a way to a good one, only a scheduler that never takes it can avoid
+//!   good states;
+//! - *no change unnoticed*: the tests assert the numbers of states and steps and the depth.
 //!
-//! Start at [`explore`]. A counterexample is a shortest one.
+//! Start at [`explore`]. It returns a shortest counterexample.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A sentence that does not hold.
+/// Describes a property that does not hold.
 pub(crate) type Broken = String;
 
 /// What is explored.
@@ -22,13 +24,13 @@ pub(crate) trait Model {
 
     fn first(&self) -> Self::State;
 
-    /// Every step from a state, in words, with what it leads to.
+    /// Every step from a state: its description, and the state it leads to.
     fn steps(&self, state: &Self::State) -> Vec<(String, Result<Self::State, Broken>)>;
 
-    /// Equal for states between which nothing makes a difference: the names of nodes that are alike, for instance.
+    /// Equal for states whose difference does not matter, such as the names of nodes that behave alike.
     fn fingerprint(&self, state: &Self::State) -> u128;
 
-    /// Whether this is an end that must stay reachable.
+    /// Whether this is a good state, which must stay reachable.
     fn is_good(&self, state: &Self::State) -> bool;
 }
 
@@ -37,11 +39,11 @@ pub(crate) trait Model {
 pub(crate) struct Size {
     pub(crate) states: usize,
     pub(crate) steps: usize,
-    /// Steps to the state that is farthest from the first one.
+    /// Steps from the first state to the farthest one.
     pub(crate) depth: usize,
 }
 
-/// How a sentence comes to be broken.
+/// The steps that break a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counterexample {
     pub(crate) broken: Broken,
@@ -59,9 +61,9 @@ impl fmt::Display for Counterexample {
 }
 
 struct Visited<S> {
-    /// Emptied once its steps were taken.
+    /// The state; empty after its steps were taken.
     state: Option<S>,
-    /// From where it was reached first, and how.
+    /// The state from which it was reached first, and by which step.
     reached: Option<(u32, String)>,
     depth: usize,
     good: bool,
@@ -74,7 +76,7 @@ struct Search<S> {
 }
 
 impl<S> Search<S> {
-    /// The steps to a state.
+    /// The steps from the first state to this one.
     fn path(&self, to: u32) -> Vec<String> {
         let mut steps = Vec::new();
         let mut at = to;
@@ -86,7 +88,7 @@ impl<S> Search<S> {
         steps
     }
 
-    /// The first state from which no good one can be reached.
+    /// The first state from which no good state can be reached.
     fn stranded(&self) -> Option<u32> {
         let mut before: Vec<Vec<u32>> = vec![Vec::new(); self.visited.len()];
         for (from, to) in &self.edges {
@@ -105,7 +107,7 @@ impl<S> Search<S> {
     }
 }
 
-/// Visits every state. More than `most` of them are a mistake of the model.
+/// Visits every state. If there are more than `most`, the model has a mistake.
 pub(crate) fn explore<M: Model>(model: &M, most: usize) -> Result<Size, Counterexample> {
     let first = model.first();
     let mut search = Search { visited: Vec::new(), known: BTreeMap::new(), edges: Vec::new() };
@@ -156,7 +158,7 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use super::*;
 
-    /// A counter that may be set back until it is at the top, where it may also get lost.
+    /// A counter that may be reset until it reaches the top, where it may also get stuck.
     struct Counter {
         top: u32,
         may_get_lost: bool,

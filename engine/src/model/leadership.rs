@@ -1,15 +1,17 @@
-//! The leadership log with three JobManagers: real followers, real entries, real takeovers, rotation and removal of segments.
+//! The leadership log with three JobManagers: real followers, real entries, real takeovers, rotation and removal of
+//! segments.
 //!
-//! One JobManager leads, two entries before the end of the first segment; two follow. At any time, whatever clocks say, a follower
-//! reads on ([`Log::advance`]) or opens a term ([`open`]), the leader appends ([`append_behind`]) and removes what is over
-//! ([`remove_segments_before`], in a task of its own that outlives the leadership), and any of them may crash and find the log
-//! anew. All of that is the product's own code; each of its requests to the store is a step, and may be answered in every way.
-//! When a lease is over is left out on purpose: time decides when somebody tries to lead, so here anybody tries at any time.
+//! One JobManager leads, two entries before the end of the first segment; two follow. At any time, whatever the clocks
+//! say, a follower reads on ([`Log::advance`]) or opens a term ([`open`]), the leader appends ([`append_behind`]) and
+//! removes old entries ([`remove_segments_before`], in a task of its own that outlives the leadership), and each of
+//! them may crash and find the log anew. All of this is the product's own code. Each of its requests to the store is a
+//! step, and may be answered in every possible way. The end of a lease is deliberately not modelled: time decides when
+//! somebody tries to lead, so here anybody may try at any time.
 //!
-//! An entry *counts* when its writer is told that it is written. Always: H1 (it stands in the log then, or did until another one
-//! counted that was made of it); H2 (of two
-//! entries that count one was made of the other, or of what was made of it: nobody acts beside a leader); H3 (no end of a
-//! segment is removed). Always possible: everybody knows the newest entry that counts.
+//! An entry *counts* when its writer is told that it is written. Always: H1 (the entry then stands in the log, or did
+//! so until another entry counted that was made from it); H2 (of two entries that count, one was made from the other,
+//! directly or not, so nobody acts beside a leader); H3 (no end of a segment is removed). Always possible: every
+//! JobManager knows the newest entry that counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -33,17 +35,17 @@ use crate::time::Time;
 
 const NODES: [&str; 3] = ["jm-1", "jm-2", "jm-3"];
 
-/// What may still happen.
+/// How many events of each kind may still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Left {
-    /// Terms that followers try to open.
+    /// Terms that followers may try to open.
     terms: u8,
-    /// Entries that leaders append.
+    /// Entries that leaders may append.
     entries: u8,
     crashes: u8,
 }
 
-/// Something that does not change, and what tells it from others.
+/// An immutable value with a hash that distinguishes it from others.
 #[derive(Debug)]
 struct Fixed<T> {
     value: T,
@@ -81,7 +83,7 @@ enum Does {
     Removes(u64),
 }
 
-/// A procedure under way: the answers that it got, and what it asks next.
+/// A running procedure: the answers that it got, and its next request.
 #[derive(Debug, Clone, Hash)]
 struct Task {
     does: Does,
@@ -92,11 +94,11 @@ struct Task {
 #[derive(Debug, Clone, Hash)]
 struct Process {
     life: usize,
-    /// It has done nothing yet.
+    /// Whether it has done nothing yet.
     fresh: bool,
     knows: Knows,
     task: Option<Task>,
-    /// The task that removes segments.
+    /// The running task that removes segments.
     removal: Option<Task>,
 }
 
@@ -105,9 +107,9 @@ struct State {
     store: ModelStore,
     processes: [Process; 3],
     left: Left,
-    /// Of which entry each one was made.
+    /// The entry that each entry was made from.
     made_of: BTreeMap<Position, Position>,
-    /// Entries that count.
+    /// The entries that count.
     count: BTreeSet<Position>,
 }
 
@@ -116,13 +118,13 @@ impl State {
         self.count.last().copied().unwrap_or(Position::FIRST)
     }
 
-    /// Whether the later one was made of the earlier one, directly or not.
+    /// Whether the later entry was made from the earlier one, directly or not.
     fn comes_from(&self, later: Position, earlier: Position) -> bool {
         later == earlier || self.made_of.get(&later).is_some_and(|parent| self.comes_from(*parent, earlier))
     }
 }
 
-/// What came of a procedure.
+/// The result of a procedure.
 enum Came {
     Nothing,
     Follows(Log),
@@ -131,12 +133,12 @@ enum Came {
 
 struct Leadership {
     scripted: Scripted,
-    /// Of each node, of each of its lives.
+    /// Per node, per life.
     envs: [[Env; 2]; 3],
     spec: JobSpec,
     left: Left,
     faults: Faults,
-    /// H3 is asserted; without it, what follows from the loss of an end is found.
+    /// Whether H3 is asserted; if not, the search finds the consequences of a lost end.
     ends_stay: bool,
 }
 
@@ -152,7 +154,7 @@ fn position_of(request: &Request) -> Option<Position> {
 }
 
 impl Does {
-    /// The entry of which it makes others.
+    /// The entry that this procedure makes others from.
     fn made_of(&self) -> Option<Position> {
         match self {
             Does::Opens(log) => log.value.newest.as_ref().map(|entry| entry.position),
@@ -172,7 +174,7 @@ impl Leadership {
         Self { scripted, envs, spec, left, faults, ends_stay: planted.is_empty() }
     }
 
-    /// The entry that a leader appends behind its last one.
+    /// The entry that a leader appends after its last one.
     fn next_entry(last: &HaEntry) -> HaEntry {
         let mut next = last.clone();
         next.change = Change::AttemptBegun(next.state.attempt.next());
@@ -180,7 +182,7 @@ impl Leadership {
         next
     }
 
-    /// Runs a procedure with the answers that it got.
+    /// Runs a procedure with the answers that it got so far.
     fn run(&self, process: usize, life: usize, does: &Does, answers: &[Answer]) -> Next<Result<Came, Broken>> {
         let (env, store) = (&self.envs[process][life], self.scripted.store());
         let came = |appended: Option<HaEntry>| appended.map_or(Came::Nothing, Came::Counts);
@@ -210,7 +212,7 @@ impl Leadership {
                 }
             }),
             Does::Removes(leading) => self.scripted.run(answers, async {
-                // An error puts it off to the next time.
+                // After an error the removal is left to the next time.
                 let _ = remove_segments_before(&store, *leading).await;
                 #[cfg(feature = "mutations")]
                 let _ = crate::jobmanager::planted::trim(env, Some(*leading), None).await;
@@ -219,7 +221,7 @@ impl Leadership {
         }
     }
 
-    /// The state in which a procedure goes on to its next request, or has come to its end.
+    /// The state after a procedure has come to its next request or to its end.
     fn goes_on(&self, mut state: State, index: usize, does: Does, answers: Vec<Answer>) -> Result<State, Broken> {
         let removes = matches!(does, Does::Removes(_));
         let process = &mut state.processes[index];
@@ -243,7 +245,7 @@ impl Leadership {
                 let position = entry.position;
                 let stands = state.store.get(&position.path()) == Some(&entry.encode());
                 process.knows = Knows::Leads(Fixed::new(entry));
-                // It may be over already: then what counts was made of it.
+                // The entry may be removed already; then a newer entry that counts was made from it.
                 if !stands && !state.comes_from(state.newest(), position) {
                     return Err(format!("H1: {}'s entry {position} counts, and is not in the log", NODES[index]));
                 }
@@ -267,7 +269,7 @@ impl Leadership {
         Position::at(path).is_some_and(|position| position.number == 0) || state.store.get(path).is_some_and(closes)
     }
 
-    /// Every answer to a request.
+    /// Adds a step for every answer to a request.
     fn answers(&self, state: &State, index: usize, task: &Task, steps: &mut Vec<(String, Result<State, Broken>)>) {
         let said = format!("{} {}", NODES[index], task.asks);
         if let Request::Delete(path) = &task.asks
@@ -291,7 +293,7 @@ impl Leadership {
         }
     }
 
-    /// What a JobManager may begin.
+    /// Adds the procedures that a JobManager may begin.
     fn begins(&self, state: &State, index: usize, steps: &mut Vec<(String, Result<State, Broken>)>) {
         let process = &state.processes[index];
         let mut begin = |said: &str, does: Does, spend: &dyn Fn(&mut Left)| {
@@ -300,14 +302,14 @@ impl Leadership {
             next.processes[index].fresh = false;
             steps.push((format!("{} {said}", NODES[index]), self.goes_on(next, index, does, Vec::new())));
         };
-        // Who will never write any more only reads: when makes no difference to anybody.
+        // If no JobManager will write any more, all just read, and it does not matter when.
         let quiet = |process: &Process| process.task.is_none() && process.removal.is_none();
         let reads = state.left.terms > 0 || state.processes.iter().all(quiet);
         match &process.knows {
             Knows::Nothing if reads => begin("looks for the end of the log", Does::Finds, &|_| {}),
             Knows::Nothing => {}
             Knows::Follows(log) => {
-                // A look begun before there is something to be seen is the same as one begun after.
+                // A look begun while there is nothing new gives the same as one begun later.
                 let known = log.value.tail.max(log.value.newest.as_ref().map(|entry| entry.position));
                 let newest = state.store.below("ha/").filter_map(|(path, _)| Position::at(path)).max();
                 if reads && newest != known {
@@ -318,7 +320,7 @@ impl Leadership {
                 }
             }
             Knows::Leads(last) => {
-                // Who leads no more finds that out without an entry that counts.
+                // A former leader learns that it does not lead any more; no entry of it counts, so none is spent.
                 let fenced = last.value.position < state.newest();
                 if fenced || state.left.entries > 0 {
                     begin("appends", Does::Appends(last.clone()), &|left| left.entries -= u8::from(!fenced));
@@ -368,7 +370,7 @@ impl Model for Leadership {
             for task in process.task.iter().chain(&process.removal) {
                 self.answers(state, index, task, &mut steps);
             }
-            // The second and the third are alike: of two that have done nothing yet the second is the first to do something.
+            // The second and the third JobManager are interchangeable: of the two, the second acts first.
             if process.task.is_none() && !(index == 2 && process.fresh && state.processes[1].fresh) {
                 self.begins(state, index, &mut steps);
             }
@@ -401,7 +403,7 @@ impl Model for Leadership {
 }
 
 impl Leadership {
-    /// The log as somebody finds it whom the store answers as it should.
+    /// The log as a reader finds it if the store answers correctly.
     fn found(&self, store: &ModelStore) -> Log {
         let (env, log) = (&self.envs[1][0], self.scripted.store());
         let found = self.scripted.run_quietly(&mut store.clone(), || Log::find(env, &log));
@@ -416,12 +418,12 @@ mod tests {
 
     const NONE: Faults = Faults { errors: 0, torn: 0, lags: 0 };
 
-    /// Of what may happen: the size.
+    /// The size of the model for given events and faults.
     const SIZES: &[(Left, Faults, Size)] = &[
-        // A leader rotates its segment while another one takes over.
+        // A leader rotates its segment while another JobManager takes over.
         (Left { terms: 1, entries: 2, crashes: 0 }, NONE, size(65_227, 198_669, 43)),
         (Left { terms: 1, entries: 1, crashes: 1 }, NONE, size(29_270, 65_641, 40)),
-        // Two take over at once, or one after the other.
+        // Two JobManagers take over at once, or one after the other.
         (Left { terms: 2, entries: 0, crashes: 0 }, NONE, size(19_566, 59_174, 44)),
         (Left { terms: 2, entries: 0, crashes: 0 }, Faults { errors: 1, ..NONE }, size(107_161, 387_168, 47)),
         (Left { terms: 1, entries: 1, crashes: 0 }, Faults { errors: 1, ..NONE }, size(12_341, 30_067, 40)),

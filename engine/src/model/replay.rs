@@ -1,10 +1,10 @@
 //! Runs the product's own asynchronous code one request to the store at a time.
 //!
-//! A procedure (`append`, `commit`, `abort_above` …) is a future over a [`Store`]. Here the store is a script: it gives the answers
-//! that the procedure was given so far, and stops it at the first request that has none. So a procedure under way is plain data, its
-//! request and the answers before, and a model can go on from it in each way in which the request may be answered. Of requests that
-//! a procedure makes at the same time only the first is made; the next one follows when that is answered. Waiting takes no time:
-//! that a pause ends is one more step that may come late.
+//! A procedure (`append`, `commit`, `abort_above` …) is a future over a [`Store`]. Here the store is a script: it
+//! repeats the answers that were given so far, and stops the procedure at the first request without an answer. So a
+//! running procedure is plain data, its answers and its next request, and a model can continue it in each way in which
+//! the request may be answered. Of requests that a procedure makes at the same time only the first is made; the next
+//! one follows when the first is answered. Waiting takes no time: a pause only means that the next step may come late.
 
 use std::fmt;
 use std::future::{Future, pending};
@@ -27,7 +27,7 @@ use crate::env::{Env, Store};
 use crate::ids::NodeName;
 use crate::mutation::Mutation;
 
-/// What a procedure asks of the store.
+/// A request to the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Request {
     Create(String, Bytes),
@@ -51,11 +51,11 @@ impl fmt::Display for Request {
     }
 }
 
-/// What the store answers.
+/// An answer of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
     Done,
-    /// The name is taken.
+    /// The name is already used.
     Taken,
     Missing,
     Failed,
@@ -63,7 +63,7 @@ pub(crate) enum Answer {
     Listed(Vec<(String, u64)>),
 }
 
-/// How far a procedure comes with the answers it has.
+/// How far a procedure gets with the answers so far.
 pub(crate) enum Next<T> {
     Asks(Request),
     Ends(T),
@@ -76,12 +76,12 @@ struct Script {
     asked: Option<Request>,
 }
 
-/// The script as a store.
+/// A store that answers from the script.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripted(Arc<Mutex<Script>>);
 
 impl Scripted {
-    /// The world of one life of a node over this store, in which these bugs are planted.
+    /// The world of one life of a node over this store, with these bugs planted.
     pub(crate) fn env(&self, node: &str, incarnation: u32, planted: &[Mutation]) -> Env {
         Env::scripted(NodeName::from(node), incarnation, Arc::new(self.clone()), planted.to_vec())
     }
@@ -90,7 +90,7 @@ impl Scripted {
         Store::new(Arc::new(self.clone()))
     }
 
-    /// Runs a procedure from its beginning.
+    /// Runs a procedure from its beginning with these answers.
     pub(crate) fn run<T>(&self, answers: &[Answer], procedure: impl Future<Output = T>) -> Next<T> {
         *self.0.lock().expect("no panic inside") = Script { answers: answers.to_vec(), used: 0, asked: None };
         let polled = pin!(procedure).poll(&mut Context::from_waker(std::task::Waker::noop()));
@@ -104,7 +104,7 @@ impl Scripted {
         }
     }
 
-    /// Runs a procedure to its end over a store that answers as it should.
+    /// Runs a procedure to its end over a store without faults.
     pub(crate) fn run_quietly<T, F: Future<Output = T>>(&self, store: &mut ModelStore, procedure: impl Fn() -> F) -> T {
         let mut answers = Vec::new();
         loop {
@@ -126,7 +126,7 @@ impl Scripted {
                 script.used += 1;
                 return answer;
             }
-            // What is asked at the same time waits for its turn.
+            // Requests made at the same time wait for their turn.
             script.asked.get_or_insert(request);
         }
         pending().await

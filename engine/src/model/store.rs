@@ -1,10 +1,10 @@
-//! A durable store that may fail, as far as a number of faults allows: every answer that it can give to a request.
+//! A durable store that may fail a bounded number of times: gives every possible answer to a request.
 //!
 //! Objects are written once. A fault is one of
-//! - *error*: the request fails, and has taken effect or not; a rename may also stop between copy and deletion;
-//! - *torn*: half of the bytes of a new object arrive, and the store says that all is well;
-//! - *lag*: a read shows the object as it was before (absent, or not deleted yet), and a listing lacks the last names, or
-//!   names what was deleted. No lag reaches back before the beginning of the search ([`ModelStore::begin`]).
+//! - *error*: the request fails, with or without effect; a rename may also stop between copy and deletion;
+//! - *torn*: half of the bytes of a new object arrive, and the store reports success;
+//! - *lag*: a read shows the object as it was before (absent, or not deleted yet), and a listing lacks the last names
+//!   or shows deleted ones. No lag reaches back before the beginning of the search ([`ModelStore::begin`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::replay::{Answer, Request};
 
-/// How many faults of each kind may still come.
+/// How many faults of each kind may still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Faults {
     pub(crate) errors: u8,
@@ -27,7 +27,7 @@ pub(crate) struct Faults {
 pub(crate) struct ModelStore {
     objects: BTreeMap<String, Bytes>,
     deleted: BTreeMap<String, Bytes>,
-    /// There since before the search.
+    /// Paths of objects that existed before the search.
     old: Arc<BTreeSet<String>>,
     faults: Faults,
 }
@@ -36,14 +36,14 @@ impl Hash for ModelStore {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.objects.hash(state);
         self.faults.hash(state);
-        // Nobody will see it any more.
+        // Without lags, nobody can see deleted objects any more.
         if self.faults.lags > 0 {
             self.deleted.hash(state);
         }
     }
 }
 
-/// One way in which a request may be answered: what is odd about it, the answer, and the store after it.
+/// One possible answer to a request: what is unusual about it, the answer, and the store afterwards.
 pub(crate) type Way = (&'static str, Answer, ModelStore);
 
 impl ModelStore {
@@ -51,13 +51,13 @@ impl ModelStore {
         Self { objects: BTreeMap::new(), deleted: BTreeMap::new(), old: Arc::default(), faults }
     }
 
-    /// The search begins: everybody sees what is there now.
+    /// The search begins: from now on every reader sees what exists now.
     pub(crate) fn begin(&mut self) {
         self.old = Arc::new(self.objects.keys().cloned().collect());
         self.deleted.clear();
     }
 
-    /// Puts an object there, as it is.
+    /// Puts an object into the store without any fault.
     pub(crate) fn put(&mut self, path: impl Into<String>, bytes: Bytes) {
         self.objects.insert(path.into(), bytes);
     }
@@ -66,7 +66,7 @@ impl ModelStore {
         self.objects.get(path)
     }
 
-    /// Objects whose paths begin so.
+    /// Objects whose paths begin with `prefix`.
     pub(crate) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Bytes)> {
         let from = self.objects.range(prefix.to_owned()..).map(|(path, bytes)| (&**path, bytes));
         from.take_while(move |(path, _)| path.starts_with(prefix))
@@ -84,7 +84,7 @@ impl ModelStore {
         }
     }
 
-    /// Every way to answer; the first is as it should be.
+    /// Every possible answer; the first is the one without a fault.
     pub(crate) fn ways(&self, request: &Request) -> Vec<Way> {
         let mut ways = self.effects(request);
         if self.faults.errors > 0 {

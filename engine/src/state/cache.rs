@@ -1,7 +1,8 @@
-//! Values in use, in front of a database: read once, changed in place, written back together. Pure.
+//! A cache of values in front of a database: values are read once, changed in place and written back together. Pure.
 //!
-//! A database costs microseconds per access, a map a tenth of one; and a key that is counted up a thousand times between two
-//! checkpoints is written once. The cache is emptied as a whole when it is full: keys in use come back at once.
+//! An access to a database costs microseconds, an access to a map a tenth of one; and a key that is counted up a
+//! thousand times between two checkpoints is written once. A full cache is emptied as a whole, because keys in use
+//! come back at once.
 
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 use std::collections::HashMap;
@@ -12,14 +13,14 @@ use super::{CACHE_BYTES, CurrentKey, Key, Value};
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 type Map<K, V> = HashMap<K, Slot<V>, KeyHash>;
 
-/// A value in use.
+/// A cached value.
 pub(super) struct Slot<V> {
     pub(super) group: u16,
     /// `None`: the key has no value.
     pub(super) value: Option<V>,
-    /// The database does not know it yet.
+    /// Whether the database does not have this value yet.
     pub(super) changed: bool,
-    /// Of its encoding, when that was seen last.
+    /// Length of the value's encoding when it was last read or written.
     pub(super) bytes: u32,
 }
 
@@ -42,12 +43,14 @@ impl<K: Key, V: Value> Cache<K, V> {
         self.slots.insert(key.key.clone(), Slot { group: key.group, value, changed, bytes });
     }
 
-    /// Whether it is time to write everything back and to clear. Values that grow in place are seen at the next writing back.
+    /// Whether it is time to write everything back and to clear. The growth of values that change in place counts only
+    /// from the next write-back on.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= CACHE_BYTES
     }
 
-    /// Hands every changed slot to `write`, which returns the bytes of its encoding; none counts as changed afterwards.
+    /// Passes every changed slot to `write`, which returns the length of the value's encoding; afterwards no slot
+    /// counts as changed.
     pub(super) fn write_back(&mut self, mut write: impl FnMut(&K, &Slot<V>) -> u32) {
         for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.changed) {
             let bytes = write(key, slot);
@@ -56,7 +59,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         }
     }
 
-    /// Forgets everything, to be called after [`Cache::write_back`].
+    /// Empties the cache; call it after [`Cache::write_back`].
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.bytes = 0;

@@ -1,8 +1,8 @@
 //! Keyed state on the heap: one hash map per key group, typed values, serialised only for snapshots.
 //!
-//! Snapshot format of a table, little endian: length and bytes of its name, number of entries (`u64`), then per entry its
-//! group (`u16`), key and value as postcard. Groups come in order; within a group the map's own order, which is the same in
-//! every run, since its hasher is ([`KeyHash`]).
+//! Snapshot format of a table, little endian: length and bytes of its name, number of entries (`u64`), then per entry
+//! its group (`u16`), key and value as postcard. Groups come in order. Within a group the order is the map's own,
+//! which is the same in every run, because the hasher is fixed ([`KeyHash`]).
 
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is the same in every run")]
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ impl<K: Key, V: Value> HeapTable<K, V> {
     }
 
     fn group(&mut self, group: u16) -> &mut Map<K, V> {
-        // S2: the exchange routes by group, so a foreign key here is our own mistake.
+        // S2: the exchange routes records by group, so a foreign key here is a mistake of this engine.
         let index = group.checked_sub(self.first).map(usize::from).expect("S2: key group below the owned range");
         self.groups.get_mut(index).expect("S2: key group above the owned range")
     }
@@ -51,7 +51,7 @@ impl<K: Key, V: Value> HeapTable<K, V> {
         self.group(key.group).remove(&key.key);
     }
 
-    /// Returns the number of entries.
+    /// Appends the table to `out` and returns the number of its entries.
     pub(super) fn write_snapshot(&self, out: &mut Vec<u8>) -> u64 {
         let count: u64 = self.groups.iter().map(|map| map.len() as u64).sum();
         encode(&self.name, out);
@@ -67,7 +67,7 @@ impl<K: Key, V: Value> HeapTable<K, V> {
         count
     }
 
-    /// Returns the number of entries.
+    /// Reads the table from `input` and returns the number of its entries.
     pub(super) fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<u64, StateError> {
         let name: String = take(input)?;
         if name != self.name {

@@ -1,15 +1,15 @@
-//! Key groups: the fixed number of shares into which keyed state is divided, and who owns which.
+//! Key groups: keyed state is divided into a fixed number of shares, and each share belongs to one subtask.
 //!
-//! Every key belongs to one group for ever; a subtask owns a contiguous range of groups. State is stored by group, so that
-//! it could be handed to another number of subtasks. Source: apache/flink `KeyGroupRangeAssignment` (the hash function is
-//! this engine's own).
+//! Every key belongs to one group for ever; a subtask owns a contiguous range of groups. State is stored by group, so
+//! that it could be given to another number of subtasks. Source: apache/flink `KeyGroupRangeAssignment` (the hash
+//! function is this engine's own).
 
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A hasher that gives the same value in every process and build; the standard ones are seeded.
+/// A hasher that gives the same value in every process and build; the standard hashers are seeded at random.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeyHasher(u64);
 
@@ -39,7 +39,7 @@ impl Hasher for KeyHasher {
         self.mix(value as u64);
     }
     fn finish(&self) -> u64 {
-        // The finaliser of MurmurHash3: without it, neighbouring integers fall into neighbouring groups.
+        // The finaliser of MurmurHash3. Without it, neighbouring integers would fall into neighbouring groups.
         let mut hash = self.0;
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
@@ -47,7 +47,7 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// Builds [`KeyHasher`]s: for maps whose order of iteration must not differ between runs.
+/// Builds [`KeyHasher`]s, for maps whose order of iteration must not differ between runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeyHash;
 
@@ -62,7 +62,7 @@ impl std::hash::BuildHasher for KeyHash {
 pub fn group_of<K: Hash + ?Sized>(key: &K, max_parallelism: u16) -> u16 {
     let mut hasher = KeyHasher::default();
     key.hash(&mut hasher);
-    // The upper half, since maps inside a group use the lower bits.
+    // Uses the upper half of the hash, because the maps inside a group use the lower bits.
     ((hasher.finish() >> 32) % u64::from(max_parallelism)) as u16
 }
 

@@ -1,8 +1,8 @@
 //! Keyed state: what a process function remembers per key, and how it is snapshotted and restored.
 //!
-//! A function declares its states in `open` ([`StateOpener`]) and works on [`ValueState`]s; a [`Backend`] decides where the
-//! values live: on the heap (`memory`, `fs`) or in RocksDB. Values are typed all the way; a snapshot is bytes (heap) or
-//! files (RocksDB), [`LocalSnapshot`].
+//! A function declares its states in `open` ([`StateOpener`]) and works on [`ValueState`]s. A [`Backend`] decides
+//! where the values live: on the heap (`memory`, `fs`) or in RocksDB. Values keep their types until they are encoded;
+//! a snapshot ([`LocalSnapshot`]) is bytes (heap) or files (RocksDB).
 //!
 //! Invariants: (S1) a snapshot holds every update made before it and none made after; (S2) a subtask sees only keys of
 //! its own groups; (S3) equal operations give equal bytes (heap) or equal file names and sizes (RocksDB).
@@ -21,6 +21,8 @@ use crate::paths::StateFileName;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
+#[cfg(feature = "rocksdb")]
+mod file_list;
 mod first_look;
 mod heap;
 pub mod key_group;
@@ -31,29 +33,29 @@ pub use first_look::FirstLook;
 
 use heap::HeapTable;
 
-/// Encoded values of this size altogether, with what a slot itself takes, fill the cache in front of a database. In tests a few
-/// do, so that it is emptied again and again.
+/// The cache in front of a database is full at this many bytes, counting encoded values and the slots themselves. In
+/// tests a few values fill it, so that it is emptied again and again.
 pub const CACHE_BYTES: usize = if cfg!(test) { 512 } else { 16 << 20 };
 
-/// What can be a key.
+/// A type that can be a key.
 pub trait Key: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'static> Key for T {}
 
-/// What can be remembered.
+/// A type that can be a value.
 pub trait Value: Serialize + DeserializeOwned + Clone + Debug + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Clone + Debug + Send + 'static> Value for T {}
 
-/// Why state cannot be read or written. Fails the task; the job recovers from the last checkpoint.
+/// State cannot be read or written. This fails the task, and the job recovers from the last checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("state: {0}")]
 pub struct StateError(pub String);
 
-/// The key of the record at hand, with its group.
+/// The key of the current record, with its group.
 #[derive(Debug, Clone)]
 pub struct CurrentKey<K> {
     /// The key.
     pub key: K,
-    /// Its group; see [`key_group`].
+    /// The key's group; see [`key_group`].
     pub group: u16,
 }
 
@@ -67,7 +69,7 @@ enum Table<K, V> {
 }
 
 impl<K: Key, V: Value> ValueState<K, V> {
-    /// The value of a key.
+    /// The value of a key, if it has one.
     pub fn value(&mut self, key: &CurrentKey<K>) -> Result<Option<V>, StateError> {
         match &mut self.0 {
             Table::Heap(table) => Ok(table.get(key).cloned()),
@@ -76,12 +78,13 @@ impl<K: Key, V: Value> ValueState<K, V> {
         }
     }
 
-    /// Remembers `value`.
+    /// Sets the value of a key.
     pub fn update(&mut self, key: &CurrentKey<K>, value: V) -> Result<(), StateError> {
         self.replace(key, |_| value).map(drop)
     }
 
-    /// Remembers `change(old value)`; with one look-up where the backend can. Returns the old value.
+    /// Sets the value of a key to `change(old value)`, with a single look-up if the backend can. Returns the old
+    /// value.
     pub fn replace(
         &mut self,
         key: &CurrentKey<K>,
@@ -94,7 +97,7 @@ impl<K: Key, V: Value> ValueState<K, V> {
         }
     }
 
-    /// Forgets.
+    /// Removes the value of a key.
     pub fn clear(&mut self, key: &CurrentKey<K>) -> Result<(), StateError> {
         match &mut self.0 {
             Table::Heap(table) => table.remove(key),
@@ -121,7 +124,8 @@ impl StateSet for () {
     fn tables<'a>(&'a mut self, _: &mut Vec<&'a mut dyn StateTable>) {}
 }
 
-/// A state that only some configurations of a function have; it must be declared last.
+/// A state that only some configurations of a function have. It must be declared last, because states are told apart
+/// by their order.
 impl<A: StateSet> StateSet for Option<A> {
     fn tables<'a>(&'a mut self, into: &mut Vec<&'a mut dyn StateTable>) {
         if let Some(state) = self {
@@ -137,7 +141,7 @@ impl<A: StateSet, B: StateSet> StateSet for (A, B) {
     }
 }
 
-/// One entry of keyed state, for people to read.
+/// One entry of keyed state, in a form for people to read.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
     /// Name of the state.
@@ -150,10 +154,10 @@ pub struct Entry<'a> {
     pub value: &'a dyn Debug,
 }
 
-/// A table without its types: what snapshots need of it.
+/// A table without its types, as snapshots need it.
 pub trait StateTable: Send {
-    /// Puts the table's contents where the backend's snapshot begins: on the heap appended to `out` in the snapshot format,
-    /// with RocksDB in the database. Returns the number of entries in `out`.
+    /// Writes the table's contents to where the backend's snapshot takes them from: to the end of `out` in the
+    /// snapshot format (heap), or into the database (RocksDB). Returns the number of entries appended to `out`.
     fn write_snapshot(&mut self, out: &mut Vec<u8>) -> Result<u64, StateError>;
     /// Shows every entry, in the backend's own order.
     fn for_each(&mut self, each: &mut dyn FnMut(Entry<'_>)) -> Result<(), StateError>;
@@ -180,31 +184,32 @@ impl<K: Key, V: Value> StateTable for ValueState<K, V> {
     }
 }
 
-/// A snapshot as the synchronous part leaves it, not yet durable.
+/// A snapshot after the synchronous part, not durable yet.
 #[derive(Debug)]
 pub enum LocalSnapshot {
     /// Heap state, serialised.
     Bytes {
-        /// All of it.
+        /// The whole snapshot.
         bytes: Bytes,
-        /// How many there are.
+        /// The number of entries in it.
         entries: u64,
     },
     /// RocksDB's files.
     Files {
         /// Their names within the database, in order.
         names: Vec<StateFileName>,
-        /// Holds them all, and goes with the snapshot.
+        /// Holds all the files, and is removed with the snapshot.
         folder: LocalFolder,
-        /// What they must contain.
+        /// What the files must contain.
         first_look: FirstLook,
-        /// Keys and values written to the database since the snapshot before.
+        /// Entries written to the database since the previous snapshot.
         written: Entries,
     },
 }
 
 impl LocalSnapshot {
-    /// What taking it wrote. RocksDB's files are hard links: what was there before costs nothing.
+    /// The entries that the snapshot wrote. RocksDB's files are hard links, so entries that were written before cost
+    /// nothing.
     pub fn written(&self) -> Entries {
         match self {
             Self::Bytes { bytes, entries } => Entries { count: *entries, bytes: bytes.len() as u64 },
@@ -213,14 +218,14 @@ impl LocalSnapshot {
     }
 }
 
-/// State to begin with, as it was loaded and verified.
+/// The state that a subtask begins with, loaded and verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoredState {
     /// Name and contents of each file; heap snapshots have one, called [`HEAP_FILE`].
     pub files: Vec<(StateFileName, Bytes)>,
 }
 
-/// Name of the one file of a heap snapshot.
+/// Name of the only file of a heap snapshot.
 pub const HEAP_FILE: &str = "heap";
 
 /// [`HEAP_FILE`] as the name of a state file.
@@ -228,17 +233,17 @@ pub fn heap_file() -> StateFileName {
     StateFileName::new(HEAP_FILE).expect("one component")
 }
 
-/// Bytes of a RocksDB table that are there however few entries it holds: properties, footer, the head of its index.
+/// Bytes that a RocksDB table needs however few entries it holds: properties, footer, the head of its index.
 pub const TABLE_OVERHEAD: u64 = 1_380;
 
-/// Snapshots of RocksDB between two compactions, where no background threads decide: as many tables as make RocksDB compact
-/// by default.
+/// Without background threads the database is compacted at every snapshot of this number: at as many tables as make
+/// RocksDB compact by default.
 pub const COMPACT_FLUSHES: u64 = 4;
 
-/// Of the `bytes` of a snapshot's file, those that are entries: the share that grows with the state. What RocksDB keeps
-/// besides grows with the number of its files.
+/// How many of a snapshot file's `bytes` are entries. Only this share grows with the state; RocksDB's bookkeeping
+/// grows with the number of its files.
 pub fn entry_bytes(file: &str, bytes: u64) -> u64 {
-    // A file that was uploaded again has something behind its name.
+    // A file that was uploaded again has a suffix after its name.
     if file.starts_with(HEAP_FILE) {
         bytes
     } else if file.contains(".sst") {
@@ -248,7 +253,7 @@ pub fn entry_bytes(file: &str, bytes: u64) -> u64 {
     }
 }
 
-/// Where the keyed state of one subtask lives.
+/// The keyed state of one subtask.
 pub struct Backend {
     groups: Range<u16>,
     heap_restored: Option<Bytes>,
@@ -258,8 +263,8 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Opens a backend in `folder` (used by RocksDB only, and gone with it) with what was restored; `background` lets RocksDB flush and
-    /// compact with threads of its own.
+    /// Opens a backend with restored state. Only RocksDB uses `folder`, which is removed with the backend. With
+    /// `background` RocksDB flushes and compacts in threads of its own.
     pub fn open(
         kind: BackendKind,
         groups: Range<u16>,
@@ -296,7 +301,7 @@ impl Backend {
         }
     }
 
-    /// Takes a snapshot of `tables`, all that were opened here (S1).
+    /// Takes a snapshot of `tables`, which must be all tables that were opened with this backend (S1).
     pub fn snapshot(&mut self, tables: &mut [&mut dyn StateTable], id: u64) -> Result<LocalSnapshot, StateError> {
         let _ = id;
         let mut out = Vec::new();
@@ -311,20 +316,20 @@ impl Backend {
         Ok(LocalSnapshot::Bytes { bytes: out.into(), entries })
     }
 
-    /// Entries of the tables opened so far that were restored; a database does not know.
+    /// Number of restored entries in the tables opened so far; always 0 with a database, which does not count them.
     pub fn restored_entries(&self) -> u64 {
         self.restored_entries
     }
 }
 
-/// Opens the states of one function; handed to its `open`.
+/// Opens the states of one function; passed to the function's `open`.
 pub struct StateOpener<'a> {
     backend: &'a mut Backend,
     opened: u8,
 }
 
 impl<'a> StateOpener<'a> {
-    /// For the one stateful function of a chain.
+    /// The opener for the one stateful function of a chain.
     pub fn new(backend: &'a mut Backend) -> Self {
         Self { backend, opened: 0 }
     }

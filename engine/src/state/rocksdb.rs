@@ -1,41 +1,45 @@
-//! Keyed state in RocksDB: the database holds the working state, a snapshot is its files. In front of it stands a cache of
-//! the values in use ([`super::cache`]), which is written back before every snapshot.
+//! Keyed state in RocksDB: the database holds the working state, and a snapshot is the database's files. A cache of
+//! values in use stands in front of the database ([`super::cache`]) and is written back before every snapshot.
 //!
-//! Key on disk: group (big endian, so that a group is a range), table index, postcard key; value: postcard. The write-ahead
-//! log is off: what is not in a checkpoint is replayed from the sources anyway.
+//! Key on disk: group (big endian, so that a group is a range), table index, postcard key; value: postcard. The
+//! write-ahead log is off, because whatever is not in a checkpoint is replayed from the sources anyway.
 //!
-//! Without background threads (simulation) the database does nothing on its own: it is flushed after a counted number of
-//! bytes and compacted after a counted number of flushes, so that equal operations leave files of equal names and sizes
-//! (S3). Their bytes differ between runs all the same: RocksDB writes a session id into every file.
+//! Without background threads (simulation) the database does nothing on its own. It is flushed after a fixed number of
+//! bytes and compacted after a fixed number of snapshots, so that equal operations leave files of equal names and
+//! sizes (S3). The bytes of the files still differ between runs, because RocksDB writes a session id into every file.
 //!
-//! Damage to the files is an error that names the file, and fails the task: RocksDB checks the blocks that it reads, and the
-//! snapshot holds every file against the first look at it ([`super::first_look`], with its limit).
+//! Damage to the files is an error that names the file, and fails the task: RocksDB checks the blocks that it reads, a snapshot
+//! checks its list of files ([`super::file_list`]), and its upload holds every file against the first look at it
+//! ([`super::first_look`], with its limit).
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{BlockBasedOptions, DB, FlushOptions, IteratorMode, LogLevel, Options, WriteBatch, WriteOptions};
 
 use super::cache::Cache;
+use super::file_list;
 use super::{COMPACT_FLUSHES, CurrentKey, Entry, FirstLook, Key, LocalSnapshot, RestoredState, StateError, Value};
 use crate::codec::encode;
 use crate::env::{Entries, LocalFolder};
 use crate::paths::StateFileName;
 
-/// Bytes written between two flushes where background threads do not decide.
+/// Bytes written between two flushes, without background threads.
 const FLUSH_BYTES: u64 = 32 << 20;
-/// RocksDB writes its host's name into every file, so that their sizes, and with them all times, would depend on the machine.
+/// RocksDB writes its host's name into every file. Without a fixed name the sizes of files, and with them all times,
+/// would depend on the machine.
 const FIXED: &str = "db_host_id=flowquake;";
-/// The list of a database's files is begun anew at this size, long enough for a thousand files. It goes into every snapshot,
-/// and would grow by every flush without end.
+/// RocksDB begins a new list of its files (`MANIFEST`) at this size, which is enough for a thousand files. The list
+/// goes into every snapshot, and without a bound every flush would make it longer.
 const MANIFEST_BYTES: usize = 64 << 10;
-/// Where the database is in the folder of its attempt.
+/// Name of the database's folder inside the folder of its attempt.
 const DATABASE: &str = "db";
 
-/// What an event says of an error must not depend on where the node keeps its files. RocksDB's own text names its folder, and
-/// checksums over a random session id; so that goes into the log, and the event has its kind and the name of the file.
+/// Turns an error of RocksDB into a text for an event. The event must not depend on where the node keeps its files,
+/// but RocksDB's own text names its folder, and checksums over a random session id. So that text goes into the log,
+/// and the event gets the kind of the error and the name of the file.
 fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
     move |error| {
         tracing::warn!("RocksDB cannot {what}: {error}");
@@ -45,7 +49,8 @@ fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
     }
 }
 
-/// What the system said, where that depends on neither folder nor session: who reads of an I/O error has to know which.
+/// The operating system's message, if it is one of these. They depend on neither folder nor session, and the reader of
+/// an I/O error needs them.
 fn machine_in(words: &str) -> Option<&'static str> {
     const SAID: [&str; 7] = [
         "No space left on device",
@@ -59,14 +64,14 @@ fn machine_in(words: &str) -> Option<&'static str> {
     SAID.into_iter().find(|said| words.contains(said))
 }
 
-/// The first file of a database that RocksDB names, without its folder.
+/// The first database file that an error of RocksDB names, without its folder.
 fn file_in(words: &str) -> Option<&str> {
     let names = words.split_whitespace().filter_map(|word| word.rsplit_once('/')).map(|(_, name)| name);
     let names = names.map(|name| name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()));
     names.into_iter().find(|name| name.ends_with(".sst") || name.starts_with("MANIFEST-"))
 }
 
-/// An error of the file system, likewise.
+/// Turns an error of the file system into a text for an event, as [`fault`] does.
 fn io_fault(path: &Path) -> impl FnOnce(std::io::Error) -> StateError + '_ {
     move |error| {
         tracing::warn!("{}: {error}", path.display());
@@ -83,15 +88,15 @@ pub(super) struct RocksStore {
 struct Shared {
     db: DB,
     unlogged: WriteOptions,
-    /// Since the last flush.
+    /// Bytes written since the last flush.
     unflushed: AtomicU64,
-    /// Since the last snapshot: entries, and bytes of them.
+    /// Entries, and their bytes, written since the last snapshot.
     written: [AtomicU64; 2],
     first_look: FirstLook,
-    /// Whether RocksDB works on its own.
+    /// Whether RocksDB flushes and compacts in threads of its own.
     background: bool,
-    /// After the database, so that it is closed first. Goes with its attempt: the next one begins in a folder of its own,
-    /// from a checkpoint.
+    /// Declared after the database, so that the database is closed first. The folder is removed with its attempt; the
+    /// next attempt begins in another folder, from a checkpoint.
     folder: LocalFolder,
 }
 
@@ -105,27 +110,8 @@ impl RocksStore {
             let path = place.join(name);
             std::fs::write(&path, bytes).map_err(io_fault(&path))?;
         }
-        let mut table = BlockBasedOptions::default();
-        table.set_bloom_filter(10.0, false);
-        table.set_format_version(5);
-        let mut options = Options::default().get_options_from_string(FIXED).map_err(fault("take its options"))?;
-        options.create_if_missing(true);
-        options.set_block_based_table_factory(&table);
-        options.set_paranoid_checks(true);
-        options.set_max_manifest_file_size(MANIFEST_BYTES);
-        options.set_manifest_preallocation_size(MANIFEST_BYTES);
-        options.set_keep_log_file_num(1);
-        without_statistics(&mut options);
-        if background {
-            options.set_write_buffer_size(64 << 20);
-        } else {
-            // Nobody reads its log there, and threads that open files together cost more than the few files.
-            options.set_log_level(LogLevel::Fatal);
-            options.set_max_file_opening_threads(1);
-            options.set_disable_auto_compactions(true);
-            options.set_write_buffer_size(2 * FLUSH_BYTES as usize);
-        }
-        // Only opening compares clocks: it adds tasks to a timer that all databases of the process share.
+        let options = if background { working(true)? } else { SIMULATED.clone()? };
+        // Only opening compares clocks, because it adds tasks to a timer that all databases of the process share.
         let db = folder.on_real_clock(move || DB::open(&options, &place)).map_err(fault("open its files"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
@@ -146,28 +132,28 @@ impl RocksStore {
             db.compact_range::<&[u8], &[u8]>(None, None);
             self.shared.look_at_new_tables()?;
         }
-        // Removed whenever it is no longer needed, from here on.
+        // From here on the folder is removed whenever the snapshot is no longer needed.
         let folder = self.shared.folder.child(&format!("snapshot-{id}"));
         let checkpoint = Checkpoint::new(db).map_err(fault("prepare a checkpoint"))?;
         checkpoint.create_checkpoint(folder.path()).map_err(fault("write a checkpoint"))?;
         let mut names = Vec::new();
         for file in std::fs::read_dir(folder.path()).map_err(io_fault(folder.path()))? {
             let name = file.map_err(io_fault(folder.path()))?.file_name().to_string_lossy().into_owned();
-            // The options of the new database apply, not those of the old one; and there is no write-ahead log to keep.
+            // `OPTIONS` are left out, because the restored database has its own; logs are left out, because there is
+            // no write-ahead log.
             if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
                 names.push(StateFileName::new(name).map_err(|bad| StateError(bad.to_string()))?);
             }
         }
         names.sort();
-        // The tables are looked at by their hashes. What ties them together has been appended to since it was made, and was
-        // copied as it stands on the disk: if it was damaged there, only opening it shows that.
-        let mut reading = Options::default();
-        reading.set_max_open_files(1);
-        reading.set_keep_log_file_num(1);
-        reading.set_log_level(LogLevel::Fatal);
-        reading.set_max_file_opening_threads(1);
-        without_statistics(&mut reading);
-        DB::open_for_read_only(&reading, folder.path(), false).map_err(fault("open its own checkpoint"))?;
+        // The tables are checked by their hashes, once they are uploaded.
+        let read = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::read(&path).map_err(io_fault(&path))
+        };
+        let list = names.iter().find(|name| name.starts_with("MANIFEST-"));
+        let list = list.ok_or_else(|| StateError("RocksDB wrote a checkpoint without a list of its files".into()))?;
+        file_list::check(list, &read(list)?, &read("CURRENT")?)?;
         first_look.forget_all_but(|name| names.binary_search_by(|other| (**other).cmp(name)).is_ok());
         let [count, bytes] = [0, 1].map(|of: usize| self.shared.written[of].swap(0, Ordering::Relaxed));
         let written = Entries { count, bytes };
@@ -175,7 +161,38 @@ impl RocksStore {
     }
 }
 
-/// Both are written from time to time by threads of their own.
+/// Options of all databases of a simulation. `Options::default()` maps and clears a block cache of
+/// 32 MiB, which costs more than opening a small database, so a process does it once for all its runs. What the databases
+/// then share is only this cache, in which none finds a block of another.
+static SIMULATED: LazyLock<Result<Options, StateError>> = LazyLock::new(|| working(false));
+
+/// Options of a database that holds working state.
+fn working(background: bool) -> Result<Options, StateError> {
+    let mut table = BlockBasedOptions::default();
+    table.set_bloom_filter(10.0, false);
+    table.set_format_version(5);
+    let mut options = Options::default().get_options_from_string(FIXED).map_err(fault("take its options"))?;
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&table);
+    options.set_paranoid_checks(true);
+    options.set_max_manifest_file_size(MANIFEST_BYTES);
+    options.set_manifest_preallocation_size(MANIFEST_BYTES);
+    options.set_keep_log_file_num(1);
+    without_statistics(&mut options);
+    if background {
+        options.set_write_buffer_size(64 << 20);
+    } else {
+        // RocksDB's log has no reader in simulation, and threads to open files in parallel cost more than they
+        // save for so few files.
+        options.set_log_level(LogLevel::Fatal);
+        options.set_max_file_opening_threads(1);
+        options.set_disable_auto_compactions(true);
+        options.set_write_buffer_size(2 * FLUSH_BYTES as usize);
+    }
+    Ok(options)
+}
+
+/// Switches off statistics, which threads of RocksDB would write from time to time.
 fn without_statistics(options: &mut Options) {
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
@@ -190,8 +207,9 @@ impl Shared {
         self.look_at_new_tables()
     }
 
-    /// Where the database does nothing on its own, a table is new exactly once: now. Elsewhere tables come and go at any time;
-    /// they are looked at when they are uploaded, away from the processing of records.
+    /// Without background threads a new table appears only by a flush or compaction, so this is the moment for the
+    /// first look. With them tables appear at any time, and their upload takes the first look, away from the
+    /// processing of records.
     fn look_at_new_tables(&self) -> Result<(), StateError> {
         if self.background {
             return Ok(());
@@ -214,7 +232,7 @@ pub(super) struct RocksTable<K, V> {
     index: u8,
     shared: Arc<Shared>,
     cache: Cache<K, V>,
-    /// Kept between calls, so that no record allocates.
+    /// Buffer for an encoded key, kept between calls so that no record allocates.
     key: Vec<u8>,
 }
 
@@ -253,7 +271,7 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         }
     }
 
-    /// The value in the database, with its size there.
+    /// The value in the database, with the length of its encoding.
     fn read(&mut self, key: &CurrentKey<K>) -> Result<(Option<V>, u32), StateError> {
         self.key.clear();
         encode_key(key.group, self.index, &key.key, &mut self.key);
@@ -271,11 +289,11 @@ impl<K: Key, V: Value> RocksTable<K, V> {
         Ok(())
     }
 
-    /// Writes all changes to the database, and makes room if there is none.
+    /// Writes all changes to the database, and clears the cache if it is full.
     pub(super) fn write_back(&mut self) -> Result<(), StateError> {
         let Self { cache, index, .. } = self;
         let mut encoded = Vec::new();
-        // For every change, where its key begins, where that ends, and where the new value ends, if there is one.
+        // Per change: the beginning and the end of its key, and the end of the new value if there is one.
         let mut changes: Vec<(usize, usize, Option<usize>)> = Vec::new();
         cache.write_back(|key, slot| {
             let begin = encoded.len();
@@ -285,7 +303,7 @@ impl<K: Key, V: Value> RocksTable<K, V> {
             changes.push((begin, end, slot.value.is_some().then_some(encoded.len())));
             (encoded.len() - end) as u32
         });
-        // In order, since each key then finds its place in the memtable beside the one before.
+        // Sorted, because each key then finds its place in the memtable next to the previous one.
         changes.sort_unstable_by_key(|(begin, end, _)| &encoded[*begin..*end]);
         let (mut batch, count) = (WriteBatch::default(), changes.len() as u64);
         for (begin, end, value_end) in changes {

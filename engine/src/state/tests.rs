@@ -1,4 +1,4 @@
-//! Every backend against a plain map: same answers, and the same again after snapshot and restore.
+//! Every backend compared with a plain map: same answers, also after snapshot and restore.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ fn check(kind: BackendKind, operations: &[(u32, Option<String>)]) {
         assert_eq!(state.value(&current(*key)).unwrap().as_ref(), model.get(key));
     }
     let Some((snapshot, at_snapshot)) = snapshot else { return };
-    // S1: what came after the snapshot is not in it.
+    // S1: changes after the snapshot are not in it.
     let (_backend, mut state) = open(kind, folders[1].path(), Some(restored(snapshot)));
     for key in 0..20 {
         assert_eq!(state.value(&current(key)).unwrap().as_ref(), at_snapshot.get(&key));
@@ -87,7 +87,7 @@ proptest! {
         let files = vec![(heap_file(), Bytes::from(garbage))];
         let mut backend =
             Backend::open(BackendKind::Fs, 0..GROUPS, || unreachable!(), Some(RestoredState { files }), false).unwrap();
-        // Any answer but a panic: random bytes may happen to be a snapshot.
+        // Any answer but a panic is fine, because random bytes may happen to be a valid snapshot.
         let _ = StateOpener::new(&mut backend).value_state::<u32, String>("names");
     }
 }
@@ -108,7 +108,7 @@ fn equal_operations_give_equal_snapshots() {
     }
 }
 
-/// A name of another length would give other sizes, and so other times, on every machine.
+/// A host name of another length would give other sizes of files, and so other times, on every machine.
 #[cfg(feature = "rocksdb")]
 #[test]
 fn files_of_rocksdb_name_no_host() {
@@ -135,7 +135,7 @@ fn entries_are_counted_where_they_are_written_and_where_they_are_read() {
     assert_eq!(backend.restored_entries(), 2);
 }
 
-/// Weights make more of the entries, and predictions need to know the rest.
+/// Simulated weights multiply entries only, and predictions have to know the rest.
 #[cfg(feature = "rocksdb")]
 #[test]
 fn what_a_table_holds_beside_its_entries_is_known() {
@@ -162,7 +162,7 @@ fn what_a_table_holds_beside_its_entries_is_known() {
     assert!((5 * many..20 * many).contains(&entries), "{entries} bytes of {many} entries");
 }
 
-/// It goes into every snapshot.
+/// The list of files goes into every snapshot.
 #[cfg(feature = "rocksdb")]
 #[test]
 fn the_list_of_files_does_not_grow_without_end() {
@@ -182,14 +182,15 @@ fn the_list_of_files_does_not_grow_without_end() {
 
 #[cfg(feature = "rocksdb")]
 mod damage {
-    //! RocksDB's own files, damaged while they are in use: an error that names the file, never a panic, never a snapshot.
+    //! RocksDB's own files are damaged while they are in use: an error names the file, and there is neither a panic
+    //! nor a snapshot.
 
     use std::fs::{OpenOptions, read, remove_file, write};
     use std::path::{Path, PathBuf};
 
     use super::*;
 
-    /// Overwrites in place, as bit rot would: the file has other names, and RocksDB has it open.
+    /// Overwrites the file in place, as bit rot would: it has other hard links, and RocksDB has it open.
     fn flip(path: &Path, at: usize) {
         let mut bytes = read(path).unwrap();
         bytes[at] ^= 0x55;
@@ -205,7 +206,7 @@ mod damage {
         (0..500).try_for_each(|key| state.update(&current(key), format!("{key}-{round}")))
     }
 
-    /// What the upload of a snapshot does before it sends anything.
+    /// The checks that the upload of a snapshot makes before it sends anything.
     fn look(snapshot: LocalSnapshot) -> Result<(), StateError> {
         let LocalSnapshot::Files { names, folder, first_look, .. } = snapshot else {
             panic!("RocksDB snapshots are files")
@@ -277,6 +278,27 @@ mod damage {
         });
     }
 
+    /// No snapshot was uploaded, so there was no first look that could tell: the list itself has to.
+    #[test]
+    fn damage_anywhere_in_a_list_of_files_that_nobody_looked_at_is_found() {
+        let mut tried = 0;
+        for at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut backend, mut state) = open(BackendKind::RocksDb, folder.path(), None);
+            fill(&mut state, 0).unwrap();
+            drop(backend.snapshot(&mut [&mut state], 1).unwrap());
+            let list = files(&folder.path().join("state/db"), |name| name.starts_with("MANIFEST-")).pop().unwrap();
+            let used = read(&list).unwrap().len();
+            if at >= used {
+                break;
+            }
+            flip(&list, at);
+            assert!(backend.snapshot(&mut [&mut state], 2).is_err(), "LIST-W1: byte {at} of {used}");
+            tried += 1;
+        }
+        assert!(tried > 20, "{tried}");
+    }
+
     #[test]
     fn undamaged_files_stay_good_through_flushes_and_compactions() {
         with_database(|_, backend, state| {
@@ -289,8 +311,8 @@ mod damage {
     }
 }
 
-/// The databases of all runs of a process share a timer, which compares the clock of whoever opens one with its own: on a
-/// simulation's clock it refused some.
+/// All databases of a process share a timer, which compares the clock of whoever opens a database with its own. On the
+/// clock of a simulation, opening sometimes failed.
 #[cfg(all(feature = "rocksdb", feature = "sim"))]
 #[test]
 fn a_simulated_database_is_opened_on_the_real_clock() {

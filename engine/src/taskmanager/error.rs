@@ -1,6 +1,6 @@
-//! Why a task cannot go on. Start at [`TaskError`]: it has one variant for each thing that the JobManager does about it.
+//! Why a task fails. Start at [`TaskError`]: it has one variant for each reaction of the JobManager.
 //!
-//! On the wire an error becomes a [`TaskFailure`], which carries the words: the JobManager acts on the variant alone.
+//! On the wire an error becomes a [`TaskFailure`] with the error's text; the JobManager reacts to the variant alone.
 
 use std::any::Any;
 
@@ -13,30 +13,30 @@ use crate::ids::{CheckpointId, NodeName, SubtaskId};
 use crate::state::StateError;
 use crate::wire::TaskFailure;
 
-/// Why a task cannot go on.
+/// Why a task fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TaskError {
-    /// The job's own code failed: restart from the last checkpoint, and say that it was the program.
+    /// The job's own code failed: restart from the last checkpoint, and report that the program was the cause.
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// Something that the task needs failed: restart from the last checkpoint.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The checkpoint that it was to begin with cannot be used: restart from an older one.
+    /// The checkpoint to restore is damaged: restart from an older one.
     #[error("checkpoint {checkpoint}: {} is damaged", file.path)]
     CheckpointDamaged {
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// The file that is not what the manifest says.
+        /// The file that differs from what the manifest says.
         file: Damaged,
     },
-    /// Output that a checkpoint promised is gone, or something else stands in its place. A restart cannot help, since every
-    /// attempt would find the same: the job ends.
+    /// Output that a checkpoint promised is gone, or another object stands in its place. A restart cannot help,
+    /// because every attempt would find the same, so the job ends.
     #[error(transparent)]
     OutputLost(CommitError),
 }
 
-/// A call into the job's own code failed, or something that it called.
+/// The job's own code, or something that it called, failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ProgramError {
     /// The graph could not be built.
@@ -45,10 +45,10 @@ pub(super) enum ProgramError {
     /// A chain returned an error.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// Values could not be written into a snapshot.
+    /// Values could not be encoded into a snapshot.
     #[error(transparent)]
     State(#[from] StateError),
-    /// It panicked.
+    /// The code panicked.
     #[error("user code panicked: {0}")]
     Panicked(String),
 }
@@ -62,35 +62,35 @@ impl ProgramError {
     }
 }
 
-/// What a task needs besides the program, and what went wrong with it.
+/// Something that a task needs besides the program failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EngineError {
     /// A store did not answer as it should.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The keyed state could not be opened, or its local files are not what they were.
+    /// The keyed state could not be opened, or its local files have changed.
     #[error(transparent)]
     State(#[from] StateError),
     /// State is damaged, and the order to deploy names no checkpoint that it belongs to.
     #[error(transparent)]
     StateOfNoCheckpoint(Damaged),
-    /// Output could not be made durable. The records are in no other place of this attempt.
+    /// Output could not be made durable. This attempt has no other copy of the records.
     #[error("output of subtask {subtask} is not durable: {error}")]
     Output {
-        /// Whose output.
+        /// The subtask whose output it is.
         subtask: SubtaskId,
-        /// What the store said.
+        /// The answer of the store.
         error: StoreError,
     },
-    /// A transaction could not be committed now, or not by this attempt.
+    /// A transaction could not be committed, or this attempt may not commit it.
     #[error(transparent)]
     Commit(CommitError),
-    /// The connection over which records come is gone.
+    /// The connection that records arrive over ended.
     #[error("data connection to {producer}: {error}")]
     Input {
-        /// The TaskManager at its other end.
+        /// The TaskManager at the other end.
         producer: NodeName,
-        /// What happened to it.
+        /// Why the connection ended.
         error: NetError,
     },
 }

@@ -1,10 +1,11 @@
-//! The TaskManager: registers its slots, runs subtasks, carries words between them and the JobManager.
+//! The TaskManager: registers its slots, runs subtasks, and passes messages between them and the JobManager.
 //!
-//! Start at [`run`]. It connects to the JobManager, obeys its orders, and begins again when the connection or the heartbeats
-//! fail: a TaskManager without a JobManager has no tasks. The tasks themselves are in `subtask`.
+//! Start at [`run`]. A TaskManager connects to the JobManager and obeys its orders. When the connection or the
+//! heartbeats fail, it ends its tasks and connects again: a TaskManager without a JobManager has no tasks. The tasks
+//! themselves are in `subtask`.
 //!
-//! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of another
-//! attempt, have no effect.
+//! Invariants: (T1) at most one attempt has tasks here; (T2) orders of a lower term than the highest seen, or of
+//! another attempt, have no effect.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -38,15 +39,15 @@ use mail::Mail;
 use reporter::Reporter;
 use subtask::Subtask;
 
-/// First pause after a connection could not be accepted, or the data port not be opened.
+/// First pause after a connection could not be accepted, or the data port could not be opened.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// What a TaskManager is started with.
+/// The settings of one TaskManager.
 #[derive(Clone)]
 pub struct TaskManagerConfig {
     /// Slots it offers.
     pub slots: u16,
-    /// Where JobManagers may listen; they are tried in turn, and the one that leads answers.
+    /// Addresses on which JobManagers may listen. They are tried in turn, because only the leader accepts connections.
     pub job_managers: Vec<Address>,
     /// Pause between attempts to reach a JobManager.
     pub retry: Duration,
@@ -62,7 +63,8 @@ struct Running {
     _tasks: Vec<TaskHandle>,
 }
 
-/// The outgoing channels by execution, shared with the data server: a consumer may ask before the deployment arrives here.
+/// The outgoing channels by execution, shared with the data server, because a consumer may connect before the order to
+/// deploy has arrived here.
 #[derive(Default)]
 struct Exchanges {
     oldest: Execution,
@@ -103,8 +105,9 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
             let connection = match listener.accept().await {
                 Ok(connection) => connection,
                 Err(error) => {
-                    // One connection failed, or the process has no descriptor left: the port stays open. It is not given up
-                    // either: consumers that do not come through fail their tasks, and restarts of the job have a limit.
+                    // Either one connection failed, or the process has no file descriptor left. In both cases the port
+                    // stays open for ever: a consumer that cannot connect fails its task, and the restart strategy
+                    // limits restarts.
                     if let Err(error) = trouble.wait(&env, error).await {
                         env.warn(format_args!("{error}"));
                         trouble = Trouble::new("accepting data connections", ACCEPT_RETRY);
@@ -144,43 +147,43 @@ pub async fn run(env: Env, config: TaskManagerConfig, jobs: JobBuilder) -> Resul
         }
         env.sleep(config.retry).await;
     }
-    // Without a JobManager to look for there is nothing to do.
+    // Without an address of a JobManager there is nothing to do.
     std::future::pending().await
 }
 
 /// Why a TaskManager gave up its JobManager.
 #[derive(Debug, thiserror::Error)]
 enum SessionEnd {
-    /// The JobManager's term is older than another that was seen.
+    /// The JobManager's term is lower than the highest term seen.
     #[error("{0} leads no more: a newer term was seen")]
     Superseded(Term),
-    /// The connection broke, or carried what is no order.
+    /// The connection failed, or carried something that is not an order.
     #[error(transparent)]
     Connection(NetError),
-    /// Nobody reads the connection any more.
+    /// The task that reads the connection has ended.
     #[error("connection closed")]
     Closed,
-    /// No order for so long.
+    /// No order arrived for this long.
     #[error("no word from the JobManager for {0:?}")]
     Silent(Duration),
 }
 
-/// One connection to a JobManager and the tasks that live by it.
+/// One connection to a JobManager, with the tasks that live as long as the connection.
 struct Session {
     env: Env,
     jobs: JobBuilder,
     exchanges: Arc<Mutex<Exchanges>>,
-    /// At most one, unless fencing is mutated away (T1).
+    /// The tasks by attempt; at most one attempt has tasks (T1), unless a planted bug removes the fencing.
     running: BTreeMap<Attempt, Running>,
     /// The highest term seen, over all connections.
     term: Term,
-    /// The term of the last order obeyed over this one.
+    /// The term of the last order that was obeyed over this connection.
     obeyed: Option<Term>,
     to_job_manager: UnboundedSender<ToJobManager>,
 }
 
 impl Session {
-    /// Returns why it ended.
+    /// Runs the session to its end and returns the reason.
     async fn run(&mut self, connection: Connection, config: &TaskManagerConfig, data: &Address) -> SessionEnd {
         let Connection { mut sender, mut receiver } = connection;
         let (outbox, mut reports) = unbounded_channel::<ToJobManager>();
@@ -259,7 +262,7 @@ impl Session {
         }
     }
 
-    /// What runs here, of the newest attempt.
+    /// The tasks of the newest attempt, with their status.
     fn tasks(&self) -> Option<Tasks> {
         let (attempt, running) = self.running.last_key_value()?;
         Some(Tasks { attempt: *attempt, status: running.status.lock().expect("no panic inside").clone() })
@@ -280,7 +283,7 @@ impl Session {
         let is_addressed = |running| planted::keeps_old_attempts(&self.env) || is_addressed(running);
         let addressed = self.running.iter().filter(|(running, _)| is_addressed(**running));
         for (subtask, mailbox) in addressed.flat_map(|(_, running)| &running.mailboxes) {
-            // A subtask that has failed reads no mail; its failure is reported already.
+            // A subtask that has failed reads no mail, and has already reported its failure.
             let _ = mailbox.send(mail(*subtask));
         }
     }
@@ -291,7 +294,7 @@ impl Session {
         #[cfg(feature = "mutations")]
         planted::deployed_again(&self.env, &mut self.running, attempt);
         if self.running.contains_key(&attempt) {
-            // The same order twice.
+            // The same order arrived twice.
             return;
         }
         let status = deployment.subtasks.keys().map(|subtask| (*subtask, TaskStatus::Deploying)).collect();
@@ -308,7 +311,7 @@ impl Session {
         };
         let execution = Execution { term: self.term, attempt };
         let exchange = self.exchanges.lock().expect("no panic inside").get(execution);
-        // T2: an order that a newer one has overtaken.
+        // T2: a newer order arrived meanwhile.
         let Some(exchange) = exchange else { return };
         let mut running = Running { status, exchange, mailboxes: BTreeMap::new(), _tasks: Vec::new() };
         let mut gates = self.connect_inputs(&deployment, &graph, &reporter, &mut running);
@@ -339,8 +342,8 @@ impl Session {
         self.running.insert(attempt, running);
     }
 
-    /// Opens the gates of all subtasks here: channels of neighbours are read directly, all others over one connection per
-    /// TaskManager.
+    /// Opens the gates of all subtasks on this TaskManager. Channels between two of its own subtasks are read
+    /// directly, all others over one connection per TaskManager.
     fn connect_inputs(
         &self,
         deployment: &Deployment,
@@ -379,7 +382,7 @@ impl Session {
     }
 }
 
-/// When something is due next, of several things.
+/// The earliest of several optional times.
 fn earliest(times: impl IntoIterator<Item = Option<Time>>) -> Option<Time> {
     times.into_iter().flatten().min()
 }

@@ -1,5 +1,5 @@
-//! What planted bugs make of a TaskManager. Exists only under the feature `mutations`; each function stands where the mistake
-//! would, and changes nothing unless its bug is switched on.
+//! What planted bugs change in a TaskManager. Compiled only under the feature `mutations`; each function stands where
+//! its mistake would be made, and changes nothing unless its bug is switched on.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -23,14 +23,14 @@ use crate::mutation::Mutation;
 use crate::state::{FirstLook, StateError};
 use crate::wire::Order;
 
-/// [`Mutation::ObeyLowerTerms`]: the highest term seen is forgotten for that of the order at hand.
+/// [`Mutation::ObeyLowerTerms`]: forgets the highest term seen in favour of the lower term of an order.
 pub(super) fn highest_term(env: &Env, seen: &mut Term, ordered: Term) {
     if ordered < *seen && env.mutated(Mutation::ObeyLowerTerms) {
         *seen = ordered;
     }
 }
 
-/// [`Mutation::CancelAnyAttempt`]: the newest attempt here is `newest`.
+/// [`Mutation::CancelAnyAttempt`]: an order to cancel an older attempt is read as an order to cancel `newest`.
 pub(super) fn order(env: &Env, newest: Option<Attempt>, order: Order) -> Order {
     match (order, newest) {
         (Order::Cancel(attempt), Some(newest)) if attempt < newest && env.mutated(Mutation::CancelAnyAttempt) => {
@@ -40,14 +40,14 @@ pub(super) fn order(env: &Env, newest: Option<Attempt>, order: Order) -> Order {
     }
 }
 
-/// [`Mutation::DeployTwice`]: the tasks of an attempt make room for those of the same order, come again.
+/// [`Mutation::DeployTwice`]: a repeated order to deploy removes the running tasks, so that they are started again.
 pub(super) fn deployed_again(env: &Env, running: &mut BTreeMap<Attempt, Running>, attempt: Attempt) {
     if running.contains_key(&attempt) && env.mutated(Mutation::DeployTwice) {
         running.remove(&attempt);
     }
 }
 
-/// [`Mutation::SkipFencing`]: tasks of old attempts live on, and hear what is said to those of the new one.
+/// [`Mutation::SkipFencing`]: tasks of old attempts live on and receive the messages to the new attempt.
 pub(super) fn keeps_old_attempts(env: &Env) -> bool {
     env.mutated(Mutation::SkipFencing)
 }
@@ -72,7 +72,7 @@ pub(super) fn groups(env: &Env, index: u16, config: &JobConfig, groups: Range<u1
     if rounded != groups && env.mutated(Mutation::RoundGroupsDown) { rounded } else { groups }
 }
 
-/// [`Mutation::CommitOnRestore`]: what was restored is committed before all tasks of the job have their state.
+/// [`Mutation::CommitOnRestore`]: restored transactions are committed before all tasks of the job have their state.
 pub(super) fn restored(env: &Env, sink: Option<&mut Sink>, checkpoint: Option<CheckpointId>) {
     if let (Some(sink), Some(checkpoint)) = (sink, checkpoint)
         && sink.has_pending(checkpoint)
@@ -82,17 +82,17 @@ pub(super) fn restored(env: &Env, sink: Option<&mut Sink>, checkpoint: Option<Ch
     }
 }
 
-/// [`Mutation::TrustLocalFiles`]: every look at a file is the first.
+/// [`Mutation::TrustLocalFiles`]: every read of a file counts as the first.
 pub(super) fn first_look(env: &Env, first_look: &FirstLook) -> FirstLook {
     if env.mutated(Mutation::TrustLocalFiles) { FirstLook::default() } else { first_look.clone() }
 }
 
-/// [`Mutation::NoBarrierAlignment`]: the first barrier of a checkpoint is taken for the last one.
+/// [`Mutation::NoBarrierAlignment`]: the first barrier of a checkpoint counts as the last.
 pub(crate) fn channels_to_align(env: &Env, channels: usize) -> usize {
     if env.mutated(Mutation::NoBarrierAlignment) { 1 } else { channels }
 }
 
-/// [`Mutation::ObeyOldTriggers`]: the newest checkpoint that a source was asked for, as it remembers it.
+/// [`Mutation::ObeyOldTriggers`]: makes a source forget the newest checkpoint that it was asked for.
 pub(super) fn last_triggered(env: &Env, is_source: bool, last: &mut CheckpointId, mail: &Mail) {
     if let Mail::Trigger(checkpoint) = mail
         && is_source
@@ -121,7 +121,7 @@ pub(super) fn mail(env: &Env, sink: Option<&mut Sink>, aligner: Option<&BarrierA
             Mail::Completed(sink.newest_pending().unwrap_or(checkpoint))
         }
         (Mail::Aborted(checkpoint), Some(sink)) if env.mutated(Mutation::AbortOnCheckpointFailure) => {
-            // As if it were committed: nobody asks for it again.
+            // The transaction is dropped as if it were committed, so nothing asks for it again.
             sink.on_committed(checkpoint);
             Mail::Aborted(checkpoint)
         }
@@ -146,14 +146,14 @@ pub(super) fn named_transactions(env: &Env, transactions: Vec<Transaction>) -> V
     if env.mutated(Mutation::ForgetPendingTransactions) { Vec::new() } else { transactions }
 }
 
-/// [`Mutation::ReorderBuffers`], [`Mutation::IgnoreBarrierAfterRestore`] and [`Mutation::DropRacedInput`]: what becomes of the
-/// input of one subtask.
+/// [`Mutation::ReorderBuffers`], [`Mutation::IgnoreBarrierAfterRestore`] and [`Mutation::DropRacedInput`]: change the
+/// order of the input of one subtask, or drop parts of it.
 pub(super) struct Inputs {
     env: Env,
     is_restored: bool,
-    /// The buffer that the next one overtakes.
+    /// A buffer that is held back, so that the next buffer overtakes it.
     held_back: Option<(usize, Buffer)>,
-    /// What comes next, whatever arrives.
+    /// The input to return next, before anything that arrives.
     next: Option<(usize, Buffer)>,
 }
 
@@ -162,14 +162,14 @@ impl Inputs {
         Self { env: env.clone(), is_restored, held_back: None, next: None }
     }
 
-    /// The next input, of what `arrives`. A buffer without records stands for nothing.
+    /// The next input, made from what `arrives`. A buffer without records means that there is nothing yet.
     pub(super) async fn pass(&mut self, arrives: impl Future<Output = (usize, Buffer)>) -> (usize, Buffer) {
         if let Some(next) = self.next.take() {
             return next;
         }
         let (channel, buffer) = arrives.await;
         if buffer.is_data() && self.env.is_planted(Mutation::DropRacedInput) {
-            // Whoever races this future against others drops it here, with what it has taken, if another is ready first.
+            // If the caller's select drops this future while it sleeps, the buffer that it has taken is lost.
             let taken = Taken { env: &self.env, is_lost: true };
             self.env.sleep(UNPACKED_IN).await;
             taken.kept();
@@ -189,7 +189,7 @@ impl Inputs {
                 self.next = Some(held_back);
                 (channel, buffer)
             }
-            // Records do not change their epoch.
+            // A buffer must not move behind a barrier, because its records would then change their epoch.
             Some(held_back) => {
                 self.next = Some((channel, buffer));
                 held_back
@@ -198,10 +198,10 @@ impl Inputs {
     }
 }
 
-/// How long [`Mutation::DropRacedInput`] holds a buffer before it is handed on.
+/// How long [`Mutation::DropRacedInput`] holds a buffer before it passes the buffer on.
 const UNPACKED_IN: Duration = Duration::from_micros(100);
 
-/// A buffer that was taken and not handed on yet.
+/// A buffer that was taken from the input and not passed on yet.
 struct Taken<'e> {
     env: &'e Env,
     is_lost: bool,
@@ -215,7 +215,7 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        // Asked for the note that the mistake was made.
+        // The call records that the bug acted.
         self.is_lost = self.is_lost && self.env.mutated(Mutation::DropRacedInput);
     }
 }

@@ -1,4 +1,4 @@
-//! What the tasks of one attempt say to the JobManager, and what heartbeats repeat of it.
+//! Reports of one attempt's tasks to the JobManager, and the status that heartbeats repeat.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -22,18 +22,18 @@ pub(crate) struct Reporter {
 impl Reporter {
     pub(super) fn report(&self, report: TaskReport) {
         self.note(&report);
-        // Nobody listens once the connection is gone; then the tasks end, too.
+        // Sending fails when the connection has ended; then the tasks end, too.
         let _ = self.to.send(ToJobManager::Task(self.attempt, report));
     }
 
-    /// Says that a task cannot go on: to the world, then to the JobManager.
+    /// Reports that a task failed: as an event, then to the JobManager.
     pub(super) async fn failed(&self, env: &Env, subtask: SubtaskId, error: TaskError) {
         let (attempt, in_program, cause) = (self.attempt, error.in_program(), error.to_string());
         env.emit(Event::TaskFailed { attempt, subtask, in_program, cause }).await;
         self.report(TaskReport::Failed(subtask, error.into()));
     }
 
-    /// Keeps what heartbeats will say.
+    /// Updates the status that heartbeats carry.
     fn note(&self, report: &TaskReport) {
         let mut status = self.status.lock().expect("no panic inside");
         match report {

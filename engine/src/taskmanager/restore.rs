@@ -1,5 +1,5 @@
-//! Loading a subtask's state: every file is verified before a byte of it is used. What looks damaged is read again: one bad
-//! answer must not condemn a good checkpoint.
+//! Loads a subtask's state. Every file is verified before any of its bytes is used. A file that looks damaged is read
+//! again, because one bad answer of the store must not condemn a good checkpoint.
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -17,13 +17,13 @@ pub(super) enum RestoreError {
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Damaged(Damaged),
-    /// The store did not answer as it should; it may later.
+    /// The store did not answer as it should, but may do so later.
     #[error(transparent)]
     Store(StoreError),
 }
 
 impl RestoreError {
-    /// What it means for a task that was to begin with `checkpoint`.
+    /// The error of a task that was to begin with `checkpoint`.
     pub(super) fn of(self, checkpoint: Option<CheckpointId>) -> TaskError {
         match (self, checkpoint) {
             (Self::Damaged(file), Some(checkpoint)) => TaskError::CheckpointDamaged { checkpoint, file },
@@ -36,7 +36,7 @@ impl RestoreError {
 /// Fetches and verifies the files of a subtask's keyed state.
 pub(super) async fn load(env: &Env, state: &SubtaskState) -> Result<RestoredState, RestoreError> {
     let store = env.store(StoreKind::Checkpoints);
-    // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
+    // Boxed, because the compiler cannot prove that closures over borrowed futures are `Send`.
     let loads: Vec<_> = state
         .files
         .iter()
@@ -55,7 +55,7 @@ async fn fetch(env: &Env, store: &Store, file: &StateFile) -> Result<Bytes, Rest
     };
     match &file.place {
         StatePlace::Inline(bytes) => {
-            // The order to deploy that it came in.
+            // The bytes were decoded from the order to deploy; this charges for it.
             env.charge(Work::Inline { bytes: file.checksum.length }).await;
             match Checksum::of(bytes) {
                 found if found == file.checksum => Ok(bytes.clone()),

@@ -1,6 +1,6 @@
 //! The sink of one subtask: collects output, hands it to transactions, and commits them in a task of its own.
 //!
-//! What is decided about transactions is in [`crate::connectors::file_sink`]; here is only who does it when. Commits run
+//! [`crate::connectors::file_sink`] decides about transactions; this file carries the decisions out. Commits run
 //! beside the processing of records, in order of their epochs.
 
 use bytes::Bytes;
@@ -23,9 +23,9 @@ use super::mail::Mail;
 #[cfg(feature = "mutations")]
 mod planted;
 
-/// Resolves to the chunk once it is durable, under the name that it got; an error if it never will be.
+/// Resolves to the chunk, with its final name, once it is durable; to an error if it cannot become durable.
 type Upload = Shared<BoxFuture<'static, Result<Chunk, StoreError>>>;
-/// A closed transaction; its chunks may be under way.
+/// A closed transaction whose chunks may still be uploading.
 type Closed = ClosedTransaction<Upload>;
 
 /// Output of one sink subtask.
@@ -35,22 +35,22 @@ pub(super) struct Sink {
     mailbox: UnboundedSender<Mail>,
     verify: bool,
     open: OpenTransaction<Upload>,
-    /// Closed and not known to be committed, in order of their epochs. If a checkpoint is given up, the next one names the
-    /// same chunks, and must wait for them, too.
+    /// Transactions that are closed and not known to be committed, in order of their epochs. If a checkpoint is
+    /// aborted, the next one names the same chunks and has to wait for them, too.
     pending: Vec<Closed>,
     to_committer: UnboundedSender<(CheckpointId, Vec<Closed>)>,
     _committer: TaskHandle,
 }
 
-/// What a pre-commit names, and still waits for.
+/// The transactions that a pre-commit names, and the uploads that it has to wait for.
 pub(super) struct PreCommit {
     transactions: Vec<Closed>,
     under_way: Vec<Upload>,
 }
 
 impl PreCommit {
-    /// Returns the transactions that the snapshot has to name, once all their output is durable, and the bytes that were not
-    /// durable before.
+    /// Waits until all output is durable. Returns the transactions that the snapshot has to name, and the bytes that
+    /// were not durable before.
     pub(super) async fn durable(self) -> Result<(Vec<Transaction>, u64), StoreError> {
         let mut bytes = 0;
         for upload in self.under_way {
@@ -64,7 +64,7 @@ impl PreCommit {
     }
 }
 
-/// The transaction once every chunk of it is durable.
+/// Waits until every chunk of a transaction is durable.
 async fn durable(closed: Closed) -> Result<Transaction, StoreError> {
     let ClosedTransaction { epoch, chunks: uploads, records } = closed;
     let mut chunks = Vec::new();
@@ -74,17 +74,18 @@ async fn durable(closed: Closed) -> Result<Transaction, StoreError> {
     Ok(Transaction { epoch, chunks, records })
 }
 
-/// A chunk that is durable.
+/// An upload whose chunk is already durable.
 fn at_once(chunk: Chunk) -> Upload {
     let upload = ready(Ok(chunk)).boxed().shared();
-    // Whoever asks whether it is done looks at the result, which is there after the first poll.
+    // Polled once, because `Shared::peek` shows the result only after the first poll.
     let _ = upload.clone().now_or_never();
     upload
 }
 
 impl Sink {
-    /// `pending` transactions were restored: durable, and to be committed once every task of the job has its state. Committed
-    /// epochs come back as [`Mail::Committed`]. `verify`: chunks are read back before they count as durable.
+    /// `pending` are restored transactions: durable, and to be committed once every task of the job has its state. The
+    /// committer reports committed epochs as [`Mail::Committed`]. With `verify`, chunks are read back before they
+    /// count as durable.
     pub(super) fn new(
         env: &Env,
         subtask: SubtaskId,
@@ -105,7 +106,7 @@ impl Sink {
         Self { env, subtask, mailbox, verify, open, pending, to_committer, _committer }
     }
 
-    /// Sends collected output on its way to the store, as a chunk of the open transaction.
+    /// Starts the upload of collected output as a chunk of the open transaction.
     pub(super) fn flush(&mut self, buffer: &mut SinkBuffer) {
         if buffer.bytes.is_empty() {
             return;
@@ -122,20 +123,21 @@ impl Sink {
             #[cfg(feature = "mutations")]
             let result = planted::uploaded(&env, &path, checksum, result);
             if let Err(error) = &result {
-                // The records are in no other place of this attempt: only a restart brings them back.
+                // This attempt has no other copy of the records, so only a restart brings them back.
                 let error = EngineError::Output { subtask, error: error.clone() };
                 let _ = mailbox.send(Mail::Failed(error.into()));
             }
             let _ = done.send(result);
         });
-        // It may outlive its attempt: a chunk that nobody names stays invisible, and a later restore removes it.
+        // The upload may outlive its attempt. A chunk that no snapshot names stays invisible, and a later restore
+        // removes it.
         task.detach();
         let cancelled = move |_| Err(StoreError::Failed { path: at, cause: "upload was cancelled".into() });
         let upload = chunk.map(move |result| result.unwrap_or_else(cancelled)).boxed().shared();
         self.open.add_chunk(upload, std::mem::take(&mut buffer.records));
     }
 
-    /// Closes the epoch: everything collected so far belongs to `epoch`.
+    /// Closes the transaction of `epoch`: all output collected so far belongs to it.
     pub(super) fn pre_commit(&mut self, epoch: CheckpointId, buffer: &mut SinkBuffer) -> PreCommit {
         self.flush(buffer);
         self.pending.extend(self.open.close(epoch));
@@ -145,14 +147,14 @@ impl Sink {
         PreCommit { transactions, under_way }
     }
 
-    /// A checkpoint is complete: commit its epoch and all before.
+    /// A checkpoint is complete: commits its epoch and all earlier ones.
     pub(super) fn commit_up_to(&mut self, checkpoint: CheckpointId) {
         let due = self.pending.iter().filter(|transaction| transaction.epoch <= checkpoint).cloned().collect();
-        // The committer ends only with this subtask.
+        // Sending fails only after the committer failed, which fails the subtask.
         let _ = self.to_committer.send((checkpoint, due));
     }
 
-    /// The committer is done with everything up to `checkpoint`.
+    /// The committer has committed everything up to `checkpoint`.
     pub(super) fn on_committed(&mut self, checkpoint: CheckpointId) {
         self.pending.retain(|transaction| transaction.epoch > checkpoint);
     }
@@ -184,7 +186,7 @@ impl Committer {
     }
 
     async fn commit(&self, transaction: Closed, checkpoint: CheckpointId) -> Result<(), CommitError> {
-        // Durable long since: a checkpoint is not complete before.
+        // This does not wait: a checkpoint completes only after its output is durable.
         let transaction = durable(transaction).await?;
         let Self { env, subtask, by } = self;
         commit(env, &env.store(StoreKind::Output), *by, *subtask, &transaction).await?;
@@ -218,7 +220,7 @@ mod tests {
             world.add_store_rule(hurting(1, StoreFault::TornWrite));
             sink.flush(&mut collected("a\n"));
             let first = sink.pre_commit(CheckpointId(1), &mut collected("b\n"));
-            // The checkpoint is given up: the next one names its output, too.
+            // The checkpoint is aborted, so the next one names its output, too.
             drop(first);
             let second = sink.pre_commit(CheckpointId(2), &mut collected("c\n"));
             let (transactions, bytes) = second.durable().await.unwrap();
@@ -234,7 +236,7 @@ mod tests {
             let (_, bytes) = sink.pre_commit(CheckpointId(3), &mut collected("")).durable().await.unwrap();
             assert_eq!(bytes, 0, "all of it was durable already");
 
-            // Restored elsewhere, and committed there.
+            // The transactions are restored by another sink, which commits them.
             let restored = sink.pre_commit(CheckpointId(4), &mut collected("")).durable().await.unwrap().0;
             assert_eq!(restored, transactions);
             drop(sink);

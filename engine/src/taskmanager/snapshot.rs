@@ -1,10 +1,10 @@
 //! The asynchronous part of a snapshot: upload, verify, then acknowledge. Runs beside the processing of records.
 //!
-//! What the store does wrong costs the checkpoint, which is declined. What is wrong with the local files costs the task: its
-//! working state is those files, and only a restore from the store mends it.
+//! An error of the store fails only the checkpoint, which is declined. An error in the local files fails the task:
+//! those files are its working state, and only a restore from the store repairs them.
 //!
-//! Invariants: (P1) what is acknowledged was read back from the store (unless `verify_uploads` is off); (P2) a local snapshot
-//! is gone when its upload ends, is aborted, or its subtask ends.
+//! Invariants: (P1) what is acknowledged was read back from the store (unless `verify_uploads` is off); (P2) a local
+//! snapshot is gone when its upload ends, is aborted, or its subtask ends.
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -26,10 +26,10 @@ use crate::paths::{StateFileName, StateFilePath};
 use crate::state::{FirstLook, LocalSnapshot, StateError, entry_bytes, heap_file};
 use crate::wire::TaskReport;
 
-/// Files under way at once (Flink: `state.backend.rocksdb.checkpoint.transfer.thread.num`).
+/// Transfers at once (Flink: `state.backend.rocksdb.checkpoint.transfer.thread.num`).
 pub(super) const TRANSFERS: usize = 4;
 
-/// Everything that the synchronous part took.
+/// Everything that the synchronous part of a snapshot took.
 pub(super) struct Snapshot {
     pub(super) subtask: SubtaskId,
     pub(super) term: Term,
@@ -42,23 +42,23 @@ pub(super) struct Snapshot {
     pub(super) pre_commit: Option<PreCommit>,
     /// Whether uploads are read back.
     pub(super) verify: bool,
-    /// Of the subtask.
+    /// The mailbox of the subtask.
     pub(super) mailbox: UnboundedSender<Mail>,
 }
 
 /// Why a snapshot cannot be acknowledged.
 #[derive(Debug, thiserror::Error)]
 enum SnapshotError {
-    /// The checkpoint is declined, and the task goes on.
+    /// The store failed: the checkpoint is declined, and the task goes on.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The task fails: the local files are its working state.
+    /// The local files are wrong: the task fails, because they are its working state.
     #[error(transparent)]
     Local(#[from] StateError),
 }
 
 impl Snapshot {
-    /// Makes everything durable, then acknowledges; declines if the store refuses.
+    /// Makes everything durable and acknowledges; declines if the store fails.
     pub(super) async fn finish(self, env: Env, reporter: Reporter) {
         let (checkpoint, subtask, attempt) = (self.checkpoint, self.subtask, self.attempt);
         let mailbox = self.mailbox.clone();
@@ -75,7 +75,7 @@ impl Snapshot {
                 TaskReport::Decline { checkpoint, subtask, reason }
             }
             Err(SnapshotError::Local(error)) => {
-                // A subtask that has ended needs no telling.
+                // If the subtask has ended, it does not need this message.
                 let _ = mailbox.send(Mail::Failed(EngineError::State(error).into()));
                 return;
             }
@@ -91,7 +91,7 @@ impl Snapshot {
             None => Vec::new(),
             Some(LocalSnapshot::Bytes { bytes, .. }) if self.backend == BackendKind::Memory => {
                 let checksum = Checksum::of(&bytes);
-                // The acknowledgement that it goes into.
+                // The bytes are encoded into the acknowledgement; this charges for it.
                 env.charge(Work::Inline { bytes: checksum.length }).await;
                 vec![StateFile { name: heap_file(), place: StatePlace::Inline(bytes), checksum }]
             }
@@ -133,7 +133,7 @@ impl Uploader<'_> {
     ) -> Result<Vec<StateFile>, SnapshotError> {
         #[cfg(feature = "mutations")]
         let first_look = &planted::first_look(self.env, first_look);
-        // Boxed, since the compiler cannot see through closures over borrowed futures that all this is `Send`.
+        // Boxed, because the compiler cannot prove that closures over borrowed futures are `Send`.
         let uploads: Vec<_> = names
             .into_iter()
             .map(|name| {
@@ -157,7 +157,7 @@ impl Uploader<'_> {
                 .boxed()
             })
             .collect();
-        // `buffered` keeps the order of the files, whichever is done first.
+        // `buffered` keeps the order of the files, whichever upload ends first.
         futures::stream::iter(uploads).buffered(TRANSFERS).try_collect().await
     }
 
@@ -186,7 +186,7 @@ mod tests {
 
     const SUBTASK: SubtaskId = SubtaskId { vertex: VertexId(1), index: 0 };
 
-    /// What a snapshot of `state` came to: the report, or why the task cannot go on.
+    /// The result for a snapshot of `state`: the report, or the error that fails the task.
     async fn finish(env: &Env, checkpoint: u64, state: LocalSnapshot) -> Result<TaskReport, TaskError> {
         let (to, mut reports) = unbounded_channel();
         let (mailbox, mut mail) = unbounded_channel();
@@ -265,7 +265,7 @@ mod tests {
             assert!(error.to_string().contains("000007.sst is damaged"), "{error}");
             assert_eq!(world.stores().list(StoreKind::Checkpoints, "chk-00000003"), [""; 0]);
             assert!(!path.exists(), "P2");
-            // A snapshot that is given up before it was taken up.
+            // The snapshot is dropped before its upload begins.
             let (state, path) = take(4);
             drop(state);
             assert!(!path.exists(), "P2");

@@ -1,4 +1,4 @@
-//! Messages as they are sent, and as no process of this engine sends them.
+//! Messages as the engine sends them, and messages that no process of this engine sends.
 
 use super::*;
 use crate::checkpoint::manifest::{Chunk, StateFile, StatePlace, Transaction};

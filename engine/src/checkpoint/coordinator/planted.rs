@@ -1,4 +1,4 @@
-//! What planted bugs know and change of a coordinator. Exists only under the feature `mutations`.
+//! What planted bugs read and change in a coordinator. Compiled only under the feature `mutations`.
 
 use super::*;
 
@@ -8,7 +8,7 @@ impl Coordinator {
         self.failures
     }
 
-    /// As if so many had been counted.
+    /// Sets the number of failures counted so far.
     pub(crate) fn count_failures(&mut self, failures: u32) {
         self.failures = failures;
     }
@@ -18,7 +18,7 @@ impl Coordinator {
         self.at_end.clone()
     }
 
-    /// As if these had reached it in this attempt, too.
+    /// Marks subtasks as having reached the end of their input in this attempt.
     pub(crate) fn remember_end(&mut self, of: BTreeSet<SubtaskId>) {
         self.at_end.extend(of);
     }

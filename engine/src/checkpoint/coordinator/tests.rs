@@ -43,11 +43,12 @@ fn triggers_by_interval_and_pause() {
     assert_eq!(c.on_time(at(499)), vec![]);
     assert_eq!(c.wake_at(), at(500));
     assert_eq!(c.on_time(at(500)), trigger(1));
-    // Done at 900: the pause reaches to 1700, beyond the interval's 1500.
+    // The checkpoint completes at 900. The pause then lasts until 1700, longer than the interval, which would end at
+    // 1500.
     complete(&mut c, 1, at(900));
     assert_eq!(c.on_time(at(1699)), vec![]);
     assert_eq!(c.on_time(at(1700)), trigger(2));
-    // Done quickly: the interval decides.
+    // The checkpoint completes quickly, so the interval decides.
     complete(&mut c, 2, at(1750));
     assert_eq!(c.on_time(at(2699)), vec![]);
     assert_eq!(c.on_time(at(2700)), trigger(3));
@@ -126,7 +127,7 @@ fn a_checkpoint_whose_manifest_cannot_be_written_is_given_up() {
     let id = CheckpointId(1);
     let given_up = [Command::Abort(id, AbortReason::FinalizeFailure), Command::Discard(id)];
     assert_eq!(c.on_sealed(id, false, at(600)), given_up, "the log does not name it, so nobody will miss it");
-    // C1: the id is spent.
+    // C1: the id of the aborted checkpoint is not used again.
     assert_eq!(c.on_time(at(1500)), trigger(2));
 }
 

@@ -1,8 +1,8 @@
-//! What the bytes of a manifest say, before any of it is believed.
+//! The decoded bytes of a manifest, before any of them is trusted.
 //!
-//! A hash shows that bytes are as they were written, not who wrote them. So decoding has two steps: first the shapes here,
-//! which hold whatever the bytes say, then `Raw::checked`, the only way from them to a [`Manifest`]. Whatever a reader of a
-//! manifest may rely on is checked there, once, and nowhere else.
+//! A hash shows that the bytes are as they were written, not who wrote them. So decoding has two steps: first into the
+//! shapes here, which accept any values, then through `Raw::checked`, the only way from them to a [`Manifest`].
+//! Whatever a reader of a manifest relies on is checked there and nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::ids::{Attempt, CheckpointId, SubtaskId, Term};
 use crate::paths::{BadName, PendingPath, StateFileName, StateFilePath};
 use crate::time::Time;
 
-/// Bytes and records beyond this are no count of anything: an exbibyte.
+/// Greatest plausible number of bytes or records: an exbibyte.
 const COUNT_MAX: u64 = 1 << 60;
-/// Records of one split, such that those of all splits can be counted.
+/// Greatest plausible number of records in one split, so that the sum over all splits does not overflow.
 const EMITTED_MAX: u64 = COUNT_MAX / SPLITS_MAX as u64;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ pub(super) struct Raw {
     subtasks: BTreeMap<SubtaskId, RawState>,
 }
 
-/// Also what a message that carries a [`SubtaskState`] holds.
+/// Also the encoding of a [`SubtaskState`] in a message.
 #[derive(Deserialize)]
 pub(super) struct RawState {
     positions: Vec<SplitPosition>,
@@ -67,28 +67,28 @@ struct RawChunk {
     checksum: Checksum,
 }
 
-/// What a manifest, or a part of one, must not say.
+/// Something that neither a manifest nor a part of one may say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Implausible {
-    /// A name that leads elsewhere.
+    /// A name that leads out of its store.
     #[error(transparent)]
     Name(#[from] BadName),
-    /// A name of another subtask's, or of another checkpoint's.
+    /// A name that belongs to another subtask or another checkpoint.
     #[error("{path} belongs to another {whose}")]
     NotOwn {
         /// The file.
         path: String,
-        /// Whose it should be.
+        /// What kind of owner the file should have.
         whose: &'static str,
     },
     /// A value out of its range.
     #[error("{what} is {found}: {accepted}")]
     OutOfRange {
-        /// The value.
+        /// What is out of range.
         what: &'static str,
-        /// What it is.
+        /// The value.
         found: String,
-        /// What it may be.
+        /// The accepted values.
         accepted: String,
     },
 }
@@ -97,14 +97,14 @@ fn out_of_range(what: &'static str, found: impl ToString, accepted: impl Into<St
     Implausible::OutOfRange { what, found: found.to_string(), accepted: accepted.into() }
 }
 
-/// The sum of lengths, none of which a writer of this engine would let come near to an overflow.
+/// The sum of lengths. No writer of this engine produces lengths whose sum comes near to an overflow.
 fn total(what: &'static str, lengths: impl IntoIterator<Item = u64>) -> Result<u64, Implausible> {
     let sum = lengths.into_iter().try_fold(0_u64, |sum, length| sum.checked_add(length));
     sum.filter(|sum| *sum <= COUNT_MAX).ok_or_else(|| out_of_range(what, "endless", format!("at most {COUNT_MAX}")))
 }
 
 impl Raw {
-    /// The manifest, if it is one that a job could have written.
+    /// The manifest, if a job could have written it.
     pub(super) fn checked(self) -> Result<Manifest, Implausible> {
         let Self { checkpoint, attempt, term, job, start, triggered_at, subtasks } = self;
         in_range("the checkpoint", checkpoint.0, 1, CheckpointId::MAX.0)?;
@@ -128,7 +128,7 @@ pub(crate) fn in_range(what: &'static str, found: u64, least: u64, most: u64) ->
 }
 
 impl RawState {
-    /// Names that stay in their stores, and counts that can be added up.
+    /// Checks that all names stay in their stores, and that counts can be added up.
     fn checked(self) -> Result<SubtaskState, Implausible> {
         for position in &self.positions {
             in_range("the position in a split", position.emitted, 0, EMITTED_MAX)?;
@@ -175,7 +175,8 @@ impl RawTransaction {
 }
 
 impl SubtaskState {
-    /// Whether a subtask may hand this in for a checkpoint: its own state of that checkpoint, and its own output up to it.
+    /// Checks that a subtask may acknowledge a checkpoint with this state: files of this subtask and this checkpoint,
+    /// and output of this subtask up to this checkpoint.
     pub fn belongs_to(&self, subtask: SubtaskId, checkpoint: CheckpointId) -> Result<(), Implausible> {
         let not_own = |path: &str, whose| Implausible::NotOwn { path: path.into(), whose };
         for file in &self.files {

@@ -58,7 +58,7 @@ fn state_files_name_their_owner() {
         term: Term(2),
         attempt: Attempt(7),
     };
-    // RocksDB's names may hold what separates the fields.
+    // Names of RocksDB's files may contain the separator of the fields.
     for name in ["heap", "000012.sst", "MANIFEST-000005"] {
         assert_eq!(state_file_at(&state_file(owner, name)), Some((owner, name)));
     }
@@ -66,7 +66,7 @@ fn state_files_name_their_owner() {
     assert_eq!(state_file_at("ha/00000001"), None);
 }
 
-/// A manifest with a right hash whose one place `changed` was given `to` by somebody who has no checks.
+/// A manifest with a correct hash in which `changed` was replaced by `to`, without the checks of this engine.
 fn forged(changed: &[u8], to: &[u8]) -> Result<Manifest, DecodeError> {
     let bytes = manifest().encode();
     let at = bytes.windows(changed.len()).position(|window| window == changed).expect("it stands there");
@@ -78,7 +78,7 @@ fn forged(changed: &[u8], to: &[u8]) -> Result<Manifest, DecodeError> {
     Manifest::decode(&body, "chk-00000007/_metadata")
 }
 
-/// A string as postcard writes it, if it is short.
+/// A short string as postcard encodes it.
 fn string(text: &str) -> Vec<u8> {
     [&[text.len() as u8], text.as_bytes()].concat()
 }
@@ -93,7 +93,7 @@ fn a_right_hash_does_not_make_names_right() {
     }
 }
 
-/// As [`forged`], with places that the types would not let anybody name.
+/// Like [`forged`], with names that the types do not allow.
 fn with_state(change: impl Fn(&mut SubtaskState)) -> Result<Manifest, DecodeError> {
     let mut manifest = manifest();
     manifest.subtasks.values_mut().for_each(change);
@@ -131,7 +131,8 @@ fn state_and_output_of_others_are_refused() {
     assert!(refused(pending(7, ".pending/1-1/000001-000001-00000000")).contains("another subtask"));
     assert!(refused(pending(8, ".pending/1-0/000001-000001-00000000")).contains("epoch"));
     for path in ["../../x", "part-1-0-00000001-0000.txt", "/etc/passwd"] {
-        // Neither positions nor files, one transaction of one chunk: as a message would bring it.
+        // The encoding of a state without positions and files and with one transaction of one chunk, as a message
+        // would carry it.
         let state = (0_u8, 0_u8, vec![(CheckpointId(7), vec![(path, Checksum::of(b""))], 1_u64)]);
         assert_eq!(whole::<SubtaskState>(&encoded(&state)), None, "{path}");
     }

@@ -1,4 +1,4 @@
-//! Commits against a store in order, and against one that gives wrong answers.
+//! Commits against a correct store, and against one that gives wrong answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Case {
         all
     }
 
-    /// Exactly the parts of this transaction are visible, and nothing of it is pending.
+    /// Asserts that exactly the parts of this transaction are visible, and that nothing of it is pending.
     fn assert_committed(&self, transaction: &Transaction) {
         let parts: Vec<_> = (0..transaction.chunks.len()).map(|n| part_name(SINK, transaction.epoch, n)).collect();
         assert_eq!(self.objects(true), parts);
@@ -102,14 +102,14 @@ fn first_decision_wins() {
         let abort_above =
             async |restored| abort_above(&case.store, &[SINK], CheckpointId(restored), CheckpointId(5)).await.unwrap();
         assert_eq!(abort_above(3).await, Err((SINK, CheckpointId(4))));
-        // Behind an uncommitted one it is allowed, and a late commit of it is fenced.
+        // Falling back behind an uncommitted epoch is allowed, and a late commit of that epoch is refused.
         assert_eq!(abort_above(4).await, Ok(vec![(SINK, CheckpointId(5))]));
         assert_eq!(decided(&case.store, &decision_path(SINK, CheckpointId(5))).await, Ok(Decision::Abort));
         assert_eq!(decided(&case.store, &decision_path(SINK, CheckpointId(4))).await, Ok(Decision::Commit));
         let late = case.commit(&five).await;
         assert_eq!(late, Err(CommitError::Aborted { epoch: CheckpointId(5), subtask: SINK }));
         assert_eq!(case.objects(true).len(), 1);
-        // Output that is visible is committed even if the store has forgotten the decision (K3).
+        // Visible output counts as committed even if the store has lost the decision (K3).
         case.store.delete(&decision_path(SINK, CheckpointId(4))).await.unwrap();
         assert_eq!(abort_above(3).await, Err((SINK, CheckpointId(4))));
     });
@@ -138,12 +138,13 @@ fn commits_below_every_retained_checkpoint_are_forgotten_but_for_the_newest() {
         assert_eq!(left(5).await, paths(&[3, 4, 5]));
         assert_eq!(left(9).await, paths(&[3, 5]));
         assert_eq!(left(9).await, paths(&[3, 5]), "nothing more, however often");
-        // What stays refuses to fall back to the beginning, before anything is decided about the epochs below.
+        // The remaining decision refuses a fallback to the beginning before anything is decided about the epochs
+        // below.
         let refused = abort_above(&case.store, &[SINK], CheckpointId(0), CheckpointId(5)).await.unwrap();
         assert_eq!(refused, Err((SINK, CheckpointId(5))));
         assert_eq!(committed_above(&case.store, CheckpointId(4)).await.unwrap(), Some(paths(&[5]).remove(0)));
         assert_eq!(left(0).await, paths(&[3, 5]));
-        // Who was away for long commits once more, and nothing changes (K2).
+        // A sink that was cut off for long commits once more, and nothing changes (K2).
         let visible = case.objects(true);
         case.commit(&transactions[0]).await.unwrap();
         assert_eq!(case.objects(true), visible);
@@ -165,7 +166,7 @@ fn decisions_are_read_even_if_they_are_torn() {
         case.hurt(1, StoreFault::TornWrite);
         case.commit(&transaction).await.unwrap();
         case.assert_committed(&transaction);
-        // What is neither says so, by name.
+        // A file that is neither decision is reported by its path.
         let transaction = case.one(2).await;
         let path = decision_path(SINK, CheckpointId(2));
         case.store.create(&path, Bytes::from_static(b"xyz")).await.unwrap();
@@ -191,7 +192,7 @@ fn lost_pending_output_is_said_after_several_looks_not_skipped() {
 #[test]
 fn wrong_answers_lose_and_double_nothing() {
     let behind = StoreFault::StaleRead(Duration::from_secs(3));
-    // From the decision to the names, whichever request is hurt.
+    // The store hurts any of the requests, from the decision to the visible names.
     for fault in [StoreFault::FailedWrite, StoreFault::AmbiguousWrite, StoreFault::NoSpace, behind] {
         for count in [1, 2, 3, 4] {
             case(move |mut case| async move {
@@ -209,7 +210,7 @@ fn wrong_answers_lose_and_double_nothing() {
     case(|mut case| async move {
         let transaction = case.one(1).await;
         case.commit(&transaction).await.unwrap();
-        // A part that was just written is not seen for a while: not a reason to call it lost.
+        // A part that was just written stays unseen for a while, which must not count as lost.
         case.world.add_store_rule(crate::fault::StoreRule {
             count: None,
             ..hurting(0, StoreFault::StaleRead(Duration::from_secs(1)))
@@ -224,7 +225,7 @@ fn output_that_is_pending_and_visible_is_visible_once() {
     case(|mut case| async move {
         let transaction = case.one(1).await;
         let part = part_name(SINK, CheckpointId(1), 0);
-        // A store that renames by copying, and a sink that died before it deleted.
+        // The store renames by copying, and the sink died before it deleted the pending copy.
         case.store.create(&part, Bytes::from_static(b"a\n")).await.unwrap();
         case.commit(&transaction).await.unwrap();
         case.assert_committed(&transaction);

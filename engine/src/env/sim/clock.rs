@@ -1,12 +1,13 @@
 //! The clock of a node: true, unless a fault made it jump or drift.
 //!
-//! What an engine reads ([`NodeClock::read`]) and waits for ([`SimTimer`]) is its node's clock; what the world does by
-//! itself (latency, price of work, arrival of input, the times of events) is true time. A clock belongs to the machine: it
-//! outlives the lives of its node. Start at [`NodeClock::change`]; [`Dial`] is the pure part.
+//! The engine reads ([`NodeClock::read`]) and waits by ([`SimTimer`]) its node's clock. Whatever the world does by
+//! itself (latency, price of work, arrival of input, the times of events) uses true time. A clock belongs to the
+//! machine, so it outlives the lives of its node. Start at [`NodeClock::change`]; [`Dial`] is the pure part.
 //!
-//! Invariants: (CLOCK-K1) a timer fires when its node's clock reaches its deadline and not before, however often the clock was
-//! changed meanwhile. For that every task that waits for a timer is woken by every change of its clock, and asks again; it
-//! registers once per timer, not once per deadline, and a clock that was never touched costs one atomic load per reading.
+//! Invariants: (CLOCK-K1) a timer fires when its node's clock reaches its deadline and not before, however often the
+//! clock was changed meanwhile. To keep this, every change of a clock wakes every task that waits for one of its
+//! timers, and the task asks again. A timer registers once, not once per deadline, and reading a clock that was never
+//! changed costs one atomic load.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,15 +19,15 @@ use super::{SimNode, SimWorld};
 use crate::fault::ClockFault;
 use crate::time::{Time, nanos};
 
-/// Rates are in millionths.
+/// The rate of a true clock; rates are in millionths.
 const TRUE_RATE: i64 = 1_000_000;
 
-/// What a clock shows at each true time: linear since its last change.
+/// What a clock shows at each true time; it is linear since the clock's last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Dial {
     changed_at: Time,
     shown_then: Time,
-    /// Millionths of a second shown per second, at least 1: a clock never stands still.
+    /// Millionths of a second shown per second; at least 1, so that a clock never stands still.
     rate: u64,
 }
 
@@ -43,7 +44,7 @@ impl Dial {
         Time(u64::try_from(shown).unwrap_or(u64::MAX))
     }
 
-    /// The first true time, since the last change, at which it shows at least `shown`.
+    /// The first true time since the last change at which the clock shows at least `shown`.
     fn when(&self, shown: Time) -> Time {
         if shown == Time::NEVER {
             return shown;
@@ -67,9 +68,9 @@ impl Dial {
 /// The clock of one node, shared by all its lives.
 #[derive(Default)]
 pub(super) struct NodeClock {
-    /// Some fault has changed it: until then it is the true clock, and nobody need look at the dial.
+    /// Whether a fault ever changed the clock. Until then it shows true time, and the dial need not be read.
     touched: AtomicBool,
-    /// Readings that were not the true time.
+    /// Number of readings that differed from true time.
     wrong: AtomicU64,
     pub(super) standstill: Standstill,
     inner: Mutex<Inner>,
@@ -78,7 +79,7 @@ pub(super) struct NodeClock {
 #[derive(Default)]
 struct Inner {
     dial: Dial,
-    /// A slot per timer that was ever waited for, with the task that waits.
+    /// One slot per timer that was ever waited for, with the waker of the waiting task.
     waiting: Vec<Option<Waker>>,
     free: Vec<usize>,
 }
@@ -92,7 +93,7 @@ impl NodeClock {
         if self.touched.load(Ordering::Relaxed) { self.noted(shown, self.lock().dial.when(shown)) } else { shown }
     }
 
-    /// `answer`, which would be `truth` if the clock was right.
+    /// Returns `answer` and counts it as wrong if it differs from `truth`, the answer of a correct clock.
     fn noted(&self, truth: Time, answer: Time) -> Time {
         if answer != truth {
             self.wrong.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl NodeClock {
         self.wrong.load(Ordering::Relaxed)
     }
 
-    /// Whether the clock shows, or will show, anything else after the fault.
+    /// Changes the clock. Returns whether it shows, or will show, anything else than before.
     fn change(&self, now: Time, fault: ClockFault) -> bool {
         let (waiting, changed): (Vec<Waker>, bool) = {
             let mut inner = self.lock();
@@ -118,7 +119,7 @@ impl NodeClock {
         changed
     }
 
-    /// Slots there are, and slots in use.
+    /// Number of slots, and of slots in use.
     #[cfg(test)]
     pub(super) fn places(&self) -> (usize, usize) {
         let inner = self.lock();
@@ -165,7 +166,7 @@ impl SimTimer {
                 })
             });
             let former = inner.waiting[slot].replace(cx.waker().clone());
-            // The last waker of a task that is gone frees it: not under the lock.
+            // Dropped after the lock is released: the last waker of a task that has ended frees the task.
             drop(inner);
             drop(former);
         }
@@ -186,8 +187,9 @@ impl Drop for SimTimer {
 }
 
 impl SimWorld {
-    /// Changes a node's clock; its timers follow at once. `Drift` replaces a drift that is in force, `Drift(0)` ends it. Returns
-    /// whether the clock is another one than before: a jump by nothing, or before the clock's zero, changes nothing.
+    /// Changes a node's clock; its timers follow at once. `Drift` replaces the current drift, `Drift(0)` ends it.
+    /// Returns whether the fault changed the clock: a jump by zero, or a jump back from the clock's zero, changes
+    /// nothing.
     pub fn set_clock(&self, name: &str, fault: ClockFault) -> bool {
         let clock = {
             let state = self.lock();

@@ -1,15 +1,18 @@
-//! What a world has to know of the program that runs in it: what its messages are, and what its files hold.
+//! What a world has to know about the program that runs in it: the kinds of its messages and the contents of its
+//! files.
 
 use std::fmt;
 
 use super::super::Frame;
 use crate::message_kind::MessageKind;
 
-/// Tells messages and files of a program apart, for rules about messages and for weights of state.
+/// Classifies messages and files of a program, for rules about messages and for weights of state.
 pub trait Contents: fmt::Debug + Send + Sync {
-    /// The kind of a control message; `None`: the frame is none. `from_opener`: it comes from whoever opened the connection.
+    /// The kind of a control message; `None` if the frame is not one. `from_opener` says that the opener of the
+    /// connection sent it.
     fn message_kind(&self, frame: &Frame, from_opener: bool) -> Option<MessageKind>;
 
-    /// Of the `bytes` of an object in the checkpoint store, those that are entries of keyed state; `None`: it holds no state.
+    /// How many of the `bytes` of an object in the checkpoint store are entries of keyed state; `None` if the object
+    /// holds no state.
     fn entry_bytes(&self, path: &str, bytes: u64) -> Option<u64>;
 }

@@ -1,8 +1,9 @@
-//! What work costs in virtual time. Processor and disk are free in a simulator, so every duration that matters is charged.
+//! The price of work in virtual time. Processor and disk are free in a simulator, so every duration that matters is
+//! charged.
 //!
-//! [`Rates`] is the whole price list: one row per kind of work, each with its unit. Where the rates come from (a round guess,
-//! a measurement of this engine, figures of another one) is the harness's business; [`Weights`] says how much each record and
-//! each entry of state stands for.
+//! [`Rates`] is the whole price list: one row per kind of work, each with its unit. The harness decides where the
+//! rates come from (a round guess, a measurement of this engine, figures of another one). [`Weights`] says how many
+//! records, or entries of state, each simulated one stands for.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::super::{Entries, Frame};
 use super::{StoreKind, Work};
 use crate::backend_kind::BackendKind;
 
-/// Prices of work on one core. Nanoseconds of a core, each rounded down to a whole one per charge.
+/// Prices of work in nanoseconds on one core; each charge is rounded down to a whole nanosecond.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
@@ -22,7 +23,7 @@ pub struct Rates {
     pub record_kib_ns: f64,
     /// Starting one subtask; ns.
     pub deploy_ns: f64,
-    /// 1,024 bytes of state that lie in messages and manifests (backend `memory`), each time they are encoded or decoded; ns.
+    /// 1,024 bytes of state in messages and manifests (backend `memory`), each time they are encoded or decoded; ns.
     pub inline_kib_ns: f64,
     /// Keyed state on the heap: backends `memory` and `fs`.
     pub heap: StateRates,
@@ -34,20 +35,21 @@ pub struct Rates {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateRates {
-    /// One record's access to its key's state; ns.
+    /// One record's access to the state of its key; ns.
     pub access_ns: f64,
-    /// A snapshot's synchronous part, fixed; ns.
+    /// Synchronous part of a snapshot, fixed price; ns.
     pub snapshot_ns: f64,
-    /// A snapshot's synchronous part, per entry that it writes: on the heap all state, in RocksDB what has changed since the
-    /// snapshot before; ns.
+    /// Synchronous part of a snapshot, per entry that it writes; ns. On the heap these are all entries, in RocksDB
+    /// those that changed since the previous snapshot.
     pub snapshot_entry_ns: f64,
-    /// A snapshot's synchronous part, per 1,024 bytes of those entries; ns.
+    /// Synchronous part of a snapshot, per 1,024 bytes of those entries; ns.
     pub snapshot_kib_ns: f64,
-    /// Reading 1,024 bytes of a snapshot from the backend's files, to be uploaded; nothing on the heap; ns.
+    /// Reading 1,024 bytes of a snapshot from the backend's files in order to upload them; ns. Free on the heap.
     pub read_back_kib_ns: f64,
-    /// Opening the backend on restore, fixed; ns.
+    /// Opening the backend on restore, fixed price; ns.
     pub restore_ns: f64,
-    /// Opening the backend on restore, per entry; nothing in RocksDB, which opens files and no entries; ns.
+    /// Opening the backend on restore, per entry; ns. Free in RocksDB, which opens files without reading their
+    /// entries.
     pub restore_entry_ns: f64,
     /// Opening the backend on restore, per 1,024 bytes of restored state; ns.
     pub restore_kib_ns: f64,
@@ -75,7 +77,7 @@ pub const HEAP_NAMES: [&str; 8] = state_names!("heap");
 pub const ROCKSDB_NAMES: [&str; 8] = state_names!("rocksdb");
 
 impl StateRates {
-    /// From rates in the order of the price list.
+    /// Rates given in the order of the price list.
     pub fn from_values(values: [f64; 8]) -> Self {
         let [
             access_ns,
@@ -115,7 +117,7 @@ impl StateRates {
 }
 
 impl Rates {
-    /// Nothing costs anything: for speed measurements of the simulator itself.
+    /// Rates under which all work is free, for measuring the speed of the simulator itself.
     pub fn free() -> Self {
         let none = StateRates::from_values([0.0; 8]);
         Self {
@@ -149,7 +151,7 @@ impl Rates {
         common.into_iter().chain(state).collect()
     }
 
-    /// What `work` costs on one core.
+    /// The price of `work` on one core.
     pub fn price(&self, work: Work) -> Duration {
         let kib = |bytes: u64, rate: f64| bytes as f64 / 1024.0 * rate;
         let ns = match work {
@@ -171,21 +173,23 @@ impl Rates {
             Work::Inline { bytes } => kib(bytes, self.inline_kib_ns),
             Work::Deploy => self.deploy_ns,
         };
-        // Saturates, and is exact below 2^53 ns: sums and products of floats are the same on every machine.
+        // The cast saturates and is exact below 2^53 ns. Sums and products of floats are the same on every machine.
         Duration::from_nanos(ns as u64)
     }
 }
 
-/// How much one of the things that really move stands for, in price, transfer and waiting; 1 is itself. So that hours of
-/// high load and gigabytes of state can be simulated with few records and little memory.
+/// How many records, or entries of state, one simulated one stands for in price, transfer and waiting; 1 means only
+/// itself. With higher weights, hours of high load and gigabytes of state can be simulated with few records and little
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weights {
-    /// One record, on the wire, in an operator chain, and in output.
+    /// Weight of a record on the wire, in an operator chain and in output.
     pub records: u64,
-    /// One entry of keyed state with each of its bytes, in a snapshot, on its way, and at its restore. What a database keeps
-    /// beside its entries is itself.
+    /// Weight of an entry of keyed state and of each of its bytes, in a snapshot, during transfer and at restore. A
+    /// database's bookkeeping always counts once.
     pub state: u64,
-    /// State travels in control messages and lies in manifests (backend `memory`): long ones count as state, too.
+    /// Whether state travels in control messages and is stored in manifests (backend `memory`), so that long ones
+    /// count as state, too.
     pub inline_state: bool,
 }
 
@@ -195,11 +199,12 @@ impl Default for Weights {
     }
 }
 
-/// Control messages and manifests longer than this hold inline state; without any, those of a small cluster are shorter.
+/// Control messages and manifests longer than this hold inline state. In a small cluster, messages without state are
+/// shorter.
 const INLINE_STATE: u64 = 4 << 10;
 
 impl Weights {
-    /// `work` as it counts.
+    /// `work` multiplied by the weights.
     pub(super) fn work(&self, work: Work) -> Work {
         let state = |bytes: u64| bytes.saturating_mul(self.state);
         let entries = |of: Entries| Entries { count: state(of.count), bytes: state(of.bytes) };
@@ -216,8 +221,8 @@ impl Weights {
         }
     }
 
-    /// Bytes of a frame as they count; `data`: its body is records. Buffers that hold one record each must not make the
-    /// heads count for more.
+    /// Weighted bytes of a frame; `data` says that its body is records. The head always counts once, so that buffers
+    /// of one record each do not weigh more because of their heads.
     pub(super) fn frame(&self, data: bool, frame: &Frame) -> u64 {
         let (head, body) = (frame.head.len() as u64, frame.body.len() as u64);
         match data {
@@ -227,7 +232,8 @@ impl Weights {
         }
     }
 
-    /// Bytes of an object as they count. `entries`: those of them that are entries, if it is a file of keyed state.
+    /// Weighted bytes of an object. If the object is a file of keyed state, `entries` says how many of its bytes are
+    /// entries.
     pub(super) fn object(&self, kind: StoreKind, entries: Option<u64>, bytes: u64) -> u64 {
         match (kind, entries) {
             (StoreKind::Output, _) => bytes.saturating_mul(self.records),

@@ -1,10 +1,12 @@
-//! What was hurt: how often the world did something otherwise than it would have done without a fault.
+//! Counts what was hurt: how often the world acted differently than it would have done without a fault.
 //!
-//! A fault that is in force has not hurt anything yet: a cut link may carry nothing, a bandwidth may be the one that the link
-//! had. So the world counts where the difference is made (a frame is held back, a charge is multiplied, a wrong clock is
-//! read), and whoever strikes faults reads the counts before and after. Start at [`SimWorld::harm`].
+//! A fault that is in force may not have hurt anything yet: a cut link may carry nothing, and a changed bandwidth may
+//! be the one that the link had. So the world counts where the difference is made (a frame is held back, a charge is
+//! multiplied, a wrong clock is read), and whoever strikes faults compares the counts before and after. Start at
+//! [`SimWorld::harm`].
 //!
-//! Invariant: (HARM-1) counting draws nothing, waits for nothing, emits nothing and wakes nobody, so no trace depends on it.
+//! Invariant: (HARM-1) counting draws nothing, waits for nothing, emits nothing and wakes nobody, so no trace depends
+//! on it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,33 +14,33 @@ use super::SimWorld;
 use crate::fault::SlowWork;
 use crate::time::Time;
 
-/// What is counted. Unknown nodes, links, rules and files were never hurt.
+/// What is counted. The count of an unknown node, link, rule or file is 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gauge {
-    /// Frames, requests for connections and resets that a cut of a link kept from their receiver, in one direction.
+    /// Frames, connection requests and resets that a cut kept from their receiver, in one direction of a link.
     Held(String, String),
-    /// Frames that were given another latency than the cluster's, in one direction of a link.
+    /// Frames whose latency differed from the cluster's setting, in one direction of a link.
     Latency(String, String),
     /// Frames whose transfer took another time than at the cluster's bandwidth, in one direction of a link.
     Bandwidth(String, String),
-    /// Requests for connections that a node refused although it listens.
+    /// Connection requests that a node refused although it listens.
     Refused(String),
-    /// Frames that a node took later than they had arrived, because it reads slowly.
+    /// Frames that a node read later than they had arrived, because it reads slowly.
     ReadLate(String),
     /// Pieces of work that took longer on a node, or hung.
     Slowed(String, SlowWork),
-    /// What came due on a node while it stood still, and had to wait.
+    /// Things that came due on a node while it stood still, and had to wait.
     StoodStill(String),
-    /// Readings of a node's clock that were not the true time, timers that were set by it included.
+    /// Readings of a node's clock that differed from true time, including those for timers.
     WrongClock(String),
-    /// Requests to a store that a rule hurt; of a rule that loses writes, accesses to what is lost.
+    /// Requests to a store that a rule hurt; for a rule that loses writes, accesses to lost objects.
     Requests(usize),
     /// Accesses to a damaged file of the checkpoint store.
     Damaged(String),
 }
 
 impl SimWorld {
-    /// How often this was hurt since the run began.
+    /// The count of `gauge` since the run began.
     pub fn harm(&self, gauge: &Gauge) -> u64 {
         let state = self.lock();
         let node = |name: &str| state.index_of(name).map(|index| &state.nodes[index]);
@@ -70,11 +72,11 @@ pub(super) struct LinkHarm {
     pub(super) bandwidth: u64,
 }
 
-/// The last time for which a node stood still, and what had to wait because of all such times.
+/// The last time span in which a node stood still, and how many things had to wait in all such spans.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
     since: AtomicU64,
-    /// 0: it never stood still, or still does.
+    /// End of the span; 0 if the node never stood still or still does.
     until: AtomicU64,
     held: AtomicU64,
 }
@@ -89,7 +91,7 @@ impl Standstill {
         self.until.store(now.0, Ordering::Relaxed);
     }
 
-    /// Something goes on that was due at `at`: it is late if the node stood still then.
+    /// Something that was due at `at` continues now. Counts it if the node stood still at that time.
     pub(super) fn due(&self, at: Time) {
         let until = self.until.load(Ordering::Relaxed);
         if until != 0 && at.0 <= until && at.0 > self.since.load(Ordering::Relaxed) {
@@ -97,7 +99,7 @@ impl Standstill {
         }
     }
 
-    /// Something has to wait, or never comes because the node died while it stood still.
+    /// Counts something that has to wait, or that never happens because the node died while it stood still.
     pub(super) fn hold(&self) {
         self.held.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,12 +1,14 @@
-//! The simulated world: nodes, network, stores, local disks and the price of work, on madsim's executor and virtual clock.
+//! The simulated world: nodes, network, stores, local disks and the price of work, on madsim's executor and virtual
+//! clock.
 //!
-//! [`SimWorld`] is the one madsim plug-in of a run (several would be reset in an order that differs between builds). A
-//! harness configures it, adds nodes, hands in an [`Observer`], and hurts the cluster through its methods; the engine meets
-//! it only as an [`Env`]. Start at [`SimWorld::add_node`] and [`SimWorld::kill`]; what else can be done to a node is in
-//! `node` and `clock`.
+//! [`SimWorld`] is the only madsim plug-in of a run (several would be reset in an order that differs between builds).
+//! A harness configures it, adds nodes, sets an [`Observer`], and hurts the cluster through its methods; the engine
+//! sees it only as an [`Env`]. Start at [`SimWorld::add_node`] and [`SimWorld::kill`]; `node` and `clock` have the
+//! other faults of a node.
 //!
-//! Invariants: (SIM-W1) the network learns how a node dies before the node's tasks are dropped; (SIM-W2) a dead incarnation's
-//! calls have no effect and are counted in [`SimWorld::late_effects`]; (SIM-W3) no lock is held while an observer runs.
+//! Invariants: (SIM-W1) the network learns how a node dies before the node's tasks are dropped; (SIM-W2) a dead
+//! incarnation's calls have no effect and are counted in [`SimWorld::late_effects`]; (SIM-W3) no lock is held while an
+//! observer runs.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -54,40 +56,40 @@ use clock::NodeClock;
 use network::Network;
 use node::{Held, Pace};
 
-/// Everything about a simulated cluster that is not its nodes.
+/// Everything about a simulated cluster except its nodes.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
-    /// Names every counter-based stream of draws.
+    /// Seed of every counter-based stream of draws.
     pub seed: u64,
-    /// Every link of the cluster.
+    /// Properties of every link of the cluster.
     pub link: LinkConfig,
     /// The durable stores.
     pub store: StoreConfig,
     /// Prices of work.
     pub rates: Rates,
-    /// What a record and an entry of state stand for.
+    /// How many records and entries of state each simulated one stands for.
     pub weights: Weights,
     /// Cores of each node.
     pub cores: u32,
-    /// What the program that runs here sends and stores.
+    /// How to read what the program in this world sends and stores.
     pub contents: &'static dyn Contents,
-    /// Where local disks are made, a folder for each.
+    /// Folder in which each local disk gets a folder of its own.
     pub local_root: PathBuf,
 }
 
-/// Sees what happens, the moment it happens, before the one who did it goes on.
+/// Sees each event and each store change the moment it happens, before the code that caused it continues.
 pub trait Observer: Send {
-    /// An event was emitted. May kill, cut and damage through `world`.
+    /// An event was emitted. The observer may kill, cut and damage through `world`.
     fn on_event(&mut self, world: &Arc<SimWorld>, record: &EventRecord);
     /// A durable store changed.
     fn on_store(&mut self, world: &Arc<SimWorld>, mutation: &StoreMutation);
 }
 
-/// So many continuations of the scheduler's stream can be chosen in mid-run.
+/// Number of different continuations of the scheduler's stream that [`SimWorld::redraw_timing`] can choose from.
 const REDRAWS: u64 = 1 << 16;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-/// What a node runs, from the start, in each of its lives.
+/// The program that a node runs from the start in each of its lives.
 pub type NodeMain = Arc<dyn Fn(Env) -> BoxFuture + Send + Sync>;
 
 /// The simulated world of one run.
@@ -104,7 +106,7 @@ pub struct SimWorld {
 
 struct State {
     config: SimConfig,
-    /// Names the streams of the stores' latencies: the seed of the run until [`SimWorld::redraw_timing`].
+    /// Seed of the streams of the stores' latencies: the seed of the run until [`SimWorld::redraw_timing`].
     timing_seed: u64,
     nodes: Vec<Node>,
     network: Network,
@@ -118,16 +120,16 @@ struct Node {
     paused: Arc<AtomicBool>,
     pace: Pace,
     held: Held,
-    /// Pieces of work that faults made longer, by [`SlowWork`].
+    /// Number of pieces of work that faults made longer, by [`SlowWork`].
     slowed: [u64; 3],
     clock: Arc<NodeClock>,
-    /// The life in which its local disk was new.
+    /// The life of the node in which its local disk was new.
     disk: u32,
-    /// The next life finds the disk of this one.
+    /// Whether the next life keeps the disk of this one.
     keeps_disk: bool,
-    /// When each core has worked off what was charged to it.
+    /// For each core, when it has finished the work that was charged to it.
     cores: Vec<Time>,
-    /// When each of its transfers to and from the stores is over.
+    /// For each transfer stream to and from the stores, when its last transfer ends.
     store_streams: Vec<Time>,
 }
 
@@ -135,11 +137,12 @@ impl Simulator for SimWorld {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> Self {
         Self::default()
     }
-    // Nothing in reset_node: `kill` below told the network how the node died before madsim drops its tasks (SIM-W1).
+    // `reset_node` does nothing: [`SimWorld::kill`] tells the network how the node died before madsim drops its tasks
+    // (SIM-W1).
 }
 
 impl SimWorld {
-    /// Makes the world of a run; the runtime must be fresh. What is returned must be dropped before the runtime.
+    /// Makes the world of a run; the runtime must be new. The returned value must be dropped before the runtime.
     pub fn install(runtime: &Runtime, config: SimConfig) -> Installed {
         real_clock::prepare();
         runtime.add_simulator::<SimWorld>();
@@ -152,22 +155,22 @@ impl SimWorld {
         })
     }
 
-    /// The world of the run that is going on in this thread.
+    /// The world of the run in this thread.
     pub fn current() -> Arc<SimWorld> {
         madsim::plugin::simulator::<SimWorld>()
     }
 
-    /// Hands in who sees what happens.
+    /// Sets the observer.
     pub fn observe(&self, observer: Box<dyn Observer>) {
         *self.observer.lock().expect("observers do not panic while swapped") = Some(observer);
     }
 
-    /// Takes the observer back.
+    /// Removes the observer and returns it.
     pub fn take_observer(&self) -> Option<Box<dyn Observer>> {
         self.observer.lock().expect("observers do not panic while swapped").take()
     }
 
-    /// Hands in an input file's lines, so that every run of a process shares one copy.
+    /// Adds an input file's lines, so that all runs of a process share one copy.
     pub fn add_input(&self, path: String, lines: Arc<Lines>) {
         self.inputs.insert(path, lines);
     }
@@ -204,7 +207,7 @@ impl SimWorld {
         self.lock().nodes[index].id = Some(node.id());
     }
 
-    /// A new life of a node begins.
+    /// Begins a new life of a node.
     fn boot(self: &Arc<Self>, index: usize) -> Env {
         let now = now();
         let mut state = self.lock();
@@ -230,7 +233,7 @@ impl SimWorld {
         Env::simulated(node.name.clone(), node.incarnation, seed, handle)
     }
 
-    /// Kills a node before its next instruction; false if it was not alive.
+    /// Kills a node before its next instruction. Returns false if it was not alive.
     pub fn kill(&self, name: &str, death: Death) -> bool {
         let (id, was_paused) = {
             let now = now();
@@ -248,15 +251,16 @@ impl SimWorld {
             (node.id.expect("set when built"), was_paused)
         };
         if was_paused {
-            // madsim would drop a paused node's tasks here and now, under a lock of its own; so they are dropped as others are.
+            // madsim would drop the tasks of a paused node immediately, under a lock of its own. Resuming the node
+            // first lets them be dropped like those of any other node.
             Handle::current().resume(id);
         }
         Handle::current().kill(id);
         true
     }
 
-    /// Starts a dead node again, with an empty local disk; one that is alive stays as it is. At least a millisecond must lie
-    /// between: its old tasks are dropped in that time.
+    /// Starts a dead node again with an empty local disk; does nothing if the node is alive. At least a millisecond
+    /// must pass after the death, because the old tasks are dropped in that time.
     pub fn restart(&self, name: &str) {
         self.start_again(name, false);
     }
@@ -277,7 +281,8 @@ impl SimWorld {
         }
     }
 
-    /// Cuts a link in one direction: what is sent or under way stays away until it heals. Cuts add up.
+    /// Cuts a link in one direction: frames that are sent or under way do not arrive until the link heals. Cuts add
+    /// up.
     pub fn cut(&self, from: &str, to: &str) {
         let now = now();
         let mut state = self.lock();
@@ -286,7 +291,7 @@ impl SimWorld {
         }
     }
 
-    /// Heals one cut of a link; connections go on where they stood, after TCP's own delay.
+    /// Heals one cut of a link; connections continue where they stopped, after TCP's own delay.
     pub fn heal(&self, from: &str, to: &str) {
         let now = now();
         let mut state = self.lock();
@@ -295,11 +300,12 @@ impl SimWorld {
         }
     }
 
-    /// From now on all timing is drawn anew, as `seed` says: the order of runnable tasks and the time of each poll, and the latencies
-    /// of network and stores. What the engine and its job draw stays as it was, and so does all that is under way.
+    /// From now on all timing is drawn anew by `seed`: the order of runnable tasks, the time of each poll, and the
+    /// latencies of network and stores. What the engine and its job draw stays the same, and so does everything that
+    /// is under way.
     ///
-    /// madsim's generator cannot be seeded in mid-run, but it can be moved on: draws are thrown away, as many as `seed` says, of
-    /// `REDRAWS` different numbers. Two seeds with the same number share the order of tasks, but no latency.
+    /// madsim's generator cannot be seeded in mid-run, but draws can be thrown away: `seed` says how many, out of
+    /// `REDRAWS` different numbers. Two seeds that give the same number share the order of tasks, but no latency.
     pub fn redraw_timing(&self, seed: u64) {
         {
             let mut state = self.lock();
@@ -320,24 +326,24 @@ impl SimWorld {
         &self.stores
     }
 
-    /// Whether a node is up.
+    /// Whether a node is alive.
     pub fn is_alive(&self, name: &str) -> bool {
         let state = self.lock();
         state.index_of(name).is_some_and(|index| state.nodes[index].alive.load(Ordering::Relaxed))
     }
 
-    /// Messages and bytes delivered, and the digest over all of them.
+    /// Numbers of messages and bytes delivered, and the digest over all of them.
     pub fn network_totals(&self) -> NetworkTotals {
         self.lock().network.totals()
     }
 
-    /// Bytes of records that were sent to each node and not read by it yet, in the order in which the nodes were added; of none
-    /// before [`SimWorld::install`].
+    /// For each node, in the order of addition, the bytes of records that were sent to it and that it has not read
+    /// yet. Empty before [`SimWorld::install`].
     pub fn unread_records(&self) -> Vec<u64> {
         self.lock().0.as_ref().map_or_else(Vec::new, |state| state.network.unread_records())
     }
 
-    /// Calls of dead incarnations that were made inert (SIM-W2).
+    /// Number of calls of dead incarnations that had no effect (SIM-W2).
     pub fn late_effects(&self) -> u64 {
         self.late_effects.load(Ordering::Relaxed)
     }
@@ -347,7 +353,8 @@ impl SimWorld {
     }
 
     fn notify(self: &Arc<Self>, tell: impl FnOnce(&mut dyn Observer, &Arc<SimWorld>)) {
-        // Taken out while it runs, so that whatever it does to the world may come back here (SIM-W3).
+        // The observer is taken out while it runs, so that it may call methods of the world, which come back here
+        // (SIM-W3).
         let Some(mut observer) = self.take_observer() else { return };
         tell(observer.as_mut(), self);
         self.observe(observer);
@@ -375,7 +382,7 @@ impl State {
     }
 }
 
-/// One incarnation's door to the simulated world.
+/// The access of one incarnation to the simulated world.
 #[derive(Clone)]
 pub(super) struct SimNode {
     world: Arc<SimWorld>,
@@ -392,7 +399,7 @@ impl SimNode {
         self.clock.read(now())
     }
 
-    /// Whether this incarnation may still have effects; a dead one that asks is counted.
+    /// Whether this incarnation may still have effects; a call of a dead one is counted.
     fn alive(&self) -> bool {
         let alive = self.alive.load(Ordering::Relaxed);
         if !alive {
@@ -405,7 +412,8 @@ impl SimNode {
         !self.alive.load(Ordering::Relaxed)
     }
 
-    /// Never returns to a dead caller: the executor drops it here. One that stands still goes on when its node does (SIM-W4).
+    /// Never returns to a dead caller, whose task the executor drops. If the node stands still, returns when it
+    /// continues (SIM-W4).
     async fn only_alive(&self) {
         self.until_resumed().await;
         if !self.alive() {
@@ -450,7 +458,8 @@ impl SimNode {
         self.halt_if_struck().await;
     }
 
-    /// Struck by what an observer did: the executor drops this task, or parks it, before its next instruction (V2).
+    /// If an observer has just struck this node, the executor drops or parks this task before its next instruction
+    /// (V2).
     async fn halt_if_struck(&self) {
         if !self.alive.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;

@@ -1,11 +1,12 @@
-//! Faults of a node as a whole: it stands still, it is slow, it comes back with its old disk.
+//! Faults of a node as a whole: it stands still, is slow, or comes back with its old disk.
 //!
-//! A node that is paused runs no instruction. Its connections stay, frames go on arriving, and what it had charged or
-//! requested before is under way: a core goes on working off its queue, a store request takes effect when the node goes on.
+//! A paused node runs no instruction. Its connections stay open, and frames go on arriving. What it had charged or
+//! requested before goes on, too: a core finishes its queue, and a store request takes effect when the node continues.
 //! Start at [`SimWorld::pause`] and [`SimWorld::slow`].
 //!
-//! Invariants: (SIM-W4) an effect never begins on a paused node, not even in the poll in which an observer paused it; (SIM-W5) a new
-//! life begins at normal speed and awake, whatever was done to the life before. Its clock and its disk are the machine's.
+//! Invariants: (SIM-W4) an effect never begins on a paused node, not even in the poll in which an observer paused it;
+//! (SIM-W5) a new life begins at normal speed and awake, whatever was done to the life before. Clock and disk belong
+//! to the machine and stay.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::{Node, SimNode, SimWorld, State, Work};
 use crate::fault::SlowWork;
 use crate::time::nanos;
 
-/// How many times as long work takes; `None`: it hangs.
+/// How many times as long each kind of work takes; `None` means that it hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
     cpu: Option<u32>,
@@ -43,7 +44,7 @@ impl Pace {
         }
     }
 
-    /// Kinds of speed that make `work` take another time than usual.
+    /// The kinds of slow work that make `work` take another time than usual.
     fn changes(&self, work: Work) -> impl Iterator<Item = SlowWork> {
         let own = match work {
             Work::Records { .. } => Some((SlowWork::Records, self.records)),
@@ -54,7 +55,7 @@ impl Pace {
         all.filter(|(_, factor)| *factor != Some(1)).map(|(work, _)| work)
     }
 
-    /// What the price of `work` is multiplied by.
+    /// The factor by which the price of `work` is multiplied; `None` means that it hangs.
     fn factor(&self, work: Work) -> Option<u64> {
         let own = match work {
             Work::Records { .. } => self.records,
@@ -65,17 +66,17 @@ impl Pace {
     }
 }
 
-/// Who waits for a node to be itself again.
+/// Tasks that wait until a fault of the node ends.
 #[derive(Default)]
 pub(super) struct Held {
-    /// Until it goes on.
+    /// Tasks that wait until the node continues.
     paused: Vec<Waker>,
-    /// Until its work does not hang any more.
+    /// Tasks that wait until their work does not hang any more.
     hung: Vec<Waker>,
 }
 
 impl Node {
-    /// Pieces of work that a fault of this kind made longer.
+    /// Number of pieces of work that a fault of this kind made longer.
     pub(super) fn slowed(&self, work: SlowWork) -> u64 {
         self.slowed[work as usize]
     }
@@ -86,7 +87,7 @@ impl Node {
         }
     }
 
-    /// A new life knows nothing of what was done to the last (SIM-W5).
+    /// A new life is not affected by what was done to the last one (SIM-W5).
     pub(super) fn begin_awake(&mut self) {
         self.paused = Arc::default();
         self.pace = Pace::default();
@@ -95,8 +96,8 @@ impl Node {
 }
 
 impl SimWorld {
-    /// A node's process stands still before its next instruction; false if it is down or stands still already. The network
-    /// goes on delivering to it.
+    /// Stops a node's process before its next instruction. Returns false if the node is down or paused already. The
+    /// network goes on delivering to it.
     pub fn pause(&self, name: &str) -> bool {
         let id = {
             let state = self.lock();
@@ -112,7 +113,7 @@ impl SimWorld {
         true
     }
 
-    /// It goes on where it stood; nothing happens to a node that is not paused.
+    /// Lets a paused node continue where it stopped; does nothing to a node that is not paused.
     pub fn resume(&self, name: &str) {
         let (id, waiting) = {
             let mut state = self.lock();
@@ -128,8 +129,8 @@ impl SimWorld {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Work that a node begins from now on takes `factor` times as long (1: as before); `None`: it hangs until the factor is
-    /// set again. Factors of [`SlowWork::Cpu`] and of the kind of work multiply.
+    /// Work that a node begins from now on takes `factor` times as long (1 is normal); with `None` it hangs until the
+    /// factor is set again. The factors of [`SlowWork::Cpu`] and of the kind of work multiply.
     pub fn slow(&self, name: &str, work: SlowWork, factor: Option<u32>) {
         let waiting = {
             let mut state = self.lock();
@@ -141,13 +142,13 @@ impl SimWorld {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Starts a dead node again with the local disk of its former life, as [`SimWorld::restart`] does with an empty one.
+    /// Starts a dead node again like [`SimWorld::restart`], but with the local disk of its former life.
     pub fn restart_with_disk(&self, name: &str) {
         self.start_again(name, true);
     }
 }
 
-/// Records whose work is charged at once, where each stands for one.
+/// Records whose work is charged together, if each record stands for one.
 const CHARGE_RECORDS: u64 = 64;
 
 impl SimNode {
@@ -187,7 +188,7 @@ impl SimNode {
         (CHARGE_RECORDS / self.world.lock().config.weights.records.max(1)).max(1)
     }
 
-    /// Returns at once unless the node stands still: then when it goes on.
+    /// Returns when the node does not stand still, at once if it does not now.
     pub(super) async fn until_resumed(&self) {
         if !self.paused.load(Ordering::Relaxed) {
             return;

@@ -1,12 +1,13 @@
-//! Work that must see the real clock although a simulation asks for it.
+//! Runs work that must see the real clock although a simulation requests it.
 //!
-//! On a simulated thread every clock is virtual, for C++ as well. A library with threads of its own, which see real time, then
-//! compares two clocks. RocksDB does: opening a database adds tasks to a timer that all databases of the process share, and
-//! the timer refuses a task that is due before the one that it executes at that moment. Virtual time lies years before real
-//! time, so opening failed whenever another database's task was being executed. Start at [`run`].
+//! On a simulated thread every clock is virtual, for C++ code as well. A library with threads of its own, which see
+//! real time, then compares two different clocks. RocksDB does: opening a database adds tasks to a timer that all
+//! databases of the process share, and the timer refuses a task that is due before the one that it is executing.
+//! Virtual time lies years before real time, so opening failed whenever the timer was executing another database's
+//! task. Start at [`run`].
 //!
-//! A simulated thread must not start threads (madsim refuses), and a thread for each run would stay where a run is abandoned.
-//! So one thread of the process waits for work and starts a thread for each piece.
+//! A simulated thread must not start threads (madsim refuses), and one helper thread per run would remain if a run is
+//! abandoned. So one thread of the process waits for work and starts a thread for each piece.
 //!
 //! Invariant: (CLOCK-R1) work runs outside of every simulation.
 
@@ -18,7 +19,7 @@ type Work = Box<dyn FnOnce() + Send>;
 
 static STARTER: OnceLock<Sender<Work>> = OnceLock::new();
 
-/// Makes [`run`] possible; called before a simulation begins.
+/// Starts the thread that [`run`] needs; call it before a simulation begins.
 pub(super) fn prepare() {
     STARTER.get_or_init(|| {
         let (sender, work) = channel::<Work>();
@@ -35,20 +36,21 @@ thread_local! {
     static RUNS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// How often this thread had work run on the real clock.
+/// How often this thread has used [`run`].
 #[cfg(test)]
 pub(crate) fn runs_of_this_thread() -> u32 {
     RUNS.get()
 }
 
-/// Runs `work` on a thread that sees the real clock, and waits for it. Virtual time stands still. A panic is passed on.
+/// Runs `work` on a thread that sees the real clock, and waits for it; virtual time does not advance. Passes a panic
+/// on.
 pub(in crate::env) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     #[cfg(test)]
     RUNS.set(RUNS.get() + 1);
     let (done, result) = channel();
     let work = move || {
         assert!(madsim::runtime::Handle::try_current().is_err(), "CLOCK-R1");
-        // The caller waits for it, so somebody listens.
+        // The caller waits for the result, so the receiver exists.
         let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
     };
     let starter = STARTER.get().expect("prepared before the simulation began");

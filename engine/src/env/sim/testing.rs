@@ -1,4 +1,4 @@
-//! A small world for unit tests of what works against an [`Env`].
+//! A small world for unit tests of code that uses an [`Env`].
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::fault::{Death, StoreFault, StoreRule};
 /// Name of the only node.
 const NODE: &str = "a";
 
-/// Runs `script` in a simulation of its own, with the door of its only node.
+/// Runs `script` in a simulation of its own, with the `Env` of its only node.
 pub(crate) fn on_one_node<T, F>(script: impl FnOnce(Arc<SimWorld>, Env) -> F + Send + 'static) -> T
 where
     T: Send + 'static,
@@ -51,11 +51,11 @@ where
             result
         })
     };
-    // madsim seeds a thread's hash order once.
+    // On a new thread, because madsim seeds a thread's hash order only once.
     std::thread::spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A rule about both stores that hurts `count` requests.
+/// A rule that hurts `count` requests, to either store.
 pub(crate) fn hurting(count: u32, fault: StoreFault) -> StoreRule {
     StoreRule { store: None, node: None, fault, count: Some(count) }
 }

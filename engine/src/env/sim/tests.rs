@@ -1,4 +1,4 @@
-//! Properties of the simulated world, each tried inside a simulation of its own.
+//! Properties of the simulated world, each tested inside a simulation of its own.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
@@ -26,7 +26,8 @@ mod store_faults;
 mod stores;
 mod time;
 
-/// Between a deadline and the waiter's next instruction: madsim adds 50 ns to a timer and 50 to 100 ns per poll.
+/// Longest time between a deadline and the waiter's next instruction: madsim adds 50 ns to a timer and 50 to 100 ns
+/// per poll.
 const SLACK: Duration = Duration::from_micros(2);
 const LATENCY: Duration = Duration::from_millis(2);
 
@@ -34,7 +35,7 @@ pub(in crate::env) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Fixed latency, a megabyte per second everywhere, so that a thousand bytes take a millisecond.
+/// A fixed latency, and a megabyte per second everywhere, so that a thousand bytes take a millisecond.
 pub(in crate::env) fn config() -> SimConfig {
     SimConfig {
         seed: 7,
@@ -53,7 +54,7 @@ pub(in crate::env) fn config() -> SimConfig {
     }
 }
 
-/// Runs `script` in a simulation of its own; at its end all nodes are killed, and nothing of theirs may be left.
+/// Runs `script` in a simulation of its own. At its end kills all nodes and asserts that nothing of theirs is left.
 pub(in crate::env) fn simulate<T, F>(
     seed: u64,
     config: SimConfig,
@@ -80,7 +81,7 @@ where
             result
         })
     };
-    // madsim seeds a thread's hash order once.
+    // On a new thread, because madsim seeds a thread's hash order only once.
     std::thread::spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -100,7 +101,7 @@ fn assert_at(at: Time, expected: Time) {
     assert!(at >= expected && at.since(expected) < SLACK, "{} ns is not {} ns", at.0, expected.0);
 }
 
-/// A node that does nothing by itself: the test acts through the `Env` of its present life.
+/// A node that does nothing by itself: the test acts through the `Env` of the node's current life.
 pub(in crate::env) struct Idle(Arc<Mutex<Option<Env>>>);
 
 impl Idle {
@@ -139,7 +140,7 @@ fn address(node: &str) -> Address {
     Address(format!("{node}:data"))
 }
 
-/// A connection from `a` to `b`: both its ends; `b`'s port is free again.
+/// Opens a connection from `a` to `b` and returns both ends; `b`'s port is free again afterwards.
 async fn connected(a: &Env, b: &Env) -> (Connection, Connection) {
     let mut listener = b.listen(Port::Data).await.unwrap();
     let to = listener.address();
@@ -183,7 +184,7 @@ where
     }
 }
 
-/// Emits, computes, writes and sends in turn; every instruction leaves a mark.
+/// Emits, computes, writes and sends in turn, and counts a mark after every instruction.
 async fn small_script(env: Env, marks: Arc<AtomicUsize>) {
     struct Last(Env);
     impl Drop for Last {

@@ -1,11 +1,11 @@
 //! Timers on madsim's clock, exact to the nanosecond and cheap to poll.
 //!
-//! madsim's own `Sleep` rounds up to a millisecond when it is made (not when it is reset), and leaves one more entry in the
-//! timer heap at every poll. An [`Alarm`] arms once per deadline and waker. It knows only the world's true time; the timers
-//! of a node, whose clock may be wrong, are [`super::clock::SimTimer`].
+//! madsim's own `Sleep` rounds up to a millisecond when it is created (not when it is reset), and leaves one more
+//! entry in the timer heap at every poll. An [`Alarm`] arms once per deadline and waker. It uses the world's true
+//! time; a node's timers, whose clock may be wrong, are [`super::clock::SimTimer`].
 //!
-//! The clock is read more often than anything else happens. madsim finds it through a thread's context and counts two references
-//! each time; so a thread that runs a world keeps it at hand ([`Installed`]).
+//! The clock is read more often than anything else happens. madsim finds it through a thread's context and counts two
+//! references each time, so a thread that runs a world keeps the clock's handle at hand ([`Installed`]).
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -17,10 +17,10 @@ use madsim::time::TimeHandle;
 
 use crate::time::{Time, nanos};
 
-/// The clock of the run of this thread.
+/// The clock of the run in this thread.
 struct Clock {
     handle: TimeHandle,
-    /// What madsim's instants count from; its clock has no other public anchor.
+    /// The origin of madsim's instants; its clock has no other public origin.
     zero: Instant,
 }
 
@@ -35,8 +35,8 @@ thread_local! {
     static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
 }
 
-/// The world of this thread reads its clock directly for as long as this lives. It goes before the runtime, whose tasks would be
-/// kept alive by the clock's own timers otherwise.
+/// While this value lives, the world of this thread reads its clock directly. Drop it before the runtime: otherwise
+/// the clock's timers would keep the runtime's tasks alive.
 #[must_use = "the clock is at hand only while this lives"]
 pub struct Installed(());
 
@@ -56,12 +56,12 @@ impl Drop for Installed {
 fn with_clock<T>(read: impl FnOnce(&Clock) -> T) -> T {
     CLOCK.with_borrow(|clock| match clock {
         Some(clock) => read(clock),
-        // What is dropped with the runtime may still ask.
+        // Values that are dropped with the runtime may still read the clock.
         None => read(&Clock::of(TimeHandle::current())),
     })
 }
 
-/// Virtual time since the start of the run: the true time, whatever the nodes' clocks show.
+/// Virtual time since the start of the run. This is true time, whatever the nodes' clocks show.
 pub fn now() -> Time {
     with_clock(|clock| Time(nanos(clock.handle.elapsed())))
 }
@@ -80,11 +80,11 @@ pub(super) fn wake_at(deadline: Time, waker: &Waker) {
     }
 }
 
-/// A deadline in true time that one task waits for.
+/// A deadline in true time, waited for by one task.
 #[derive(Default)]
 pub(super) struct Alarm {
     armed: Option<Time>,
-    /// Kept after the alarm went off: most timers are set again by the same task.
+    /// Kept after the alarm has fired, because most timers are set again by the same task.
     waker: Option<Waker>,
 }
 
@@ -107,13 +107,13 @@ impl Alarm {
         Poll::Pending
     }
 
-    /// Whether this is the waker that it was polled with last.
+    /// Whether the alarm was polled with this waker last.
     pub(super) fn wakes(&self, waker: &Waker) -> bool {
         self.waker.as_ref().is_some_and(|known| known.will_wake(waker))
     }
 }
 
-/// Returns at `deadline`, to the nanosecond (and at least 50 ns later: what the executor itself takes).
+/// Returns at `deadline`, exact to the nanosecond except for the 50 ns or more that the executor itself takes.
 pub async fn sleep_until(deadline: Time) {
     let mut alarm = Alarm::default();
     std::future::poll_fn(|cx| alarm.poll(deadline, cx)).await;

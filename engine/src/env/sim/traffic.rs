@@ -1,5 +1,5 @@
-//! What was said and written in a run, for whoever wants to hurt a single message or request: a log of both, if it was asked
-//! for before the run ([`SimWorld::log_traffic`]). It changes nothing of the run.
+//! Logs the control messages and writes of a run, for searches that hurt a single message or request. The log must be
+//! switched on before the run ([`SimWorld::log_traffic`]), and does not change the run.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,27 +8,27 @@ use crate::ids::NodeName;
 use crate::message_kind::MessageKind;
 use crate::time::Time;
 
-/// A control message that was handed to the network.
+/// A control message that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentMessage {
     /// When it was sent.
     pub at: Time,
     /// Its kind.
     pub kind: MessageKind,
-    /// Who sent it.
+    /// The sender.
     pub from: NodeName,
-    /// To whom.
+    /// The receiver.
     pub to: NodeName,
 }
 
 /// A write, or a rename, that reached a durable store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentWrite {
-    /// When it was there.
+    /// When it reached the store.
     pub at: Time,
-    /// Which store.
+    /// The store.
     pub store: StoreKind,
-    /// Whose.
+    /// The node that wrote.
     pub node: NodeName,
 }
 
@@ -42,13 +42,13 @@ pub struct Traffic {
 }
 
 impl SimWorld {
-    /// From now on messages and writes are noted.
+    /// Starts logging messages and writes.
     pub fn log_traffic(&self) {
         self.lock().network.log_messages();
         self.stores.log_writes();
     }
 
-    /// What was noted.
+    /// Returns what was logged.
     pub fn take_traffic(&self) -> Traffic {
         let messages = self.lock().network.take_messages();
         Traffic { messages, writes: self.stores.take_writes() }

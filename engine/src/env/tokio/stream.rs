@@ -1,10 +1,12 @@
-//! An event stream with acknowledgements: whoever watches a process from outside hears of every step before the next one is taken.
+//! An event stream with acknowledgements: an observer outside of the process learns of every step before the next one
+//! is taken.
 //!
-//! The observer listens on a Unix socket. Each event goes there as a line of JSON, and the observer answers each line with one byte,
-//! of any value. The task that emits an event waits for that byte. Start at [`EventStream::connect`].
+//! The observer listens on a Unix socket. Each event is sent there as a line of JSON, and the observer answers each
+//! line with one byte of any value. The task that emits the event waits for that byte. Start at
+//! [`EventStream::connect`].
 //!
-//! Invariants: (STREAM-1) events are written and answered one after another, in the order in which they were emitted; (STREAM-2) an
-//! observer that is gone holds nobody up: from then on nothing is written and nobody waits.
+//! Invariants: (STREAM-1) events are written and answered one after another, in the order in which they were emitted;
+//! (STREAM-2) an observer that is gone holds up no emitter: from then on nothing is written and no emitter waits.
 
 use std::io;
 use std::path::Path;
@@ -16,11 +18,11 @@ use tokio::sync::oneshot;
 
 use crate::event::EventRecord;
 
-/// The way to an observer. Cheap when nobody emits: a task that waits.
+/// The connection to an observer. It costs little while no events are emitted: one task that waits.
 #[derive(Debug)]
 pub struct EventStream(UnboundedSender<Unanswered>);
 
-/// An event on its way.
+/// An event that was not answered yet.
 #[derive(Debug)]
 struct Unanswered {
     line: Vec<u8>,
@@ -40,25 +42,25 @@ impl EventStream {
         Ok(Self(events))
     }
 
-    /// Tells an event; returns once the observer has answered, or is gone.
+    /// Sends an event; returns once the observer has answered or is gone.
     pub(super) async fn tell(&self, record: &EventRecord) {
         let mut line = serde_json::to_vec(record).expect("events are plain data");
         line.push(b'\n');
         let (answered, answer) = oneshot::channel();
-        // An emitter that is dropped while it waits leaves its event behind: it took effect, and is told.
+        // If the emitter is dropped while it waits, its event is sent all the same, because the step has taken effect.
         if self.0.send(Unanswered { line, answered }).is_ok() {
             let _ = answer.await;
         }
     }
 }
 
-/// Writes events one after another, each when the one before is answered (STREAM-1). All that still wait are let go when this ends
-/// (STREAM-2): their senders go with it.
+/// Writes events one after another, each when the previous one is answered (STREAM-1). When this function ends, the
+/// senders of all unanswered events are dropped, which lets their emitters go on (STREAM-2).
 async fn write_all(mut stream: UnixStream, mut unanswered: UnboundedReceiver<Unanswered>) -> io::Result<()> {
     while let Some(Unanswered { line, answered }) = unanswered.recv().await {
         stream.write_all(&line).await?;
         stream.read_u8().await?;
-        // Nobody waits any more if the emitter was dropped.
+        // Sending fails if the emitter was dropped; then it does not wait any more.
         let _ = answered.send(());
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Ports that everybody on the machine can reach: who gets in, and what those who do not can do.
+//! Ports that everybody on the machine can reach: who may connect, and what strangers can do.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "strangers are real sockets, in real time")]
 
 use std::future::Future;
@@ -34,7 +34,7 @@ async fn listener(env: &Env) -> (Listener, Address) {
     (listener, address)
 }
 
-/// Accepts connections for ever, and sends back the first frame of each.
+/// Accepts connections for ever and sends the first frame of each back.
 async fn echo(mut listener: Listener) {
     loop {
         let mut connection = listener.accept().await.unwrap();
@@ -43,7 +43,7 @@ async fn echo(mut listener: Listener) {
     }
 }
 
-/// A process of the run gets through.
+/// Checks that a process of the run can connect.
 async fn works(env: &Env, address: &Address) {
     let mut connection = env.connect(address, PATIENCE).await.unwrap();
     let frame = Frame { head: Bytes::from_static(b"head"), body: Bytes::from(vec![5; 3 << 20]) };
@@ -72,7 +72,7 @@ fn a_port_that_somebody_else_took_is_not_trusted() {
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = taken.accept().await.unwrap();
-                // Anything in the form of an answer, and then silence.
+                // Bytes that look like an answer, and then nothing more.
                 let answer = [&64_u32.to_le_bytes()[..], &[0], &[9; 64]].concat();
                 stream.write_all(&answer).await.unwrap();
                 tokio::spawn(async move { stream.read_to_end(&mut Vec::new()).await });
@@ -83,7 +83,7 @@ fn a_port_that_somebody_else_took_is_not_trusted() {
     });
 }
 
-/// It stands where another process of the run was expected, and has every word answered by a third.
+/// A stranger stands where a process of the run was expected, and relays every message to the right process.
 #[test]
 fn somebody_who_passes_words_on_to_the_right_process_is_not_trusted() {
     block_on(async {
@@ -115,7 +115,7 @@ fn many_who_only_wait_keep_nobody_out() {
         let began = Instant::now();
         works(&near, &address).await;
         assert!(began.elapsed() < GREETING_TIMEOUT, "it waited for others: {:?}", began.elapsed());
-        // All but the newest were let go.
+        // All but the newest connections were dropped.
         let mut gone = 0;
         for stream in &mut waiting[..300 - GREETING_MAX] {
             gone += usize::from(matches!(stream.read(&mut [0]).await, Ok(0) | Err(_)));
@@ -140,7 +140,7 @@ fn a_long_frame_that_was_only_announced_takes_no_memory_and_is_refused() {
     });
 }
 
-/// Greetings with edits, each over a connection of its own; more by hand with `FLOWQUAKE_FUZZ_INPUTS`.
+/// Handshake messages with random edits, each over a new connection; `FLOWQUAKE_FUZZ_INPUTS` sets a higher number.
 #[test]
 fn mutated_greetings_neither_get_in_nor_keep_anybody_out() {
     let inputs = std::env::var("FLOWQUAKE_FUZZ_INPUTS").map_or(300, |inputs| inputs.parse().unwrap());
@@ -165,7 +165,7 @@ fn mutated_greetings_neither_get_in_nor_keep_anybody_out() {
                 }
             }
             let mut stream = TcpStream::connect(&address.0).await.unwrap();
-            // The other end may have heard enough.
+            // Writing fails if the other end has already closed.
             let _ = stream.write_all(&words).await;
             drop(stream);
         }
@@ -178,7 +178,8 @@ fn log_lines_tell_the_time_as_people_do() {
     assert_eq!(calendar(Time(1_796_000_000_123_456_789)).to_string(), "2026-11-30T00:53:20.123456Z");
 }
 
-/// Events come in the order of their emission, an emitter waits for its answer, and an observer that goes lets everybody go on.
+/// Events arrive in the order of their emission, an emitter waits for its answer, and an observer that disconnects
+/// lets all emitters go on.
 #[test]
 fn an_emitter_waits_for_the_answer_of_whoever_observes_it() {
     use crate::event::Event;

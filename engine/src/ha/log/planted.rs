@@ -1,11 +1,11 @@
-//! What planted bugs make of the leadership log. Exists only under the feature `mutations`; a bug changes nothing unless it is
-//! switched on.
+//! What planted bugs change in the leadership log. Compiled only under the feature `mutations`; a bug that is not
+//! switched on changes nothing.
 
 use super::Found;
 use crate::env::Env;
 use crate::mutation::Mutation;
 
-/// [`Mutation::BelieveLogWrites`] and [`Mutation::IgnoreRivalEntries`]: what a writer sees of what it finds.
+/// [`Mutation::BelieveLogWrites`] and [`Mutation::IgnoreRivalEntries`]: what a writer takes the found object for.
 pub(super) fn found(env: &Env, found: Found) -> Found {
     match found {
         Found::Nothing if env.mutated(Mutation::BelieveLogWrites) => Found::Mine,

@@ -1,5 +1,5 @@
-//! Why a TaskManager is given up, why a job fails over, and why it ends. Typed for as long as somebody decides by them; events,
-//! the leadership log and [`JobResult`](super::JobResult) carry their words.
+//! Why a TaskManager is given up, why a job fails over, and why it ends. Causes stay typed as long as code decides by
+//! them; events, the leadership log and [`JobResult`](super::JobResult) carry them as text.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use crate::ids::{CheckpointId, NodeName, SubtaskId};
 /// Why a TaskManager is given up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LossCause {
-    /// Its next life, or the same one over another connection.
+    /// It registered again: a new life of the TaskManager, or the same one over another connection.
     #[error("it registered again")]
     RegisteredAgain,
-    /// Its connection ended.
+    /// The connection ended.
     #[error(transparent)]
     Disconnected(NetError),
-    /// It said nothing for the heartbeat timeout.
+    /// The TaskManager sent nothing for the heartbeat timeout.
     #[error("no heartbeat for {0:?}")]
     Silent(Duration),
 }
 
-/// What the leader needed from a store and did not get.
+/// A request to a store without which the leader cannot continue failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFailure {
-    /// The manifest to restore from.
+    /// The manifest to restore from could not be read.
     #[error("manifest of checkpoint {checkpoint}: {error}")]
     Manifest {
-        /// Whose manifest.
+        /// The checkpoint whose manifest it is.
         checkpoint: CheckpointId,
-        /// What the store said.
+        /// The answer of the store.
         error: StoreError,
     },
-    /// The decisions about epochs to fall back behind.
+    /// The decisions about epochs above the checkpoint to fall back to could not be made.
     #[error("commit decisions: {0}")]
     Decisions(StoreError),
 }
@@ -43,48 +43,48 @@ pub enum StoreFailure {
 /// Why the running attempt is given up for the next one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FailoverCause {
-    /// A task failed, for the reason that it told.
+    /// A task failed, with the cause that it reported.
     #[error("subtask {subtask}: {cause}")]
     TaskFailed {
-        /// Which.
+        /// The subtask.
         subtask: SubtaskId,
-        /// In its own words.
+        /// The cause in the task's own words.
         cause: String,
     },
     /// A TaskManager with tasks of the job was given up.
     #[error("TaskManager {task_manager} lost: {cause}")]
     TaskManagerLost {
-        /// Which.
+        /// The TaskManager.
         task_manager: NodeName,
-        /// Why.
+        /// Why it was given up.
         cause: LossCause,
     },
     /// More checkpoints failed in a row than are tolerated.
     #[error(transparent)]
     CheckpointsFailed(TooManyFailures),
-    /// A task found its state damaged.
+    /// A task found a file of its state damaged.
     #[error("subtask {subtask}: {path} of checkpoint {checkpoint} is damaged")]
     CheckpointDamaged {
-        /// Which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Who found it.
+        /// The subtask that found the damage.
         subtask: SubtaskId,
         /// The damaged file.
         path: String,
     },
-    /// A TaskManager never got its order to deploy.
+    /// A TaskManager does not have the tasks that it was told to run.
     #[error("TaskManager {task_manager} does not have the tasks that it was told to run")]
     DeploymentLost {
-        /// Which.
+        /// The TaskManager.
         task_manager: NodeName,
     },
-    /// The leader cannot go on without the store.
+    /// The leader cannot continue without an answer of the store.
     #[error(transparent)]
     StoreFailed(StoreFailure),
 }
 
 impl FailoverCause {
-    /// The event behind it.
+    /// The event that caused the failover.
     pub fn root(&self) -> RootCause {
         match self {
             Self::TaskFailed { subtask, .. } => RootCause::TaskFailed { subtask: *subtask },
@@ -99,21 +99,21 @@ impl FailoverCause {
     }
 }
 
-/// A checkpoint that cannot be restored from, and the file to blame.
+/// A checkpoint that cannot be restored from, with its damaged file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("checkpoint {checkpoint} is damaged ({}: expected {}, found {})", file.path, file.expected, file.found)]
 pub struct CheckpointDamage {
     /// The checkpoint.
     pub checkpoint: CheckpointId,
-    /// What is wrong with it.
+    /// The damaged file and what is wrong with it.
     pub file: Damaged,
 }
 
-/// Output is committed that no checkpoint of the leadership log covers: the store has lost entries.
+/// Output is committed that no checkpoint in the leadership log covers, so the store has lost entries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{decision} says that output above checkpoint {newest} is committed")]
 pub struct CommittedBeyond {
-    /// The decision `commit`, by its path.
+    /// The path of the decision `commit`.
     pub decision: String,
     /// The newest checkpoint that the log names.
     pub newest: CheckpointId,
@@ -122,36 +122,36 @@ pub struct CommittedBeyond {
 /// Why a job fails for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndCause {
-    /// What the log names is older than what is committed.
+    /// The newest checkpoint in the log is older than committed output.
     #[error("{0}; going on from an older one would write it again")]
     LogLost(CommittedBeyond),
-    /// A task found committed output gone, and told so.
+    /// A task found that committed output is gone, and reported it.
     #[error("subtask {subtask}: {cause}")]
     OutputLost {
-        /// Which.
+        /// The subtask.
         subtask: SubtaskId,
-        /// In its own words.
+        /// The cause in the task's own words.
         cause: String,
     },
     /// The restart strategy allows no further attempt.
     #[error("{cause}; {exhausted}")]
     RestartsExhausted {
-        /// What failed last.
+        /// The failure that was not followed by a restart.
         cause: FailoverCause,
-        /// Which limit.
+        /// The limit that is used up.
         exhausted: Exhausted,
     },
-    /// The checkpoint belongs to a job with other subtasks or other state.
+    /// The checkpoint was taken by a job with other subtasks or other state.
     #[error("checkpoint {0} was taken by a job of another shape; it cannot be restored")]
     OtherShape(CheckpointId),
     /// The job would have to fall back behind output that is committed.
     #[error("{}; falling back is not possible: subtask {subtask} has committed output of epoch {epoch}", uncovered(.damage.as_ref(), *.epoch))]
     CommittedAbove {
-        /// Why it would have to, if this leader found the damage.
+        /// The damage that makes falling back necessary, if this leader found it.
         damage: Option<CheckpointDamage>,
-        /// Whose output.
+        /// The subtask whose output is committed.
         subtask: SubtaskId,
-        /// Of which epoch.
+        /// The committed epoch.
         epoch: CheckpointId,
     },
 }

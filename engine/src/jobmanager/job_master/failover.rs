@@ -1,7 +1,7 @@
-//! Failures and what becomes of them: a TaskManager that is lost, a store that failed, another attempt, the end of the job. Pure.
+//! Failures and their consequences: a lost TaskManager, a failed store, the next attempt, the end of the job. Pure.
 //!
-//! Start at [`JobMaster::fail_over`]. When the next attempt begins, and whether there is one, says the restart strategy
-//! ([`RestartBackoff`]); it is asked once per failover.
+//! Start at [`JobMaster::fail_over`]. The restart strategy ([`RestartBackoff`]) decides whether there is a next
+//! attempt and when it begins; it is asked once per failover.
 //! Source: apache/flink `ExecutionFailureHandler`.
 
 use super::super::restart::{RestartDecision, jitter};
@@ -28,8 +28,8 @@ impl JobMaster {
         self.fail_over(FailoverCause::StoreFailed(failure), now, out);
     }
 
-    /// Cancels everything and begins the next attempt when the restart strategy says, unless the strategy gives the job up.
-    /// A failure while a restart is due already belongs to the failover before.
+    /// Cancels all tasks. The next attempt begins when the restart strategy says, unless the strategy gives the job
+    /// up. A failure while a restart is already due belongs to the failover before and changes nothing.
     pub(super) fn fail_over(&mut self, cause: FailoverCause, now: Time, out: &mut Vec<Command>) {
         let attempt = self.attempt;
         if matches!(self.phase, Phase::Canceling { .. } | Phase::Ending(_) | Phase::Ended) {
@@ -37,7 +37,8 @@ impl JobMaster {
         }
         out.push(Command::Emit(Event::FailoverBegun { attempt, root: cause.root(), cause: cause.to_string() }));
         let commands = self.coordinator.on_stopped(AbortReason::TaskFailure, now);
-        // Nothing in there can fail the job again: a task failure does not count.
+        // These commands cannot fail the job once more, because a task failure does not count towards
+        // `tolerable_failed`.
         self.checkpoints(commands, now, out);
         let after = match self.restarts.on_failure(now, jitter(self.seed, attempt)) {
             RestartDecision::Restart { after } => after,
@@ -53,7 +54,7 @@ impl JobMaster {
         self.append(Change::AttemptBegun(attempt.next()), now, out);
     }
 
-    /// The job ends with this cause as soon as the log says so.
+    /// Ends the job with this cause; the end takes effect when its log entry is durable.
     pub(super) fn fail(&mut self, cause: EndCause, now: Time, out: &mut Vec<Command>) {
         self.tell_tasks(&Order::Cancel(self.attempt), out);
         self.phase = Phase::Ending(JobResult::Failed(cause.to_string()));

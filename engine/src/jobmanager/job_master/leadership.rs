@@ -1,20 +1,21 @@
-//! What this leader owes to its log: entries before effects, renewals in time, and to step down when it may not lead any more.
+//! The leader's duties towards its log: entries before effects, renewals in time, and stepping down when it may not
+//! lead any more.
 
 use std::time::Duration;
 
 use super::*;
 
-/// Ids that a leader reserves ahead, so that no trigger waits for the log.
+/// Ids that a leader reserves ahead, so that no trigger has to wait for the log.
 const RESERVE: u64 = 8;
-/// So many free ids left: time to reserve more.
+/// With this many free ids left, the leader reserves more.
 const RESERVE_AT: u64 = 4;
 
-/// The first id that the leader whose first entry left this state may give out; see [`opened`].
+/// The first id that a leader may use, given the state of its first entry; see [`opened`].
 pub(super) fn first_id(ha: &HaState) -> CheckpointId {
     CheckpointId(ha.reserved.0 - RESERVE + 1)
 }
 
-/// The state of a new leader's first entry: the next attempt, and ids of its own.
+/// The state of a new leader's first entry: it begins the next attempt and reserves ids for this leader.
 pub fn opened(mut ha: HaState) -> HaState {
     ha.attempt = ha.attempt.next();
     ha.reserved = CheckpointId(ha.reserved.0 + RESERVE);
@@ -22,7 +23,7 @@ pub fn opened(mut ha: HaState) -> HaState {
 }
 
 impl JobMaster {
-    /// Asks for an entry; what it allows is done in [`JobMaster::on_appended`].
+    /// Asks for an entry. What the entry allows is done in [`JobMaster::on_appended`], when the entry is durable.
     pub(super) fn append(&mut self, change: Change, now: Time, out: &mut Vec<Command>) {
         self.ha.apply(&change, self.config.checkpoints.retained as usize);
         if let (Change::Ended, Phase::Ending(result)) = (&change, &self.phase) {
@@ -48,11 +49,11 @@ impl JobMaster {
         assert_eq!(asked, change, "J4: entries become durable in the order in which they were asked for");
         self.renewed_at = at;
         if self.appending.is_empty() {
-            // Later entries may have reserved more, but are not durable yet.
+            // An outstanding entry may reserve more ids than are durably reserved, so `ha` counts only without one.
             self.coordinator.on_reserved(self.ha.reserved);
         }
         match change {
-            // Not this JobMaster's to ask for.
+            // A JobMaster never asks for these entries: the standby and the writer of the log add them.
             Change::Opened | Change::Closed => {}
             Change::Renewed => out.push(Command::Emit(Event::LeaseRenewed { term: self.term })),
             Change::AttemptBegun(attempt) => self.begun |= attempt == self.attempt,
@@ -65,12 +66,13 @@ impl JobMaster {
         }
     }
 
-    /// Whether an attempt may be deployed: its entry is durable, and what there is to restore is certain.
+    /// Whether an attempt may be deployed: its entry is durable, and no checkpoint is on its way into the log that
+    /// would have to be restored instead.
     pub(super) fn may_schedule(&self) -> bool {
         self.begun && !self.coordinator.is_logging()
     }
 
-    /// Three renewals fit into a lease, so that two may be late.
+    /// A lease has room for three renewals, so two of them may be late.
     fn renewal_period(&self) -> Duration {
         self.config.lease / 3
     }
@@ -81,8 +83,8 @@ impl JobMaster {
         if self.appending.is_empty() { self.renewed_at + self.renewal_period() } else { step_down_at }
     }
 
-    /// Renews the lease, reserves ids, and steps down when nothing became durable for a whole lease: somebody else may lead by
-    /// now, and TaskManagers that hold on to this leader would keep their slots from him.
+    /// Renews the lease, reserves ids, and steps down when no entry became durable for a whole lease. By then another
+    /// JobManager may lead, and TaskManagers that stay connected to this one would keep their slots from it.
     pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Command>) {
         if now >= self.renewed_at + self.config.lease {
             return self.step_down(out);
@@ -99,8 +101,8 @@ impl JobMaster {
         self.phase = Phase::Ended;
     }
 
-    /// What is to be restored belongs to another release of the engine. An entry that says so would end the job for that
-    /// release, too, so there is none.
+    /// Stops, because another release of the engine wrote what is to be restored. A log entry about this would end the
+    /// job for that release, too, so none is written.
     pub(super) fn refuse(&mut self, other: OtherVersion, out: &mut Vec<Command>) {
         out.push(Command::Emit(Event::JobFailed { attempt: self.attempt, cause: other.to_string() }));
         out.push(Command::Refuse(other));
@@ -108,13 +110,14 @@ impl JobMaster {
     }
 
     pub(super) fn on_swept(&mut self, last: bool, now: Time, out: &mut Vec<Command>) {
-        // The sweep at the beginning of a term is answered, too, perhaps when the job is about to end, and changes nothing.
+        // The sweep at the beginning of a term is answered, too, perhaps when the job is about to end. That answer
+        // changes nothing.
         if last && matches!(self.phase, Phase::Ending(JobResult::Finished)) && self.ha.ended.is_none() {
             self.append(Change::Ended, now, out);
         }
     }
 
-    /// The result is in the log.
+    /// The log entry with the result is durable: ends the job.
     fn end(&mut self, out: &mut Vec<Command>) {
         let Phase::Ending(result) = std::mem::replace(&mut self.phase, Phase::Ended) else {
             unreachable!("J4: nobody asked for the end")

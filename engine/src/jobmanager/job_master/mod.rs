@@ -1,16 +1,16 @@
 //! The life of one job: slots, deployment, failure detection, failover, checkpoints, the end. Pure.
 //!
-//! [`JobMaster::step`] takes a fact and the time and returns commands for the shell to obey in order. The whole job is one
-//! failover region: all its exchanges are pipelined, so a failed task takes everyone with it. What has to outlive this leader
-//! is entered into the leadership log first (`leadership`); then it is acted upon. Scheduling and restoring are in `schedule`,
-//! what TaskManagers say in `reports`.
+//! [`JobMaster::step`] takes a fact and the time and returns commands, which the shell carries out in order. The whole
+//! job is one failover region: all its exchanges are pipelined, so a failed task takes all other tasks with it.
+//! Whatever has to outlive this leader is written to the leadership log first (`leadership`) and acted upon
+//! afterwards. Scheduling and restoring are in `schedule`, messages of TaskManagers in `reports`.
 //!
-//! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of another
-//! attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed checkpoint only
-//! after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a checkpoint is notified, a
-//! fallback is decided, and an end is told only after its log entry is durable (one end has no entry: a store of another
-//! release is left as it is); (J5) a report about a subtask counts only from the TaskManager that holds the subtask in this
-//! attempt.
+//! Invariants: (J1) tasks of at most one attempt are wanted at any time, and attempts only grow; (J2) a message of
+//! another attempt, or of a connection that was given up, changes nothing; (J3) the job falls back behind a completed
+//! checkpoint only after every sink's decision for the epochs above is `abort`; (J4) an attempt is deployed, a
+//! checkpoint is notified, a fallback is decided, and an end is told only after its log entry is durable (one end has
+//! no entry: a store of another release is left as it is); (J5) a report about a subtask counts only from the
+//! TaskManager that holds the subtask in this attempt.
 //! Source: apache/flink `DefaultScheduler`, `ExecutionFailureHandler`, `HeartbeatManagerImpl`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,18 +44,19 @@ pub(super) use reports::first_delay;
 /// Why a manifest could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// It cannot be used, now or later.
+    /// The manifest cannot be used, now or later.
     #[error(transparent)]
     Damaged(Damaged),
-    /// Another release of the engine wrote it, and can use it.
+    /// Another release of the engine wrote the manifest and can use it.
     #[error(transparent)]
     OtherVersion(OtherVersion),
-    /// The store did not answer as it should; it may later.
+    /// The store did not answer as it should, but may do so later.
     #[error(transparent)]
     Store(StoreError),
 }
 
-/// Outcome of deciding `abort` for all epochs above a checkpoint: what was aborted, or the first committed epoch found.
+/// Result of deciding `abort` for all epochs above a checkpoint: the aborted epochs, or the first epoch found
+/// committed.
 pub type Aborts = Result<Result<Vec<(SubtaskId, CheckpointId)>, (SubtaskId, CheckpointId)>, StoreError>;
 
 /// What happened.
@@ -65,48 +66,48 @@ pub enum Fact {
     Time,
     /// A TaskManager offers its slots over a new connection.
     Registered {
-        /// Who.
+        /// The TaskManager.
         node: NodeName,
-        /// Number of the connection, growing.
+        /// Number of the connection; later connections have higher numbers.
         connection: u64,
         /// Which life of the TaskManager.
         incarnation: u32,
-        /// Its slots.
+        /// The number of its slots.
         slots: u16,
-        /// Where it serves its channels.
+        /// Where the TaskManager serves its channels.
         data: Address,
     },
     /// A message arrived.
     Message {
-        /// From whom.
+        /// The sender.
         node: NodeName,
-        /// Over which connection.
+        /// The connection that the message came over.
         connection: u64,
-        /// What it says.
+        /// The message.
         message: ToJobManager,
     },
     /// A connection ended.
     Disconnected {
-        /// Whose.
+        /// The TaskManager.
         node: NodeName,
-        /// Which.
+        /// The connection.
         connection: u64,
         /// Why.
         cause: NetError,
     },
     /// A manifest was read.
     Loaded(CheckpointId, Result<Box<Manifest>, LoadError>),
-    /// A manifest was written (true), or perhaps not (false).
+    /// A manifest is durable (true), or could not be made durable (false).
     Sealed(CheckpointId, bool),
     /// The sinks' epochs above the checkpoint to fall back to were decided.
     AbortsDecided(Aborts),
     /// The oldest entry asked for is durable in the leadership log.
     Appended(Change),
-    /// Another's entry stands in the log: this JobManager leads no more.
+    /// The log holds an entry of another JobManager: this one does not lead any more.
     Superseded,
     /// A sweep is done, or was given up.
     Swept {
-        /// It was the one before the end.
+        /// Whether it was the sweep before the end of the job.
         last: bool,
     },
 }
@@ -118,7 +119,7 @@ pub enum Command {
     Send(NodeName, Order),
     /// Close a connection.
     Disconnect(NodeName, u64),
-    /// Say what happened.
+    /// Emit an event.
     Emit(Event),
     /// Read a manifest; answer with [`Fact::Loaded`].
     Load(CheckpointId),
@@ -128,7 +129,7 @@ pub enum Command {
         id: CheckpointId,
         /// The attempt that took it.
         attempt: Attempt,
-        /// Its trigger.
+        /// When it was triggered.
         triggered_at: Time,
         /// State of every subtask.
         states: BTreeMap<SubtaskId, SubtaskState>,
@@ -137,31 +138,31 @@ pub enum Command {
     AbortAbove {
         /// The checkpoint to fall back to; 0: to the beginning.
         restored: CheckpointId,
-        /// The highest epoch there may be.
+        /// The highest epoch that may exist.
         highest: CheckpointId,
         /// All sink subtasks.
         sinks: Vec<SubtaskId>,
     },
     /// Delete a checkpoint's files.
     Delete(CheckpointId),
-    /// Enter this into the leadership log, behind what was asked for before; answer with [`Fact::Appended`] or
-    /// [`Fact::Superseded`].
+    /// Write an entry to the leadership log, after all entries that were asked for before; answer with
+    /// [`Fact::Appended`] or [`Fact::Superseded`].
     Append(Change, HaState),
-    /// Delete every file of the checkpoint store that belongs to none of these checkpoints, of ids up to this one, and
-    /// (`last`) pending output; answer with [`Fact::Swept`].
+    /// Delete the files of all checkpoints with an id of at most `up_to` that are not in `keep`, and, if `last`, all
+    /// pending output; answer with [`Fact::Swept`].
     Sweep {
         /// Checkpoints whose files stay.
         keep: Vec<CheckpointId>,
-        /// Higher ids may be in use.
+        /// Files of higher ids stay, because those ids may be in use.
         up_to: CheckpointId,
         /// Nothing will be committed any more.
         last: bool,
     },
     /// The job is over.
     End(JobResult),
-    /// Somebody else leads, or may lead: stop, and tell nobody.
+    /// Another JobManager leads, or may lead: stop, and tell no TaskManager.
     StepDown,
-    /// The stores are not for this release of the engine: stop, and change nothing in them.
+    /// Another release of the engine wrote the stores: stop, and change nothing in them.
     Refuse(OtherVersion),
 }
 
@@ -174,27 +175,28 @@ pub enum Command {
 enum Phase {
     WaitingForSlots {
         said_at: Option<Time>,
-        /// There are enough since then, with nobody new.
+        /// Since when there have been enough slots and no new TaskManager.
         enough_since: Option<Time>,
     },
     /// Reading the manifest to restore from.
     Loading(CheckpointId),
-    /// Making sure that no sink committed, or ever commits, beyond the checkpoint to fall back to.
+    /// Every sink decides that it has not committed, and never will commit, beyond the checkpoint to fall back to.
     FallingBack {
         from: CheckpointId,
         to: Option<CheckpointId>,
     },
-    /// Deployed; these subtasks do not run yet (never empty).
+    /// Tasks are deployed; these subtasks do not run yet (never empty).
     Starting(BTreeSet<SubtaskId>),
     Running,
-    /// These TaskManagers still have tasks of the failed attempt; not before `restart_at` the next one begins.
+    /// These TaskManagers still have tasks of the failed attempt. The next attempt begins at `restart_at` at the
+    /// earliest.
     Canceling {
         waiting: BTreeSet<NodeName>,
         said: bool,
         since: Time,
         restart_at: Time,
     },
-    /// The result is known, and not yet in the log.
+    /// The result is known, but not yet in the log.
     Ending(JobResult),
     Ended,
 }
@@ -223,27 +225,27 @@ pub struct JobMaster {
     sinks: BTreeSet<SubtaskId>,
     coordinator: Coordinator,
     term: Term,
-    /// State after every entry asked for so far.
+    /// The state after all entries that were asked for so far.
     ha: HaState,
-    /// Entries asked for and not known to be durable, with the times when they were.
+    /// Entries that were asked for and are not known to be durable, with the times at which they were asked for.
     appending: VecDeque<(Change, Time)>,
-    /// When the last durable entry was asked for: until a lease after that nobody else tries to lead.
+    /// When the last durable entry was asked for. For one lease after that time no other JobManager tries to lead.
     renewed_at: Time,
     attempt: Attempt,
-    /// The entry of this attempt is durable.
+    /// Whether the log entry that begins this attempt is durable.
     begun: bool,
     restarts: RestartBackoff,
     phase: Phase,
     task_managers: BTreeMap<NodeName, TaskManager>,
-    /// TaskManagers whose connection ended, and until when their slots are not known to be gone.
+    /// TaskManagers whose connection ended, with the time until which their slots may still be in use.
     releasing: BTreeMap<NodeName, Time>,
     placement: BTreeMap<SubtaskId, NodeName>,
     deployed_at: Time,
-    /// The checkpoint that the current attempt began with.
+    /// The checkpoint that the current attempt was restored from.
     restored: Option<CheckpointId>,
-    /// A leader before fell back, and nobody in this term has made the decisions up to this epoch yet.
+    /// A previous leader fell back, and this leader has not yet decided the epochs up to this one.
     undecided: Option<CheckpointId>,
-    /// The damage found last, for the message of a job that cannot fall back.
+    /// The damage found last; the error message of a job that cannot fall back names it.
     damage: Option<CheckpointDamage>,
 }
 
@@ -289,8 +291,8 @@ impl JobMaster {
         }
     }
 
-    /// What a new leader does first: what nobody will ever ask for goes; and if output is committed `beyond` what the log
-    /// names, the job ends here, saying so.
+    /// The first commands of a new leader: it sweeps files that nothing will ask for. If output is committed `beyond`
+    /// every checkpoint that the log names, the job ends here with an error.
     pub fn begin(&mut self, now: Time, beyond: Option<CommittedBeyond>) -> Vec<Command> {
         let up_to = CheckpointId(self.coordinator.next_id().0 - 1);
         let mut commands = vec![Command::Sweep { keep: self.ha.completed.clone(), up_to, last: false }];
@@ -322,7 +324,7 @@ impl JobMaster {
         beats.chain([phase, self.coordinator.wake_at(), self.renewal_at()]).min().unwrap_or(Time::NEVER)
     }
 
-    /// Takes a fact, returns what to do about it.
+    /// Takes a fact and returns the commands that follow from it.
     pub fn step(&mut self, now: Time, fact: Fact) -> Vec<Command> {
         let mut out = Vec::new();
         if self.phase == Phase::Ended {
@@ -400,7 +402,8 @@ impl JobMaster {
             if waiting.is_empty() && !std::mem::replace(said, true) {
                 out.push(Command::Emit(Event::TasksCanceled { attempt }));
             }
-            // A checkpoint that is being logged belongs to the attempt that took it, and is told under its number.
+            // A checkpoint that is being logged belongs to the old attempt, and its events carry the old number, so
+            // the attempt changes only after that.
             if waiting.is_empty() && now >= *restart_at && !self.coordinator.is_logging() {
                 out.push(Command::Emit(Event::RestartReady { attempt }));
                 self.attempt = attempt.next();
@@ -463,7 +466,7 @@ impl JobMaster {
 
 #[cfg(test)]
 impl JobMaster {
-    /// All of it that changes, for model checking.
+    /// All state that changes, as text, for model checking.
     pub(crate) fn shown(&self) -> String {
         let entries = (&self.ha, &self.appending, self.renewed_at, self.begun);
         let attempt = (self.attempt, &self.phase, self.restored, self.undecided, &self.damage, &self.restarts);
@@ -471,7 +474,7 @@ impl JobMaster {
         format!("{:?}", (&self.coordinator, entries, attempt, cluster))
     }
 
-    /// Whether all tasks of an attempt run; the attempt.
+    /// The current attempt, if all its tasks run.
     pub(crate) fn running(&self) -> Option<Attempt> {
         (self.phase == Phase::Running).then_some(self.attempt)
     }

@@ -1,4 +1,4 @@
-//! What planted bugs reach of a job master. Exists only under the feature `mutations`; who uses it is
+//! The access of planted bugs to a job master. Compiled only under the feature `mutations` and used by
 //! `engine/src/jobmanager/planted.rs`.
 
 use super::*;

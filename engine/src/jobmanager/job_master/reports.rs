@@ -1,17 +1,18 @@
-//! What TaskManagers say: reports of tasks, and heartbeats, which carry what runs there.
+//! What TaskManagers report: events of their tasks, and heartbeats, which carry the status of all tasks.
 //!
-//! A report, or an order, can be lost with the connection standing (a bug, a proxy, a queue that drops). So each heartbeat says
-//! which tasks its TaskManager has, and [`JobMaster::reconcile`] holds that against what should be there.
-//! A report about a subtask counts only from the TaskManager that this attempt placed it on (J5): an acknowledgement from
-//! elsewhere would complete a checkpoint with state that is not the subtask's.
+//! A report or an order can be lost while the connection stands (a bug, a proxy, a queue that drops messages). So each
+//! heartbeat names the tasks that its TaskManager has, and [`JobMaster::reconcile`] compares them with the tasks that
+//! it should have.
+//! A report about a subtask counts only from the TaskManager that this attempt placed it on (J5): an acknowledgement
+//! from another TaskManager would complete a checkpoint with state that is not the subtask's.
 //! Source: apache/flink `DefaultExecutionDeploymentReconciler`.
 
 use super::*;
 use crate::config::CheckpointConfig;
 use crate::env::{draw, draw_between};
 
-/// From the moment that all tasks of an attempt run to its first checkpoint: a random part of the interval (as in Flink), so
-/// that the jobs of a cluster do not all checkpoint at once.
+/// The time from the moment that all tasks of an attempt run to its first checkpoint: a random time from `min_pause`
+/// to the interval (as in Flink), so that the jobs of a cluster do not all checkpoint at once.
 pub(in crate::jobmanager) fn first_delay(seed: u64, attempt: Attempt, config: &CheckpointConfig) -> Duration {
     let drawn = draw(seed, "first trigger", u64::from(attempt.0), 0);
     Duration::from_nanos(draw_between(drawn, nanos(config.min_pause), nanos(config.interval.max(config.min_pause))))
@@ -103,7 +104,7 @@ impl JobMaster {
         }
     }
 
-    /// Holds the tasks that a heartbeat names against those that should be there.
+    /// Compares the tasks that a heartbeat names with the tasks that should be there.
     fn reconcile(&mut self, node: &NodeName, tasks: Option<Tasks>, now: Time, out: &mut Vec<Command>) {
         let attempt = self.attempt;
         let found = tasks.filter(|tasks| tasks.attempt == attempt).map(|tasks| tasks.status).unwrap_or_default();
@@ -111,7 +112,8 @@ impl JobMaster {
             Phase::Starting(_) | Phase::Running => {
                 let placed = |(subtask, at): (&SubtaskId, &NodeName)| (at == node).then_some(*subtask);
                 let mine: Vec<SubtaskId> = self.placement.iter().filter_map(placed).collect();
-                // A heartbeat may have left before the order arrived; after this time it has not.
+                // The heartbeat may have been sent before the order to deploy arrived. After `rpc_timeout` that
+                // explanation no longer holds.
                 let due = now >= self.deployed_at + self.config.rpc_timeout;
                 if due && mine.iter().any(|subtask| !found.contains_key(subtask)) {
                     let task_manager = node.clone();
@@ -119,7 +121,7 @@ impl JobMaster {
                     return self.fail_over(FailoverCause::DeploymentLost { task_manager }, now, out);
                 }
                 for subtask in mine {
-                    // Reports that were lost; those that were not are known already, and change nothing.
+                    // Repeats what the subtask should have reported. If the report had arrived, this changes nothing.
                     let status = found.get(&subtask).copied();
                     if matches!(status, Some(TaskStatus::Running | TaskStatus::AtEnd)) {
                         self.on_report(TaskReport::Running(subtask), now, out);

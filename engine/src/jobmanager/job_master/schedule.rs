@@ -1,4 +1,5 @@
-//! From slots to deployed tasks: which checkpoint to begin with, how to fall back behind a damaged one, who runs what.
+//! From slots to deployed tasks: which checkpoint to restore, how to fall back behind a damaged one, which TaskManager
+//! runs what.
 
 use super::*;
 
@@ -7,7 +8,7 @@ impl JobMaster {
         self.task_managers.values().map(|tm| tm.slots).fold(0, u16::saturating_add)
     }
 
-    /// Goes on as soon as there are slots enough.
+    /// Goes on to restore or deploy as soon as there are enough slots.
     pub(super) fn schedule(&mut self, now: Time, out: &mut Vec<Command>) {
         let (needed, offered) = (self.config.parallelism, self.offered());
         if offered < needed {
@@ -29,7 +30,8 @@ impl JobMaster {
         }
         let (newest, restorable) = (self.coordinator.newest(), self.coordinator.restorable());
         match (newest, restorable) {
-            // A leader before has logged that it falls back, and may not have come further.
+            // A previous leader logged that it falls back, and may not have finished. This leader finishes the
+            // fallback first.
             (_, to) if self.undecided.is_some() => {
                 let from = self.undecided.unwrap_or_default();
                 self.phase = Phase::FallingBack { from, to };
@@ -47,7 +49,8 @@ impl JobMaster {
         }
     }
 
-    /// The log says that the job falls back: no later leader begins above. Now the sinks are asked.
+    /// The log says that the job falls back, so no later leader restores a newer checkpoint. Now the epochs of the
+    /// sinks can be decided.
     pub(super) fn on_fallback_logged(&mut self, out: &mut Vec<Command>) {
         let Phase::FallingBack { from, to } = self.phase else { return };
         let sinks = self.sinks.iter().copied().collect();
@@ -117,8 +120,8 @@ impl JobMaster {
         out.push(Command::Emit(Event::CheckpointDamaged { checkpoint, file, expected, found }));
     }
 
-    /// Spreads the slots over the TaskManagers in turn, and the subtasks over the slots: index `i` of every vertex shares
-    /// slot `i`.
+    /// Assigns slots to the TaskManagers in turn, and subtasks to the slots: index `i` of every vertex shares slot
+    /// `i`.
     fn deploy(&mut self, manifest: Option<Manifest>, now: Time, out: &mut Vec<Command>) {
         let attempt = self.attempt;
         self.deployed_at = now;

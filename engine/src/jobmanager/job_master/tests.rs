@@ -38,7 +38,7 @@ fn graph() -> JobGraph {
     JobGraph { vertices: vec![vertex("source", true, false), vertex("sink", false, true)], edges: vec![edge] }
 }
 
-/// Two subtasks per vertex; heartbeats so far apart that most stories are over before the first.
+/// Two subtasks per vertex. Heartbeats are so far apart that most stories end before the first one.
 fn spec(change: impl FnOnce(&mut JobConfig)) -> JobSpec {
     let mut config = JobConfig {
         parallelism: 2,
@@ -60,7 +60,7 @@ fn subtask(vertex: u16, index: u16) -> SubtaskId {
     SubtaskId { vertex: VertexId(vertex), index }
 }
 
-/// A state that can be told from every other.
+/// A state that differs from every other.
 fn state(of: SubtaskId, checkpoint: u64) -> SubtaskState {
     let epoch = CheckpointId(checkpoint);
     let chunks = vec![Chunk {
@@ -79,7 +79,7 @@ fn store_failed() -> StoreError {
     StoreError::Failed { path: "x".into(), cause: "timed out".into() }
 }
 
-/// One line per command; an event by its name behind a `!`.
+/// One line per command; an event is its name after a `!`.
 fn line(command: &Command) -> String {
     match command {
         Command::Send(node, order) => {
@@ -131,10 +131,10 @@ fn nothing() -> HaState {
 struct Story {
     master: JobMaster,
     now: Time,
-    /// What the last step answered.
+    /// The answer to the last step.
     said: Vec<Command>,
     connections: BTreeMap<u32, u64>,
-    /// The log and the sweeper answer at once, and lines about them are left out.
+    /// Whether the log and the sweeper answer at once; lines about them are then left out.
     smooth: bool,
     placement: BTreeMap<SubtaskId, NodeName>,
 }
@@ -150,7 +150,7 @@ impl Story {
         Self::opened(HaState { completed, reserved: CheckpointId(next - 1), ..nothing() }, change)
     }
 
-    /// A leader that found this state in the log.
+    /// A leader that found this state in the log and opened a term.
     fn opened(found: HaState, change: impl FnOnce(&mut JobConfig)) -> Self {
         let master = JobMaster::new(spec(change), &graph(), 7, Term(1), opened(found), Time::ZERO);
         let (connections, placement) = (BTreeMap::new(), BTreeMap::new());
@@ -161,7 +161,7 @@ impl Story {
         Self::recovered(&[], 1, change)
     }
 
-    /// A job that runs its first attempt on two TaskManagers.
+    /// A job whose first attempt runs on two TaskManagers.
     fn running(change: impl FnOnce(&mut JobConfig)) -> Self {
         let mut story = Self::new(change);
         story.register(1, 1);
@@ -207,7 +207,7 @@ impl Story {
         self.step(Fact::Time)
     }
 
-    /// Goes to when something is due.
+    /// Moves the time to the next point at which something is due.
     fn wake(&mut self) -> Vec<String> {
         self.now = self.now.max(self.master.wake_at());
         self.time()
@@ -234,13 +234,13 @@ impl Story {
         self.hear(tm(number), ToJobManager::Canceled(Attempt(attempt)))
     }
 
-    /// A report of the current attempt, from where the subtask runs.
+    /// A report of the current attempt, sent from where the subtask runs.
     fn report(&mut self, of: SubtaskId, report: TaskReport) -> Vec<String> {
         let attempt = self.master.attempt;
         self.hear(self.placement[&of].clone(), ToJobManager::Task(attempt, report))
     }
 
-    /// Every subtask reports in turn; what all that led to.
+    /// Every subtask reports in turn; returns all resulting lines.
     fn all_report(&mut self, report: impl Fn(SubtaskId) -> TaskReport) -> Vec<String> {
         let subtasks: Vec<_> = self.placement.keys().copied().collect();
         subtasks.into_iter().flat_map(|of| self.report(of, report(of))).collect()

@@ -1,4 +1,4 @@
-//! The strategies against Flink's words, and against naive models that keep the whole history.
+//! The strategies against the documented behaviour of Flink, and against naive models that keep the whole history.
 
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn failure_rate(max_failures_per_interval: u32, interval_ms: u64) -> RestartBack
     strategy(RestartStrategy::FailureRate(settings))
 }
 
-/// 1 s to 10 s, twice as long each time, reset after 30 s, no jitter.
+/// Delays from 1 s to 10 s, doubled each time, reset after 30 s, without jitter.
 fn doubling() -> ExponentialDelay {
     ExponentialDelay {
         max_backoff: ms(10_000),
@@ -60,7 +60,7 @@ fn a_fixed_delay_allows_so_many_restarts_and_then_none() {
 #[test]
 fn a_failure_rate_counts_what_lies_within_the_interval() {
     let mut rate = failure_rate(2, 1_000);
-    // The third one comes more than an interval after the first; exactly one interval is too soon.
+    // The third failure comes more than an interval after the first. Exactly one interval would be too soon.
     for failure in [0, 900, 1_001, 1_901] {
         assert_eq!(rate.on_failure(at(failure), 0), Restart { after: ms(7) }, "at {failure}");
     }
@@ -82,7 +82,7 @@ fn an_exponential_delay_grows_is_capped_and_resets() {
             Restart { after: ms(expected / 2) },
             "it is due still"
         );
-        // It fails again a second after it was restarted.
+        // The job fails again a second after it was restarted.
         now = now + ms(expected) + ms(1_000);
     }
     // The last restart was due a second ago.
@@ -127,7 +127,7 @@ fn jitter_is_a_part_of_the_backoff_and_never_leaves_the_bounds() {
     assert_eq!([0, u64::MAX].map(|jitter| after(8_000, jitter)), [ms(6_000), ms(10_000)]);
     assert_eq!([0, u64::MAX].map(|jitter| after(4_000, jitter)), [ms(3_000), ms(5_000)]);
     assert_eq!([0, u64::MAX].map(|jitter| after(1_000, jitter)), [ms(1_000), ms(1_250)]);
-    // The jitter is that of the whole backoff, of which the greatest delay is only a part.
+    // The jitter is a share of the whole backoff, which is longer than the greatest delay.
     assert_eq!([0, u64::MAX].map(|jitter| after(12_000, jitter)), [ms(9_000), ms(10_000)]);
     assert_eq!([0, u64::MAX].map(|jitter| after(1_000_000, jitter)), [ms(10_000), ms(10_000)]);
     assert_ne!(jitter(1, Attempt(1)), jitter(1, Attempt(2)));
@@ -191,7 +191,7 @@ proptest! {
             match decided {
                 Restart { after } => {
                     let after_ms = after.as_secs_f64() * 1e3;
-                    // Rounding down to whole nanoseconds at every step.
+                    // The strategy rounds down to whole nanoseconds at every step, so the bounds allow for that.
                     prop_assert!(after_ms >= bounded(power - spread) - 1e-3, "{after_ms} of {power} - {spread}");
                     prop_assert!(after_ms <= bounded(power + spread) + 1e-3, "{after_ms} of {power} + {spread}");
                     prop_assert!(attempts.is_none_or(|allowed| in_a_row <= allowed as i32));

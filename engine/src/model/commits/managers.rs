@@ -1,4 +1,4 @@
-//! JobManagers of the model of commits: what a [`JobMaster`] is told, and what becomes of its commands.
+//! JobManagers of the model of commits: what a [`JobMaster`] is told, and what happens to its commands.
 
 use super::*;
 
@@ -34,7 +34,7 @@ impl Commits {
         Ok(state)
     }
 
-    /// A fresh TaskManager offers its slots.
+    /// A new TaskManager offers its slots.
     pub(super) fn registers(&self, state: &mut State, index: usize) -> Result<(), Broken> {
         let manager = Arc::make_mut(&mut state.managers[index]);
         manager.connection += 1;
@@ -44,7 +44,7 @@ impl Commits {
         self.told(state, index, Fact::Registered { node, connection, incarnation: 1, slots: 2, data })
     }
 
-    /// A JobMaster is told a fact, and everything that follows at once happens.
+    /// Tells a JobMaster a fact and carries out everything that follows at once.
     pub(super) fn told(&self, state: &mut State, index: usize, fact: Fact) -> Result<(), Broken> {
         let manager = Arc::make_mut(&mut state.managers[index]);
         let commands = manager.master.step(manager.now, fact);
@@ -144,7 +144,7 @@ impl Commits {
         for subtask in SINKS {
             for epoch in to.unwrap_or_default().0 + 1..=from.0 {
                 let path = decision_path(subtask, CheckpointId(epoch));
-                // A torn decision can be read, too.
+                // A torn decision is readable, too.
                 if state.store.get(&path).is_none_or(|bytes| is_commit(bytes)) {
                     return Err(format!("J3: the job fell back, and {path} is not `abort`"));
                 }
@@ -153,7 +153,7 @@ impl Commits {
         Ok(())
     }
 
-    /// A procedure of a JobManager goes on to its next request, or has come to its end.
+    /// A procedure of a JobManager runs to its next request or to its end.
     pub(super) fn goes_on(
         &self,
         state: &mut State,
@@ -167,7 +167,7 @@ impl Commits {
                 self.scripted.run(&answers, async { Some(abort_above(&output, &SINKS, *restored, *highest).await) })
             }
             Does::Forgets(oldest) => self.scripted.run(&answers, async {
-                // An error puts it off to the next time.
+                // After an error the removal is left to the next time.
                 let _ = forget_commits(&output, *oldest).await;
                 #[cfg(feature = "mutations")]
                 let _ = crate::jobmanager::planted::trim(&self.env, None, Some(*oldest)).await;
@@ -189,7 +189,7 @@ impl Commits {
         Ok(())
     }
 
-    /// What JobManager `index` may begin, or hear of its log.
+    /// Adds the steps of JobManager `index`: what it may begin, and what it may learn about its log.
     pub(super) fn leads(&self, state: &State, index: usize, steps: &mut Steps) {
         let manager = &state.managers[index];
         let who = format!("the leader of term {}", manager.term.0);

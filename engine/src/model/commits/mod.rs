@@ -1,18 +1,19 @@
-//! Commit decisions with two JobManagers and two sinks: a fallback behind a damaged checkpoint, a takeover in the midst of it, and
-//! sinks of former attempts that live on, cut off, with what they were told.
+//! Commit decisions with two JobManagers and two sinks: a fallback behind a damaged checkpoint, a takeover in the
+//! middle of it, and sinks of former attempts that live on, cut off, and act on what they were told.
 //!
-//! Of the product as they are: [`JobMaster`] with its coordinator, and over a store that may fail, request by request, [`commit`],
-//! [`abort_above`], [`forget_commits`] and [`remove_leftovers`]. The leadership log is taken for what the model of it shows: whoever
-//! holds the highest term writes the next entry, and others find out. Nothing is asked of TaskManagers: a sink that was cut off
-//! never hears of a cancellation, and every notification that was ever sent may reach the sinks of its attempt at any time, or
-//! never; so losses, delays and duplicates need no steps of their own, nor do deaths of sinks and JobManagers.
+//! The model runs the product's own [`JobMaster`] with its coordinator, and [`commit`], [`abort_above`],
+//! [`forget_commits`] and [`remove_leftovers`] over a store that may fail, request by request. The leadership log is
+//! assumed to behave as its own model shows: the JobManager of the highest term writes the next entry, and the others
+//! learn of it. TaskManagers are not modelled. A sink that was cut off never hears of a cancellation, and every
+//! notification that was sent may reach the sinks of its attempt at any time, or never. So losses, delays and
+//! duplicates need no steps of their own, and neither do deaths of sinks and JobManagers.
 //!
-//! What JobManagers do is in `managers`, what sinks do in `sinks`. Each sink reads one record in each epoch, and its output is the
-//! number of that record.
+//! `managers` holds the steps of JobManagers, `sinks` those of sinks. Each sink reads one record per epoch, and its
+//! output is the number of that record.
 //!
-//! Always: exactly once (of no record the output is visible twice); K1; K3 (nothing visible goes); K5; C2, C3, J3, J4; output
-//! that a sink needs is not removed (K4). Always possible: the output of the newest checkpoint is visible without a gap while some
-//! attempt runs, or the job has failed, saying that it cannot fall back.
+//! Always: exactly once (the output of no record is visible twice); K1; K3 (nothing visible is removed); K5; C2, C3,
+//! J3, J4; output that a sink needs is not removed (K4). Always possible: the output of the newest checkpoint is
+//! visible without a gap while some attempt runs, or the job has failed because it could not fall back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hash;
@@ -48,21 +49,21 @@ mod sinks;
 
 const SINKS: [SubtaskId; 2] =
     [SubtaskId { vertex: VertexId(0), index: 0 }, SubtaskId { vertex: VertexId(0), index: 1 }];
-/// Longer than any story.
+/// Longer than any run of the model.
 const NEVER: Duration = Duration::from_secs(1 << 30);
 
-/// What may still happen.
+/// How many events of each kind may still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Left {
     checkpoints: u8,
-    /// Checkpoints that one sink declines.
+    /// Checkpoints that one sink may decline.
     declines: u8,
-    /// The newest complete checkpoint turns out damaged.
+    /// Times that the newest complete checkpoint may be damaged.
     damages: u8,
-    /// Attempts whose TaskManager is cut off.
+    /// Attempts whose TaskManager may be cut off.
     failures: u8,
     takeovers: u8,
-    /// Times that a leader removes decisions that nobody needs.
+    /// Times that a leader may remove decisions that are no longer needed.
     removals: u8,
 }
 
@@ -73,7 +74,7 @@ enum Does {
     Forgets(CheckpointId),
 }
 
-/// A procedure under way: the answers that it got, and what it asks next.
+/// A running procedure: the answers that it got, and its next request.
 #[derive(Debug, Clone, PartialEq, Hash)]
 struct Task<D> {
     does: D,
@@ -85,16 +86,16 @@ struct Task<D> {
 struct Manager {
     term: Term,
     master: JobMaster,
-    /// What of it can be told apart.
+    /// Hash of the JobMaster's state.
     shown: u64,
     now: Time,
     connection: u64,
-    /// Entries asked for; whether the first one stands in the log.
+    /// Entries that were asked for; `written` says whether the first one stands in the log.
     appends: VecDeque<(Change, HaState)>,
     written: bool,
     decides: Option<Task<Does>>,
     forgets: Option<Task<Does>>,
-    /// It leads no more.
+    /// Whether it does not lead any more.
     ended: bool,
 }
 
@@ -102,13 +103,13 @@ struct Manager {
 struct Sink {
     by: Execution,
     index: usize,
-    /// Records read.
+    /// Number of records read.
     position: u64,
-    /// Epochs of this execution.
+    /// Number of epochs of this execution.
     epochs: u64,
     pending: Vec<Transaction>,
     told: CheckpointId,
-    /// The transaction that is being committed, the first of the pending ones.
+    /// The running commit of the first pending transaction.
     commits: Option<Task<()>>,
     stopped: bool,
 }
@@ -117,28 +118,29 @@ struct Sink {
 struct State {
     store: ModelStore,
     log: (Term, HaState),
-    /// Checkpoints and attempts that the log ever named.
+    /// Checkpoints and attempts that the log has ever named.
     completed: BTreeSet<CheckpointId>,
     begun: BTreeSet<Attempt>,
     managers: Vec<Arc<Manager>>,
     sinks: Vec<Arc<Sink>>,
-    /// Notifications.
+    /// Notifications that were sent.
     sent: BTreeSet<(Execution, CheckpointId)>,
     manifests: BTreeMap<CheckpointId, Arc<Manifest>>,
-    /// Records read before each checkpoint.
+    /// Number of records read before each checkpoint.
     positions: BTreeMap<CheckpointId, u64>,
     damaged: BTreeSet<CheckpointId>,
     failed: bool,
     left: Left,
 }
 
-/// What is given when the search begins.
+/// Settings of the search.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     retained: u32,
-    /// Checkpoints that are complete and committed already.
+    /// Checkpoints that are complete and committed when the search begins.
     settled: u8,
-    /// Sinks that may ever hear of a completed checkpoint, the first ones; with one of them less, more else can be tried.
+    /// How many sinks, counted from the first, hear of completed checkpoints; with fewer, other things can be explored
+    /// more widely.
     hearing: usize,
 }
 
@@ -150,7 +152,7 @@ struct Commits {
     bounds: Bounds,
     left: Left,
     faults: Faults,
-    /// K5 is asserted; without it, what follows from the loss of a decision is found.
+    /// Whether K5 is asserted; if not, the search finds the consequences of a lost decision.
     decisions_stay: bool,
 }
 
@@ -192,7 +194,7 @@ impl Commits {
         Self { scripted, env, graph, spec, bounds, left, faults, decisions_stay: planted.is_empty() }
     }
 
-    /// Every answer to a request.
+    /// Adds a step for every answer to a request.
     fn answers<D>(
         &self,
         state: &State,
@@ -214,7 +216,7 @@ impl Commits {
         }
     }
 
-    /// What a request must not do.
+    /// Checks that a request is allowed.
     fn allowed(&self, state: &State, request: &Request) -> Result<(), Broken> {
         match request {
             Request::Publish { to, .. } => {
@@ -271,7 +273,8 @@ impl Model for Commits {
         let mut state = self.takes_over(state).unwrap_or_else(|broken| panic!("{broken}"));
         for _ in 0..self.bounds.settled {
             state.left.checkpoints = 1;
-            // Each step by its first words; what sinks do, until they have nothing left to do.
+            // Takes the first step whose description begins so, for each description in turn, until no such step is
+            // left.
             for words in ["a checkpoint", "the leader of term 1 writes", "the leader of term 1 hears", "subtask"] {
                 while let Some((_, next)) = self.steps(&state).into_iter().find(|(said, _)| said.starts_with(words)) {
                     state = next.unwrap_or_else(|broken| panic!("{broken}"));

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Commits {
-    /// All sinks of an attempt take a checkpoint, from trigger to manifest. `declined`: one of them cannot.
+    /// All sinks of an attempt take a checkpoint, from trigger to manifest. With `declined` one of them declines it.
     pub(super) fn checkpoint(
         &self,
         mut state: State,
@@ -53,7 +53,7 @@ impl Commits {
         Ok(state)
     }
 
-    /// The commit of a sink's first transaction goes on, or the next one begins.
+    /// Continues the commit of a sink's first transaction, or begins the next one.
     pub(super) fn commit_goes_on(&self, state: &mut State, at: usize, answers: Vec<Answer>) -> Result<(), Broken> {
         let sink = Arc::make_mut(&mut state.sinks[at]);
         let (subtask, by) = (SINKS[sink.index], sink.by);
@@ -99,7 +99,7 @@ impl Commits {
         }
     }
 
-    /// Begins the commit of what is due, or says that all is done.
+    /// Begins the next commit that is due, or reports that all are done.
     pub(super) fn commits_next(&self, state: &mut State, at: usize) -> Result<(), Broken> {
         let sink = &state.sinks[at];
         let (told, by, subtask) = (sink.told, sink.by, SINKS[sink.index]);

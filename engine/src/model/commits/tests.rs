@@ -1,4 +1,4 @@
-//! How large the model of commits is, and that it finds a planted bug.
+//! The size of the model of commits, and the planted bug that it finds.
 
 use super::super::explorer::{Size, explore};
 use super::*;
@@ -9,20 +9,20 @@ const CALM: Left = Left { checkpoints: 1, declines: 0, damages: 0, failures: 0, 
 const ONE: Bounds = Bounds { retained: 2, settled: 1, hearing: 2 };
 const HALF: Bounds = Bounds { hearing: 1, ..ONE };
 
-/// Of what is given, and of what may happen: the size.
+/// The size of the model for given settings, events and faults.
 const SIZES: &[(Bounds, Left, Faults, Size)] = &[
-    // A checkpoint fails, and the job restarts: its output goes with the next one.
+    // A checkpoint fails and the job restarts: the output goes with the next checkpoint.
     (ONE, Left { checkpoints: 2, declines: 1, failures: 1, ..CALM }, NONE, size(86_481, 317_569, 41)),
-    // The newest checkpoint is damaged, and the job falls back to the one before, or says that it cannot.
+    // The newest checkpoint is damaged, and the job falls back to the one before, or reports that it cannot.
     (ONE, Left { damages: 1, failures: 1, ..CALM }, NONE, size(6_358, 20_013, 29)),
-    // … over a store that errs once, tears one write, or lags once.
+    // … over a store that fails once, tears one write, or lags once.
     (ONE, Left { damages: 1, failures: 1, ..CALM }, Faults { errors: 1, ..NONE }, size(78_589, 286_832, 34)),
     (ONE, Left { damages: 1, failures: 1, ..CALM }, Faults { torn: 1, ..NONE }, size(16_100, 51_883, 29)),
     (ONE, Left { damages: 1, failures: 1, ..CALM }, Faults { lags: 1, ..NONE }, size(25_498, 87_145, 31)),
-    // Another JobManager takes over, in the midst of the fallback, too.
+    // Another JobManager takes over, perhaps in the middle of the fallback.
     (ONE, Left { damages: 1, takeovers: 1, ..CALM }, NONE, size(6_495, 20_535, 27)),
     (HALF, Left { damages: 1, failures: 1, takeovers: 1, ..CALM }, NONE, size(13_220, 33_113, 62)),
-    // The job falls back to its beginning, goes on, and decisions are removed.
+    // The job falls back to its beginning and goes on, and decisions are removed.
     (FROM_NOTHING, AND_ON, NONE, size(10_275, 30_611, 28)),
 ];
 const FROM_NOTHING: Bounds = Bounds { retained: 1, settled: 0, hearing: 1 };

@@ -1,15 +1,16 @@
-//! What planted bugs make of a sink. Exists only under the feature `mutations`; a bug changes nothing unless it is switched on.
+//! What planted bugs change in a sink. Compiled only under the feature `mutations`; a bug that is not switched on
+//! changes nothing.
 
 use super::*;
 use crate::mutation::Mutation;
 
 impl Sink {
-    /// Whether something is pending that this checkpoint commits.
+    /// Whether a transaction is pending that this checkpoint commits.
     pub(in crate::taskmanager) fn has_pending(&self, checkpoint: CheckpointId) -> bool {
         self.pending.iter().any(|transaction| transaction.epoch <= checkpoint)
     }
 
-    /// The newest checkpoint of which something is pending.
+    /// The newest epoch with a pending transaction.
     pub(in crate::taskmanager) fn newest_pending(&self) -> Option<CheckpointId> {
         self.pending.iter().map(|transaction| transaction.epoch).max()
     }
@@ -28,7 +29,7 @@ pub(super) fn uploaded(
     }
 }
 
-/// [`Mutation::CommitErrorIsDone`]: a commit that failed to the last try is forgotten.
+/// [`Mutation::CommitErrorIsDone`]: a commit whose last try failed counts as done.
 pub(super) fn committed(env: &Env, result: Result<(), CommitError>) -> Result<(), CommitError> {
     match result {
         Err(CommitError::Store(_)) if env.mutated(Mutation::CommitErrorIsDone) => Ok(()),

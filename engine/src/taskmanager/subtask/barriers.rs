@@ -41,7 +41,7 @@ impl Running {
         Ok(())
     }
 
-    /// Sends the barrier, takes the synchronous part, starts the asynchronous one.
+    /// Sends the barrier, takes the synchronous part of the snapshot and starts the asynchronous part.
     pub(super) async fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
         self.pay().await;
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);

@@ -1,10 +1,12 @@
 //! One subtask: a mailbox, an operator chain, its input gate and its output channels, in a single task.
 //!
-//! Mail (checkpoints, commits) goes before records; between two batches the subtask is at rest, and only there anything but
-//! records happens to it (Flink: `StreamTask` and its mailbox). Start at [`Subtask::run`]. How it begins is in `opening`, what
-//! it does with records in `records`, with barriers in `barriers`, how its time is counted in `load`; `program` calls the job's own code.
+//! Mail (checkpoints, commits) is handled before records. Between two batches the subtask is at rest, and only then
+//! does it handle anything but records (Flink: `StreamTask` and its mailbox). Start at [`Subtask::run`]. `opening`
+//! restores the subtask, `records` processes records, `barriers` handles barriers, `load` measures how the time is
+//! spent, and `program` calls the job's own code.
 //!
-//! Invariants: (U3) a subtask ends only when it is told to, fails or is cancelled, never by itself at the end of its input.
+//! Invariants: (U3) a subtask ends only when it is told to, fails or is cancelled, never by itself at the end of its
+//! input.
 
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ mod records;
 
 use program::Program;
 
-/// Everything one subtask is made of.
+/// Everything that one subtask consists of.
 pub(super) struct Subtask {
     pub(super) env: Env,
     pub(super) id: SubtaskId,
@@ -52,7 +54,7 @@ pub(super) struct Subtask {
     pub(super) reporter: Reporter,
     pub(super) mailbox: UnboundedSender<Mail>,
     pub(super) mail: UnboundedReceiver<Mail>,
-    /// `None` at sources.
+    /// The input gate; `None` at sources.
     pub(super) gate: Option<InputGate>,
     pub(super) outputs: Vec<Arc<Channel>>,
     pub(super) vertex: Vertex,
@@ -64,7 +66,7 @@ pub(super) struct Subtask {
 }
 
 impl Subtask {
-    /// Restores, then processes until told otherwise; reports what becomes of it.
+    /// Restores the subtask and processes records until it fails or is cancelled; reports a failure.
     pub(super) async fn run(self) {
         let (env, id, reporter) = (self.env.clone(), self.id, self.reporter.clone());
         let error = match self.open().await {
@@ -81,20 +83,20 @@ struct Running {
     program: Program,
     chain: Box<dyn Chain>,
     backend: Backend,
-    /// `None` at sources.
+    /// The alignment of barriers; `None` at sources.
     aligner: Option<BarrierAligner>,
     sink: Option<Sink>,
-    /// Asynchronous parts under way, with their checkpoints.
+    /// Asynchronous parts of snapshots that are under way, with their checkpoints.
     snapshots: Vec<(CheckpointId, TaskHandle)>,
     flush_timer: Timer,
     source_timer: Timer,
     ended_channels: usize,
-    /// Records and bytes processed and not yet charged.
+    /// Records and bytes that were processed and not charged yet.
     unpaid: (u64, u64),
     seen_record: bool,
-    /// Records between two charges for them.
+    /// The work of processing is charged each time that this many records were processed.
     charge_every: u64,
-    /// Records that a source emits before it looks at its mail.
+    /// Most records that a source emits before it looks at its mail.
     source_batch: u32,
     caught_up: bool,
     sink_flush_at: Option<Time>,
@@ -103,7 +105,7 @@ struct Running {
 }
 
 impl Running {
-    /// Returns why it cannot go on. There is no other way out, the end of the input least of all (U3).
+    /// Returns why the subtask cannot go on. It ends in no other way, not even at the end of its input (U3).
     async fn run(mut self) -> TaskError {
         #[cfg(feature = "mutations")]
         let mut inputs = planted::Inputs::new(&self.subtask.env, self.subtask.checkpoint.is_some());
@@ -164,7 +166,8 @@ impl Running {
         #[cfg(feature = "mutations")]
         planted::last_triggered(&self.subtask.env, self.aligner.is_none(), &mut self.last_triggered, &mail);
         match mail {
-            // A source has no barriers to align; one that is asked twice answers once.
+            // Only sources are triggered, since all others align barriers. A source that is asked twice for a
+            // checkpoint answers once.
             Mail::Trigger(checkpoint) if self.aligner.is_none() && checkpoint > self.last_triggered => {
                 self.last_triggered = checkpoint;
                 return self.snapshot(checkpoint).await;

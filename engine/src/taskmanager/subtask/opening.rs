@@ -1,5 +1,5 @@
-//! How a subtask begins: its state is loaded and verified, its backend opened, its chain built, leftovers of former attempts
-//! removed. Only then it says that it runs.
+//! How a subtask begins: its state is loaded and verified, its backend opened, its chain built, and leftovers of
+//! former attempts removed. After that it reports that it runs.
 
 use super::super::error::EngineError;
 use super::super::restore::load;
@@ -13,7 +13,7 @@ use crate::graph::chain::ChainContext;
 use crate::ids::Execution;
 use crate::state::key_group::groups_of;
 
-/// Records that a source emits before it looks at its mail, at most.
+/// Most records that a source emits before it looks at its mail.
 const SOURCE_BATCH: u32 = 512;
 
 impl Subtask {
@@ -24,12 +24,12 @@ impl Subtask {
         env.emit(Event::RestoreBegun { term, attempt, subtask: id, checkpoint }).await;
         env.charge(Work::Deploy).await;
         let state = load(env, &self.restored).await.map_err(|error| error.of(checkpoint))?;
-        // Only keyed state needs a backend of its own kind; the rest has nothing to store.
+        // A chain without keyed state stores nothing, so the cheapest backend is enough for it.
         let kind = if self.vertex.is_keyed { config.backend } else { BackendKind::Memory };
         let groups = groups_of(id.index, config.max_parallelism, config.parallelism);
         #[cfg(feature = "mutations")]
         let groups = planted::groups(env, id.index, config, groups);
-        // The term, too: a TaskManager outlives its JobManager, and the next one counts attempts from 1 again.
+        // Term and attempt, because only both together name an execution: a TaskManager outlives its JobManager.
         let own = format!("{}-{}-{}-{}", self.term.0, attempt.0, id.vertex.0, id.index);
         let folder = || env.fresh_folder(&own);
         let restored = self.checkpoint.is_some().then_some(state);
@@ -100,8 +100,9 @@ impl Subtask {
     }
 }
 
-/// Records that a source emits before it looks at its mail. Where fewer are charged at once, it emits no more than those: a
-/// batch that does not fit into the buffers of a channel would let the next operator wait.
+/// Records that a source emits before it looks at its mail. If work is charged after fewer than `ENOUGH` records, the
+/// batch is no larger than that: a batch that does not fit into the buffers of a channel would make the next operator
+/// wait.
 fn source_batch(charge_every: u64) -> u32 {
     const ENOUGH: u64 = 64;
     if charge_every < ENOUGH { charge_every as u32 } else { SOURCE_BATCH }

@@ -1,5 +1,5 @@
-//! Calls into the job's own code, which may return an error or panic. A panic there fails the task as an error does, not the
-//! process and the other tasks in it; what it interrupted may be half done.
+//! Calls into the job's own code, which may return an error or panic. A panic there fails the task as an error does,
+//! and neither the process nor its other tasks. Whatever the panic interrupted may be half done.
 //!
 //! Invariants: (U4) after the program's code has panicked, nothing of it is called again but its destructors.
 
@@ -14,7 +14,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Calls into it.
+    /// Calls the job's own code and turns a panic into an error.
     pub(super) fn call<T, E: Into<ProgramError>>(
         &mut self,
         call: impl FnOnce() -> Result<T, E>,

@@ -1,10 +1,11 @@
-//! Records through a subtask: from its source or its input gate, through the chain, into its outputs and its sink.
+//! The way of records through a subtask: from its source or input gate, through the chain, to its outputs and its
+//! sink.
 
 use super::*;
 use crate::graph::chain::Tail;
 
 impl Running {
-    /// A turn of the source.
+    /// Lets the source emit one batch.
     pub(super) fn poll_source(&mut self) -> Result<SourceStatus, TaskError> {
         let now = self.subtask.env.input_now();
         let emitted = |chain: &dyn Chain| chain.positions().iter().map(|p| p.emitted).sum::<u64>();
@@ -14,7 +15,7 @@ impl Running {
         Ok(status)
     }
 
-    /// What follows from a turn of the source.
+    /// Handles the result of one batch of the source.
     pub(super) async fn on_source(&mut self, status: SourceStatus) {
         self.settle().await;
         let (attempt, subtask) = (self.subtask.attempt, self.subtask.id);
@@ -32,7 +33,7 @@ impl Running {
         }
     }
 
-    /// Records from another subtask, through the chain.
+    /// Processes records from another subtask.
     pub(super) fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), TaskError> {
         self.program.call(|| self.chain.process(bytes, records))?;
         self.unpaid.0 += u64::from(records);
@@ -40,15 +41,15 @@ impl Running {
         Ok(())
     }
 
-    /// Whether a batch leaves nothing to do that may take time: then no future need be made for it, which costs more than
-    /// the few records of a batch at low rates.
+    /// Whether nothing is left to do after a batch that could take time. Then no future needs to be created, which at
+    /// low rates would cost more than the few records of the batch.
     pub(super) fn is_settled(&mut self) -> bool {
         self.seen_record
             && self.unpaid.0 < self.charge_every
             && self.chain.tail().output().is_none_or(|output| !output.has_full())
     }
 
-    /// After a batch: announce the first one, send what is full, pay for it.
+    /// After a batch: reports the first record, sends full buffers, charges the work.
     pub(super) async fn settle(&mut self) {
         if self.unpaid.0 == 0 {
             return;
@@ -84,7 +85,7 @@ impl Running {
         }
     }
 
-    /// Sets the timer for what waits in buffers that are not full, and for output that waits in memory.
+    /// Sets the timer for buffers that are not full, and for output that is still in memory.
     pub(super) fn set_flush_timer(&mut self) {
         let now = self.subtask.env.now();
         let config = &self.subtask.config;
@@ -121,7 +122,7 @@ impl Running {
         self.set_flush_timer();
     }
 
-    /// The input of one channel is in.
+    /// The input of one channel has ended.
     pub(super) async fn on_end_of_channel(&mut self) {
         self.ended_channels += 1;
         if self.subtask.gate.as_ref().is_some_and(|gate| self.ended_channels == gate.channels()) {
@@ -129,7 +130,7 @@ impl Running {
         }
     }
 
-    /// All input is in: what is buffered goes out, the end is passed on, and the subtask stays for the final checkpoint.
+    /// All input has ended: sends what is buffered, passes the end on, and stays for the final checkpoint.
     async fn on_end_of_input(&mut self) {
         self.pay().await;
         if let Some(output) = self.chain.tail().output() {

@@ -1,7 +1,8 @@
-//! A connection: two sides, two pipes, and how each side learns that it is over.
+//! A connection: two sides, two pipes, and how each side learns that the connection has ended.
 //!
-//! Start at [`Network::poll_send`] and [`Network::poll_receive`], the hot path of a simulation. Both halves of both sides
-//! are counted; with the last of them the connection is gone and its number is used again.
+//! Start at [`Network::poll_send`] and [`Network::poll_receive`], the hot path of a simulation. Each side has a
+//! sending and a receiving half. When all four halves are dropped, the connection is removed and its number is used
+//! again.
 
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -15,16 +16,17 @@ use super::pipe::Pipe;
 use super::{Network, RETRANSMIT_MAX};
 use crate::time::{Time, nanos};
 
-/// `Waiting` -accept-> `Open` -both halves dropped-> `Closed`; any -node died-> `Dead`; the first two -a fault tore it from
-/// its machine's memory-> `Forgotten`.
+/// `Waiting` -accept-> `Open` -both halves dropped-> `Closed`; any -node died-> `Dead`; the first two -a fault removed
+/// the connection from its machine's memory-> `Forgotten`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SideState {
-    /// In the listener's queue.
+    /// The side waits in the listener's queue.
     Waiting,
     Open,
     Closed,
     Dead,
-    /// Not even its machine knows of it, and a firewall drops what comes for it: nothing is ever answered.
+    /// Even the side's machine does not know the connection any more, and a firewall drops what arrives for it:
+    /// nothing is ever answered.
     Forgotten,
 }
 
@@ -32,12 +34,12 @@ pub(super) struct Side {
     pub(super) node: usize,
     pub(super) state: SideState,
     pub(super) halves: u8,
-    /// When this side learns that the connection is no more.
+    /// When this side learns that the connection has ended.
     pub(super) reset_at: Option<Time>,
 }
 
 impl Side {
-    /// Somebody holds it, or will accept it, and has not heard of its end.
+    /// Whether somebody holds this side, or will accept it, and has not learned of its end.
     pub(super) fn lives(&self, now: Time) -> bool {
         matches!(self.state, SideState::Waiting | SideState::Open) && self.reset_at.is_none_or(|at| at > now)
     }
@@ -47,12 +49,12 @@ pub(super) struct Conn {
     pub(super) sides: [Side; 2],
     /// `pipes[i]` carries what side `i` sends.
     pub(super) pipes: [Pipe; 2],
-    /// Carries records, whose contents enter the digest.
+    /// Whether the connection carries records, whose contents enter the digest.
     pub(super) data: bool,
 }
 
 impl Conn {
-    /// The side that sends over this link.
+    /// The side that sends over the link from `from` to `to`.
     pub(super) fn sender_over(&self, from: usize, to: usize) -> Option<usize> {
         (0..2).find(|side| self.sides[*side].node == from && self.sides[1 - side].node == to)
     }
@@ -83,7 +85,8 @@ impl Network {
         (0..2).find(|side| conn.sides[*side].node == node && conn.sides[*side].state == state)
     }
 
-    /// The peer of `side` is gone, but its machine answers: unacknowledged bytes are sent again and meet a reset.
+    /// The peer of `side` is gone, but the peer's machine answers: bytes that were not acknowledged are sent again and
+    /// answered with a reset.
     pub(super) fn reset_if_peer_sends(&mut self, id: usize, side: usize, now: Time) {
         let Some(conn) = &self.connections[id] else { return };
         let (node, peer) = (conn.sides[side].node, conn.sides[1 - side].node);
@@ -95,7 +98,7 @@ impl Network {
         self.connections[id].as_mut().expect("looked at above").reset(side, at);
     }
 
-    /// Whether a frame from `side` would be answered with a reset: nobody is there, but the machine is.
+    /// Whether a frame from `side` would be answered with a reset, because the peer is gone but its machine is there.
     pub(super) fn peer_answers_with_reset(&self, id: usize, side: usize) -> bool {
         let Some(conn) = &self.connections[id] else { return false };
         let peer = &conn.sides[1 - side];
@@ -140,13 +143,13 @@ impl Network {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts a frame at the end of what `side` has sent.
+    /// Appends a frame to what `side` has sent.
     pub(super) fn transmit(&mut self, id: usize, side: usize, frame: Frame, now: Time) {
         let conn = self.connections[id].as_ref().expect("held by its sender");
         let length = self.weights.frame(conn.data, &frame);
         let last = conn.pipes[side].last_arrival;
         let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
-        // Behind a cut nothing has a time of arrival yet; healing gives it one.
+        // Behind a cut a frame has no arrival time yet; the heal sets one.
         let arrival = if self.is_cut(from, to) {
             self.links[from][to].harm.held += 1;
             Time::NEVER
@@ -179,7 +182,7 @@ impl Network {
         let conn = self.connections[id].as_mut().expect("held by its receiver");
         let (from, to) = (conn.sides[1 - side].node, conn.sides[side].node);
         let link = &self.links[from][to];
-        // Behind a cut only what had arrived before it can be read (NET-N2).
+        // Behind a cut only frames that had arrived before it can be read (NET-N2).
         let horizon = if link.cuts > 0 { link.cut_since } else { Time::NEVER };
         let reset_at = conn.sides[side].reset_at;
         let horizon = horizon.min(reset_at.unwrap_or(Time::NEVER));
@@ -198,7 +201,7 @@ impl Network {
                 impairment.on_read(weighed, now);
             }
             if next.late {
-                // It filled no buffer.
+                // A late message was never in the sender's buffer, so nothing is freed.
             } else if self.links[to][from].cuts > 0 {
                 pipe.unacknowledged += weighed;
                 self.links[to][from].harm.held += 1;
@@ -220,7 +223,7 @@ impl Network {
             self.totals.bytes += length;
             return Poll::Ready(Ok(frame));
         }
-        // A slow reader may hear of a reset long after it: what had arrived is read first.
+        // What arrived before a reset is read first, so a slow reader may learn of the reset long after it.
         if let (None, Some(reset_at)) = (next.at, reset_at.filter(|at| *at <= now)) {
             still.due(reset_at);
             return Poll::Ready(Err(NetError::Reset));
@@ -229,7 +232,7 @@ impl Network {
         if !same {
             pipe.reader = Some(waker.clone());
         }
-        // Nothing is next that comes behind the reset.
+        // `next` never lies behind the reset.
         if let Some(at) = next.at.or(reset_at).filter(|at| *at != Time::NEVER)
             && !(same && pipe.armed == Some(at))
         {
@@ -239,8 +242,8 @@ impl Network {
         Poll::Pending
     }
 
-    /// `side` was closed: what its peer has sent and nobody will read is answered with a reset, or its writer might wait for
-    /// ever. It comes behind what `side` itself has sent.
+    /// `side` was closed. What its peer has sent and nobody will read is answered with a reset, because otherwise the
+    /// peer's writer might wait for ever. The reset comes after everything that `side` itself has sent.
     fn reset_unread(&mut self, id: usize, side: usize, now: Time) {
         let Some(conn) = &self.connections[id] else { return };
         let (node, peer) = (conn.sides[side].node, conn.sides[1 - side].node);
@@ -254,7 +257,7 @@ impl Network {
         self.connections[id].as_mut().expect("looked at above").reset(1 - side, at);
     }
 
-    /// The machine of `side` knows nothing of the connection any longer: `side` feels a reset now, its peer nothing, ever.
+    /// Makes the machine of `side` forget the connection: `side` sees a reset now, its peer never learns anything.
     pub(super) fn forget_side(&mut self, id: usize, side: usize, now: Time) {
         let Some(conn) = &mut self.connections[id] else { return };
         let (node, peer) = (conn.sides[side].node, conn.sides[1 - side].node);
@@ -265,12 +268,12 @@ impl Network {
         self.leave_queues(id);
     }
 
-    /// No listener hands it out any longer.
+    /// Removes the connection from the listeners' queues.
     fn leave_queues(&mut self, id: usize) {
         self.listeners.values_mut().for_each(|listener| listener.waiting.retain(|waiting| *waiting != id));
     }
 
-    /// One half of a side was dropped; `graceful` unless its node is dead.
+    /// One half of a side was dropped. `graceful` is the time of a regular close; `None` if the node is dead.
     pub(super) fn drop_half(&mut self, id: usize, side: usize, sender: bool, graceful: Option<Time>) {
         let conn = self.connections[id].as_mut().expect("its half existed");
         conn.sides[side].halves -= 1;
@@ -278,7 +281,7 @@ impl Network {
         if closed {
             conn.sides[side].state = SideState::Closed;
         }
-        // Nobody is left to say the end of a forgotten one.
+        // Nobody can announce the end of a forgotten side.
         let graceful = graceful.filter(|_| conn.sides[side].state != SideState::Forgotten);
         if let (true, Some(now)) = (sender, graceful) {
             let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);
@@ -301,7 +304,7 @@ impl Network {
         let conn = self.connections[id].as_ref().expect("its half existed");
         if conn.sides.iter().all(|side| side.halves == 0) {
             self.connections[id] = None;
-            // Its number is used again, so no listener may still hold it.
+            // The number will be used again, so no listener may still hold it.
             self.leave_queues(id);
             self.free.push(id);
         }

@@ -1,4 +1,4 @@
-//! The ends of a connection that the engine holds: a sender and a receiver on each side.
+//! The ends of a connection as the engine holds them: a sender and a receiver on each side.
 
 use std::future::poll_fn;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ struct Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        // A dead incarnation's destructors change no more than the book-keeping.
+        // Destructors of a dead incarnation only update the book-keeping.
         let alive = self.node.alive.load(Ordering::Relaxed);
         let graceful = if alive && madsim::time::TimeHandle::try_current().is_some() { Some(now()) } else { None };
         self.node.world.lock().network.drop_half(self.id, self.side, self.sender, graceful);

@@ -1,10 +1,10 @@
-//! What can be done to the network, as methods of the world; cuts stand beside deaths in `sim/mod.rs`.
+//! Faults of the network, as methods of the world; cuts are beside deaths in `sim/mod.rs`.
 //!
-//! Nothing here reaches a node's connections to itself, except that who reads slowly reads everything slowly. Unknown nodes
-//! have no links and no connections, so nothing happens to them.
+//! A node's connections to itself are not affected, except that a node that reads slowly reads everything slowly. An
+//! unknown node has no links and no connections, so faults do nothing to it.
 //!
-//! Links, refusals and limits belong to machines: they outlive the death of a process and wait for its next life. What is
-//! torn is single connections: those that a node opens later are whole.
+//! Links, refusals and limits belong to machines: they outlive the death of a process and apply to its next life.
+//! Tearing concerns only existing connections: connections that are opened later work.
 
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use crate::fault::MessageRule;
 use crate::time::Time;
 
 impl SimWorld {
-    /// Gives a link other properties in one direction; `None` keeps the cluster's own. Both `None` heals it. What is on the
-    /// wire arrives when it would have; what still waits in a send buffer goes at the new bandwidth. Frames stay in order.
+    /// Sets other properties of a link in one direction; `None` means the cluster's own value, so two `None`s heal the
+    /// link. Frames that are on the wire keep their arrival time, frames in a send buffer are sent at the new
+    /// bandwidth. Frames stay in order.
     pub fn set_link(&self, from: &str, to: &str, latency: Option<(Duration, Duration)>, bandwidth: Option<u64>) {
         let now = now();
         let mut state = self.lock();
@@ -25,8 +26,9 @@ impl SimWorld {
         }
     }
 
-    /// Tears down connections of `node` (only those with `peer`, if given; only the first by number, if `one`) at both ends,
-    /// at once and through every cut, as if both machines had done it. Returns how many.
+    /// Tears down connections of `node` at both ends, at once and through every cut, as if both machines had done it.
+    /// With `peer` only connections with that node are torn; with `one` only the first by number. Returns how many
+    /// were torn.
     pub fn reset_connections(&self, node: &str, peer: Option<&str>, one: bool) -> usize {
         let now = now();
         let mut state = self.lock();
@@ -38,7 +40,7 @@ impl SimWorld {
         state.network.reset_connections(node, peer.flatten(), one, now)
     }
 
-    /// Whether new connections to `node` are refused. Refusals add up, as cuts do.
+    /// Sets whether new connections to `node` are refused. Refusals add up, as cuts do.
     pub fn refuse(&self, node: &str, refused: bool) {
         let mut state = self.lock();
         if let Some(node) = state.index_of(node) {
@@ -47,8 +49,8 @@ impl SimWorld {
         }
     }
 
-    /// `node` loses its end of all connections with `peer`, which is not told: its reads hang, and what it writes vanishes
-    /// until its send buffer is full. Returns how many.
+    /// Makes `node` lose its end of all connections with `peer`, without telling `peer`: the peer's reads hang, and
+    /// its writes vanish until its send buffer is full. Returns how many connections were affected.
     pub fn half_open(&self, node: &str, peer: &str) -> usize {
         let now = now();
         let mut state = self.lock();
@@ -56,23 +58,24 @@ impl SimWorld {
         state.network.half_open(node, peer, now)
     }
 
-    /// From now on control messages are hurt as the rule says, `count` of them at most. Returns its number.
+    /// From now on the rule hurts control messages, at most `count` of them. Returns the rule's number.
     pub fn add_message_rule(&self, rule: MessageRule) -> usize {
         self.lock().network.messages.add(rule)
     }
 
-    /// Takes a rule about control messages back, if it has not ended by its count. What it has delayed still arrives when due.
+    /// Withdraws a rule about control messages, unless its count has ended it. Messages that it has delayed still
+    /// arrive when they are due.
     pub fn end_message_rule(&self, rule: usize) {
         self.lock().network.messages.end(rule);
     }
 
-    /// How often a rule was applied, and when last.
+    /// How often a rule was applied, and the last time.
     pub fn message_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
         self.lock().network.messages.hits(rule)
     }
 
-    /// Limits how fast a node reads from each of its data connections, in bytes per second; `None` lifts the limit. After a
-    /// frame it takes nothing for as long as the frame's bytes last at that rate.
+    /// Limits how fast a node reads from each of its data connections, in bytes per second; `None` removes the limit.
+    /// After each frame the node reads nothing for as long as the frame's bytes take at that rate.
     pub fn limit_receiver(&self, node: &str, rate: Option<u64>) {
         let mut state = self.lock();
         if let Some(node) = state.index_of(node) {
@@ -82,7 +85,7 @@ impl SimWorld {
 }
 
 impl State {
-    /// Two different nodes.
+    /// The indices of two different nodes.
     fn link(&self, from: &str, to: &str) -> Option<(usize, usize)> {
         let (from, to) = (self.index_of(from)?, self.index_of(to)?);
         (from != to).then_some((from, to))

@@ -1,7 +1,7 @@
-//! How connections come to be: requests, answers, and listeners with those that wait to be accepted.
+//! How connections are opened: requests, answers, and listeners with connections that wait to be accepted.
 //!
-//! Start at [`connect`]. A request and its answer travel like frames, except that a cut loses them for good (NET-N2): the caller
-//! tries again.
+//! Start at [`connect`]. A request and its answer travel like frames, except that a cut loses them for good (NET-N2),
+//! and the caller tries again.
 
 use std::collections::VecDeque;
 use std::collections::btree_map::Entry;
@@ -25,14 +25,14 @@ pub(super) struct ListenerState {
 }
 
 impl Network {
-    /// Whether a connection request (`back`: the answer to it) gets through.
+    /// Whether a connection request gets through; with `back`, whether the answer to one does.
     fn answers(&self, from: usize, to: usize, back: bool) -> bool {
-        // A request whose answer cannot come back has established nothing.
+        // A request whose answer cannot come back counts as lost.
         let way = if back { !self.is_cut(to, from) } else { self.reachable(from, to) };
         way && !self.nodes[to].silent
     }
 
-    /// As [`Network::answers`]; what a cut keeps away is counted for each link that is cut.
+    /// Like [`Network::answers`]; also counts what a cut keeps away, for each cut link.
     fn gets_through(&mut self, from: usize, to: usize, back: bool) -> bool {
         let through = self.answers(from, to, back);
         if !through {
@@ -44,13 +44,14 @@ impl Network {
         through
     }
 
-    /// How long it travels; `None` if it is lost.
+    /// The travel time of a request or answer; `None` if it is lost.
     fn handshake(&mut self, from: usize, to: usize, back: bool) -> Option<Duration> {
         let (sender, receiver) = if back { (to, from) } else { (from, to) };
         self.gets_through(from, to, back).then(|| self.latency(sender, receiver))
     }
 
-    /// A connection request has arrived; `None` if nobody listens, or whoever comes over the network is refused.
+    /// A connection request has arrived. Returns `None` if no listener is there, or if requests from other nodes are
+    /// refused.
     fn knock(&mut self, from: usize, to: usize, port: Port) -> Option<usize> {
         let refused = self.nodes[to].refusals > 0 && from != to;
         let listens = self.listeners.contains_key(&(to, port));
@@ -91,7 +92,7 @@ impl Network {
     }
 }
 
-/// Makes a connection as TCP does: one round trip, retried while nothing answers, refused where nobody listens.
+/// Opens a connection as TCP does: one round trip, tried again while nothing answers, refused if there is no listener.
 pub(in super::super) async fn connect(
     node: &SimNode,
     to: &Address,
@@ -110,13 +111,14 @@ pub(in super::super) async fn connect(
     let Some(peer) = peer else { return Err(NetError::Other(format!("no node is called `{name}`"))) };
     let deadline = now() + timeout;
     let mut retry = SYN_RETRY;
-    // What the request met: a connection, held so that a task dropped while it waits closes it, or nobody listening.
+    // What the request has met: a connection, or no listener. The connection is held here, so that a task that is
+    // dropped while it waits closes it.
     let mut answer: Option<Option<(SimSender, SimReceiver)>> = None;
     loop {
         let travel = node.world.lock().network.handshake(me, peer, answer.is_some());
         if let Some(travel) = travel {
             sleep_until(deadline.min(now() + travel)).await;
-            // NET-N2: it arrives only if the link still stands.
+            // NET-N2: the request arrives only if the link is still up.
             let mut state = node.world.lock();
             if now() < deadline && state.network.gets_through(me, peer, answer.is_some()) {
                 if let Some(answer) = answer {

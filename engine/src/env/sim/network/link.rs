@@ -1,7 +1,7 @@
-//! What lies between two nodes, in one direction: latency, bandwidth, and whether it is cut.
+//! The link between two nodes, in one direction: latency, bandwidth, and whether it is cut.
 //!
-//! Start at [`Network::arrival`]: every frame's time of arrival comes from there. A cut takes nothing out of the queues; what
-//! had not arrived is not readable while it lasts (NET-N2), and [`Network::heal`] gives it a new time.
+//! Start at [`Network::arrival`], which computes every frame's arrival time. A cut removes nothing from the queues;
+//! what had not arrived is not readable while the cut lasts (NET-N2), and [`Network::heal`] sets new arrival times.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::connection::SideState;
 use super::{LOOPBACK_LATENCY, Network, RETRANSMIT_MAX};
 use crate::time::{Time, nanos};
 
-/// Properties that every directed link has, unless a fault gives it others.
+/// Properties of every directed link, unless a fault changes them.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkConfig {
     /// One-way latency, drawn uniformly per frame from this range.
     pub latency: (Duration, Duration),
-    /// Bytes per second and direction.
+    /// Bandwidth in bytes per second, for each direction.
     pub bandwidth: u64,
-    /// Bytes that one direction of a connection holds before its writer waits; one frame always fits.
+    /// Bytes that one direction of a connection holds before its writer waits; a single frame always fits.
     pub send_buffer: u64,
 }
 
@@ -49,7 +49,8 @@ impl Link {
         }
     }
 
-    /// What arrives later than this is not on the wire at `now`, or lost on it.
+    /// The latest possible arrival of a frame that is on the wire at `now`; a frame with a later arrival is not on the
+    /// wire, or is lost on it.
     pub(super) fn on_the_wire(&self, now: Time) -> Time {
         if self.cuts > 0 { self.cut_since } else { now + self.latency.1.max(LOOPBACK_LATENCY) }
     }
@@ -83,7 +84,8 @@ impl Network {
         !self.is_cut(a, b) && !self.is_cut(b, a)
     }
 
-    /// When `bytes` sent now arrive; keeps the link's bandwidth and the connection's order (NET-N1).
+    /// The arrival time of `bytes` that are sent now; respects the link's bandwidth and the connection's order
+    /// (NET-N1).
     pub(super) fn arrival(&mut self, from: usize, to: usize, bytes: u64, last: Time, now: Time) -> Time {
         let latency = self.latency(from, to);
         let link = &mut self.links[from][to];
@@ -96,8 +98,8 @@ impl Network {
         (link.busy_until + latency).max(last)
     }
 
-    /// Gives a link other properties; `None`: the cluster's own. What is on the wire keeps its time, what waits for the wire
-    /// goes at the new bandwidth.
+    /// Sets other properties of a link; `None` means the cluster's own value. Frames on the wire keep their arrival
+    /// time, frames that wait for the wire are sent at the new bandwidth.
     pub(super) fn set_link(
         &mut self,
         from: usize,
@@ -128,20 +130,21 @@ impl Network {
             let Some(sender) = conn.sender_over(from, to) else { continue };
             let fin = conn.pipes[sender].fin;
             moved += conn.pipes[sender].retime(|at| scaled(at, wire));
-            // A reset that comes behind the last words stays behind them (NET-N3 would lose them).
+            // A reset behind the last frames must stay behind them, or they would be lost (NET-N3).
             let reset_at = &mut conn.sides[1 - sender].reset_at;
             if let (Some(reset), Some(fin)) = (*reset_at, fin.filter(|fin| reset_at.is_some_and(|reset| reset >= *fin)))
             {
                 *reset_at = Some(reset.max(scaled(fin, wire)));
             }
         }
-        // Healing hurts nobody.
+        // Healing does not count as harm.
         if bandwidth.is_some() {
             self.links[from][to].harm.bandwidth += moved;
         }
     }
 
-    /// A reset that `side` has not felt yet is lost if it must still cross the link, or if a frame that would provoke it must.
+    /// A reset that a side has not seen yet is lost if the reset, or the frame that provokes it, still has to cross
+    /// the link.
     fn lose_resets(&mut self, from: usize, to: usize, now: Time) {
         let on_its_way = now + self.links[to][from].latency.1;
         let mut lost = 0;
@@ -160,7 +163,7 @@ impl Network {
         self.links[from][to].harm.held += lost;
     }
 
-    /// Frames that have not arrived over a link by `by`.
+    /// Number of frames that have not arrived over a link by `by`.
     fn under_way(&self, from: usize, to: usize, by: Time) -> u64 {
         let connections = self.connections.iter().flatten();
         let pipes = connections.filter_map(|conn| Some(&conn.pipes[conn.sender_over(from, to)?]));
@@ -191,11 +194,11 @@ impl Network {
         for id in 0..self.connections.len() {
             let Some(conn) = &self.connections[id] else { continue };
             let Some(sender) = conn.sender_over(from, to) else { continue };
-            // The longer the outage, the longer TCP has learnt to wait between its attempts.
+            // The longer the outage, the longer are TCP's pauses between retransmissions.
             let most = (outage / 2).min(nanos(RETRANSMIT_MAX));
             let wait = draw_between(draw(self.seed, "retransmit", id as u64, now.0), 0, most);
             self.resume(id, sender, since, now + Duration::from_nanos(wait));
-            // Reads whose news could not travel back over this link.
+            // Bytes that were read, but whose acknowledgement could not cross this link.
             let conn = self.connections[id].as_mut().expect("looked at above");
             let back = &mut conn.pipes[1 - sender];
             back.buffered -= std::mem::take(&mut back.unacknowledged);
@@ -217,10 +220,11 @@ impl Network {
         let (weights, data) = (self.weights, conn.data);
         let pipe = &mut conn.pipes[sender];
         if matches!(conn.sides[sender].state, SideState::Dead | SideState::Forgotten) {
-            // Nobody is left to send it again (NET-N3).
+            // The sender is gone, so nobody sends it again (NET-N3).
             return pipe.forget_after(since);
         }
-        // While this connection waits and sends again, others may use the link.
+        // The link's queue is restored afterwards: while this connection waits and retransmits, others may use the
+        // link.
         let busy_until = self.links[from][to].busy_until;
         let mut queue = std::mem::take(&mut pipe.queue);
         let mut last = queue.iter().map(|(arrival, _)| *arrival).filter(|a| *a <= since).max().unwrap_or(Time::ZERO);

@@ -1,8 +1,9 @@
 //! Rules about control messages: some are lost, delayed or duplicated, by kind and node.
 //!
-//! Start at [`Network::transmit_by_rules`]; without a rule in force no message comes here. A TaskManager opens the control
-//! connection, so what its opener sends is a report and what comes back an order. The sender's buffer never notices: a lost
-//! message counts as read, a delayed one is in the network's hands, and a duplicate is read like any other frame.
+//! Start at [`Network::transmit_by_rules`]; messages come here only while a rule or the log is active. A TaskManager
+//! opens the control connection, so the opener sends reports and the other side sends orders. The sender's buffer does
+//! not notice a rule: a lost message counts as read, a delayed one is in the network, and a duplicate is read like any
+//! other frame.
 
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use crate::fault::{MessageFault, MessageRule};
 use crate::message_kind::MessageKind;
 use crate::time::Time;
 
-/// All rules that there ever were, by number.
+/// All rules of a run, by number.
 #[derive(Default)]
 pub(super) struct MessageRules {
     rules: Vec<AppliedRule>,
-    /// How many rules have messages left to hurt.
+    /// Number of rules that can still hurt messages.
     active: usize,
-    /// What was sent, if somebody wants to know.
+    /// The messages that were sent, if they are logged.
     log: Option<Vec<SentMessage>>,
 }
 
@@ -27,7 +28,7 @@ struct AppliedRule {
     rule: MessageRule,
     hits: u32,
     last_hit: Option<Time>,
-    /// It was taken back.
+    /// Whether the rule was withdrawn.
     ended: bool,
 }
 
@@ -42,7 +43,7 @@ impl AppliedRule {
 }
 
 impl MessageRules {
-    /// Whether messages have to be looked into.
+    /// Whether messages have to be inspected.
     pub(super) fn any_active(&self) -> bool {
         self.active > 0 || self.log.is_some()
     }
@@ -54,19 +55,19 @@ impl MessageRules {
         self.rules.len() - 1
     }
 
-    /// Takes a rule back; nothing happens if it has ended, or if there is none of that number.
+    /// Withdraws a rule; does nothing if the rule has ended or does not exist.
     pub(super) fn end(&mut self, rule: usize) {
         let Some(applied) = self.rules.get_mut(rule) else { return };
         self.active -= usize::from(applied.is_active());
         applied.ended = true;
     }
 
-    /// How often the rule was applied, and when last; never, if there is none of that number.
+    /// How often the rule was applied, and the last time; never, if there is no such rule.
     pub(super) fn hits(&self, rule: usize) -> (u32, Option<Time>) {
         self.rules.get(rule).map_or((0, None), |applied| (applied.hits, applied.last_hit))
     }
 
-    /// What happens to a message; of several rules that concern it the oldest is applied.
+    /// What happens to a message. If several rules concern it, the oldest one is applied.
     fn apply(&mut self, kind: MessageKind, ends: [&str; 2], now: Time) -> Option<MessageFault> {
         let applied = self.rules.iter_mut().find(|applied| applied.is_active() && applied.concerns(kind, ends))?;
         applied.hits += 1;
@@ -77,7 +78,7 @@ impl MessageRules {
 }
 
 impl Network {
-    /// Sends a control message, hurt as the rules say.
+    /// Sends a control message as the rules say.
     pub(super) fn transmit_by_rules(&mut self, id: usize, side: usize, frame: &Frame, now: Time) {
         match self.message_fault(id, side, frame, now) {
             None => self.transmit(id, side, frame.clone(), now),
@@ -106,17 +107,17 @@ impl Network {
         self.messages.apply(kind, ends, now)
     }
 
-    /// From now on control messages are noted.
+    /// Starts logging control messages.
     pub(in crate::env::sim) fn log_messages(&mut self) {
         self.messages.log = Some(Vec::new());
     }
 
-    /// What was noted, once.
+    /// Returns what was logged, and stops logging.
     pub(in crate::env::sim) fn take_messages(&mut self) -> Vec<SentMessage> {
         self.messages.log.take().unwrap_or_default()
     }
 
-    /// Behind a cut its time of arrival is one that healing may put off.
+    /// Sends a message that arrives late. Behind a cut, the heal may move the arrival further.
     fn transmit_late(&mut self, id: usize, side: usize, frame: Frame, by: Duration, now: Time) {
         let conn = self.connections[id].as_ref().expect("held by its sender");
         let (from, to) = (conn.sides[side].node, conn.sides[1 - side].node);

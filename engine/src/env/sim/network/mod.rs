@@ -1,18 +1,18 @@
 //! The simulated network: connections with latency, bandwidth, bounded buffers, cuts, resets, silence and other faults.
 //!
-//! A frame is queued with its time of arrival; the receiver's task is woken then, so no task of the network's own exists.
-//! A writer waits while its connection holds more than the send buffer, which frees when the receiver *reads*: real
-//! back-pressure. A killed process resets its connections, a lost machine is silent, a cut link is silent and resumes on
-//! heal. Start at [`Network::poll_send`] and [`Network::poll_receive`] in `connection.rs`; `ends.rs` has the ends that the
-//! engine holds, `handshake.rs` how they come to be, `link.rs` what lies between two nodes, `faults.rs` what can be done to
-//! all of it.
+//! A frame is queued with its arrival time, and the receiver's task is woken then, so the network needs no tasks of
+//! its own. A writer waits while its connection holds more than the send buffer. The buffer is freed when the receiver
+//! *reads*, which gives real back-pressure. A killed process resets its connections, a lost machine is silent, and a
+//! cut link is silent until it heals and then continues. Start at [`Network::poll_send`] and [`Network::poll_receive`]
+//! in `connection.rs`. `ends.rs` has the ends that the engine holds, `handshake.rs` opens connections, `link.rs` is
+//! the link between two nodes, `faults.rs` has the faults.
 //!
-//! Invariants: (NET-N1) frames of one direction arrive in order, each at most once, except those that a rule about control
-//! messages hurt: delayed ones are overtaken, duplicated ones arrive twice; (NET-N2) nothing crosses a cut link that
-//! had not arrived before the cut, resets and handshakes included; (NET-N3) what a node had not got onto the wire when it died,
-//! or lost its end of the connection, never arrives, and nothing arrives behind a reset.
-//! Simplified: the news that a receiver has read travels at once, unless its way is cut; connections that send again after
-//! a heal do not compete for the link's bandwidth.
+//! Invariants: (NET-N1) frames of one direction arrive in order, each at most once, except those that a rule about
+//! control messages hurt: delayed ones are overtaken, duplicated ones arrive twice; (NET-N2) nothing crosses a cut
+//! link that had not arrived before the cut, resets and handshakes included; (NET-N3) what a node had not got onto the
+//! wire when it died, or lost its end of the connection, never arrives, and nothing arrives behind a reset.
+//! Simplified: the news that a receiver has read travels at once, unless its way is cut; connections that send again
+//! after a heal do not compete for the link's bandwidth.
 
 use std::collections::btree_map::BTreeMap;
 use std::time::Duration;
@@ -43,20 +43,20 @@ use message::MessageRules;
 
 /// One-way latency of a node to itself.
 const LOOPBACK_LATENCY: Duration = Duration::from_micros(10);
-/// A sender whose peer was unreachable tries again at the latest after this long (TCP's retransmission back-off).
+/// Longest pause before a sender whose peer was unreachable tries again (TCP's retransmission back-off).
 const RETRANSMIT_MAX: Duration = Duration::from_secs(3);
-/// First and following waits of a connection attempt that got no answer (TCP's SYN retries, doubling).
+/// First pause of a connection attempt that got no answer; later pauses double (TCP's SYN retries).
 const SYN_RETRY: Duration = Duration::from_secs(1);
 
-/// What the network has delivered so far.
+/// Totals of what the network has delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetworkTotals {
-    /// Frames read by receivers.
+    /// Number of frames that receivers have read.
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Over every frame's connection, time and length, and the contents of frames with records. Control frames count by
-    /// length only: they carry hashes of RocksDB files, whose bytes differ between runs.
+    /// Hash over every frame's connection, time and length, and over the contents of frames with records. Of control
+    /// frames only the length counts: they carry hashes of RocksDB files, whose bytes differ between runs.
     pub digest: u64,
 }
 
@@ -78,15 +78,15 @@ pub(super) struct Network {
 struct NodeState {
     name: String,
     up: bool,
-    /// Down and silent: the machine is gone, so nothing answers for it.
+    /// Whether the machine is gone, so that nothing answers for the node.
     silent: bool,
-    /// While there are any, connection requests of others are refused.
+    /// While this is not zero, connection requests of other nodes are refused.
     refusals: u32,
-    /// Requests that were refused because of that.
+    /// Number of requests that were refused because of `refusals`.
     refused: u64,
-    /// Bytes per second that it reads from each data connection; `None`: all that has arrived, at once.
+    /// Bytes per second that the node reads from each data connection; `None`: everything that has arrived, at once.
     read_rate: Option<u64>,
-    /// Frames that it took late because of that.
+    /// Number of frames that were read late because of `read_rate`.
     read_late: u64,
 }
 
@@ -107,7 +107,7 @@ impl Network {
         }
     }
 
-    /// Latencies, and what waits for TCP's retries, are of other streams from now on.
+    /// From now on latencies and TCP's retry pauses are drawn from other streams.
     pub(super) fn redraw_latencies(&mut self, seed: u64) {
         self.seed = seed;
     }
@@ -116,12 +116,13 @@ impl Network {
         self.totals
     }
 
-    /// Bytes of records sent to each node and not read by it, in the order in which the nodes were added.
+    /// For each node, in the order of addition, the bytes of records that were sent to it and not read.
     pub(super) fn unread_records(&self) -> Vec<u64> {
         let mut unread = vec![0; self.nodes.len()];
         for conn in self.connections.iter().flatten().filter(|conn| conn.data) {
             for (sender, pipe) in conn.pipes.iter().enumerate() {
-                // What was read behind a cut still fills the sender's buffer.
+                // Bytes that were read behind a cut still count as buffered, because their acknowledgement cannot
+                // travel.
                 unread[conn.sides[1 - sender].node] += pipe.buffered.saturating_sub(pipe.unacknowledged);
             }
         }
@@ -140,7 +141,7 @@ impl Network {
         self.nodes[node].read_late
     }
 
-    /// Connections of which some half is still held.
+    /// Number of connections with a half that is still held.
     #[cfg(test)]
     pub(super) fn open_connections(&self) -> usize {
         self.connections.iter().flatten().count()
@@ -169,7 +170,7 @@ impl Network {
     pub(super) fn node_started(&mut self, node: usize, now: Time) {
         self.nodes[node].up = true;
         self.nodes[node].silent = false;
-        // Peers of its former life learn the truth when a retransmission of theirs is answered with a reset.
+        // Peers of the node's former life learn of its death when a retransmission is answered with a reset.
         for id in 0..self.connections.len() {
             let Some(side) = self.side_of(id, node, SideState::Dead) else { continue };
             self.reset_if_peer_sends(id, 1 - side, now);
@@ -183,13 +184,13 @@ impl Network {
         for id in 0..self.connections.len() {
             for side in 0..2 {
                 let Some(conn) = &mut self.connections[id] else { continue };
-                // Of an end that is forgotten already nobody hears.
+                // A side that was forgotten already stays silent.
                 if conn.sides[side].node != node
                     || matches!(conn.sides[side].state, SideState::Dead | SideState::Forgotten)
                 {
                     continue;
                 }
-                // What a process closed in good order is its machine's business.
+                // A connection that the process had closed in good order is finished by its machine.
                 if death == Death::Crash && conn.sides[side].state == SideState::Closed {
                     continue;
                 }

@@ -1,7 +1,7 @@
-//! One direction of a connection: the frames under way, and who waits at its ends.
+//! One direction of a connection: the frames under way, and the tasks that wait at its ends.
 //!
-//! Start at [`Pipe::next`]. Frames stand in order of arrival; what faults do to a direction stands apart in an
-//! [`Impairment`], so that a direction without one pays no more than a look.
+//! Start at [`Pipe::next`]. Frames are queued in order of arrival. The effects of faults on a direction are in a
+//! separate [`Impairment`], so that a direction without faults pays only for one check.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -13,9 +13,9 @@ use crate::time::Time;
 #[derive(Default)]
 pub(super) struct Pipe {
     pub(super) queue: VecDeque<(Time, Frame)>,
-    /// Bytes sent and not known to be read.
+    /// Bytes that were sent and are not known to be read.
     pub(super) buffered: u64,
-    /// Bytes read, but the news could not travel.
+    /// Bytes that were read, but whose acknowledgement could not travel.
     pub(super) unacknowledged: u64,
     pub(super) fin: Option<Time>,
     pub(super) last_arrival: Time,
@@ -25,16 +25,16 @@ pub(super) struct Pipe {
     pub(super) impairment: Option<Box<Impairment>>,
 }
 
-/// What the reader meets next.
+/// What the reader gets next.
 pub(super) struct Next {
-    /// When; `None`: nothing is in sight.
+    /// Its arrival time; `None` if nothing will arrive.
     pub(super) at: Option<Time>,
-    /// It is a delayed message, not the head of the queue.
+    /// Whether it is a delayed message, not the head of the queue.
     pub(super) late: bool,
 }
 
 impl Pipe {
-    /// What the reader meets next, of all that arrives by `horizon`.
+    /// What the reader gets next, of everything that arrives by `horizon`.
     pub(super) fn next(&self, horizon: Time) -> Next {
         let at = self.queue.front().map(|(arrival, _)| *arrival).or(self.fin).filter(|at| *at <= horizon);
         match &self.impairment {
@@ -43,7 +43,7 @@ impl Pipe {
         }
     }
 
-    /// What would arrive later never does (NET-N3).
+    /// Drops everything that would arrive later than `last` (NET-N3).
     pub(super) fn forget_after(&mut self, last: Time) {
         self.queue.retain(|(arrival, _)| *arrival <= last);
         self.fin = self.fin.filter(|fin| *fin <= last);
@@ -52,7 +52,8 @@ impl Pipe {
         }
     }
 
-    /// Nobody will read it, and nobody acknowledges it: the sender's buffer stays as full as it is.
+    /// Drops everything, because nobody will read it. Nothing is acknowledged either, so the sender's buffer stays as
+    /// full as it is.
     pub(super) fn forget_all(&mut self) {
         self.queue.clear();
         self.fin = None;
@@ -60,14 +61,14 @@ impl Pipe {
         self.impairment = None;
     }
 
-    /// How much of what was sent has not arrived by `by`.
+    /// Number of frames that have not arrived by `by`.
     pub(super) fn behind(&self, by: Time) -> u64 {
         let late = self.impairment.iter().flat_map(|impairment| &impairment.late);
         let frames = self.queue.iter().chain(late).map(|(arrival, _)| *arrival);
         frames.chain(self.fin).filter(|arrival| *arrival > by).count() as u64
     }
 
-    /// Moves all arrivals, without changing their order; returns how many are other times than before.
+    /// Moves all arrival times without changing their order; returns how many of them changed.
     pub(super) fn retime(&mut self, to: impl Fn(Time) -> Time) -> u64 {
         let mut moved = 0;
         for (arrival, _) in &mut self.queue {
@@ -80,7 +81,7 @@ impl Pipe {
         moved
     }
 
-    /// Bytes per second that the reader takes from now on; `None`: all that has arrived.
+    /// Limits the reader to so many bytes per second from now on; `None` removes the limit.
     pub(super) fn set_rate(&mut self, rate: Option<u64>) {
         if rate.is_none() && self.impairment.is_none() {
             return;
@@ -93,15 +94,15 @@ impl Pipe {
         self.look_again();
     }
 
-    /// A message arrives at `at`, whatever was sent before or is sent after it. It is the network's, not the sender's, so it
-    /// fills no buffer.
+    /// Adds a message that arrives at `at`, independently of the order of other frames. It belongs to the network and
+    /// not to the sender, so it takes no space in the send buffer.
     pub(super) fn add_late(&mut self, at: Time, frame: Frame) {
         let late = &mut self.impairment.get_or_insert_default().late;
         late.insert(late.partition_point(|(other, _)| *other <= at), (at, frame));
         self.look_again();
     }
 
-    /// The frame that was sent last arrives once more, right behind itself.
+    /// Makes the last frame arrive once more, right behind itself.
     pub(super) fn repeat_last(&mut self, weigh: impl Fn(&Frame) -> u64) {
         if let Some((arrival, frame)) = self.queue.back().cloned() {
             self.buffered += weigh(&frame);
@@ -122,14 +123,14 @@ impl Pipe {
 pub(super) struct Impairment {
     /// Delayed messages in order of arrival.
     pub(super) late: VecDeque<(Time, Frame)>,
-    /// Bytes per second that the reader takes.
+    /// Bytes per second that the reader reads.
     rate: Option<u64>,
-    /// Until then the reader is busy with what it took last.
+    /// Until this time the reader is busy with the frame that it read last.
     reads_again: Time,
 }
 
 impl Impairment {
-    /// `regular` is what comes next without the impairment. Behind the end of the stream nothing comes.
+    /// `regular` is what would come next without the impairment. Nothing comes after the end of the stream.
     fn next(&self, regular: Option<Time>, horizon: Time) -> Next {
         let late = self.late.front().map(|(arrival, _)| *arrival).filter(|at| *at <= horizon);
         let overtakes = late.is_some_and(|late| regular.is_none_or(|regular| late < regular));
@@ -137,12 +138,12 @@ impl Impairment {
         Next { at: at.map(|at| at.max(self.reads_again)), late: overtakes }
     }
 
-    /// Whether the reader could have taken at `arrival` what it takes only now.
+    /// Whether the limit made the reader read a frame later than at its `arrival`.
     pub(super) fn made_wait(&self, arrival: Time) -> bool {
         self.rate.is_some() && self.reads_again > arrival
     }
 
-    /// A frame of so many bytes was read.
+    /// Accounts for a frame of so many bytes that was read.
     pub(super) fn on_read(&mut self, bytes: u64, now: Time) {
         if let Some(rate) = self.rate {
             let takes = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));

@@ -1,11 +1,13 @@
-//! Rules about how the durable stores misbehave: whom they hurt, how often, and what they leave behind. Pure.
+//! Rules about how the durable stores misbehave: which requests they hurt, how often, and what they leave behind.
+//! Pure.
 //!
-//! Start at [`Faults::hit`]: it is asked once per way in which a request can be hurt (its speed, the store's being there, its
-//! contents), and answers with the first rule that matches. What a rule does to contents is carried out by the store and
-//! noted here, so that it can be told ([`Faults::hurt`]) and undone or completed when the rule ends ([`Faults::end`]).
+//! Start at [`Faults::hit`]. It is called once per way in which a request can be hurt (its speed, the store's
+//! availability, its contents) and returns the first rule that matches. The store carries out what a rule does to
+//! contents and records it here, so that it can be listed ([`Faults::hurt`]), and undone or completed when the rule
+//! ends ([`Faults::end`]).
 //!
-//! Invariants: (STORE-F1) a rule hurts at most `count` requests, and none after it was taken back; (STORE-F2) a request is hurt at most
-//! once in each way, by the oldest rule.
+//! Invariants: (STORE-F1) a rule hurts at most `count` requests, and none after it was taken back; (STORE-F2) a
+//! request is hurt at most once in each way, by the oldest rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,25 +21,25 @@ use crate::fault::{StoreFault, StoreRule};
 use crate::ids::NodeName;
 use crate::time::Time;
 
-/// A client gives up a request that is not answered for this long (the default of `object_store`'s HTTP client).
+/// Time after which a client gives up an unanswered request (the default of `object_store`'s HTTP client).
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a request wants.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// The contents of an object, or whether it exists.
+    /// Reads an object, or asks whether it exists.
     Read,
-    /// The names of objects.
+    /// Lists the names of objects.
     List,
-    /// A new object.
+    /// Writes a new object.
     Put,
-    /// Another name for an object, or a copy of it: no bytes travel.
+    /// Renames or copies an object; no bytes travel.
     Rename,
-    /// An object gone.
+    /// Deletes an object.
     Delete,
 }
 
-/// In which way a fault hurts.
+/// The aspect of a request that a fault hurts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     /// How long a request takes.
@@ -50,7 +52,7 @@ pub(super) enum Way {
     Contents,
 }
 
-/// The way in which `fault` hurts a request of this kind; `None`: not at all.
+/// The way in which `fault` hurts a request of this kind; `None` if it does not.
 fn way(fault: StoreFault, access: Access) -> Option<Way> {
     use Access::*;
     match (fault, access) {
@@ -59,7 +61,7 @@ fn way(fault: StoreFault, access: Access) -> Option<Way> {
         (StoreFault::Unavailable, _) => Some(Way::Outage),
         (StoreFault::FailedWrite | StoreFault::AmbiguousWrite, Put | Rename) => Some(Way::Contents),
         (StoreFault::LostWrite | StoreFault::NoSpace, Put | Rename) => Some(Way::Contents),
-        // A new name is there or it is not: only bytes can be torn.
+        // Only bytes can be torn. A rename either happens or does not.
         (StoreFault::TornWrite, Put) => Some(Way::Contents),
         (StoreFault::StaleRead(_), Read) => Some(Way::Contents),
         (StoreFault::LaggingList(_), List) => Some(Way::Contents),
@@ -67,7 +69,7 @@ fn way(fault: StoreFault, access: Access) -> Option<Way> {
     }
 }
 
-/// Every rule of a run, by its number; and what was written, if somebody wants to know.
+/// Every rule of a run, by number, and the log of writes if it is switched on.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Rule>, Option<Vec<SentWrite>>);
 
@@ -75,37 +77,37 @@ pub(super) struct Faults(Vec<Rule>, Option<Vec<SentWrite>>);
 struct Rule {
     rule: StoreRule,
     hits: u32,
-    /// Requests that were answered otherwise than without the rule.
+    /// Number of requests whose outcome the rule changed.
     harm: u64,
     last: Option<Time>,
     ended: bool,
-    /// Wakes requests that wait for the rule's end.
+    /// Wakes requests that wait for the end of the rule.
     end: Arc<Notify>,
-    /// Objects that are gone when the rule ends. A rename is undone: there the old name is.
+    /// Objects that vanish when the rule ends. A lost rename is undone, and the value is then the old name.
     lost: BTreeMap<(StoreKind, String), Option<String>>,
-    /// Objects that are not, or will not stay, what their writer was told.
+    /// Objects that differ, or will differ, from what their writer was told.
     hurt: BTreeSet<(StoreKind, String)>,
 }
 
 /// A request that was hurt.
 #[derive(Debug)]
 pub(super) struct Hit {
-    /// By which rule.
+    /// The rule.
     pub(super) rule: usize,
-    /// How.
+    /// The fault.
     pub(super) fault: StoreFault,
-    /// Is notified when the rule is taken back.
+    /// Notified when the rule is withdrawn.
     pub(super) end: Arc<Notify>,
 }
 
 /// What the end of a rule does to an object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Loss {
-    /// In which store.
+    /// The store.
     pub(super) kind: StoreKind,
-    /// What vanishes.
+    /// The object that vanishes.
     pub(super) path: String,
-    /// Under which name its contents are there again.
+    /// The name under which its contents reappear, if they do.
     pub(super) back_at: Option<String>,
 }
 
@@ -124,7 +126,7 @@ impl Faults {
         self.0.len() - 1
     }
 
-    /// Whether, and how, a request is hurt in one way; it is counted.
+    /// The rule that hurts a request in one way, if there is one; counts the hit.
     pub(super) fn hit(
         &mut self,
         kind: StoreKind,
@@ -148,12 +150,12 @@ impl Faults {
         Some(Hit { rule: number, fault: rule.rule.fault, end: rule.end.clone() })
     }
 
-    /// From now on writes are noted.
+    /// Starts logging writes.
     pub(super) fn log_writes(&mut self) {
         self.1 = Some(Vec::new());
     }
 
-    /// What was noted, once.
+    /// Returns what was logged, and stops logging.
     pub(super) fn take_writes(&mut self) -> Vec<SentWrite> {
         self.1.take().unwrap_or_default()
     }
@@ -162,7 +164,7 @@ impl Faults {
         self.0.get(rule).map_or((0, None), |rule| (rule.hits, rule.last))
     }
 
-    /// A request was answered otherwise than it would have been without the rule.
+    /// Counts a request whose outcome the rule changed.
     pub(super) fn harms(&mut self, rule: usize) {
         if let Some(rule) = self.0.get_mut(rule) {
             rule.harm += 1;
@@ -182,17 +184,17 @@ impl Faults {
         self.0[rule].hurt.insert((kind, path.into()));
     }
 
-    /// An object was written, or got its name (from `renamed`), and will be gone.
+    /// An object was written, or renamed from `renamed`, and will vanish.
     pub(super) fn lost(&mut self, rule: usize, kind: StoreKind, path: &str, renamed: Option<&str>) {
         let rule = &mut self.0[rule];
-        // Contents that are not on disk are not there under the old name either.
+        // If the contents will vanish anyway, they do not reappear under the old name.
         let contents_lost = renamed.is_some_and(|from| rule.lost.remove(&(kind, from.into())).is_some());
         let back_at = renamed.filter(|_| !contents_lost).map(str::to_owned);
         rule.lost.insert((kind, path.into()), back_at);
         rule.hurt.insert((kind, path.into()));
     }
 
-    /// An object changed its name although it will be gone: so will be the new one.
+    /// An object that will vanish was renamed: the new name will vanish instead.
     pub(super) fn renamed(&mut self, kind: StoreKind, from: &str, to: &str) {
         for rule in self.0.iter_mut().filter(|rule| !rule.ended) {
             if rule.lost.remove(&(kind, from.into())).is_some() {
@@ -202,14 +204,14 @@ impl Faults {
         }
     }
 
-    /// An object was deleted or overwritten in a way that lasts.
+    /// An object was deleted or overwritten durably.
     pub(super) fn replaced(&mut self, kind: StoreKind, path: &str) {
         for rule in &mut self.0 {
             rule.lost.remove(&(kind, path.into()));
         }
     }
 
-    /// Takes a rule back; returns what vanishes by that, in order of the paths.
+    /// Withdraws a rule; returns what vanishes with it, in order of the paths.
     pub(super) fn end(&mut self, rule: usize) -> Vec<Loss> {
         let Some(rule) = self.0.get_mut(rule) else { return Vec::new() };
         rule.ended = true;

@@ -1,4 +1,4 @@
-//! Damage to what a node keeps on its own disk: the files of its state backend.
+//! Damage to files on a node's own disk: those of its state backend.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use super::super::SimWorld;
 use crate::fault::FileDamage;
 
 impl SimWorld {
-    /// Damages a file of the state backend on a node's local disk, the one at `pick` (modulo their number) in order of their
-    /// paths: one that holds entries (`*.sst`) if there is any, else one that says which those are. Returns which file and
-    /// what was done; `None` if there is nothing to damage.
+    /// Damages a file of the state backend on a node's local disk: a file with entries (`*.sst`) if there is any,
+    /// otherwise one that lists such files. `pick`, modulo their number, selects one in the order of their paths.
+    /// Returns the file and what was done; `None` if there is nothing to damage.
     pub fn damage_local(&self, name: &str, pick: u64, damage: FileDamage) -> Option<String> {
         let folder = {
             let state = self.lock();
             let node = &state.nodes[state.index_of(name)?];
-            state.config.local_root.join(format!("{name}.{}", node.incarnation))
+            state.config.local_root.join(format!("{name}.{}", node.disk))
         };
         damage_below(&folder, pick, damage).map(|done| format!("{name}: {done}"))
     }
@@ -38,7 +38,7 @@ fn is_table(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "sst")
 }
 
-/// Every file below `folder` that says something about state.
+/// Every file below `folder` that holds state or lists files of state.
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -52,7 +52,7 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// In place: whoever has the file open, or another name for it, sees the damage.
+/// Damages the file in place, so that open handles and other hard links see the damage.
 fn hurt(file: &Path, damage: FileDamage) -> std::io::Result<Option<String>> {
     let length = std::fs::metadata(file)?.len();
     if length == 0 {

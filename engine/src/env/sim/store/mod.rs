@@ -1,11 +1,11 @@
 //! The simulated durable stores: `object_store` with latency, throughput, faults, and files that can be damaged.
 //!
-//! [`SimStores`] is how the world outside the cluster sees and damages them; a node's requests go through `node.rs`, the
-//! rules that hurt them are in `faults.rs`, what the stores held a while ago in `past.rs`; files on the nodes' own disks are
-//! damaged in `local.rs`.
+//! [`SimStores`] gives access to them from outside the cluster, for inspection and damage. A node's requests go
+//! through `node.rs`; the rules that hurt requests are in `faults.rs`; `past.rs` knows what the stores held a while
+//! ago; `spoilt.rs` counts accesses to damaged objects; `local.rs` damages files on the nodes' own disks.
 //!
-//! Invariant: (STORE-D1) an observer is told of every change that a request of the engine makes, as it was made (torn, if it was);
-//! never of damage, nor of what vanishes when a fault ends.
+//! Invariant: (STORE-D1) an observer is told of every change that a request of the engine makes, as it was made (torn,
+//! if it was); never of damage, nor of what vanishes when a fault ends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -39,9 +39,9 @@ use spoilt::Spoilt;
 /// Speed of the durable stores.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreConfig {
-    /// Time from request to answer without the transfer, drawn uniformly per request from this range.
+    /// Time from request to answer without the transfer, drawn uniformly from this range for each request.
     pub latency: (Duration, Duration),
-    /// Transfers that one node has under way at once, each with the whole throughput; others wait.
+    /// Transfers that one node can have under way at once, each with the whole throughput; further ones wait.
     pub streams: u32,
     /// Bytes per second of a transfer from one node to the stores.
     pub write_throughput: u64,
@@ -54,32 +54,32 @@ pub struct StoreConfig {
 pub enum StoreMutation {
     /// An object appeared or was replaced.
     Put {
-        /// Which store.
+        /// The store.
         kind: StoreKind,
         /// Its path.
         path: String,
         /// Its contents.
         bytes: Bytes,
     },
-    /// An object got another name.
+    /// An object was renamed.
     Renamed {
-        /// Which store.
+        /// The store.
         kind: StoreKind,
         /// Its old path.
         from: String,
         /// Its new path.
         to: String,
     },
-    /// An object is gone.
+    /// An object was deleted.
     Deleted {
-        /// Which store.
+        /// The store.
         kind: StoreKind,
         /// Its path.
         path: String,
     },
 }
 
-/// Both durable stores, seen from outside the cluster: no latency, and the power to damage.
+/// Both durable stores, seen from outside the cluster: accesses take no time, and objects can be damaged.
 #[derive(Debug, Default)]
 pub struct SimStores {
     checkpoints: Arc<InMemory>,
@@ -87,7 +87,7 @@ pub struct SimStores {
     past: Mutex<Past>,
     faults: Mutex<Faults>,
     spoilt: Mutex<Spoilt>,
-    /// Whether there ever was a rule, or damage: without any no request asks.
+    /// Whether there ever was a rule, damage or a log. While there was none, requests skip all checks.
     faulty: AtomicBool,
 }
 
@@ -118,7 +118,7 @@ impl SimStores {
         paths
     }
 
-    /// Replaces an object's contents (`None`: removes it), as bit rot or a careless operator would.
+    /// Replaces an object's contents (`None` removes the object), as bit rot or a careless operator would.
     pub fn damage(&self, kind: StoreKind, path: &str, contents: Option<Bytes>) {
         self.damage_by(kind, path, contents, None);
     }
@@ -132,16 +132,16 @@ impl SimStores {
         }
     }
 
-    /// Puts an object there as if it had been written before the run.
+    /// Puts an object into a store from outside, without counting as damage.
     pub fn put(&self, kind: StoreKind, path: &str, bytes: Bytes) {
         self.replace(kind, path, Some(bytes));
     }
 
-    /// Gives an object other contents; returns those before.
+    /// Replaces an object's contents; returns the previous ones.
     fn replace(&self, kind: StoreKind, path: &str, contents: Option<Bytes>) -> Option<Bytes> {
         let store = self.of(kind);
         let path = Path::from(path);
-        // Tools and tests handle stores outside of any run, where no time passes.
+        // Tools and tests use stores outside of any run, where there is no clock.
         let now = madsim::time::TimeHandle::try_current().map_or(Time::ZERO, |_| now());
         let before = self.contents(kind, &path);
         self.past().changes(now, kind, path.as_ref(), before.clone());
@@ -152,7 +152,7 @@ impl SimStores {
         before
     }
 
-    /// Two objects change contents; false, and nothing happens, if one of them does not exist.
+    /// Swaps the contents of two objects. Returns false and does nothing if one of them does not exist.
     pub fn swap(&self, kind: StoreKind, a: &str, b: &str) -> bool {
         let (Some(at_a), Some(at_b)) = (self.read(kind, a), self.read(kind, b)) else { return false };
         self.damage(kind, a, Some(at_b));
@@ -168,12 +168,12 @@ impl SimStores {
         self.spoilt.lock().expect("what is spoilt does not panic")
     }
 
-    /// How many requests a rule has hurt.
+    /// Number of requests that a rule has hurt.
     pub(super) fn rule_harm(&self, rule: usize) -> u64 {
         self.faults().harm(rule)
     }
 
-    /// How often the engine met a file of the checkpoint store while it was damaged.
+    /// How often the engine accessed a file of the checkpoint store while it was damaged.
     pub(super) fn accesses_to_damaged(&self, path: &str) -> u64 {
         self.spoilt().met(StoreKind::Checkpoints, path)
     }
@@ -182,13 +182,13 @@ impl SimStores {
         self.faults.lock().expect("rules do not panic")
     }
 
-    /// From now on writes are noted; each request asks.
+    /// Starts logging writes. `faulty` is set, because only then do requests check for the log.
     pub(super) fn log_writes(&self) {
         self.faulty.store(true, Ordering::Relaxed);
         self.faults().log_writes();
     }
 
-    /// What was noted, once.
+    /// Returns what was logged, and stops logging.
     pub(super) fn take_writes(&self) -> Vec<SentWrite> {
         self.faults().take_writes()
     }
@@ -216,13 +216,13 @@ impl SimStores {
 }
 
 impl SimWorld {
-    /// From now on requests to the stores are hurt as the rule says. Returns its number.
+    /// From now on the rule hurts requests to the stores. Returns the rule's number.
     pub fn add_store_rule(&self, rule: StoreRule) -> usize {
         self.stores.faulty.store(true, Ordering::Relaxed);
         self.stores.faults().add(rule)
     }
 
-    /// Takes a rule back (heals): what waited fails, what was acknowledged and lost is gone, a lost rename is undone.
+    /// Withdraws a rule: waiting requests fail, lost writes vanish, lost renames are undone.
     pub fn end_store_rule(&self, rule: usize) {
         let lost = self.stores.faults().end(rule);
         for loss in lost {
@@ -234,12 +234,12 @@ impl SimWorld {
         }
     }
 
-    /// How many requests a rule has hurt, and when last.
+    /// How many requests a rule has hit, and the last time.
     pub fn store_rule_hits(&self, rule: usize) -> (u32, Option<Time>) {
         self.stores.faults().hits(rule)
     }
 
-    /// Objects that a rule tore or loses: not what their writer was told. In order.
+    /// Objects that a rule tore or will lose, in order; they differ from what their writer was told.
     pub fn store_rule_objects(&self, rule: usize) -> Vec<(StoreKind, String)> {
         self.stores.faults().hurt(rule)
     }

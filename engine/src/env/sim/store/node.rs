@@ -1,8 +1,9 @@
-//! One incarnation's way to one durable store: latency, throughput, and the faults of the day.
+//! The access of one incarnation to one durable store, with latency, throughput and faults.
 //!
-//! A request travels half its latency to the store, takes effect there, and is answered after the other half: a node that
-//! dies in between leaves an effect that it never heard of. Each node's way to the stores carries so many transfers at a time.
-//! Start at [`NodeStore::reach`]: every request begins with it. Without rules it asks nobody.
+//! A request travels half of its latency to the store, takes effect there, and is answered after the other half. A
+//! node that dies in between leaves an effect that it never learns of. The number of simultaneous transfers of a node
+//! is limited. Start at [`NodeStore::reach`], with which every request begins. Without rules it does no further
+//! checks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,12 +34,12 @@ pub(super) struct NodeStore {
     kind: StoreKind,
 }
 
-/// A request at the store.
+/// A request that has reached the store.
 struct Arrived {
     access: Access,
-    /// How long its answer travels.
+    /// How long the answer travels.
     back: Duration,
-    /// What happens to its contents.
+    /// The fault that hurts its contents, if any.
     hit: Option<Hit>,
 }
 
@@ -47,7 +48,7 @@ impl Arrived {
         self.hit.as_ref().map(|hit| hit.fault)
     }
 
-    /// The error that a write gets without having done anything.
+    /// The error of a write that had no effect.
     fn refusal(&self) -> Result<()> {
         match self.fault() {
             Some(StoreFault::FailedWrite) => Err(failed("the write failed")),
@@ -56,7 +57,7 @@ impl Arrived {
         }
     }
 
-    /// The error that a write gets whatever it did.
+    /// The error of a write that may have had an effect.
     fn ambiguity(&self) -> Result<()> {
         match self.fault() {
             Some(StoreFault::AmbiguousWrite) => Err(failed("the connection broke before the answer")),
@@ -64,7 +65,7 @@ impl Arrived {
         }
     }
 
-    /// The time that a read or a listing sees, if not the present.
+    /// The past time that a read or a listing sees; `None` for the present.
     fn sees(&self) -> Option<Time> {
         match self.fault() {
             Some(StoreFault::StaleRead(ago) | StoreFault::LaggingList(ago)) => {
@@ -76,7 +77,7 @@ impl Arrived {
 }
 
 impl Node {
-    /// When a transfer is over that takes so long, on the stream that is free first.
+    /// When a transfer of this duration ends, on the stream that is free first.
     fn transfer(&mut self, now: Time, takes: Duration) -> Time {
         let stream = self.store_streams.iter_mut().min().expect("a node has a way to the stores");
         *stream = (*stream).max(now) + takes;
@@ -101,7 +102,7 @@ impl NodeStore {
         self.stores().of(self.kind)
     }
 
-    /// Bytes of an object as they count.
+    /// Weighted bytes of an object.
     fn weighed(&self, path: &Path, bytes: u64) -> u64 {
         let world = self.node.world.lock();
         world.config.weights.object(self.kind, world.config.contents.entry_bytes(path.as_ref(), bytes), bytes)
@@ -115,7 +116,7 @@ impl NodeStore {
         self.stores().faults().hit(self.kind, &name, access, way, now())
     }
 
-    /// When the store has the request. An error if it does not answer.
+    /// Waits until the request reaches the store; returns an error if the store does not answer.
     async fn reach(&self, access: Access, bytes: u64) -> Result<Arrived> {
         self.node.only_alive().await;
         let slow = match self.hit(access, Way::Delay) {
@@ -150,14 +151,15 @@ impl NodeStore {
         let hit = self.hit(access, Way::Contents);
         if let Some(Hit { rule, fault, .. }) = &hit {
             use StoreFault::{AmbiguousWrite, FailedWrite, NoSpace};
-            // What the others do to the contents is known when it is done.
+            // Whether another fault of the contents does harm is known only when it is carried out.
             self.harms_if(matches!(fault, FailedWrite | AmbiguousWrite | NoSpace), *rule);
         }
         Ok(Arrived { access, back, hit })
     }
 
     async fn answer(&self, request: &Arrived, bytes: u64) {
-        // Struck by an observer of the request's effect: the node never hears of it, not even without latency.
+        // If an observer of the request's effect has struck the node, the node never gets the answer, even without
+        // latency.
         self.node.halt_if_struck().await;
         let rate = self.rate(request.access, bytes, |config| config.read_throughput);
         let arrived = {
@@ -174,7 +176,7 @@ impl NodeStore {
         self.node.clock.standstill.due(arrived + request.back);
     }
 
-    /// Bytes per second that a fault allows; `own`: those of the store itself.
+    /// Bytes per second that a fault allows; `own` gives the store's own limit.
     fn rate(&self, access: Access, bytes: u64, own: fn(&StoreConfig) -> u64) -> u64 {
         match (bytes > 0).then(|| self.hit(access, Way::Rate)).flatten() {
             Some(Hit { rule, fault: StoreFault::Throttled(rate), .. }) => {
@@ -186,14 +188,14 @@ impl NodeStore {
         }
     }
 
-    /// A request was answered otherwise than without the rule, if `harmed`.
+    /// If `harmed`, counts a request whose outcome the rule changed.
     fn harms_if(&self, harmed: bool, rule: usize) {
         if harmed {
             self.stores().faults().harms(rule);
         }
     }
 
-    /// The engine looks at an object, which may be spoilt.
+    /// The engine accesses an object, which may be damaged.
     fn meet(&self, path: &Path) {
         if self.stores().is_faulty() {
             let rule = self.stores().spoilt().meet(self.kind, path.as_ref());
@@ -201,7 +203,7 @@ impl NodeStore {
         }
     }
 
-    /// The engine lists what is below `prefix`, of which something may have come or gone.
+    /// The engine lists the objects below `prefix`, where damage may have added or removed some.
     fn meet_all(&self, prefix: Option<&Path>) {
         if self.stores().is_faulty() {
             let rules = self.stores().spoilt().list(self.kind, prefix.map_or("", AsRef::as_ref));
@@ -209,7 +211,8 @@ impl NodeStore {
         }
     }
 
-    /// An object was written, or renamed, and was `before`: it may be so for a while only.
+    /// An object was written or renamed; `before` are its previous contents. Records the change, and whether a fault
+    /// will undo it.
     fn written(&self, request: &Arrived, path: &Path, before: Option<Bytes>, renamed: Option<&Path>) {
         self.stores().past().changes(now(), self.kind, path.as_ref(), before);
         if !self.stores().is_faulty() {
@@ -321,7 +324,7 @@ impl NodeStore {
         }
     }
 
-    /// The store as a listing of what is below `prefix` sees it.
+    /// The store as a listing of the objects below `prefix` sees it.
     async fn listed(&self, request: &Arrived, prefix: Option<&Path>) -> Result<Arc<InMemory>> {
         self.meet_all(prefix);
         let Some(time) = request.sees() else { return Ok(self.inner().clone()) };
@@ -337,7 +340,7 @@ impl NodeStore {
     }
 }
 
-/// How long bytes take at a rate per second.
+/// Duration of a transfer of `bytes` at `rate` bytes per second.
 fn transfer(bytes: u64, rate: u64) -> Duration {
     let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))

@@ -1,8 +1,8 @@
 //! What the durable stores held a while ago, for reads and listings that lag behind.
 //!
-//! Kept at every change, so that a fault can look back behind its own beginning: what an object was *before* the change.
-//! That is cheap, since new objects were nothing before; only the contents of replaced and deleted ones take memory, and
-//! that is bounded.
+//! The previous contents are recorded at every change, so that a fault can show times before its own beginning. This
+//! is cheap: new objects have no previous contents; only the contents of replaced and deleted objects take memory,
+//! which is bounded.
 //!
 //! Invariant: (PAST-P1) what the past does not know is as it is now.
 
@@ -14,18 +14,18 @@ use bytes::Bytes;
 use crate::env::StoreKind;
 use crate::time::Time;
 
-/// So far back can be looked.
+/// How far back the past reaches.
 const REACH: Duration = Duration::from_secs(60);
-/// Contents kept at most; beyond that the oldest are forgotten.
+/// Most bytes of contents kept; beyond that the oldest are forgotten.
 const BYTES: usize = 64 << 20;
 
-/// When an object changed, and what it was before.
+/// The time of a change, and the object's previous contents.
 type Change = (Time, Option<Bytes>);
 
 /// The recent changes of both stores.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Per object its changes, in order.
+    /// The changes of each object, in order.
     objects: BTreeMap<(StoreKind, String), VecDeque<Change>>,
     /// All changes, in order.
     order: VecDeque<(Time, StoreKind, String)>,
@@ -33,7 +33,7 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// An object changes now, from `before`.
+    /// Records that an object changes now; `before` are its previous contents.
     pub(super) fn changes(&mut self, now: Time, kind: StoreKind, path: &str, before: Option<Bytes>) {
         self.bytes += before.as_ref().map_or(0, Bytes::len);
         self.objects.entry((kind, path.into())).or_default().push_back((now, before));
@@ -51,13 +51,13 @@ impl Past {
         }
     }
 
-    /// What an object was at `time` (outer `None`: the same as now).
+    /// The contents of an object at `time`. The outer `None` means that they are the same as now.
     pub(super) fn object(&self, kind: StoreKind, path: &str, time: Time) -> Option<Option<Bytes>> {
         let changes = self.objects.get(&(kind, path.to_owned()))?;
         changes.iter().find(|(at, _)| *at > time).map(|(_, before)| before.clone())
     }
 
-    /// Every object of a store that was something else, or nothing, at `time`.
+    /// Every object of a store that had other contents, or did not exist, at `time`; with the contents at that time.
     pub(super) fn changed_since(&self, kind: StoreKind, time: Time) -> BTreeMap<String, Option<Bytes>> {
         let own = self.objects.range((kind, String::new())..).take_while(|((of, _), _)| *of == kind);
         own.filter_map(|((_, path), changes)| {

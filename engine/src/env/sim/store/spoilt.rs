@@ -1,7 +1,8 @@
-//! Objects that are not what the engine left there, and how often it met one: damage hurts nobody until somebody looks. Pure.
+//! Objects that differ from what the engine left, and how often the engine accessed them: damage hurts only when it is
+//! seen. Pure.
 //!
-//! Start at [`Spoilt::spoil`] and [`Spoilt::met`]. An object is spoilt until it is written anew; what was met before then stays
-//! counted.
+//! Start at [`Spoilt::spoil`] and [`Spoilt::met`]. An object counts as spoilt until it is written again; earlier
+//! accesses stay counted.
 
 use std::collections::BTreeMap;
 
@@ -12,30 +13,30 @@ pub(super) struct Spoilt(BTreeMap<(StoreKind, String), Object>);
 
 #[derive(Debug, Default)]
 struct Object {
-    /// It was removed, or is there again: listings show that, too.
+    /// Whether the damage removed the object or made it reappear, which listings show, too.
     existence: bool,
-    /// The rule about requests that did it, if one did.
+    /// The rule about requests that caused the damage, if one did.
     rule: Option<usize>,
-    /// It was written anew since.
+    /// Whether the object was written again since.
     mended: bool,
     met: u64,
 }
 
 impl Spoilt {
-    /// An object is another one from now on, or gone, or there again (`existence`).
+    /// An object was damaged; `existence` says whether it was removed or reappeared.
     pub(super) fn spoil(&mut self, kind: StoreKind, path: &str, existence: bool, rule: Option<usize>) {
         let object = self.0.entry((kind, path.into())).or_default();
         (object.existence, object.rule, object.mended) = (existence, rule, false);
     }
 
-    /// Somebody looks at an object. Returns the rule by which it is spoilt, if it is spoilt by one.
+    /// The engine accesses an object. Returns the rule that spoilt it, if a rule did.
     pub(super) fn meet(&mut self, kind: StoreKind, path: &str) -> Option<usize> {
         let object = self.0.get_mut(&(kind, path.into())).filter(|object| !object.mended)?;
         object.met += 1;
         object.rule
     }
 
-    /// Somebody lists what is below `prefix`. Returns the rules of which the listing shows something.
+    /// The engine lists the objects below `prefix`. Returns the rules whose damage the listing shows.
     pub(super) fn list(&mut self, kind: StoreKind, prefix: &str) -> Vec<usize> {
         let below = |path: &str| path.starts_with(prefix);
         let shown = self
@@ -49,14 +50,14 @@ impl Spoilt {
         met.flatten().collect()
     }
 
-    /// An object was written anew, or removed by the engine itself.
+    /// An object was written again, or removed by the engine itself.
     pub(super) fn mend(&mut self, kind: StoreKind, path: &str) {
         if let Some(object) = self.0.get_mut(&(kind, path.into())) {
             object.mended = true;
         }
     }
 
-    /// How often somebody looked at an object while it was spoilt.
+    /// How often the engine accessed an object while it was spoilt.
     pub(super) fn met(&self, kind: StoreKind, path: &str) -> u64 {
         self.0.get(&(kind, path.into())).map_or(0, |object| object.met)
     }

@@ -32,7 +32,7 @@ fn a_reset_is_felt_at_both_ends_at_once_even_through_a_cut_and_nothing_under_way
                 send(&mut near.sender, number, 1000).await;
                 send(&mut far.sender, number, 1000).await;
             }
-            // One frame has arrived on each side, the others have not.
+            // One frame has arrived on each side; the others have not.
             pause(Duration::from_micros(3500)).await;
             if cut {
                 cut_both(&world);
@@ -77,7 +77,7 @@ fn a_reset_wakes_who_waits_to_read_or_write() {
         send(&mut far.sender, 0, 10).await;
         let far_writing = far.sender.send(frame(1, 10));
         let near_reading = async {
-            // Reading frees the writer's buffer, so near looks only later.
+            // Reading frees the writer's buffer, so `near` reads only later.
             pause(ms(60)).await;
             receive(&mut receiver).await
         };
@@ -269,7 +269,7 @@ fn no_death_no_restart_and_no_heal_tells_who_was_not_told() {
         simulate(1, config(), move |world| async move {
             let (a, b, mut near, mut far) = two(&world).await;
             let mut other = connected(&a.env(), &b.env()).await;
-            // b has read it and cannot say so, then forgets that it ever did.
+            // `b` has read the frame and cannot acknowledge it; then it forgets the connection.
             world.cut("b", "a");
             send(&mut near.sender, 0, 60_000).await;
             assert_eq!(receive(&mut far.receiver).await, Ok(0));

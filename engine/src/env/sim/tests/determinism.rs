@@ -1,15 +1,15 @@
-//! The same seed shows the same run.
+//! The same seed gives the same run.
 
 use super::*;
 
-/// What a run shows to the outside: the network's totals, and every event with its time.
+/// What a run shows: the network's totals, and every event with its time.
 type Shown = (NetworkTotals, Vec<(u64, String)>);
 
 fn traffic(config: SimConfig, port: Port, altered: u8) -> Shown {
     redrawn_traffic(config, port, altered, None)
 }
 
-/// As [`traffic`], with all timing drawn anew behind so many events, by that seed.
+/// Like [`traffic`], with all timing redrawn by the given seed after so many events.
 fn redrawn_traffic(config: SimConfig, port: Port, altered: u8, redraw: Option<(usize, u64)>) -> Shown {
     let seed = config.seed;
     simulate(seed, config, move |world| async move {
@@ -118,7 +118,7 @@ fn a_hundred_runs_in_one_process_leave_no_connection_open() {
     let mut shown = BTreeMap::new();
     for seed in 0..100 {
         let config = SimConfig { seed, ..config() };
-        // `simulate` asserts it at the end of each.
+        // `simulate` asserts this at the end of each run.
         *shown.entry(traffic(config, Port::Data, 0).0.digest).or_insert(0) += 1;
     }
     assert_eq!(shown.len(), 100, "different seeds, different runs");

@@ -1,4 +1,4 @@
-//! What is counted as hurt: nothing where a fault changes nothing, and each thing that it does change.
+//! What counts as harm: nothing where a fault changes nothing, and everything that it does change.
 
 use super::*;
 use crate::config::BackendKind;
@@ -62,7 +62,7 @@ fn a_link_is_hurt_by_what_differs_from_the_clusters_own_and_by_nothing_else() {
         send(&mut near.sender, 2, 1000).await;
         send(&mut near.sender, 3, 1000).await;
         assert_eq!(both(&world), (1, 2));
-        // Healing moves frames, too, and hurts nobody.
+        // Healing moves frames, too, but does not count as harm.
         world.set_link("a", "b", None, None);
         assert_eq!(both(&world), (1, 2));
         for number in 1..4 {
@@ -187,7 +187,8 @@ fn rule(fault: StoreFault) -> StoreRule {
     StoreRule { store: None, node: None, fault, count: None }
 }
 
-/// What a rule hurt by what `work` asked of the store `a`, and after it was taken back by what `later` asks.
+/// The harm of a rule after the requests of `work` to the store `a`, and after those of `later` once the rule was
+/// withdrawn.
 fn rule_harm<W, L>(
     fault: StoreFault,
     work: impl FnOnce(Store) -> W + Send + 'static,

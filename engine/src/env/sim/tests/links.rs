@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Reads so many frames, and tells when each was read.
+/// Reads so many frames and returns when each was read.
 async fn arrivals(receiver: &mut Receiver, numbers: std::ops::Range<u32>) -> Vec<Time> {
     let mut times = Vec::new();
     for number in numbers {
@@ -31,7 +31,7 @@ fn a_link_takes_other_properties_one_way_until_it_gets_the_clusters_back() {
         world.set_link("a", "b", None, None);
         send(&mut young.sender, 1, 1000).await;
         let times = arrivals(&mut young_far.receiver, 0..2).await;
-        // It was on no wire yet, so its bytes go ten times as fast; its latency is drawn.
+        // The frame was not on the wire yet, so its bytes are sent ten times as fast; its latency was drawn before.
         assert_at(times[0], start + ms(50) + ms(1));
         assert_at(times[1], times[0]);
         let start = now();
@@ -58,7 +58,7 @@ fn what_waits_for_the_wire_goes_at_the_new_bandwidth() {
         };
         let (healed, times) = join(healing, arrivals(&mut far.receiver, 0..11)).await;
         assert_at(times[0], start + ms(1000) + LATENCY);
-        // 8.5 seconds' worth of frames were left.
+        // At the slow bandwidth, frames for 8.5 seconds were left.
         for (number, at) in (2..).zip(&times[1..10]) {
             assert_at(*at, healed + LATENCY + Duration::from_micros(number * 1000 - 1500));
         }
@@ -79,7 +79,7 @@ fn a_link_that_gets_slower_keeps_resets_behind_the_last_words() {
         drop(far);
         world.set_link("b", "a", None, Some(1000));
         assert_eq!(receive(&mut near.receiver).await, Ok(7));
-        // A millisecond's worth of bytes was left.
+        // A millisecond of transfer was left at the old bandwidth, which is a second at the new one.
         assert_at(now(), closed + LATENCY + ms(1000));
         assert_eq!(receive(&mut near.receiver).await, Err(NetError::Closed));
         assert_eq!(near.sender.send(frame(1, 1000)).await, Err(NetError::Reset));
@@ -98,7 +98,7 @@ fn properties_outlive_cuts_and_deaths_and_hold_for_what_is_sent_again() {
             let healed = now();
             world.heal("a", "b");
             let at = arrivals(&mut far.receiver, 0..1).await[0];
-            // It tries again within half of the outage.
+            // The retransmission follows within half of the outage.
             assert!(at >= healed + ms(1500) && at < healed + ms(1505) + SLACK);
             world.kill("b", death);
             pause(ms(1)).await;
@@ -162,7 +162,7 @@ fn a_slow_receiver_reads_each_data_connection_at_its_rate_and_the_writer_feels_i
         for (sent, read) in sent[2..].iter().zip(&read) {
             assert_at(*sent, *read);
         }
-        // Only what arrives at b, only until it is lifted.
+        // Only frames that arrive at `b` are delayed, and only until the limit is removed.
         for number in 0..2 {
             send(&mut far.sender, number, 1000).await;
         }

@@ -1,4 +1,4 @@
-//! Lives and deaths of nodes: the dead have no effects; observers and faults at an event.
+//! Lives and deaths of nodes: dead nodes have no effects; observers and faults strike at an event.
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn the_dead_have_no_effects_and_the_next_life_has_the_same_ports() {
         assert_eq!(world.late_effects(), 7, "SIM-W2");
         assert_eq!(world.network_totals(), before);
         assert!(world.stores().list(StoreKind::Output, "").is_empty());
-        // Its destructors, too.
+        // Destructors of a dead node have no effects either.
         drop((listener, far, near));
         let (near, far) =
             join(a.env().connect(&address("b"), ms(1000)).map(Result::unwrap), new_listener.accept()).await;
@@ -71,7 +71,7 @@ fn a_struck_emitter_does_not_run_another_instruction() {
                 pause(ms(100)).await;
                 let (_, before) = at_strike.lock().unwrap().expect("struck");
                 assert_eq!(marks.load(Ordering::Relaxed), before, "V2");
-                // Of two emits polled together the second is refused, and the destructor's attempt to listen.
+                // Of two emits polled together, the second is refused, and so is the destructor's attempt to listen.
                 let together = usize::from(position % 3 == 1);
                 assert_eq!(events.load(Ordering::Relaxed), position as usize + 1);
                 assert_eq!(world.late_effects(), together as u64 + 1, "position {position}");

@@ -6,7 +6,7 @@ use crate::ids::{CheckpointId, Term};
 use crate::message_kind::MessageKind;
 use crate::wire::{Order, ToJobManager, ToTaskManager};
 
-/// The connection of a TaskManager to its JobManager: the opener's end first.
+/// The connection of a TaskManager to its JobManager; the opener's end first.
 async fn control(tm: &Idle, jm: &Idle) -> (Connection, Connection) {
     let mut listener = jm.env().listen(Port::Control).await.unwrap();
     let (env, to) = (tm.env(), listener.address());
@@ -94,7 +94,7 @@ fn a_delayed_message_is_overtaken_and_arrives_when_it_is_due() {
             for number in 1..=4 {
                 say(&mut far.sender, trigger(number)).await;
             }
-            // The delayed ones are not in the buffer: this one still finds room.
+            // Delayed messages are not in the buffer, so this one still finds room.
             say(&mut far.sender, trigger(5)).await;
             pause(ms(550)).await;
             say(&mut far.sender, trigger(6)).await;
@@ -164,7 +164,7 @@ fn a_rule_knows_kind_node_and_direction() {
         let nobody = world.add_message_rule(rule(MessageKind::Trigger, Some("nobody"), MessageFault::Lose, 9));
         let never = world.add_message_rule(rule(MessageKind::Trigger, None, MessageFault::Lose, 0));
         let heartbeat = || Frame::from(encoded(&ToJobManager::Heartbeat(None)));
-        // No message at all: it passes, whatever it looks like.
+        // Frames that are not messages pass, whatever bytes they hold.
         let noise = [Bytes::from_static(&[255; 9]), Bytes::new(), [&canceled(1).body[..], b"x"].concat().into()];
         for noise in noise.clone() {
             say(&mut near.sender, noise.into()).await;
@@ -222,7 +222,7 @@ fn a_rule_that_is_taken_back_hurts_nothing_more_and_what_it_delayed_still_arrive
         let late = world.add_message_rule(rule(MessageKind::Trigger, None, MessageFault::Delay(ms(500)), 9));
         world.end_message_rule(lost);
         say(&mut far.sender, trigger(2)).await;
-        // The second time, and one that is not there: nothing happens.
+        // Withdrawing a rule twice, or one that does not exist, does nothing.
         [late, late, late + 1].into_iter().for_each(|rule| world.end_message_rule(rule));
         say(&mut far.sender, trigger(3)).await;
         assert_eq!(numbers(&orders(&mut near.receiver).await), [3, 2]);

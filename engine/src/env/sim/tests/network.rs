@@ -1,4 +1,4 @@
-//! Frames, links, cuts, resets and connecting, under what the whole cluster is given.
+//! Frames, links, cuts, resets and connecting, with the settings of the whole cluster.
 
 use super::*;
 
@@ -242,7 +242,7 @@ fn a_cut_link_is_silent_and_resumes_in_order_and_completely() {
         for number in 0..6 {
             send(&mut near.sender, number, 1000).await;
         }
-        // 0 and 1 have arrived, the others are under way or not yet sent.
+        // Frames 0 and 1 have arrived; the others are under way or not sent yet.
         pause(Duration::from_micros(4500)).await;
         for (from, to) in [("a", "b"), ("b", "a")] {
             world.cut(from, to);
@@ -448,7 +448,7 @@ fn connecting_succeeds_when_the_link_heals_in_time() {
         let to = address("b");
         let (made, ()) = join(env.connect(&to, ms(5000)), healing).await;
         assert!(made.is_ok());
-        // Tries at 0, 1 and 3 s.
+        // The attempts are at 0, 1 and 3 s.
         let took = now().since(start);
         assert!(took >= ms(3000) + 2 * LATENCY && took < ms(3000) + 2 * LATENCY + 4 * SLACK, "{took:?}");
     });

@@ -1,11 +1,11 @@
-//! A node as a whole stands still, is slow, and has a clock of its own.
+//! A node as a whole stands still, is slow, or has a wrong clock.
 
 use super::*;
 use crate::config::BackendKind;
 use crate::env::Entries;
 use crate::fault::{ClockFault, SlowWork};
 
-/// What a script does, with the true time of it.
+/// What a script does, each with its true time.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(Time, u32)>>>);
 
@@ -21,7 +21,7 @@ impl Log {
     }
 }
 
-/// Pauses the emitter of event number `position`, and notes how many marks there were.
+/// Pauses the emitter of event number `position` and records how many marks there were.
 fn pause_at(position: usize, marks: Arc<AtomicUsize>, struck: Arc<Mutex<Option<usize>>>) -> Box<dyn Observer> {
     let mut seen = 0;
     let strike = move |world: &Arc<SimWorld>, record: &EventRecord| {

@@ -1,6 +1,6 @@
 //! Random scripts of sends, deaths and network faults between three nodes, each played twice.
 //!
-//! What node `c` opens are control connections, on which rules about messages act; all others carry data.
+//! Connections that node `c` opens are control connections, on which rules about messages act; all others carry data.
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ const LATENCY_MIN: Duration = Duration::from_micros(200);
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// On the connection that `0` opened to `1`, by its opener or its accepter, so many bytes.
+    /// On the connection that node `.0` opened to node `.1`, the opener (if `.2`) or the accepter sends `.3` bytes.
     Send(usize, usize, bool, usize),
     Pause(u64),
     Cut(usize, usize),
     Heal(usize, usize),
     Kill(usize, Death),
     Restart(usize),
-    /// Opens one more connection, says a word, and closes it.
+    /// Opens one more connection, sends one frame, and closes it.
     Call(usize, usize),
     Link(usize, usize, Option<(Duration, Duration)>, Option<u64>),
     Reset(usize, Option<usize>, bool),
@@ -38,7 +38,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let pair = || (0..3usize, 1..3usize).prop_map(|(from, by)| (from, (from + by) % 3));
     let latency = prop::option::of(prop_oneof![Just((LATENCY_MIN, LATENCY_MIN)), Just((ms(50), ms(300)))]);
-    // The kinds that `message` below speaks, and one that nobody does.
+    // The kinds that `message` below sends, and one that nothing sends.
     let kind = prop_oneof![Just(MessageKind::Failed), Just(MessageKind::Registered), Just(MessageKind::Trigger)];
     let delay = prop_oneof![0..4u64, 0..5000u64].prop_map(|millis| MessageFault::Delay(ms(millis)));
     let fault = prop_oneof![Just(MessageFault::Lose), Just(MessageFault::Duplicate), delay];
@@ -69,7 +69,7 @@ fn port(opener: usize) -> Port {
     if opener == 2 { Port::Control } else { Port::Data }
 }
 
-/// A frame that says its number and that it is sent now.
+/// A frame that contains its number and the time of sending.
 fn message((opener, _, by_opener): Direction, number: u32, length: usize) -> Frame {
     let sent = now().0;
     match (port(opener), by_opener) {
@@ -91,7 +91,7 @@ fn message((opener, _, by_opener): Direction, number: u32, length: usize) -> Fra
     }
 }
 
-/// What such a frame says.
+/// Reads the contents of such a frame.
 fn said((opener, _, by_opener): Direction, frame: &Frame) -> (u32, Time) {
     let mut body = &frame.body[..];
     match (port(opener), by_opener) {
@@ -116,28 +116,28 @@ fn said((opener, _, by_opener): Direction, frame: &Frame) -> (u32, Time) {
 
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
-    /// Numbers read, in order.
+    /// Numbers that were read, in order.
     read: BTreeMap<Direction, Vec<u32>>,
-    /// Frames that the connection took.
+    /// Number of frames that the connection accepted.
     taken: BTreeMap<Direction, u32>,
-    /// Directions whose writer or reader was told of an end.
+    /// Directions whose writer or reader was told of the end.
     ended: BTreeSet<Direction>,
-    /// Cuts in force, with the time since when.
+    /// Cuts in force, with the time of the first.
     cuts: BTreeMap<(usize, usize), (u32, Time)>,
     /// Nodes that read slowly at some time.
     limited: BTreeSet<usize>,
 }
 
-/// What a script did, and what it came to.
+/// What a script did, and its outcome.
 #[derive(Debug, PartialEq)]
 struct Played {
     seen: Seen,
     /// Frames that each direction was asked to send.
     asked: BTreeMap<Direction, u32>,
     killed: BTreeSet<usize>,
-    /// Pairs of nodes, the lower first, of which a connection was torn or left half open.
+    /// Pairs of nodes, the lower one first, with a connection that was torn or left half open.
     torn: BTreeSet<(usize, usize)>,
-    /// Messages lost, delayed and duplicated by rules.
+    /// Number of messages lost, delayed and duplicated by rules.
     hurt: [u32; 3],
     totals: NetworkTotals,
 }
@@ -184,7 +184,7 @@ fn start_ends(
             if let Some((1.., since)) = seen.cuts.get(&link)
                 && !seen.limited.contains(&link.1)
             {
-                // This reader always waits, so what had arrived before the cut was read then.
+                // This reader always waits, so whatever had arrived before the cut was read then.
                 assert!(now() <= *since + 10 * SLACK, "NET-N2: it left at {asked_at}, the cut is from {since}");
             }
             seen.read.entry(reads).or_default().push(number);
@@ -200,7 +200,7 @@ fn address_of(node: &str, port: Port) -> Address {
     }
 }
 
-/// Listens, and in its first life opens a connection to every other node.
+/// Listens; in its first life also opens a connection to every other node.
 async fn node(env: Env, me: usize, seen: Arc<Mutex<Seen>>, orders: Orders) {
     if env.incarnation() == 1 {
         let (env, seen, orders) = (env.clone(), seen.clone(), orders.clone());
@@ -268,7 +268,7 @@ async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
                 }
             }
             Step::Heal(from, to) => {
-                // Only what was cut: a heal without a cut is not in the vocabulary of faults.
+                // Heals only links that were cut: a heal without a cut does not occur as a fault.
                 let mut seen = seen.lock().unwrap();
                 if let Some((cuts @ 1.., _)) = seen.cuts.get_mut(&(from, to)) {
                     *cuts -= 1;
@@ -341,9 +341,9 @@ async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
     Played { seen, asked, killed, torn, hurt, totals: world.network_totals() }
 }
 
-/// Length of the longest subsequence that grows.
+/// Length of the longest growing subsequence.
 fn longest_growing(numbers: &[u32]) -> usize {
-    // `least[n]`: the least last number of one with length n + 1.
+    // `least[n]` is the smallest last number of a growing subsequence of length n + 1.
     let mut least: Vec<u32> = Vec::new();
     for number in numbers {
         let place = least.partition_point(|last| last < number);
@@ -355,7 +355,7 @@ fn longest_growing(numbers: &[u32]) -> usize {
     least.len()
 }
 
-/// A node of its own calls `to` beside everything else; `from` only names it.
+/// A separate node calls `to` beside everything else; `from` is only part of its name.
 fn add_call(world: &Arc<SimWorld>, from: usize, to: usize) {
     let name = format!("caller-{from}-{to}-{}", now().0);
     add_script(world, &name, move |env| async move {

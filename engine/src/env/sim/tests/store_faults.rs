@@ -218,6 +218,11 @@ fn a_file_on_a_local_disk_is_damaged_in_place() {
         assert_eq!(world.damage_local("a", 0, FileDamage::Truncate).unwrap(), "a: 000012.sst: cut from 8 to 4 bytes");
         assert_eq!(world.damage_local("a", 0, FileDamage::Delete).unwrap(), "a: 000012.sst: deleted");
         assert!(!folder.join("000012.sst").exists());
+        world.kill("a", Death::Crash);
+        pause(ms(1)).await;
+        world.restart_with_disk("a");
+        let done = world.damage_local("a", 0, FileDamage::Delete);
+        assert_eq!(done.as_deref(), Some("a: 000013.sst: deleted"), "a kept disk is the disk of the next life");
         assert_eq!(world.damage_local("nobody", 0, FileDamage::Delete), None);
     });
 }

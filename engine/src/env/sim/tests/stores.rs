@@ -1,4 +1,4 @@
-//! What the stores do and how long it takes them.
+//! What the stores do, and how long it takes.
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn a_node_that_dies_while_it_writes_leaves_nothing_or_the_whole_object() {
             pause(ms(1000)).await;
             world.stores().read(StoreKind::Checkpoints, "x").map(|bytes| bytes.len())
         });
-        // A millisecond of transfer, then half the latency.
+        // One millisecond of transfer, then half of the latency.
         assert_eq!(left, (killed_after > 2000).then_some(1000), "killed after {killed_after} µs");
     }
 }

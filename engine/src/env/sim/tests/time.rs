@@ -1,4 +1,4 @@
-//! Sleeping, and work that is charged for.
+//! Sleeping, and charged work.
 
 use super::*;
 

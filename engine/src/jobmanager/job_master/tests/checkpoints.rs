@@ -87,7 +87,7 @@ fn finishes_after_the_final_checkpoint_and_its_commits() {
     assert_eq!(story.disconnect(1), [""; 0], "it is over");
 }
 
-/// Whoever else says so, a subtask's state is what the TaskManager hands in that runs it (J5).
+/// A subtask's state comes only from the TaskManager that runs the subtask, whatever other TaskManagers send (J5).
 #[test]
 fn reports_from_where_the_subtask_does_not_run_change_nothing() {
     let mut story = Story::running(|_| {});
@@ -110,11 +110,11 @@ fn reports_from_where_the_subtask_does_not_run_change_nothing() {
             assert_eq!(story.hear(tm(from), message), [""; 0], "J5: {report:?} from tm-{from}");
         }
     }
-    // A subtask that does not exist is nowhere.
+    // A subtask that does not exist runs nowhere.
     let nobody = subtask(9, 9);
     let message = ToJobManager::Task(Attempt(1), TaskReport::Failed(nobody, TaskFailure::Fatal("nobody's".into())));
     assert_eq!(story.hear(tm(1), message), [""; 0], "J5");
-    // All four still owe theirs, and none was replaced by the forged one.
+    // All four acknowledgements are still outstanding, and the forged one replaced none.
     let acknowledged = story.all_acknowledge(1);
     assert_eq!(acknowledged, [&["! checkpoint-acknowledged"; 4][..], &["seal 1/1"]].concat());
     let Some(Command::Seal { states, .. }) = story.said.last() else { unreachable!() };

@@ -31,7 +31,7 @@ fn with_every_checkpoint_damaged_the_job_begins_at_the_beginning() {
     assert_eq!(*story.event("fell-back"), Event::FellBack { from: CheckpointId(2), to: None });
 }
 
-/// A leader that died between its word that it falls back and the sinks' decisions.
+/// The previous leader died after it had logged the fallback, and before the sinks' epochs were decided.
 #[test]
 fn a_fallback_that_a_leader_before_began_is_carried_on() {
     let found = || HaState {
@@ -50,7 +50,7 @@ fn a_fallback_that_a_leader_before_began_is_carried_on() {
     assert_eq!(refused[0], "! job-failed");
 }
 
-/// To fall back would abort the output of a checkpoint that another release of the engine can restore.
+/// A fallback would abort the output of a checkpoint that another release of the engine can restore.
 #[test]
 fn behind_a_manifest_of_another_release_the_job_does_not_fall_back() {
     let mut story = rough(Story::recovered(&[2, 4], 5, |_| {}));

@@ -1,27 +1,27 @@
-//! Arbitrary sequences of facts: whatever TaskManagers say and stores answer, the JobMaster keeps its invariants.
+//! Arbitrary sequences of facts: whatever TaskManagers send and stores answer, the JobMaster keeps its invariants.
 
 use super::*;
 
 #[derive(Debug, Clone)]
 enum Input {
-    /// So much time passes.
+    /// So many milliseconds pass.
     Pass(u64),
-    /// The node's clock jumps back by so much.
+    /// The node's clock jumps back by so many milliseconds.
     Back(u64),
     /// Time passes until something is due.
     Wake,
     Register(u32, u16),
-    /// The flag: a connection that was given up.
+    /// The flag says whether it is an old connection, which was given up.
     Disconnect(u32, bool),
-    /// One report; the numbers shift attempt and checkpoint away from the present ones.
+    /// One report; the two numbers are offsets that move attempt and checkpoint away from the current ones.
     Report(u32, Report, u16, i8, i8),
-    /// Everyone says the same, as it should be.
+    /// Every subtask sends the same report, with correct numbers.
     All(Report),
     Heartbeat(u32, bool),
     Canceled(u32, i8),
     /// Every TaskManager answers a cancellation.
     AllCanceled,
-    /// The store answers what it was asked first.
+    /// The store answers its oldest open request.
     Answer(Answer),
 }
 
@@ -91,7 +91,7 @@ fn config() -> impl Strategy<Value = JobConfig> {
     })
 }
 
-/// What was asked of the store and not answered yet.
+/// A request that the store has not answered yet.
 #[derive(Debug, Clone, Copy)]
 enum Asked {
     Load(CheckpointId),
@@ -101,11 +101,11 @@ enum Asked {
     Sweep { last: bool },
 }
 
-/// The world around a JobMaster, which remembers what it must.
+/// The world around a JobMaster, with what the checks need to remember.
 struct World {
     story: Story,
     asked: Vec<Asked>,
-    /// TaskManagers that have been sent tasks, of which attempt, and not been lost or said that they are gone.
+    /// TaskManagers that were sent tasks, by attempt, until they are lost or report that the tasks are gone.
     tasks: BTreeMap<NodeName, Attempt>,
     deployed: Attempt,
     triggered: CheckpointId,
@@ -132,7 +132,7 @@ impl World {
 
     fn step(&mut self, fact: Fact) {
         self.obey(fact);
-        // No busy loop: whoever comes back at once has something to say, and soon has not.
+        // The JobMaster must not loop: after a few rounds at the same time nothing may be due any more.
         let mut rounds = 0;
         while self.story.master.wake_at() <= self.story.now {
             let due = self.story.master.wake_at();
@@ -293,7 +293,7 @@ impl World {
     fn play(&mut self, input: Input) {
         match input {
             Input::Pass(millis) => {
-                // Time is told when it is due, as the shell does.
+                // `Fact::Time` comes when it is due, as from the shell.
                 let until = self.story.now + ms(millis);
                 while self.story.master.wake_at() <= until {
                     self.story.now = self.story.now.max(self.story.master.wake_at());
@@ -357,7 +357,8 @@ proptest! {
         }
     }
 
-    /// After whatever has happened, good behaviour of all finishes the job, or it had failed for good.
+    /// After any sequence of facts, correct behaviour of all others finishes the job, unless the job had already
+    /// failed for good.
     #[test]
     fn once_all_behave_the_job_finishes(
         config in config(),

@@ -180,10 +180,10 @@ fn slots_of_a_connection_that_ended_are_free_after_so_many_heartbeats() {
     };
     let begun = "! deployment-begun".to_owned();
     let deployed_at = |mut story: Story| (0..9).find_map(|_| story.wake().contains(&begun).then_some(story.now));
-    // The restart delay alone; then the beats at 3,100 and 4,100.
+    // With threshold 0 only the restart delay counts; with 1 and 2 the heartbeats at 3,100 and 4,100 ms.
     let at = [0, 1, 2].map(|threshold| deployed_at(lost(threshold)));
     assert_eq!(at, [2600, 3100, 4100].map(|at| Some(Time::ZERO + ms(at))));
-    // One that is back has nothing to be waited for.
+    // A TaskManager that has registered again is not waited for.
     let mut back = lost(2);
     assert!(back.at(2700).register(1, 1).contains(&begun));
 }

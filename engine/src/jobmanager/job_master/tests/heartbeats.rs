@@ -1,4 +1,4 @@
-//! Heartbeats against what should be there.
+//! Heartbeats compared with the tasks that should be there.
 
 use super::*;
 

@@ -1,15 +1,16 @@
-//! Leadership: what the log says comes first, and a leader that was superseded does nothing.
+//! Leadership: effects wait for the log, and a leader that was superseded does nothing.
 
 use super::*;
 
-/// A story whose log answers when told to.
+/// The log answers only when the story says so.
 #[test]
 fn nothing_is_done_before_its_entry_is_durable() {
     let mut story = rough(Story::running(|_| {}));
     story.wake();
     story.all_acknowledge(1);
     assert_eq!(story.sealed(1), ["! manifest-written", "append Completed(1)"], "J4: complete only in the log");
-    // Its attempt fails meanwhile: it cannot be given up any more, and what to restore is not certain.
+    // The attempt fails while the checkpoint is being logged: it can no longer be aborted, and what to restore is not
+    // certain yet.
     let failed = story.disconnect(2);
     assert!(!failed.contains(&"! checkpoint-aborted".into()), "{failed:?}");
     assert!(failed.contains(&"append AttemptBegun(2)".into()), "{failed:?}");
@@ -61,7 +62,7 @@ fn ids_are_reserved_before_they_are_given_out() {
                 _ => {}
             }
         }
-        // The log does not answer: sooner or later nothing is triggered any more.
+        // The log does not answer any more, so at some point no further checkpoint is triggered.
         story.master.phase = Phase::Running;
         story.now = story.now + ms(100);
     }
@@ -82,7 +83,7 @@ fn output_committed_beyond_the_log_ends_the_job() {
     assert_eq!(story.said.last(), Some(&Command::End(JobResult::Failed(why.into()))));
 }
 
-/// A leader that takes over shortly before the job ends may still sweep what its predecessor left when the job is complete.
+/// The answer to the first sweep of a new leader may arrive when the job is already complete.
 #[test]
 fn the_sweep_at_the_beginning_of_a_term_is_not_the_one_before_the_end() {
     let mut story = rough(Story::recovered(&[2], 5, |_| {}));
