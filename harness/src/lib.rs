@@ -20,6 +20,7 @@ pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod flink;
+mod hooks;
 mod interrupt;
 pub mod jobs;
 mod live;

@@ -33,6 +33,13 @@ pub trait Target: Sync {
         None
     }
 
+    /// Settings of the plan that are different on this target although no fault and no expectation asks for it: each setting,
+    /// and its value here. The record shows them.
+    fn departures(&self, plan: &RunPlan) -> Vec<(String, String)> {
+        let _ = plan;
+        Vec::new()
+    }
+
     /// Runs the plan under the director. With `from`, the run starts from that copy of the stores, at the instant when
     /// the copy was taken (only where [`Offers::resumes`]). `Err`: the machine could not carry out the run, so the run
     /// proves nothing.

@@ -65,6 +65,7 @@ const HARNESS: &[&str] = &[
     "director",
     "target",
     "run",
+    "hooks",
     "engine_command",
     "live",
     "pulse",

@@ -1,8 +1,8 @@
 //! What the nemesis can do to a cluster, as one trait per ability. So each target implements the abilities that it has,
 //! and the nemesis can be tested without a cluster.
 //!
-//! Start at [`Cluster`]. Actions on processes return a [`Receipt`], because a real system may fail to do what it is
-//! told. The other abilities always succeed in the simulator, which is the only target that has them.
+//! Start at [`Cluster`]. Actions on processes, speeds, local disks and stored files return a [`Receipt`], because a real system
+//! may fail to do what it is told. The other abilities always succeed in the simulator, which is the only target that has them.
 //!
 //! Invariant: (CLUSTER-1) a target is never asked for a strike that it does not offer.
 
@@ -14,6 +14,7 @@ use flowquake_engine::env::sim::{Gauge, SimWorld};
 use flowquake_engine::fault::{ClockFault, Death, FileDamage, MessageRule, SlowWork, StoreRule};
 use flowquake_engine::time::Time;
 
+use crate::jobs::UserCodeHit;
 use crate::plan::Disk;
 
 /// How often a rule was applied, and when it was applied last.
@@ -55,6 +56,12 @@ pub trait Cluster {
     /// What this gauge has counted so far. A target that offers a fault has the gauges that the fault's effect is read
     /// from.
     fn harm(&self, gauge: &Gauge) -> u64;
+
+    /// What shows that user code failed because it was told to; empty where that is certain.
+    fn user_code_shown(&self, hit: &UserCodeHit) -> String {
+        let _ = hit;
+        String::new()
+    }
 
     /// Kills, starts, stops processes.
     fn processes(&self) -> Option<&dyn Processes> {
@@ -109,7 +116,7 @@ pub trait Processes {
 /// Changes the price of work.
 #[allow(missing_docs, reason = "SimWorld says what they do")]
 pub trait Speeds {
-    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>);
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) -> Receipt;
 }
 
 /// Changes the clocks of nodes.
@@ -151,12 +158,17 @@ pub trait Stores {
     fn add_store_rule(&self, rule: StoreRule) -> usize;
     fn end_store_rule(&self, rule: usize);
     fn store_rule_hits(&self, rule: usize) -> Hurt;
+    /// What shows that a rule was applied; empty where that is certain.
+    fn store_rule_shown(&self, rule: usize) -> String {
+        let _ = rule;
+        String::new()
+    }
     /// Paths below a folder of the checkpoint store, in order.
     fn checkpoint_files(&self, folder: &str) -> Vec<String>;
     /// A file of the checkpoint store.
     fn read_checkpoint_file(&self, path: &str) -> Option<Bytes>;
     /// Gives a file of the checkpoint store other contents; `None` removes it.
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>);
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt;
 }
 
 macro_rules! forward {
@@ -211,7 +223,10 @@ impl Processes for SimWorld {
 }
 
 impl Speeds for SimWorld {
-    forward! { slow(node: &str, work: SlowWork, factor: Option<u32>); }
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) -> Receipt {
+        SimWorld::slow(self, node, work, factor);
+        Receipt::certain()
+    }
 }
 
 impl Clocks for SimWorld {
@@ -257,7 +272,8 @@ impl Stores for SimWorld {
         SimWorld::stores(self).read(StoreKind::Checkpoints, path)
     }
 
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) {
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
         SimWorld::stores(self).damage(StoreKind::Checkpoints, path, contents);
+        Receipt::certain()
     }
 }

@@ -101,10 +101,21 @@ impl Striking<'_> {
         Ok(index)
     }
 
-    /// Notes a hit that is over at once, so that it has no end.
-    pub(crate) fn over_at_once(&mut self, role: &'static str, target: String, detail: String) {
+    /// Notes what shows the effect of a hit, or that nothing does.
+    pub(crate) fn prove(&mut self, hit: usize, receipt: Receipt) {
+        let hit = &mut self.nemesis.strikes[self.blow.fault].hits[hit];
+        match receipt {
+            Receipt::Proved(how) => hit.receipt = how,
+            Receipt::Unproved(why) => hit.doubt = Some(why),
+            Receipt::InVain => {}
+        }
+    }
+
+    /// Notes a hit that is over at once, so that it has no end, and returns its index.
+    pub(crate) fn over_at_once(&mut self, role: &'static str, target: String, detail: String) -> usize {
         let hit = self.hit(role, target, detail);
         self.nemesis.strikes[self.blow.fault].hits[hit].healed_at = Some(self.blow.now);
+        hit
     }
 
     /// Notes that this many were hurt, at once.

@@ -85,7 +85,14 @@ impl Nemesis {
                 }
             };
             if let Some(last) = last.filter(|_| count > watched.seen) {
-                self.hurt(&mut watched, count, last);
+                let shown = match &watched.armed {
+                    Armed::Messages(_) => String::new(),
+                    Armed::Requests(rule) => offered(world.stores()).store_rule_shown(*rule),
+                    armed => because(&failed, armed)
+                        .nth(watched.before as usize)
+                        .map_or_else(String::new, |hit| world.user_code_shown(hit)),
+                };
+                self.hurt(&mut watched, count, last, shown);
             }
             if watched.limit.is_none_or(|limit| watched.seen < limit) {
                 self.watched.push(watched);
@@ -111,7 +118,7 @@ impl Nemesis {
         }
     }
 
-    fn hurt(&mut self, watched: &mut Watched, count: u32, last: Time) {
+    fn hurt(&mut self, watched: &mut Watched, count: u32, last: Time, shown: String) {
         let more = u64::from(count.saturating_sub(watched.seen));
         watched.seen = count;
         // A request that a rule applied to may still have been answered as usual. For requests, what was hurt is
@@ -128,7 +135,7 @@ impl Nemesis {
                 target: watched.target.clone(),
                 detail: String::new(),
                 healed_at: None,
-                receipt: String::new(),
+                receipt: shown,
                 doubt: None,
             });
             hits.len() - 1
@@ -141,14 +148,18 @@ impl Nemesis {
     }
 }
 
-/// How often user code has failed because of what is armed.
-fn failures(hits: &[UserCodeHit], armed: &Armed) -> u32 {
-    let because = |hit: &&UserCodeHit| match armed {
+/// Failures of user code because of what was armed.
+fn because<'h>(hits: &'h [UserCodeHit], armed: &'h Armed) -> impl Iterator<Item = &'h UserCodeHit> {
+    hits.iter().filter(move |hit| match armed {
         Armed::OnNode(node) => !hit.poisoned && hit.node == *node,
         Armed::OnRecord(split, position) => hit.poisoned && (hit.split, hit.position) == (*split, *position),
         Armed::Messages(_) | Armed::Requests(_) => false,
-    };
-    hits.iter().filter(because).count() as u32
+    })
+}
+
+/// How often user code has failed because of what was armed.
+fn failures(hits: &[UserCodeHit], armed: &Armed) -> u32 {
+    because(hits, armed).count() as u32
 }
 
 #[cfg(test)]

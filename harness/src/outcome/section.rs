@@ -67,6 +67,11 @@ impl fmt::Display for Section {
 }
 
 impl Outcome {
+    /// Removes every section that a target does not show.
+    pub fn show_only(&mut self, shown: &BTreeSet<Section>) {
+        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| self.forget(*section));
+    }
+
     /// Removes a section, as if the target could not show it.
     pub fn forget(&mut self, section: Section) {
         self.sections.remove(&section);

@@ -136,7 +136,8 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let hit = s.hit_node(&node, detail);
     let slowed = Slowed { node, work: *work, factor: *factor };
     s.lasts(vec![hit], vec![Box::new(slowed.clone())], *heal_after);
-    slowed.set(s.nemesis, s.world);
+    let receipt = slowed.set(s.nemesis, s.world);
+    s.prove(hit, receipt);
     Ok(())
 }
 
@@ -150,18 +151,17 @@ struct Slowed {
 
 impl Slowed {
     /// Sets the slowness of the newest fault in force.
-    fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) {
+    fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) -> Receipt {
         let same = |other: &&Self| (&other.node, other.work) == (&self.node, self.work);
         let newest = nemesis.newest::<Self>().filter(|(_, other)| same(other));
         let (owner, factor) = made_by(newest.map(|(fault, slowed)| (fault, slowed.factor))).unzip();
         nemesis.own(world, &Gauge::Slowed(self.node.clone(), self.work), owner, Harm::WorkMadeLonger);
-        offered(world.speeds()).slow(&self.node, self.work, factor.unwrap_or(Some(1)));
+        offered(world.speeds()).slow(&self.node, self.work, factor.unwrap_or(Some(1)))
     }
 }
 
 impl Effect for Slowed {
     fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
-        self.set(nemesis, world);
-        Receipt::certain()
+        self.set(nemesis, world)
     }
 }

@@ -12,7 +12,7 @@ use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, foreign, may, must, no_lengths};
-use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Striking, Struck, offered};
+use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Receipt, Striking, Struck, offered};
 use crate::plan::{DamageKind, FaultAction, FileKind, FileTarget};
 use crate::reader::{FaultKeys, Refusal, value};
 use crate::writer::{pair, text};
@@ -182,14 +182,15 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
             (Some(Bytes::from(bytes)), format!("byte {at} of {length} flipped"))
         }
     };
-    damage_file(s, &target, contents);
-    s.over_at_once(CHECKPOINT_STORE, target, detail);
+    let receipt = damage_file(s, &target, contents);
+    let hit = s.over_at_once(CHECKPOINT_STORE, target, detail);
+    s.prove(hit, receipt);
     Ok(())
 }
 
-fn damage_file(s: &mut Striking, path: &str, contents: Option<Bytes>) {
+fn damage_file(s: &mut Striking, path: &str, contents: Option<Bytes>) -> Receipt {
     s.claim(Gauge::Damaged(path.into()), Harm::DamagedFilesMet);
-    offered(s.world.stores()).damage_checkpoint_file(path, contents);
+    offered(s.world.stores()).damage_checkpoint_file(path, contents)
 }
 
 /// Exchanges the file with another one of its kind and checkpoint; if there is none, with one of another checkpoint. A
@@ -209,10 +210,11 @@ fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: Stri
     };
     let other = near.into_iter().chain(far).find_map(differs);
     let (other, contents) = other.ok_or_else(|| format!("{target} has no counterpart to change places with"))?;
-    damage_file(s, &target, Some(contents));
-    damage_file(s, &other, Some(bytes));
-    s.over_at_once(CHECKPOINT_STORE, target.clone(), format!("changed places with {other}"));
-    s.over_at_once(CHECKPOINT_STORE, other, format!("changed places with {target}"));
+    for (one, contents, with) in [(&target, contents, &other), (&other, bytes, &target)] {
+        let receipt = damage_file(s, one, Some(contents));
+        let hit = s.over_at_once(CHECKPOINT_STORE, one.clone(), format!("changed places with {with}"));
+        s.prove(hit, receipt);
+    }
     Ok(())
 }
 

@@ -138,9 +138,10 @@ impl Processes for Fake {
 }
 
 impl Speeds for Fake {
-    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) {
+    fn slow(&self, node: &str, work: SlowWork, factor: Option<u32>) -> Receipt {
         self.note(format!("slow {node} {work:?} {factor:?}"));
         self.set(format!("slow {node} {work:?}"), factor != Some(1));
+        Receipt::certain()
     }
 }
 
@@ -224,11 +225,12 @@ impl Stores for Fake {
     fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> {
         self.files.borrow().get(path).cloned()
     }
-    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) {
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
         match contents {
             Some(bytes) => self.files.borrow_mut().insert(path.into(), bytes),
             None => self.files.borrow_mut().remove(path),
         };
+        Receipt::certain()
     }
 }
 
