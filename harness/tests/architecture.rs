@@ -130,6 +130,7 @@ const REPORTS: &[&str] = &[
     "coverage",
     "curves",
     "distributions",
+    "comparison",
     "terminal",
     "probability",
     "html",

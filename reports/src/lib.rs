@@ -4,13 +4,14 @@
 //! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`curves`]
 //! lays it over the checkpoint period, [`gate`] judges it beside a committed baseline, [`diff`] holds a failing run against a
 //! passing one; [`tables`] decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes
-//! files for the tools of others. [`tuning`] has data of its own: which checkpoint interval to choose; so has [`museum`]: which
+//! files for the tools of others, [`comparison`] lays runs on several targets side by side. [`tuning`] has data of its own: which checkpoint interval to choose; so has [`museum`]: which
 //! planted bug is found by what.
 
 pub mod ansi;
 pub mod bounded;
 pub mod capacity;
 pub mod class;
+pub mod comparison;
 pub mod coverage;
 pub mod curves;
 pub mod diff;
