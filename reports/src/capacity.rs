@@ -40,13 +40,7 @@ mod tests {
         assert!((capacity - 2_000.0 * 6.61 / 1.659_6).abs() < 1e-6, "{capacity}");
         let subtask = SubtaskRecord { end_of_input_ns: Some(9_000_000_000), ..SubtaskRecord::default() };
         let attempt = run.recoveries[0].attempt;
-        run.course.attempts = vec![AttemptRecord {
-            attempt,
-            deployed_at_ns: 0,
-            running_at_ns: None,
-            ended_at_ns: None,
-            subtasks: vec![subtask],
-        }];
+        run.course.attempts = vec![AttemptRecord { attempt, subtasks: vec![subtask], ..AttemptRecord::default() }];
         assert_eq!(measured(&run, &run.recoveries[0]), None, "the end of the input made it short");
         run.course.attempts.clear();
         run.recoveries[0].restored_checkpoint = None;

@@ -44,6 +44,7 @@ fn checkpoint(id: u64, attempt: u32, at_ms: u64, parts: [u64; 6]) -> CheckpointR
         state_bytes: 2_100_000,
         new_bytes: Some(2_100_000 / id),
         parts: Some(parts),
+        reported: None,
         subtasks: vec![
             subtask("source#0", "tm-1", 60 * MS),
             subtask("count#0", "tm-2", 0),
@@ -220,6 +221,8 @@ fn course() -> Course {
     let attempt = |attempt: u32, at_ms: u64, running_ms: u64, ended_ms: u64| AttemptRecord {
         attempt,
         deployed_at_ns: at_ms * MS,
+        restored: (attempt > 1).then_some(3),
+        root: if attempt == 1 { "task-manager-lost".into() } else { String::new() },
         running_at_ns: Some(running_ms * MS),
         ended_at_ns: Some(ended_ms * MS),
         subtasks: [("source#0", "tm-1"), ("count#0", "tm-2"), ("count#1", "tm-3")]
@@ -389,6 +392,7 @@ prop_compose! {
             parts: parts.map(|[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]| {
                 CheckpointParts { barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns }
             }),
+            reported: None,
             subtasks: acks.into_iter().map(|(subtask, node, acknowledged_ns)| {
                 SubtaskCheckpoint { subtask, node, acknowledged_ns, ..SubtaskCheckpoint::default() }
             }).collect(),

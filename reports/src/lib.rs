@@ -5,13 +5,15 @@
 //! which makes all of them. [`timing`] compares measured times with [`formulas`], [`distributions`] collects them over
 //! many runs, [`curves`] shows them over the checkpoint period, [`gate`] compares them with a committed baseline, and
 //! [`diff`] compares a failing run with a passing one. [`tables`] decides what is shown; [`terminal`], [`html`],
-//! [`spacetime`] and [`svg`] decide how. [`export`] writes files for other tools. Two have data of their own:
+//! [`spacetime`] and [`svg`] decide how. [`export`] writes files for other tools,
+//! [`comparison`] lays runs on several targets side by side. Two have data of their own:
 //! [`tuning`] (which checkpoint interval to choose) and [`museum`] (which check finds which planted bug).
 
 pub mod ansi;
 pub mod bounded;
 pub mod capacity;
 pub mod class;
+pub mod comparison;
 pub mod coverage;
 pub mod curves;
 pub mod diff;

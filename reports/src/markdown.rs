@@ -3,10 +3,12 @@
 //! Start at [`runs`], or at `table`.
 
 use crate::ansi::clean;
+use crate::comparison::Comparison;
+use crate::comparison::tables::Scenario;
 use crate::record::{RunSet, Verdict};
 use crate::table::{Align, Table};
 use crate::terminal::evidence_lines;
-use crate::{tables, units};
+use crate::{comparison, tables, units};
 
 /// A mark that a script looks for in order to replace the comment.
 pub const MARK: &str = "<!-- flowquake run -->";
@@ -26,6 +28,11 @@ pub fn runs(set: &RunSet) -> String {
     };
     let total = units::counted(set.runs.len(), "run");
     let mut out = format!("{MARK}\n{sign} **flowquake: {total}**: {}\n", classes.join(", "));
+    if let Some(comparison) = Comparison::of(set) {
+        out += &format!("\n{}\n", escaped(&comparison::tables::sum(&comparison)));
+        out += &titled("Targets side by side", &comparison::tables::numbers(&comparison, Scenario::InColumn));
+        out += &titled("Where the protocol goes another way", &comparison::tables::differences(&comparison));
+    }
     out += &titled("Runs that did not pass", &tables::unproved(set));
     let failed: Vec<_> = set.runs.iter().filter(|run| !evidence_lines(&run.verdict).is_empty()).collect();
     for run in failed.iter().take(EVIDENCE_MAX) {

@@ -20,11 +20,13 @@ use crate::nemesis::Strike;
 use crate::plan::RunPlan;
 use crate::trace::Trace;
 
+mod account;
 mod flow;
 mod retained_files;
 mod section;
 mod store_copy;
 
+pub use account::{CheckpointAccount, SubtaskAccount};
 pub use flow::Flow;
 pub(crate) use flow::FlowLog;
 pub use retained_files::RetainedFiles;
@@ -210,6 +212,8 @@ pub struct Outcome {
     pub flow: Vec<Flow>,
     /// How many calls of dead incarnations were made ineffective.
     pub late_effects: u64,
+    /// What the target's own statistics say of completed checkpoints, if it has some.
+    pub accounts: BTreeMap<CheckpointId, CheckpointAccount>,
     /// Which messages were sent and which writes made, if the target was asked to note them.
     pub traffic: Option<Traffic>,
     /// Processor time of the run's thread.
@@ -248,6 +252,7 @@ impl Outcome {
             network: NetworkTotals::default(),
             flow: Vec::new(),
             late_effects: 0,
+            accounts: BTreeMap::new(),
             traffic: None,
             cpu: Duration::ZERO,
             wall: Duration::ZERO,

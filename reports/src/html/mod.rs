@@ -20,7 +20,7 @@ use crate::page::{Count, Head, class, document, table, titled};
 use crate::probability::{self, FailureCurve};
 use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
 use crate::timing::{self, Timing};
-use crate::{curves, diff, distributions, spacetime, svg, tables, terminal, timeline, units};
+use crate::{comparison, curves, diff, distributions, spacetime, svg, tables, terminal, timeline, units};
 
 /// Most passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 60;
@@ -37,6 +37,7 @@ pub fn report(set: &RunSet) -> String {
 pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     let shown = shown(set);
     let of_curve = if curves.is_empty() { "" } else { probability::svg::STYLE };
+    let of_targets = if comparison::targets(set).len() > 1 { comparison::html::STYLE } else { "" };
     let curve_of =
         |run: &RunRecord| curves.iter().find(|curve| curve.scenario == run.scenario && curve.seed == run.seed);
     let hidden = shown.iter().filter(|shown| !**shown).count();
@@ -45,6 +46,7 @@ pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     let few = troubled().count() <= OPEN_MAX;
     let main = html! {
         (head(set))
+        (comparison::html::section(set))
         (run_table::section(set, &shown))
         @for (index, run) in troubled() { (section(set, run, curve_of(run), index + 1, few)) }
         (distributions::html::section(set))
@@ -61,7 +63,7 @@ pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
         &[
-            &[run_table::STYLE, spacetime::STYLE, svg::load::STYLE, coverage::html::STYLE, of_curve][..],
+            &[run_table::STYLE, spacetime::STYLE, svg::load::STYLE, coverage::html::STYLE, of_curve, of_targets][..],
             &curves::html::STYLES,
         ]
         .concat(),
@@ -137,6 +139,7 @@ fn section(set: &RunSet, run: &RunRecord, curve: Option<&FailureCurve>, number: 
             }
             (titled("Faults", "times in seconds of the run", &tables::faults(run)))
             (titled("Checkpoints", "parts along the critical path; they sum to the duration", &tables::checkpoints(run)))
+            (titled("Checkpoints as the target reports them", "parts: the longest over all subtasks", &tables::reported(run)))
             (titled("Checkpoint durations", "completed checkpoints", &tables::durations(&timing)))
             (titled("Recoveries", "age: trigger of the restored checkpoint to the beginning of the outage", &tables::recoveries(run)))
             (titled("Outages", "from the fault until lasting progress; the parts sum to the outage", &tables::outages(run)))

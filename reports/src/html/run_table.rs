@@ -167,8 +167,8 @@ fn words(run: &RunRecord) -> String {
 /// For each run, its position in the order of each column of [`tables::verdicts`]. Equal runs have equal positions.
 fn orders(set: &RunSet) -> Vec<String> {
     let runs = || set.runs.iter();
-    let columns = [
-        places(runs().map(|run| &run.scenario)),
+    let target = tables::on_several_targets(set).then(|| places(runs().map(|run| &run.target)));
+    let columns = [places(runs().map(|run| &run.scenario))].into_iter().chain(target).chain([
         places(runs().map(|run| run.seed)),
         places(runs().map(|run| &run.job.backend)),
         places(runs().map(|run| run.verdict.class())),
@@ -179,7 +179,8 @@ fn orders(set: &RunSet) -> Vec<String> {
         places(runs().map(|run| run.totals.virtual_ns)),
         places(runs().map(|run| run.totals.cpu_ns)),
         places(runs().map(|run| &run.trace_hash)),
-    ];
+    ]);
+    let columns: Vec<Vec<usize>> = columns.collect();
     let order = |index: usize| columns.iter().map(|places| places[index].to_string()).collect::<Vec<_>>().join(" ");
     (0..set.runs.len()).map(order).collect()
 }

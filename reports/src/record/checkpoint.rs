@@ -49,6 +49,9 @@ pub struct CheckpointRecord {
     /// For completed checkpoints: parts along the critical path, which sum to `ended_at_ns - triggered_at_ns`
     /// (RECORD-R1).
     pub parts: Option<CheckpointParts>,
+    /// What the target's own statistics say of it; `None`: it has none, or was not completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<ReportedCheckpoint>,
     /// What each subtask did for it.
     pub subtasks: Vec<SubtaskCheckpoint>,
 }
@@ -109,6 +112,22 @@ impl CheckpointParts {
     pub fn total_ns(&self) -> u64 {
         self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
     }
+}
+
+/// Durations of a checkpoint as the target itself reports them, in whatever resolution it has. Of parts, the longest over all subtasks: they
+/// overlap, so they do not sum to the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedCheckpoint {
+    /// Trigger to last acknowledgement.
+    pub duration_ns: u64,
+    /// Trigger to first barrier.
+    pub start_delay_ns: Option<u64>,
+    /// First barrier to last barrier.
+    pub alignment_ns: Option<u64>,
+    /// Synchronous part of the snapshot.
+    pub sync_ns: Option<u64>,
+    /// Asynchronous part of the snapshot.
+    pub async_ns: Option<u64>,
 }
 
 /// What one subtask did for one checkpoint; times are `None` where it did not get that far.

@@ -37,12 +37,18 @@ pub struct TermRecord {
 }
 
 /// One attempt at running the job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// Number of the attempt, from 1, growing over all leaders.
     pub attempt: u32,
     /// When its deployment began.
     pub deployed_at_ns: u64,
+    /// The checkpoint that it was deployed from; `None`: none, or an older record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
+    /// What the failover that ended it answers: the kind of the event behind it, such as `task-manager-lost`; empty: no failover did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub root: String,
     /// When every subtask was running; `None`: that never happened.
     pub running_at_ns: Option<u64>,
     /// When it failed, finished or was replaced; `None`: not within the run.
@@ -126,9 +132,8 @@ mod tests {
         let attempt = |attempt, deployed_at_ns, ended_at_ns| AttemptRecord {
             attempt,
             deployed_at_ns,
-            running_at_ns: None,
             ended_at_ns,
-            subtasks: vec![],
+            ..AttemptRecord::default()
         };
         let mut course = Course::default();
         assert_eq!(course.abandoned_ns(&checkpoint), None);

@@ -89,8 +89,7 @@ fn attempts(run: &RunRecord) -> Vec<AttemptRecord> {
             attempt: checkpoint.attempt,
             deployed_at_ns: at,
             running_at_ns: Some(at),
-            ended_at_ns: None,
-            subtasks: Vec::new(),
+            ..AttemptRecord::default()
         });
         attempt.deployed_at_ns = attempt.deployed_at_ns.min(at);
         for seen in &checkpoint.subtasks {

@@ -6,12 +6,13 @@
 mod load;
 mod times;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use self::load::load;
 pub use self::times::{
-    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries,
+    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries, reported,
     timing_rows, timing_summary,
 };
 
@@ -57,27 +58,34 @@ fn begin_folder(table: &mut Table, name: &str, runs: &[&RunRecord]) {
 
 /// One row per run, in the order of the runs: what it proved and how long it took.
 pub fn verdicts(set: &RunSet) -> Table {
-    let mut table = verdict_table();
-    set.runs.iter().for_each(|run| verdict_row(&mut table, run));
+    let several = on_several_targets(set);
+    let mut table = verdict_table(several);
+    set.runs.iter().for_each(|run| verdict_row(&mut table, run, several));
     table
+}
+
+/// Whether the runs of a set ran on more than one target, so that a run needs to say on which.
+pub fn on_several_targets(set: &RunSet) -> bool {
+    set.runs.windows(2).any(|pair| pair[0].target != pair[1].target)
 }
 
 /// The same rows folder by folder. If there are several folders, each has its subtotal above it.
 pub fn verdicts_by_folder(set: &RunSet) -> Table {
-    let mut table = verdict_table();
+    let several = on_several_targets(set);
+    let mut table = verdict_table(several);
     let folders = by_folder(set);
     for (name, runs) in &folders {
         if folders.len() > 1 {
             begin_folder(&mut table, name, runs);
         }
-        runs.iter().for_each(|run| verdict_row(&mut table, run));
+        runs.iter().for_each(|run| verdict_row(&mut table, run, several));
     }
     table
 }
 
-fn verdict_table() -> Table {
-    Table::new([
-        ("scenario", Left),
+fn verdict_table(several: bool) -> Table {
+    let target = several.then_some(("target", Left));
+    let columns = [("scenario", Left)].into_iter().chain(target).chain([
         ("seed", Right),
         ("backend", Left),
         ("verdict", Left),
@@ -88,14 +96,22 @@ fn verdict_table() -> Table {
         ("virtual time", Right),
         ("cpu", Right),
         ("trace hash", Left),
+    ]);
+    Table::with(columns.map(|(heading, align)| (Cow::Borrowed(heading), align)).collect()).dispensable(&[
+        "trace hash",
+        "cpu",
+        "virtual time",
+        "completed",
+        "aborted",
+        "recoveries",
+        "backend",
     ])
-    .dispensable(&["trace hash", "cpu", "virtual time", "completed", "aborted", "recoveries", "backend"])
 }
 
-fn verdict_row(table: &mut Table, run: &RunRecord) {
+fn verdict_row(table: &mut Table, run: &RunRecord, several: bool) {
     let (completed, aborted) = checkpoint_counts(run);
-    table.row([
-        Cell::new(&run.scenario),
+    let target = several.then(|| Cell::new(&run.target));
+    let cells = [Cell::new(&run.scenario)].into_iter().chain(target).chain([
         Cell::new(run.seed.to_string()),
         Cell::new(&run.job.backend),
         Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
@@ -107,6 +123,7 @@ fn verdict_row(table: &mut Table, run: &RunRecord) {
         Cell::duration(run.totals.cpu_ns),
         Cell::new(&run.trace_hash).styled(Style::Dim),
     ]);
+    table.row(cells.collect::<Vec<_>>());
 }
 
 /// One row per scenario: how many of its runs passed, and their totals. Folder by folder; if there are several folders,
@@ -148,10 +165,11 @@ pub fn scenarios(set: &RunSet) -> Table {
 /// One row per run that did not pass: its verdict and the first line of evidence.
 pub fn unproved(set: &RunSet) -> Table {
     let mut table = Table::new([("", Left), ("", Left), ("", Right), ("", Left)]);
+    let several = on_several_targets(set);
     for run in set.runs.iter().filter(|run| run.verdict != Verdict::Passed) {
         table.row([
             Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
-            Cell::new(&run.scenario),
+            if several { Cell::new(format!("{} on {}", run.scenario, run.target)) } else { Cell::new(&run.scenario) },
             Cell::new(run.seed.to_string()),
             Cell::new(run.verdict.headline()),
         ]);

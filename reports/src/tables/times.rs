@@ -54,6 +54,33 @@ pub fn outside_of_predictions(run: &RunRecord) -> Table {
     table
 }
 
+/// What the target's own statistics say of completed checkpoints, beside what was heard of them.
+pub fn reported(run: &RunRecord) -> Table {
+    let mut table = Table::new([
+        ("id", Right),
+        ("heard until the last acknowledgement", Right),
+        ("reported", Right),
+        ("start delay", Right),
+        ("alignment", Right),
+        ("sync", Right),
+        ("async", Right),
+    ]);
+    for checkpoint in &run.checkpoints {
+        let Some(reported) = &checkpoint.reported else { continue };
+        let acknowledged = checkpoint.subtasks.iter().filter_map(|subtask| subtask.acknowledged_ns).max();
+        table.row([
+            Cell::new(checkpoint.id.to_string()),
+            Cell::maybe_duration(acknowledged.and_then(|at| at.checked_sub(checkpoint.triggered_at_ns))),
+            Cell::duration(reported.duration_ns),
+            Cell::maybe_duration(reported.start_delay_ns),
+            Cell::maybe_duration(reported.alignment_ns),
+            Cell::maybe_duration(reported.sync_ns),
+            Cell::maybe_duration(reported.async_ns),
+        ]);
+    }
+    table
+}
+
 /// Checkpoints with their parts along the critical path.
 pub fn checkpoints(run: &RunRecord) -> Table {
     let mut table = Table::new([
