@@ -108,7 +108,8 @@ pub fn try_execute(
     outcome.copies.clear();
     let verdict = verdict::decide(plan, &outcome, &violations);
     let sources = measure::sources(plan, jobs, &inputs);
-    let record = measure::record(plan, &outcome, sources, verdict, oracles, replay);
+    let mut record = measure::record(plan, &outcome, sources, verdict, oracles, replay);
+    record.options.extend(target.departures(plan));
     Ok((RunRecord { target: target.name().into(), ..record }, outcome))
 }
 

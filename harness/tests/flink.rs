@@ -93,6 +93,22 @@ fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     assert!(events[at..].iter().any(|record| restored(&record.event)), "it went on from the checkpoint");
 }
 
+/// The twins ask before each record, and each thread of a Flink waits for its own answer.
+#[test]
+fn user_code_fails_and_snapshots_hang_as_they_are_told_to() {
+    let Some(flink) = flink() else { return };
+    let faults = "[[fault]]\nat = \"0s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 100\ntimes = 1\n\
+                  [[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 4 }\ndo = \"hang-snapshot\"\ntarget = \"tm-1\"\nheal_after = \"700ms\"\n\
+                  [expect]\nfailovers = 1\n";
+    let (record, outcome) = run(&flink, faults);
+    assert_eq!(record.verdict, Verdict::Passed, "{record:#?}");
+    let receipt = |fault: usize| record.faults[fault].hits[0].receipt.as_str();
+    assert!(receipt(0).contains("before record 100 of split 1, and was told to fail"), "{}", receipt(0));
+    assert!(receipt(1).contains("snapshots hung") && receipt(1).contains("healed"), "{}", receipt(1));
+    let in_program = |event: &Event| matches!(event, Event::TaskFailed { in_program: true, .. });
+    assert_eq!(outcome.trace.events.iter().filter(|record| in_program(&record.event)).count(), 1);
+}
+
 /// FLINK-1, while a TaskManager stands still: it could not see by itself that nobody listens.
 #[test]
 fn a_harness_that_is_killed_leaves_no_java_behind() {
@@ -169,5 +185,5 @@ fn what_flink_does_not_offer_is_refused_with_path_and_remedy() {
     let said = refused("[[fault]]\non = { event = \"commit-acknowledged\" }\ndo = \"kill\"\ntarget = \"tm-1\"\n");
     assert!(said.contains("fault[1].on") && said.contains("which it does not tell"), "{said}");
     let said = refused("[[fault]]\nat = \"1s\"\ndo = \"clock-forward\"\ntarget = \"tm-1\"\nby = \"3s\"\n");
-    assert!(said.contains("fault[1].do") && said.contains("kill, pause, crash-loop"), "{said}");
+    assert!(said.contains("fault[1].do") && said.contains("kill, machine-loss, pause"), "{said}");
 }

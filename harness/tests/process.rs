@@ -171,6 +171,87 @@ fn a_process_dies_again_and_again_and_the_job_is_finished() {
     assert_eq!(lives.len(), 3);
 }
 
+/// What shows a strike that was proved.
+fn receipt(record: &RunRecord, fault: usize) -> &str {
+    &record.faults[fault].hits[0].receipt
+}
+
+#[test]
+fn user_code_fails_as_often_as_it_is_told_to_on_whatever_process_it_runs() {
+    let faults = "[[fault]]\nat = \"0s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 300\ntimes = 2\n\
+                  [[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 4 }\ndo = \"user-panic\"\ntarget = \"tm-1\"\n\
+                  [expect]\nfailovers = 3\n";
+    let (record, outcome) = run(&scenario("fs", faults));
+    assert_eq!(record.verdict, Verdict::Passed, "{:#?}", record.faults);
+    assert_judged(&record);
+    assert!(receipt(&record, 0).contains("before record 300 of split 1, and was told to fail"), "{:?}", record.faults);
+    assert!(receipt(&record, 1).starts_with("tm-1 asked"), "{:?}", record.faults);
+    let in_program = |event: &Event| matches!(event, Event::TaskFailed { in_program: true, .. });
+    let failed = outcome.trace.events.iter().filter(|record| in_program(&record.event)).count();
+    assert_eq!(failed, 3, "as tasks, not as processes");
+    assert!(record.nodes.iter().all(|node| node.up.len() == 1), "no process has died");
+}
+
+#[test]
+fn work_waits_as_long_as_it_is_told_to() {
+    let faults = "[[fault]]\non = { event = \"checkpoint-triggered\", checkpoint = 2 }\ndo = \"hang-snapshot\"\ntarget = \"tm-1\"\nheal_after = \"700ms\"\n\
+                  [[fault]]\nat = \"100ms\"\ndo = \"slow-operator\"\ntarget = \"tm-2\"\nfactor = 50\nheal_after = \"300ms\"\n";
+    let text = scenario("fs", faults)
+        .replace("interval = \"250ms\"", "interval = \"250ms\"\ntimeout = \"400ms\"\ntolerable_failed = 9");
+    let (record, outcome) = run(&text);
+    assert_eq!(record.verdict, Verdict::Passed, "{:#?}", record.faults);
+    assert!(record.checkpoints.iter().any(|checkpoint| checkpoint.id == 2 && checkpoint.committed_at_ns.is_none()));
+    let hung = record.faults[0].hurt.iter().map(|hurt| hurt.count).sum::<u64>();
+    assert!((1..=4).contains(&hung), "{:?}", record.faults[0].hurt);
+    let healed = receipt(&record, 0);
+    assert!(healed.contains(&format!("healed: tm-1 is as fast as before; {hung} snapshots hung")), "{healed}");
+    let (from, to) = (record.faults[0].struck_at_ns.unwrap(), record.faults[0].healed_at_ns.unwrap());
+    let ended = outcome
+        .trace
+        .events
+        .iter()
+        .filter(|record| record.node.as_str() == "tm-1" && matches!(record.event, Event::SnapshotSyncEnded { .. }));
+    assert!(!ended.into_iter().any(|record| (from..to).contains(&record.at.0)), "none ends while it hangs");
+    assert!(receipt(&record, 1).contains("records waited"), "{:?}", record.faults[1]);
+}
+
+#[test]
+fn stores_fail_under_processes_and_stored_files_are_damaged() {
+    let faults = "[[fault]]\nat = \"300ms\"\ndo = \"torn-write\"\nstore = \"checkpoints\"\ncount = 1\n\
+                  [[fault]]\nat = \"600ms\"\ndo = \"store-unavailable\"\nstore = \"output\"\nheal_after = \"300ms\"\n\
+                  [[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 4 }\ndo = \"damage\"\nfile = { kind = \"state\" }\nhow = \"delete\"\n\
+                  [[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 4 }\ndo = \"kill\"\ntargets = [\"tm-1\", \"tm-2\"]\nrestart_after = \"200ms\"\n";
+    let text = scenario("fs", faults)
+        .replace("interval = \"250ms\"", "interval = \"250ms\"\ntolerable_failed = 9\nretained = 3");
+    let (record, _) = run(&text);
+    assert_eq!(record.verdict, Verdict::Passed, "{:#?}", record.faults);
+    assert_judged(&record);
+    assert!(receipt(&record, 0).contains("asked for Put"), "{}", receipt(&record, 0));
+    assert!(receipt(&record, 1).contains("was answered so"), "{}", receipt(&record, 1));
+    assert_eq!(receipt(&record, 2), "the file is gone");
+    assert!(record.faults.iter().all(|fault| !fault.hurt.is_empty()), "{:#?}", record.faults);
+}
+
+#[test]
+fn a_lost_machine_is_silent_until_it_is_back() {
+    let fault = "[[fault]]\non = { event = \"checkpoint-triggered\", checkpoint = 3 }\ndo = \"machine-loss\"\ntarget = \"tm-1\"\nrestart_after = \"900ms\"\n\
+                 [expect]\nfailovers = 1\n";
+    let text = scenario("memory", fault)
+        .replace("[engine]", "[engine]\nheartbeat_interval = \"100ms\"\nheartbeat_timeout = \"500ms\"");
+    let (record, outcome) = run(&text);
+    assert_eq!(record.verdict, Verdict::Passed, "{:#?}", record.faults);
+    let shown = receipt(&record, 0);
+    assert!(shown.contains("threads of process") && shown.contains("; healed: process "), "{shown}");
+    let (from, to) = (record.faults[0].struck_at_ns.unwrap(), record.faults[0].healed_at_ns.unwrap());
+    let lost = outcome.trace.events.iter().find(|record| matches!(&record.event, Event::TaskManagerLost { .. }));
+    let lost = lost.expect("it is missed").at.0;
+    assert!(lost - from >= 400_000_000, "only by missing heartbeats, after {} ns", lost - from);
+    let meanwhile = outcome.trace.events.iter().filter(|record| (from..to).contains(&record.at.0));
+    // What it had told before may be heard after; of a process there is one event at most.
+    assert!(meanwhile.filter(|record| record.node.as_str() == "tm-1").count() <= 1);
+    assert_eq!(record.nodes.iter().find(|node| node.name == "tm-1").unwrap().up.len(), 2);
+}
+
 impl Folder {
     /// `flowquake` with the words of a line.
     fn words(&self, line: &str) -> Command {
@@ -193,7 +274,7 @@ fn what_real_processes_do_not_offer_is_refused_by_check_and_is_no_pass_of_run() 
     assert_eq!(folder.says("check real.toml").0, Some(0));
     let (code, text) = folder.says("check real.toml --target process");
     assert_eq!(code, Some(2), "{text}");
-    let expected = "error: real.toml: fault[1].do: process does not offer fault 1: `cut`\n  help: take one of its kinds of faults (kill, pause, crash-loop), or another target";
+    let expected = "error: real.toml: fault[1].do: process does not offer fault 1: `cut`\n  help: take one of its kinds of faults (kill, machine-loss, pause, crash-loop, user-panic,";
     assert!(text.contains(expected), "{text}");
     let (code, text) = folder.says("run real.toml --target process");
     assert_eq!(code, Some(10), "{text}");
@@ -203,24 +284,6 @@ fn what_real_processes_do_not_offer_is_refused_by_check_and_is_no_pass_of_run() 
     let folder = Folder::new().with("real.toml", format!("{heavy}\n[checkpointing]\ninterval = \"250ms\"\n"));
     let (code, text) = folder.says("check real.toml --target process");
     assert!(code == Some(2) && text.contains("cluster.record_weight"), "{text}");
-}
-
-#[test]
-fn a_run_that_failed_on_processes_is_made_again_on_processes() {
-    // No failover comes, so the expectation is not met.
-    let text = scenario("fs", "[expect]\nfailovers = 7\n");
-    let folder = Folder::new().with("real.toml", &text);
-    let run = |args: &[&str]| {
-        folder.flowquake(&[&["run", "--json", "made.json"], args].concat(), 1);
-        folder.records("made.json").into_iter().map(|run| run.target).collect::<Vec<_>>()
-    };
-    assert_eq!(run(&["real.toml", "--target", "process"]), ["process"]);
-    assert_eq!(run(&["--failed"]), ["process"]);
-    assert_eq!(run(&["--failed", "--target", "sim"]), ["sim"], "an explicit target wins");
-    // What failed on both is two runs.
-    assert_eq!(run(&["--failed"]), ["sim", "process"]);
-    let kept = folder.read("target/flowquake/failed.json");
-    assert_eq!(kept.matches("\"target\": \"process\"").count(), 1, "{kept}");
 }
 
 /// Ids of processes whose environment holds this word: all that descend from whoever had it, in whatever group.

@@ -127,8 +127,7 @@ impl Target for Stub {
         }
         director.close(&puppets, Time(5_000_000_000));
         let mut outcome = director.take_outcome();
-        let shown = self.offers(plan).sections;
-        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
+        outcome.show_only(&self.offers(plan).sections);
         Ok(outcome)
     }
 }

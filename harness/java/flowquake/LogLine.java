@@ -35,7 +35,7 @@ public final class LogLine extends AbstractAppender {
             while (root.getCause() != null && root.getCause() != root) {
                 root = root.getCause();
             }
-            text += " [" + root + "]";
+            text += root == thrown ? " [" + root + "]" : " [" + root + "] in [" + thrown + "]";
         }
         Wire.tell("log", logger.substring(logger.lastIndexOf('.') + 1), text);
     }

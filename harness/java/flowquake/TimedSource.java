@@ -258,6 +258,7 @@ public final class TimedSource implements Source<String, TimedSource.Split, byte
                 Wire.tell("user", subtask(), "first-record");
             }
             String line = first.lines.get(first.next);
+            Hook.atRecord(subtask(), first.number, first.next);
             first.next++;
             output.collect(line.substring(line.indexOf(' ') + 1));
             return InputStatus.MORE_AVAILABLE;

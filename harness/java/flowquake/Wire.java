@@ -1,6 +1,5 @@
 package flowquake;
 
-import java.io.DataInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.net.UnixDomainSocketAddress;
@@ -11,7 +10,8 @@ import java.nio.charset.StandardCharsets;
 /**
  * The line from this process to whoever watches it: what happens is told, and nothing goes on before it was heard.
  *
- * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has a connection of
+ * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte, or more where
+ * something was asked. Each thread has a connection of
  * its own, so none waits for another's answer. If the watcher is gone this process ends at once: it must not outlive who started it.
  */
 public final class Wire {
@@ -26,21 +26,34 @@ public final class Wire {
 
     /** Tells that something happened here, and waits until it was heard. */
     public static void tell(String kind, String source, String text) {
+        exchange(kind, source, text, 1);
+    }
+
+    /** Asks from user code, and returns the answer, which has so many bytes; null: nobody is there to answer this thread. */
+    static ByteBuffer ask(String source, String text, int bytes) {
+        return exchange("user", source, text, bytes);
+    }
+
+    private static ByteBuffer exchange(String kind, String source, String text, int bytes) {
         if (SOCKET == null) {
-            return;
+            return null;
         }
         try {
-            exchange(String.join("\t", kind, NODE, source, Thread.currentThread().getName(), text.replace('\n', ' ')));
+            String message =
+                    String.join("\t", kind, NODE, source, Thread.currentThread().getName(), text.replace('\n', ' '));
+            return exchange(message, bytes);
         } catch (java.nio.channels.ClosedByInterruptException interrupted) {
             // A cancelled task's thread: its connection is lost, what it said may be too, but nobody watches a thread that ends.
             CONNECTION.remove();
             Thread.currentThread().interrupt();
+            return null;
         } catch (IOException gone) {
             Runtime.getRuntime().halt(70);
+            return null;
         }
     }
 
-    private static void exchange(String message) throws IOException {
+    private static ByteBuffer exchange(String message, int bytes) throws IOException {
         boolean interrupted = Thread.interrupted();
         try {
             SocketChannel channel = CONNECTION.get();
@@ -53,10 +66,13 @@ public final class Wire {
             while (out.hasRemaining()) {
                 channel.write(out);
             }
-            ByteBuffer answer = ByteBuffer.allocate(1);
-            if (channel.read(answer) < 0) {
-                throw new EOFException();
+            ByteBuffer answer = ByteBuffer.allocate(bytes);
+            while (answer.hasRemaining()) {
+                if (channel.read(answer) < 0) {
+                    throw new EOFException();
+                }
             }
+            return answer;
         } finally {
             if (interrupted) {
                 Thread.currentThread().interrupt();

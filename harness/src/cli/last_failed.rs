@@ -1,8 +1,7 @@
 //! Which runs did not pass last: kept beside the report, so that `run --failed` makes them again.
 //!
-//! Start at [`read`] and [`write`]. A scenario file, a seed and a target identify a run, because the scenario itself may have been
-//! changed to mend the failure, and what passes in the simulator may still fail on real processes. A run that was not made again
-//! stays on the list.
+//! Start at [`read`] and [`write`]. A scenario file and a seed identify a run, because the scenario itself may have been changed to
+//! mend the failure. A run that was not made again stays on the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,8 +10,6 @@ use std::path::{Path, PathBuf};
 use flowquake_reports::bounded;
 use flowquake_reports::json::write_atomically;
 use serde::{Deserialize, Serialize};
-
-use crate::plan::TargetPlan;
 
 /// The file, in the folder of the report.
 pub(super) const NAME: &str = "failed.json";
@@ -26,22 +23,10 @@ pub(super) struct RunId {
     pub(super) file: PathBuf,
     /// The seed.
     pub(super) seed: u64,
-    /// What it was run on; lists of older builds name none, and are of the simulator.
-    #[serde(default, skip_serializing_if = "TargetPlan::is_sim")]
-    pub(super) target: TargetPlan,
 }
 
-/// How a run failed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Failure {
-    /// The label of its verdict.
-    pub(super) verdict: String,
-    /// The folder of the Apache Flink that it was run on.
-    pub(super) flink_home: Option<PathBuf>,
-}
-
-/// Runs that did not pass.
-pub(super) type Failed = BTreeMap<RunId, Failure>;
+/// Runs that did not pass, each with the label of its verdict.
+pub(super) type Failed = BTreeMap<RunId, String>;
 
 /// An entry of the file.
 #[derive(Serialize, Deserialize)]
@@ -49,10 +34,6 @@ pub(super) type Failed = BTreeMap<RunId, Failure>;
 struct Line {
     file: PathBuf,
     seed: u64,
-    #[serde(default, skip_serializing_if = "TargetPlan::is_sim")]
-    target: TargetPlan,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    flink_home: Option<PathBuf>,
     /// Lists of older builds have none.
     #[serde(default)]
     verdict: String,
@@ -64,10 +45,7 @@ pub(super) fn read(folder: &Path) -> io::Result<Failed> {
         Ok(text) => {
             let lines: Vec<Line> =
                 serde_json::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            let run = |Line { file, seed, target, flink_home, verdict }| {
-                (RunId { file, seed, target }, Failure { verdict, flink_home })
-            };
-            Ok(lines.into_iter().map(run).collect())
+            Ok(lines.into_iter().map(|line| (RunId { file: line.file, seed: line.seed }, line.verdict)).collect())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Failed::new()),
         Err(error) => Err(error),
@@ -78,13 +56,7 @@ pub(super) fn read(folder: &Path) -> io::Result<Failed> {
 pub(super) fn write(folder: &Path, failed: &Failed) -> io::Result<()> {
     let lines: Vec<Line> = failed
         .iter()
-        .map(|(RunId { file, seed, target }, Failure { verdict, flink_home })| Line {
-            file: file.clone(),
-            seed: *seed,
-            target: *target,
-            flink_home: flink_home.clone(),
-            verdict: verdict.clone(),
-        })
+        .map(|(run, verdict)| Line { file: run.file.clone(), seed: run.seed, verdict: verdict.clone() })
         .collect();
     let text = serde_json::to_string_pretty(&lines).expect("a list is always JSON") + "\n";
     std::fs::create_dir_all(folder)?;
@@ -105,23 +77,15 @@ mod tests {
     #[test]
     fn what_was_not_made_again_stays_on_the_list() {
         let folder = tempfile::tempdir().unwrap();
-        let on = |seed: &u64, target| RunId { file: "a.toml".into(), seed: *seed, target };
-        let id = |seed: &u64| on(seed, TargetPlan::Sim);
-        let stuck = || Failure { verdict: "stuck".to_owned(), flink_home: None };
-        let of = |seeds: &[u64]| -> Failed { seeds.iter().map(|seed| (id(seed), stuck())).collect() };
+        let id = |seed: &u64| RunId { file: "a.toml".into(), seed: *seed };
+        let of = |seeds: &[u64]| -> Failed { seeds.iter().map(|seed| (id(seed), "stuck".to_owned())).collect() };
         assert_eq!(read(folder.path()).unwrap(), of(&[]));
         write(folder.path(), &of(&[1, 2, 3])).unwrap();
         let made = [1, 2].iter().map(id).collect();
         let list = after(read(folder.path()).unwrap(), &made, of(&[2]));
         assert_eq!(list, of(&[2, 3]));
         std::fs::write(folder.path().join(NAME), "[{\"file\": \"a.toml\", \"seed\": 7}]").unwrap();
-        assert_eq!(read(folder.path()).unwrap(), Failed::from([(id(&7), Failure::default())]), "of an older build");
-        // A run on another target is another run.
-        let flink = Failure { flink_home: Some("/opt/flink".into()), ..stuck() };
-        let both = Failed::from([(id(&1), stuck()), (on(&1, TargetPlan::Flink), flink.clone())]);
-        write(folder.path(), &both).unwrap();
-        let list = after(read(folder.path()).unwrap(), &[id(&1)].into(), Failed::new());
-        assert_eq!(list, Failed::from([(on(&1, TargetPlan::Flink), flink)]));
+        assert_eq!(read(folder.path()).unwrap(), Failed::from([(id(&7), String::new())]), "of an older build");
         std::fs::write(folder.path().join(NAME), "no list").unwrap();
         assert_eq!(read(folder.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }

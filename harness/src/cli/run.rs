@@ -5,7 +5,7 @@
 //! survives whatever happens to this process, and `--resume` continues a stopped run from it ([`resume`]). [`pick`] decides which
 //! runs to make, [`history`] keeps them, [`listing`] prints what it keeps, and [`documents`] writes tables, reports and files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -15,6 +15,7 @@ use flowquake_reports::ansi::Color;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::Coverage;
 use flowquake_reports::coverage::activation::Floor;
+use flowquake_reports::folder::COMPARISON;
 use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
@@ -46,6 +47,7 @@ use crate::shrink::Failure;
 use crate::units;
 use crate::worker::{Made, Order, Terms};
 
+mod compare;
 mod documents;
 mod history;
 mod listing;
@@ -54,12 +56,12 @@ mod resume;
 
 /// The records of all runs, one a line, written as they come.
 const JOURNAL: &str = "runs.jsonl";
-/// What [`flowquake_reports::folder::write_report_folder`] writes.
-const DOCUMENTS: [&str; 4] = ["runs.json", "distributions.json", "report.html", "verdicts.txt"];
+/// What [`flowquake_reports::folder::write_report_folder`] writes, and the comparison of several targets.
+const DOCUMENTS: [&str; 5] = ["runs.json", "distributions.json", "report.html", "verdicts.txt", COMPARISON];
 /// All that is written into the folder of a run: the documents, the journal, and the list of failures.
-const REPORT: [&str; 6] = {
-    let [runs, distributions, page, verdicts] = DOCUMENTS;
-    [runs, distributions, page, verdicts, JOURNAL, last_failed::NAME]
+const REPORT: [&str; 7] = {
+    let [runs, distributions, page, verdicts, comparison] = DOCUMENTS;
+    [runs, distributions, page, verdicts, comparison, JOURNAL, last_failed::NAME]
 };
 
 #[derive(Args)]
@@ -79,12 +81,14 @@ pub(super) struct RunArgs {
           conflicts_with_all = ["paths", "only", "failed", "seed", "seeds", "failures", "trace", "verify_determinism",
                                 "restore_check", "run_memory", "run_cpu", "max_cost"])]
     resume: Option<String>,
-    /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md) [default: sim; with
-    /// --failed each run's own]
-    #[arg(long, value_enum)]
-    target: Option<TargetPlan>,
-    /// The folder of the Apache Flink for `--target flink` [default: with --failed the one that a run failed on; else what
-    /// FLINK_HOME says]
+    /// What the scenarios are run on: one target, or several to compare (sim,process,flink); what one does not offer is not run there, and
+    /// no pass (docs/targets.md)
+    #[arg(long, value_enum, value_name = "TARGET", value_delimiter = ',', default_values_t = [TargetPlan::Sim])]
+    target: Vec<TargetPlan>,
+    /// How often each run is made on targets that do not repeat exactly
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    repeat: u32,
+    /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
     #[arg(long, value_name = "DIR")]
     flink_home: Option<PathBuf>,
     /// First seed
@@ -232,14 +236,6 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         },
         (None, None) => None,
     };
-    let listed = listed.map(|runs| match args.target {
-        // As in the first call, if this one goes on with it.
-        Some(target) => {
-            let moved: BTreeSet<RunId> = runs.into_iter().map(|run| RunId { target, ..run }).collect();
-            moved.into_iter().collect()
-        }
-        None => runs,
-    });
     let Picked { scenarios, only } = match pick::pick(&args.paths, &args.only, listed.as_deref(), jobs) {
         Ok(picked) => picked,
         Err(code) => return code,
@@ -263,26 +259,20 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Ok(parallel) => parallel,
         Err(code) => return code,
     };
+    // Before anything is begun; what is missing is told once, not by each run.
+    if args.target.contains(&TargetPlan::Flink)
+        && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
+    {
+        return refuse_text(&missing.what, &missing.remedy);
+    }
     let (seed, seeds) = (args.seed, args.seeds);
     let stop = args.stop_on_failure.then_some(1);
     let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
-    let target = args.target.unwrap_or_default();
-    let sweep = Sweep { scenarios: &scenarios, target, seed, seeds, only, parallel, max_failures };
-    let targets = sweep.targets();
-    let mut flink_home = None;
-    // Before anything is begun; what is missing is told once, not by each run.
-    if targets.contains(&TargetPlan::Flink) {
-        let begun_on = unfinished.as_ref().and_then(|unfinished| unfinished.ask.flink_home.as_deref());
-        let given = args.flink_home.as_deref().or(begun_on);
-        let found = match pick::flink_home(given, listed.as_deref().unwrap_or_default(), &failed) {
-            Ok(home) => ApacheFlink::find(home.as_deref()),
-            Err((what, remedy)) => return refuse_text(&what, remedy),
-        };
-        match found.and_then(|flink| flink.archive().map(|_| flink.home().folder.clone())) {
-            Ok(folder) => flink_home = Some(folder),
-            Err(missing) => return refuse_text(&missing.what, &missing.remedy),
-        }
-    }
+    let variants = match compare::variants(&args.target, args.repeat, args.failed.is_some()) {
+        Ok(variants) => variants,
+        Err(code) => return code,
+    };
+    let sweep = Sweep { scenarios: &scenarios, variants, seed, seeds, only, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
@@ -293,7 +283,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     if args.verify_determinism
         && let Err(code) = comparable(
             scenarios.iter().flat_map(|scenario| {
-                targets.iter().map(move |target| RunPlan { target: *target, ..scenario.plan(seed) })
+                args.target.iter().map(|target| RunPlan { target: *target, ..scenario.plan(seed) })
             }),
             "--verify-determinism",
         )
@@ -324,7 +314,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         },
         None => {
             let command = command_line();
-            let ask = Ask::of(&scenarios, seed, listed, flink_home.clone());
+            let ask = Ask::of(&scenarios, seed, listed);
             let (history, journal) = History::begin(&top, &set_of(command.clone(), Vec::new()), sweep.runs(), &ask);
             Begun { command, history, journal, records: BTreeMap::new() }
         }
@@ -335,7 +325,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     if let Err(code) = outputs::clear(&written.into_iter().chain(documents).collect::<Vec<_>>()) {
         return code;
     }
-    sweep_on(args, &sweep, flink_home, begun)
+    sweep_on(args, &sweep, begun)
 }
 
 /// A run that has its place, and what was made of it before.
@@ -364,8 +354,13 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
         Err(error) => return Err(refuse(&format!("{JOURNAL}: {error}"), "leave --resume out and begin anew")),
     };
     let mut records = BTreeMap::new();
+    // Repetitions of one run are all alike: each record takes the next place.
+    let mut repetitions: BTreeMap<(String, u64, String), usize> = BTreeMap::new();
     for record in known.records {
-        if let Some(index) = sweep.index(&record) {
+        let run = (record.file.clone(), record.seed, record.target.clone());
+        let nth = repetitions.entry(run).or_default();
+        if let Some(index) = sweep.index(Path::new(&record.file), record.seed, &record.target, *nth) {
+            *nth += 1;
             records.insert(index, record);
         }
     }
@@ -379,14 +374,14 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
     Ok(Begun { command, history: History::go_on(top, &folder, entry), journal, records })
 }
 
-fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, flink_home: Option<PathBuf>, begun: Begun) -> ExitCode {
+fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let Begun { command, mut history, mut journal, mut records } = begun;
     let top = report_folder();
     let (mut problems, total) = (Vec::new(), sweep.runs());
     let known: Vec<u64> = records.keys().copied().collect();
     let open = total - known.len() as u64;
     let mut progress = Progress::new(open);
-    let terms = Terms { flink_home: flink_home.clone(), ..args.limits.terms(args.log) };
+    let terms = Terms { flink_home: args.flink_home.clone(), ..args.limits.terms(args.log) };
     let many = Many { total: open, parallel: sweep.parallel, max_failures: sweep.max_failures, terms: &terms };
     let ended = many.make(
         |nth| sweep.plan(unknown(&known, nth)).map(|plan| order(plan, args, sweep)),
@@ -411,19 +406,10 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, flink_home: Option<PathBuf>, begu
     if stopped && !sweep.is_long() {
         tell!("stopped after a failure: {} runs were not made", count_of(total - made, total));
     }
-    let id = |run: &RunRecord| {
-        let target = TargetPlan::from_name(&run.target).unwrap_or_default();
-        RunId { file: run.file.clone().into(), seed: run.seed, target }
-    };
+    let id = |run: &RunRecord| RunId { file: run.file.clone().into(), seed: run.seed };
     let made_now = records.iter().map(id).collect();
     let failures = records.iter().filter(|run| is_failure(&run.verdict));
-    let failed_now: Failed = failures
-        .map(|run| {
-            let id = id(run);
-            let flink_home = flink_home.clone().filter(|_| id.target == TargetPlan::Flink);
-            (id, last_failed::Failure { verdict: run.verdict.label().to_owned(), flink_home })
-        })
-        .collect();
+    let failed_now: Failed = failures.map(|run| (id(run), run.verdict.label().to_owned())).collect();
     if made > 0 {
         // Others may have ended meanwhile.
         let _lock = history::lock(&top);
@@ -498,11 +484,10 @@ fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (
     let asked = when::Asked { samples: when::SAMPLES, points: when::POINTS, parallel: sweep.parallel, terms: &terms };
     let failed = runs.iter().filter(|run| can_be_redrawn(run));
     for run in failed.take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let Some(plan) = sweep.index(run).and_then(|index| sweep.plan(index)) else {
-            continue;
-        };
+        let index = sweep.index(Path::new(&run.file), run.seed, &run.target, 0);
+        let Some(plan) = index.and_then(|index| sweep.plan(index)) else { continue };
         tell!("when {} seed {} was decided:", run.scenario, run.seed);
-        let file = args.failures.join(plan_file_name(&run.scenario, run.seed));
+        let file = args.failures.join(plan_file_name(&run.scenario, &run.target, run.seed));
         // Why it cannot be measured was told, and loses no verdict.
         let Ok(when::Measured { curve, ended, .. }) = when::curve(&asked, &plan, &file) else { continue };
         curves.push(curve);
@@ -553,7 +538,7 @@ fn kept(
     if !failed && sweep.is_long() {
         return (record, json);
     }
-    let name = plan_file_name(&record.scenario, record.seed);
+    let name = plan_file_name(&record.scenario, &record.target, record.seed);
     let plan = plan().map(|plan| RunPlan { prediction: record.prediction.clone(), ..plan });
     if let Some(plan) = &plan {
         history.keep_plan(&name, plan);
@@ -580,14 +565,16 @@ fn save(folder: &Path, file: &Path, plan: &RunPlan) -> Result<(), String> {
     save_plan(file, plan).map_err(|error| error.to_string())
 }
 
-/// The name of a saved plan's file: no longer than every file system allows.
-fn plan_file_name(scenario: &str, seed: u64) -> String {
+/// The name of a saved plan's file: no longer than every file system allows. A target other than the simulator is named, since plans of several
+/// targets lie side by side.
+fn plan_file_name(scenario: &str, target: &str, seed: u64) -> String {
     const SCENARIO_MAX: usize = 150;
+    let on = if target == TargetPlan::Sim.name() { String::new() } else { format!("-{target}") };
     match scenario.char_indices().map(|(at, _)| at).take_while(|at| *at <= SCENARIO_MAX).last() {
         Some(end) if scenario.len() > SCENARIO_MAX => {
-            format!("{}-{:016x}-seed-{seed}.json", &scenario[..end], xxh3_64(scenario.as_bytes()))
+            format!("{}-{:016x}{on}-seed-{seed}.json", &scenario[..end], xxh3_64(scenario.as_bytes()))
         }
-        _ => format!("{scenario}-seed-{seed}.json"),
+        _ => format!("{scenario}{on}-seed-{seed}.json"),
     }
 }
 
@@ -613,10 +600,11 @@ mod tests {
 
     #[test]
     fn a_plan_has_a_file_name_that_every_system_takes() {
-        assert_eq!(plan_file_name("small", 7), "small-seed-7.json");
-        let names = ["ä", "b"].map(|letter| plan_file_name(&letter.repeat(245), u64::MAX));
+        assert_eq!(plan_file_name("small", "sim", 7), "small-seed-7.json");
+        assert_eq!(plan_file_name("small", "flink", 7), "small-flink-seed-7.json");
+        let names = ["ä", "b"].map(|letter| plan_file_name(&letter.repeat(245), "process", u64::MAX));
         assert!(names.iter().all(|name| name.len() < 220), "{names:?}");
-        assert_ne!(plan_file_name(&"b".repeat(244), 1), plan_file_name(&"b".repeat(245), 1));
+        assert_ne!(plan_file_name(&"b".repeat(244), "sim", 1), plan_file_name(&"b".repeat(245), "sim", 1));
     }
 
     #[test]

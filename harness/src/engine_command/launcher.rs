@@ -247,6 +247,7 @@ impl Launcher<'_> {
             local: self.owned.local.path().join(format!("{name}-{life}")),
             log: self.options.log.clone(),
             observer: self.options.observer.clone(),
+            hooks: None,
             dies_with_starter: false,
             role,
         };

@@ -26,6 +26,7 @@ mod claim;
 mod committed;
 mod control;
 mod folders;
+mod hooked_store;
 mod job_manager;
 mod launcher;
 mod lives;

@@ -12,19 +12,22 @@ use std::time::Duration;
 
 use flowquake_engine::env::tokio::TokioWorld;
 use flowquake_engine::env::tokio::stream::EventStream;
-use flowquake_engine::env::{Address, Env, First, Secret, first_of_2};
+use flowquake_engine::env::{Address, Env, First, Secret, StoreKind, first_of_2};
 use flowquake_engine::event::EventRecord;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::NodeName;
 use flowquake_engine::taskmanager::TaskManagerConfig;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::hooked_store::HookedStore;
 use super::{BAD_INPUT, FAILED, FINISHED, job_manager, task_manager};
-use crate::jobs::Jobs;
+use crate::hooks::Overseen;
+use crate::jobs::{Jobs, UserCode};
 
 /// Time for a process to stop in good order.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -59,6 +62,8 @@ pub(crate) struct Orders {
     pub(crate) log: String,
     /// The Unix socket of an observer, who hears of each event before its emitter goes on ([`EventStream`]).
     pub(crate) observer: Option<PathBuf>,
+    /// The folder in which it finds whom it asks what is in its way ([`crate::hooks`]).
+    pub(crate) hooks: Option<PathBuf>,
     /// Whether it is killed at once should its starter die, instead of stopping in good order.
     pub(crate) dies_with_starter: bool,
     pub(crate) role: Role,
@@ -176,11 +181,23 @@ async fn play(orders: Orders, jobs: &Jobs) -> u8 {
         Role::JobManager { listen, .. } => *listen,
         Role::TaskManager { .. } => SocketAddr::from(([127, 0, 0, 1], 0)),
     };
-    let open = |folder: &PathBuf| -> Result<Arc<LocalFileSystem>, object_store::Error> {
-        // Durable means durable: a manifest must not outlive, in a crash of the machine, the files that it names.
-        Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true)))
+    let overseen = match orders.hooks.as_ref().map(|folder| Overseen::by(folder, orders.node.as_str())).transpose() {
+        Ok(overseen) => overseen.map(Arc::new),
+        Err(error) => {
+            eprintln!("error: nobody says what is in the way: {error}");
+            return FAILED;
+        }
     };
-    let (checkpoints, output) = match (open(&orders.checkpoints), open(&orders.output)) {
+    let open = |kind: StoreKind, folder: &PathBuf| -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+        // Durable means durable: a manifest must not outlive, in a crash of the machine, the files that it names.
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true);
+        Ok(match &overseen {
+            Some(overseen) => Arc::new(HookedStore::new(Arc::new(store), kind, overseen.clone())),
+            None => Arc::new(store),
+        })
+    };
+    let stores = (open(StoreKind::Checkpoints, &orders.checkpoints), open(StoreKind::Output, &orders.output));
+    let (checkpoints, output) = match stores {
         (Ok(checkpoints), Ok(output)) => (checkpoints, output),
         (Err(error), _) | (_, Err(error)) => {
             eprintln!("error: {error}");
@@ -207,12 +224,13 @@ async fn play(orders: Orders, jobs: &Jobs) -> u8 {
         Some(stream) => world.telling(stream),
         None => world,
     };
+    let user_code = overseen.map_or_else(UserCode::default, UserCode::overseen);
     let env = Env::real(orders.node, orders.life, u64::from(std::process::id()), world);
     match orders.role {
         Role::JobManager { job, .. } => job_manager::run(env, *job, jobs).await,
         Role::TaskManager { job_managers, slots, retry, connect_timeout } => {
             let config = TaskManagerConfig { slots, job_managers, retry, connect_timeout };
-            task_manager::run(env, config, jobs).await
+            task_manager::run(env, config, jobs, &user_code).await
         }
     }
 }

@@ -154,7 +154,7 @@ const FLINK_2_2: &[Row] = &[
 ];
 
 /// Minor versions whose messages are known.
-pub(super) const VERSIONS: &[(&str, &[Row])] = &[("2.2", FLINK_2_2), ("2.3", FLINK_2_2)];
+pub(super) const VERSIONS: &[(&str, &[Row])] = &[("1.20", FLINK_2_2), ("2.2", FLINK_2_2), ("2.3", FLINK_2_2)];
 
 /// The messages of a version, made ready to be matched; `None`: nobody has read its logs yet.
 pub(super) fn table(minor: &str) -> Option<Vec<Pattern>> {

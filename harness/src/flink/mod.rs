@@ -25,25 +25,25 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowquake_engine::env::InputFiles;
-use flowquake_engine::event::EventRecord;
+use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::ids::{CheckpointId, SubtaskId, VertexId};
 use flowquake_engine::time::{Time, nanos};
 
-use self::cluster::{Exit, FlinkCluster};
+use self::cluster::{FlinkCluster, nodes};
 use self::messages::{ALWAYS, Step};
 use self::rest::Rest;
 use self::translate::Translator;
-use self::wire::Wire;
+use self::wire::{Told, Wire};
 use crate::director::Director;
 use crate::environment::Environment;
+use crate::hooks::{Held, Hooks};
 use crate::jobs::Jobs;
-use crate::live::cpu_of_children;
+use crate::live::{Exit, cpu_of_children};
 use crate::local_disks;
-use crate::outcome::{End, Outcome, Part, Section, StoreCopy};
+use crate::outcome::{End, Outcome, Part, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan, job_spec};
 use crate::pulse::Pulse;
-use crate::run::{job_managers, task_managers};
 use crate::target::{Missing, Offers, Target};
 
 mod cluster;
@@ -53,6 +53,7 @@ mod messages;
 mod offers;
 mod rest;
 mod settings;
+mod statistics;
 mod translate;
 mod twins;
 mod wire;
@@ -122,6 +123,10 @@ impl Target for ApacheFlink {
         offers::lacking(plan, jobs)
     }
 
+    fn departures(&self, plan: &RunPlan) -> Vec<(String, String)> {
+        offers::departures(plan)
+    }
+
     fn run(
         &self,
         plan: &RunPlan,
@@ -137,26 +142,30 @@ impl Target for ApacheFlink {
                 "allow more processes and open files (ulimit -u, ulimit -n), and make room for a few hundred megabytes";
             Environment::new(format!("a Flink cannot be started: {error}"), remedy)
         };
-        let cluster = FlinkCluster::new(&self.own, &self.home, &archive, plan, folder.path()).map_err(cannot)?;
+        let hooks = Hooks::listen(&folder.path().join("hooks"), plan, director.user_code(), begun).map_err(cannot)?;
+        let cluster = FlinkCluster::new(&self.own, &self.home, &archive, plan, folder.path(), hooks).map_err(cannot)?;
         let wire = Wire::listen(&cluster.socket()).map_err(cannot)?;
         let spec = job_spec(plan);
         write_input(&cluster, &spec, jobs)?;
-        for node in job_managers(plan).chain(task_managers(plan)) {
-            cluster.start(&node).map_err(cannot)?;
+        for node in nodes(plan) {
+            cluster.nodes().start(&node).map_err(cannot)?;
         }
         let patterns = messages::table(self.home.minor()).unwrap_or_default();
         let translator = Translator::new(patterns, plan.cluster.slots);
-        let mut play = Play { cluster, wire, translator, start: Instant::now(), submission: None };
+        let mut play =
+            Play { cluster, wire, translator, start: Instant::now(), submission: None, held: Held::default() };
         play.until_it_is_up(plan)?;
         let cpu = cpu_of_children();
         director.begin(Time::ZERO);
-        job_managers(plan).chain(task_managers(plan)).for_each(|node| director.begin_life(&node, Time::ZERO));
+        nodes(plan).for_each(|node| director.begin_life(&node, Time::ZERO));
         let pulse = Pulse::begin(plan).map_err(cannot)?;
         play.submit(&spec, &archive);
         play.play(&mut director)?;
+        let hear = |within| play.wire.next(within).map_or((), |told| told.answer());
+        let accounts = statistics::collect(Rest::at(play.cluster.rest_port()), hear);
         // Fenced: nothing moves any more when the output is read.
         let now = play.now();
-        play.cluster.kill_all();
+        play.cluster.nodes().kill_all();
         director.close(&play.cluster, now);
         if let Some(step) = play.never_read(&director) {
             let what =
@@ -164,12 +173,12 @@ impl Target for ApacheFlink {
             return Err(Environment::new(what, "give a Flink whose version is known, unmodified"));
         }
         let mut outcome = director.take_outcome();
+        outcome.accounts = accounts;
         outcome.starved = pulse.end();
         outcome.visible = committed(&play.cluster.output(), now).map_err(cannot)?;
         outcome.wall = begun.elapsed();
         outcome.cpu = cpu_of_children().saturating_sub(cpu);
-        let shown = self.offers(plan).sections;
-        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
+        outcome.show_only(&self.offers(plan).sections);
         Ok(outcome)
     }
 }
@@ -183,6 +192,8 @@ struct Play {
     start: Instant,
     /// The job is being submitted.
     submission: Option<JoinHandle<Result<String, String>>>,
+    /// Threads whose snapshot hangs at its beginning.
+    held: Held<Told>,
 }
 
 impl Play {
@@ -214,7 +225,7 @@ impl Play {
                 self.translator.line(&told.line());
                 told.answer();
             }
-            if let Some(Exit { node, status, last_words }) = self.cluster.exits().pop() {
+            if let Some(Exit { node, status, last_words }) = self.cluster.nodes().exits().pop() {
                 let what = format!("Flink's {node} ended while it started: {status}; it said: {last_words}");
                 break Err(Environment::new(what, "mend what it says; this Flink must be able to run by itself"));
             }
@@ -244,6 +255,7 @@ impl Play {
         while director.end().is_none() {
             self.note_submission()?;
             self.note_exits(director);
+            self.held.released(self.cluster.hooks()).into_iter().for_each(Told::answer);
             let now = self.now();
             let next = director.next_time();
             if next <= now {
@@ -251,18 +263,32 @@ impl Play {
                 continue;
             }
             let Some(told) = self.wire.next(LOOK.min(Duration::from_nanos(next.0 - now.0))) else { continue };
-            let at = self.now();
+            if let Some((split, position)) = told.record() {
+                let answer = self.cluster.hooks().at_record(&told.node, split, position);
+                told.answer_record(&answer);
+                continue;
+            }
+            let (at, mut begins_snapshot) = (self.now(), false);
             for event in self.translator.line(&told.line()) {
+                begins_snapshot |= matches!(event, Event::SnapshotSyncBegun { .. });
                 let record = EventRecord {
                     at,
                     node: told.node.as_str().into(),
-                    incarnation: self.cluster.life(&told.node),
+                    incarnation: self.cluster.nodes().life(&told.node),
                     event,
                 };
                 director.on_event(&self.cluster, &record);
             }
+            tracing::trace!("{}\t{}\t{}\t{}", told.node, told.logger, told.thread, told.message);
             // Only now. Whoever was killed hears it no more.
-            told.answer();
+            let told = match begins_snapshot {
+                true => {
+                    let node = told.node.clone();
+                    self.held.at_snapshot(self.cluster.hooks(), &node, told)
+                }
+                false => Some(told),
+            };
+            told.into_iter().for_each(Told::answer);
         }
         Ok(())
     }
@@ -280,7 +306,7 @@ impl Play {
 
     /// Sees which processes have ended that nobody here has struck.
     fn note_exits(&mut self, director: &mut Director) {
-        for Exit { node, status, last_words } in self.cluster.exits() {
+        for Exit { node, status, last_words } in self.cluster.nodes().exits() {
             let now = self.now();
             director.end_life(&node, now);
             director.doubt(format!("{node} ended by itself: {status}; it said: {last_words}"));

@@ -52,6 +52,11 @@ pub(super) const TOLD: &[&str] = &[
     "sink-committed",
 ];
 
+/// The package of the twins, whose own exceptions bear its name.
+const IN_PROGRAM: &str = "flowquake.Hook$";
+/// What Flink says when its restart strategy allows no further restart.
+const NO_RESTART: &str = "Recovery is suppressed by";
+
 /// A line as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line<'a> {
@@ -216,7 +221,7 @@ impl Translator {
                 "FAILED" => {
                     let cause = fields.text("rest").to_owned();
                     self.said_failed.insert((subtask, attempt));
-                    vec![Event::TaskFailed { attempt, subtask, in_program: false, cause }]
+                    vec![Event::TaskFailed { attempt, subtask, in_program: cause.contains(IN_PROGRAM), cause }]
                 }
                 _ => Vec::new(),
             },
@@ -281,7 +286,11 @@ impl Translator {
             }
             (_, "FINISHED") => vec![Event::JobFinished { attempt }],
             (_, "FAILED") => {
-                let cause = if cause.is_empty() { "the job failed for good".to_owned() } else { cause };
+                let cause = match cause.contains(NO_RESTART) {
+                    true => format!("restarts are used up: {cause}"),
+                    false if cause.is_empty() => "the job failed for good".to_owned(),
+                    false => cause,
+                };
                 vec![Event::JobFailed { attempt, cause }]
             }
             _ => Vec::new(),

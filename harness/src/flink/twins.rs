@@ -14,6 +14,7 @@ use crate::environment::Environment;
 
 /// All sources, by file name.
 const SOURCES: &[(&str, &str)] = &[
+    ("Hook.java", include_str!("../../java/flowquake/Hook.java")),
     ("LogLine.java", include_str!("../../java/flowquake/LogLine.java")),
     ("TimedSource.java", include_str!("../../java/flowquake/TimedSource.java")),
     ("Twin.java", include_str!("../../java/flowquake/Twin.java")),

@@ -1,6 +1,7 @@
 //! The harness's end of the line to a Flink: what is told there is told here, one thing at a time, and nothing goes on before the answer.
 //!
-//! Start at [`Wire::listen`]. The Java side is `harness/java/flowquake/Wire.java`: a length, so many bytes of text, and one byte back. Each
+//! Start at [`Wire::listen`]. The Java side is `harness/java/flowquake/Wire.java`: a length, so many bytes of text, and one byte back, or nine where user
+//! code asks about a record. Each
 //! thread of a Flink has a connection, and here a thread of its own that passes messages on. Whoever drives the run takes them from the
 //! channel, one after another, does what is due, and answers.
 
@@ -11,6 +12,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use super::translate::Line;
+use crate::jobs::AtRecord;
+use crate::plan::UserFailure;
 
 /// No line of a log is longer; what is, is no line.
 const MESSAGE_MAX: usize = 1 << 20;
@@ -21,7 +24,7 @@ pub(super) struct Told {
     pub(super) logger: String,
     pub(super) thread: String,
     pub(super) message: String,
-    answer: Sender<()>,
+    answer: Sender<Vec<u8>>,
 }
 
 impl Told {
@@ -32,7 +35,31 @@ impl Told {
 
     /// Lets the thread that told it go on. One whose process has ended hears nothing.
     pub(super) fn answer(self) {
-        let _ = self.answer.send(());
+        self.answer_with(vec![0]);
+    }
+
+    /// The same, with what it asked for.
+    fn answer_with(self, answer: Vec<u8>) {
+        let _ = self.answer.send(answer);
+    }
+
+    /// The record that user code asks about: split and position.
+    pub(super) fn record(&self) -> Option<(u32, u64)> {
+        let (split, position) =
+            self.message.strip_prefix("record ").filter(|_| self.logger == "user")?.split_once(' ')?;
+        split.parse().ok().zip(position.parse().ok())
+    }
+
+    /// Lets user code take the record, or not: nine bytes, as `harness/java/flowquake/Hook.java` reads them.
+    pub(super) fn answer_record(self, told: &AtRecord) {
+        let (what, wait) = match told {
+            AtRecord::Go => (0, Duration::ZERO),
+            AtRecord::Fail { how: UserFailure::Error, .. } => (1, Duration::ZERO),
+            AtRecord::Fail { how: UserFailure::Panic, .. } => (2, Duration::ZERO),
+            AtRecord::Wait(wait) => (3, *wait),
+        };
+        let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.answer_with(std::iter::once(what).chain(nanos.to_be_bytes()).collect());
     }
 }
 
@@ -80,7 +107,8 @@ fn serve(mut connection: UnixStream, told: &Sender<Told>) {
         };
         let logger = if kind == "user" { kind } else { source };
         let told_now = told.send(Told { node, logger, thread, message, answer: answer.clone() });
-        if told_now.is_err() || answered.recv().is_err() || connection.write_all(&[0]).is_err() {
+        let answered = told_now.ok().and_then(|()| answered.recv().ok());
+        if answered.is_none_or(|answer| connection.write_all(&answer).is_err()) {
             return;
         }
     }
@@ -117,6 +145,22 @@ mod tests {
         told.answer();
         teller.set_nonblocking(false).unwrap();
         assert_eq!(teller.read(&mut [0]).unwrap(), 1);
+    }
+
+    #[test]
+    fn user_code_that_asks_gets_nine_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let wire = Wire::listen(&folder.path().join("wire")).unwrap();
+        let mut teller = UnixStream::connect(folder.path().join("wire")).unwrap();
+        let text = b"user\ttm-1\tsource.0\tsource (1/2)#0\trecord 3 17";
+        teller.write_all(&(text.len() as u32).to_be_bytes()).unwrap();
+        teller.write_all(text).unwrap();
+        let told = wire.next(Duration::from_secs(10)).unwrap();
+        assert_eq!(told.record(), Some((3, 17)));
+        told.answer_record(&AtRecord::Wait(Duration::from_nanos(258)));
+        let mut answer = [0; 9];
+        teller.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [3, 0, 0, 0, 0, 0, 0, 1, 2]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod keyed_count;
 mod string_length_count;
 mod user_code;
 
-pub use user_code::{JobContext, UserCode, UserCodeHit, Watched};
+pub use user_code::{AtRecord, JobContext, Overseer, UserCode, UserCodeHit, Watched};
 
 #[cfg(test)]
 pub(crate) use string_length_count::word;

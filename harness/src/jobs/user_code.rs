@@ -6,16 +6,20 @@
 //! nothing behind it knows where a record stands. An error goes the way of every error of a program; a panic unwinds like
 //! any other, but prints nothing.
 //!
-//! While nothing is ordered a record costs one relaxed load.
+//! While nothing is ordered a record costs one relaxed load. Where the program runs in another process, the orders stand with whoever
+//! makes the run, and the process asks for them ([`Overseer`]).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::graph::JobSpec;
 use flowquake_engine::graph::chain::ChainError;
 use flowquake_engine::graph::source::Source;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::UserFailure;
 
@@ -23,11 +27,43 @@ use crate::plan::UserFailure;
 #[derive(Debug, Clone, Default)]
 pub struct UserCode(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     /// Some order stands; else nobody need look at them.
     armed: AtomicBool,
     orders: Mutex<Orders>,
+    /// Is told whether some order stands.
+    announced: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
+    /// The orders are given elsewhere.
+    overseer: Option<Arc<dyn Overseer>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.orders.fmt(f)
+    }
+}
+
+/// Who says what user code does, where the orders stand in another process.
+pub trait Overseer: fmt::Debug + Send + Sync {
+    /// User code of this process is given a record.
+    fn at_record(&self, split: u32, position: u64) -> AtRecord;
+}
+
+/// What user code does before it takes a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AtRecord {
+    /// Nothing else.
+    Go,
+    /// It fails.
+    Fail {
+        /// How.
+        how: UserFailure,
+        /// With these words.
+        what: String,
+    },
+    /// It takes so much longer.
+    Wait(Duration),
 }
 
 #[derive(Debug, Default)]
@@ -55,11 +91,29 @@ pub struct UserCodeHit {
 }
 
 impl UserCode {
+    /// Of a process that is told what to do.
+    pub fn overseen(overseer: Arc<impl Overseer + 'static>) -> Self {
+        Self(Arc::new(Shared { overseer: Some(overseer), ..Shared::default() }))
+    }
+
+    /// `announced` is told from now on whether some order stands, before whoever gives or obeys one goes on.
+    ///
+    /// # Panics
+    /// If somebody is told already.
+    pub fn announce(&self, announced: impl Fn(bool) + Send + Sync + 'static) {
+        assert!(self.0.announced.set(Box::new(announced)).is_ok(), "orders of one run are announced to one place");
+    }
+
+    fn set_armed(&self, armed: bool) {
+        self.0.armed.store(armed, Ordering::Relaxed);
+        self.0.announced.get().into_iter().for_each(|announced| announced(armed));
+    }
+
     /// User code on `node` fails once, at the next record that it is given. Orders for one node are obeyed one after another.
     pub fn arm(&self, node: &str, how: UserFailure) {
         let mut orders = self.orders();
         orders.nodes.entry(node.into()).or_default().push(how);
-        self.0.armed.store(true, Ordering::Relaxed);
+        self.set_armed(true);
     }
 
     /// User code fails with an error whenever it is given this record, on any node: `times` times more, or always.
@@ -67,7 +121,7 @@ impl UserCode {
         let mut orders = self.orders();
         let left = orders.poisoned.entry((split, position)).or_insert(Some(0));
         *left = left.zip(times).map(|(left, times)| left.saturating_add(times));
-        self.0.armed.store(true, Ordering::Relaxed);
+        self.set_armed(true);
     }
 
     /// Takes every order back.
@@ -75,7 +129,7 @@ impl UserCode {
         let mut orders = self.orders();
         orders.nodes.clear();
         orders.poisoned.clear();
-        self.0.armed.store(false, Ordering::Relaxed);
+        self.set_armed(false);
     }
 
     /// Every failure so far, in order.
@@ -83,16 +137,29 @@ impl UserCode {
         self.orders().hits.clone()
     }
 
+    /// What `node`'s user code does before it takes this record.
+    pub fn at_record(&self, node: &str, split: u32, position: u64) -> AtRecord {
+        if !self.0.armed.load(Ordering::Relaxed) {
+            return AtRecord::Go;
+        }
+        self.obey(node, split, position).map_or(AtRecord::Go, |(how, what)| AtRecord::Fail { how, what })
+    }
+
     /// `node`'s user code is given a record. Fails, or panics, if that was ordered.
     fn check(&self, node: &str, split: u32, position: u64) -> Result<(), ChainError> {
-        if !self.0.armed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let Some((how, what)) = self.obey(node, split, position) else { return Ok(()) };
-        match how {
-            UserFailure::Error => Err(ChainError::user(what)),
+        let told = match &self.0.overseer {
+            None => self.at_record(node, split, position),
+            Some(overseer) => overseer.at_record(split, position),
+        };
+        match told {
+            AtRecord::Go => Ok(()),
+            AtRecord::Fail { how: UserFailure::Error, what } => Err(ChainError::user(what)),
             // Not `panic!`: that would run the panic hook, which prints.
-            UserFailure::Panic => std::panic::resume_unwind(Box::new(what)),
+            AtRecord::Fail { how: UserFailure::Panic, what } => std::panic::resume_unwind(Box::new(what)),
+            AtRecord::Wait(more) => {
+                take_longer(more);
+                Ok(())
+            }
         }
     }
 
@@ -114,7 +181,7 @@ impl UserCode {
         orders.nodes.retain(|_, pending| !pending.is_empty());
         orders.poisoned.retain(|_, left| *left != Some(0));
         let idle = orders.nodes.is_empty() && orders.poisoned.is_empty();
-        self.0.armed.store(!idle, Ordering::Relaxed);
+        self.set_armed(!idle);
         let cause = if poisoned { "poisoned record" } else { "fault ordered on this node" };
         Some((how, format!("{cause} (split {split}, position {position})")))
     }
@@ -123,6 +190,12 @@ impl UserCode {
         // An ordered panic is raised after the lock is let go.
         self.0.orders.lock().expect("nothing panics under this lock")
     }
+}
+
+/// User code takes its time: in processes of their own only, since in a simulation nobody orders that.
+#[allow(clippy::disallowed_methods, reason = "only where an overseer of a real process orders it")]
+fn take_longer(more: Duration) {
+    std::thread::sleep(more);
 }
 
 /// What a job's program is built with: on which node, with which files, and who may make it fail.

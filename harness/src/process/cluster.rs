@@ -1,27 +1,27 @@
-//! The processes of a run: started, killed, stopped, each strike with what proves it.
+//! The processes of a run, and the folders that are their stores.
 //!
-//! Start at [`ProcessCluster`]. What proves a strike is in `live.rs`.
+//! Start at [`ProcessCluster`]. How processes are struck, and what proves that, is in `live`.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
 use flowquake_engine::env::{Secret, StoreKind};
-use flowquake_engine::fault::Death;
+use flowquake_engine::fault::StoreRule;
 use tracing::level_filters::LevelFilter;
 
 use super::stores;
 use crate::engine_command::{ControlPorts, Orders, Role, SUBCOMMAND};
-use crate::live::Live;
-use crate::nemesis::{Cluster, Processes, Receipt};
-use crate::plan::{Disk, RunPlan, job_spec};
+use crate::hooks::Hooks;
+use crate::jobs::UserCodeHit;
+use crate::live::{Life, Nodes, Starter};
+use crate::nemesis::{Cluster, Disks, Hurt, Processes, Receipt, Speeds, Stores};
+use crate::plan::{RunPlan, job_spec};
 use crate::run::{job_managers, task_managers};
 use crate::stage::Stage;
 
@@ -31,93 +31,86 @@ const RETRY: Duration = Duration::from_millis(5);
 /// Lines of what a process said last that are told when it ends by itself.
 const LAST_WORDS: usize = 5;
 
-/// A node: its lives one after another.
-struct Node {
-    live: Option<Live>,
-    lives: u32,
-    /// Its own disk, in this life or the last one.
-    disk: PathBuf,
-    /// Threads that were seen to stand still, over all pauses that have ended.
-    stood_still: u64,
-}
-
-impl Node {
-    /// Its life is over; what it had stood still counts on.
-    fn end(&mut self) {
-        self.stood_still += self.live.take().map_or(0, |live| live.stood_still());
-    }
-}
-
-/// A process that ended and was not struck.
-pub(super) struct Exit {
-    pub(super) node: String,
-    pub(super) status: ExitStatus,
-    /// The last that it said on standard error.
-    pub(super) last_words: String,
-}
-
 /// All processes of a run, below one folder.
 pub(super) struct ProcessCluster {
+    root: PathBuf,
+    nodes: Nodes<EngineProcesses>,
+    hooks: Hooks,
+}
+
+/// How the engine's processes are started.
+struct EngineProcesses {
     program: PathBuf,
     root: PathBuf,
     socket: PathBuf,
+    /// Where they ask what is in their way.
+    hooks: PathBuf,
     secret: Secret,
     ports: ControlPorts,
     plan: RunPlan,
-    nodes: RefCell<BTreeMap<String, Node>>,
 }
 
 impl ProcessCluster {
     /// Of a plan; nothing runs yet.
-    pub(super) fn new(program: &Path, plan: &RunPlan, root: &Path, socket: &Path) -> io::Result<Self> {
-        let ports = ControlPorts::reserve(plan.cluster.job_managers.try_into().map_err(io::Error::other)?)?;
-        let names = job_managers(plan).chain(task_managers(plan));
-        let node = || Node { live: None, lives: 0, disk: PathBuf::new(), stood_still: 0 };
-        let cluster = Self {
+    pub(super) fn new(program: &Path, plan: &RunPlan, root: &Path, socket: &Path, hooks: Hooks) -> io::Result<Self> {
+        let processes = EngineProcesses {
             program: program.to_owned(),
             root: root.to_owned(),
             socket: socket.to_owned(),
+            hooks: hooks.folder().to_owned(),
             secret: Secret::random()?,
-            ports,
+            ports: ControlPorts::reserve(plan.cluster.job_managers.try_into().map_err(io::Error::other)?)?,
             plan: plan.clone(),
-            nodes: RefCell::new(names.map(|name| (name, node())).collect()),
         };
-        for folder in [cluster.store(StoreKind::Checkpoints), cluster.store(StoreKind::Output), cluster.logs()] {
+        for folder in [store(root, StoreKind::Checkpoints), store(root, StoreKind::Output), logs(root)] {
             fs::create_dir(folder)?;
         }
-        Ok(cluster)
+        let names = job_managers(plan).chain(task_managers(plan));
+        Ok(Self { root: root.to_owned(), nodes: Nodes::new(processes, root, names), hooks })
+    }
+
+    /// What its processes ask.
+    pub(super) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// Whether a file of the checkpoint store is not what the engine has made of it.
+    pub(super) fn is_damaged(&self, path: &str) -> bool {
+        self.hooks.asked_for_damaged(path).is_some()
     }
 
     /// The folder that is a durable store.
     pub(super) fn store(&self, kind: StoreKind) -> PathBuf {
-        self.root.join(match kind {
-            StoreKind::Checkpoints => "checkpoints",
-            StoreKind::Output => "output",
-        })
+        store(&self.root, kind)
     }
 
-    fn logs(&self) -> PathBuf {
-        self.root.join("log")
+    /// Its processes.
+    pub(super) fn nodes(&self) -> &Nodes<impl Starter> {
+        &self.nodes
     }
+}
 
-    fn log(&self, node: &str, life: u32) -> PathBuf {
-        self.logs().join(format!("{node}-{life}"))
+/// The folder of a run that is a durable store.
+fn store(root: &Path, kind: StoreKind) -> PathBuf {
+    root.join(match kind {
+        StoreKind::Checkpoints => "checkpoints",
+        StoreKind::Output => "output",
+    })
+}
+
+fn logs(root: &Path) -> PathBuf {
+    root.join("log")
+}
+
+impl EngineProcesses {
+    fn log(&self, life: &Life<'_>) -> PathBuf {
+        logs(&self.root).join(format!("{}-{}", life.node, life.number))
     }
+}
 
-    /// Starts the first life of a node.
-    pub(super) fn start(&self, node: &str) -> io::Result<()> {
-        self.begin_life(node, Disk::Wiped).map(drop)
-    }
-
-    /// Starts a node that is down; returns the id of its process.
-    fn begin_life(&self, name: &str, disk: Disk) -> io::Result<u32> {
-        let mut nodes = self.nodes.borrow_mut();
-        let node = nodes.get_mut(name).ok_or_else(|| io::Error::other(format!("there is no node {name}")))?;
-        node.lives += 1;
-        if disk == Disk::Wiped || node.lives == 1 {
-            node.disk = self.root.join(format!("{name}-{}", node.lives));
-        }
-        let role = match self.ports.of(name) {
+impl Starter for EngineProcesses {
+    fn start(&self, life: &Life<'_>) -> io::Result<Child> {
+        let role = match self.ports.of(life.node) {
             Some(listen) => Role::JobManager { listen, job: Box::new(job_spec(&self.plan)) },
             None => Role::TaskManager {
                 job_managers: self.ports.addresses(),
@@ -129,112 +122,119 @@ impl ProcessCluster {
         // Whoever asks for the engine's log lines reads them as they come; else they are kept for the end of a process.
         let level = LevelFilter::current();
         let (log, stderr) = match level == LevelFilter::OFF {
-            true => ("warn".to_owned(), Stdio::from(File::create(self.log(name, node.lives))?)),
+            true => ("warn".to_owned(), Stdio::from(File::create(self.log(life))?)),
             false => (format!("off,flowquake={level},flowquake_engine={level}"), Stdio::inherit()),
         };
         let orders = Orders {
-            node: name.into(),
-            life: node.lives,
+            node: life.node.into(),
+            life: life.number,
             secret: self.secret.clone(),
-            checkpoints: self.store(StoreKind::Checkpoints),
-            output: self.store(StoreKind::Output),
-            local: node.disk.clone(),
+            checkpoints: store(&self.root, StoreKind::Checkpoints),
+            output: store(&self.root, StoreKind::Output),
+            local: life.folder.to_owned(),
             log,
             observer: Some(self.socket.clone()),
+            hooks: Some(self.hooks.clone()),
             dies_with_starter: true,
             role,
         };
         let mut child = Command::new(&self.program)
             .arg0("flowquake")
-            .args([SUBCOMMAND, name])
+            .args([SUBCOMMAND, life.node])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)
             // Ctrl-C at a terminal is for whoever made the run.
             .process_group(0)
             .spawn()?;
-        let id = child.id();
         let mut line = serde_json::to_vec(&orders)?;
         line.push(b'\n');
         // The pipe stays open: the process ends with it. One that died at once is seen by its exit.
         let _ = child.stdin.as_mut().expect("it is piped").write_all(&line);
-        node.live = Some(Live::of(child));
-        Ok(id)
+        Ok(child)
     }
 
-    /// Processes that have ended since the last look, other than by a strike.
-    pub(super) fn exits(&self) -> Vec<Exit> {
-        let mut exits = Vec::new();
-        for (name, node) in self.nodes.borrow_mut().iter_mut() {
-            if let Some(status) = node.live.as_mut().and_then(Live::ended) {
-                node.end();
-                let last_words = last_lines(&self.log(name, node.lives));
-                exits.push(Exit { node: name.clone(), status, last_words });
-            }
-        }
-        exits
-    }
-
-    /// Ends all processes, and waits until they have ended: from here on nothing writes any more.
-    pub(super) fn kill_all(&self) {
-        self.nodes.borrow_mut().values_mut().for_each(Node::end);
+    fn last_words(&self, life: &Life<'_>) -> String {
+        last_lines(&self.log(life))
     }
 }
 
 impl Cluster for ProcessCluster {
     fn is_alive(&self, node: &str) -> bool {
-        self.nodes.borrow().get(node).is_some_and(|node| node.live.is_some())
+        self.nodes.is_alive(node)
     }
 
-    /// A thread that stands still holds back one step.
     fn harm(&self, gauge: &Gauge) -> u64 {
         match gauge {
-            Gauge::StoodStill(node) => self
-                .nodes
-                .borrow()
-                .get(node)
-                .map_or(0, |node| node.stood_still + node.live.as_ref().map_or(0, Live::stood_still)),
-            _ => 0,
+            Gauge::Slowed(node, work) => self.hooks.slowed(node, *work),
+            Gauge::Requests(rule) => self.hooks.store_rule_hits(*rule).0.into(),
+            Gauge::Damaged(path) => self.hooks.asked_for_damaged(path).unwrap_or(0),
+            gauge => self.nodes.harm(gauge),
         }
     }
 
+    fn user_code_shown(&self, hit: &UserCodeHit) -> String {
+        self.hooks.user_code_shown(hit)
+    }
+
     fn processes(&self) -> Option<&dyn Processes> {
+        Some(&self.nodes)
+    }
+
+    fn speeds(&self) -> Option<&dyn Speeds> {
+        Some(&self.hooks)
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(&self.nodes)
+    }
+
+    fn stores(&self) -> Option<&dyn Stores> {
         Some(self)
     }
 }
 
-impl Processes for ProcessCluster {
-    /// Only a process can be killed here, so a machine is never lost.
-    fn kill(&self, node: &str, _: Death) -> Receipt {
-        let mut nodes = self.nodes.borrow_mut();
-        let Some(node) = nodes.get_mut(node) else { return Receipt::InVain };
-        let Some(live) = node.live.as_mut() else { return Receipt::InVain };
-        let receipt = live.kill();
-        // One that has ended by itself is left for the next look.
-        if let Receipt::Proved(_) = receipt {
-            node.end();
-        }
-        receipt
+impl Stores for ProcessCluster {
+    fn add_store_rule(&self, rule: StoreRule) -> usize {
+        self.hooks.add_store_rule(rule)
     }
 
-    fn restart(&self, node: &str, disk: Disk) -> Receipt {
-        if self.is_alive(node) {
-            return Receipt::InVain;
-        }
-        match self.begin_life(node, disk) {
-            Ok(id) => Receipt::Proved(format!("process {id} started")),
-            Err(error) => Receipt::Unproved(format!("{node} could not be started again: {error}")),
-        }
+    fn end_store_rule(&self, rule: usize) {
+        self.hooks.end_store_rule(rule);
     }
 
-    fn pause(&self, node: &str) -> Receipt {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.get_mut(node).and_then(|node| node.live.as_mut()).map_or(Receipt::InVain, Live::pause)
+    fn store_rule_hits(&self, rule: usize) -> Hurt {
+        self.hooks.store_rule_hits(rule)
     }
 
-    fn resume(&self, node: &str) -> Receipt {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.get_mut(node).and_then(|node| node.live.as_mut()).map_or(Receipt::InVain, Live::resume)
+    fn store_rule_shown(&self, rule: usize) -> String {
+        self.hooks.store_rule_shown(rule)
+    }
+
+    fn checkpoint_files(&self, folder: &str) -> Vec<String> {
+        stores::paths(&self.store(StoreKind::Checkpoints), folder)
+    }
+
+    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> {
+        Stage::read(self, StoreKind::Checkpoints, path)
+    }
+
+    /// In place, so that it is the same file for whoever looks at what the engine has done.
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
+        self.hooks.note_damaged(path);
+        let file = self.store(StoreKind::Checkpoints).join(path);
+        let done = match &contents {
+            Some(bytes) => fs::write(&file, bytes),
+            None => fs::remove_file(&file),
+        };
+        match done.map(|()| fs::read(&file).ok().map(Bytes::from) == contents) {
+            Ok(true) => Receipt::Proved(match contents {
+                Some(bytes) => format!("the file was read back, {} bytes", bytes.len()),
+                None => "the file is gone".into(),
+            }),
+            Ok(false) => Receipt::Unproved(format!("{path} is not what it was made")),
+            Err(error) => Receipt::Unproved(format!("{path} could not be damaged: {error}")),
+        }
     }
 }
 

@@ -22,18 +22,21 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use flowquake_engine::event::EventRecord;
+use flowquake_engine::env::StoreKind;
+use flowquake_engine::env::sim::StoreMutation;
+use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::time::{Time, nanos};
 use nix::sys::signal::Signal;
 
-use self::cluster::{Exit, ProcessCluster};
-use self::observer::{Heard, Observer};
+use self::cluster::ProcessCluster;
+use self::observer::{Answer, Heard, Observer};
 use self::stores::Folders;
 use crate::director::Director;
 use crate::environment::Environment;
 use crate::faults::Kind;
+use crate::hooks::{Held, Hooks};
 use crate::jobs::Jobs;
-use crate::live::cpu_of_children;
+use crate::live::{Exit, cpu_of_children};
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan};
@@ -47,6 +50,28 @@ mod stores;
 
 /// Between two looks at whether a process has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What is done to processes, to their local disks, in their user code, and between them and their stores.
+const FAULTS: &[Kind] = &[
+    Kind::Kill,
+    Kind::MachineLoss,
+    Kind::Pause,
+    Kind::CrashLoop,
+    Kind::UserPanic,
+    Kind::UserError,
+    Kind::PoisonRecord,
+    Kind::SlowOperator,
+    Kind::HangSnapshot,
+    Kind::Damage,
+    Kind::DamageLocal,
+    Kind::StoreUnavailable,
+    Kind::FailedWrite,
+    Kind::AmbiguousWrite,
+    Kind::TornWrite,
+    Kind::NoSpace,
+    Kind::SlowStore,
+    Kind::ThrottledStore,
+];
 
 /// This engine as processes of this machine.
 #[derive(Debug, Clone)]
@@ -75,7 +100,7 @@ impl Target for RealProcesses {
 
     fn offers(&self, _: &RunPlan) -> Offers {
         Offers {
-            faults: [Kind::Kill, Kind::CrashLoop, Kind::Pause].into(),
+            faults: FAULTS.iter().copied().collect(),
             at_events: true,
             untold: Default::default(),
             weights: false,
@@ -101,27 +126,28 @@ impl Target for RealProcesses {
             Environment::new(format!("the processes of a run cannot be started: {error}"), remedy)
         };
         let observer = Observer::listen(&folder.path().join("observer")).map_err(cannot)?;
-        let cluster = ProcessCluster::new(&self.program, plan, folder.path(), observer.socket()).map_err(cannot)?;
-        let mut play = Play { folders: Folders::new(&cluster), cluster, clock: begun.0 };
+        let hooks = Hooks::listen(&folder.path().join("hooks"), plan, director.user_code(), begun.0).map_err(cannot)?;
+        let cluster =
+            ProcessCluster::new(&self.program, plan, folder.path(), observer.socket(), hooks).map_err(cannot)?;
+        let mut play = Play { folders: Folders::new(&cluster), cluster, clock: begun.0, held: Held::default() };
         let pulse = Pulse::begin(plan).map_err(cannot)?;
         director.begin(Time::ZERO);
         // A JobManager deploys to those that are there: TaskManagers start first, and wait for it.
         for node in task_managers(plan).chain(job_managers(plan)) {
-            play.cluster.start(&node).map_err(cannot)?;
+            play.cluster.nodes().start(&node).map_err(cannot)?;
             director.begin_life(&node, play.now());
         }
         play.play_out(&observer, &mut director);
         // Nothing moves any more when what is left is read.
         let now = play.now();
-        play.cluster.kill_all();
+        play.cluster.nodes().kill_all();
         play.look(&mut director, now);
         director.close(&play.cluster, now);
         let mut outcome = director.take_outcome();
         outcome.starved = pulse.end();
         outcome.wall = begun.0.elapsed();
         outcome.cpu = cpu_of_children().saturating_sub(begun.1);
-        let shown = self.offers(plan).sections;
-        Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| outcome.forget(*section));
+        outcome.show_only(&self.offers(plan).sections);
         Ok(outcome)
     }
 }
@@ -131,6 +157,8 @@ struct Play {
     cluster: ProcessCluster,
     folders: Folders,
     clock: Instant,
+    /// Answers to the beginning of snapshots that hang.
+    held: Held<Answer>,
 }
 
 impl Play {
@@ -142,6 +170,7 @@ impl Play {
     fn play_out(&mut self, observer: &Observer, director: &mut Director) {
         while director.end().is_none() {
             self.note_exits(director);
+            self.held.released(self.cluster.hooks()).into_iter().for_each(Answer::give);
             let now = self.now();
             let next = director.next_time();
             if next <= now {
@@ -152,9 +181,16 @@ impl Play {
                 Some(Heard::Event(record, answer)) => {
                     let at = self.now();
                     self.look(director, at);
-                    director.on_event(&self.cluster, &EventRecord { at, ..record });
+                    let record = EventRecord { at, ..record };
+                    director.on_event(&self.cluster, &record);
                     // PROCESS-2: only now. Whoever was killed hears it no more.
-                    answer.give();
+                    let answer = match record.event {
+                        Event::SnapshotSyncBegun { .. } => {
+                            self.held.at_snapshot(self.cluster.hooks(), record.node.as_str(), answer)
+                        }
+                        _ => Some(answer),
+                    };
+                    answer.into_iter().for_each(Answer::give);
                 }
                 Some(Heard::Garbled(what)) => director.doubt(format!("an event cannot be read: {what}")),
                 None => {}
@@ -165,13 +201,18 @@ impl Play {
     /// Tells what was done to the stores since the last look.
     fn look(&mut self, director: &mut Director, at: Time) {
         for mutation in self.folders.changes() {
+            // What is gone because it was damaged nobody of the run has removed.
+            if matches!(&mutation, StoreMutation::Deleted { kind: StoreKind::Checkpoints, path } if self.cluster.is_damaged(path))
+            {
+                continue;
+            }
             director.on_store(&self.cluster, at, &mutation);
         }
     }
 
     /// Sees which processes have ended that nobody here has struck.
     fn note_exits(&mut self, director: &mut Director) {
-        for Exit { node, status, last_words } in self.cluster.exits() {
+        for Exit { node, status, last_words } in self.cluster.nodes().exits() {
             let now = self.now();
             director.end_life(&node, now);
             let said = if last_words.is_empty() { String::new() } else { format!("; it said: {last_words}") };

@@ -48,7 +48,7 @@ pub use cost::{HEAP_NAMES, ROCKSDB_NAMES, Rates, StateRates, Weights};
 pub use harm::Gauge;
 pub use network::{LinkConfig, NetworkTotals};
 pub(crate) use network::{SimListener, SimReceiver, SimSender};
-pub use store::{SimStores, StoreConfig, StoreMutation};
+pub use store::{SimStores, StoreConfig, StoreMutation, damage_below};
 pub use timer::{Installed, now, sleep_until};
 pub use traffic::{SentMessage, SentWrite, Traffic};
 

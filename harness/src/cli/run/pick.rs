@@ -13,14 +13,13 @@ use super::super::last_failed::{Failed, RunId};
 use super::super::print::tell;
 use super::super::{check, refuse_text};
 use crate::jobs::Jobs;
-use crate::plan::TargetPlan;
 use crate::scenario::Scenario;
 
 /// What to run.
 pub(super) struct Picked {
     pub(super) scenarios: Vec<Scenario>,
-    /// In place of all seeds of all scenarios: these runs, each by the index of its scenario, and on its own target.
-    pub(super) only: Option<Vec<(usize, u64, TargetPlan)>>,
+    /// In place of all seeds of all scenarios: these runs, each by the index of its scenario.
+    pub(super) only: Option<Vec<(usize, u64)>>,
 }
 
 /// Loads the scenarios below `paths`, and keeps those that fit one of the `patterns`, if there are any. Of `runs`, if they are
@@ -49,7 +48,7 @@ pub(super) fn pick(
         let places: BTreeMap<PathBuf, usize> =
             (0..).zip(&scenarios).map(|(index, scenario)| (same(Path::new(scenario.file())), index)).collect();
         let index = |run: &RunId| places.get(&same(&run.file)).copied();
-        runs.iter().filter_map(|run| Some((index(run)?, run.seed, run.target))).collect::<Vec<_>>()
+        runs.iter().filter_map(|run| Some((index(run)?, run.seed))).collect::<Vec<_>>()
     });
     if only.as_ref().is_some_and(Vec::is_empty) {
         return Err(refuse_text("--failed: no run of these scenarios failed last", "name others, or none"));
@@ -65,15 +64,12 @@ pub(super) fn listed(failed: &Failed, verdict: &str) -> Result<Vec<RunId>, ExitC
         let files: Vec<String> = files.into_iter().collect();
         tell!("note: --failed leaves out runs of files that are gone: {}", files.join(", "));
     }
-    let runs: Vec<RunId> = failed
-        .iter()
-        .filter(|(_, of)| verdict.is_empty() || of.verdict == verdict)
-        .map(|(run, _)| run.clone())
-        .collect();
+    let runs: Vec<RunId> =
+        failed.iter().filter(|(_, of)| verdict.is_empty() || *of == verdict).map(|(run, _)| run.clone()).collect();
     if !runs.is_empty() {
         return Ok(runs);
     }
-    let verdicts: BTreeSet<&str> = failed.values().map(|of| of.verdict.as_str()).filter(|of| !of.is_empty()).collect();
+    let verdicts: BTreeSet<&str> = failed.values().map(String::as_str).filter(|of| !of.is_empty()).collect();
     let verdicts: Vec<&str> = verdicts.into_iter().collect();
     Err(match (failed.is_empty(), verdict) {
         (true, _) => refuse_text("--failed: no run failed last", "leave it out: of no runs nothing passes"),
@@ -82,26 +78,6 @@ pub(super) fn listed(failed: &Failed, verdict: &str) -> Result<Vec<RunId>, ExitC
             refuse_text(&what, &format!("the verdicts of those that did not pass are: {}", verdicts.join(", ")))
         }
     })
-}
-
-/// The folder of the Apache Flink for these runs: the `given` one, else the one on which they ran last; `None`: none is known of any.
-/// Refuses runs of several Flinks, since a command has one.
-pub(super) fn flink_home(
-    given: Option<&Path>,
-    runs: &[RunId],
-    failed: &Failed,
-) -> Result<Option<PathBuf>, (String, &'static str)> {
-    if let Some(given) = given {
-        return Ok(Some(given.to_owned()));
-    }
-    let on_flink = runs.iter().filter(|run| run.target == TargetPlan::Flink);
-    let homes: BTreeSet<&PathBuf> = on_flink.filter_map(|run| failed.get(run)?.flink_home.as_ref()).collect();
-    if homes.len() > 1 {
-        let homes: Vec<String> = homes.iter().map(|home| home.display().to_string()).collect();
-        let what = format!("--failed: these runs were made on several Flinks: {}", homes.join(", "));
-        return Err((what, "name one with --flink-home"));
-    }
-    Ok(homes.into_iter().next().cloned())
 }
 
 /// Where a scenario stands below the path that it was found by: `FOLDER/…/NAME`, with all folders in between. The last folder is
@@ -151,7 +127,6 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::last_failed::Failure;
     use super::*;
 
     #[test]
@@ -186,27 +161,12 @@ mod tests {
     fn failures_are_picked_by_their_verdict() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.toml"), "").unwrap();
-        let target = TargetPlan::Sim;
-        let run = |seed| RunId { file: folder.path().join("a.toml"), seed, target };
-        let gone = RunId { file: folder.path().join("gone.toml"), seed: 1, target };
-        let of = |verdict: &str| Failure { verdict: verdict.to_owned(), flink_home: None };
-        let failed = Failed::from([(run(1), of("stuck")), (run(2), of("failed")), (gone, of("stuck"))]);
+        let run = |seed| RunId { file: folder.path().join("a.toml"), seed };
+        let gone = RunId { file: folder.path().join("gone.toml"), seed: 1 };
+        let failed =
+            Failed::from([(run(1), "stuck".to_owned()), (run(2), "failed".to_owned()), (gone, "stuck".to_owned())]);
         assert_eq!(listed(&failed, "").unwrap(), [run(1), run(2)]);
         assert_eq!(listed(&failed, "stuck").unwrap(), [run(1)]);
         assert!(listed(&failed, "crashed").is_err() && listed(&Failed::new(), "").is_err());
-    }
-    #[test]
-    fn runs_on_a_flink_go_back_to_the_one_that_they_failed_on() {
-        let run = |seed, target| RunId { file: "a.toml".into(), seed, target };
-        let on = |home: &str| Failure { verdict: "failed".to_owned(), flink_home: Some(home.into()) };
-        let flink = TargetPlan::Flink;
-        let failed = Failed::from([(run(1, flink), on("/one")), (run(2, flink), on("/two"))]);
-        let home = |given: Option<&str>, runs: &[RunId]| flink_home(given.map(Path::new), runs, &failed);
-        assert_eq!(home(None, &[run(1, flink)]), Ok(Some("/one".into())));
-        assert_eq!(home(Some("/three"), &[run(1, flink)]), Ok(Some("/three".into())), "an explicit one wins");
-        // Of a run that is made elsewhere now, or was never on a Flink, none is known.
-        assert_eq!(home(None, &[run(1, TargetPlan::Sim), run(3, flink)]), Ok(None));
-        let (what, remedy) = home(None, &[run(1, flink), run(2, flink)]).unwrap_err();
-        assert!(what.contains("/one, /two") && remedy.contains("--flink-home"), "{what}");
     }
 }

@@ -43,9 +43,6 @@ pub(super) struct Ask {
     scenarios: Vec<Asked>,
     /// With `--failed`: the runs that were on the list then.
     pub(super) runs: Option<Vec<RunId>>,
-    /// The folder of the Apache Flink, where some are made on one.
-    #[serde(default)]
-    pub(super) flink_home: Option<PathBuf>,
 }
 
 /// A scenario as it was.
@@ -61,11 +58,11 @@ struct Asked {
 
 impl Ask {
     /// What this program is asked for now.
-    pub(super) fn of(scenarios: &[Scenario], seed: u64, runs: Option<Vec<RunId>>, flink_home: Option<PathBuf>) -> Self {
+    pub(super) fn of(scenarios: &[Scenario], seed: u64, runs: Option<Vec<RunId>>) -> Self {
         // What is no text could not be given again.
         let words = std::env::args_os().skip(1).map(|word| word.into_string().unwrap_or_default()).collect();
         let scenarios = scenarios.iter().map(|scenario| Asked::of(scenario, seed)).collect();
-        Self { words, program: provenance::program(), executable: executable(), scenarios, runs, flink_home }
+        Self { words, program: provenance::program(), executable: executable(), scenarios, runs }
     }
 
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
@@ -227,11 +224,11 @@ mod tests {
         std::fs::write(&a, TEXT).unwrap();
         std::fs::write(&b, TEXT.replace("\"a\"", "\"b\"")).unwrap();
         let both = load(&[&a, &b]);
-        let ask = Ask::of(&both, 1, None, None);
+        let ask = Ask::of(&both, 1, None);
         assert_eq!((ask.refusal(), ask.refusal_of(&both, 1)), (None, None));
         let says = |what: Option<String>, part: &str| assert!(what.as_ref().unwrap().contains(part), "{what:?}");
         says(ask.refusal_of(&load(&[&a]), 1), "b.toml is not among its scenarios any more");
-        let one = Ask::of(&load(&[&a]), 1, None, None);
+        let one = Ask::of(&load(&[&a]), 1, None);
         says(one.refusal_of(&both, 1), "b.toml was not there when it began");
         says(Ask { executable: "x".into(), ..ask.clone() }.refusal(), "another build of flowquake");
         says(
@@ -251,7 +248,7 @@ mod tests {
         std::fs::write(&input, "one\ntwo\n").unwrap();
         std::fs::write(&a, TEXT.replace("{ generator = \"words\", records = 10, rate", "{ file = \"in.txt\", rate"))
             .unwrap();
-        let ask = Ask::of(&load(&[&a]), 1, None, None);
+        let ask = Ask::of(&load(&[&a]), 1, None);
         assert_eq!(ask.refusal_of(&load(&[&a]), 1), None);
         std::fs::write(&input, "one\nTwo\n").unwrap();
         assert_eq!(ask.refusal(), None);

@@ -107,7 +107,7 @@ fn canonical(c: &Canon, work: SlowWork) -> Vec<Canonical> {
         .collect()
 }
 
-/// Within the timeout of a checkpoint, and beyond it.
+/// Within the checkpoint timeout, and longer than it.
 fn canonical_hang(c: &Canon) -> Vec<Canonical> {
     let timeout = c.plan.job.config.checkpoints.timeout;
     let lengths = [("briefly", c.brief()), ("beyond the checkpoint's timeout", timeout + c.beyond())];
@@ -136,7 +136,8 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let hit = s.hit_node(&node, detail);
     let slowed = Slowed { node, work: *work, factor: *factor };
     s.lasts(vec![hit], vec![Box::new(slowed.clone())], *heal_after);
-    slowed.set(s.nemesis, s.world);
+    let receipt = slowed.set(s.nemesis, s.world);
+    s.prove(hit, receipt);
     Ok(())
 }
 
@@ -149,19 +150,18 @@ struct Slowed {
 }
 
 impl Slowed {
-    /// As slow as the newest fault in force makes it.
-    fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) {
+    /// Sets the slowness of the newest fault in force.
+    fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) -> Receipt {
         let same = |other: &&Self| (&other.node, other.work) == (&self.node, self.work);
         let newest = nemesis.newest::<Self>().filter(|(_, other)| same(other));
         let (owner, factor) = made_by(newest.map(|(fault, slowed)| (fault, slowed.factor))).unzip();
         nemesis.own(world, &Gauge::Slowed(self.node.clone(), self.work), owner, Harm::WorkMadeLonger);
-        offered(world.speeds()).slow(&self.node, self.work, factor.unwrap_or(Some(1)));
+        offered(world.speeds()).slow(&self.node, self.work, factor.unwrap_or(Some(1)))
     }
 }
 
 impl Effect for Slowed {
     fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
-        self.set(nemesis, world);
-        Receipt::certain()
+        self.set(nemesis, world)
     }
 }

@@ -12,7 +12,7 @@ use crate::checker::{Finding, Rules};
 use crate::draws::{Action, Drawn, Need, TASKS};
 use crate::faults::canonical::{Canon, Canonical};
 use crate::faults::spec::{Class, Family, Spec, foreign, may, must, no_lengths};
-use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Striking, Struck, offered};
+use crate::nemesis::{CHECKPOINT_STORE, Cluster, Harm, Receipt, Striking, Struck, offered};
 use crate::plan::{DamageKind, FaultAction, FileKind, FileTarget};
 use crate::reader::{FaultKeys, Refusal, value};
 use crate::writer::{pair, text};
@@ -52,7 +52,7 @@ fn file(keys: &mut FaultKeys) -> FileTarget {
     }
 }
 
-/// The file that is damaged where the scenario names none.
+/// The file that is damaged if the scenario names none.
 pub(crate) fn newest_state() -> FileTarget {
     FileTarget { checkpoint: None, kind: FileKind::State, index: 0 }
 }
@@ -87,7 +87,7 @@ fn write(action: &FaultAction) -> Vec<Option<String>> {
     vec![Some(file), Some(pair("how", text(name(*how))))]
 }
 
-/// The word for it in scenario files.
+/// The word for this damage in scenario files.
 pub(super) fn name(how: DamageKind) -> &'static str {
     match how {
         DamageKind::FlipByte => "flip-byte",
@@ -138,7 +138,7 @@ fn drawn(a: &Action) -> FaultAction {
     FaultAction::Damage { file: FileTarget { checkpoint: None, kind, index }, how }
 }
 
-/// Each kind of file in each way, and a failure, for which it is read.
+/// Each kind of file with each kind of damage, followed by a failure, so that the file is read.
 fn canonical(c: &Canon) -> Vec<Canonical> {
     let Some(failure) = c.failure().filter(|_| c.is_event()) else { return Vec::new() };
     let hows = [DamageKind::FlipByte, DamageKind::Truncate, DamageKind::Delete, DamageKind::Swap];
@@ -172,7 +172,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let (contents, detail) = match how {
         DamageKind::Delete => (None, "deleted".to_owned()),
         DamageKind::Swap => return swap(s, checkpoint, file.kind, target, bytes),
-        // Nothing can be cut from or flipped in a file without bytes; to call that a strike would be a lie.
+        // An empty file cannot be truncated and has no byte to flip, so the strike is in vain.
         _ if length == 0 => return Err(format!("{target} is empty")),
         DamageKind::Truncate => (Some(bytes.slice(..length / 2)), format!("cut from {length} to {} bytes", length / 2)),
         DamageKind::FlipByte => {
@@ -182,18 +182,19 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
             (Some(Bytes::from(bytes)), format!("byte {at} of {length} flipped"))
         }
     };
-    damage_file(s, &target, contents);
-    s.over_at_once(CHECKPOINT_STORE, target, detail);
+    let receipt = damage_file(s, &target, contents);
+    let hit = s.over_at_once(CHECKPOINT_STORE, target, detail);
+    s.prove(hit, receipt);
     Ok(())
 }
 
-fn damage_file(s: &mut Striking, path: &str, contents: Option<Bytes>) {
+fn damage_file(s: &mut Striking, path: &str, contents: Option<Bytes>) -> Receipt {
     s.claim(Gauge::Damaged(path.into()), Harm::DamagedFilesMet);
-    offered(s.world.stores()).damage_checkpoint_file(path, contents);
+    offered(s.world.stores()).damage_checkpoint_file(path, contents)
 }
 
-/// The file changes places with another one of its kind and checkpoint, else with one of another checkpoint. One with equal
-/// contents would not do.
+/// Exchanges the file with another one of its kind and checkpoint; if there is none, with one of another checkpoint. A
+/// file with equal content is not used, because the exchange would change nothing.
 fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: String, bytes: Bytes) -> Struck {
     let all = offered(s.world.stores()).checkpoint_files("");
     let of_kind = |file: &String| match kind {
@@ -209,10 +210,11 @@ fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: Stri
     };
     let other = near.into_iter().chain(far).find_map(differs);
     let (other, contents) = other.ok_or_else(|| format!("{target} has no counterpart to change places with"))?;
-    damage_file(s, &target, Some(contents));
-    damage_file(s, &other, Some(bytes));
-    s.over_at_once(CHECKPOINT_STORE, target.clone(), format!("changed places with {other}"));
-    s.over_at_once(CHECKPOINT_STORE, other, format!("changed places with {target}"));
+    for (one, contents, with) in [(&target, contents, &other), (&other, bytes, &target)] {
+        let receipt = damage_file(s, one, Some(contents));
+        let hit = s.over_at_once(CHECKPOINT_STORE, one.clone(), format!("changed places with {with}"));
+        s.prove(hit, receipt);
+    }
     Ok(())
 }
 

@@ -16,17 +16,22 @@ impl SimWorld {
             let node = &state.nodes[state.index_of(name)?];
             state.config.local_root.join(format!("{name}.{}", node.disk))
         };
-        let mut files = Vec::new();
-        collect(&folder, &mut files).ok()?;
-        if files.iter().any(|file| is_table(file)) {
-            files.retain(|file| is_table(file));
-        }
-        files.sort();
-        let file = files.get(usize::try_from(pick % (files.len().max(1) as u64)).ok()?)?;
-        let short = file.file_name()?.to_string_lossy().into_owned();
-        let done = hurt(file, damage).ok()??;
-        Some(format!("{name}: {short}: {done}"))
+        damage_below(&folder, pick, damage).map(|done| format!("{name}: {done}"))
     }
+}
+
+/// Damages a file of the state backend below a folder, as [`SimWorld::damage_local`] chooses it. Returns which file and what was done.
+pub fn damage_below(folder: &Path, pick: u64, damage: FileDamage) -> Option<String> {
+    let mut files = Vec::new();
+    collect(folder, &mut files).ok()?;
+    if files.iter().any(|file| is_table(file)) {
+        files.retain(|file| is_table(file));
+    }
+    files.sort();
+    let file = files.get(usize::try_from(pick % (files.len().max(1) as u64)).ok()?)?;
+    let short = file.file_name()?.to_string_lossy().into_owned();
+    let done = hurt(file, damage).ok()??;
+    Some(format!("{short}: {done}"))
 }
 
 fn is_table(file: &Path) -> bool {

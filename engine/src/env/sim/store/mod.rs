@@ -30,6 +30,8 @@ mod node;
 mod past;
 mod spoilt;
 
+pub use local::damage_below;
+
 use faults::Faults;
 use past::Past;
 use spoilt::Spoilt;

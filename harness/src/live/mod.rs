@@ -1,6 +1,6 @@
 //! A process that a run has started: killed, stopped, let go on, each with what proves it.
 //!
-//! Start at [`Live`], and for a program that knows nothing of this one at [`bound`]. A strike is proved by what the system says afterwards: that the process has ended, and by which signal; that
+//! Start at [`Live`], for all nodes of a run at [`Nodes`], and for a program that knows nothing of this one at [`bound`]. A strike is proved by what the system says afterwards: that the process has ended, and by which signal; that
 //! every thread of it is stopped. What the system does not show in time is not proved.
 #![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
 
@@ -20,6 +20,10 @@ use nix::sys::time::TimeVal;
 use nix::unistd::{Pid, getppid};
 
 use crate::nemesis::Receipt;
+
+mod nodes;
+
+pub(crate) use nodes::{Exit, Life, Nodes, Starter};
 
 /// How long a process may take to end or to stop once it was told to. SIGKILL waits for what the kernel is doing for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,11 +119,25 @@ impl Live {
         }
     }
 
+    /// Its machine is lost: nothing comes from it any more, and nothing says so. All its threads stop, never to go on; its
+    /// connections break only when it is killed, as if the machine were back.
+    pub(crate) fn lose(&mut self) -> Receipt {
+        if self.ended().is_some() {
+            return Receipt::InVain;
+        }
+        self.stood_still += self.stopped.take().unwrap_or(0);
+        self.stop()
+    }
+
     /// Stops all its threads.
     pub(crate) fn pause(&mut self) -> Receipt {
         if self.stopped.is_some() || self.ended().is_some() {
             return Receipt::InVain;
         }
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Receipt {
         let (id, asked) = (self.id(), Instant::now());
         if let Err(error) = send(id, Signal::SIGSTOP) {
             return Receipt::Unproved(format!("SIGSTOP could not be sent to process {id}: {error}"));
