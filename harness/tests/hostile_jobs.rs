@@ -46,8 +46,8 @@ const TESTS: &[(&str, fn())] = &[
         a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_tells_killed_from_under_way,
     ),
     (
-        "a_shrink_or_a_tune_that_is_stopped_leaves_no_answer_of_an_earlier_one",
-        a_shrink_or_a_tune_that_is_stopped_leaves_no_answer_of_an_earlier_one,
+        "a_shrink_that_is_stopped_leaves_no_answer_of_an_earlier_one",
+        a_shrink_that_is_stopped_leaves_no_answer_of_an_earlier_one,
     ),
     ("a_killed_sweep_leaves_its_journal_and_no_process", a_killed_sweep_leaves_its_journal_and_no_process),
     (
@@ -416,35 +416,27 @@ fn a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_te
     }
 }
 
-fn a_shrink_or_a_tune_that_is_stopped_leaves_no_answer_of_an_earlier_one() {
-    let folder = Folder::hostile(&[("a", "panic"), ("loop", "loop")]);
+fn a_shrink_that_is_stopped_leaves_no_answer_of_an_earlier_one() {
+    let folder = Folder::hostile(&[("a", "panic")]);
     folder.says(&["run", "all/a.toml"], 1);
     let plan = folder.read("flowquake-failures/a-seed-1.json").replace("\"panic\"", "\"loop\"");
     folder.write("plan.json", plan);
-    let sweep = "[tune]\nbackends = [\"fs\"]\nintervals = [\"1s\", \"2s\", \"5s\"]\nduration = \"2s\"\n";
-    folder.write("all/loop.toml", folder.read("all/loop.toml") + sweep);
-    let shrink = ["shrink", "plan.json", "--output", "small.json", "--scenario", "small.toml"];
-    let tune = ["tune", "all/loop.toml", "--yes", "--output", "tuned"];
-    for (args, names) in [
-        (&shrink[..], &["small.json", "small.toml"][..]),
-        (&tune, &["tuned/tuning.json", "tuned/report.html", "tuned/README.md"]),
-    ] {
-        names.iter().for_each(|name| folder.write(name, "of an earlier one"));
-        // What is refused touches nothing.
-        folder.says(&[args, &["--run-memory", "1"]].concat(), 2);
-        assert!(names.iter().all(|name| folder.at(name).is_file()));
-        let mut command = folder.own(args);
-        let mut made = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while names.iter().any(|name| folder.at(name).exists()) {
-            assert!(made.try_wait().unwrap().is_none(), "{args:?} ended by itself");
-            pause();
-        }
-        kill(Pid::from_raw(made.id() as i32), Signal::SIGTERM).unwrap();
-        // Some hear the signal and say so, of others it is the end.
-        let ended = made.wait().unwrap();
-        assert!(ended.code() == Some(143) || ended.signal() == Some(Signal::SIGTERM as i32), "{args:?}: {ended}");
-        assert!(names.iter().all(|name| !folder.at(name).exists()), "{args:?}: an answer of an earlier run");
+    let names = ["small.json", "small.toml"];
+    let shrink = ["shrink", "plan.json", "--output", names[0], "--scenario", names[1]];
+    names.iter().for_each(|name| folder.write(name, "of an earlier one"));
+    // What is refused touches nothing.
+    folder.says(&[&shrink[..], &["--max-cost", "1ns"]].concat(), 2);
+    assert!(names.iter().all(|name| folder.at(name).is_file()));
+    let mut made = folder.own(&shrink).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while names.iter().any(|name| folder.at(name).exists()) {
+        assert!(made.try_wait().unwrap().is_none(), "it ended by itself");
+        pause();
     }
+    kill(Pid::from_raw(made.id() as i32), Signal::SIGTERM).unwrap();
+    // Some commands hear the signal and say so, of others it is the end.
+    let ended = made.wait().unwrap();
+    assert!(ended.code() == Some(143) || ended.signal() == Some(Signal::SIGTERM as i32), "{ended}");
+    assert!(names.iter().all(|name| !folder.at(name).exists()), "an answer of an earlier one");
 }
 
 fn a_killed_sweep_leaves_its_journal_and_no_process() {
