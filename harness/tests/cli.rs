@@ -565,6 +565,12 @@ fn calibrate_writes_a_profile_that_scenarios_can_name() {
     assert_eq!(record.cost_profile, "this machine");
 }
 
+/// A moment before another look.
+#[allow(clippy::disallowed_methods, reason = "waits for a process of its own")]
+fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
 #[test]
 fn a_tune_that_is_stopped_leaves_no_report_of_an_earlier_one_and_keeps_its_journal() {
     let sweep =
@@ -581,7 +587,7 @@ fn a_tune_that_is_stopped_leaves_no_report_of_an_earlier_one_and_keeps_its_journ
     let mut made = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while names.iter().any(|name| folder.at(name).exists()) {
         assert!(made.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        pause();
     }
     kill(Pid::from_raw(made.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(made.wait().unwrap().code(), Some(143));
