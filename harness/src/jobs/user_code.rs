@@ -1,12 +1,12 @@
-//! User code that fails when it is told to: how a nemesis hurts the program itself.
+//! User code that fails on order, by which a nemesis hurts the program itself.
 //!
-//! A job wraps its source ([`JobContext::source`]); whenever a subtask reads a record through it, the nemesis' orders are
-//! looked at: [`UserCode::arm`] makes the next record given to user code on a node fail, [`UserCode::poison`] one record
-//! wherever it turns up. So user code fails in the first function of a job, the one that makes the record at a position:
-//! nothing behind it knows where a record stands. An error goes the way of every error of a program; a panic unwinds like
-//! any other, but prints nothing.
+//! A job wraps its source ([`JobContext::source`]). Whenever a subtask reads a record through it, the nemesis' orders
+//! are checked: [`UserCode::arm`] makes user code fail at the next record on a node, and [`UserCode::poison`] makes it
+//! fail at one record, wherever it is read. So user code fails in the first function of a job, which makes the record
+//! at a position, because later functions do not know a record's position. An error is handled like any error of a
+//! program; a panic unwinds like any other, but prints nothing.
 //!
-//! While nothing is ordered a record costs one relaxed load.
+//! While there is no order, a record costs one relaxed load.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,24 +25,24 @@ pub struct UserCode(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Some order stands; else nobody need look at them.
+    /// Whether there is any order; if not, the orders need not be looked at.
     armed: AtomicBool,
     orders: Mutex<Orders>,
 }
 
 #[derive(Debug, Default)]
 struct Orders {
-    /// Per node, what is still to come there.
+    /// For each node, the failures that are still to come.
     nodes: BTreeMap<String, Vec<UserFailure>>,
-    /// By split and position, how often each record still fails; `None`: always.
+    /// For each record, by split and position: how often it still fails; `None`: always.
     poisoned: BTreeMap<(u32, u64), Option<u32>>,
     hits: Vec<UserCodeHit>,
 }
 
-/// User code failed because it was told to.
+/// A failure of user code that was ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserCodeHit {
-    /// On which node.
+    /// The node on which it failed.
     pub node: String,
     /// Split of the record that it was given.
     pub split: u32,
@@ -50,19 +50,20 @@ pub struct UserCodeHit {
     pub position: u64,
     /// How it failed.
     pub how: UserFailure,
-    /// Because of the record ([`UserCode::poison`]), not of the node.
+    /// Whether the record was poisoned ([`UserCode::poison`]); otherwise the order was for the node.
     pub poisoned: bool,
 }
 
 impl UserCode {
-    /// User code on `node` fails once, at the next record that it is given. Orders for one node are obeyed one after another.
+    /// Makes user code on `node` fail once, at the next record that it reads. Orders for one node are obeyed one after
+    /// the other.
     pub fn arm(&self, node: &str, how: UserFailure) {
         let mut orders = self.orders();
         orders.nodes.entry(node.into()).or_default().push(how);
         self.0.armed.store(true, Ordering::Relaxed);
     }
 
-    /// User code fails with an error whenever it is given this record, on any node: `times` times more, or always.
+    /// Makes user code fail with an error whenever it reads this record, on any node: `times` more times, or always.
     pub fn poison(&self, split: u32, position: u64, times: Option<u32>) {
         let mut orders = self.orders();
         let left = orders.poisoned.entry((split, position)).or_insert(Some(0));
@@ -70,7 +71,7 @@ impl UserCode {
         self.0.armed.store(true, Ordering::Relaxed);
     }
 
-    /// Takes every order back.
+    /// Takes back all orders.
     pub fn disarm_all(&self) {
         let mut orders = self.orders();
         orders.nodes.clear();
@@ -83,7 +84,7 @@ impl UserCode {
         self.orders().hits.clone()
     }
 
-    /// `node`'s user code is given a record. Fails, or panics, if that was ordered.
+    /// Called when user code on `node` reads a record. Fails or panics if that was ordered.
     fn check(&self, node: &str, split: u32, position: u64) -> Result<(), ChainError> {
         if !self.0.armed.load(Ordering::Relaxed) {
             return Ok(());
@@ -91,12 +92,12 @@ impl UserCode {
         let Some((how, what)) = self.obey(node, split, position) else { return Ok(()) };
         match how {
             UserFailure::Error => Err(ChainError::User(what)),
-            // Not `panic!`: that would run the panic hook, which prints.
+            // Not `panic!`, which would run the panic hook, and that prints.
             UserFailure::Panic => std::panic::resume_unwind(Box::new(what)),
         }
     }
 
-    /// How and why to fail now, and notes it.
+    /// How and why to fail at this record, if an order says so. The failure is recorded.
     fn obey(&self, node: &str, split: u32, position: u64) -> Option<(UserFailure, String)> {
         let mut orders = self.orders();
         let (how, poisoned) = match orders.poisoned.get_mut(&(split, position)) {
@@ -110,7 +111,7 @@ impl UserCode {
             }
         };
         orders.hits.push(UserCodeHit { node: node.into(), split, position, how, poisoned });
-        // Spent orders go, so that a run whose faults are over is as quick as one without.
+        // Fulfilled orders are removed, so that a run whose faults are over is as fast as one without faults.
         orders.nodes.retain(|_, pending| !pending.is_empty());
         orders.poisoned.retain(|_, left| *left != Some(0));
         let idle = orders.nodes.is_empty() && orders.poisoned.is_empty();
@@ -120,12 +121,12 @@ impl UserCode {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        // An ordered panic is raised after the lock is let go.
+        // An ordered panic is raised after the lock is released.
         self.0.orders.lock().expect("nothing panics under this lock")
     }
 }
 
-/// What a job's program is built with: on which node, with which files, and who may make it fail.
+/// What a job's program is built with: the node, the input files, and the orders that may make it fail.
 pub struct JobContext<'a> {
     files: &'a InputFiles,
     node: &'a str,
@@ -133,12 +134,12 @@ pub struct JobContext<'a> {
 }
 
 impl<'a> JobContext<'a> {
-    /// For a program on `node` that `user_code` may make fail.
+    /// For a program on `node`, which `user_code` may make fail.
     pub fn new(files: &'a InputFiles, node: &'a str, user_code: UserCode) -> Self {
         Self { files, node, user_code }
     }
 
-    /// For a program that nobody makes fail: for real, or only to be looked at.
+    /// For a program that never fails on order, because it runs for real or is only examined.
     pub fn inert(files: &'a InputFiles) -> Self {
         Self::new(files, "", UserCode::default())
     }
@@ -148,7 +149,7 @@ impl<'a> JobContext<'a> {
         self.files
     }
 
-    /// A source as user code that can be made to fail. A job that does not wrap its source is out of the nemesis' reach.
+    /// The source as user code that can be made to fail. The nemesis cannot reach a job that does not wrap its source.
     pub fn source<S: Source>(&self, spec: &JobSpec, source: S) -> Watched<S> {
         Watched {
             source,
@@ -159,7 +160,7 @@ impl<'a> JobContext<'a> {
     }
 }
 
-/// A source that fails when it is told to.
+/// A source that fails on order.
 pub struct Watched<S> {
     source: S,
     splits: u64,
