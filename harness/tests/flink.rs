@@ -1,4 +1,5 @@
-//! Scenarios on a real, unmodified Apache Flink, where there is one (`FLINK_HOME`, and a JDK); without it this is said and nothing else is tried.
+//! Scenarios on a real, unmodified Apache Flink. They need `FLINK_HOME` and a JDK. Without these, a line says so and
+//! nothing is tried.
 #![allow(clippy::disallowed_methods, reason = "these tests start, watch and kill real processes")]
 
 mod common;
@@ -22,7 +23,7 @@ use flowquake_reports::record::{RunRecord, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Longest wait for anything.
+/// Longest time to wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job that takes checkpoints for three seconds.
@@ -66,7 +67,8 @@ fn run(flink: &ApacheFlink, rest: &str) -> (RunRecord, Outcome) {
     try_execute(flink, Depth::Full, &plan, &jobs, String::new()).expect("this machine can keep it")
 }
 
-/// The strike lands when Flink has completed the checkpoint and has told nobody: exactly-once output is judged whatever comes then.
+/// The strike lands when Flink has completed the checkpoint but has not told anyone. Exactly-once output must hold in
+/// any case.
 #[test]
 fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     let Some(flink) = flink() else { return };
@@ -80,7 +82,7 @@ fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     assert_eq!(judged, ["O1", "O7", "O8"]);
     let receipt = &outcome.strikes[0].hits[0].receipt;
     assert!(receipt.contains("ended by SIGKILL"), "{receipt}");
-    // TaskManager 1 heard nothing more: at the most the other one did.
+    // TaskManager 1 was killed before it could hear of the checkpoint; at most the other one heard of it.
     let events = &outcome.trace.events;
     let completed = |event: &Event| matches!(event, Event::CheckpointCompleted { checkpoint: CheckpointId(3), .. });
     let at = events.iter().position(|record| completed(&record.event)).expect("it completed");
@@ -119,7 +121,7 @@ fn a_harness_that_is_killed_leaves_no_java_behind() {
     let mut harness = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
     let ours = |id: u32| java_below(id);
-    // One of them stands still.
+    // One of them is stopped.
     while !ours(harness.id()).iter().any(|id| state(*id) == Some('T')) {
         assert!(begun.elapsed() < PATIENCE, "no Java of this run stands still");
         std::thread::sleep(Duration::from_millis(20));
