@@ -4,10 +4,12 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::{Folder, Said};
 use flowquake_reports::record::{FaultKindRecord, FaultRecord, HitRecord, RunRecord, RunSet, SCHEMA_VERSION};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 impl Folder {
     /// Runs `small.toml` and reads its record.
@@ -460,7 +462,7 @@ fn a_sweep_ends_at_its_number_of_failures() {
     let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     let args = ["run", "small.toml", "--seeds", "1000000", "--jobs", "1", "--max-failures", "2", "--json", "runs.json"];
     let said = folder.flowquake(&args, 1);
-    assert!(said.out.contains("stopped after 2 of 1000000 runs"), "{}", said.out);
+    assert!(said.out.contains("stopped after 2 of 1,000,000 runs"), "{}", said.out);
     let set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
     assert_eq!(set.runs.len(), 2);
     assert!(set.runs.iter().all(|run| !run.timeline.is_empty()), "failures are kept whole");
@@ -563,4 +565,28 @@ fn calibrate_writes_a_profile_that_scenarios_can_name() {
     }
     let (record, _) = folder.run(0);
     assert_eq!(record.cost_profile, "this machine");
+}
+
+#[test]
+fn a_tune_that_is_stopped_leaves_no_report_of_an_earlier_one_and_keeps_its_journal() {
+    let sweep =
+        "[engine]\ncredits = 12\n[tune]\nbackends = [\"fs\"]\nintervals = \"1s..100s\"\nduration = \"20000s\"\n";
+    let text = small("", sweep).replace("\"small\"", "\"sweep\"");
+    let names = ["tuning.json", "report.html", "README.md"].map(|name| format!("found/{name}"));
+    let folder = Folder::new().with("sweep.toml", text);
+    names.iter().for_each(|name| folder.write(name, "of an earlier one"));
+    let tune = ["tune", "sweep.toml", "--yes", "--jobs", "1", "--output", "found"];
+    // What is refused touches nothing.
+    folder.flowquake(&[&tune[..], &["--max-cost", "1ns"]].concat(), 2);
+    assert!(names.iter().all(|name| folder.at(name).is_file()));
+    let mut command = folder.command(&tune);
+    let mut made = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while names.iter().any(|name| folder.at(name).exists()) {
+        assert!(made.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill(Pid::from_raw(made.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(made.wait().unwrap().code(), Some(143));
+    assert!(names.iter().all(|name| !folder.at(name).exists()), "a report of an earlier one");
+    assert!(folder.at("found/tune.journal").is_file(), "the same command goes on there");
 }

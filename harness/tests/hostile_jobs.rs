@@ -20,6 +20,7 @@ use flowquake_engine::graph::source::Source;
 use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, JobError, JobGraph, JobSpec};
 use flowquake_reports::record::{RunRecord, RunSet, Verdict};
+use flowquake_reports::units::count;
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::Pid;
 
@@ -45,6 +46,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_tells_killed_from_under_way",
         a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_tells_killed_from_under_way,
+    ),
+    (
+        "a_shrink_that_is_stopped_leaves_no_answer_of_an_earlier_one",
+        a_shrink_that_is_stopped_leaves_no_answer_of_an_earlier_one,
     ),
     ("a_killed_sweep_leaves_its_journal_and_no_process", a_killed_sweep_leaves_its_journal_and_no_process),
     (
@@ -373,7 +378,7 @@ fn a_sweep_that_is_stopped_says_what_its_verdicts_alone_would_give() {
     assert_eq!(said.code, Some(130));
     let made = folder.records("made.json").len();
     assert!(
-        said.out.contains(&format!("stopped after {made} of 100000 runs: the interruption by SIGINT")),
+        said.out.contains(&format!("stopped after {} of 100,000 runs: the interruption by SIGINT", count(made as u64))),
         "{}",
         said.out
     );
@@ -387,7 +392,7 @@ fn a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_te
     let folder = Folder::hostile(&[("a", "well"), ("loop", "loop")]);
     let documents = ["--json", "made.json", "--junit", "made.xml", "--markdown", "made.md"];
     folder.says(&[&["run", "all/a.toml"], &documents[..]].concat(), 0);
-    let names = ["made.json", "made.xml", "made.md"];
+    let names = ["made.json", "made.xml", "made.md", "target/flowquake/report.html", "target/flowquake/runs.json"];
     assert!(names.iter().all(|name| folder.at(name).is_file()));
     // A call that is refused touches no files.
     folder.says(&[&["run", "all/none.toml"], &documents[..]].concat(), 2);
@@ -412,6 +417,29 @@ fn a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_te
         assert!(row(&said).contains(end) && said.out.contains("run --resume="), "{}", said.out);
         assert!(folder.read("target/flowquake/index.html").contains(&format!("<td>{end}")));
     }
+}
+
+fn a_shrink_that_is_stopped_leaves_no_answer_of_an_earlier_one() {
+    let folder = Folder::hostile(&[("a", "panic")]);
+    folder.says(&["run", "all/a.toml"], 1);
+    let plan = folder.read("flowquake-failures/a-seed-1.json").replace("\"panic\"", "\"loop\"");
+    folder.write("plan.json", plan);
+    let names = ["small.json", "small.toml"];
+    let shrink = ["shrink", "plan.json", "--output", names[0], "--scenario", names[1]];
+    names.iter().for_each(|name| folder.write(name, "of an earlier one"));
+    // What is refused touches nothing.
+    folder.says(&[&shrink[..], &["--max-cost", "1ns"]].concat(), 2);
+    assert!(names.iter().all(|name| folder.at(name).is_file()));
+    let mut made = folder.own(&shrink).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while names.iter().any(|name| folder.at(name).exists()) {
+        assert!(made.try_wait().unwrap().is_none(), "it ended by itself");
+        pause();
+    }
+    kill(Pid::from_raw(made.id() as i32), Signal::SIGTERM).unwrap();
+    // Some commands hear the signal and say so, of others it is the end.
+    let ended = made.wait().unwrap();
+    assert!(ended.code() == Some(143) || ended.signal() == Some(Signal::SIGTERM as i32), "{ended}");
+    assert!(names.iter().all(|name| !folder.at(name).exists()), "an answer of an earlier one");
 }
 
 fn a_killed_sweep_leaves_its_journal_and_no_process() {

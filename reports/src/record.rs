@@ -455,3 +455,53 @@ pub struct Totals {
     /// How often each event was emitted, by its name.
     pub events_by_name: BTreeMap<String, u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fixtures;
+
+    /// What readers of [`SCHEMA_VERSION`] find: a line per value, with its place and its type.
+    const SCHEMA: &str = include_str!("record/schema.txt");
+
+    fn places(value: &Value, at: &str, found: &mut BTreeSet<String>) {
+        let kind = match value {
+            // Something else in another run, or in none.
+            Value::Null => return,
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "text",
+            Value::Array(items) => {
+                items.iter().for_each(|item| places(item, &format!("{at}[]"), found));
+                "list"
+            }
+            Value::Object(fields) => {
+                fields.iter().for_each(|(key, value)| places(value, &format!("{at}.{key}"), found));
+                "object"
+            }
+        };
+        found.insert(format!("{at}: {kind}"));
+    }
+
+    #[test]
+    fn what_readers_find_in_a_record_goes_only_with_another_version() {
+        let mut set = fixtures::set();
+        set.runs.push(fixtures::predicted());
+        let mut found = BTreeSet::new();
+        places(&serde_json::to_value(&set).unwrap(), "", &mut found);
+        let version = format!("version {SCHEMA_VERSION}");
+        let (known_version, known) = SCHEMA.split_once('\n').unwrap();
+        let known: BTreeSet<String> = known.lines().map(str::to_owned).collect();
+        let gone: Vec<_> = known.difference(&found).collect();
+        assert!(
+            gone.is_empty() || version != known_version,
+            "RECORD-R2: readers of {known_version} miss these; raise SCHEMA_VERSION: {gone:#?}"
+        );
+        let text: String = std::iter::once(&version).chain(&found).map(|line| format!("{line}\n")).collect();
+        assert!(text == SCHEMA, "this belongs into reports/src/record/schema.txt:\n{text}");
+    }
+}

@@ -110,6 +110,11 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// A part and the whole of it, as progress is told: `204 of 1,204,331`.
+pub fn count_of(part: u64, whole: u64) -> String {
+    format!("{} of {}", count(part), count(whole))
+}
+
 /// A count with its noun: `1 run`, `2 runs`, `1,000 classes`. `noun` is in the singular; words after it (`class of
 /// runs`) are left as they are.
 pub fn counted(n: usize, noun: &str) -> String {

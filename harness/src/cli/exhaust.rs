@@ -145,7 +145,8 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
         return Ok(one::show(args, &catalogue, number, jobs));
     }
     let (strikes, classes) = (catalogue.strikes().len(), catalogue.classes().len());
-    tell!("{} at {}, {classes} classes", counted(strikes, "strike"), counted(events(&catalogue), "event"));
+    let events = counted(events(&catalogue), "event");
+    tell!("{} at {events}, {}", counted(strikes, "strike"), counted(classes, "class"));
 
     let share = args.verify_pruning.unwrap_or(Share::Percent(5));
     let head = Head::of(&catalogue, &cuts, args.shard, args.restore_check);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use flowquake_reports::bounded;
 use flowquake_reports::json::write_atomically;
-use flowquake_reports::units::counted;
+use flowquake_reports::units::{count, count_of, counted};
 
 use self::folder::Folder;
 use super::print::{say, tell};
@@ -292,7 +292,7 @@ impl Search<'_> {
                 let mut hunt = hunt.lock().expect("a hunt does not panic");
                 let news = hunt.record(candidate, Shown::of(&made.record, *signature, made.seen.steps));
                 if let Some(key) = &news.new_bucket {
-                    tell!("new failure, run {}: {key}", hunt.seen().runs());
+                    tell!("new failure, run {}: {key}", count(hunt.seen().runs()));
                 }
                 let kept = keep(folder, &hunt, &news);
                 let is_saturated = args.saturation.is_some_and(|percent| {
@@ -388,8 +388,8 @@ fn smaller(
         shrink::shrink(bucket.plan.clone(), struck, budget, may_run, |run, smallest, plan| {
             if said.elapsed() >= Duration::from_secs(25) {
                 tell!(
-                    "{run} of {} runs to make a failure smaller, {}",
-                    args.shrink_runs,
+                    "{} runs to make a failure smaller, {}",
+                    count_of(run, args.shrink_runs),
                     counted(smallest.faults.len(), "fault")
                 );
                 said = screen::now();

@@ -26,6 +26,7 @@ use crate::worker::{self, Made, Order, Unmade, Worker, WorkerArgs};
 
 mod calibrate;
 mod check;
+mod clean_runs;
 mod completions;
 mod coverage;
 mod examples;

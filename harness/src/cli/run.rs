@@ -20,6 +20,7 @@ use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
 use flowquake_reports::terminal;
+use flowquake_reports::units::count_of;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::documents::Results;
@@ -55,9 +56,13 @@ mod resume;
 
 /// The records of all runs, one per line, written as they come.
 const JOURNAL: &str = "runs.jsonl";
-/// What [`flowquake_reports::folder::write_report_folder`] writes, the journal, and the list of failures.
-const REPORT: [&str; 7] =
-    ["runs.json", "distributions.json", "report.html", "verdicts.txt", COMPARISON, JOURNAL, last_failed::NAME];
+/// What [`flowquake_reports::folder::write_report_folder`] writes, and the comparison of several targets.
+const DOCUMENTS: [&str; 5] = ["runs.json", "distributions.json", "report.html", "verdicts.txt", COMPARISON];
+/// All that is written into the folder of a run: the documents, the journal, and the list of failures.
+const REPORT: [&str; 7] = {
+    let [runs, distributions, page, verdicts, comparison] = DOCUMENTS;
+    [runs, distributions, page, verdicts, comparison, JOURNAL, last_failed::NAME]
+};
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -314,8 +319,10 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
             Begun { command, history, journal, records: BTreeMap::new() }
         }
     };
-    // If this run is stopped before it has written these files, those of an earlier run must not be taken for its own.
-    if let Err(code) = outputs::clear(&written) {
+    // What an earlier run left there would be taken for this one's, should this one be stopped before it has written it.
+    let documents = DOCUMENTS.map(|name| top.join(name));
+    let documents = documents.iter().map(|file| ("the report of an earlier run", Some(file.as_path())));
+    if let Err(code) = outputs::clear(&written.into_iter().chain(documents).collect::<Vec<_>>()) {
         return code;
     }
     sweep_on(args, &sweep, begun)
@@ -357,8 +364,8 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
             records.insert(index, record);
         }
     }
-    let (made, asked) = (records.len(), sweep.runs());
-    tell!("going on with {}, begun at {}: {made} of {asked} runs are made", entry.name, entry.begun);
+    let made = count_of(records.len() as u64, sweep.runs());
+    tell!("going on with {}, begun at {}: {made} runs are made", entry.name, entry.begun);
     if known.dropped > 0 {
         let lines = flowquake_reports::units::counted(known.dropped, "line");
         tell!("note: cut off and dropped: {lines} of its journal, whose runs are made again");
@@ -397,7 +404,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let made = records.len() as u64;
     let stopped = made < total && ended.is_none();
     if stopped && !sweep.is_long() {
-        tell!("stopped after a failure: {} of {total} runs were not made", total - made);
+        tell!("stopped after a failure: {} runs were not made", count_of(total - made, total));
     }
     let id = |run: &RunRecord| RunId { file: run.file.clone().into(), seed: run.seed };
     let made_now = records.iter().map(id).collect();

@@ -75,6 +75,10 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     if let Err(broken) = environment::probe(environment::needs_disk(&plan)) {
         return refuse_text(&format!("the environment: {broken}"), &broken.remedy);
     }
+    // A smaller plan of an earlier call would be taken for this one's, should this one be stopped.
+    if let Err(code) = outputs::clear(&written) {
+        return code;
+    }
     let terms = args.limits.terms(args.log);
     let mut worker = Worker::new(&terms);
     let mut record =
@@ -101,7 +105,7 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     let mut broken = None;
     let shrunk = shrink(plan, struck, budget, may_run, |run, smallest, candidate| {
         if bar.is_hidden() && said.elapsed() >= Duration::from_secs(25) {
-            tell!("{run} of {} runs at most, {}", args.runs, size(smallest));
+            tell!("{} runs at most, {}", units::count_of(run, args.runs), size(smallest));
             said = screen::now();
         }
         bar.set_position(run);

@@ -148,12 +148,13 @@ impl Ended {
 
     /// The same for something other than runs.
     pub(super) fn settle_of(&self, what: &str, made: u64, total: u64) -> ExitCode {
+        let made = units::count_of(made, total);
         match self {
-            Self::Environment(environment) => drop(refuse_text(
-                &format!("the environment, after {made} of {total} {what}: {environment}"),
-                &environment.remedy,
-            )),
-            Self::Signal(signal) => tell!("interrupted by {signal}: {made} of {total} {what} were made"),
+            Self::Environment(environment) => {
+                let what = format!("the environment, after {made} {what}: {environment}");
+                _ = refuse_text(&what, &environment.remedy);
+            }
+            Self::Signal(signal) => tell!("interrupted by {signal}: {made} {what} were made"),
             Self::Full => {}
         }
         ExitCode::from(self.exit_code())
@@ -419,8 +420,11 @@ impl Progress {
             Some(bar) => bar.tick(),
             None if self.said.elapsed() >= SAID_EVERY => {
                 let gone = units::duration(self.began.elapsed().as_secs() * 1_000_000_000);
-                let of = if self.total == u64::MAX { String::new() } else { format!("/{}", self.total) };
-                tell!("{}{of} runs, {} not passed, {gone}", self.done, self.failed);
+                let done = match self.total {
+                    u64::MAX => units::count(self.done),
+                    total => units::count_of(self.done, total),
+                };
+                tell!("{done} runs, {} not passed, {gone}", units::count(self.failed));
                 self.said = screen::now();
             }
             None => {}

@@ -176,6 +176,13 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     if let Err(code) = sweep::prepare(planned.iter().any(|(_, planned)| needs_disk(&planned.plan))) {
         return code;
     }
+    // A report of an earlier sweep would be taken for this one's, should this one be stopped. The journal stays: it goes on there.
+    let documents = REPORT.map(|name| output.join(name));
+    if let Err(code) =
+        outputs::clear(&documents.each_ref().map(|file| ("the report of an earlier sweep", Some(file.as_path()))))
+    {
+        return code;
+    }
     let points = match measure(&planned, parallel, &args.limits.terms(args.log), journal, &path) {
         Ok(points) => points,
         Err(code) => return code,
@@ -210,7 +217,8 @@ fn measure(
     let keys: Vec<String> = planned.iter().map(|(_, planned)| key(&planned.plan)).collect();
     let open: Vec<usize> = (0..planned.len()).filter(|index| journal.get(&keys[*index]).is_none()).collect();
     if open.len() < planned.len() {
-        tell!("{} of {} runs are known from before", planned.len() - open.len(), planned.len());
+        let known = (planned.len() - open.len()) as u64;
+        tell!("{} runs are known from before", flowquake_reports::units::count_of(known, planned.len() as u64));
     }
     let mut progress = Progress::new(open.len() as u64);
     let many = Many { total: open.len() as u64, parallel, max_failures: None, terms };
@@ -262,7 +270,11 @@ fn gather(
                 && (setting.state.is_none() || curve.state_declared == state)
         };
         match curves.iter_mut().find(same) {
-            Some(curve) => curve.points.push(point),
+            Some(curve) => {
+                let ordered = curve.points.last().is_none_or(|last| last.interval < point.interval);
+                assert!(ordered, "TUNING-V1: interval {} s stands twice, or behind a longer one", point.interval);
+                curve.points.push(point);
+            }
             None => curves.push(Curve {
                 backend: backend.into(),
                 state_declared: state,

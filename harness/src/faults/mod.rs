@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_families_stand_together() {
         let names: BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        assert_eq!(names.len(), Kind::ALL.len());
+        assert_eq!(names.len(), Kind::ALL.len(), "FAULTS-K2");
         assert!(Kind::ALL.iter().all(|kind| Kind::from_name(kind.name()) == Some(*kind)));
         assert!(Kind::ALL.is_sorted_by_key(|kind| kind.spec().family));
     }

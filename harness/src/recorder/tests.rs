@@ -253,3 +253,26 @@ fn large_state_is_kept_when_enough_records_came_in() {
     assert!(!is_kept(&manifest, bytes * RECORDS_PER_BYTE - 1));
     assert!(is_kept(&manifest, bytes * RECORDS_PER_BYTE));
 }
+
+/// Ten times as many events and writes cost ten times as much, not a hundred times. It is the thread's own time that counts; the
+/// bound is far above the one and far below the other.
+#[test]
+fn the_cost_of_an_event_and_of_a_write_does_not_grow_with_the_run() {
+    let cost = |checkpoints: u64| {
+        let mut run = Run::new(1);
+        let began = crate::run::thread_cpu();
+        for id in 1..=checkpoints {
+            run.log.log.last_mut().unwrap().entry.state.completed.clear();
+            run.seal(id, Bytes::from_static(b"state"));
+            run.log(1, Change::Completed(CheckpointId(id)));
+            let (chunk, part) = (format!(".pending/1-0/{id}"), part_name(subtask(1, 0), CheckpointId(id), 0));
+            run.put(StoreKind::Output, &chunk, Bytes::from_static(b"4 1\n"));
+            run.rename(&chunk, &part);
+            run.deploy("jm-1");
+            run.log.log.drain(..run.log.log.len() - 1);
+        }
+        crate::run::thread_cpu() - began
+    };
+    let (short, long) = (cost(100), cost(1_000));
+    assert!(long < short * 40, "RECORDER-R1: ten times the run took {long:?} instead of {short:?}");
+}

@@ -105,3 +105,36 @@ fn timing_drawn_anew_keeps_the_events_before() {
     let (_, twice) = events(&[(40, 1), (60, 2)]);
     assert!(twice[..60] == once[..60] && twice[60..] != once[60..]);
 }
+
+/// After the plan only named streams are drawn from: a fault less leaves all before it, and every draw of the others, as it was.
+#[test]
+fn a_fault_less_changes_nothing_before_it_and_no_draw_of_the_others() {
+    let resets = |times: &[u64]| {
+        let text =
+            |at: &u64| format!("[[fault]]\nat = \"{at}ms\"\ndo = \"reset-connections\"\ntarget = \"task-manager\"\n");
+        plan(&times.iter().map(text).collect::<String>())
+    };
+    let all = resets(&[1_000, 1_700, 2_400]);
+    let whole = run(&all, &Jobs::builtin(), &[]);
+    let drawn = |outcome: &Outcome| outcome.strikes.iter().map(crate::nemesis::Strike::target).collect::<Vec<_>>();
+    for removed in 0..3 {
+        let mut plan = all.clone();
+        let fault = plan.faults.remove(removed);
+        let outcome = run(&plan, &Jobs::builtin(), &[]);
+        let crate::plan::Trigger::At(at) = fault.trigger else { unreachable!("all strike at a time") };
+        let until = |outcome: &Outcome| {
+            outcome
+                .trace
+                .events
+                .iter()
+                .take_while(|record| record.at.0 < at.as_nanos() as u64)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert!(until(&outcome).len() > 20, "the job ran before");
+        assert_eq!(until(&outcome), until(&whole), "PLAN-P1");
+        let mut others = drawn(&whole);
+        others.remove(removed);
+        assert_eq!(drawn(&outcome), others, "PLAN-P1");
+    }
+}

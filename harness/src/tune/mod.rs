@@ -91,6 +91,9 @@ impl Tune {
             intervals.extend([pair[0], Duration::from_millis((middle * 1e3) as u64)]);
         }
         intervals.extend(self.intervals.last());
+        // Between two neighbours a millisecond apart there is no middle in whole milliseconds.
+        intervals.sort();
+        intervals.dedup();
         Self { intervals, failures: self.failures * 2, moving: self.moving * 5.0, ..self.clone() }
     }
 }

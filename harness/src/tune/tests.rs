@@ -45,6 +45,9 @@ fn intervals_are_spread_over_the_orders_of_magnitude() {
     let seconds: Vec<f64> = closer.intervals.iter().map(Duration::as_secs_f64).collect();
     assert_eq!(seconds, [1.0, 3.162, 10.0, 31.622, 100.0]);
     assert_eq!((closer.failures, closer.moving), (8, 500.0));
+    let near = [1_000, 1_001, 5_000].map(Duration::from_millis);
+    let near = Tune { intervals: near.into(), ..tune() }.thorough().intervals;
+    assert!(near.is_sorted_by(|one, next| one < next), "TUNING-V1: {near:?}");
 }
 
 #[test]

@@ -184,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn every_analysis_of_one_set_draws_the_same() {
+        let analysis = || format!("{:?}", crate::tuning::analysis::advise(&fixtures::set()));
+        assert_eq!(analysis(), analysis(), "TUNING-V2");
+        let bounds = || of(&sparse(0.1), 3_600.0, 1.0, 12.0);
+        assert!(bounds().is_some_and(|(from, to)| from < to), "something is drawn");
+        let beside = std::thread::spawn(bounds).join().unwrap();
+        assert_eq!(bounds(), beside, "TUNING-V2");
+    }
+
+    #[test]
     fn the_truth_lies_within_the_confidence_of_a_noisy_curve() {
         // The fixture by the formula, without its noise.
         let set = fixtures::set();

@@ -1,8 +1,6 @@
-//! The runs that come before any strike: those of the scenario itself and of its grounds. The catalogue is made from
-//! what they show.
+//! What a search strikes with: the catalogue of single faults or of pairs, made from the clean runs ([`CleanRuns`]).
 //!
-//! Start at [`survey`]. A scenario that does not pass by itself ends the search. A ground that does not pass is left
-//! out, because its strike is judged as one of the scenario's strikes.
+//! Start at [`survey`]. A scenario that does not pass by itself ends the search.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -14,19 +12,19 @@ use flowquake_reports::units::counted;
 
 use super::ExhaustArgs;
 use super::options::{Pairs, Recovery};
+use crate::cli::clean_runs::CleanRuns;
 use crate::cli::print::tell;
-use crate::cli::{make_one, refuse_text};
+use crate::cli::refuse_text;
 use crate::plan::RunPlan;
 use crate::provenance::{self, quoted};
 use crate::search::cover::{Facts, Pair, Strength};
 use crate::search::cut::{Cut, Cuts};
 use crate::search::ground::{
-    Ground, Scope, cuts_of_grounds, firsts_by_phase, ground_of, grounds, grounds_of_pairs, grounds_of_recoveries,
+    Ground, Scope, cuts_of_grounds, firsts_by_phase, ground_of, grounds_of_pairs, grounds_of_recoveries,
 };
 use crate::search::measured::{assumed, sound};
 use crate::search::strike::Catalogue;
 use crate::search::surveyed::Surveyed;
-use crate::worker::{Made, Order, Worker};
 
 /// What a search strikes with.
 pub(super) struct Found {
@@ -46,19 +44,8 @@ pub(super) struct Array {
 /// Makes the clean runs, and the catalogue from them. `Err`: the scenario itself does not pass, which was reported.
 pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result<Found, ExitCode> {
     let terms = args.limits.terms(args.log);
-    let mut worker = Worker::new(&terms);
-    let plan = base.clone();
-    let mut with_way = |ground: Ground| -> Result<Result<(Surveyed, u64), Verdict>, ExitCode> {
-        let quick = Order::quick(ground.plan(&plan), String::new());
-        let order = Order { survey: true, signature: true, slim: true, ..quick };
-        let Made { record, seen, .. } = make_one(&mut worker, &order)?;
-        Ok(match (record.verdict, seen.survey, seen.signature) {
-            (Verdict::Passed, Some(survey), Some(way)) => Ok((Surveyed::new(&plan, ground, *survey), way.class())),
-            (verdict, ..) => Err(verdict),
-        })
-    };
-    let mut surveyed = |ground: Ground| with_way(ground).map(|made| made.map(|(surveyed, _)| surveyed));
-    let itself = match surveyed(Ground::itself())? {
+    let mut runs = CleanRuns::of(base.clone(), keyed, &terms);
+    let itself = match runs.survey(Ground::itself())? {
         Ok(surveyed) => surveyed,
         Err(verdict) => {
             let command = provenance::command(&format!("run {}", quoted(&args.scenario.to_string_lossy())));
@@ -72,25 +59,19 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
         None => {}
         Some(Pairs::Lineage(file)) => {
             let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
-            return pairs(args, file, base, keyed, alone, cuts, &mut surveyed).map(just);
+            return pairs(args, file, base, keyed, alone, cuts, &mut runs).map(just);
         }
-        Some(Pairs::Cover(strength)) => return cover(*strength, base, keyed, itself, &mut surveyed),
+        Some(Pairs::Cover(strength)) => return cover(*strength, base, keyed, itself, &mut runs),
     }
     let scope = if args.recovery.is_some() { Scope::Recovery } else { Scope::Messages };
     let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
-    let mut all = Vec::new();
-    for ground in grounds(&alone, &base, scope) {
-        let name = ground.name.clone();
-        match surveyed(ground)? {
-            Ok(surveyed) => all.push(surveyed),
-            // The ground's strike is in the scenario's own catalogue, and is reported there.
-            Err(verdict) => tell!("note: no strikes where {name}: that run alone is {}", verdict.label()),
-        }
-    }
-    let grounds = alone.into_grounds().into_iter().chain(all).collect();
-    let catalogue = Catalogue::new(base, keyed, grounds, cuts);
+    // The strike of a ground that does not pass is in the catalogue of the scenario itself, and is told there.
+    let left_out = |name: &str, verdict: &Verdict| {
+        tell!("note: no strikes where {name}: that run alone is {}", verdict.label());
+    };
+    let catalogue = runs.catalogue(alone, scope, cuts, left_out)?;
     match args.recovery {
-        Some(Recovery::Twice) => twice(catalogue, keyed, cuts, &mut with_way).map(just),
+        Some(Recovery::Twice) => twice(catalogue, keyed, cuts, &mut runs).map(just),
         Some(Recovery::Once) | None => Ok(just(catalogue)),
     }
 }
@@ -109,12 +90,6 @@ pub(super) fn measured(args: &ExhaustArgs, catalogue: &Catalogue, cuts: &Cuts) -
     }
 }
 
-/// Runs a ground and returns its survey, or its verdict if it did not pass.
-type Survey<'s> = dyn FnMut(Ground) -> Result<Result<Surveyed, Verdict>, ExitCode> + 's;
-
-/// The same, and the way in which the run went.
-type SurveyWay<'s> = dyn FnMut(Ground) -> Result<Result<(Surveyed, u64), Verdict>, ExitCode> + 's;
-
 /// The catalogue of second strikes. `alone` is the catalogue of the scenario itself.
 fn pairs(
     args: &ExhaustArgs,
@@ -123,7 +98,7 @@ fn pairs(
     keyed: bool,
     alone: Catalogue,
     cuts: &Cuts,
-    surveyed: &mut Survey,
+    runs: &mut CleanRuns<'_>,
 ) -> Result<Catalogue, ExitCode> {
     let refuse = |what: String| {
         let single = format!("exhaust {} --json FILE", quoted(&args.scenario.to_string_lossy()));
@@ -153,7 +128,7 @@ fn pairs(
     let mut grounds = Vec::new();
     for ground in grounds_of_pairs(&alone, &base, &firsts) {
         // A first strike that does not pass was reported by the search for single faults.
-        grounds.extend(surveyed(ground)?.ok());
+        grounds.extend(runs.survey(ground)?.ok());
     }
     tell!("{} stand first", counted(grounds.len(), "strike"));
     let itself = alone.into_grounds().into_iter().map(Surveyed::without_strikes);
@@ -162,14 +137,14 @@ fn pairs(
 
 /// The same catalogue with kills in the recoveries that follow kills in a recovery. Of a ground's kills that go the
 /// same way, the first is taken.
-fn twice(catalogue: Catalogue, keyed: bool, cuts: &Cuts, with_way: &mut SurveyWay) -> Result<Catalogue, ExitCode> {
+fn twice(catalogue: Catalogue, keyed: bool, cuts: &Cuts, runs: &mut CleanRuns<'_>) -> Result<Catalogue, ExitCode> {
     let base = catalogue.base().clone();
     let mut ways: BTreeSet<(u16, u64)> = BTreeSet::new();
     let (mut again, mut tried) = (Vec::new(), 0);
     for (first, ground) in grounds_of_recoveries(&catalogue, &base) {
         tried += 1;
         // A kill that does not pass is a strike of the catalogue, and is reported there.
-        let Ok((surveyed, way)) = with_way(ground)? else { continue };
+        let Ok((surveyed, way)) = runs.survey_with_way(ground)? else { continue };
         if ways.insert((first, way)) {
             again.push(surveyed);
         }
@@ -185,7 +160,7 @@ fn cover(
     base: RunPlan,
     keyed: bool,
     itself: Surveyed,
-    surveyed: &mut Survey,
+    runs: &mut CleanRuns<'_>,
 ) -> Result<Found, ExitCode> {
     let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
     let mut facts = Facts::default();
@@ -193,7 +168,7 @@ fn cover(
     for (slot, numbers) in firsts_by_phase(&alone) {
         let mut found = None;
         for number in numbers {
-            found = surveyed(ground_of(&alone, &base, number, Scope::Behind))?.ok();
+            found = runs.survey(ground_of(&alone, &base, number, Scope::Behind))?.ok();
             if found.is_some() {
                 break;
             }

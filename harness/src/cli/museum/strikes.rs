@@ -8,17 +8,15 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use flowquake_reports::record::Verdict;
-
-use super::super::{make_one, refuse_text};
+use super::super::clean_runs::CleanRuns;
+use super::super::refuse_text;
 use crate::checker::JobCatalogue;
 use crate::plan::RunPlan;
 use crate::search::cut::Cuts;
-use crate::search::ground::{Ground, Scope, cuts_of_grounds, grounds};
+use crate::search::ground::{Ground, Scope, cuts_of_grounds};
 use crate::search::proof::{Proof, Share};
 use crate::search::strike::Catalogue;
-use crate::search::surveyed::Surveyed;
-use crate::worker::{Order, Terms, Worker};
+use crate::worker::Terms;
 
 /// A scenario with the whole life of a job in few events.
 pub(super) const SCENARIO: &str = "reference-run";
@@ -42,26 +40,13 @@ impl Strikes {
 /// The strikes at the run of `base`, which must pass without them.
 pub(super) fn strikes(base: &RunPlan, jobs: &JobCatalogue, terms: &Terms) -> Result<Strikes, ExitCode> {
     let keyed = jobs.get(&base.job.name).is_some_and(|entry| entry.keyed);
-    let mut worker = Worker::new(terms);
-    let mut surveyed = |ground: Ground| -> Result<Result<Surveyed, Verdict>, ExitCode> {
-        let order = Order { survey: true, slim: true, ..Order::quick(ground.plan(base), String::new()) };
-        let made = make_one(&mut worker, &order)?;
-        Ok(match (made.record.verdict, made.seen.survey) {
-            (Verdict::Passed, Some(survey)) => Ok(Surveyed::new(base, ground, *survey)),
-            (verdict, _) => Err(verdict),
-        })
-    };
-    let itself = surveyed(Ground::itself())?.map_err(|verdict| {
+    let mut runs = CleanRuns::of(base.clone(), keyed, terms);
+    let itself = runs.survey(Ground::itself())?.map_err(|verdict| {
         let what = format!("{}, without a bug: {}: {}", base.scenario, verdict.label(), verdict.headline());
         refuse_text(&what, "no strike at it would show anything: mend that first")
     })?;
     let alone = Catalogue::new(base.clone(), keyed, vec![itself], &cuts_of_grounds());
-    let mut others = Vec::new();
-    for ground in grounds(&alone, base, Scope::Messages) {
-        others.extend(surveyed(ground)?.ok());
-    }
-    let all = alone.into_grounds().into_iter().chain(others).collect();
-    let catalogue = Catalogue::new(base.clone(), keyed, all, &Cuts::without(&[]));
+    let catalogue = runs.catalogue(alone, Scope::Messages, &Cuts::without(&[]), |_, _| {})?;
     let classes: Vec<&[u32]> = catalogue.classes().iter().map(Vec::as_slice).collect();
     let order = Proof::of(&classes, &BTreeMap::new(), Share::None).open;
     Ok(Strikes { catalogue, order })

@@ -64,7 +64,7 @@ pub(super) fn finish(
         say!("{}", terminal::verdicts(set, screen()));
     }
     if let Some(why) = stopped {
-        say!("stopped after {} of {} runs: {why}\n", set.runs.len(), sweep.runs());
+        say!("stopped after {} runs: {why}\n", units::count_of(set.runs.len() as u64, sweep.runs()));
     }
     if args.distributions {
         say!("{}", terminal::distributions(set, screen()).trim_start_matches('\n'));

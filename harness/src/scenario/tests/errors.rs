@@ -131,7 +131,8 @@ fn binary_input_file() {
 }
 
 /// Offences too simple for a snapshot: each gives its own code and nothing else. No rule complains about the stand-in
-/// of the refused value (READ-R2), and findings that depend on a refused value are dropped (RULES-C3).
+/// of the refused value (READ-R2), and findings that depend on a refused value are dropped (RULES-C3). None of these files becomes a
+/// scenario (SCENARIO-S1).
 #[test]
 fn each_offence_is_told_once_under_its_code() {
     let fault = |text: &str| format!("{HEAD}{JOB}\n[[fault]]\n{text}\n");
@@ -220,12 +221,52 @@ fn each_offence_is_told_once_under_its_code() {
     ];
     for (code, text) in cases {
         assert_eq!(codes(&text), [code], "{text}");
+        assert_found_and_remedied(&text);
     }
     let keyless = fault("at = \"1s\"\ndo = \"damage\"\nhow = \"delete\"\n\n[checkpointing]\nbackend = \"fs\"");
     assert_eq!(codes(&keyless), [""; 0]);
     let keyless =
         keyless.replace("string-length-count", "upper-case").replace("generator = \"words\", records = 20_000", file);
     assert_eq!(codes(&keyless), ["no-state-files"]);
+}
+
+/// Holds each problem of `text` to what it must tell: its place, which shows the value that was found, and a remedy.
+fn assert_found_and_remedied(text: &str) {
+    let error = parse(text).unwrap_err();
+    for problem in error.problems() {
+        let place = problem.labels().into_iter().flatten().next();
+        let found = place.as_ref().and_then(|label| text.get(label.offset()..label.offset() + label.len()));
+        let shown = found.is_some_and(|found| !found.trim().is_empty());
+        // What is missing, or is so by default, stands nowhere.
+        let by_default =
+            place.as_ref().and_then(|label| label.label()).is_some_and(|label| label.ends_with("(by default)"));
+        let absent = problem.code_name() == "missing-key" || by_default;
+        assert!(shown || absent, "RULES-C2: no place: {problem}\n{text}");
+        let remedy = problem.help().map(|help| help.to_string()).unwrap_or_default();
+        assert!(!remedy.is_empty() && !problem.to_string().is_empty(), "RULES-C2: no remedy: {problem}");
+    }
+}
+
+/// A mistake of the text's form, one of a value, and those that only rules see, each in a section of its own.
+#[test]
+fn the_offences_of_all_sections_are_reported_together() {
+    let text = format!(
+        "{HEAD}time_limit = 5\n{JOB}paralellism = 2\n[cluster]\ntask_managers = 0\n[checkpointing]\nbackend = \"rocks\"\n\
+         [engine]\nnotify_retry = \"1ns\"\n[[fault]]\nat = \"1s\"\ndo = \"cut\"\nlink = \"tm-1 - tm-1\"\n\
+         [[fault]]\nat = \"1s\"\ndo = \"exlode\"\n[expect]\nrecovers_within = \"0s\"\n"
+    );
+    // Of no TaskManagers none is called `tm-1`.
+    let each = [
+        "bad-unit",
+        "unknown-key",
+        "bad-cluster",
+        "wrong-value",
+        "too-often",
+        "no-such-node",
+        "wrong-value",
+        "no-time",
+    ];
+    assert_eq!(codes(&text), each, "SCENARIO-S3");
 }
 
 /// Message and remedy of each problem of `text`.

@@ -81,6 +81,31 @@ fn every_example_of_the_reference_is_accepted_and_gives_its_kind_back() {
     }
 }
 
+/// A saved plan or record refers to a kind by its name, so what a name stands for never changes (FAULTS-K2): a new kind adds a
+/// line, and none that is there may change or go.
+#[test]
+fn names_of_kinds_keep_their_meaning() {
+    let meaning = |(name, row): (&String, &Row)| {
+        let example = if row.example.is_empty() { String::new() } else { format!(", {}", row.example) };
+        let faults = read(&[format!("{{ at = \"2s\", do = \"{name}\"{example} }}")]);
+        let action = serde_json::to_value(&faults[0].action).unwrap();
+        let (action, fields) =
+            action.as_object().and_then(|action| action.iter().next()).expect("an action has fields");
+        // Where several kinds are one action, a word in it tells them apart; which node or file is hurt does not.
+        let word = |(key, value): (&String, &serde_json::Value)| match (key.as_str(), value) {
+            ("target" | "link" | "node" | "file", _) => key.clone(),
+            (_, serde_json::Value::Object(inner)) => format!("{key}={}", inner.keys().next().map_or("", |word| word)),
+            (_, serde_json::Value::String(word)) if word.chars().all(|c| c.is_ascii_lowercase() || c == '-') => {
+                format!("{key}={word}")
+            }
+            _ => key.clone(),
+        };
+        let fields: Vec<_> = fields.as_object().into_iter().flatten().map(word).collect();
+        format!("{name}: {action} {}\n", fields.join(" "))
+    };
+    insta::assert_snapshot!(rows().iter().map(meaning).collect::<String>());
+}
+
 /// Rules refer to places of the file by plan paths, and plans are what is replayed. So both must be right for every
 /// kind.
 #[test]

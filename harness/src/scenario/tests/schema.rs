@@ -298,6 +298,16 @@ fn reader_and_schema_agree_on_the_value_of_every_key() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// The one form that no schema of this draft can tell: `3.0` is an integer to it, and no whole number to TOML and the reader.
+#[test]
+fn a_whole_number_with_a_point_is_refused_by_the_reader_alone() {
+    let validator = validator(&catalogue());
+    for (slots, of_reader, of_schema) in [("3", true, true), ("3.5", false, false), ("3.0", false, true)] {
+        let text = format!("{HEAD}{JOB}[cluster]\nslots = {slots}\n");
+        assert_eq!((read(&text).is_empty(), validator.is_valid(&json(&text))), (of_reader, of_schema), "{slots}");
+    }
+}
+
 /// A key that does not belong to the kind is reported, too (READ-R1).
 #[test]
 fn reader_and_schema_agree_on_the_keys_of_every_kind_of_fault() {

@@ -140,6 +140,8 @@ struct Played {
     /// Number of messages lost, delayed and duplicated by rules.
     hurt: [u32; 3],
     totals: NetworkTotals,
+    /// What was found hurt, if somebody looked.
+    harm: u64,
 }
 
 type Orders = Arc<Mutex<BTreeMap<Direction, UnboundedSender<usize>>>>;
@@ -235,7 +237,21 @@ async fn accept_all(env: &Env, port: Port, me: usize, seen: &Arc<Mutex<Seen>>, o
     }
 }
 
-async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
+/// Asks for all that may have been hurt between these nodes.
+fn look_at_harm(world: &SimWorld) -> u64 {
+    let name = |node: &str| node.to_owned();
+    let links = NODES.iter().flat_map(|from| NODES.iter().map(move |to| (name(from), name(to))));
+    let of_links = links.flat_map(|(from, to)| {
+        [Gauge::Held, Gauge::Latency, Gauge::Bandwidth].map(|gauge| gauge(from.clone(), to.clone()))
+    });
+    let of_nodes = NODES.iter().flat_map(|node| {
+        [Gauge::Refused, Gauge::ReadLate, Gauge::StoodStill, Gauge::WrongClock].map(|gauge| gauge(name(node)))
+    });
+    of_links.chain(of_nodes).map(|gauge| world.harm(&gauge)).sum()
+}
+
+/// Plays a script; `looks`: and asks before every step what was hurt.
+async fn play(world: Arc<SimWorld>, script: Vec<Step>, looks: bool) -> Played {
     let seen: Arc<Mutex<Seen>> = Arc::default();
     let orders: Orders = Arc::default();
     for (me, name) in NODES.into_iter().enumerate() {
@@ -249,7 +265,11 @@ async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
     let mut torn = BTreeSet::new();
     let mut rules = Vec::new();
     let mut refusals = [0; 3];
+    let mut harm = 0;
     for step in script {
+        if looks {
+            harm += look_at_harm(&world);
+        }
         match step {
             Step::Send(opener, accepter, by_opener, length) => {
                 let direction = (opener, accepter, by_opener);
@@ -338,7 +358,7 @@ async fn play(world: Arc<SimWorld>, script: Vec<Step>) -> Played {
         hurt[slot] += world.message_rule_hits(rule).0;
     }
     let seen = std::mem::take(&mut *seen.lock().unwrap());
-    Played { seen, asked, killed, torn, hurt, totals: world.network_totals() }
+    Played { seen, asked, killed, torn, hurt, totals: world.network_totals(), harm }
 }
 
 /// Length of the longest growing subsequence.
@@ -374,12 +394,13 @@ proptest! {
     ) {
         let mut config = SimConfig { seed, ..config() };
         config.link = LinkConfig { latency: (LATENCY_MIN, ms(4)), bandwidth: 2_000_000, send_buffer };
-        let run = || {
+        let run = |looks| {
             let (config, script) = (config.clone(), script.clone());
-            simulate(seed, config, |world| play(world, script))
+            simulate(seed, config, move |world| play(world, script, looks))
         };
-        let played = run();
-        prop_assert_eq!(&played, &run(), "one seed, one run");
+        let played = run(false);
+        // The same world once more, and somebody asks all the time what was hurt: one seed, one run.
+        prop_assert_eq!(&played, &Played { harm: 0, ..run(true) }, "HARM-1");
 
         let Played { seen, asked, killed, torn, hurt: [lost, delayed, duplicated], .. } = played;
         let (mut late, mut twice, mut missing) = (0, 0, 0);
