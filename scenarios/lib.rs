@@ -1,7 +1,7 @@
 //! The scripted scenarios and the museum of planted bugs.
 //!
-//! Scenario files stand in folders by family beside this file; [`SCENARIOS`] is where. [`museum`] lists the planted bugs, each
-//! with the scenario and the oracle that catch it.
+//! Scenario files stand beside this file, in one folder per family; [`SCENARIOS`] is the path. [`museum`] lists the
+//! planted bugs, each with the scenario and the oracle that catch it.
 
 pub mod museum;
 

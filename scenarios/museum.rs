@@ -1,40 +1,44 @@
-//! The museum of planted bugs: known mistakes, the scenario that brings each to light, and who catches it.
+//! The museum of planted bugs: known mistakes, each with the scenario that shows it and the check that catches it.
 //!
-//! A bug exists only in builds with the feature `mutations`. `flowquake museum` runs every row and asks for this oracle among those
-//! that the run violates, or for this invariant in the words of the panic in which it is asserted; the same run without the bug passes.
+//! A bug exists only in builds with the feature `mutations`. `flowquake museum` runs every row and requires that the
+//! named oracle is among those that the run violates, or that the run panics with the named invariant. The same run
+//! without the bug must pass.
 //!
-//! Three invariants have no bug here, since nothing that a simulated run may do can break them. Each has a test that fails when
-//! its check is removed:
-//! - J5 protects from a process that reports about a subtask which it does not hold. No TaskManager here does, and the network
-//!   here forges nothing: `reports_from_where_the_subtask_does_not_run_change_nothing` (`engine/src/jobmanager/job_master/tests/`).
-//! - TR1 bounds log lines, which no oracle reads: `only_the_first_error_of_a_trouble_is_told` (`engine/src/env/trouble.rs`).
+//! Three invariants have no bug here, because nothing that can happen in a simulated run breaks them. Each has a test
+//! that fails when its check is removed:
+//! - J5 protects against a process that reports about a subtask which it does not hold. No TaskManager does that here,
+//!   and the simulated network forges no messages: `reports_from_where_the_subtask_does_not_run_change_nothing`
+//!   (`engine/src/jobmanager/job_master/tests/`).
+//! - TR1 limits the number of log lines, which no oracle reads: `only_the_first_error_of_a_trouble_is_told`
+//!   (`engine/src/env/trouble.rs`).
 //! - LV1 belongs to the launcher of real processes: the tests in `harness/src/engine_command/lives.rs`.
 
 use flowquake_engine::mutation::Mutation;
 
 use Verdict::{CaughtBy, Equivalent};
 
-/// What is to come of a planted bug.
+/// What must follow from a planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Who must catch it: an oracle's id, the name of an invariant that the engine asserts, an expectation, or `stuck`.
+    /// The check that must catch it: an oracle's id, the name of an invariant that the engine asserts, an expectation,
+    /// or `stuck`.
     CaughtBy(&'static str),
-    /// Nothing can tell it from the engine without it, for this reason.
+    /// The engine with the bug cannot be distinguished from the engine without it, for this reason.
     Equivalent(&'static str),
-    /// It does harm that nobody notices yet.
+    /// The bug does harm that no check notices yet; the text says why.
     Gap(&'static str),
 }
 
 /// A planted bug and how it is caught.
 #[derive(Debug, Clone, Copy)]
 pub struct Exhibit {
-    /// The mistake.
+    /// The planted bug.
     pub mutation: Mutation,
-    /// Where it shows, by name.
+    /// Name of the scenario that shows it.
     pub scenario: &'static str,
-    /// What is to come of it there.
+    /// What must follow from the bug in that scenario.
     pub verdict: Verdict,
-    /// The kind of mistake, and where such a one was made.
+    /// The kind of mistake, and where such a mistake was made.
     pub like: &'static str,
 }
 

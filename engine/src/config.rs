@@ -197,6 +197,15 @@ impl JobConfig {
         }
     }
 
+    /// Whether the job is given up after enough failures.
+    pub fn restarts_are_limited(&self) -> bool {
+        match &self.restart_strategy {
+            RestartStrategy::None | RestartStrategy::FailureRate(_) => true,
+            RestartStrategy::FixedDelay => self.restart_attempts.is_some(),
+            RestartStrategy::ExponentialDelay(delay) => delay.attempts_before_reset_backoff.is_some(),
+        }
+    }
+
     /// Checks ranges and combinations; returns the first offence.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let c = &self.checkpoints;

@@ -112,6 +112,20 @@ pub enum RootCause {
     StoreFailed,
 }
 
+impl RootCause {
+    /// Its kind, in the words of its JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TaskFailed { .. } => "task-failed",
+            Self::TaskManagerLost { .. } => "task-manager-lost",
+            Self::CheckpointsFailed { .. } => "checkpoints-failed",
+            Self::CheckpointDamaged { .. } => "checkpoint-damaged",
+            Self::DeploymentLost { .. } => "deployment-lost",
+            Self::StoreFailed => "store-failed",
+        }
+    }
+}
+
 /// Who emits an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emitter {

@@ -11,7 +11,7 @@ use crate::checkpoint::manifest::raw::{Implausible, in_range};
 use crate::checkpoint::manifest::{Damaged, SubtaskState};
 use crate::codec::whole;
 use crate::config::ConfigError;
-use crate::env::Address;
+use crate::env::{Address, NetError};
 use crate::event::AbortReason;
 use crate::graph::{JobError, JobGraph, JobSpec};
 use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
@@ -47,6 +47,17 @@ pub fn kind_of_order(order: &Order) -> MessageKind {
         Order::Aborted(..) => MessageKind::Abort,
         Order::Finish(_) => MessageKind::Finish,
     }
+}
+
+/// Why nothing more is heard from a peer over its connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The connection broke.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// It carried what is no message, so nothing that follows can be believed.
+    #[error(transparent)]
+    Message(#[from] BadMessage),
 }
 
 /// Why bytes are not a message that a process of this engine sends.

@@ -1,9 +1,10 @@
-//! The director: what a target tells goes in, strikes come out. Recorder and nemesis in one, and the same for every target.
+//! The director: it takes in what a target reports, and decides when faults strike. It joins recorder and nemesis, and
+//! is the same for every target.
 //!
-//! A target calls [`Director::on_event`] before the emitter's next instruction, [`Director::on_store`] before whoever wrote goes on,
-//! and [`Director::on_time`] when [`Director::next_time`] has come. It plays until [`Director::end`] is known, and then asks for the
-//! outcome. The director waits for nothing, knows no clock but the times that it is given, and hurts nobody but through
-//! the [`Stage`].
+//! A target calls [`Director::on_event`] before the emitter's next instruction, [`Director::on_store`] before the
+//! process that wrote goes on, and [`Director::on_time`] when [`Director::next_time`] has come. The target plays until
+//! [`Director::end`] is known, and then takes the outcome. The director waits for nothing, knows no clock but the times
+//! that it is given, and acts on the cluster only through the [`Stage`].
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct Director {
     recorder: Recorder,
     user_code: UserCode,
     end: Option<(End, Time)>,
-    /// When everything is healed; not yet.
+    /// When everything is healed; `None` once that has happened, or if it never does.
     heal_at: Option<Time>,
     time_limit: Duration,
     /// When the run is given up.
@@ -33,7 +34,7 @@ pub struct Director {
 }
 
 impl Director {
-    /// Directs a run of `plan` that begins at the first instant, and keeps at most `copies` copies of the stores.
+    /// Directs a run of `plan` that begins at time zero, and keeps at most `copies` copies of the stores.
     pub fn new(plan: &RunPlan, copies: usize) -> Self {
         let cluster = &plan.cluster;
         let user_code = UserCode::default();
@@ -55,12 +56,12 @@ impl Director {
         }
     }
 
-    /// Writes nothing down; for measuring what a run costs without that. The outcome cannot be judged.
+    /// A director that records nothing, to measure what a run costs without recording. Its outcome cannot be judged.
     pub fn forgetful(plan: &RunPlan) -> Self {
         Self { recorder: Recorder::forgetful(plan), ..Self::new(plan, 0) }
     }
 
-    /// The stores hold a copy already.
+    /// The stores already hold this copy when the run begins.
     pub fn begin_with(&mut self, copy: &StoreCopy) {
         self.recorder.begin_with(copy);
     }
@@ -75,12 +76,12 @@ impl Director {
         self.recorder.begin_life(node, now);
     }
 
-    /// A node lives no longer, and no strike has ended it.
+    /// A node's life ended, and not by a strike.
     pub fn end_life(&mut self, node: &str, now: Time) {
         self.recorder.end_life(node, now);
     }
 
-    /// With which the job's program is made to fail; for the job as the target builds it.
+    /// Makes the job's program fail on order; for a target that builds the job.
     pub fn user_code(&self) -> &UserCode {
         &self.user_code
     }
@@ -90,7 +91,7 @@ impl Director {
         self.end.as_ref()
     }
 
-    /// The run ends for a reason of its target. The first end counts.
+    /// Ends the run for a reason that lies in the target. The first end counts.
     pub fn end_with(&mut self, end: End, at: Time) {
         self.end.get_or_insert((end, at));
     }
@@ -101,10 +102,10 @@ impl Director {
         self.nemesis.next_time().unwrap_or(Time::NEVER).min(healing).min(self.limit)
     }
 
-    /// Does what is due by now: strikes, heals, gives the run up.
+    /// Does what is due by now: strikes, heals, or gives the run up.
     pub fn on_time(&mut self, stage: &dyn Stage, now: Time) {
         self.striking(stage, now, |nemesis| nemesis.on_time(stage, now));
-        // The liveness phase: nothing is wrong any more, and nothing goes wrong again.
+        // The liveness phase begins: all faults end, and no fault strikes again, so the job must come back.
         if self.heal_at.take_if(|at| *at <= now).is_some() {
             self.striking(stage, now, |nemesis| nemesis.heal_all(stage, now));
         }
@@ -113,8 +114,8 @@ impl Director {
         }
     }
 
-    /// An event was emitted: writes it down, and strikes what is due at it. Returns whether whoever waits for
-    /// [`Director::next_time`] has to ask again.
+    /// An event was emitted: records it, and strikes the faults that are due at it. Returns whether
+    /// [`Director::next_time`] has changed, so that the target must ask for it again.
     pub fn on_event(&mut self, stage: &dyn Stage, record: &EventRecord) -> bool {
         let next = self.nemesis.next_time();
         self.recorder.on_event(stage, record);
@@ -138,33 +139,33 @@ impl Director {
         }
     }
 
-    /// The run is over: sees what was hurt until then, and what is left in the stores.
+    /// The run is over: counts what was hurt until now, and records what is left in the stores.
     pub fn close(&mut self, stage: &dyn Stage, now: Time) {
         self.nemesis.finish(stage, now);
         self.recorder.close(stage, now);
     }
 
-    /// Something happened that the plan did not ask for, or that nothing shows: the run is uncertain.
+    /// Something happened that the plan did not ask for, or that nothing proves; either makes the run uncertain.
     pub fn doubt(&mut self, what: String) {
         self.recorder.note_doubt(what);
     }
 
-    /// How many calls of dead incarnations had no effect, all nodes being dead.
+    /// How many calls of dead incarnations had no effect. Known once all nodes are dead.
     pub fn note_late_effects(&mut self, late_effects: u64) {
         self.recorder.note_late_effects(late_effects);
     }
 
-    /// Which messages and writes there were.
+    /// Which messages were sent and which writes were made.
     pub fn note_traffic(&mut self, traffic: Traffic) {
         self.recorder.note_traffic(traffic);
     }
 
-    /// Everything that was recorded; the director is done afterwards.
+    /// Everything that was recorded. The director must not be used afterwards.
     pub fn take_outcome(&mut self) -> Outcome {
         self.recorder.take_outcome(self.end.take(), self.nemesis.strikes())
     }
 
-    /// Lets the nemesis act, and notes whose life ended or began with that.
+    /// Lets the nemesis act, and records which lives ended or began through that.
     fn striking(&mut self, stage: &dyn Stage, now: Time, act: impl FnOnce(&mut Nemesis)) {
         let alive = self.recorder.alive(stage);
         act(&mut self.nemesis);

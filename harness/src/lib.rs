@@ -1,8 +1,9 @@
 //! Proves or refutes the fault tolerance of a stream engine: one scenario in, one verdict with evidence out.
 //!
-//! The way of the data: a scenario file becomes a [`plan::RunPlan`] ([`scenario`]), a plan becomes an [`outcome::Outcome`]
-//! ([`run`]), an outcome is judged ([`oracles`], [`verdict`]) and measured ([`measure`]), and all of it is one
-//! `RunRecord` ([`session`]) that reports are made of. The command line is [`cli`].
+//! How data flows: a scenario file becomes a [`plan::RunPlan`] ([`scenario`]), and running the plan gives an
+//! [`outcome::Outcome`] ([`run`]). The outcome is judged ([`oracles`], [`verdict`]) and measured ([`measure`]). Plan,
+//! verdict and measurements together are one `RunRecord` ([`session`]), from which the reports are made. The command
+//! line is [`cli`].
 
 pub mod calibrate;
 mod checker;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A simulated run makes many small things that live shortly: with this allocator it takes a tenth less (`benches/README.md`). The
-/// library leaves the choice to the program.
+/// A simulated run makes many small allocations that live only briefly; with this allocator a run takes a tenth less
+/// time (`benches/README.md`). The library leaves the choice of the allocator to the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

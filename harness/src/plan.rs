@@ -1,7 +1,7 @@
-//! A run, resolved to data: what a scenario and a seed become before anything happens.
+//! A run plan: everything that a scenario and a seed decide, fixed before the run starts.
 //!
 //! A [`RunPlan`] can be printed, edited, saved and replayed; two runs of one plan give the same trace hash. Start at
-//! [`RunPlan`]; scenario files become plans in `scenario`, runs are made of plans in `run`.
+//! [`RunPlan`]. The module `scenario` makes plans of scenario files, and `run` runs them.
 //!
 //! Invariants: (PLAN-P1) nothing is drawn after this point except from counter-based streams named by [`RunPlan::seed`] and
 //! from the scheduler, seeded by [`RunPlan::scheduling_seed`] (and with all other timing anew by [`RunPlan::redraws`], if a plan
@@ -28,7 +28,7 @@ mod fault;
 
 pub use fault::*;
 
-/// Version of the plan format; another one is refused.
+/// Version of the plan format. Plans of any other version are refused.
 pub const PLAN_VERSION: u32 = 5;
 
 /// Everything that decides a run.
@@ -41,29 +41,30 @@ pub struct RunPlan {
     pub scenario: String,
     /// Why the scenario exists.
     pub why: String,
-    /// The scenario file, as it was given.
+    /// The scenario file's path, as it was given.
     pub file: String,
-    /// Names every stream of draws but the scheduler's.
+    /// Names every stream of random draws except the scheduler's.
     pub seed: u64,
-    /// Seed of the simulator's scheduler: the order of runnable tasks and 50 to 100 ns at every poll.
+    /// Seed of the simulator's scheduler, which draws the order of runnable tasks and 50 to 100 ns for every poll.
     pub scheduling_seed: u64,
-    /// Where all timing is drawn anew in mid-run. Unlike with another [`RunPlan::scheduling_seed`], all before stays as it is.
+    /// Where all timing is drawn anew in the middle of the run. Unlike another [`RunPlan::scheduling_seed`], a redraw
+    /// leaves everything before it as it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redraws: Vec<Redraw>,
     /// The job.
     pub job: JobPlan,
-    /// The cluster it runs on.
+    /// The cluster that the job runs on.
     pub cluster: ClusterPlan,
-    /// On what that cluster is brought up.
+    /// What the cluster is brought up on.
     #[serde(default, skip_serializing_if = "TargetPlan::is_sim")]
     pub target: TargetPlan,
-    /// What goes wrong, in the order of the file.
+    /// The faults, in the order of the file.
     pub faults: Vec<FaultPlan>,
-    /// The faults were drawn from the seed, so not every one of them has to strike: one is enough.
+    /// Whether the faults were drawn from the seed. Then not every fault has to strike: one is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub swarm: bool,
-    /// The liveness phase: from this virtual time on nothing strikes any more, and all that is in force ends. `None`: each
-    /// fault ends by itself, or never.
+    /// Start of the liveness phase: from this virtual time on no fault strikes, and every fault in force ends. `None`:
+    /// each fault ends by itself, or never.
     #[serde(with = "readable::option", default, skip_serializing_if = "Option::is_none")]
     pub heal_at: Option<Duration>,
     /// What must hold at the end.
@@ -71,15 +72,15 @@ pub struct RunPlan {
     /// The run is stopped, and judged stuck, at this virtual time.
     #[serde(with = "readable")]
     pub time_limit: Duration,
-    /// What was drawn or defaulted rather than written, for the reader of a failure.
+    /// Settings that were drawn or defaulted instead of written, shown to the reader of a failure.
     pub options: Vec<(String, String)>,
-    /// What the run should take, said before it of all the rest of this plan ([`crate::predict::foresee`]). It decides nothing,
-    /// and whoever runs an edited plan predicts anew (PLAN-P2).
+    /// What the run should take, predicted before the run from the rest of this plan ([`crate::predict::foresee`]). The
+    /// prediction decides nothing in the run. After a plan was edited, the prediction must be made again (PLAN-P2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
 }
 
-/// What a plan is run on. Settings that only one target has belong to its variant.
+/// What a plan is run on. Settings that only one target has belong to that target's variant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetPlan {
@@ -93,12 +94,12 @@ pub enum TargetPlan {
 }
 
 impl TargetPlan {
-    /// Whether it is the simulator, which a plan need not say.
+    /// Whether this is the simulator, which plans leave out because it is the default.
     pub fn is_sim(&self) -> bool {
         *self == Self::Sim
     }
 
-    /// Its name on the command line and in records.
+    /// The target's name on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sim => "sim",
@@ -108,14 +109,14 @@ impl TargetPlan {
     }
 }
 
-/// All timing is drawn anew from here on: the order of runnable tasks, the time of each poll, and the latencies of network and stores. Draws
-/// of the engine, of the job and of the faults stay as they were.
+/// From here on all timing is drawn anew: the order of runnable tasks, the time of each poll, and the latencies of
+/// network and stores. Draws of the engine, the job and the faults stay as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redraw {
-    /// This many events of the run come first; with 0 all of the run is drawn anew.
+    /// How many events of the run come before the redraw; 0 redraws the whole run.
     pub after_events: u64,
-    /// Names the draws from then on.
+    /// Names the draws after the redraw.
     pub seed: u64,
 }
 
@@ -127,7 +128,7 @@ pub struct JobPlan {
     pub name: String,
     /// Parameters by name, as text; the job parses and checks them.
     pub params: BTreeMap<String, String>,
-    /// What it reads.
+    /// What the job reads.
     pub input: InputPlan,
     /// Settings of the engine.
     pub config: JobConfig,
@@ -139,10 +140,11 @@ pub struct JobPlan {
 pub struct InputPlan {
     /// Lines of a file or generated records.
     pub source: InputSource,
-    /// Parts that are read in order, each by one subtask; at least the parallelism makes all sources busy.
+    /// Parts of the input; each is read in order by one subtask. With fewer splits than the parallelism, some sources
+    /// are idle.
     pub splits: u32,
-    /// Arrival rate of the whole input in records per second: record `i` is there from `t0 + i/rate`, however often it is
-    /// replayed. `None`: everything is there at once.
+    /// Arrival rate of the whole input in records per second: record `i` is available from `t0 + i/rate` on, however
+    /// often it is replayed. `None`: all records are available at once.
     pub rate: Option<f64>,
 }
 
@@ -166,7 +168,7 @@ pub enum InputSource {
     },
 }
 
-/// Nodes and what connects them.
+/// The nodes, and what connects them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterPlan {
@@ -178,30 +180,30 @@ pub struct ClusterPlan {
     pub slots: u16,
     /// Processor cores of each node; charged work queues for them.
     pub cores: u32,
-    /// Every link's one-way latency, drawn uniformly per message from this range.
+    /// One-way latency of every link, drawn uniformly from this range for each message.
     #[serde(with = "readable::range")]
     pub latency: (Duration, Duration),
-    /// Every link's bandwidth in bytes per second and direction.
+    /// Bandwidth of every link, in bytes per second and direction.
     pub bandwidth: u64,
-    /// Bytes that a connection holds on their way before its writer blocks.
+    /// Bytes that can be in flight on a connection before its writer blocks.
     pub send_buffer: u64,
     /// Object store: latency per request, drawn uniformly from this range.
     #[serde(with = "readable::range")]
     pub store_latency: (Duration, Duration),
-    /// Object store: transfers that one node has under way at once, each with the whole throughput.
+    /// Object store: how many transfers one node can have in progress at once, each at full throughput.
     pub store_streams: u32,
     /// Object store: bytes per second of a transfer from one node.
     pub store_throughput: u64,
     /// Object store: bytes per second of a transfer to one node.
     pub store_read_throughput: u64,
-    /// Name of the cost profile that the rates and the speed of network and store were taken from.
+    /// Name of the cost profile that the prices and the speeds of network and store were taken from.
     pub cost_profile: String,
     /// Prices of work.
     pub rates: Rates,
-    /// How many records each one that moves stands for, in price, transfer and output.
+    /// How many records each simulated record stands for, in price, transfer and output.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub record_weight: u64,
-    /// How many bytes each byte of keyed state stands for.
+    /// How many bytes each simulated byte of keyed state stands for.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub state_weight: u64,
 }
@@ -220,14 +222,15 @@ fn is_one(weight: &u64) -> bool {
 pub struct Expectations {
     /// How the job must end.
     pub job: ExpectedEnd,
-    /// The committed output is exactly-once (always judged; `false` is refused unless a planted bug is under test).
+    /// The committed output is exactly-once. This is always judged; `false` is refused unless a planted bug is under
+    /// test.
     pub exactly_once: bool,
-    /// From the last fault's end to the job's end, in virtual time.
+    /// Longest allowed time from the end of the last fault to the end of the job, in virtual time.
     #[serde(with = "readable::option")]
     pub recovers_within: Option<Duration>,
     /// Exactly this many failovers.
     pub failovers: Option<u32>,
-    /// The job falls back to an older checkpoint.
+    /// Whether the job must fall back to an older checkpoint.
     pub falls_back: Option<bool>,
     /// At least this many checkpoints are aborted.
     pub aborted_checkpoints_min: Option<u32>,
@@ -236,32 +239,33 @@ pub struct Expectations {
     pub timing: TimingBounds,
 }
 
-/// Bounds on measured times: each must stay below its bound, and something must have been measured.
+/// Bounds on measured times. Each time must stay below its bound, and must have been measured at least once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimingBounds {
-    /// Trigger to completion, the median.
+    /// Median time from trigger to completion.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub checkpoint_duration_p50: Option<Duration>,
-    /// Trigger to completion, what 99 of 100 do not exceed.
+    /// Time from trigger to completion that 99 of 100 checkpoints do not exceed.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub checkpoint_duration_p99: Option<Duration>,
-    /// Trigger to completion, the longest.
+    /// Longest time from trigger to completion.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub checkpoint_duration_max: Option<Duration>,
-    /// Failure to first record processed again, the longest.
+    /// Longest time from a failure to the first record that is processed again.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub outage_max: Option<Duration>,
-    /// Failure until the job has caught up, the longest.
+    /// Longest time from a failure until the job has caught up.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub recovery_max: Option<Duration>,
-    /// From a record's arrival until the last commit of the checkpoint that covers it, the longest.
+    /// Longest time from a record's arrival to the last commit of the checkpoint that covers the record.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub lateness_max: Option<Duration>,
-    /// Some subtask is back-pressured for at least this share, in thousandths, of the time between two of its snapshots.
+    /// Some subtask is back-pressured for at least this share, in thousandths, of the time between two of its
+    /// snapshots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backpressure_min_permille: Option<u32>,
-    /// The recovery is within this share, in thousandths, of what was predicted before the run.
+    /// The measured recovery differs from the prediction by at most this share, in thousandths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_prediction_permille: Option<u32>,
 }
@@ -280,12 +284,12 @@ pub enum ExpectedEnd {
     Finished,
     /// Failed for good, with a reason that contains this text.
     Failed(String),
-    /// Finished; or failed for good with a reason that contains this text, if a fault struck that can spoil checkpoints
-    /// (`faults::spoils_checkpoints`).
+    /// Finished; or, if a fault struck that can spoil checkpoints (`faults::spoils_checkpoints`), failed for good with
+    /// a reason that contains this text.
     FinishedOrFailed(String),
 }
 
-/// The job of a plan as the engine knows it.
+/// The plan's job in the form that the engine takes.
 pub fn job_spec(plan: &RunPlan) -> JobSpec {
     let input = &plan.job.input;
     let kind = match &input.source {
@@ -300,7 +304,7 @@ pub fn job_spec(plan: &RunPlan) -> JobSpec {
     JobSpec { program: plan.job.name.clone(), params: plan.job.params.clone(), input, config: plan.job.config.clone() }
 }
 
-/// A restart strategy with its settings, in words; `delay` is the fixed one, of those that have one.
+/// A restart strategy with its settings, in words. `delay` is the delay of those strategies that have a fixed one.
 pub fn describe_restarts(strategy: &RestartStrategy, delay: Duration) -> String {
     let name = strategy.name();
     match strategy {

@@ -16,7 +16,7 @@ use flowquake_engine::time::readable;
 use flowquake_reports::bounded;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::ClusterPlan;
+use crate::plan::{ClusterPlan, RunPlan, TargetPlan};
 
 /// Name and text of each profile that ships.
 pub const SHIPPED: &[(&str, &str)] = &[
@@ -272,6 +272,40 @@ pub(crate) fn in_range(rate: f64) -> bool {
     (0.0..=RATE_MAX_NS).contains(&rate)
 }
 
+/// The shipped profile with the prices of a target; `None`: the simulator's are what its plan says.
+pub fn of_target(target: TargetPlan) -> Option<&'static str> {
+    match target {
+        TargetPlan::Sim => None,
+        TargetPlan::Process => Some("native"),
+        TargetPlan::Flink => Some("flink-2.2"),
+    }
+}
+
+/// The plan on a target. What work costs on a real one is not the scenario's to say, so predictions are made with the target's profile; one
+/// that was measured, and is read from a file, stays. Of the settings, those change that Flink has no choice of.
+pub fn on_target(plan: RunPlan, target: TargetPlan) -> RunPlan {
+    let mut plan = RunPlan { target, ..plan };
+    let Some(name) = of_target(target) else { return plan };
+    if names().any(|shipped| shipped == plan.cluster.cost_profile) {
+        let profile = Profile::find(name, Path::new("")).expect("it ships, and is tested");
+        // Settings are the scenario's; what the profile has for those that it leaves open was decided when it was read.
+        profile.apply(&mut plan.cluster, &mut plan.job.config.clone());
+        const OPTION: &str = "cluster.cost_profile";
+        plan.options.retain(|(option, _)| option != OPTION);
+        plan.options.push((OPTION.to_owned(), format!("{name} (of the target)")));
+    }
+    if target == TargetPlan::Flink {
+        plan.job.config.checkpoints.schedule = TriggerSchedule::FixedRate;
+        plan.job.config.checkpoints.verify_uploads = false;
+    }
+    plan
+}
+
+/// Whether the prices of a plan are those of what it is run on.
+pub fn is_of_target(plan: &RunPlan) -> bool {
+    plan.target.is_sim() || !["builtin", "free"].contains(&plan.cluster.cost_profile.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,5 +348,22 @@ mod tests {
         assert!(endless.to_string().starts_with("/dev/zero: "), "{endless}");
         assert!(parse("streams = 1", "streams = 0").contains("store.streams = 0"));
         assert!(parse("\"5ms\", \"15ms\"", "\"15ms\", \"5ms\"").contains("store.latency"));
+    }
+
+    #[test]
+    fn a_real_target_has_prices_of_its_own() {
+        let plan = crate::fixtures::plan();
+        let on = |target| on_target(plan.clone(), target);
+        assert_eq!(on(TargetPlan::Sim), plan);
+        let names = [TargetPlan::Process, TargetPlan::Flink].map(|target| on(target).cluster.cost_profile);
+        assert_eq!(names, ["native", "flink-2.2"]);
+        let flink = on(TargetPlan::Flink).job.config;
+        assert_eq!(flink.checkpoints.schedule, TriggerSchedule::FixedRate);
+        assert_eq!(flink.heartbeat_timeout, plan.job.config.heartbeat_timeout, "the scenario's, not Flink's default");
+        assert!(is_of_target(&plan) && is_of_target(&on(TargetPlan::Process)));
+        assert!(!is_of_target(&RunPlan { target: TargetPlan::Process, ..plan.clone() }));
+        let mut measured = plan.clone();
+        measured.cluster.cost_profile = "./laptop.toml".into();
+        assert_eq!(on_target(measured, TargetPlan::Process).cluster.cost_profile, "./laptop.toml");
     }
 }

@@ -1,10 +1,11 @@
-//! The recorder: writes down what a run does, event by event and write by write, for the oracles and the reports.
+//! The recorder: writes down what a run does, event by event and write by write, for oracles and reports.
 //!
-//! Start at [`Recorder::on_event`] and [`Recorder::on_store`]: they are called before whoever acted goes on, so what is noted here
-//! is what was true at that instant. The recorder knows of the durable stores what the *engine* did to them
-//! ([`Written`]), not what they contain: so damage by the nemesis is invisible to it, and no oracle blames the engine for
-//! it. The exception is output at the moment when it becomes visible: silent wrong output is nobody's excuse. Nothing is
-//! judged here but by the one oracle that has to look at every instant ([`RetainedFiles`]).
+//! Start at [`Recorder::on_event`] and [`Recorder::on_store`]. They are called before the process that acted goes on,
+//! so what they note is true at that instant. Of the durable stores the recorder keeps what the *engine* wrote and
+//! removed ([`Written`]), not what the stores contain. So damage by the nemesis is invisible here, and no oracle blames
+//! the engine for it. Output is the exception: its content is read when it becomes visible, because silently publishing
+//! wrong output is a fault of the engine whatever the cause. Nothing is judged here except by the one oracle that has
+//! to look at every instant ([`RetainedFiles`]).
 //!
 //! Invariants: (RECORDER-R1) cost per event and per write does not grow with the run, but for logarithms; (RECORDER-R2) contents are shared,
 //! not copied, and kept only as long as an oracle needs them.
@@ -34,12 +35,13 @@ use crate::stage::Stage;
 
 mod trimmed;
 
-/// Keyed state of up to this many bytes (a tenth of a millisecond's work) is always read back.
+/// Keyed state of up to this many bytes is always read back; that takes a tenth of a millisecond.
 const STATE_BYTES_SMALL: u64 = 512;
-/// Larger state is read back once at least this many records came in for each of its bytes.
+/// Larger state is read back only if at least this many records came in for each of its bytes.
 const RECORDS_PER_BYTE: u64 = 8;
 
-/// Whether a checkpoint's state is kept for O2 although it may not be the last, `records` after that of another was.
+/// Whether a checkpoint's state is kept for O2 although a later checkpoint may follow. `records` came in since the last
+/// checkpoint that was kept.
 fn is_kept(manifest: &Manifest, records: u64) -> bool {
     let bytes = manifest.state_bytes();
     manifest.job.config.backend != BackendKind::RocksDb
@@ -53,7 +55,7 @@ pub(crate) struct Recorder {
     seed: u64,
     /// How many copies of the stores are kept.
     copies_max: usize,
-    /// Place of the next change of the stores.
+    /// Position of the next change of the stores in the order of all changes.
     order: u64,
     written: Written,
     outcome: Outcome,
@@ -61,17 +63,18 @@ pub(crate) struct Recorder {
     names: BTreeSet<String>,
     trimmed: Trimmed,
     claimed: BTreeSet<(CheckpointId, Term)>,
-    /// Checkpoints whose state is in memory although nobody may need it: sealed, and not known to have left the retained set.
+    /// Checkpoints that are sealed and not known to have left the retained set. Their state is in memory although
+    /// nobody may need it.
     unpruned: BTreeSet<CheckpointId>,
     /// Records covered by the last checkpoint whose state is kept for O2.
     kept_at: u64,
     /// Checkpoints completed so far.
     completed: u64,
-    /// The last one of them.
+    /// The newest completed checkpoint.
     newest_completed: Option<CheckpointId>,
-    /// Place of the last change of what is retained.
+    /// Position of the last change of the set of retained checkpoints.
     settled: u64,
-    /// How much of the log is known to be in force.
+    /// How many entries of the log are known to be in force.
     deployed: usize,
     flow: FlowLog,
     /// Lines of visible output.
@@ -102,12 +105,12 @@ impl Recorder {
         }
     }
 
-    /// Writes nothing down; for measuring what a run costs without that.
+    /// A recorder that records nothing, to measure what a run costs without recording.
     pub(crate) fn forgetful(plan: &RunPlan) -> Self {
         Self { records: false, ..Self::new(plan, 0) }
     }
 
-    /// The stores hold a copy already.
+    /// The stores already hold this copy when the run begins.
     pub(crate) fn begin_with(&mut self, copy: &StoreCopy) {
         self.written = copy.written.clone();
     }
@@ -117,7 +120,7 @@ impl Recorder {
         self.outcome.lives.push((node.into(), now, Time::NEVER));
     }
 
-    /// A node's life has ended by itself.
+    /// A node's life has ended, and not by a strike.
     pub(crate) fn end_life(&mut self, node: &str, now: Time) {
         let life = self.outcome.lives.iter_mut().rev().find(|(name, ..)| name == node);
         if let Some(life) = life.filter(|life| life.2 == Time::NEVER) {
@@ -125,7 +128,7 @@ impl Recorder {
         }
     }
 
-    /// Which nodes are alive; to be noted before a strike, and held against what is true after it ([`Recorder::note_lives`]).
+    /// Which nodes are alive. Taken before a strike, so that [`Recorder::note_lives`] can compare with it afterwards.
     pub(crate) fn alive(&self, stage: &dyn Stage) -> Vec<(String, bool)> {
         let names: BTreeSet<&String> = self.outcome.lives.iter().map(|(name, ..)| name).collect();
         names.into_iter().map(|name| (name.clone(), stage.is_alive(name))).collect()
@@ -157,7 +160,7 @@ impl Recorder {
         }
         match &record.event {
             Event::DeploymentBegun { .. } => self.note_deployment(record),
-            // A zombie's sweep does not count.
+            // A sweep by a leader that was already superseded does not count.
             Event::SweepEnded { term, .. } if self.outcome.sweep.is_none_or(|sweep| sweep.term <= *term) => {
                 self.outcome.sweep = Some(Sweep { term: *term, began: self.settled });
             }
@@ -165,7 +168,8 @@ impl Recorder {
         }
     }
 
-    /// Only the leader in force can deploy what the log says; a zombie's deployment says nothing about it.
+    /// A deployment shows that the log is in force, because only the leader in force can deploy what the log says. The
+    /// deployment of a superseded leader shows nothing.
     fn note_deployment(&mut self, record: &EventRecord) {
         let log = &mut self.outcome.log;
         let leads = log
@@ -177,7 +181,7 @@ impl Recorder {
         }
     }
 
-    /// A durable store changed at `at`; returns the checkpoint that is complete with this.
+    /// A durable store changed at `at`. Returns the checkpoint that this change completes.
     pub(crate) fn on_store(&mut self, stage: &dyn Stage, at: Time, mutation: &StoreMutation) -> Option<CheckpointId> {
         if !self.records {
             return None;
@@ -207,7 +211,8 @@ impl Recorder {
                 if let Some(bytes) = self.written.remove(StoreKind::Output, from) {
                     self.written.put(StoreKind::Output, to, bytes, self.order);
                 }
-                // Of output, what its readers find is what counts: an engine must not publish what the nemesis has hurt.
+                // For output, the content that readers find is what counts: an engine must not publish what the nemesis
+                // has damaged.
                 if let Some(bytes) = stage.read(StoreKind::Output, to) {
                     self.appeared(at, to, &bytes);
                 }
@@ -233,10 +238,11 @@ impl Recorder {
         self.outcome.retained_files.on_put(at, path, bytes);
         if let Some(position) = Position::at(path) {
             match HaEntry::decode(bytes, path) {
-                // Of somebody who saw the log when it was shorter: nobody acts upon it.
+                // Written by a process that saw an older, shorter log. Nobody acts upon this entry.
                 Ok(entry) if entry.change == Change::Closed && self.trimmed.is_over(position) => {}
                 Ok(entry) => self.logged(at, position, entry),
-                // Torn by the store. Whoever wrote it looks, and nobody else can act upon it.
+                // The store kept only a part of this entry. Its writer reads it back and notices, and nobody else can
+                // act upon it.
                 Err(_) => drop(self.outcome.torn_entries.insert(position)),
             }
         } else if let Some(id) = checkpoint_at(path) {
@@ -302,7 +308,7 @@ impl Recorder {
         }
     }
 
-    /// Forgets the state of checkpoints that nobody will ask for (RECORDER-R2).
+    /// Drops the state of checkpoints that no oracle needs any more (RECORDER-R2).
     fn prune(&mut self, retained: &[CheckpointId]) {
         let Some(newest) = retained.last() else { return };
         let gone: Vec<_> = self.unpruned.range(..newest).filter(|id| !retained.contains(id)).copied().collect();
@@ -318,7 +324,8 @@ impl Recorder {
         }
     }
 
-    /// Keeps a copy of the stores of this instant, of each completed checkpoint with the same probability (reservoir sampling).
+    /// Keeps a copy of the stores as they are now. Each completed checkpoint has the same probability to be kept
+    /// (reservoir sampling).
     fn keep_copy(&mut self, at: Time, checkpoint: CheckpointId) {
         self.completed += 1;
         let drawn = draw_between(draw(self.seed, "store copy", 0, self.completed), 0, self.completed - 1) as usize;
@@ -365,8 +372,8 @@ impl Recorder {
         self.note_left(stage);
     }
 
-    /// Looks for files that no retained checkpoint names. What the nemesis has removed is not left over, so the stores
-    /// themselves are asked.
+    /// Looks for files that no retained checkpoint names. The stores themselves are asked, because files that the
+    /// nemesis has removed are not left over.
     fn note_left(&mut self, stage: &dyn Stage) {
         let outcome = &mut self.outcome;
         let named = outcome.retained_files.chunks(&outcome.sealed);
@@ -384,23 +391,23 @@ impl Recorder {
         }
     }
 
-    /// Something makes the run uncertain, besides its strikes.
+    /// Notes a reason, other than a strike, that makes the run uncertain.
     pub(crate) fn note_doubt(&mut self, what: String) {
         self.outcome.doubts.push(what);
     }
 
-    /// How many calls of dead incarnations had no effect, all nodes being dead.
+    /// How many calls of dead incarnations had no effect. Known once all nodes are dead.
     pub(crate) fn note_late_effects(&mut self, late_effects: u64) {
         self.outcome.late_effects = late_effects;
     }
 
-    /// Which messages and writes there were.
+    /// Which messages were sent and which writes were made.
     pub(crate) fn note_traffic(&mut self, traffic: Traffic) {
         self.outcome.traffic = Some(traffic);
     }
 
-    /// Everything that was recorded, with how the run ended and what became of its faults; the recorder is empty afterwards.
-    /// Without an end of its own a run ended with its last event, at the time limit.
+    /// Everything that was recorded, with how the run ended and what became of its faults. The recorder is empty
+    /// afterwards. A run without an end of its own counts as ended at the time limit, with its last event.
     pub(crate) fn take_outcome(&mut self, end: Option<(End, Time)>, strikes: &[Strike]) -> Outcome {
         let mut outcome = std::mem::replace(&mut self.outcome, Outcome::nothing());
         let (end, ended_at) = end.unwrap_or_else(|| {

@@ -1,8 +1,9 @@
-//! The simulator as a target: one fresh thread, one fresh world, everything that happened as plain data.
+//! The simulator as a target: each run has a fresh thread and a fresh world, and returns what happened as plain data.
 //!
-//! Start at [`Simulator`], the target, or at [`run`]. The thread builds the simulated cluster, hands the world an observer (the director behind it), lets
-//! virtual time pass until the job ends or the plan's time limit, kills all nodes, and returns an [`Outcome`]. A watchdog
-//! around it turns a loop without an end into [`End::NoYield`]. Nothing is judged here.
+//! Start at [`Simulator`], the target, or at [`run`]. The thread builds the simulated cluster, gives the world an
+//! observer that passes everything on to the director, and lets virtual time pass until the job ends or the plan's time
+//! limit is reached. Then it kills all nodes and returns an [`Outcome`]. A watchdog outside of the thread turns an
+//! endless loop into [`End::NoYield`]. Nothing is judged here.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,28 +51,28 @@ pub fn task_managers(plan: &RunPlan) -> impl Iterator<Item = String> {
 /// Pause between a TaskManager's attempts to register (Flink: `cluster.registration.initial-timeout`).
 const REGISTRATION_RETRY: Duration = Duration::from_millis(100);
 
-/// The simulator: a cluster of this engine in one thread, under virtual time.
+/// The simulator: a cluster of this engine in one thread, in virtual time.
 #[derive(Debug, Clone, Default)]
 pub struct Simulator {
     /// Planted bugs of the engine.
     pub mutations: Vec<Mutation>,
-    /// Whether the outcome says which messages and writes there were.
+    /// Whether the outcome lists messages and writes.
     traffic: bool,
     asked: Arc<Asked>,
 }
 
 impl Simulator {
-    /// With these bugs planted.
+    /// A simulator whose engine has these bugs planted.
     pub fn with(mutations: &[Mutation]) -> Self {
         Self { mutations: mutations.to_vec(), ..Self::default() }
     }
 
-    /// Whose outcome says which messages and writes there were, if `traffic`.
+    /// A simulator whose outcomes list messages and writes, if `traffic`.
     pub fn noting(self, traffic: bool) -> Self {
         Self { traffic, ..self }
     }
 
-    /// What the engine asked about planted bugs in the runs so far.
+    /// What the engine has asked about planted bugs in the runs so far.
     pub fn asked(&self) -> &Asked {
         &self.asked
     }
@@ -100,13 +101,13 @@ impl Target for Simulator {
 /// Runs a plan in the simulator; `mutations` are planted bugs.
 ///
 /// # Panics
-/// If the machine cannot keep the run, or if there are planted bugs in a build without the feature `mutations`.
+/// If the machine cannot carry out the run, or if bugs are planted in a build without the feature `mutations`.
 pub fn run(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation]) -> Outcome {
     run_with_copies(plan, jobs, mutations, 0)
 }
 
-/// Runs a plan and records neither events nor stores, only how it ended and what it cost: what recording costs is the difference.
-/// The outcome cannot be judged.
+/// Runs a plan and records neither events nor stores, only how the run ended and what it cost. The difference to a
+/// recorded run is the cost of recording. The outcome cannot be judged.
 ///
 /// # Panics
 /// As [`run`].
@@ -114,7 +115,8 @@ pub fn run_unrecorded(plan: &RunPlan, jobs: &Jobs) -> Outcome {
     kept(start(plan, jobs, &Simulator::default(), None, Director::forgetful(plan)))
 }
 
-/// Runs a plan and keeps at most `copies` copies of the stores, of completed checkpoints drawn from the plan's seed.
+/// Runs a plan and keeps at most `copies` copies of the stores, taken at completed checkpoints that are drawn from the
+/// plan's seed.
 ///
 /// # Panics
 /// As [`run`].
@@ -122,8 +124,8 @@ pub fn run_with_copies(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], copi
     kept(start(plan, jobs, &Simulator::with(mutations), None, Director::new(plan, copies)))
 }
 
-/// Runs a plan in stores that hold a copy already: a new cluster comes up at the instant of the copy and goes on from there.
-/// The time limit counts from that instant.
+/// Runs a plan on stores that already hold a copy: a new cluster comes up at the instant of the copy and goes on from
+/// there. The time limit counts from that instant.
 ///
 /// # Panics
 /// As [`run`].
@@ -165,7 +167,7 @@ fn start(
         });
         let result = panics::within_run(|| std::panic::catch_unwind(run));
         let spent = (started.0.elapsed(), thread_cpu().saturating_sub(started.1));
-        // Nobody listens any more if the watchdog was faster.
+        // The receiver is gone if the watchdog has given the run up before.
         let _ = told.send(Told::Ended(result.map_err(|panic| panic_text(&*panic)), spent));
     });
     if let Err(error) = thread {
@@ -179,9 +181,9 @@ fn start(
     let abandoned = matches!(end, Some(End::NoYield(_)));
     let mut director = match state.try_lock() {
         Ok(director) => director,
-        // The run panicked while it was recorded: what was recorded until then is still true.
+        // The run panicked while it was being recorded. What was recorded before that is still true.
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        // It loops while it is recorded, and keeps what was.
+        // The run loops inside the recorder and holds the lock, so what was recorded cannot be read.
         Err(TryLockError::WouldBlock) => {
             return Ok(Outcome { end: end.unwrap_or(End::TimeLimit), abandoned, ..Outcome::nothing() });
         }
@@ -191,15 +193,15 @@ fn start(
     Ok(Outcome { abandoned, end: end.unwrap_or(outcome.end), wall, cpu, ..outcome })
 }
 
-/// What the thread of a run tells.
+/// What the thread of a run reports.
 enum Told {
-    /// It is this one, as the system counts threads.
+    /// The thread's id in the operating system.
     Begun(i32),
-    /// It has ended, or panicked with these words, after so much real and processor time.
+    /// The run has ended or panicked (with this text), and took this much real time and processor time.
     Ended(Result<(), String>, (Duration, Duration)),
 }
 
-/// Waits for the end of a run, or for the watchdog to lose its patience.
+/// Waits until the run ends or the watchdog gives it up.
 fn wait(tells: &mpsc::Receiver<Told>, events: Arc<AtomicU64>) -> (Option<End>, (Duration, Duration)) {
     let mut watched = None;
     loop {
@@ -221,7 +223,7 @@ fn wait(tells: &mpsc::Receiver<Told>, events: Arc<AtomicU64>) -> (Option<End>, (
     }
 }
 
-/// The words of a panic.
+/// The text of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "panic".into())
@@ -236,9 +238,9 @@ struct Run {
     plan: RunPlan,
     jobs: Jobs,
     simulator: Simulator,
-    /// What the stores hold already.
+    /// What the stores already hold when the run begins.
     from: Option<StoreCopy>,
-    /// Where local disks are, if the plan needs any; goes with the run.
+    /// The folder of local disks, if the plan needs any; removed with the run.
     local: Option<tempfile::TempDir>,
     director: Arc<Mutex<Director>>,
     /// Counts events, for the watchdog.
@@ -292,7 +294,7 @@ impl Run {
         if let Some(copy) = &self.from {
             copy.written.fill(world.stores());
             self.director.lock().expect("the director does not panic").begin_with(copy);
-            // Nothing lives yet, so this takes no time but on the clock.
+            // Nothing lives yet, so only the clock moves.
             sleep_until(copy.at).await;
         }
         self.director.lock().expect("the director does not panic").begin(now());
@@ -314,9 +316,9 @@ impl Run {
                 let (job, jobs) = (job.clone(), jobs.clone());
                 Box::pin(async move {
                     match jobmanager::run(env.clone(), job, jobs, |_| {}).await {
-                        // The process ends, as it would for real. If the job comes to nothing, the oracles say so.
+                        // The process ends, as a real one would. If the job cannot go on, the oracles say so.
                         Err(RunError::Environment(error)) => env.warn(format_args!("the JobManager ends: {error}")),
-                        // A failed job, which the engine has reported by its event.
+                        // A failed job is no error of the run: the engine has reported it by its event.
                         Ok(_) | Err(RunError::OtherVersion(_)) => {}
                         Err(error) => panic!("the JobManager cannot start: {error}"),
                     }
@@ -358,7 +360,8 @@ impl Run {
         }
         let now = now();
         self.director.lock().expect("the director does not panic").close(&*world, now);
-        // Tasks that are alive when the runtime goes would leak with all they own: kill them, and let them be dropped.
+        // Tasks that are alive when the runtime is dropped would leak with all they own. So kill their nodes first, and
+        // let the tasks be dropped.
         world.take_observer();
         for node in task_managers(plan).chain(job_managers(plan)) {
             world.kill(&node, flowquake_engine::fault::Death::Crash);
@@ -376,14 +379,14 @@ impl Run {
     }
 }
 
-/// Every run of the process shares one copy of an input file.
+/// All runs of the process share one copy of an input file.
 fn shared_lines(path: &str) -> Arc<Lines> {
     static FILES: std::sync::OnceLock<InputFiles> = std::sync::OnceLock::new();
     let files = FILES.get_or_init(InputFiles::default);
     files.lines(path).expect("the file was checked before the plan was made")
 }
 
-/// Draws all timing anew, if that is asked for behind so many events.
+/// Draws all timing anew if a redraw is due after this many events.
 fn redraw(world: &SimWorld, redraws: &[Redraw], emitted: u64) {
     for redraw in redraws.iter().filter(|redraw| redraw.after_events == emitted) {
         world.redraw_timing(redraw.seed);
@@ -395,7 +398,7 @@ struct Watch {
     director: Arc<Mutex<Director>>,
     changed: Arc<Notify>,
     events: Arc<AtomicU64>,
-    /// State lies in real files, which the machine may fail to keep.
+    /// Whether state lies in real files, which can fail for a reason of the machine.
     keeps_files: bool,
     /// When all timing is drawn anew.
     redraws: Vec<Redraw>,
@@ -407,7 +410,8 @@ impl Observer for Watch {
         redraw(world, &self.redraws, emitted);
         let mut director = self.director.lock().expect("the director does not panic");
         let changed = director.on_event(&**world, record);
-        // A job that restarts again and again on a full disk proves nothing, and would take for ever.
+        // On a full disk the job would restart again and again, which proves nothing and never ends. So the run ends
+        // here.
         if self.keeps_files
             && let Event::TaskFailed { cause, .. } = &record.event
             && let Some(broken) = environment::told_in(cause)

@@ -1,4 +1,4 @@
-//! The stage: the cluster that a run plays on, as the director sees it. It can be hurt ([`Cluster`]) and looked at.
+//! The stage: the cluster of a run as the director sees it. The director can hurt it ([`Cluster`]) and look at it.
 
 use bytes::Bytes;
 use flowquake_engine::env::StoreKind;
@@ -6,13 +6,13 @@ use flowquake_engine::env::sim::{NetworkTotals, SimWorld};
 
 use crate::nemesis::Cluster;
 
-/// What the director sees of a cluster, besides what it can do to it.
+/// What the director can see of a cluster.
 pub trait Stage: Cluster {
-    /// Records of the input that are due and that nobody has read yet, by split.
+    /// Records of the input that have arrived and were not read yet, by split.
     fn unread_records(&self) -> Vec<u64>;
     /// Messages delivered so far.
     fn network_totals(&self) -> NetworkTotals;
-    /// An object of a store, as its readers find it now.
+    /// The content of an object in a store, as a reader would get it now.
     fn read(&self, kind: StoreKind, path: &str) -> Option<Bytes>;
     /// Paths in a folder of a store, in order.
     fn list(&self, kind: StoreKind, folder: &str) -> Vec<String>;

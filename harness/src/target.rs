@@ -1,10 +1,13 @@
 //! The seam between a plan and whatever it is run on.
 //!
-//! A target brings the cluster of a plan up, tells the [`Director`] what happens, lets it strike, and brings the outcome home. The
-//! scenario, the director, the oracles, the measurements and the report are the same for every target; what one cannot do it says before
-//! the run ([`Target::offers`]), and what it cannot show is missing from the sections of its outcome. There are three: the simulator,
-//! [`crate::run::Simulator`], real processes, [`crate::process::RealProcesses`], and an Apache Flink, [`crate::flink::ApacheFlink`]. A plan says which one it is for
-//! ([`RunPlan::target`]).
+//! A target brings up the cluster of a plan, tells the [`Director`] what happens, lets the director strike, and returns
+//! the outcome. The scenario, the director, the oracles, the measurements and the report are the same for every target.
+//! What a target cannot do, it says before the run ([`Target::offers`]); what it cannot show is missing from the
+//! sections of its outcome.
+//!
+//! There are three targets: the simulator ([`crate::run::Simulator`]), real processes
+//! ([`crate::process::RealProcesses`]) and an Apache Flink ([`crate::flink::ApacheFlink`]). A plan names the target
+//! that it is for ([`RunPlan::target`]).
 
 use std::collections::BTreeSet;
 
@@ -17,28 +20,29 @@ use crate::plan::{RunPlan, Trigger};
 
 /// Something that a plan can be run on.
 pub trait Target: Sync {
-    /// Its name in records and on the command line.
+    /// The target's name in records and on the command line.
     fn name(&self) -> &'static str;
 
-    /// What it can do with this plan.
+    /// What the target can do with this plan.
     fn offers(&self, plan: &RunPlan) -> Offers;
 
-    /// The first thing that the plan asks for and that this target cannot do, apart from what its offers say: a job that it has no program
-    /// for, say.
+    /// The first thing that the plan asks for and that this target cannot do, besides what its [`Offers`] exclude; for
+    /// example a job for which the target has no program.
     fn lacks(&self, plan: &RunPlan, jobs: &Jobs) -> Option<Missing> {
         let _ = (plan, jobs);
         None
     }
 
-    /// What of the plan is otherwise on this target, without being asked for by a fault or an expectation: the setting, and what it is
-    /// here. The record shows it.
+    /// Settings of the plan that are different on this target although no fault and no expectation asks for it: each setting,
+    /// and its value here. The record shows them.
     fn departures(&self, plan: &RunPlan) -> Vec<(String, String)> {
         let _ = plan;
         Vec::new()
     }
 
-    /// Runs the plan under the director; `from`: in stores that hold a copy already, at the instant of which the run begins (only
-    /// where [`Offers::resumes`]). `Err`: the machine could not keep the run, which therefore proved nothing.
+    /// Runs the plan under the director. With `from`, the run starts from that copy of the stores, at the instant when
+    /// the copy was taken (only where [`Offers::resumes`]). `Err`: the machine could not carry out the run, so the run
+    /// proves nothing.
     fn run(
         &self,
         plan: &RunPlan,
@@ -48,23 +52,24 @@ pub trait Target: Sync {
     ) -> Result<Outcome, Environment>;
 }
 
-/// What a target can do with a plan. What it does not offer is never tried, and never a pass.
+/// What a target can do with a plan. A plan that asks for more is not run there, and is never counted as passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offers {
-    /// Kinds of faults that it can strike with.
+    /// Kinds of faults that the target can strike with.
     pub faults: BTreeSet<Kind>,
-    /// Whether a fault can strike at an event, before its emitter's next instruction; otherwise at times only.
+    /// Whether a fault can strike at an event, before the emitter's next instruction. If not, faults strike at times
+    /// only.
     pub at_events: bool,
-    /// Events that it does not tell, at which nothing can strike.
+    /// Events that the target does not report, so nothing can strike at them.
     pub untold: BTreeSet<&'static str>,
     /// Whether a record, or a byte of state, can stand for more than one.
     pub weights: bool,
-    /// Whether the same plan always gives the same run, trace hash and all: only then can timing be drawn anew in mid-run, and two runs be
-    /// held against each other ([`require_repeatable`]).
+    /// Whether the same plan always gives the same run, trace hash included. Only then can timing be redrawn in the
+    /// middle of a run, and two runs be compared with each other ([`require_repeatable`]).
     pub repeats: bool,
-    /// Whether a run can begin in a copy of the stores (O10).
+    /// Whether a run can start from a copy of the stores (O10).
     pub resumes: bool,
-    /// Sections that its outcomes show.
+    /// Sections that the target's outcomes contain.
     pub sections: BTreeSet<Section>,
 }
 
@@ -73,14 +78,14 @@ pub struct Offers {
 pub struct Missing {
     /// Where the scenario asks for it.
     pub path: String,
-    /// What it is.
+    /// What is missing.
     pub what: String,
     /// What to write instead.
     pub remedy: String,
 }
 
 impl Offers {
-    /// Everything there is.
+    /// Offers everything.
     pub fn everything() -> Self {
         Self {
             faults: Kind::ALL.iter().copied().collect(),
@@ -137,12 +142,12 @@ impl Offers {
     }
 }
 
-/// Why runs of a target are not held against each other: its times and its order of events are other ones in each run, so a
-/// difference would say nothing of the engine.
+/// Why two runs on a target cannot be compared: each run has its own times and its own order of events, so a difference
+/// would say nothing about the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{by} compares runs of one plan, and the target `{target}` gives another trace each time")]
 pub struct NotRepeatable {
-    /// What was to compare them: a command or an option.
+    /// The command or option that asked for the comparison.
     pub by: &'static str,
     /// The target's name.
     pub target: &'static str,
@@ -153,7 +158,8 @@ impl NotRepeatable {
     pub const REMEDY: &'static str = "use the simulator, or leave the comparison out";
 }
 
-/// Refuses a comparison of runs, `by` a command or an option, on a target whose runs of one plan differ from each other.
+/// Refuses to compare runs on a target whose runs of one plan differ from each other. `by` is the command or option
+/// that asked.
 pub fn require_repeatable(target: &'static str, offers: &Offers, by: &'static str) -> Result<(), NotRepeatable> {
     if offers.repeats { Ok(()) } else { Err(NotRepeatable { by, target }) }
 }

@@ -131,6 +131,7 @@ const REPORTS: &[&str] = &[
     "coverage",
     "curves",
     "distributions",
+    "comparison",
     "terminal",
     "probability",
     "html",

@@ -1,11 +1,11 @@
-//! Emphasis: what a piece of text means, and its ANSI colours on a terminal that wants them.
+//! Emphasis: the meaning of a piece of text, and its ANSI colour on a terminal that supports colours.
 //!
-//! Start at [`Style`]. Documents other than the terminal's map a style to their own means; no style is ever the only sign of
-//! something, since reports are read in files, by people who see no red, and by programs.
+//! Start at [`Style`]. Other documents map a style to their own means. A style is never the only sign of something,
+//! because reports are also read in files, by people who cannot see red, and by programs.
 
 use std::borrow::Cow;
 
-/// Whether the output may hold ANSI escape codes; the caller knows its terminal, this crate does not.
+/// Whether the output may have ANSI escape codes. The caller knows its terminal; this crate does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
     /// Write escape codes.
@@ -14,12 +14,12 @@ pub enum Color {
     No,
 }
 
-/// Where text is shown: with colours or without, and how many columns of characters there are.
+/// Where text is shown: with or without colours, and how many columns wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// Whether it may hold escape codes.
+    /// Whether the text may have escape codes.
     pub color: Color,
-    /// Columns; tables are made to fit. `usize::MAX` where nobody looks: files and pipes keep everything.
+    /// Number of columns that tables are made to fit. `usize::MAX` for files and pipes, where nothing is shortened.
     pub width: usize,
 }
 
@@ -29,10 +29,10 @@ impl From<Color> for Screen {
     }
 }
 
-/// What a piece of text means.
+/// The meaning of a piece of text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Style {
-    /// Nothing particular.
+    /// Nothing special.
     #[default]
     Plain,
     /// A heading.
@@ -41,9 +41,9 @@ pub enum Style {
     Good,
     /// A violation, or a fault that struck.
     Bad,
-    /// Proves nothing, or needs a look.
+    /// Proves nothing, or should be looked at.
     Warn,
-    /// Secondary.
+    /// Less important.
     Dim,
 }
 
@@ -69,13 +69,14 @@ pub fn paint(text: &str, style: Style, color: Color) -> String {
     }
 }
 
-/// `text` on one line and without control characters: what a job under test wrote must not steer the reader's terminal.
+/// `text` on one line and without control characters, because text that a job under test wrote must not control the
+/// reader's terminal.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
-/// `text` as it may go to a terminal: with line breaks, tabs and colours, and without anything else that steers one. The last
-/// door for text that holds words of others, which should have been [`clean`] before.
+/// `text` as it may go to a terminal: with line breaks, tabs and colours, and without any other control sequence. This
+/// is the last check for text that contains words of others, which should have been [`clean`]ed before.
 pub fn safe(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| steers(c) && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
@@ -95,17 +96,17 @@ pub fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The columns that `text` takes on a terminal: two for a wide character, none for one that stands on another.
+/// The columns that `text` takes on a terminal: two for a wide character, none for a combining one.
 pub fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
 }
 
-/// Control characters, and those that turn the direction of what follows.
+/// Whether this is a control character, or one that changes the direction of the text after it.
 fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The length of the colour code that `text` begins with.
+/// The length of the colour code at the beginning of `text`.
 fn colour_code(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;

@@ -1,4 +1,5 @@
-//! Files of others, read up to a bound: some have no end (`/dev/zero`), and one of many gigabytes is a mistake.
+//! Reads files of others up to a limit: some files have no end (`/dev/zero`), and a file of many gigabytes is a
+//! mistake.
 //!
 //! Start at [`text`] and [`bytes`].
 
@@ -6,20 +7,22 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// Read at once.
+/// Bytes that are read at once.
 const CHUNK: u64 = 1 << 20;
 
-/// Of what is no regular file, such as a pipe or a device.
+/// Limit for files that are not regular, such as pipes and devices.
 const STREAM_MAX: u64 = 64 << 20;
 
-/// All bytes of the file, of which there may be `most`; fewer of what is no regular file, since it may have no end.
+/// All bytes of the file, at most `most`. For files that are not regular the limit is lower, because they may have no
+/// end.
 pub fn bytes(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     let from = File::open(file)?;
     let most = if from.metadata()?.is_file() { most } else { most.min(STREAM_MAX) };
     read(from, most, |_| Ok(()))
 }
 
-/// The text of the file, of at most `most` bytes. What is no text is refused at its first NUL byte, however long it is.
+/// The text of the file, at most `most` bytes. A file that is not text is refused at its first NUL byte, however long
+/// the file is.
 pub fn text(file: &Path, most: u64) -> io::Result<String> {
     text_of(File::open(file)?, most)
 }

@@ -1,19 +1,19 @@
-//! The capacity of a job as a recovery shows it: how fast the backlog drained.
+//! The capacity of a job, measured in a recovery: how fast the backlog drained.
 //!
-//! Start at [`measured`]. While a job catches up its sources emit as fast as everything behind them bears, with checkpoints
-//! on, so that this is the μ_eff of the formulas. What waits in buffers when the sources have caught up counts as drained: with a
-//! backlog that buffers hold, nothing is learned about the capacity, and nothing is said.
+//! Start at [`measured`]. While a job catches up, its sources emit as fast as everything downstream can process, with
+//! checkpoints on, so this is the μ_eff of the formulas. Records that wait in buffers when the sources have caught up
+//! count as drained. If buffers can hold the whole backlog, nothing is learned about the capacity, and none is given.
 
 use crate::record::{RecoveryRecord, RunRecord};
 
-/// A shorter catching up shows the depth of buffers and the time of a few messages.
+/// A shorter time to catch up only shows the depth of buffers and the latency of a few messages.
 const SHORTEST_NS: u64 = 1_000_000_000;
 
-/// `λ(A + R)/(R − D)`, records per second: what was processed since the restored snapshot and what arrived until the sources had
-/// caught up, over the time that catching up took.
+/// `λ(A + R)/(R − D)`, records per second: the records since the restored snapshot and those that arrived until the
+/// sources had caught up, divided by the time that catching up took.
 ///
-/// `None` where the input has no rate, where the job began anew, where it did not catch up, or with the last of its input, or
-/// within a second.
+/// `None` where the input has no rate, the job began anew, it did not catch up, it caught up only with the end of its
+/// input, or it caught up within a second.
 pub fn measured(run: &RunRecord, recovery: &RecoveryRecord) -> Option<f64> {
     let rate = run.settings.input_rate;
     recovery.restored_checkpoint?;
@@ -35,18 +35,12 @@ mod tests {
     #[test]
     fn the_backlog_over_the_time_that_it_took() {
         let mut run = fixtures::passed();
-        // 2,000/s since 1.5 s before the failure until 5.11 s after it, in 1.6596 s.
+        // 2,000/s, from 1.5 s before the failure until 5.11 s after it, were processed in 1.6596 s.
         let capacity = measured(&run, &run.recoveries[0]).unwrap();
         assert!((capacity - 2_000.0 * 6.61 / 1.659_6).abs() < 1e-6, "{capacity}");
         let subtask = SubtaskRecord { end_of_input_ns: Some(9_000_000_000), ..SubtaskRecord::default() };
         let attempt = run.recoveries[0].attempt;
-        run.course.attempts = vec![AttemptRecord {
-            attempt,
-            deployed_at_ns: 0,
-            running_at_ns: None,
-            ended_at_ns: None,
-            subtasks: vec![subtask],
-        }];
+        run.course.attempts = vec![AttemptRecord { attempt, subtasks: vec![subtask], ..AttemptRecord::default() }];
         assert_eq!(measured(&run, &run.recoveries[0]), None, "the end of the input made it short");
         run.course.attempts.clear();
         run.recoveries[0].restored_checkpoint = None;

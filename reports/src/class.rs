@@ -1,26 +1,27 @@
-//! Classes of verdicts: what a verdict says without its evidence, ordered by how bad it is.
+//! Classes of verdicts: a verdict without its evidence, ordered by how bad it is.
 //!
-//! Start at [`Class`]. Exit codes, the worst verdict of a set of runs, and the verdict of a cell of the coverage grid all
-//! come from this one order, so that they cannot disagree.
+//! Start at [`Class`]. Exit codes, the worst verdict of a set of runs, and the verdict of a cell of the coverage grid
+//! all follow this one order, so they cannot disagree.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ansi::Style;
 
-/// The class of a verdict. The order is that of badness, the worst last: wrong behaviour before no behaviour, and what proves
-/// nothing before what proves something.
+/// The class of a verdict, ordered from good to bad: wrong behaviour is worse than no behaviour, and a run that proves
+/// something is better than one that proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// Every oracle held and every fault mattered.
+    /// Every oracle held, and every fault had an effect.
     Passed,
-    /// This build lacks a part; nothing ran.
+    /// This build lacks a part that the run needs; nothing ran.
     NotBuilt,
     /// The target cannot do what the scenario asks for; nothing ran.
     NotOffered,
     /// The run proves nothing.
     Vacuous,
-    /// Something was done to the system under test, and nothing shows whether it had its effect, or whether this has ended.
+    /// Something was done to the system under test, and nothing shows whether it had its effect, or whether the effect
+    /// has ended.
     Uncertain,
     /// Two runs of one plan differ.
     Nondeterministic,
@@ -63,12 +64,12 @@ impl Class {
         }
     }
 
-    /// Whether anything ran at all.
+    /// Whether the plan ran at all.
     pub fn ran(self) -> bool {
         !matches!(self, Class::NotBuilt | Class::NotOffered)
     }
 
-    /// Only `passed` is good, and what proves nothing is not bad.
+    /// Only `passed` is good; a run that proves nothing is not bad.
     pub fn style(self) -> Style {
         match self {
             Class::Passed => Style::Good,

@@ -1,8 +1,10 @@
-//! A failing run beside the passing run that is most like it: what differs is where the reason is looked for first.
+//! Compares a failing run with the most similar passing run: the reason of the failure is most likely among the
+//! differences.
 //!
-//! Start at [`nearest`], then [`table`]. Near is a run of the same scenario, with the fewest differing options, then the
-//! closest seed; where none of them passed, one of the same job, chosen alike. Times differ between any two runs, so they
-//! are compared only where they are results; of the timelines the first line counts that says something else.
+//! Start at [`nearest`], then [`table`]. The nearest run is a passed run of the same scenario, with the fewest
+//! differing options, then with the closest seed. If none of that scenario passed, a run of the same job is chosen in
+//! the same way. Times differ between any two runs, so they are compared only where they are results. Of the timelines,
+//! the first line with another text is shown.
 
 use crate::ansi::Style;
 use crate::record::{CheckpointEnd, FaultRecord, RecoveryRecord, RunRecord, RunSet, TimelineEntry, Verdict};
@@ -10,11 +12,11 @@ use crate::table::Align::Left;
 use crate::table::{Cell, Table};
 use crate::{tables, units};
 
-/// Characters of a cell that quotes text; what stands side by side has to fit beside each other.
+/// Longest text in a cell, in characters, so that two cells fit beside each other.
 const TEXT_MAX: usize = 110;
 
-/// Place of the passed run of the set that is most like `run`; `None`: no run of its job passed and is there as a whole, since
-/// long sweeps keep only sums of what passed.
+/// Index of the passed run of the set that is most similar to `run`. `None`: no run of its job passed and is kept as a
+/// whole. (Long sweeps keep only sums of runs that passed.)
 pub fn nearest(set: &RunSet, run: &RunRecord) -> Option<usize> {
     let is_whole = |other: &RunRecord| !other.timeline.is_empty() || other.totals.events == 0;
     let passed = set.runs.iter().enumerate().filter(|(_, other)| other.verdict == Verdict::Passed && is_whole(other));
@@ -25,8 +27,8 @@ pub fn nearest(set: &RunSet, run: &RunRecord) -> Option<usize> {
     alike.min_by_key(|(_, other)| distance(other)).map(|(index, _)| index)
 }
 
-/// Options whose values differ: name, value here, value there. What a run drew or defaulted stands among its options; every other
-/// setting is stated in its file, and the record holds some of those.
+/// Options whose values differ: name, value here, value there. A setting that a run drew or defaulted stands among its
+/// options. Every other setting is stated in the scenario's file, and the record has some of those.
 fn differing_options<'a>(run: &'a RunRecord, other: &'a RunRecord) -> impl Iterator<Item = (&'a str, String, String)> {
     let is_chosen = |of: &RunRecord, name: &str| of.options.iter().any(|(known, _)| known == name);
     let only_there = other.options.iter().filter(move |(name, _)| !is_chosen(run, name));
@@ -35,7 +37,7 @@ fn differing_options<'a>(run: &'a RunRecord, other: &'a RunRecord) -> impl Itera
     both.filter(|(_, here, there)| bare(here) != bare(there))
 }
 
-/// The value of an option, with where it comes from.
+/// The value of an option, with its origin.
 fn value(run: &RunRecord, name: &str) -> String {
     if let Some((_, value)) = run.options.iter().find(|(known, _)| known == name) {
         return value.clone();
@@ -46,19 +48,19 @@ fn value(run: &RunRecord, name: &str) -> String {
         "task_managers" => run.job.task_managers.to_string(),
         "slots" => run.job.slots_per_task_manager.to_string(),
         "cost_profile" => run.cost_profile.clone(),
-        // Only a swarm draws these.
+        // Only a swarm draws these settings.
         "faults" | "kinds of faults" => return "not drawn".into(),
         _ => return "stated in its file".into(),
     };
     format!("{stated} (stated)")
 }
 
-/// A value without where it comes from.
+/// A value without its origin.
 fn bare(value: &str) -> &str {
     value.rsplit_once(" (").map_or(value, |(value, _)| value)
 }
 
-/// What differs, side by side; nothing that is the same.
+/// The differences side by side, without anything that is the same.
 pub fn table(run: &RunRecord, other: &RunRecord) -> Table {
     let mut rows = Rows(Table::new([("", Left), ("this run", Left), ("the passing run", Left)]));
     let both = |of: &dyn Fn(&RunRecord) -> String| (of(run), of(other));
@@ -90,7 +92,7 @@ pub fn table(run: &RunRecord, other: &RunRecord) -> Table {
     rows.0
 }
 
-/// A table that takes rows only if they say two things.
+/// A table that takes only rows with two different values.
 struct Rows(Table);
 
 impl Rows {
@@ -142,7 +144,7 @@ fn recovery(recovery: Option<&RecoveryRecord>) -> String {
     format!("attempt {} from {from}, {outage}: {}", recovery.attempt, recovery.cause)
 }
 
-/// The first lines that say something else; times are no difference.
+/// The first lines of the timelines that have different texts. Times do not count as a difference.
 fn first_difference<'a>(
     here: &'a [TimelineEntry],
     there: &'a [TimelineEntry],

@@ -1,6 +1,7 @@
 //! Hand-made and arbitrary run records for tests.
 //!
-//! Start at [`passed`]: a job with one kill, an aborted checkpoint and a recovery, in which every number is chosen.
+//! Start at [`passed`]: a job with one kill, an aborted checkpoint and a recovery, in which every number was chosen on
+//! purpose.
 
 use proptest::prelude::*;
 
@@ -43,6 +44,7 @@ fn checkpoint(id: u64, attempt: u32, at_ms: u64, parts: [u64; 6]) -> CheckpointR
         state_bytes: 2_100_000,
         new_bytes: Some(2_100_000 / id),
         parts: Some(parts),
+        reported: None,
         subtasks: vec![
             subtask("source#0", "tm-1", 60 * MS),
             subtask("count#0", "tm-2", 0),
@@ -56,7 +58,7 @@ pub(crate) fn passed() -> RunRecord {
     let mut checkpoints: Vec<CheckpointRecord> = vec![
         checkpoint(1, 1, 1_000, [4, 6, 10, 90, 2, 8]),
         checkpoint(2, 1, 2_000, [4, 8, 10, 98, 2, 8]),
-        // Longer than the interval less the pause, so the pause rules the next gap.
+        // Longer than the interval less the pause, so the pause decides the next gap.
         checkpoint(3, 1, 3_000, [40, 310, 12, 800, 3, 15]),
         checkpoint(4, 1, 4_380, [4, 8, 10, 400, 2, 8]),
         checkpoint(5, 2, 9_000, [4, 7, 10, 95, 2, 8]),
@@ -219,6 +221,8 @@ fn course() -> Course {
     let attempt = |attempt: u32, at_ms: u64, running_ms: u64, ended_ms: u64| AttemptRecord {
         attempt,
         deployed_at_ns: at_ms * MS,
+        restored: (attempt > 1).then_some(3),
+        root: if attempt == 1 { "task-manager-lost".into() } else { String::new() },
         running_at_ns: Some(running_ms * MS),
         ended_at_ns: Some(ended_ms * MS),
         subtasks: [("source#0", "tm-1"), ("count#0", "tm-2"), ("count#1", "tm-3")]
@@ -277,7 +281,7 @@ pub(crate) fn failed() -> RunRecord {
     run
 }
 
-/// Both, and one run of each other class.
+/// Both runs, and one run of each other class.
 pub(crate) fn set() -> RunSet {
     let with = |scenario: &str, verdict: Verdict| RunRecord { scenario: scenario.into(), verdict, ..empty() };
     RunSet {
@@ -297,7 +301,7 @@ pub(crate) fn set() -> RunSet {
     }
 }
 
-/// Nothing happened, in no time.
+/// A run in which nothing happened, in no time.
 pub(crate) fn empty() -> RunRecord {
     RunRecord {
         nodes: vec![],
@@ -313,7 +317,7 @@ pub(crate) fn empty() -> RunRecord {
     }
 }
 
-/// Short text with what breaks documents: markup, quotes, escapes, line breaks, wide characters.
+/// Short text with everything that can break documents: markup, quotes, escapes, line breaks, wide characters.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
@@ -323,7 +327,7 @@ fn any_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// As [`passed`], and predicted before: all well, but for the loading of state.
+/// As [`passed`], with a prediction: all of it is right except for the loading of state.
 pub(crate) fn predicted() -> RunRecord {
     let mut run = passed();
     let parts = |[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]: [u64; 6]| CheckpointParts {
@@ -366,7 +370,7 @@ pub(crate) fn predicted() -> RunRecord {
     run
 }
 
-/// Times that hurt: zero, small, ordinary, the largest.
+/// Times that are likely to cause errors: zero, small, ordinary, the largest.
 fn any_ns() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), 0..1_000u64, 0..20_000_000_000u64, any::<u64>(), Just(u64::MAX)]
 }
@@ -388,6 +392,7 @@ prop_compose! {
             parts: parts.map(|[barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns]| {
                 CheckpointParts { barrier_ns, alignment_ns, sync_ns, async_ns, ack_ns, finalise_ns }
             }),
+            reported: None,
             subtasks: acks.into_iter().map(|(subtask, node, acknowledged_ns)| {
                 SubtaskCheckpoint { subtask, node, acknowledged_ns, ..SubtaskCheckpoint::default() }
             }).collect(),
@@ -420,7 +425,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Any record, sane or not: readers open files that others wrote.
+    /// Any record, valid or not, because readers open files that others wrote.
     pub(crate) fn any_run()(
         scenario in any_text(), text in any_text(), seed in any::<u64>(), virtual_ns in any_ns(),
         interval_ns in any_ns(), min_pause_ns in any_ns(),

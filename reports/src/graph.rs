@@ -1,15 +1,15 @@
-//! The job graph as far as a record shows it: which subtask belongs to which vertex, and what lies upstream of it.
+//! The job graph as far as a record shows it: which vertex each subtask belongs to, and what is upstream of it.
 //!
-//! Start at [`Graph::of`]. A subtask is called after its vertex (`1#0` is the first of vertex 1). Records that name no edges are
-//! taken for chains, from each vertex to the next.
+//! Start at [`Graph::of`]. A subtask is named after its vertex (`1#0` is the first of vertex 1). If a record has no
+//! edges, the vertices are taken to be a chain.
 
 use crate::record::RunRecord;
 
 /// Subtasks, vertices and edges of one run.
 pub(crate) struct Graph<'a> {
-    /// Name and vertex of each subtask, in the order in which the record names them first.
+    /// Name and vertex of each subtask, in the order in which the record first names them.
     pub(crate) subtasks: Vec<(&'a str, u32)>,
-    /// From vertex to vertex.
+    /// Edges from vertex to vertex.
     pub(crate) edges: Vec<(u32, u32)>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Graph<'a> {
             if !names.contains(&name) {
                 names.push(name);
             }
-            // A vertex is a number where the engine calls it so, else its place.
+            // The vertex's number, if the engine names it by a number; otherwise its position.
             let place = names.iter().position(|known| *known == name).unwrap_or(0) as u32;
             subtasks.push((subtask, name.parse().unwrap_or(place)));
         }
@@ -40,7 +40,7 @@ impl<'a> Graph<'a> {
         Graph { subtasks, edges }
     }
 
-    /// Number of a subtask among those of the record.
+    /// Position of a subtask among those of the record.
     pub(crate) fn place(&self, subtask: &str) -> Option<usize> {
         self.subtasks.iter().position(|(known, _)| *known == subtask)
     }
@@ -49,13 +49,13 @@ impl<'a> Graph<'a> {
         self.place(subtask).map(|place| self.subtasks[place].1)
     }
 
-    /// Whether nothing lies upstream of a subtask.
+    /// Whether a subtask has nothing upstream.
     pub(crate) fn is_source(&self, subtask: &str) -> bool {
         let vertex = self.vertex(subtask);
         self.edges.iter().all(|(_, to)| Some(*to) != vertex)
     }
 
-    /// Whether records flow from one subtask to the other without another in between.
+    /// Whether records flow directly from one subtask to the other.
     pub(crate) fn feeds(&self, from: &str, to: &str) -> bool {
         let edge = self.vertex(from).zip(self.vertex(to));
         edge.is_some_and(|edge| self.edges.contains(&edge))

@@ -1,8 +1,9 @@
-//! The history of runs: what is known of each `run` of a working folder, and one page that lists them.
+//! The history of runs: what is known about each `run` of a working folder, and a page that lists them.
 //!
-//! Start at [`HistoryEntry`] and [`page`]. An entry is written when its run begins and again when it ends, so a run that was
-//! killed has an entry without an end; whether such a run still goes on is a [`Life`], which only its writer's lock can tell. The
-//! page is offline and needs no script; it links to the report and the plans in each run's folder.
+//! Start at [`HistoryEntry`] and [`page`]. An entry is written when its run begins and again when it ends, so a run
+//! that was killed has an entry without an end. Whether such a run is still going on is its [`Life`], which only the
+//! lock of its process can show. The page works offline without a script, and links to the report and the plans in each
+//! run's folder.
 
 use std::collections::BTreeMap;
 
@@ -15,57 +16,57 @@ use crate::record::RunRecord;
 use crate::table::{Align, Cell, Table};
 use crate::units;
 
-/// Version of an entry; a reader leaves others out.
+/// Version of an entry. Readers leave out entries of any other version.
 pub const HISTORY_VERSION: u32 = 1;
 
-/// One `run`, over all the times that it was resumed.
+/// One `run`, including all the times that it was resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// [`HISTORY_VERSION`] of the writer.
     pub history_version: u32,
     /// Name of the run's folder.
     pub name: String,
-    /// When it began, as `2026-11-30T14:47:05Z`.
+    /// When the run began, as `2026-11-30T14:47:05Z`.
     pub begun: String,
     /// The command line that began it.
     pub command: String,
     /// Version of the program.
     pub program: String,
-    /// Runs that were asked for.
+    /// Number of runs that were asked for.
     pub asked: u64,
-    /// Runs that were made.
+    /// Number of runs that were made.
     pub made: u64,
-    /// Made runs by the label of their verdict.
+    /// Number of made runs by the label of their verdict.
     pub verdicts: BTreeMap<String, u64>,
-    /// Real time that it took, pauses between resumptions left out.
+    /// Real time that the run took, without pauses before resumptions.
     pub wall_ns: u64,
-    /// How often it was resumed.
+    /// How often the run was resumed.
     pub resumed: u32,
-    /// How it ended last; `None`: it is under way, or it was killed ([`Life`]).
+    /// How the run last ended; `None`: it is in progress, or it was killed ([`Life`]).
     pub end: Option<HistoryEnd>,
 }
 
-/// What became of a run without an end.
+/// What became of a run that has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
-    /// Its process writes it.
+    /// Its process is still writing it.
     UnderWay,
-    /// No process does.
+    /// Its process is gone.
     Killed,
-    /// The file system has no locks, so nobody can tell.
+    /// The file system has no locks, so this cannot be known.
     Unknown,
 }
 
-/// An entry with what its folder shows.
+/// An entry, with what its folder shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRow {
     /// The entry.
     pub entry: HistoryEntry,
-    /// What became of it, if it has no end.
+    /// What became of the run, if the entry has no end.
     pub life: Life,
-    /// Address of its report, if it has one.
+    /// Address of the report, if there is one.
     pub report: Option<String>,
-    /// Address of the folder of its plans, if it has one.
+    /// Address of the folder with the plans, if there is one.
     pub plans: Option<String>,
 }
 
@@ -77,12 +78,12 @@ pub enum HistoryEnd {
     Finished,
     /// As many failed as `--max-failures` allows.
     TooManyFailures,
-    /// By a signal.
+    /// A signal ended it.
     Interrupted {
-        /// Its name.
+        /// Name of the signal.
         signal: String,
     },
-    /// The machine could not keep a run.
+    /// The machine could not carry out a run.
     Environment {
         /// What was wrong.
         what: String,
@@ -90,7 +91,7 @@ pub enum HistoryEnd {
 }
 
 impl HistoryEntry {
-    /// Counts these runs as the ones that were made.
+    /// Records these runs as the ones that were made.
     pub fn count(&mut self, runs: &[RunRecord]) {
         self.made = runs.len() as u64;
         self.verdicts = BTreeMap::new();
@@ -99,7 +100,7 @@ impl HistoryEntry {
         }
     }
 
-    /// Whether nothing is left to make.
+    /// Whether all runs were made.
     pub fn is_finished(&self) -> bool {
         self.end == Some(HistoryEnd::Finished)
     }
@@ -128,18 +129,18 @@ impl HistoryEntry {
         }
     }
 
-    /// When it began, as people read it: `2026-11-30 14:47:05`.
+    /// When the run began, in readable form: `2026-11-30 14:47:05`.
     fn begun_in_words(&self) -> String {
         clean(&self.begun).replace('T', " ").replace('Z', "")
     }
 
-    /// How many runs were made, and, if that is not all, of how many: `6 of 9`.
+    /// How many runs were made and, if that is not all, out of how many: `6 of 9`.
     fn made_in_words(&self) -> String {
         let made = units::count(self.made);
         if self.made < self.asked { format!("{made} of {}", units::count(self.asked)) } else { made }
     }
 
-    /// `16 passed, 2 failed`; empty if none was made.
+    /// Such as `16 passed, 2 failed`; empty if no run was made.
     fn verdicts_in_words(&self) -> String {
         let words: Vec<String> = self.verdicts.iter().map(|(label, n)| format!("{n} {}", clean(label))).collect();
         words.join(", ")
@@ -156,7 +157,7 @@ impl HistoryEntry {
     }
 }
 
-/// The same as a table for a terminal.
+/// The rows as a table for a terminal.
 pub fn table(rows: &[HistoryRow]) -> Table {
     let (left, right) = (Align::Left, Align::Right);
     let columns = [
@@ -183,7 +184,8 @@ pub fn table(rows: &[HistoryRow]) -> Table {
     table
 }
 
-/// The page: these rows, in their order. `as_of`: when it was looked which runs are under way, as in [`HistoryEntry::begun`].
+/// The page with these rows, in their order. `as_of` is when it was checked which runs are in progress, in the format
+/// of [`HistoryEntry::begun`].
 pub fn page(rows: &[HistoryRow], as_of: &str) -> String {
     let as_of = clean(as_of).replace('T', " ").replace('Z', " UTC");
     let main = html! {
@@ -233,7 +235,7 @@ pub fn page(rows: &[HistoryRow], as_of: &str) -> String {
     document("Flowquake: runs", &[STYLE], &main, "")
 }
 
-/// Long commands break; the rest of a row stays on one line.
+/// Only long commands may be broken over lines.
 const STYLE: &str = "header.history { margin-bottom: 1.5rem; } .history td.wide { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }";
 
 #[cfg(test)]

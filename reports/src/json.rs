@@ -1,7 +1,9 @@
-//! Documents as JSON files, run sets first: written whole or not at all, read only in the version this program knows.
+//! Documents as JSON files, above all run sets. They are written as a whole or not at all, and read only in the version
+//! that this program knows.
 //!
-//! Start at [`write()`] and [`read`]; `read_document` reads those of every kind. A reader that guessed at an older schema would
-//! show zeros where a number had another name; it refuses instead, and names file, found and expected version.
+//! Start at [`write()`] and [`read`]; `read_document` reads any kind of document. A reader that guessed at an older
+//! schema would show zeros where a field had another name. So readers refuse other versions, and name the file, the
+//! version found and the version expected.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,15 +17,15 @@ use serde::{Deserialize, Serialize};
 use crate::bounded;
 use crate::record::{RunSet, SCHEMA_VERSION};
 
-/// Longest document: the records of some million runs of a long sweep.
+/// Longest document in bytes: enough for the records of some million runs of a long sweep.
 const DOCUMENT_MAX: u64 = 4 << 30;
 
-/// Characters of a file's name in that of the temporary one beside it.
+/// Most characters of a file's name that are used in the name of its temporary file.
 const NAME_SHOWN: usize = 40;
-/// Files written by this process, so that each temporary one has a name of its own.
+/// Number of files written by this process, so that each temporary file has a name of its own.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Why a file gave no document.
+/// Why a file could not be read as a document.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be read: check the path.
@@ -31,15 +33,15 @@ pub enum ReadError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file holds something else: it is another file, or was edited.
+    /// The content is something else: this is another file, or it was edited.
     #[error("{} is no {what}", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What it should hold.
+        /// What the file should hold.
         what: &'static str,
         /// What is wrong, with line and column.
         source: serde_json::Error,
@@ -49,7 +51,7 @@ pub enum ReadError {
     Version {
         /// The file.
         file: PathBuf,
-        /// Which version: of the schema of run sets, or of tuning sets.
+        /// Which version this is: of the schema of run sets, or of tuning sets.
         key: &'static str,
         /// Version in the file.
         found: u32,
@@ -58,14 +60,14 @@ pub enum ReadError {
     },
 }
 
-/// `set` as pretty JSON, ended by a line break.
+/// `set` as pretty JSON, ending with a line break.
 pub fn to_string(set: &RunSet) -> String {
     pretty(set)
 }
 
-/// A document of this crate as pretty JSON, ended by a line break.
+/// A document of this crate as pretty JSON, ending with a line break.
 pub(crate) fn pretty(document: &impl Serialize) -> String {
-    // Only maps with keys that are no strings, or a failing writer, could fail; no document has either.
+    // Serialising fails only for maps with keys that are not strings, or if the writer fails; neither occurs here.
     let mut text = serde_json::to_string_pretty(document).expect("a document is always JSON");
     text.push('\n');
     text
@@ -81,14 +83,14 @@ pub fn read(file: &Path) -> Result<RunSet, ReadError> {
     read_document(file, "run set", "schema", SCHEMA_VERSION)
 }
 
-/// Reads the document in `file`, `what` it should be, if its version, called `key`, is the `expected` one.
+/// Reads the document in `file`, which should be a `what`, if its version (called `key`) is the `expected` one.
 pub(crate) fn read_document<T: DeserializeOwned>(
     file: &Path,
     what: &'static str,
     key: &'static str,
     expected: u32,
 ) -> Result<T, ReadError> {
-    /// All that is read before the version is known to be right.
+    /// The version fields, which are read before anything else is known to be right.
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: Option<u32>,
@@ -108,16 +110,17 @@ pub(crate) fn read_document<T: DeserializeOwned>(
 
 /// Writes `bytes` to `file` so that a reader sees the old content or the new, never a part.
 ///
-/// Writes beside `file` (a rename is atomic only within one file system), flushes to disk, then renames. The name of the
-/// temporary file carries the process id and a number, so that no two writers use the same one. On an error nothing is left.
+/// Writes a temporary file beside `file` (a rename is atomic only within one file system), flushes it to disk, then
+/// renames it. The name of the temporary file has the process id and a number, so that no two writers use the same one.
+/// On an error no temporary file is left.
 ///
-/// A link stays and its target is replaced. What is no regular file, such as a terminal, a pipe or `/dev/null`, is
-/// written into: a rename would put a file in its place.
+/// If `file` is a link, the link stays and its target is replaced. If it is not a regular file, such as a terminal, a
+/// pipe or `/dev/null`, the bytes are written into it, because a rename would put a file in its place.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(file) = replaceable(file)? else { return write_into(file, bytes) };
     let name = file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a name"))?;
     let mut hidden = OsString::from(".");
-    // Long names have no room for more; the first characters are enough to be found by.
+    // A long name has no space for more; its first characters are enough to recognise the file.
     match name.to_str().and_then(|name| name.char_indices().nth(NAME_SHOWN)).map(|(end, _)| end) {
         Some(end) => hidden.push(&name.to_string_lossy()[..end]),
         None => hidden.push(name),
@@ -126,15 +129,15 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = file.with_file_name(hidden);
     let written = write_durably(&temporary, bytes).and_then(|()| fs::rename(&temporary, &file));
     if written.is_err() {
-        // The first error is the one to report; the leftover may not even exist.
+        // The first error is the one to report; the temporary file may not even exist.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// The file that a rename may replace: where the links at `file` lead. `None`: there is something that must stay.
+/// The file that a rename may replace: the target of the links at `file`. `None`: what is there must not be replaced.
 fn replaceable(file: &Path) -> io::Result<Option<PathBuf>> {
-    /// As many as Linux follows.
+    /// As many links as Linux follows.
     const LINKS_MAX: usize = 40;
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
@@ -143,20 +146,21 @@ fn replaceable(file: &Path) -> io::Result<Option<PathBuf>> {
     }
     let mut at = file.to_owned();
     for _ in 0..LINKS_MAX {
-        // What /proc calls a link, such as /dev/stdout, stands for an open file: another one would never be seen there.
+        // A link in /proc, such as the target of /dev/stdout, stands for an open file. A new file would not be seen by
+        // its readers.
         if at.starts_with("/proc") {
             return Ok(None);
         }
         match fs::read_link(&at) {
             Ok(target) => at = at.parent().unwrap_or(Path::new("")).join(target),
-            // No link, or nothing there yet.
+            // Not a link, or nothing is there yet.
             Err(_) => return Ok(Some(at)),
         }
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "links that lead in circles"))
 }
 
-/// Writes into what is there already; at its end, should others write there, too.
+/// Appends to what is already there, because others may be writing to it as well.
 fn write_into(file: &Path, bytes: &[u8]) -> io::Result<()> {
     File::options().append(true).open(file)?.write_all(bytes)
 }
@@ -188,7 +192,7 @@ mod tests {
     fn another_schema_is_refused_by_file_found_and_expected() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("old.json");
-        // Whatever else changed: only the version may be looked at.
+        // Whatever else changed: only the version may be read.
         fs::write(&file, r#"{"schema_version": 999, "runs": "none"}"#).unwrap();
         let message = read(&file).unwrap_err().to_string();
         assert_eq!(message, format!("{} has schema version 999, expected {SCHEMA_VERSION}", file.display()));
@@ -206,7 +210,7 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_the_old_content_and_no_leftover() {
         let folder = tempfile::tempdir().unwrap();
-        // A folder of that name cannot be replaced by a file.
+        // A folder with that name cannot be replaced by a file.
         let file = folder.path().join("runs.json");
         fs::create_dir(&file).unwrap();
         assert!(write(&file, &fixtures::set()).is_err());
@@ -225,7 +229,7 @@ mod tests {
         fs::create_dir(at("deep")).unwrap();
         std::os::unix::fs::symlink("deep/target.json", at("one")).unwrap();
         std::os::unix::fs::symlink("one", at("two")).unwrap();
-        // First of a file that is not there yet.
+        // The first time, the file does not exist yet.
         for text in ["first", "second"] {
             write_atomically(&at("two"), text.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(at("deep/target.json")).unwrap(), text);

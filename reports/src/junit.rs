@@ -1,11 +1,11 @@
-//! Runs as JUnit XML, and what every document of that kind shares.
+//! Runs as JUnit XML, and helpers that all JUnit documents share.
 //!
-//! Start at [`xml`]: a suite per folder of scenarios, in it a case per run, with the real time that it took. A case's class is
-//! folder and scenario, joined by dots as CI systems expect of classes. A run that did not pass is a failure with its evidence
-//! and the command that replays it; what was not built is skipped, which no CI counts as passed.
+//! Start at [`xml`]: a suite per folder of scenarios, with a case per run and its real time. The class of a case is
+//! folder and scenario joined by dots, as CI systems expect for classes. A run that did not pass is a failure, with its
+//! evidence and the command that replays it. A run that was not built is skipped, which no CI counts as passed.
 //!
-//! The files are valid by the schema that Jenkins checks, in its form of 2014 and in that of today: neither knows `skipped` on the
-//! outermost element, and times have at most three digits behind the point.
+//! The files are valid by the schema that Jenkins checks, in its form of 2014 and in today's. Neither allows `skipped`
+//! on the outermost element, and times have at most three decimals.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub fn xml(set: &RunSet) -> String {
 fn suite(folder: &str, runs: &[&RunRecord]) -> TestSuite {
     let mut suite = TestSuite::new(clean(folder));
     suite.set_time(time(runs.iter().copied()));
-    // A folder's own dots would be taken for those between packages.
+    // Dots in a folder's name would be taken for separators of packages.
     let package = |part: &str| clean(part).replace('.', "-");
     let folders: Vec<String> =
         folder.split('/').filter(|part| !matches!(*part, "" | "." | "..")).map(package).collect();
@@ -60,7 +60,7 @@ fn status(run: &RunRecord) -> TestCaseStatus {
 
 /// The text of a report.
 pub(crate) fn text(report: &Report) -> String {
-    // Writing into memory fails for no content that `clean` lets through.
+    // Writing to memory cannot fail for content that `clean` has let through.
     let mut text = report.to_string().expect("text without control characters is XML");
     if let Some(start) = text.find("<testsuites")
         && let Some(end) = text[start..].find('>').map(|end| start + end)
@@ -82,7 +82,7 @@ pub(crate) fn failure(kind: &str, message: &str, description: &str) -> TestCaseS
     status
 }
 
-/// Skipped, and why.
+/// Skipped, with the reason.
 pub(crate) fn skipped(message: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
     status.set_message(clean(message));
@@ -94,9 +94,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::fixtures;
 
-    /// Elements of Jenkins' schema (`junit-10.xsd` of its xUnit plugin) as far as they are used: parent, attributes that may be
-    /// there by both its form of 2014 and that of today, attributes that one of them demands. `disabled`, `assertions` and
-    /// `status` are gone from the newer one; `group`, `file`, `log` and `url` were not in the older one.
+    /// The elements of Jenkins' schema (`junit-10.xsd` of its xUnit plugin) that are used: parent, attributes that both
+    /// its form of 2014 and today's form allow, attributes that one of them requires. The newer form dropped
+    /// `disabled`, `assertions` and `status`; the older one did not have `group`, `file`, `log` and `url`.
     const SCHEMA: &[(&str, &str, &[&str], &[&str])] = &[
         ("testsuites", "", &["name", "time", "tests", "failures", "errors"], &[]),
         (
@@ -111,7 +111,8 @@ pub(crate) mod tests {
         ("skipped", "testcase", &["type", "message"], &[]),
     ];
 
-    /// The schema's `SUREFIRE_TIME`, in its narrower form of 2014, as far as it is used: digits, a point, at most three digits.
+    /// The schema's `SUREFIRE_TIME` in its narrower form of 2014, as far as it is used: digits, a point, at most three
+    /// digits.
     fn is_time(text: &str) -> bool {
         let (whole, part) = text.split_once('.').unwrap_or((text, ""));
         let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
@@ -121,7 +122,7 @@ pub(crate) mod tests {
     /// Asserts that `xml` keeps to the schema.
     pub(crate) fn is_valid(xml: &str) {
         let mut open: Vec<String> = Vec::new();
-        // In text and attributes `<` is escaped, so each one begins a tag.
+        // In text and attributes `<` is escaped, so every `<` begins a tag.
         for tag in xml.split('<').skip(1) {
             let (tag, _) = tag.split_once('>').expect("a tag ends");
             if tag.starts_with('?') {

@@ -1,16 +1,19 @@
-//! Run records in, documents out. Pure: no engine, no clock, no network; the only I/O is the writing of files asked for.
+//! Makes documents from run records. Pure: no engine, no clock, no network; the only I/O is writing the files that were
+//! asked for.
 //!
-//! Start at [`record::RunRecord`], the data every document is made from, then [`folder::write_report_folder`], which makes
-//! them all. [`timing`] compares what was measured with [`formulas`], [`distributions`] gathers it over many runs, [`curves`]
-//! lays it over the checkpoint period, [`gate`] judges it beside a committed baseline, [`diff`] holds a failing run against a
-//! passing one; [`tables`] decides what is shown; [`terminal`], [`html`], [`spacetime`] and [`svg`] decide how. [`export`] makes
-//! files for the tools of others. [`tuning`] has data of its own: which checkpoint interval to choose; so has [`museum`]: which
-//! planted bug is found by what.
+//! Start at [`record::RunRecord`], the data that every document is made from, then at [`folder::write_report_folder`],
+//! which makes all of them. [`timing`] compares measured times with [`formulas`], [`distributions`] collects them over
+//! many runs, [`curves`] shows them over the checkpoint period, [`gate`] compares them with a committed baseline, and
+//! [`diff`] compares a failing run with a passing one. [`tables`] decides what is shown; [`terminal`], [`html`],
+//! [`spacetime`] and [`svg`] decide how. [`export`] writes files for other tools,
+//! [`comparison`] lays runs on several targets side by side. Two have data of their own:
+//! [`tuning`] (which checkpoint interval to choose) and [`museum`] (which check finds which planted bug).
 
 pub mod ansi;
 pub mod bounded;
 pub mod capacity;
 pub mod class;
+pub mod comparison;
 pub mod coverage;
 pub mod curves;
 pub mod diff;

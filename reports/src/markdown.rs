@@ -1,19 +1,22 @@
-//! Runs as Markdown, for a comment on a pull request; and tables and text for every document of that kind.
+//! Runs as Markdown for a comment on a pull request, and helpers for all Markdown documents.
 //!
 //! Start at [`runs`], or at `table`.
 
 use crate::ansi::clean;
+use crate::comparison::Comparison;
+use crate::comparison::tables::Scenario;
 use crate::record::{RunSet, Verdict};
 use crate::table::{Align, Table};
 use crate::terminal::evidence_lines;
-use crate::{tables, units};
+use crate::{comparison, tables, units};
 
-/// A comment that a script looks for in order to replace it.
+/// A mark that a script looks for in order to replace the comment.
 pub const MARK: &str = "<!-- flowquake run -->";
-/// Runs whose evidence is shown.
+/// Most runs whose evidence is shown.
 const EVIDENCE_MAX: usize = 20;
 
-/// Runs as a comment: a line that says it all, the runs that did not pass, and the rest folded away. Ended by a line break.
+/// Runs as a comment: one line with the result, the runs that did not pass, and the rest folded. Ends with a line
+/// break.
 pub fn runs(set: &RunSet) -> String {
     let counts = tables::verdict_counts(set);
     let classes: Vec<String> = counts.iter().map(|(label, _, n)| format!("{n} {label}")).collect();
@@ -25,6 +28,11 @@ pub fn runs(set: &RunSet) -> String {
     };
     let total = units::counted(set.runs.len(), "run");
     let mut out = format!("{MARK}\n{sign} **flowquake: {total}**: {}\n", classes.join(", "));
+    if let Some(comparison) = Comparison::of(set) {
+        out += &format!("\n{}\n", escaped(&comparison::tables::sum(&comparison)));
+        out += &titled("Targets side by side", &comparison::tables::numbers(&comparison, Scenario::InColumn));
+        out += &titled("Where the protocol goes another way", &comparison::tables::differences(&comparison));
+    }
     out += &titled("Runs that did not pass", &tables::unproved(set));
     let failed: Vec<_> = set.runs.iter().filter(|run| !evidence_lines(&run.verdict).is_empty()).collect();
     for run in failed.iter().take(EVIDENCE_MAX) {
@@ -54,14 +62,14 @@ pub(crate) fn table(table: &Table) -> String {
     out
 }
 
-/// What a run under test wrote must neither break the table nor become markup.
+/// Escapes text of a run under test, which must neither break the table nor become markup.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
-            // An address or a name behind this sign would notify people.
+            // After this character, an address or a user name would notify people.
             '@' => out.push_str("&#64;"),
             c if c.is_control() => out.push(' '),
             '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '!' | '~' => out.extend(['\\', c]),
@@ -71,7 +79,7 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Lines of code, each one kept to its line, within a fence that none of them ends.
+/// Lines of code, each kept on one line, in a fence that is longer than any in the lines.
 pub(crate) fn fenced(lines: &[String]) -> String {
     let text = lines.iter().map(|line| clean(line)).collect::<Vec<_>>().join("\n");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
@@ -79,12 +87,12 @@ pub(crate) fn fenced(lines: &[String]) -> String {
     format!("{fence}sh\n{text}\n{fence}\n")
 }
 
-/// A table below a heading; nothing without rows.
+/// A table below a heading; empty if the table has no rows.
 pub(crate) fn titled(heading: &str, content: &Table) -> String {
     if content.is_empty() { String::new() } else { format!("\n### {heading}\n\n{}", table(content)) }
 }
 
-/// What is shown on demand.
+/// Content that is shown when it is unfolded.
 pub(crate) fn folded(summary: &str, content: &str) -> String {
     format!("\n<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n")
 }

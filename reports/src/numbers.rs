@@ -1,6 +1,7 @@
-//! Estimates as people read them: three digits and a unit. Measured times are exact elsewhere; an optimum is not.
+//! Estimates as text: three digits and a unit. Measured times are written exactly elsewhere; estimates, such as an
+//! optimum, are not exact.
 //!
-//! Start at [`seconds`]. All take `f64` and round; what is no number prints as `–`.
+//! Start at [`seconds`]. All functions take `f64` and round; a value that is not a finite number gives `–`.
 
 use crate::units;
 
@@ -17,14 +18,15 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Nanoseconds of less than a second with three digits: durations are cut where they are told, so rounding comes before.
+/// Nanoseconds of a time below a second, rounded to three digits. Formatting cuts digits off, so the number is rounded
+/// before.
 pub(crate) fn three_digits(seconds: f64) -> u64 {
     let step = libm::pow(10.0, libm::floor(libm::log10(seconds.max(1e-9))) - 2.0).max(1e-9);
     ((seconds / step).round() * step * 1e9).round() as u64
 }
 
-/// From one time to another, the unit once where it is the same and one word: `11.2 – 13.9 s`,
-/// `10 min 00 s – 11 min 00 s`.
+/// A range of times. If both have the same unit, and it is one word, the unit is written once: `11.2 – 13.9 s`, `10 min
+/// 00 s – 11 min 00 s`.
 pub(crate) fn range(from: f64, to: f64) -> String {
     let (from, to) = (seconds(from), seconds(to));
     match (from.split_once(' '), to.split_once(' ')) {
@@ -33,14 +35,15 @@ pub(crate) fn range(from: f64, to: f64) -> String {
     }
 }
 
-/// A time that somebody chose, seconds, as it was written: `1 d`, `90 min`, `20 s`, `1.5 s`, `12.39 ms`.
+/// A time in seconds that somebody chose, in the form in which it was written: `1 d`, `90 min`, `20 s`, `1.5 s`, `12.39
+/// ms`.
 pub(crate) fn chosen(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     match units.into_iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0.0) {
         _ if !seconds.is_finite() || seconds < 0.0 => "–".into(),
         Some((unit, name)) => format!("{} {name}", units::count((seconds / unit) as u64)),
         None => {
-            // Exact to the nanosecond, and to six digits behind the point of larger units.
+            // Exact to the nanosecond, or to six decimals of larger units.
             let small = [(1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
             let fits = |(unit, _): &(f64, &str)| seconds >= *unit * (1.0 - 1e-12);
             let smaller = small.into_iter().find(fits).filter(|_| seconds < 1.0);
@@ -50,8 +53,8 @@ pub(crate) fn chosen(seconds: f64) -> String {
     }
 }
 
-/// A share of time in percent with three digits, as far as four places behind the point hold them: `12.5 %`, `0.400 %`,
-/// `< 0.0001 %`; above one `over 100 %`, since how much more says nothing.
+/// A share of time in percent with three digits, and four decimals at most: `12.5 %`, `0.400 %`, `< 0.0001 %`. Above
+/// one it is `over 100 %`, because the exact amount means nothing.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
@@ -79,7 +82,7 @@ pub(crate) fn signed(share: f64) -> String {
     }
 }
 
-/// How often the measured value a formula gives: `1.02`, `0.0031`.
+/// How many times the measured value a formula gives: `1.02`, `0.0031`.
 pub(crate) fn ratio(ratio: f64) -> String {
     match ratio {
         r if !r.is_finite() => "–".into(),
@@ -89,13 +92,14 @@ pub(crate) fn ratio(ratio: f64) -> String {
     }
 }
 
-/// `1 − unavailability` in percent, with as many digits as it takes to tell it from 100 %, and six behind the point at most.
+/// `1 − unavailability` in percent, with as many digits as are needed to distinguish it from 100 %, and at most six
+/// decimals.
 pub(crate) fn availability(unavailability: f64) -> String {
     let digits = (-libm::log10((unavailability * 100.0).max(1e-5))).ceil() as i32 + 1;
     format!("{:.*} %", digits.clamp(1, 6) as usize, 100.0 - unavailability * 100.0)
 }
 
-/// Bytes that are an estimate, in decimal units with three digits at most: `1 MB`, `67.1 MB`, `950 kB`.
+/// An estimated number of bytes, in decimal units with at most three digits: `1 MB`, `67.1 MB`, `950 kB`.
 pub(crate) fn bytes(bytes: f64) -> String {
     scaled(bytes, &[(1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")])
 }
@@ -103,16 +107,16 @@ pub(crate) fn bytes(bytes: f64) -> String {
 /// A rate as records per second, with three digits at most: `16.9 M/s`, `120 k/s`, `850/s`.
 pub(crate) fn rate(rate: f64) -> String {
     let scaled = scaled(rate, &[(1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")]);
-    // Without a prefix there is no unit to stand apart from.
+    // Without a prefix there is no space before `/s`.
     scaled.replace(" /s", "/s")
 }
 
-/// Three digits of `value` and the largest unit below it, without zeros behind the point.
+/// Three digits of `value` in the largest unit below it, without trailing zeros.
 fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     if !value.is_finite() {
         return "–".into();
     }
-    // What rounds up to the next unit is in that unit.
+    // A value that rounds up to the next unit is written in that unit.
     let fits = |(unit, _): &&(f64, &str)| value >= unit * 0.9995;
     let (unit, name) = units.iter().find(fits).or(units.last()).copied().unwrap_or((1.0, ""));
     let digits = match value / unit {
@@ -125,11 +129,11 @@ fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     format!("{number} {name}")
 }
 
-/// Text with its long times made short: `after 1h 35m 15s 672ms` becomes `after 1 h 35 min`.
+/// Text with its long times shortened: `after 1h 35m 15s 672ms` becomes `after 1 h 35 min`.
 pub(crate) fn short_times(text: &str) -> String {
     const UNITS: [(&str, f64); 7] =
         [("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)];
-    // What stands behind the time, as in `817ns:`, belongs to the sentence.
+    // A sign after the time, as in `817ns:`, belongs to the sentence.
     let part = |word: &str| -> Option<(usize, f64, bool)> {
         let bare = word.trim_end_matches([':', ',', ';', '.', ')']);
         let digits = bare.find(|c: char| !c.is_ascii_digit())?;
@@ -169,7 +173,7 @@ fn hours(seconds: f64) -> String {
     format!("{} h {:02} min", units::count(minutes / 60), minutes % 60)
 }
 
-/// Median of finite values; `None` of nothing.
+/// Median of the finite values; `None` if there are none.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
@@ -181,7 +185,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// Smallest and largest of finite values; `None` of nothing.
+/// Smallest and largest of the finite values; `None` if there are none.
 pub(crate) fn extremes(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let finite = values.into_iter().filter(|value| value.is_finite());
     finite.fold(None, |ends, value| {

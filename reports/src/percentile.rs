@@ -1,24 +1,25 @@
-//! Exact percentiles by nearest rank: the smallest value that enough of the others do not exceed.
+//! Exact percentiles by nearest rank: the smallest value such that enough of the values do not exceed it.
 //!
-//! Start at [`percentile`]. A value that was measured is returned and nothing between two of them, so a bound that is met or
-//! missed can be traced to one checkpoint. Histograms over many runs are made elsewhere
-//! ([`timing::percentiles`](crate::timing::percentiles)): they round to three digits, which a bound must not.
+//! Start at [`percentile`]. The result is always a measured value and never between two values, so a bound that is met
+//! or missed can be traced to one checkpoint. Histograms over many runs are made in
+//! [`timing::percentiles`](crate::timing::percentiles); they round to three digits, which is not acceptable for a
+//! bound.
 
 /// A percentile that documents show and bounds name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Percentile {
-    /// Half of the values are no greater.
+    /// Half of the values are not greater.
     P50,
-    /// Nine in ten.
+    /// Nine in ten values are not greater.
     P90,
-    /// 99 in a hundred.
+    /// 99 in a hundred values are not greater.
     P99,
     /// The greatest value.
     Max,
 }
 
 impl Percentile {
-    /// All, in rising order.
+    /// All percentiles, in rising order.
     pub const ALL: [Percentile; 4] = [Percentile::P50, Percentile::P90, Percentile::P99, Percentile::Max];
 
     /// The word in tables and files.
@@ -31,7 +32,7 @@ impl Percentile {
         }
     }
 
-    /// The percentile of that name.
+    /// The percentile with this name.
     pub fn named(label: &str) -> Option<Percentile> {
         Percentile::ALL.into_iter().find(|percentile| percentile.label() == label)
     }
@@ -45,20 +46,20 @@ impl Percentile {
         }
     }
 
-    /// Which of `count` sorted values it is, from 0; `None` of none.
+    /// Which of `count` sorted values it is, from 0; `None` if there are no values.
     pub fn rank(self, count: usize) -> Option<usize> {
         let above = count.saturating_mul(self.percent()).div_ceil(100);
         above.checked_sub(1)
     }
 }
 
-/// The percentile of `sorted` values; `None` of none.
+/// The percentile of `sorted` values; `None` if there are no values.
 pub fn percentile<T: Copy + Ord>(sorted: &[T], which: Percentile) -> Option<T> {
     debug_assert!(sorted.is_sorted());
     sorted.get(which.rank(sorted.len())?).copied()
 }
 
-/// All of [`Percentile::ALL`] of values in any order; `None` of none.
+/// All of [`Percentile::ALL`] for values in any order; `None` if there are no values.
 pub fn percentiles<T: Copy + Ord>(values: impl IntoIterator<Item = T>) -> Option<[T; 4]> {
     let mut sorted: Vec<T> = values.into_iter().collect();
     sorted.sort_unstable();

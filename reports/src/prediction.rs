@@ -1,8 +1,8 @@
-//! What was predicted before the run beside what the run measured.
+//! Compares what was predicted before the run with what the run measured.
 //!
-//! Start at [`compare`]; the [`Prediction`] itself is a part of the record. Where a whole is off, [`PredictionRow::off_in`] names
-//! the terms that make it so: the parts of what was predicted and of what was measured lie along the same path, so they can be
-//! held against each other one by one.
+//! Start at [`compare`]; the [`Prediction`] itself is a part of the record. If a whole is off,
+//! [`PredictionRow::off_in`] names the terms that cause it: predicted and measured parts follow the same path, so they
+//! can be compared one by one.
 
 use crate::capacity;
 use crate::record::prediction::{PredictedRecovery, Prediction, Subject};
@@ -13,17 +13,17 @@ use crate::units::{self, Unit};
 /// One predicted quantity beside the measured one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictionRow {
-    /// What is predicted, with its symbol.
+    /// The predicted quantity, with its symbol.
     pub what: &'static str,
-    /// What the numbers count.
+    /// Unit of the numbers.
     pub unit: Unit,
     /// Predicted.
     pub predicted: u64,
-    /// Measured; of several (checkpoints, gaps) the median, the lower of two middle ones.
+    /// The measured value; for several (checkpoints, gaps) the median, or the lower of the two middle ones.
     pub measured: u64,
-    /// How many were measured.
+    /// How many values were measured.
     pub count: usize,
-    /// The terms of both, which sum to them; empty where there is one.
+    /// The terms of both, which sum to them; empty if there is only one term.
     pub terms: Vec<Term>,
 }
 
@@ -34,7 +34,7 @@ pub struct Term {
     pub name: &'static str,
     /// Predicted.
     pub predicted_ns: u64,
-    /// Measured, in the case whose whole is the row's.
+    /// Measured for the checkpoint or recovery that the row's whole belongs to.
     pub measured_ns: u64,
 }
 
@@ -46,11 +46,11 @@ impl Term {
     }
 }
 
-/// Terms that [`PredictionRow::off_in`] names at most.
+/// Most terms that [`PredictionRow::off_in`] names.
 const TERMS_MAX: usize = 3;
 
 impl PredictionRow {
-    /// `(measured − predicted)/measured`; zero where both are zero, `None` where nothing was measured and something predicted.
+    /// `(measured − predicted)/measured`. Zero if both are zero; `None` if only the measured value is zero.
     pub fn residual(&self) -> Option<f64> {
         match (self.measured, self.predicted) {
             (0, 0) => Some(0.0),
@@ -71,7 +71,8 @@ impl PredictionRow {
     }
 }
 
-/// Everything that was both predicted and measured: state, checkpoint, period, and after the fault age, outage, capacity, recovery.
+/// Everything that was both predicted and measured: state, checkpoint, period, and for the fault: age, outage,
+/// capacity, recovery.
 pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
     let Some(prediction) = &run.prediction else { return Vec::new() };
     let recovery = prediction.recovery.as_ref();
@@ -108,11 +109,11 @@ pub fn compare(run: &RunRecord) -> Vec<PredictionRow> {
     rows
 }
 
-/// Checkpoints that are held against a prediction: it is about the state at one time, so they are the last ones before it, from
-/// one of RocksDB's compactions to the next.
+/// How many checkpoints are compared with a prediction. The prediction is about the state at one time, so they are the
+/// last ones before that time; this many span the distance from one compaction of RocksDB to the next.
 pub const CHECKPOINTS_MAX: usize = 4;
 
-/// The completed periodic checkpoints that a prediction is about; all of them where it does not say when.
+/// The completed periodic checkpoints that a prediction is about; all of them if the prediction has no time.
 fn predicted_checkpoints(run: &RunRecord, state_at_ns: Option<u64>) -> Vec<&CheckpointRecord> {
     let periodic = run.checkpoints.iter().filter(|one| one.kind == "periodic" && one.duration_ns().is_some());
     let Some(state_at) = state_at_ns else { return periodic.collect() };
@@ -121,14 +122,14 @@ fn predicted_checkpoints(run: &RunRecord, state_at_ns: Option<u64>) -> Vec<&Chec
     before.split_off(before.len().saturating_sub(CHECKPOINTS_MAX))
 }
 
-/// A row without terms; `None` where something is missing.
+/// A row without terms; `None` if a value is missing.
 fn plain(what: &'static str, unit: Unit, predicted: Option<u64>, mut measured: Vec<u64>) -> Option<PredictionRow> {
     measured.sort_unstable();
     let middle = *measured.get(measured.len().saturating_sub(1) / 2)?;
     Some(PredictionRow { what, unit, predicted: predicted?, measured: middle, count: measured.len(), terms: vec![] })
 }
 
-/// The median checkpoint with its parts. `checkpoints` by duration.
+/// The median checkpoint with its parts. `checkpoints` are sorted by duration.
 fn duration(checkpoints: &[&CheckpointRecord], prediction: &Prediction) -> Option<PredictionRow> {
     let predicted = prediction.duration?;
     let middle = checkpoints.get(checkpoints.len().saturating_sub(1) / 2)?;

@@ -18,7 +18,7 @@ mod course;
 pub mod prediction;
 mod recovery;
 
-pub use checkpoint::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
+pub use checkpoint::{CheckpointEnd, CheckpointParts, CheckpointRecord, ReportedCheckpoint, SubtaskCheckpoint};
 pub use course::{AttemptRecord, Course, FlowSample, SubtaskRecord, TermRecord};
 use prediction::Prediction;
 pub use recovery::{

@@ -1,9 +1,9 @@
-//! A table as data, rendered once as aligned text and once as HTML, so that both documents show the same cells.
+//! A table as data, which is rendered as aligned text and as HTML, so that both documents have the same cells.
 //!
-//! Start at [`Table`]; what stands in the tables is decided in [`tables`](crate::tables).
+//! Start at [`Table`]; [`tables`](crate::tables) decides what the tables contain.
 //!
-//! On a terminal a table fits its width ([`Table::text`]): headings of numbers break, columns that are dispensable
-//! ([`Table::dispensable`]) are left out and named, and what is still too wide breaks in its cells.
+//! On a terminal a table fits the width ([`Table::text`]): first the headings of numbers are broken, then columns that
+//! are dispensable ([`Table::dispensable`]) are left out and named, and finally cells are broken.
 //!
 //! Invariants: (TABLE-T1) every row has one cell per column; (TABLE-T2) no line is wider than the screen, down to [`WIDTH_MIN`].
 //! Widths count columns of a terminal, not bytes: `µ` and `λ` are one wide.
@@ -14,7 +14,7 @@ use crate::ansi::{Color, Screen, Style, clean, paint, width};
 use crate::record::Lapse;
 use crate::units::{self, Unit};
 
-/// On which side the cells of a column line up.
+/// The side on which the cells of a column are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// Names and text.
@@ -33,7 +33,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell of `text` with line breaks and control characters blanked.
+    /// A cell of `text`, in which line breaks and control characters become spaces.
     pub fn new(text: impl AsRef<str>) -> Cell {
         Cell { text: clean(text.as_ref()), style: Style::Plain }
     }
@@ -43,7 +43,7 @@ impl Cell {
         Cell { style, ..self }
     }
 
-    /// A cell for a number that is not there.
+    /// A cell for a missing number.
     pub fn none() -> Cell {
         Cell::new("–").styled(Style::Dim)
     }
@@ -58,7 +58,7 @@ impl Cell {
         ns.map_or_else(Cell::none, Cell::duration)
     }
 
-    /// A duration, or `> …` of what had no end, which stands out.
+    /// A duration, or `> …` with emphasis if it had no end.
     pub fn lapse(lapse: Lapse) -> Cell {
         let cell = Cell::new(units::aligned(lapse.to_string()));
         if lapse.ns().is_some() { cell } else { cell.styled(Style::Bad) }
@@ -74,7 +74,7 @@ impl Cell {
         ns.map_or_else(Cell::none, |ns| Cell::new(units::instant(ns)))
     }
 
-    /// A number of some unit; durations line up at theirs.
+    /// A number in this unit; durations are aligned at their units.
     pub fn quantity(unit: Unit, n: u64) -> Cell {
         Cell::new(units::aligned(unit.text(n)))
     }
@@ -90,7 +90,7 @@ impl Cell {
     }
 }
 
-/// Narrower screens are treated as this wide.
+/// Screens narrower than this are treated as this wide.
 pub const WIDTH_MIN: usize = 40;
 /// No column of text becomes narrower than this.
 const COLUMN_MIN: usize = 12;
@@ -100,9 +100,9 @@ const COLUMN_MIN: usize = 12;
 pub struct Table {
     columns: Vec<(Cow<'static, str>, Align)>,
     rows: Vec<Vec<Cell>>,
-    /// Lines of the text above rows, each before the row of its number, counted from 0.
+    /// Lines of text above rows. Each comes before the row with its number, counted from 0.
     sections: Vec<(usize, Cell)>,
-    /// Headings of columns that may be left out, the first one first.
+    /// Headings of columns that may be left out, in the order in which they are left out.
     dispensable: Vec<&'static str>,
 }
 
@@ -112,29 +112,30 @@ impl Table {
         Table::with(columns.into_iter().map(|(heading, align)| (Cow::Borrowed(heading), align)).collect())
     }
 
-    /// As [`Table::new`], where columns depend on what was measured.
+    /// As [`Table::new`], for columns that depend on what was measured.
     pub fn with(columns: Vec<(Cow<'static, str>, Align)>) -> Table {
         Table { columns, rows: Vec::new(), sections: Vec::new(), dispensable: Vec::new() }
     }
 
-    /// The same table, of which these columns may be left out where there is no room, the first one first.
+    /// The same table, in which these columns may be left out if there is not enough space, in this order.
     pub fn dispensable(self, headings: &[&'static str]) -> Table {
         Table { dispensable: headings.to_vec(), ..self }
     }
 
-    /// Adds a row; the number of cells has to be that of the columns (TABLE-T1).
+    /// Adds a row, which must have as many cells as there are columns (TABLE-T1).
     pub fn row(&mut self, cells: impl Into<Vec<Cell>>) {
         let cells = cells.into();
         assert_eq!(cells.len(), self.columns.len(), "TABLE-T1");
         self.rows.push(cells);
     }
 
-    /// Puts a line over the rows that follow, as wide as it is; in the text only, since rows of a page can be sorted.
+    /// Puts a full-width line above the rows that follow. It occurs only in the text, because the rows of a page can be
+    /// sorted.
     pub fn section(&mut self, line: Cell) {
         self.sections.push((self.rows.len(), line));
     }
 
-    /// Headings and sides.
+    /// Headings and alignments.
     pub fn columns(&self) -> &[(Cow<'static, str>, Align)] {
         &self.columns
     }
@@ -149,7 +150,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The table as aligned text, each line behind `indent` blanks and ended by a line break; no line ends in blanks.
+    /// The table as aligned text. Each line is indented by `indent` spaces and ends with a line break, without trailing
+    /// spaces.
     pub fn text(&self, indent: usize, screen: impl Into<Screen>) -> String {
         let Screen { color, width: room } = screen.into();
         let room = room.max(WIDTH_MIN);
@@ -186,7 +188,7 @@ impl Table {
         let mut left_out = Vec::new();
         let least = |column: &usize| match self.columns[*column].1 {
             Align::Left => self.natural(*column),
-            // Its heading can break.
+            // The heading of a column of numbers can be broken.
             Align::Right => self.narrowest(*column),
         };
         for heading in &self.dispensable {
@@ -199,17 +201,17 @@ impl Table {
         (kept, left_out)
     }
 
-    /// How wide each of the columns is shown.
+    /// The width at which each of the columns is shown.
     fn widths_for(&self, kept: &[usize], indent: usize, room: usize) -> Vec<usize> {
         let mut widths: Vec<usize> = kept.iter().map(|column| self.natural(*column)).collect();
         let excess = |widths: &[usize]| total(widths.iter().copied(), indent).saturating_sub(room);
-        // Headings of numbers first: that costs a line of headings and no more.
+        // First narrow the columns of numbers, which costs only one more line of headings.
         for (width, column) in (0..).zip(kept).filter(|(_, column)| self.columns[**column].1 == Align::Right) {
             if excess(&widths) > 0 {
                 widths[width] = self.narrowest(*column).max(widths[width].saturating_sub(excess(&widths)));
             }
         }
-        // Then text, the widest column first.
+        // Then narrow columns of text, the widest one first.
         while excess(&widths) > 0 {
             let is_text = |at: &usize| self.columns[kept[*at]].1 == Align::Left && widths[*at] > COLUMN_MIN;
             let Some(widest) = (0..kept.len()).filter(is_text).max_by_key(|at| widths[*at]) else { break };
@@ -220,12 +222,12 @@ impl Table {
         widths
     }
 
-    /// As wide as the widest cell, the heading included.
+    /// Width of the widest cell, heading included.
     fn natural(&self, column: usize) -> usize {
         self.cells(column).max(width(&self.columns[column].0))
     }
 
-    /// As narrow as it gets with its heading broken at blanks.
+    /// Least width, with the heading broken at spaces.
     fn narrowest(&self, column: usize) -> usize {
         let words = self.columns[column].0.split(' ').map(width).max().unwrap_or(0);
         self.cells(column).max(words)
@@ -235,7 +237,7 @@ impl Table {
         self.rows.iter().map(|row| width(&row[column].text)).max().unwrap_or(0)
     }
 
-    /// A row as lines, each with a cell per column that is shown.
+    /// A row as lines. Each line has a cell for each column that is shown.
     fn lines(&self, row: &[Cell], kept: &[usize], widths: &[usize]) -> Vec<Vec<Cell>> {
         let cells: Vec<Vec<Cell>> = kept
             .iter()
@@ -253,10 +255,10 @@ impl Table {
 
     fn line(&self, row: &[Cell], kept: &[usize], widths: &[usize], indent: usize, color: Color) -> String {
         let mut line = " ".repeat(indent);
-        // Blanks owed before the next visible character: dropped at the end of the line.
+        // Spaces to write before the next visible character; dropped at the end of the line.
         let mut owed = 0;
         for ((cell, column), column_width) in row.iter().zip(kept).zip(widths) {
-            // Padding stays outside the escape codes, and a padded unit counts as text of the column.
+            // Padding stays outside of the escape codes. The padding after a unit belongs to the column's padding, too.
             let visible = cell.text.trim_end();
             let fill = column_width.saturating_sub(width(&cell.text));
             let behind = width(&cell.text) - width(visible);
@@ -276,7 +278,7 @@ impl Table {
     }
 }
 
-/// A heading and a table behind an empty line; nothing without rows.
+/// An empty line, a heading and a table; empty if the table has no rows.
 pub fn titled(heading: &str, table: &Table, screen: Screen) -> String {
     if table.is_empty() {
         return String::new();
@@ -284,13 +286,13 @@ pub fn titled(heading: &str, table: &Table, screen: Screen) -> String {
     format!("\n{}\n{}", paint(heading, Style::Heading, screen.color), table.text(2, screen))
 }
 
-/// The width of columns side by side.
+/// Total width of columns side by side.
 fn total(widths: impl Iterator<Item = usize>, indent: usize) -> usize {
     let (columns, sum) = widths.fold((0, 0), |(n, sum), width| (n + 1, sum + width));
     indent + sum + 2 * usize::saturating_sub(columns, 1)
 }
 
-/// `text` in lines of at most `most` columns: broken at blanks, else behind a hyphen, comma or slash, else anywhere.
+/// `text` in lines of at most `most` columns: broken at a space, or after a hyphen, comma or slash, or anywhere.
 fn broken(text: &str, most: usize) -> Vec<String> {
     let most = most.max(2);
     let mut lines = Vec::new();
@@ -350,7 +352,7 @@ mod tests {
         assert_eq!(Table::new([("a", Align::Left), ("b", Align::Right)]).text(0, Color::No), "a  b\n");
     }
 
-    /// As `run` shows it, with a name that is long.
+    /// A table as `run` shows it, with a long name.
     fn wide() -> Table {
         let columns =
             [("scenario", Align::Left), ("worst outage", Align::Right), ("hash", Align::Left), ("why", Align::Left)];

@@ -4,19 +4,24 @@
 //! Colour only if the caller asks for it; without colour nothing is lost.
 
 use crate::ansi::{Color, Screen, Style, clean, paint};
+use crate::comparison::Comparison;
 use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::titled;
-use crate::{distributions, tables, timeline, timing, units};
+use crate::{comparison, distributions, tables, timeline, timing, units};
 
 /// Runs beyond this number are told by scenario: a table of thousands of lines is read by nobody.
 pub const ROWS_MAX: usize = 500;
 
-/// The verdict table of a set, one line of evidence per run that did not pass, and the sum.
+/// The verdict table of a set, or the comparison of its targets, if there are several; one line of evidence per run that did not pass, and
+/// the sum.
 pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
-    let table = if set.runs.len() <= ROWS_MAX { tables::verdicts_by_folder(set) } else { tables::scenarios(set) };
-    let mut out = table.text(0, screen);
+    let mut out = match Comparison::of(set) {
+        Some(comparison) => compared(&comparison, screen),
+        None if set.runs.len() <= ROWS_MAX => tables::verdicts_by_folder(set).text(0, screen),
+        None => tables::scenarios(set).text(0, screen),
+    };
     let unproved = tables::unproved(set);
     if !unproved.is_empty() {
         out.push('\n');
@@ -28,6 +33,15 @@ pub fn verdicts(set: &RunSet, screen: impl Into<Screen>) -> String {
     out.push('\n');
     out.push_str(&sum(set, color));
     out.push('\n');
+    out
+}
+
+/// Scenarios on several targets: numbers, then the first step in which the protocol of one goes another way.
+fn compared(comparison: &Comparison, screen: Screen) -> String {
+    use comparison::tables::{Scenario, differences, numbers, sum};
+    let mut out = numbers(comparison, Scenario::Above).text(0, screen).trim_start_matches('\n').to_owned();
+    out.push_str(&titled("Where the protocol goes another way", &differences(comparison), screen));
+    out.push_str(&format!("\n{}\n", clean(&sum(comparison))));
     out
 }
 
@@ -68,6 +82,7 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out.push_str(&titled("Faults", &tables::faults(run), screen));
     out.push_str(&section("Receipts", &receipts(run), color));
     out.push_str(&titled("Checkpoints", &tables::checkpoints(run), screen));
+    out.push_str(&titled("Checkpoints as the target reports them", &tables::reported(run), screen));
     out.push_str(&titled("Checkpoint durations", &tables::durations(&timing), screen));
     out.push_str(&titled("Load of the subtasks, between two snapshots", &tables::load(run), screen));
     out.push_str(&titled("Recoveries", &tables::recoveries(run), screen));

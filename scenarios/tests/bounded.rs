@@ -1,5 +1,5 @@
-//! What a process holds does not grow with the runs that it makes. The only test of its process: others would open files of
-//! their own meanwhile.
+//! The resources of a process do not grow with the number of runs that it makes. This is the only test of its process,
+//! because other tests would open files of their own at the same time.
 
 use std::path::Path;
 

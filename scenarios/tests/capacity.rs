@@ -1,5 +1,5 @@
-//! The rate that a cluster bears is predicted from its plan: by processors, by the credits of its channels, or by the send buffers
-//! of its connections, whichever is least. Measured record by record, with nothing that stands for anything.
+//! The rate that a cluster can carry is predicted from its plan. It is limited by processors, by the credits of
+//! channels, or by the send buffers of connections, whichever is least. Measured with records of weight one.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use flowquake::predict::capacity;
 use flowquake::scenario::Scenario;
 use flowquake::session::execute;
 
-/// A job whose whole input is there at once, with these settings of network and engine.
+/// A job whose whole input is available at once, with these settings of network and engine.
 fn plan(records: u64, latency: &str, send_buffer: &str, credits: u16, jobs: &Jobs) -> RunPlan {
     let text = format!(
         r#"
@@ -38,7 +38,7 @@ credits = {credits}
     scenario.unwrap_or_else(|error| panic!("{:?}", error.problems())).plan(1)
 }
 
-/// When all input has been read, which the final checkpoint follows at once; seconds.
+/// When all input has been read, in seconds. The final checkpoint follows at once.
 fn read_at(plan: &RunPlan, jobs: &Jobs) -> f64 {
     let (record, _) = execute(plan, jobs, &[], String::new());
     record.checkpoints.iter().find(|checkpoint| checkpoint.kind == "final").expect("it finished").triggered_at_ns as f64
@@ -51,7 +51,7 @@ fn the_rate_that_a_cluster_bears_is_predicted_to_ten_percent_whatever_limits_it(
     let jobs = Jobs::builtin();
     let model = jobs.get("keyed-count").unwrap().model.clone().expect("it has one");
     let cases = [
-        // What limits it, and whether that is flow control.
+        // What limits the rate, the settings for that, and whether the limit is flow control.
         ("processors", "1us..2us", "4MiB", 16, false),
         ("credits", "2ms..2ms", "4MiB", 4, true),
         ("credits, random latency", "500us..3ms", "4MiB", 8, true),
@@ -59,7 +59,7 @@ fn the_rate_that_a_cluster_bears_is_predicted_to_ten_percent_whatever_limits_it(
     ];
     for (what, latency, send_buffer, credits, by_flow) in cases {
         let [few, many] = [FEW, 4 * FEW].map(|records| plan(records, latency, send_buffer, credits, &jobs));
-        // What start and end take is in both.
+        // The difference of the two runs removes the time for start and end.
         let measured = 3.0 * FEW as f64 / (read_at(&many, &jobs) - read_at(&few, &jobs));
         let predicted = capacity(&many, &model);
         assert_eq!(predicted.flow < predicted.work, by_flow, "{what}: {predicted:?}");

@@ -1,8 +1,8 @@
-//! What a run was estimated to cost, held against what it did: in counts, which are the same on every machine.
+//! Compares the estimated cost of a run with what the run did, in counts, which are the same on every machine.
 //!
-//! Both are priced alike, so that a count matters as much as it costs. Two kinds of runs are none that the estimate speaks of: one
-//! that took much longer than its input needs to arrive, since something went wrong in it for that long, and one whose job failed
-//! for good before the end of its input.
+//! Both are priced alike, so that a count matters as much as it costs. Two kinds of runs are left out, because the
+//! estimate does not apply to them: runs that took much longer than their input needs to arrive, since something went
+//! wrong for that long, and runs whose job failed for good before the end of its input.
 
 use flowquake::cost::{Counts, expected, priced};
 use flowquake::jobs::Jobs;
@@ -12,9 +12,9 @@ use flowquake_reports::record::{RunRecord, Verdict};
 
 use crate::all;
 
-/// How far the estimate may be off.
+/// By which factor the estimate may be wrong.
 const FACTOR: f64 = 3.0;
-/// A run is one in which things went well if it took at most so many times as long as expected.
+/// A run counts as undisturbed if it took at most this many times as long as expected.
 const LONGER: f64 = 2.0;
 
 fn measured(record: &RunRecord, plan: &RunPlan) -> Counts {
@@ -24,7 +24,7 @@ fn measured(record: &RunRecord, plan: &RunPlan) -> Counts {
         records: record.totals.records_in as f64,
         checkpoints: count("checkpoint-triggered"),
         heartbeats: count("heartbeat-sent"),
-        // Sinks look without a word.
+        // Sinks flush without an event.
         flushes: looks * f64::from(plan.job.config.parallelism),
     }
 }

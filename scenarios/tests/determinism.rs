@@ -1,4 +1,4 @@
-//! The same plan gives the same trace: again and again in one process, in parallel threads, whatever ran before.
+//! The same plan gives the same trace: repeatedly in one process, in parallel threads, and whatever ran before.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn another_seed_gives_another_trace() {
 #[cfg(feature = "rocksdb")]
 #[test]
 fn rocksdb_runs_are_deterministic_too() {
-    // In the last two RocksDB itself says what is wrong, and its words name its folder.
+    // In the last two, RocksDB itself reports what is wrong, and its message contains the path of its folder.
     for name in ["killed-during-restore-rocksdb", "local-file-damaged", "damage-local"] {
         let hashes: BTreeSet<u64> = (0..3).map(|_| hash(name, 1)).collect();
         assert_eq!(hashes.len(), 1, "{name}");

@@ -1,16 +1,19 @@
-//! The profile `flink-2.2` gives the times that were measured on Apache Flink 2.2.1: one JobManager, three TaskManagers, two
-//! cores; checkpoints, and the first record after `kill -9` with heartbeats of 1 s and a timeout of 5 s.
+//! The profile `flink-2.2` gives the times that were measured on Apache Flink 2.2.1 with one JobManager, three
+//! TaskManagers and two cores: checkpoints, and the first record after `kill -9` with heartbeats of 1 s and a timeout
+//! of 5 s.
 //!
-//! RocksDB is compared up to 10 MB: Flink's numbers above are of incremental checkpoints, and this engine's are full.
+//! RocksDB is compared only up to 10 MB: above that, Flink's numbers are of incremental checkpoints, while this
+//! engine's checkpoints are full.
 
 use flowquake_reports::record::RunRecord;
 
 use super::{execute, inline};
 
-/// Real bytes of keyed state; each stands for as many as the case wants.
+/// Real bytes of keyed state. Each stands for as many bytes as the case needs.
 const BYTES: u64 = 100 * 1_005;
 
-/// The fault strikes midway between two heartbeats: the slots are free one and a half intervals later, as on average.
+/// The fault strikes midway between two heartbeats, so the slots are free after one and a half intervals, which is the
+/// average.
 fn run(backend: &str, megabytes: u64) -> RunRecord {
     let text = format!(
         r#"
@@ -44,7 +47,7 @@ target = "tm-1"
     execute(&inline("as-measured", &text), 1, &[])
 }
 
-/// Median checkpoint and outage, ms.
+/// Median checkpoint duration and outage, in ms.
 fn times(record: &RunRecord) -> [f64; 2] {
     let mut durations: Vec<u64> = record.checkpoints.iter().filter_map(|checkpoint| checkpoint.duration_ns()).collect();
     durations.sort_unstable();

@@ -1,4 +1,4 @@
-//! Hunts for planted bugs: that one is found, and how many runs it takes with guidance and without.
+//! Hunts for planted bugs: a bug is found, and how many runs that takes with and without guidance.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use flowquake_engine::mutation::Mutation;
 
 use super::{inline, named};
 
-/// The number of the first run that fails with a planted bug, and the processor time until then in nanoseconds.
+/// The number of the first run that fails with a planted bug, and the processor time until then, in nanoseconds.
 fn killed(scenarios: &[Scenario], bug: Mutation, first: u64, guided: bool, most: u64) -> (Option<u64>, u64) {
     let (jobs, seeds) = (Jobs::builtin(), Seeds { first, shard: Shard::default() });
     let catalogue = catalogue(&jobs);
@@ -58,8 +58,10 @@ kinds = ["kill", "pause", "slow-store"]
     assert!(run.is_some(), "none of forty runs of a hunt restores a job that replays a record too many");
 }
 
-/// How many runs, and how much processor time, a hunt takes to find each planted bug, with guidance and without. By hand:
-/// `FLOWQUAKE_HUNT_STARTS=10 FLOWQUAKE_HUNT_RUNS=1000 cargo test -p flowquake-scenarios --test scenarios -- --ignored --nocapture seeds_to_kill`
+/// How many runs, and how much processor time, a hunt takes to find each planted bug, with and without guidance. To run
+/// it by hand:
+/// `FLOWQUAKE_HUNT_STARTS=10 FLOWQUAKE_HUNT_RUNS=1000 cargo test -p flowquake-scenarios --test scenarios -- --ignored
+/// --nocapture seeds_to_kill`
 #[test]
 #[ignore = "takes minutes to hours"]
 fn seeds_to_kill() {
@@ -74,7 +76,7 @@ fn seeds_to_kill() {
         let mut times = Vec::new();
         for guided in [false, true] {
             let found: Vec<_> = (0..starts).map(|n| killed(&scenarios, bug, 1 + n * 1_000_000, guided, most)).collect();
-            // One that was not found took longer than all that were.
+            // A bug that was not found counts as taking longer than all that were.
             let mut runs: Vec<u64> = found.iter().map(|(run, _)| run.unwrap_or(u64::MAX)).collect();
             let mut cpu: Vec<u64> = found.iter().map(|(_, cpu)| *cpu).collect();
             runs.sort_unstable();

@@ -1,4 +1,5 @@
-//! What faults hurt: each kind something in the shipped scenarios, and a fault that changes nothing is told from one that does.
+//! What faults hurt: each kind hurts something in the shipped scenarios, and a fault that changes nothing is
+//! distinguished from one that does.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +29,8 @@ fn with_fault(fault: &str) -> String {
     )
 }
 
-/// Kinds that can strike and hurt nothing, each with a fault that does so. The others have struck only once they have hurt
-/// something, or hurt by being done.
+/// Kinds that can strike and hurt nothing, each with a fault that does so. The other kinds count as having struck only
+/// once they have hurt something, or always hurt when they strike.
 const HARMLESS: &[(&str, &str)] = &[
     ("pause", r#"at = "2300ms", target = "tm-4", resume_after = "1ms""#),
     ("slow-cpu", r#"at = "2s", target = "tm-4", factor = 10, heal_after = "1s""#),
@@ -61,12 +62,12 @@ fn a_fault_that_strikes_and_hurts_nothing_makes_the_run_vacuous_and_is_named() {
     }
 }
 
-/// Keys of an inline table as lines of a fault.
+/// The keys of an inline table, written as lines of a fault.
 fn table(kind: &str, keys: &str) -> String {
     format!("do = \"{kind}\"\n{}", keys.replace(", ", "\n"))
 }
 
-/// The second drift is the first one again; the second latency, too.
+/// The second drift equals the first one, and so does the second latency.
 #[test]
 fn a_fault_that_sets_what_another_one_has_set_hurts_nothing() {
     for (kind, keys) in [
@@ -89,7 +90,7 @@ fn every_kind_of_fault_hurts_something_in_the_shipped_scenarios() {
     let mut hurt: BTreeSet<String> = BTreeSet::new();
     let mut built = true;
     for scenario in all() {
-        // One run is enough for each kind.
+        // One run per kind is enough.
         let plan = scenario.plan(1);
         if plan.faults.iter().all(|fault| hurt.contains(flowquake::faults::kind(&fault.action))) {
             continue;

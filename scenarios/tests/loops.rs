@@ -1,4 +1,5 @@
-//! Jobs that restart, or change their leader, for ever: the verdict names the loop, its cause, and what completed.
+//! Jobs that restart, or change their leader, forever: the verdict names the loop, its cause, and which checkpoint
+//! completed last.
 
 use flowquake_reports::record::{RunRecord, Verdict};
 
@@ -8,7 +9,7 @@ fn stuck(name: &str, text: &str) -> String {
     stuck_record(name, text).0
 }
 
-/// The reason, and the record of the run.
+/// The reason why the run is stuck, and its record.
 fn stuck_record(name: &str, text: &str) -> (String, RunRecord) {
     let record = execute(&inline(name, text), 1, &[]);
     match &record.verdict {
@@ -67,7 +68,8 @@ fn a_loop_is_named_while_its_delays_grow() {
             position = 700
         "#,
     );
-    // Delays of 1, 4 and 16 s, and one of 64 s that began at about 24 s and is not over: it has lasted for three times the longest.
+    // Delays of 1, 4 and 16 s have passed. One of 64 s began at about 24 s and is not over: it has lasted for three
+    // times the longest before.
     assert!(reason.contains("restart loop: 4 failovers, all with one cause: "), "{reason}");
 }
 
@@ -96,7 +98,7 @@ fn a_timeout_that_no_checkpoint_can_keep_is_named_with_its_loop() {
     assert!(reason.ends_with("; no checkpoint ever completed"), "{reason}");
 }
 
-/// The job had checkpoints, and since a store became slow each attempt ends when its first one expires.
+/// The job had checkpoints. Since a store became slow, each attempt ends when its first checkpoint expires.
 #[test]
 fn a_checkpoint_that_expires_behind_every_restore_is_named_with_its_loop() {
     let (reason, record) = stuck_record(
@@ -133,7 +135,7 @@ fn a_checkpoint_that_expires_behind_every_restore_is_named_with_its_loop() {
     assert!(reason.contains(&last), "{reason}");
 }
 
-/// Nobody restarts the job then: it never runs again, since no leader stays for long enough.
+/// Nobody restarts this job, because no leader stays long enough: so it never runs again.
 #[test]
 fn a_store_that_is_too_slow_for_the_lease_is_named_as_a_loop_of_leaders() {
     let (reason, record) = stuck_record(
@@ -159,7 +161,7 @@ fn a_store_that_is_too_slow_for_the_lease_is_named_as_a_loop_of_leaders() {
     );
     let terms = record.totals.events_by_name["leadership-granted"];
     assert!(terms > 10, "{terms}");
-    // The first term is of before the last checkpoint.
+    // The first term was opened before the last checkpoint.
     let named = format!("takeover loop: {} terms were opened, ", terms - 1);
     assert!(reason.contains(&named) && reason.contains("within the lease of 5s"), "{reason}");
     assert!(reason.contains("; no checkpoint has completed since checkpoint 6 at "), "{reason}");

@@ -1,5 +1,5 @@
-//! What reports call the work lost to a checkpoint is what it costs a job that has no time to spare: the integral of the dip in
-//! throughput, measured by running the same job with checkpoints and without.
+//! What reports call the work lost to a checkpoint is what a checkpoint costs a job without spare capacity: the
+//! integral of the dip in throughput, measured by running the same job with and without checkpoints.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use flowquake::scenario::Scenario;
 use flowquake::session::execute;
 use flowquake_reports::record::RunRecord;
 
-/// A job whose whole input is there at once, and whose processors and not flow control are the limit.
+/// A job whose whole input is available at once, limited by processors and not by flow control.
 fn saturated(interval: &str) -> RunRecord {
     let jobs = Jobs::builtin();
     let text = format!(
@@ -38,10 +38,10 @@ backend = "fs"
 #[test]
 fn lost_work_is_the_dip_in_throughput() {
     let [with, without] = ["100ms", "1h"].map(saturated);
-    // The final checkpoint may have to wait for the one before.
+    // The final checkpoint may have to wait for the one before it.
     let end = |record: &RunRecord| record.course.input_ended_ns().expect("it finished") as f64;
     let mut lost: Vec<u64> = with.checkpoints.iter().filter_map(|checkpoint| checkpoint.lost_work_ns()).collect();
-    // The final one is in both.
+    // The final checkpoint is in both runs.
     lost.pop();
     assert!(lost.len() >= 2, "{lost:?}");
     let dip = end(&with) - end(&without);

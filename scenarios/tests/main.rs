@@ -1,5 +1,6 @@
-//! Everything together: equal plans give equal traces, measured times are those that were predicted, oracles have something to
-//! judge. That each scenario passes: `named.rs`; that each planted bug is caught: `flowquake museum`.
+//! Tests of the whole: equal plans give equal traces, measured times equal the predicted ones, and oracles have
+//! something to judge. `named.rs` tests that each scenario passes, and `flowquake museum` that each planted bug is
+//! caught.
 
 mod capacity;
 mod costs;
@@ -46,7 +47,7 @@ fn execute(scenario: &Scenario, seed: u64, mutations: &[Mutation]) -> RunRecord 
     execute_to(Depth::Full, &plan, &Jobs::builtin(), mutations, replay).0
 }
 
-/// Inline text of a scenario, as if it stood in a file of that name.
+/// The text of a scenario, read as if it were the content of a file with that name.
 fn inline(name: &str, text: &str) -> Scenario {
     let path = Path::new(SCENARIOS).join(format!("{name}.toml"));
     Scenario::parse(text, &path, &catalogue(&Jobs::builtin()))

@@ -1,7 +1,8 @@
-//! Every scripted scenario passes: each is a test of its own name, on all cores.
+//! Every scripted scenario passes. Each is a test with its own name, and they run on all cores.
 //!
-//! `task-manager::killed-during-restore` runs that scenario. This target is a program of its own (`harness = false`), since tests of
-//! `#[test]` have names that are written down. That planted bugs are caught is for `flowquake museum` to say, not for a test here.
+//! `task-manager::killed-during-restore` runs that scenario. This target is a program of its own (`harness = false`),
+//! because the names of `#[test]` functions are fixed in the source. Whether planted bugs are caught is checked by
+//! `flowquake museum`, not by a test here.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ const SCENARIOS_MIN: usize = 60;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // With none the library would wait for the first test for ever.
+    // With zero threads the library would wait forever for the first test.
     arguments.test_threads = arguments.test_threads.map(|threads| threads.max(1));
     let scripted = match discover(&[PathBuf::from(SCENARIOS)]) {
         Ok(files) => files.into_iter().map(|file| Arc::new(Scripted { file })).collect::<Vec<_>>(),
@@ -55,7 +56,7 @@ impl Scripted {
         self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Folder and scenario.
+    /// Folder and name of the scenario.
     fn test_name(&self) -> String {
         let below = self.file.strip_prefix(SCENARIOS).unwrap_or(&self.file).with_extension("");
         let words: Vec<_> = below.iter().map(|word| word.to_string_lossy()).collect();
@@ -70,7 +71,7 @@ impl Scripted {
         let record = execute(&self.scenario()?);
         match &record.verdict {
             Verdict::Passed => Ok(Completion::Completed),
-            // Said aloud by the command line, too; a build without RocksDB proves nothing about it.
+            // The command line reports this, too: a build without RocksDB proves nothing about RocksDB.
             Verdict::NotBuilt { feature } => Ok(Completion::ignored_with(format!("built without {feature}"))),
             _ => Err(failure(&record, Color::No).into()),
         }
@@ -86,7 +87,7 @@ fn execute(scenario: &Scenario) -> RunRecord {
     execute_to(Depth::Full, &scenario.plan(1), &Jobs::builtin(), &[], replay).0
 }
 
-/// What no test alone can see.
+/// What only all tests together can show.
 fn whole(mut names: Vec<String>, by_name: BTreeMap<String, Arc<Scripted>>) -> Result<(), Failed> {
     let tests = names.len();
     names.sort();

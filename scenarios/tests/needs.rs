@@ -1,4 +1,4 @@
-//! An oracle judges by the sections that it says it needs, and by nothing else: a target that shows these gets the same finding
+//! An oracle judges only by the sections that it says it needs, so a target that shows just these gets the same finding
 //! (ORACLES-N1).
 
 use flowquake::jobs::Jobs;
@@ -13,7 +13,7 @@ use flowquake_scenarios::museum::{MUSEUM, Verdict};
 
 use super::named;
 
-/// What `oracle` says of a run that shows only these sections.
+/// What `oracle` finds in a run that shows only these sections.
 fn said_of(
     oracle: &Oracle,
     plan: &RunPlan,

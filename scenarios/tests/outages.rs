@@ -1,4 +1,5 @@
-//! Bounds on outages bite: what a user waits for is held against them, and not the pieces that recoveries cut it into.
+//! Bounds on outages are effective: they are compared with the time that a user waits, and not with the single
+//! recoveries into which an outage may be divided.
 
 use flowquake::jobs::Jobs;
 use flowquake::scenario::Scenario;
@@ -10,7 +11,7 @@ use super::{all, execute, inline};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The run of a shipped scenario with other bounds on its times.
+/// The run of a shipped scenario with another bound on its times.
 fn bounded(name: &str, bound: &str) -> RunRecord {
     let file = format!("{SCENARIOS}/timing/{name}.toml");
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -53,7 +54,7 @@ fn a_job_that_stands_still_is_down_although_nothing_is_restarted() {
     assert_eq!(record.recoveries.iter().map(|one| one.kind).collect::<Vec<_>>(), [RecoveryKind::Stall]);
 }
 
-/// A leader that is cut off for good, and a job that is not allowed to restart once more.
+/// A leader that is cut off for good, and a job that has no restart left.
 #[test]
 fn an_outage_without_an_end_keeps_no_bound() {
     let text = |fault: &str, end: &str| {
@@ -95,15 +96,15 @@ recovery_max = "< 1h"
     assert_fails(&record, "outage_max is > ");
 }
 
-/// Without runs from copies of the stores.
+/// One run, without continuations from copies of the stores.
 fn once(scenario: &Scenario, seed: u64) -> RunRecord {
     session::execute(&scenario.plan(seed), &Jobs::builtin(), &[], String::new()).0
 }
 
-/// RECORD-R1 on every scripted story, and no outage is open where the job finished.
+/// RECORD-R1 on every scripted scenario; and no outage is open where the job finished.
 #[test]
 fn outages_sum_to_their_parts_and_end_where_the_job_finished() {
-    // Sweeps strike the same things again and again.
+    // Scenarios in these folders strike the same things again and again.
     let is_story = |scenario: &Scenario| !["/sweep/", "/swarm/"].iter().any(|dir| scenario.file().contains(dir));
     for scenario in all().into_iter().filter(is_story) {
         let record = once(&scenario, 3);

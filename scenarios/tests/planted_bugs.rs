@@ -1,4 +1,4 @@
-//! The museum is complete. That each of its bugs is caught is for `flowquake museum` to say.
+//! The museum is complete. Whether each of its bugs is caught is checked by `flowquake museum`.
 
 use flowquake_engine::mutation::Mutation;
 use flowquake_scenarios::museum::{MUSEUM, Verdict};

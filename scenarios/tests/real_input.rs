@@ -1,6 +1,8 @@
-//! Real input in simulation: hotel bookings and a web server's log, every line, with a TaskManager killed on the way.
-//!
-//! The files are not part of this repository; where they are absent the tests say so, and the project's own words remain.
+//! Real input in simulation: hotel bookings and the log of a web server, every line, with a TaskManager killed on the
+//! way.
+//! The files are not part of this repository; where they are absent the tests say so and pass. The last test always
+//! runs, on words that ship with the project.
+//! instead.
 
 use std::path::{Path, PathBuf};
 

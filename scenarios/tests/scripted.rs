@@ -1,4 +1,4 @@
-//! What holds over the runs of many scripted scenarios; that each passes is a test of its own in `named.rs`.
+//! Properties over the runs of many scripted scenarios. That each scenario passes is a test of its own in `named.rs`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use flowquake_reports::record::{RecoveryKind, RecoveryRecord, Verdict};
 
 use crate::{all, execute};
 
-/// Every leader but the first takes the job over, and that is measured like a failover.
+/// Every leader except the first takes the job over, and each takeover is measured like a failover.
 #[test]
 fn every_takeover_is_a_recovery() {
     let mut measured = 0;
@@ -33,14 +33,14 @@ fn every_oracle_judges_something_in_the_runs_that_concern_it() {
         }
         for oracle in &record.oracles {
             let concerned = match oracle.id.as_str() {
-                // Only what the last leader of a finished job swept, with no fault on the stores since.
+                // Judges only what the last leader of a finished job swept, if no fault was on the stores since.
                 "O4" => false,
                 "O8" => record.totals.events_by_name.contains_key("failover-begun"),
-                // A job that failed for good may have completed nothing.
+                // A job that failed for good may have completed no checkpoint.
                 "O1" | "O2" | "O3" | "O5" => record.totals.records_committed > 0,
-                // A job that ended before its first checkpoint has nothing to be restored from.
+                // A job that ended before its first checkpoint has no checkpoint to restore from.
                 "O10" => false,
-                // Its rule is about neighbours: two completed checkpoints of one attempt.
+                // Its rule needs two neighbouring completed checkpoints of one attempt.
                 "O9" => false,
                 _ => true,
             };

@@ -1,4 +1,5 @@
-//! How small failures become, and in how many runs: on planted bugs, found in drawn plans as a user would find them.
+//! How small failures become, and in how many runs: tried on planted bugs, in drawn plans, in the way in which users
+//! meet failures.
 //!
 //! `cargo test -p flowquake-scenarios --test scenarios shrinking -- --ignored --nocapture` prints the table of `benches/README.md`.
 
@@ -16,7 +17,7 @@ use flowquake_scenarios::museum::MUSEUM;
 
 use super::named;
 
-/// As `flowquake shrink` has it where nothing is said.
+/// The budget that `flowquake shrink` uses by default.
 const BUDGET: Budget = Budget { runs: 500, schedules: 3 };
 
 fn record(plan: &RunPlan, bug: Mutation) -> RunRecord {

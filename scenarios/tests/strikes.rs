@@ -1,5 +1,5 @@
-//! A fault strikes before its victim's next instruction, and nothing of the victim's old life has an effect later: at every
-//! event that a run emits.
+//! At every event that a run emits: a fault strikes before its victim's next instruction, and nothing of the victim's
+//! old life has an effect afterwards.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn positions(scenario: &str) -> BTreeSet<String> {
     let mut struck = BTreeSet::new();
     for hit in outcome.strikes.iter().flat_map(|strike| &strike.hits) {
         let events = &outcome.trace.events;
-        // The first of its kind, and at that very instant: the one that the fault struck at.
+        // The first event of its kind at that very instant is the one at which the fault struck.
         let at = events.iter().position(|record| record.at == hit.at && record.event.name() == hit.position);
         let at = at.unwrap_or_else(|| panic!("{scenario}: no {} at {}", hit.position, hit.at));
         let emitter = &events[at];

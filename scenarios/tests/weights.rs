@@ -1,6 +1,6 @@
-//! A record that stands for many costs what the many would: the same job run record by record, and with one record for a
-//! thousand, agrees on checkpoint duration, lost work and recovery to 2 %. With one subtask: with several, a few heavy records
-//! fall unevenly on them, which is chance and averages out over many failures.
+//! A record that stands for many costs as much as the many. The same job, run record by record and with one record for
+//! a thousand, agrees on checkpoint duration, lost work and recovery to 2 %. One subtask is used: with several, a few
+//! heavy records are distributed unevenly, which is chance and averages out only over many failures.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use flowquake::scenario::Scenario;
 use flowquake::session::execute;
 use flowquake_reports::record::{CheckpointRecord, RunRecord};
 
-/// The prices are so high that 200,000 records a second are a load of 55 %; so the unweighted run is affordable.
+/// The prices are so high that 200,000 records a second are a load of 55 %, which keeps the unweighted run affordable.
 const SLOW: &str = r#"
 name = "slow"
 why = "ten times the prices of this engine, so that few records are a high load"
@@ -47,7 +47,8 @@ write_throughput = 20000000
 read_throughput = 20000000
 "#;
 
-/// The run with one record for `weight`: 200,000 a second for 17 s. Its state is small, and stands for twelve megabytes.
+/// The run with one record for `weight`: 200,000 a second for 17 s. Its state is small, and stands for twelve
+/// megabytes.
 fn run(folder: &Path, weight: u64) -> RunRecord {
     let text = format!(
         r#"
@@ -89,14 +90,14 @@ restart_after = "500ms"
     execute(&plan, &jobs, &[], String::new()).0
 }
 
-/// Weight of a byte of state; what it stands for is about the same in both runs.
+/// Weight of a byte of state, chosen so that the state stands for about the same size in both runs.
 fn state_weight(weight: u64) -> u64 {
-    // A count of many is written in three bytes, of one for a thousand in one: 328 bytes against 228 for the same state.
+    // A large count is written in three bytes, a thousandth of it in one: 328 bytes against 228 for the same state.
     if weight == 1 { 40_000 } else { 40_000 * 328 / 228 }
 }
 
-/// Duration and synchronous part per byte of the last periodic checkpoint, since its size differs by a byte per key here and
-/// there; and the recovery. Nanoseconds.
+/// Duration and synchronous part of the last periodic checkpoint, per byte because the sizes of the two runs differ by
+/// a byte per key, and the recovery; in nanoseconds.
 fn times(record: &RunRecord) -> [f64; 3] {
     let periodic = |checkpoint: &&CheckpointRecord| checkpoint.kind == "periodic" && checkpoint.parts.is_some();
     let last = record.checkpoints.iter().rfind(periodic).expect("checkpoints completed");

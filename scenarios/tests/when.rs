@@ -1,4 +1,4 @@
-//! When a failure was decided, on a planted bug of which that is known.
+//! When a failure was decided, tested on a planted bug for which the answer is known.
 
 use flowquake::jobs::Jobs;
 use flowquake::plan::RunPlan;
@@ -12,8 +12,9 @@ use flowquake_reports::record::Verdict;
 
 use super::inline;
 
-/// Output is lost if the kill, so long after the trigger of the first checkpoint, comes when that is complete and its output not yet
-/// committed: a matter of the latencies of its messages, and of nothing else.
+/// Output is lost if the kill, this long after the trigger of the first checkpoint, comes when the checkpoint is
+/// complete and its output is not yet committed. Whether it does depends only on the latencies of the checkpoint's
+/// messages.
 const SCENARIO: &str = r#"
 name = "killed-after-the-trigger"
 why = "whether it fails is decided while one checkpoint is under way"

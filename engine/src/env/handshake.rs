@@ -227,7 +227,7 @@ mod tests {
                 |mut near| async move { near.sender.send(word).await.unwrap() },
                 |mut far| async move {
                     let refused = accept(&mut far, &KNOWN, &ends(HERE), [4; BYTES]).await.unwrap_err();
-                    let too_long = matches!(&refused, NetError::Other(what) if what.contains("65 bytes"));
+                    let too_long = matches!(&refused, NetError::TooLong { bytes: 65, .. });
                     assert!(refused == NetError::Stranger || too_long, "AUTH-2: {refused}");
                 },
             );

@@ -3,6 +3,7 @@
 //! A [`Connection`] splits into a [`Sender`] and a [`Receiver`], so that reading and writing can run in separate
 //! tasks. Sending waits while the connection's buffers are full; the engine relies on this back-pressure.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,9 +58,51 @@ pub enum NetError {
     /// The peer does not belong to this run.
     #[error("the peer does not know the secret of this run")]
     Stranger,
-    /// Another error, in the words of the operating system.
-    #[error("{0}")]
-    Other(String),
+    /// The peer sends more at once than it may.
+    #[error("the peer sent a frame of {bytes} bytes where {most} are the most")]
+    TooLong {
+        /// Of the frame that it sends, or announces.
+        bytes: u64,
+        /// What it may send.
+        most: u32,
+    },
+    /// The peer announces a head that is longer than its frame.
+    #[error("peer announced a head of {head} bytes in a frame of {length}")]
+    BadHead {
+        /// Bytes of the head.
+        head: u8,
+        /// Bytes of the frame.
+        length: u32,
+    },
+    /// What was to be sent is longer than any receiver takes.
+    #[error("frame of {bytes} bytes is too long")]
+    FrameTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The head of what was to be sent is longer than 255 bytes.
+    #[error("frame head is too long")]
+    HeadTooLong,
+    /// A port that somebody else listens on.
+    #[error("address already in use")]
+    InUse,
+    /// An address that none of the simulated cluster's nodes can have.
+    #[error("`{0}` is no address of the simulated cluster")]
+    NoAddress(Address),
+    /// An address of a node that the simulated cluster does not have.
+    #[error("no node is called `{0}`")]
+    NoNode(String),
+    /// The node on which this was to happen is dead.
+    #[error("the node is dead")]
+    Dead,
+    /// Anything else that the operating system says.
+    #[error("{said}")]
+    System {
+        /// Its kind.
+        kind: io::ErrorKind,
+        /// The system's own words.
+        said: String,
+    },
 }
 
 /// A service that waits for connections.
@@ -193,5 +236,5 @@ impl Receiver {
 
 /// The error for a peer that sends a longer frame than it may.
 pub(super) fn too_long(bytes: u64, most: u32) -> NetError {
-    NetError::Other(format!("the peer sent a frame of {bytes} bytes where {most} are the most"))
+    NetError::TooLong { bytes, most }
 }

@@ -323,8 +323,8 @@ pub(super) struct RealSender(OwnedWriteHalf);
 impl RealSender {
     pub(super) async fn send(&mut self, frame: Frame) -> Result<(), NetError> {
         let length = u32::try_from(frame.len()).ok().filter(|length| *length <= FRAME_BYTES_MAX);
-        let length = length.ok_or_else(|| NetError::Other(format!("frame of {} bytes is too long", frame.len())))?;
-        let head = u8::try_from(frame.head.len()).map_err(|_| NetError::Other("frame head is too long".into()))?;
+        let length = length.ok_or(NetError::FrameTooLong { bytes: frame.len() })?;
+        let head = u8::try_from(frame.head.len()).map_err(|_| NetError::HeadTooLong)?;
         let mut prefix = Vec::with_capacity(5 + frame.head.len());
         prefix.extend_from_slice(&length.to_le_bytes());
         prefix.push(head);
@@ -345,7 +345,7 @@ impl RealReceiver {
         }
         let head = self.0.read_u8().await.map_err(translate)?;
         if u32::from(head) > length {
-            return Err(NetError::Other(format!("peer announced a head of {head} bytes in a frame of {length}")));
+            return Err(NetError::BadHead { head, length });
         }
         let length = length as usize;
         let mut frame = BytesMut::new();
@@ -372,7 +372,7 @@ fn translate(error: std::io::Error) -> NetError {
         ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected => NetError::Reset,
         ConnectionRefused => NetError::Refused,
         TimedOut => NetError::TimedOut,
-        _ => NetError::Other(error.to_string()),
+        kind => NetError::System { kind, said: error.to_string() },
     }
 }
 

@@ -7,9 +7,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::channel::Channel;
-use super::{Buffer, ToConsumer, ToProducer};
+use super::{Breach, Buffer, DataError, ToConsumer, ToProducer};
 use crate::codec::{encoded, whole};
-use crate::env::{Address, Connection, Env, Frame, NetError, TaskHandle};
+use crate::env::{Address, Connection, Env, Frame, TaskHandle};
 use crate::ids::{ChannelId, Execution};
 
 /// Collects the credits of consumed buffers until the granting task takes them.
@@ -87,7 +87,7 @@ impl DataClient {
         execution: Execution,
         peer: Address,
         connect_timeout: Duration,
-        lost: impl FnOnce(NetError) -> Said + Send + 'static,
+        lost: impl FnOnce(DataError) -> Said + Send + 'static,
     ) -> TaskHandle {
         let within = env.clone();
         env.spawn(async move {
@@ -103,7 +103,7 @@ impl DataClient {
         execution: Execution,
         peer: &Address,
         connect_timeout: Duration,
-    ) -> Result<(), NetError> {
+    ) -> Result<(), DataError> {
         let Connection { mut sender, mut receiver } = env.connect(peer, connect_timeout).await?;
         sender.send(encoded(&ToProducer::Hello(execution)).into()).await?;
         for (number, (channel, _)) in (0..).zip(&self.channels) {
@@ -124,23 +124,19 @@ impl DataClient {
         loop {
             let frame = receiver.receive().await?;
             let (number, buffer) = read(frame)?;
-            let (_, channel) = self.channels.get(number as usize).ok_or_else(|| protocol("an unknown channel"))?;
+            let (_, channel) = self.channels.get(number as usize).ok_or(Breach::UnknownChannel)?;
             if !channel.push_credited(buffer) {
-                return Err(protocol("more data than it had credit for (X2)"));
+                return Err(Breach::DataWithoutCredit.into());
             }
         }
     }
 }
 
-fn read(frame: Frame) -> Result<(u32, Buffer), NetError> {
-    let message = whole(&frame.head).ok_or_else(|| protocol("an unreadable head"))?;
+fn read(frame: Frame) -> Result<(u32, Buffer), DataError> {
+    let message = whole(&frame.head).ok_or(Breach::UnreadableHead)?;
     Ok(match message {
         ToConsumer::Records { number, records } => (number, Buffer::Records { bytes: frame.body, records }),
         ToConsumer::Barrier { number, id } => (number, Buffer::Barrier(id)),
         ToConsumer::EndOfInput { number } => (number, Buffer::EndOfInput),
     })
-}
-
-pub(super) fn protocol(what: &str) -> NetError {
-    NetError::Other(format!("the peer sent {what}"))
 }

@@ -20,10 +20,13 @@ use crate::ids::{ChannelId, CheckpointId, Execution};
 
 pub mod channel;
 pub mod client;
+mod error;
 pub mod gate;
 #[cfg(feature = "mutations")]
 mod planted;
 pub mod server;
+
+pub use error::{Breach, DataError};
 
 use channel::Channel;
 

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::channel::{Channel, ReadyList};
-use super::client::protocol;
-use super::{Buffer, Exchange, ToConsumer, ToProducer};
+use super::{Breach, Buffer, DataError, Exchange, ToConsumer, ToProducer};
 use crate::codec::{encoded, whole};
-use crate::env::{Connection, Env, Frame, NetError, Sender};
+use crate::env::{Connection, Env, Frame, Sender};
 use crate::ids::Execution;
 
 /// Longest first message, in bytes.
@@ -40,11 +39,11 @@ pub async fn serve(
     connection: Connection,
     patience: Duration,
     exchange_of: impl FnOnce(Execution) -> Option<Arc<Exchange>>,
-) -> Result<(), NetError> {
+) -> Result<(), DataError> {
     let Connection { sender, mut receiver } = connection;
     receiver.limit(GREETING_BYTES_MAX);
     let hello = receiver.greeting(patience).await?;
-    let Some(ToProducer::Hello(execution)) = whole(&hello.body) else { return Err(protocol("no greeting")) };
+    let Some(ToProducer::Hello(execution)) = whole(&hello.body) else { return Err(Breach::NoGreeting.into()) };
     receiver.limit(REQUEST_BYTES_MAX);
     // The execution is over. Closing the connection tells the consumer so.
     let Some(exchange) = exchange_of(execution) else { return Ok(()) };
@@ -53,14 +52,14 @@ pub async fn serve(
     let _writing = env.spawn(write(sender, requests.clone()));
     loop {
         let frame = receiver.receive().await?;
-        match whole(&frame.body).ok_or_else(|| protocol("an unreadable request"))? {
-            ToProducer::Hello(_) => return Err(protocol("a second greeting")),
+        match whole(&frame.body).ok_or(Breach::UnreadableRequest)? {
+            ToProducer::Hello(_) => return Err(Breach::SecondGreeting.into()),
             ToProducer::Request { number, channel, credits } => {
                 let channel = exchange.requested(channel);
                 {
                     let mut channels = requests.channels.lock().expect("no panic inside");
                     if channels.len() != number as usize || channels.len() >= CHANNELS_MAX {
-                        return Err(protocol("requests out of order"));
+                        return Err(Breach::RequestOrder.into());
                     }
                     let credits = u32::from(credits);
                     let channel = channel.clone();
@@ -71,12 +70,11 @@ pub async fn serve(
             ToProducer::Credit(grants) => {
                 let mut channels = requests.channels.lock().expect("no panic inside");
                 for (number, credits) in grants {
-                    let requested =
-                        channels.get_mut(number as usize).ok_or_else(|| protocol("credit for an unknown channel"))?;
+                    let requested = channels.get_mut(number as usize).ok_or(Breach::CreditForUnknown)?;
                     // Both fit into a `u16`, so the sum does not overflow.
                     requested.credits += u32::from(credits);
                     if requested.credits > requested.credits_max {
-                        return Err(protocol("more credit than it has room for"));
+                        return Err(Breach::TooMuchCredit.into());
                     }
                     let starved = std::mem::take(&mut requested.starved);
                     #[cfg(feature = "mutations")]

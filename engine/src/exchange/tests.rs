@@ -202,7 +202,7 @@ fn a_channel_that_is_asked_for_before_its_deployment_holds_as_many_buffers_as_th
 }
 
 /// Connects to a server of one channel; `script` acts as the consumer and writes its own messages.
-async fn served(script: impl AsyncFnOnce(crate::env::Connection)) -> Result<(), crate::env::NetError> {
+async fn served(script: impl AsyncFnOnce(crate::env::Connection)) -> Result<(), DataError> {
     let env = real_env();
     let exchange = Arc::new(Exchange::default());
     let mut listener = env.listen(crate::env::Port::Data).await.unwrap();
@@ -239,7 +239,7 @@ async fn credit_beyond_the_room_of_a_channel_ends_the_connection_and_nothing_els
 #[tokio::test]
 async fn a_consumer_that_says_nothing_or_too_much_is_not_waited_for() {
     let silent = served(async |mut connection| drop(connection.receiver.receive().await)).await;
-    assert_eq!(silent, Err(crate::env::NetError::TimedOut));
+    assert_eq!(silent, Err(crate::env::NetError::TimedOut.into()));
     let long = served(async |mut connection| {
         let _ = connection.sender.send(Bytes::from(vec![0; 5_000]).into()).await;
         let _ = connection.receiver.receive().await;

@@ -21,15 +21,32 @@ use crate::time::Time;
 /// Why a chain cannot go on. This fails the task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
-    /// The program returned an error.
-    #[error("user function failed: {0}")]
-    User(String),
+    /// The program returned an error. It stays text: what a user's function says is for whoever reads the log, and the engine does
+    /// the same whatever it says.
+    #[error("user function failed: {said}")]
+    User {
+        /// In the function's own words.
+        said: String,
+    },
     /// The state backend returned an error.
     #[error(transparent)]
     State(#[from] StateError),
     /// A buffer does not hold records of the edge's type, so the two ends run different programs.
     #[error("records cannot be decoded: {0}")]
-    Decode(String),
+    Decode(postcard::Error),
+    /// A buffer that holds more than its records: likewise.
+    #[error("records cannot be decoded: {bytes} bytes are left over")]
+    LeftOver {
+        /// How many.
+        bytes: usize,
+    },
+}
+
+impl ChainError {
+    /// For a user's function that failed, in its own words.
+    pub fn user(said: impl Into<String>) -> Self {
+        Self::User { said: said.into() }
+    }
 }
 
 /// The context in which a chain is built.
@@ -142,11 +159,11 @@ impl<T: DeserializeOwned + Send + 'static, N: Link<T>> Chain for NetworkHead<T, 
     fn process(&mut self, bytes: &[u8], records: u32) -> Result<(), ChainError> {
         let mut input = bytes;
         for _ in 0..records {
-            let record = decode(&mut input).map_err(|error| ChainError::Decode(error.to_string()))?;
+            let record = decode(&mut input).map_err(ChainError::Decode)?;
             self.next.push(record)?;
         }
         if !input.is_empty() {
-            return Err(ChainError::Decode(format!("{} bytes are left over", input.len())));
+            return Err(ChainError::LeftOver { bytes: input.len() });
         }
         Ok(())
     }

@@ -18,8 +18,8 @@ use crate::codec::encoded;
 use crate::config::{CheckpointConfig, JobConfig};
 use crate::connectors::file_sink::{abort_above, committed_above};
 use crate::env::{
-    Address, Connection, Env, First, GaveUp, InputError, Listener, NetError, Patience, Put, Receiver, Sender, Store,
-    StoreError, StoreKind, TaskHandle, Trouble, Work, draw, first_of_2, put_durably,
+    Address, Connection, Env, First, GaveUp, InputError, Listener, Patience, Put, Receiver, Sender, Store, StoreError,
+    StoreKind, TaskHandle, Trouble, Work, draw, first_of_2, put_durably,
 };
 use crate::event::Event;
 use crate::graph::{JobBuilder, JobError, JobGraph, JobSpec};
@@ -28,7 +28,7 @@ use crate::ha::log::{Appended, append_behind};
 use crate::ids::{Attempt, CheckpointId, NodeName, Term};
 use crate::taskmanager::ACCEPT_RETRY;
 use crate::time::Time;
-use crate::wire::{ToJobManager, ToTaskManager};
+use crate::wire::{PeerError, ToJobManager, ToTaskManager};
 
 pub mod job_master;
 #[cfg(feature = "mutations")]

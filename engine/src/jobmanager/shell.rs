@@ -37,8 +37,8 @@ impl Shell {
         let reading = self.env.spawn(async move {
             loop {
                 let message = match receiver.receive().await {
-                    Ok(frame) => ToJobManager::decode(&frame.body).map_err(|bad| NetError::Other(bad.to_string())),
-                    Err(error) => Err(error),
+                    Ok(frame) => ToJobManager::decode(&frame.body).map_err(PeerError::from),
+                    Err(error) => Err(error.into()),
                 };
                 let (fact, ended) = match message {
                     Ok(message) => (Fact::Message { node: name.clone(), connection, message }, false),

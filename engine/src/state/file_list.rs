@@ -20,9 +20,9 @@ const HEADER: usize = 7;
 /// Checks a list of files and the file `CURRENT`, which names the list that counts. `list` is named `name`.
 pub(super) fn check(name: &str, list: &[u8], current: &[u8]) -> Result<(), StateError> {
     if current != format!("{name}\n").as_bytes() {
-        return Err(StateError(format!("CURRENT is damaged: it does not name {name}")));
+        return Err(StateError::WrongCurrent { list: name.into() });
     }
-    whole(list).map_err(|at| StateError(format!("local file {name} is damaged at byte {at}")))
+    whole(list).map_err(|at| StateError::Torn { file: name.into(), at })
 }
 
 /// Where the first record begins that is not whole, if there is one.

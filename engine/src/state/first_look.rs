@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::StateError;
+use super::{LocalDamage, StateError};
 use crate::env::Checksum;
 
 /// The first looks at a database's files, shared by all users.
@@ -35,13 +35,13 @@ impl FirstLook {
         if let Some(expected) = seen.get(name) {
             let comparable = if grows { bytes.get(..expected.length as usize).map(Checksum::of) } else { Some(found) };
             if comparable != Some(*expected) {
-                // The message must not show the checksums: RocksDB writes a random session id into every file, and
+                // The error must not show the checksums: RocksDB writes a random session id into every file, and
                 // events must not differ between runs.
-                let what = match comparable.unwrap_or(found).length {
-                    length if length == expected.length => "its contents have changed".to_owned(),
-                    length => format!("it had {} bytes, and has {length}", expected.length),
+                let damage = match comparable.unwrap_or(found).length {
+                    now if now == expected.length => LocalDamage::Contents,
+                    now => LocalDamage::Length { before: expected.length, now },
                 };
-                return Err(StateError(format!("local file {name} is damaged: {what}")));
+                return Err(StateError::Damaged { file: name.into(), damage });
             }
         }
         seen.insert(name.into(), found);

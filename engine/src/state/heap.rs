@@ -71,7 +71,7 @@ impl<K: Key, V: Value> HeapTable<K, V> {
     pub(super) fn read_snapshot(&mut self, input: &mut &[u8]) -> Result<u64, StateError> {
         let name: String = take(input)?;
         if name != self.name {
-            return Err(StateError(format!("snapshot holds the state `{name}` where `{}` is declared", self.name)));
+            return Err(StateError::OtherState { found: name, declared: self.name.clone() });
         }
         let count = u64::from_le_bytes(take_array(input)?);
         for _ in 0..count {
@@ -81,7 +81,7 @@ impl<K: Key, V: Value> HeapTable<K, V> {
             let index = group.checked_sub(self.first).map(usize::from);
             let owned = index.and_then(|index| self.groups.get_mut(index));
             let Some(map) = owned else {
-                return Err(StateError(format!("snapshot holds key group {group}, which this subtask does not own")));
+                return Err(StateError::ForeignKeyGroup { group });
             };
             map.insert(key, value);
         }
@@ -96,14 +96,13 @@ impl<K: Key, V: Value> HeapTable<K, V> {
 }
 
 fn take<T: serde::de::DeserializeOwned>(input: &mut &[u8]) -> Result<T, StateError> {
-    let (value, rest) =
-        postcard::take_from_bytes(input).map_err(|error| StateError(format!("snapshot cannot be read: {error}")))?;
+    let (value, rest) = postcard::take_from_bytes(input).map_err(StateError::Unreadable)?;
     *input = rest;
     Ok(value)
 }
 
 fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], StateError> {
-    let (array, rest) = input.split_first_chunk().ok_or_else(|| StateError("snapshot ends too early".into()))?;
+    let (array, rest) = input.split_first_chunk().ok_or(StateError::EndsTooEarly)?;
     *input = rest;
     Ok(*array)
 }

@@ -21,6 +21,7 @@ use crate::paths::StateFileName;
 
 #[cfg(feature = "rocksdb")]
 mod cache;
+mod error;
 #[cfg(feature = "rocksdb")]
 mod file_list;
 mod first_look;
@@ -29,6 +30,7 @@ pub mod key_group;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 
+pub use error::{LocalDamage, StateError, SystemError};
 pub use first_look::FirstLook;
 
 use heap::HeapTable;
@@ -44,11 +46,6 @@ impl<T: Serialize + DeserializeOwned + Hash + Eq + Clone + Debug + Send + 'stati
 /// A type that can be a value.
 pub trait Value: Serialize + DeserializeOwned + Clone + Debug + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Clone + Debug + Send + 'static> Value for T {}
-
-/// State cannot be read or written. This fails the task, and the job recovers from the last checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("state: {0}")]
-pub struct StateError(pub String);
 
 /// The key of the current record, with its group.
 #[derive(Debug, Clone)]
@@ -276,8 +273,7 @@ impl Backend {
         match kind {
             BackendKind::Memory | BackendKind::Fs => {
                 if restored.files.iter().any(|(name, _)| &**name != HEAP_FILE) {
-                    let kind = kind.name();
-                    return Err(StateError(format!("the restored state was not written by the `{kind}` backend")));
+                    return Err(StateError::OtherBackend { backend: kind });
                 }
                 Ok(Self {
                     groups,
@@ -289,14 +285,14 @@ impl Backend {
             }
             #[cfg(feature = "rocksdb")]
             BackendKind::RocksDb => {
-                let folder = folder().map_err(|error| StateError(format!("no local folder: {error}")))?;
+                let folder = folder().map_err(|error| StateError::NoFolder((&error).into()))?;
                 let store = rocksdb::RocksStore::open(folder, restored, background)?;
                 Ok(Self { groups, heap_restored: None, restored_entries: 0, rocksdb: Some(store) })
             }
             #[cfg(not(feature = "rocksdb"))]
             BackendKind::RocksDb => {
                 let _ = (folder, background);
-                Err(StateError("this build has no RocksDB: build with the feature `rocksdb`".into()))
+                Err(StateError::NotBuilt)
             }
         }
     }

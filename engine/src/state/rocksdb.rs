@@ -40,12 +40,11 @@ const DATABASE: &str = "db";
 /// Turns an error of RocksDB into a text for an event. The event must not depend on where the node keeps its files,
 /// but RocksDB's own text names its folder, and checksums over a random session id. So that text goes into the log,
 /// and the event gets the kind of the error and the name of the file.
-fn fault(what: &str) -> impl FnOnce(rocksdb::Error) -> StateError + '_ {
+fn fault(action: &'static str) -> impl FnOnce(rocksdb::Error) -> StateError {
     move |error| {
-        tracing::warn!("RocksDB cannot {what}: {error}");
-        let place = file_in(error.as_ref()).map(|file| format!(" in {file}")).unwrap_or_default();
-        let machine = machine_in(error.as_ref()).map(|words| format!(" ({words})")).unwrap_or_default();
-        StateError(format!("RocksDB cannot {what}: {:?}{place}{machine}", error.kind()))
+        tracing::warn!("RocksDB cannot {action}: {error}");
+        let (file, machine) = (file_in(error.as_ref()).map(str::to_owned), machine_in(error.as_ref()));
+        StateError::RocksDb { action, kind: error.kind(), file, machine }
     }
 }
 
@@ -76,7 +75,7 @@ fn io_fault(path: &Path) -> impl FnOnce(std::io::Error) -> StateError + '_ {
     move |error| {
         tracing::warn!("{}: {error}", path.display());
         let name = path.file_name().unwrap_or_default();
-        StateError(format!("{}: {error}", name.to_string_lossy()))
+        StateError::file(name.to_string_lossy(), &error)
     }
 }
 
@@ -142,7 +141,7 @@ impl RocksStore {
             // `OPTIONS` are left out, because the restored database has its own; logs are left out, because there is
             // no write-ahead log.
             if !name.starts_with("OPTIONS") && !name.ends_with(".log") {
-                names.push(StateFileName::new(name).map_err(|bad| StateError(bad.to_string()))?);
+                names.push(StateFileName::new(name)?);
             }
         }
         names.sort();
@@ -152,7 +151,7 @@ impl RocksStore {
             std::fs::read(&path).map_err(io_fault(&path))
         };
         let list = names.iter().find(|name| name.starts_with("MANIFEST-"));
-        let list = list.ok_or_else(|| StateError("RocksDB wrote a checkpoint without a list of its files".into()))?;
+        let list = list.ok_or(StateError::NoFileList)?;
         file_list::check(list, &read(list)?, &read("CURRENT")?)?;
         first_look.forget_all_but(|name| names.binary_search_by(|other| (**other).cmp(name)).is_ok());
         let [count, bytes] = [0, 1].map(|of: usize| self.shared.written[of].swap(0, Ordering::Relaxed));
@@ -347,5 +346,5 @@ fn encode_key<K: Key>(group: u16, table: u8, key: &K, out: &mut Vec<u8>) {
 }
 
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
-    postcard::from_bytes(bytes).map_err(|error| StateError(format!("RocksDB holds a value of another type: {error}")))
+    postcard::from_bytes(bytes).map_err(StateError::OtherType)
 }

@@ -212,7 +212,7 @@ mod damage {
             panic!("RocksDB snapshots are files")
         };
         names.iter().try_for_each(|name| {
-            let bytes = read(folder.path().join(name)).map_err(|error| StateError(format!("{name}: {error}")))?;
+            let bytes = read(folder.path().join(name)).map_err(|error| StateError::file(&**name, &error))?;
             first_look.check(name, &bytes).map(drop)
         })
     }

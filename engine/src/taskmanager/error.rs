@@ -6,7 +6,8 @@ use std::any::Any;
 
 use crate::checkpoint::manifest::Damaged;
 use crate::connectors::file_sink::CommitError;
-use crate::env::{NetError, StoreError};
+use crate::env::StoreError;
+use crate::exchange::DataError;
 use crate::graph::JobError;
 use crate::graph::chain::ChainError;
 use crate::ids::{CheckpointId, NodeName, SubtaskId};
@@ -85,13 +86,13 @@ pub(super) enum EngineError {
     /// A transaction could not be committed, or this attempt may not commit it.
     #[error(transparent)]
     Commit(CommitError),
-    /// The connection that records arrive over ended.
+    /// The connection that records arrive over ended, or carried something that is not a record.
     #[error("data connection to {producer}: {error}")]
     Input {
         /// The TaskManager at the other end.
         producer: NodeName,
         /// Why the connection ended.
-        error: NetError,
+        error: DataError,
     },
 }
 

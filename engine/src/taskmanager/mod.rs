@@ -14,15 +14,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::codec::encoded;
-use crate::env::{Address, Connection, Env, First, GaveUp, NetError, Port, TaskHandle, Trouble, first_of_2};
+use crate::env::{Address, Connection, Env, First, GaveUp, Port, TaskHandle, Trouble, first_of_2};
 use crate::event::Event;
 use crate::exchange::client::DataClient;
 use crate::exchange::gate::InputGate;
-use crate::exchange::{Exchange, server};
+use crate::exchange::{DataError, Exchange, server};
 use crate::graph::{JobBuilder, JobGraph};
 use crate::ids::{Attempt, Execution, NodeName, SubtaskId, Term};
 use crate::time::Time;
-use crate::wire::{Deployment, Order, TaskStatus, Tasks, ToJobManager, ToTaskManager};
+use crate::wire::{Deployment, Order, PeerError, TaskStatus, Tasks, ToJobManager, ToTaskManager};
 
 mod error;
 mod mail;
@@ -159,7 +159,7 @@ enum SessionEnd {
     Superseded(Term),
     /// The connection failed, or carried something that is not an order.
     #[error(transparent)]
-    Connection(NetError),
+    Connection(PeerError),
     /// The task that reads the connection has ended.
     #[error("connection closed")]
     Closed,
@@ -202,12 +202,12 @@ impl Session {
                 }
             }
         });
-        let (heard, mut orders): (_, UnboundedReceiver<Result<ToTaskManager, NetError>>) = unbounded_channel();
+        let (heard, mut orders): (_, UnboundedReceiver<Result<ToTaskManager, PeerError>>) = unbounded_channel();
         let _reading = self.env.spawn(async move {
             loop {
                 let message = match receiver.receive().await {
-                    Ok(frame) => ToTaskManager::decode(&frame.body).map_err(|bad| NetError::Other(bad.to_string())),
-                    Err(error) => Err(error),
+                    Ok(frame) => ToTaskManager::decode(&frame.body).map_err(PeerError::from),
+                    Err(error) => Err(error.into()),
                 };
                 let ended = message.is_err();
                 if heard.send(message).is_err() || ended {
@@ -370,7 +370,7 @@ impl Session {
         }
         for (producer, (subtask, client)) in clients {
             let (env, reporter, producer_name) = (self.env.clone(), reporter.clone(), producer.clone());
-            let lost = async move |error: NetError| {
+            let lost = async move |error: DataError| {
                 let error = EngineError::Input { producer: producer_name, error };
                 reporter.failed(&env, subtask, error.into()).await;
             };

@@ -15,12 +15,12 @@ use super::sink::Sink;
 use crate::checkpoint::align::BarrierAligner;
 use crate::checkpoint::manifest::Transaction;
 use crate::config::JobConfig;
-use crate::env::Env;
+use crate::env::{Env, StoreError};
 use crate::exchange::Buffer;
 use crate::graph::source::SplitPosition;
 use crate::ids::{Attempt, CheckpointId, Term};
 use crate::mutation::Mutation;
-use crate::state::{FirstLook, StateError};
+use crate::state::FirstLook;
 use crate::wire::Order;
 
 /// [`Mutation::ObeyLowerTerms`]: forgets the highest term seen in favour of the lower term of an order.
@@ -112,8 +112,8 @@ pub(super) fn mail(env: &Env, sink: Option<&mut Sink>, aligner: Option<&BarrierA
         (Mail::Completed(checkpoint), Some(sink))
             if !sink.has_pending(checkpoint) && env.mutated(Mutation::AssertPendingTransaction) =>
         {
-            let missing = format!("no transaction is pending for checkpoint {checkpoint}");
-            Mail::Failed(EngineError::State(StateError(missing)).into())
+            let cause = format!("none is pending for checkpoint {checkpoint}");
+            Mail::Failed(EngineError::Store(StoreError::Failed { path: "transaction".into(), cause }).into())
         }
         (Mail::Completed(checkpoint), Some(sink))
             if sink.newest_pending() > Some(checkpoint) && env.mutated(Mutation::CommitNewerToo) =>

@@ -143,7 +143,7 @@ impl Uploader<'_> {
                         let name = name.clone();
                         move || -> Result<_, StateError> {
                             let read = std::fs::read(&local);
-                            let bytes = read.map_err(|error| StateError(format!("{}: {error}", local.display())))?;
+                            let bytes = read.map_err(|error| StateError::file(local.display().to_string(), &error))?;
                             Ok((first_look.check(&name, &bytes)?, Bytes::from(bytes)))
                         }
                     };

@@ -108,7 +108,7 @@ fn to_restore(snapshot: &LocalSnapshot) -> Result<RestoredState, StateError> {
             let read = |name: &StateFileName| {
                 let path = folder.path().join(name);
                 let bytes = std::fs::read(&path);
-                let bytes = bytes.map_err(|error| StateError(format!("{}: {error}", path.display())))?;
+                let bytes = bytes.map_err(|error| StateError::file(path.display().to_string(), &error))?;
                 Ok((name.clone(), Bytes::from(bytes)))
             };
             names.iter().map(read).collect::<Result<_, StateError>>()?

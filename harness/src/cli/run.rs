@@ -15,6 +15,7 @@ use flowquake_reports::ansi::Color;
 use flowquake_reports::class::Class;
 use flowquake_reports::coverage::Coverage;
 use flowquake_reports::coverage::activation::Floor;
+use flowquake_reports::folder::COMPARISON;
 use flowquake_reports::history::HistoryEnd;
 use flowquake_reports::probability::FailureCurve;
 use flowquake_reports::record::{RunRecord, RunSet, SCHEMA_VERSION, Verdict};
@@ -45,6 +46,7 @@ use crate::shrink::Failure;
 use crate::units;
 use crate::worker::{Made, Order, Terms};
 
+mod compare;
 mod documents;
 mod history;
 mod listing;
@@ -54,8 +56,8 @@ mod resume;
 /// The records of all runs, one a line, written as they come.
 const JOURNAL: &str = "runs.jsonl";
 /// What [`flowquake_reports::folder::write_report_folder`] writes, the journal, and the list of failures.
-const REPORT: [&str; 6] =
-    ["runs.json", "distributions.json", "report.html", "verdicts.txt", JOURNAL, last_failed::NAME];
+const REPORT: [&str; 7] =
+    ["runs.json", "distributions.json", "report.html", "verdicts.txt", COMPARISON, JOURNAL, last_failed::NAME];
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -74,9 +76,13 @@ pub(super) struct RunArgs {
           conflicts_with_all = ["paths", "only", "failed", "seed", "seeds", "failures", "trace", "verify_determinism",
                                 "restore_check", "run_memory", "run_cpu", "max_cost"])]
     resume: Option<String>,
-    /// What the scenarios are run on; what it does not offer is not run, and no pass (docs/targets.md)
-    #[arg(long, value_enum, default_value_t)]
-    target: TargetPlan,
+    /// What the scenarios are run on: one target, or several to compare (sim,process,flink); what one does not offer is not run there, and
+    /// no pass (docs/targets.md)
+    #[arg(long, value_enum, value_name = "TARGET", value_delimiter = ',', default_values_t = [TargetPlan::Sim])]
+    target: Vec<TargetPlan>,
+    /// How often each run is made on targets that do not repeat exactly
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    repeat: u32,
     /// The folder of the Apache Flink for `--target flink` [default: what FLINK_HOME says]
     #[arg(long, value_name = "DIR")]
     flink_home: Option<PathBuf>,
@@ -249,7 +255,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
         Err(code) => return code,
     };
     // Before anything is begun; what is missing is told once, not by each run.
-    if args.target == TargetPlan::Flink
+    if args.target.contains(&TargetPlan::Flink)
         && let Err(missing) = ApacheFlink::find(args.flink_home.as_deref()).and_then(|flink| flink.archive())
     {
         return refuse_text(&missing.what, &missing.remedy);
@@ -257,7 +263,11 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     let (seed, seeds) = (args.seed, args.seeds);
     let stop = args.stop_on_failure.then_some(1);
     let max_failures = args.max_failures.map_or(stop, |MaxFailures(most)| most);
-    let sweep = Sweep { scenarios: &scenarios, target: args.target, seed, seeds, only, parallel, max_failures };
+    let variants = match compare::variants(&args.target, args.repeat, args.failed.is_some()) {
+        Ok(variants) => variants,
+        Err(code) => return code,
+    };
+    let sweep = Sweep { scenarios: &scenarios, variants, seed, seeds, only, parallel, max_failures };
     if args.trace.is_some() && sweep.runs() > 1 {
         let remedy = format!("name one scenario and one seed; these are {} runs", sweep.runs());
         return refuse_text("--trace needs a single run", &remedy);
@@ -267,7 +277,9 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     }
     if args.verify_determinism
         && let Err(code) = comparable(
-            scenarios.iter().map(|scenario| RunPlan { target: args.target, ..scenario.plan(seed) }),
+            scenarios.iter().flat_map(|scenario| {
+                args.target.iter().map(|target| RunPlan { target: *target, ..scenario.plan(seed) })
+            }),
             "--verify-determinism",
         )
     {
@@ -335,8 +347,13 @@ fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begu
         Err(error) => return Err(refuse(&format!("{JOURNAL}: {error}"), "leave --resume out and begin anew")),
     };
     let mut records = BTreeMap::new();
+    // Repetitions of one run are all alike: each record takes the next place.
+    let mut repetitions: BTreeMap<(String, u64, String), usize> = BTreeMap::new();
     for record in known.records {
-        if let Some(index) = sweep.index(Path::new(&record.file), record.seed) {
+        let run = (record.file.clone(), record.seed, record.target.clone());
+        let nth = repetitions.entry(run).or_default();
+        if let Some(index) = sweep.index(Path::new(&record.file), record.seed, &record.target, *nth) {
+            *nth += 1;
             records.insert(index, record);
         }
     }
@@ -460,11 +477,10 @@ fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (
     let asked = when::Asked { samples: when::SAMPLES, points: when::POINTS, parallel: sweep.parallel, terms: &terms };
     let failed = runs.iter().filter(|run| can_be_redrawn(run));
     for run in failed.take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let Some(plan) = sweep.index(Path::new(&run.file), run.seed).and_then(|index| sweep.plan(index)) else {
-            continue;
-        };
+        let index = sweep.index(Path::new(&run.file), run.seed, &run.target, 0);
+        let Some(plan) = index.and_then(|index| sweep.plan(index)) else { continue };
         tell!("when {} seed {} was decided:", run.scenario, run.seed);
-        let file = args.failures.join(plan_file_name(&run.scenario, run.seed));
+        let file = args.failures.join(plan_file_name(&run.scenario, &run.target, run.seed));
         // Why it cannot be measured was told, and loses no verdict.
         let Ok(when::Measured { curve, ended, .. }) = when::curve(&asked, &plan, &file) else { continue };
         curves.push(curve);
@@ -515,7 +531,7 @@ fn kept(
     if !failed && sweep.is_long() {
         return (record, json);
     }
-    let name = plan_file_name(&record.scenario, record.seed);
+    let name = plan_file_name(&record.scenario, &record.target, record.seed);
     let plan = plan().map(|plan| RunPlan { prediction: record.prediction.clone(), ..plan });
     if let Some(plan) = &plan {
         history.keep_plan(&name, plan);
@@ -542,14 +558,16 @@ fn save(folder: &Path, file: &Path, plan: &RunPlan) -> Result<(), String> {
     save_plan(file, plan).map_err(|error| error.to_string())
 }
 
-/// The name of a saved plan's file: no longer than every file system allows.
-fn plan_file_name(scenario: &str, seed: u64) -> String {
+/// The name of a saved plan's file: no longer than every file system allows. A target other than the simulator is named, since plans of several
+/// targets lie side by side.
+fn plan_file_name(scenario: &str, target: &str, seed: u64) -> String {
     const SCENARIO_MAX: usize = 150;
+    let on = if target == TargetPlan::Sim.name() { String::new() } else { format!("-{target}") };
     match scenario.char_indices().map(|(at, _)| at).take_while(|at| *at <= SCENARIO_MAX).last() {
         Some(end) if scenario.len() > SCENARIO_MAX => {
-            format!("{}-{:016x}-seed-{seed}.json", &scenario[..end], xxh3_64(scenario.as_bytes()))
+            format!("{}-{:016x}{on}-seed-{seed}.json", &scenario[..end], xxh3_64(scenario.as_bytes()))
         }
-        _ => format!("{scenario}-seed-{seed}.json"),
+        _ => format!("{scenario}{on}-seed-{seed}.json"),
     }
 }
 
@@ -575,10 +593,11 @@ mod tests {
 
     #[test]
     fn a_plan_has_a_file_name_that_every_system_takes() {
-        assert_eq!(plan_file_name("small", 7), "small-seed-7.json");
-        let names = ["ä", "b"].map(|letter| plan_file_name(&letter.repeat(245), u64::MAX));
+        assert_eq!(plan_file_name("small", "sim", 7), "small-seed-7.json");
+        assert_eq!(plan_file_name("small", "flink", 7), "small-flink-seed-7.json");
+        let names = ["ä", "b"].map(|letter| plan_file_name(&letter.repeat(245), "process", u64::MAX));
         assert!(names.iter().all(|name| name.len() < 220), "{names:?}");
-        assert_ne!(plan_file_name(&"b".repeat(244), 1), plan_file_name(&"b".repeat(245), 1));
+        assert_ne!(plan_file_name(&"b".repeat(244), "sim", 1), plan_file_name(&"b".repeat(245), "sim", 1));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::{BAD_INPUT, moves, refuse_text};
 use crate::environment::{self, Environment};
 use crate::interrupt;
 use crate::plan::{RunPlan, TargetPlan};
+use crate::profile::on_target;
 use crate::scenario::Scenario;
 use crate::screen;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
@@ -34,8 +35,8 @@ pub(super) const LONG: u64 = 500;
 /// Which runs to make.
 pub(super) struct Sweep<'s> {
     pub(super) scenarios: &'s [Scenario],
-    /// What they are run on.
-    pub(super) target: TargetPlan,
+    /// The target of each run that a scenario and a seed have; never empty.
+    pub(super) variants: Vec<TargetPlan>,
     /// First seed.
     pub(super) seed: u64,
     /// Seeds of each scenario.
@@ -53,7 +54,12 @@ impl Sweep<'_> {
         if let Some(only) = &self.only {
             return only.len() as u64;
         }
-        (self.scenarios.len() as u64).saturating_mul(self.seeds)
+        (self.scenarios.len() as u64).saturating_mul(self.of_scenario())
+    }
+
+    /// Runs of one scenario.
+    fn of_scenario(&self) -> u64 {
+        self.seeds.saturating_mul(self.variants.len() as u64)
     }
 
     pub(super) fn is_long(&self) -> bool {
@@ -65,28 +71,29 @@ impl Sweep<'_> {
         self.scenarios.iter().any(Scenario::is_swarm)
     }
 
-    /// The plan of a run by its index: all seeds of the first scenario, then all of the next.
+    /// The plan of a run by its index: all seeds of the first scenario, each on all targets, then all of the next.
     pub(super) fn plan(&self, index: u64) -> Option<RunPlan> {
         if let Some(only) = &self.only {
             let (scenario, seed) = *only.get(usize::try_from(index).ok()?)?;
-            return Some(self.plan_of(self.scenarios.get(scenario)?, seed));
+            return Some(on_target(self.scenarios.get(scenario)?.plan(seed), *self.variants.first()?));
         }
-        let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.seeds)?).ok()?)?;
-        Some(self.plan_of(scenario, self.seed.saturating_add(index % self.seeds)))
+        let scenario = self.scenarios.get(usize::try_from(index.checked_div(self.of_scenario())?).ok()?)?;
+        let (variants, within) = (self.variants.len() as u64, index % self.of_scenario());
+        let target = self.variants[usize::try_from(within % variants).ok()?];
+        Some(on_target(scenario.plan(self.seed.saturating_add(within / variants)), target))
     }
 
-    fn plan_of(&self, scenario: &Scenario, seed: u64) -> RunPlan {
-        RunPlan { target: self.target, ..scenario.plan(seed) }
-    }
-
-    /// The place among all runs of that of this scenario file and seed, if it is one of them.
-    pub(super) fn index(&self, file: &Path, seed: u64) -> Option<u64> {
+    /// The place among all runs of that of this scenario file and seed on this target, if it is one of them; of repetitions the `nth`, from 0.
+    pub(super) fn index(&self, file: &Path, seed: u64, target: &str, nth: usize) -> Option<u64> {
         let scenario = self.scenarios.iter().position(|scenario| Path::new(scenario.file()) == file)?;
         if let Some(only) = &self.only {
             return Some(only.iter().position(|run| *run == (scenario, seed))? as u64);
         }
         let behind = seed.checked_sub(self.seed).filter(|behind| *behind < self.seeds)?;
-        (scenario as u64).checked_mul(self.seeds)?.checked_add(behind)
+        let mut own = (0..).zip(&self.variants).filter(|(_, variant)| variant.name() == target);
+        let (variant, _) = own.nth(nth)?;
+        let within = behind.checked_mul(self.variants.len() as u64)?.checked_add(variant)?;
+        (scenario as u64).checked_mul(self.of_scenario())?.checked_add(within)
     }
 
     /// Whether the run of this plan keeps only what sums are made of: not the first of a scenario, which its failing runs stand beside.

@@ -1,8 +1,9 @@
-//! What the action of a kind of fault is drawn from: what the kind needs of the plan, whom it strikes, and how long it may last.
+//! What the action of a fault is drawn from: what the kind of fault needs of the plan, which victims it may have, and
+//! how long it may last.
 //!
-//! Start at [`Action`]. An action is drawn such that a correct engine survives it: it ends by itself within `heal_after`, or
-//! takes nodes that the cluster can do without (SWARM-W1), and one end of every link that it touches is a JobManager or a node
-//! that may be struck (SWARM-W2).
+//! Start at [`Action`]. An action is drawn so that a correct engine survives it: it ends by itself within `heal_after`,
+//! or takes nodes that the cluster can do without (SWARM-W1), and one end of every link that it touches is a JobManager
+//! or a node that may be struck (SWARM-W2).
 
 use std::time::Duration;
 
@@ -22,16 +23,16 @@ pub enum Need {
     Standby,
     /// Generated records, whose positions are known before the run.
     GeneratedInput,
-    /// At least two retained checkpoints: one to be spoilt, one to fall back to.
+    /// At least two retained checkpoints: one that may be spoilt, and one to fall back to.
     TwoCheckpoints,
-    /// The same, and state that lies in files of its own.
+    /// The same, and state in files of its own.
     StateFiles,
     /// State in RocksDB on local disk.
     RocksDb,
 }
 
 impl Need {
-    /// The plan path that decides whether it is met, if it is not.
+    /// If the need is not met: the plan path of the setting that decides about it.
     pub fn unmet(self, plan: &RunPlan, keyed: bool) -> Option<&'static str> {
         let (config, retained) = (&plan.job.config, "job.config.checkpoints.retained");
         match self {
@@ -48,7 +49,7 @@ impl Need {
     }
 }
 
-/// Whom a fault strikes.
+/// Role of a fault's victim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     TaskManager,
@@ -56,25 +57,25 @@ pub(crate) enum Role {
     Standby,
 }
 
-/// Whoever plays a role.
+/// All roles.
 pub(crate) const ANYBODY: &[Role] = &[TaskManager, Leader, Standby];
-/// Whoever has links.
+/// Roles that have links.
 pub(crate) const LINKED: &[Role] = &[TaskManager, Leader];
-/// Whoever runs tasks.
+/// Roles that run tasks.
 pub(crate) const TASKS: &[Role] = &[TaskManager];
-/// Whoever leads.
+/// Roles that lead.
 pub(crate) const LEADING: &[Role] = &[Leader];
 
 /// How a swarm draws a kind of fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Drawn {
-    /// What the cluster or the job must have for it to apply.
+    /// What the cluster or the job must have for the kind to apply.
     pub need: Need,
-    /// Whom it may strike.
+    /// Roles that the kind may strike.
     pub(crate) roles: &'static [Role],
-    /// Whether it may strike again and again: what it does is over at once.
+    /// Whether the fault may strike several times; possible because its effect is over at once.
     pub(crate) repeats: bool,
-    /// Whether it hurts whomever it strikes, whatever he is doing.
+    /// Whether the fault hurts its victim whatever the victim is doing.
     pub(crate) bites: bool,
     pub(crate) action: fn(&Action) -> FaultAction,
 }
@@ -84,17 +85,17 @@ impl Drawn {
         Self { need, roles, repeats: false, bites: false, action }
     }
 
-    /// The same, and it may strike several times.
+    /// The same, but the fault may strike several times.
     pub(crate) const fn again(self) -> Self {
         Self { repeats: true, ..self }
     }
 
-    /// The same, and whoever is struck by it is hurt.
+    /// The same, but the fault is certain to hurt its victim.
     pub(crate) const fn biting(self) -> Self {
         Self { bites: true, ..self }
     }
 
-    /// Whether it counts against the checkpoints that may be spoilt (SWARM-W3).
+    /// Whether the kind counts towards the checkpoints that may be spoilt (SWARM-W3).
     pub(crate) fn spoils_checkpoints(&self) -> bool {
         matches!(self.need, Need::TwoCheckpoints | Need::StateFiles)
     }
@@ -104,9 +105,9 @@ impl Drawn {
 pub(crate) struct Action<'s> {
     pub(crate) scene: &'s Scene<'s>,
     pub(crate) draws: &'s Draws,
-    /// Whom it strikes, as the plan says it.
+    /// The victim, as the plan names it.
     pub(crate) target: NodeTarget,
-    /// The TaskManager behind `target`, if it is one, or one that may be struck beside it.
+    /// The TaskManager behind `target`; if `target` is no TaskManager, another one that may be struck as well.
     pub(crate) victim: &'s str,
     pub(crate) role: Role,
 }
@@ -124,7 +125,7 @@ impl Action<'_> {
         Some(self.lasts("heal after"))
     }
 
-    /// Beyond this a standby takes over.
+    /// A time after which a standby takes over.
     pub(crate) fn beyond_the_lease(&self) -> Duration {
         self.scene.plan.job.config.lease * 2 + self.lasts("heal after")
     }
@@ -149,7 +150,7 @@ impl Action<'_> {
         self.draws.number("rounds", 2, 4) as u32
     }
 
-    /// A node alone, or now and then every node that may be struck, at one instant.
+    /// One node, or sometimes every node that may be struck, at the same instant.
     pub(crate) fn one_or_all(&self) -> Vec<NodeTarget> {
         let mut targets = vec![self.target()];
         if self.role == TaskManager && self.draws.one_in("together", 4) {

@@ -1,8 +1,9 @@
-//! What the draws of a swarm are made of: named numbers, what one seed's draws look at, and whom a fault may strike.
+//! What a swarm's draws are made of: named random numbers, the data that one seed's draws look at, and the victims that
+//! a fault may have.
 //!
-//! Start at [`Draws`]; `scene` holds what a swarm asks for and what its settings are by now, `action` what the action of a kind
-//! of fault is drawn from. The kinds, which say how they are drawn, stand above, and the swarm that puts a plan together above
-//! them. Every draw is named (SWARM-W4).
+//! Start at [`Draws`]. `scene` holds what a swarm asks for and the settings drawn so far; `action` holds what the
+//! action of a fault is drawn from. The kinds, which say how they are drawn, are built on this module, and the swarm
+//! that puts a plan together is built on the kinds. Every draw is named (SWARM-W4).
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ pub use action::{Drawn, Need};
 pub use scene::Swarm;
 pub(crate) use scene::{Scene, stream};
 
-/// The draws of one entity: the run as a whole (0) or the fault of that number.
+/// The draws of one entity: 0 is the run as a whole, any other number is that fault.
 pub(crate) struct Draws {
     pub(crate) seed: u64,
     pub(crate) entity: u64,
 }
 
 impl Draws {
-    /// From `low` to `high`, both included.
+    /// A number from `low` to `high`, both included.
     pub(crate) fn number(&self, what: &str, low: u64, high: u64) -> u64 {
         self.nth(what, 0, low, high)
     }
@@ -32,7 +33,7 @@ impl Draws {
         draw_between(draw(self.seed, &format!("swarm {what}"), self.entity, n), low, high)
     }
 
-    /// True for one in `of`.
+    /// True with a probability of 1 in `of`.
     pub(crate) fn one_in(&self, what: &str, of: u64) -> bool {
         self.number(what, 1, of) == 1
     }
@@ -47,7 +48,8 @@ impl Draws {
         from[self.number(what, 0, N as u64 - 1) as usize]
     }
 
-    /// Short ones are likelier: the lesser of two draws. Rounded down to whole milli- or microseconds, for its readers.
+    /// The smaller of two draws, so short durations are more likely. Rounded down to whole milliseconds or
+    /// microseconds, so that it reads well.
     pub(crate) fn duration(&self, what: &str, (low, high): (Duration, Duration)) -> Duration {
         let nanos = |duration: Duration| flowquake_engine::time::nanos(duration);
         let drawn = self.nth(what, 0, nanos(low), nanos(high)).min(self.nth(what, 1, nanos(low), nanos(high)));

@@ -14,19 +14,19 @@ use crate::plan::{InputSource, RunPlan};
 pub struct Swarm {
     /// Least and greatest number of faults.
     pub faults: (u32, u32),
-    /// Names of the kinds to draw from; those that do not apply to the cluster or job of a seed are passed over.
+    /// Names of the kinds to draw from. Kinds that do not apply to the cluster or job of a seed are skipped.
     pub kinds: BTreeSet<&'static str>,
     /// Faults are aimed at what happens before this virtual time.
     pub until: Duration,
-    /// How long a fault lasts.
+    /// Shortest and longest time that a fault lasts.
     pub heal_after: (Duration, Duration),
-    /// So many TaskManagers may be down, or out of reach, at once; `None`: half of them.
+    /// How many TaskManagers may be down or unreachable at once; `None`: half of them.
     pub nodes_down: Option<u32>,
     /// Least and greatest number of generated records; `None`: as many as the input states.
     pub records: Option<(u64, u64)>,
     /// Whether settings are drawn as well, except for those in [`Swarm::written`].
     pub vary: bool,
-    /// How many faults of a kind must hurt something, by its name, in 1,000 runs.
+    /// For kinds by name: how many faults of the kind must hurt something in 1,000 runs.
     pub min_hurt: BTreeMap<&'static str, u64>,
     /// Plan paths of the settings that the scenario states.
     pub written: BTreeSet<String>,
@@ -38,16 +38,16 @@ pub struct Swarm {
     pub keyed: bool,
 }
 
-/// Names all draws of a run: by seed and scenario, so that two swarms do not draw the same from equal seeds.
+/// Names all draws of a run by seed and scenario, so that two swarms do not draw the same from equal seeds.
 pub(crate) fn stream(plan: &RunPlan) -> u64 {
     xxh3_64_with_seed(plan.scenario.as_bytes(), plan.seed)
 }
 
-/// What the draws of one seed look at: the settings are drawn by now.
+/// What the draws of one seed look at. The settings have already been drawn.
 pub(crate) struct Scene<'p> {
     pub(crate) swarm: &'p Swarm,
     pub(crate) plan: &'p RunPlan,
-    /// Of all its draws.
+    /// Seed of all draws of the scene.
     pub(crate) seed: u64,
     /// TaskManagers that faults may strike (SWARM-W2).
     pub(crate) victims: Vec<String>,
@@ -69,7 +69,7 @@ impl<'p> Scene<'p> {
         Self { swarm, plan, seed, victims: victims.into_iter().map(|n| format!("tm-{n}")).collect() }
     }
 
-    /// Whether the slots of all other TaskManagers are enough for the job.
+    /// Whether the job finds enough slots if all victims are lost.
     pub(crate) fn bears_losses(&self) -> bool {
         let left = u64::from(self.plan.cluster.task_managers).saturating_sub(self.victims.len() as u64);
         left * u64::from(self.plan.cluster.slots) >= u64::from(self.plan.job.config.parallelism)
@@ -85,7 +85,7 @@ impl<'p> Scene<'p> {
         (self.swarm.until.as_nanos() / interval.as_nanos()).clamp(1, 100) as u64
     }
 
-    /// Records of a generated input.
+    /// Number of records of a generated input.
     pub(crate) fn records(&self) -> Option<u64> {
         match self.plan.job.input.source {
             InputSource::Generator { records, .. } => Some(records),

@@ -1,11 +1,14 @@
-//! The canonical strikes of a kind of fault: the few settings that stand for all others when every fault is tried at every step.
+//! The canonical strikes of a kind of fault: a few settings that stand for all others when every fault is tried at
+//! every step.
 //!
-//! Start at [`Canon`], one place of a run, which a kind is given; it answers with its [`Canonical`] strikes there
-//! ([`super::spec::Spec::canonical`]), or with none, if it does not apply to that sort of place. Lengths are relative to the plan's
-//! detectors: [`Canon::brief`] ends before anybody can notice, [`Canon::beyond`] after everybody has.
+//! Start at [`Canon`], one place of a run. Each kind is given the place, and returns its [`Canonical`] strikes there
+//! ([`super::spec::Spec::canonical`]), or none if the kind does not apply to this sort of place. Durations are relative
+//! to the plan's failure detectors: [`Canon::brief`] ends before any of them can notice, [`Canon::beyond`] after all of
+//! them have.
 //!
-//! Invariants: (FAULTS-C1) a canonical strike heals, or takes for good only what the job can do without ([`Canon::spares`]), so a
-//! correct engine survives it; (FAULTS-C2) its victim plays a role of its kind.
+//! Invariants: (FAULTS-C1) a canonical strike heals, or takes for good only what the job can do without
+//! ([`Canon::spares`]), so a correct engine survives it; (FAULTS-C2) the victim of a strike has one of the roles of the
+//! kind.
 
 use std::time::Duration;
 
@@ -16,26 +19,26 @@ use crate::draws::Need;
 use crate::nemesis::{LEADER, STANDBY, TASK_MANAGER};
 use crate::plan::{FaultAction, NodeTarget, RunPlan, StoreName};
 
-/// A node that can be struck at a place, by its name there.
+/// A node that can be struck at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Victim {
-    /// Its name.
+    /// The node's name.
     pub node: String,
-    /// Its role: `leader`, `standby` or `task-manager`.
+    /// The node's role: `leader`, `standby` or `task-manager`.
     pub role: &'static str,
-    /// It runs subtasks.
+    /// Whether the node runs subtasks.
     pub busy: bool,
-    /// It emits the event of the place.
+    /// Whether the node emits the event of the place.
     pub emits: bool,
 }
 
 impl Victim {
-    /// It, by its name.
+    /// The node as a target, by name.
     pub(crate) fn target(&self) -> NodeTarget {
         NodeTarget::Node(self.node.clone())
     }
 
-    /// What it is to the place, without its name: all of one sort are alike.
+    /// What the node is at the place, without its name. All nodes of one sort are equivalent.
     pub fn sort(&self) -> &'static str {
         match (self.role, self.emits, self.busy) {
             (LEADER, ..) => "leader",
@@ -47,16 +50,16 @@ impl Victim {
     }
 }
 
-/// What a place is, for a kind of fault.
+/// What kind of place it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place<'p> {
     /// An event.
     Event,
-    /// A control message, with the TaskManager at its one end.
+    /// A control message, with the TaskManager at one of its ends.
     Message(MessageKind, &'p Victim),
     /// A write to a store, with its writer.
     Write(StoreName, &'p Victim),
-    /// The whole run: once.
+    /// The whole run; strikes here are made once.
     Run,
 }
 
@@ -64,7 +67,7 @@ pub(crate) enum Place<'p> {
 pub(crate) struct Canon<'p> {
     pub(crate) plan: &'p RunPlan,
     pub(crate) keyed: bool,
-    /// Whether no other fault strikes in this run.
+    /// Whether this is the only fault that strikes in the run.
     pub(crate) alone: bool,
     pub(crate) place: Place<'p>,
     /// Every node, JobManagers first.
@@ -74,20 +77,21 @@ pub(crate) struct Canon<'p> {
 /// A canonical strike.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Canonical {
-    /// The setting, in words: `back soon`.
+    /// The setting in words, such as `back soon`.
     pub(crate) label: String,
-    /// Whom it strikes; `None`: a store as a whole, or a record.
+    /// The node that is struck; `None`: a whole store, or a record.
     pub(crate) victim: Option<Victim>,
     /// The other end of a link.
     pub(crate) peer: Option<Victim>,
-    /// Role of what is struck.
+    /// Role of the victim.
     pub(crate) role: &'static str,
     pub(crate) action: FaultAction,
-    /// What strikes at the same place right behind it, without which it would hurt nobody.
+    /// What strikes at the same place directly afterwards, without which the fault would hurt nothing.
     pub(crate) with: Option<FaultAction>,
-    /// What strikes behind the next event of this name, after so long.
+    /// What strikes this long after the next event of this name.
     pub(crate) later: Option<(&'static str, Duration, FaultAction)>,
-    /// It goes on for a while, or waits for what comes next: two places of one phase are the same to it.
+    /// Whether the fault goes on for a while, or waits for the next message or request. For such a fault two places of
+    /// one phase are equivalent.
     pub(crate) lasts: bool,
 }
 
@@ -105,18 +109,18 @@ impl Canonical {
         }
     }
 
-    /// A strike at something that is no node.
+    /// A strike at something that is not a node.
     pub(crate) fn on(role: &'static str, label: impl Into<String>, action: FaultAction) -> Self {
         let nobody = Victim { node: String::new(), role, busy: false, emits: false };
         Self { victim: None, ..Self::at(&nobody, label, action) }
     }
 
-    /// The same for a while.
+    /// The same strike, marked as lasting.
     pub(crate) fn lasting(self) -> Self {
         Self { lasts: true, ..self }
     }
 
-    /// The same at a link between its victim and `peer`.
+    /// The same strike at the link between its victim and `peer`.
     pub(crate) fn towards(self, peer: &Victim) -> Self {
         let role = if self.role == TASK_MANAGER && peer.role == TASK_MANAGER {
             crate::nemesis::TASK_LINK
@@ -134,31 +138,32 @@ impl Canonical {
         Self { later: Some((event, delay, action)), ..self }
     }
 
-    /// The same under the role of a store, or of a link.
+    /// The same strike with the role of a store or a link.
     pub(crate) fn with_role(self, role: &'static str) -> Self {
         Self { role, ..self }
     }
 }
 
 impl Canon<'_> {
-    /// Ends before anybody can notice.
+    /// A duration that ends before any detector can notice.
     pub(crate) fn brief(&self) -> Duration {
         let config = &self.plan.job.config;
         (config.heartbeat_timeout.min(config.lease) / 5).max(Duration::from_millis(5))
     }
 
-    /// Ends after every detector has answered: heartbeats, the lease.
+    /// A duration that ends after every detector has reacted: heartbeats and the lease.
     pub(crate) fn beyond(&self) -> Duration {
         let config = &self.plan.job.config;
         config.heartbeat_timeout.max(config.lease) * 2
     }
 
-    /// How long each variant of a fault that heals lasts, in words.
+    /// How long each variant of a healing fault lasts, with its name.
     pub(crate) fn lengths(&self) -> [(&'static str, Duration); 2] {
         [("briefly", self.brief()), ("beyond every detector", self.beyond())]
     }
 
-    /// Whether the job can do without a node for good. Where something else strikes, too, nobody can say.
+    /// Whether the job can do without this node for good. If other faults strike too, that is unknown, so the answer is
+    /// no.
     pub(crate) fn spares(&self, victim: &Victim) -> bool {
         let cluster = &self.plan.cluster;
         let slots = u64::from(cluster.task_managers.saturating_sub(1)) * u64::from(cluster.slots);
@@ -173,17 +178,17 @@ impl Canon<'_> {
         self.place == Place::Event
     }
 
-    /// All nodes, at an event; elsewhere none.
+    /// All nodes if the place is an event; otherwise none.
     pub(crate) fn everybody(&self) -> impl Iterator<Item = &Victim> {
         self.nodes.iter().filter(|_| self.is_event())
     }
 
-    /// TaskManagers, at an event.
+    /// All TaskManagers if the place is an event.
     pub(crate) fn task_managers(&self) -> impl Iterator<Item = &Victim> {
         self.everybody().filter(|victim| victim.role == TASK_MANAGER)
     }
 
-    /// Who has connections, at an event: all but standbys.
+    /// All nodes that have connections (all except standbys), if the place is an event.
     pub(crate) fn connected(&self) -> impl Iterator<Item = &Victim> {
         self.everybody().filter(|victim| victim.role != STANDBY)
     }
@@ -196,7 +201,8 @@ impl Canon<'_> {
         self.everybody().find(|victim| victim.role == STANDBY)
     }
 
-    /// Links, at an event: each TaskManager with the leader, and each that runs subtasks with the next that does.
+    /// Links, if the place is an event: each TaskManager with the leader, and each one that runs subtasks with the next
+    /// that does.
     pub(crate) fn links(&self) -> Vec<(&Victim, &Victim)> {
         let mut links = Vec::new();
         let busy: Vec<&Victim> = self.task_managers().filter(|victim| victim.busy).collect();
@@ -208,20 +214,20 @@ impl Canon<'_> {
         links
     }
 
-    /// Makes the job restore: a TaskManager dies that runs subtasks, and comes back.
+    /// A fault that makes the job restore: a TaskManager that runs subtasks dies and comes back.
     pub(crate) fn failure(&self) -> Option<FaultAction> {
         let busy = self.nodes.iter().find(|victim| victim.role == TASK_MANAGER && victim.busy)?;
         let (mode, disk) = (crate::plan::KillMode::Crash, crate::plan::Disk::Wiped);
         Some(FaultAction::Kill { targets: vec![busy.target()], mode, restart_after: Some(self.brief()), disk })
     }
 
-    /// Whether a need of the kind is met by the plan.
+    /// Whether the plan has what the kind needs.
     pub(crate) fn meets(&self, need: Need) -> bool {
         need.unmet(self.plan, self.keyed).is_none()
     }
 }
 
-/// What a kind strikes with at a place: nothing, if the plan lacks what it needs.
+/// The strikes of a kind at a place; none if the plan lacks what the kind needs.
 pub(crate) fn strikes(spec: &Spec, canon: &Canon) -> Vec<Canonical> {
     if !canon.meets(spec.drawn.need) {
         return Vec::new();

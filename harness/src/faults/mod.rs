@@ -1,14 +1,14 @@
-//! The kinds of faults: one file for each, one row here, and all the rest derives.
+//! The kinds of faults. Each kind has one file and one row here; everything else is derived from these.
 //!
-//! Start at [`Kind`], whose rows name the [`Spec`] of each kind and the action that scenario files write as this kind. A
-//! kind's file holds what `flowquake list faults` prints and coverage counts, how it is read from a scenario file and written into
-//! one, what it must fulfil in its plan, how a swarm draws it, how it strikes, and how it ends. Reader, writer, rules, swarm and
-//! nemesis go through the rows: none of them knows a kind by name. How a fault is made smaller follows from the plan, leaf by
-//! leaf (`shrink`).
+//! Start at [`Kind`], whose rows name each kind's [`Spec`] and the action that scenario files write as this kind. A
+//! kind's file says what `flowquake list faults` prints and coverage counts, how the kind is read from a scenario file
+//! and written into one, what it must fulfil in its plan, how a swarm draws it, how it strikes, and how it ends.
+//! Reader, writer, rules, swarm and nemesis go through the rows, and none of them knows a kind by name. How a fault is
+//! made smaller follows from the plan, value by value (`shrink`).
 //!
-//! Invariants: (FAULTS-K1) [`Kind::of`] maps every action to the kind that scenario files write it as, so a plan needs no name
-//! beside its action; (FAULTS-K2) names are never reused for another meaning, since saved records refer to them; (FAULTS-K3)
-//! what a kind does with an action is asked of actions of that kind only.
+//! Invariants: (FAULTS-K1) [`Kind::of`] maps every action to the kind that scenario files write it as, so a plan needs
+//! no name besides the action; (FAULTS-K2) names are never reused for another meaning, since saved records refer to
+//! them; (FAULTS-K3) the functions of a kind are only given actions of that kind.
 
 use flowquake_reports::record::FaultKindRecord;
 
@@ -72,10 +72,10 @@ macro_rules! kinds {
         pub enum Kind { $($kind,)* $($narrow,)* }
 
         impl Kind {
-            /// All of them, family by family.
+            /// All kinds, family by family.
             pub const ALL: &'static [Kind] = &[$(Kind::$kind,)* $(Kind::$narrow,)*];
 
-            /// What it says of itself.
+            /// The kind's entry.
             pub const fn spec(self) -> &'static Spec {
                 match self { $(Kind::$kind => &$spec,)* $(Kind::$narrow => &$narrow_spec,)* }
             }
@@ -134,7 +134,7 @@ kinds! {
         FaultAction::Clock { how: ClockFault::Back(_), .. } => ClockBack = time::clock::CLOCK_BACK;
         FaultAction::Clock { how: ClockFault::Drift(_), .. } => ClockDrift = time::clock::CLOCK_DRIFT;
     }
-    // The same actions under the name of what they are for: asked first.
+    // These kinds share their actions with other kinds, and are named after their purpose. They are matched first.
     narrower {
         FaultAction::Store {
             how: StoreFault::Unavailable,
@@ -149,17 +149,17 @@ kinds! {
 }
 
 impl Kind {
-    /// The kind of that name.
+    /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// Its name in scenario files and reports.
+    /// The kind's name in scenario files and reports.
     pub fn name(self) -> &'static str {
         self.spec().name
     }
 
-    /// The keys that it takes.
+    /// The keys that the kind takes.
     pub fn keys(self) -> Vec<&'static str> {
         self.spec().params.iter().map(|param| param.name).collect()
     }
@@ -170,7 +170,7 @@ pub fn kind(action: &FaultAction) -> &'static str {
     Kind::of(action).name()
 }
 
-/// Every kind as run records list it.
+/// Every kind in the form of run records.
 pub fn records() -> Vec<FaultKindRecord> {
     let specs = Kind::ALL.iter().map(|kind| kind.spec());
     specs
@@ -182,13 +182,13 @@ pub fn records() -> Vec<FaultKindRecord> {
         .collect()
 }
 
-/// Whether it can make a checkpoint unreadable. Where output was committed under that checkpoint there is no way back, and a
-/// correct engine says so instead of going on.
+/// Whether the action can make a checkpoint unreadable. If output was committed under that checkpoint, the job cannot
+/// fall back behind it, and a correct engine fails with that reason instead of going on.
 pub fn spoils_checkpoints(action: &FaultAction) -> bool {
     Kind::of(action).spec().drawn.spoils_checkpoints()
 }
 
-/// Strikes, as the action's kind does.
+/// Strikes in the way of the action's kind.
 pub fn strike(striking: &mut Striking, action: &FaultAction) -> Struck {
     (Kind::of(action).spec().strike)(striking, action)
 }
@@ -198,14 +198,14 @@ pub(crate) fn read(kind: Kind, keys: &mut FaultKeys) -> Option<FaultAction> {
     (kind.spec().read)(keys)
 }
 
-/// The lines of a scenario file that say the action, `do` first.
+/// The lines of a scenario file that state the action, `do` first.
 pub(crate) fn write(action: &FaultAction) -> Vec<String> {
     let spec = Kind::of(action).spec();
     let own = (spec.write)(action).into_iter().flatten();
     std::iter::once(crate::writer::pair("do", crate::writer::text(spec.name))).chain(own).collect()
 }
 
-/// Holds the action of a fault to what its kind must fulfil, lengths apart.
+/// Checks the action of a fault against its kind's rules, without those for durations.
 pub(crate) fn check(rules: &mut Rules) {
     let fault = rules.fault;
     (Kind::of(&fault.action).spec().rules)(rules, &fault.action);

@@ -1,7 +1,7 @@
-//! What every kind of fault says of itself: its row in the catalogue, and what each room does with it.
+//! What is known about a kind of fault: its entry in the catalogue, and what each room does with it.
 //!
-//! Start at [`Spec`]. Each kind has one, in a file of its own below this folder; a family of kinds that share one action shares
-//! the file. The words that their rows have in common stand here.
+//! Start at [`Spec`]. Each kind has one, in a file below this folder; kinds that share one action share the file. Types
+//! that these entries have in common stand here.
 
 use crate::checker::{Length, Rules};
 use crate::draws::Drawn;
@@ -10,7 +10,7 @@ use crate::nemesis::{Act, CHECKPOINT_STORE, LEADER, LEADER_LINK, OUTPUT_STORE, S
 use crate::plan::FaultAction;
 use crate::reader::FaultKeys;
 
-/// What a fault belongs to; the order of listings.
+/// The family of a fault, in the order of listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Processes, machines, and the user code in them.
@@ -41,14 +41,14 @@ impl Family {
     }
 }
 
-/// What a correct engine makes of a fault. Silently wrong output is never among them.
+/// What a correct engine does under a fault. It never puts out wrong output silently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The job finishes with exact output; at most it restarts.
     Masked,
-    /// It goes back to an older checkpoint, and then finishes with exact output.
+    /// The job goes back to an older checkpoint, and then finishes with exact output.
     FellBack,
-    /// It fails for good, and names what it cannot survive.
+    /// The job fails for good, and names what it cannot survive.
     FailedLoudly,
 }
 
@@ -68,7 +68,7 @@ impl Class {
 pub struct Param {
     /// The key.
     pub name: &'static str,
-    /// What is written: a unit, or the accepted words.
+    /// What is written as the value: a unit, or the accepted words.
     pub form: &'static str,
     /// Whether it may be left out.
     pub optional: bool,
@@ -77,36 +77,36 @@ pub struct Param {
 /// One kind of fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
-    /// Its name in scenario files.
+    /// The kind's name in scenario files.
     pub name: &'static str,
-    /// What it belongs to.
+    /// The family of the kind.
     pub family: Family,
-    /// What it does to the model.
+    /// What the fault does, in words.
     pub effect: &'static str,
-    /// What a correct engine makes of it: one of these.
+    /// What a correct engine may do under it.
     pub classes: &'static [Class],
-    /// Roles of victims that it applies to.
+    /// Roles of victims that the kind applies to.
     pub roles: &'static [&'static str],
     /// The keys that it takes.
     pub params: &'static [Param],
-    /// Reads its keys from a scenario file; none if one was refused.
+    /// Reads the keys from a scenario file; `None` if one was refused.
     pub(crate) read: fn(&mut FaultKeys) -> Option<FaultAction>,
-    /// Its keys as a scenario file has them, those of the action that are not left out.
+    /// The keys as a scenario file has them. `None` for keys that the action leaves out.
     pub(crate) write: fn(&FaultAction) -> Vec<Option<String>>,
-    /// What the action must fulfil in its plan, lengths apart.
+    /// The rules for the action in its plan, without those for durations.
     pub(crate) rules: fn(&mut Rules, &FaultAction),
-    /// Every duration of the action, and how short it may be.
+    /// Every duration of the action, and its least value.
     pub(crate) lengths: fn(&FaultAction) -> Vec<Length>,
-    /// How a swarm draws it.
+    /// How a swarm draws the kind.
     pub(crate) drawn: Drawn,
-    /// What it strikes with where every fault is tried at every step ([`super::canonical`]).
+    /// The strikes of the kind when every fault is tried at every step ([`super::canonical`]).
     pub(crate) canonical: fn(&Canon) -> Vec<Canonical>,
-    /// How it strikes, and by the effects that it leaves in force, how it ends.
+    /// How the kind strikes. How it ends is given by the effects that it leaves in force.
     pub(crate) strike: Act,
 }
 
 impl Spec {
-    /// Its parameters with their forms, those that may be left out in brackets.
+    /// The keys with the forms of their values; keys that may be left out are in brackets.
     pub fn usage(&self) -> String {
         let shown = self.params.iter().map(|param| match param.optional {
             true => format!("[{} = {}]", param.name, param.form),
@@ -115,7 +115,7 @@ impl Spec {
         shown.collect::<Vec<_>>().join(", ")
     }
 
-    /// What a correct engine makes of it, in words.
+    /// What a correct engine may do, in words.
     pub fn answer(&self) -> String {
         self.classes.iter().map(|class| class.name()).collect::<Vec<_>>().join(", or ")
     }

@@ -53,6 +53,7 @@ mod messages;
 mod offers;
 mod rest;
 mod settings;
+mod statistics;
 mod translate;
 mod twins;
 mod wire;
@@ -160,6 +161,8 @@ impl Target for ApacheFlink {
         let pulse = Pulse::begin(plan).map_err(cannot)?;
         play.submit(&spec, &archive);
         play.play(&mut director)?;
+        let hear = |within| play.wire.next(within).map_or((), |told| told.answer());
+        let accounts = statistics::collect(Rest::at(play.cluster.rest_port()), hear);
         // Fenced: nothing moves any more when the output is read.
         let now = play.now();
         play.cluster.nodes().kill_all();
@@ -170,6 +173,7 @@ impl Target for ApacheFlink {
             return Err(Environment::new(what, "give a Flink whose version is known, unmodified"));
         }
         let mut outcome = director.take_outcome();
+        outcome.accounts = accounts;
         outcome.starved = pulse.end();
         outcome.visible = committed(&play.cluster.output(), now).map_err(cannot)?;
         outcome.wall = begun.elapsed();

@@ -20,7 +20,8 @@ impl Rest {
         Self { agent: config.into(), base: format!("http://127.0.0.1:{port}") }
     }
 
-    fn get(&self, path: &str) -> Result<Value, String> {
+    /// What a path answers.
+    pub(super) fn get(&self, path: &str) -> Result<Value, String> {
         let answer = self.agent.get(format!("{}{path}", self.base)).call();
         read(path, answer)
     }

@@ -153,7 +153,7 @@ impl UserCode {
         };
         match told {
             AtRecord::Go => Ok(()),
-            AtRecord::Fail { how: UserFailure::Error, what } => Err(ChainError::User(what)),
+            AtRecord::Fail { how: UserFailure::Error, what } => Err(ChainError::user(what)),
             // Not `panic!`: that would run the panic hook, which prints.
             AtRecord::Fail { how: UserFailure::Panic, what } => std::panic::resume_unwind(Box::new(what)),
             AtRecord::Wait(more) => {

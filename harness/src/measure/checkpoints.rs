@@ -2,14 +2,18 @@
 //! came last, so that they sum to the whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use flowquake_engine::checkpoint::manifest::{Manifest, StateFile, state_file_at};
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::{CheckpointId, SubtaskId};
 use flowquake_engine::state::entry_bytes;
-use flowquake_reports::record::{CheckpointEnd, CheckpointParts, CheckpointRecord, SubtaskCheckpoint};
+use flowquake_engine::time::nanos;
+use flowquake_reports::record::{
+    CheckpointEnd, CheckpointParts, CheckpointRecord, ReportedCheckpoint, SubtaskCheckpoint,
+};
 
-use crate::outcome::Outcome;
+use crate::outcome::{CheckpointAccount, Outcome, SubtaskAccount};
 
 #[derive(Default)]
 struct Building {
@@ -39,6 +43,7 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
                 state_bytes: 0,
                 new_bytes: None,
                 parts: None,
+                reported: None,
                 subtasks: Vec::new(),
             });
             continue;
@@ -55,10 +60,12 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
             continue;
         }
         match event {
-            Event::CheckpointCompleted { .. } => {
+            Event::CheckpointCompleted { bytes, .. } => {
                 checkpoint.ended_at_ns = Some(at);
                 checkpoint.end = CheckpointEnd::Completed;
-                checkpoint.state_bytes = building.subtasks.values().map(|subtask| subtask.state_bytes).sum();
+                let sum = building.subtasks.values().map(|subtask| subtask.state_bytes).sum();
+                // Not every target says how much each subtask handed in.
+                checkpoint.state_bytes = if sum > 0 { sum } else { *bytes };
             }
             Event::CheckpointAborted { reason, .. } => {
                 checkpoint.ended_at_ns = Some(at);
@@ -100,12 +107,14 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
             _ => {}
         }
     }
-    let mut records: Vec<CheckpointRecord> = all.into_values().filter_map(Building::finish).collect();
+    let finished = |(id, building): (CheckpointId, Building)| building.finish(outcome.accounts.get(&id));
+    let mut records: Vec<CheckpointRecord> = all.into_iter().filter_map(finished).collect();
     // `None`: the manifest before is not known; before the first there is none.
     let mut before: Option<Option<&Manifest>> = Some(None);
     for record in records.iter_mut().filter(|record| record.end == CheckpointEnd::Completed) {
         let sealed = outcome.sealed.get(&CheckpointId(record.id)).map(|sealed| &sealed.manifest);
-        record.new_bytes = sealed.zip(before).map(|(manifest, before)| new_bytes(manifest, before, state_weight));
+        let new = sealed.zip(before).map(|(manifest, before)| new_bytes(manifest, before, state_weight));
+        record.new_bytes = new.or(record.new_bytes);
         before = sealed.map(Some);
     }
     records
@@ -129,9 +138,16 @@ fn files(manifest: &Manifest) -> impl Iterator<Item = &StateFile> {
 }
 
 impl Building {
-    fn finish(self) -> Option<CheckpointRecord> {
+    fn finish(mut self, account: Option<&CheckpointAccount>) -> Option<CheckpointRecord> {
         let mut record = self.record?;
         if record.end == CheckpointEnd::Completed {
+            if let Some(account) = account {
+                (record.state_bytes, record.new_bytes) = (account.state_bytes, Some(account.new_bytes));
+                record.reported = Some(reported(account));
+                for (subtask, of) in &account.subtasks {
+                    self.subtasks.entry(*subtask).or_default().state_bytes = of.state_bytes;
+                }
+            }
             let last = self.last_acknowledged.and_then(|subtask| self.subtasks.get(&subtask));
             record.parts = last.and_then(|path| parts(record.triggered_at_ns, path, record.ended_at_ns?));
         }
@@ -141,6 +157,18 @@ impl Building {
         };
         record.subtasks = self.subtasks.into_iter().map(named).collect();
         Some(record)
+    }
+}
+
+/// The target's own durations, of parts the longest over its subtasks.
+fn reported(account: &CheckpointAccount) -> ReportedCheckpoint {
+    let longest = |of: fn(&SubtaskAccount) -> Duration| account.subtasks.values().map(of).max().map(nanos);
+    ReportedCheckpoint {
+        duration_ns: nanos(account.duration),
+        start_delay_ns: longest(|subtask| subtask.start_delay),
+        alignment_ns: longest(|subtask| subtask.alignment),
+        sync_ns: longest(|subtask| subtask.sync),
+        async_ns: longest(|subtask| subtask.upload),
     }
 }
 

@@ -47,13 +47,12 @@ fn attempts(events: &[EventRecord]) -> Vec<AttemptRecord> {
     for record in events {
         let (event, at) = (&record.event, record.at.0);
         let Some(attempt) = event.attempt() else { continue };
-        if let Event::DeploymentBegun { .. } = event {
+        if let Event::DeploymentBegun { restored, .. } = event {
             let fresh = AttemptRecord {
                 attempt: attempt.0,
                 deployed_at_ns: at,
-                running_at_ns: None,
-                ended_at_ns: None,
-                subtasks: Vec::new(),
+                restored: restored.map(|checkpoint| checkpoint.0),
+                ..AttemptRecord::default()
             };
             attempts.entry(attempt).or_insert((fresh, BTreeMap::new()));
         }
@@ -63,6 +62,9 @@ fn attempts(events: &[EventRecord]) -> Vec<AttemptRecord> {
         }
         if ends_attempt(event) {
             whole.ended_at_ns.get_or_insert(at);
+        }
+        if let Event::FailoverBegun { root, .. } = event {
+            whole.root = root.name().into();
         }
         let Some(subtask) = event.subtask() else { continue };
         let step: fn(&mut SubtaskRecord) -> &mut Option<u64> = match event {

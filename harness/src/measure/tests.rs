@@ -13,7 +13,7 @@ use flowquake_reports::record::{
 use super::{back_pressure, checkpoints, course, lateness, outages};
 use crate::fixtures::{at, covers, kill, logged, ms, outcome, plan, sealed_with_file, struck, subtask};
 use crate::nemesis::Hit;
-use crate::outcome::{End, Flow, Outcome};
+use crate::outcome::{CheckpointAccount, End, Flow, Outcome, SubtaskAccount};
 use crate::plan::describe_restarts;
 use crate::plan::{FaultAction, NodeTarget, RunPlan, Trigger};
 
@@ -92,6 +92,57 @@ fn measured(events: Vec<EventRecord>) -> RecoveryRecord {
     let mut outcome = outcome(events);
     outcome.strikes = vec![struck(1_000, Some(1_500))];
     all(&outcome).remove(0)
+}
+
+/// A target that tells no sizes step by step.
+fn without_sizes() -> Vec<EventRecord> {
+    let mut events = checkpoint();
+    for record in &mut events {
+        if let Event::SnapshotAsyncEnded { bytes, .. } = &mut record.event {
+            *bytes = 0;
+        }
+    }
+    events
+}
+
+#[test]
+fn sizes_come_from_what_the_target_says_of_a_checkpoint_where_no_step_tells_them() {
+    let heard = |outcome: &Outcome| checkpoints::measure(outcome, 1).remove(0);
+    let mut outcome = outcome(without_sizes());
+    let record = heard(&outcome);
+    assert_eq!((record.state_bytes, record.new_bytes, record.reported), (40, None, None), "of its completion");
+    let subtask_of = |state_bytes, sync| {
+        let millis = std::time::Duration::from_millis;
+        let (upload, alignment, start_delay) = (millis(28), millis(20), millis(sync));
+        SubtaskAccount { state_bytes, sync: millis(sync), upload, alignment, start_delay }
+    };
+    let account = CheckpointAccount {
+        duration: std::time::Duration::from_millis(101),
+        state_bytes: 50,
+        new_bytes: 12,
+        subtasks: [(subtask(0, 0), subtask_of(10, 2)), (subtask(1, 0), subtask_of(40, 8))].into(),
+    };
+    outcome.accounts.insert(CheckpointId(3), account);
+    let record = heard(&outcome);
+    assert_eq!((record.state_bytes, record.new_bytes), (50, Some(12)));
+    assert_eq!(record.subtasks.iter().map(|one| one.state_bytes).collect::<Vec<_>>(), [10, 40]);
+    let reported = record.reported.unwrap();
+    assert_eq!(
+        (reported.duration_ns, reported.sync_ns, reported.start_delay_ns),
+        (101 * MS, Some(8 * MS), Some(8 * MS))
+    );
+    assert_eq!(record.duration_ns(), record.parts.map(|parts| parts.total_ns()), "RECORD-R1: instants are those heard");
+}
+
+#[test]
+fn an_attempt_knows_what_it_was_deployed_from_and_what_ended_it() {
+    let events = [
+        vec![at(10, "jm-1", Event::DeploymentBegun { attempt: Attempt(1), restored: None, state_bytes: 0 })],
+        recovery(),
+    ];
+    let attempts = course::measure(&outcome(events.concat()), &[]).attempts;
+    let told: Vec<(Option<u64>, &str)> = attempts.iter().map(|one| (one.restored, one.root.as_str())).collect();
+    assert_eq!(told, [(None, "store-failed"), (Some(3), "")]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! What the nemesis can do to a cluster, ability by ability, as traits: so that each target brings those that it has, and what is
-//! decided can be tried without one.
+//! What the nemesis can do to a cluster, as one trait per ability. So each target implements the abilities that it has,
+//! and the nemesis can be tested without a cluster.
 //!
-//! Start at [`Cluster`]. What is done to processes, speeds, local disks and stored files is answered by a [`Receipt`], since a real
-//! system may fail to do what it is told. What the other abilities do is certain in the simulator, the only target that has them.
+//! Start at [`Cluster`]. Actions on processes, speeds, local disks and stored files return a [`Receipt`], because a real system
+//! may fail to do what it is told. The other abilities always succeed in the simulator, which is the only target that has them.
 //!
 //! Invariant: (CLUSTER-1) a target is never asked for a strike that it does not offer.
 
@@ -17,42 +17,44 @@ use flowquake_engine::time::Time;
 use crate::jobs::UserCodeHit;
 use crate::plan::Disk;
 
-/// How often a rule was applied, and when last.
+/// How often a rule was applied, and when it was applied last.
 pub type Hurt = (u32, Option<Time>);
 
-/// What a cluster answers to what is done to it.
+/// What a cluster answers to an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a strike that is not proved does not count"]
 pub enum Receipt {
-    /// There was nothing to be struck or healed: the node was down already, say.
+    /// There was nothing to strike or heal, for example because the node was already down.
     InVain,
-    /// It was done and its effect was seen; by what, in a few words, or empty where it is certain.
+    /// It was done, and its effect was seen. The text says by what; it is empty where the effect is certain.
     Proved(String),
-    /// It was tried, and this is why nothing shows its effect.
+    /// It was tried, but nothing shows its effect; the text says why.
     Unproved(String),
 }
 
 impl Receipt {
-    /// Of what is certain once it is done.
+    /// The receipt of an action whose effect is certain once it is done.
     pub fn certain() -> Self {
         Self::Proved(String::new())
     }
 
-    /// Of what is certain once it is done, if it was.
+    /// The receipt of an action whose effect is certain if it was `done`, and which was in vain otherwise.
     pub fn when(done: bool) -> Self {
         if done { Self::certain() } else { Self::InVain }
     }
 }
 
-/// A cluster that can be hurt: which of the abilities it has. Methods mean what those of [`SimWorld`] with the same name say.
+/// A cluster that can be hurt, with the abilities that it has. The methods mean the same as the methods of [`SimWorld`]
+/// with the same names.
 ///
-/// The offers of a target are held against the plan before anything runs, so a cluster is never asked for an ability that it lacks
-/// (CLUSTER-1).
+/// The plan is checked against the target's offers before anything runs, so a cluster is never asked for an ability
+/// that it lacks (CLUSTER-1).
 pub trait Cluster {
     /// Whether a node runs.
     fn is_alive(&self, node: &str) -> bool;
 
-    /// What a fault has hurt so far, by this gauge; a target that offers a fault has the gauges that its effect is read from.
+    /// What this gauge has counted so far. A target that offers a fault has the gauges that the fault's effect is read
+    /// from.
     fn harm(&self, gauge: &Gauge) -> u64;
 
     /// What shows that user code failed because it was told to; empty where that is certain.
@@ -97,7 +99,7 @@ pub trait Cluster {
     }
 }
 
-/// An ability that the cluster has, since it offered what needs it (CLUSTER-1).
+/// Returns an ability that the cluster must have, because it offered a fault that needs it (CLUSTER-1).
 pub(crate) fn offered<A: ?Sized>(ability: Option<&A>) -> &A {
     ability.unwrap_or_else(|| panic!("CLUSTER-1: a target was asked for {}", std::any::type_name::<A>()))
 }

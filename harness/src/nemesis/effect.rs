@@ -1,8 +1,8 @@
-//! What lasts: the effects of strikes that are in force, and how they end.
+//! Effects that last: what strikes have put in force, and how it ends.
 //!
-//! Start at [`Effect`]: each kind of fault brings its own. What adds up in the world, such as cuts, is taken back as often as it
-//! was made. Everything else is a property that is set: there the newest fault in force counts ([`Nemesis::newest`],
-//! [`made_by`]), and when one ends the next newest is set again (NEMESIS-N2).
+//! Start at [`Effect`]; each kind of fault brings its own. Effects that add up in the world, such as cuts, are taken
+//! back as often as they were made. Every other effect sets a property: there the newest fault in force counts
+//! ([`Nemesis::newest`], [`made_by`]), and when it ends, the value of the next newest is set again (NEMESIS-N2).
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -12,20 +12,21 @@ use flowquake_engine::time::Time;
 
 use super::{Blow, Cluster, Harm, Nemesis, Rank, Receipt, Step};
 
-/// Something that a strike has done, that lasts, and that is undone once (NEMESIS-N1).
+/// A lasting effect of a strike, which is undone exactly once (NEMESIS-N1).
 pub(crate) trait Effect: Any + Debug + Send {
-    /// Claims what it hurts from now on, before it changes anything (HARM-2); `number` is that of what ends with it.
+    /// Claims what the effect will hurt, before it changes anything (HARM-2). `number` is the number under which the
+    /// effect is in force, and with which the claim ends.
     fn claim(&self, _nemesis: &mut Nemesis, _world: &dyn Cluster, _fault: usize, _number: u64) {}
 
-    /// It cannot end sooner than so long after it was made.
+    /// The effect cannot end sooner than this after it was made.
     fn lasts_at_least(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Undoes it; it is in force no more. What it answers is what shows that.
+    /// Undoes the effect, which then is no longer in force. The receipt says what shows that it ended.
     fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, now: Time) -> Receipt;
 
-    /// What it has hurt, if the run is over before it ends.
+    /// What the effect has hurt, if the run is over before the effect ends.
     fn harm_without_end(&self) -> Option<Harm> {
         None
     }
@@ -36,27 +37,27 @@ pub(crate) trait Effect: Any + Debug + Send {
 pub(super) struct InForce {
     since: Time,
     fault: usize,
-    /// Of the fault's strike.
+    /// Indices of the strike's hits that these effects belong to.
     hits: Vec<usize>,
     effects: Vec<Box<dyn Effect>>,
 }
 
 impl InForce {
-    /// Before this time it cannot end.
+    /// The effects cannot end before this time.
     pub(super) fn earliest_end(&self) -> Time {
         let least = self.effects.iter().map(|effect| effect.lasts_at_least()).max();
         self.since + least.unwrap_or_default()
     }
 
-    /// What its fault has hurt, if the run is over now.
+    /// What the fault has hurt, if the run is over now.
     pub(super) fn harm_without_end(&self) -> Option<(usize, Harm)> {
         self.effects.iter().find_map(|effect| Some((self.fault, effect.harm_without_end()?)))
     }
 }
 
 impl Nemesis {
-    /// Effects that are being made are in force, until they end by the clock, if they do. What they hurt is claimed first, so
-    /// that nothing is missed (HARM-2).
+    /// Puts effects in force as they are made; they end after `after`, if that is given. What they hurt is claimed
+    /// first, so that nothing is missed (HARM-2).
     pub(super) fn lasts(
         &mut self,
         world: &dyn Cluster,
@@ -96,7 +97,7 @@ impl Nemesis {
         }
     }
 
-    /// Every effect of one sort in force with its fault, the newest first.
+    /// All effects of one type that are in force, the newest first, each with its fault.
     pub(crate) fn newest<E: Effect>(&self) -> impl Iterator<Item = (usize, &E)> {
         self.in_force.values().rev().flat_map(|in_force| {
             in_force.effects.iter().filter_map(|effect| {
@@ -107,8 +108,8 @@ impl Nemesis {
     }
 }
 
-/// The value that counts, of those in force with the newest first, and the fault that made it so: newer ones that set the same
-/// have changed nothing.
+/// The value that counts, and the fault that set it. If several of the newest effects set the same value, the oldest of
+/// these is the one that set it: the newer ones changed nothing.
 pub(crate) fn made_by<V: PartialEq>(newest_first: impl Iterator<Item = (usize, V)>) -> Option<(usize, V)> {
     let mut all = newest_first;
     let (mut fault, value) = all.next()?;

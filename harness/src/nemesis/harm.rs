@@ -1,12 +1,13 @@
-//! What each fault hurt: the counts of the world, divided among the faults that are behind them.
+//! What each fault hurt: the counts of the world, divided among the faults that caused them.
 //!
-//! Start at [`Nemesis::claim`]: from then on what a gauge of the world counts is the fault's doing, until the claim is settled
-//! with the effect that it belongs to, or at the end of the run. A property that is set (a speed, a bandwidth) has one owner at a
-//! time ([`Nemesis::own`]): the fault that made it what it is. A fault that sets what another one has set already hurts nothing.
-//! What is over when it is done, such as a kill, is noted at once ([`Nemesis::harmed`]).
+//! Start at [`Nemesis::claim`]. From then on, what a gauge of the world counts is attributed to the fault, until the
+//! claim is settled when its effect ends, or at the end of the run. A property that is set (a speed, a bandwidth) has
+//! one owner at a time ([`Nemesis::own`]): the fault that gave it its present value. A fault that sets the value that
+//! another fault has already set hurts nothing. What is over at once, such as a kill, is noted at once
+//! ([`Nemesis::harmed`]).
 //!
-//! Invariants: (HARM-2) a claim begins before its fault changes anything, so nothing that it hurts is missed; (HARM-3) no two
-//! owners share a gauge at a time.
+//! Invariants: (HARM-2) a claim begins before its fault changes anything, so nothing that the fault hurts is missed;
+//! (HARM-3) a gauge never has two owners at a time.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +50,7 @@ pub enum Harm {
 }
 
 impl Harm {
-    /// What was hurt and how, to be put behind a number of at least two; the first word is a plural that ends in `s`.
+    /// What was hurt and how, to be put after a number of two or more. The first word is a plural that ends in `s`.
     pub fn words(self) -> &'static str {
         match self {
             Harm::NodesKilled => "nodes killed",
@@ -84,14 +85,14 @@ impl Harm {
     }
 }
 
-/// How often what was hurt.
+/// How often each thing was hurt.
 pub type Harms = BTreeMap<Harm, u64>;
 
-/// What a gauge counts from now on is a fault's doing.
+/// Attributes to a fault what a gauge counts from now on.
 #[derive(Debug)]
 pub(super) struct Claim {
     fault: usize,
-    /// The effect with which it ends; `None`: with the run.
+    /// The effect with which the claim ends; `None`: it ends with the run.
     effect: Option<u64>,
     gauge: Gauge,
     harm: Harm,
@@ -101,13 +102,13 @@ pub(super) struct Claim {
 }
 
 impl Nemesis {
-    /// What `gauge` counts is the doing of `fault`, until `effect` ends, or to the end of the run.
+    /// Attributes what `gauge` counts to `fault`, until `effect` ends, or until the end of the run.
     pub(crate) fn claim(&mut self, world: &dyn Cluster, fault: usize, effect: Option<u64>, gauge: Gauge, harm: Harm) {
         let from = world.harm(&gauge);
         self.claims.push(Claim { fault, effect, gauge, harm, from, owned: false });
     }
 
-    /// What `gauge` counts is the doing of `owner` alone, or of nobody.
+    /// Attributes what `gauge` counts to `owner` alone; `None`: to no fault.
     pub(crate) fn own(&mut self, world: &dyn Cluster, gauge: &Gauge, owner: Option<usize>, harm: Harm) {
         let same = |claim: &Claim| claim.owned && claim.gauge == *gauge;
         if let Some(claim) = self.claims.iter().find(|claim| same(claim))
@@ -122,12 +123,12 @@ impl Nemesis {
         }
     }
 
-    /// Claims that belong to an effect end with it.
+    /// Settles the claims that end with this effect.
     pub(super) fn settle_effect(&mut self, world: &dyn Cluster, effect: u64) {
         self.settle(world, |claim| claim.effect == Some(effect));
     }
 
-    /// The run is over.
+    /// Settles all claims, because the run is over.
     pub(super) fn settle_all(&mut self, world: &dyn Cluster) {
         self.settle(world, |_| true);
     }
@@ -140,7 +141,7 @@ impl Nemesis {
         }
     }
 
-    /// A fault has hurt so many more.
+    /// Notes that a fault has hurt this many more.
     pub(super) fn harmed(&mut self, fault: usize, harm: Harm, count: u64) {
         if count > 0 {
             *self.strikes[fault].harms.entry(harm).or_default() += count;

@@ -1,15 +1,17 @@
 //! The nemesis: strikes the faults of a plan, each exactly when and where the plan says.
 //!
-//! It is shown every event ([`Nemesis::due`]) and asked at every time it named ([`Nemesis::next_time`]). A strike happens inside
-//! the event's emission, so before the emitter's next instruction. Start at [`Nemesis::due`] for when, at [`Striking`] for what a
-//! strike can do (with `target` for whom), at `effect` for what lasts and how it ends. What each kind of fault does stands with the
-//! kind, in [`crate::faults`]. What comes by the clock stands on
-//! one agenda: strikes, further rounds of loops, and ends.
+//! The nemesis is shown every event ([`Nemesis::due`]) and is called at every time that it named
+//! ([`Nemesis::next_time`]). A strike happens while the event is emitted, so before the emitter's next instruction.
+//! Start at [`Nemesis::due`] for when a fault strikes, at [`Striking`] for what a strike can do (and `target` for whom
+//! it hits), and at `effect` for effects that last. What each kind of fault does stands in the kind's file, in
+//! [`crate::faults`]. Everything that happens by the clock is on one agenda: strikes, further rounds of loops, and
+//! ends.
 //!
-//! Invariants: (NEMESIS-N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`]; (NEMESIS-N2) where two faults set
-//! the same property, the newest one in force counts, and the end of one leaves the other; (NEMESIS-N3) every draw is named by fault and
-//! number of the strike, so that removing one fault leaves the draws of the others as they were; (NEMESIS-N4) a rule about messages,
-//! requests or records has struck only once it has hurt one. What each fault hurt, in numbers, stands in `harm`.
+//! Invariants: (NEMESIS-N1) what a strike does is undone exactly once, by its end or by [`Nemesis::heal_all`];
+//! (NEMESIS-N2) where two faults set the same property, the newest one in force counts, and when it ends the other one
+//! is in force again; (NEMESIS-N3) every draw is named by fault and number of the strike, so that removing one fault
+//! leaves the draws of the others as they were; (NEMESIS-N4) a rule about messages, requests or records has struck only
+//! once it has hurt one. How much each fault hurt is counted in `harm`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,26 +51,26 @@ use target::Cast;
 /// One victim of one strike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// When it struck; of a rule, when it first hurt something.
+    /// When the strike hit; for a rule, when it first hurt something.
     pub at: Time,
     /// The event at whose emission it struck; empty if it struck by the clock.
     pub position: String,
-    /// Role of the victim, as the catalogue of faults calls it.
+    /// Role of the victim, in the words of the catalogue of faults.
     pub role: &'static str,
-    /// Node, link, file or store, resolved.
+    /// The node, link, file or store that was hit.
     pub target: String,
-    /// What it did.
+    /// What the strike did.
     pub detail: String,
-    /// When its effect ended.
+    /// When the effect ended.
     pub healed_at: Option<Time>,
-    /// What shows that it had its effect, and that this has ended; empty where both are certain.
+    /// What shows that the strike had its effect, and that the effect has ended. Empty where both are certain.
     pub receipt: String,
-    /// Why nothing shows one of them.
+    /// Why nothing shows one of the two.
     pub doubt: Option<String>,
 }
 
 impl Hit {
-    /// Whether it damaged a stored file: that fails nothing by itself, until somebody reads the file.
+    /// Whether the hit damaged a stored file. By itself that causes no failure, until the file is read.
     pub fn damages_file(&self) -> bool {
         self.role == CHECKPOINT_STORE && self.target.contains('/')
     }
@@ -77,53 +79,53 @@ impl Hit {
 /// What became of one fault.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Strike {
-    /// Every time it struck, each victim by itself.
+    /// All hits of the fault, one per victim and strike.
     pub hits: Vec<Hit>,
-    /// Why it did not strike, where its trigger came and it was tried in vain; the last reason.
+    /// Why the last try was in vain, if the trigger came but the fault did not strike.
     pub missed: String,
-    /// What it hurt, over all its strikes; a fault that struck may have hurt nothing.
+    /// What all strikes of the fault hurt. A fault can strike and hurt nothing.
     pub harms: Harms,
 }
 
 impl Strike {
-    /// When it struck first.
+    /// When the fault struck first.
     pub fn struck_at(&self) -> Option<Time> {
         self.hits.iter().map(|hit| hit.at).min()
     }
 
-    /// When its last effect ended; `None` while one is in force.
+    /// When the fault's last effect ended; `None` while one is in force.
     pub fn healed_at(&self) -> Option<Time> {
         let ends: Option<Vec<Time>> = self.hits.iter().map(|hit| hit.healed_at).collect();
         ends?.into_iter().max()
     }
 
-    /// All its victims, each once.
+    /// All victims, each once.
     pub fn target(&self) -> String {
         let targets: BTreeSet<&str> = self.hits.iter().map(|hit| hit.target.as_str()).collect();
         targets.into_iter().collect::<Vec<_>>().join(", ")
     }
 
-    /// What it did first; or, if it did not strike, why not.
+    /// What the first hit did; if the fault did not strike, why not.
     pub fn detail(&self) -> &str {
         self.hits.first().map_or(&self.missed, |hit| &hit.detail)
     }
 }
 
-/// Ends come before strikes of the same instant.
+/// At the same instant, ends come before strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     End,
     Strike,
 }
 
-/// What is to be done at some time.
+/// Something to be done at some time.
 #[derive(Debug, Clone)]
 enum Step {
-    /// What is in force under this number ends.
+    /// Ends what is in force under this number.
     End(u64),
     /// A fault strikes.
     Strike(usize, Origin),
-    /// A loop goes into its next round.
+    /// Begins the next round of a loop.
     Again(Round),
 }
 
@@ -132,7 +134,7 @@ enum Step {
 struct Origin {
     /// The node of the triggering event.
     emitter: Option<String>,
-    /// The event at whose emission it strikes; empty by the clock.
+    /// The event at whose emission the fault strikes; empty if it strikes by the clock.
     position: String,
 }
 
@@ -141,12 +143,12 @@ struct Origin {
 struct Progress {
     /// Matches so far, by kind of event.
     matches: BTreeMap<&'static str, u32>,
-    /// Whether the event that it waits for was seen.
+    /// Whether the event that the trigger waits for (`after`) was seen.
     after_seen: bool,
-    /// With `apart`: the kinds of events at which it has struck, and when it did last.
+    /// For `apart`: the kinds of events at which the fault has struck, and the time of its last strike.
     struck: BTreeSet<&'static str>,
     last: Option<Time>,
-    /// How often it was tried.
+    /// How often the fault was tried.
     tried: u32,
 }
 
@@ -157,7 +159,7 @@ pub struct Nemesis {
     strikes: Vec<Strike>,
     progress: Vec<Progress>,
     agenda: BTreeMap<(Time, Rank, u64), Step>,
-    /// Numbers steps and effects in the order of their making.
+    /// The number of the next step or effect, in the order in which they are made.
     sequence: u64,
     in_force: BTreeMap<u64, InForce>,
     claims: Vec<Claim>,
@@ -166,13 +168,13 @@ pub struct Nemesis {
     act: Act,
     pub(crate) user_code: UserCode,
     pub(crate) newest_completed: Option<CheckpointId>,
-    /// Everything was healed: nothing strikes any more.
+    /// Whether everything was healed, so that nothing strikes any more.
     over: bool,
 }
 
 impl Nemesis {
-    /// The cluster has the nodes `jm-1` to `jm-N` and `tm-1` to `tm-N`; `user_code` is that of the run's jobs, and `act` says how
-    /// the actions of the faults strike.
+    /// A nemesis for a cluster with the nodes `jm-1` to `jm-N` and `tm-1` to `tm-N`. `user_code` makes the code of the
+    /// run's jobs fail, and `act` says how the actions of faults strike.
     pub fn new(
         seed: u64,
         faults: Vec<FaultPlan>,
@@ -217,7 +219,7 @@ impl Nemesis {
         self.newest_completed = self.newest_completed.max(Some(checkpoint));
     }
 
-    /// Takes an event; returns the indices of the faults that it triggers.
+    /// Takes an event, and returns the indices of the faults that it triggers.
     pub fn due(&mut self, world: &dyn Cluster, record: &EventRecord) -> Vec<usize> {
         if let Event::LeadershipGranted { .. } = record.event {
             self.cast.leader = record.node.to_string();
@@ -236,7 +238,7 @@ impl Nemesis {
                 continue;
             }
             let progress = &mut self.progress[index];
-            // The event that opens the gate does not pass through it.
+            // The event that opens the gate does not itself count as a match.
             let open = trigger.after.is_none() || progress.after_seen;
             progress.after_seen |= trigger.after.as_deref() == Some(name);
             let named = if each { !ends_job(&record.event) } else { trigger.event == name };
@@ -267,7 +269,7 @@ impl Nemesis {
         self.agenda.keys().map(|(at, ..)| *at).next()
     }
 
-    /// Strikes and ends what is due by now.
+    /// Strikes, and ends, everything that is due by now.
     pub fn on_time(&mut self, world: &dyn Cluster, now: Time) {
         self.look(world, now);
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -283,7 +285,7 @@ impl Nemesis {
         }
     }
 
-    /// Strikes a fault that an event triggered: now, or after the fault's delay.
+    /// Strikes a fault that an event has triggered, at once or after the fault's delay.
     pub fn strike(&mut self, fault: usize, world: &dyn Cluster, record: &EventRecord) {
         let emitter = Some(record.node.to_string());
         let delay = self.faults[fault].delay;
@@ -296,8 +298,8 @@ impl Nemesis {
         }
     }
 
-    /// Ends everything that is in force: nodes are up and at their speed, links whole, stores and clocks as they were, messages
-    /// left alone. Nothing strikes from here on.
+    /// Ends everything that is in force: nodes run at normal speed, links are whole, stores and clocks are as they
+    /// were, and messages are left alone. No fault strikes after this.
     pub fn heal_all(&mut self, world: &dyn Cluster, now: Time) {
         self.over = true;
         self.look(world, now);
@@ -317,7 +319,7 @@ impl Nemesis {
         }
     }
 
-    /// The run is over: sees what was hurt until then.
+    /// The run is over: counts what was hurt until now.
     pub fn finish(&mut self, world: &dyn Cluster, now: Time) {
         self.look(world, now);
         self.settle_all(world);
@@ -331,7 +333,7 @@ impl Nemesis {
         self.execute(world, &Blow { fault, number, now, origin });
     }
 
-    /// A fault by the clock that strikes again is put on the agenda anew.
+    /// Puts the next strike of a fault by the clock on the agenda.
     fn put_next(&mut self, fault: usize, at: Time) {
         let plan = &self.faults[fault];
         if let Trigger::Every { period, .. } = plan.trigger
@@ -347,7 +349,7 @@ impl Nemesis {
     }
 }
 
-/// Whether every given filter but the name holds.
+/// Whether the event passes every filter that is given, except the name.
 pub(crate) fn matches(trigger: &EventTrigger, record: &EventRecord) -> bool {
     let event = &record.event;
     let same = |wanted: Option<u64>, found: Option<u64>| wanted.is_none() || wanted == found;
@@ -358,12 +360,12 @@ pub(crate) fn matches(trigger: &EventTrigger, record: &EventRecord) -> bool {
         && trigger.node.as_ref().is_none_or(|node| node == record.node.as_str())
 }
 
-/// After the job nothing is left to be hurt.
+/// After these events there is no job left to hurt.
 fn ends_job(event: &Event) -> bool {
     matches!(event, Event::JobFinished { .. } | Event::JobFailed { .. })
 }
 
-/// A trigger as people read it.
+/// A trigger in words.
 pub fn describe(trigger: &Trigger) -> String {
     let time = humantime::format_duration;
     match trigger {

@@ -1,4 +1,4 @@
-//! Roles of victims, as the catalogue of faults, records and coverage call them.
+//! Roles of victims, as the catalogue of faults, records and coverage name them.
 
 /// Role of a victim: the JobManager that leads.
 pub const LEADER: &str = "leader";

@@ -7,27 +7,27 @@ use flowquake_engine::time::Time;
 use super::{Blow, Cluster, Nemesis, Origin, Rank, Step, Striking, Struck};
 use crate::plan::FaultAction;
 
-/// What one round does to the nodes that were resolved when the first one began.
+/// What one round does to the nodes, which are resolved when the first round begins.
 pub(crate) type Strikes = fn(&mut Striking, &FaultAction, &[String]) -> Struck;
 
-/// What is left of a fault that strikes in rounds.
+/// The rounds that are left of a fault.
 #[derive(Debug, Clone)]
 pub(super) struct Round {
     fault: usize,
     left: u32,
-    /// From one round to the next.
+    /// Time from one round to the next.
     every: Duration,
     nodes: Vec<String>,
     strikes: Strikes,
 }
 
 impl Striking<'_> {
-    /// Strikes these nodes `times` times, now and after each pause.
+    /// Strikes these nodes `times` times: now, and then again every `every`.
     pub(crate) fn in_rounds(&mut self, times: u32, every: Duration, nodes: Vec<String>, strikes: Strikes) -> Struck {
         self.round(Round { fault: self.blow.fault, left: times, every, nodes, strikes })
     }
 
-    /// One round; the next one is put on the agenda, whatever became of this one.
+    /// Makes one round, and puts the next one on the agenda, even if this one was in vain.
     fn round(&mut self, round: Round) -> Struck {
         let action = self.nemesis.faults[round.fault].action.clone();
         let struck = (round.strikes)(self, &action, &round.nodes);
@@ -40,7 +40,7 @@ impl Striking<'_> {
 }
 
 impl Nemesis {
-    /// The next round, by the clock.
+    /// Makes the next round, by the clock.
     pub(super) fn go_round(&mut self, world: &dyn Cluster, now: Time, round: Round) {
         let (fault, number) = (round.fault, self.progress[round.fault].tried);
         let blow = Blow { fault, number, now, origin: Origin::default() };

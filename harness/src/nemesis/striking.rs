@@ -1,8 +1,9 @@
-//! One strike: whom it may hit, what it notes, and what it leaves in force.
+//! One strike: which nodes it may hit, what it notes, and what it leaves in force.
 //!
-//! Start at [`Striking`]: the action of a fault is given one, resolves whom it strikes (`target`), does it to the world, notes a
-//! hit for each victim, and says what lasts (`effect`). A strike in vain says why. What each kind of fault does stands in
-//! its own file ([`crate::faults`]); the nemesis knows none of them, and is told how an action strikes by whoever makes it ([`Act`]).
+//! Start at [`Striking`]. The action of a fault gets a `Striking`, resolves its victims (`target`), changes the world,
+//! notes a hit for each victim, and says which effects last (`effect`). A strike in vain says why. What each kind of
+//! fault does stands in the kind's own file ([`crate::faults`]). The nemesis knows no kind; its maker tells it how
+//! actions strike ([`Act`]).
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::plan::FaultAction;
 
 /// One strike of one fault.
 pub(crate) struct Blow {
-    /// Index in the plan.
+    /// Index of the fault in the plan.
     pub(super) fault: usize,
     /// How often the fault was tried before.
     pub(super) number: u32,
@@ -24,22 +25,22 @@ pub(crate) struct Blow {
     pub(super) origin: Origin,
 }
 
-/// Why a strike was in vain, if it was.
+/// `Err`: the strike was in vain, and why.
 pub type Struck = Result<(), String>;
 
 /// How an action strikes.
 pub type Act = fn(&mut Striking, &FaultAction) -> Struck;
 
-/// A strike that is under way.
+/// A strike in progress.
 pub struct Striking<'s> {
     pub(crate) nemesis: &'s mut Nemesis,
-    /// Where it strikes.
+    /// The cluster that is struck.
     pub(crate) world: &'s dyn Cluster,
     pub(crate) blow: &'s Blow,
 }
 
 impl Nemesis {
-    /// Strikes; if that was in vain, the reason is kept.
+    /// Strikes. If the strike was in vain, the reason is kept.
     pub(super) fn execute(&mut self, world: &dyn Cluster, blow: &Blow) {
         let (act, action) = (self.act, self.faults[blow.fault].action.clone());
         if let Err(missed) = act(&mut Striking { nemesis: self, world, blow }, &action) {
@@ -49,7 +50,7 @@ impl Nemesis {
 }
 
 impl Striking<'_> {
-    /// Effects that are being made are in force, until they end by the clock, if they do.
+    /// Puts effects in force as they are made; they end after `after`, if that is given.
     pub(crate) fn lasts(&mut self, hits: Vec<usize>, effects: Vec<Box<dyn Effect>>, after: Option<Duration>) {
         self.nemesis.lasts(self.world, self.blow, hits, effects, after);
     }
@@ -76,7 +77,8 @@ impl Striking<'_> {
         hits.len() - 1
     }
 
-    /// Notes a hit at a node that is proved or not, and returns its index; `harm` is what a proved one hurt. `Err`: in vain, and why.
+    /// Notes a hit at a node according to the receipt, and returns the hit's index. `harm` is what a proved hit has
+    /// hurt. `Err`: the strike was in vain, and why.
     pub(crate) fn hit_by(
         &mut self,
         receipt: Receipt,
@@ -109,24 +111,24 @@ impl Striking<'_> {
         }
     }
 
-    /// Notes a hit that has no end, since it is over when it is done, and returns its index.
+    /// Notes a hit that is over at once, so that it has no end, and returns its index.
     pub(crate) fn over_at_once(&mut self, role: &'static str, target: String, detail: String) -> usize {
         let hit = self.hit(role, target, detail);
         self.nemesis.strikes[self.blow.fault].hits[hit].healed_at = Some(self.blow.now);
         hit
     }
 
-    /// So many were hurt, at once.
+    /// Notes that this many were hurt, at once.
     pub(crate) fn harmed(&mut self, harm: Harm, count: u64) {
         self.nemesis.harmed(self.blow.fault, harm, count);
     }
 
-    /// What the gauge counts from now on, to the end of the run, is the doing of this fault.
+    /// Attributes to this fault what the gauge counts from now on, to the end of the run.
     pub(crate) fn claim(&mut self, gauge: Gauge, harm: Harm) {
         self.nemesis.claim(self.world, self.blow.fault, None, gauge, harm);
     }
 
-    /// A number named by purpose, fault and number of the strike (NEMESIS-N3).
+    /// A random number named by purpose, fault and number of the strike (NEMESIS-N3).
     pub(crate) fn draw(&self, purpose: &str) -> u64 {
         draw(self.nemesis.seed, purpose, self.nemesis.faults[self.blow.fault].id.into(), self.blow.number.into())
     }

@@ -1,13 +1,13 @@
-//! Whom a fault strikes: from roles to nodes, at the moment of the strike.
+//! Finds the victims of a fault: turns roles into nodes at the moment of the strike.
 
 use flowquake_engine::env::draw_between;
 
 use super::{LEADER, LEADER_LINK, STANDBY, Striking, TASK_LINK, TASK_MANAGER};
 use crate::plan::NodeTarget;
 
-/// Who plays which role.
+/// Which node has which role.
 pub(super) struct Cast {
-    /// The JobManager that opened a term last; `jm-1` before the first one.
+    /// The JobManager that was the last to open a term; `jm-1` before the first term.
     pub(super) leader: String,
     job_managers: Vec<String>,
     task_managers: Vec<String>,
@@ -23,12 +23,12 @@ impl Cast {
         }
     }
 
-    /// All nodes but one.
+    /// All nodes except this one.
     fn others(&self, node: &str) -> Vec<String> {
         self.job_managers.iter().chain(&self.task_managers).filter(|other| *other != node).cloned().collect()
     }
 
-    /// The role that a node plays.
+    /// The role of a node.
     fn role(&self, node: &str) -> &'static str {
         if node == self.leader {
             LEADER
@@ -53,7 +53,7 @@ impl Cast {
 pub(crate) type Link = (String, String);
 
 impl Striking<'_> {
-    /// The node that a target stands for now; else why there is none.
+    /// The node that a target stands for at this moment, or why there is none.
     pub(crate) fn node(&self, target: &NodeTarget) -> Result<String, String> {
         let (cast, emitter) = (&self.nemesis.cast, &self.blow.origin.emitter);
         match target {
@@ -75,7 +75,7 @@ impl Striking<'_> {
         }
     }
 
-    /// The nodes that targets stand for now, each once.
+    /// The nodes that targets stand for at this moment, each once.
     pub(crate) fn nodes(&self, targets: &[NodeTarget]) -> Result<Vec<String>, String> {
         let mut nodes: Vec<String> = Vec::new();
         for target in targets {
@@ -87,7 +87,7 @@ impl Striking<'_> {
         Ok(nodes)
     }
 
-    /// Both ends of a link; roles may turn out to be played by one node.
+    /// Both ends of a link, or why there is none. Two roles may turn out to be the same node.
     pub(crate) fn link(&self, from: &NodeTarget, to: &NodeTarget) -> Result<Link, String> {
         let (from, to) = (self.node(from)?, self.node(to)?);
         if from == to { Err(format!("both ends are {from}")) } else { Ok((from, to)) }
@@ -98,12 +98,12 @@ impl Striking<'_> {
         self.nemesis.cast.leader.clone()
     }
 
-    /// All nodes but one.
+    /// All nodes except this one.
     pub(crate) fn others(&self, node: &str) -> Vec<String> {
         self.nemesis.cast.others(node)
     }
 
-    /// The role that a node plays.
+    /// The role of a node.
     pub(crate) fn role(&self, node: &str) -> &'static str {
         self.nemesis.cast.role(node)
     }

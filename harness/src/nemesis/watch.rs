@@ -1,8 +1,9 @@
-//! What is armed and has hurt nothing yet: rules about messages and requests, and user code. They have struck once they have
-//! hurt something (NEMESIS-N4), which is seen here, from their own counts.
+//! Watches what is armed and has hurt nothing yet: rules about messages and requests, and user code. They count as
+//! having struck only once they have hurt something (NEMESIS-N4), which is read here from their own counts.
 //!
-//! A rule tells how often it was applied and when last. It is asked at every event, so the last time at the first sight is the
-//! first time, unless it is applied twice between two events. User code tells no times: the event that follows gives it.
+//! A rule says how often it was applied, and when it was applied last. It is asked at every event, so the last time is
+//! also the first time when a count is first seen, unless the rule was applied twice between two events. User code
+//! gives no times; the time of the next event is taken.
 
 use flowquake_engine::time::Time;
 
@@ -22,7 +23,7 @@ pub(crate) enum Armed {
     OnRecord(u32, u64),
 }
 
-/// Something armed, and what is to be said of it once it has hurt.
+/// Something armed, and what to note once it has hurt something.
 #[derive(Debug)]
 pub(crate) struct Watched {
     armed: Armed,
@@ -31,14 +32,14 @@ pub(crate) struct Watched {
     role: &'static str,
     target: String,
     detail: String,
-    /// What it hurts, counted here; `None`: what it hurts is claimed from the world.
+    /// What is hurt, if it is counted here; `None`: it is claimed from the world.
     harm: Option<Harm>,
-    /// After so many times it is over, if nobody ends it before; `None`: when it is ended.
+    /// It is over after this many times, if it does not end before; `None`: it lasts until it is ended.
     limit: Option<u32>,
-    /// Of user code: failures that are those of faults before.
+    /// For user code: failures that belong to faults before this one.
     before: u32,
     seen: u32,
-    /// Of the fault's strike.
+    /// Index of the hit, once there is one.
     hit: Option<usize>,
 }
 
@@ -48,7 +49,7 @@ impl Watched {
         Self { armed, fault, position, role, target, detail, harm: None, limit: None, before: 0, seen: 0, hit: None }
     }
 
-    /// Each time that it is applied hurts one.
+    /// Each application of the rule hurts one of `harm`.
     pub(crate) fn harming(self, harm: Harm) -> Self {
         Self { harm: Some(harm), ..self }
     }
@@ -59,16 +60,16 @@ impl Watched {
 }
 
 impl Nemesis {
-    /// Keeps an eye on something armed.
+    /// Starts watching something armed.
     pub(crate) fn watch(&mut self, mut watched: Watched) {
-        // Orders for one node are obeyed one after another, so those that still wait come first.
+        // Orders for one node are obeyed one after another, so orders that are still waiting come first.
         let waiting = self.watched.iter().filter(|other| other.armed == watched.armed).count() as u32;
         watched.before = waiting.saturating_add(failures(&self.user_code.hits(), &watched.armed));
         self.strikes[watched.fault].missed = "nothing came that it could hurt".into();
         self.watched.push(watched);
     }
 
-    /// Asks what was hurt by now.
+    /// Looks at what was hurt by now.
     pub(super) fn look(&mut self, world: &dyn Cluster, now: Time) {
         if self.watched.is_empty() {
             return;
@@ -99,12 +100,12 @@ impl Nemesis {
         }
     }
 
-    /// A rule was taken back.
+    /// Stops watching a rule that was taken back.
     pub(crate) fn stop_looking(&mut self, rule: Armed, now: Time) {
         self.stop(now, |armed| *armed == rule);
     }
 
-    /// Nobody's user code fails any more because it is told to.
+    /// Takes back all orders for user code to fail.
     pub(super) fn disarm_user_code(&mut self, now: Time) {
         self.user_code.disarm_all();
         self.stop(now, |armed| matches!(armed, Armed::OnNode(_) | Armed::OnRecord(..)));
@@ -120,7 +121,8 @@ impl Nemesis {
     fn hurt(&mut self, watched: &mut Watched, count: u32, last: Time, shown: String) {
         let more = u64::from(count.saturating_sub(watched.seen));
         watched.seen = count;
-        // A request that a rule applied to may have been answered as without it: there what was hurt is claimed.
+        // A request that a rule applied to may still have been answered as usual. For requests, what was hurt is
+        // therefore claimed from the world.
         if let Some(harm) = watched.harm {
             self.harmed(watched.fault, harm, more);
         }

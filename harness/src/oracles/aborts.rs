@@ -1,4 +1,4 @@
-//! O8: every checkpoint that is given up has a cause of its own.
+//! O8: every checkpoint that is given up has a valid cause of its own.
 //!
 //! Statement. A leader gives up only a checkpoint that it triggered in this attempt and that has not ended, and for a reason that
 //! holds for this very checkpoint:
@@ -9,9 +9,9 @@
 //! - *finalize failed*: its manifest was not written, and the checkpoint store was hurt while it was pending;
 //! - *subsumed*: a later one was completed.
 //!
-//! So a late word about an older checkpoint that hits the one of today is found although nothing is lost by it. Where the
-//! leader's clock is wrong, or it stands still, times are not held against it. Source: FLINK-13593, `CheckpointFailureManager`.
-//! Planted bug: `decline-of-any-checkpoint`.
+//! So the oracle also finds a late report about an older checkpoint that makes the leader give up the current one,
+//! although nothing is lost by that. If a fault makes the leader's clock wrong, or makes the leader stand still, its
+//! times are not judged. Source: FLINK-13593, `CheckpointFailureManager`. Planted bug: `decline-of-any-checkpoint`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
     finding
 }
 
-/// What speaks against giving up a checkpoint for this reason.
+/// Why this reason does not justify giving up the checkpoint; `None` if it does.
 fn unfounded(
     plan: &RunPlan,
     outcome: &Outcome,
@@ -113,7 +113,7 @@ fn unfounded(
         AbortReason::FinalizeFailure => !of.written && store_was_hurt(plan, outcome, of.triggered_at, abort.at),
         AbortReason::TaskFailure => of.failed_over,
         AbortReason::Subsumed => subsumed,
-        // The job ends with it, and says so itself.
+        // The job ends with this, and reports that by another event.
         AbortReason::CoordinatorShutdown => true,
     };
     let offence = match reason {
@@ -132,13 +132,13 @@ fn unfounded(
     (!holds).then_some(offence)
 }
 
-/// Whether a fault kept the checkpoint store from somebody in this time.
+/// Whether a fault kept some node from using the checkpoint store in this time.
 fn store_was_hurt(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time) -> bool {
     plan.faults.iter().zip(&outcome.strikes).any(|(fault, strike)| {
         let hurts = match &fault.action {
             FaultAction::Store { store, .. } => *store != Some(StoreName::Output),
             FaultAction::Isolate { stores, .. } => *stores,
-            // A file that changed while it was read back.
+            // The file may have been damaged while it was read back.
             FaultAction::Damage { .. } => true,
             _ => false,
         };
@@ -178,7 +178,7 @@ mod tests {
         at(time, "jm-1", Event::FailoverBegun { attempt, root, cause: "why".into() })
     }
 
-    /// Evidence against a run under one fault, which was in force in these milliseconds.
+    /// Evidence against a run under one fault that was in force from and to these milliseconds.
     fn under(action: Option<FaultAction>, force: (u64, Option<u64>), events: Vec<EventRecord>) -> Vec<String> {
         let mut plan = plan();
         plan.job.config.checkpoints.timeout = Duration::from_secs(2);
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(evidence(twice).len(), 1);
         let of_another = EventRecord { incarnation: 2, ..aborted(20, 3, reason) };
         assert_eq!(evidence(vec![triggered(10, 3), failover(20, 1), of_another]).len(), 1);
-        // Of a checkpoint of an attempt that is gone nobody says anything.
+        // No event of a checkpoint is expected once its attempt is gone.
         assert_eq!(evidence(vec![triggered(10, 3), failover(20, 1)]), [""; 0]);
     }
 }

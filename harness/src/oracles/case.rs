@@ -1,4 +1,4 @@
-//! What an oracle is: its entry in the catalogue, and what it is given to judge.
+//! What an oracle is (its entry in the catalogue), and what it is given to judge.
 
 use std::cell::OnceCell;
 
@@ -10,40 +10,42 @@ use crate::jobs::Jobs;
 use crate::outcome::{Outcome, Section, StoreCopy};
 use crate::plan::RunPlan;
 
-/// All that is known of one oracle, in one place: its entry stands at the top of its file.
+/// Everything known about one oracle. The entry stands at the top of the oracle's file.
 pub struct Oracle {
-    /// `O1` …; never given to another property.
+    /// `O1` and so on; an id is never reused for another property.
     pub id: &'static str,
     /// What must hold, in one line.
     pub property: &'static str,
-    /// What it counts as judged.
+    /// What the oracle counts as judged.
     pub unit: &'static str,
-    /// Its place where one violation brings about another; the lowest is told first, as the cause. Without one owner (O6)
-    /// anything may follow; without the files of a checkpoint (O3) its restore fails; output that is visible too early (O5) and
-    /// failovers out of nothing (O8) make wrong output (O1, O2), not the other way round; what a restored job does (O10), what
-    /// is left over (O4) and what takes too long (O9, O7) are consequences of all of them.
+    /// The oracle's place in the order of causes; of several violations the one with the lowest rank is reported first.
+    /// Without one owner (O6) anything may follow. Without the files of a checkpoint (O3) its restore fails. Output
+    /// that is visible too early (O5) and failovers without a cause (O8) lead to wrong output (O1, O2), not the other
+    /// way round. What a restored job does (O10), what is left over (O4) and what takes too long (O9, O7) are
+    /// consequences of all of these.
     pub rank: u8,
-    /// Sections of the outcome without which it cannot judge.
+    /// Sections of the outcome that the oracle cannot judge without.
     pub needs: &'static [Section],
-    /// Sections with which it judges more closely, all of them or none: O1 checkpoint by checkpoint, and not only the whole output.
+    /// Sections that let the oracle judge more closely, if all of them are there. With them O1 judges checkpoint by
+    /// checkpoint instead of the whole output.
     pub prefers: &'static [Section],
     /// Judges.
     pub(super) judge: fn(&Case) -> Finding,
 }
 
-/// A run to be judged.
+/// A run to judge.
 pub struct Case<'a> {
     /// What was to be run.
     pub plan: &'a RunPlan,
-    /// What came of it.
+    /// What happened.
     pub outcome: &'a Outcome,
     /// The registry that holds the plan's job.
     pub jobs: &'a Jobs,
     /// Input files, read once.
     pub inputs: &'a InputFiles,
-    /// Runs the job on from a copy of the stores, without faults.
+    /// Continues the job from a copy of the stores, without faults.
     pub resume: &'a dyn Fn(&StoreCopy) -> Outcome,
-    /// Content and order are judged in one pass, of which each oracle takes its part.
+    /// Content and order are judged in one pass; each oracle takes its part of the result.
     output: OnceCell<(Finding, Finding)>,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Case<'a> {
         Self { plan, outcome, jobs, inputs, resume, output: OnceCell::new() }
     }
 
-    /// What is said of content, and of order and state.
+    /// The findings on content, and on order and state.
     pub(super) fn output(&self) -> &(Finding, Finding) {
         self.output.get_or_init(|| output::judge(self.plan, self.outcome, self.jobs, self.inputs))
     }

@@ -1,12 +1,14 @@
 //! O5: the commit horizon.
 //!
-//! Statement. Whenever a part of output becomes visible under epoch `e`, some checkpoint `m >= e` is complete: the leadership
-//! log says so, durably (a checkpoint that failed hands its epoch on to the next one, so `m` may be higher). No part becomes
-//! visible twice, and none is changed or removed afterwards. Judged at the instant of each change of the output store.
+//! Statement. When a part of the output becomes visible under epoch `e`, some checkpoint `m >= e` is durably complete
+//! according to the leadership log. A checkpoint that failed hands its epoch on to the next one, so `m` may be higher
+//! than `e`. No part becomes visible twice, and no visible part is changed or removed. Judged at the instant of each
+//! change of the output store.
 //!
-//! Any checkpoint that was ever complete counts, also one that the job has fallen back behind since: a sink that had decided
-//! `commit` before may still be at it, and then the job must fail. Output that does not belong to the job's lineage is O1's to
-//! find. Source: apache/flink `TwoPhaseCommittingSink`. Planted bug: `commit-on-pre-commit`.
+//! Every checkpoint that was ever complete counts, even one that the job has since fallen back behind: a sink that had
+//! decided `commit` before may still be committing, and then the job must fail. Output that does not belong to the
+//! job's lineage is reported by O1, not here. Source: apache/flink `TwoPhaseCommittingSink`. Planted bug:
+//! `commit-on-pre-commit`.
 
 use flowquake_engine::ha::entry::Change;
 use flowquake_engine::ids::CheckpointId;
@@ -63,7 +65,8 @@ mod tests {
     #[test]
     fn a_part_needs_a_complete_checkpoint_of_its_epoch_or_a_later_one() {
         let mut one = outcome([]);
-        // Complete, but of an earlier epoch; and of the right one, but too late. A manifest alone completes nothing.
+        // A complete checkpoint of an earlier epoch does not allow the output, and one of the right epoch comes too
+        // late. A manifest alone completes nothing.
         complete(&mut one, 10, 2);
         seal(&mut one, 11, 3);
         one.visible.push(part(50, 3));
@@ -72,7 +75,7 @@ mod tests {
         assert_eq!(evidence(&one), [expected]);
         assert_eq!(judge(&one).judged, 2);
 
-        // Checkpoint 3 failed for this sink; checkpoint 4 took its epoch over.
+        // Checkpoint 3 failed for this sink, so checkpoint 4 took over its epoch.
         let mut other = outcome([]);
         complete(&mut other, 49, 4);
         other.visible.push(part(50, 3));

@@ -1,12 +1,12 @@
 //! O7: liveness.
 //!
-//! Statement. Once the last fault has ended, the job comes back and ends within `expect.recovers_within`: it completes a
-//! checkpoint, drains its backlog and finishes, or fails for good where the scenario expects that. In virtual time; in any case
-//! it ends before the plan's time limit. A stall has a named reason and gives the verdict `stuck`.
+//! Statement. After the last fault has ended, the job comes back and ends within `expect.recovers_within` of virtual
+//! time: it completes a checkpoint, drains its backlog and finishes, or fails for good where the scenario expects that.
+//! In any case it ends before the plan's time limit. A stall has a named reason and gives the verdict `stuck`.
 //!
-//! The reason (`Stall`) is read from the trace: who waits for what, followed down to what nobody waits behind. Only what the
-//! leader in force says of the job counts: a zombie's events stand in the trace, too.
-//! Planted bugs: `ignore-barrier-after-restore`, `forget-wakeup`.
+//! The reason (`Stall`) is read from the trace: each wait is followed to what it waits for, down to the first subtask
+//! that waits for nothing else. Only the events of the leader in force count; the trace also has events of superseded
+//! leaders. Planted bugs: `ignore-barrier-after-restore`, `forget-wakeup`.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub const ORACLE: Oracle = Oracle {
     unit: "runs",
     rank: 10,
     needs: &[Section::Trace],
-    // Who leads, for the reason of a stall.
+    // The log shows who leads, which can be the reason of a stall.
     prefers: &[Section::Log],
     judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs),
 };
@@ -50,7 +50,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
     let hits = outcome.strikes.iter().flat_map(|strike| &strike.hits);
     let calm = hits.map(|hit| hit.healed_at.unwrap_or(hit.at)).max();
     let Some(bound) = plan.expect.recovers_within else { return finding };
-    // Without a fault the clock runs from the start.
+    // Without a fault the time counts from the start.
     let since = calm.unwrap_or(Time::ZERO);
     let took = outcome.ended_at.since(since);
     if took > bound {
@@ -61,7 +61,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
     finding
 }
 
-/// When the job did after the last fault what it has to do before it can finish.
+/// When, after the last fault, the job did each thing that it has to do before it can finish.
 fn steps(outcome: &Outcome, since: Time) -> String {
     let after = || outcome.trace.events.iter().filter(|record| record.at >= since);
     let checkpoint = after().find(|record| matches!(record.event, Event::CheckpointCompleted { .. }));
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(evidence(&plan, &outcome), ["the job ended 9s after the last fault; 8s are allowed"]);
         outcome.strikes.clear();
         assert_eq!(evidence(&plan, &outcome), ["the job ended 10s after the last fault; 8s are allowed"]);
-        // A job that has to fail must do so in time, too.
+        // A job that has to fail must also do so in time.
         outcome.end = End::Failed("restarts are used up".into());
         assert_eq!(evidence(&plan, &outcome).len(), 1);
     }

@@ -1,14 +1,17 @@
-//! The oracles: what must hold in every run, whatever the scenario. Each is a file with its statement.
+//! The oracles: properties that must hold in every run, whatever the scenario. Each has a file that begins with its
+//! statement.
 //!
-//! Start at [`ORACLES`], the catalogue: each entry says its property, what it judges, which sections of an outcome it needs, and its place
-//! among causes and consequences. An entry stands in the file that judges it. O8 and O9 are judged in several files: O8 in
-//! [`root_cause`], [`aborts`] and [`provoked`], O9 in [`timing`] and [`restarts`]; O2 in [`output`] and [`state`].
+//! Start at [`ORACLES`], the catalogue. Each entry says which property the oracle judges, which sections of an outcome
+//! it needs, and where it stands among causes and consequences. An entry stands in the file that judges it. Some
+//! oracles are judged in several files: O8 in [`root_cause`], [`aborts`] and [`provoked`], O9 in [`timing`] and
+//! [`restarts`], O2 in [`output`] and [`state`].
 //!
-//! Oracles read an [`Outcome`]; they never look into the engine. Most judge when the run is over, from what was recorded at
-//! each instant; O3 judges while it goes on, since only then is known what was where. Planted bugs prove that each bites.
+//! Oracles read an [`Outcome`]; they never look into the engine. Most judge after the run, from what was recorded at
+//! each instant. O3 judges during the run, because only then is it known which files existed at which instant. Planted
+//! bugs prove that each oracle finds what it should.
 //!
-//! Invariant: (ORACLES-N1) an oracle judges only an outcome that has all sections that it needs; else the record says that it did
-//! not, and why.
+//! Invariant: (ORACLES-N1) an oracle judges only an outcome that has all sections that the oracle needs; otherwise the
+//! record says that it did not judge, and why.
 
 use flowquake_reports::record::OracleRecord;
 
@@ -46,7 +49,7 @@ pub static ORACLES: [&Oracle; 10] = [
     &restorable::ORACLE,
 ];
 
-/// Violations by oracle, cause before consequence; those of one oracle stay in their order.
+/// Violations by oracle, causes before consequences. Those of one oracle keep their order.
 pub fn causes_first(violations: &[Violation]) -> Vec<(&'static str, Vec<&Violation>)> {
     let mut by_oracle: Vec<(&'static str, Vec<&Violation>)> = Vec::new();
     for violation in violations {
@@ -81,7 +84,7 @@ pub fn judge(case: &Case) -> (Vec<OracleRecord>, Vec<Violation>) {
 }
 
 impl Oracle {
-    /// Why it cannot judge this outcome (ORACLES-N1).
+    /// Why the oracle cannot judge this outcome (ORACLES-N1); `None` if it can.
     fn missing(&self, outcome: &Outcome) -> Option<String> {
         let missing: Vec<String> =
             self.needs.iter().filter(|section| !outcome.sections.contains(section)).map(ToString::to_string).collect();

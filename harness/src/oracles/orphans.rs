@@ -1,13 +1,14 @@
 //! O4: no orphan files.
 //!
-//! Statement. When a job has finished, nothing is left in the stores that its last leader should have swept away: no file of
-//! a checkpoint that is not retained, and no pending output that no retained checkpoint names, if it was there when the last
-//! sweep began. What was written later (a zombie's upload, a chunk under way) is nobody's fault, and so is what a store did
-//! not list or refused to delete because a fault was on it: a sweep during such a fault is not judged.
+//! Statement. When a job has finished, the stores hold nothing that its last leader should have swept away: no file of
+//! a checkpoint that is not retained, and no pending output that no retained checkpoint names, if the file existed when
+//! the last sweep began. Files written later (a superseded leader's or task's upload, a chunk in progress) are allowed.
+//! A sweep is not judged if a fault was on the store during it, because the store may then have hidden files or refused
+//! to delete them.
 //!
-//! The sweep began after the last entry of the leadership log that changed what is retained. What the nemesis removed is not
-//! left over. Source: FLINK-30461 (partial uploads of a cancelled checkpoint stay for ever). Planted bugs:
-//! `skip-sweep`, `any-sweep-ends-the-job`.
+//! The sweep counts from the last entry of the leadership log that changed what is retained. Files that the nemesis
+//! removed are not left over. Source: FLINK-30461 (partial uploads of a cancelled checkpoint stay forever). Planted
+//! bugs: `skip-sweep`, `any-sweep-ends-the-job`.
 
 use super::{EVIDENCE_MAX, Finding, Oracle, Violation};
 use crate::outcome::{End, Outcome, Section, Sweep};
@@ -24,7 +25,7 @@ pub const ORACLE: Oracle = Oracle {
     judge: |case| judge(case.plan, case.outcome),
 };
 
-/// Judges what is left of a finished job.
+/// Judges what a finished job has left in the stores.
 pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
     let mut finding = Finding::default();
     let Some(sweep) = outcome.sweep.filter(|_| outcome.end == End::Finished) else { return finding };
@@ -42,7 +43,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
     finding
 }
 
-/// Whether a fault was on the stores, or between a node and the stores, since the last sweep began.
+/// Whether, since the last sweep began, a fault was on the stores or between a node and the stores.
 fn store_was_faulty(plan: &RunPlan, outcome: &Outcome, sweep: Sweep) -> bool {
     let began = outcome.log.iter().rev().find(|entry| entry.order <= sweep.began).map(|entry| entry.at);
     plan.faults.iter().zip(&outcome.strikes).any(|(fault, strike)| {
@@ -64,7 +65,8 @@ mod tests {
     use crate::outcome::Orphan;
     use crate::plan::{FaultPlan, Trigger};
 
-    /// Swept in term 1 after the 10th change of the stores; these files are left, with the change that wrote them.
+    /// An outcome that was swept in term 1 after the 10th change of the stores. These files are left, each with the
+    /// number of the change that wrote it.
     fn left(files: &[(&str, u64)]) -> Outcome {
         let mut outcome = outcome([]);
         outcome.log.clear();

@@ -1,20 +1,21 @@
-//! O1 and O2: the committed output, checkpoint by checkpoint, is one that the job's reference accepts; so is keyed state.
+//! O1 and O2: the committed output is, checkpoint by checkpoint, one that the job's reference accepts; so is keyed
+//! state.
 //!
-//! Statement. Let `c1 < c2 < …` be the completed checkpoints that the job did not fall back behind, as the leadership log has
-//! them. The output visible under epochs `(c(i-1), c(i)]` is accepted for the input between the source positions of the two
-//! manifests: nothing lost, doubled or invented (O1), and per split and key in order (O2). The keyed state in manifest `c(i)`
-//! is the reference's at those positions (O2, [`super::state`]). If the job finished, the last manifest's positions are the end
-//! of the input (O1). Output under an epoch that belongs to no such checkpoint is invented (O1).
+//! Statement. Let `c1 < c2 < …` be the completed checkpoints that the job did not fall back behind, as the leadership
+//! log has them. The reference must accept the output visible under epochs `(c(i-1), c(i)]` for the input between the
+//! source positions of the two manifests: nothing is lost, doubled or invented (O1), and the order per split and key is
+//! kept (O2). The keyed state in manifest `c(i)` must equal the reference's state at those positions (O2,
+//! [`super::state`]). If the job finished, the positions of the last manifest must be the end of the input (O1). Output
+//! under an epoch that belongs to no such checkpoint is invented (O1).
 //!
-//! So the output is right as a prefix at every instant, not only at the end: it only grows, and never beyond what is complete
-//! (O5), so what was visible at any instant is a part of these spans. Endless, cancelled and failed jobs are judged by that
-//! alone: under a checkpoint whose sinks are not all known to have committed, output may be missing, but nothing else may be
-//! wrong. A fallback counts once an attempt was deployed after it: one that was refused, because a sink had committed already,
-//! leaves that output right.
+//! So the output is right as a prefix at every instant, not only at the end: output only grows, and never beyond what
+//! is complete (O5), so whatever was visible at some instant is a part of these spans. For endless, cancelled and
+//! failed jobs this is all that is judged: under a checkpoint whose sinks are not all known to have committed, output
+//! may be missing, but nothing else may be wrong. A fallback counts only if an attempt was deployed after it. A
+//! fallback that was refused, because a sink had committed already, leaves that output right.
 //!
-//! Where a target shows only the output that was there at the end, O1 judges that as a whole.
-//! Planted bugs: `no-barrier-alignment`, `skip-fencing`, `abort-on-checkpoint-failure`, `forget-commit`,
-//! `replay-one-too-many` (O1);
+//! Where a target shows only the output at the end, O1 judges that output as a whole. Planted bugs:
+//! `no-barrier-alignment`, `skip-fencing`, `abort-on-checkpoint-failure`, `forget-commit`, `replay-one-too-many` (O1);
 //! `reorder-buffers` (O2).
 
 use std::borrow::Cow;
@@ -31,10 +32,10 @@ use crate::outcome::{End, Outcome, Part, Section};
 use crate::plan::RunPlan;
 use crate::plan::job_spec;
 
-/// Refusals that are traced through the run; the others are of the same kind.
+/// How many refused outputs are traced through the run. More would only repeat the same kind.
 const EXPLAINED_MAX: usize = 2;
 
-/// What it takes to judge the output checkpoint by checkpoint; without one of these it is judged as a whole.
+/// Sections needed to judge the output checkpoint by checkpoint. If one is missing, the output is judged as a whole.
 const SPANS: [Section; 4] = [Section::Trace, Section::Log, Section::Checkpoints, Section::Output];
 
 /// The entry of O1.
@@ -68,8 +69,9 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles
     }
 }
 
-/// Judges output of which nobody saw how it came about: a finished job has put out what the whole input asks for, and any other nothing
-/// else. Order shows in its contents, so what is wrong with that is wrong with them.
+/// Judges only the final output, for targets that do not show how it came about: a finished job must have put out what
+/// the whole input asks for, and any other job nothing besides that. Wrong order shows in the content of the output, so
+/// it is found as wrong content.
 fn judge_whole(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> Finding {
     let mut content = Finding::default();
     let mut wrong = |evidence: String| content.violations.push(Violation { oracle: "O1", evidence });
@@ -96,7 +98,7 @@ fn judge_whole(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFil
     content
 }
 
-/// Judges content and order alone.
+/// Judges content and order, without keyed state.
 pub(super) fn judge_output(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs, inputs: &InputFiles) -> (Finding, Finding) {
     judge_spans(plan, outcome, jobs, inputs, false)
 }
@@ -190,7 +192,7 @@ fn fully_committed(outcome: &Outcome) -> CheckpointId {
     sinks.iter().map(|sink| by_sink.get(sink).copied().unwrap_or_default()).min().unwrap_or_default()
 }
 
-/// A finished job has read everything.
+/// A finished job must have read the whole input.
 fn judge_end(reference: &dyn Reference, positions: &[u64], splits: usize, content: &mut Finding) {
     let read: u64 = positions.iter().sum();
     let due = reference.input_len();
@@ -257,7 +259,7 @@ mod tests {
     fn evidence(outcome: &Outcome) -> Vec<String> {
         let (content, order) = judge_output(&plan(), outcome, &Jobs::builtin(), &InputFiles::default());
         assert_eq!(order.violations, []);
-        // What follows the claim explains it.
+        // Later lines of the evidence only explain the claim in its first line.
         let claim = |text: String| text.lines().next().unwrap_or_default().to_owned();
         content.violations.into_iter().map(|violation| claim(violation.evidence)).collect()
     }
@@ -266,7 +268,7 @@ mod tests {
     fn a_stopped_job_is_right_as_far_as_it_came() {
         let mut outcome = stopped();
         assert_eq!(evidence(&outcome), [""; 0]);
-        // Some of what checkpoint 3 covers is visible already.
+        // Some of the output that checkpoint 3 covers is already visible.
         outcome.visible.push(output(31, 3, &lines(300, 350)));
         assert_eq!(evidence(&outcome), [""; 0]);
     }
@@ -300,7 +302,7 @@ mod tests {
         outcome.visible.push(output(31, 3, &lines(300, 400)));
         logged(&mut outcome, 40, 1, Change::FallingBack(Some(CheckpointId(2))));
         assert_eq!(evidence(&outcome), [""; 0]);
-        // Had the job gone on from there, that output would come twice.
+        // If the job had gone on from there, that output would come twice.
         outcome.log.last_mut().unwrap().deployed = true;
         assert_eq!(evidence(&outcome), ["part of epoch 3 is visible, but no checkpoint covers epoch 3"]);
     }

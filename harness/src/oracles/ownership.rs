@@ -1,24 +1,29 @@
 //! O6: ids only grow, and every attempt and term has one owner.
 //!
-//! Statement, judged on accepted effects (what the stores took), not on who is alive: zombies are legal as long as nothing
-//! that they do counts.
-//! - **Log.** Entries are numbered without a gap or a double, segment by segment; one of which the store kept only a part counts
-//!   as none. Terms only grow along it, by one, each opened by the one leader (node and life) that writes all its entries,
-//!   in a segment of its own. What an entry says follows from the entry before and its change, open decisions of a fallback included. Only entries between the ends
-//!   of a segment that is over are removed.
-//! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest checkpoint
-//!   that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term; its id lies above
-//!   all that were reserved when that term was opened, and is reserved before anything is written into it.
-//! - **Acknowledgements.** One that is counted answers a snapshot that was taken for the very same attempt and checkpoint.
-//! - **Orders.** A TaskManager, in one life, obeys terms that only grow, and deploys attempts that only grow: a leader that was
-//!   superseded may not know it yet, and whoever has heard of the newer one must not follow it back.
-//! - **Decisions.** Each is made once, and `commit` only when its checkpoint, or a later one, is complete. Removed are only
-//!   decisions `commit` about epochs below every retained checkpoint, and never the newest of a subtask.
+//! Statement. What is judged are accepted effects (what the stores took), not who is alive: superseded processes may
+//! live on as long as nothing that they do has an effect.
+//! - **Log.** Entries are numbered without a gap or a double, segment by segment; an entry of which the store kept only
+//!   a part does not count. Terms grow by one along the log. Each term is opened by one leader (node and life), which
+//!   writes all entries of that term in a segment of its own. What an entry says follows from the entry before and the
+//!   change, open decisions of a fallback included. Of a segment that is over, only entries between its first and its
+//!   last are removed.
+//! - **Ids.** Attempts only grow, and are in the log before they are deployed. An attempt begins with the newest
+//!   checkpoint that the log retains. No checkpoint is triggered twice. The folder of a checkpoint belongs to one term;
+//!   its id is higher than all ids that were reserved when that term was opened, and is reserved before anything is
+//!   written into the folder.
+//! - **Acknowledgements.** An acknowledgement that is counted answers a snapshot that was taken for exactly that
+//!   attempt and checkpoint.
+//! - **Orders.** A TaskManager, in one life, obeys terms that only grow, and deploys attempts that only grow. A
+//!   superseded leader may not know of its successor yet, but a TaskManager that has heard of the successor must not
+//!   obey the old leader again.
+//! - **Decisions.** Each decision is made once, and `commit` only when its checkpoint, or a later one, is complete. The
+//!   only decisions that are removed are `commit`s about epochs below every retained checkpoint, and never the newest
+//!   of a subtask.
 //!
-//! A leader that was superseded may go on to count acknowledgements and to deploy: since its entries are refused, nothing
-//! comes of it. Source: apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593.
-//! Planted bugs: `reuse-checkpoint-ids`, `obey-lower-terms`, `remove-segment-ends`, `forget-aborts`,
-//! `forget-undecided`, and others of the museum.
+//! A superseded leader may go on counting acknowledgements and deploying: since its entries are refused, this has no
+//! effect. Source: apache/flink `JobMasterId`, `CheckpointIDCounter`; FLINK-13593. Planted bugs:
+//! `reuse-checkpoint-ids`, `obey-lower-terms`, `remove-segment-ends`, `forget-aborts`, `forget-undecided`, and others
+//! of the museum.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +61,7 @@ pub fn judge(outcome: &Outcome) -> Finding {
 }
 
 impl Finding {
-    /// Counts one more thing judged, and notes what is wrong with it.
+    /// Counts one more thing as judged, and notes what is wrong with it.
     fn check(&mut self, holds: bool, evidence: impl FnOnce() -> String) {
         self.judged += 1;
         if !holds {
@@ -65,17 +70,17 @@ impl Finding {
     }
 }
 
-/// The log by itself.
+/// Judges the log by itself.
 fn log(outcome: &Outcome, finding: &mut Finding) {
     let mut before: Option<&LogEntry> = None;
-    // Whoever closes a segment need not lead: the entry behind it says who does.
+    // The process that closes a segment need not be the leader: the entry after it says who leads.
     let mut owner: Option<(Term, &NodeName, u32)> = None;
     let one = |(term, node, life): (Term, &NodeName, u32)| format!("{node}.{life} in {term}");
     for logged in &outcome.log {
         let (entry, position) = (&logged.entry, logged.position);
         finding
             .check(entry.position == position, || format!("log entry {position} says that it is {}", entry.position));
-        // Of a torn write nobody could know; the log goes on behind it.
+        // Readers skip an entry that the store kept only in part; the log goes on after it.
         let mut expected = before.map_or(Position::FIRST, |before| before.entry.next_position());
         while outcome.torn_entries.contains(&expected) {
             expected = expected.behind_torn();
@@ -119,7 +124,7 @@ fn log(outcome: &Outcome, finding: &mut Finding) {
     }
 }
 
-/// What is wrong with a state that a change led to.
+/// What is wrong with the state that a change led to; `None` if it follows.
 fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<String> {
     let newest = |state: &HaState| state.completed.last().copied();
     let added = match change {
@@ -153,7 +158,7 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
     let begun = match change {
         Change::AttemptBegun(attempt) => (new.attempt != *attempt || *attempt <= old.attempt)
             .then(|| format!("{} after {}", new.attempt, old.attempt)),
-        // A term may begin with an attempt of its own.
+        // A term may begin with the attempt of the term before, or with a higher one.
         Change::Opened => {
             (new.attempt < old.attempt).then(|| format!("{} opens a term after {}", new.attempt, old.attempt))
         }
@@ -171,9 +176,10 @@ fn does_not_follow(old: &HaState, change: &Change, new: &HaState) -> Option<Stri
     begun.or(lost)
 }
 
-/// Who wrote into which checkpoint's folder.
+/// Judges who wrote into which checkpoint's folder.
 fn claims(outcome: &Outcome, finding: &mut Finding) {
-    // By term: what was reserved when it was opened; and every growth of what is reserved, in order.
+    // `floors` has, by term, the ids that were reserved when the term was opened; `reserved` has every growth of the
+    // reservation, in order.
     let mut floors: BTreeMap<Term, CheckpointId> = BTreeMap::new();
     let mut reserved: Vec<(u64, CheckpointId)> = Vec::new();
     let mut last = CheckpointId(0);
@@ -200,7 +206,7 @@ fn claims(outcome: &Outcome, finding: &mut Finding) {
     }
 }
 
-/// Commits come after completions.
+/// Judges that commits come after completions.
 fn decisions(outcome: &Outcome, finding: &mut Finding) {
     let mut completed = outcome.log.iter().filter_map(|logged| match logged.entry.change {
         Change::Completed(id) => Some((logged.order, id)),
@@ -219,7 +225,7 @@ fn decisions(outcome: &Outcome, finding: &mut Finding) {
     }
 }
 
-/// What leaders say that they did, against the log.
+/// Judges what leaders report against the log.
 fn events(outcome: &Outcome, finding: &mut Finding) {
     let mut log = outcome.log.iter().peekable();
     let mut newest: Option<&LogEntry> = None;
@@ -272,7 +278,7 @@ fn events(outcome: &Outcome, finding: &mut Finding) {
     }
 }
 
-/// Whose orders TaskManagers obey.
+/// Judges whose orders TaskManagers obey.
 fn orders(outcome: &Outcome, finding: &mut Finding) {
     let mut obeyed: BTreeMap<(&NodeName, u32), (Term, Attempt)> = BTreeMap::new();
     for EventRecord { at, node, incarnation, event } in &outcome.trace.events {

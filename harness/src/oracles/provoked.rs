@@ -1,16 +1,18 @@
-//! O8: a failover, or a takeover, comes from a fault; the engine causes none itself.
+//! O8: every failover and every takeover comes from a fault; the engine causes none itself.
 //!
 //! Statement. Whenever a failover begins, or a term other than the first is opened, one of these holds:
-//! - a fault of the plan is in force, or its end is no longer ago than its consequences may take (`Reach`);
-//! - a fault left something behind that may be found at any later time: a damaged file, half of a connection (`leaves_traces`);
+//! - a fault of the plan is in force, or has ended no longer ago than its consequences can take (`Reach`);
+//! - a fault left something behind that can be found at any later time: a damaged file, half a connection
+//!   (`leaves_traces`);
 //! - the recovery from an earlier failover is not over: no checkpoint was completed since;
-//! - it lies in the plan: the job's own code failed, or a checkpoint took longer than the timeout that the scenario set.
+//! - the plan itself causes it: the job's own code failed, or a checkpoint took longer than the timeout that the
+//!   scenario set.
 //!
-//! So an engine that takes a sound TaskManager for a lost one is found although the job comes back and the output stays right.
-//! The consequences of a fault take time: a cut is noticed after the heartbeat timeout, a lost order after the RPC timeout, a
-//! missing object after several looks. `Reach` is the sum of these, each from the plan. A shorter one accused correct runs of
-//! the swarms; a longer one would excuse what has nothing to do with the fault. A recovery that never ends is O7's to find.
-//! Planted bug: `misread-heartbeat`.
+//! So an engine that takes a healthy TaskManager for a lost one is found, although the job comes back and the output
+//! stays right. The consequences of a fault take time: a cut is noticed after the heartbeat timeout, a lost order after
+//! the RPC timeout, a missing object after several reads. `Reach` is the sum of these, each taken from the plan. A
+//! shorter `Reach` accused correct runs of the swarms; a longer one would excuse failovers that have nothing to do with
+//! the fault. A recovery that never ends is reported by O7, not here. Planted bug: `misread-heartbeat`.
 
 use std::time::Duration;
 
@@ -22,7 +24,8 @@ use super::{EVIDENCE_MAX, Finding, Violation};
 use crate::outcome::Outcome;
 use crate::plan::{ClockFault, FaultAction, MessageFault, RunPlan, StoreFault};
 
-/// How long a store is asked again before something counts as failed or lost, with some time for the requests themselves.
+/// How long requests to a store are repeated before something counts as failed or lost, with some time for the requests
+/// themselves.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Judges every failover and takeover.
@@ -69,7 +72,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
     finding
 }
 
-/// From when to when each hit of a fault was in force; those that leave traces, for ever.
+/// From when to when each hit of a fault was in force; without an end for faults that leave traces.
 fn in_force(plan: &RunPlan, outcome: &Outcome) -> Vec<(Time, Time)> {
     let hits = plan.faults.iter().zip(&outcome.strikes).flat_map(|(fault, strike)| {
         let lasts = leaves_traces(&fault.action);
@@ -81,10 +84,10 @@ fn in_force(plan: &RunPlan, outcome: &Outcome) -> Vec<(Time, Time)> {
     hits.collect()
 }
 
-/// A time to which durations can be added.
+/// Far in the future, but durations can still be added to it.
 const FOR_EVER: Time = Time(u64::MAX / 2);
 
-/// Whether something of it stays when it has ended, and is found by whoever comes upon it.
+/// Whether something is left when the fault has ended, which can be found later.
 fn leaves_traces(action: &FaultAction) -> bool {
     match action {
         FaultAction::Damage { .. } | FaultAction::DamageLocal { .. } | FaultAction::HalfOpen { .. } => true,
@@ -99,7 +102,7 @@ struct Reach {
     connecting: Duration,
     rpc: Duration,
     lease: Duration,
-    /// By how much messages are late and clocks behind: what waits for them waits so much longer.
+    /// By how much messages are late and clocks are behind. Every timeout that waits for them can end that much later.
     delayed: Duration,
 }
 
@@ -111,7 +114,8 @@ impl Reach {
             FaultAction::Clock { how: ClockFault::Back(by), .. } => *by,
             _ => Duration::ZERO,
         });
-        // A leader counts the heartbeats that it sends, a TaskManager waits for one; each may begin to count when the fault ends.
+        // A leader counts the heartbeats that it sends, and a TaskManager waits for one; both may start counting only
+        // when the fault ends.
         let beats = config.heartbeat_interval * (1 + config.heartbeat_rpc_failure_threshold);
         Self {
             heartbeats: config.heartbeat_timeout + beats,
@@ -126,7 +130,8 @@ impl Reach {
 
     fn of_failover(&self, root: &RootCause) -> Duration {
         let own = match root {
-            // It may have given up its leader first, and then registers again with one that has not noticed.
+            // The TaskManager may have given up its leader first, and then registers again with a leader that has not
+            // noticed.
             RootCause::TaskManagerLost { .. } => self.heartbeats * 2 + self.connecting,
             RootCause::TaskFailed { .. } => self.connecting + STORE_PATIENCE,
             RootCause::DeploymentLost { .. } => self.rpc,
@@ -142,7 +147,7 @@ impl Reach {
     }
 }
 
-/// Whether the plan alone accounts for a failover: code that the job brings along, or a timeout that is too short for its state.
+/// Whether the plan alone explains a failover: by the job's own code, or by a timeout that is too short for the state.
 fn lies_in_the_plan(root: &RootCause, failover: &EventRecord, before: &[EventRecord]) -> bool {
     let attempt = failover.event.attempt();
     before.iter().rev().any(|record| match (root, &record.event) {
@@ -214,7 +219,7 @@ mod tests {
     #[test]
     fn a_fault_excuses_what_follows_while_its_consequences_may_come() {
         assert_eq!(killed((100, None), vec![lost(90_000)]), [""; 0], "it is down all the time");
-        // Twice heartbeat timeout and interval, and one try to connect: 17 s.
+        // Twice heartbeat timeout and interval, and one attempt to connect: 17 s.
         assert_eq!(killed((100, Some(1_000)), vec![lost(18_000)]), [""; 0]);
         let told = killed((100, Some(1_000)), vec![lost(18_001)]);
         assert!(told[0].contains("had ended at 1.000000s"), "{told:?}");

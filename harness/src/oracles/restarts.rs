@@ -1,14 +1,16 @@
 //! O9: restarts.
 //!
-//! Statement. After a failover the leader that began it deploys the next attempt not before the delay of the restart strategy has
-//! passed, and is ready for it (`restart-ready`) within 10 µs of the latest of: the end of the delay, the end of the failed attempt's
-//! tasks (`tasks-canceled`), and the end of a checkpoint that was on its way into the log. An engine that forgets the delay hammers a
-//! cluster that is down anyhow; one that waits longer prolongs every outage, and no sum of measured parts would show it. And a leader
-//! that ends the job instead (`job-failed`), or does not, is entitled to by the strategy: nothing else ends a job at that point.
+//! Statement. After a failover the leader that began it deploys the next attempt only when the delay of the restart
+//! strategy has passed. It is ready to do so (`restart-ready`) within 10 µs of the latest of: the end of the delay, the
+//! end of the failed attempt's tasks (`tasks-canceled`), and the end of a checkpoint that was on its way into the log.
+//! An engine that skips the delay overloads a cluster that is down already; one that waits longer prolongs every
+//! outage, which no sum of measured parts would show. If the leader ends the job instead (`job-failed`), the strategy
+//! must allow that, and if it does not end the job, the strategy must allow the restart: nothing else ends a job at
+//! that point.
 //!
-//! What the strategy allows follows from the times of this leader's failovers and the settings (`rule`). A takeover has no restart
-//! delay, and the next leader counts anew. Where the leader's clock is wrong, or it stands still or is slow, times are not held
-//! against it.
+//! What the strategy allows follows from the settings and the times of this leader's failovers (`rule`). A takeover has
+//! no restart delay, and the next leader counts from zero. If a fault makes the leader's clock wrong, or makes the
+//! leader stand still or slow, its times are not judged.
 //! Source: apache/flink `RestartBackoffTimeStrategy`. Planted bugs: `skip-restart-delay`, `never-reset-backoff`,
 //! `count-failures-forever`.
 
@@ -29,23 +31,23 @@ use crate::plan::RunPlan;
 
 mod rule;
 
-/// A failover that waits for its next attempt.
+/// A failover whose next attempt has not come yet.
 struct Waiting<'a> {
     failover: &'a EventRecord,
     attempt: Attempt,
     allowed: Allowed,
     canceled: Option<Time>,
-    /// When a checkpoint was completed meanwhile: it had been on its way into the log.
+    /// When a checkpoint was completed in the meantime: it had been on its way into the log.
     logged: Option<Time>,
 }
 
 impl Waiting<'_> {
-    /// What else than the delay the next attempt waits for.
+    /// Until when the next attempt waits for something other than the delay.
     fn held_up_until(&self) -> Time {
         self.canceled.max(self.logged).unwrap_or(Time::ZERO)
     }
 
-    /// What is wrong with a next attempt that is ready at `at`; it `may_be_late` if it says so with its deployment only.
+    /// What is wrong with a next attempt that is ready at `at`. The time `may_be_late` if only the deployment shows it.
     fn wrong(&self, at: Time, may_be_late: bool, strategy: &RestartStrategy) -> Option<String> {
         let (began, attempt, name) = (self.failover.at, self.attempt, strategy.name());
         let Some((least, most)) = self.allowed.delay_ns else {
@@ -101,7 +103,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
                 of.logged = Some(record.at);
                 continue;
             }
-            // Whoever leads next, this node included, takes over: there is no restart delay.
+            // The next leader, which may be this node, takes over: there is no restart delay.
             Event::LeadershipLost { .. } | Event::LeadershipGranted { .. } => {
                 waiting = None;
                 continue;
@@ -109,7 +111,7 @@ pub fn judge(plan: &RunPlan, outcome: &Outcome) -> Finding {
             Event::RestartReady { attempt } if *attempt == of.attempt => {
                 of.wrong(record.at, false, &config.restart_strategy)
             }
-            // Without the word before it the deployment itself tells; it also waits for slots and manifests.
+            // If `restart-ready` is missing, the deployment shows the time; but it also waits for slots and manifests.
             Event::DeploymentBegun { attempt, .. } if *attempt > of.attempt => {
                 of.wrong(record.at, true, &config.restart_strategy)
             }
@@ -189,7 +191,7 @@ mod tests {
         assert_eq!(unannounced.len(), 1, "it does not even say that it is ready");
     }
 
-    /// Failovers of attempt 1, 2, … at the first times, and what came of each: ready at the second ones.
+    /// Failovers of attempts 1, 2, … at the first times; each is ready to restart at the second.
     fn restarts(times: &[(u64, u64)]) -> Vec<EventRecord> {
         let mut events = Vec::new();
         for (number, (failed, back)) in (1..).zip(times) {
@@ -251,11 +253,11 @@ mod tests {
         assert!(early[0].contains("failure-rate allows another restart"), "{early:?}");
         assert_eq!(rate([restarts(&[(100, 1_100), (6_000, 7_000)]), given_up(10_099, 3).into()].concat()), [""; 0]);
         assert_eq!(rate(restarts(&[(100, 1_100), (6_000, 7_000), (9_000, 10_000)])).len(), 1, "it had to end");
-        // At the very limit nobody knows on which side the engine saw it.
+        // Exactly at the limit, both answers are accepted: the engine may have seen either side.
         let limit = || restarts(&[(100, 1_100), (6_000, 7_000)]);
         assert_eq!(rate([limit(), given_up(10_100, 3).into()].concat()), [""; 0]);
         assert_eq!(rate(restarts(&[(100, 1_100), (6_000, 7_000), (10_100, 11_100)])), [""; 0]);
-        // It took over from itself.
+        // The node took over from itself.
         let mut anew = restarts(&[(100, 1_100), (6_000, 7_000)]);
         anew.push(at(8_000, "jm-1", Event::LeadershipGranted { term: Term(5) }));
         anew.extend(restarts(&[(9_000, 10_000)]));
@@ -282,12 +284,12 @@ mod tests {
         assert!(unreset[0].contains("2.000 s too late: the restart delay is 1s (exponential-delay)"), "{unreset:?}");
         let (_, hasty) = judged_with(settings(0, None), story((21_900, 22_900)));
         assert!(hasty[0].contains("2.000 s too early: the restart delay is 3s"), "{hasty:?}");
-        // With jitter there is a range, cut by the first and the greatest delay.
+        // With jitter there is a range, bounded by the first and the greatest delay.
         for (ready, fits) in [(3_599, false), (3_600, true), (4_400, true), (4_401, false)] {
             let (_, found) = judged_with(settings(200, None), restarts(&[(100, 1_100), (2_000, ready)]));
             assert_eq!(found.is_empty(), fits, "{ready}: {found:?}");
         }
-        // Ready at 3.7 s, so due then, though it could have been at 4.4 s: 10 s later the delay is reset, without a doubt.
+        // Ready at 3.7 s, so due then, although it could have been 4.4 s. So 10 s later the delay must have been reset.
         let late_reset = |ready| restarts(&[(100, 1_100), (2_000, 3_700), (13_750, ready)]);
         assert_eq!(judged_with(settings(200, None), late_reset(14_800)), (3, Vec::new()));
         assert_eq!(judged_with(settings(200, None), late_reset(16_750)).1.len(), 1);
@@ -323,7 +325,7 @@ mod tests {
         assert_eq!(judge(&plan, &outcome).violations.len(), 1, "a TaskManager that stands still has no part in it");
         outcome.strikes[0].hits[0].role = LEADER;
         assert_eq!(judge(&plan, &outcome).violations, []);
-        // It had decided on the failover before it stood still, and told of it when it went on.
+        // The leader had decided on the failover before it stood still, and reported it when it went on.
         let mut told_late = crate::fixtures::outcome(vec![failover(100), canceled(101), ready(101)]);
         told_late.strikes = vec![struck(50, Some(90))];
         told_late.strikes[0].hits[0].role = LEADER;

@@ -1,13 +1,14 @@
-//! O10: a job that is restored from a retained checkpoint goes on rightly.
+//! O10: a job that is restored from a retained checkpoint continues correctly.
 //!
-//! Statement. Take the durable stores as they were at the instant when checkpoint `k` became complete: as if the whole cluster
-//! had burnt down right then. A new cluster without faults that finds nothing but these stores brings the job to its end, and
-//! what was visible by then, with what it adds, is accepted by the reference (O1 and O2).
+//! Statement. Take the durable stores as they were at the instant when checkpoint `k` became complete, as if the whole
+//! cluster had been destroyed right then. A new cluster without faults, which finds nothing but these stores, brings
+//! the job to its end. The output that was visible by then, together with what the new cluster adds, is accepted by the
+//! reference (O1 and O2).
 //!
-//! That proves of a checkpoint what no later event of the run may ever ask of it: that its manifest names all that a restored
-//! job needs. It is sampled, since each check costs up to a run of its own: checkpoints are drawn from the seed, and checked as
-//! long as all continuations together read no more records than the run itself did. The copies hold what the engine wrote, so
-//! damage by the nemesis is not in them. Source: FLINK-26403. Planted bug:
+//! So a checkpoint is proved to be complete in itself even if no later event of the run uses it: its manifest names
+//! everything that a restored job needs. Only samples are judged, because each costs up to a whole run: the checkpoints
+//! are drawn from the seed, and checked as long as all continuations together read no more records than the run itself
+//! did. The copies hold what the engine wrote, without damage by the nemesis. Source: FLINK-26403. Planted bug:
 //! `forget-pending-transactions`.
 
 use flowquake_engine::env::InputFiles;
@@ -32,7 +33,7 @@ pub const ORACLE: Oracle = Oracle {
     judge: |case| judge(case.plan, case.outcome, case.jobs, case.inputs, case.resume),
 };
 
-/// Judges the copies that a run kept. `resume` runs the job on from one of them, without faults.
+/// Judges the copies that a run kept. `resume` continues the job from one of them, without faults.
 pub fn judge(
     plan: &RunPlan,
     outcome: &Outcome,
@@ -45,7 +46,7 @@ pub fn judge(
     let mut budget = outcome.lineage().last().map_or(0, |last| covered(*last));
     let spec = job_spec(plan);
     let reference = jobs.reference(&spec, inputs);
-    // Without a reference nothing can be judged; O1 has said so.
+    // Without a reference nothing can be judged; O1 has reported that already.
     let Ok(input) = reference.map(|reference| reference.input_len()) else { return finding };
     for copy in &outcome.copies {
         let cost = input.saturating_sub(covered(copy.checkpoint));
@@ -74,8 +75,8 @@ pub fn judge(
     finding
 }
 
-/// What happened until the copy was taken, and then in the run that began with it. Events and strikes of before belong to it, too:
-/// an explanation follows a record through both.
+/// What happened until the copy was taken, followed by the run that began with it. Events and strikes of both are kept,
+/// because an explanation follows a record through both.
 fn joined(outcome: &Outcome, copy: &StoreCopy, continuation: Outcome) -> Outcome {
     let mut whole = continuation;
     whole.log.iter_mut().for_each(|logged| logged.events += copy.events);
@@ -116,7 +117,7 @@ mod tests {
         outcome
     }
 
-    /// Goes on from the copy: commits records `from..500` of checkpoint 1, then the rest with checkpoint 9.
+    /// Continues from the copy: commits records `from..500` of checkpoint 1, then the rest with checkpoint 9.
     fn resumed(from: u64) -> Outcome {
         let mut outcome = outcome([]);
         (outcome.visible, outcome.sealed, outcome.log) = Default::default();
@@ -203,10 +204,10 @@ mod tests {
     #[test]
     fn no_more_is_run_again_than_the_run_itself_took() {
         let mut outcome = run();
-        // 1,500 records each: the second one would be too much.
+        // The continuations read 1,500 records each, so the second one would exceed the budget.
         outcome.copies.push(outcome.copies[0].clone());
         assert_eq!(judged(&outcome, &|_| resumed(0)).0, 1);
-        // A run that failed early pays for no copy at all.
+        // A run that failed early has read too little to afford any copy.
         outcome.log.pop();
         assert_eq!(judged(&outcome, &|_| unreachable!("too dear")).0, 0);
     }

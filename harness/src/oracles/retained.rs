@@ -1,7 +1,8 @@
 //! O3: every retained checkpoint can be restored from, at every instant.
 //!
-//! Only while a run goes on is it known what was where, so this is watched write by write; the statement stands with whoever does
-//! that, [`RetainedFiles`](crate::outcome::RetainedFiles). Here is its entry. Planted bug: `subsume-newest`.
+//! Which file existed at which instant is known only while the run goes on, so this is judged write by write. The
+//! statement stands where that is done, at [`RetainedFiles`](crate::outcome::RetainedFiles); this file has the entry.
+//! Planted bug: `subsume-newest`.
 
 use super::Oracle;
 use crate::outcome::Section;

@@ -1,11 +1,11 @@
-//! O8: every failover has a cause, and every cause at most one failover.
+//! O8: every failover has a cause, and each cause leads to at most one failover.
 //!
-//! Statement. Whenever a failover begins, the event that it names as its root stands before it in the trace, belongs to it (the
-//! same attempt, TaskManager, subtask or checkpoint), has happened in the life of the failing attempt, and is the root of no
-//! other failover. So an engine that handles one failure twice is found even if the output stays right.
+//! Statement. When a failover begins, the event that it names as its root comes before it in the trace, belongs to it
+//! (the same attempt, TaskManager, subtask or checkpoint), happened while the failing attempt was alive, and is the
+//! root of no other failover. So an engine that handles one failure twice is found even if the output stays right.
 //!
-//! Which of several events is the root is for the engine to say: two failures at one instant are two roots, of which one
-//! stays unused. A leader that was superseded may still fail over; it needs a cause, too. Source: apache/flink
+//! Which of several events is the root is left to the engine: two failures at one instant are two possible roots, one
+//! of which stays unused. A superseded leader may still fail over, and needs a cause too. Source: apache/flink
 //! `ExecutionFailureHandler`, `RootExceptionHistoryEntry`. Planted bug: `double-failover` (FLINK-31041).
 
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ pub fn judge(outcome: &Outcome) -> Finding {
     finding
 }
 
-/// Whether an event is what a failover names as its root. What a leader says of itself counts for its own failovers only.
+/// Whether an event is what a failover names as its root. What a leader reports counts for its own failovers only.
 fn is_root(root: &RootCause, attempt: Attempt, candidate: &Candidate, since: usize, failover: &EventRecord) -> bool {
     let record = candidate.record;
     let same_leader = record.node == failover.node && record.incarnation == failover.incarnation;
@@ -191,10 +191,10 @@ mod tests {
         let expected = "failover of attempt 1 at 0.003000s (why): its root, task-manager-lost of tm-1 at 0.001000s, has caused \
                         a failover before";
         assert_eq!(evidence([deployed(1), lost(), failover(1, of_machine()), failover(1, of_machine())]), [expected]);
-        // It is lost, comes back, and is lost again.
+        // The TaskManager is lost, comes back, and is lost again.
         let again = [deployed(1), lost(), failover(1, of_machine()), deployed(2), lost(), failover(2, of_machine())];
         assert_eq!(evidence(again), [""; 0]);
-        // Two tasks fail at once: one failover, and a root that nobody uses.
+        // Two tasks fail at once: one failover, and one root that stays unused.
         assert_eq!(evidence([deployed(1), task_failed(1), lost(), failover(1, of_task())]), [""; 0]);
     }
 
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(evidence([deployed(1), task_failed(1), deployed(2), failover(2, of_task())]), [expected]);
         let expected = "failover of attempt 2 at 0.003000s (why): there was no task-manager-lost of tm-1 before it";
         assert_eq!(evidence([deployed(1), lost(), deployed(2), failover(2, of_machine())]), [expected]);
-        // Only failures that count against what is tolerated can be too many.
+        // Only failures that count towards the tolerated number can exceed it.
         let root = RootCause::CheckpointsFailed { checkpoint: CheckpointId(4) };
         let expected =
             "failover of attempt 1 at 0.002000s (why): there was no checkpoint-aborted of checkpoint 4 before it";

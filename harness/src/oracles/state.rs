@@ -1,14 +1,16 @@
-//! O2, keyed state: what a checkpoint remembers is what the reference remembers at the same positions.
+//! O2, keyed state: the state in a checkpoint equals the reference's state at the same positions.
 //!
-//! Statement. Every entry of keyed state (state, key and value) in the manifest of a complete checkpoint is one of the
-//! reference after the input up to the checkpoint's source positions, and none is missing; no key is in two subtasks.
+//! Statement. Every entry of keyed state (state, key and value) in the manifest of a complete checkpoint is also in the
+//! reference's state after the input up to the checkpoint's source positions, and none is missing. No key is in two
+//! subtasks.
 //!
-//! Reading state back costs more than processing a record, so not every checkpoint's is: heap state when there is little of it
-//! compared with the records since it was last read back (`is_kept` of the recorder), RocksDB (whose files must be opened) only that of the
-//! last checkpoint. Who reads the last one reads all that led to it.
+//! Reading state back costs more than processing a record, so not the state of every checkpoint is read. Heap state is
+//! read when it is small compared with the records since the last time (`is_kept` of the recorder); RocksDB state,
+//! whose files must be opened, only for the last checkpoint. An error of an earlier checkpoint that the job built upon
+//! still shows in the last one.
 //!
-//! Nearly all state is right. So both sides are hashed first, in whatever order they come, and held side by side, entry by entry,
-//! only where the hashes differ.
+//! Nearly all state is right. So both sides are first hashed, in any order, and compared entry by entry only where the
+//! hashes differ.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
@@ -23,8 +25,8 @@ use crate::jobs::{Jobs, Reference};
 use crate::outcome::Sealed;
 use crate::state_reader;
 
-/// A set of entries in brief: how many, and the sum of the hashes of their texts. Two sets in whatever order that differ agree
-/// by chance once in 2^128.
+/// Digest of a set of entries: their number, and the sum of the hashes of their texts, so that the order does not
+/// matter. Two different sets have the same digest by chance once in 2^128.
 #[derive(Default)]
 struct Digest {
     entries: u64,
@@ -103,7 +105,7 @@ fn differences(sealed: &Sealed, reference: &dyn Reference, jobs: &Jobs, inputs: 
     let missing = wanted.into_iter();
     differences
         .extend(missing.map(|((state, key), due)| format!("{state} of key {key}: expected {due}, found nothing")));
-    // If one entry is wrong, mostly all are.
+    // If one entry is wrong, usually all are.
     differences.truncate(EVIDENCE_MAX);
     differences
 }
@@ -114,7 +116,7 @@ mod tests {
     use crate::fixtures::sealed_with_state;
     use crate::jobs::{Consumed, Refusal};
 
-    /// Remembers these counts, whatever it is fed.
+    /// A reference that always has these counts, whatever its input.
     struct Counts(&'static [(u32, i32)]);
 
     impl Reference for Counts {
@@ -131,7 +133,7 @@ mod tests {
         }
     }
 
-    /// What is wrong if these counts are found in the two subtasks and key 4 should be at 7, key 5 at 1.
+    /// What is wrong if the two subtasks hold these counts while key 4 should be at 7 and key 5 at 1.
     fn evidence(found: [&[(u32, i32)]; 2]) -> Vec<String> {
         let mut finding = Finding::default();
         let sealed = sealed_with_state(found);

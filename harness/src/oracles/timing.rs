@@ -1,15 +1,16 @@
 //! O9: time.
 //!
-//! Statement. (a) Between two neighbouring completed periodic checkpoints of one attempt, the second is triggered at
-//! `max(previous trigger + max(I, P), previous completion + P)` (with `schedule = "fixed-rate"`: where Flink's grid says), to
-//! within 10 µs. A leader may be late if it is paused or slow itself, or waits for the checkpoint store. It may trigger at
-//! another time if its clock is wrong (`excuse`), and early if it told the trigger before late, at the end of a pause
-//! (`excused`). Faults of other nodes excuse nothing, since an attempt ends with its leader. (b) The bounds that the scenario sets itself (`[expect] checkpoint_duration_p99 = "< 800ms"` and its
-//! like) hold; an outage, or a recovery, without an end keeps no bound. (c) Where the scenario asks for it
-//! (`recovery_prediction = "within 5%"`), the recovery came out as it was predicted before the run.
+//! Statement. (a) Of two neighbouring completed periodic checkpoints of one attempt, the second is triggered at
+//! `max(previous trigger + max(I, P), previous completion + P)` (with `schedule = "fixed-rate"`: where Flink's grid
+//! says), to within 10 µs. A leader may be late if a fault paused or slowed that leader, or if it waits for the
+//! checkpoint store. It may trigger at another time if its clock is wrong (`excuse`), and early if it reported the
+//! trigger before late, at the end of a pause (`excused`). Faults of other nodes excuse nothing, since an attempt ends
+//! with its leader. (b) The bounds that the scenario sets (`[expect] checkpoint_duration_p99 = "< 800ms"` and others)
+//! hold; an outage or a recovery without an end keeps no bound. (c) Where the scenario asks for it
+//! (`recovery_prediction = "within 5%"`), the recovery took as long as was predicted before the run.
 //!
-//! (c) is not asked of every run: one strike alone does not say where between two checkpoints it fell when the prediction is
-//! off by a few milliseconds there. Source of the rule: ADR 0005. Planted bug: `interval-from-completion`.
+//! (c) is not asked of every run, because a prediction that is a few milliseconds off can place the strike between two
+//! other checkpoints than the run did. Source of the rule: ADR 0005. Planted bug: `interval-from-completion`.
 
 use flowquake_engine::env::InputFiles;
 use flowquake_engine::time::{Time, nanos};
@@ -26,7 +27,8 @@ use crate::nemesis::Hit;
 use crate::outcome::{Outcome, Section};
 use crate::plan::{FaultAction, RunPlan, StoreName, TimingBounds};
 
-/// What the decision itself may take: the rule is exact, its clock ticks in nanoseconds, and a few polls lie between.
+/// How long the decision itself may take: the rule is exact and its clock ticks in nanoseconds, but a few polls come in
+/// between.
 pub(super) const TOLERANCE_NS: u64 = 10_000;
 
 /// The entry of O9.
@@ -70,7 +72,7 @@ fn trigger_rule(plan: &RunPlan, outcome: &Outcome, checkpoints: &[CheckpointReco
         }
         let (from, to) = (Time(since_ns), Time(at));
         if excused(plan, outcome, from, to, at < due) {
-            // Nothing was held against the rule here.
+            // Nothing was compared with the rule here.
             finding.judged -= 1;
             continue;
         }
@@ -96,40 +98,41 @@ fn trigger_rule(plan: &RunPlan, outcome: &Outcome, checkpoints: &[CheckpointReco
     finding
 }
 
-/// What a fault may do to the time of a trigger.
+/// How a fault may change the time of a trigger.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Excuse {
-    /// Nothing.
+    /// Not at all.
     None,
-    /// Make it late.
+    /// It may make the trigger late.
     Late,
-    /// Make it late or early.
+    /// It may make the trigger late or early.
     Either,
 }
 
-/// What `action` may do to a trigger if it hits `role`. The next checkpoint is counted from the completion of the one before,
-/// so whatever makes that one slow excuses nothing.
+/// How `action` may change the time of a trigger if it hits `role`. The next checkpoint counts from the completion of
+/// the one before, so a fault that makes a checkpoint slow excuses nothing.
 fn excuse(action: &FaultAction, role: &str) -> Excuse {
     let decides = role != TASK_MANAGER;
     match action {
         FaultAction::Pause { .. } | FaultAction::Slow { .. } if decides => Excuse::Late,
         FaultAction::Isolate { stores: true, .. } if decides => Excuse::Late,
-        // Numbers of checkpoints are reserved in the log before they are used.
+        // Checkpoint ids are reserved in the log before they are used, which takes a write to the store.
         FaultAction::Store { store, .. } if *store != Some(StoreName::Output) => Excuse::Late,
         FaultAction::Clock { .. } if decides => Excuse::Either,
         _ => Excuse::None,
     }
 }
 
-/// Whether somebody who decides between two times may do so at another one than he should, or say it at another one.
+/// Whether a fault between two times made the leader decide, or report its decision, at another time than the right
+/// one.
 pub(super) fn decides_at_another_time(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time) -> bool {
     excused(plan, outcome, from, to, false)
 }
 
-/// Whether a fault that was in force between two times excuses an early (or else late) trigger.
+/// Whether a fault that was in force between two times excuses an early trigger (or, if not `early`, a late one).
 ///
-/// Who stands still says what it had decided before as soon as it goes on. So a fault that ends when the first of the two was
-/// said made that one late, and what follows looks early.
+/// A node that stood still reports its earlier decisions as soon as it goes on. So a fault that ended just when the
+/// first of the two was reported made that report late, and the next one looks early.
 fn excused(plan: &RunPlan, outcome: &Outcome, from: Time, to: Time, early: bool) -> bool {
     let ends_at = |hit: &Hit, time: Time| hit.healed_at.is_some_and(|end| end.0.abs_diff(time.0) <= TOLERANCE_NS);
     let hits = plan.faults.iter().zip(&outcome.strikes).flat_map(|(fault, strike)| {
@@ -177,7 +180,7 @@ fn bounded(
     evidence
 }
 
-/// Whether the load is as high as the scenario says: a test of back-pressure without any proves nothing.
+/// Whether the load is as high as the scenario says. A test of back-pressure without back-pressure proves nothing.
 fn back_pressured(bounds: &TimingBounds, checkpoints: &[CheckpointRecord], judged: &mut u64) -> Vec<String> {
     let Some(least) = bounds.backpressure_min_permille else { return Vec::new() };
     *judged += 1;
@@ -286,7 +289,7 @@ mod tests {
         let mut early = triggered(&[500, 1400]);
         early.strikes.clone_from(&hit.strikes);
         assert_eq!(judged(&plan, &early).1.len(), 1, "who stands still is not early");
-        // It decided at 500 ms, stood still at that moment, and told of it when it went on at 700 ms.
+        // The leader decided at 500 ms, stood still at that moment, and reported the trigger when it went on at 700 ms.
         let mut told_late = triggered(&[700, 1500]);
         told_late.strikes.clone_from(&hit.strikes);
         assert_eq!(judged(&plan, &told_late), (0, Vec::new()));

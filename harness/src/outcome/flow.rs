@@ -1,24 +1,24 @@
-//! What was under way during a run: a few hundred samples, however long the run is.
+//! Samples of what was in progress during a run: a few hundred, however long the run is.
 //!
-//! Start at [`FlowLog::is_due`]. The world is asked at events, never by a timer, so a run is the same whether it is sampled or
-//! not. Time is cut into equal steps; of each, the sample with the largest backlog is kept. When there are too many, steps
-//! become twice as long, so neither memory nor time grows with the run.
+//! Start at [`FlowLog::is_due`]. The world is asked at events, never by a timer, so sampling does not change the run.
+//! Time is cut into equal steps, and for each step the sample with the largest backlog is kept. When there are too many
+//! samples, steps become twice as long, so neither memory nor time grows with the run.
 
 use flowquake_engine::time::Time;
 
-/// More samples than this are merged, two by two.
+/// If there are more samples than this, they are merged in pairs.
 const SAMPLES_MAX: usize = 200;
 /// The first length of a step, in nanoseconds.
 const STEP_FIRST: u64 = 1_000_000;
-/// How often the world is asked within a step, at most.
+/// How often the world is asked within a step at most.
 const LOOKS: u64 = 4;
 
-/// What was under way at an instant.
+/// What was in progress at an instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flow {
     /// When.
     pub at: Time,
-    /// Bytes of records sent to each node and not read by it, in the order in which the nodes were added.
+    /// For each node, in the order in which nodes were added: bytes of records sent to the node and not read by it.
     pub waiting: Vec<u64>,
     /// Records that the sinks had made visible.
     pub committed: u64,
@@ -29,7 +29,7 @@ impl Flow {
         self.waiting.iter().sum()
     }
 
-    /// Takes in a later sample of the same step: the larger backlog, the newer sum.
+    /// Merges a later sample of the same step into this one: the larger backlog and the newer sum are kept.
     fn merge(&mut self, later: Flow) {
         let committed = self.committed.max(later.committed);
         if later.waiting_total() > self.waiting_total() {
@@ -45,7 +45,7 @@ pub(crate) struct FlowLog {
     samples: Vec<Flow>,
     /// Length of a step, in nanoseconds.
     step: u64,
-    /// When the world is asked again.
+    /// When the world is asked next.
     next_look: Time,
 }
 
@@ -56,7 +56,7 @@ impl Default for FlowLog {
 }
 
 impl FlowLog {
-    /// Whether the world should be asked.
+    /// Whether the world should be asked now.
     pub(crate) fn is_due(&self, now: Time) -> bool {
         now >= self.next_look
     }
@@ -80,7 +80,7 @@ impl FlowLog {
         }
     }
 
-    /// The samples, without those that say the same as both their neighbours.
+    /// The samples, without those that equal both their neighbours.
     pub(crate) fn take(&mut self) -> Vec<Flow> {
         let samples = std::mem::take(self).samples;
         let same = |a: &Flow, b: &Flow| a.waiting == b.waiting && a.committed == b.committed;

@@ -1,7 +1,7 @@
-//! What a run leaves behind: the only thing that oracles, measurements and reports see of it.
+//! What a run leaves behind: all that oracles, measurements and reports see of the run.
 //!
-//! Start at [`Outcome`]. Times are virtual, from the start of the run; `order` is a place among all changes of the durable
-//! stores, by which a change of one store is compared with a change of another.
+//! Start at [`Outcome`]. Times are virtual and count from the start of the run. `order` is a position among all changes
+//! of the durable stores, so that a change of one store can be compared with a change of the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,11 +20,13 @@ use crate::nemesis::Strike;
 use crate::plan::RunPlan;
 use crate::trace::Trace;
 
+mod account;
 mod flow;
 mod retained_files;
 mod section;
 mod store_copy;
 
+pub use account::{CheckpointAccount, SubtaskAccount};
 pub use flow::Flow;
 pub(crate) use flow::FlowLog;
 pub use retained_files::RetainedFiles;
@@ -38,11 +40,11 @@ pub enum End {
     Finished,
     /// The job failed for good.
     Failed(String),
-    /// Neither, within the plan's time limit.
+    /// The job neither finished nor failed within the plan's time limit.
     TimeLimit,
     /// Something in the program under test panicked.
     Panicked(String),
-    /// The run never came back to the simulation, or took too much: why it was given up.
+    /// The run never returned to the simulator, or used too much processor time; the text says why it was given up.
     NoYield(String),
 }
 
@@ -51,21 +53,21 @@ pub enum End {
 pub struct Sealed {
     /// When.
     pub at: Time,
-    /// The manifest; without inline state, once no oracle needs that.
+    /// The manifest. Its inline state is dropped once no oracle needs it.
     pub manifest: Manifest,
-    /// Contents of the state files that it names in the store, by path; emptied, once no oracle needs them.
+    /// Contents of the state files that the manifest names, by path; emptied once no oracle needs them.
     pub files: BTreeMap<String, Bytes>,
     /// Whether its keyed state is kept for O2.
     pub keeps_state: bool,
 }
 
 impl Sealed {
-    /// Records that its sources had emitted.
+    /// Number of records that the sources had emitted.
     pub fn records(&self) -> u64 {
         self.manifest.subtasks.values().flat_map(|state| &state.positions).map(|position| position.emitted).sum()
     }
 
-    /// Where each of so many splits stood.
+    /// Source position of each of the `splits` splits.
     pub fn positions(&self, splits: usize) -> Vec<u64> {
         let all = self.manifest.subtasks.values().flat_map(|state| &state.positions);
         let by_split: BTreeMap<SplitId, u64> = all.map(|position| (position.split, position.emitted)).collect();
@@ -78,14 +80,14 @@ impl Sealed {
 pub struct Sweep {
     /// The leader's term.
     pub term: Term,
-    /// The change of the stores after which it began.
+    /// The sweep began after this change of the stores.
     pub began: u64,
 }
 
 /// A file that no retained checkpoint names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
-    /// Where.
+    /// Path of the file.
     pub path: String,
     /// The change of the stores that wrote it.
     pub put: u64,
@@ -96,15 +98,15 @@ pub struct Orphan {
 pub struct Part {
     /// When.
     pub at: Time,
-    /// Its place among all changes of the stores.
+    /// Position among all changes of the stores.
     pub order: u64,
-    /// Its visible name.
+    /// Name under which the part is visible.
     pub name: String,
-    /// Whose.
+    /// The sink subtask that wrote it.
     pub subtask: SubtaskId,
-    /// Which transaction.
+    /// The epoch of its transaction.
     pub epoch: CheckpointId,
-    /// Contents.
+    /// Content of the part.
     pub bytes: Bytes,
 }
 
@@ -113,70 +115,72 @@ pub struct Part {
 pub struct LogEntry {
     /// When.
     pub at: Time,
-    /// Its place among all changes of the stores.
+    /// Position among all changes of the stores.
     pub order: u64,
-    /// How many events came before it.
+    /// How many events came before the entry.
     pub events: usize,
-    /// The place that its path names.
+    /// The position that the entry's path names.
     pub position: Position,
-    /// What it says.
+    /// Content of the entry.
     pub entry: HaEntry,
-    /// Whether its leader, or a later one, deployed an attempt after it: only then what it says about the checkpoint to go
-    /// on from took effect.
+    /// Whether the entry's leader, or a later one, deployed an attempt after it. Only then did what the entry says
+    /// about the checkpoint to continue from take effect.
     pub deployed: bool,
 }
 
 /// The first file that a term wrote into the folder of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Its place among all changes of the stores.
+    /// Position among all changes of the stores.
     pub order: u64,
     /// The checkpoint.
     pub checkpoint: CheckpointId,
     /// The term.
     pub term: Term,
-    /// The file.
+    /// Path of the file.
     pub path: String,
 }
 
 /// A decision about a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// When.
+    /// When the decision was made.
     pub at: Time,
-    /// Its place among all changes of the stores.
+    /// Position among all changes of the stores.
     pub order: u64,
-    /// Whose transaction.
+    /// The sink subtask that the transaction belongs to.
     pub subtask: SubtaskId,
-    /// Which.
+    /// The epoch of the transaction.
     pub epoch: CheckpointId,
-    /// What was decided: commit (or abort).
+    /// Whether the decision is commit; otherwise it is abort.
     pub commit: bool,
 }
 
 /// Everything that happened in a run.
 pub struct Outcome {
-    /// What is known of it; of the other sections nothing here says anything.
+    /// Sections that are known. Fields of the other sections mean nothing.
     pub sections: BTreeSet<Section>,
-    /// How it ended.
+    /// How the run ended.
     pub end: End,
-    /// The run's thread was given up and may run on: no other run of this process may be trusted.
+    /// Whether the run's thread was given up and may still be running. Then no further run in this process can be
+    /// trusted.
     pub abandoned: bool,
-    /// When it ended.
+    /// When the run ended.
     pub ended_at: Time,
     /// Every event.
     pub trace: Trace,
     /// What became of the plan's faults.
     pub strikes: Vec<Strike>,
-    /// Why what depends on time says nothing, if the machine was too slow for the time-outs of the plan.
+    /// Set if the machine was too slow for the plan's time-outs; says why results that depend on time mean nothing
+    /// then.
     pub starved: Option<String>,
-    /// What nothing shows, and what makes a run uncertain besides its strikes, in words.
+    /// What, besides its strikes, makes the run uncertain, in words.
     pub doubts: Vec<String>,
     /// The leadership log, in the order in which it was written.
     pub log: Vec<LogEntry>,
-    /// Numbers of the log under which only a part of an entry was stored.
+    /// Positions of the log at which only a part of an entry was stored.
     pub torn_entries: BTreeSet<Position>,
-    /// Changes of the log that must not be, in words.
+    /// Changes of the log that are not allowed, in words.
     pub log_offences: Vec<String>,
     /// Checkpoints whose manifest became durable.
     pub sealed: BTreeMap<CheckpointId, Sealed>,
@@ -184,31 +188,33 @@ pub struct Outcome {
     pub claims: Vec<Claim>,
     /// Decisions about transactions, in order.
     pub decisions: Vec<Decision>,
-    /// Decisions that were changed or taken away, in words.
+    /// Decisions that were changed or removed, in words.
     pub overruled: Vec<String>,
     /// Output in the order in which it became visible.
     pub visible: Vec<Part>,
-    /// Visible output that was changed or taken away, in words.
+    /// Visible output that was changed or removed, in words.
     pub retracted: Vec<String>,
-    /// What O3 saw, write by write.
+    /// What O3 found, write by write.
     pub retained_files: RetainedFiles,
     /// The last sweep of the checkpoint store.
     pub sweep: Option<Sweep>,
     /// Files that were left in the stores and that no retained checkpoint names.
     pub orphans: Vec<Orphan>,
-    /// Files that were looked at for that.
+    /// How many files were examined to find the orphans.
     pub files_left: u64,
     /// Copies of the stores as they were when a checkpoint became complete.
     pub copies: Vec<StoreCopy>,
-    /// Lives of the nodes: name, from, to.
+    /// Lives of the nodes: name, begin, end.
     pub lives: Vec<(String, Time, Time)>,
-    /// Messages delivered.
+    /// Number and size of the messages that were delivered.
     pub network: NetworkTotals,
-    /// What was under way in between, in a few hundred samples.
+    /// What was in progress during the run, in a few hundred samples.
     pub flow: Vec<Flow>,
-    /// Calls of dead incarnations that were made inert.
+    /// How many calls of dead incarnations were made ineffective.
     pub late_effects: u64,
-    /// Which messages and writes there were, if the target was asked to note that.
+    /// What the target's own statistics say of completed checkpoints, if it has some.
+    pub accounts: BTreeMap<CheckpointId, CheckpointAccount>,
+    /// Which messages were sent and which writes made, if the target was asked to note them.
     pub traffic: Option<Traffic>,
     /// Processor time of the run's thread.
     pub cpu: Duration,
@@ -217,7 +223,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of a run in which nothing happened.
+    /// The outcome of a run in which nothing happened.
     pub fn nothing() -> Self {
         Self {
             sections: Section::all(),
@@ -246,6 +252,7 @@ impl Outcome {
             network: NetworkTotals::default(),
             flow: Vec::new(),
             late_effects: 0,
+            accounts: BTreeMap::new(),
             traffic: None,
             cpu: Duration::ZERO,
             wall: Duration::ZERO,
@@ -254,14 +261,15 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// Checkpoints whose output counts: completed ones, in order, without those that the job fell back behind.
+    /// Checkpoints whose output is in effect: the completed ones, in order, without those that the job fell back
+    /// behind.
     pub fn lineage(&self) -> Vec<CheckpointId> {
         let mut lineage: Vec<CheckpointId> = Vec::new();
         for logged in &self.log {
             match logged.entry.change {
                 // Ids that do not grow are reported by O6, not here.
                 Change::Completed(checkpoint) if lineage.last() < Some(&checkpoint) => lineage.push(checkpoint),
-                // Until an attempt is deployed, a sink that has committed already may still forbid it.
+                // Until an attempt is deployed, a sink that has already committed may still prevent the fallback.
                 Change::FallingBack(to) if logged.deployed => lineage.retain(|checkpoint| Some(*checkpoint) <= to),
                 _ => {}
             }
@@ -269,7 +277,7 @@ impl Outcome {
         lineage
     }
 
-    /// The machine's fault in the failures of a run, if there is one (ENVIRONMENT-X1).
+    /// What was wrong with the machine, if that explains the failures of the run (ENVIRONMENT-X1).
     pub(crate) fn environment_at_fault(&self, plan: &RunPlan) -> Option<Environment> {
         if !needs_disk(plan) {
             return None;
@@ -290,7 +298,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{logged, outcome};
 
-    /// The lineage after these changes, each followed by a deployment (or not).
+    /// The lineage after these changes; `true`: a deployment follows the change.
     fn ids(changes: impl IntoIterator<Item = (Change, bool)>) -> Vec<u64> {
         let mut outcome = outcome([]);
         outcome.log.clear();

@@ -1,13 +1,13 @@
 //! O3: every retained checkpoint can be restored from, at every instant.
 //!
-//! Statement. From the moment when the leadership log names a checkpoint as retained until an entry no longer does, its
-//! manifest is in the checkpoint store and can be read, and so is every file that the manifest names, with the recorded
-//! length and hash. An upload that the log does not name is not retained. Judged incrementally: the files of a checkpoint
-//! when it becomes retained, and after that each write and each deletion of one of them, at its instant.
+//! Statement. From the moment when the leadership log names a checkpoint as retained until an entry no longer does, the
+//! checkpoint's manifest is in the checkpoint store and can be read, and so is every file that the manifest names, with
+//! the recorded length and hash. A checkpoint that the log does not name is not retained. Judged incrementally: first
+//! the files of a checkpoint when it becomes retained, then each write and each deletion of one of them at its instant.
 //!
-//! What counts is what the engine wrote and deleted, never what the stores contain: a file that the nemesis has hurt is
-//! still, for this oracle, what the engine made of it. Source: apache/flink `CompletedCheckpointStore`, `SharedStateRegistry`.
-//! Planted bug: `subsume-newest` (FLINK-21351).
+//! What counts is what the engine wrote and deleted, not what the stores contain: a file that the nemesis has damaged
+//! still counts as the engine wrote it. Source: apache/flink `CompletedCheckpointStore`, `SharedStateRegistry`. Planted
+//! bug: `subsume-newest` (FLINK-21351).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,17 +20,18 @@ use flowquake_engine::time::Time;
 use super::{Sealed, Written};
 use crate::finding::{EVIDENCE_MAX, Finding, Violation};
 
-/// What is retained, and what was wrong with it so far.
+/// The retained checkpoints, and what was wrong with them so far.
 #[derive(Debug, Clone, Default)]
 pub struct RetainedFiles {
     retained: BTreeSet<CheckpointId>,
-    /// Files of retained checkpoints: whose they are, and what they must contain (`None`: a manifest, which says so itself).
+    /// Files of retained checkpoints: the checkpoint that each belongs to, and its expected checksum (`None` for a
+    /// manifest, which contains its own).
     named: BTreeMap<String, (CheckpointId, Option<Checksum>)>,
     finding: Finding,
 }
 
 impl RetainedFiles {
-    /// The log names another set of retained checkpoints. Of those that are new in it, every file is looked at.
+    /// The log names another set of retained checkpoints. Every file of those that are new in the set is checked.
     pub(crate) fn on_retained(
         &mut self,
         at: Time,
@@ -89,7 +90,7 @@ impl RetainedFiles {
         }
     }
 
-    /// The engine deleted an object of the checkpoint store, or gave it another name.
+    /// The engine deleted or renamed an object of the checkpoint store.
     pub(crate) fn on_removed(&mut self, at: Time, path: &str) {
         let Some((checkpoint, _)) = self.named.get(path) else { return };
         self.finding.judged += 1;
@@ -116,13 +117,13 @@ impl RetainedFiles {
 }
 
 fn offend(finding: &mut Finding, evidence: String) {
-    // One sweep gone wrong would otherwise say the same of hundreds of files.
+    // A single faulty sweep would otherwise give the same evidence for hundreds of files.
     if finding.violations.len() < EVIDENCE_MAX {
         finding.violations.push(Violation { oracle: "O3", evidence });
     }
 }
 
-/// What is there instead of what is expected; `None`: nothing else.
+/// How the content differs from what is expected; `None`: it does not.
 fn differs(bytes: Option<&Bytes>, expected: Checksum) -> Option<String> {
     let Some(bytes) = bytes else { return Some("nothing".into()) };
     let found = Checksum::of(bytes);
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{ms, sealed_with_file, state_path};
 
-    /// A store in which every write is told to the oracle, as the recorder does it.
+    /// A store that reports every write to the oracle, as the recorder does.
     #[derive(Default)]
     struct Run {
         files: RetainedFiles,
@@ -190,7 +191,7 @@ mod tests {
         run.seal(2, "state");
         run.retain(&[2]);
         run.discard(1);
-        // Sealed, but given up before the log named it: nobody restores from it.
+        // Sealed, but given up before the log named it, so no restore uses it.
         run.seal(3, "another state");
         run.discard(3);
         // The job falls back to the beginning.
@@ -206,7 +207,7 @@ mod tests {
         run.seal(1, "state");
         run.retain(&[1]);
         run.seal(2, "state");
-        // Too early: only the next entry makes checkpoint 1 redundant.
+        // Too early: only the next entry allows the removal of checkpoint 1.
         run.delete(&state_path(1));
         run.retain(&[2]);
         run.delete(&path(CheckpointId(2)));
@@ -245,7 +246,7 @@ mod tests {
     }
 
     proptest! {
-        /// Deletions are right exactly if they come after the entry that drops the checkpoint.
+        /// A deletion is an offence exactly if it comes before the entry that drops the checkpoint.
         #[test]
         fn it_bites_exactly_on_early_deletions(early in proptest::collection::vec(any::<bool>(), 1..20)) {
             let mut run = Run::default();

@@ -1,7 +1,7 @@
-//! The sections of an outcome: what a target can show of a run, each as a whole or not at all.
+//! The sections of an outcome: parts that a target can either show completely or not at all.
 //!
-//! The simulator shows everything. A real cluster shows less: who reads its output once it has stopped knows nothing of the
-//! instants at which output became visible. Whoever judges or measures says which sections that needs.
+//! The simulator shows everything. A real cluster shows less: if only its final output is read, nothing is known about
+//! when each part became visible. Every oracle and every measurement says which sections it needs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 use super::{Outcome, RetainedFiles};
 use crate::trace::Trace;
 
-/// A part of an [`Outcome`] that is known as a whole or not at all.
+/// A part of an [`Outcome`] that is known completely or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
     /// Every event, in order: [`Outcome::trace`].
@@ -23,12 +23,12 @@ pub enum Section {
     Stores,
     /// Committed output with the instant at which it became visible: [`Outcome::visible`], [`Outcome::retracted`].
     Output,
-    /// Committed output as it was when the run was over and nothing moved any more: [`Outcome::visible`], of which only names and contents
-    /// are known where [`Section::Output`] is missing.
+    /// Committed output as it was when the run was over and nothing changed any more: [`Outcome::visible`]. Where
+    /// [`Section::Output`] is missing, only names and contents of the parts are known.
     FinalOutput,
     /// Copies of the stores from which the job can be restored: [`Outcome::copies`].
     Copies,
-    /// What was under way: [`Outcome::network`], [`Outcome::flow`].
+    /// What was in progress: [`Outcome::network`], [`Outcome::flow`].
     Flow,
 }
 
@@ -67,12 +67,12 @@ impl fmt::Display for Section {
 }
 
 impl Outcome {
-    /// Forgets every section that a target does not show.
+    /// Removes every section that a target does not show.
     pub fn show_only(&mut self, shown: &BTreeSet<Section>) {
         Section::ALL.iter().filter(|section| !shown.contains(section)).for_each(|section| self.forget(*section));
     }
 
-    /// Forgets a section, as if the target could not show it.
+    /// Removes a section, as if the target could not show it.
     pub fn forget(&mut self, section: Section) {
         self.sections.remove(&section);
         let nothing = Outcome::nothing();
@@ -88,7 +88,7 @@ impl Outcome {
                 (self.claims, self.decisions, self.overruled) = (nothing.claims, nothing.decisions, nothing.overruled);
                 (self.sweep, self.orphans, self.files_left) = (nothing.sweep, nothing.orphans, nothing.files_left);
             }
-            // One list, of which a target that shows less knows no instants.
+            // Both sections use the same list; a target that shows less gives no times in it.
             Section::Output | Section::FinalOutput => {
                 let left = [Section::Output, Section::FinalOutput].map(|section| self.sections.contains(&section));
                 if !left[0] {

@@ -1,4 +1,4 @@
-//! What the engine has written to the durable stores: the stores as they would be without a nemesis.
+//! What the engine has written to the durable stores: the stores as they would be without the nemesis.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use flowquake_engine::env::sim::SimStores;
 use flowquake_engine::ids::CheckpointId;
 use flowquake_engine::time::Time;
 
-/// Objects of both stores by path, each with its place among all changes of the stores. Contents are shared, not copied.
+/// Objects of both stores by path, each with its position among all changes of the stores. Contents are shared, not
+/// copied.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
     checkpoints: BTreeMap<String, (u64, Bytes)>,
@@ -35,17 +36,17 @@ impl Written {
         self.of_mut(kind).insert(path.into(), (order, bytes));
     }
 
-    /// An object is gone; its contents, if it was there.
+    /// Removes an object, and returns its content if it existed.
     pub fn remove(&mut self, kind: StoreKind, path: &str) -> Option<Bytes> {
         self.of_mut(kind).remove(path).map(|(_, bytes)| bytes)
     }
 
-    /// An object's contents.
+    /// Content of an object.
     pub fn get(&self, kind: StoreKind, path: &str) -> Option<&Bytes> {
         self.of(kind).get(path).map(|(_, bytes)| bytes)
     }
 
-    /// Which change wrote an object.
+    /// The number of the change that wrote an object.
     pub fn order(&self, kind: StoreKind, path: &str) -> Option<u64> {
         self.of(kind).get(path).map(|(order, _)| *order)
     }
@@ -60,19 +61,19 @@ impl Written {
     }
 }
 
-/// The stores at the instant when a checkpoint became complete, and how much had been recorded by then.
+/// The stores at the instant when a checkpoint became complete, and how much was recorded by then.
 #[derive(Debug, Clone)]
 pub struct StoreCopy {
-    /// That instant.
+    /// The instant of the copy.
     pub at: Time,
     /// The checkpoint.
     pub checkpoint: CheckpointId,
     /// The stores, as the engine wrote them.
     pub written: Written,
-    /// Events of the trace.
+    /// Number of events in the trace by then.
     pub events: usize,
-    /// Entries of the leadership log.
+    /// Number of entries in the leadership log by then.
     pub log: usize,
-    /// Visible parts of output.
+    /// Number of visible parts of output by then.
     pub visible: usize,
 }

@@ -1,7 +1,7 @@
 //! Faults as data: when each strikes, what it does, to whom, and when it ends.
 //!
-//! Start at [`FaultPlan`]. Scenario files become these in `scenario`, the nemesis acts on them, and the shrinker removes
-//! them one by one; nothing here draws or acts.
+//! Start at [`FaultPlan`]. The module `scenario` makes these of scenario files, the nemesis strikes them, and the
+//! shrinker removes them one by one. Nothing in this file draws or acts.
 
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ pub struct FaultPlan {
     pub id: u32,
     /// When it strikes.
     pub trigger: Trigger,
-    /// It strikes this long after its trigger; zero: at once, before the emitter's next instruction.
+    /// Pause between the trigger and the strike. Zero: the fault strikes at once, before the emitter's next
+    /// instruction.
     #[serde(with = "readable", default)]
     pub delay: Duration,
-    /// How often it strikes: at this many matches of its event, or this often by the clock; from 1.
+    /// How often the fault strikes, at least once: at this many matches of its event, or this often by the clock.
     #[serde(default = "once")]
     pub repeat: u32,
     /// What it does.
@@ -49,13 +50,14 @@ pub enum Trigger {
     },
     /// At an event, before its emitter's next instruction.
     On(EventTrigger),
-    /// At the first occurrence of every kind of event that matches the filters ([`EventTrigger::event`] is empty, and
-    /// [`EventTrigger::nth`] counts per kind), whatever the run emits while the job lives. Not bounded by `repeat`.
+    /// At the first occurrence of every kind of event that the run emits while the job lives and that matches the
+    /// filters. [`EventTrigger::event`] is empty, [`EventTrigger::nth`] counts per kind, and `repeat` does not limit
+    /// the strikes.
     Each(EventTrigger),
 }
 
 impl Trigger {
-    /// The event at which it strikes, if it is of one kind.
+    /// The kind of event at which the fault strikes, if there is exactly one.
     pub fn event(&self) -> Option<&str> {
         match self {
             Self::On(on) => Some(&on.event),
@@ -80,21 +82,23 @@ pub struct EventTrigger {
     pub node: Option<String>,
     /// Only events of this attempt.
     pub attempt: Option<u32>,
-    /// The how-manieth match strikes; from 1.
+    /// Which match strikes; 1 is the first.
     pub nth: u32,
     /// Matches count only once this fault has struck.
     pub after_fault: Option<u32>,
-    /// Matches count only once an event of this name was seen (after `after_fault`, if that is given, too).
+    /// Matches count only after an event of this name was seen. If `after_fault` is given too, that event must come
+    /// after the fault.
     pub after: Option<String>,
     /// Matches count only from this virtual time on.
     #[serde(with = "readable::option")]
     pub not_before: Option<Duration>,
-    /// Of [`Trigger::Each`]: strikes are at least so far apart; a kind of event that comes too early waits for its next occurrence.
+    /// For [`Trigger::Each`]: least time between two strikes. A kind of event that comes too early waits for its next
+    /// occurrence.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub apart: Option<Duration>,
 }
 
-/// What a fault does. Every variant with an end says when it comes: `None` is never.
+/// What a fault does. In variants that have an end, `None` means that the fault never ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FaultAction {
@@ -104,10 +108,10 @@ pub enum FaultAction {
         targets: Vec<NodeTarget>,
         /// How.
         mode: KillMode,
-        /// They come back after this long.
+        /// Restarts the nodes after this long.
         #[serde(with = "readable::option")]
         restart_after: Option<Duration>,
-        /// What they find on their local disk then.
+        /// What the restarted nodes find on their local disks.
         disk: Disk,
     },
     /// A node dies again and again: killed, down for `down`, up for `up`, `times` times.
@@ -123,7 +127,8 @@ pub enum FaultAction {
         #[serde(with = "readable")]
         down: Duration,
     },
-    /// A process stands still (garbage collection, SIGSTOP); the network goes on delivering to it.
+    /// A process stands still, as in a garbage collection or after SIGSTOP; the network goes on delivering messages to
+    /// it.
     Pause {
         /// Which node.
         target: NodeTarget,
@@ -137,7 +142,7 @@ pub enum FaultAction {
         target: NodeTarget,
         /// Which work.
         work: SlowWork,
-        /// Times as long; `None`: it hangs until healed.
+        /// How many times as long the work takes; `None`: the work hangs until the fault is healed.
         factor: Option<u32>,
         /// Normal speed again after this long.
         #[serde(with = "readable::option")]
@@ -150,7 +155,8 @@ pub enum FaultAction {
         /// How it fails.
         how: UserFailure,
     },
-    /// User code fails whenever it is given this record, on any node, in any attempt, `times` times.
+    /// User code fails whenever it is given this record, on any node and in any attempt, until it has failed `times`
+    /// times.
     Poison {
         /// Which split.
         split: u32,
@@ -159,9 +165,9 @@ pub enum FaultAction {
         /// How often it fails; `None`: always.
         times: Option<u32>,
     },
-    /// Messages between two sets of nodes vanish until it heals; connections survive.
+    /// Messages between two sets of nodes vanish until the cut heals; connections survive.
     Cut {
-        /// One side (of a one-way cut: the senders).
+        /// One side; for a one-way cut, the senders.
         from: Vec<NodeTarget>,
         /// The other side.
         to: Vec<NodeTarget>,
@@ -175,7 +181,7 @@ pub enum FaultAction {
     Isolate {
         /// Which node.
         target: NodeTarget,
-        /// From the durable stores, too.
+        /// Whether the node is cut off from the durable stores too.
         stores: bool,
         /// It heals after this long.
         #[serde(with = "readable::option")]
@@ -196,7 +202,7 @@ pub enum FaultAction {
         #[serde(with = "readable")]
         down: Duration,
     },
-    /// A link has other properties for a while, both ways.
+    /// A link has other properties for a while, in both directions.
     Link {
         /// One end.
         from: NodeTarget,
@@ -207,17 +213,17 @@ pub enum FaultAction {
         latency: Option<(Duration, Duration)>,
         /// Bytes per second and direction.
         bandwidth: Option<u64>,
-        /// As before after this long.
+        /// The link is as before after this long.
         #[serde(with = "readable::option")]
         heal_after: Option<Duration>,
     },
     /// Connections are torn down at both ends.
     Reset {
-        /// Connections of this node …
+        /// The node whose connections are torn down.
         target: NodeTarget,
-        /// … with this one; `None`: with every other node.
+        /// Only connections with this node; `None`: with every other node.
         peer: Option<NodeTarget>,
-        /// Only the first one by number, instead of all.
+        /// Only the connection with the lowest number, instead of all.
         one: bool,
     },
     /// New connections to a node are refused.
@@ -228,7 +234,7 @@ pub enum FaultAction {
         #[serde(with = "readable::option")]
         heal_after: Option<Duration>,
     },
-    /// One end of the connections between two nodes is gone; the other end is not told, and what it sends vanishes.
+    /// One end of the connections between two nodes disappears. The other end is not told, and what it sends vanishes.
     HalfOpen {
         /// The node that has lost its end.
         target: NodeTarget,
@@ -246,7 +252,7 @@ pub enum FaultAction {
         /// How many of them.
         count: u32,
     },
-    /// A node reads what it receives at most this fast.
+    /// A node reads what it receives at this rate at most.
     SlowReceiver {
         /// Which node.
         target: NodeTarget,
@@ -265,13 +271,13 @@ pub enum FaultAction {
     },
     /// A durable store misbehaves.
     Store {
-        /// Which store; `None`: both.
+        /// Which store; `None`: both stores.
         store: Option<StoreName>,
         /// Only towards this node.
         node: Option<NodeTarget>,
         /// How.
         how: StoreFault,
-        /// How many requests are hurt; `None`: all until healed.
+        /// How many requests are hurt; `None`: all until the fault is healed.
         count: Option<u32>,
         /// Healed after this long.
         #[serde(with = "readable::option")]
@@ -290,7 +296,7 @@ pub enum FaultAction {
         target: NodeTarget,
         /// What happens to it.
         how: ClockFault,
-        /// Drift ends after this long; a jump stays.
+        /// Drift ends after this long; a jump of the clock stays.
         #[serde(with = "readable::option")]
         heal_after: Option<Duration>,
     },
@@ -300,9 +306,9 @@ pub enum FaultAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KillMode {
-    /// The process dies, the machine lives: its connections are reset at once.
+    /// The process dies and the machine lives: the machine resets the connections at once.
     Crash,
-    /// The machine is gone: silence.
+    /// The machine is gone: its peers hear nothing more from it.
     MachineLoss,
 }
 
@@ -313,7 +319,7 @@ pub enum Disk {
     /// Nothing.
     #[default]
     Wiped,
-    /// All that its former life left there.
+    /// Everything that its former life left there.
     Kept,
 }
 
@@ -343,13 +349,13 @@ pub enum StoreName {
 pub enum NodeTarget {
     /// The node that emitted the triggering event.
     Emitter,
-    /// The leading JobManager (the last one known to lead).
+    /// The leading JobManager, or the last one that is known to have led.
     Leader,
-    /// A JobManager that is up and does not lead; the first by name.
+    /// The first JobManager by name that is up and does not lead.
     Standby,
-    /// The emitter if it is a TaskManager, else one drawn from the seed.
+    /// The emitter if it is a TaskManager, else a TaskManager drawn from the seed.
     TaskManager,
-    /// A TaskManager other than the emitter and the one that `TaskManager` stands for, drawn from the seed.
+    /// A TaskManager drawn from the seed, other than the emitter and the one that `TaskManager` stands for.
     Peer,
     /// The node of this name.
     Node(String),
@@ -363,7 +369,7 @@ pub struct FileTarget {
     pub checkpoint: Option<u64>,
     /// The manifest or a state file.
     pub kind: FileKind,
-    /// The how-manieth file of that kind, by path; from 0.
+    /// Which file of that kind, ordered by path; 0 is the first.
     pub index: u32,
 }
 
@@ -383,10 +389,11 @@ pub enum FileKind {
 pub enum DamageKind {
     /// One byte, drawn from the seed, is flipped.
     FlipByte,
-    /// The last half is gone.
+    /// The second half is gone.
     Truncate,
     /// The file is gone.
     Delete,
-    /// It changes places with another file of the same checkpoint (with that of another checkpoint, if it has only one).
+    /// The file changes places with another file of the same checkpoint; if there is no other, with a file of another
+    /// checkpoint.
     Swap,
 }

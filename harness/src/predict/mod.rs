@@ -21,6 +21,7 @@ use crate::exit_guard;
 use crate::jobs::{Job, JobModel, Jobs, StateSize};
 use crate::plan::job_spec;
 use crate::plan::{InputSource, RunPlan};
+use crate::profile;
 use domain::Predicted;
 
 mod capacity;
@@ -139,7 +140,7 @@ pub fn foresee(plan: &RunPlan, jobs: &Jobs) -> RunPlan {
 /// Predicts a run. `job` is the one that the plan names.
 pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let mut prediction = Prediction::default();
-    if !plan.target.is_sim() {
+    if !profile::is_of_target(plan) {
         prediction
             .outside
             .push(format!("the prices of the plan are the simulator's, not those of `{}`", plan.target.name()));

@@ -1,4 +1,4 @@
-//! What the recorder makes of events and writes, without a run: the world only lends its stores.
+//! What the recorder makes of events and writes, without a run: the simulated world only provides stores.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::fixtures::{at, logged, ms, outcome, plan, sealed_with_file, sealed_wi
 struct Run {
     world: SimWorld,
     recorder: Recorder,
-    /// Where the log stands.
+    /// The leadership log so far.
     log: Outcome,
     time: u64,
 }
@@ -129,7 +129,7 @@ fn large_state_is_forgotten_once_its_checkpoint_is_not_retained() {
     let outcome = run.end();
     let kept: Vec<_> =
         outcome.sealed.iter().filter(|(_, sealed)| !sealed.files.is_empty()).map(|(id, _)| id.0).collect();
-    // The retained one, and one that may become so.
+    // Checkpoint 3 is retained, and 4 may still become so.
     assert_eq!(kept, [3, 4]);
 }
 
@@ -183,7 +183,7 @@ fn changes_that_must_not_be_are_told() {
     run.delete(StoreKind::Output, &decision);
     run.log(1, Change::Renewed);
     run.log(1, Change::Closed);
-    // Who sees the log as it was may close it once more; nobody acts upon that.
+    // A process that sees an older state of the log may close the segment once more; nobody acts upon that entry.
     let closed = run.log.log[2].clone();
     run.log(1, Change::Renewed);
     run.delete(StoreKind::Checkpoints, &Position::FIRST.next().path());
@@ -236,7 +236,7 @@ fn what_nobody_names_is_left_over() {
     run.emit("jm-1", Event::SweepEnded { term: Term(1), removed: 0 });
     run.recorder.note_left(&run.world);
     let outcome = run.end();
-    // Changes of the stores: log 1, state 2, manifest 3, log 4, late upload 5, another 6, chunk 7.
+    // Changes of the stores in order: log 1, state 2, manifest 3, log 4, late upload 5, another upload 6, chunk 7.
     assert_eq!(outcome.sweep, Some(Sweep { term: Term(1), began: 4 }));
     let left: Vec<_> = outcome.orphans.iter().map(|orphan| (orphan.path.as_str(), orphan.put)).collect();
     assert_eq!(left, [(state_path(2).as_str(), 5), (".pending/1-0/a", 7)]);

@@ -1,8 +1,9 @@
-//! What of the leadership log and of the commit decisions may be removed, and what was (for O6).
+//! Tracks, for O6, which log entries and commit decisions may be removed, and which were.
 //!
-//! Both are written once; a leader removes what is over (H3 and K5 of the engine). Anything else that goes, or comes back as
-//! something else, is an offence. Rules: of a segment that is over the first and the closing entry stay; of the decisions,
-//! every `abort`, every `commit` above the oldest checkpoint that the log retains, and the newest `commit` of each subtask.
+//! Entries and decisions are written once, and a leader removes those that are no longer needed (H3 and K5 of the
+//! engine). Removing any other one, or writing a removed one again with another content, is an offence. What must stay:
+//! of a log segment that is over, its first and its closing entry; of the decisions, every `abort`, every `commit`
+//! above the oldest checkpoint that the log retains, and the newest `commit` of each subtask.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +11,19 @@ use flowquake_engine::ha::entry::{Change, HaEntry};
 use flowquake_engine::ha::position::Position;
 use flowquake_engine::ids::{CheckpointId, SubtaskId};
 
-/// A decision as it was first made, and whether it is there.
+/// A decision as it was first made, and whether it still exists.
 #[derive(Debug, Clone, Copy)]
 struct Made {
     commit: bool,
     stands: bool,
 }
 
-/// Keeps count.
+/// Keeps track of entries and decisions.
 #[derive(Debug, Default)]
 pub(super) struct Trimmed {
     newest: Option<Position>,
     closed: BTreeSet<Position>,
-    /// The highest checkpoint that was ever the oldest one retained.
+    /// The highest checkpoint that has ever been the oldest retained one.
     oldest: CheckpointId,
     decided: BTreeMap<SubtaskId, BTreeMap<CheckpointId, Made>>,
 }
@@ -36,12 +37,12 @@ impl Trimmed {
         self.oldest = self.oldest.max(entry.state.completed.first().copied().unwrap_or_default());
     }
 
-    /// Whether the log went on behind the segment of this position.
+    /// Whether the log has gone on to a later segment than this position's.
     pub(super) fn is_over(&self, position: Position) -> bool {
         self.newest.is_some_and(|newest| position.segment < newest.segment)
     }
 
-    /// What an entry is, if it must not be removed.
+    /// What kind of entry this is, if it must not be removed.
     pub(super) fn entry_must_stay(&self, position: Position) -> Option<&'static str> {
         if !self.is_over(position) {
             Some("an entry of the newest segment")
@@ -54,7 +55,7 @@ impl Trimmed {
         }
     }
 
-    /// A decision was written; what is wrong with that.
+    /// A decision was written. Returns what is wrong with it, if anything is.
     pub(super) fn on_decision(
         &mut self,
         subtask: SubtaskId,
@@ -69,7 +70,7 @@ impl Trimmed {
         }
     }
 
-    /// A decision was removed; what it was, if it had to stay.
+    /// A decision was removed. Returns what kind it was, if it had to stay.
     pub(super) fn on_forgotten(&mut self, subtask: SubtaskId, epoch: CheckpointId) -> Option<&'static str> {
         let decided = self.decided.get_mut(&subtask)?;
         let made = decided.get_mut(&epoch)?;
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(forget(sink, 8), Some("about an epoch that the job may fall back behind"));
         assert_eq!(forget(sink, 5), Some("the newest commit of its subtask"), "8 is gone");
         assert_eq!(forget(other, 5), Some("the newest commit of its subtask"));
-        // Who was away for long may decide once more, and the same.
+        // A process that was away for long may make its decision once more, if it is the same decision.
         assert_eq!(trimmed.on_decision(sink, CheckpointId(2), true), None);
         assert_eq!(trimmed.on_decision(sink, CheckpointId(4), false), Some("was decided anew, and otherwise"));
         assert_eq!(trimmed.on_decision(sink, CheckpointId(2), true), Some("was written over"));

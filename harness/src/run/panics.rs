@@ -1,24 +1,25 @@
-//! What is printed of panics in runs. User code may panic at every record of ten thousand runs, and each panic is caught and told
-//! in its run's record: so only the first of a run is printed, and of a few runs.
+//! Decides which panics of runs are printed. User code may panic at every record of ten thousand runs, and each such
+//! panic is caught and stands in its run's record. So only the first panic of a run is printed, and only for the first
+//! few runs.
 //!
-//! Start at [`within_run`]. Panics elsewhere are printed as ever.
+//! Start at [`within_run`]. Panics outside of runs are printed as usual.
 
 use std::cell::Cell;
 use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Runs of a process whose first panic is printed.
+/// How many runs of a process have their first panic printed.
 const RUNS_MAX: u64 = 5;
 
 thread_local! {
-    /// Panics of the run that this thread makes; `None`: it makes none.
+    /// How many panics the run on this thread has had; `None`: no run is on this thread.
     static PANICS: Cell<Option<u64>> = const { Cell::new(None) };
 }
-/// Runs that panicked, in this process.
+/// How many runs of this process have panicked.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
-/// Calls `run`, which makes a run on this thread.
+/// Calls `run` and treats its panics as those of a run on this thread.
 pub(super) fn within_run<T>(run: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -49,9 +50,10 @@ pub(crate) fn expect_panics() {
     RUNS.store(RUNS_MAX + 1, Ordering::Relaxed);
 }
 
-/// `None`: a panic outside of runs. Else, if it is to be shown, in the how-manieth run, from 1.
+/// `None`: the panic is outside of a run. `Some(Some(n))`: the first panic of its run, which is the `n`-th run to panic
+/// (from 1). `Some(None)`: a later panic of its run.
 fn count() -> Option<Option<u64>> {
-    // A thread that is just ending has no count any more, and no run.
+    // A thread that is ending has lost its count, and makes no run.
     let before = PANICS.try_with(|panics| panics.replace(panics.get().map(|n| n + 1))).ok().flatten()?;
     let run = (before == 0).then(|| RUNS.fetch_add(1, Ordering::Relaxed) + 1);
     Some(run.filter(|run| *run <= RUNS_MAX))
@@ -71,7 +73,7 @@ mod tests {
                 assert_eq!(count(), Some(None), "only the first of a run");
             });
         }
-        // Other tests of this process may have used some of the few.
+        // Other tests of this process may have used up some of the few printed panics.
         assert!(shown <= RUNS_MAX, "{shown}");
         assert_eq!(count(), None);
     }

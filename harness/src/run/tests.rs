@@ -29,7 +29,7 @@ interval = "500ms"
     Scenario::parse(&text, std::path::Path::new("user-code.toml"), &catalogue(&Jobs::builtin())).unwrap().plan(1)
 }
 
-/// Runs a plan with orders given before its first record.
+/// Runs a plan; `order` is given to the user code before its first record.
 fn run_ordered(plan: &RunPlan, order: impl FnOnce(&UserCode)) -> (Outcome, UserCode) {
     let director = Director::new(plan, 0);
     let user_code = director.user_code().clone();
@@ -80,7 +80,7 @@ fn ordered_failures_leave_equal_traces() {
     assert_eq!(hash(), hash());
 }
 
-/// Timing that is drawn anew behind `k` events leaves those events, their times and their order as they were (PLAN-P3).
+/// If timing is drawn anew after `k` events, those events, their times and their order stay as they were (PLAN-P3).
 #[test]
 fn timing_drawn_anew_keeps_the_events_before() {
     let plan = plan("");
@@ -100,7 +100,7 @@ fn timing_drawn_anew_keeps_the_events_before() {
         assert_eq!(events(&[(after, 1)]).0, one.0, "and is the same in every run of the plan");
     }
     assert_eq!(events(&[(whole.len() as u64 + 1, 1)]).0, hash, "a run that ends before is as it was");
-    // One behind another: the first one's events are kept, too.
+    // Two redraws in one run: the events before the first are kept, too.
     let (_, once) = events(&[(40, 1)]);
     let (_, twice) = events(&[(40, 1), (60, 2)]);
     assert!(twice[..60] == once[..60] && twice[60..] != once[60..]);

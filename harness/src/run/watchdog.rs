@@ -1,9 +1,10 @@
-//! The watch over a run's thread: ends what loops without an end, and lets a slow machine be slow.
+//! The watchdog of a run's thread: it ends a run that loops forever, and lets a run on a slow machine go on.
 //!
-//! Start at [`Watch::look`], which decides; [`Watched`] looks at a real thread, from outside of it. Wall time says nothing, since
-//! a loaded machine gives a sound run any amount of it. What counts is processor time of the thread: in all, and since the last
-//! event. A thread that sleeps uses none: it is given up after many looks at which it slept and had done nothing since the last.
-//! Looks are not made while the process is stopped, and one at a thread that waits for a processor does not count.
+//! Start at [`Watch::look`], which decides; [`Watched`] observes a real thread from outside. Wall time cannot decide,
+//! because on a loaded machine a sound run can take any amount of it. What counts is the thread's processor time: in
+//! all, and since the last event. A sleeping thread uses no processor time; it is given up after many looks in a row at
+//! which it slept and had done nothing since the look before. While the process is stopped no looks are made, and a
+//! look at a thread that waits for a processor does not count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +12,14 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Between two looks.
+/// Time between two looks.
 pub(super) const EVERY: Duration = Duration::from_millis(100);
-/// Processor time without an event after which something loops.
+/// Processor time without an event after which the run counts as looping.
 const SILENT_MAX: Duration = Duration::from_secs(120);
-/// Looks in a row at a thread that sleeps: ten minutes.
+/// How many looks in a row may find the thread asleep: ten minutes.
 const ASLEEP_MAX: u32 = 6_000;
 
-/// Processor time of a run's thread, in milliseconds; see [`limit_processor_time`].
+/// How much processor time a run's thread may use, in milliseconds; see [`limit_processor_time`].
 static CPU_MAX_MS: AtomicU64 = AtomicU64::new(600_000);
 
 /// Sets how much processor time a run may take in this process; the default is ten minutes.
@@ -30,18 +31,18 @@ fn limit() -> Duration {
     Duration::from_millis(CPU_MAX_MS.load(Ordering::Relaxed))
 }
 
-/// What is seen of a thread at one look.
+/// What one look at a thread shows.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     /// Processor time so far.
     cpu: Duration,
     /// Events so far.
     events: u64,
-    /// It waits for something other than a processor.
+    /// Whether the thread waits for something other than a processor.
     asleep: bool,
 }
 
-/// What was seen so far.
+/// What the looks so far have shown.
 #[derive(Debug, Default)]
 struct Watch {
     cpu: Duration,
@@ -52,7 +53,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Why the run is given up, if it is.
+    /// Why the run must be given up; `None`: it may go on.
     fn look(&mut self, look: Look, cpu_max: Duration) -> Option<String> {
         let moved = look.events != self.events;
         if moved {
@@ -79,12 +80,12 @@ impl Watch {
 /// A thread under watch.
 pub(super) struct Watched {
     watch: Watch,
-    /// The thread as the system counts it.
+    /// The thread's id in the operating system.
     thread: i32,
     events: Arc<AtomicU64>,
 }
 
-/// The calling thread as the system counts it.
+/// The calling thread's id in the operating system.
 pub(super) fn this_thread() -> i32 {
     nix::unistd::gettid().as_raw()
 }
@@ -94,20 +95,20 @@ impl Watched {
         Self { watch: Watch::default(), thread, events }
     }
 
-    /// The thread, as the system counts it.
+    /// The thread's id in the operating system.
     pub(super) fn thread(&self) -> i32 {
         self.thread
     }
 
-    /// What the thread had used at the last look.
+    /// Processor time that the thread had used at the last look.
     pub(super) fn processor_time(&self) -> Duration {
         self.watch.cpu
     }
 
-    /// Why the run is given up, if it is.
+    /// Why the run must be given up; `None`: it may go on.
     pub(super) fn look(&mut self) -> Option<String> {
         let look = Look {
-            // A thread that has just ended has no clock any more; its result is there at the next look.
+            // A thread that has just ended has no clock any more; its result will be there at the next look.
             cpu: processor_time(self.thread).unwrap_or(self.watch.cpu),
             events: self.events.load(Ordering::Relaxed),
             asleep: is_asleep(self.thread),
@@ -116,18 +117,19 @@ impl Watched {
     }
 }
 
-/// Processor time of a thread of this process. Read from another thread: on a simulated one the simulator answers for the clock,
-/// and it does not know this one.
+/// Processor time of a thread of this process. It must be read from another thread: on a simulated thread the simulator
+/// answers calls for the clock, and it does not know this clock.
 fn processor_time(thread: i32) -> Option<Duration> {
-    // Linux numbers the clock of a thread so: the complement of its id, then "of a thread" and "of the scheduler".
+    // Linux computes the id of a thread's clock like this: the complement of the thread id, then the bits for "of one
+    // thread" and "processor time".
     let time = clock_gettime(ClockId::from_raw((!thread << 3) | 6)).ok()?;
     Some(Duration::new(u64::try_from(time.tv_sec()).ok()?, u32::try_from(time.tv_nsec()).ok()?))
 }
 
-/// Whether a thread waits for something other than a processor; where the system does not tell, none does.
+/// Whether a thread waits for something other than a processor; `false` where the system does not say.
 fn is_asleep(thread: i32) -> bool {
     let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-    // The name before may hold anything, brackets included.
+    // The thread's name comes before and may contain anything, brackets included.
     text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['S', 'D']))
 }
 

@@ -1,7 +1,7 @@
-//! Finds scenario files: a file is taken as it is, a folder is searched.
+//! Finds scenario files: a file is taken as it is, a folder is searched for them.
 //!
-//! The order is that of the arguments, and sorted within a folder, so that two machines run the same scenarios in the same
-//! order. Start at [`discover`].
+//! Files come in the order of the arguments, and sorted within a folder, so that two machines run the same scenarios in
+//! the same order. Start at [`discover`].
 
 use std::fs;
 use std::io;
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::reader::{Problem, ScenarioError, suggest};
 
-/// The scenario files that `paths` stand for, each once.
+/// The scenario files that `paths` lead to, each once.
 ///
-/// Folders are searched for `*.toml`, without `Cargo.toml`, hidden entries and folders named `target`; linked folders are
-/// not entered, so the search ends. A path that does not exist, or a folder without a scenario, is an error: it is more
-/// likely a slip than a wish to run nothing.
+/// Folders are searched for `*.toml`, except `Cargo.toml`, hidden entries and folders named `target`. Linked folders
+/// are not entered, so that the search ends. A path that does not exist, or a folder without a scenario, is an error,
+/// because it is more likely a mistake than a wish to run nothing.
 pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ScenarioError> {
     let (mut files, mut seen) = (Vec::new(), Vec::new());
     for path in paths {
@@ -70,7 +70,7 @@ fn search(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), ScenarioError> 
     Ok(())
 }
 
-/// `path` is there, but the system refuses to read it.
+/// `path` exists, but the system refuses to read it.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> ScenarioError {
     let (message, help) = match error.kind() {
         io::ErrorKind::NotFound => (format!("there is no file {}", path.display()), "check the path".to_owned()),

@@ -1,6 +1,7 @@
-//! Looks at a job's input file before anything runs: is it there, has it records, is it text?
+//! Checks a job's input file before anything runs: that it exists, has records and is text.
 //!
-//! Start at [`examine`]. A file that fails here would otherwise fail inside the engine, minutes later and in a subtask's words.
+//! Start at [`examine`]. Without this check a bad file would fail inside the engine, minutes later and with a subtask's
+//! error message.
 
 use std::fs;
 use std::io;
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use crate::reader::suggest;
 
-/// What is known of a usable file.
+/// What is known about a usable file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InputFacts {
     /// Lines, the last one with or without a line feed.
@@ -22,7 +23,7 @@ pub(super) enum InputFault {
     Missing,
     /// It is a folder.
     Folder,
-    /// It is there, but the system refuses to read it.
+    /// It exists, but the system refuses to read it.
     Unreadable(String),
     /// It has no bytes.
     Empty,
@@ -55,7 +56,7 @@ pub(super) fn examine(path: &Path) -> Result<InputFacts, InputFault> {
 }
 
 fn judge(bytes: &[u8]) -> Result<InputFacts, InputFault> {
-    // A byte order mark is no line.
+    // A byte order mark is not a line.
     if bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).is_empty() {
         return Err(InputFault::Empty);
     }

@@ -1,9 +1,10 @@
 //! Where each value of a JSON text stands, by its path (`faults[0].trigger.on.event`).
 //!
-//! `serde_json` tells no positions of values that it read without complaint, yet the rules complain about such values. So this
-//! walks the text once more; it is no second parser: of a text that is not JSON it returns what it understood, silently.
-//! Start at [`Places::of`]. Kept is a node of fixed size for each value, in the order of the text: paths of all values would
-//! take thousands of times the text's memory. A path is looked up from the outermost value inwards.
+//! `serde_json` gives no positions for values that it read without complaint, but the rules complain about such values.
+//! So the text is walked once more. This is not a second parser: of a text that is not JSON it returns what it
+//! understood, without an error. Start at [`Places::of`]. Each value is kept as a node of fixed size, in the order of
+//! the text, because the paths of all values would take thousands of times the text's memory. A path is looked up from
+//! the outermost value inwards.
 
 use crate::reader::Span;
 
@@ -13,7 +14,7 @@ const DEPTH_MAX: usize = 128;
 /// The places of all values of a text.
 pub(super) struct Places<'t> {
     text: &'t str,
-    /// Each value before those in it.
+    /// Every value comes before the values inside it.
     nodes: Vec<Node>,
 }
 
@@ -24,7 +25,7 @@ struct Node {
     end: u32,
     /// Where its name stands, quotes included; empty in a list, and for the outermost value.
     name: (u32, u32),
-    /// The first node behind it that is not in it.
+    /// The first node after this one that is not inside it.
     next: u32,
 }
 
@@ -38,7 +39,7 @@ impl<'t> Places<'t> {
     /// The places of all values in `text`.
     pub(super) fn of(text: &'t str) -> Self {
         let mut walk = Walk { text, at: 0, nodes: Vec::new() };
-        // No plan is as long as 32 bits count; of one that is, nothing is known.
+        // No plan has 4 GiB. For a text that long, no places are known.
         if u32::try_from(text.len()).is_ok() {
             let _ = walk.value((0, 0), 0);
         }
@@ -105,7 +106,8 @@ struct Walk<'t> {
 }
 
 impl Walk<'_> {
-    /// Walks over one value with this name; `None` where the text is no JSON. Its node stays as far as it was understood.
+    /// Walks over one value with this name. `None` where the text is not JSON; the value's node then covers what was
+    /// understood.
     fn value(&mut self, name: (u32, u32), depth: usize) -> Option<()> {
         let start = self.next_token();
         let index = self.nodes.len();
@@ -139,7 +141,7 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Walks over the members of an object or a list, up to and with `close`.
+    /// Walks over the members of an object or a list, including the closing `close`.
     fn members(&mut self, close: u8, mut member: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.at += 1;
         self.next_token();
@@ -158,14 +160,14 @@ impl Walk<'_> {
         Some(())
     }
 
-    /// Walks over a string; where it stands, quotes included.
+    /// Walks over a string and returns where it stands, quotes included.
     fn string(&mut self) -> Option<(u32, u32)> {
         let start = self.next_token();
         self.expect(b'"')?;
         loop {
             match self.byte()? {
                 b'"' => break,
-                // Whatever is escaped is one byte at least; the walk goes on by bytes and stops at ASCII only.
+                // An escaped character has at least one byte. The walk goes on byte by byte and stops only at ASCII.
                 b'\\' => self.at += 2,
                 _ => self.at += 1,
             }
@@ -237,7 +239,7 @@ mod tests {
 
     #[test]
     fn memory_grows_with_the_text_and_not_with_its_paths() {
-        // Two megabytes, every value a hundred deep below a long name.
+        // Two megabytes: a million values, a hundred levels deep, under a long name.
         let deep = format!("{}{}{}", "[".repeat(100), vec!["0"; 1_000_000].join(","), "]".repeat(100));
         let text = format!("{{\"{}\": {deep}}}", "n".repeat(5_000));
         let places = Places::of(&text);

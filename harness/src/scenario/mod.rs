@@ -1,11 +1,12 @@
-//! Scenario files: from the text that a person wrote to a [`RunPlan`] that can be run, or to errors that tell what to write.
+//! Scenario files: turns the text that a person wrote into a [`RunPlan`], or into errors that say what to write
+//! instead.
 //!
 //! ```text
 //! text ─► read (form, with places) ─► RunPlan ─► rules (meaning, on the plan alone) ─► Scenario ─(+seed)─► RunPlan
 //! plan.json ────────────────────────────► RunPlan ─► the same rules
 //! ```
-//! Start at [`Scenario::load`]; `read` holds one file per section, `rules` one per subject, [`discover`] finds files,
-//! [`load_plan`] and [`save_plan`] keep plans. What a job accepts is told by a [`JobCatalogue`].
+//! Start at [`Scenario::load`]. `read` has a file per section, `rules` a file per subject, [`discover`] finds files,
+//! and [`load_plan`] and [`save_plan`] read and write plans. A [`JobCatalogue`] says what each job accepts.
 //!
 //! Invariants: (SCENARIO-S1) a [`Scenario`] has passed every rule; (SCENARIO-S2) no text makes loading panic; (SCENARIO-S3) the offences of a file
 //! are reported together, up to a number that can be read, except that a text which is not TOML is judged as text only;
@@ -58,13 +59,13 @@ use read::{SECTIONS, expect, fault, job, settings, swarm, tune};
 /// A scenario file that passed every check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
-    /// Complete but for the seeds, and for what a swarm draws.
+    /// Complete except for the seeds, and for what a swarm draws.
     template: RunPlan,
-    /// Draws the faults, where none are scripted.
+    /// Draws the faults, if they are not scripted.
     swarm: Option<Swarm>,
     /// What `flowquake tune` sweeps over, where the file says so.
     tune: Option<Tune>,
-    /// Whose speed its cluster has.
+    /// The cost profile that the cluster's speed comes from.
     profile: Profile,
 }
 
@@ -74,7 +75,8 @@ impl Scenario {
         Self::parse(&read_text(path)?, path, catalogue)
     }
 
-    /// Reads and checks all files of one invocation; names must differ, since verdicts and reports go by name.
+    /// Reads and checks all files of one invocation. Names must differ, because verdicts and reports refer to scenarios
+    /// by name.
     pub fn load_all(paths: &[PathBuf], catalogue: &JobCatalogue) -> Result<Vec<Self>, Vec<ScenarioError>> {
         let (mut scenarios, mut errors) = (Vec::new(), Vec::new());
         let mut named: BTreeMap<String, &Path> = BTreeMap::new();
@@ -95,7 +97,7 @@ impl Scenario {
         if errors.is_empty() { Ok(scenarios) } else { Err(errors) }
     }
 
-    /// Checks a text as the content of `path`, beside which input files are looked for.
+    /// Checks a text as if it were the content of `path`. Input files are looked for beside `path`.
     pub fn parse(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<Self, ScenarioError> {
         let (root, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
@@ -116,27 +118,27 @@ impl Scenario {
         Err(ScenarioError::in_text(path, text, reader.problems))
     }
 
-    /// Its name.
+    /// The scenario's name.
     pub fn name(&self) -> &str {
         &self.template.scenario
     }
 
-    /// Whether its faults are drawn from the seed.
+    /// Whether the faults are drawn from the seed.
     pub fn is_swarm(&self) -> bool {
         self.swarm.is_some()
     }
 
-    /// By which its faults are drawn.
+    /// What draws the faults, if they are drawn.
     pub fn swarm(&self) -> Option<&Swarm> {
         self.swarm.as_ref()
     }
 
-    /// Why it exists.
+    /// Why the scenario exists.
     pub fn why(&self) -> &str {
         &self.template.why
     }
 
-    /// Its file, as it was given.
+    /// The path of the scenario's file, as it was given.
     pub fn file(&self) -> &str {
         &self.template.file
     }
@@ -146,25 +148,25 @@ impl Scenario {
         self.tune.as_ref()
     }
 
-    /// The cost profile that it names, before what it writes itself.
+    /// The cost profile that the scenario names, without the values that the scenario sets itself.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// The run that `seed` makes of it.
+    /// The plan that the scenario gives with this seed.
     pub fn plan(&self, seed: u64) -> RunPlan {
         let scheduling_seed = xxh3_64_with_seed(b"scheduling", seed);
         let mut plan = RunPlan { seed, scheduling_seed, ..self.template.clone() };
         if let Some(swarm) = &self.swarm {
             swarm.draw(&mut plan);
         }
-        // First, before what a swarm drew: nothing else differs between two seeds of one scenario.
+        // Stands before what a swarm drew: without a swarm it is all that differs between two seeds.
         plan.options.insert(0, ("scheduling_seed".to_owned(), format!("{scheduling_seed:#018x} (drawn)")));
         plan
     }
 }
 
-/// What the engine says when the only checkpoints left would output again what is committed.
+/// What the engine says when the only checkpoints left would put out again what is already committed.
 pub(crate) const NO_WAY_BACK: &str = "falling back is not possible";
 
 /// What is found at the path of an input file; `None` for generated records.
@@ -179,7 +181,7 @@ struct Read {
     input: Input,
 }
 
-/// Reads every section. `None` if there is no `[job]`: without it nothing that the rules look at is there.
+/// Reads every section. `None` if there is no `[job]`: without it the rules have nothing to check.
 fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &JobCatalogue) -> Option<Read> {
     let top = Table { section: "the top level", at: 0..0, entries: root };
     reader.known_keys(&top);
@@ -223,7 +225,7 @@ fn read_scenario(reader: &mut Reader, root: &DeTable, path: &Path, catalogue: &J
     }
     let options = reader.options.len();
     let tune = tune.map(|table| tune::tune(reader, &table));
-    // They decide about no run of this scenario itself.
+    // These settings do not influence a run of this scenario itself.
     reader.options.truncate(options);
     let limit = reader.read(&top, "time_limit", "time_limit", value::duration);
     let heal_at = reader.read(&top, "heal_at", "heal_at", value::duration);
@@ -271,7 +273,7 @@ fn section<'d>(reader: &mut Reader, top: &Table<'d>, key: &str, name: &'static s
     reader.table(name, value, path)
 }
 
-/// A scenario is found by its file and reported by its name: they must be the same word.
+/// A scenario is found by its file and reported by its name, so the two must be the same word.
 fn matches_file(reader: &mut Reader, name: &str, path: &Path) {
     let Some(stem) = path.file_stem().map(|stem| stem.to_string_lossy()) else { return };
     if stem != name {
@@ -282,7 +284,8 @@ fn matches_file(reader: &mut Reader, name: &str, path: &Path) {
     }
 }
 
-/// Time for the input to arrive three times over and two minutes for recoveries; five minutes where it is there at once.
+/// Three times the time in which the input arrives, plus two minutes for recoveries; five minutes if all input is there
+/// at once.
 fn default_time_limit(
     input: &InputPlan,
     rate: Option<Rate>,
@@ -310,7 +313,7 @@ const TEXT_MAX: u64 = 64 << 20;
 fn read_text(path: &Path) -> Result<String, ScenarioError> {
     let file = std::fs::File::open(path).map_err(|error| discover::unreadable(path, &error))?;
     let mut bytes = Vec::new();
-    // Not more: some files, such as /dev/zero, have no end.
+    // Reads no more than the limit, because some files, such as /dev/zero, have no end.
     file.take(TEXT_MAX + 1).read_to_end(&mut bytes).map_err(|error| discover::unreadable(path, &error))?;
     if bytes.len() as u64 > TEXT_MAX {
         let message = format!("{} is longer than {}", path.display(), units::format_size(TEXT_MAX));

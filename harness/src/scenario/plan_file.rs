@@ -1,7 +1,7 @@
-//! Run plans as files: pretty JSON, to be read, edited, kept beside a failure, and replayed.
+//! Run plans as files: pretty JSON that can be read, edited, kept beside a failure, and replayed.
 //!
-//! Start at [`load_plan`] and [`save_plan`]. A plan that was edited by hand is held to the same rules as a scenario; what
-//! offends is shown with its line and its JSON path.
+//! Start at [`load_plan`] and [`save_plan`]. A plan that was edited by hand is checked by the same rules as a scenario.
+//! Problems are shown with their line and JSON path.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use crate::checker::JobCatalogue;
 use crate::plan::{InputSource, PLAN_VERSION, RunPlan};
 use crate::reader::{Problem, ScenarioError, Span, suggest};
 
-/// Reads a plan and checks it. A relative input path counts from the current folder, as it did when the plan was made.
+/// Reads a plan and checks it. A relative input path counts from the current folder, as when the plan was made.
 pub fn load_plan(path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {
     let text = super::read_text(path)?;
     parse_plan(&text, path, catalogue)
 }
 
-/// Writes a plan as pretty JSON: whole or not at all, since a plan cut short by a crash would replay nothing.
+/// Writes a plan as pretty JSON, as a whole or not at all: a plan that a crash cut short could not be replayed.
 pub fn save_plan(path: &Path, plan: &RunPlan) -> Result<(), ScenarioError> {
     let failed = |cause: String| {
         let message = format!("plan {} cannot be written: {cause}", path.display());
@@ -32,9 +32,9 @@ pub fn save_plan(path: &Path, plan: &RunPlan) -> Result<(), ScenarioError> {
     write_atomically(path, json.as_bytes()).map_err(|error| failed(error.to_string()))
 }
 
-/// As [`load_plan`], of a text that is already at hand.
+/// As [`load_plan`], for a text that was read already.
 pub fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<RunPlan, ScenarioError> {
-    // The version alone first: a plan of another version may have fields that this one does not know.
+    // Reads only the version first: a plan of another version may have fields that this version does not know.
     #[derive(Deserialize)]
     struct Version {
         version: u32,
@@ -56,7 +56,8 @@ pub fn parse_plan(text: &str, path: &Path, catalogue: &JobCatalogue) -> Result<R
     if problems.is_empty() { Ok(plan) } else { Err(ScenarioError::in_text(path, text, problems)) }
 }
 
-/// What the rules have against a plan that was made and not read, each with its code and path; empty if it may run.
+/// What is wrong with a plan that was made and not read from a file, each problem with its code and path. Empty if the
+/// plan may run.
 pub fn plan_problems(plan: &RunPlan, catalogue: &JobCatalogue) -> Vec<String> {
     problems(plan, catalogue, |_| None).iter().map(|problem| format!("{}: {problem}", problem.code_name())).collect()
 }
@@ -70,7 +71,8 @@ fn problems(plan: &RunPlan, catalogue: &JobCatalogue, locate: impl Fn(&str) -> O
     rules::report(found, &[], locate, rules::Wording::Plan).collect()
 }
 
-/// What `serde_json` refused, as a problem: it tells line and column, the path and the word are found from there.
+/// What `serde_json` refused, as a problem. `serde_json` gives line and column; the path and the word are found from
+/// these.
 fn unfit(text: &str, error: &serde_json::Error, places: &Places<'_>) -> Problem {
     let message = error.to_string();
     let message = message.rsplit_once(" at line").map_or(message.as_str(), |(message, _)| message);
@@ -91,7 +93,7 @@ fn unfit(text: &str, error: &serde_json::Error, places: &Places<'_>) -> Problem 
     let enclosing = places.around(offset.saturating_sub(1));
     let path = enclosing.as_ref().map(|(path, _)| path.as_str()).filter(|path| !path.is_empty()).unwrap_or("the plan");
     if let Some((span, help)) = word {
-        // The help lists what is accepted; once is enough.
+        // The help lists the accepted words already.
         let message = message.split_once(", expected").map_or(message, |(message, _)| message);
         return Problem::new("bad-plan", format!("{path}: {message}"), help).at(span, "unknown");
     }
@@ -100,7 +102,7 @@ fn unfit(text: &str, error: &serde_json::Error, places: &Places<'_>) -> Problem 
     Problem::new("bad-plan", format!("{path}: {message}"), help).at(span, "does not fit")
 }
 
-/// The byte after the one at `line` and `column`, both from 1; on a character's border.
+/// The byte after the one at `line` and `column` (both from 1), moved to a character's border.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let mut offset = (start + column).min(text.len());

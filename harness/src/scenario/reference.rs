@@ -1,19 +1,19 @@
-//! The reference of scenario files, `docs/scenario-format.md`, as far as editors show it: what each key means.
+//! What each key means, taken from the reference of scenario files (`docs/scenario-format.md`), as editors show it.
 //!
-//! Start at [`meaning`]. The page is part of the program, so what an editor shows and what the page says are one text. A test
-//! asks for every key of every section.
+//! Start at [`meaning`]. The page is compiled into the program, so editors show the same text as the page. A test asks
+//! for every key of every section.
 
-/// The page.
+/// The text of the page.
 pub(super) const REFERENCE: &str = include_str!("../../../docs/scenario-format.md");
 
-/// What the page says of a key, with its default where it states one.
+/// What the page says about a key, with the default where the page states one.
 pub(super) fn meaning(section: &str, key: &str) -> Option<String> {
     let mut current = String::new();
     let mut columns: Vec<&str> = Vec::new();
     for line in REFERENCE.lines() {
         if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")) {
             let heading = heading.trim_matches('`');
-            // Headings below `[[fault]]` stay within it.
+            // Headings below `[[fault]]` belong to that section.
             if line.starts_with("## ") {
                 current = if heading == "Top level" { "the top level" } else { heading }.to_owned();
             }
@@ -46,7 +46,7 @@ pub(super) fn meaning(section: &str, key: &str) -> Option<String> {
     None
 }
 
-/// The keys in the first cell of a row; `_p99` behind `checkpoint_duration_p50` is `checkpoint_duration_p99`.
+/// The keys in the first cell of a row. `_p99` after `checkpoint_duration_p50` means `checkpoint_duration_p99`.
 fn names(cell: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in cell.split('`').skip(1).step_by(2) {
@@ -65,7 +65,7 @@ mod tests {
     fn every_key_of_every_section_is_described() {
         for (section, keys) in SECTIONS.iter() {
             for key in keys {
-                // Sections are headings of the page; a kind of fault has rows of its own.
+                // Sections are headings of the page, and each kind of fault has a row of its own.
                 let heading = *section == "the top level" && REFERENCE.contains(&format!("[{key}]"));
                 let told = heading || *key == "do" || meaning(section, key).is_some();
                 assert!(told, "docs/scenario-format.md has no row for `{key}` of {section}");

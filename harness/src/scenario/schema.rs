@@ -1,11 +1,11 @@
 //! The JSON schema of scenario files, for editors that complete and check TOML.
 //!
-//! Start at [`schema`]. Keys come from the reader's sections, forms from [`forms`](super::read::forms), kinds of faults and
-//! their keys from the catalogue, names of jobs from the registry, descriptions from the reference. Nothing is listed here a
-//! second time, so the schema cannot differ from what is read. It covers form; what leans on several keys, or on files, is
-//! judged by the rules alone.
+//! Start at [`schema`]. Keys come from the reader's sections, forms from [`forms`](super::read::forms), kinds of faults
+//! and their keys from the catalogue, names of jobs from the registry, descriptions from the reference. Nothing is
+//! listed here a second time, so the schema cannot differ from what is read. The schema covers form only: what depends
+//! on several keys, or on files, is judged by the rules.
 //!
-//! Draft 7, which the TOML extensions of editors know.
+//! The schema is draft 7, which the TOML extensions of editors understand.
 
 use flowquake_engine::config::{RestartStrategy, Thousandths};
 use flowquake_engine::event::Event;
@@ -83,7 +83,7 @@ fn table(section: &'static str, keys: &[&'static str], catalogue: &JobCatalogue)
     table
 }
 
-/// Settings of the other strategies are refused beside each restart strategy, and beside none.
+/// For each restart strategy, and for none, refuses the settings of the other strategies.
 fn strategies(keys: &[&'static str]) -> Value {
     let strangers = |name: &str| {
         let foreign =
@@ -124,7 +124,7 @@ fn fault(keys: &[&'static str], catalogue: &JobCatalogue) -> Value {
     table
 }
 
-/// `then` holds where `key` is `value`.
+/// Requires `then` where `key` has the value `value`.
 fn when(key: &str, value: &str, then: Value) -> Value {
     json!({ "if": { "properties": { key: { "const": value } }, "required": [key] }, "then": then })
 }
@@ -139,7 +139,7 @@ fn of(form: &Form, catalogue: &JobCatalogue) -> Value {
         Form::Boolean => json!({ "type": "boolean" }),
         Form::Whole(most) => of(&Form::Between(0, *most), catalogue),
         Form::Between(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        // Shares lie below 1, not at it.
+        // Shares are below 1; 1 itself is refused.
         Form::Number(1) => json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 }),
         Form::Number(most) => json!({ "type": "number", "exclusiveMinimum": 0, "maximum": most }),
         Form::Words(words) => json!({ "enum": words }),
@@ -216,7 +216,7 @@ fn name(section: &str) -> String {
     section.trim_matches(['[', ']']).to_owned()
 }
 
-/// A schema that is a reference alone ignores what stands beside it, so the description wraps it.
+/// In draft 7 a schema that is a reference ignores keys beside the reference, so the description wraps it.
 fn described(schema: Value, meaning: Option<String>) -> Value {
     let Some(meaning) = meaning else { return schema };
     match schema.get("$ref") {

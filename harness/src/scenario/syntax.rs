@@ -1,16 +1,16 @@
-//! Texts that are not TOML: what people write most often in its place, and how it is written.
+//! Texts that are not TOML: recognises the most common mistakes, and says what to write.
 //!
-//! Start at [`problems`]. The parser says where it stopped; what was meant is read from the line.
+//! Start at [`problems`]. The parser says where it stopped; what was meant is guessed from the line.
 
 use crate::reader::{Problem, Span, value::thousands};
 
 const HELP: &str = "a scenario is a TOML file: key = value, with text in quotes";
 
-/// The problems of `text`, from what the TOML parser says of it.
+/// The problems of `text`, from the errors of the TOML parser.
 pub(super) fn problems<'e>(text: &str, errors: impl Iterator<Item = (&'e str, Span)>) -> Vec<Problem> {
     let singles = single_faults(text);
     let mut problems = Vec::new();
-    // A second [fault] is a duplicate to TOML, and so is each of its keys: one word is enough.
+    // To TOML a second [fault] is a duplicate, and so is each of its keys. One report is enough.
     let first = singles.get(1).map_or(usize::MAX, |second| second.start);
     if singles.len() > 1 {
         for span in &singles {

@@ -1,8 +1,8 @@
-//! Which settings there are to be tried, and in which ranges: so that coverage can tell what no run ever had.
+//! The settings that should be tried, and in which ranges, so that coverage can show what no run has had.
 //!
-//! Start at [`records`], the catalogue, and [`tried`], what one plan has. Each setting has a row in [`SETTINGS`] with the values at
-//! which a range begins; a test holds the rows and the keys of scenario files together. Ranges are cut where behaviour may change:
-//! zero, one, about the default, and beyond it.
+//! Start at [`records`], the catalogue, and [`tried`], which says what one plan has. Each setting has a row in
+//! [`SETTINGS`] with the values at which its ranges begin. A test compares the rows with the keys of scenario files.
+//! Ranges begin where behaviour may change: at zero, at one, about the default, and beyond the default.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::plan::{InputSource, RunPlan};
 use crate::profile;
 use crate::units;
 
-/// Where the ranges of a setting begin; the first one takes all that is less.
+/// Where the ranges of a setting begin. The first range also takes all smaller values.
 enum Ranges {
-    /// One of these words.
+    /// Each of these words is a range.
     Words(fn() -> Vec<&'static str>),
-    /// Whole numbers, or with decimals.
+    /// Numbers, whole or with decimals.
     Numbers(&'static [f64]),
     /// Milliseconds.
     Durations(&'static [f64]),
@@ -31,7 +31,7 @@ enum Ranges {
 
 use Ranges::{Bandwidths, Durations, Numbers, Rates, Sizes, Words};
 
-/// What a plan has.
+/// A plan's value of a setting.
 enum Value {
     Word(&'static str),
     Number(f64),
@@ -74,8 +74,8 @@ impl From<Option<u32>> for Value {
     }
 }
 
-/// One setting: its section and key in scenario files, its ranges, whether swarms with `vary` draw it, and where it stands in a
-/// plan; `None`: the plan has no such thing.
+/// One setting: its section and key in scenario files, its ranges, whether swarms with `vary` draw it, and its value in
+/// a plan; `None`: the plan does not have the setting.
 struct Setting {
     section: &'static str,
     key: &'static str,
@@ -213,7 +213,7 @@ fn word(word: &'static str) -> Option<Value> {
     Some(Value::Word(word))
 }
 
-/// A setting that only some restart strategies obey.
+/// The value of a setting that only some restart strategies obey.
 fn obeyed(plan: &RunPlan, setting: &str, value: impl Into<Value>) -> Option<Value> {
     plan.job.config.restart_strategy.obeys(setting).then(|| value.into())
 }
@@ -232,7 +232,7 @@ fn exponential(plan: &RunPlan) -> Option<&ExponentialDelay> {
     }
 }
 
-/// What a profile that does not ship is called here.
+/// The name used here for a profile that does not ship with the program.
 const MEASURED: &str = "a file";
 
 fn profiles() -> Vec<&'static str> {
@@ -244,14 +244,14 @@ fn profile_of(name: &str) -> &'static str {
 }
 
 impl Ranges {
-    /// Every range in words, in order.
+    /// The names of all ranges, in order.
     fn labels(&self, has_unlimited: bool) -> Vec<String> {
         let starts = match self {
             Words(words) => return words().into_iter().map(str::to_owned).collect(),
             Numbers(starts) | Durations(starts) | Sizes(starts) | Bandwidths(starts) | Rates(starts) => *starts,
         };
         let mut labels: Vec<String> = Vec::new();
-        // Nothing at all is a case of its own, where there can be anything between it and the next start.
+        // Exactly zero is a range of its own, if there can be values between zero and the next start.
         let zero = starts.first() == Some(&0.0);
         if zero {
             labels.push(self.shown(0.0));
@@ -272,7 +272,7 @@ impl Ranges {
         labels
     }
 
-    /// The range of a number, in words.
+    /// The name of the range that a number is in.
     fn label(&self, number: f64) -> String {
         let starts = match self {
             Words(_) => return String::new(),
@@ -283,11 +283,12 @@ impl Ranges {
             return labels[0].clone();
         }
         let at = starts.iter().rposition(|start| *start <= number).unwrap_or(0);
-        // Counted from the end: a range of its own for zero may stand before, and that between zero and one be left out.
+        // Counted from the end, because a range for zero may come first and the range between zero and one may be left
+        // out.
         labels.get((labels.len() + at).saturating_sub(starts.len())).cloned().unwrap_or_default()
     }
 
-    /// Numbers of things; ranges with a start that is no whole number are of factors.
+    /// Whether these are whole numbers. Ranges with a start that has decimals are of factors.
     fn is_whole(&self) -> bool {
         matches!(self, Numbers(starts) if starts.iter().all(|start| start.fract() == 0.0))
     }
@@ -304,7 +305,7 @@ impl Ranges {
     }
 }
 
-/// The range of what has no bound.
+/// The range of a value without a bound.
 const UNLIMITED: &str = "unlimited";
 
 impl Setting {
@@ -316,7 +317,7 @@ impl Setting {
         matches!(self.key, "rate" | "restart_attempts" | "attempts_before_reset_backoff")
     }
 
-    /// The range that the plan's value is in.
+    /// The range of the plan's value, by name.
     fn label(&self, plan: &RunPlan) -> Option<String> {
         Some(match (self.value)(plan)? {
             Value::Word(word) => word.to_owned(),
@@ -338,7 +339,7 @@ pub fn records() -> Vec<SettingRecord> {
         .collect()
 }
 
-/// In which range a plan has each setting: a letter for each of [`records`], `a` for the first range, `-` for none.
+/// The range that a plan has for each setting: a letter for each of [`records`], `a` for the first range, `-` for none.
 pub fn tried(plan: &RunPlan) -> String {
     let letter = |setting: &Setting| {
         let label = setting.label(plan)?;
@@ -367,7 +368,7 @@ mod tests {
         Scenario::parse(&text, Path::new("small.toml"), &catalogue(&Jobs::builtin())).unwrap().plan(seed)
     }
 
-    /// By the name of each setting that the plan has, its range.
+    /// For each setting that the plan has, its range by the setting's name.
     fn in_words(plan: &RunPlan) -> BTreeMap<String, String> {
         SETTINGS.iter().filter_map(|setting| Some((setting.name(), setting.label(plan)?))).collect()
     }
@@ -380,7 +381,7 @@ mod tests {
             .iter()
             .filter(|(section, _)| ["[job]", "input", "[cluster]", "[checkpointing]", "[engine]"].contains(section))
             .flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)))
-            // What is run is no setting; a generator stands in place of a file.
+            // What is run is not a setting, and a generator stands in place of a file.
             .filter(|(section, key)| {
                 !matches!((*section, *key), ("[job]", "name" | "params" | "input") | ("input", "generator"))
             })

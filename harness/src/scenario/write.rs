@@ -1,10 +1,12 @@
-//! A plan as a scenario file: what is as it would be without a word is left out, the rest stands as people write it.
+//! Writes a plan as a scenario file: values that equal the default are left out, all others are written as people write
+//! them.
 //!
-//! Start at [`scenario_of`]. Settings are walked by the reader's own sections, so a key that is added there is written without
-//! a word here. Not every plan can be written: an edited price list has no key, and a swarm's plan loses the leniency that
-//! some faults may not strike. So the text is read back, and one that means another plan is refused.
+//! Start at [`scenario_of`]. Settings are taken from the reader's own sections, so a key that is added there is written
+//! without a change here. Not every plan can be written: an edited price list has no key, and in a swarm's plan some
+//! faults may fail to strike, which a file cannot say. So the text is read back, and refused if it means another plan.
 //!
-//! Invariant: (WRITE-1) what is written reads back as the same plan, but for seeds, options, prediction and that leniency.
+//! Invariant: (WRITE-1) what is written reads back as the same plan, except for seeds, options, prediction, and whether
+//! some faults may fail to strike.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +28,7 @@ pub enum Unwritable {
     /// The text would not pass the rules of scenario files.
     #[error("as a scenario file the plan would be refused: {0}")]
     Refused(String),
-    /// The text means another plan.
+    /// The text means a plan other than the given one.
     #[error("a scenario file cannot say what the plan has at `{0}`")]
     Differs(String),
 }
@@ -40,7 +42,8 @@ pub fn scenario_of(plan: &RunPlan, path: &Path, catalogue: &JobCatalogue) -> Res
         name => format!("cost_profile = {}\n", text(name)),
     };
     let cluster = if profile.is_empty() { String::new() } else { format!("\n[cluster]\n{profile}") };
-    // What the same file means if it says nothing else; the parallelism may need more slots than there are without a word.
+    // What the same file means without further keys. The parallelism is left out, because it may need more slots than
+    // the default cluster has.
     let job: String =
         head.job.lines().filter(|line| !line.starts_with("parallelism = ")).map(|line| format!("{line}\n")).collect();
     let bare = parse(&format!("{}{job}{cluster}", head.top), path, catalogue)?.plan(plan.seed);
@@ -67,7 +70,7 @@ pub fn scenario_of(plan: &RunPlan, path: &Path, catalogue: &JobCatalogue) -> Res
                     );
                 }
                 "restart_strategy" => lines.push_str(&restart_strategy(&plan.job.config.restart_strategy)),
-                // Beside its strategy.
+                // Written together with its strategy.
                 key if key != "restart_delay"
                     && key != "restart_attempts"
                     && RestartStrategy::owners(key).is_some() => {}
@@ -128,7 +131,7 @@ fn head(plan: &RunPlan, name: &str, path: &Path) -> Head {
     Head { top: format!("name = {}\nwhy = {}\n", text(name), text(&plan.why)), job }
 }
 
-/// An input file as a scenario at `scenario` names it.
+/// The path of an input file as a scenario at `scenario` names it.
 fn beside(file: &Path, scenario: &Path) -> String {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let folder = scenario.parent().and_then(|folder| std::path::absolute(folder).ok());
@@ -136,7 +139,7 @@ fn beside(file: &Path, scenario: &Path) -> String {
     within.unwrap_or(&absolute).display().to_string()
 }
 
-/// `key = value`, if it differs from what it is without a word.
+/// Writes `key = value`, if the value differs from the default.
 fn line(out: &mut String, section: &str, key: &str, wanted: &Value, silent: &Value) {
     if wanted == silent {
         return;
@@ -144,7 +147,7 @@ fn line(out: &mut String, section: &str, key: &str, wanted: &Value, silent: &Val
     let Some((form, _)) = form(section, key) else { return };
     let value = match (&form, wanted) {
         (Form::Attempts, Value::Null) => text("unlimited"),
-        // What has no value is left out.
+        // A setting without a value is left out.
         (_, Value::Null) => return,
         (Form::Size, Value::Number(bytes)) => text(&units::format_size(bytes.as_u64().unwrap_or_default())),
         (Form::Bandwidth, Value::Number(rate)) => text(&units::format_bandwidth(rate.as_u64().unwrap_or_default())),
@@ -259,7 +262,7 @@ fn at<'v>(value: &'v Value, path: &str) -> &'v Value {
     path.split('.').fold(value, |value, key| &value[key])
 }
 
-/// A plan without what a scenario file does not say.
+/// A plan without the parts that a scenario file does not state.
 fn comparable(plan: &RunPlan) -> Value {
     let plan = RunPlan {
         scenario: String::new(),
@@ -272,7 +275,7 @@ fn comparable(plan: &RunPlan) -> Value {
         ..plan.clone()
     };
     let mut value = json(&plan);
-    // One file, whether its path counts from here or from the scenario's folder.
+    // The same file, whether its path counts from the current folder or from the scenario's.
     if let Some(path) = value["job"]["input"]["source"]["file"].get_mut("path") {
         let file = path.as_str().map(std::path::absolute);
         if let Some(Ok(file)) = file {
@@ -282,7 +285,7 @@ fn comparable(plan: &RunPlan) -> Value {
     value
 }
 
-/// The first place where two values differ.
+/// The first place where two values differ, in words.
 fn difference(one: &Value, other: &Value, path: String) -> Option<String> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
@@ -321,12 +324,12 @@ mod tests {
             swarms += u32::from(swarm);
             for seed in 1..=if swarm { 60 } else { 1 } {
                 let plan = scenario.plan(seed);
-                // Beside the original: there lie its input and its cost profile.
+                // Beside the original, because the input and the cost profile lie there.
                 let path = Path::new(scenario.file()).with_file_name("written-again.toml");
                 let text = scenario_of(&plan, &path, &catalogue);
                 let text = match text {
                     Ok(text) => text,
-                    // What a swarm draws need not have an effect each time; what is scripted has to.
+                    // A fault that a swarm draws may have no effect; a scripted fault must have one.
                     Err(Unwritable::Refused(_)) if swarm => {
                         refused += 1;
                         continue;

@@ -1,23 +1,26 @@
-//! A covering array over pairs: few runs with two faults each, such that no combination of kinds and phases is missing from all of them.
+//! A covering array over pairs: few runs with two faults each that together contain every combination of kinds and
+//! phases.
 //!
-//! Start at [`choose`]. A [`Pair`] says in which phase of the protocol a fault of which kind strikes first, and in which one of which kind
-//! strikes second. All pairs are the product of two kinds and two phases; an array takes so many of them that every [`Combination`] of three
-//! of these four is in one, and every pair of kinds also with either order of their phases ([`Strength::Three`]). [`Strength::Four`] takes
-//! all pairs. Which pairs a run can have depends on the scenario, so they are given; [`account`] says how many combinations were covered,
-//! and of each that cannot be why.
+//! Start at [`choose`]. A [`Pair`] says which kind of fault strikes first and in which phase of the protocol, and which
+//! kind strikes second and in which phase. All pairs are the product of two kinds and two phases. An array takes enough
+//! of them that every [`Combination`] of three of these four parts is in one, and every pair of kinds also with either
+//! order of their phases ([`Strength::Three`]). [`Strength::Four`] takes all pairs. Which pairs a run can have depends
+//! on the scenario, so they are given. [`account`] says how many combinations were covered, and why the others cannot
+//! be.
 //!
-//! Runs have two faults and no more: a run of eleven faults would cover more combinations by count, but its first faults would keep the
-//! others from what they are aimed at, and a failure would name none of them.
+//! A run has two faults and no more. A run of eleven faults would cover more combinations by count, but its first
+//! faults would keep the others from reaching what they are aimed at, and a failure would not show which fault caused
+//! it.
 //!
-//! Invariants: (COVER-C1) what any given pair covers is covered by the pairs that are chosen; (COVER-C2) each of these covers something that
-//! no other of them does.
+//! Invariants: (COVER-C1) what any given pair covers is covered by the pairs that are chosen; (COVER-C2) each chosen
+//! pair covers something that no other chosen pair covers.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A kind of fault in a phase of the protocol, both by number.
+/// A kind of fault in a phase of the protocol, each by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Number of the kind.
@@ -26,7 +29,7 @@ pub struct Slot {
     pub phase: u16,
 }
 
-/// Two faults, the first one first.
+/// Two faults in the order in which they strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pair {
     /// What strikes first.
@@ -35,23 +38,23 @@ pub struct Pair {
     pub second: Slot,
 }
 
-/// How many of its four parts a combination has.
+/// How many of the four parts of a pair a combination fixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strength {
-    /// Three, or two kinds and the order of their phases.
+    /// Three parts, or two kinds and the order of their phases.
     Three,
-    /// Four: every pair is its own combination.
+    /// All four parts: every pair is a combination of its own.
     Four,
 }
 
-/// A sort of combinations.
+/// Which parts a combination fixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sort {
     /// Two kinds and the phase of the first.
     FirstPhase,
     /// Two kinds and the phase of the second.
     SecondPhase,
-    /// Two kinds, and whether the second strikes in an earlier, in the same or in a later phase.
+    /// Two kinds, and whether the second strikes in an earlier, the same, or a later phase than the first.
     Order,
     /// Two phases and the kind of the first.
     FirstKind,
@@ -62,7 +65,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// In words.
+    /// The sort in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::FirstPhase => "two kinds, phase of the first",
@@ -85,10 +88,10 @@ impl Strength {
     }
 }
 
-/// What has to be in some run. A part that does not matter is `None`.
+/// What must occur in some run. A part that does not matter is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Combination {
-    /// Its sort.
+    /// Which parts are fixed.
     pub sort: Sort,
     /// Kind of the first.
     pub first_kind: Option<u16>,
@@ -98,7 +101,7 @@ pub struct Combination {
     pub second_kind: Option<u16>,
     /// Phase of the second.
     pub second_phase: Option<u16>,
-    /// How the second's phase stands to the first's.
+    /// Whether the second phase is before, the same as, or after the first.
     pub order: Option<Ordering>,
 }
 
@@ -121,14 +124,15 @@ impl Combination {
     }
 }
 
-/// Which of these pairs to run, by their places, in order. The same pairs give the same choice.
+/// Which of these pairs to run, by their indices, in order. The same pairs always give the same choice.
 pub fn choose(possible: &[Pair], strength: Strength) -> Vec<usize> {
     let combinations = |at: usize| strength.sorts().iter().map(move |sort| Combination::of(*sort, possible[at]));
     let mut spread: Vec<usize> = (0..possible.len()).collect();
     spread.sort_by_key(|at| (hash(&possible[*at]), *at));
     let mut times: BTreeMap<Combination, u32> = BTreeMap::new();
     let mut chosen: Vec<usize> = Vec::new();
-    // Greedy: first those that cover as many new combinations as any can, then those that cover one less.
+    // Greedy: takes first the pairs that cover as many new combinations as possible, then those that cover one less,
+    // and so on.
     for wanted in (1..=strength.sorts().len()).rev() {
         for at in &spread {
             let fresh = combinations(*at).filter(|combination| !times.contains_key(combination)).count();
@@ -138,7 +142,7 @@ pub fn choose(possible: &[Pair], strength: Strength) -> Vec<usize> {
             }
         }
     }
-    // What came later may cover all that an earlier one was taken for.
+    // Later pairs may together cover everything that an earlier one was taken for.
     let needed =
         |times: &BTreeMap<Combination, u32>, at: usize| combinations(at).any(|combination| times[&combination] < 2);
     let mut kept = Vec::new();
@@ -162,14 +166,14 @@ fn hash(pair: &Pair) -> u64 {
     xxh3_64(&numbers.map(u16::to_le_bytes).concat())
 }
 
-/// Why combinations cannot be covered: what there is of each part.
+/// What exists of each part; explains why combinations cannot be covered.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Kinds and phases that strike first.
+    /// Kinds and phases that can strike first.
     pub firsts: BTreeSet<Slot>,
-    /// Kinds and phases of which every first strike that was tried went wrong or hurt nothing by itself.
+    /// Kinds and phases where every first strike that was tried went wrong, or hurt nothing by itself.
     pub dropped: BTreeSet<Slot>,
-    /// Kinds and phases that strike second, behind any first strike.
+    /// Kinds and phases that can strike second, after any first strike.
     pub seconds: BTreeSet<Slot>,
 }
 
@@ -207,16 +211,16 @@ impl Facts {
 pub struct Counted {
     /// Which sort.
     pub sort: Sort,
-    /// Of all kinds and phases.
+    /// Number of combinations of all kinds and phases.
     pub all: u64,
-    /// Those that some pair covers.
+    /// Number of combinations that some pair covers.
     pub possible: u64,
-    /// Those of a pair that struck.
+    /// Number of combinations that a pair covered whose faults struck.
     pub covered: u64,
 }
 
-/// The combinations of so many kinds and phases: those that the chosen pairs cover, and those of pairs that struck; and how many there are
-/// for each reason why they cannot be covered.
+/// Counts the combinations of this many kinds and phases: those that the chosen pairs cover, and those that pairs
+/// covered whose faults struck. Also counts, for each reason, the combinations that cannot be covered.
 pub fn account(
     (kinds, phases): (u16, u16),
     strength: Strength,
@@ -247,7 +251,7 @@ pub fn covered(strength: Strength, pairs: &[Pair]) -> Vec<u64> {
     strength.sorts().iter().map(of).collect()
 }
 
-/// Pairs that have every combination of a sort. Parts that do not matter to it are 0.
+/// Pairs that contain every combination of a sort. Parts that the sort does not fix are 0.
 fn every(sort: Sort, kinds: u16, phases: u16) -> impl Iterator<Item = Pair> {
     let (first_kinds, second_kinds) = match sort {
         Sort::FirstKind => (kinds, 1),
@@ -257,7 +261,7 @@ fn every(sort: Sort, kinds: u16, phases: u16) -> impl Iterator<Item = Pair> {
     let (first_phases, second_phases) = match sort {
         Sort::FirstPhase => (phases, 1),
         Sort::SecondPhase => (1, phases),
-        // Two phases have all orders.
+        // Two phases are enough for all orders.
         Sort::Order => (phases.min(2), phases.min(2)),
         _ => (phases, phases),
     };
@@ -326,7 +330,7 @@ mod tests {
             dropped: BTreeSet::from([slot(1, 2)]),
             seconds: possible.iter().map(|pair| pair.second).collect(),
         };
-        // A kind that nothing has, and a phase that no first strike has.
+        // A kind that no fault has, and a phase that no first strike has.
         let (counts, missing) = account((4, 4), Strength::Four, &rows, &rows[1..], &facts);
         assert_eq!((counts[0].all, counts[0].possible, counts[0].covered), (256, 56, 55));
         assert_eq!(missing.values().sum::<u64>(), 256 - 56);

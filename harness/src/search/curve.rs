@@ -1,12 +1,13 @@
-//! When a failure was decided: which points of its probability curve to measure next.
+//! Finds when a failure was decided: says which points of the run's probability curve to measure next.
 //!
-//! A failing run of `n` events is made again with its first `k` events kept and all timing behind them drawn anew
-//! ([`RunPlan::redraws`]). The share that still fails rises from what luck gives to all; where it rises, the failure was decided. Start
-//! at [`Search::new`]: first a grid over the run, then the narrowest stretch that certainly holds a rise is halved until it is one event
-//! wide, or until more points in it tell no more.
+//! A failing run of `n` events is made again with its first `k` events kept and all timing after them drawn anew
+//! ([`RunPlan::redraws`]). The share of such runs that still fail rises with `k`, from what chance gives to all. The
+//! failure was decided where the share rises. Start at [`Search::new`]: it measures a grid over the run, and then keeps
+//! halving the narrowest stretch that certainly contains a rise, until the stretch is one event wide or further points
+//! in it add nothing.
 //!
-//! Invariants: (CURVE-1) no point is measured twice, so the search ends; (CURVE-2) the plan of a point keeps all draws of the first
-//! `k` events, those that were drawn anew before among them.
+//! Invariants: (CURVE-1) no point is measured twice, so the search ends; (CURVE-2) the plan of a point keeps all draws
+//! of the first `k` events, including those that were drawn anew before.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +19,17 @@ use crate::plan::{Redraw, RunPlan};
 /// The points of a curve, and what is left to measure.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// Events of the failing run.
+    /// Number of events of the failing run.
     events: u64,
-    /// Points that are measured at most.
+    /// Most points to measure.
     most: usize,
     grid: Vec<u64>,
     points: BTreeMap<u64, CurvePoint>,
 }
 
 impl Search {
-    /// For a failing run of `events` events; at most `most` points, about half of them on the grid.
+    /// A search for a failing run of `events` events. It measures at most `most` points, about half of them on the
+    /// grid.
     pub fn new(events: u64, most: usize) -> Self {
         let lines = (most.div_ceil(2) as u64).max(1);
         let mut grid: Vec<u64> =
@@ -36,7 +38,7 @@ impl Search {
         Self { events, most, grid, points: BTreeMap::new() }
     }
 
-    /// What to measure next, all of it; empty if the curve is done.
+    /// All points to measure next; empty if the curve is done.
     pub fn next(&self) -> Vec<u64> {
         let open: Vec<u64> = self.grid.iter().copied().filter(|at| !self.points.contains_key(at)).collect();
         if !open.is_empty() {
@@ -46,14 +48,14 @@ impl Search {
             return Vec::new();
         }
         let Some((from, to)) = decided(&self.points(), self.events) else { return Vec::new() };
-        // The middle of the widest gap between points of that stretch.
+        // Measures the middle of the widest gap between points of that stretch.
         let inside = self.points.range(from + 1..to).map(|(at, _)| *at);
         let ends: Vec<u64> = [from].into_iter().chain(inside).chain([to]).collect();
         let gap = ends.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).max();
         gap.filter(|(width, _)| *width > 1).map(|(width, from)| from + width / 2).into_iter().collect()
     }
 
-    /// Takes what was measured with the first `point.after_events` events kept.
+    /// Takes the result of the runs that kept the first `point.after_events` events.
     pub fn measured(&mut self, point: CurvePoint) {
         let before = self.points.insert(point.after_events, point);
         assert!(before.is_none(), "CURVE-1: {before:?} was measured before");
@@ -64,9 +66,9 @@ impl Search {
         self.points.values().copied().collect()
     }
 
-    /// Where the curve steps; `events` is the failing run's, as text, from the first one on.
+    /// Where the curve steps. `events` are all events of the failing run, as text.
     pub fn step(&self, events: &[String]) -> Option<Step> {
-        /// Events that are told.
+        /// How many events the step lists.
         const TOLD: usize = 10;
         let (from, to) = decided(&self.points(), self.events)?;
         let share = |at: u64| self.points.get(&at).map_or(1.0, |point| point.share);
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    /// Measures a curve that is `share(k)`, with 100 runs a point.
+    /// Measures a curve given by `share(k)`, with 100 runs a point.
     fn search(events: u64, most: usize, share: impl Fn(u64) -> u64) -> Search {
         let mut search = Search::new(events, most);
         loop {
@@ -119,7 +121,7 @@ mod tests {
         assert_eq!(search(1000, 20, |_| 100).step(&[]), None, "always fails");
         let even = search(1000, 20, |at| at / 10).step(&[]).unwrap();
         assert!(even.to - even.from > 50, "one that rises evenly was decided nowhere in particular: {even:?}");
-        // One that never fails again but as a whole was decided at its last event.
+        // A failure that never comes again unless the whole run is kept was decided at the last event.
         let step = search(1000, 40, |_| 0).step(&[]).unwrap();
         assert_eq!((step.from, step.to, step.after), (999, 1000, 1.0));
         for events in [0, 1, 2, 5] {

@@ -1,8 +1,8 @@
-//! Cuts: which strikes a search takes for one and the same, so that one of them is made and stands for the others.
+//! Cuts: which strikes a search takes to be the same, so that only one of them is run and stands for the others.
 //!
-//! Start at [`Cuts`]; `class_of` makes the name of a strike's class. These cuts are *assumed*: each is plausible, none follows
-//! from the model, and each can be switched off. Whether they may be trusted is what the proof of a search shows
-//! ([`super::proof`]). The sound cuts, by which a strike is not even in the catalogue, stand in [`super::strike`].
+//! Start at [`Cuts`]; `class_of` makes the name of a strike's class. These cuts are *assumed*: each is plausible, none
+//! follows from the model, and each can be switched off. The proof of a search shows whether they can be trusted
+//! ([`super::proof`]). The sound cuts, which keep strikes out of the catalogue, stand in [`super::strike`].
 
 use std::collections::BTreeSet;
 
@@ -14,25 +14,27 @@ use crate::faults::{Canonical, Victim};
 /// An assumed cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cut {
-    /// All checkpoints between the second and the last are alike.
+    /// All checkpoints between the second and the last are equivalent.
     SteadyEpochs,
-    /// Subtasks of a vertex, and TaskManagers, are alike: there is the emitter, and there are others.
+    /// Subtasks of a vertex, and TaskManagers, are equivalent: only the emitter is distinguished from the others.
     SymmetricSubtasks,
-    /// A fault that lasts, or that waits for what comes next, needs to begin only once per phase of the protocol.
+    /// A fault that lasts, or that waits for the next message or request, needs to begin only once per phase of the
+    /// protocol.
     WindowPerPhase,
-    /// A strike at a node that does nothing itself at this event is the same as at the node's own step before, as long as the leader takes no step
-    /// in between.
+    /// A strike at a node that does nothing itself at this event is the same as a strike at the node's own step before,
+    /// as long as the leader takes no step in between.
     NextStep,
-    /// Of second faults: a strike at a TaskManager at an instant is the same as at its next step on which the first commit after the recovery
-    /// rests ([`super::lineage`]), as long as the leader takes no step in between; behind the last such step all are one.
+    /// For second faults: a strike at a TaskManager at some instant is the same as a strike at its next step that the
+    /// first commit after the recovery rests on ([`super::lineage`]), as long as the leader takes no step in between.
+    /// After the last such step all strikes are the same.
     Lineage,
 }
 
 impl Cut {
-    /// All of them.
+    /// The cuts that are made by default.
     pub const ALL: [Cut; 4] = [Cut::SteadyEpochs, Cut::SymmetricSubtasks, Cut::WindowPerPhase, Cut::NextStep];
 
-    /// Its name on the command line.
+    /// The cut's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::SteadyEpochs => "steady-epochs",
@@ -54,43 +56,43 @@ impl Cut {
 pub struct Cuts(BTreeSet<Cut>);
 
 impl Cuts {
-    /// All but these.
+    /// All default cuts except these.
     pub fn without(off: &[Cut]) -> Self {
         Self(Cut::ALL.into_iter().filter(|cut| !off.contains(cut)).collect())
     }
 
-    /// Whether it is made.
+    /// Whether the cut is made.
     pub fn has(&self, cut: Cut) -> bool {
         self.0.contains(&cut)
     }
 
-    /// Their names.
+    /// Names of the cuts that are made.
     pub fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|cut| cut.name()).collect()
     }
 }
 
-/// Where the nodes stand at a position: the last own event of each.
+/// Where the nodes stand at a position: the last event of each.
 pub(super) struct Standing<'p> {
     /// The position itself.
     pub(super) here: &'p Position,
-    /// The newest event of the victim, this one included.
+    /// The newest event of the victim up to and including this position.
     pub(super) of_victim: Option<&'p Position>,
-    /// The newest event of the leader, this one included.
+    /// The newest event of the leader up to and including this position.
     pub(super) of_leader: Option<&'p Position>,
-    /// Of a second fault, what is left of the lineage.
+    /// For a second fault, what is left of the lineage.
     pub(super) onward: Option<Onward<'p>>,
 }
 
 /// What the first commit after the recovery still rests on.
 #[derive(Clone, Copy)]
 pub(super) struct Onward<'p> {
-    /// The next step of the victim on the lineage; `None`: there is none any more.
+    /// The next step of the victim on the lineage; `None`: there are no more.
     pub(super) next: Option<&'p Position>,
 }
 
-/// The name of the class of a strike of this kind; equal names, one class.
-/// `place`: what the strike is aimed at, if that is no event.
+/// The name of the class of a strike of this kind. Strikes with equal names are in one class. `place` is what the
+/// strike is aimed at, if that is not an event.
 pub(super) fn class_of(
     cuts: &Cuts,
     kind: &str,
@@ -98,7 +100,7 @@ pub(super) fn class_of(
     standing: &Standing,
     place: Option<&str>,
 ) -> String {
-    // Until all have registered, nodes differ by whether they have.
+    // Until all have registered, nodes differ in whether they have registered.
     let alike = cuts.has(Cut::SymmetricSubtasks) && standing.here.phase != Phase::Registering;
     let who = |victim: &Option<Victim>| match victim {
         None => String::new(),
@@ -113,10 +115,10 @@ fn place_of(cuts: &Cuts, strike: &Canonical, standing: &Standing) -> String {
     let here = standing.here;
     // While subtasks come up one by one, each step is a phase of its own.
     let coming_up = matches!(here.phase, Phase::Registering | Phase::Deploying);
-    // What strikes beside it does so at an instant.
+    // A fault with a companion strikes at an instant, because the companion does.
     let lasts = strike.lasts && strike.with.is_none();
     if lasts && cuts.has(Cut::WindowPerPhase) && !coming_up {
-        // Whoever has just been asked for a sign of life is in another phase with the detectors.
+        // A node that was just asked for a heartbeat is in another phase of the failure detection.
         let row = Event::row(here.event).filter(|row| row.occasion == Occasion::Periodic);
         let after = row.map_or_else(String::new, |row| format!("{} {:?}", row.name, here.in_group));
         let epoch = epoch_of(cuts, here);

@@ -1,15 +1,16 @@
-//! Grounds: the scenario with one more fault, for what its clean run never shows.
+//! Grounds: the scenario with one more fault, to reach what its clean run never shows.
 //!
-//! A clean run has no message that cancels, aborts, declines or reports a failure, and no recovery. A ground brings them about with
-//! one canonical fault in the second epoch; the strikes that a search adds there hurt the messages of the recovery ([`Scope::Messages`]):
-//! lost once and with every repetition, late, doubled, doubled so late that the next attempt receives them. With
-//! `--recovery` nodes are killed at every event of it, too ([`Scope::Recovery`]), and with `--recovery=twice` again at every event of the
-//! recovery behind such a kill ([`Scope::Again`], [`grounds_of_recoveries`]).
+//! A clean run has no recovery, and no message that cancels, aborts, declines or reports a failure. A ground brings
+//! these about with one canonical fault in the second epoch. The strikes that a search adds there hurt the messages of
+//! the recovery ([`Scope::Messages`]): lost once and with every repetition, late, doubled, or doubled so late that the
+//! next attempt receives them. With `--recovery`, nodes are also killed at every event of the recovery
+//! ([`Scope::Recovery`]), and with `--recovery=twice` again at every event of the recovery after such a kill
+//! ([`Scope::Again`], [`grounds_of_recoveries`]).
 //!
-//! Pairs are grounds as well ([`grounds_of_pairs`]): a first strike for each way in which a single one goes, and every second one on the
-//! way from it to the first commit after the recovery ([`Scope::Second`]).
+//! Pairs are grounds, too ([`grounds_of_pairs`]): one first strike for each way in which a single strike goes, and
+//! every second strike between it and the first commit after the recovery ([`Scope::Second`]).
 //!
-//! Start at [`grounds`]. It picks from the catalogue of the scenario by kind and setting, so it knows no action.
+//! Start at [`grounds`]. It picks strikes from the scenario's catalogue by kind and setting, so it knows no actions.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,16 +34,17 @@ pub enum Scope {
     Everything,
     /// At the control messages of the recovery.
     Messages,
-    /// At these, and at every event of the recovery with kinds that take nodes away.
+    /// As [`Scope::Messages`], and at every event of the recovery with kinds that take nodes away.
     Recovery,
-    /// At every event of the newest recovery with kinds that take nodes away: the recovery of a recovery.
+    /// At every event of the newest recovery with kinds that take nodes away: strikes in the recovery of a recovery.
     Again,
-    /// With every kind at everything on the way from the first strike to the first commit after the recovery that belongs to it: the
-    /// second fault of a pair.
+    /// With every kind at everything from the first strike to the first commit that belongs to the recovery: the second
+    /// fault of a pair.
     Second,
-    /// With every kind in every phase behind the first strike, to the end of the run: the second fault of a pair of a covering array.
+    /// With every kind in every phase after the first strike, to the end of the run: the second fault of a pair of a
+    /// covering array.
     Behind,
-    /// None: it is there to be named only.
+    /// None: the ground is only there to be named.
     Nothing,
 }
 
@@ -62,15 +64,17 @@ impl Scope {
         }
     }
 
-    /// Whether an event is struck at all. A second fault is aimed at what the first commit after the recovery rests on: steps that name an
-    /// attempt or a checkpoint, and those that only a failure brings about. What happens by the clock alone does not lead there.
+    /// Whether strikes are made at an event at all. A second fault is aimed at what the first commit after the recovery
+    /// rests on: steps that name an attempt or a checkpoint, and steps that only a failure brings about. What happens
+    /// by the clock alone does not lead there.
     pub(super) fn aims_at(self, position: &Position) -> bool {
         let row = Event::row(position.event);
         !matches!(self, Self::Second | Self::Behind) || row.is_some_and(|row| row.occasion != Occasion::Periodic)
     }
 
-    /// The events of a run among which it strikes, `since` the newest strike of the ground: all; or from the first failure to the first checkpoint of the last attempt; of a
-    /// second fault to the first commit of that checkpoint.
+    /// The events of a run among which this scope strikes; `since` is the newest strike of the ground. All events; or
+    /// from the first failure to the first checkpoint of the last attempt; or, for a second fault, to the first commit
+    /// of that checkpoint.
     pub(super) fn window(self, since: Time, positions: &[Position], events: &[EventRecord]) -> Range<usize> {
         let behind = positions.partition_point(|position| position.at < since);
         if matches!(self, Self::Everything | Self::Behind) {
@@ -106,15 +110,16 @@ impl Scope {
 /// The scenario, or the scenario with one more fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ground {
-    /// In words; empty for the scenario itself.
+    /// The ground's name in words; empty for the scenario itself.
     pub name: String,
     /// Faults besides those of the scenario.
     pub faults: Vec<FaultPlan>,
-    /// Which strikes are made on it.
+    /// Which strikes are made on the ground.
     pub scope: Scope,
-    /// When the newest of these faults strikes; strikes at this ground come behind that.
+    /// When the newest of these faults strikes. Strikes at this ground come after it.
     pub since: Time,
-    /// Faults besides those of the scenario, a fault with its companions once: 1 before a recovery, 2 before that of a recovery.
+    /// How many faults there are besides the scenario's, a fault with its companions counted once: 1 for a recovery, 2
+    /// for the recovery of a recovery.
     pub depth: u8,
 }
 
@@ -124,7 +129,7 @@ impl Ground {
         Self { name: String::new(), faults: Vec::new(), scope: Scope::Everything, since: Time::ZERO, depth: 0 }
     }
 
-    /// The plan of its clean run.
+    /// The plan of the ground's clean run.
     pub fn plan(&self, base: &RunPlan) -> RunPlan {
         if self.faults.is_empty() {
             return base.clone();
@@ -143,7 +148,8 @@ const GROUNDS: [(&str, &str, &str, &str); 6] = [
     ("an upload fails with every try", "failed-write", "with every try", TASK_MANAGER),
 ];
 
-/// The grounds of a scenario; none for what it does not have. `catalogue` is that of the scenario alone, with all cuts.
+/// The grounds of a scenario; a ground that the scenario cannot have is left out. `catalogue` is that of the scenario
+/// alone, with all cuts.
 pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Ground> {
     let epoch_of = |number: u32| catalogue.grounds()[0].positions()[catalogue.describe(number).event].epoch;
     let all = 0..catalogue.strikes().len() as u32;
@@ -152,10 +158,10 @@ pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Groun
             catalogue.strikes()[*number as usize].kind.name() == kind
                 && epoch_of(*number) == epoch
                 && catalogue.describe(*number).label.starts_with(label)
-                // Of TaskManagers one that has something to lose.
+                // For a TaskManager, take one that has something to lose.
                 && catalogue.victim(*number).is_some_and(|victim| victim.role == role && (role == LEADER || victim.busy))
         };
-        // A run that is over after its first checkpoint is struck in that.
+        // A run that is over after its first checkpoint is struck in the first epoch.
         let number = [Epoch::Second, Epoch::First]
             .into_iter()
             .find_map(|epoch| all.clone().find(|number| fits(number, epoch)))?;
@@ -167,7 +173,7 @@ pub fn grounds(catalogue: &Catalogue, base: &RunPlan, scope: Scope) -> Vec<Groun
     GROUNDS.into_iter().filter_map(ground).collect()
 }
 
-/// The ground of pairs that this strike brings about.
+/// The ground that this strike makes, for pairs.
 pub fn ground_of(catalogue: &Catalogue, base: &RunPlan, number: u32, scope: Scope) -> Ground {
     let described = catalogue.describe(number);
     let words = format!("{} {} strikes {} at {}", described.kind, described.label, described.victim, described.name);
@@ -175,13 +181,14 @@ pub fn ground_of(catalogue: &Catalogue, base: &RunPlan, number: u32, scope: Scop
     Ground { name: format!("strike {number} came first: {words}"), faults, scope, since: described.at, depth: 1 }
 }
 
-/// The grounds of pairs: each of these strikes, one for every way in which a single one goes.
+/// The grounds of pairs, one for each of these strikes; there is one strike for every way in which a single strike
+/// goes.
 pub fn grounds_of_pairs(catalogue: &Catalogue, base: &RunPlan, firsts: &[u32]) -> Vec<Ground> {
     firsts.iter().map(|number| ground_of(catalogue, base, *number, Scope::Second)).collect()
 }
 
-/// The grounds of the recovery of a recovery: a node is killed in the recovery that a ground brings about, and what follows is struck again.
-/// One for each class of such kills.
+/// The grounds of the recovery of a recovery: a node is killed in the recovery that a ground brings about, and what
+/// follows is struck again. There is one for each class of such kills.
 pub fn grounds_of_recoveries(catalogue: &Catalogue, base: &RunPlan) -> Vec<(u16, Ground)> {
     let ground = |number: u32| {
         let strike = &catalogue.strikes()[number as usize];
@@ -197,11 +204,12 @@ pub fn grounds_of_recoveries(catalogue: &Catalogue, base: &RunPlan) -> Vec<(u16,
     catalogue.classes().iter().filter_map(|members| ground(*members.first()?)).collect()
 }
 
-/// Tries of a first strike of a covering array.
+/// How many settings of a first strike of a covering array are tried.
 const TRIES: usize = 4;
 
-/// The first strikes of a covering array: for every kind in every phase some settings, of which the first one that hurts something is taken.
-/// Settings differ from phase to phase, and the second epoch is struck where it can be: there a checkpoint is complete, and others follow.
+/// The first strikes of a covering array: for every kind in every phase some settings, of which the first that hurts
+/// something is taken. Settings differ from phase to phase. The second epoch is struck where possible, because there a
+/// checkpoint is complete and others follow.
 pub fn firsts_by_phase(catalogue: &Catalogue) -> BTreeMap<Slot, Vec<u32>> {
     let mut settings: BTreeMap<Slot, BTreeMap<String, (u8, u32)>> = BTreeMap::new();
     for number in catalogue.classes().iter().filter_map(|members| members.first()) {
@@ -228,14 +236,14 @@ pub fn firsts_by_phase(catalogue: &Catalogue) -> BTreeMap<Slot, Vec<u32>> {
     settings.into_iter().map(rotated).collect()
 }
 
-/// A kind in a phase, by number.
+/// A kind in a phase, by their numbers.
 pub(super) fn slot_of(kind: Kind, phase: Phase) -> Slot {
     let place = |found: Option<usize>| found.expect("it is one of all") as u16;
     let kind = place(Kind::ALL.iter().position(|other| *other == kind));
     Slot { kind, phase: place(Phase::ALL.iter().position(|other| *other == phase)) }
 }
 
-/// The cuts with which grounds are looked for: all of them.
+/// The cuts that are used to look for grounds: all of them.
 pub fn cuts_of_grounds() -> Cuts {
     Cuts::without(&[])
 }

@@ -1,24 +1,28 @@
-//! Lineage: which events of a run the first commit after a recovery rests on. A second fault is worth a run of its own where it can break
-//! one of these supports.
+//! Lineage: which events of a run the first commit after a recovery rests on. A second fault is worth a run of its own
+//! where it can break one of these supports.
 //!
-//! Start at [`support`]. An event rests on others by the protocol: an acknowledgement on the snapshot that it reports, a manifest on every
-//! acknowledgement, a deployment on the restart that was ready, a failover on what failed (`causes`). What the protocol says nothing about
-//! follows the event before it in the same process: the same subtask in the same attempt, or the same node in the same life. The support of
-//! an event is all that comes before it in this order. What a run did in vain (checkpoints of an attempt that died, subtasks that had
-//! been cancelled, what a sink did behind its part of the checkpoint, other sinks' commits) is not in it.
+//! Start at [`support`]. The protocol says what an event rests on: an acknowledgement on the snapshot that it reports,
+//! a manifest on every acknowledgement, a deployment on the restart that was ready, a failover on what failed
+//! (`causes`). Where the protocol says nothing, an event follows the event before it in the same process: the same
+//! subtask in the same attempt, or the same node in the same life. The support of an event is everything that comes
+//! before it in this order. What the run did in vain is not part of it: checkpoints of an attempt that died, subtasks
+//! that were cancelled, what a sink did after its part of the checkpoint, and other sinks' commits.
 //!
-//! The order that is used here is a part of what happened before: it leaves out that the leader is one process, whose every step comes behind all its
-//! earlier ones. With these edges nearly everything would be support, since everything is reported to the leader. So a step that is no
-//! support is *believed* not to matter, and the cut that uses this ([`super::cut::Cut::Lineage`]) is assumed, can be switched off, and is tried.
+//! This order is only a part of "happened before": it leaves out that the leader is one process, whose every step
+//! follows all its earlier steps. With these edges nearly everything would be support, since everything is reported to
+//! the leader. So a step outside of the support is *believed* not to matter. The cut that uses this
+//! ([`super::cut::Cut::Lineage`]) is therefore assumed, can be switched off, and is tested.
 //!
-//! Invariant: (LINEAGE-L1) a support holds the causes of each of its events, as far as the run has them, and no event behind the one it is of.
+//! Invariant: (LINEAGE-L1) a support holds the causes of each of its events, as far as the run has them, and no event
+//! after the event that it supports.
 
 use std::collections::BTreeMap;
 
 use flowquake_engine::event::{Event, EventRecord, RootCause};
 use flowquake_engine::ids::{Attempt, CheckpointId, SubtaskId};
 
-/// The first commit after a recovery: of the first checkpoint that was completed in the last attempt that ran.
+/// The first commit after a recovery: the first commit of the first checkpoint that was completed in the last attempt
+/// that ran.
 pub fn first_commit(events: &[EventRecord]) -> Option<usize> {
     let running = events.iter().rposition(|record| matches!(record.event, Event::JobRunning { .. }))?;
     let next = |from: usize, fits: fn(&Event) -> bool| {
@@ -28,7 +32,7 @@ pub fn first_commit(events: &[EventRecord]) -> Option<usize> {
     next(completed, |event| matches!(event, Event::CommitAcknowledged { .. }))
 }
 
-/// Of each event whether `goal` rests on it, `goal` itself included.
+/// For each event, whether `goal` rests on it; `goal` rests on itself.
 pub fn support(events: &[EventRecord], goal: usize) -> Vec<bool> {
     let causes = causes(&events[..=goal]);
     let mut on = vec![false; events.len()];
@@ -42,7 +46,7 @@ pub fn support(events: &[EventRecord], goal: usize) -> Vec<bool> {
     on
 }
 
-/// Which process an event is of: node, life, and what it runs.
+/// The process that an event belongs to: node, life, and the subtask that runs there.
 type Process<'e> = (&'e str, u32, Option<(SubtaskId, Option<Attempt>)>);
 
 fn process(record: &EventRecord) -> Process<'_> {
@@ -51,14 +55,14 @@ fn process(record: &EventRecord) -> Process<'_> {
     (record.node.as_str(), record.incarnation, subtask.map(|subtask| (subtask, record.event.attempt())))
 }
 
-/// What each event rests on directly.
+/// The events that each event rests on directly.
 fn causes(events: &[EventRecord]) -> Vec<Vec<usize>> {
     let mut newest: BTreeMap<Process, usize> = BTreeMap::new();
     let mut all = Vec::with_capacity(events.len());
     for (at, record) in events.iter().enumerate() {
         let before = newest.insert(process(record), at);
         let mut causes = by_protocol(&events[..at], record);
-        // Of subtasks the order of their own steps counts as well: state and output are made step by step.
+        // For subtasks the order of their own steps counts as well, because state and output are built up step by step.
         let own = process(record).2.is_some();
         if own || causes.is_empty() {
             causes.extend(before);
@@ -70,7 +74,7 @@ fn causes(events: &[EventRecord]) -> Vec<Vec<usize>> {
     all
 }
 
-/// The causes that the protocol names, among the events before; none: it names none, or they were not emitted.
+/// The causes that the protocol names, among the events before. Empty if it names none, or if they were not emitted.
 fn by_protocol(before: &[EventRecord], record: &EventRecord) -> Vec<usize> {
     let newest =
         |fits: &dyn Fn(&Event) -> bool| before.iter().rposition(|record| fits(&record.event)).into_iter().collect();
@@ -145,8 +149,8 @@ fn is_root(event: &Event, root: &RootCause) -> bool {
     }
 }
 
-/// A deployment rests on the restart or the new term that it follows, on the TaskManagers that have registered in that term, and on the
-/// checkpoint that it restores.
+/// A deployment rests on the restart or the new term that it follows, on the TaskManagers that have registered in that
+/// term, and on the checkpoint that it restores.
 fn deployment(before: &[EventRecord], restored: Option<CheckpointId>) -> Vec<usize> {
     let term = before.iter().rposition(|record| matches!(record.event, Event::LeadershipGranted { .. })).unwrap_or(0);
     let restart = before.iter().rposition(|record| {
@@ -169,7 +173,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{at, subtask};
 
-    /// A subtask of the first attempt fails in its checkpoint 2; the second attempt completes and commits checkpoint 3.
+    /// A subtask of the first attempt fails during checkpoint 2; the second attempt completes and commits checkpoint 3.
     fn run() -> Vec<EventRecord> {
         let (old, new, two, three) = (Attempt(1), Attempt(2), CheckpointId(2), CheckpointId(3));
         let (source, sink) = (subtask(0, 0), subtask(1, 0));
@@ -217,7 +221,7 @@ mod tests {
         assert_eq!(off, vain);
     }
 
-    /// Tries LINEAGE-L1: the support of an event of the support lies in it.
+    /// Tries LINEAGE-L1: the support contains the support of each of its events.
     #[test]
     fn a_support_is_closed_and_ends_with_its_event() {
         let events = run();

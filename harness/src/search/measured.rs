@@ -1,7 +1,8 @@
-//! What each cut of a search removes, by itself: the others are made, this one is not.
+//! What each cut of a search removes by itself: measured with all other cuts made, and this one not.
 //!
-//! Start at [`assumed`] and [`sound`]. An assumed cut takes strikes for one, so it is measured in classes. A sound cut keeps what cannot
-//! matter out of the catalogue, so it is measured in what would have to be looked at without it; each says in what.
+//! Start at [`assumed`] and [`sound`]. An assumed cut takes strikes to be the same, so it is measured in classes. A
+//! sound cut keeps strikes that cannot matter out of the catalogue, so it is measured in what would have to be examined
+//! without it; each names its unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use super::strike::Catalogue;
 use super::surveyed::Site;
 use crate::faults::Kind;
 
-/// Of those of these cuts that are made, how many classes each removes.
+/// How many classes each of these cuts removes, for the cuts that are made.
 pub fn assumed(catalogue: &Catalogue, cuts: &Cuts, which: &[Cut]) -> Vec<MeasuredCut> {
     let with = catalogue.classes().len() as u64;
     let measured = |cut: &Cut| {
@@ -49,15 +50,15 @@ pub fn sound(catalogue: &Catalogue) -> Vec<MeasuredCut> {
 
 #[derive(Default)]
 struct Seen {
-    /// Kinds, each asked of every node at every event.
+    /// Kinds of faults, counted for every node at every event.
     asked: u64,
-    /// Those that strike that node there.
+    /// Those of them that can strike that node there.
     applied: u64,
-    /// Rules about messages and writes, each armed at every event.
+    /// Rules about messages and writes, each counted as armed at every event.
     rules_at_events: u64,
-    /// Rules aimed at a message or write that there is.
+    /// Rules that are aimed at a message or write that exists.
     rules_aimed: u64,
-    /// Strikes of the catalogue.
+    /// Strikes in the catalogue.
     strikes: u64,
     /// Strikes at a standby between two entries of the log.
     of_standby: u64,
@@ -89,7 +90,7 @@ impl Seen {
         let (nodes, kinds) = catalogue.nodes_and_kinds(number);
         self.asked += events.len() as u64 * nodes * kinds;
         self.applied += events.values().map(|pairs| pairs.len() as u64).sum::<u64>();
-        // An event at which nothing strikes is an event all the same.
+        // An event at which nothing strikes still counts as a place.
         let places = catalogue.events_aimed_at(number).max(events.len() as u64);
         self.rules_at_events += (rules.len() as u64 * places).max(aimed);
         self.rules_aimed += aimed;

@@ -1,12 +1,14 @@
-//! Search: which runs to make so that a sweep can say what it has tried, and what that shows.
+//! Search: which runs to make so that a sweep can say what it has tried, and what these runs show.
 //!
 //! ```text
 //! clean run ─► survey ─► positions ─► strikes of every kind ─► classes by cuts ─► one run of each ─► proof
 //! ```
-//! Start at [`strike::Catalogue`], the strikes of an exhaustive search, and at [`signature`], which says when two runs went the
-//! same way. [`position`] names the places of a run, [`ground`] those that only a failure has, [`cut`] says which strikes are taken for
-//! one and [`measured`] what each cut removes, [`proof`] whether that was right; [`cover`] and [`lineage`] say which pairs of faults are worth a run. [`curve`] says when in a run a failure was decided, [`hunt`] which plans to change, and [`seeds`]
-//! whose seeds are whose. Everything here is pure: runs are made by the command line (`cli`), in workers.
+//! Start at [`strike::Catalogue`], the strikes of an exhaustive search, and at [`signature`], which says when two runs
+//! went the same way. [`position`] names the places of a run, and [`ground`] the places that only runs with a failure
+//! have. [`cut`] says which strikes are taken to be the same, [`measured`] what each cut removes, and [`proof`] whether
+//! the cuts were right. [`cover`] and [`lineage`] say which pairs of faults are worth a run, [`curve`] when in a run a
+//! failure was decided, [`hunt`] which plans to change, and [`seeds`] which shard has which seeds. Everything here is
+//! pure: the command line (`cli`) makes the runs, in workers.
 
 pub mod cover;
 pub mod curve;

@@ -1,8 +1,8 @@
-//! Positions: each event of a run as a place at which a fault can strike, with what makes it different from others.
+//! Positions: each event of a run as a place where a fault can strike, with what distinguishes it from other events.
 //!
-//! Start at [`positions`]. A [`Position`] says what the event is (kind, vertex, place in its group, epoch, attempt, term) and what
-//! the protocol had come to ([`Phase`]), and holds the trigger that addresses this event and no other: so every strike of a search
-//! is a plain plan, which can be saved, replayed and made smaller.
+//! Start at [`positions`]. A [`Position`] says what the event is (kind, vertex, place in its group, epoch, attempt,
+//! term) and how far the protocol had come ([`Phase`]). It also holds the trigger that matches this event and no other,
+//! so every strike of a search is an ordinary plan that can be saved, replayed and made smaller.
 //!
 //! Invariant: (POSITION-P1) the trigger of a position matches its event, and of all events before it in the run exactly
 //! `nth - 1`; so a fault with this trigger strikes exactly there.
@@ -16,11 +16,11 @@ use flowquake_engine::time::Time;
 use crate::nemesis::matches;
 use crate::plan::EventTrigger;
 
-/// Which of its group an event is: those of one kind at one vertex in one checkpoint and attempt; of what comes by the clock those that
-/// follow each other.
+/// Which one of its group an event is. A group is the events of one kind at one vertex in one checkpoint and attempt;
+/// for periodic events, those that follow each other directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InGroup {
-    /// It has none beside it.
+    /// The group has only this event.
     Only,
     /// The first of several.
     First,
@@ -30,22 +30,23 @@ pub enum InGroup {
     Last,
 }
 
-/// Which epoch of the run it is; steady ones look alike.
+/// Which epoch of the run it is. Steady epochs are equivalent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Epoch {
     /// Before the first checkpoint was triggered.
     Start,
-    /// Of the first checkpoint.
+    /// The epoch of the first checkpoint.
     First,
-    /// Of the second: the first one that retires another.
+    /// The epoch of the second checkpoint, which is the first to retire another one.
     Second,
-    /// Of a later one.
+    /// The epoch of a later checkpoint.
     Steady,
-    /// Of the last checkpoint, after the input's end.
+    /// The epoch of the last checkpoint, after the end of the input.
     Final,
 }
 
-/// What the protocol has come to: the newest checkpoint's way, or that of the job before it and between two attempts.
+/// How far the protocol has come: with the newest checkpoint, or with the job before any checkpoint and between two
+/// attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// No attempt was deployed yet.
@@ -54,17 +55,17 @@ pub enum Phase {
     Deploying,
     /// The job runs, and the newest checkpoint, if there is one, is complete with all its commits.
     Running,
-    /// A checkpoint was triggered, no sink has written its output.
+    /// A checkpoint was triggered, and no sink has written its output.
     Snapshotting,
-    /// Some sinks have, and not all subtasks have acknowledged.
+    /// Some sinks have written their output, and not all subtasks have acknowledged.
     PreCommitting,
     /// Every subtask has acknowledged, or the manifest is being written.
     Sealing,
-    /// The manifest is durable, the log does not say so yet.
+    /// The manifest is durable, but the log does not say so yet.
     Sealed,
-    /// Complete, not notified.
+    /// The checkpoint is complete, but sinks are not notified.
     Complete,
-    /// Notified, no sink has committed.
+    /// Sinks are notified, but none has committed.
     Notified,
     /// Some sinks have committed.
     Committing,
@@ -73,7 +74,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them, in the order in which a job comes to them.
+    /// All phases, in the order in which a job comes to them.
     pub const ALL: [Phase; 11] = [
         Phase::Registering,
         Phase::Deploying,
@@ -89,36 +90,36 @@ impl Phase {
     ];
 }
 
-/// A place of a run.
+/// An event as a place to strike at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
-    /// Its place among all events of the run.
+    /// The event's index among all events of the run.
     pub index: usize,
-    /// When.
+    /// When the event was emitted.
     pub at: Time,
     /// Name of the event.
     pub event: &'static str,
-    /// Its emitter.
+    /// The node that emitted it.
     pub node: String,
     /// Its subtask.
     pub subtask: Option<SubtaskId>,
-    /// Its checkpoint, or else the newest one.
+    /// Its checkpoint; if it has none, the newest one.
     pub checkpoint: Option<CheckpointId>,
-    /// Its attempt, or else the newest one.
+    /// Its attempt; if it has none, the newest one.
     pub attempt: u32,
     /// The newest term.
     pub term: u64,
-    /// Who leads.
+    /// The leading JobManager.
     pub leader: String,
-    /// Which of its group it is.
+    /// Which one of its group it is.
     pub in_group: InGroup,
     /// Its epoch.
     pub epoch: Epoch,
-    /// What the protocol had come to, this event included.
+    /// How far the protocol had come, this event included.
     pub phase: Phase,
-    /// It is an entry of the leadership log, or reports one: what a standby can have seen changes here.
+    /// Whether it is an entry of the leadership log or reports one, so that what a standby can have seen changes here.
     pub logs: bool,
-    /// What addresses exactly this event.
+    /// The trigger that matches exactly this event.
     pub trigger: EventTrigger,
 }
 
@@ -156,7 +157,7 @@ pub fn positions(events: &[EventRecord]) -> Vec<Position> {
     positions
 }
 
-/// The trigger that names all that the event has, and how many of its name that have the same came `before`.
+/// A trigger with everything that the event carries, which counts how many events `before` it match as well.
 fn trigger<'e>(record: &EventRecord, before: impl Iterator<Item = &'e EventRecord>) -> EventTrigger {
     let event = &record.event;
     let mut trigger = EventTrigger {
@@ -169,7 +170,7 @@ fn trigger<'e>(record: &EventRecord, before: impl Iterator<Item = &'e EventRecor
         nth: 1,
         ..EventTrigger::default()
     };
-    // An event without a subtask, say, is matched by a trigger that leaves it open, as are others that have one.
+    // A trigger that leaves the subtask open, because the event has none, also matches events that have one.
     trigger.nth += before.filter(|other| matches(&trigger, other)).count() as u32;
     assert!(matches(&trigger, record), "POSITION-P1");
     trigger
@@ -181,7 +182,7 @@ fn groups(events: &[EventRecord]) -> Vec<InGroup> {
     for (index, record) in events.iter().enumerate() {
         let event = &record.event;
         let name = event.name();
-        // What comes again and again by the clock has no first and no last but in its burst.
+        // A periodic event is first or last only within its burst.
         if index > 0 && events[index - 1].event.name() != name {
             burst = index;
         }
@@ -221,7 +222,7 @@ fn epochs(events: &[EventRecord]) -> BTreeMap<CheckpointId, Epoch> {
     triggered.into_iter().enumerate().map(epoch).collect()
 }
 
-/// Whether a new entry of the leadership log stands behind the event.
+/// Whether a new entry of the leadership log has been written when this event is emitted.
 fn writes_log(event: &Event) -> bool {
     matches!(
         event,
@@ -245,7 +246,7 @@ struct Progress {
     leader: String,
     deployed: BTreeSet<SubtaskId>,
     acknowledged: BTreeSet<SubtaskId>,
-    /// Sinks that have output of the newest checkpoint to commit.
+    /// Sinks that have still to commit output of the newest checkpoint.
     to_commit: BTreeSet<SubtaskId>,
 }
 

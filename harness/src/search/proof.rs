@@ -1,30 +1,31 @@
-//! The proof of a pruning: which runs it takes, and what they show.
+//! The proof that a search's cuts were right: which runs it takes, and what they show.
 //!
-//! Start at [`Proof::of`]: what has to be run next, from what was run so far. First one strike of every class; then members of classes,
-//! all of them or a random share. The signature of every member must occur among those of the strikes that stand for classes. One that
-//! does not is a *disagreement*: its class was too coarse. It is split, and the rest of that class is run as well. So the proof ends with
-//! classes that agree with everything that was run, and says how often they did not at first.
+//! Start at [`Proof::of`], which says what has to be run next, given what was run so far. First comes one strike of
+//! every class, then members of classes: all of them, or a random share. The signature of every member must occur among
+//! the signatures of the strikes that stand for classes. A member whose signature does not is a *disagreement*: its
+//! class was too coarse. The class is then split, and the rest of it is run as well. So the proof ends with classes
+//! that agree with everything that was run, and says how often they did not agree at first.
 //!
-//! Invariant: (PROOF-P1) what is open depends on the catalogue and the results alone: a proof that was stopped, or that was made in
-//! shards, ends like one that was not.
+//! Invariant: (PROOF-P1) what is open depends only on the catalogue and the results: a proof that was stopped and
+//! continued, or was made in shards, ends like any other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many members of classes are run besides those that stand for them.
+/// How many members of classes are run besides the strikes that stand for the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// None: the classes are believed.
+    /// None: the classes are trusted.
     None,
-    /// So many of a hundred, drawn by their numbers.
+    /// This percentage, drawn by the strikes' numbers.
     Percent(u8),
     /// All.
     All,
 }
 
 impl Share {
-    /// Whether the strike of this number is among them.
+    /// Whether the strike of this number is one of the members to run.
     fn has(self, number: u32) -> bool {
         match self {
             Self::None => false,
@@ -37,22 +38,23 @@ impl Share {
 /// What the runs so far show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// Strikes of these classes.
+    /// Number of strikes in these classes.
     pub strikes: u64,
-    /// Classes, those that were split included.
+    /// Number of classes, including those that a split made.
     pub classes: u64,
-    /// Members that were run besides those that stand for a class.
+    /// Number of members that were run besides the strikes that stand for a class.
     pub members: u64,
     /// Members whose signature no strike that stands for a class has.
     pub disagreements: Vec<u32>,
-    /// Classes that had to be made of others because of them.
+    /// Number of classes that had to be split off because of them.
     pub splits: u64,
-    /// What has to be run, in this order; empty: the proof is done.
+    /// Strikes that have to be run, in this order; empty if the proof is done.
     pub open: Vec<u32>,
 }
 
 impl Proof {
-    /// Of these classes (numbers of strikes, the one that stands for all first), and of the signatures that are known.
+    /// The state of the proof. Each class is a list of strike numbers, of which the first stands for the class;
+    /// `signatures` are those known so far.
     pub fn of(classes: &[&[u32]], signatures: &BTreeMap<u32, u64>, share: Share) -> Self {
         let strikes = classes.iter().map(|class| class.len() as u64).sum();
         let mut proof = Self { strikes, classes: classes.len() as u64, ..Self::default() };
@@ -77,20 +79,20 @@ impl Proof {
             }
         }
         if !proof.open.is_empty() {
-            // Before every class has its signature nobody disagrees.
+            // Disagreements are known only when every class has its signature.
             (proof.disagreements, proof.splits) = (Vec::new(), 0);
         } else if !sampled.is_empty() {
             proof.open = sampled;
         } else {
             proof.open = split;
         }
-        // Whoever stops early has seen of everything something.
+        // Mixes the order, so that a proof that is stopped early has run strikes of every sort.
         proof.open.sort_by_key(|number| xxh3_64(&number.to_be_bytes()));
         proof.classes += proof.splits;
         proof
     }
 
-    /// The theorem, in a line.
+    /// What the proof has shown, in one line.
     pub fn in_words(&self) -> String {
         use flowquake_reports::units::{count, counted};
         let mut text = format!(

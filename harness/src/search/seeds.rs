@@ -1,16 +1,18 @@
-//! Seeds that searches on other days, and other shards of one search, never try: disjoint intervals by date, and every N-th of them.
+//! Seeds that differ from day to day and from shard to shard of one search: each date has its own interval of seeds,
+//! and each of `N` shards takes every `N`-th of them.
 //!
-//! Start at [`Seeds::of_night`] and [`Shard`]. A day has 2³² seeds of its own, counted from the day's number, so nights are disjoint
-//! without anybody keeping a list. Seeds below 2³² belong to no date after 1970-01-01: they are what people type.
+//! Start at [`Seeds::of_night`] and [`Shard`]. A day has 2³² seeds of its own, counted from the day's number, so nights
+//! never overlap and no list has to be kept. Seeds below 2³² belong to no date after 1970-01-01; people type them.
 //!
-//! Invariants: (SEEDS-1) two dates share no seed; (SEEDS-2) two shards of one search share no seed, and all shards together leave none out.
+//! Invariants: (SEEDS-1) two dates share no seed; (SEEDS-2) two shards of one search share no seed, and all shards
+//! together leave none out.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Seeds of a day.
+/// How many seeds a day has.
 const A_DAY: u64 = 1 << 32;
 
 /// A day of the Gregorian calendar.
@@ -24,7 +26,7 @@ pub struct Date {
 impl FromStr for Date {
     type Err = String;
 
-    /// `2026-11-30`.
+    /// Reads a date such as `2026-11-30`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no date; write year, month and day, such as 2026-11-30");
         let parts: Vec<&str> = text.trim().split('-').collect();
@@ -72,12 +74,12 @@ impl Date {
     }
 }
 
-/// One of several searches that share the work: `2/4`.
+/// One of several searches that share the work, written `2/4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shard {
-    /// Which one, from 1.
+    /// Number of the shard, from 1.
     pub number: u64,
-    /// How many there are.
+    /// How many shards there are.
     pub of: u64,
 }
 
@@ -110,14 +112,14 @@ impl fmt::Display for Shard {
 /// The seeds of one search, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seeds {
-    /// The first one of all shards.
+    /// First seed of the whole search, over all shards.
     pub first: u64,
-    /// Whose these are.
+    /// The shard that these seeds belong to.
     pub shard: Shard,
 }
 
 impl Seeds {
-    /// Those of a date (SEEDS-1).
+    /// The seeds of a date (SEEDS-1).
     pub fn of_night(date: Date, shard: Shard) -> Self {
         Self { first: date.number() * A_DAY, shard }
     }
@@ -172,7 +174,7 @@ mod tests {
         let all: BTreeSet<u64> = seeds.iter().copied().collect();
         assert_eq!((all.len(), seeds.len()), (12, 12), "SEEDS-2");
         assert!(all.into_iter().eq(5..17), "SEEDS-2");
-        // The end of all numbers is no end of a search.
+        // Reaching the greatest number must not panic.
         Seeds { first: u64::MAX, shard: Shard { number: 9, of: 9 } }.nth(u64::MAX);
     }
 

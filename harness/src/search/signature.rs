@@ -1,21 +1,23 @@
-//! The signature of a run: what happened in it, without times, sizes and names of nodes. Runs with equal signatures went the
-//! same way, so one of them stands for all.
+//! The signature of a run: what happened in it, without times, sizes and names of nodes. Runs with equal signatures
+//! went the same way, so one of them can stand for all.
 //!
 //! Start at [`Signature::of`]. What counts, and why in this form:
 //!
-//! - **Events behind the first strike** that only a failure brings about ([`Occasion::Failure`], `Damage`, `Standby`): those of JobManagers
-//!   in the order in which each kind came first, since how a cluster gives up, falls back and restarts is what a race is about; those of
-//!   TaskManagers as a set, since they come side by side, and their order changes with every latency that is drawn. Kinds of normal work are kept
-//!   ([`Signature::steps`]) and do not count: which of them still come tells how near to its end the run was struck. (Of 11,224 runs of
-//!   the reference scenario 271 differ without them, 712 with them.)
-//! - **Attempts** (none, one, two, more) and the **root causes** of failovers, in order, equal ones in a row once; of a subtask only its
-//!   vertex, of a TaskManager nothing. How often a job failed until a fault was over is a matter of its length.
-//! - **Epochs**: what became of the checkpoint that was complete when the strike fell, and of the one under way. The number of
-//!   all committed epochs is left out: it tells how long an outage was, which differs from event to event.
+//! - **Events after the first strike** that only a failure brings about ([`Occasion::Failure`], `Damage`, `Standby`).
+//!   Events of JobManagers count in the order in which each kind came first, because the order in which a cluster gives
+//!   up, falls back and restarts is what differs in a race. Events of TaskManagers count as a set, because TaskManagers
+//!   work in parallel, and the order of their events changes with every latency that is drawn. Kinds of normal work are
+//!   kept ([`Signature::steps`]) but do not count: which of them still come only shows how close to its end the run was
+//!   struck. (Of 11,224 runs of the reference scenario, 271 differ without them, 712 with them.)
+//! - **Attempts** (none, one, two, more) and the **root causes** of failovers, in order, with equal causes in a row
+//!   counted once. Of a subtask only the vertex counts, of a TaskManager nothing. How often a job failed until a fault
+//!   was over depends only on the length of the fault.
+//! - **Epochs**: what became of the checkpoint that was complete when the fault struck, and of the one in progress. The
+//!   number of all committed epochs is left out: it shows how long an outage was, which differs from event to event.
 //! - **Verdict**: its class with everything that was violated.
 //!
-//! Where the strike fell ([`Signature::strike`]) stands beside that and is no part of [`Signature::class`], which is about what came
-//! of it.
+//! Where the strike hit ([`Signature::strike`]) is kept too, but is no part of [`Signature::class`], which only
+//! describes what followed from it.
 //!
 //! Invariants: (SIGNATURE-S1) a signature depends on the outcome, the plan's faults and the verdict only, so equal traces have
 //! equal signatures; (SIGNATURE-S2) shifting every event of a run in time, or renaming its nodes, leaves the class as it was.
@@ -35,29 +37,30 @@ use crate::faults::kind;
 use crate::outcome::Outcome;
 use crate::plan::RunPlan;
 
-/// Attempts that are told apart: this many or more.
+/// Attempts are counted up to this number; more are counted as this many.
 pub const ATTEMPTS_MAX: u32 = 3;
 
 /// How a run went.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Signature {
-    /// Where its first fault struck; `None`: nothing struck.
+    /// Where the first fault struck; `None`: nothing struck.
     pub strike: Option<StrikePosition>,
     /// The class of the verdict, followed by every oracle and expectation that was violated.
     pub verdict: String,
-    /// Attempts that were deployed behind the first strike; [`ATTEMPTS_MAX`] stands for more, too.
+    /// Number of attempts deployed after the first strike; [`ATTEMPTS_MAX`] stands for more, too.
     pub attempts: u32,
-    /// Why failovers behind it began, in order, equal ones in a row once.
+    /// Why failovers after the strike began, in order, equal causes in a row once.
     pub roots: Vec<String>,
-    /// Events of JobManagers behind it that only failures bring about, in the order in which each kind came first.
+    /// Events of JobManagers after the strike that only failures bring about, in the order in which each kind came
+    /// first.
     pub failures: Vec<String>,
     /// Kinds of such events of TaskManagers.
     pub noticed: BTreeSet<String>,
-    /// Kinds of all other events behind it; no part of the class.
+    /// Kinds of all other events after the strike; not a part of the class.
     pub steps: BTreeSet<String>,
-    /// What became of the newest checkpoint that was complete when it fell; `None`: none was.
+    /// What became of the checkpoint that was the newest complete one at the strike; `None`: none was complete.
     pub complete: Option<EpochFate>,
-    /// What became of the checkpoint that was under way then; `None`: none was.
+    /// What became of the checkpoint that was in progress at the strike; `None`: none was.
     pub under_way: Option<EpochFate>,
 }
 
@@ -66,7 +69,8 @@ pub struct Signature {
 pub struct StrikePosition {
     /// Kind of the fault.
     pub kind: String,
-    /// The event at whose emission it struck; empty: it struck by the clock, or armed a rule that hurt something later.
+    /// The event at whose emission the fault struck. Empty if it struck by the clock, or armed a rule that hurt
+    /// something later.
     pub event: String,
     /// Role of the first victim.
     pub role: String,
@@ -76,18 +80,18 @@ pub struct StrikePosition {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EpochFate {
-    /// Its checkpoint is complete, and its output counts.
+    /// Its checkpoint is complete, and its output is in effect.
     Committed,
     /// Its checkpoint was complete, and the job fell back behind it.
     FellBackBehind,
     /// Its checkpoint was given up, for this reason; a later one carries its output, or a restore gave it up.
     Aborted(String),
-    /// The run ended before anything became of it, or its leader did.
+    /// The run, or its leader, ended before the epoch did.
     Open,
 }
 
 impl Signature {
-    /// The signature of a run that was judged so.
+    /// The signature of a run with this verdict.
     pub fn of(plan: &RunPlan, outcome: &Outcome, verdict: &Verdict) -> Self {
         let mut signature = Self {
             strike: None,
@@ -197,7 +201,7 @@ fn verdict_of(verdict: &Verdict) -> String {
     text
 }
 
-/// Who emits an event that only a failure brings about; `None`: it belongs to normal work.
+/// Which process emits an event that only a failure brings about; `None`: the event belongs to normal work.
 fn failure(event: &Event) -> Option<Emitter> {
     let row = Event::row(event.name())?;
     matches!(row.occasion, Occasion::Failure | Occasion::Damage | Occasion::Standby).then_some(row.emitter)
@@ -215,7 +219,8 @@ fn root_of(root: &RootCause) -> String {
     }
 }
 
-/// The fates of the newest complete checkpoint at this time, and of the newest one that was triggered but not complete.
+/// What became of the checkpoint that was the newest complete one at this time, and of the newest one that was
+/// triggered and not complete.
 fn epochs(outcome: &Outcome, at: Time) -> (Option<EpochFate>, Option<EpochFate>) {
     let lineage = outcome.lineage();
     let completed = |until: Option<Time>| -> BTreeSet<CheckpointId> {
@@ -262,7 +267,7 @@ mod tests {
     use crate::nemesis::Strike;
     use crate::plan::Trigger;
 
-    /// A plan with one kill, and the outcome of its strike at this time before these events.
+    /// A plan with one kill, and the outcome of a run in which the kill struck at this time, before these events.
     fn struck(time: u64, events: impl IntoIterator<Item = EventRecord>) -> (RunPlan, Outcome) {
         let plan = RunPlan { faults: vec![kill(1, Trigger::On(on("checkpoint-triggered")))], ..plan() };
         let mut outcome = outcome(events);
@@ -272,7 +277,7 @@ mod tests {
         (plan, outcome)
     }
 
-    /// A restart that starts so late, at the order of this node.
+    /// A restart that begins this late, ordered by this node.
     fn restart(late: u64, node: &str, vertex: u16) -> Vec<EventRecord> {
         let (attempt, checkpoint) = (Attempt(1), CheckpointId(2));
         let root = RootCause::TaskFailed { subtask: subtask(vertex, (late % 2) as u16) };

@@ -1,17 +1,19 @@
-//! The catalogue of a search: every canonical strike of every kind of fault at every place of the clean run, and the class of each.
+//! The catalogue of a search: every canonical strike of every kind of fault at every place of the clean run, and the
+//! class of each.
 //!
-//! Start at [`Catalogue::new`]; [`Catalogue::plan`] makes a strike the plain plan that it is. A strike is kept as a few numbers, and
-//! made again when it is wanted: a long run has a million. Places are the events of the run, its control messages and its writes
-//! ([`Site`], [`super::surveyed`]); a rule about one message or write is armed at the last event before it. Besides the scenario itself there are
-//! *grounds* ([`super::ground`]): the scenario with one more fault, which brings about what no clean run shows.
+//! Start at [`Catalogue::new`]; [`Catalogue::plan`] turns a strike into a plan. A strike is kept as a few numbers and
+//! made again when it is needed, because a long run has a million strikes. Places are the events of the run, its
+//! control messages and its writes ([`Site`], [`super::surveyed`]). A rule about one message or write is armed at the
+//! last event before it. Besides the scenario itself there are *grounds* ([`super::ground`]): the scenario with one
+//! more fault, which brings about what no clean run shows.
 //!
-//! Sound cuts, made here: kinds strike only the roles to which they apply, and only where the plan has what they need; rules about
-//! messages and writes strike those that there are; a standby does nothing but read the leadership log, so it is struck once per
-//! entry of it; nothing strikes after the job's end.
+//! Sound cuts, made here: kinds strike only the roles to which they apply, and only where the plan has what they need;
+//! rules about messages and writes strike only those that exist; a standby does nothing but read the leadership log, so
+//! it is struck once per entry of the log; nothing strikes after the end of the job.
 //!
-//! Invariants: (STRIKE-K1) the same scenario, seed and build give the same catalogue, number by number, whatever cuts are made;
-//! (STRIKE-K2) every strike adds its faults behind those of the scenario and its ground, and changes nothing else but what may be
-//! expected of the run.
+//! Invariants: (STRIKE-K1) the same scenario, seed and build give the same catalogue, number by number, whatever cuts
+//! are made; (STRIKE-K2) every strike adds its faults after those of the scenario and its ground, and changes nothing
+//! else except what may be expected of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -32,18 +34,18 @@ use crate::plan::{
 };
 use crate::scenario::NO_WAY_BACK;
 
-/// A strike: which kind, where, and which of its kind's canonical strikes there.
+/// A strike: which kind of fault, where, and which of the kind's canonical strikes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strike {
-    /// Which ground, by number.
+    /// Number of the ground.
     pub ground: u16,
-    /// Where.
+    /// The place of the strike.
     pub site: Site,
     /// The kind of fault.
     pub kind: Kind,
-    /// Which of those that the kind has there.
+    /// Which of the kind's strikes at this place.
     nth: u16,
-    /// Number of its class.
+    /// Number of the strike's class.
     pub class: u32,
 }
 
@@ -52,30 +54,30 @@ pub struct Strike {
 pub struct Described {
     /// Name of the kind of fault.
     pub kind: &'static str,
-    /// Its setting.
+    /// The setting of the fault.
     pub label: String,
-    /// Whom it strikes: nodes, or a store.
+    /// The victim: nodes, or a store.
     pub victim: String,
-    /// The number of the event at which it strikes, or is armed.
+    /// Index of the event at which the fault strikes or is armed.
     pub event: usize,
-    /// That event.
+    /// Name of that event.
     pub name: &'static str,
-    /// Its emitter.
+    /// The node that emits it.
     pub node: String,
-    /// When.
+    /// When it is emitted.
     pub at: Time,
-    /// The ground; empty: the scenario itself.
+    /// Name of the ground; empty for the scenario itself.
     pub ground: String,
 }
 
-/// A strike while the catalogue is made.
+/// A strike that was found while the catalogue is being made.
 struct Found<'f> {
     site: Site,
     kind: Kind,
     nth: u16,
     made: &'f Canonical,
     standing: Standing<'f>,
-    /// What it is aimed at, if that is no event.
+    /// What the strike is aimed at, if that is not an event.
     place: Option<&'f str>,
 }
 
@@ -85,12 +87,13 @@ pub struct Catalogue {
     keyed: bool,
     grounds: Vec<Surveyed>,
     strikes: Vec<Strike>,
-    /// Members of each class, by number of the strike.
+    /// The numbers of the strikes of each class.
     classes: Vec<Vec<u32>>,
 }
 
 impl Catalogue {
-    /// All strikes at `base` and its grounds; at least one ground, the scenario itself. `keyed`: the job keeps keyed state.
+    /// All strikes at `base` and its grounds. There is at least one ground, the scenario itself. `keyed`: whether the
+    /// job keeps keyed state.
     pub fn new(base: RunPlan, keyed: bool, grounds: Vec<Surveyed>, cuts: &Cuts) -> Self {
         let mut catalogue = Self { base, keyed, grounds, strikes: Vec::new(), classes: Vec::new() };
         let mut names: BTreeMap<String, u32> = BTreeMap::new();
@@ -100,8 +103,9 @@ impl Catalogue {
         catalogue
     }
 
-    /// Pairs of a covering array: on each ground, which brings about a first strike of this kind in this phase, one strike for each
-    /// pair that is chosen, with classes of one. `itself` is the scenario, which is there to be named only. Also says which pair each strike is.
+    /// The pairs of a covering array. Each ground brings about a first strike of its kind in its phase, and gets one
+    /// strike for each chosen pair, in a class of its own. `itself` is the scenario, which is only there to be named.
+    /// Also returns which pair each strike belongs to.
     pub fn covering(
         base: RunPlan,
         keyed: bool,
@@ -114,7 +118,8 @@ impl Catalogue {
         let mut catalogue = Self { base, keyed, grounds, strikes: Vec::new(), classes: Vec::new() };
         let mut possible: Vec<(Pair, usize, Site, Kind, u16)> = Vec::new();
         for (first, number) in slots.into_iter().zip(1..) {
-            // Of the strikes of a kind in a phase one that a hash picks: settings, victims and epochs differ from pair to pair.
+            // Of the strikes of a kind in a phase, a hash picks one, so that settings, victims and epochs differ from
+            // pair to pair.
             let mut picked: BTreeMap<Slot, (u64, Site, Kind, u16)> = BTreeMap::new();
             catalogue.each_strike(number, &Cuts::without(&[]), |found| {
                 let second = slot_of(found.kind, found.standing.here.phase);
@@ -192,7 +197,8 @@ impl Catalogue {
         }
     }
 
-    /// Everything that strikes at a site, in order; with true what is left out, since it strikes a standby between two entries of the log.
+    /// Calls `each` with everything that strikes at a site, in order. `true` marks strikes that are left out because
+    /// they strike a standby between two entries of the log.
     fn each_at(&self, ground: &Surveyed, site: Site, mut each: impl FnMut(Kind, u16, &Canonical, bool)) {
         let here = position_of(ground, site);
         let victims = ground.victims(here);
@@ -205,7 +211,7 @@ impl Catalogue {
         }
     }
 
-    /// Everything that strikes on a ground, as [`Self::each_at`] says it of a site.
+    /// Calls `each` with everything that strikes on a ground, in the way of [`Self::each_at`].
     pub(super) fn each_made(&self, number: usize, cuts: &Cuts, mut each: impl FnMut(Site, Kind, &Canonical, bool)) {
         let ground = &self.grounds[number];
         for (site, _) in sites(ground, cuts) {
@@ -213,7 +219,7 @@ impl Catalogue {
         }
     }
 
-    /// How many nodes a ground has, and how many kinds strike at events of it.
+    /// Number of nodes of a ground, and number of kinds that strike at its events.
     pub(super) fn nodes_and_kinds(&self, number: usize) -> (u64, u64) {
         let ground = &self.grounds[number];
         let cluster = &self.base.cluster;
@@ -238,12 +244,12 @@ impl Catalogue {
         found
     }
 
-    /// All strikes; their places are their numbers.
+    /// All strikes; their indices are their numbers.
     pub fn strikes(&self) -> &[Strike] {
         &self.strikes
     }
 
-    /// The classes, each with the numbers of its strikes, the one that stands for all first.
+    /// The classes, each with the numbers of its strikes. The first strike stands for the class.
     pub fn classes(&self) -> &[Vec<u32>] {
         &self.classes
     }
@@ -263,13 +269,13 @@ impl Catalogue {
         self.grounds
     }
 
-    /// How many faults stand before those of a strike in its plan.
+    /// Number of faults that come before those of the strike in its plan.
     pub fn faults_before(&self, number: u32) -> usize {
         let ground = &self.grounds[usize::from(self.strikes[number as usize].ground)];
         self.base.faults.len() + ground.ground.faults.len()
     }
 
-    /// When the message was sent, or the write was at its store, that a strike is aimed at.
+    /// When the message was sent, or the write reached its store, that a strike is aimed at.
     pub fn aimed_at(&self, number: u32) -> Option<Time> {
         let strike = &self.strikes[number as usize];
         let traffic = &self.grounds[usize::from(strike.ground)].survey.traffic;
@@ -280,7 +286,8 @@ impl Catalogue {
         }
     }
 
-    /// A place as kinds of faults see it; none, if the message or write is of nobody who can be struck.
+    /// A place in the form that kinds of faults see. `None` if the message or write belongs to no node that can be
+    /// struck.
     fn canon<'c>(&'c self, ground: &'c Surveyed, site: Site, victims: &'c [Victim]) -> Option<Canon<'c>> {
         let named = |node: &str| victims.iter().find(|victim| victim.node == node);
         let place = match site {
@@ -326,7 +333,7 @@ impl Catalogue {
         with_faults(&self.base, faults)
     }
 
-    /// Whom a strike is aimed at, if that is a node.
+    /// The node that a strike is aimed at, if it is aimed at a node.
     pub(super) fn victim(&self, number: u32) -> Option<Victim> {
         self.made(number).2.victim
     }
@@ -373,8 +380,8 @@ fn faults_of(made: &Canonical, trigger: &EventTrigger, first: u32) -> Vec<FaultP
     faults
 }
 
-/// The scenario with these faults in place of its own. How often it fails over and how long it takes is not held against it; how it
-/// ends is, unless a fault spoils checkpoints.
+/// The scenario with these faults in place of its own. The number of failovers and the duration are no longer expected,
+/// but the job's end is, unless a fault can spoil checkpoints.
 pub(super) fn with_faults(base: &RunPlan, faults: Vec<FaultPlan>) -> RunPlan {
     let spoils = faults.iter().any(|fault| spoils_checkpoints(&fault.action));
     let job = match &base.expect.job {

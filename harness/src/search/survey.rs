@@ -1,6 +1,7 @@
-//! What happened in a run that others will be aimed at: its events, and the messages and writes that rules can hurt one by one.
+//! A survey: what happened in a run that strikes will be aimed at, namely its events, and the messages and writes that
+//! rules can hurt one by one.
 //!
-//! Made in the worker, where the outcome is; positions are made of it ([`super::position`]).
+//! It is made in the worker, which has the outcome. Positions are made of it ([`super::position`]).
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Of a run that noted its traffic; one that did not has none.
+    /// The survey of a run. A run that did not note its traffic has no messages and writes here.
     pub fn of(events: Vec<EventRecord>, traffic: Option<Traffic>) -> Self {
         Self { events, traffic: traffic.unwrap_or_default() }
     }

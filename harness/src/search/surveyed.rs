@@ -1,7 +1,9 @@
-//! A ground with its clean run, and the places of that run at which something can strike: its events, its control messages and its writes.
+//! A ground with its clean run, and the places of that run at which something can strike: its events, its control
+//! messages and its writes.
 //!
-//! Start at [`Surveyed`] and `sites`. A rule about one message or write is armed at the last event before it. Beside its positions a ground
-//! knows for each of them the newest step of every node, and of a ground of second faults the newest and the next one on the lineage.
+//! Start at [`Surveyed`] and `sites`. A rule about one message or write is armed at the last event before it. For each
+//! of its positions a ground also knows the newest step of every node and, if it is a ground of second faults, the next
+//! step on the lineage.
 
 use std::collections::BTreeMap;
 
@@ -34,15 +36,15 @@ pub struct Surveyed {
     pub(super) ground: Ground,
     pub(super) survey: Survey,
     pub(super) positions: Vec<Position>,
-    /// Every node, as far as it does not depend on the place.
+    /// Every node, without what depends on the place.
     nodes: Vec<Victim>,
-    /// Per event and node (in the order of `nodes`): its newest event, this one included.
+    /// For each event and node (in the order of `nodes`): the node's newest event up to and including this event.
     newest: Vec<Vec<u32>>,
-    /// Of a ground of second faults the lineage of its first commit after the recovery, if there is one.
+    /// For a ground of second faults: the lineage of the first commit after the recovery, if there is one.
     lineage: Option<Lineage>,
 }
 
-/// Per event and node (in the order of a ground's nodes): the next step on a lineage behind it.
+/// For each event and node (in the order of the ground's nodes): the node's next step on the lineage after this event.
 struct Lineage(Vec<Vec<u32>>);
 
 impl Lineage {
@@ -63,7 +65,7 @@ impl Lineage {
 }
 
 impl Surveyed {
-    /// Of the clean run of `ground`.
+    /// Made from the clean run of `ground`.
     pub fn new(base: &RunPlan, ground: Ground, survey: Survey) -> Self {
         let positions = positions(&survey.events);
         let busy = survey.busy();
@@ -89,13 +91,13 @@ impl Surveyed {
         Self { ground, survey, positions, nodes, newest, lineage }
     }
 
-    /// The same, to be named only.
+    /// The same ground, but only to be named.
     pub fn without_strikes(mut self) -> Self {
         self.ground.scope = Scope::Nothing;
         self
     }
 
-    /// Its events as positions.
+    /// The events as positions.
     pub fn positions(&self) -> &[Position] {
         &self.positions
     }
@@ -115,7 +117,7 @@ impl Surveyed {
         self.nodes.iter().map(at_place).collect()
     }
 
-    /// The last event at or before a time; the first one, if there is none.
+    /// The last event at or before a time; if there is none, the first event.
     fn before(&self, at: Time) -> &Position {
         let after = self.positions.partition_point(|position| position.at <= at);
         &self.positions[after.saturating_sub(1)]
@@ -130,8 +132,9 @@ impl Surveyed {
         self.nodes.iter().position(|victim| victim.node == node)
     }
 
-    /// What is left of the lineage at a position for a TaskManager; `None`: there is no lineage here, or something else is struck. A leader
-    /// is what it has written and told, so each of its steps counts.
+    /// What is left of the lineage for a TaskManager at a position. `None`: there is no lineage here, or the strike
+    /// hits something else. For a leader every step counts, because its state is everything that it has written and
+    /// sent.
     pub(super) fn onward(&self, here: &Position, strike: &Canonical) -> Option<Onward<'_>> {
         let lineage = self.lineage.as_ref()?;
         let victim = strike.victim.as_ref().filter(|victim| victim.role == TASK_MANAGER && strike.peer.is_none())?;
@@ -153,7 +156,7 @@ fn is_end(position: &Position) -> bool {
     matches!(position.event, "job-finished" | "job-failed")
 }
 
-/// The events with which the job ends, as far as the ground's strikes come there: nothing strikes at them.
+/// The events with which the job ends, if the ground's strikes reach them. Nothing strikes at them.
 pub(super) fn ends(ground: &Surveyed) -> Vec<Site> {
     let Ground { scope, since, .. } = ground.ground;
     let window = scope.window(since, &ground.positions, &ground.survey.events);
@@ -161,7 +164,7 @@ pub(super) fn ends(ground: &Surveyed) -> Vec<Site> {
     ends.map(|position| Site::Event(position.index as u32)).collect()
 }
 
-/// All sites of a ground, in order; of a message or write also what makes it different from others.
+/// All sites of a ground, in order; for a message or write, also what distinguishes it from others.
 pub(super) fn sites(ground: &Surveyed, cuts: &Cuts) -> Vec<(Site, Option<String>)> {
     if ground.positions.is_empty() {
         return Vec::new();
@@ -191,8 +194,8 @@ pub(super) fn sites(ground: &Surveyed, cuts: &Cuts) -> Vec<(Site, Option<String>
         .collect()
 }
 
-/// Messages or writes as sites: what, whose, when. Alike are those of one sort, epoch, phase and attempt that are first, in
-/// the middle or last among such.
+/// Messages or writes as sites, given by sort, owner and time. Two are equivalent if they are of the same sort, epoch,
+/// phase and attempt, and are both first, both in the middle, or both last among these.
 fn numbered(
     ground: &Surveyed,
     cuts: &Cuts,

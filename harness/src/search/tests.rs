@@ -1,4 +1,5 @@
-//! Tries the catalogue on the clean run of a small scenario: every strike is a plan that may run and strikes where it says.
+//! Tries the catalogue on the clean run of a small scenario: every strike is a plan that may run, and strikes where the
+//! catalogue says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,7 +38,7 @@ fn survey(plan: &RunPlan) -> Survey {
     Survey::of(outcome.trace.events, outcome.traffic)
 }
 
-/// The same of a ground that may hurt nothing, or not pass.
+/// As `surveyed`, for a ground whose fault may hurt nothing or whose run may not pass.
 fn surveyed_if_passed(ground: Ground) -> Option<Surveyed> {
     let base = base();
     let target = Simulator::default().noting(true);
@@ -74,14 +75,14 @@ fn struck_at(catalogue: &Catalogue, number: u32) -> Option<u64> {
     run(catalogue, number).0.faults[catalogue.faults_before(number)].struck_at_ns
 }
 
-/// So many strikes of those that fit, spread over all of them.
+/// This many of the strikes that fit, spread over all of them.
 fn some(catalogue: &Catalogue, count: usize, fits: impl Fn(u32) -> bool) -> Vec<u32> {
     let fitting: Vec<u32> = (0..catalogue.strikes().len() as u32).filter(|number| fits(*number)).collect();
     let step = (fitting.len() / count).max(1);
     fitting.into_iter().step_by(step).take(count).collect()
 }
 
-/// Tries FAULTS-C2: of every kind something is struck, where the plan has what it needs.
+/// Tries FAULTS-C2: every kind has strikes, where the plan has what the kind needs.
 #[test]
 fn every_kind_has_canonical_strikes() {
     let catalogue = catalogue(&all_cuts());
@@ -149,16 +150,17 @@ fn each_cut_makes_fewer_classes_of_the_same_strikes() {
     for cut in Cut::ALL {
         let without = catalogue(&Cuts::without(&[cut]));
         assert!(numbered(&without) == numbered(&with), "STRIKE-K1: {}", cut.name());
-        // A run this short has no steady epochs, and one TaskManager of a kind.
+        // A run this short has no steady epochs, and only one TaskManager of each sort.
         let fewer = with.classes().len() < without.classes().len();
-        // The lineage is one of second faults.
+        // The lineage cut applies only to second faults.
         let not_here = matches!(cut, Cut::SteadyEpochs | Cut::SymmetricSubtasks | Cut::Lineage);
         assert!(fewer || not_here, "{}", cut.name());
         assert!(with.classes().len() <= without.classes().len(), "{}", cut.name());
     }
 }
 
-/// What no clean run sends is hurt all the same: cancellations, failures, aborts, and what is sent twice into the next attempt.
+/// Messages that no clean run sends are hurt, too: cancellations, failures, aborts, and messages that are doubled into
+/// the next attempt.
 #[test]
 fn every_kind_of_control_message_is_lost_and_doubled_late() {
     let base = base();
@@ -172,7 +174,7 @@ fn every_kind_of_control_message_is_lost_and_doubled_late() {
         let described = catalogue.describe(members[0]);
         labels.entry(described.kind).or_default().insert(described.label);
     }
-    // With `finish` the job has ended already, and nothing strikes any more.
+    // When `finish` is sent the job has ended, and nothing strikes any more.
     for message in crate::faults::message_kinds().into_iter().filter(|message| *message != "finish") {
         for (kind, how) in [
             ("lose-message", "once"),
@@ -213,7 +215,7 @@ fn a_correct_engine_survives_canonical_strikes() {
     assert!(all.into_iter().all(|strike| !strike.label.contains("for good")), "FAULTS-C1");
 }
 
-/// Behind a kill in a recovery every event of the recovery that follows is struck, and nothing before it.
+/// After a kill in a recovery, every event of the following recovery is struck, and nothing before it.
 #[test]
 fn recoveries_of_recoveries_are_struck() {
     let base = base();
@@ -236,7 +238,7 @@ fn recoveries_of_recoveries_are_struck() {
         let (record, _) = run(&twice, number);
         let struck = |fault: usize| record.faults[fault].struck_at_ns;
         assert!(struck(0).is_some(), "{described:?}");
-        // Who is dead already cannot be killed.
+        // A node that is already dead cannot be killed.
         let second = struck(twice.faults_before(number));
         assert!(second.is_none_or(|at| at == described.at.0), "{described:?}");
         struck_again += usize::from(second.is_some());
@@ -246,7 +248,7 @@ fn recoveries_of_recoveries_are_struck() {
     assert!(struck_again >= 4, "{struck_again}");
 }
 
-/// What a cut removes by itself is the difference that switching it off makes, and every sound one removes something.
+/// What a cut removes by itself is the difference that switching it off makes, and every sound cut removes something.
 #[test]
 fn every_cut_is_measured_by_itself() {
     let with = catalogue(&all_cuts());
@@ -262,7 +264,7 @@ fn every_cut_is_measured_by_itself() {
     assert_eq!(standby.of - standby.removes, strikes);
 }
 
-/// Both faults of a pair of a covering array strike, and the second one where the clean run of the first says that it will.
+/// Both faults of a pair of a covering array strike, and the second one where the clean run of the first predicts it.
 #[test]
 fn both_faults_of_a_covering_pair_strike_in_their_phases() {
     let base = base();
@@ -290,7 +292,7 @@ fn both_faults_of_a_covering_pair_strike_in_their_phases() {
         assert_eq!(ground.positions()[described.event].phase, phase, "{described:?}");
         let (record, _) = run(&catalogue, number);
         assert!(record.faults[0].struck_at_ns.is_some(), "{described:?}");
-        // What is only armed at its event strikes later, or never.
+        // A rule that is armed at its event strikes later, or never.
         let struck = record.faults[catalogue.faults_before(number)].struck_at_ns;
         assert!(struck.is_none_or(|at| at >= described.at.0), "{described:?}: {struck:?}");
         kills += usize::from(catalogue.strikes()[number as usize].kind == Kind::Kill && struck == Some(described.at.0));

@@ -1,10 +1,11 @@
-//! When a drawn fault strikes, and whom.
+//! When a drawn fault strikes, and which victim.
 //!
-//! Start at [`fault`]. Most faults strike at an event, since the protocol's weak places lie between two of them; some by the
-//! clock. The first fault of a plan is aimed at what every run comes to, so that hardly any seed strikes nothing.
+//! Start at [`fault`]. Most faults strike at an event, because the weak places of the protocol lie between two events;
+//! some strike by the clock. The first fault of a plan is aimed at an event that every run comes to, so that hardly any
+//! seed strikes nothing.
 //!
-//! A TaskManager that emits the triggering event is asked for by name (`node = "tm-2"`), never taken as it comes: else the
-//! nodes struck would not be those that may be (SWARM-W2).
+//! A TaskManager that emits the triggering event is asked for by name (`node = "tm-2"`) and not taken as it comes.
+//! Otherwise TaskManagers could be struck that must not be (SWARM-W2).
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::draws::{Action, Draws, Role, Scene};
 use crate::faults::Kind;
 use crate::plan::{EventTrigger, FaultPlan, NodeTarget, Trigger};
 
-/// Whether a run of this plan can come to the event; `sure`: whether it surely does, and early.
+/// Whether a run of this plan can come to the event; with `sure`, whether every run comes to it, and early.
 fn occurs(row: &EventRow, scene: &Scene, sure: bool) -> bool {
     match row.occasion {
         Occasion::Always | Occasion::Periodic => true,
@@ -25,7 +26,7 @@ fn occurs(row: &EventRow, scene: &Scene, sure: bool) -> bool {
         Occasion::Damage => !sure && scene.plan.job.config.checkpoints.retained > 1,
         Occasion::StateFiles => scene.swarm.keyed && scene.plan.job.config.backend != BackendKind::Memory,
         Occasion::Channels => scene.swarm.vertices > 1,
-        // What strikes at the end of a job comes too late to matter.
+        // A fault at the end of the job comes too late to matter.
         Occasion::End => false,
     }
 }
@@ -56,12 +57,12 @@ pub(super) fn fault(scene: &Scene, draws: &Draws, kind: Kind, id: u32) -> FaultP
         let action = (drawn.action)(&Action { scene, draws, target: named, victim, role });
         return FaultPlan { id, trigger, delay: Duration::ZERO, repeat, action };
     }
-    // At a step of the victim itself, or while anybody does anything.
+    // Strikes at a step of the victim itself, or at a step of any process.
     let own = !sure && role != Role::Standby && draws.one_in("own", 2);
     let by = if role == Role::Leader { Emitter::Leader } else { Emitter::TaskManager };
     let fits = |row: &&EventRow| occurs(row, scene, sure) && (!own || row.emitter == by);
     let rows: Vec<&EventRow> = Event::ROWS.iter().filter(fits).collect();
-    // Some events are always there to be picked; the fallback only spares a panic.
+    // There are always events to pick from; the fallback only avoids a panic.
     let row = draws.pick("event", &rows).unwrap_or(&Event::ROWS[0]);
     let mut trigger = event_trigger(scene, draws, row, sure);
     let target = match (own, role) {
@@ -93,7 +94,7 @@ fn event_trigger(scene: &Scene, draws: &Draws, row: &EventRow, sure: bool) -> Ev
     let (of_checkpoint, of_attempt) = (row.checkpoint == Carried::Always, row.attempt == Carried::Always);
     let (checkpoints, parallelism) = (scene.checkpoints(), u64::from(config.parallelism.max(1)));
     if sure {
-        // A checkpoint is known by its number in every attempt, so an early one is sure to come.
+        // A checkpoint has the same id in every attempt, so an early checkpoint is certain to come.
         if of_checkpoint && draws.one_in("of checkpoint", 2) {
             trigger.nth = draws.number("nth", 1, (checkpoints / 2).clamp(1, 5)) as u32;
         }
@@ -114,11 +115,11 @@ fn event_trigger(scene: &Scene, draws: &Draws, row: &EventRow, sure: bool) -> Ev
         Occasion::Periodic => checkpoints,
         Occasion::Failure => 2,
         _ if of_checkpoint && trigger.checkpoint.is_none() => checkpoints,
-        // Once or twice: again in the next attempt.
+        // Once or twice; the second time in the next attempt.
         _ => 2,
     };
     let most = each * times;
-    // Early matches are likelier to come.
+    // Early matches are more likely to come.
     trigger.nth = draws.nth("nth", 0, 1, most).min(draws.nth("nth", 1, 1, most)) as u32;
     trigger
 }

@@ -1,14 +1,14 @@
-//! Which kinds of faults a seed draws from, and whom they may strike.
+//! Which kinds of faults a seed draws from, and which roles they may strike.
 //!
-//! How each is drawn stands in its own file ([`crate::faults`]).
+//! How each kind is drawn stands in its own file ([`crate::faults`]).
 
 use std::collections::BTreeSet;
 
 use crate::draws::{Draws, Role, Scene};
 use crate::faults::{Family, Kind};
 
-/// Whether there is somebody of this role whom it may strike. A clock that goes wrong on the only JobManager would leave
-/// nobody to take over.
+/// Whether there is a victim of this role that the kind may strike. A wrong clock on the only JobManager is excluded,
+/// because no other JobManager could take over.
 pub(super) fn lives(kind: Kind, role: Role, scene: &Scene) -> bool {
     match role {
         Role::TaskManager => true,
@@ -17,7 +17,7 @@ pub(super) fn lives(kind: Kind, role: Role, scene: &Scene) -> bool {
     }
 }
 
-/// The kinds that this seed does not switch off; never none of those that apply.
+/// The kinds that this seed leaves in. If any kinds apply, at least one is left in.
 pub(super) fn left_in(scene: &Scene) -> BTreeSet<&'static str> {
     let applies = |kind: &&Kind| {
         let unmet = kind.spec().drawn.need.unmet(scene.plan, scene.swarm.keyed);

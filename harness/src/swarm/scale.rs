@@ -1,8 +1,10 @@
-//! Speeds, prices and weights of the simulated cluster, and what of the engine hangs on them: drawn so that the job keeps up.
+//! Draws speeds, prices and weights of the simulated cluster, and the engine's settings that depend on them, so that
+//! the job keeps up.
 //!
-//! What the scenario states stays, and so does what [`super::vary`] has drawn: each draw here has a name of its own. A cluster that
-//! does not bear its job proves nothing, since the job would not finish in time whatever struck it. So what a weight adds is held
-//! against the slowest way that it takes, with room for the time after a recovery, when the job has to catch up.
+//! What the scenario states stays, and so does what [`super::vary`] has drawn, because each draw here has its own name.
+//! A cluster that is too slow for its job proves nothing, since the job would not finish in time whatever struck it. So
+//! the load that a weight adds is compared with the slowest part that carries it, with a reserve for the time after a
+//! recovery, when the job has to catch up.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,15 +14,16 @@ use crate::plan::{ClusterPlan, RunPlan};
 use crate::profile::Profile;
 use crate::units;
 
-/// Where a plan says whether uploads are read back.
+/// Plan path of the setting that says whether uploads are read back.
 pub(super) const VERIFY: &str = "job.config.checkpoints.verify_uploads";
-/// Prices that are drawn. Those of Flink are not: its deployments take longer than what a drawn time-out waits for.
+/// Cost profiles that are drawn. Flink's is not among them, because its deployments take longer than a drawn time-out
+/// waits.
 const PROFILES: [&str; 3] = ["builtin", "native", "free"];
-/// Bytes that a record takes on its way and as output, at most: those of the jobs that ship, and their heads.
+/// Most bytes that a record takes in transfer and in the output, headers included, for the jobs that ship.
 const RECORD_BYTES: u64 = 200;
 /// Keyed state of a job with a few thousand keys.
 const STATE_BYTES: u64 = 512 << 10;
-/// Greatest weights that are drawn.
+/// Greatest weights of a record and of a byte of state that are drawn.
 const RECORD_WEIGHT_MAX: u64 = 50;
 const STATE_WEIGHT_MAX: u64 = 64;
 
@@ -37,7 +40,8 @@ pub(super) fn scale(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> 
         };
     }
     let whole = |number: u64| number.to_string();
-    // From 2 MB/s, twice what the heaviest job that ships writes at most, to 1 GB/s; slow ones are as likely as fast ones.
+    // From 2 MB/s, which is twice the most that the heaviest job that ships writes, to 1 GB/s. Slow speeds are as
+    // likely as fast ones.
     let speed = |what: &str| 2_000_000 << draws.number(what, 0, 9);
     cluster!(bandwidth, speed("bandwidth"), units::format_bandwidth);
     cluster!(store_throughput, speed("store throughput"), units::format_bandwidth);
@@ -56,7 +60,8 @@ pub(super) fn scale(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> 
     drawn
 }
 
-/// Whether uploads are read back: always where a fault of this plan may tear one (`spoilt`), since the engine believes the others.
+/// Whether uploads are read back. They always are if a fault of this plan may tear one (`spoilt`), because without
+/// reading back the engine trusts its uploads.
 pub(super) fn verify(swarm: &Swarm, plan: &mut RunPlan, spoilt: bool) -> Option<(String, String)> {
     let draws = Draws { seed: stream(plan), entity: 0 };
     if swarm.written.contains(VERIFY) {
@@ -67,15 +72,16 @@ pub(super) fn verify(swarm: &Swarm, plan: &mut RunPlan, spoilt: bool) -> Option<
     Some(("verify_uploads".to_owned(), format!("{verify} (drawn)")))
 }
 
-/// Bytes per second that one connection bears: what its sender may have under way arrives once in a round trip.
+/// Bytes per second that one connection can carry: what its sender may have in flight arrives once per round trip.
 fn connection(cluster: &ClusterPlan) -> u64 {
     let round_trip = (cluster.latency.1 * 2).max(Duration::from_micros(1));
     ((cluster.send_buffer as f64 / round_trip.as_secs_f64()) as u64).min(cluster.bandwidth)
 }
 
-/// Half of the seeds count each record once. In the others the input takes at most a quarter of what one connection, and one
-/// transfer to the store, bears. A full buffer of records finds room in a connection, and what all connections of a link have under way
-/// while the job catches up holds no heartbeat up for long: else the next failure would come of the recovery from the one before.
+/// Half of the seeds count each record once. In the others the input takes at most a quarter of what one connection,
+/// and one transfer to the store, can carry. A full buffer of records fits into a connection. And while the job catches
+/// up, the data in flight on all connections of a link must not hold up a heartbeat for long, or the recovery from one
+/// failure would cause the next failure.
 fn record_weight(draws: &Draws, plan: &RunPlan) -> u64 {
     let (cluster, config) = (&plan.cluster, &plan.job.config);
     let slowest = connection(cluster).min(cluster.store_throughput);
@@ -88,10 +94,11 @@ fn record_weight(draws: &Draws, plan: &RunPlan) -> u64 {
     if plain { 1 } else { draws.number("record weight", 1, most) }
 }
 
-/// Half of the seeds count each byte once. In the others all of the state moves in a twentieth of the time that a checkpoint has.
+/// Half of the seeds count each byte once. In the others, moving all of the state takes at most a twentieth of the
+/// checkpoint timeout.
 fn state_weight(draws: &Draws, plan: &RunPlan) -> u64 {
     let cluster = &plan.cluster;
-    // With the backend `memory` it travels in messages.
+    // With the backend `memory` the state travels in messages.
     let slowest = connection(cluster).min(cluster.store_throughput).min(cluster.store_read_throughput);
     let moved = slowest as f64 * plan.job.config.checkpoints.timeout.as_secs_f64() / 20.0;
     let most = (moved as u64 / STATE_BYTES).clamp(1, STATE_WEIGHT_MAX);

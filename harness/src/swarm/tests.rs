@@ -1,4 +1,4 @@
-//! Draws are held to their invariants over many seeds, and to the rules that every plan must pass.
+//! Checks draws over many seeds against the invariants, and against the rules that every plan must pass.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::jobs::Jobs;
 use crate::plan::{FaultAction, NodeTarget, Trigger};
 use crate::scenario::{Scenario, discover, plan_problems};
 
-/// A scenario with this `[swarm]`, and more sections behind it.
+/// A scenario with this `[swarm]`, followed by further sections.
 fn scenario(swarm: &str, rest: &str) -> Scenario {
     let text = format!(
         r#"
@@ -33,7 +33,7 @@ until = "10s"
         .unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)))
 }
 
-/// A job with parameters, whose input is drawn, too.
+/// A job with parameters, whose input is drawn as well.
 fn keyed(swarm: &str) -> Scenario {
     let text = format!(
         "name = \"drawn\"\nwhy = \"settings are drawn\"\n[job]\nname = \"keyed-count\"\n\
@@ -54,17 +54,17 @@ fn all_kinds(faults: u32) -> Scenario {
     scenario(&format!("faults = {faults}"), rest)
 }
 
-/// Whether every fault drawn is of this family; told by the options, since two kinds may come to one action.
+/// Whether every drawn fault is of this family. Read from the options, because two kinds may share one action.
 fn of_family(plan: &RunPlan, family: Family) -> bool {
     let drawn = &plan.options.iter().find(|(name, _)| name == "faults").unwrap().1;
     let names = drawn.trim_end_matches(" (drawn)").split(", ");
     names.into_iter().all(|name| Kind::ALL.iter().any(|kind| kind.name() == name && kind.spec().family == family))
 }
 
-/// What the rules have against a plan.
+/// What the rules say against a plan.
 fn problems(plan: &RunPlan) -> Vec<String> {
     let mut problems = plan_problems(plan, &catalogue(&Jobs::builtin()));
-    // The leader of every drawn plan comes back, so the job survives.
+    // The leader of every drawn plan comes back, so the job survives its death.
     problems.retain(|problem| !problem.starts_with("kills-job-manager"));
     problems
 }
@@ -73,7 +73,7 @@ fn spoilt(plan: &RunPlan) -> usize {
     plan.faults.iter().filter(|fault| spoils_checkpoints(&fault.action)).count()
 }
 
-/// Every node that a fault names, on whichever end.
+/// Every node that a fault names, at either end.
 fn struck(action: &FaultAction) -> Vec<NodeTarget> {
     match action {
         FaultAction::Kill { targets, .. } => targets.clone(),
@@ -90,7 +90,7 @@ fn struck(action: &FaultAction) -> Vec<NodeTarget> {
     }
 }
 
-/// When the effect of an action is over, at the latest; `None`: never.
+/// The latest end of an action's effect; `None`: never.
 fn ends(action: &FaultAction) -> Option<Duration> {
     match action {
         FaultAction::Kill { restart_after: end, .. }
@@ -107,7 +107,7 @@ fn ends(action: &FaultAction) -> Option<Duration> {
             Some((*up + *down) * *times)
         }
         FaultAction::Poison { times, .. } => times.map(|_| Duration::ZERO),
-        // Over at once, or after a number of messages.
+        // Over at once, or after a number of messages or records.
         FaultAction::UserCode { .. }
         | FaultAction::Reset { .. }
         | FaultAction::HalfOpen { .. }
@@ -133,7 +133,7 @@ proptest! {
     fn every_fault_ends_and_budgets_are_kept(seed: u64) {
         for scenario in [varied(), all_kinds(12)] {
             let plan = scenario.plan(seed);
-            // The lease may be written or drawn; a fault that outlasts it does so twice over.
+            // The lease may be written or drawn; a fault that outlasts the lease lasts up to twice as long.
             let longest = plan.job.config.lease * 2 + Duration::from_secs(3) * 8;
             for fault in &plan.faults {
                 let end = ends(&fault.action);
@@ -166,7 +166,7 @@ proptest! {
     #[test]
     fn more_faults_leave_the_earlier_ones_as_they_were(seed: u64, few in 1u32..6) {
         let (few, many) = (all_kinds(few).plan(seed).faults, all_kinds(10).plan(seed).faults);
-        // Where only damage is left in, its budget ends both.
+        // If only damage is left in, its budget ends both lists.
         prop_assert!(few.len() <= many.len());
         prop_assert_eq!(&few[..], &many[..few.len()], "SWARM-W4");
     }
@@ -312,7 +312,7 @@ fn every_setting_is_drawn_at_each_of_its_values() {
     assert!(for_good > 30 && late > 30 && every_try > 30, "{for_good} {late} {every_try}");
 }
 
-/// A job is asked about each value before the first run.
+/// Before the first run, the job is asked whether it accepts each value.
 #[test]
 fn values_that_the_job_refuses_are_not_drawn_from() {
     let text = "name = \"drawn\"\nwhy = \"w\"\n[job]\nname = \"keyed-count\"\n\

@@ -1,8 +1,9 @@
-//! Settings of cluster and job, drawn so that each is sane and all stand together.
+//! Draws settings of cluster and job so that each is sensible and all fit together.
 //!
-//! What the scenario states stays. Times that faults have to be noticed by (heartbeats, lease, checkpoint timeout) are short,
-//! so that a run ends soon; sizes reach down to where every buffer holds a record or two. The input reaches from one split to
-//! more splits than records, the parallelism over numbers that divide neither slots nor key groups.
+//! What the scenario states stays. Times within which faults must be noticed (heartbeats, lease, checkpoint timeout)
+//! are short, so that a run ends soon. Sizes go down to where every buffer holds a record or two. The input goes from
+//! one split to more splits than records, and the parallelism includes numbers that divide neither slots nor key
+//! groups.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::draws::{Draws, Swarm, stream};
 use crate::plan::{InputSource, RunPlan, describe_restarts};
 use crate::units;
 
-/// Numbers of key groups that are drawn: the default, few, and ones that no parallelism divides.
+/// Numbers of key groups that are drawn: the default, few, and numbers that no drawn parallelism divides.
 const KEY_GROUPS: [u16; 6] = [128, 128, 7, 61, 1_000, 32_768];
 /// Highest parallelism that is drawn.
 const PARALLELISM_MAX: u64 = 7;
@@ -76,7 +77,7 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     let power = |what: &str, low: u64, high: u64| 1 << draws.number(what, low, high);
 
     cluster!(job_managers, draws.number("job managers", 1, 3) as u32, whole);
-    // A parallelism that is written must find its slots, whichever of the two factors is drawn.
+    // If the parallelism is written, there must be enough slots for it, whichever of the two factors is drawn.
     let needed = if written("job.config.parallelism") { u64::from(plan.job.config.parallelism) } else { 1 };
     let fixed_slots = if written("cluster.slots") { u64::from(plan.cluster.slots.max(1)) } else { needed };
     let least = needed.div_ceil(fixed_slots).max(2);
@@ -97,9 +98,9 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     config!(parallelism, draws.number("parallelism", 1, most) as u16, whole);
     draw!("job.input", plan.job.input, splits, splits(&draws, plan.job.config.parallelism), whole);
     if let InputSource::Generator { records, .. } = plan.job.input.source {
-        // All of it comes while faults strike, or some after them.
+        // All input arrives while faults strike, or some of it after them.
         let lasts = draws.duration("input lasts", (swarm.until, swarm.until * 5 / 2));
-        // As a scenario file can say it.
+        // Rounded to a number that a scenario file can express.
         let rate = (records as f64 / lasts.as_secs_f64() * 1_000.0).ceil() / 1_000.0;
         draw!("job.input", plan.job.input, rate, Some(rate), |rate: Option<f64>| format!(
             "{:.1}/s",
@@ -118,7 +119,7 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     checkpoints!(retained, draws.number("retained", 1, 4) as u32, whole);
     checkpoints!(tolerable_failed, draws.number("tolerable failed", 0, 3) as u32, whole);
 
-    // Timeouts that are written must exceed it.
+    // Timeouts that are written must be longer than the heartbeat interval.
     let beats =
         (plan.job.config.heartbeat_timeout.min(plan.job.config.rpc_timeout) / 3).min(Duration::from_millis(500));
     // No timer may be shorter than a millisecond.
@@ -132,7 +133,7 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     config!(heartbeat_rpc_failure_threshold, unreached, whole);
     config!(lease, millis("lease", 500, 3_000), units::format_duration);
     config!(restart_delay, millis("restart delay", 1, 1_000), units::format_duration);
-    // A limit that is written belongs to the strategy that is written, or to the default.
+    // A limit that is written belongs to the strategy that is written, or to the default strategy.
     if !RestartStrategy::SETTINGS.iter().any(|(setting, _)| written(&format!("job.config.{setting}"))) {
         let delay = plan.job.config.restart_delay;
         let describe = |strategy: RestartStrategy| describe_restarts(&strategy, delay);
@@ -157,7 +158,8 @@ pub(super) fn vary(swarm: &Swarm, plan: &mut RunPlan) -> Vec<(String, String)> {
     drawn
 }
 
-/// One split for all, fewer than subtasks, about as many, or far more; with few records that is more than there are.
+/// One split, fewer splits than subtasks, about as many, or far more; if there are few records, more splits than
+/// records.
 fn splits(draws: &Draws, parallelism: u16) -> u32 {
     let (low, high) = match draws.number("splits like", 0, 7) {
         0 => (1, 1),
@@ -168,14 +170,14 @@ fn splits(draws: &Draws, parallelism: u16) -> u32 {
     draws.number("splits", low, high) as u32
 }
 
-/// A limit that counts, and that no correct engine comes near: the job must survive all that is drawn. Of the longest runs of these
-/// swarms none has a hundred failovers.
+/// A limit that is in force, but that no correct engine reaches, because the job must survive all that is drawn. The
+/// longest runs of these swarms have fewer than a hundred failovers.
 fn many(draws: &Draws, what: &str) -> u32 {
     draws.number(what, 1_000, 5_000) as u32
 }
 
-/// Half of the seeds have a fixed delay, a third of these with a limit on the rate of failures; the delays of the others grow
-/// quickly, and fall back when the job has run for a while.
+/// Half of the seeds have a fixed delay; a third of these also limit the rate of failures. In the others the delay
+/// grows quickly, and is reset when the job has run for a while.
 fn restart_strategy(draws: &Draws) -> RestartStrategy {
     if draws.one_in("fixed restart delay", 2) {
         if draws.one_in("failure rate", 3) {

@@ -1,11 +1,15 @@
-//! Activation: of every kind of fault, how often plans had it, how often it struck, and how often it hurt something.
+//! Activation: for every kind of fault, how often it was in a plan, how often it struck, and how often it hurt
+//! something.
 //!
-//! The grid says where kinds struck; this says whether they did anything at all. A kind that is drawn a thousand times and hurts
-//! twice is tested twice. Start at [`Activation::rows`]; [`Floors`] are the least numbers that a sweep must reach.
+//! The grid shows where kinds struck; this shows whether they had any effect. A kind that is drawn a thousand times and
+//! hurts twice is tested twice. Start at [`Activation::rows`]; [`Floors`] are the least numbers that a sweep must
+//! reach.
 //!
-//! Runs that never ran (a backend that was not built) count nowhere. Vacuous runs count: what hurt in them did hurt.
+//! Runs that did not run (because a backend was not built) are not counted. Vacuous runs are: what was hurt in them was
+//! hurt.
 //!
-//! Invariant: (ACTIVATION-A1) of every kind, at most as many faults struck as were in plans, and at most as many hurt as struck.
+//! Invariant: (ACTIVATION-A1) of every kind, at most as many faults struck as were in plans, and at most as many hurt
+//! as struck.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +21,13 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
-/// Kinds that a line names.
+/// Most kinds that a line names.
 const NAMED_MAX: usize = 8;
 
-/// Faults of one kind.
+/// Counts of the faults of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Active {
-    /// Faults of this kind in the plans of all runs: those that a swarm drew, and those that a scenario scripts.
+    /// Faults of this kind in the plans of all runs, both drawn by swarms and scripted by scenarios.
     pub drawn: u64,
     /// How many of them struck at least once.
     pub struck: u64,
@@ -31,20 +35,20 @@ pub struct Active {
     pub hurt: u64,
 }
 
-/// What became of the faults of each kind.
+/// Counts of faults by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Activation {
     kinds: BTreeMap<String, Active>,
 }
 
-/// A kind with its numbers.
+/// A kind with its counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ActiveKind<'a> {
     /// Its family.
     pub family: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// Its numbers.
+    /// The kind's counts.
     #[serde(flatten)]
     pub active: Active,
 }
@@ -66,7 +70,7 @@ impl Activation {
         }
     }
 
-    /// Of these runs.
+    /// Counts the faults of these runs.
     pub fn of_runs<'r>(runs: impl IntoIterator<Item = &'r RunRecord>) -> Self {
         let mut activation = Self::default();
         runs.into_iter().for_each(|run| activation.add_run(run));
@@ -87,7 +91,8 @@ impl Activation {
         self.kinds.is_empty()
     }
 
-    /// The kinds that hurt more rarely in `runs` runs than so often in each 1,000, which is rounded down for fewer.
+    /// The kinds that hurt less often than their floor allows. A floor is a number per 1,000 runs, and is scaled to
+    /// `runs` and rounded down.
     pub fn below<'f>(&self, runs: u64, floors: impl IntoIterator<Item = (&'f str, u64)>) -> Vec<Below> {
         let least = |floor: u64| u64::try_from(u128::from(floor) * u128::from(runs) / 1_000).unwrap_or(u64::MAX);
         let floors = floors.into_iter().map(|(kind, floor)| (kind, self.of(kind), least(floor)));
@@ -95,12 +100,12 @@ impl Activation {
         below.map(|(kind, active, least)| Below { kind: kind.into(), active, least }).collect()
     }
 
-    /// The numbers of a kind.
+    /// The counts of a kind.
     pub fn of(&self, kind: &str) -> Active {
         self.kinds.get(kind).copied().unwrap_or_default()
     }
 
-    /// A row for each of these kinds, in their order; those that no run had are all zeros.
+    /// A row for each of these kinds, in their order. Kinds that no run had have zeros.
     pub fn rows<'a>(&self, kinds: &[&'a FaultKindRecord]) -> Vec<ActiveKind<'a>> {
         let row = |kind: &&'a FaultKindRecord| ActiveKind {
             family: &kind.family,
@@ -124,7 +129,7 @@ pub struct Floors {
 pub struct Floor {
     /// The kind; `None`: every kind without a floor of its own.
     pub kind: Option<String>,
-    /// At least so many faults.
+    /// Least number of faults.
     pub least: u64,
 }
 
@@ -149,9 +154,9 @@ impl std::str::FromStr for Floor {
 pub struct Below {
     /// Its name.
     pub kind: String,
-    /// Its numbers.
+    /// The kind's counts.
     pub active: Active,
-    /// What it had to reach.
+    /// The number that it should have reached.
     pub least: u64,
 }
 
@@ -165,7 +170,7 @@ impl std::fmt::Display for Below {
 }
 
 impl Floors {
-    /// All of them; of two for the same kind the later one counts.
+    /// All these floors; of two floors for the same kind, the later one counts.
     pub fn new(floors: &[Floor]) -> Self {
         let mut all = Self::default();
         for Floor { kind, least } in floors {
@@ -177,12 +182,12 @@ impl Floors {
         all
     }
 
-    /// The first kind that has a floor of its own and is none of these.
+    /// The first kind that has a floor of its own and is not known.
     pub fn unknown(&self, mut known: impl FnMut(&str) -> bool) -> Option<&str> {
         self.kinds.keys().map(String::as_str).find(|kind| !known(kind))
     }
 
-    /// The kinds of these rows that are below their floors. A kind that no run had is below every floor but 0.
+    /// The kinds of these rows that are below their floors. A kind that no run had is below every floor except 0.
     pub fn below(&self, rows: &[ActiveKind<'_>]) -> Vec<Below> {
         let floor = |row: &ActiveKind<'_>| self.kinds.get(row.name).copied().or(self.every).unwrap_or(0);
         let below = rows.iter().filter(|row| row.active.hurt < floor(row));
@@ -222,7 +227,7 @@ pub fn table(rows: &[ActiveKind<'_>]) -> Table {
     table
 }
 
-/// One line: how many of the kinds were drawn, struck and hurt at all.
+/// One line that says how many of the kinds were drawn, struck and hurt at all.
 pub fn summary(rows: &[ActiveKind<'_>]) -> Option<String> {
     let kinds = |of: fn(&Active) -> u64| units::count(rows.iter().filter(|row| of(&row.active) > 0).count() as u64);
     rows.iter().any(|row| row.active.drawn > 0).then(|| {

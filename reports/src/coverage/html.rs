@@ -1,8 +1,9 @@
 //! The grid as a picture for the HTML report, and as a page of its own.
 //!
-//! Start at [`section`]; [`page`] is what `flowquake coverage --html` writes. The picture is an SVG without scripts: rows are
-//! events, columns kinds of faults by family, and in a column stands a square per role of the victim, whose title tells the
-//! cell, its strikes and their verdict. Text of the records is escaped by `maud` wherever it enters.
+//! Start at [`section`]; [`page`] is what `flowquake coverage --html` writes. The picture is an SVG without scripts.
+//! Rows are events, columns are kinds of faults by family, and each column has a square for every role of the victim.
+//! The title of a square gives the cell, its strikes and their verdict. Text of the records is escaped by `maud`
+//! wherever it enters.
 
 use maud::{Markup, html};
 
@@ -24,9 +25,9 @@ const ROW: usize = 13;
 /// Extra distance between kinds, and between families.
 const KIND_GAP: usize = 3;
 const FAMILY_GAP: usize = 10;
-/// Width of one character of the 11 px font, on the safe side: what stands left and above must have room.
+/// Width of one character of the 11 px font, rounded up, so that labels at the left and top have enough room.
 const CHAR: usize = 7;
-/// A name longer than this is cut; its title has it whole.
+/// A longer name is cut; its title has the whole name.
 const NAME_MAX: usize = 32;
 
 /// A page with nothing but the grid and its tables.
@@ -40,8 +41,8 @@ pub fn page(coverage: &Coverage, title: &str) -> String {
     document("Flowquake: coverage", &[STYLE], &main, "")
 }
 
-/// The grid, its sum, and the tables by kind and of what lies outside. Where there is no grid, such as in a sweep over swarms
-/// alone, what the faults did all the same.
+/// The grid, its sum, and the tables by kind and of strikes outside the grid. Where there is no grid, as in a sweep
+/// over swarms only, it shows what the faults did nevertheless.
 pub fn section(coverage: &Coverage) -> Markup {
     if coverage.check().is_err() {
         return html! {
@@ -109,7 +110,7 @@ fn key() -> Markup {
     }
 }
 
-/// Every class has a colour, and all but `passed` a letter: colour is never the only sign.
+/// Every class has a colour, and all except `passed` also a letter, because colour must never be the only sign.
 fn css(class: Option<Class>) -> &'static str {
     match class {
         None => "none",

@@ -1,4 +1,4 @@
-//! The grid as JSON, for other programs: the numbers first, then every cell that something struck, then the empty ones.
+//! The grid as JSON, for other programs: first the counts, then every cell that a fault struck, then the empty cells.
 
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ struct CellDocument {
     verdict: Option<Class>,
 }
 
-/// Pretty JSON, ended by a line break.
+/// Pretty JSON, ending with a line break.
 pub fn to_string(coverage: &Coverage) -> String {
     let Tally { hit, meaningful } = coverage.tally();
     let document = Document {

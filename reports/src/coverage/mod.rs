@@ -1,17 +1,18 @@
-//! Coverage: which fault struck whom at which step of the protocol, and what the runs in which it did so proved.
+//! Coverage: which fault struck which victim at which step of the protocol, and what the runs in which that happened
+//! proved.
 //!
-//! The grid has a cell per *event position × fault kind × victim role*. Start at [`Coverage::of`], which counts one run set;
-//! [`Coverage::merge`] adds another; [`text`] and [`html`] draw the grid, [`json`](mod@json) hands it on.
+//! The grid has a cell per *event position × fault kind × victim role*. Start at [`Coverage::of`], which counts one run
+//! set. [`Coverage::merge`] adds another set; [`text`] and [`html`] draw the grid, and [`json`](mod@json) exports it.
 //!
-//! Nobody chooses what belongs to the grid: a cell is *meaningful* if a run without faults emits the event and the fault kind
-//! applies to the role, both as the records say. A meaningful cell is *hit* if a fault struck there in a run that proves
-//! something: a vacuous run strikes, too, but shows nothing.
+//! Which cells belong to the grid is not chosen by anybody: a cell is *meaningful* if a run without faults emits the
+//! event and the fault kind applies to the role, both according to the records. A meaningful cell is *hit* if a fault
+//! struck there in a run that proves something. A vacuous run also strikes, but shows nothing.
 //!
-//! Beside the grid, [`settings`] counts in which ranges each setting was tried, and [`activation`] how often each kind of fault
-//! was drawn, struck and hurt.
+//! Besides the grid, [`settings`] counts in which ranges each setting was tried, and [`activation`] how often each kind
+//! of fault was drawn, struck and hurt something.
 //!
-//! Invariants: (COVERAGE-C1) every strike is counted exactly once: in a meaningful cell, outside the grid, or as one by the clock;
-//! (COVERAGE-C2) merging the coverage of two sets gives the coverage of all their runs.
+//! Invariants: (COVERAGE-C1) every strike is counted exactly once: in a meaningful cell, outside the grid, or as a
+//! strike by the clock; (COVERAGE-C2) merging the coverage of two sets gives the coverage of all their runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,7 @@ pub mod json;
 pub mod settings;
 pub mod text;
 
-/// Events with which the job is over: nothing that strikes there can hurt it.
+/// Events that end the job: a strike there cannot hurt it any more.
 const AFTER_THE_END: [&str; 2] = ["job-finished", "job-failed"];
 
 /// Name of a cell.
@@ -44,7 +45,7 @@ pub struct CellId {
 /// What happened in a cell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// Strikes, several of one run included.
+    /// Number of strikes, including several of one run.
     pub hits: u64,
     /// Number of runs that struck here, by the class of their verdict.
     pub verdicts: BTreeMap<Class, u64>,
@@ -74,17 +75,17 @@ impl Cell {
 pub struct Tally {
     /// Cells hit.
     pub hit: u64,
-    /// All of them.
+    /// All cells.
     pub meaningful: u64,
 }
 
 impl Tally {
-    /// Whether at least `percent` of the cells were hit; of no cells, never.
+    /// Whether at least `percent` of the cells were hit; `false` if there are no cells.
     pub fn reaches(self, percent: f64) -> bool {
         self.meaningful > 0 && self.hit as f64 * 100.0 >= percent * self.meaningful as f64
     }
 
-    /// `41.2 %`.
+    /// Such as `41.2 %`.
     pub fn percent(self) -> String {
         units::percent(self.hit, self.meaningful)
     }
@@ -93,12 +94,12 @@ impl Tally {
 /// Why there is no grid to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoGrid {
-    /// The meaning of every cell hangs on what happens without faults.
+    /// Which cells are meaningful depends on what happens without faults, and no run is without faults.
     #[error(
         "there is no run without faults, so nothing says which events there are to strike at; run a scenario without faults in the same command, or add its records"
     )]
     NoCleanRun,
-    /// The record was made by a program that has no faults to strike.
+    /// The record was made by a program that has no kinds of faults.
     #[error("the run records name no kinds of faults; make them anew with `run --json`")]
     NoFaultKinds,
 }
@@ -106,7 +107,7 @@ pub enum NoGrid {
 /// The grid of one or more run sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Kinds of faults in the order of the records; each name once, its roles each once.
+    /// Kinds of faults in the order of the records; each name once, and each role of a kind once.
     kinds: Vec<FaultKindRecord>,
     /// Events that clean runs emit.
     positions: BTreeSet<String>,
@@ -167,7 +168,7 @@ impl Coverage {
     fn add_run(&mut self, run: &RunRecord) {
         self.runs += 1;
         let emitted = || run.totals.events_by_name.iter().filter(|(_, times)| **times > 0).map(|(name, _)| name);
-        // A run that this build could not make has no faults either, but it is no run.
+        // A run that this build could not make has no faults either, but it was not run.
         if run.faults.is_empty() && emitted().next().is_some() {
             self.clean_runs += 1;
             self.positions.extend(emitted().filter(|name| !AFTER_THE_END.contains(&name.as_str())).cloned());
@@ -196,12 +197,12 @@ impl Coverage {
         }
     }
 
-    /// Runs counted.
+    /// Number of runs counted.
     pub fn runs(&self) -> u64 {
         self.runs
     }
 
-    /// Strikes by the clock; they fill no cell.
+    /// Number of strikes by the clock; they belong to no cell.
     pub fn by_the_clock(&self) -> u64 {
         self.by_the_clock
     }
@@ -221,7 +222,8 @@ impl Coverage {
         self.positions.iter().map(String::as_str)
     }
 
-    /// Columns of the grid with the roles that each applies to: by family, families and kinds in the order of the records.
+    /// Columns of the grid, with the roles that each applies to. They are ordered by family; families and kinds come in
+    /// the order of the records.
     pub fn kinds(&self) -> Vec<&FaultKindRecord> {
         let first = |family: &str| self.kinds.iter().position(|kind| kind.family == family);
         let mut kinds: Vec<_> = self.kinds.iter().filter(|kind| !kind.roles.is_empty()).collect();

@@ -1,7 +1,8 @@
-//! Settings in coverage: which ranges of each setting some run had that proves something, and which none.
+//! Settings in coverage: which ranges of each setting occurred in a run that proves something, and which did not.
 //!
-//! Start at [`SettingsCoverage`]; [`table`] shows it. Which ranges there are is told by the records, as the kinds of faults
-//! are. Nothing here is a cell of the grid: how much of it was hit says nothing about settings, nor the other way round.
+//! Start at [`SettingsCoverage`]; [`table`] shows it. The records say which ranges there are, as they do for the kinds
+//! of faults. Settings are not part of the grid: how much of the grid was hit says nothing about settings, and the
+//! reverse.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +17,16 @@ use crate::units;
 /// Settings of one or more run sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsCoverage {
-    /// In the order of the records.
+    /// The settings, in the order of the records.
     settings: Vec<SettingRecord>,
-    /// Runs that prove something, by setting and range.
+    /// Number of runs that prove something, by setting and range.
     runs: BTreeMap<(String, String), u64>,
 }
 
 /// A setting, and how many runs had each of its ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SettingTried {
-    /// As the records name it: `checkpointing.interval`.
+    /// The name in the records, such as `checkpointing.interval`.
     pub name: String,
     /// Whether swarms draw it.
     pub drawn: bool,
@@ -36,9 +37,9 @@ pub struct SettingTried {
 /// A range of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RangeTried {
-    /// In words.
+    /// The range in words.
     pub range: String,
-    /// Runs that had a value in it, and proved something.
+    /// Number of runs that had a value in the range and proved something.
     pub runs: u64,
 }
 
@@ -50,7 +51,7 @@ impl SettingTried {
 }
 
 impl SettingsCoverage {
-    /// Adds a setting, or ranges to one that is known.
+    /// Adds a setting, or adds ranges to a setting that is known.
     pub(super) fn add_setting(&mut self, setting: &SettingRecord) {
         let Some(known) = self.settings.iter_mut().find(|known| known.name == setting.name) else {
             self.settings.push(setting.clone());
@@ -64,7 +65,7 @@ impl SettingsCoverage {
         }
     }
 
-    /// Counts a run of a set with these settings, if it proves something.
+    /// Counts a run of a set with these settings, if the run proves something.
     pub(super) fn add_run(&mut self, run: &RunRecord, settings: &[SettingRecord]) {
         if !run.verdict.class().proves() {
             return;
@@ -98,7 +99,7 @@ impl SettingsCoverage {
         self.settings.iter().map(setting).collect()
     }
 
-    /// Ranges that some run had, and all of them.
+    /// The number of ranges that some run had, and the number of all ranges.
     pub fn tally(&self) -> (u64, u64) {
         let tried = self.tried();
         let ranges = || tried.iter().flat_map(|setting| &setting.ranges);
@@ -106,7 +107,7 @@ impl SettingsCoverage {
     }
 }
 
-/// One line: how many of the ranges were tried; `None` where the records tell of no settings.
+/// One line that says how many of the ranges were tried; `None` if the records have no settings.
 pub fn summary(coverage: &SettingsCoverage) -> Option<String> {
     let (tried, all) = coverage.tally();
     (all > 0).then(|| {
@@ -168,7 +169,7 @@ mod tests {
         let mut coverage = SettingsCoverage::default();
         let settings = [setting("cluster.slots", &["1", "2", "3 or more"])];
         coverage.add_setting(&settings[0]);
-        // What is no letter of a range, or beyond the settings, counts nothing.
+        // A letter that stands for no range, or that comes after the last setting, counts nothing.
         for tried in ["a", "-", "z", "é", "ab", ""] {
             coverage.add_run(&run(Verdict::Passed, tried), &settings);
         }

@@ -1,4 +1,4 @@
-//! The grid on hand-made sets: what counts where, that nothing is lost, and how it looks.
+//! The grid on hand-made sets: what counts where, that nothing is lost, and how the grid looks.
 
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn kinds() -> Vec<FaultKindRecord> {
     ]
 }
 
-/// A run that struck `hits` (event, fault, role).
+/// A run that struck at `hits` (event, fault, role).
 fn struck(verdict: Verdict, hits: &[(&str, &str, &str)]) -> RunRecord {
     let fault = |(position, kind, role): &(&str, &str, &str)| FaultRecord {
         kind: (*kind).into(),
@@ -73,7 +73,7 @@ fn example() -> Coverage {
 #[test]
 fn meaningful_is_what_clean_runs_emit_and_faults_apply_to() {
     let coverage = example();
-    // Three events (the end is none) times eight pairs of fault and role.
+    // Three events (the end of the job is not counted) times eight pairs of fault and role.
     assert_eq!(coverage.tally(), Tally { hit: 3, meaningful: 24 });
     assert_eq!(coverage.of_kind(&kinds()[0]), Tally { hit: 2, meaningful: 9 });
     assert_eq!(coverage.of_event("barrier-injected"), Tally { hit: 1, meaningful: 8 });
@@ -105,7 +105,7 @@ fn one_run_that_strikes_a_cell_twice_is_two_strikes_of_one_run() {
 #[test]
 fn without_a_clean_run_or_a_catalogue_there_is_no_grid() {
     assert_eq!(Coverage::of(&set(vec![])).check(), Err(NoGrid::NoCleanRun));
-    // Not built, so nothing was emitted.
+    // Not built, so no event was emitted.
     assert_eq!(Coverage::of(&set(vec![clean(&[])])).check(), Err(NoGrid::NoCleanRun));
     let no_kinds = RunSet { fault_kinds: vec![], ..set(vec![clean(&["a"])]) };
     assert_eq!(Coverage::of(&no_kinds).check(), Err(NoGrid::NoFaultKinds));
@@ -164,7 +164,8 @@ fn hostile_names_stay_text() {
     }
 }
 
-/// Names from few, so that runs meet in cells; some of no kind, no role, no event of a clean run.
+/// Names come from short lists, so that runs meet in cells. Some are of no kind, of no role, or of no event of a clean
+/// run.
 fn any_set() -> impl Strategy<Value = RunSet> {
     let name = |names: &'static [&'static str]| prop::sample::select(names);
     let hit = (
@@ -213,7 +214,7 @@ proptest! {
     fn no_line_of_the_grid_is_wider_than_the_terminal(set in any_set(), width in 60..200usize) {
         let coverage = Coverage::of(&set);
         let grid = text::grid(&coverage, width, Color::No);
-        // The explanation of the marks is one sentence for everyone.
+        // The explanation of the marks is one sentence, and is not wrapped.
         for line in grid.lines().take(grid.lines().count().saturating_sub(2)) {
             prop_assert!(line.chars().count() <= width, "{line}");
         }

@@ -1,7 +1,7 @@
 //! The grid for a terminal, as text that fits its width.
 //!
-//! Start at [`grid`]. Rows are events, columns kinds of faults by family; in a column stands one mark per role of the victim.
-//! Names of columns stand on stairs above them, so that they can be read:
+//! Start at [`grid`]. Rows are events, and columns are kinds of faults by family. Each column has one mark per role of
+//! the victim. The names of the columns stand above them in steps, so that they can be read:
 //!
 //! ```text
 //!                          process
@@ -11,7 +11,7 @@
 //! barrier-injected    3/5  ●·● ●·
 //! ```
 //!
-//! Columns that do not fit beside each other go into further blocks, each with all rows.
+//! Columns that do not fit beside each other go into further blocks, each of which has all rows.
 
 use super::{Cell, Coverage, Tally};
 use crate::ansi::{Color, Style, clean, paint};
@@ -21,7 +21,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::{self, Table};
 use crate::units;
 
-/// The mark of a cell; letters where something needs a look, so that nothing depends on colour.
+/// The mark of a cell: a letter where something should be looked at, so that nothing depends on colour.
 fn mark(cell: Option<&Cell>) -> (char, Style) {
     let Some(class) = cell.and_then(Cell::verdict) else { return ('·', Style::Dim) };
     let sign = match class {
@@ -37,7 +37,7 @@ fn mark(cell: Option<&Cell>) -> (char, Style) {
     (sign, class.style())
 }
 
-/// One line: how much of the grid was hit, and what was struck beside it.
+/// One line that says how much of the grid was hit, and how much was struck outside the grid.
 pub fn summary(coverage: &Coverage) -> String {
     if let Err(reason) = coverage.check() {
         return format!("coverage: unknown: {reason}");
@@ -64,7 +64,8 @@ fn strikes(n: u64) -> String {
     units::counted(n as usize, "strike")
 }
 
-/// The grid in lines of at most `width` characters (more only if one column alone is wider), its marks explained.
+/// The grid in lines of at most `width` characters (more only if a single column is wider), and an explanation of its
+/// marks.
 pub fn grid(coverage: &Coverage, width: usize, color: Color) -> String {
     let rows: Vec<Row> = coverage
         .events()
@@ -100,7 +101,7 @@ struct Row<'a> {
     tally: String,
 }
 
-/// What stands left of the columns.
+/// What stands to the left of the columns.
 struct Side {
     name: usize,
     tally: usize,
@@ -112,15 +113,15 @@ impl Side {
     }
 }
 
-/// A column and where it begins, counted from the first.
+/// A column, and its offset from the first column.
 struct Column<'a> {
     kind: &'a FaultKindRecord,
     at: usize,
-    /// Whether it is the first one of its family in its block.
+    /// Whether it is the first column of its family in its block.
     opens_family: bool,
 }
 
-/// Puts columns side by side as long as their marks, and the names above them, fit.
+/// Puts columns side by side as long as their marks, and the names above the marks, fit.
 fn blocks<'a>(kinds: &[&'a FaultKindRecord], width: usize) -> Vec<Vec<Column<'a>>> {
     let mut blocks: Vec<Vec<Column<'a>>> = Vec::new();
     let mut next = 0;
@@ -176,7 +177,7 @@ fn stairs(out: &mut String, block: &[Column<'_>], side: &Side, color: Color) {
     out.push('\n');
 }
 
-/// Colours the marks of a finished line: alignment is settled before there are escape codes.
+/// Colours the marks of a finished line. This comes last, because escape codes would disturb the alignment.
 fn paint_marks(line: &str, side: usize, color: Color) -> String {
     if color == Color::No {
         return line.to_owned();
@@ -199,7 +200,7 @@ fn legend(color: Color) -> String {
     format!("{}\n{}\n", paint(marks, Style::Dim, color), paint(roles, Style::Dim, color))
 }
 
-/// One row per kind of fault: its roles and how much of its column was hit.
+/// One row per kind of fault: its roles, and how much of its column was hit.
 pub fn by_kind(coverage: &Coverage) -> Table {
     let mut table =
         Table::new([("family", Left), ("fault", Left), ("hit", Right), ("of", Right), ("", Right), ("victims", Left)]);

@@ -1,7 +1,7 @@
 //! The curves of a set as a section of the HTML report.
 //!
-//! Start at [`section`]: what the groups are, the pictures, the same as a table, and what is not shown. Text of the records is
-//! escaped by `maud` wherever it enters, and by the pictures.
+//! Start at [`section`]: it explains the groups, and has the pictures, a table with the same values, and what is not
+//! shown. Text of the records is escaped by `maud` wherever it enters, and by the pictures.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -11,10 +11,10 @@ use crate::page::titled;
 use crate::record::RunSet;
 use crate::units;
 
-/// CSS of the section, with that of its pictures in front.
+/// CSS of the section, after the CSS of its pictures.
 pub const STYLES: [&str; 2] = [svg::STYLE, include_str!("curves.css")];
 
-/// Pictures and table; nothing where no run that passed measured something.
+/// Pictures and table; empty if no passed run measured anything.
 pub fn section(set: &RunSet) -> Markup {
     let curves = Curves::of(set);
     if curves.groups.is_empty() {

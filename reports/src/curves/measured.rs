@@ -1,15 +1,16 @@
-//! The times that runs measured, pooled.
+//! The times that runs measured, pooled over several runs.
 //!
-//! Start at [`Samples::of`], the times of one run, and [`Measured::of`], those of several. Only what the formulas speak of is
-//! taken: periodic checkpoints that completed, gaps between neighbours of them, and recoveries that caught up. Sums are made of
-//! integers, and of sorted floats where a product would not fit, so the order of the runs does not matter.
+//! Start at [`Samples::of`], the times of one run, and [`Measured::of`], the times of several. Only times that the
+//! formulas describe are used: periodic checkpoints that completed, gaps between neighbours of these, and recoveries
+//! that caught up. Sums are made of integers, or of sorted floats where a product would overflow, so the order of the
+//! runs does not matter.
 
 use std::collections::BTreeMap;
 
 use crate::record::{CheckpointRecord, RunRecord};
 use crate::timing::{DueTrigger, due_triggers};
 
-/// The times of one run, nanoseconds, in no order that matters.
+/// The times of one run in nanoseconds, in any order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Samples {
     periods: Vec<u64>,
@@ -19,7 +20,7 @@ pub(super) struct Samples {
     outages: Vec<u64>,
     recoveries: Vec<u64>,
     ages: Vec<u64>,
-    /// Gap, and how long the record right behind its first barrier waited.
+    /// A gap, and how long the record directly after the gap's first barrier waited.
     waits: Vec<(u64, u64)>,
 }
 
@@ -28,11 +29,11 @@ impl Samples {
     pub(super) fn of(run: &RunRecord) -> Samples {
         let gaps = due_triggers(&run.checkpoints, &run.settings);
         let periodic = || run.checkpoints.iter().filter(|checkpoint| checkpoint.kind == "periodic");
-        // A commit before the trigger of its checkpoint is none.
+        // A commit before the trigger of its own checkpoint is impossible, so it is ignored.
         let wait = |due: &DueTrigger<'_>| Some((due.gap_ns(), due.latency_ns().filter(|wait| *wait >= due.gap_ns())?));
         let recovered = || {
             let whole = run.recoveries.iter().filter_map(|one| Some((one, one.outage_ns()?, one.total_ns()?)));
-            // An outage that outlasts its recovery is none.
+            // An outage that is longer than its recovery is impossible, so it is ignored.
             whole.filter(|(_, outage, total)| outage <= total)
         };
         let restored = recovered().filter(|(one, ..)| one.restored_checkpoint.is_some());
@@ -57,7 +58,7 @@ impl Samples {
 /// Several measurements of one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Times {
-    /// How many.
+    /// Number of measurements.
     pub count: usize,
     /// Their mean, seconds.
     pub mean: f64,
@@ -68,7 +69,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Of nanoseconds; `None` of nothing.
+    /// Summarises nanoseconds; `None` if there are none.
     fn of(mut ns: Vec<u64>) -> Option<Times> {
         ns.sort_unstable();
         let seconds = |ns: u64| ns as f64 / 1e9;
@@ -82,33 +83,33 @@ impl Times {
     }
 }
 
-/// What several runs measured; `None` where none of them measured it.
+/// What several runs measured. A time is `None` if no run measured it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
-    /// How many runs of which scenario.
+    /// How many runs each scenario has.
     pub scenarios: BTreeMap<String, usize>,
-    /// Trigger to trigger T.
+    /// Time from trigger to trigger, T.
     pub period: Option<Times>,
-    /// Trigger to completion d.
+    /// Time from trigger to completion, d.
     pub duration: Option<Times>,
     /// Work lost per checkpoint c.
     pub cost: Option<Times>,
-    /// Completion to the last commit t_c.
+    /// Time from completion to the last commit, t_c.
     pub commit: Option<Times>,
-    /// From the fault until lasting progress D, of recoveries that caught up.
+    /// Time from the fault until lasting progress, D, of recoveries that caught up.
     pub outage: Option<Times>,
-    /// Failure until caught up R.
+    /// Time from the failure until caught up, R.
     pub recovery: Option<Times>,
     /// Age A of the restored snapshots, of recoveries that caught up.
     pub age: Option<Times>,
-    /// How long a record waits until its output is visible, without failures, if records arrive evenly; mean, seconds.
+    /// Mean time in seconds until a record's output is visible, without failures, if records arrive evenly.
     pub latency: Option<f64>,
-    /// The same of the record right behind each barrier, the longest of its gap.
+    /// The same for the record directly after each barrier, which waits longest in its gap.
     pub longest: Option<Times>,
 }
 
 impl Measured {
-    /// What these runs measured together: the name of each scenario, and its samples.
+    /// What these runs measured together; each has the name of its scenario and its samples.
     pub(super) fn of<'s>(runs: impl Iterator<Item = (&'s str, &'s Samples)>) -> Measured {
         let (mut scenarios, mut all) = (BTreeMap::new(), Samples::default());
         for (scenario, samples) in runs {
@@ -136,14 +137,14 @@ impl Measured {
         }
     }
 
-    /// How many runs.
+    /// Number of runs.
     pub fn runs(&self) -> usize {
         self.scenarios.values().sum()
     }
 }
 
-/// Mean wait of records that arrive evenly, seconds: within a gap g it falls from the longest wait w to w − g, and a gap counts
-/// by its length. `None` of nothing.
+/// Mean wait in seconds of records that arrive evenly. Within a gap g the wait falls from the longest wait w to w − g,
+/// and a gap is weighted by its length. `None` if there are no gaps.
 fn mean_wait(mut waits: Vec<(u64, u64)>) -> Option<f64> {
     waits.sort_unstable();
     let gaps: f64 = waits.iter().map(|(gap, _)| *gap as f64).sum();
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_long_gap_counts_more() {
-        // Waits of 2 to 1 s during a second, of 4 to 1 s during three.
+        // Waits fall from 2 to 1 s during one second, and from 4 to 1 s during three.
         let mean = mean_wait(vec![(3_000_000_000, 4_000_000_000), (1_000_000_000, 2_000_000_000)]);
         assert_eq!(mean, Some((1.5 + 3.0 * 2.5) / 4.0));
         assert_eq!((mean_wait(vec![]), mean_wait(vec![(0, 5)])), (None, None));
@@ -178,7 +179,7 @@ mod tests {
         let run = fixtures::passed();
         let all = measured(&run);
         let counts = [all.period, all.duration, all.commit, all.longest, all.outage, all.recovery, all.age];
-        // The final checkpoint and the one given up are in none of them.
+        // The final checkpoint and the one that was given up are in none of the counts.
         assert_eq!(counts.map(|times| times.map_or(0, |times| times.count)), [4, 6, 6, 4, 1, 1, 1]);
         let mut late = run.clone();
         late.recoveries[0].caught_up_at_ns = None;

@@ -1,16 +1,19 @@
 //! What a set of runs says about the checkpoint period T: overhead, recovery, availability and latency, measured and expected.
 //!
-//! Start at [`Curves::of`]. Unlike those of a sweep ([`tuning`](crate::tuning)), the runs of a set have little in common: only
-//! runs of a [`Kind`] are comparable, and a [`Group`] holds the passed ones of one. Its runs with one interval are one
-//! [`Point`]; what all of them measured ([`Measured`]) feeds the formulas, whose lines run through and beyond the points.
-//! [`svg`] draws it, [`tables`] says it without pictures, and [`html`] puts both into the report.
+//! Start at [`Curves::of`]. Unlike the runs of a sweep ([`tuning`](crate::tuning)), the runs of a set have little in
+//! common. Only runs of one [`Kind`] are comparable, and a [`Group`] holds the passed runs of one kind. Its runs with
+//! one interval are one [`Point`]. What all of them measured ([`Measured`]) is the input of the formulas, whose lines
+//! run through and beyond the points. [`svg`] draws the curves, [`tables`] gives them without pictures, and [`html`]
+//! puts both into the report.
 //!
-//! Formulas are given means of c, d, D and t_c, not medians: a dot is a mean, and what is expected is linear in each. With a
-//! median one long outage would put the dot beside its line through no fault of the formula. Runs of a group may still differ in
-//! state and in what struck them, so D is the mean of different outages: a dot off its line is where to look, not a proof.
+//! The formulas get means of c, d, D and t_c, not medians, because a dot is a mean, and the expected value is linear in
+//! each of them. With medians, one long outage would put the dot beside its line although the formula is right. Runs of
+//! a group may still differ in their state and in the faults that struck them, so D is the mean of different outages: a
+//! dot that is off its line deserves a look, but proves nothing.
 //!
-//! Invariants: (CURVES-C1) every passed run that measured something is counted in one point of one group, and the order of the runs does
-//! not matter; (CURVES-C2) outside of its domain a formula has no value, and inside a finite one that is not negative.
+//! Invariants: (CURVES-C1) every passed run that measured something is counted in one point of one group, and the order
+//! of the runs does not matter; (CURVES-C2) outside of its domain a formula has no value, and inside of it a finite
+//! value that is not negative.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -27,20 +30,21 @@ mod measured;
 pub mod svg;
 pub mod tables;
 
-/// Mean time between failures M of the availability, seconds. An assumption, and called one wherever it is used: a run says what
-/// a failure costs, not how often failures come.
+/// Mean time between failures M in seconds, used for the availability. It is an assumption, and is called one wherever
+/// it is used: a run shows what a failure costs, not how often failures come.
 pub const ASSUMED_MTBF: f64 = 3_600.0;
 
-/// Groups that are shown; more colours are not told apart.
+/// Most groups that are shown; more colours could not be told apart.
 pub const GROUPS_MAX: usize = 6;
 
-/// Intervals of a group that are shown: a swarm may draw a different one for every run.
+/// Most intervals of a group that are shown: a swarm may draw a different interval for every run.
 pub const INTERVALS_MAX: usize = 24;
 
-/// A line ends this many times below and above the measured periods: a decade and a half each way shows both of its ends.
+/// A line extends by this factor below and above the measured periods. A decade and a half each way shows both ends of
+/// the curve.
 const WINDOW: f64 = 30.0;
 
-/// What makes runs comparable. Ordered by its fields, as named.
+/// What runs must have in common to be comparable. Ordered by its fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     /// Name of the job.
@@ -49,13 +53,14 @@ pub struct Kind {
     pub backend: String,
     /// Parallelism of the job.
     pub parallelism: u32,
-    /// Bits of the input rate: those of positive numbers have the order of the numbers.
+    /// Bits of the input rate. For positive numbers the bits sort like the numbers.
     rate: u64,
-    /// Capacity as predicted, records per second, three digits of it: it tells clusters and weights apart. `None`: not known.
+    /// Predicted capacity in records per second, rounded to three digits. It distinguishes clusters and weights.
+    /// `None`: not known.
     capacity: Option<u64>,
     /// Name of the cost profile.
     pub cost_profile: String,
-    /// Where it ran: times of processes are not those of a simulation.
+    /// The target of the runs: times of processes cannot be compared with those of a simulation.
     pub target: String,
 }
 
@@ -72,12 +77,12 @@ impl Kind {
         }
     }
 
-    /// Input rate λ, records per second; `None`: as fast as it goes, of which no formula knows the load.
+    /// Input rate λ in records per second. `None`: the input has no rate, so the formulas do not know the load.
     pub fn rate(&self) -> Option<f64> {
         Some(f64::from_bits(self.rate)).filter(|rate| rate.is_finite() && *rate > 0.0)
     }
 
-    /// All of it in one line.
+    /// The kind in one line.
     pub fn label(&self) -> String {
         let rate = self.rate().map_or_else(|| "as fast as it goes".into(), numbers::rate);
         let target = if self.target == "sim" { String::new() } else { format!(", {}", self.target) };
@@ -87,7 +92,7 @@ impl Kind {
     }
 }
 
-/// Three digits of a rate; `None` of what is none.
+/// A rate rounded to three digits; `None` if it is not finite and positive.
 fn rounded(rate: f64) -> Option<u64> {
     let rounded: f64 = format!("{rate:.2e}").parse().ok()?;
     (rounded.is_finite() && rounded >= 1.0).then_some(rounded as u64)
@@ -98,31 +103,32 @@ fn rounded(rate: f64) -> Option<u64> {
 pub struct Point {
     /// Checkpoint interval I, nanoseconds.
     pub interval_ns: u64,
-    /// What they measured.
+    /// What the runs measured.
     pub measured: Measured,
 }
 
 /// Passed runs of one kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// What they have in common.
+    /// What the runs have in common.
     pub kind: Kind,
-    /// Ordered by interval; of more than [`INTERVALS_MAX`] those with the most runs, then the shortest.
+    /// Points in the order of intervals. If there are more than [`INTERVALS_MAX`], those with the most runs are kept,
+    /// then those with the shortest intervals.
     pub points: Vec<Point>,
-    /// How many intervals are not among the points.
+    /// How many intervals are left out.
     pub left_out: usize,
-    /// What all runs measured, those of intervals left out as well.
+    /// What all runs measured, including those of intervals that are left out.
     pub whole: Measured,
 }
 
 /// The groups of a set.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Curves {
-    /// Those with the most runs first, then by kind; at most [`GROUPS_MAX`].
+    /// Groups with the most runs first, then by kind; at most [`GROUPS_MAX`].
     pub groups: Vec<Group>,
-    /// How many groups are not among them.
+    /// How many groups are left out.
     pub left_out: usize,
-    /// How many runs those have.
+    /// How many runs these groups have.
     pub runs_left_out: usize,
 }
 
@@ -138,14 +144,14 @@ impl Curves {
             }
         }
         let mut groups: Vec<Group> = by_kind.into_iter().map(|(kind, runs)| group(kind, &runs)).collect();
-        // Stable, so that equal numbers of runs stay in the order of kinds.
+        // The sort is stable, so groups with equal numbers of runs stay in the order of kinds.
         groups.sort_by_key(|group| Reverse(group.whole.runs()));
         let others = groups.split_off(groups.len().min(GROUPS_MAX));
         let runs_left_out = others.iter().map(|group| group.whole.runs()).sum();
         Curves { groups, left_out: others.len(), runs_left_out }
     }
 
-    /// From the shortest to the longest period that a picture shows, seconds; `None`: no group knows its period.
+    /// The shortest and the longest period that a picture shows, in seconds; `None`: no group knows its period.
     pub fn window(&self) -> Option<(f64, f64)> {
         numbers::extremes(self.groups.iter().filter_map(Group::window).flat_map(|(from, to)| [from, to]))
     }
@@ -169,24 +175,24 @@ fn group(kind: Kind, runs: &ByInterval<'_>) -> Group {
 }
 
 impl Group {
-    /// The periods over which its lines run, seconds; `None`: no point knows its period.
+    /// The shortest and the longest period of the group's lines, in seconds; `None`: no point knows its period.
     pub fn window(&self) -> Option<(f64, f64)> {
         let periods = self.points.iter().filter_map(|point| point.measured.period);
         let positive = periods.map(|period| period.mean).filter(|mean| *mean > 0.0);
         numbers::extremes(positive).map(|(from, to)| (from / WINDOW, to * WINDOW))
     }
 
-    /// Capacity μ without checkpoints as predicted, records per second; `None`: not known.
+    /// Predicted capacity μ without checkpoints, in records per second; `None`: not known.
     pub fn capacity(&self) -> Option<f64> {
         self.kind.capacity.map(|capacity| capacity as f64)
     }
 
-    /// Load ρ = λ/μ; without it no recovery time means anything. `None`: one of them is not known.
+    /// Load ρ = λ/μ, without which a recovery time means nothing. `None`: λ or μ is not known.
     pub fn load_share(&self) -> Option<f64> {
         Some(self.kind.rate()? / self.capacity()?)
     }
 
-    /// What the load-aware formulas are given; `None` where something of it is not known.
+    /// The input of the load-aware formulas; `None` if a part of it is not known.
     fn load(&self) -> Option<Load> {
         Some(Load {
             cost: self.whole.cost?.mean,
@@ -199,7 +205,7 @@ impl Group {
         })
     }
 
-    /// `c/T` for a period in seconds, as a share of time; `None` beyond all of it.
+    /// `c/T` for a period in seconds, as a share of time; `None` if it is more than all of the time.
     pub fn expected_overhead(&self, period: f64) -> Option<f64> {
         share(self.whole.cost?.mean, period)
     }
@@ -209,7 +215,7 @@ impl Group {
         expected_recovery(period, &self.load()?).ok()
     }
 
-    /// `R(T)/M` for a period in seconds, as a share of time; `None` where the output is always late.
+    /// `R(T)/M` for a period in seconds, as a share of time; `None` if the output would always be late.
     pub fn expected_late(&self, period: f64) -> Option<f64> {
         unavailability(period, &self.load()?).ok().filter(|late| *late < 1.0)
     }
@@ -231,13 +237,13 @@ impl Measured {
         share(self.cost?.mean, self.period?.mean)
     }
 
-    /// Share R/M of the time in which the output is late, with M as assumed; at most 1.
+    /// Share R/M of the time in which the output is late, with the assumed M; at most 1.
     pub fn late(&self) -> Option<f64> {
         Some((self.recovery?.mean / ASSUMED_MTBF).min(1.0))
     }
 }
 
-/// A part of a period; `None` where it is more than the whole.
+/// `part` as a share of a period; `None` if it is more than the whole.
 fn share(part: f64, period: f64) -> Option<f64> {
     Some(part / period).filter(|share| (0.0..=1.0).contains(share))
 }
@@ -250,7 +256,7 @@ mod tests {
     use crate::fixtures;
     use crate::record::prediction::Prediction;
 
-    /// A run of a scenario that knows its capacity.
+    /// A run of a scenario whose capacity is known.
     fn run(scenario: &str, change: impl Fn(&mut RunRecord)) -> RunRecord {
         let prediction = Prediction { capacity: Some(4_000.0), ..Prediction::default() };
         let mut run = RunRecord { scenario: scenario.into(), prediction: Some(prediction), ..fixtures::passed() };
@@ -290,14 +296,14 @@ mod tests {
     fn a_point_lies_where_the_formulas_of_its_group_say() {
         let curves = of(vec![run("a", |_| {})]);
         let (group, point) = (&curves.groups[0], &curves.groups[0].points[0].measured);
-        // Gaps of 1, 1, 1 and 1 s; synchronous parts of 10 ms but for one of 12 ms.
+        // Gaps of 1, 1, 1 and 1 s; synchronous parts of 10 ms, except for one of 12 ms.
         let (period, cost) = (point.period.unwrap(), point.cost.unwrap());
         assert_eq!((period.count, period.mean), (4, 1.0));
         assert_eq!((cost.count, cost.mean), (6, 0.062 / 6.0));
         assert_eq!(point.overhead(), group.expected_overhead(1.0));
         assert_eq!((point.outage.unwrap().mean, point.recovery.unwrap().mean), (3.4504, 5.11));
         assert_eq!(point.late(), Some(5.11 / 3_600.0));
-        // λ/μ is a half: twice the outage and the age of the snapshot.
+        // λ/μ is one half, so the recovery is twice the outage plus the age of the snapshot.
         let expected = group.expected_recovery(1.0).unwrap();
         let age = 0.5 + point.duration.unwrap().mean;
         assert!((expected / (2.0 * point.outage.unwrap().mean + age) - 1.0).abs() < 0.03, "{expected}");

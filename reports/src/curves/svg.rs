@@ -1,9 +1,9 @@
-//! The curves of a set as pictures, everything over the period: overhead, recovery, availability, latency.
+//! The curves of a set as pictures over the period: overhead, recovery, availability, latency.
 //!
-//! Start at [`plots`]. A dot is what the runs of a group with one interval measured, a line what the formula expects for the
-//! group; the two are never joined. Lines are cut where their formula has no value,
-//! and where they leave what was measured far below. All pictures have the same axis of periods, so that they are read downwards.
-//! Groups are told apart by colour, and by the number at the end of their line.
+//! Start at [`plots`]. A dot is what the runs of a group with one interval measured, and a line is what the formula
+//! expects for the group; dots and lines are never connected. A line ends where its formula has no value, and where it
+//! is far above everything measured. All pictures have the same axis of periods, so that one can be compared with the
+//! one above it. Groups are distinguished by colour, and by the number at the end of their line.
 
 use super::{ASSUMED_MTBF, Curves, Group, Measured, Times};
 use crate::numbers::{availability, chosen, extremes, percent, seconds};
@@ -14,36 +14,37 @@ use crate::units;
 /// CSS for a page that holds pictures.
 pub const STYLE: &str = plot::STYLE;
 
-/// A picture reaches this many times above what was measured: close to the end of their domain formulas exceed every bound.
+/// A picture reaches up to this many times the greatest measured value, because near the end of their domain formulas
+/// grow without bound.
 const ABOVE: f64 = 30.0;
 
-/// The largest value of a picture is at least this many times the smallest.
+/// The largest value of a picture is at least this many times the smallest value.
 const SPAN_MIN: f64 = 8.0;
 
-/// Scenarios that a dot names.
+/// Most scenarios that a dot names.
 const NAMES_MAX: usize = 3;
 
-/// What one group has in one picture.
+/// The data of one group in one picture.
 struct Series {
-    /// Its number, from 1.
+    /// Number of the group, from 1.
     number: usize,
-    /// Whether it is the longest of its kind rather than the mean.
+    /// Whether this shows the longest times of the group instead of the mean.
     longest: bool,
     dots: Vec<((f64, f64), String)>,
-    /// Period, and the smallest and largest value there.
+    /// For a period: the smallest and the largest value.
     bars: Vec<(f64, (f64, f64))>,
     line: Vec<(f64, f64)>,
 }
 
-/// A value of a point, if it was measured.
+/// The value of a point, if it was measured.
 type Value = fn(&Measured) -> Option<f64>;
-/// What a formula expects of a group for a period, seconds.
+/// What a formula expects for a group and a period in seconds.
 type Expected = fn(&Group, f64) -> Option<f64>;
-/// What a dot says about its value.
+/// The text of a dot about its value.
 type Said = fn(&Measured, f64) -> String;
 
 impl Series {
-    /// One for each group.
+    /// Makes one series for each group.
     fn of(curves: &Curves, value: Value, expected: Expected, said: Said) -> Vec<Series> {
         let one = |(number, group): (usize, &Group)| {
             let dot = |measured: &Measured, interval_ns: u64| {
@@ -62,7 +63,7 @@ impl Series {
         (1..).zip(&curves.groups).map(one).collect()
     }
 
-    /// The same with bars from the smallest to the largest of these times.
+    /// The same series with bars from the smallest to the largest of these times.
     fn with_bars(mut self, curves: &Curves, times: fn(&Measured) -> Option<Times>) -> Series {
         let points = curves.groups.get(self.number - 1).into_iter().flat_map(|group| &group.points);
         let bar = |measured: &Measured| {
@@ -78,12 +79,12 @@ impl Series {
     }
 }
 
-/// The colour of a group, in pictures and beside its name.
+/// The CSS class with the colour of a group, used in pictures and beside the group's name.
 pub(super) fn class(number: usize) -> String {
     format!("curve curve-{number}")
 }
 
-/// Which runs a dot stands for.
+/// The text that names the runs of a dot.
 fn head(group: &Group, number: usize, measured: &Measured, interval_ns: u64) -> String {
     let names: Vec<&str> = measured.scenarios.keys().take(NAMES_MAX).map(String::as_str).collect();
     let more = measured.scenarios.len() - names.len();
@@ -93,7 +94,7 @@ fn head(group: &Group, number: usize, measured: &Measured, interval_ns: u64) -> 
     format!("{number} {}; {runs} of {}{more}; I {interval}, {period}", group.kind.label(), names.join(", "))
 }
 
-/// `c 50 µs (12 checkpoints)`.
+/// Such as `c 50 µs (12 checkpoints)`.
 fn mean(symbol: &str, times: Times, noun: &str) -> String {
     format!("{symbol} {} ({})", seconds(times.mean), units::counted(times.count, noun))
 }
@@ -132,7 +133,7 @@ fn recovery(curves: &Curves) -> Option<String> {
     draw(curves, "Recovery", &y, &all, &[("model", text)])
 }
 
-/// Availability over the period; the distance to 100 % is what is logarithmic.
+/// Availability over the period. The distance to 100 % is shown on a logarithmic scale.
 fn late(curves: &Curves) -> Option<String> {
     let said: Said = |measured, value| {
         let recovery = measured.recovery.map_or_else(String::new, |recovery| mean("R", recovery, "failure"));
@@ -161,7 +162,7 @@ fn latency(curves: &Curves) -> Option<String> {
     draw(curves, "Exactly-once latency", &y, &all, &lines)
 }
 
-/// From the smallest to the largest value of a picture, with some air; lines count as far as they stay near the dots.
+/// The range of values of a picture, with some space around it. Lines count only where they are near the dots.
 fn range(all: &[Series]) -> Option<(f64, f64)> {
     let positive = |value: &f64| *value > 0.0;
     let dots = all.iter().flat_map(|series| series.dots.iter().map(|((_, y), _)| *y));
@@ -174,7 +175,7 @@ fn range(all: &[Series]) -> Option<(f64, f64)> {
     wider(Some((low, high)), libm::sqrt(SPAN_MIN / (high / low)).max(1.3))
 }
 
-/// One picture; `None` if there would be nothing in it.
+/// One picture; `None` if it would be empty.
 fn draw(curves: &Curves, name: &str, y: &Axis, all: &[Series], legend: &[(&str, &str)]) -> Option<String> {
     let x = wider(curves.window(), 1.05);
     x.filter(|_| y.range.is_some())?;
@@ -190,7 +191,7 @@ fn draw(curves: &Curves, name: &str, y: &Axis, all: &[Series], legend: &[(&str, 
             plot.whisker(&class(series.number), *x, *low_high);
         }
     }
-    // Above all lines: what was measured is not to be hidden by what was expected.
+    // Dots are drawn above all lines, so that expected values do not hide measured ones.
     for series in all {
         plot.dots(&series.class(if series.longest { "worst" } else { "mean" }), &series.dots);
     }

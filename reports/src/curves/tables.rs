@@ -1,4 +1,4 @@
-//! The curves of a set as a table: what the pictures show, for who does not see them.
+//! The curves of a set as a table: the same values as the pictures, for readers who cannot see these.
 //!
 //! Start at [`table`].
 
@@ -8,15 +8,15 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units::aligned;
 
-/// Said beside the table.
+/// Shown beside the table.
 pub const NOTE: &str = "means over the runs; R expected: for the T of its row, whenever a failure strikes";
 
-/// What the symbols of the table mean.
+/// The meaning of the table's symbols.
 pub const SYMBOLS: &str = "I: interval; T: trigger to trigger; d: trigger to completion; c: work lost per checkpoint; A: age of \
     the restored snapshot; D: fault to lasting progress; R: failure until caught up; latency: until output is visible, without \
     failures, mean over all records; longest: the same of the record right behind each barrier.";
 
-/// A row per group and interval; groups have the numbers that they have in the pictures.
+/// A row per group and interval. Groups have the same numbers as in the pictures.
 pub fn table(curves: &Curves) -> Table {
     let mut table = Table::new([
         ("group", Left),

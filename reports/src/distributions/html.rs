@@ -8,7 +8,7 @@ use super::tables;
 use crate::page::titled;
 use crate::record::RunSet;
 
-/// A table over all runs; nothing where nothing was measured.
+/// A table over all runs; empty if nothing was measured.
 pub fn section(set: &RunSet) -> Markup {
     let table = tables::table(&super::of(&set.runs));
     html! {

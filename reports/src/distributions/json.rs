@@ -1,6 +1,6 @@
-//! The distributions as JSON, for whoever plots them.
+//! The distributions as JSON, for other programs to plot.
 //!
-//! Start at [`to_string`]. Every quantity says the unit of its numbers.
+//! Start at [`to_string`]. Every quantity has the unit of its numbers.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::record::RunSet;
 /// Version of this document.
 pub const VERSION: u32 = 2;
 
-/// Pretty JSON over all runs of a set, and scenario by scenario; ended by a line break.
+/// Pretty JSON over all runs of a set, and over each scenario; ends with a line break.
 pub fn to_string(set: &RunSet) -> String {
     let mut scenarios: Vec<&str> = set.runs.iter().map(|run| run.scenario.as_str()).collect();
     scenarios.sort_unstable();

@@ -1,17 +1,20 @@
-//! The distribution of everything that a set of runs measured: count, p50, p90, p99, maximum.
+//! The distribution of every quantity that a set of runs measured: count, p50, p90, p99, maximum.
 //!
-//! Start at [`of`]; `quantities` lists what there is and how it is read from a record. Values go through HDR histograms (exact to
-//! three digits; the ends are exact). They are of several sorts, and tables say which:
+//! Start at [`of`]; `quantities` lists the quantities, and how each is read from a record. Values go through HDR
+//! histograms, which are exact to three digits; minimum and maximum are exact. There are several sorts of quantities,
+//! and the tables name the sort:
 //!
-//! - **one per checkpoint or recovery, in parts**: the parts of one case sum to its whole, along the critical path (R1 of
-//!   [`record`](crate::record)). Their percentiles do not sum: the slowest upload and the slowest barrier are of different
-//!   checkpoints.
-//! - **the slowest subtask of a checkpoint**, phase by phase: a maximum over subtasks that work side by side. Such maxima are
-//!   never summed, since each may be of another subtask.
+//! - **one per checkpoint or recovery, in parts**: the parts of one checkpoint or recovery sum to its whole, along the
+//!   critical path (R1 of [`record`](crate::record)). Percentiles of parts do not sum, because the slowest upload and
+//!   the slowest barrier belong to different checkpoints.
+//! - **the slowest subtask of a checkpoint**, for each phase: a maximum over subtasks that work in parallel. Such
+//!   maxima are never summed, because each may belong to another subtask.
 //! - **one per subtask of a checkpoint**: its phases and its throughput.
-//! - **what may not end**: commits, outages and recoveries. Those without an end are counted apart, and are in no percentile.
+//! - **what may not end**: commits, outages and recoveries. Those that did not end are counted separately, and are in
+//!   no percentile.
 //!
-//! A long sweep keeps no times of runs that passed; [`without_times`] counts them, and every document says so.
+//! A long sweep keeps no times of runs that passed. [`without_times`] counts these runs, and every document states the
+//! number.
 
 use crate::record::{RunRecord, RunSet};
 use crate::timing::{self, Percentiles};
@@ -22,7 +25,7 @@ pub mod json;
 mod quantities;
 pub mod tables;
 
-/// What there is one value of.
+/// What a value of the quantity belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sort {
     /// Between neighbouring periodic checkpoints.
@@ -70,19 +73,19 @@ impl Sort {
 pub struct Distribution {
     /// Which quantity, e.g. `checkpoint duration d`.
     pub name: &'static str,
-    /// What its numbers count.
+    /// Unit of the numbers.
     pub unit: Unit,
-    /// What there is one value of.
+    /// What one value belongs to.
     pub sort: Sort,
-    /// Whether it is a part of the whole above it.
+    /// Whether the quantity is a part of the whole above it.
     pub is_part: bool,
-    /// Percentiles of those that ended; `None`: there is none.
+    /// Percentiles of the values that ended; `None`: none ended.
     pub percentiles: Option<Percentiles>,
-    /// How many did not end within their run.
+    /// How many values did not end within their run.
     pub endless: u64,
 }
 
-/// Every quantity there is, in a fixed order; those without a value are left out.
+/// Every quantity in a fixed order. Quantities without a value are left out.
 pub fn of<'r>(runs: impl IntoIterator<Item = &'r RunRecord>) -> Vec<Distribution> {
     let runs: Vec<&RunRecord> = runs.into_iter().collect();
     let all = quantities::all().into_iter().map(|quantity| {
@@ -99,7 +102,7 @@ pub fn of<'r>(runs: impl IntoIterator<Item = &'r RunRecord>) -> Vec<Distribution
     all.filter(|distribution| distribution.percentiles.is_some() || distribution.endless > 0).collect()
 }
 
-/// Runs that made checkpoints, but kept no times of them.
+/// Number of runs that made checkpoints but kept no times of them.
 pub fn without_times(set: &RunSet) -> usize {
     let completed = |run: &RunRecord| run.totals.events_by_name.get("checkpoint-completed").is_some_and(|n| *n > 0);
     set.runs.iter().filter(|run| run.checkpoints.is_empty() && completed(run)).count()
@@ -132,7 +135,7 @@ mod tests {
             (of("state in new files", Sort::Checkpoint).min, of("state in new files", Sort::Checkpoint).max),
             (262_500, 2_100_000)
         );
-        // 700,000 bytes in 98 ms, by the last of three subtasks.
+        // 700,000 bytes in 98 ms, by the slowest of three subtasks.
         assert_eq!(of("upload B", Sort::Subtask).count, 21);
         assert_eq!(of("upload B", Sort::Subtask).min, 875_000);
         assert_eq!(of("catching up", Sort::Recovery).max, 1_659_600_000);

@@ -1,7 +1,7 @@
-//! What the distributions are of, and how each is read from a record.
+//! The quantities of the distributions, and how each is read from a record.
 //!
-//! Start at [`all`]: the variables of the formulas, in the order in which a checkpoint and then a recovery meets them. A new
-//! measured variable is a line here.
+//! Start at [`all`]. The quantities are the variables of the formulas, in the order in which they occur in a checkpoint
+//! and then in a recovery. A new measured variable needs one line here.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::record::{
 use crate::timing;
 use crate::units::Unit;
 
-/// Reads the values of a quantity from a record; `None`: it did not end.
+/// Reads the values of a quantity from a record; `None`: the value did not end.
 type Values = Box<dyn Fn(&RunRecord) -> Vec<Option<u64>>>;
 
 /// A quantity and how to read it.
@@ -26,17 +26,17 @@ pub(super) struct Quantity {
 }
 
 impl Quantity {
-    /// A time, unless said otherwise.
+    /// A quantity in nanoseconds; other units are set afterwards.
     fn new(name: &'static str, sort: Sort, values: impl Fn(&RunRecord) -> Vec<Option<u64>> + 'static) -> Quantity {
         Quantity { name, unit: Unit::Nanoseconds, sort, is_part: false, values: Box::new(values) }
     }
 
-    /// One value per completed checkpoint that has one.
+    /// A quantity with one value for each completed checkpoint that has one.
     fn of_checkpoints(name: &'static str, value: impl Fn(&CheckpointRecord) -> Option<u64> + 'static) -> Quantity {
         Quantity::new(name, Sort::Checkpoint, move |run| completed(run).filter_map(&value).map(Some).collect())
     }
 
-    /// One value per recovery that has one.
+    /// A quantity with one value for each recovery that has one.
     fn of_recoveries(name: &'static str, value: impl Fn(&RecoveryRecord) -> Option<u64> + 'static) -> Quantity {
         Quantity::new(name, Sort::Recovery, move |run| run.recoveries.iter().filter_map(&value).map(Some).collect())
     }
@@ -58,7 +58,7 @@ fn completed(run: &RunRecord) -> impl Iterator<Item = &CheckpointRecord> {
     run.checkpoints.iter().filter(|checkpoint| checkpoint.duration_ns().is_some())
 }
 
-/// All of them, in the order of tables.
+/// All quantities, in the order of tables.
 pub(super) fn all() -> Vec<Quantity> {
     let mut all = checkpoints();
     all.extend(recoveries());
@@ -118,7 +118,7 @@ fn recoveries() -> Vec<Quantity> {
         let capacities = run.recoveries.iter().filter_map(|recovery| capacity::measured(run, recovery));
         capacities.map(|rate| Some(rate as u64)).collect()
     };
-    // As often as the scenarios made them come.
+    // How often failures come is decided by the scenarios.
     all.push(Quantity::new("between failures M", Sort::Recovery, |run| {
         let times: BTreeSet<u64> = run.recoveries.iter().flat_map(RecoveryRecord::failures_ns).collect();
         times.iter().zip(times.iter().skip(1)).map(|(from, to)| Some(to - from)).collect()
@@ -128,20 +128,20 @@ fn recoveries() -> Vec<Quantity> {
     all
 }
 
-/// From when to when a phase of a subtask lasts; the trigger is given.
+/// Begin and end of a phase of a subtask, given the time of the trigger.
 type Phase = fn(&SubtaskCheckpoint, u64) -> Option<(u64, u64)>;
 
-/// Of every subtask, and of the slowest.
+/// Phases: the name for every subtask, the name for the slowest subtask, and the times.
 const PHASES: [(&str, &str, Phase); 5] = [
     ("barrier, each", "barrier, slowest", |subtask, triggered| Some((triggered, subtask.first_barrier_ns?))),
-    // A source has no barrier to wait for.
+    // A source waits for no barrier.
     ("alignment, each", "alignment, slowest", |subtask, _| Some((subtask.first_barrier_ns?, subtask.aligned_ns?))),
     ("sync, each", "sync, slowest", |subtask, _| Some((subtask.aligned_ns?, subtask.sync_end_ns?))),
     ("async, each", "async, slowest", |subtask, _| Some((subtask.sync_end_ns?, subtask.async_end_ns?))),
     ("ack, each", "ack, slowest", |subtask, _| Some((subtask.async_end_ns?, subtask.acknowledged_ns?))),
 ];
 
-/// How long a phase was, subtask by subtask.
+/// Length of a phase for each subtask.
 fn lengths(checkpoint: &CheckpointRecord, phase: Phase) -> impl Iterator<Item = u64> {
     let phases = checkpoint.subtasks.iter().filter_map(move |subtask| phase(subtask, checkpoint.triggered_at_ns));
     phases.filter_map(|(from, to)| to.checked_sub(from))

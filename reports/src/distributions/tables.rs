@@ -1,4 +1,4 @@
-//! The distributions as a table, for terminal and HTML, and what has to be said beside it.
+//! The distributions as a table for terminal and HTML, with the notes that belong to it.
 //!
 //! Start at [`table`].
 
@@ -9,7 +9,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
-/// Said beside every table of distributions.
+/// Shown beside every table of distributions.
 pub const NOTE: &str = "parts of one case sum to its whole, percentiles do not; maxima over subtasks are never summed";
 
 /// One row per quantity.
@@ -25,7 +25,7 @@ pub fn table(distributions: &[Distribution]) -> Table {
         ("no end", Right),
     ]);
     for one in distributions {
-        // Blanks that HTML keeps.
+        // Non-breaking spaces, because HTML keeps these.
         let name = if one.is_part { format!("\u{a0}\u{a0}{}", one.name) } else { one.name.to_owned() };
         let of = |which: fn(&crate::timing::Percentiles) -> u64| {
             one.percentiles.as_ref().map_or_else(Cell::none, |all| Cell::quantity(one.unit, which(all)))
@@ -47,7 +47,7 @@ pub fn table(distributions: &[Distribution]) -> Table {
     table
 }
 
-/// That runs are missing from the distributions of a set, if some are.
+/// Says how many runs are missing from the distributions of a set, if some are.
 pub fn missing(set: &RunSet) -> Option<String> {
     match super::without_times(set) {
         0 => None,

@@ -1,7 +1,8 @@
-//! An exhaustive search as a page: the theorem, the picture, the ways in which runs went, and a table by kind of fault.
+//! An exhaustive search as a page: its result in one line, the picture, the ways in which runs went, and a table by
+//! kind of fault.
 //!
-//! Start at [`page`]. A click on a strike of the picture shows what it was, how the run went, and the command that makes the run
-//! again. Text of the records is escaped by `maud`; what the script reads is JSON without `<`.
+//! Start at [`page`]. A click on a strike of the picture shows what the strike was, how the run went, and the command
+//! that makes the run again. Text of the records is escaped by `maud`; the data for the script is JSON without `<`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use crate::units;
 const STYLE: &str = include_str!("exhaust.css");
 const SCRIPT: &str = include_str!("exhaust.js");
 
-/// Wrong runs that are listed.
+/// Most wrong runs that are listed.
 const LISTED: usize = 200;
 
 /// The page.
@@ -87,7 +88,7 @@ pub fn page(set: &ExhaustSet) -> String {
     document("Flowquake: every fault at every step", &[STYLE], &main, &script)
 }
 
-/// The courses that have a colour of their own.
+/// The legend of the courses that have a colour of their own.
 fn key(set: &ExhaustSet) -> Markup {
     let courses = picture::courses(set);
     let (shown, rest) = courses.split_at(courses.len().min(COLOURED));
@@ -131,7 +132,8 @@ fn grounds(set: &ExhaustSet) -> crate::table::Table {
     rows
 }
 
-/// What the script says of a strike, by number: words, way, command; without `<`, which would end the script.
+/// The data of the script: for each strike its words, the way the run went, and the command. It has no `<`, which could
+/// end the script element.
 fn data(set: &ExhaustSet, picked: &BTreeSet<u32>) -> String {
     let can_be_picked = set.strikes.iter().filter(|strike| picked.contains(&strike.number));
     let entry = |strike: &ExhaustStrike| {

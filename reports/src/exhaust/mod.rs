@@ -1,9 +1,9 @@
-//! What an exhaustive search found: every strike of its catalogue, which of them were run, and how each went.
+//! The result of an exhaustive search: every strike of its catalogue, which of them were run, and how each run went.
 //!
-//! Start at [`ExhaustSet`]; [`terminal`] says it in a few lines, [`html`] as a page with the picture. The strikes are plain data: the harness
-//! made them, and whoever merges shards needs nothing else.
+//! Start at [`ExhaustSet`]; [`terminal`] gives it in a few lines, [`html`] as a page with the picture. The strikes are
+//! plain data that the harness made, and merging shards needs nothing else.
 //!
-//! Invariant: (EXHAUST-X1) a set of another version is refused, and so is one whose strikes do not fit its own counts
+//! Invariant: (EXHAUST-X1) a set of another version is refused, and so is a set whose strikes do not fit its own counts
 //! ([`read`]).
 
 use std::collections::BTreeMap;
@@ -20,10 +20,10 @@ pub mod html;
 mod picture;
 pub mod terminal;
 
-/// Version of this schema; a reader refuses another one.
+/// Version of this schema. Readers refuse any other version.
 pub const EXHAUST_VERSION: u32 = 2;
 
-/// Longest file that is read.
+/// Longest file that is read, in bytes.
 const FILE_MAX: u64 = 1 << 30;
 
 /// An exhaustive search, or a shard of one.
@@ -35,27 +35,27 @@ pub struct ExhaustSet {
     pub command: String,
     /// Version of the program.
     pub program: String,
-    /// Stands for the sources of the engine; searches of two engines are not merged.
+    /// Hash over the sources of the engine; searches of different engines are not merged.
     pub engine: String,
-    /// Stands for the plan and the catalogue; searches of two plans are not merged.
+    /// Hash over the plan and the catalogue; searches of different plans are not merged.
     pub plan: String,
-    /// The scenario.
+    /// Name of the scenario.
     pub scenario: String,
-    /// Its file.
+    /// The scenario's file.
     pub file: String,
-    /// Its seed.
+    /// The seed of the scenario's run.
     pub seed: u64,
     /// The cuts that were made, by name.
     pub cuts: Vec<String>,
-    /// How many of a hundred members of classes were to be run besides those that stand for them.
+    /// Which percentage of the other members of classes was to be run besides the strikes that stand for them.
     pub members_percent: u8,
-    /// Which shard, from 1, of how many.
+    /// Number of the shard, from 1, and number of shards.
     pub shard: (u32, u32),
-    /// How often a class was split because a member went another way.
+    /// How often a class was split because a member went another way than the class.
     pub splits: u64,
-    /// Why not everything was run that was asked for; empty: it was.
+    /// Why the search did not run everything that was asked for; empty if it did.
     pub stopped: String,
-    /// The theorem, in a line.
+    /// The result in one line.
     pub theorem: String,
     /// The events of the clean run, in order.
     pub events: Vec<ExhaustEvent>,
@@ -63,11 +63,12 @@ pub struct ExhaustSet {
     pub kinds: Vec<(String, String)>,
     /// Grounds of the strikes; the first one, without a name, is the scenario itself.
     pub grounds: Vec<String>,
-    /// Of each ground how many faults come before its strikes: 0, those of the scenario only.
+    /// For each ground, how many faults come before its strikes, apart from the scenario's own; 0 for the scenario
+    /// itself.
     pub depths: Vec<u8>,
     /// How many strikes there are in all shards.
     pub strikes_total: u64,
-    /// How many classes before any was split, in all shards.
+    /// Number of classes before any was split, in all shards.
     pub classes_total: u64,
     /// Every strike of this shard.
     pub strikes: Vec<ExhaustStrike>,
@@ -75,34 +76,34 @@ pub struct ExhaustSet {
     pub signatures: BTreeMap<String, String>,
     /// What each cut removes by itself, in all shards.
     pub measured: Vec<MeasuredCut>,
-    /// What a covering array of pairs covers; `None`: the search is none.
+    /// What a covering array of pairs covers; `None`: the search has no covering array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covering: Option<Covering>,
 }
 
-/// What a cut removes by itself: all others are made.
+/// What a cut removes by itself, with all other cuts made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeasuredCut {
-    /// Which.
+    /// Name of the cut.
     pub name: String,
-    /// Whether it follows from the model; else it is assumed, and tried.
+    /// Whether the cut follows from the model. Otherwise it is assumed, and tested.
     pub sound: bool,
-    /// Of what it removes some.
+    /// What is counted.
     pub unit: String,
-    /// How many there are without it.
+    /// How many there are without the cut.
     pub of: u64,
-    /// How many of them it removes.
+    /// How many of these the cut removes.
     pub removes: u64,
 }
 
 /// What a covering array of pairs covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covering {
-    /// Parts of a pair (two kinds, two phases) that each combination has: 3 or 4.
+    /// How many of the four parts of a pair (two kinds, two phases) each combination fixes: 3 or 4.
     pub strength: u8,
     /// Combinations by sort.
     pub sorts: Vec<CoveredSort>,
-    /// Combinations that no pair covers, by the reason.
+    /// Number of combinations that no pair covers, by reason.
     pub missing: BTreeMap<String, u64>,
     /// Every pair of this shard.
     pub pairs: Vec<CoveringPair>,
@@ -111,29 +112,29 @@ pub struct Covering {
 /// Combinations of a sort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoveredSort {
-    /// Which sort, in words.
+    /// The sort in words.
     pub name: String,
-    /// All of them.
+    /// Number of all combinations.
     pub all: u64,
-    /// Those that some pair of the search covers, in all shards.
+    /// Number of those that some pair of the search covers, in all shards.
     pub possible: u64,
-    /// Those of pairs that were run and of which both faults struck.
+    /// Number of those of pairs that were run and of which both faults struck.
     pub covered: u64,
 }
 
 /// A pair of a covering array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoveringPair {
-    /// Number of its strike.
+    /// Number of the pair's strike.
     pub number: u32,
-    /// Kind and phase of the first fault, by number.
+    /// Kind and phase of the first fault, by their numbers.
     pub first: (u16, u16),
-    /// Kind and phase of the second.
+    /// Kind and phase of the second fault.
     pub second: (u16, u16),
 }
 
 impl Covering {
-    /// The theorem, in a line.
+    /// The result in one line.
     pub fn theorem(&self, runs: usize) -> String {
         let sum = |of: fn(&CoveredSort) -> u64| count(self.sorts.iter().map(of).sum());
         let all = self.sorts.iter().map(|sort| sort.all - sort.possible).sum();
@@ -151,15 +152,15 @@ impl Covering {
 /// An event of the clean run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExhaustEvent {
-    /// When.
+    /// When the event was emitted.
     pub at_ns: u64,
     /// Its name.
     pub name: String,
-    /// Its emitter.
+    /// The node that emitted it.
     pub node: String,
     /// Its checkpoint; 0: none.
     pub checkpoint: u64,
-    /// What the protocol had come to.
+    /// How far the protocol had come.
     pub phase: String,
 }
 
@@ -170,19 +171,19 @@ pub struct ExhaustStrike {
     pub number: u32,
     /// Number of its ground.
     pub ground: u32,
-    /// Number of the event of its ground at which it strikes.
+    /// Number of the event at which it strikes, among the events of its ground.
     pub event: u32,
-    /// Number of its kind.
+    /// Number of the kind of fault.
     pub kind: u32,
-    /// Its setting.
+    /// The setting of the fault.
     pub label: String,
-    /// Whom it strikes.
+    /// The victim.
     pub victim: String,
     /// Number of its class.
     pub class: u32,
     /// Whether it stands for its class.
     pub stands: bool,
-    /// How it went; `None`: it was not run.
+    /// How the run went; `None`: it was not run.
     pub result: Option<ExhaustResult>,
 }
 
@@ -191,15 +192,15 @@ pub struct ExhaustStrike {
 pub struct ExhaustResult {
     /// Class of the verdict.
     pub verdict: Class,
-    /// Its signature, 16 hexadecimal digits.
+    /// Signature of the run, 16 hexadecimal digits.
     pub signature: String,
-    /// The evidence in a line; empty for a run that passed.
+    /// The evidence in one line; empty for a run that passed.
     pub headline: String,
     /// The command that makes the run again.
     pub replay: String,
     /// Processor time of the run.
     pub cpu_ns: u64,
-    /// Whether its fault struck, and that of its ground, if there is one.
+    /// Whether its fault struck and, if its ground has a fault, that one as well.
     pub struck: bool,
 }
 
@@ -233,7 +234,7 @@ impl ExhaustSet {
 
 /// Reads a set.
 ///
-/// Errors: `InvalidData`, if it is none, is of another version, or does not fit itself (EXHAUST-X1).
+/// Errors: `InvalidData`, if the file is not a set, has another version, or contradicts itself (EXHAUST-X1).
 pub fn read(file: &Path) -> io::Result<ExhaustSet> {
     let refuse = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let text = bounded::text(file, FILE_MAX)?;

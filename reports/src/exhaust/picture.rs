@@ -1,9 +1,9 @@
-//! The picture of a search: the events of the clean run from left to right, a row for each kind of fault, and in each cell the strikes
-//! there, coloured by the way in which the run went.
+//! The picture of a search: the events of the clean run from left to right, a row for each kind of fault, and in each
+//! cell the strikes at that event, coloured by the way in which the run went.
 //!
-//! Start at [`picture`]. A strike that was not run has the colour of the strike that stands for its class, paler. Colours are those of the
-//! most frequent *courses*: verdict, attempts and root causes, which hundreds of signatures have in common. Wrong runs are red, whatever
-//! way they went, and those that hurt nothing are grey.
+//! Start at [`picture`]. A strike that was not run has a paler shade of the colour of the strike that stands for its
+//! class. The most frequent *courses* have colours: a course is verdict, attempts and root causes, which hundreds of
+//! signatures have in common. Wrong runs are red, whatever their course, and runs that hurt nothing are grey.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,20 +12,20 @@ use maud::{Markup, html};
 use super::{ExhaustSet, ExhaustStrike};
 use crate::class::Class;
 
-/// Height of a row, and what is left free below it.
+/// Height of a row, and the gap below it.
 const ROW: usize = 15;
 const GAP: usize = 2;
-/// Room for names on the left, and for checkpoints on top.
+/// Space for names on the left, and for checkpoints at the top.
 const LEFT: usize = 138;
 const TOP: usize = 34;
 /// Width of all events together, if they fit.
 const WIDTH: usize = 1_060;
-/// Extra room between families.
+/// Extra space between families.
 const FAMILY_GAP: usize = 8;
-/// Courses that have a colour of their own.
+/// Number of courses that have a colour of their own.
 pub(super) const COLOURED: usize = 11;
 
-/// The class of the CSS that colours a course.
+/// The CSS class with the colour of a course.
 pub(super) fn colour(rank: Option<usize>, verdict: Class) -> String {
     match (verdict, rank) {
         (Class::Vacuous, _) => "vacuous".into(),
@@ -35,12 +35,12 @@ pub(super) fn colour(rank: Option<usize>, verdict: Class) -> String {
     }
 }
 
-/// The course of a signature: what its words say before the first detail.
+/// The course of a signature: its words up to the first detail.
 pub(super) fn course<'s>(set: &'s ExhaustSet, signature: &'s str) -> &'s str {
     set.words(signature).split(';').next().unwrap_or_default()
 }
 
-/// The courses of runs that passed with how many went so, the most frequent first.
+/// The courses of runs that passed, with the number of runs, the most frequent first.
 pub(super) fn courses(set: &ExhaustSet) -> Vec<(&str, usize)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (signature, count, _) in set.by_signature().iter().filter(|(.., verdict)| *verdict == Class::Passed) {
@@ -54,7 +54,7 @@ pub(super) fn courses(set: &ExhaustSet) -> Vec<(&str, usize)> {
 /// The strikes of a cell by colour, and by whether they were run.
 type Parts = BTreeMap<(String, bool), Vec<u32>>;
 
-/// The picture of the strikes at the scenario itself, and the numbers of those that can be picked.
+/// The picture of the strikes at the scenario itself, and the numbers of the strikes that can be clicked.
 pub(super) fn picture(set: &ExhaustSet) -> (Markup, BTreeSet<u32>) {
     let ranks: BTreeMap<&str, usize> =
         courses(set).into_iter().enumerate().map(|(rank, (course, _))| (course, rank)).collect();
@@ -108,7 +108,7 @@ pub(super) fn picture(set: &ExhaustSet) -> (Markup, BTreeSet<u32>) {
     (picture, picked)
 }
 
-/// The way of the strike that stands for each class.
+/// For each class, the way the run of the strike that stands for it went.
 fn ways_of_classes(set: &ExhaustSet) -> BTreeMap<u32, (&str, Class)> {
     let stands = set.strikes.iter().filter(|strike: &&ExhaustStrike| strike.stands);
     stands
@@ -127,7 +127,7 @@ fn bounds(set: &ExhaustSet) -> Vec<(usize, String)> {
     bounds
 }
 
-/// Parts of a height in proportion, each with where it begins.
+/// Divides a height in proportion to the parts; each result has its offset.
 fn shares(parts: impl Iterator<Item = usize>, all: usize, height: usize) -> Vec<(usize, usize)> {
     let mut before = 0;
     parts
@@ -139,7 +139,7 @@ fn shares(parts: impl Iterator<Item = usize>, all: usize, height: usize) -> Vec<
         .collect()
 }
 
-/// A number of tenths with a point.
+/// A number of tenths, written with a decimal point.
 fn tenth(tenths: usize) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }

@@ -1,4 +1,5 @@
-//! An exhaustive search in a few lines: what went wrong, how strikes went by kind, and the theorem, which comes last.
+//! An exhaustive search in a few lines: what went wrong, how strikes went by kind, and at the end the result in one
+//! line.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,10 @@ use crate::class::Class;
 use crate::table::{Align, Cell, Table};
 use crate::units::{count, counted};
 
-/// Strikes that went wrong and are told one by one.
+/// Most wrong strikes that are listed one by one.
 const TOLD: usize = 20;
 
-/// All of it, as text for a terminal.
+/// The whole summary as text for a terminal.
 pub fn summary(set: &ExhaustSet, screen: Screen) -> String {
     let mut text = table(set).text(0, screen);
     text.push('\n');
@@ -44,7 +45,7 @@ pub fn summary(set: &ExhaustSet, screen: Screen) -> String {
     text
 }
 
-/// A row for each depth, if strikes were made at several: how runs went where nothing, one fault or two had struck before.
+/// A row for each depth, if strikes were made at several: how runs went with no, one or two faults before the strike.
 pub(super) fn depths(set: &ExhaustSet) -> Option<Table> {
     let mut rows: BTreeMap<u8, Row> = BTreeMap::new();
     for strike in &set.strikes {
@@ -131,7 +132,7 @@ pub(super) fn what(set: &ExhaustSet, strike: &ExhaustStrike) -> String {
     format!("strike {}: {kind} {}, {} {place}{ground}", strike.number, strike.label, strike.victim)
 }
 
-/// `5,857 runs: 5,201 passed, 656 hurt nothing`.
+/// Such as `5,857 runs: 5,201 passed, 656 hurt nothing`.
 pub(super) fn verdicts(set: &ExhaustSet) -> String {
     let verdicts = set.verdicts();
     let parts: Vec<String> = verdicts

@@ -1,7 +1,7 @@
-//! Runs for the tools of others: a trace for Perfetto, a log for ShiViz, the timeline as an SVG file.
+//! Runs in the formats of other tools: a trace for Perfetto, a log for ShiViz, the timeline as an SVG file.
 //!
-//! Start at [`Format`]. Each exporter takes one record and returns one document; what a record lacks is left out, never made
-//! up.
+//! Start at [`Format`]. Each exporter takes one record and returns one document. What the record lacks is left out,
+//! never invented.
 
 pub mod perfetto;
 pub mod shiviz;
@@ -9,12 +9,12 @@ pub mod shiviz;
 use crate::record::RunRecord;
 use crate::svg;
 
-/// What a run can be exported as.
+/// A format that a run can be exported in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Chrome's trace events as JSON: Perfetto (ui.perfetto.dev) and `chrome://tracing` open it.
     Perfetto,
-    /// A log with vector clocks for ShiViz, which draws who knew of what.
+    /// A log with vector clocks for ShiViz, which draws which event could have known of which.
     Shiviz,
     /// The timeline as a picture of its own.
     Svg,

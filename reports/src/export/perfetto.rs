@@ -1,12 +1,13 @@
-//! A run as Chrome trace events: what Perfetto and `chrome://tracing` open.
+//! A run as Chrome trace events, which Perfetto and `chrome://tracing` open.
 //!
-//! Start at [`trace`]. A process is a node, a thread of it a subtask; thread 0 is the node itself. Slices are lives of nodes,
-//! leaderships, loading of state and the steps of checkpoints. Checkpoints as a whole, faults and recoveries may overlap with
-//! their like, so they are asynchronous slices, with tracks of their own. Arrows are barriers (trigger to first barrier,
-//! and from a subtask to those behind it) and acknowledgements. Counters are bytes waiting to be read and records committed.
+//! Start at [`trace`]. A process stands for a node, and its threads for subtasks; thread 0 is the node itself. Slices
+//! are lives of nodes, leaderships, loading of state, and the steps of checkpoints. Whole checkpoints, faults and
+//! recoveries may overlap with others of their sort, so they are asynchronous slices with tracks of their own. Arrows
+//! are barriers (from the trigger to the first barrier, and from a subtask to those downstream) and acknowledgements.
+//! Counters are the bytes waiting to be read and the records committed.
 //!
-//! Times are microseconds with three decimals, so nanoseconds survive. What was not finished lasts to the end of the run.
-//! Source: Trace Event Format, "JSON Object Format".
+//! Times are microseconds with three decimals, so nanoseconds are kept. What did not finish lasts to the end of the
+//! run. Source: Trace Event Format, "JSON Object Format".
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ use crate::ansi::clean;
 use crate::graph::Graph;
 use crate::record::{CheckpointEnd, CheckpointRecord, Lapse, RunRecord, SubtaskCheckpoint, TimelineKind};
 
-/// Process of what belongs to no node: the run as a whole, stores, links out of sight.
+/// The process for everything that belongs to no node: the run as a whole, stores, links.
 const RUN: usize = 0;
-/// Thread of the node itself.
+/// The thread of the node itself.
 const NODE: u64 = 0;
 /// First thread of subtasks.
 const SUBTASKS: u64 = 10;
@@ -64,12 +65,12 @@ impl<'a> Trace<'a> {
         Trace { run, graph: Graph::of(run), threads: BTreeMap::new(), events: Vec::new(), end, arrows: 0 }
     }
 
-    /// Process of a node; [`RUN`] for anything else.
+    /// The process of a node; [`RUN`] for anything else.
     fn process(&self, node: &str) -> usize {
         self.run.nodes.iter().position(|lane| lane.name == node).map_or(RUN, |index| index + 1)
     }
 
-    /// Thread of a subtask on a node; named when first asked for.
+    /// The thread of a subtask on a node. It gets its name when it is first asked for.
     fn thread(&mut self, process: usize, subtask: &'a str) -> u64 {
         let next = SUBTASKS + self.threads.keys().filter(|(of, _)| *of == process).count() as u64;
         if let Some(thread) = self.threads.get(&(process, subtask)) {
@@ -97,7 +98,7 @@ impl<'a> Trace<'a> {
         }));
     }
 
-    /// A slice that may overlap with others of its kind; those of one `id` stand on one track.
+    /// A slice that may overlap with others of its kind. Slices with the same `id` are on one track.
     fn span(&mut self, process: usize, name: &str, (kind, id): (&str, u64), span: (u64, u64), args: Value) {
         for (phase, at) in [("b", span.0), ("e", span.1.max(span.0))] {
             self.events.push(json!({
@@ -214,7 +215,7 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// The steps of one subtask. One that was begun and not done lasts until the checkpoint ended.
+    /// The steps of one subtask. A step that did not finish lasts until the checkpoint ended.
     fn work(&mut self, checkpoint: &CheckpointRecord, task: &'a SubtaskCheckpoint, end: u64) {
         let process = self.process(&task.node);
         let thread = self.thread(process, &task.subtask);
@@ -225,7 +226,7 @@ impl<'a> Trace<'a> {
         ];
         for (step, from, to) in steps {
             let Some(from) = from else { continue };
-            // What was begun after the checkpoint was abandoned, and whose end nobody saw, is no step of it.
+            // A step that began after the checkpoint was abandoned, and that has no known end, does not belong to it.
             if to.is_none() && from >= end {
                 continue;
             }
@@ -248,7 +249,7 @@ impl<'a> Trace<'a> {
             if let (true, Some(first)) = (self.graph.is_source(&task.subtask), task.first_barrier_ns) {
                 self.arrow(&name, (home, NODE, checkpoint.triggered_at_ns), (process, thread, first));
             }
-            // All barriers came before the alignment ended; which of them came when is not on record.
+            // All barriers came before the alignment ended. The record does not say when each one came.
             if let Some(aligned) = task.aligned_ns {
                 for other in tasks {
                     if !self.graph.feeds(&other.subtask, &task.subtask) {
@@ -314,7 +315,7 @@ impl<'a> Trace<'a> {
     }
 }
 
-/// Microseconds with the nanoseconds behind the point; exact for the first three months of a run.
+/// Microseconds, with nanoseconds as decimals; exact for the first three months of a run.
 fn us(ns: u64) -> Value {
     json!(ns as f64 / 1_000.0)
 }

@@ -1,6 +1,6 @@
-//! A run as a log with vector clocks, for ShiViz: who could have known of what.
+//! A run as a log with vector clocks for ShiViz, which shows which event could have known of which.
 //!
-//! Start at [`log`]. The record has no clocks; they follow from the protocol, which allows no other order:
+//! Start at [`log`]. The record has no clocks. They follow from the protocol, which allows only this order:
 //!
 //! ```text
 //! trigger ─► first barrier at a source ─► last barrier downstream ─► snapshot taken ─► acknowledged ─► completed ─► committed
@@ -8,12 +8,13 @@
 //!                                          upstream)                                    coordinator)     counted)     arrived)
 //! ```
 //!
-//! and an attempt's deployment comes before its subtasks load state. An event on a node also follows all events before it on
-//! that node. What came between and left no message in the record (heartbeats, credits, records) is not there, so two events
-//! without an order here may have had one; two with an order did have it. Hosts are nodes, since a node's events have one
-//! clock. An edge whose ends contradict the times of the record is left out.
+//! and an attempt's deployment comes before its subtasks load state. An event on a node also follows all events before
+//! it on that node. Messages that the record does not hold (heartbeats, credits, records) are missing, so two events
+//! without an order here may have had one; two events with an order here did have it. Hosts are nodes, because the
+//! events of a node share one clock. An edge that contradicts the times of the record is left out.
 //!
-//! The first lines are what ShiViz asks for: an expression that reads the others, and the separator of executions.
+//! The first lines are what ShiViz needs: a regular expression that parses the other lines, and the separator of
+//! executions.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ use crate::graph::Graph;
 use crate::record::{CheckpointEnd, RunRecord, TimelineKind};
 use crate::units;
 
-/// How ShiViz reads an event: two lines, host and clock first.
+/// How ShiViz parses an event: two lines, host and clock first.
 const PARSER: &str = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)";
 
 /// The log.
@@ -36,11 +37,11 @@ pub fn log(run: &RunRecord) -> String {
 
 struct Event<'a> {
     at_ns: u64,
-    /// Of events of one instant, which comes first in the protocol.
+    /// Orders events of the same instant as the protocol does.
     step: u8,
     node: &'a str,
     text: String,
-    /// Events that came before it on other nodes.
+    /// Indices of events on other nodes that came before it.
     after: Vec<usize>,
 }
 
@@ -67,7 +68,8 @@ impl<'a> Events<'a> {
         self.run.nodes.iter().any(|node| node.name == name)
     }
 
-    /// What has a line of its own. Checkpoints are told below, step by step; faults are done to nodes, not by them.
+    /// Events that have a line of their own. Checkpoints are added below, step by step. Faults are left out, because
+    /// they are done to nodes, not by them.
     fn timeline(&mut self) {
         for entry in &self.run.timeline {
             let told = matches!(entry.kind, TimelineKind::Checkpoint | TimelineKind::Fault | TimelineKind::Heal);
@@ -113,7 +115,7 @@ impl<'a> Events<'a> {
                     passed.push((&task.subtask, first));
                 }
             }
-            // In the order of their alignment, so that whoever lies upstream is there already.
+            // In the order of their alignment, so that upstream subtasks are added first.
             let mut aligned: Vec<_> = tasks.iter().filter(|task| !graph.is_source(&task.subtask)).collect();
             aligned.sort_by_key(|task| task.aligned_ns);
             for task in aligned {
@@ -135,7 +137,7 @@ impl<'a> Events<'a> {
             let Some(at) = checkpoint.ended_at_ns else { continue };
             let text = match &checkpoint.end {
                 CheckpointEnd::Completed => format!("checkpoint {id} is complete"),
-                // The timeline has the line.
+                // The timeline has this event already.
                 _ => continue,
             };
             let completed = self.add(at, 6, home, text, acknowledged);
@@ -162,7 +164,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// Events in an order that clocks can be counted in, each with its clock.
+    /// The events in an order in which their clocks can be computed, each with its clock.
     fn render(self) -> String {
         let mut order: Vec<usize> = (0..self.all.len()).collect();
         order.sort_by_key(|event| (self.all[*event].at_ns, self.all[*event].step, *event));
@@ -172,7 +174,7 @@ impl<'a> Events<'a> {
         for index in order {
             let event = &self.all[index];
             let mut clock = now.remove(event.node).unwrap_or_default();
-            // Whoever has no clock yet stands later in the record, so nothing can have come from there.
+            // An event without a clock so far comes later in the record, so this event cannot depend on it.
             for before in event.after.iter().filter_map(|before| clocks[*before].as_ref()) {
                 for (node, ticks) in before {
                     let own = clock.entry(node).or_default();

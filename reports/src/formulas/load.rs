@@ -1,7 +1,8 @@
-//! The interval that loses least under load: catching up competes with the input, and checkpoints compete with both.
+//! The interval that loses least under load, where catching up competes with the input, and checkpoints compete with
+//! both.
 //!
-//! Start at [`expected_cost`], what an interval costs per second, and [`optimum`], which minimises it numerically;
-//! [`closed_form`] is the approximation for cheap checkpoints. All are in seconds and records per second; ρ = λ/μ.
+//! Start at [`expected_cost`], what an interval costs per second, and [`optimum`], which minimises that numerically.
+//! [`closed_form`] is the approximation for cheap checkpoints. All use seconds and records per second; ρ = λ/μ.
 
 use libm::{exp, log, sqrt};
 
@@ -23,14 +24,14 @@ pub struct Load {
     pub capacity: f64,
     /// Mean time between failures M, seconds.
     pub mtbf: f64,
-    /// Seconds of late output that are as bad as a second of lost work, w.
+    /// Weight w: how many seconds of late output are as bad as one second of lost work.
     pub weight: f64,
 }
 
 impl Load {
-    /// The shortest period under which the job keeps up, `c/(1 − ρ)`, which it must exceed; seconds.
+    /// The shortest period at which the job keeps up, `c/(1 − ρ)`, in seconds. The period must be longer than this.
     ///
-    /// Domain λ < μ. Source: derived; it is where μ(1 − c/T) is no more than λ.
+    /// Domain λ < μ. Source: derived; at this period, μ(1 − c/T) equals λ.
     pub fn shortest_period(&self) -> Result<f64, OutsideDomain> {
         let (rate, capacity) = (not_negative("λ", self.rate)?, positive("μ", self.capacity)?);
         if rate >= capacity {
@@ -40,10 +41,10 @@ impl Load {
     }
 }
 
-/// `A = T/2 + d`: mean age of the snapshot that a failure at a random time goes back to; seconds.
+/// `A = T/2 + d`: mean age of the snapshot that is restored after a failure at a random time; seconds.
 ///
-/// T > 0 and d ≥ 0 in seconds. The newest completed checkpoint was triggered between d and T + d ago. Source: derived; checked
-/// by Monte-Carlo simulation.
+/// T > 0 and d ≥ 0 in seconds. The newest completed checkpoint was triggered between d and T + d ago. Source: derived;
+/// checked by Monte-Carlo simulation.
 pub fn mean_snapshot_age(period: f64, duration: f64) -> Result<f64, OutsideDomain> {
     finite(positive("T", period)? / 2.0 + not_negative("d", duration)?)
 }
@@ -62,19 +63,20 @@ pub fn expected_recovery(period: f64, load: &Load) -> Result<f64, OutsideDomain>
     total(load.rate, effective, mean_snapshot_age(period, load.duration)?, load.outage)
 }
 
-/// `φ·R(T)` with φ = 1/M: share of the time in which the output is late; 1 less this is the availability.
+/// `φ·R(T)` with φ = 1/M: share of the time in which the output is late; the availability is 1 minus this.
 ///
-/// At most 1: beyond it the job never catches up before it fails again. Domain T > c/(1 − ρ). Source: Saxena et al. 2024 for availability as the
-/// objective; first order in φ.
+/// At most 1: above that, the job fails again before it has caught up. Domain T > c/(1 − ρ). Source: Saxena et al. 2024
+/// for availability as the objective; first order in φ.
 pub fn unavailability(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
     Ok((expected_recovery(period, load)? / positive("M", load.mtbf)?).min(1.0))
 }
 
 /// `c/T + w·R(T)/M`: what an interval costs per second, in seconds of work.
 ///
-/// Without load nothing waits and nothing is late but the outage: R is D whatever the interval, and the cost falls with
-/// T for ever. What a batch job loses, the work since its checkpoint, is no part of it; that is Young's. Domain T > c/(1 − ρ), and
-/// R(T) < M: a job that fails again before it has caught up never does. Source: this project's design §10.
+/// Without load no input waits, and the output is late only during the outage: R is D whatever the interval, so the
+/// cost always falls with T. What a batch job loses, the work since its checkpoint, is not part of this cost; use
+/// Young's formula for it. Domain T > c/(1 − ρ), and R(T) < M: a job that fails again before it has caught up never
+/// catches up. Source: this project's design §10.
 pub fn expected_cost(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
     let (recovery, mtbf) = (expected_recovery(period, load)?, positive("M", load.mtbf)?);
     if recovery >= mtbf {
@@ -85,22 +87,22 @@ pub fn expected_cost(period: f64, load: &Load) -> Result<f64, OutsideDomain> {
 
 /// The period T that minimises [`expected_cost`], seconds: the root of its derivative, by bisection over ln(T − s).
 ///
-/// With s = c/(1 − ρ) the derivative is `−c/T² + w/(M(1 − ρ))·(ρ/2 − ρ·s·(D + d + s/2)/(T − s)²)`, which grows from −∞ to a positive
-/// limit: one root. Domain: 0 < λ < μ, c > 0, w > 0, and R(T) < M there; without load there is no optimum. Source: this
-/// project's design §10; checked against the numerical minimum.
+/// With s = c/(1 − ρ) the derivative is `−c/T² + w/(M(1 − ρ))·(ρ/2 − ρ·s·(D + d + s/2)/(T − s)²)`, which grows from −∞
+/// to a positive limit, so there is one root. Domain: 0 < λ < μ, c > 0, w > 0, and R(T) < M at the root. Without load
+/// there is no optimum. Source: this project's design §10; checked against the numerical minimum.
 pub fn optimum(load: &Load) -> Result<f64, OutsideDomain> {
     let (cost, mtbf, weight) = (positive("c", load.cost)?, positive("M", load.mtbf)?, positive("w", load.weight)?);
     let shortest = load.shortest_period()?;
     let rho = some_load(load)? / load.capacity;
     let late = not_negative("D", load.outage)? + not_negative("d", load.duration)?;
-    // Both sides times M(1 − ρ)/w, so that nothing is divided by what may be tiny.
+    // Both sides are multiplied by M(1 − ρ)/w, to avoid dividing by a value that may be tiny.
     let price = cost * mtbf * (1.0 - rho) / weight;
     let falls = |log_spare: f64| {
         let spare = exp(log_spare);
         let period = shortest + spare;
         price / (period * period) + rho * shortest * (late + shortest / 2.0) / (spare * spare) > rho / 2.0
     };
-    // From where both terms on the left are beyond all measure to where each is below a quarter of ρ.
+    // The search begins where both terms on the left are extremely large, and ends where each is below a quarter of ρ.
     let most = (2.0 * sqrt(price / rho)).max(2.0 * sqrt(shortest * (late + shortest / 2.0)));
     let (mut low, mut high) = (log(finite(most)?) - 60.0, log(most) + 1.0);
     // 61 halved 70 times is less than a digit of a double.
@@ -112,11 +114,13 @@ pub fn optimum(load: &Load) -> Result<f64, OutsideDomain> {
     expected_cost(period, load).map(|_| period)
 }
 
-/// `T = √(2c·(M(1 − ρ)/(wρ) + (D + d)/(1 − ρ)))`: [`optimum`] where checkpoints hardly lower the capacity; seconds.
+/// `T = √(2c·(M(1 − ρ)/(wρ) + (D + d)/(1 − ρ)))`: approximates [`optimum`] where checkpoints hardly lower the capacity;
+/// seconds.
 ///
-/// The first two terms of its derivative in c/T. The second is what checkpoints make recoveries longer by; without it the
-/// interval is a third of the best at ρ = 0.95, D = 60 s and M = 1 h. Holds only for T ≫ c/(1 − ρ); below ten times that it says so,
-/// since it names intervals there under which the job never catches up. Needs λ > 0. Source: derived.
+/// It uses the first two terms of the derivative in c/T. The second term is by how much checkpoints prolong recoveries;
+/// without it the interval would be a third of the best at ρ = 0.95, D = 60 s and M = 1 h. Holds only for T ≫ c/(1 −
+/// ρ). Below ten times that value it returns an error, because there it gives intervals at which the job never catches
+/// up. Needs λ > 0. Source: derived.
 pub fn closed_form(load: &Load) -> Result<f64, OutsideDomain> {
     let (cost, mtbf, weight) = (positive("c", load.cost)?, positive("M", load.mtbf)?, positive("w", load.weight)?);
     let shortest = load.shortest_period()?;
@@ -129,7 +133,7 @@ pub fn closed_form(load: &Load) -> Result<f64, OutsideDomain> {
     expected_cost(period, load).map(|_| period)
 }
 
-/// The input rate, which sets a bound to the interval.
+/// The input rate, without which there is no best interval.
 fn some_load(load: &Load) -> Result<f64, OutsideDomain> {
     if load.rate > 0.0 { Ok(load.rate) } else { Err(OutsideDomain::NoLoad) }
 }
@@ -155,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_closed_form_knows_that_checkpoints_make_recoveries_longer() {
-        // By ternary search over the cost, elsewhere; at high load, and with outages that matter.
+        // The best values were found elsewhere by ternary search over the cost; at high load, and with outages that
+        // matter.
         for (cost, mtbf, duration, outage, rho, best) in [
             (0.001, 3_600.0, 10.0, 60.0, 0.95, 1.801),
             (0.005, 3_600.0, 2.0, 40.0, 0.9, 2.890),
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_optimum_has_every_digit_and_no_bounds() {
-        // What a golden section over the cost cannot tell: the cost is flat, its slope is not.
+        // A golden-section search over the cost cannot decide this: the cost is flat, but its slope is not.
         let best = optimum(&load(1e-5, 31_536_000.0, 0.95, 3_600.0)).unwrap();
         let slope = |by: f64| expected_cost(best * by, &load(1e-5, 31_536_000.0, 0.95, 3_600.0)).unwrap();
         assert!((slope(1.01) - slope(1.0 / 1.01)).abs() < 1e-9 * slope(1.0));
@@ -227,7 +232,7 @@ mod tests {
         ) {
             let load = load(cost, mtbf, rho, outage);
             let Ok(best) = optimum(&load) else {
-                // Only where no interval lets the job catch up, or the cheapest does not.
+                // Allowed only if no interval lets the job catch up, or if the cheapest interval does not.
                 let never = matches!(optimum(&load), Err(OutsideDomain::NeverCaughtUp { .. }));
                 prop_assert!(never);
                 return Ok(());

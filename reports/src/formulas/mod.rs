@@ -1,13 +1,14 @@
-//! The formulas that people plan with, and those that hold: pure functions, each with equation, units, domain and source.
+//! Formulas for planning, both those in common use and those that hold: pure functions, each with equation, units,
+//! domain and source.
 //!
-//! Start at [`trigger`] (when the next checkpoint begins), [`recovery`] (how long an outage lasts) and [`optimum`] (which
-//! interval to choose); [`load`] knows what the others forget, the input that goes on arriving, and [`state`] how its size
-//! enters. [`calculator`] is the list of all, and asks each of them. Rules that hold exactly are computed in integer nanoseconds; where a rate or a probability enters, the unit is `f64`
-//! seconds.
+//! Start at [`trigger`] (when the next checkpoint begins), [`recovery`] (how long an outage lasts) and [`optimum`]
+//! (which interval to choose). [`load`] adds what the others leave out, the input that goes on arriving, and [`state`]
+//! the size of the state. [`calculator`] lists and evaluates all of them. Rules that hold exactly are computed in
+//! integer nanoseconds; where a rate or a probability is involved, the unit is `f64` seconds.
 //!
-//! Invariant: (FORMULAS-F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula says
-//! [`OutsideDomain`], because a number printed there would be believed. Transcendental functions come from `libm`, so that
-//! the same inputs give the same bits on every machine.
+//! Invariant: (FORMULAS-F1) no function returns NaN, an infinity or a negative time. Outside its domain a formula
+//! returns [`OutsideDomain`], because readers would believe a number that is printed. Transcendental functions come
+//! from `libm`, so that the same inputs give the same bits on every machine.
 
 pub mod calculator;
 pub mod load;
@@ -35,7 +36,7 @@ pub enum OutsideDomain {
         /// What was passed.
         value: f64,
     },
-    /// Input arrives at least as fast as the job can process it: a backlog never drains.
+    /// Input arrives at least as fast as the job can process it, so a backlog never drains.
     #[error("input rate {} is not below the capacity {}: the backlog never drains", short(*rate), short(*capacity))]
     Overloaded {
         /// Input rate λ in records per second.
@@ -43,23 +44,23 @@ pub enum OutsideDomain {
         /// Capacity μ in records per second.
         capacity: f64,
     },
-    /// The interval is so short that checkpoints eat the capacity that the input needs.
+    /// The interval is so short that checkpoints use up the capacity that the input needs.
     #[error("interval {} s is not above {} s: checkpoints leave too little capacity", short(*interval_s), short(*limit_s))]
     IntervalTooShort {
         /// The interval T in seconds.
         interval_s: f64,
-        /// What it has to exceed, in seconds.
+        /// The interval must be longer than this, in seconds.
         limit_s: f64,
     },
-    /// A checkpoint costs so much, measured in times between failures, that the approximation no longer means anything.
+    /// A checkpoint costs so much, relative to the time between failures, that the approximation means nothing.
     #[error("checkpoint cost {} s is not below {} s: the approximation does not hold", short(*cost_s), short(*limit_s))]
     CostTooHigh {
         /// Checkpoint cost c in seconds.
         cost_s: f64,
-        /// What it has to stay below, in seconds.
+        /// The cost must be below this, in seconds.
         limit_s: f64,
     },
-    /// The next failure comes before the job has caught up from the last one, in the mean: it never does.
+    /// On average the next failure comes before the job has caught up from the last one, so it never catches up.
     #[error("a recovery takes {} s and failures come every {} s: the job never catches up", short(*recovery_s), short(*mtbf_s))]
     NeverCaughtUp {
         /// Recovery R in seconds.
@@ -67,17 +68,17 @@ pub enum OutsideDomain {
         /// Mean time between failures M in seconds.
         mtbf_s: f64,
     },
-    /// Nothing arrives, so that nothing sets a bound to the interval.
+    /// No input arrives, so there is no best interval.
     #[error("there must be load: without input the cost falls with the interval for ever")]
     NoLoad,
-    /// An approximation names an interval at which it does not hold.
+    /// An approximation gives an interval at which it does not hold.
     #[error(
         "the approximation holds from {} s (ten times c/(1 − ρ)) on; it says {} s", short(*limit_s), short(*interval_s)
     )]
     BelowApproximation {
-        /// The interval T that it names, in seconds.
+        /// The interval T that it gives, in seconds.
         interval_s: f64,
-        /// From where on it holds, in seconds.
+        /// The shortest interval at which it holds, in seconds.
         limit_s: f64,
     },
     /// The result is larger than a floating-point number holds.
@@ -85,27 +86,27 @@ pub enum OutsideDomain {
     TooLarge,
 }
 
-/// A number with four digits, for messages: sixteen would hide which one is larger.
+/// A number with four digits, for messages: with sixteen digits it would be hard to see which number is larger.
 fn short(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
     let unit = libm::pow(10.0, libm::floor(libm::log10(value.abs())) - 3.0);
-    // Divided by the inverse where that is whole: 1/10 is no float, ten is.
+    // If the inverse of the unit is whole, divide by the inverse: 1/10 is not exact as a float, ten is.
     if unit < 1.0 { (value / unit).round() / (1.0 / unit).round() } else { (value / unit).round() * unit }
 }
 
-/// A positive finite number, or why not.
+/// A positive finite number; otherwise the error.
 fn positive(symbol: &'static str, value: f64) -> Result<f64, OutsideDomain> {
     if value.is_finite() && value > 0.0 { Ok(value) } else { Err(OutsideDomain::NotPositive { symbol, value }) }
 }
 
-/// A finite number of at least zero, or why not.
+/// A finite number of at least zero; otherwise the error.
 fn not_negative(symbol: &'static str, value: f64) -> Result<f64, OutsideDomain> {
     if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(OutsideDomain::Negative { symbol, value }) }
 }
 
-/// Last gate of every formula (FORMULAS-F1): large finite inputs may still overflow on the way.
+/// Last check of every formula (FORMULAS-F1): large finite inputs may still overflow on the way.
 fn finite(seconds: f64) -> Result<f64, OutsideDomain> {
     if seconds.is_finite() && seconds >= 0.0 { Ok(seconds) } else { Err(OutsideDomain::TooLarge) }
 }
@@ -118,7 +119,7 @@ mod tests {
     use super::state::{self, Level};
     use super::{optimum, recovery, trigger};
 
-    /// Numbers that hurt: zeros, negatives, subnormals, infinities, NaN, next to ordinary ones.
+    /// Numbers that are likely to cause errors: zeros, negatives, subnormals, infinities, NaN; and ordinary ones.
     fn any_number() -> impl Strategy<Value = f64> {
         prop_oneof![any::<f64>(), 0.0..1e6f64, Just(0.0), Just(-1.0), Just(f64::NAN), Just(f64::INFINITY)]
     }

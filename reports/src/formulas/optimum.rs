@@ -1,23 +1,26 @@
 //! Which checkpoint interval loses least time: Young, Daly, and the exact optimum of the exponential failure model.
 //!
-//! Start at [`exact`]; the others approximate it. All take the cost c of a checkpoint (work lost per checkpoint, in seconds;
-//! not its duration, since most of a checkpoint runs beside the work) and the mean time between failures M = 1/φ in seconds.
-//! Two conventions are in use: T is the period from trigger to trigger, τ = T − c the work between two checkpoints.
+//! Start at [`exact`]; the others approximate it. All take the cost c of a checkpoint (the work lost per checkpoint in
+//! seconds, not the checkpoint's duration, because most of a checkpoint runs in parallel with the work) and the mean
+//! time between failures M = 1/φ in seconds. Two conventions are in use: T is the period from trigger to trigger, and τ
+//! = T − c is the work between two checkpoints.
 //!
-//! None of them knows the load: a job near its capacity pays for a long interval with a long catch-up
+//! None of them includes the load: a job near its capacity pays for a long interval with a long time to catch up
 //! ([`recovery::total`](super::recovery::total)).
 
 use libm::{exp, log, sqrt};
 
 use super::{OutsideDomain, finite, not_negative, positive};
 
-/// Below this c/M the series for [`exact`] has more digits than W₀: the first term left out is 1e-11 of it.
+/// Below this c/M the series for [`exact`] is more precise than W₀: the first term that is left out is 1e-11 of the
+/// result.
 const SERIES_BELOW: f64 = 1e-4;
 
 /// `T = √(2·c·M)`: Young's period, in seconds.
 ///
-/// c > 0 and M > 0 in seconds; domain c < 2M, beyond which the period would be shorter than the checkpoint. Read as a period
-/// here, as is usual; some read it as the work between two checkpoints, and the two differ by c. Source: Young 1974, "A first order approximation to the optimum checkpoint interval".
+/// c > 0 and M > 0 in seconds; domain c < 2M, because otherwise the period would be shorter than the checkpoint. Here T
+/// is read as a period, as is usual; some read it as the work between two checkpoints, and the two differ by c. Source:
+/// Young 1974, "A first order approximation to the optimum checkpoint interval".
 pub fn young(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf) = (positive("c", cost)?, positive("M", mtbf)?);
     if cost >= 2.0 * mtbf {
@@ -28,9 +31,9 @@ pub fn young(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
 
 /// `τ = √(2·c·(M + R)) − c`: Daly's first-order work between two checkpoints, in seconds.
 ///
-/// c > 0, M > 0 and the restart time R ≥ 0 in seconds; domain c < 2(M + R), beyond which τ would be negative. Quoted with and
-/// without the last term, c, which is of the order of what is left out.
-/// Source: Daly 2006, "A higher order estimate of the optimum checkpoint interval for restart dumps".
+/// c > 0, M > 0 and the restart time R ≥ 0 in seconds; domain c < 2(M + R), because otherwise τ would be negative. The
+/// formula is quoted with and without its last term c, which is of the order of the terms that are left out. Source:
+/// Daly 2006, "A higher order estimate of the optimum checkpoint interval for restart dumps".
 pub fn daly_first_order(cost: f64, mtbf: f64, restart: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf, restart) = (positive("c", cost)?, positive("M", mtbf)?, not_negative("R₀", restart)?);
     let limit = 2.0 * (mtbf + restart);
@@ -61,7 +64,8 @@ pub fn exact(cost: f64, mtbf: f64) -> Result<f64, OutsideDomain> {
     let (cost, mtbf) = (positive("c", cost)?, positive("M", mtbf)?);
     let x = cost / mtbf;
     if x < SERIES_BELOW {
-        // 1 + x + W₀ around the branch point, in p = √(2x): there W₀ is nearly −1, and the sum would cancel to nothing.
+        // The series of 1 + x + W₀ around the branch point, in p = √(2x). There W₀ is nearly −1, and adding it directly
+        // would cancel all digits.
         let p = sqrt(2.0 * x);
         return finite(mtbf * p * (1.0 + p * (1.0 / 6.0 + p * (1.0 / 36.0 + p / 270.0))));
     }
@@ -93,7 +97,7 @@ pub fn lambert_w0(z: f64) -> Option<f64> {
         let l = log(z);
         l - log(l)
     };
-    // Four steps reach the last bit from any of the starts; the bound only guards against rounding that swings for ever.
+    // Four steps reach the last bit from any start. The limit only protects against rounding that alternates forever.
     for _ in 0..12 {
         let e = exp(w);
         let f = w * e - z;
@@ -186,7 +190,7 @@ mod tests {
             prop_assert!((got - w).abs() <= 1e-9 * (1.0 + w.abs()), "W({z}) = {got}, not {w}");
         }
 
-        /// Another implementation, by other means (rational approximations), says the same.
+        /// Another implementation, which uses rational approximations, gives the same values.
         #[test]
         fn lambert_w0_agrees_with_another_implementation(share in 0.0f64..1.0, large in -3.0f64..300.0) {
             for z in [-share / std::f64::consts::E, libm::exp10(large)] {

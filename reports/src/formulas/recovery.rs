@@ -1,10 +1,11 @@
 //! How long an outage lasts, and how long the output stays late after it.
 //!
-//! Start at [`outage`]; then [`catch_up`] for the backlog and [`total`] for both. [`article_recovery`] is the rule of thumb
-//! that people plan with: of the six parts of an outage it has one, and the checkpoint duration is no part at all, since the
-//! checkpoint in flight is aborted; it enters through the age of the restored snapshot.
+//! Start at [`outage`]; then [`catch_up`] for the backlog and [`total`] for both. [`article_recovery`] is the rule of
+//! thumb in common use. It contains only one of the six parts of an outage. The checkpoint duration, which it also
+//! contains, is not a part of the outage, because the checkpoint in flight is aborted; its real influence is the age of
+//! the restored snapshot.
 //!
-//! Never quote a recovery time without the load ρ = λ/μ: all of them diverge as ρ goes to 1.
+//! Never quote a recovery time without the load ρ = λ/μ: all recovery times diverge as ρ goes to 1.
 
 use super::{OutsideDomain, finite, not_negative, positive};
 use crate::record::RecoveryParts;
@@ -22,13 +23,14 @@ pub fn article_recovery(checkpoint_duration_ns: u64, state_load_ns: u64) -> u64 
     checkpoint_duration_ns.saturating_add(state_load_ns)
 }
 
-/// `D = detect + max(backoff, cancel) + slots + deploy + restore + init`: from the fault until every source and keyed vertex
-/// processes records again, in an attempt that goes on to complete a checkpoint. Of one failure and one recovery from it; what
-/// was superseded before, or stood still, is added.
+/// `D = detect + max(backoff, cancel) + slots + deploy + restore + init`: from the fault until every source and keyed
+/// vertex processes records again, in an attempt that goes on to complete a checkpoint. This is the outage of one
+/// failure and one recovery from it; attempts that were superseded before, and time in which nothing happened, are
+/// added.
 ///
-/// Nanoseconds; saturates. An identity and no prediction: the parts are those that a recovery was measured to have, and
-/// this is their sum. Cancellation and backoff begin together, hence the maximum, which `parts` already holds. Source:
-/// the order of events in Flink's `DefaultScheduler`.
+/// Nanoseconds; saturates. This is an identity, not a prediction: the parts are those that were measured, and this is
+/// their sum. Cancellation and backoff begin together, hence the maximum, which `parts` already contains. Source: the
+/// order of events in Flink's `DefaultScheduler`.
 pub fn outage(parts: &RecoveryParts) -> u64 {
     parts.total_ns()
 }
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn catch_up_by_hand() {
-        // 1,000/s arrive for 10 + 5 s; 500/s are spare.
+        // 1,000/s arrive for 10 + 5 s; the spare capacity is 500/s.
         assert_eq!(catch_up(1_000.0, 1_500.0, 10.0, 5.0), Ok(30.0));
         assert_eq!(total(1_000.0, 1_500.0, 10.0, 5.0), Ok(35.0));
         assert_eq!((5.0 * 1_500.0 + 1_000.0 * 10.0) / 500.0, 35.0);
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn checkpoints_lower_capacity() {
         assert_eq!(capacity_with_checkpoints(1_000.0, 500.0, 1.0, 10.0), Ok(900.0));
-        // c/(1 − ρ) = 2 s: at exactly that interval nothing is spare.
+        // c/(1 − ρ) = 2 s: at exactly that interval there is no spare capacity.
         assert_eq!(
             capacity_with_checkpoints(1_000.0, 500.0, 1.0, 2.0),
             Err(OutsideDomain::IntervalTooShort { interval_s: 2.0, limit_s: 2.0 })

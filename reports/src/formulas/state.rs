@@ -1,4 +1,5 @@
-//! How the size of the state enters: the duration of a checkpoint, its cost when only changes are written, several levels.
+//! How the size of the state influences the duration of a checkpoint, its cost when only changes are written, and
+//! several levels of storage.
 
 use libm::sqrt;
 
@@ -9,10 +10,10 @@ pub const ARTICLE_STATE: &str = "larger state, longer checkpoints";
 
 /// `d = d₀ + S/(p·B)`: duration of a full checkpoint over S bytes; seconds.
 ///
-/// `fixed` d₀ ≥ 0 in seconds (messages, requests, manifest), `bytes` S ≥ 0, `parallelism` p ≥ 1 subtasks that write side by
-/// side at `bandwidth` B bytes per second each. So the rule of thumb that larger state means longer checkpoints is true in
-/// the limit, and silent below d₀·p·B bytes, where nothing changes with S. Source: Flink's checkpointing documentation, made
-/// quantitative here.
+/// `fixed` d₀ ≥ 0 in seconds (messages, requests, manifest), `bytes` S ≥ 0, `parallelism` p ≥ 1 subtasks that write in
+/// parallel at `bandwidth` B bytes per second each. So the rule of thumb that larger state means longer checkpoints is
+/// true for large state. Below about d₀·p·B bytes it says nothing, because there the duration hardly changes with S.
+/// Source: Flink's checkpointing documentation, made quantitative here.
 pub fn full_duration(fixed: f64, bytes: f64, parallelism: f64, bandwidth: f64) -> Result<f64, OutsideDomain> {
     let (fixed, bytes) = (not_negative("d₀", fixed)?, not_negative("S", bytes)?);
     finite(fixed + bytes / (positive("p", parallelism)? * positive("B", bandwidth)?))
@@ -41,10 +42,10 @@ pub fn incremental_cost(
     finite(not_negative("c₀", fixed)? + not_negative("k", per_byte)? * changed_bytes(bytes, updates, period)?)
 }
 
-/// One level of storage: how often it is needed, what a checkpoint to it costs.
+/// One level of storage: how often it is needed, and what a checkpoint to it costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
-    /// Failures per second for which this level is needed and enough, φ > 0: those of other levels do not count.
+    /// Failures per second for which this level is needed and sufficient, φ > 0; failures of other levels do not count.
     pub failure_rate: f64,
     /// Cost of a checkpoint on this level, C > 0, seconds.
     pub cost: f64,

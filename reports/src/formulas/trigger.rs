@@ -1,7 +1,7 @@
 //! When the next checkpoint begins, and when output becomes visible.
 //!
-//! Start at [`next_trigger`], the rule of the engine; [`article_interval`] is the rule of thumb that people plan with. It is
-//! one branch of the rule: it holds where duration plus pause exceeds the interval, and nowhere else.
+//! Start at [`next_trigger`], the rule of the engine. [`article_interval`] is the rule of thumb in common use. It is
+//! one branch of the engine's rule, and holds only where duration plus pause exceeds the interval.
 
 use super::{OutsideDomain, finite, not_negative, positive};
 
@@ -30,13 +30,15 @@ pub fn next_trigger(previous_trigger_ns: u64, last_completion_ns: u64, interval_
 
 /// Flink's fixed grid of one attempt: the points `first + k · max(I, P)`, which no checkpoint moves.
 ///
-/// Each point asks for a checkpoint. While one is under way (one at a time) the question waits, so a long checkpoint is
-/// followed by gaps shorter than I. A question asked less than P after the last completion is dropped, with all that wait, and
-/// the grid goes on from the end of the pause. Nanoseconds on the run's clock; saturates. Source: apache/flink
-/// `CheckpointCoordinator.ScheduledTrigger`, `CheckpointRequestDecider` (whose queue of 1,000 is taken to be endless here).
+/// Each point requests a checkpoint. While a checkpoint is in progress (only one at a time) the request waits, so a
+/// long checkpoint is followed by gaps shorter than I. A request made less than P after the last completion is dropped,
+/// together with all that wait, and the grid goes on from the end of the pause. Nanoseconds on the run's clock;
+/// saturates. Source: apache/flink `CheckpointCoordinator.ScheduledTrigger`, `CheckpointRequestDecider` (whose queue of
+/// 1,000 is treated as unlimited here).
 ///
-/// A simplification where P > 0: Flink drops one question each time that it looks at its queue in a pause. If two or more points
-/// passed while a checkpoint ran, some are left, and the gap behind the next checkpoint may be P where it is max(I, P) here.
+/// This is a simplification where P > 0: Flink drops one request each time it looks at its queue in a pause. If two or
+/// more points passed while a checkpoint ran, some requests are left, and the gap after the next checkpoint may be P
+/// where it is max(I, P) here.
 #[derive(Debug, Clone)]
 pub struct Grid {
     step: u64,
@@ -53,7 +55,7 @@ impl Grid {
         Self { step, pause: min_pause_ns, next: first_ns.saturating_add(step), waiting: 0, not_before: 0 }
     }
 
-    /// When the next checkpoint is triggered, if the one under way ended at `ended_ns`, completed or given up.
+    /// When the next checkpoint is triggered, if the one in progress ended at `ended_ns`, either completed or given up.
     pub fn next_trigger(&mut self, ended_ns: u64, completed: bool) -> u64 {
         if completed {
             self.not_before = ended_ns.saturating_add(self.pause);
@@ -67,7 +69,7 @@ impl Grid {
             self.waiting -= 1;
             return ended_ns;
         }
-        // The pause drops what waits, and a point within it.
+        // The pause drops the waiting requests and a grid point within the pause.
         let due = if self.waiting > 0 { self.not_before } else { self.next.max(self.not_before) };
         self.waiting = 0;
         self.next = due.saturating_add(self.step);
@@ -87,7 +89,7 @@ pub fn exactly_once_latency_mean(period: f64, duration: f64, commit: f64) -> Res
 
 /// `T + d + t_c`: longest time from a record's processing until its output is visible, without failures.
 ///
-/// Symbols, units, domain and source as in [`exactly_once_latency_mean`]; met by a record just behind a barrier.
+/// Symbols, units, domain and source as in [`exactly_once_latency_mean`]; reached by a record directly after a barrier.
 pub fn exactly_once_latency_max(period: f64, duration: f64, commit: f64) -> Result<f64, OutsideDomain> {
     let (period, duration, commit) =
         (positive("T", period)?, not_negative("d", duration)?, not_negative("t_c", commit)?);
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn a_short_checkpoint_leaves_the_interval_in_charge() {
         assert_eq!(next_trigger(5_000 * MS, 5_200 * MS, 1_000 * MS, 300 * MS), 6_000 * MS);
-        // The planning rule is off by half a second here.
+        // The planning rule is wrong by half a second here.
         assert_eq!(article_interval(200 * MS, 300 * MS), 500 * MS);
     }
 
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn a_grid_makes_up_for_the_points_that_a_long_checkpoint_covered() {
         let mut grid = Grid::of_attempt(100 * MS, 1_000 * MS, 0);
-        // Triggered at 100, complete at 2,600: 1,100 and 2,100 passed.
+        // Triggered at 100, complete at 2,600: the points 1,100 and 2,100 passed.
         assert_eq!(grid.next_trigger(2_600 * MS, true), 2_600 * MS);
         assert_eq!(grid.next_trigger(2_700 * MS, true), 2_700 * MS);
         assert_eq!(grid.next_trigger(2_800 * MS, true), 3_100 * MS);

@@ -1,11 +1,11 @@
-//! The baseline: which runs the gate makes, and what they measured when the team last said that it was right.
+//! The baseline: which runs the gate makes, and what they measured when the team last accepted the measurements.
 //!
-//! One file holds both, since a set and its measurements that are kept apart fall apart. People read it in the diffs of a
-//! review: fixed order, a line per run and measure. Start at [`Baseline::parse`] and [`Baseline::text`].
+//! One file has both, because two files would soon disagree. People read it in the diffs of a review, so it has a fixed
+//! order, and a line for each run and measure. Start at [`Baseline::parse`] and [`Baseline::text`].
 //!
 //! Invariants: (B1) what [`Baseline::text`] writes, [`Baseline::parse`] reads back unchanged; (B2) a baseline that was
-//! read names every run once and no scenario without a run, holds no verdict that nobody may call right, and every cost
-//! profile that it mentions has a hash.
+//! read names every run once and no scenario without a run, has only verdicts that can be accepted, and has a hash for
+//! every cost profile that it mentions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use super::times::{Measure, Times};
 use crate::class::Class;
 use crate::units;
 
-/// Version of the file. Raised when a field changes, and when a measure begins to mean something else.
+/// Version of the file. Raised when a field changes, or when a measure changes its meaning.
 pub const BASELINE_VERSION: u32 = 1;
 
-/// Characters of a line of numbers.
+/// Longest line of numbers, in characters.
 const LINE_MAX: usize = 118;
 
 /// The content of a baseline file.
@@ -30,11 +30,11 @@ pub struct Baseline {
     pub baseline_version: u32,
     /// Fingerprint of the sources that can change a trace.
     pub engine: String,
-    /// Hash of all that each cost profile in use sets, by name.
+    /// For each cost profile in use: a hash over everything that the profile sets.
     pub cost_profiles: BTreeMap<String, String>,
-    /// How much slower a percentile may become.
+    /// By how much a percentile may become slower.
     pub budgets: Budgets,
-    /// The set, in the order in which it is run.
+    /// The scenarios, in the order in which they are run.
     pub scenarios: Vec<ScenarioBaseline>,
 }
 
@@ -44,11 +44,11 @@ pub struct Baseline {
 pub struct ScenarioBaseline {
     /// Its name.
     pub scenario: String,
-    /// Its file, counted from the folder that the gate is run in.
+    /// The scenario's file, relative to the folder in which the gate is run.
     pub file: String,
-    /// Name of its cost profile.
+    /// Name of the scenario's cost profile.
     pub cost_profile: String,
-    /// One per seed.
+    /// One run per seed.
     pub runs: Vec<RunBaseline>,
 }
 
@@ -58,35 +58,35 @@ pub struct ScenarioBaseline {
 pub struct RunBaseline {
     /// Its seed.
     pub seed: u64,
-    /// What it proved.
+    /// What the run proved.
     pub verdict: Class,
-    /// Hash of the plan that seed and scenario make, 16 hexadecimal digits.
+    /// Hash of the plan that seed and scenario give, 16 hexadecimal digits.
     pub plan: String,
-    /// Hash of its trace, likewise.
+    /// Hash of the trace, also 16 hexadecimal digits.
     pub trace: String,
-    /// Its times; none of a swarm, whose times are those of the faults drawn.
+    /// Times of the run; empty for a swarm, whose times depend on the faults drawn.
     pub times: Times,
 }
 
-/// Why a text is no baseline, and what to do.
+/// Why a text is not a valid baseline, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadBaseline {
     /// What is wrong.
     pub message: String,
-    /// Where it is wrong: a byte of the text, where that is known.
+    /// The byte of the text at which it is wrong, if that is known.
     pub offset: Option<usize>,
     /// What would be right.
     pub help: String,
 }
 
-/// Said of whatever a new baseline cures.
+/// The remedy for everything that a new baseline solves.
 const RENEW: &str = "make it anew: flowquake gate --baseline FILE --update SCENARIOS…";
 
 impl Baseline {
     /// Reads a baseline.
     pub fn parse(text: &str) -> Result<Baseline, BadBaseline> {
-        /// The one field that is read before the version is known to be right.
+        /// The version, which is the only field that is read before it is known to be right.
         #[derive(Deserialize)]
         struct Versioned {
             baseline_version: u32,
@@ -112,7 +112,7 @@ impl Baseline {
         Ok(baseline)
     }
 
-    /// B2; on an offence the message, the word to point at, and the remedy.
+    /// Checks B2. On an offence it returns the message, the word to point at, and the remedy.
     fn check(&self) -> Result<(), (String, Option<String>, String)> {
         if self.runs() == 0 {
             return Err(("this baseline names no run".into(), Some("scenarios".into()), RENEW.into()));
@@ -131,7 +131,8 @@ impl Baseline {
             let mut seeds = BTreeSet::new();
             for run in &scenario.runs {
                 let seed = run.seed;
-                // What proves nothing may stay, and is told; what is wrong or was not made is no measure of anything.
+                // A run that proves nothing may stay in the baseline, and is reported. A run that failed, or was not
+                // made, cannot be a reference.
                 if !matches!(run.verdict, Class::Passed | Class::Vacuous) {
                     let message =
                         format!("`{name}`, seed {seed}: a baseline holds no run that is {}", run.verdict.label());
@@ -168,7 +169,7 @@ impl Baseline {
         self.scenarios.iter().map(|scenario| scenario.runs.len()).sum()
     }
 
-    /// The file's text, ended by a line break.
+    /// The file's text, ending with a line break.
     pub fn text(&self) -> String {
         let profiles: Vec<String> =
             self.cost_profiles.iter().map(|(name, hash)| format!("{}: {}", quoted(name), quoted(hash))).collect();
@@ -185,7 +186,7 @@ impl Baseline {
         )
     }
 
-    /// `21 scenarios, 105 runs`.
+    /// Such as `21 scenarios, 105 runs`.
     pub fn size(&self) -> String {
         format!("{}, {}", units::counted(self.scenarios.len(), "scenario"), units::counted(self.runs(), "run"))
     }
@@ -218,7 +219,7 @@ fn run_text(run: &RunBaseline) -> String {
     )
 }
 
-/// A list of numbers, broken where a line is full.
+/// A list of numbers, with a line break where a line is full.
 fn numbers(times: &Times, measure: Measure) -> String {
     const INDENT: &str = "              ";
     let values: Vec<String> = times
@@ -255,21 +256,21 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("text is always JSON")
 }
 
-/// Blanks into JSON that holds no text with commas or colons.
+/// Puts spaces into JSON that has no text with commas or colons.
 fn spaced(json: &str) -> String {
     let inner = json.trim_start_matches('{').trim_end_matches('}').replace(':', ": ").replace(',', ", ");
     format!("{{ {inner} }}")
 }
 
-/// Where a word stands first.
+/// Where a word occurs first.
 fn place(text: &str, word: &str) -> Option<usize> {
     text.find(word)
 }
 
-/// What `serde_json` refused. It tells line and column; whoever shows the text needs the byte.
+/// What `serde_json` refused. It gives line and column; to show the place in the text, the byte is needed.
 fn malformed(text: &str, error: &serde_json::Error) -> BadBaseline {
     let start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    // A value is refused behind its end, where nothing is to be seen.
+    // For a wrong value, `serde_json` points behind the value's end, so go back into the value.
     let back = if error.is_data() { 2 } else { 1 };
     let mut offset = (start + error.column().saturating_sub(back)).min(text.len());
     while !text.is_char_boundary(offset) {

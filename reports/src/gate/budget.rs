@@ -1,7 +1,9 @@
-//! How much slower a percentile may become before the gate fails: stated by the team, as a share of what was measured.
+//! By how much a percentile may become slower before the gate fails. The team states that as a share of what was
+//! measured.
 //!
-//! Start at [`Budgets`]. Tails get a number of their own: virtual time is exact, but a change of the engine that sends one
-//! message more shifts all draws of latencies after it, and the slowest of forty checkpoints moves more than their median.
+//! Start at [`Budgets`]. Each percentile has its own budget. Virtual time is exact, but a change of the engine that
+//! sends one more message shifts all draws of latencies after it, and the slowest of forty checkpoints changes more
+//! than their median.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,19 +18,20 @@ use crate::percentile::Percentile;
 #[serde(try_from = "String", into = "String")]
 pub struct Budget(u32);
 
-/// A budget that was refused; says what would be accepted.
+/// A budget that was refused; the text says what would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no budget: write a share such as `2%` or `0.5%`, at most 1000%")]
 pub struct NoBudget(String);
 
 impl Budget {
-    /// What holds where nothing is stated: 2 %.
+    /// The budget where none is stated: 2 %.
     pub const DEFAULT: Budget = Budget(200);
 
-    /// Not a nanosecond.
+    /// Not even a nanosecond slower.
     pub const NONE: Budget = Budget(0);
 
-    /// Whether `now` is longer than `before` by more than this share. What never ended is longer than all that did.
+    /// Whether `now` is longer than `before` by more than this share. A time that never ended is longer than any that
+    /// did.
     pub fn is_exceeded(self, before: Lapse, now: Lapse) -> bool {
         match (before, now) {
             (Lapse::Over(_), _) => false,
@@ -85,13 +88,13 @@ impl From<Budget> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
-    /// Of medians.
+    /// Budget of the median.
     pub p50: Budget,
-    /// Of what nine in ten do not exceed.
+    /// Budget of the time that nine in ten do not exceed.
     pub p90: Budget,
-    /// Of what 99 in a hundred do not exceed.
+    /// Budget of the time that 99 in a hundred do not exceed.
     pub p99: Budget,
-    /// Of the longest.
+    /// Budget of the longest time.
     pub max: Budget,
 }
 
@@ -101,7 +104,7 @@ impl Budgets {
         Budgets { p50: budget, p90: budget, p99: budget, max: budget }
     }
 
-    /// That of one percentile.
+    /// The budget of one percentile.
     pub fn of(&self, which: Percentile) -> Budget {
         match which {
             Percentile::P50 => self.p50,
@@ -111,7 +114,7 @@ impl Budgets {
         }
     }
 
-    /// These budgets with what `text` states: `2%` for all of them, or `p50=2%,max=15%` for some.
+    /// These budgets, changed by what `text` states: `2%` for all of them, or `p50=2%,max=15%` for some.
     pub fn stated(self, text: &str) -> Result<Budgets, NoBudget> {
         if !text.contains('=') {
             return text.parse().map(Budgets::all);

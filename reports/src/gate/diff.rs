@@ -1,6 +1,6 @@
-//! What a new baseline changes, for whoever has to answer for it: printed by `flowquake gate --update`.
+//! What a new baseline changes, for the person who has to answer for it. `flowquake gate --update` prints it.
 //!
-//! Start at [`text`]. Times are compared as the gate compares them, over all seeds of a scenario, but to the nanosecond.
+//! Start at [`text`]. Times are compared like in the gate, over all seeds of a scenario, but to the nanosecond.
 
 use super::baseline::{Baseline, ScenarioBaseline};
 use super::budget::{Budget, Budgets};
@@ -13,7 +13,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
-/// The difference as text, ended by a line break; `before` is `None` where there was no baseline.
+/// The difference as text, ending with a line break. `before` is `None` if there was no baseline.
 pub fn text(before: Option<&Baseline>, now: &Baseline, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
@@ -27,7 +27,7 @@ pub fn text(before: Option<&Baseline>, now: &Baseline, screen: impl Into<Screen>
     table.text(0, screen)
 }
 
-/// One row per change; those of the whole baseline first, then scenario by scenario.
+/// One row per change: first changes of the whole baseline, then scenario by scenario.
 fn table(before: &Baseline, now: &Baseline) -> Table {
     let mut table =
         Table::new([("scenario", Left), ("what", Left), ("before", Right), ("now", Right), ("change", Right)]);

@@ -1,4 +1,4 @@
-//! A baseline by hand, for tests: one scenario without faults, one with an outage, three runs.
+//! A hand-made baseline for tests: one scenario without faults, one with an outage, three runs in all.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(super) fn baseline() -> Baseline {
     }
 }
 
-/// The same, measured again.
+/// The same baseline, measured again.
 pub(super) fn measured() -> Measured {
     let baseline = baseline();
     let note = |file: &str, seed: u64| Note {
@@ -59,7 +59,8 @@ pub(super) fn measured() -> Measured {
     Measured { baseline, notes }
 }
 
-/// One judgement per outcome, by name: the same, slower (and improved), changed (three ways), worse (and not built).
+/// One judgement for each outcome, by name: the same, slower (and improved), changed (in three ways), worse (and not
+/// built).
 pub(super) fn judgements() -> Vec<(&'static str, Judgement)> {
     let budgets = Budgets::all(Budget::DEFAULT);
     let after = |edit: fn(&mut Measured)| {
@@ -94,7 +95,7 @@ pub(super) fn judgements() -> Vec<(&'static str, Judgement)> {
     ]
 }
 
-/// Another engine: outages are longer, a median is shorter, a gap moved within the budget.
+/// Another engine: outages are longer, a median is shorter, and a gap changed within the budget.
 pub(super) fn slower() -> Measured {
     let mut now = measured();
     now.baseline.engine = "f".repeat(16);

@@ -1,4 +1,4 @@
-//! The judgement as one HTML file that works offline, in the look of the report.
+//! The judgement as one HTML file that works offline, in the style of the report.
 //!
 //! Start at [`page`]. Text of runs is escaped by `maud` wherever it enters.
 
@@ -70,7 +70,7 @@ mod tests {
         for (_, mut judgement) in judgements() {
             judgement.scenarios[0].scenario = "<script>alert(1)</script>".into();
             let page = page(&judgement, "</style><script>");
-            // The page's own policy is an `http-equiv`; nothing else may come near an address.
+            // The page's own policy is an `http-equiv`; nothing else may contain "http".
             assert!(!page.contains("<script") && !page.replacen("http-equiv", "", 1).contains("http"), "{page}");
             assert_eq!(page.matches("</style>").count(), 1);
         }

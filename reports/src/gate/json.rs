@@ -1,6 +1,6 @@
 //! The judgement as JSON, for scripts.
 //!
-//! Start at [`to_string`]. Durations in nanoseconds; `null` where there is none, and `{"over": ns}` where it did not end.
+//! Start at [`to_string`]. Durations are in nanoseconds; `null` if there is none, and `{"over": ns}` if it did not end.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::percentile::Percentile;
 /// Version of this document.
 pub const VERSION: u32 = 1;
 
-/// Pretty JSON, ended by a line break.
+/// Pretty JSON, ending with a line break.
 pub fn to_string(judgement: &Judgement) -> String {
     let scenarios: Vec<Value> = judgement
         .scenarios

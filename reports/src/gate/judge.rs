@@ -1,10 +1,11 @@
-//! The judgement: what was measured now beside the baseline, and whether it may pass. Pure.
+//! The judgement: compares what was measured now with the baseline, and decides whether it may pass. Pure.
 //!
-//! Start at [`judge`]. Verdict, scenario and trace are judged run by run; times scenario by scenario, over all its seeds,
-//! since the one outage of one run says little. Times of a scenario are left alone where one of its runs cannot be compared.
+//! Start at [`judge`]. Verdict, plan and trace are judged run by run. Times are judged scenario by scenario over all
+//! seeds, because a single outage of a single run says little. The times of a scenario are not judged if one of its
+//! runs cannot be compared.
 //!
-//! What it comes to, with words and exit codes, is an [`Outcome`]. Sources: the engine's fingerprint and the plan's hash say
-//! whether a trace had to stay.
+//! The result, with words and exit codes, is an [`Outcome`]. The engine's fingerprint and the plan's hash say whether a
+//! trace had to stay the same.
 
 use super::baseline::{Baseline, RunBaseline, ScenarioBaseline};
 use super::budget::Budgets;
@@ -13,21 +14,22 @@ use super::times::{Lapse, Measure, Times};
 use crate::class::Class;
 use crate::percentile::{Percentile, percentile};
 
-/// What was measured now: a baseline of its own, and what a reader of failures needs.
+/// What was measured now: a baseline of its own, and notes for the readers of failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
-    /// The runs, as the next baseline would hold them; the same scenarios and seeds in the same order as in the baseline.
+    /// The runs as the next baseline would hold them, with the same scenarios and seeds in the same order as in the
+    /// baseline.
     pub baseline: Baseline,
     /// Evidence and replay command of each run, scenario by scenario.
     pub notes: Vec<Vec<Note>>,
 }
 
-/// What a reader of a failure needs.
+/// What a reader of a failure needs to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Note {
     /// First line of the evidence; empty for a passed run.
     pub headline: String,
-    /// All lines of the evidence, of every oracle that was violated, cause first; empty for a passed run.
+    /// All lines of evidence of every oracle that was violated, causes first; empty for a passed run.
     pub evidence: Vec<String>,
     /// The command that makes the run again.
     pub replay: String,
@@ -55,9 +57,9 @@ pub struct ScenarioJudgement {
     pub file: String,
     /// One per seed.
     pub runs: Vec<RunJudgement>,
-    /// One per measure and percentile that either side has; empty where they cannot be compared.
+    /// One for each measure and percentile that either side has; empty if times cannot be compared.
     pub times: Vec<TimeJudgement>,
-    /// Whether [`ScenarioJudgement::times`] had to be left alone.
+    /// Whether [`ScenarioJudgement::times`] could not be judged.
     pub incomparable: bool,
 }
 
@@ -70,18 +72,18 @@ pub struct RunJudgement {
     pub before: Class,
     /// The verdict now.
     pub now: Class,
-    /// What became of its plan and trace.
+    /// What changed about the run's plan and trace.
     pub trace: TraceJudgement,
     /// Evidence and replay command.
     pub note: Note,
 }
 
-/// The trace of a run beside that of the baseline.
+/// The trace of a run, compared with the trace in the baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TraceJudgement {
     /// The same hash.
     Same,
-    /// Another hash, and another engine: to be expected.
+    /// Another hash and another engine, so a difference is expected.
     WithEngine,
     /// Another hash of the same plan on the same engine.
     Unexplained {
@@ -90,9 +92,9 @@ pub enum TraceJudgement {
         /// Hash now.
         now: String,
     },
-    /// The same hash, but other times: a trace holds every time, so somebody edited those of the baseline.
+    /// The same hash, but other times. A trace contains every time, so the times in the baseline must have been edited.
     OtherTimes,
-    /// Scenario and seed make another plan than they did.
+    /// Scenario and seed give another plan than before.
     OtherPlan,
     /// The run was not made.
     NotMade,
@@ -105,13 +107,13 @@ pub struct TimeJudgement {
     pub measure: Measure,
     /// Which percentile.
     pub percentile: Percentile,
-    /// Values in the baseline and now.
+    /// Number of values in the baseline and now.
     pub counts: (usize, usize),
     /// The percentile in the baseline; `None`: there was no value.
     pub before: Option<Lapse>,
     /// The percentile now; `None`: there is no value.
     pub now: Option<Lapse>,
-    /// What this makes of it.
+    /// How the two compare.
     pub pace: Pace,
 }
 
@@ -120,9 +122,9 @@ pub struct TimeJudgement {
 pub enum Pace {
     /// Shorter by more than the budget.
     Improved,
-    /// Not a nanosecond of difference.
+    /// No difference at all.
     Same,
-    /// Other, within the budget.
+    /// A difference within the budget.
     Within,
     /// Longer by more than the budget.
     Slower,
@@ -130,7 +132,8 @@ pub enum Pace {
 
 /// Judges `now` against `baseline` under `budgets`.
 ///
-/// Panics if the two do not hold the same scenarios and seeds in the same order: whoever measures follows the baseline.
+/// Panics if the two do not have the same scenarios and seeds in the same order. Whoever measures must follow the
+/// baseline.
 pub fn judge(baseline: &Baseline, now: &Measured, budgets: Budgets) -> Judgement {
     let same_engine = baseline.engine == now.baseline.engine;
     assert_eq!(baseline.scenarios.len(), now.baseline.scenarios.len(), "measured what the baseline names");
@@ -182,13 +185,13 @@ fn run(before: &RunBaseline, now: &RunBaseline, note: &Note, same_engine: bool) 
     RunJudgement { seed: before.seed, before: before.verdict, now: now.verdict, trace, note: note.clone() }
 }
 
-/// Every percentile of either side that differs from the longest, and what becomes of it under `budgets`.
+/// Every percentile of either side that differs from the longest value, and how it compares under `budgets`.
 pub(super) fn times(before: &Times, now: &Times, budgets: &Budgets) -> Vec<TimeJudgement> {
     let mut all = Vec::new();
     for measure in Measure::ALL {
         let (was, is) = (before.values(measure), now.values(measure));
         for which in Percentile::ALL {
-            // Of few values the upper percentiles are the longest one; once is enough.
+            // If there are few values, the upper percentiles equal the longest value, and are left out.
             let few = [was, is].iter().all(|values| which.rank(values.len()) == Percentile::Max.rank(values.len()));
             if (was.is_empty() && is.is_empty()) || (few && which != Percentile::Max) {
                 continue;
@@ -233,7 +236,7 @@ fn pace(measure: Measure, which: Percentile, before: Option<Lapse>, now: Option<
 }
 
 impl RunJudgement {
-    /// What this run came to, without its times.
+    /// The outcome of this run, without its times.
     pub fn outcome(&self) -> Outcome {
         match self.trace {
             _ if self.now == Class::NotBuilt => Outcome::NotBuilt,
@@ -245,7 +248,7 @@ impl RunJudgement {
         }
     }
 
-    /// Whether its times can stand beside those of the baseline.
+    /// Whether the run's times can be compared with those of the baseline.
     fn is_comparable(&self) -> bool {
         let other =
             matches!(self.trace, TraceJudgement::OtherPlan | TraceJudgement::OtherTimes | TraceJudgement::NotMade);
@@ -254,21 +257,21 @@ impl RunJudgement {
 }
 
 impl ScenarioJudgement {
-    /// The worst of its runs and times.
+    /// The worst outcome of the scenario's runs and times.
     pub fn outcome(&self) -> Outcome {
         let slower = self.times.iter().any(|time| time.pace == Pace::Slower);
         let runs = self.runs.iter().map(RunJudgement::outcome);
         runs.chain(slower.then_some(Outcome::Slower)).max().unwrap_or(Outcome::Passed)
     }
 
-    /// Percentiles of that pace.
+    /// The percentiles with that pace.
     pub fn paced(&self, pace: Pace) -> impl Iterator<Item = &TimeJudgement> {
         self.times.iter().filter(move |time| time.pace == pace)
     }
 }
 
 impl TimeJudgement {
-    /// How much longer it takes now, in tenths of a percent; `None` where that is no number.
+    /// By how much it is longer now, in tenths of a percent; `None` if that cannot be computed.
     pub fn change(&self) -> Option<i64> {
         match (self.before?, self.now?) {
             (Lapse::Ns(before), Lapse::Ns(now)) if before > 0 => {
@@ -281,12 +284,12 @@ impl TimeJudgement {
 }
 
 impl Judgement {
-    /// The worst of all scenarios.
+    /// The worst outcome of all scenarios.
     pub fn outcome(&self) -> Outcome {
         self.scenarios.iter().map(ScenarioJudgement::outcome).max().unwrap_or(Outcome::Passed)
     }
 
-    /// Whether the baseline is of another engine, so that traces may differ.
+    /// Whether the baseline was made by another engine, so that traces may differ.
     pub fn engine_changed(&self) -> bool {
         self.engine_before != self.engine_now
     }
@@ -296,7 +299,7 @@ impl Judgement {
         self.scenarios.iter().flat_map(|scenario| scenario.runs.iter().map(move |run| (scenario, run)))
     }
 
-    /// Every percentile of that pace with its scenario.
+    /// Every percentile with that pace, with its scenario.
     pub fn paced(&self, pace: Pace) -> impl Iterator<Item = (&ScenarioJudgement, &TimeJudgement)> {
         self.scenarios.iter().flat_map(move |scenario| scenario.paced(pace).map(move |time| (scenario, time)))
     }

@@ -1,7 +1,8 @@
 //! The judgement as JUnit XML, which every CI system shows as tests.
 //!
-//! Start at [`xml`]. A suite per scenario; in it a case per run for verdict and trace, and one for the times of all its runs.
-//! What is not built is skipped, which no CI counts as passed. No time stamps: equal judgements give equal files.
+//! Start at [`xml`]. There is a suite per scenario, with a case per run for verdict and trace, and one case for the
+//! times of all its runs. A run that was not built is skipped, which no CI counts as passed. There are no time stamps,
+//! so equal judgements give equal files.
 
 use quick_junit::{Report, TestCase, TestCaseStatus, TestSuite};
 

@@ -1,17 +1,17 @@
 //! The judgement as Markdown, for a comment on a pull request.
 //!
-//! Start at [`comment`]: a line that says it all, the tables of what needs a look, and the rest folded away. The first line
-//! is a mark by which a script finds its own comment again.
+//! Start at [`comment`]: one line with the result, the tables of what should be looked at, and the rest folded. The
+//! first line is a mark by which a script finds its own comment again.
 
 use super::judge::Judgement;
 use super::outcome::Outcome;
 use super::tables;
 use crate::markdown::{escaped, fenced, folded, table, titled};
 
-/// A comment that a script looks for in order to replace it.
+/// A mark that a script looks for in order to replace the comment.
 pub const MARK: &str = "<!-- flowquake gate -->";
 
-/// The comment, ended by a line break.
+/// The comment, ending with a line break.
 pub fn comment(judgement: &Judgement) -> String {
     let outcome = judgement.outcome();
     let sign = match outcome {

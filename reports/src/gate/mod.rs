@@ -1,12 +1,12 @@
-//! The regression gate: runs of today beside a baseline that the team committed.
+//! The regression gate: compares today's runs with a baseline that the team committed.
 //!
 //! ```text
 //! gate.json ─► Baseline ─┐
 //!                        ├─► judge ─► Judgement ─► terminal, JUnit, JSON, Markdown, HTML
 //! runs ─► Measured ──────┘
 //! ```
-//! Start at [`judge`]; [`baseline`] says what the file holds, [`times`] what is measured, [`budget`] how much slower is too
-//! slow. Pure, as everything here: whoever runs the scenarios hands in a [`Measured`].
+//! Start at [`judge`]. [`baseline`] says what the file holds, [`times`] what is measured, and [`budget`] how much
+//! slower is too slow. Everything here is pure: the caller runs the scenarios and passes a [`Measured`].
 
 pub mod baseline;
 pub mod budget;

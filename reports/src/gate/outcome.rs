@@ -1,4 +1,4 @@
-//! What the gate comes to: the words, the order from good to bad, and the exit code of each.
+//! The outcome of the gate: its words, the order from good to bad, and the exit code of each.
 //!
 //! | outcome | when | exit code |
 //! |---|---|---|
@@ -8,23 +8,23 @@
 //! | changed | another trace with the same engine and plan, other times with the same trace, or another plan | 9 |
 //! | worse | the verdict is worse than the baseline's | that of the verdict |
 //!
-//! The lowest row counts.
+//! If several rows apply, the lowest one counts.
 
 use crate::ansi::Style;
 use crate::class::Class;
 
-/// What a run, a scenario or the whole gate came to; the worst last.
+/// The outcome of a run, a scenario or the whole gate; the worst is last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// As good as the baseline, within the budgets.
     Passed,
     /// Not measured; never counts as passed.
     NotBuilt,
-    /// Beyond a budget.
+    /// A time exceeds its budget.
     Slower,
-    /// The run is another one, and nobody said so.
+    /// The run differs, and no change of engine or baseline accounts for it.
     Changed,
-    /// It proves less than it did.
+    /// The run proves less than before.
     Worse(Class),
 }
 

@@ -1,6 +1,7 @@
-//! What stands in the gate's tables and sentences; terminal, Markdown and HTML show these same cells.
+//! The tables and sentences of the gate; terminal, Markdown and HTML show the same cells.
 //!
-//! Start at [`scenarios`] for all of them in a row each, and [`slower`], [`improved`] and [`troubles`] for what needs a look.
+//! Start at [`scenarios`] for one row per scenario, and at [`slower`], [`improved`] and [`troubles`] for what should be
+//! looked at.
 
 use super::judge::{Judgement, Pace, RunJudgement, ScenarioJudgement, TimeJudgement, TraceJudgement};
 use super::outcome::Outcome;
@@ -35,7 +36,7 @@ pub fn scenarios(judgement: &Judgement) -> Table {
     table
 }
 
-/// What became of the traces of a scenario.
+/// What changed about the traces of a scenario.
 fn traces(scenario: &ScenarioJudgement) -> String {
     let count = |wanted: fn(&TraceJudgement) -> bool| scenario.runs.iter().filter(|run| wanted(&run.trace)).count();
     let parts = [
@@ -58,7 +59,7 @@ fn largest_change(scenario: &ScenarioJudgement) -> Cell {
         return Cell::new("not compared").styled(Style::Dim);
     }
     let changed = scenario.times.iter().filter(|time| time.pace != Pace::Same);
-    // What is judged worst comes first, then what moved most.
+    // Times that are judged worst come first, then those that changed most.
     let largest = changed.max_by_key(|time| (time.pace == Pace::Slower, time.change().map_or(i64::MAX, i64::abs)));
     match largest {
         None if scenario.times.is_empty() => Cell::none(),
@@ -70,7 +71,7 @@ fn largest_change(scenario: &ScenarioJudgement) -> Cell {
     }
 }
 
-/// `+12.3 %`; where it began or ended, in words.
+/// Such as `+12.3 %`; in words if a time began or ceased to exist or to end.
 pub fn change(time: &TimeJudgement) -> String {
     match (time.change(), time.before, time.now) {
         (Some(tenths), ..) => {
@@ -91,7 +92,7 @@ fn style(pace: Pace) -> Style {
     }
 }
 
-/// Percentiles beyond their budget.
+/// Percentiles that exceed their budget.
 pub fn slower(judgement: &Judgement) -> Table {
     paced(judgement, Pace::Slower)
 }
@@ -142,7 +143,7 @@ fn times<'j>(judgement: &Judgement, rows: impl Iterator<Item = (&'j ScenarioJudg
     table
 }
 
-/// One row per run that may not pass, and one line on why.
+/// One row for each run that may not pass, with a line that says why.
 pub fn troubles(judgement: &Judgement) -> Table {
     let mut table = Table::new([("", Left), ("scenario", Left), ("seed", Right), ("", Left)]);
     for (scenario, run) in judgement.runs().filter(|(_, run)| run.outcome() != Outcome::Passed) {
@@ -172,7 +173,7 @@ pub fn reason(run: &RunJudgement) -> String {
     }
 }
 
-/// Every line of the evidence of a run that is worse than it was, where the reason does not hold all of it.
+/// All lines of evidence of a run that is worse than before, if the reason does not contain all of them.
 pub fn evidence(run: &RunJudgement) -> &[String] {
     match run.outcome() {
         Outcome::Worse(_) if run.note.evidence.len() > 1 => &run.note.evidence,
@@ -180,7 +181,7 @@ pub fn evidence(run: &RunJudgement) -> &[String] {
     }
 }
 
-/// `gate: slower. 3 runs of 2 scenarios: 2 scenarios passed, 1 slower`.
+/// Such as `gate: slower. 3 runs of 2 scenarios: 2 scenarios passed, 1 slower`.
 pub fn summary(judgement: &Judgement) -> String {
     let runs = units::counted(judgement.runs().count(), "run");
     let scenarios = units::counted(judgement.scenarios.len(), "scenario");
@@ -192,7 +193,7 @@ pub fn summary(judgement: &Judgement) -> String {
     format!("{runs} of {scenarios}; scenarios: {}", counts.join(", "))
 }
 
-/// The engine of the baseline, and whether it is this one.
+/// The engine of the baseline, and whether it is the present one.
 pub fn engine(judgement: &Judgement) -> String {
     if judgement.engine_changed() {
         let (before, now) = (&judgement.engine_before, &judgement.engine_now);

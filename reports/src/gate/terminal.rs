@@ -1,6 +1,6 @@
 //! The judgement for a terminal.
 //!
-//! Start at [`text`]. What needs a look stands last, next to the prompt.
+//! Start at [`text`]. What should be looked at comes last, next to the prompt.
 
 use super::judge::Judgement;
 use super::outcome::Outcome;
@@ -8,7 +8,7 @@ use super::tables;
 use crate::ansi::{Screen, Style, clean, paint};
 use crate::table::Table;
 
-/// The judgement as text, ended by a line break.
+/// The judgement as text, ending with a line break.
 pub fn text(judgement: &Judgement, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;

@@ -1,7 +1,7 @@
-//! The times of a run that the gate watches, taken from its record.
+//! The times of a run that the gate compares, taken from the run's record.
 //!
-//! Start at [`Times::of`]. All are durations in nanoseconds of the run's clock; on `sim` that is virtual time, so the same
-//! engine gives the same numbers on every machine.
+//! Start at [`Times::of`]. All are durations in nanoseconds of the run's clock. In the simulator that is virtual time,
+//! so the same engine gives the same numbers on every machine.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,12 @@ use crate::timing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
-    /// Trigger to completion, of completed checkpoints.
+    /// From trigger to completion, of completed checkpoints.
     CheckpointDuration,
-    /// Trigger to next trigger, between neighbouring completed periodic checkpoints of one attempt.
+    /// From trigger to next trigger, of neighbouring completed periodic checkpoints of one attempt.
     TriggerGap,
-    /// Trigger to the last commit of the next checkpoint: the longest that a record waits to be seen, without failures.
+    /// From a trigger to the last commit of the next checkpoint: the longest time until a record's output is visible,
+    /// without failures.
     Latency,
     /// From the fault until lasting progress.
     Outage,
@@ -54,7 +55,7 @@ impl Measure {
         }
     }
 
-    /// Whether none of it is better than some: nobody wants an outage, and everybody wants checkpoints.
+    /// Whether having no value is better than having one: true for outages, and false for checkpoints.
     pub fn is_loss(self) -> bool {
         matches!(self, Measure::Outage | Measure::CaughtUp)
     }
@@ -66,7 +67,7 @@ impl Measure {
 pub struct Times(BTreeMap<Measure, Vec<Lapse>>);
 
 impl Times {
-    /// Those of one run.
+    /// The times of one run.
     pub fn of(run: &RunRecord) -> Times {
         let caught_up = |index| recovered_after(&run.recoveries, index, run.totals.virtual_ns);
         let mut times = Times::default();
@@ -79,7 +80,7 @@ impl Times {
         times
     }
 
-    /// Those of several runs together.
+    /// The times of several runs together.
     pub fn pooled<'t>(all: impl IntoIterator<Item = &'t Times>) -> Times {
         let mut pool = Times::default();
         for (measure, values) in all.into_iter().flat_map(|times| &times.0) {
@@ -103,7 +104,7 @@ impl Times {
         }
     }
 
-    /// Sorts what came from a file that somebody may have edited.
+    /// Sorts the values, because the file they came from may have been edited.
     pub(super) fn sort(&mut self) {
         self.0.retain(|_, values| !values.is_empty());
         self.0.values_mut().for_each(|values| values.sort_unstable());

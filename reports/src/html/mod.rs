@@ -1,13 +1,14 @@
-//! A set of runs as one HTML file that works offline: no script, no font, no picture from elsewhere.
+//! A set of runs as one HTML file that works offline: nothing is loaded from elsewhere.
 //!
-//! Start at [`report`]. The tables are those of the terminal ([`tables`]), that of all runs can be narrowed and sorted
-//! (`run_table`), the picture of a run is drawn by the script of [`spacetime`] once its details are opened, and a run that failed
-//! stands beside the nearest one that passed ([`diff`]); this file only arranges them. Without JavaScript all but the pictures is
-//! there. Text of the record is escaped by `maud` wherever it enters, and the page forbids itself everything that comes from
-//! elsewhere.
+//! Start at [`report`]. The tables are the same as on the terminal ([`tables`]). The table of all runs can be filtered
+//! and sorted (`run_table`). The picture of a run is drawn by the script of [`spacetime`] when the run's details are
+//! opened. A failed run is compared with the nearest passed run ([`diff`]). This file only arranges these parts.
+//! Without JavaScript everything except the pictures is there. Text of the record is escaped by `maud` wherever it
+//! enters, and the page's policy forbids everything that comes from elsewhere.
 //!
-//! A sweep has thousands of runs, and a page that no browser opens is no report: of the passed runs the first
-//! [`PASSED_MAX`] are shown in full; runs that did not pass always are, and the passed ones that they are compared with.
+//! A sweep has thousands of runs, and a page with all of them could not be opened. So of the passed runs only the first
+//! [`PASSED_MAX`] are shown in full. Runs that did not pass are always shown, and so are the passed runs that they are
+//! compared with.
 
 mod run_table;
 
@@ -19,12 +20,12 @@ use crate::page::{Count, Head, class, document, table, titled};
 use crate::probability::{self, FailureCurve};
 use crate::record::{RunRecord, RunSet, Verdict, worst_outage};
 use crate::timing::{self, Timing};
-use crate::{curves, diff, distributions, spacetime, svg, tables, terminal, timeline, units};
+use crate::{comparison, curves, diff, distributions, spacetime, svg, tables, terminal, timeline, units};
 
-/// Passed runs that get a section of their own.
+/// Most passed runs that get a section of their own.
 pub const PASSED_MAX: usize = 60;
 
-/// Runs that did not pass stand open if there are no more of them.
+/// If no more runs than this did not pass, their sections are open.
 const OPEN_MAX: usize = 3;
 
 /// The page.
@@ -32,18 +33,20 @@ pub fn report(set: &RunSet) -> String {
     report_with(set, &[])
 }
 
-/// The page, with the probability of failures along their runs, where it was measured.
+/// The page, with the probability of failure along a run, where it was measured.
 pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     let shown = shown(set);
     let of_curve = if curves.is_empty() { "" } else { probability::svg::STYLE };
+    let of_targets = if comparison::targets(set).len() > 1 { comparison::html::STYLE } else { "" };
     let curve_of =
         |run: &RunRecord| curves.iter().find(|curve| curve.scenario == run.scenario && curve.seed == run.seed);
     let hidden = shown.iter().filter(|shown| !**shown).count();
-    // What went wrong comes before whatever else there is to see, and opened if it is little.
+    // Runs that went wrong come before everything else, and are open if there are only a few.
     let troubled = || set.runs.iter().enumerate().filter(|(_, run)| is_trouble(run));
     let few = troubled().count() <= OPEN_MAX;
     let main = html! {
         (head(set))
+        (comparison::html::section(set))
         (run_table::section(set, &shown))
         @for (index, run) in troubled() { (section(set, run, curve_of(run), index + 1, few)) }
         (distributions::html::section(set))
@@ -60,7 +63,7 @@ pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     document(
         &format!("Flowquake: {}", units::counted(set.runs.len(), "run")),
         &[
-            &[run_table::STYLE, spacetime::STYLE, svg::load::STYLE, coverage::html::STYLE, of_curve][..],
+            &[run_table::STYLE, spacetime::STYLE, svg::load::STYLE, coverage::html::STYLE, of_curve, of_targets][..],
             &curves::html::STYLES,
         ]
         .concat(),
@@ -69,7 +72,7 @@ pub fn report_with(set: &RunSet, curves: &[FailureCurve]) -> String {
     )
 }
 
-/// Whether a run needs a look before all that passed.
+/// Whether a run should be looked at before those that passed.
 fn is_trouble(run: &RunRecord) -> bool {
     run.verdict != Verdict::Passed
 }
@@ -90,7 +93,7 @@ fn shown(set: &RunSet) -> Vec<bool> {
     shown
 }
 
-/// Whether a run has gone wrong, so that a passing one tells something about it.
+/// Whether a run went wrong in a way that a comparison with a passing run can explain.
 fn is_compared(run: &RunRecord) -> bool {
     run.verdict != Verdict::Passed && run.verdict.class().ran()
 }
@@ -136,6 +139,7 @@ fn section(set: &RunSet, run: &RunRecord, curve: Option<&FailureCurve>, number: 
             }
             (titled("Faults", "times in seconds of the run", &tables::faults(run)))
             (titled("Checkpoints", "parts along the critical path; they sum to the duration", &tables::checkpoints(run)))
+            (titled("Checkpoints as the target reports them", "parts: the longest over all subtasks", &tables::reported(run)))
             (titled("Checkpoint durations", "completed checkpoints", &tables::durations(&timing)))
             (titled("Recoveries", "age: trigger of the restored checkpoint to the beginning of the outage", &tables::recoveries(run)))
             (titled("Outages", "from the fault until lasting progress; the parts sum to the outage", &tables::outages(run)))
@@ -155,7 +159,7 @@ fn section(set: &RunSet, run: &RunRecord, curve: Option<&FailureCurve>, number: 
     }
 }
 
-/// What happened, as far as it fits behind the name of a run that is not opened.
+/// A summary of what happened, short enough to fit behind the name of a closed run.
 fn story(run: &RunRecord) -> String {
     let (completed, aborted) = tables::checkpoint_counts(run);
     let mut story = vec![format!("{} completed", units::counted(completed as usize, "checkpoint"))];
@@ -172,7 +176,7 @@ fn story(run: &RunRecord) -> String {
     story.join(", ")
 }
 
-/// A run that failed beside the nearest one that passed.
+/// A failed run beside the nearest passed one.
 fn comparison(set: &RunSet, run: &RunRecord) -> Markup {
     let Some(nearest) = diff::nearest(set, run) else {
         return html! { p.dim { "No run of this job passed, so there is nothing to compare it with." } };
@@ -201,7 +205,8 @@ fn textual_timeline(run: &RunRecord) -> Markup {
             summary { "Timeline, " (units::count(run.timeline.len() as u64)) " entries" }
             pre.timeline {
                 @if let Some(heading) = timeline::heading(run, Color::No) { span.dim { (heading) } "\n" }
-                // Short on purpose: there are hundreds of them, and the script finds them by their order.
+                // The markup is short on purpose: there are hundreds of these, and the script finds them by their
+                // order.
                 @for (entry, line) in run.timeline.iter().zip(&lines) {
                     @match timeline::mark(entry.kind).1 {
                         "checkpoint" | "commit" | "restore" => i { (line) },
@@ -233,7 +238,7 @@ mod tests {
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
         let page = report(&fixtures::set());
-        // The one address is the name of the SVG namespace, which nobody fetches.
+        // The only address is the name of the SVG namespace, which is never fetched.
         assert_eq!(page.matches("http:").count(), page.matches("\"http://www.w3.org/2000/svg\"").count());
         for tag in ["https:", "<link", "<img", "url(", "@import", " src="] {
             assert!(!page.contains(tag), "{tag}");
@@ -287,12 +292,12 @@ mod tests {
                 && place("class=\"probability\"") < place("id=\"run-1\"")
         );
         assert!(!page.contains(when));
-        // That of another run is nowhere.
+        // The curve of another run is not shown.
         failed.seed += 1;
         assert!(!report_with(&set(&failed), &[curve]).contains("class=\"probability\""));
     }
 
-    /// Each run brings its data, and the page its program.
+    /// Counts the scripts: one for the page, and one with the data of each run.
     fn scripts(page: &str) -> usize {
         page.matches("<script").count()
     }

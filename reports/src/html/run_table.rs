@@ -1,9 +1,9 @@
-//! The table of all runs: by folder, and with what a script needs to narrow and to sort it.
+//! The table of all runs, grouped by folder, with the data that a script needs to filter and sort it.
 //!
-//! Start at [`section`]. The cells are those of [`tables::verdicts`]; without JavaScript the table is complete and stands in
-//! the order of the runs. What a run is found by and where it stands in the order of each column are decided here and written
-//! into its row; [`SCRIPT`] only hides rows and moves them. Text of the record is escaped by `maud` wherever it enters,
-//! attributes included.
+//! Start at [`section`]. The cells are those of [`tables::verdicts`]. Without JavaScript the table is complete, in the
+//! order of the runs. The words that a run can be found by, and its position in the order of each column, are computed
+//! here and written into its row; [`SCRIPT`] only hides and moves rows. Text of the record is escaped by `maud`
+//! wherever it enters, attributes included.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +16,13 @@ use crate::record::{FaultRecord, RunRecord, RunSet, Verdict, worst_outage};
 use crate::table::{Align, Cell};
 use crate::{tables, units};
 
-/// CSS of the table and of what narrows it.
+/// CSS of the table and of its filter.
 pub const STYLE: &str = include_str!("run_table.css");
 
-/// The script of the table; it touches nothing where there is none.
+/// The script of the table; it does nothing on a page without the table.
 pub const SCRIPT: &str = concat!("(() => {\n\"use strict\";\n", include_str!("run_table.js"), "})();\n");
 
-/// What narrows the table, and the table. A run whose number is in `shown` has a section to link to.
+/// The filter, and the table. A run whose entry in `shown` is true has a section to link to.
 pub fn section(set: &RunSet, shown: &[bool]) -> Markup {
     let table = tables::verdicts(set);
     let groups = groups(set);
@@ -35,7 +35,8 @@ pub fn section(set: &RunSet, shown: &[bool]) -> Markup {
                 thead {
                     tr {
                         @for (heading, align) in table.columns() {
-                            // What is large, or bad, is looked for first.
+                            // In these columns, large or bad values are looked for first, so they are first sorted in
+                            // descending order.
                             th class=[side(*align)] scope="col"
                                 data-falling[*align == Align::Right || *heading == "verdict"] { (heading) }
                         }
@@ -60,7 +61,7 @@ pub fn section(set: &RunSet, shown: &[bool]) -> Markup {
     }
 }
 
-/// The cell, as a link to the section of run `index`, if it has one.
+/// The cell, as a link to the section of run `index`, if there is one.
 fn linked(cell: &Cell, align: Align, index: Option<usize>) -> Markup {
     html! {
         @match index {
@@ -70,7 +71,7 @@ fn linked(cell: &Cell, align: Align, index: Option<usize>) -> Markup {
     }
 }
 
-/// A box for words and a chip per verdict. Without JavaScript it would do nothing, so it is the script that shows it.
+/// A box for words and a button per verdict. They need JavaScript, so the script makes them visible.
 fn filter(set: &RunSet) -> Markup {
     html! {
         div.filter role="search" aria-label="runs" hidden {
@@ -89,13 +90,13 @@ fn filter(set: &RunSet) -> Markup {
 
 /// The runs of one folder.
 struct Group {
-    /// The folder, without what is the same for all folders.
+    /// The folder, without the part that is the same for all folders.
     folder: String,
-    /// Positions in the set, as they were asked for.
+    /// Indices in the set, in the order in which the runs were asked for.
     runs: Vec<usize>,
 }
 
-/// The runs by the folder of their scenario, in the order in which the folders come first.
+/// The runs by the folder of their scenario, in the order in which the folders first occur.
 fn groups(set: &RunSet) -> Vec<Group> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
@@ -112,12 +113,12 @@ fn groups(set: &RunSet) -> Vec<Group> {
     groups.into_iter().map(|(folder, runs)| Group { folder: named(folder), runs }).collect()
 }
 
-/// The folder that a scenario's file lies in; empty where it has none.
+/// The folder of a scenario's file; empty if it has none.
 fn folder(run: &RunRecord) -> &str {
     run.file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// How many bytes of whole path parts are the same for all.
+/// Number of bytes of the whole path components that all paths have in common.
 fn common<'p>(mut paths: impl Iterator<Item = &'p str>) -> usize {
     let Some(first) = paths.next() else { return 0 };
     let mut shared: Vec<&str> = first.split('/').collect();
@@ -128,7 +129,7 @@ fn common<'p>(mut paths: impl Iterator<Item = &'p str>) -> usize {
     shared.join("/").len()
 }
 
-/// What a folder came to, in a row of its own.
+/// A row that sums up a folder.
 fn group_head(set: &RunSet, group: &Group, columns: usize) -> Markup {
     let mut classes: BTreeMap<Reverse<Class>, usize> = BTreeMap::new();
     for &index in &group.runs {
@@ -148,7 +149,8 @@ fn group_head(set: &RunSet, group: &Group, columns: usize) -> Markup {
     }
 }
 
-/// What a run is found by beside the text of its cells and its folder: job, file, kinds of faults, violated oracles.
+/// Words that a run can be found by, besides the text of its cells and its folder: job, file, kinds of faults, violated
+/// oracles.
 fn words(run: &RunRecord) -> String {
     let file = run.file.rsplit('/').next().unwrap_or_default().trim_end_matches(".toml");
     let mut words: BTreeSet<&str> = run.faults.iter().map(|fault: &FaultRecord| fault.kind.as_str()).collect();
@@ -162,11 +164,11 @@ fn words(run: &RunRecord) -> String {
     words.into_iter().collect::<Vec<_>>().join(" ")
 }
 
-/// Of each run, its place in the order of each column of [`tables::verdicts`]; runs that are equal have the same.
+/// For each run, its position in the order of each column of [`tables::verdicts`]. Equal runs have equal positions.
 fn orders(set: &RunSet) -> Vec<String> {
     let runs = || set.runs.iter();
-    let columns = [
-        places(runs().map(|run| &run.scenario)),
+    let target = tables::on_several_targets(set).then(|| places(runs().map(|run| &run.target)));
+    let columns = [places(runs().map(|run| &run.scenario))].into_iter().chain(target).chain([
         places(runs().map(|run| run.seed)),
         places(runs().map(|run| &run.job.backend)),
         places(runs().map(|run| run.verdict.class())),
@@ -177,12 +179,13 @@ fn orders(set: &RunSet) -> Vec<String> {
         places(runs().map(|run| run.totals.virtual_ns)),
         places(runs().map(|run| run.totals.cpu_ns)),
         places(runs().map(|run| &run.trace_hash)),
-    ];
+    ]);
+    let columns: Vec<Vec<usize>> = columns.collect();
     let order = |index: usize| columns.iter().map(|places| places[index].to_string()).collect::<Vec<_>>().join(" ");
     (0..set.runs.len()).map(order).collect()
 }
 
-/// The place of each value among all that differ, from 0.
+/// For each value, its rank among the different values, from 0.
 fn places<T: Ord>(values: impl Iterator<Item = T>) -> Vec<usize> {
     let values: Vec<T> = values.collect();
     let mut sorted: Vec<&T> = values.iter().collect();
@@ -223,7 +226,7 @@ mod tests {
         assert_eq!(folders(&[]), [""; 0]);
         let page = section(&set(&["s/net/a.toml", "s/disk/b.toml", "s/net/c.toml"]), &[true; 3]).into_string();
         assert!(page.contains("net<small>2 runs</small><small class=\"good\">2 passed</small>"), "{page}");
-        // One folder is no grouping.
+        // With only one folder, runs are not grouped.
         assert!(!section(&set(&["s/a.toml", "s/b.toml"]), &[true; 2]).into_string().contains("class=\"group\""));
     }
 
@@ -263,7 +266,7 @@ mod tests {
         let set = RunSet { runs: times.map(run).into(), ..fixtures::set() };
         let of = |order: &String| order.split(' ').nth(8).unwrap().to_owned();
         assert_eq!(orders(&set).iter().map(of).collect::<Vec<_>>(), ["1", "0", "2", "0"]);
-        // An outage without an end is longer than all that had one.
+        // An outage without an end counts as longer than any with an end.
         let mut set = fixtures::set();
         set.runs = vec![fixtures::passed(), fixtures::passed(), fixtures::empty()];
         set.runs[0].recoveries[0].parts = None;
@@ -287,7 +290,7 @@ mod tests {
         let runs = vec![run, fixtures::passed()];
         let page = section(&RunSet { runs, ..fixtures::set() }, &[true; 2]).into_string();
         assert!(!page.contains("<script"), "{page}");
-        // No more quotes than those around the four attributes, and the one of a group.
+        // No more quotes than those around the four attributes, and those of a group.
         for (start, quotes) in [("tr data-run", 8), ("tbody data-folder", 2)] {
             let tags: Vec<&str> = page.split('<').filter(|tag| tag.starts_with(start)).collect();
             assert_eq!(tags.len(), 2, "{page}");

@@ -1,4 +1,4 @@
-//! A kill matrix as a page: a row for each bug, a column for each who noticed it.
+//! A kill matrix as a page: a row for each bug, and a column for each check that noticed one.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ pub fn page(matrix: &KillMatrix, command: &str) -> String {
     page::document("Museum of planted bugs", &[STYLE], &main, "")
 }
 
-/// Everybody who noticed something, oracles first.
+/// Every check that noticed something, oracles first.
 fn witnesses(matrix: &KillMatrix) -> Vec<String> {
     let all: BTreeSet<&String> =
         matrix.bugs.iter().filter_map(tables::kill).flat_map(|(_, found)| &found.noticed).collect();

@@ -1,29 +1,29 @@
-//! Two kill matrices held against each other: what may not pass, and what is news.
+//! Compares two kill matrices: what must not pass, and what is new.
 
 use super::{Fate, KillMatrix, Method, Row};
 
-/// What may not pass.
+/// What must not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// It was found before, and is not any more.
+    /// The bug was found before, and is not found any more.
     Survived {
-        /// By what it was found.
+        /// The method that found it.
         method: Method,
-        /// Who noticed.
+        /// The checks that noticed it.
         noticed: String,
     },
-    /// Its code never ran.
+    /// The bug's code was never reached.
     Stale,
-    /// Neither found before nor now, and nobody says why.
+    /// The bug was found neither before nor now, and no reason is given.
     Unexcused,
-    /// The catalogue names it and the baseline does not.
+    /// The catalogue has the bug and the baseline does not.
     Added,
-    /// The baseline names it and the catalogue does not.
+    /// The baseline has the bug and the catalogue does not.
     Gone,
 }
 
 impl Problem {
-    /// For people.
+    /// The problem in words.
     pub fn text(&self) -> String {
         match self {
             Self::Survived { method, noticed } => {
@@ -37,18 +37,18 @@ impl Problem {
     }
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// The engine is another than that of the baseline.
+    /// Whether the baseline was made by another engine.
     pub other_engine: bool,
-    /// By bug.
+    /// Problems, each with the name of its bug.
     pub problems: Vec<(String, Problem)>,
-    /// What the baseline does not know yet, and nobody has to mind.
+    /// What the baseline does not have yet, which is not a problem.
     pub news: Vec<String>,
 }
 
-/// Holds `now` against `before`. `whole`: all bugs were searched for, so one that is missing is gone.
+/// Compares `now` with `before`. `whole`: all bugs were searched for, so a bug that is missing no longer exists.
 pub fn judge(before: &KillMatrix, now: &KillMatrix, whole: bool) -> Judgement {
     let mut problems = Vec::new();
     let mut news = Vec::new();
@@ -59,7 +59,7 @@ pub fn judge(before: &KillMatrix, now: &KillMatrix, whole: bool) -> Judgement {
             None => add(Problem::Added),
             Some(old) => lost(old, row).into_iter().for_each(&mut add),
         }
-        // The scripted scenario of the catalogue is there to show the bug; any other search may be one that does not lead to it.
+        // The scripted scenario of the catalogue is meant to reach the bug; other searches may not reach it.
         let shows = row.found.contains_key(&Method::Scripted);
         match row.fate() {
             Fate::Survived | Fate::Stale if !shows => {}
@@ -80,11 +80,11 @@ pub fn judge(before: &KillMatrix, now: &KillMatrix, whole: bool) -> Judgement {
     Judgement { other_engine: before.engine != now.engine, problems, news }
 }
 
-/// Ways that found it and do not any more.
+/// Methods that found the bug before and do not any more.
 fn lost(old: &Row, row: &Row) -> Vec<Problem> {
     let lost = row.found.iter().filter_map(|(method, now)| {
         let before = old.found.get(method).filter(|before| before.fate == Fate::Killed)?;
-        // A search that tried less than it took before says nothing.
+        // A search with fewer runs than the bug took before shows nothing.
         let as_long = before.runs.iter().flatten().max().is_none_or(|most| *most <= now.budget);
         (now.fate == Fate::Survived && as_long)
             .then(|| Problem::Survived { method: *method, noticed: before.noticed.join(", ") })
@@ -92,7 +92,7 @@ fn lost(old: &Row, row: &Row) -> Vec<Problem> {
     lost.collect()
 }
 
-/// Whether one of the ways searched now found it before: that is told already.
+/// Whether one of the methods used now found the bug before. That is already reported.
 fn found_by_same(old: &Row, row: &Row) -> bool {
     !lost(old, row).is_empty()
 }

@@ -1,11 +1,11 @@
-//! The kill matrix: which planted bug is found by what, after how many runs, and what of that may not get worse.
+//! The kill matrix: which check finds which planted bug, and after how many runs; none of that may get worse.
 //!
-//! A planted bug that every search passes by says that the harness is blind there; so what is found is kept in a committed
-//! baseline, and held against it. Start at [`KillMatrix`]; [`judge()`] holds two of them against each other, `terminal` and `html`
+//! A planted bug that every search misses shows a blind spot of the harness. So what is found is kept in a committed
+//! baseline, and compared with it. Start at [`KillMatrix`]; [`judge()`] compares two of them, and `terminal` and `html`
 //! show them.
 //!
-//! Invariant: (MATRIX-M1) what [`KillMatrix::text`] writes, [`KillMatrix::parse`] reads back unchanged; one that was read names every
-//! bug once.
+//! Invariant: (MATRIX-M1) what [`KillMatrix::text`] writes, [`KillMatrix::parse`] reads back unchanged; a matrix that
+//! was read names every bug once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,10 @@ pub use html::page;
 pub use judge::{Judgement, Problem, judge};
 pub use terminal::text;
 
-/// Version of the file. Raised when a field changes or begins to mean something else.
+/// Version of the file. Raised when a field changes or its meaning does.
 pub const MATRIX_VERSION: u32 = 1;
 
-/// What was found of every bug, in the order of the catalogue.
+/// What was found about every bug, in the order of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KillMatrix {
@@ -31,7 +31,7 @@ pub struct KillMatrix {
     pub matrix_version: u32,
     /// Fingerprint of the engine's sources.
     pub engine: String,
-    /// A row for each.
+    /// A row for each bug.
     pub bugs: Vec<Row>,
 }
 
@@ -41,40 +41,40 @@ pub struct KillMatrix {
 pub struct Row {
     /// Its name.
     pub bug: String,
-    /// The kind of mistake, and where such a one was made.
+    /// The kind of mistake, and where such a mistake was made.
     pub like: String,
-    /// Why nothing can find it, or that nothing does yet; empty for a bug that is to be found.
+    /// Why nothing can find the bug, or that nothing does yet; empty for a bug that must be found.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub excused: String,
-    /// What each way of searching came to.
+    /// The result of each method.
     pub found: BTreeMap<Method, Found>,
 }
 
 impl Row {
-    /// What became of it: the best that any way of searching came to.
+    /// What became of the bug: the best result of any method.
     pub fn fate(&self) -> Fate {
         let fates: BTreeSet<Fate> = self.found.values().map(|found| found.fate).collect();
         fates.first().copied().unwrap_or(Fate::Stale)
     }
 }
 
-/// A way of searching. One more is one variant here, and its runs in `harness/src/cli/museum/`.
+/// A method of searching. To add one, add a variant here and its runs in `harness/src/cli/museum/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Scripted scenarios: that of the catalogue, then all others.
+    /// Scripted scenarios: first the one of the catalogue, then all others.
     Scripted,
-    /// Scenarios whose faults are drawn, in turn, seed after seed.
+    /// Scenarios whose faults are drawn, in turn, with one seed after another.
     Swarm,
     /// Every single fault at every distinguishable step of a scenario.
     Exhaust,
 }
 
 impl Method {
-    /// All of them.
+    /// All methods.
     pub const ALL: [Method; 3] = [Method::Scripted, Method::Swarm, Method::Exhaust];
 
-    /// For people.
+    /// The method's name in documents.
     pub fn name(self) -> &'static str {
         match self {
             Method::Scripted => "scripted",
@@ -84,20 +84,20 @@ impl Method {
     }
 }
 
-/// What became of a bug, the best first.
+/// What became of a bug; the best result is first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
-    /// A run failed with it, and passes without it.
+    /// A run failed with the bug, and passes without it.
     Killed,
-    /// It made its mistake, and no run failed.
+    /// The bug's code was reached, and no run failed.
     Survived,
-    /// It never made its mistake: nobody can say who would have found it.
+    /// The bug's code was never reached, so nothing is known about whether it would be found.
     Stale,
 }
 
 impl Fate {
-    /// For people.
+    /// The fate in words.
     pub fn name(self) -> &'static str {
         match self {
             Fate::Killed => "killed",
@@ -107,31 +107,32 @@ impl Fate {
     }
 }
 
-/// What one way of searching came to.
+/// The result of one method.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
     /// What became of the bug.
     pub fate: Fate,
-    /// The scenario of the run that failed first, and its seed.
+    /// The scenario and seed of the first run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<(String, u64)>,
-    /// The single fault that showed it there, in words.
+    /// The single fault that showed the bug in that run, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strike: Option<String>,
-    /// Who noticed there: oracles, invariants, expectations, `stuck`; the first cause first.
+    /// What noticed the bug in that run: oracles, invariants, expectations, `stuck`; the first cause first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noticed: Vec<String>,
-    /// Runs until the first that failed, one number for each start; none for a start without.
+    /// Number of runs up to the first that failed, for each start; `None` for a start that found nothing.
     pub runs: Vec<Option<u64>>,
-    /// Runs of each start at most.
+    /// Most runs of each start.
     pub budget: u64,
     /// Processor time of all runs, in milliseconds.
     pub cpu_ms: u64,
 }
 
 impl Found {
-    /// The median over the starts; a start without a kill counts as longer than any. `None`: most had none.
+    /// The median over the starts. A start that found nothing counts as longer than any other. `None`: most starts
+    /// found nothing.
     pub fn median(&self) -> Option<u64> {
         let mut runs: Vec<u64> = self.runs.iter().map(|runs| runs.unwrap_or(u64::MAX)).collect();
         runs.sort_unstable();
@@ -139,7 +140,7 @@ impl Found {
     }
 }
 
-/// Why a text is no kill matrix, and what to do.
+/// Why a text is not a valid kill matrix, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadMatrix {
@@ -152,7 +153,7 @@ pub struct BadMatrix {
 const RENEW: &str = "restore the file, or make it anew with --update";
 
 impl KillMatrix {
-    /// Reads one.
+    /// Reads a kill matrix.
     pub fn parse(text: &str) -> Result<KillMatrix, BadMatrix> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -173,7 +174,8 @@ impl KillMatrix {
         }
     }
 
-    /// The file's text, ended by a line break: a line for each bug and for each way of searching, so that a review sees what changed.
+    /// The file's text, ending with a line break. It has a line for each bug and for each method, so that reviews show
+    /// what changed.
     pub fn text(&self) -> String {
         let json = |value: &dyn erased::Json| value.json();
         let row = |row: &Row| {
@@ -204,7 +206,7 @@ impl KillMatrix {
         self.bugs.iter().find(|row| row.bug == bug)
     }
 
-    /// This matrix where something was searched, and `before` where nothing was: rows and ways of searching.
+    /// This matrix, with rows and methods of `before` where nothing was searched.
     pub fn over(self, before: Option<&KillMatrix>) -> KillMatrix {
         let mut merged = self;
         for row in &mut merged.bugs {
@@ -219,7 +221,7 @@ impl KillMatrix {
 }
 
 mod erased {
-    /// What is always JSON, on one line.
+    /// A value that can always be written as JSON on one line.
     pub(super) trait Json {
         fn json(&self) -> String;
     }

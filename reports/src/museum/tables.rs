@@ -1,4 +1,4 @@
-//! What stands in the tables of a kill matrix, for the terminal and for the page.
+//! The tables of a kill matrix, for the terminal and for the page.
 
 use super::{Fate, Found, KillMatrix, Method, Row};
 use crate::ansi::Style;
@@ -37,7 +37,7 @@ pub(super) fn matrix(matrix: &KillMatrix) -> Table {
     table
 }
 
-/// The first way that found it.
+/// The first method that found the bug.
 pub(super) fn kill(row: &Row) -> Option<(Method, &Found)> {
     row.found.iter().find(|(_, found)| found.fate == Fate::Killed).map(|(method, found)| (*method, found))
 }
@@ -57,7 +57,7 @@ pub(super) fn style(row: &Row) -> Style {
     }
 }
 
-/// Runs until a kill: the median over the starts, or that so many were not enough.
+/// Runs until the bug was found, as the median over the starts; or that so many runs were not enough.
 pub(super) fn runs(row: &Row, method: Method) -> Cell {
     match row.found.get(&method) {
         None => Cell::none(),
@@ -68,7 +68,7 @@ pub(super) fn runs(row: &Row, method: Method) -> Cell {
     }
 }
 
-/// `40 bugs: 38 killed, 2 excused`.
+/// Such as `40 bugs: 38 killed, 2 excused`.
 pub(super) fn summary(matrix: &KillMatrix) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for fate in ["killed", "survived", "excused", "stale"] {
@@ -81,7 +81,7 @@ pub(super) fn summary(matrix: &KillMatrix) -> String {
     format!("{}: {}", units::counted(matrix.bugs.len(), "bug"), counts.join(", "))
 }
 
-/// For each way of searching, the median over the bugs that it was tried on of the runs that it took.
+/// For each method, the median number of runs over the bugs that it was tried on.
 pub(super) fn medians(matrix: &KillMatrix) -> Vec<String> {
     let mut lines = Vec::new();
     for method in Method::ALL {

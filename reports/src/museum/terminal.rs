@@ -1,9 +1,9 @@
-//! A kill matrix, and its judgement, for a terminal. What needs a look stands last, next to the prompt.
+//! A kill matrix and its judgement for a terminal. What should be looked at comes last, next to the prompt.
 
 use super::{Judgement, KillMatrix, tables};
 use crate::ansi::{Screen, Style, clean, paint};
 
-/// The matrix as text, and what became of the comparison if there was one; ended by a line break.
+/// The matrix as text, with the result of the comparison if there was one; ends with a line break.
 pub fn text(matrix: &KillMatrix, judgement: Option<&Judgement>, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;

@@ -1,7 +1,7 @@
-//! What every HTML page is made of: its frame, its head, its tables. A page works offline: no font, no picture from elsewhere.
+//! The parts of every HTML page: frame, head, tables. A page works offline, and loads nothing from elsewhere.
 //!
-//! Start at [`document`], the frame with look and policy; [`Head`] is what stands at the top of each page. Text is escaped by
-//! `maud` wherever it enters, and a page forbids itself everything that comes from elsewhere.
+//! Start at [`document`], the frame with style and policy; [`Head`] is the top of each page. Text is escaped by `maud`
+//! wherever it enters, and the policy of a page forbids everything that comes from elsewhere.
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
@@ -9,20 +9,21 @@ use crate::ansi::Style;
 use crate::table::{Align, Cell, Table};
 use crate::units;
 
-/// Characters of a command in a header; that of a large set names hundreds of files.
+/// Most characters of a command in a header, because the command of a large set names hundreds of files.
 const COMMAND_MAX: usize = 300;
 
 /// CSS of every page.
 const CSS: &str = include_str!("page.css");
-/// What is other on paper; behind all other CSS, so that it wins.
+/// Differences on paper. Comes after all other CSS, so that it takes precedence.
 const PRINT: &str = include_str!("print.css");
-/// Opens what is closed before it is printed; in front of the script of a page that has one.
+/// Opens what is closed before the page is printed. Comes before the script of a page that has one.
 const PRINT_SCRIPT: &str = include_str!("print.js");
 
-/// What a page may do: run and style itself, and nothing else. Part of its text, since there is no server to say so.
+/// What a page may do: only run its own script and use its own styles. The policy is part of the page's text, because
+/// there is no server to send it.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
 
-/// A page: the report's look and policy, `styles` besides, `main`, and `script` behind it if it is not empty.
+/// A page: the report's style and policy, further `styles`, `main`, and `script` after it if it is not empty.
 pub fn document(title: &str, styles: &[&str], main: &Markup, script: &str) -> String {
     let page = html! {
         (DOCTYPE)
@@ -43,15 +44,15 @@ pub fn document(title: &str, styles: &[&str], main: &Markup, script: &str) -> St
     page.into_string()
 }
 
-/// The top of a page: what it is, what made it, and its numbers.
+/// The top of a page: what the page is, what made it, and its main numbers.
 pub struct Head<'p> {
     /// The heading.
     pub title: Markup,
     /// The command line that made the page.
     pub command: &'p str,
-    /// A line each, below the command.
+    /// Notes, each on a line of its own below the command.
     pub notes: Vec<Markup>,
-    /// The numbers that the page comes down to.
+    /// The main numbers of the page.
     pub counts: Vec<Count>,
 }
 
@@ -59,16 +60,16 @@ pub struct Head<'p> {
 pub struct Count {
     /// The number as text.
     pub number: String,
-    /// What it counts, one or several.
+    /// What the number counts, in the singular or plural that fits.
     pub label: String,
-    /// Whether it is good news.
+    /// Whether the number is good or bad.
     pub style: Style,
-    /// Where the page says more about it.
+    /// The part of the page that says more about it.
     pub href: Option<&'static str>,
 }
 
 impl Count {
-    /// `1 run`, `204 runs`; `one` is the word for one of them.
+    /// Such as `1 run`, `204 runs`; `one` is the singular.
     pub fn of(n: usize, one: &str) -> Count {
         Count::labelled(n, units::noun_for(n, one), Style::Plain)
     }
@@ -104,7 +105,7 @@ impl Render for Head<'_> {
     }
 }
 
-/// The command of a header, cut between two words where it is long.
+/// The command of a header, cut between two words if it is long.
 pub fn short_command(command: &str) -> String {
     let Some((end, _)) = command.char_indices().nth(COMMAND_MAX) else { return command.to_owned() };
     let (head, _) = command[..end].rsplit_once(' ').unwrap_or((&command[..end], ""));
@@ -112,7 +113,7 @@ pub fn short_command(command: &str) -> String {
     format!("{head} … and {} more characters", units::count(rest as u64))
 }
 
-/// A heading with a note, and a table; nothing without rows.
+/// A heading with a note, and a table; empty if the table has no rows.
 pub fn titled(heading: &str, note: &str, content: &Table) -> Markup {
     html! {
         @if !content.is_empty() {
@@ -147,19 +148,19 @@ pub fn table(content: &Table) -> Markup {
     }
 }
 
-/// The class of a column of numbers; most cells of a page are text and have none.
+/// The class of a column of numbers. Columns of text, which are most, have no class.
 pub fn side(align: Align) -> Option<&'static str> {
     (align == Align::Right).then_some("r")
 }
 
-/// The text of a cell; the unit of a number stands in a box of its own, so that digits line up.
+/// The text of a cell. The unit of a number is in a box of its own, so that digits line up.
 pub fn cell_text(cell: &Cell, align: Align) -> Markup {
     let text = cell.text.trim_end();
     let quantity = match text.rsplit_once(' ') {
         Some((number, unit)) if align == Align::Right && is_quantity(number, unit) => Some((number, unit)),
         _ => None,
     };
-    // Most of a page is cells, so the markup of a plain one is its text.
+    // Most of a page is cells, so a plain cell has no markup besides its text.
     let content = html! {
         @match quantity {
             Some((number, unit)) => { (number) i { (unit) } },

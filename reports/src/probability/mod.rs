@@ -1,10 +1,11 @@
-//! The probability of a failure along its run: where it was decided.
+//! The probability of a failure along its run, which shows where the failure was decided.
 //!
-//! For `k` events of a failing run, the run is made again and again with the same first `k` events and all timing behind them drawn
-//! anew; the share that still fails is a point of the curve. Before the step of the curve the failure was a matter of luck; behind
-//! it it was settled. Start at [`FailureCurve`]; [`text`] and [`svg`] draw it, `flowquake when` measures it.
+//! A failing run is made again many times with its first `k` events kept and all timing after them drawn anew. The
+//! share of these runs that still fail is a point of the curve. Before the step of the curve the failure depends on
+//! chance; after the step it is settled. Start at [`FailureCurve`]; [`text`] and [`svg`] draw it, `flowquake when`
+//! measures it.
 //!
-//! Invariant: (PROBABILITY-C1) points are ordered by events, and each share is inside of its interval.
+//! Invariant: (PROBABILITY-C1) points are ordered by events, and each share is inside its interval.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,66 +18,66 @@ pub mod text;
 pub struct FailureCurve {
     /// Name of the scenario.
     pub scenario: String,
-    /// Its seed.
+    /// The seed of the run.
     pub seed: u64,
     /// The plan's file.
     pub plan: String,
     /// What counts as the same failure: the class, and the oracle if it has one.
     pub failure: String,
-    /// Events of the failing run.
+    /// Number of events of the failing run.
     pub events: u64,
-    /// What was measured, ordered by [`CurvePoint::after_events`].
+    /// The measured points, ordered by [`CurvePoint::after_events`].
     pub points: Vec<CurvePoint>,
-    /// The narrowest stretch over which the curve rises for certain ([`decided`]).
+    /// The narrowest stretch over which the curve certainly rises ([`decided`]).
     pub step: Option<Step>,
     /// When each fault of the plan first struck in the failing run.
     pub strikes: Vec<Strike>,
-    /// Runs made in all.
+    /// Number of runs made in all.
     pub runs: u64,
 }
 
 /// One point: runs that share their first events with the failing run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// How many events they share.
+    /// How many events they have in common.
     pub after_events: u64,
-    /// Runs made.
+    /// Number of runs made.
     pub runs: u64,
-    /// Those that failed in the same way.
+    /// Number of runs that failed in the same way.
     pub failed: u64,
-    /// Those that failed in another way.
+    /// Number of runs that failed in another way.
     pub failed_otherwise: u64,
     /// Share of those that failed in the same way.
     pub share: f64,
     /// Lower end of the 95 % interval of that share (Wilson's).
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of that interval.
     pub high: f64,
 }
 
 /// Where the failure was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Behind so many events it was open …
+    /// After this many events the failure was open …
     pub from: u64,
-    /// … and behind so many settled, or more so.
+    /// … and after this many it was settled, or closer to it.
     pub to: u64,
     /// The share at [`Step::from`].
     pub before: f64,
     /// The share at [`Step::to`].
     pub after: f64,
-    /// The events between, as text: the first ones.
+    /// The first events in between, as text.
     pub events: Vec<String>,
 }
 
-/// A fault, and when it struck first.
+/// A fault, and when it first struck.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Strike {
     /// Position in the plan, from 1.
     pub fault: u32,
-    /// Its kind.
+    /// The kind of fault.
     pub kind: String,
-    /// So many events came first.
+    /// How many events came before it.
     pub after_events: u64,
 }
 
@@ -91,22 +92,23 @@ impl CurvePoint {
 }
 
 impl FailureCurve {
-    /// The ends of the lines: the points, and behind all events the failing run itself.
+    /// The corners of the line: the points, and after all events the failing run itself.
     pub(crate) fn corners(&self) -> Vec<(u64, f64)> {
         let points = self.points.iter().map(|point| (point.after_events, point.share));
         points.filter(|(at, _)| *at < self.events).chain([(self.events, 1.0)]).collect()
     }
 }
 
-/// The narrowest stretch of events over which the share rises for certain: the intervals of its ends do not meet. Of several as narrow the
-/// one with the largest rise, then the last. The failing run itself stands behind its last event, and fails for certain.
+/// The narrowest stretch of events over which the share certainly rises, which means that the intervals of its ends do
+/// not overlap. Of several equally narrow ones it is the one with the largest rise, then the last. The failing run
+/// itself counts as a point after its last event that certainly fails.
 pub fn decided(points: &[CurvePoint], events: u64) -> Option<(u64, u64)> {
     let whole =
         CurvePoint { after_events: events, runs: 1, failed: 1, failed_otherwise: 0, share: 1.0, low: 1.0, high: 1.0 };
     let all: Vec<&CurvePoint> = points.iter().filter(|point| point.after_events < events).chain([&whole]).collect();
     let mut best: Option<(u64, u64, f64)> = None;
     for (at, to) in all.iter().enumerate() {
-        // Of those before that differ for certain the last is the nearest.
+        // Of the earlier points that certainly differ, the last is the nearest.
         let Some(from) = all[..at].iter().rev().find(|from| from.high < to.low) else { continue };
         let (width, rise) = (to.after_events - from.after_events, to.share - from.share);
         if best.is_none_or(|(from, to, known)| width < to - from || (width == to - from && rise >= known)) {
@@ -127,11 +129,11 @@ pub fn wilson(failed: u64, runs: u64) -> (f64, f64) {
     let middle = share + Z * Z / (2.0 * n);
     let half = Z * libm::sqrt(share * (1.0 - share) / n + Z * Z / (4.0 * n * n));
     let scale = 1.0 + Z * Z / n;
-    // Rounding must not put a share of nothing, or of all, outside of its interval.
+    // Rounding must not put a share of 0 or 1 outside of its interval.
     (((middle - half) / scale).clamp(0.0, share), ((middle + half) / scale).clamp(share, 1.0))
 }
 
-/// `35 %`.
+/// Such as `35 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", libm::round(share * 100.0))
 }
@@ -173,7 +175,7 @@ pub(crate) mod tests {
         }
         let width = |runs: u64| wilson(runs / 2, runs).1 - wilson(runs / 2, runs).0;
         assert!(width(20) > width(80) && width(80) > width(1_000));
-        // By the formula, by hand: 0 of 20.
+        // Computed by hand from the formula: 0 of 20.
         assert!((wilson(0, 20).1 - 0.1611).abs() < 1e-4);
     }
 
@@ -215,7 +217,7 @@ pub(crate) mod tests {
         assert!(!picture.contains("<kill>") && picture.contains("&lt;kill&gt;"), "{picture}");
         assert!(!picture.contains("<sink"), "{picture}");
         insta::assert_snapshot!(picture);
-        // Nothing was measured yet, and a run without an event.
+        // Nothing measured yet, and a run without events.
         let empty = FailureCurve { events: 0, points: vec![], step: None, strikes: vec![], ..curve };
         assert!(svg::picture(&empty).starts_with("<svg") && !svg::picture(&empty).contains("NaN"));
         text::chart(&empty, 60, text::Signs::Blocks, Color::No);

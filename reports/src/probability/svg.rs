@@ -32,7 +32,7 @@ pub fn picture(curve: &FailureCurve) -> String {
         escape(&format!("Probability of the failure of {}, seed {}, by events kept", curve.scenario, curve.seed))
     );
     let mut draw = |line: std::fmt::Arguments<'_>| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(svg, "{line}");
     };
     for quarter in 0..=4u64 {

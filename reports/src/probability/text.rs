@@ -1,6 +1,7 @@
-//! The curve for a terminal: columns of block characters, or of plain ones where a terminal has no others.
+//! The curve for a terminal, in columns of block characters, or of ASCII characters if the terminal has no others.
 //!
-//! Start at [`chart`]. Every column is the measured share at or before its events, since nothing was measured between.
+//! Start at [`chart`]. Every column shows the measured share at or before its number of events, because nothing was
+//! measured in between.
 
 use super::{CurvePoint, FailureCurve, percent};
 use crate::ansi::{Color, Style, clean, paint};
@@ -10,9 +11,9 @@ use crate::units;
 
 /// Lines of the chart.
 const HEIGHT: u64 = 8;
-/// Columns: enough to be read, and few enough that a step stays a step.
+/// Least and greatest number of columns: enough to be readable, and few enough that a step still looks like a step.
 const COLUMNS: (usize, usize) = (10, 100);
-/// Before the columns stands `100 % │`.
+/// Width of `100 % │`, which stands before the columns.
 const SIDE: usize = 8;
 
 /// Which characters a terminal can show.
@@ -25,7 +26,7 @@ pub enum Signs {
 }
 
 impl Signs {
-    /// The sign of so many eighths of a cell.
+    /// The character for this many eighths of a cell.
     fn cell(self, eighths: u64) -> char {
         match (self, eighths) {
             (_, 0) => ' ',
@@ -44,11 +45,12 @@ impl Signs {
     }
 }
 
-/// The curve in lines of at most `width` characters, the strikes of faults below it, and where it steps.
+/// The curve in lines of at most `width` characters, with the strikes of faults below it and a text that says where it
+/// steps.
 pub fn chart(curve: &FailureCurve, width: usize, signs: Signs, color: Color) -> String {
     let columns = width.saturating_sub(SIDE).clamp(COLUMNS.0, COLUMNS.1);
     let (side, corner, floor, mark) = signs.frame();
-    // What a column stands for: this many events or fewer came first.
+    // A column stands for this many events.
     let events = |column: usize| curve.events * column as u64 / (columns as u64 - 1);
     let corners = curve.corners();
     let share = |column: usize| {
@@ -87,7 +89,7 @@ pub fn chart(curve: &FailureCurve, width: usize, signs: Signs, color: Color) -> 
     out
 }
 
-/// What the curve says, in a sentence, and the events in which it was decided.
+/// What the curve shows, in a sentence, and the events in which the failure was decided.
 pub fn findings(curve: &FailureCurve) -> String {
     let first = curve.points.first().filter(|point| point.after_events == 0).map(|point| point.share);
     let Some(step) = &curve.step else {

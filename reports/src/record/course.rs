@@ -1,13 +1,14 @@
-//! The course of a run between its checkpoints and recoveries: who led, what ran where, and what was under way.
+//! The course of a run between its checkpoints and recoveries: who led, what ran where, and what was in progress.
 //!
-//! Start at [`Course`]. It is what the space-time picture and the exports know beyond checkpoints, recoveries and timeline.
-//! Records that were written before it existed read as an empty one, and whoever draws must do without it.
+//! Start at [`Course`]. It is what the space-time picture and the exports know besides checkpoints, recoveries and
+//! timeline. Records that were written before it existed are read with an empty course, and all drawing must work
+//! without it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointEnd, CheckpointRecord};
 
-/// Who led, what ran where, and what was under way.
+/// Who led, what ran where, and what was in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Course {
@@ -17,39 +18,46 @@ pub struct Course {
     pub attempts: Vec<AttemptRecord>,
     /// Edges of the job graph that barriers crossed, from vertex to vertex, ascending.
     pub edges: Vec<(u32, u32)>,
-    /// What was under way and what was committed, ordered by time; stretches in which nothing changes have their ends only.
+    /// What was in progress and what was committed, ordered by time. Where nothing changes, only the ends of the
+    /// stretch are kept.
     pub flow: Vec<FlowSample>,
 }
 
 /// One leadership of one JobManager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermRecord {
-    /// Its number, growing over all leaders.
+    /// Number of the term, growing over all leaders.
     pub term: u64,
     /// The node that led.
     pub node: String,
-    /// When it was granted.
+    /// When the leadership was granted.
     pub from_ns: u64,
-    /// When its leader gave it up or died; `None`: not within the run. It may have been superseded before.
+    /// When the leader gave it up or died; `None`: not within the run. The leader may have been superseded before.
     pub to_ns: Option<u64>,
 }
 
 /// One attempt at running the job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
-    /// Its number, from 1, growing over all leaders.
+    /// Number of the attempt, from 1, growing over all leaders.
     pub attempt: u32,
     /// When its deployment began.
     pub deployed_at_ns: u64,
-    /// When every subtask ran; `None`: it never came to that.
+    /// The checkpoint that it was deployed from; `None`: none, or an older record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
+    /// What the failover that ended it answers: the kind of the event behind it, such as `task-manager-lost`; empty: no failover did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub root: String,
+    /// When every subtask was running; `None`: that never happened.
     pub running_at_ns: Option<u64>,
     /// When it failed, finished or was replaced; `None`: not within the run.
     pub ended_at_ns: Option<u64>,
-    /// Its subtasks, ordered by vertex and index, as far as they began.
+    /// Its subtasks that began, ordered by vertex and index.
     pub subtasks: Vec<SubtaskRecord>,
 }
 
-/// The life of one subtask in one attempt; `None` where it did not get that far.
+/// The life of one subtask in one attempt; times are `None` where it did not get that far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubtaskRecord {
     /// Vertex and index, as in [`super::SubtaskCheckpoint::subtask`].
@@ -60,30 +68,31 @@ pub struct SubtaskRecord {
     pub restoring_ns: Option<u64>,
     /// When its state was loaded.
     pub restored_ns: Option<u64>,
-    /// When it ran.
+    /// When it began to run.
     pub running_ns: Option<u64>,
     /// When it processed its first record.
     pub first_record_ns: Option<u64>,
-    /// When it had seen the end of its input.
+    /// When it reached the end of its input.
     pub end_of_input_ns: Option<u64>,
     /// When it failed.
     pub failed_ns: Option<u64>,
 }
 
-/// What was under way at an instant.
+/// What was in progress at an instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowSample {
-    /// When. Of each stretch of time it is the sample with the largest backlog that was seen at an event.
+    /// The time of the sample. For each stretch of time the sample with the largest backlog seen at an event is kept.
     pub at_ns: u64,
-    /// Bytes of records that were sent to each node and not read by it yet, in the order of [`super::RunRecord::nodes`].
+    /// For each node of [`super::RunRecord::nodes`], in that order: bytes of records that were sent to the node and not
+    /// read by it yet.
     pub waiting_bytes: Vec<u64>,
     /// Records that the sinks had made visible by then.
     pub records_committed: u64,
 }
 
 impl Course {
-    /// When a checkpoint that neither completed nor was given up was nobody's any more: its leader died or gave up, its
-    /// attempt ended, or the next one was deployed; `None`: not within the run.
+    /// When a checkpoint that neither completed nor was given up was abandoned: its leader died or gave up, its attempt
+    /// ended, or the next attempt was deployed. `None`: not within the run.
     pub fn abandoned_ns(&self, checkpoint: &CheckpointRecord) -> Option<u64> {
         if checkpoint.end != CheckpointEnd::Unfinished {
             return None;
@@ -96,7 +105,7 @@ impl Course {
         ends.chain(leader.and_then(|term| term.to_ns)).filter(|end| *end >= triggered).min()
     }
 
-    /// When the last subtask had seen the end of its input; `None`: none has.
+    /// When the last subtask had reached the end of its input; `None`: not all have.
     pub fn input_ended_ns(&self) -> Option<u64> {
         let subtasks = self.attempts.iter().flat_map(|attempt| &attempt.subtasks);
         subtasks.filter_map(|subtask| subtask.end_of_input_ns).max()
@@ -104,7 +113,7 @@ impl Course {
 }
 
 impl FlowSample {
-    /// Bytes of records under way to all nodes.
+    /// Bytes of records in flight to all nodes.
     pub fn in_flight_bytes(&self) -> u64 {
         self.waiting_bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
@@ -123,9 +132,8 @@ mod tests {
         let attempt = |attempt, deployed_at_ns, ended_at_ns| AttemptRecord {
             attempt,
             deployed_at_ns,
-            running_at_ns: None,
             ended_at_ns,
-            subtasks: vec![],
+            ..AttemptRecord::default()
         };
         let mut course = Course::default();
         assert_eq!(course.abandoned_ns(&checkpoint), None);

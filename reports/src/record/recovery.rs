@@ -1,9 +1,10 @@
 //! One recovery of the job as it was measured: from the fault until lasting progress, and until the job had caught up.
 //!
-//! Start at [`RecoveryRecord`]. An outage is what a user sees. It ends with *lasting progress*: every source and keyed vertex
-//! processes records again, in an attempt that afterwards completes a checkpoint or finishes the job. Failovers and takeovers
-//! that came to nothing before are a part of that outage, and not outages of their own. Where nothing was tried, because the
-//! job stood still and went on by itself, the standstill is the outage. ADR 0022 has the reasons.
+//! Start at [`RecoveryRecord`]. An outage is what a user sees. It ends with *lasting progress*: every source and keyed
+//! vertex processes records again, in an attempt that afterwards completes a checkpoint or finishes the job. Earlier
+//! failovers and takeovers without lasting progress are part of that outage, and not outages of their own. If no
+//! recovery was begun, because the job stood still and went on by itself, the standstill is the outage. ADR 0022 has
+//! the reasons.
 
 use std::fmt;
 
@@ -12,64 +13,69 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::throughput;
 use crate::units;
 
-/// One outage with the recovery that ended it: from the fault (or the failure seen) to being caught up.
+/// One outage with the recovery that ended it: from the fault (or the detection of the failure) until the job has
+/// caught up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryRecord {
-    /// How the job came back, or was last tried to be brought back.
+    /// How the job came back or, if it did not, how that was last tried.
     pub kind: RecoveryKind,
-    /// Attempt with which the job came back; of a stall, the attempt that stood still. Without an end, the last one tried.
+    /// The attempt with which the job came back; for a stall, the attempt that stood still; without an end, the last
+    /// one tried.
     pub attempt: u32,
-    /// Root cause as the JobManager stated it; of a takeover, who took over; of a stall, what was not seen.
+    /// Root cause as the JobManager stated it; for a takeover, who took over; for a stall, what was missing.
     pub cause: String,
-    /// The fault of the plan with which the outage began ([`FaultRecord::id`](super::FaultRecord::id)), where one is known.
+    /// The fault of the plan that the outage began with ([`FaultRecord::id`](super::FaultRecord::id)), if it is known.
     pub fault: Option<u32>,
-    /// Other faults behind the recoveries that were tried in it, ascending.
+    /// Other faults that caused recoveries in the same outage, ascending.
     pub other_faults: Vec<u32>,
-    /// When the outage began: the strike of that fault, or the last lasting progress that was made under it; else the moment
-    /// the failure was detected, or a leader gave up by itself.
+    /// When the outage began: at the strike of that fault, or at the last lasting progress made under the fault. If no
+    /// fault is known: when the failure was detected, or when a leader gave up by itself.
     pub failed_at_ns: u64,
-    /// Recoveries that were begun in this outage before and came to nothing, in order.
+    /// Earlier recoveries in this outage that did not lead to lasting progress, in order.
     pub superseded: Vec<SupersededRecovery>,
-    /// Checkpoint restored; `None`: started empty, or a stall, which restores nothing.
+    /// Checkpoint that was restored; `None`: the job started empty, or a stall, which restores nothing.
     pub restored_checkpoint: Option<u64>,
-    /// Age `A` of the restored snapshot: its trigger to the beginning of the outage.
+    /// Age `A` of the restored snapshot: from its trigger to the begin of the outage.
     pub snapshot_age_ns: u64,
     /// Duration of the restored checkpoint, for the article's formula.
     pub restored_checkpoint_duration_ns: Option<u64>,
     /// Bytes of state loaded.
     pub restored_bytes: u64,
-    /// Parts of the outage `D`; they sum to the time from its beginning to lasting progress (RECORD-R1). `None`: it had no end.
+    /// Parts of the outage `D`, which sum to the time from its begin to lasting progress (RECORD-R1). `None`: the
+    /// outage had no end.
     pub parts: Option<RecoveryParts>,
-    /// When the checkpoint was complete, or the job finished, that shows that the progress lasts; `None`: it had no end.
+    /// When the checkpoint completed, or the job finished, that shows that the progress was lasting; `None`: the outage
+    /// had no end.
     pub confirmed_at_ns: Option<u64>,
-    /// Of an outage without an end, how long it had lasted when the run ended.
+    /// For an outage without an end: how long it had lasted when the run ended.
     pub unended_ns: Option<u64>,
-    /// When the sources of this attempt had again emitted all that had arrived; `None`: not within the attempt.
+    /// When the sources of this attempt had emitted again everything that had arrived; `None`: not within the attempt.
     pub caught_up_at_ns: Option<u64>,
 }
 
-/// What was done about an outage.
+/// How an outage was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecoveryKind {
     /// The leader restarted the job.
     Failover,
-    /// Another JobManager, or the former leader anew, went on with the job.
+    /// Another JobManager, or the former leader in a new term, went on with the job.
     Takeover,
-    /// Nothing: no checkpoint completed for longer than the interval explains, until the attempt went on by itself or the run ended.
+    /// Not at all: no checkpoint completed for longer than the interval explains, until the attempt went on by itself
+    /// or the run ended.
     Stall,
 }
 
-/// A recovery that was begun and came to nothing: its attempt ended before its progress lasted.
+/// A recovery that was begun, but whose attempt ended before its progress was lasting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupersededRecovery {
     /// The attempt that it began, or would have begun.
     pub attempt: u32,
-    /// Root cause as the JobManager stated it; of a takeover, who took over.
+    /// Root cause as the JobManager stated it; for a takeover, who took over.
     pub cause: String,
-    /// The fault behind it.
+    /// The fault that caused it.
     pub fault: Option<u32>,
-    /// The strike of that fault, or the moment the failure was detected.
+    /// When that fault struck or, if no fault is known, when the failure was detected.
     pub failed_at_ns: u64,
 }
 
@@ -89,27 +95,27 @@ impl RecoveryRecord {
         self.caught_up_at_ns?.checked_sub(self.failed_at_ns)
     }
 
-    /// Catching up alone, `R − D`.
+    /// The time to catch up alone, `R − D`.
     pub fn catch_up_ns(&self) -> Option<u64> {
         self.total_ns()?.checked_sub(self.outage_ns()?)
     }
 
-    /// Bytes per second at which state was loaded, all subtasks together; `None` where there was none.
+    /// Bytes per second at which state was loaded, over all subtasks; `None` if there was none.
     pub fn load_throughput(&self) -> Option<u64> {
         throughput(self.restored_bytes, self.parts?.restore_ns)
     }
 
-    /// Whether no recovery was begun.
+    /// Whether it is a stall, for which no recovery was begun.
     pub fn is_stall(&self) -> bool {
         self.kind == RecoveryKind::Stall
     }
 
-    /// Whether the formulas for one recovery speak of it: one failure, one attempt to come back, and an end.
+    /// Whether the formulas for one recovery apply: one failure, one attempt to come back, and an end.
     pub fn is_plain(&self) -> bool {
         !self.is_stall() && self.superseded.is_empty() && self.parts.is_some_and(|parts| parts.stalled_ns == 0)
     }
 
-    /// When the failures struck, or were detected, that recoveries in this outage answer.
+    /// When the failures struck, or were detected, that the recoveries in this outage respond to.
     pub fn failures_ns(&self) -> Vec<u64> {
         let superseded = self.superseded.iter().map(|one| one.failed_at_ns);
         let before = self.parts.map_or(0, |parts| parts.stalled_ns.saturating_add(parts.superseded_ns));
@@ -117,21 +123,21 @@ impl RecoveryRecord {
         superseded.chain(last).collect()
     }
 
-    /// Failovers and takeovers in it.
+    /// Number of failovers and takeovers in the outage.
     pub fn tried(&self) -> usize {
         self.superseded.len() + usize::from(!self.is_stall())
     }
 }
 
-/// The longest outage, those without an end counting as longer than any other; `None`: there was none.
+/// The longest outage; an outage without an end counts as longer than any other. `None`: there was none.
 pub fn worst_outage(recoveries: &[RecoveryRecord]) -> Option<Lapse> {
     recoveries.iter().map(RecoveryRecord::outage).max()
 }
 
-/// Failure until caught up, of the recovery at `index` of a run that ended at `end_ns`.
+/// Time from the failure until caught up, for the recovery at `index` of a run that ended at `end_ns`.
 ///
-/// Where the next outage began before the backlog was worked off, the output stays late until that one, too, is made up for.
-/// A stall restores nothing and repeats nothing: what it held up is made up for with the checkpoint that ends it.
+/// If the next outage began before the backlog was worked off, the output stays late until that outage, too, is made up
+/// for. A stall restores nothing and repeats nothing: the checkpoint that ends it makes up for what it held up.
 pub fn recovered_after(recoveries: &[RecoveryRecord], index: usize, end_ns: u64) -> Lapse {
     let begun = recoveries[index].failed_at_ns;
     let rest = &recoveries[index..];
@@ -144,14 +150,14 @@ pub fn recovered_after(recoveries: &[RecoveryRecord], index: usize, end_ns: u64)
     }
 }
 
-/// A duration, or how long something without an end had lasted when the run was over. The order is that of length:
-/// what had no end is longer than all that had one. In JSON it is a number, or `{"over": 31200000000}`.
+/// A duration, or how long something without an end had lasted when the run was over. Ordered by length; without an end
+/// counts as longer than any with an end. In JSON it is a number, or `{"over": 31200000000}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "JsonLapse", into = "JsonLapse")]
 pub enum Lapse {
-    /// It took so many nanoseconds.
+    /// It took this many nanoseconds.
     Ns(u64),
-    /// It had no end within the run, and had lasted so many nanoseconds then; zero where that is not known.
+    /// It had no end within the run, and had lasted this many nanoseconds by then; zero if that is not known.
     Over(u64),
 }
 
@@ -162,7 +168,7 @@ enum JsonLapse {
     Over {
         over: u64,
     },
-    /// Written by a version that did not say how long.
+    /// Written by a version that did not say how long it lasted.
     Unknown(Option<()>),
 }
 
@@ -186,7 +192,7 @@ impl From<Lapse> for JsonLapse {
 }
 
 impl Lapse {
-    /// The duration, of what had an end.
+    /// The duration, if it had an end.
     pub fn ns(self) -> Option<u64> {
         match self {
             Lapse::Ns(ns) => Some(ns),
@@ -196,7 +202,7 @@ impl Lapse {
 }
 
 impl fmt::Display for Lapse {
-    /// `4.973 s`, `> 31.2 s`, or `no end`.
+    /// Such as `4.973 s`, `> 31.2 s`, or `no end`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Lapse::Ns(ns) => f.write_str(&units::duration(*ns)),
@@ -206,21 +212,23 @@ impl fmt::Display for Lapse {
     }
 }
 
-/// Durations of an outage, in order; each begins where the one before ended.
+/// Durations of an outage, in order. Each begins where the one before ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryParts {
-    /// The job stood still, and no recovery was begun for it: all of a stall; else until the first failure was detected,
-    /// where progress had stopped before the fault behind that failure struck.
+    /// Time in which the job stood still and no recovery was begun. For a stall this is everything; otherwise it ends
+    /// when the first failure was detected, and is counted only if progress had stopped before the fault of that
+    /// failure struck.
     #[serde(default)]
     pub stalled_ns: u64,
-    /// Recoveries that came to nothing: until the failure that the last one answers.
+    /// Recoveries without lasting progress, up to the failure that the last recovery responds to.
     #[serde(default)]
     pub superseded_ns: u64,
-    /// Failure until the JobManager knew; of a takeover, until the new term was opened.
+    /// From the failure until the JobManager knew of it; for a takeover, until the new term was opened.
     pub detect_ns: u64,
-    /// Until cancellation was done and the restart delay was over (they run side by side). None of a takeover.
+    /// Until cancellation was done and the restart delay was over, which run in parallel. Zero for a takeover.
     pub backoff_or_cancel_ns: u64,
-    /// Until enough slots were there; of a takeover, with the time in which TaskManagers find the new leader.
+    /// Until enough slots were available; for a takeover this includes the time in which TaskManagers find the new
+    /// leader.
     pub slots_ns: u64,
     /// Until the first subtask began to restore.
     pub deploy_ns: u64,
@@ -245,7 +253,7 @@ impl RecoveryParts {
         ]
     }
 
-    /// The whole (RECORD-R1).
+    /// The sum of all parts (RECORD-R1).
     pub fn total_ns(&self) -> u64 {
         self.named().iter().fold(0, |sum, (_, ns)| sum.saturating_add(*ns))
     }

@@ -1,8 +1,8 @@
-//! A record as the few numbers that the picture needs: arrays instead of objects, differences instead of times, tables for
-//! what repeats. `model.js` is the other side; start at [`pack`] and read `decode` there beside it.
+//! Packs a record into the few numbers that the picture needs: arrays instead of objects, differences instead of times,
+//! tables for values that repeat. `model.js` unpacks them; start at [`pack`], and read `decode` there beside it.
 //!
-//! Times are whole microseconds; the tables of the page have the nanoseconds. A time that follows another is written as the
-//! difference to it, and `null` where it did not come to that.
+//! Times are whole microseconds; the tables of the page have nanoseconds. A time that follows another is written as the
+//! difference to it, or as `null` if that step did not happen.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +53,8 @@ fn us(ns: u64) -> i64 {
     (ns / 1_000) as i64
 }
 
-/// The right end of the time axis: the end of the run, or the last thing in it, since a record that was cut off may lack its
-/// length.
+/// The right end of the time axis: the end of the run, or the latest time in the record, because a record that was cut
+/// off may lack its length.
 fn end_us(run: &RunRecord) -> i64 {
     let checkpoints = run.checkpoints.iter().map(|c| c.ended_at_ns.unwrap_or(c.triggered_at_ns));
     let faults = run.faults.iter().filter_map(|f| f.healed_at_ns.or(f.struck_at_ns));
@@ -68,8 +68,8 @@ fn differences(times: impl Iterator<Item = i64>) -> Vec<i64> {
     times.map(|at| at - std::mem::replace(&mut before, at)).collect()
 }
 
-/// Steps that follow each other: each as the difference to the last one that was reached; steps that were not reached at the
-/// end are left out.
+/// Consecutive steps, each as the difference to the last step before it that happened. Steps at the end that did not
+/// happen are left out.
 fn steps<const N: usize>(start: i64, times: [Option<u64>; N]) -> Vec<Value> {
     let mut before = start;
     let packed = times.map(|at| at.map(us).map(|at| at - std::mem::replace(&mut before, at)));
@@ -77,7 +77,7 @@ fn steps<const N: usize>(start: i64, times: [Option<u64>; N]) -> Vec<Value> {
     packed[..reached].iter().map(|step| json!(step)).collect()
 }
 
-/// The attempts of a run; of a record that names none, what its checkpoints show of them.
+/// The attempts of a run; if the record has none, what the checkpoints show of them.
 fn attempts(run: &RunRecord) -> Vec<AttemptRecord> {
     if !run.course.attempts.is_empty() {
         return run.course.attempts.clone();
@@ -89,8 +89,7 @@ fn attempts(run: &RunRecord) -> Vec<AttemptRecord> {
             attempt: checkpoint.attempt,
             deployed_at_ns: at,
             running_at_ns: Some(at),
-            ended_at_ns: None,
-            subtasks: Vec::new(),
+            ..AttemptRecord::default()
         });
         attempt.deployed_at_ns = attempt.deployed_at_ns.min(at);
         for seen in &checkpoint.subtasks {
@@ -121,11 +120,11 @@ fn recovery(recovery: &crate::record::RecoveryRecord) -> Value {
     ])
 }
 
-/// Tables of what repeats.
+/// Tables of values that repeat.
 struct Packer<'a> {
     nodes: Vec<&'a str>,
     graph: Graph<'a>,
-    /// Lists of subtasks with their nodes, flat.
+    /// Lists of subtasks with their nodes, flattened.
     places: Vec<Vec<i64>>,
 }
 
@@ -135,7 +134,7 @@ impl<'a> Packer<'a> {
         Packer { nodes, graph: Graph::of(run), places: Vec::new() }
     }
 
-    /// Number of a node; -1: no node of the record.
+    /// Number of a node; -1: not a node of the record.
     fn node(&self, name: &str) -> i64 {
         self.nodes.iter().position(|node| *node == name).map_or(-1, |index| index as i64)
     }
@@ -144,7 +143,7 @@ impl<'a> Packer<'a> {
         self.graph.place(name).map_or(-1, |index| index as i64)
     }
 
-    /// Nodes that a text names as words: a node, both ends of a link, a set.
+    /// Nodes that occur as words in a text: one node, both ends of a link, or a set.
     fn named(&self, text: &str) -> Vec<i64> {
         let mut named = Vec::new();
         for word in text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')) {
@@ -169,7 +168,7 @@ impl<'a> Packer<'a> {
         let place = self.place(attempt.subtasks.iter().map(|s| (s.subtask.as_str(), s.node.as_str())));
         let deployed = us(attempt.deployed_at_ns);
         let of = |s: &SubtaskRecord| {
-            // Not all of these follow each other, but all follow the deployment.
+            // These steps do not all follow each other, but all follow the deployment.
             let times =
                 [s.restoring_ns, s.restored_ns, s.running_ns, s.first_record_ns, s.end_of_input_ns, s.failed_ns];
             times.map(|at| at.map(|at| us(at) - deployed))
@@ -187,7 +186,7 @@ impl<'a> Packer<'a> {
     fn checkpoint(&mut self, run: &RunRecord, checkpoint: &CheckpointRecord, before: i64) -> Value {
         let place = self.place(checkpoint.subtasks.iter().map(|s| (s.subtask.as_str(), s.node.as_str())));
         let triggered = us(checkpoint.triggered_at_ns);
-        // The line of the timeline that says so knows the JobManager that triggered it.
+        // The timeline's line about the trigger names the JobManager.
         let trigger = run
             .timeline
             .iter()
@@ -211,7 +210,7 @@ impl<'a> Packer<'a> {
             u8::from(checkpoint.kind == "final"),
             trigger.map_or(-1, |entry| self.node(&entry.node)),
             triggered - before,
-            // One that was abandoned is over, though nobody said so: its subtasks went on with their work.
+            // A checkpoint that was abandoned is over, although no event says so: its subtasks went on with their work.
             checkpoint.ended_at_ns.or_else(|| run.course.abandoned_ns(checkpoint)).map(|at| us(at) - triggered),
             end,
             reason,
@@ -234,7 +233,7 @@ impl<'a> Packer<'a> {
         json!([fault.id, fault.kind, fault.detail, hits])
     }
 
-    /// Kinds as one letter each, times as differences, and the nodes of each entry.
+    /// The timeline: kinds as one letter each, times as differences, and the nodes of each entry.
     fn timeline(&self, run: &RunRecord) -> Value {
         let letter = |kind: TimelineKind| match kind {
             TimelineKind::Fault => 'f',
@@ -258,7 +257,7 @@ impl<'a> Packer<'a> {
         ])
     }
 
-    /// Times, sums committed, and the backlog of each node, all as differences from sample to sample.
+    /// Times, committed sums, and the backlog of each node, all as differences from sample to sample.
     fn flow(&self, run: &RunRecord) -> Value {
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let samples = &run.course.flow;

@@ -1,14 +1,16 @@
-//! The space-time picture of a run: nodes as lanes over time, barriers as a front through the job graph, faults as bands,
-//! recoveries in parts, and a scrubber that says what every node did at an instant.
+//! The space-time picture of a run: nodes as lanes over time, barriers as a front through the job graph, faults as
+//! bands, recoveries in parts, and a slider that shows what every node did at an instant.
 //!
-//! A browser draws it, when somebody opens the run: `data.rs` packs a record into a few kilobytes, [`figure`] puts them into
-//! the page, and [`SCRIPT`] unpacks and draws. The script is plain JavaScript in four parts, in the order of their use:
-//! `model.js` (data to model; the state at an instant), `draw.js` (model to SVG), `view.js` (one picture with its controls),
-//! `page.js` (opening runs, and addresses such as `#run=3&t=2.5s&w=80ms`). It asks nothing of the network and touches nothing but
-//! its own picture; without it the tables of the page say the same in numbers.
+//! The browser draws the picture when a reader opens the run: `data.rs` packs a record into a few kilobytes, [`figure`]
+//! puts these into the page, and [`SCRIPT`] unpacks and draws them. The script is plain JavaScript in four parts, in
+//! the order of their use: `model.js` (data to model; the state at an instant), `draw.js` (model to SVG), `view.js`
+//! (one picture with its controls), `page.js` (opening runs, and addresses such as `#run=3&t=2.5s&w=80ms`). It uses no
+//! network and changes nothing but its own picture. Without it the tables of the page have the same information in
+//! numbers.
 //!
-//! Invariants: (SPACETIME-P1) nothing in the data can end its `<script>` element: `<` is never written; (SPACETIME-P2) text reaches the document
-//! as text only, never as markup; (SPACETIME-P3) what is drawn depends on the record alone, so that a link shows the same to everybody.
+//! Invariants: (SPACETIME-P1) nothing in the data can end its `<script>` element: `<` is never written; (SPACETIME-P2)
+//! text reaches the document as text only, never as markup; (SPACETIME-P3) what is drawn depends only on the record, so
+//! that a link shows everybody the same.
 
 mod data;
 
@@ -29,7 +31,7 @@ pub const SCRIPT: &str = concat!(
     "})();\n"
 );
 
-/// Where the script draws, with the data of the run.
+/// The element in which the script draws, with the data of the run.
 pub fn figure(run: &RunRecord) -> Markup {
     html! {
         div.spacetime {
@@ -39,7 +41,7 @@ pub fn figure(run: &RunRecord) -> Markup {
     }
 }
 
-/// JSON that cannot end the element it stands in (SPACETIME-P1).
+/// JSON that cannot end the element that contains it (SPACETIME-P1).
 fn embedded(json: &serde_json::Value) -> String {
     json.to_string().replace('<', "\\u003c")
 }

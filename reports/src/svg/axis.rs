@@ -1,6 +1,6 @@
-//! The time axis of a picture: nanoseconds to x, and where its ticks stand.
+//! The time axis of a picture: turns nanoseconds into x, and places the ticks.
 //!
-//! Start at [`Axis::of`]. Coordinates are tenths of a user unit, in integers; [`px`] prints them. Judges invariant S1.
+//! Start at [`Axis::of`]. Coordinates are tenths of a user unit, in integers; [`px`] prints them. Here SVG-S1 is kept.
 
 use super::{LEFT, RIGHT};
 use crate::record::RunRecord;
@@ -13,7 +13,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// From zero to the last thing in the picture, since a record that was cut off may lack its length.
+    /// From zero to the latest time in the picture, because a record that was cut off may lack its length.
     pub(super) fn of(run: &RunRecord) -> Axis {
         let checkpoints = run.checkpoints.iter().map(|c| c.ended_at_ns.unwrap_or(c.triggered_at_ns));
         let faults = run.faults.iter().filter_map(|f| f.healed_at_ns.or(f.struck_at_ns));
@@ -28,13 +28,13 @@ impl Axis {
         10 * LEFT + offset as u64
     }
 
-    /// x and width of a span, in tenths, at least `least` wide and inside the plot (SVG-S1).
+    /// x and width of a span in tenths. It is at least `least` wide and inside the plot (SVG-S1).
     pub(super) fn span(&self, from_ns: u64, to_ns: u64, least: u64) -> (u64, u64) {
         let x = self.x(from_ns).min(10 * RIGHT - least);
         (x, (self.x(to_ns).saturating_sub(x)).max(least))
     }
 
-    /// Distance of ticks: the smallest of 1, 2, 5 times a power of ten that gives at most twelve.
+    /// Distance of ticks: the smallest of 1, 2 or 5 times a power of ten that gives at most twelve ticks.
     pub(super) fn tick_ns(&self) -> u64 {
         let mut step = 1;
         loop {
@@ -58,7 +58,7 @@ pub(crate) fn px(tenths: u64) -> String {
     }
 }
 
-/// All ticks of an axis in one unit, chosen by their distance.
+/// The label of a tick. All ticks of an axis have the same unit, chosen by their distance.
 pub(super) fn tick_label(at_ns: u64, tick_ns: u64) -> String {
     let (unit_ns, unit) = match tick_ns {
         0..1_000 => (1, "ns"),

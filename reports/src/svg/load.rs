@@ -1,9 +1,10 @@
-//! What each subtask did with its time, as a picture: a lane per subtask over the run, filled from below by the share of time that it
-//! was busy, and on top of that by the share that it was back-pressured. What is left of the lane is idle.
+//! A picture of what each subtask did with its time: one lane per subtask over the run. The lower part of a lane is the
+//! share of time in which the subtask was busy, above that is the share in which it was back-pressured, and the rest is
+//! idle.
 //!
-//! Start at [`picture`]. The shares are those of the record: one pair for the time between two snapshots of a subtask, or from its
-//! start to its first snapshot. Where nothing was measured, the lane is empty. The scale of time, the marks of faults and the rules
-//! for coordinates are those of the timeline, the table beside it is [`tables::load`](crate::tables::load).
+//! Start at [`picture`]. The shares come from the record: one pair for the time between two snapshots of a subtask, or
+//! from its start to its first snapshot. Where nothing was measured, the lane is empty. Time scale, marks of faults and
+//! rules for coordinates are those of the timeline; the table beside it is [`tables::load`](crate::tables::load).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,9 +17,9 @@ use crate::units;
 /// CSS of the picture.
 pub(crate) const STYLE: &str = include_str!("load.css");
 
-/// Lanes of one picture: more are too many to look at.
+/// Most lanes of one picture; more would be too many to look at.
 const LANES_MAX: usize = 48;
-/// Smallest share that a picture is drawn for, in thousandths: of less nothing can be seen in it.
+/// Smallest share in thousandths for which a picture is drawn; smaller shares could not be seen.
 const SEEN_MIN: u64 = 10;
 /// Distance from lane to lane.
 const STEP: u64 = LANE + 4;
@@ -28,15 +29,15 @@ const _: () = assert!(LANE < STEP, "lanes must not touch");
 struct Stretch {
     from_ns: u64,
     to_ns: u64,
-    /// Shares of it in thousandths; together at most a thousand.
+    /// Shares of the stretch in thousandths; together at most a thousand.
     busy: u64,
     back_pressured: u64,
 }
 
-/// The stretches of each subtask, in the order of vertices and indexes.
+/// The stretches of each subtask, ordered by vertex and index.
 fn stretches(run: &RunRecord) -> BTreeMap<(u64, u64, &str), Vec<Stretch>> {
     let mut lanes: BTreeMap<(u64, u64, &str), Vec<Stretch>> = BTreeMap::new();
-    // The end of the last stretch of each subtask, in each attempt.
+    // For each attempt and subtask, the end of its last stretch.
     let mut ends: BTreeMap<(u32, &str), u64> = BTreeMap::new();
     for checkpoint in &run.checkpoints {
         for taken in &checkpoint.subtasks {
@@ -64,19 +65,20 @@ fn started_ns(run: &RunRecord, attempt: u32, subtask: &str) -> Option<u64> {
     known.and_then(|known| known.running_ns).or(attempt.running_at_ns)
 }
 
-/// `1#10` stands behind `1#9`; names of another form stand by their letters.
+/// Puts `1#10` after `1#9`. Names of another form are ordered by their letters.
 fn order(name: &str) -> (u64, u64, &str) {
     let (vertex, index) = name.rsplit_once('#').unwrap_or((name, ""));
     (vertex.parse().unwrap_or(u64::MAX), index.parse().unwrap_or(u64::MAX), name)
 }
 
-/// The most that a subtask was back-pressured, then busy: what makes it worth a lane.
+/// The greatest share in which a subtask was back-pressured, then busy. The subtasks with the greatest are shown.
 fn weight(stretches: &[Stretch]) -> (u64, u64) {
     let most = |of: fn(&Stretch) -> u64| stretches.iter().map(of).max().unwrap_or(0);
     (most(|stretch| stretch.back_pressured), most(|stretch| stretch.busy))
 }
 
-/// The picture as an SVG fragment for a page that holds [`STYLE`]; `None`, if no subtask took a snapshot, or all were idle all the time.
+/// The picture as an SVG fragment for a page that has [`STYLE`]; `None` if no subtask took a snapshot, or all were idle
+/// all the time.
 pub(crate) fn picture(run: &RunRecord) -> Option<String> {
     let mut lanes: Vec<_> = stretches(run).into_iter().collect();
     let all = lanes.len();
@@ -84,7 +86,7 @@ pub(crate) fn picture(run: &RunRecord) -> Option<String> {
     if !lanes.iter().any(|(_, stretches)| is_seen(stretches)) {
         return None;
     }
-    // Stable: among equals the first ones stay.
+    // The sort is stable, so of equal subtasks the first ones are kept.
     lanes.sort_by_key(|(_, stretches)| std::cmp::Reverse(weight(stretches)));
     lanes.truncate(LANES_MAX);
     lanes.sort_by_key(|(name, _)| *name);
@@ -101,7 +103,7 @@ pub(crate) fn picture(run: &RunRecord) -> Option<String> {
         escape(&format!("Load of the subtasks of {}, seed {}", run.scenario, run.seed))
     );
     grid(&mut svg, &axis, top, bottom);
-    // Behind the lanes, so that their colours are those of the legend.
+    // Drawn below the lanes, so that the lanes have the colours of the legend.
     fault_bands(&mut svg, &struck, &axis, top, bottom);
     for (((_, _, name), stretches), y) in lanes.iter().zip((top..).step_by(STEP as usize)) {
         lane(&mut svg, name, stretches, &axis, y);
@@ -126,14 +128,15 @@ pub(crate) fn picture(run: &RunRecord) -> Option<String> {
     Some(svg)
 }
 
-/// One lane: three shapes, each of all its stretches, so that a run of a thousand snapshots stays a small picture.
+/// One lane. Its three shapes each combine all stretches, so that a run with a thousand snapshots still gives a small
+/// picture.
 fn lane(svg: &mut String, name: &str, stretches: &[Stretch], axis: &Axis, y: u64) {
     lane_name(svg, name, y);
     let (pressed, busy) = weight(stretches);
     let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
     let title = format!("{name}: busy at most {}, back-pressured at most {}", percent(busy), percent(pressed));
     let _ = writeln!(svg, "<g><title>{}</title>", escape(&title));
-    // From below, in tenths: where a share begins and where it ends.
+    // From the bottom, in tenths: where a share begins and ends.
     let foot = 10 * (y + LANE);
     let level = |permille: u64| foot - permille * 10 * LANE / 1_000;
     for (class, low, high) in [

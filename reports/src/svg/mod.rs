@@ -1,16 +1,18 @@
-//! The timeline of one run as a picture: what was up, which checkpoint ran when, where faults struck, how recovery went.
+//! The timeline of one run as a picture: what was up, when each checkpoint ran, where faults struck, how the recovery
+//! went.
 //!
-//! Start at [`standalone`], a file of its own, which `flowquake export --format svg` writes; [`timeline`] is the same as a
-//! fragment for a page that holds [`STYLE`]. It stands still: the report has a picture to look into
-//! ([`spacetime`](crate::spacetime)).
-//! From top to bottom: fault numbers, checkpoints of the JobManager, one lane per node, recoveries, time axis. Faults cross
-//! all lanes, since what they do to the others is the question. Every mark has a `<title>` with its numbers.
+//! Start at [`standalone`], which makes the file that `flowquake export --format svg` writes; [`timeline`] gives the
+//! same as a fragment for a page that has [`STYLE`]. The picture is static; the report has an interactive one
+//! ([`spacetime`](crate::spacetime)). From top to bottom: fault numbers, checkpoints of the JobManager, one lane per
+//! node, recoveries, time axis. Faults are drawn across all lanes, because the reader wants to see their effect on the
+//! others. Every mark has a `<title>` with its numbers.
 //!
-//! Invariants: (SVG-S1) time maps to x monotonically and stays inside the plot, whatever the record says; (SVG-S2) no text of the
-//! record enters unescaped; (SVG-S3) no `id`, so that many pictures share a page. Coordinates are integers or tenths, computed
-//! without floats: the same record gives the same bytes.
+//! Invariants: (SVG-S1) time maps to x monotonically and stays inside the plot, whatever the record says; (SVG-S2) no
+//! text of the record enters unescaped; (SVG-S3) no `id`, so that many pictures can be in one page. Coordinates are
+//! integers or tenths, computed without floats: the same record gives the same bytes.
 //!
-//! `load` draws what each subtask did with its time, on the same axis. `plot` and `scale` draw another kind of picture: curves over the period, for [`tuning`](crate::tuning) and `curves`.
+//! `load` draws what each subtask did with its time, on the same axis. `plot` and `scale` draw another kind of picture,
+//! curves over the period, for [`tuning`](crate::tuning) and `curves`.
 
 mod axis;
 pub(crate) mod load;
@@ -26,26 +28,26 @@ use crate::units;
 
 /// Width of the picture in user units.
 const WIDTH: u64 = 1_160;
-/// Left edge of the plot; lane names stand before it.
+/// Left edge of the plot; names of lanes are to its left.
 const LEFT: u64 = 132;
 /// Right edge of the plot.
 const RIGHT: u64 = WIDTH - 16;
 /// Height of a lane and distance from lane to lane.
 const LANE: u64 = 18;
 const LANE_STEP: u64 = 30;
-/// Width of one character of the 11 px font, on the safe side: decides whether a label fits its bar.
+/// Width of one character of the 11 px font, rounded up; decides whether a label fits into its bar.
 const CHAR: u64 = 6;
-/// More dots than this make a grey smear and a heavy file; the picture then says how many it left out.
+/// More dots than this would become a grey smear in a large file. The picture then says how many it left out.
 const DOTS_MAX: usize = 2_000;
 
 const _: () = assert!(LANE < LANE_STEP, "bars of neighbouring lanes must not touch");
 
-/// CSS of the picture; colours are variables, so that dark mode is one block.
+/// CSS of the picture. Colours are variables, so that dark mode is a single block.
 pub const STYLE: &str = include_str!("timeline.css");
 
 /// The picture as an SVG file of its own.
 pub fn standalone(run: &RunRecord) -> String {
-    // A viewer paints white behind a picture, whatever the colour scheme: bring the background along.
+    // Viewers paint white behind a picture whatever the colour scheme, so the file has a background of its own.
     let style = format!("<style>{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n");
     draw(run, &style)
 }
@@ -103,7 +105,7 @@ fn draw(run: &RunRecord, style: &str) -> String {
     svg
 }
 
-/// Puts each extent (in tenths, ordered or not) into the first row where it overlaps none before it.
+/// Puts each extent (in tenths, in any order) into the first row in which it overlaps no earlier extent.
 pub(crate) fn rows(extents: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
     let mut taken: Vec<Vec<(u64, u64)>> = Vec::new();
     let place = |(from, to): (u64, u64)| {
@@ -143,7 +145,7 @@ fn lane_name(svg: &mut String, name: &str, y: u64) {
     let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>", LEFT - 12, y + 13, escape(&shown));
 }
 
-/// `next` is where the next checkpoint begins, in tenths: a label that does not fit inside may reach that far.
+/// `next` is where the next checkpoint begins, in tenths: a label that does not fit into its bar may extend that far.
 fn checkpoint_span(
     svg: &mut String,
     run: &RunRecord,
@@ -181,7 +183,8 @@ fn node_lane(svg: &mut String, node: &NodeLane, axis: &Axis, y: u64) {
 /// Acknowledgements as dots in the lane of their node.
 fn dots(svg: &mut String, run: &RunRecord, axis: &Axis, nodes_top: u64) {
     for checkpoint in &run.checkpoints {
-        // Subtasks of one node share its lane side by side, or the last would hide the others.
+        // Dots of subtasks on one node are put side by side in its lane, because otherwise the last would hide the
+        // others.
         let mut seen = vec![0; run.nodes.len()];
         for subtask in &checkpoint.subtasks {
             let lane = run.nodes.iter().position(|node| node.name == subtask.node);
@@ -211,11 +214,11 @@ fn dots(svg: &mut String, run: &RunRecord, axis: &Axis, nodes_top: u64) {
     }
 }
 
-/// Where a recovery stands, in tenths.
+/// Where a recovery is drawn, in tenths.
 struct RecoveryPlace {
-    /// Left and right end of bar and label together: what the row has to keep free.
+    /// Left and right end of bar and label together, which the row has to keep free.
     extent: (u64, u64),
-    /// x and anchor of the label; `None`: no room on either side, the tables have the numbers.
+    /// x and anchor of the label; `None`: there is no space on either side, and only the tables have the numbers.
     label: Option<(u64, &'static str)>,
 }
 
@@ -233,7 +236,7 @@ fn recovery_place(recovery: &RecoveryRecord, axis: &Axis) -> RecoveryPlace {
     }
 }
 
-/// As far as the outage was seen.
+/// The length of the outage as far as it was seen.
 fn seen_ns(recovery: &RecoveryRecord) -> u64 {
     match recovery.outage() {
         Lapse::Ns(ns) | Lapse::Over(ns) => ns,
@@ -276,7 +279,7 @@ fn recovery_bar(svg: &mut String, recovery: &RecoveryRecord, place: &RecoveryPla
     }
 }
 
-/// Red areas from strike to heal, below everything else.
+/// Red areas from strike to heal, drawn below everything else.
 fn fault_bands(svg: &mut String, struck: &[(&FaultRecord, u64)], axis: &Axis, top: u64, bottom: u64) {
     for (fault, at) in struck {
         let Some(healed) = fault.healed_at_ns else { continue };
@@ -285,7 +288,7 @@ fn fault_bands(svg: &mut String, struck: &[(&FaultRecord, u64)], axis: &Axis, to
     }
 }
 
-/// Strike lines and numbers, above everything else.
+/// Lines and numbers of strikes, drawn above everything else.
 fn fault_chips(svg: &mut String, struck: &[(&FaultRecord, u64)], rows: &[u64], axis: &Axis, bottom: u64) {
     for ((fault, at), row) in struck.iter().zip(rows) {
         let x = axis.x(*at);
@@ -330,7 +333,7 @@ fn rect(svg: &mut String, class: &str, x: (u64, u64), y: (u64, u64), title: &str
     );
 }
 
-/// A label inside a bar, if it fits; whether it did.
+/// Writes a label into a bar if it fits, and returns whether it did.
 fn bar_label(svg: &mut String, label: &str, x: (u64, u64), y: u64) -> bool {
     let fits = label_width(label) <= x.1;
     if fits {
@@ -341,12 +344,12 @@ fn bar_label(svg: &mut String, label: &str, x: (u64, u64), y: u64) -> bool {
     fits
 }
 
-/// Width of a label with room on both sides, in tenths.
+/// Width of a label with space on both sides, in tenths.
 fn label_width(label: &str) -> u64 {
     10 * CHAR * label.chars().count() as u64 + 80
 }
 
-/// Colours in words; only those that the picture uses.
+/// The legend, with only those colours that the picture uses.
 fn legend(svg: &mut String, run: &RunRecord, dots_left_out: usize, y: u64) {
     let has = |wanted: fn(&CheckpointEnd) -> bool| run.checkpoints.iter().any(|c| wanted(&c.end));
     let mut entries = Vec::new();
@@ -386,7 +389,7 @@ fn legend(svg: &mut String, run: &RunRecord, dots_left_out: usize, y: u64) {
     }
 }
 
-/// Text as XML text or attribute value; characters that XML forbids become blanks (SVG-S2).
+/// Escapes text for XML text or attribute values. Characters that XML forbids become spaces (SVG-S2).
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

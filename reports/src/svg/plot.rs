@@ -1,29 +1,30 @@
 //! A plot of two logarithmic axes as SVG: grid, lines, points, bands, numbered vertical marks, legend.
 //!
-//! Start at [`Plot::new`]; what is drawn is decided by [`tuning::svg`](crate::tuning::svg) and `curves::svg`. As in the timeline,
-//! coordinates are tenths of a user unit, no text enters unescaped, and no `id` is used, so that many plots share a page. The
-//! [`scale`](super::scale)s are logarithmic: the same data gives the same bytes on every machine.
+//! Start at [`Plot::new`]; [`tuning::svg`](crate::tuning::svg) and `curves::svg` decide what is drawn. As in the
+//! timeline, coordinates are tenths of a user unit, no text enters unescaped, and no `id` is used, so that many plots
+//! can be in one page. The [`scale`](super::scale)s are logarithmic: the same data gives the same bytes on every
+//! machine.
 //!
-//! Invariant: (L2) what is not positive and finite, or outside of the plot, is not drawn, rather than drawn at an edge.
+//! Invariant: (L2) what is not positive and finite, or is outside of the plot, is left out, and not drawn at an edge.
 
 use std::fmt::Write as _;
 
 use super::scale::{Axis, Scale};
 use super::{escape, height, px, rows};
 
-/// Width of every plot, and of its left and right margin, user units.
+/// Width of every plot, and of its left and right margin, in user units.
 const WIDTH: u64 = 560;
 const LEFT: u64 = 58;
 const RIGHT: u64 = WIDTH - 14;
 /// Height of the area of the curves.
 const AREA: u64 = 250;
-/// Height of a numbered chip, and distance of their rows.
+/// Height of a numbered chip, and distance between rows of chips.
 const CHIP: u64 = 14;
 const CHIP_STEP: u64 = 17;
-/// Width of one character of the 11 px font, on the safe side.
+/// Width of one character of the 11 px font, rounded up.
 const CHAR: u64 = 6;
 
-/// Distance of names that share the end of a line.
+/// Distance between names at the end of the same line.
 const END_GAP: u64 = 3;
 
 /// CSS of every plot.
@@ -32,19 +33,19 @@ pub(crate) const STYLE: &str = include_str!("plot.css");
 /// A numbered vertical mark.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
-    /// Its number.
+    /// Number of the mark.
     pub(crate) number: usize,
-    /// Where, in units of x.
+    /// Position, in units of x.
     pub(crate) x: f64,
-    /// What it is.
+    /// Text of the tooltip.
     pub(crate) title: String,
 }
 
-/// Marks that would cover each other: one line, one chip.
+/// Marks that would cover each other, drawn as one line with one chip.
 struct Bundle<'m> {
-    /// Where, in tenths.
+    /// Position, in tenths.
     at: u64,
-    /// What the chip says.
+    /// Text of the chip.
     label: String,
     marks: Vec<&'m Mark>,
 }
@@ -55,14 +56,14 @@ impl Bundle<'_> {
     }
 }
 
-/// Bundles marks that stand within half a chip of the first of them.
+/// Bundles marks that are within half a chip of the first mark of the bundle.
 fn bundles<'m>(marks: &'m [Mark], scale: &Scale) -> Vec<Bundle<'m>> {
     let mut sorted: Vec<&Mark> = marks.iter().collect();
     sorted.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.number.cmp(&b.number)));
     let mut all: Vec<Bundle<'m>> = Vec::new();
     for mark in sorted {
         let at = scale.place(mark.x);
-        // What is outside of the range stands at its edge, apart from what is inside.
+        // Marks outside of the range are put at its edge, separate from marks inside.
         let side = |mark: &Mark| (scale.holds(mark.x), mark.x < scale.from);
         match all.last_mut().filter(|last| at < last.at + 5 * CHIP && side(last.marks[0]) == side(mark)) {
             Some(last) => last.marks.push(mark),
@@ -83,7 +84,7 @@ fn bundles<'m>(marks: &'m [Mark], scale: &Scale) -> Vec<Bundle<'m>> {
     all
 }
 
-/// Ordered numbers, runs of them as spans: `1 3–5`.
+/// Ordered numbers, with consecutive ones as spans: `1 3–5`.
 fn spans(numbers: &[usize]) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for number in numbers {
@@ -108,7 +109,8 @@ pub(crate) struct Plot {
 }
 
 impl Plot {
-    /// Axes and grid, and the marks above the area. `title` is for people who do not see the picture, `name` for those who do.
+    /// Draws axes and grid, and the marks above the area. `title` is for readers who cannot see the picture, `name` for
+    /// those who can.
     pub(crate) fn new(name: &str, title: String, x: &Axis, y: &Axis, marks: &[Mark]) -> Plot {
         let across = Scale::new(x.range, (10 * LEFT, 10 * RIGHT));
         let bundles = bundles(marks, &across);
@@ -128,7 +130,7 @@ impl Plot {
     }
 
     fn write(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.body, "{line}");
     }
 
@@ -145,7 +147,7 @@ impl Plot {
             self.write(format_args!("<line class=\"grid\" x1=\"{line}\" x2=\"{line}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
             let label = (x.label)(tick);
             let half = 5 * CHAR * label.chars().count() as u64;
-            // Ticks whose names would touch keep their lines.
+            // Where the labels of ticks would touch, only the lines are drawn.
             if at < free + half || at + half > 10 * WIDTH {
                 continue;
             }
@@ -195,23 +197,23 @@ impl Plot {
         ));
     }
 
-    /// Where a point can be drawn, in tenths; `None`: outside of the plot (L2).
+    /// Where a point is drawn, in tenths; `None`: it is outside of the plot (L2).
     fn place(&self, (x, y): (f64, f64)) -> Option<(u64, u64)> {
         (self.x.holds(x) && self.y.holds(y)).then(|| (self.x.place(x), self.y.place(y)))
     }
 
-    /// A line through points, in the legend; parts outside of the plot are left out.
+    /// A line through points, with an entry in the legend. Parts outside of the plot are left out.
     pub(crate) fn line(&mut self, class: &str, points: &[(f64, f64)], name: &str) {
         if self.stroke(class, points).is_some() {
             self.explain_line(class, name);
         }
     }
 
-    /// A line that the legend is silent about; where it ends in the plot, in tenths, if there is anything of it.
+    /// A line without an entry in the legend. Returns where it ends in the plot, in tenths, if any of it is drawn.
     pub(crate) fn stroke(&mut self, class: &str, points: &[(f64, f64)]) -> Option<(u64, u64)> {
         let places: Vec<Option<(u64, u64)>> = points.iter().map(|point| self.place(*point)).collect();
         let mut end = None;
-        // Where it leaves the plot it ends, and begins again where it comes back.
+        // The line ends where it leaves the plot, and begins again where it comes back.
         for piece in places.split(Option::is_none).filter(|piece| piece.len() > 1) {
             let text: Vec<String> = piece.iter().flatten().map(|(x, y)| format!("{},{}", px(*x), px(*y))).collect();
             self.write(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", text.join(" ")));
@@ -220,8 +222,8 @@ impl Plot {
         end
     }
 
-    /// Names of a character or two behind the ends of lines, as [`Plot::stroke`] told them: place, class, name. Lines that end at
-    /// one place share a text, in the order given.
+    /// Short names at the ends of lines, as [`Plot::stroke`] returned them: place, class, name. Lines that end at the
+    /// same place share a text, in the order given.
     pub(crate) fn ends(&mut self, ends: &[((u64, u64), String, String)]) {
         let near = |(a, b): (u64, u64), (x, y): (u64, u64)| a.abs_diff(x) < 250 && b.abs_diff(y) < 110;
         let mut bundles: Vec<Vec<usize>> = Vec::new();
@@ -246,7 +248,7 @@ impl Plot {
         }
     }
 
-    /// Dots with a tooltip each.
+    /// Dots, each with a tooltip.
     pub(crate) fn dots(&mut self, class: &str, points: &[((f64, f64), String)]) {
         for (point, title) in points {
             let Some((x, y)) = self.place(*point) else { continue };
@@ -267,7 +269,7 @@ impl Plot {
         }
     }
 
-    /// The best interval with its confidence where that is known, and the intervals that cost hardly more.
+    /// Marks the best interval, its confidence interval if that is known, and the intervals that cost hardly more.
     pub(crate) fn best(&mut self, best: f64, confidence: Option<(f64, f64)>, cheap: (f64, f64), title: &str) {
         let (top, bottom, title) = (self.top, self.bottom(), escape(title));
         if let Some((from, to)) = confidence {
@@ -297,7 +299,7 @@ impl Plot {
         self.legend.push((format!("chip {number}"), text.to_owned()));
     }
 
-    /// The picture; `style` goes in front of everything.
+    /// The finished picture; `style` goes before everything else.
     pub(crate) fn finish(mut self, style: &str) -> String {
         let mut y = self.bottom() + 52;
         let mut x = LEFT;
@@ -307,7 +309,7 @@ impl Plot {
             let is_chip = key.starts_with("chip");
             let wanted = 24 + CHAR * text.chars().count() as u64 + 10;
             let width = if is_chip { wanted.max(half) } else { wanted };
-            // Chips begin a line of their own, two to a line.
+            // Chips begin on a line of their own, two per line.
             if x > LEFT && (x + wanted > WIDTH || is_chip != chips) {
                 (x, y) = (LEFT, y + 18);
             }
@@ -325,7 +327,7 @@ impl Plot {
         )
     }
 
-    /// The sign of an entry of the legend.
+    /// Draws the symbol of an entry of the legend.
     fn key(&mut self, key: &str, x: u64, y: u64) {
         let (middle, end) = (y - 4, x + 18);
         match key.split_once(' ') {

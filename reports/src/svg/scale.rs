@@ -1,24 +1,24 @@
-//! Logarithmic scales: where a positive number stands, which ticks an axis has, and a formula as points to draw.
+//! Logarithmic scales: where a positive number is placed, which ticks an axis has, and a formula as points to draw.
 //!
-//! Start at [`Axis`], what a [`Plot`](super::plot::Plot) is told of each of its two. Logarithms are `libm`'s, so that everything
-//! stands at the same tenth of a unit on every machine.
+//! Start at [`Axis`], which a [`Plot`](super::plot::Plot) gets for each of its two axes. Logarithms are from `libm`, so
+//! that everything is placed at the same tenth of a unit on every machine.
 //!
-//! Invariant: (L1) a scale is monotone, and what it places is inside the plot.
+//! Invariant: (L1) a scale is monotone, and everything that it places is inside the plot.
 
 use libm::{floor, log, log10, pow};
 
 use crate::numbers::chosen;
 
-/// Points of a formula's line.
+/// Number of points of a formula's line.
 const STEPS: usize = 80;
 
-/// One axis: what it shows, over which range, with which ticks.
+/// One axis: what it shows, its range, and its ticks.
 pub(crate) struct Axis {
-    /// Its name, with the unit if ticks have none.
+    /// Name of the axis, with the unit if the ticks have none.
     pub(crate) name: &'static str,
-    /// From the smallest to the largest, both positive.
+    /// The smallest and the largest value, both positive.
     pub(crate) range: Option<(f64, f64)>,
-    /// Whether the smallest is on top.
+    /// Whether the smallest value is at the top.
     pub(crate) reversed: bool,
     /// Text of a tick.
     pub(crate) label: fn(f64) -> String,
@@ -33,17 +33,18 @@ impl Axis {
     }
 }
 
-/// Positive numbers to tenths of a user unit, in logarithms.
+/// Maps positive numbers to tenths of a user unit, logarithmically.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     pub(super) from: f64,
     pub(super) to: f64,
-    /// Where `from` and `to` are; the first may be the larger.
+    /// Positions of `from` and `to`; the first may be the larger one.
     ends: (u64, u64),
 }
 
 impl Scale {
-    /// Over a range of positive numbers; a range of nothing is widened, and one that is no range becomes 1 to 10.
+    /// A scale over a range of positive numbers. A range of zero width is widened, and an invalid range becomes 1 to
+    /// 10.
     pub(super) fn new(range: Option<(f64, f64)>, ends: (u64, u64)) -> Scale {
         let sound = |(from, to): &(f64, f64)| *from > 0.0 && from <= to && (to / from).is_finite();
         let (from, to) = range.filter(sound).unwrap_or((1.0, 10.0));
@@ -55,16 +56,17 @@ impl Scale {
         value >= self.from * (1.0 - 1e-9) && value <= self.to * (1.0 + 1e-9)
     }
 
-    /// Place of a value, in tenths; of one outside, the nearest end, of no number that of the smallest (L1).
+    /// Position of a value in tenths. A value outside gets the nearest end, and NaN gets the position of the smallest
+    /// value (L1).
     pub(super) fn place(&self, value: f64) -> u64 {
-        // The logarithm of what is not positive is no number.
+        // The logarithm of a value that is not positive would be NaN.
         let share = (log(value.max(self.from) / self.from) / log(self.to / self.from)).clamp(0.0, 1.0);
         let (from, to) = (self.ends.0 as f64, self.ends.1 as f64);
         (from + share * (to - from) + 0.5) as u64
     }
 }
 
-/// 1, 2 and 5 times the powers of ten within a range; only the powers where that were too many.
+/// 1, 2 and 5 times the powers of ten within a range; only the powers of ten if that would be too many.
 pub(crate) fn decades((from, to): (f64, f64)) -> Vec<f64> {
     if !(from > 0.0 && from <= to && to.is_finite()) {
         return vec![];
@@ -76,11 +78,11 @@ pub(crate) fn decades((from, to): (f64, f64)) -> Vec<f64> {
     };
     let ticks = [all(&[1.0, 2.0, 5.0]), all(&[1.0, 3.0]), all(&[1.0])];
     let few = ticks.iter().find(|ticks| ticks.len() <= 9).unwrap_or(&ticks[2]);
-    // Within less than a decade nothing round may be left.
+    // A range of less than a decade may contain too few of these.
     if few.len() < 2 { all(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]) } else { few.clone() }
 }
 
-/// Round times within a range, seconds: what a clock has rather than what ten fingers have.
+/// Round times within a range, in seconds: round in units of a clock, not in powers of ten.
 pub(crate) fn times((from, to): (f64, f64)) -> Vec<f64> {
     const ROUND: [f64; 18] = [
         1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 18_000.0,
@@ -90,24 +92,25 @@ pub(crate) fn times((from, to): (f64, f64)) -> Vec<f64> {
     below.chain(ROUND).filter(|time| *time >= from && *time <= to).collect()
 }
 
-/// A range with some air, by this factor on both sides.
+/// A range extended by this factor on both sides.
 pub(crate) fn wider(range: Option<(f64, f64)>, by: f64) -> Option<(f64, f64)> {
     range.map(|(from, to)| (from / by, to * by))
 }
 
-/// A formula as points of a line over a range, evenly spaced in logarithms; without those at which it has no value.
+/// A formula as points of a line over a range, evenly spaced on the logarithmic scale. Points where it has no value are
+/// left out.
 pub(crate) fn model(range: Option<(f64, f64)>, formula: impl Fn(f64) -> Option<f64>) -> Vec<(f64, f64)> {
     let Some((from, to)) = range else { return vec![] };
     let at = |step: usize| from * pow(to / from, step as f64 / STEPS as f64);
     (0..=STEPS).filter_map(|step| Some((at(step), formula(at(step))?))).collect()
 }
 
-/// `99.9 %`: a tick of what is left of all the time, where its distance to 100 % is what is drawn.
+/// Such as `99.9 %`: a tick of the availability, where the distance to 100 % is what is drawn.
 pub(crate) fn short_availability(late: f64) -> String {
     format!("{} %", 100.0 - (late * 1e8).round() / 1e6)
 }
 
-/// `2 %`, `0.5 %`: ticks need no trailing zeros.
+/// Such as `2 %`, `0.5 %`: ticks have no trailing zeros.
 pub(crate) fn short_percent(share: f64) -> String {
     format!("{} %", (share * 1e8).round() / 1e6)
 }

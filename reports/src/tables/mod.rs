@@ -1,17 +1,18 @@
-//! What stands in which table: one function per table, from records to cells.
+//! The contents of all tables: one function per table, from records to cells.
 //!
-//! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show these same tables,
-//! so a number cannot differ between them. Tables without rows are left out by both.
+//! Start at [`verdicts`] for a set of runs; the others take one run. The terminal and the HTML file show the same
+//! tables, so a number cannot differ between them. Both leave out tables without rows.
 
 mod load;
 mod times;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use self::load::load;
 pub use self::times::{
-    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries,
+    GAPS_MAX, checkpoints, durations, hidden_gaps, outages, outside_of_predictions, predictions, recoveries, reported,
     timing_rows, timing_summary,
 };
 
@@ -22,7 +23,7 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
-/// The style of a verdict: only `passed` is good, and what proves nothing is not bad.
+/// The style of a verdict: only `passed` is good, and a run that proves nothing is not bad.
 pub fn verdict_style(verdict: &Verdict) -> Style {
     verdict.class().style()
 }
@@ -47,7 +48,7 @@ pub fn by_folder(set: &RunSet) -> Vec<(&str, Vec<&RunRecord>)> {
     folders
 }
 
-/// Puts the folder's name and subtotal over its rows.
+/// Puts the folder's name and subtotal above its rows.
 fn begin_folder(table: &mut Table, name: &str, runs: &[&RunRecord]) {
     let counts = counts(runs.iter().copied());
     let classes: Vec<String> = counts.into_iter().map(|(label, _, n)| format!("{n} {label}")).collect();
@@ -55,29 +56,36 @@ fn begin_folder(table: &mut Table, name: &str, runs: &[&RunRecord]) {
     table.section(Cell::new(line).styled(Style::Heading));
 }
 
-/// One row per run, in the order of the runs: what it proved and what it took.
+/// One row per run, in the order of the runs: what it proved and how long it took.
 pub fn verdicts(set: &RunSet) -> Table {
-    let mut table = verdict_table();
-    set.runs.iter().for_each(|run| verdict_row(&mut table, run));
+    let several = on_several_targets(set);
+    let mut table = verdict_table(several);
+    set.runs.iter().for_each(|run| verdict_row(&mut table, run, several));
     table
 }
 
-/// The same rows folder by folder, each folder under its subtotal, if there are several.
+/// Whether the runs of a set ran on more than one target, so that a run needs to say on which.
+pub fn on_several_targets(set: &RunSet) -> bool {
+    set.runs.windows(2).any(|pair| pair[0].target != pair[1].target)
+}
+
+/// The same rows folder by folder. If there are several folders, each has its subtotal above it.
 pub fn verdicts_by_folder(set: &RunSet) -> Table {
-    let mut table = verdict_table();
+    let several = on_several_targets(set);
+    let mut table = verdict_table(several);
     let folders = by_folder(set);
     for (name, runs) in &folders {
         if folders.len() > 1 {
             begin_folder(&mut table, name, runs);
         }
-        runs.iter().for_each(|run| verdict_row(&mut table, run));
+        runs.iter().for_each(|run| verdict_row(&mut table, run, several));
     }
     table
 }
 
-fn verdict_table() -> Table {
-    Table::new([
-        ("scenario", Left),
+fn verdict_table(several: bool) -> Table {
+    let target = several.then_some(("target", Left));
+    let columns = [("scenario", Left)].into_iter().chain(target).chain([
         ("seed", Right),
         ("backend", Left),
         ("verdict", Left),
@@ -88,14 +96,22 @@ fn verdict_table() -> Table {
         ("virtual time", Right),
         ("cpu", Right),
         ("trace hash", Left),
+    ]);
+    Table::with(columns.map(|(heading, align)| (Cow::Borrowed(heading), align)).collect()).dispensable(&[
+        "trace hash",
+        "cpu",
+        "virtual time",
+        "completed",
+        "aborted",
+        "recoveries",
+        "backend",
     ])
-    .dispensable(&["trace hash", "cpu", "virtual time", "completed", "aborted", "recoveries", "backend"])
 }
 
-fn verdict_row(table: &mut Table, run: &RunRecord) {
+fn verdict_row(table: &mut Table, run: &RunRecord, several: bool) {
     let (completed, aborted) = checkpoint_counts(run);
-    table.row([
-        Cell::new(&run.scenario),
+    let target = several.then(|| Cell::new(&run.target));
+    let cells = [Cell::new(&run.scenario)].into_iter().chain(target).chain([
         Cell::new(run.seed.to_string()),
         Cell::new(&run.job.backend),
         Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
@@ -107,10 +123,11 @@ fn verdict_row(table: &mut Table, run: &RunRecord) {
         Cell::duration(run.totals.cpu_ns),
         Cell::new(&run.trace_hash).styled(Style::Dim),
     ]);
+    table.row(cells.collect::<Vec<_>>());
 }
 
-/// One row per scenario: how many of its runs passed, and what they took together. Folder by folder, each under its subtotal, if
-/// there are several.
+/// One row per scenario: how many of its runs passed, and their totals. Folder by folder; if there are several folders,
+/// each has its subtotal above it.
 pub fn scenarios(set: &RunSet) -> Table {
     let mut table = Table::new([
         ("scenario", Left),
@@ -127,7 +144,7 @@ pub fn scenarios(set: &RunSet) -> Table {
         if folders.len() > 1 {
             begin_folder(&mut table, folder, all);
         }
-        // Runs of one scenario stand together, in the order in which they were asked for.
+        // Runs of one scenario are adjacent, in the order in which they were asked for.
         for runs in all.chunk_by(|run, next| (&run.scenario, &run.file) == (&next.scenario, &next.file)) {
             let worst = runs.iter().map(|run| run.verdict.class()).max().unwrap_or(Class::Passed);
             let sum = |of: fn(&RunRecord) -> u64| runs.iter().fold(0u64, |sum, run| sum.saturating_add(of(run)));
@@ -148,10 +165,11 @@ pub fn scenarios(set: &RunSet) -> Table {
 /// One row per run that did not pass: its verdict and the first line of evidence.
 pub fn unproved(set: &RunSet) -> Table {
     let mut table = Table::new([("", Left), ("", Left), ("", Right), ("", Left)]);
+    let several = on_several_targets(set);
     for run in set.runs.iter().filter(|run| run.verdict != Verdict::Passed) {
         table.row([
             Cell::new(run.verdict.label()).styled(verdict_style(&run.verdict)),
-            Cell::new(&run.scenario),
+            if several { Cell::new(format!("{} on {}", run.scenario, run.target)) } else { Cell::new(&run.scenario) },
             Cell::new(run.seed.to_string()),
             Cell::new(run.verdict.headline()),
         ]);
@@ -165,7 +183,7 @@ pub fn checkpoint_counts(run: &RunRecord) -> (u64, u64) {
     (count(|end| *end == CheckpointEnd::Completed), count(|end| matches!(end, CheckpointEnd::Aborted { .. })))
 }
 
-/// Failovers and takeovers of a run, those that came to nothing included.
+/// Number of failovers and takeovers of a run, including those without lasting progress.
 pub fn tried_recoveries(run: &RunRecord) -> u64 {
     run.recoveries.iter().map(|recovery| recovery.tried() as u64).sum()
 }
@@ -179,7 +197,7 @@ pub fn options(run: &RunRecord) -> Table {
     table
 }
 
-/// Options that are not at their defaults, and how many are.
+/// Options that are not at their defaults, and the number of those that are.
 pub fn chosen_options(run: &RunRecord) -> (Table, usize) {
     let mut table = Table::new([("option", Left), ("value", Left)]);
     let (defaults, chosen): (Vec<_>, Vec<_>) = run.options.iter().partition(|(_, value)| is_default(value));
@@ -189,7 +207,7 @@ pub fn chosen_options(run: &RunRecord) -> (Table, usize) {
     (table, defaults.len())
 }
 
-/// Who reads a scenario says of each value that it did not state where it comes from.
+/// The reader of scenarios notes the origin of each value that the scenario did not state.
 fn is_default(value: &str) -> bool {
     value.ends_with("(default)") || value.contains("(default:") || value.ends_with("as many as the parallelism")
 }
@@ -225,7 +243,7 @@ pub fn faults(run: &RunRecord) -> Table {
     table
 }
 
-/// What a fault hurt: a strike without harm is no proof.
+/// What a fault hurt. A strike that hurt nothing proves nothing.
 fn hurt(fault: &FaultRecord) -> Cell {
     let harms: Vec<String> = fault.hurt.iter().map(ToString::to_string).collect();
     match (harms.as_slice(), fault.struck_at_ns) {
@@ -242,7 +260,7 @@ pub fn oracles(run: &RunRecord) -> Table {
         let held = match (oracle.held, oracle.judged) {
             _ if let Some(why) = &oracle.not_judged => Cell::new(format!("not judged: {why}")).styled(Style::Warn),
             (false, _) => Cell::new("violated").styled(Style::Bad),
-            // Held because nothing was there to break it: says so, or it would read like a proof.
+            // The oracle held because there was nothing to judge. This must be said, or it would look like a proof.
             (true, 0) => Cell::new("judged nothing").styled(Style::Warn),
             (true, _) => Cell::new("held").styled(Style::Good),
         };
@@ -257,7 +275,7 @@ pub fn oracles(run: &RunRecord) -> Table {
     table
 }
 
-/// A line for each target on which some oracle had not the evidence that it needs: which, and why.
+/// A line for each target on which some oracle lacked the sections that it needs: which oracles, and why.
 pub fn not_judged(set: &RunSet) -> Vec<String> {
     let mut why: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for run in &set.runs {
@@ -357,7 +375,7 @@ mod tests {
     fn runs_of_several_folders_stand_under_the_subtotal_of_theirs() {
         let of = |file: &str, run: RunRecord| RunRecord { file: file.into(), ..run };
         let (good, bad) = (fixtures::passed(), fixtures::failed());
-        // As a folder is searched: what is in it stands around what is below it.
+        // In the order of a folder search, runs of one folder may be before and after those of its subfolders.
         let runs = vec![of("all/net/a.toml", good.clone()), of("mine.toml", good), of("all/net/b.toml", bad)];
         let set = RunSet { runs, ..fixtures::set() };
         for table in [verdicts_by_folder(&set), scenarios(&set)] {

@@ -1,7 +1,7 @@
-//! The tables of times: checkpoints and outages with their parts, and measured times beside formulas.
+//! The tables of times: checkpoints and outages with their parts, and measured times compared with formulas.
 //!
-//! Start at [`checkpoints`]; [`timing_summary`] and [`timing_rows`] show what [`timing::compare`](crate::timing::compare)
-//! found.
+//! Start at [`checkpoints`]; [`timing_summary`] and [`timing_rows`] show the results of
+//! [`timing::compare`](crate::timing::compare).
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::table::{Cell, Table};
 use crate::timing::{Rule, Subject, Timing, TimingRow};
 use crate::units;
 
-/// Rows of trigger gaps that a table shows; of more, the worst are shown, since the others say nothing new.
+/// Most rows of trigger gaps in a table. If there are more, the worst are shown, because the others add nothing.
 pub const GAPS_MAX: usize = 12;
 
-/// What was predicted before the run, beside what was measured, and the terms in which they differ.
+/// What was predicted before the run, what was measured, and the terms in which they differ.
 pub fn predictions(run: &RunRecord) -> Table {
     let mut table = Table::new([
         ("quantity", Left),
@@ -40,7 +40,7 @@ pub fn predictions(run: &RunRecord) -> Table {
     table
 }
 
-/// What was not predicted, or is not held against the run, and why.
+/// What was not predicted, or is not used to judge the run, and why.
 pub fn outside_of_predictions(run: &RunRecord) -> Table {
     let mut table = Table::new([("outside of the predictions", Left), ("because", Left)]);
     let Some(prediction) = &run.prediction else { return table };
@@ -50,6 +50,33 @@ pub fn outside_of_predictions(run: &RunRecord) -> Table {
     }
     for why in &prediction.outside {
         table.row([Cell::new("not predicted"), Cell::new(why)]);
+    }
+    table
+}
+
+/// What the target's own statistics say of completed checkpoints, beside what was heard of them.
+pub fn reported(run: &RunRecord) -> Table {
+    let mut table = Table::new([
+        ("id", Right),
+        ("heard until the last acknowledgement", Right),
+        ("reported", Right),
+        ("start delay", Right),
+        ("alignment", Right),
+        ("sync", Right),
+        ("async", Right),
+    ]);
+    for checkpoint in &run.checkpoints {
+        let Some(reported) = &checkpoint.reported else { continue };
+        let acknowledged = checkpoint.subtasks.iter().filter_map(|subtask| subtask.acknowledged_ns).max();
+        table.row([
+            Cell::new(checkpoint.id.to_string()),
+            Cell::maybe_duration(acknowledged.and_then(|at| at.checked_sub(checkpoint.triggered_at_ns))),
+            Cell::duration(reported.duration_ns),
+            Cell::maybe_duration(reported.start_delay_ns),
+            Cell::maybe_duration(reported.alignment_ns),
+            Cell::maybe_duration(reported.sync_ns),
+            Cell::maybe_duration(reported.async_ns),
+        ]);
     }
     table
 }
@@ -105,13 +132,14 @@ fn acknowledged(checkpoint: &CheckpointRecord) -> Cell {
 fn checkpoint_end(end: &CheckpointEnd) -> Cell {
     match end {
         CheckpointEnd::Completed => Cell::new("completed").styled(Style::Good),
-        // No violation: a checkpoint that a fault hits has to be given up.
+        // Not a violation: a checkpoint that a fault hits must be given up.
         CheckpointEnd::Aborted { reason } => Cell::new(format!("aborted: {reason}")).styled(Style::Warn),
         CheckpointEnd::Unfinished => Cell::new("unfinished").styled(Style::Warn),
     }
 }
 
-/// Recoveries: why, and from what. Those that came to nothing stand before the one that ended their outage.
+/// Recoveries with their causes and what they restored. Those without lasting progress come before the one that ended
+/// their outage.
 pub fn recoveries(run: &RunRecord) -> Table {
     let mut table = Table::new([
         ("attempt", Right),
@@ -158,7 +186,7 @@ pub fn recoveries(run: &RunRecord) -> Table {
 
 /// Each outage with its parts, and when the backlog was worked off.
 pub fn outages(run: &RunRecord) -> Table {
-    // The headings have to be those of the record, or a part would stand under another's name.
+    // The headings come from the record, so that no part can stand under the name of another.
     let [stalled, superseded, detect, backoff, slots, deploy, restore, init] =
         RecoveryParts::default().named().map(|(name, _)| name);
     let mut table = Table::new([
@@ -226,8 +254,8 @@ pub fn timing_summary(timing: &Timing) -> Table {
     table
 }
 
-/// Each measured time beside what each formula gives, in the order of time; of more than [`GAPS_MAX`] trigger gaps only
-/// the worst. The formulas themselves stand in [`timing_summary`].
+/// Each measured time, compared with the result of each formula, ordered by time. If there are more than [`GAPS_MAX`]
+/// trigger gaps, only the worst are shown. The formulas themselves are in [`timing_summary`].
 pub fn timing_rows(timing: &Timing) -> Table {
     let mut table = Table::new([
         ("measured at", Left),
@@ -241,14 +269,14 @@ pub fn timing_rows(timing: &Timing) -> Table {
     let shown = shown_gaps(timing);
     let mut last = None;
     for row in timing.rows.iter().filter(|row| row.subject != Subject::TriggerGap || shown.contains(&row.what)) {
-        // Both formulas speak of one measurement: name it once.
+        // Both formulas are about the same measurement, so it is named only once.
         let repeated = last == Some(&row.what);
         last = Some(&row.what);
         let (what, measured) = match repeated {
             true => (Cell::default(), Cell::default()),
             false => (Cell::new(&row.what), Cell::duration(row.measured_ns)),
         };
-        // What is computed from times of the same run explains it, and predicts nothing.
+        // A value that is computed from times of the same run explains the measurement, but predicts nothing.
         let given = Cell::maybe_duration(row.predicted_ns);
         let (predicted, explained) = match row.rule {
             Rule::Article => (given, Cell::default()),
@@ -272,7 +300,7 @@ pub fn hidden_gaps(timing: &Timing) -> usize {
     gaps(timing).len().saturating_sub(GAPS_MAX)
 }
 
-/// One row per trigger gap: that of the corrected rule, which comes second and judges.
+/// One row per trigger gap: the row of the corrected rule, which comes second and is the one that judges.
 fn gaps(timing: &Timing) -> Vec<&TimingRow> {
     let is_judging = |row: &&TimingRow| row.subject == Subject::TriggerGap && row.rule == Rule::Corrected;
     timing.rows.iter().filter(is_judging).collect()

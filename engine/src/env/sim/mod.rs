@@ -424,7 +424,7 @@ impl SimNode {
     pub(super) async fn listen(&self, port: Port) -> Result<SimListener, NetError> {
         self.until_resumed().await;
         if !self.alive() {
-            return Err(NetError::Other("the node is dead".into()));
+            return Err(NetError::Dead);
         }
         SimListener::open(self.clone(), port)
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::super::restart::Exhausted;
 use crate::checkpoint::coordinator::TooManyFailures;
 use crate::checkpoint::manifest::Damaged;
-use crate::env::{NetError, StoreError};
+use crate::env::StoreError;
 use crate::event::RootCause;
 use crate::ids::{CheckpointId, NodeName, SubtaskId};
+use crate::wire::PeerError;
 
 /// Why a TaskManager is given up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum LossCause {
     RegisteredAgain,
     /// The connection ended.
     #[error(transparent)]
-    Disconnected(NetError),
+    Disconnected(PeerError),
     /// The TaskManager sent nothing for the heartbeat timeout.
     #[error("no heartbeat for {0:?}")]
     Silent(Duration),

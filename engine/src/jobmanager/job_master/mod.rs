@@ -21,13 +21,13 @@ use super::{JobResult, SLOT_REMINDER};
 use crate::checkpoint::coordinator::{self, Coordinator};
 use crate::checkpoint::manifest::{Damaged, Manifest, OtherVersion, SubtaskState};
 use crate::config::JobConfig;
-use crate::env::{Address, NetError, StoreError};
+use crate::env::{Address, StoreError};
 use crate::event::{AbortReason, Event};
 use crate::graph::{JobGraph, JobSpec};
 use crate::ha::entry::{Change, Ending, HaState};
 use crate::ids::{Attempt, CheckpointId, NodeName, SubtaskId, Term};
 use crate::time::{Time, nanos};
-use crate::wire::{Deployment, Order, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager};
+use crate::wire::{Deployment, Order, PeerError, TaskFailure, TaskReport, TaskStatus, Tasks, ToJobManager};
 
 mod cause;
 mod failover;
@@ -93,7 +93,7 @@ pub enum Fact {
         /// The connection.
         connection: u64,
         /// Why.
-        cause: NetError,
+        cause: PeerError,
     },
     /// A manifest was read.
     Loaded(CheckpointId, Result<Box<Manifest>, LoadError>),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::checkpoint::manifest::{Chunk, Transaction};
-use crate::env::Checksum;
+use crate::env::{Checksum, NetError};
 use crate::graph::{Edge, InputKind, InputSpec, Partitioning, Vertex};
 use crate::ids::{Term, VertexId};
 use crate::paths::PendingPath;
@@ -222,7 +222,7 @@ impl Story {
 
     fn disconnect(&mut self, number: u32) -> Vec<String> {
         let connection = self.connections[&number];
-        self.step(Fact::Disconnected { node: tm(number), connection, cause: NetError::Reset })
+        self.step(Fact::Disconnected { node: tm(number), connection, cause: NetError::Reset.into() })
     }
 
     fn hear(&mut self, node: NodeName, message: ToJobManager) -> Vec<String> {

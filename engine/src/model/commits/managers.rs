@@ -247,7 +247,7 @@ impl Commits {
                     &|next| {
                         next.left.failures -= 1;
                         let connection = next.managers[index].connection;
-                        let (node, cause) = (format!("tm-{connection}").into(), NetError::Reset);
+                        let (node, cause) = (format!("tm-{connection}").into(), NetError::Reset.into());
                         self.told(next, index, Fact::Disconnected { node, connection, cause })?;
                         self.registers(next, index)
                     },

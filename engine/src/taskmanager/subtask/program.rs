@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn a_program_that_returned_an_error_may_be_called_again_and_one_that_panicked_may_not() {
         let mut program = Program::default();
-        let refused = ChainError::User("no".into());
+        let refused = ChainError::user("no");
         assert_eq!(program.call(|| Err::<(), _>(refused.clone())), Err(refused.into()));
         assert_eq!(program.call(|| Ok::<_, ChainError>(7)), Ok(7));
         let panicked = program.call(|| -> Result<(), ChainError> { panic!("half done") });

@@ -1,8 +1,8 @@
-//! The journal of a visit: what every search came to, as it comes, so that a visit that was stopped goes on.
+//! The journal of a visit: the result of every search, written as it comes, so that a visit that was stopped can go on.
 //!
-//! Start at [`Kept::begin`] and [`Kept::go_on`]. The first line says which visit it is: a search of another engine, program or of other
-//! scenarios says nothing here, so such a journal is refused, and what differs is named. Runs without bugs are kept as well: each
-//! stands for all bugs.
+//! Start at [`Kept::begin`] and [`Kept::go_on`]. The first line says which visit it is. Results of another engine,
+//! another program or other scenarios mean nothing for this visit, so such a journal is refused, and the difference is
+//! named. Runs without bugs are kept as well, because each serves the searches for all bugs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +18,7 @@ use super::search::{Clean, Run, Search};
 use crate::provenance;
 use crate::scenario::Scenario;
 
-/// Raised when a line changes or begins to mean something else.
+/// Raised when a line changes or its meaning does.
 const JOURNAL_VERSION: u32 = 1;
 
 /// Which visit it is.
@@ -45,7 +45,7 @@ impl Head {
         }
     }
 
-    /// What is other about the visit of a journal.
+    /// How the journal's visit differs from this one; `None`: it does not.
     fn differs_from(&self, found: &Self) -> Option<String> {
         let of_another =
             |what: &str, theirs: &str, ours: &str| format!("it is of another {what}: {theirs}, and this is {ours}");
@@ -67,28 +67,28 @@ impl Head {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
-    /// Of a run without bugs.
+    /// Result of a run without bugs.
     Clean(Run, Clean),
-    /// Of a search for a bug, by its name.
+    /// Result of a search for a bug, with the bug's name.
     Search(String, Search),
 }
 
-/// What was found before, and where more of it goes.
+/// What was found before, and the journal that further results go to.
 #[derive(Default)]
 pub(super) struct Kept {
     pub(super) clean: BTreeMap<Run, Clean>,
     pub(super) searches: BTreeMap<(String, Method, u64), Search>,
-    /// None for visits that are not worth one.
+    /// `None` for visits that are too short to need a journal.
     journal: Option<Mutex<Journal>>,
 }
 
 impl Kept {
-    /// Nothing was found before.
+    /// Begins a new journal, with nothing found before.
     pub(super) fn begin(path: &Path, head: &Head) -> Self {
         Self { journal: Some(Mutex::new(Journal::begin(path, head))), ..Self::default() }
     }
 
-    /// Goes on with the journal at `path`; else why not, in words.
+    /// Continues the journal at `path`. `Err`: why that is not possible.
     pub(super) fn go_on(path: &Path, head: &Head) -> Result<Self, String> {
         let shown = path.display();
         let found: Option<Head> = Journal::head(path).map_err(|error| format!("journal {shown}: {error}"))?;
@@ -128,12 +128,13 @@ impl Kept {
         }
     }
 
-    /// Why the journal is not whole, if it is not.
+    /// Why the journal is incomplete, if it is.
     pub(super) fn problem(&self) -> Option<String> {
         self.journal.as_ref()?.lock().expect("nothing in here panics").problem()
     }
 
-    /// What a search for this bug came to, if it was one with such a budget. A kill within the budget is one under any.
+    /// The result of a search for this bug, if it had a budget that fits. A bug found within a budget is found with any
+    /// budget that is not smaller than the runs it took.
     pub(super) fn search(&self, bug: &str, method: Method, start: u64, budget: u64) -> Option<&Search> {
         let search = self.searches.get(&(bug.to_owned(), method, start))?;
         let counts = match search.runs {

@@ -1,8 +1,8 @@
-//! `flowquake museum`: which planted bug is found by what, held against a committed kill matrix.
+//! `flowquake museum`: which check finds which planted bug, compared with a committed kill matrix.
 //!
-//! Only a build with the feature `mutations` holds planted bugs; any other says how to get one. Start at [`museum`]. The searches are made
-//! by `visit.rs`, each by `search.rs`, and kept as they come by `journal.rs`; matrix, judgement and documents are
-//! [`flowquake_reports::museum`].
+//! Only a build with the feature `mutations` has planted bugs; any other build says how to get one. Start at
+//! [`museum`]. `visit.rs` makes the searches, `search.rs` makes one of them, and `journal.rs` keeps the results as they
+//! come. Matrix, judgement and documents are in [`flowquake_reports::museum`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,7 +86,7 @@ pub(super) fn museum(args: &MuseumArgs, jobs: &Jobs) -> ExitCode {
     whole::settled(args, jobs).unwrap_or_else(|code| code)
 }
 
-/// Nothing is planted in this build.
+/// This build has no planted bugs.
 #[cfg(not(feature = "mutations"))]
 pub(super) fn museum(_: &MuseumArgs, _: &Jobs) -> ExitCode {
     refuse_text(

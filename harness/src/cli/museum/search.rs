@@ -1,11 +1,12 @@
-//! One search of the museum: for one bug, by one method, from one start; it ends with the first run that fails.
+//! One search of the museum: for one bug, with one method, from one start. It ends with the first run that fails.
 //!
-//! Start at [`Searcher::search`]. Before a run with the bug comes the same run without any: it is the paired control, since a run that
-//! fails counts only if it passes without the bug, and it says which bugs the engine asked about. One that it did not ask about cannot
-//! change that run, which then need not be made with it. Runs without bugs are made once for all bugs. All are made by worker
-//! processes: a planted bug may panic, hang or exhaust memory.
+//! Start at [`Searcher::search`]. Before each run with the bug, the same run is made without any bug. It is the
+//! control, because a failing run counts only if it passes without the bug. It also shows which bugs the engine asked
+//! about: a bug that the engine did not ask about cannot change the run, so the run with that bug need not be made.
+//! Runs without bugs are made once for all bugs. All runs are made by worker processes, because a planted bug may
+//! panic, hang or exhaust memory.
 //!
-//! Another method is a variant of [`Method`] and its runs in [`Searcher::runs`].
+//! To add a method, add a variant to [`Method`] and its runs to [`Searcher::runs`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -24,30 +25,30 @@ use crate::plan::RunPlan;
 use crate::session::Depth;
 use crate::worker::{Made, Order, Unmade, Worker};
 
-/// Seeds of the scenario in the catalogue that are tried: one that needs luck is still found.
+/// How many seeds of the scenario in the catalogue are tried, so that a bug that needs some luck is still found.
 const SEEDS: u64 = 5;
-/// Between the first seeds of two starts.
+/// Distance between the first seeds of two starts.
 const BETWEEN_STARTS: u64 = 1_000_000;
 
 const _: () = assert!(Mutation::ALL.len() <= 128, "a run without bugs notes them in two words");
 
-/// A run, whatever is planted in it.
+/// A run, apart from the bug that is planted in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Run {
-    /// Of the scenario with this index, with this seed.
+    /// The scenario with this index, with this seed.
     Seed(usize, u64),
-    /// Of this strike.
+    /// The strike of this number.
     Strike(u32),
 }
 
-/// What a run without bugs came to.
+/// The result of a run without bugs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Clean {
-    /// What is wrong with it; `None`: nothing.
+    /// What is wrong with the run; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) wrong: Option<String>,
-    /// The bugs that it was asked about, a bit for each.
+    /// The bugs that the engine asked about, one bit each.
     pub(super) asked: [u64; 2],
 }
 
@@ -64,34 +65,35 @@ impl Clean {
         Self { wrong, asked }
     }
 
-    /// Whether the run can go another way with this bug.
+    /// Whether this bug can change the run.
     fn asks(&self, bug: Mutation) -> bool {
         Mutation::ALL.iter().position(|other| *other == bug).is_some_and(|at| self.asked[at / 64] >> (at % 64) & 1 == 1)
     }
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Search {
     pub(super) method: Method,
     pub(super) start: u64,
-    /// Runs until the bug was found.
+    /// Number of runs until the bug was found.
     pub(super) runs: Option<u64>,
     pub(super) by: Option<(String, u64)>,
-    /// The strike that showed it, in words.
+    /// The strike that showed the bug, in words.
     pub(super) strike: Option<String>,
-    /// Who noticed it there; of a bug that was not found, who noticed it in place of him who is named.
+    /// The checks that noticed the bug in that run. For a bug that was not found: the checks that noticed something,
+    /// although the named one did not.
     pub(super) noticed: Vec<String>,
     pub(super) reached: bool,
     pub(super) budget: u64,
-    /// Of runs with the bug.
+    /// Processor time of the runs with the bug.
     pub(super) cpu_ns: u64,
 }
 
-/// Why nothing came of it.
+/// Why a search has no result.
 pub(super) enum Failed {
     Unmade(Unmade),
-    /// A scenario fails without a bug: nothing that it says about bugs counts.
+    /// A scenario fails without a bug, so nothing that it shows about bugs counts.
     Unsound(String),
 }
 
@@ -99,11 +101,11 @@ pub(super) enum Failed {
 pub(super) struct Shared<'t> {
     pub(super) tour: &'t Tour<'t>,
     pub(super) bugs: &'t [Bug],
-    /// Scenarios whose faults are drawn.
+    /// Indices of the scenarios whose faults are drawn.
     pub(super) swarms: Vec<usize>,
     pub(super) kept: &'t Kept,
     pub(super) clean: Mutex<BTreeMap<Run, Clean>>,
-    /// Runs that were made, for people who wait.
+    /// Number of runs made so far, for the progress display.
     pub(super) made: AtomicU64,
 }
 
@@ -113,7 +115,7 @@ pub(super) struct Searcher<'t> {
 }
 
 impl Searcher<'_> {
-    /// The runs of a search, in order, each with who has to notice; `None`: anybody.
+    /// The runs of a search, in order, each with the check that must notice the bug; `None`: any check.
     fn runs(&self, bug: &Bug, method: Method, start: u64) -> Vec<(Run, Option<&'static str>)> {
         let Shared { tour, swarms, .. } = self.shared;
         match method {
@@ -159,7 +161,7 @@ impl Searcher<'_> {
             let clean = self.clean(run, depth)?;
             match clean.wrong {
                 Some(wrong) if method == Method::Scripted => return Err(Failed::Unsound(wrong)),
-                // A false alarm, or a mistake of the engine; not of this bug.
+                // A false alarm, or a real mistake of the engine; not caused by this bug.
                 Some(_) => continue,
                 None if !clean.asks(bug.mutation) => continue,
                 None => {}
@@ -208,7 +210,7 @@ impl Searcher<'_> {
         Ok(made)
     }
 
-    /// The run without a bug.
+    /// The result of the run without a bug.
     fn clean(&mut self, run: Run, depth: Depth) -> Result<Clean, Failed> {
         let known = self.shared.clean.lock().expect("nothing in here panics").get(&run).cloned();
         if let Some(known) = known {
@@ -222,7 +224,7 @@ impl Searcher<'_> {
         let made = self.make(plan, depth, Vec::new())?;
         let clean = Clean::of(&made.record.verdict, &made.seen.asked, &name);
         let before = self.shared.clean.lock().expect("nothing in here panics").insert(run, clean.clone());
-        // Two searches may have made it at once.
+        // Two searches may have made the same run at once.
         if before.is_none() {
             self.shared.kept.add_clean(run, &clean);
             if let Some(wrong) = &clean.wrong {
@@ -233,13 +235,13 @@ impl Searcher<'_> {
     }
 }
 
-/// Whom a run convinced that something is wrong, the first cause first.
+/// The checks that found something wrong in a run, the first cause first.
 fn noticed(verdict: &Verdict) -> Vec<String> {
     match verdict {
         Verdict::Failed { oracle, also, .. } => {
             std::iter::once(oracle).chain(also.iter().map(|other| &other.oracle)).cloned().collect()
         }
-        // An invariant that the engine asserts begins the panic with its name.
+        // A panic of an asserted invariant begins with the invariant's name.
         Verdict::Crashed { panic } => vec![match panic.split_once(':') {
             Some((name, _)) if !name.contains(' ') => name.to_owned(),
             _ => "crashed".to_owned(),

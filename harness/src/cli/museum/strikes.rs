@@ -1,8 +1,9 @@
-//! The strikes of the museum: every single fault at every distinguishable step of a small scenario, one of each class.
+//! The strikes of the museum: every single fault at every distinguishable step of a small scenario, one strike of each
+//! class.
 //!
-//! Start at [`strikes`]. The catalogue is that of `flowquake exhaust` with all cuts, and is made of runs without a bug: a strike is a
-//! plain plan, so it means the same with one. The order is that in which a search tries the classes: one that ends early has seen
-//! something of everything.
+//! Start at [`strikes`]. The catalogue is that of `flowquake exhaust` with all cuts, made from runs without a bug. A
+//! strike is an ordinary plan, so it means the same when a bug is planted. The classes are tried in the order of an
+//! exhaustive search, so that a search that ends early has tried something of every sort.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use crate::search::strike::Catalogue;
 use crate::search::surveyed::Surveyed;
 use crate::worker::{Order, Terms, Worker};
 
-/// A whole life of a job in few events.
+/// A scenario with the whole life of a job in few events.
 pub(super) const SCENARIO: &str = "reference-run";
 
 /// Strikes of each class of a scenario.
@@ -38,7 +39,7 @@ impl Strikes {
     }
 }
 
-/// Strikes at the run of `base`, which has to pass without them.
+/// The strikes at the run of `base`, which must pass without them.
 pub(super) fn strikes(base: &RunPlan, jobs: &JobCatalogue, terms: &Terms) -> Result<Strikes, ExitCode> {
     let keyed = jobs.get(&base.job.name).is_some_and(|entry| entry.keyed);
     let mut worker = Worker::new(terms);

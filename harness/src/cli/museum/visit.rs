@@ -1,7 +1,7 @@
-//! Makes the searches of the museum, bug by bug and method by method, in parallel, and puts them together.
+//! Makes the searches of the museum in parallel, bug by bug and method by method, and puts their results together.
 //!
-//! Start at [`visit`]. A [`Task`] is one bug, one method and one start; it is a sequence of runs that ends with the first that
-//! fails ([`super::search`]), so tasks, not runs, are what goes in parallel.
+//! Start at [`visit`]. A [`Task`] is one bug, one method and one start. It is a sequence of runs that ends with the
+//! first failing run ([`super::search`]), so tasks run in parallel, not single runs.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -26,26 +26,26 @@ use crate::scenario::Scenario;
 use crate::screen as clock;
 use crate::worker::{Terms, Unmade, Worker};
 
-/// A bug, and where the catalogue sends it.
+/// A bug, with the scenario that the catalogue names for it.
 pub(super) struct Bug {
     pub(super) mutation: Mutation,
     pub(super) name: String,
     /// Index of the scenario.
     pub(super) scenario: usize,
-    /// Who has to notice it there; `None`: nobody can.
+    /// The check that must notice the bug there; `None`: no check can.
     pub(super) caught_by: Option<&'static str>,
 }
 
 /// What is searched, and how far.
 pub(super) struct Tour<'t> {
     pub(super) scenarios: &'t [Scenario],
-    /// By which methods.
+    /// The methods to use.
     pub(super) methods: &'t [Method],
-    /// Only the scenarios of the catalogue.
+    /// Use only the scenarios of the catalogue.
     pub(super) short: bool,
     pub(super) seeds: u64,
     pub(super) starts: u64,
-    /// Of the exhaustive search, if there is one.
+    /// Strikes of the exhaustive search, if it is used.
     pub(super) strikes: Option<Strikes>,
     pub(super) parallel: usize,
     pub(super) terms: &'t Terms,
@@ -59,7 +59,7 @@ struct Task {
     start: u64,
 }
 
-/// Searches for every bug; one map for each, in their order.
+/// Searches for every bug. The result has one map for each bug, in their order.
 pub(super) fn visit(tour: &Tour<'_>, bugs: &[Bug], mut kept: Kept) -> Result<Vec<BTreeMap<Method, Found>>, ExitCode> {
     let starts = |method| if method == Method::Swarm { tour.starts } else { 1 };
     let of_method = |method| (0..bugs.len()).flat_map(move |bug| (0..starts(method)).map(move |start| (bug, start)));
@@ -131,7 +131,7 @@ pub(super) fn visit(tour: &Tour<'_>, bugs: &[Bug], mut kept: Kept) -> Result<Vec
     }
 }
 
-/// Puts the starts of each method together.
+/// Combines the starts of each method.
 fn matrix(bugs: usize, mut searches: Vec<(usize, Search)>) -> Vec<BTreeMap<Method, Found>> {
     searches.sort_by_key(|(bug, search)| (*bug, search.method, search.start));
     let mut found: Vec<BTreeMap<Method, Found>> = vec![BTreeMap::new(); bugs];
@@ -161,12 +161,13 @@ fn matrix(bugs: usize, mut searches: Vec<(usize, Search)>) -> Vec<BTreeMap<Metho
     found
 }
 
-/// After this long without a search that ended, it is seen whether something is to be said.
+/// If no search has ended for this long, it is checked whether something should be printed.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Where nothing moves, something is said at least this often.
+/// If no search ends, something is printed at least this often.
 const SAID_EVERY: Duration = Duration::from_secs(25);
 
-/// A bar on a terminal; elsewhere a line for each search, and how far they got if none ends for long.
+/// A progress bar on a terminal. Elsewhere a line for each search, and a line about progress if no search ends for
+/// long.
 struct Progress<'m> {
     bar: Option<ProgressBar>,
     total: u64,

@@ -1,4 +1,4 @@
-//! The whole command: what is wrong with the input is told first, then the runs are made, then the matrix is judged or written.
+//! The whole command: reports what is wrong with the input, then makes the runs, then judges or writes the matrix.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -25,12 +25,12 @@ use crate::run::report_folder;
 use crate::scenario::{Scenario, discover};
 use crate::worker::Terms;
 
-/// Longest kill matrix.
+/// Longest kill matrix in bytes.
 const FILE_MAX: u64 = 1 << 24;
-/// Runs of a search that somebody could wait for.
+/// Most runs of a search that anyone could wait for.
 const RUNS_MAX: u64 = 1_000_000;
 
-/// `Err` is the code of what was told already and ended it.
+/// `Err`: the exit code after a problem that was already reported.
 pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let Some(engine) = provenance::ENGINE else {
         return Err(refuse_text(
@@ -51,7 +51,7 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
     let exhibits = chosen(&args.only)?;
     let files = discover(std::slice::from_ref(&args.scenarios)).map_err(refuse)?;
     let scenarios = Scenario::load_all(&files, &catalogue(jobs)).map_err(|errors| {
-        // All of them are told together.
+        // All errors are reported at once.
         for error in errors {
             refuse(error);
         }
@@ -70,7 +70,7 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
         args.limits.affordable(&scenario.plan(1))?;
     }
     sweep::prepare(true)?;
-    // Not the journal, with which a visit goes on.
+    // The journal is kept, because a stopped visit goes on with it.
     outputs::clear(&written[..2])?;
 
     let terms = args.limits.terms(Level::default());
@@ -114,7 +114,7 @@ pub(super) fn settled(args: &MuseumArgs, jobs: &Jobs) -> Result<ExitCode, ExitCo
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// By what is searched, in the order of the columns.
+/// The methods to search with, in the order of the columns.
 fn methods(args: &MuseumArgs) -> Vec<Method> {
     let asked = |method: &Method| match args.short {
         true => *method == Method::Scripted,
@@ -123,7 +123,7 @@ fn methods(args: &MuseumArgs) -> Vec<Method> {
     Method::ALL.into_iter().filter(asked).collect()
 }
 
-/// What the exhaustive search strikes.
+/// The strikes of the exhaustive search.
 fn exhaust(
     args: &MuseumArgs,
     place: &impl Fn(&str) -> Option<usize>,
@@ -140,7 +140,7 @@ fn exhaust(
     Ok(strikes)
 }
 
-/// Reads the baseline; one that is about to be written may be missing.
+/// Reads the baseline. The file may be missing if it is about to be written.
 fn baseline(file: &Path, replaced: bool) -> Result<Option<KillMatrix>, ExitCode> {
     let name = file.display();
     match bounded::text(file, FILE_MAX) {
@@ -167,7 +167,7 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Exhibit>, ExitCode> {
     Ok(MUSEUM.iter().filter(is_chosen).collect())
 }
 
-/// As files write it.
+/// The bug's name as files write it.
 fn bug_name(mutation: Mutation) -> String {
     let name = serde_json::to_value(mutation).ok();
     name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
@@ -206,7 +206,7 @@ fn put(file: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), ExitCod
     })
 }
 
-/// Writes the matrix, and says what is other than before.
+/// Writes the matrix, and reports what differs from before.
 fn update(before: Option<&KillMatrix>, now: KillMatrix, file: &Path, whole: bool) -> Result<ExitCode, ExitCode> {
     let mut merged = now.over(before);
     if !whole && let Some(before) = before {

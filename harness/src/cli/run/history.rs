@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use flowquake_reports::bounded;
+use flowquake_reports::folder::COMPARISON;
 use flowquake_reports::history::{HISTORY_VERSION, HistoryEnd, HistoryEntry, HistoryRow, Life, page};
 use flowquake_reports::json::write_atomically;
 use flowquake_reports::record::{RunRecord, RunSet};
@@ -175,6 +176,13 @@ impl History {
                 if self.folder.join(name).exists() {
                     let published = self.publish_file(name);
                     self.note(published);
+                } else if name == COMPARISON {
+                    // That of an earlier run would be taken for this one's.
+                    let removed = fs::remove_file(self.top.join(name));
+                    self.note(removed.or_else(|error| match error.kind() {
+                        ErrorKind::NotFound => Ok(()),
+                        _ => Err(error),
+                    }));
                 }
             }
         }

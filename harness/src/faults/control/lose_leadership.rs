@@ -1,5 +1,5 @@
-//! `lose-leadership`: the leader cannot renew its lease, and loses it. It lives, and talks to its TaskManagers. The action is
-//! that of a store which answers the leader no more, under the name of what it is for.
+//! `lose-leadership`: the leader cannot renew its lease, and loses it, while it lives and talks to its TaskManagers.
+//! The action is that of a store which no longer answers the leader; this kind gives it the name of its purpose.
 
 use crate::checker::{Finding, Rules};
 use crate::draws::{Drawn, LEADING, Need};
@@ -38,7 +38,7 @@ fn canonical(c: &Canon) -> Vec<Canonical> {
     let leader = c.leader().filter(|_| c.is_event()).into_iter();
     leader
         .map(|leader| {
-            // By its role: that is what makes it this kind (FAULTS-K1).
+            // The target must be the role `leader`: that makes the action this kind (FAULTS-K1).
             let action = FaultAction::Store {
                 store: Some(StoreName::Checkpoints),
                 node: Some(NodeTarget::Leader),
@@ -71,7 +71,7 @@ fn write(action: &FaultAction) -> Vec<Option<String>> {
 fn rules(rules: &mut Rules, action: &FaultAction) {
     let FaultAction::Store { heal_after, .. } = action else { foreign(action) };
     store::rules(rules, action);
-    // What a swarm draws need not have an effect each time.
+    // A fault that a swarm draws may have no effect.
     if rules.plan.swarm {
         return;
     }

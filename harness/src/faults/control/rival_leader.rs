@@ -1,5 +1,6 @@
-//! `rival-leader`: a standby takes the leader for dead, since its clock jumps ahead, and opens a term while the leader lives.
-//! A swarm comes to the same by another way: the leader stands still until another leads, and goes on believing that it does.
+//! `rival-leader`: the clock of a standby jumps ahead, so the standby takes the leader for dead and opens a term while
+//! the leader lives. A swarm reaches the same situation in another way: the leader stands still until another
+//! JobManager leads, and then goes on in the belief that it still leads.
 
 use crate::checker::Rules;
 use crate::draws::{Drawn, LEADING, Need};
@@ -49,7 +50,7 @@ fn read(keys: &mut FaultKeys) -> Option<FaultAction> {
 fn rules(rules: &mut Rules, action: &FaultAction) {
     let FaultAction::Clock { how: ClockFault::Forward(by), .. } = action else { foreign(action) };
     clock::rules(rules, action);
-    // What a swarm draws need not have an effect each time.
+    // A fault that a swarm draws may have no effect.
     if !rules.plan.swarm {
         rules.outlasts_the_lease(*by, "clock.how.forward", "the clock jumps by");
     }

@@ -72,7 +72,7 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
     if let ([from], [to]) = (from.as_slice(), to.as_slice()) {
         return rules.link(from, to, "cut.from", "cut.to");
     }
-    // Both sides are written in one value: one complaint about it is enough.
+    // Both sides are written in one value, so one problem about the value is enough.
     for (side, below) in [(from, "cut.from"), (to, "cut.to")] {
         if !side.iter().all(|target| rules.target_exists(target, below)) {
             return;
@@ -132,7 +132,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     cut(s, &from, &to, *both_ways, *heal_after)
 }
 
-/// All links between two sets of nodes are cut.
+/// Cuts all links between two sets of nodes.
 pub(super) fn cut(s: &mut Striking, from: &[String], to: &[String], back: bool, after: Option<Duration>) -> Struck {
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (from.clone(), to.clone())));
     let pairs: Vec<Link> = pairs.filter(|(from, to)| from != to).collect();
@@ -141,7 +141,7 @@ pub(super) fn cut(s: &mut Striking, from: &[String], to: &[String], back: bool, 
     }
     let (arrow, detail) = if back { (" - ", "link cut both ways") } else { (" -> ", "link cut one way") };
     let links = if back { both_ways(&pairs) } else { pairs.clone() };
-    // One hit for each role that is struck, so that coverage can tell them apart.
+    // Notes one hit for each role that is struck, so that coverage can distinguish them.
     let mut hits = Vec::new();
     for role in [TASK_LINK, LEADER_LINK] {
         let struck = pairs.iter().filter(|(from, to)| s.link_role(from, to) == role);
@@ -160,7 +160,7 @@ pub(super) fn both_ways(pairs: &[Link]) -> Vec<Link> {
     pairs.iter().flat_map(|(from, to)| [(from.clone(), to.clone()), (to.clone(), from.clone())]).collect()
 }
 
-/// Links are cut in these directions. Cuts add up in the world, so each is healed as often as it was made.
+/// Links that are cut in these directions. Cuts add up in the world, so each is healed as often as it was made.
 #[derive(Debug, Clone)]
 pub(super) struct Links(pub(super) Vec<Link>);
 

@@ -28,7 +28,7 @@ pub(crate) const ISOLATE: Spec = Spec {
     canonical,
     drawn: Drawn::new(Need::Nothing, ANYBODY, |a| FaultAction::Isolate {
         target: a.target(),
-        // A standby talks to nobody but the stores.
+        // A standby talks only to the stores, so isolating it must include them.
         stores: a.role == Role::Standby || a.draws.one_in("from the stores", 2),
         heal_after: a.heals(),
     })
@@ -58,7 +58,7 @@ fn lengths(action: &FaultAction) -> Vec<Length> {
     Length::until_end("action.isolate.heal_after", *heal_after)
 }
 
-/// From its peers, and from the stores, too; a standby talks to nobody but the stores.
+/// Isolated from its peers, or from the stores as well; a standby talks only to the stores.
 fn canonical(c: &Canon) -> Vec<Canonical> {
     let mut strikes = Vec::new();
     for victim in c.everybody() {
@@ -72,7 +72,7 @@ fn canonical(c: &Canon) -> Vec<Canonical> {
                 strikes.push(Canonical::at(victim, format!("{whence}{label}"), action).lasting());
             };
             c.lengths().into_iter().for_each(|(label, length)| add(label, Some(length)));
-            // A leader that reaches the stores keeps its lease, and would lead nobody.
+            // A leader that reaches the stores keeps its lease, but could reach no TaskManager.
             if c.spares(victim) && (stores || victim.role == TASK_MANAGER) {
                 add("for good", None);
             }

@@ -135,7 +135,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     Ok(())
 }
 
-/// A link has other properties, both ways; its ends are in order.
+/// A link that has other properties in both directions. Its ends are in order.
 #[derive(Debug, Clone)]
 struct Changed {
     ends: Link,
@@ -144,7 +144,7 @@ struct Changed {
 }
 
 impl Changed {
-    /// Each property is what the newest fault in force makes it that is about this property.
+    /// Sets each property to the value of the newest fault in force that changes this property.
     fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) {
         let of_link = || nemesis.newest::<Self>().filter(|(_, other)| other.ends == self.ends);
         let latency = made_by(of_link().filter_map(|(fault, link)| Some((fault, link.latency?)))).unzip();

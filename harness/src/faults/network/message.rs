@@ -1,4 +1,4 @@
-//! `lose-message`, `delay-message` and `duplicate-message`: control messages of one kind are hurt, a number of them.
+//! `lose-message`, `delay-message` and `duplicate-message`: a number of control messages of one kind are hurt.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub(crate) const DUPLICATE_MESSAGE: Spec = Spec {
     ..LOSE_MESSAGE
 };
 
-/// `how` is none if it was refused: the other keys are still read.
+/// `how` is `None` if it was refused; the other keys are still read.
 fn read(keys: &mut FaultKeys, how: Option<MessageFault>) -> Option<FaultAction> {
     let help = format!("say which messages: message = \"trigger\"; accepted: {}", suggest::quoted(&message_kinds()));
     let kind = keys.must("message", "message.kind", &help, message_kind);
@@ -124,35 +124,35 @@ fn lengths(action: &FaultAction) -> Vec<Length> {
 
 fn drawn(a: &Action, how: MessageFault) -> FaultAction {
     let kind = a.draws.one_of("message", MessageKind::ALL);
-    // One lost heartbeat is nothing; and now and then every repetition is hurt, too.
+    // Losing one heartbeat has no effect, so more are lost. For other kinds, sometimes every repetition is hurt, too.
     let most = if kind == MessageKind::Heartbeat || a.draws.one_in("repetitions", 5) { 30 } else { 3 };
     let node = (!a.draws.one_in("any node", 3)).then(|| a.target());
     FaultAction::Message { kind, how, node, count: a.draws.number("count", 1, most) as u32 }
 }
 
-/// Often within the time in which an answer is waited for, now and then long after it.
+/// Mostly within the time in which an answer is awaited, sometimes long after it.
 fn lateness(a: &Action) -> Duration {
     let most = if a.draws.one_in("long after", 4) { 8_000 } else { 2_000 };
     a.draws.millis("message delay", 5, most)
 }
 
-/// Rules about messages, and what each is called: how it hurts, and how many of them.
+/// Rules about messages: the name of each, how it hurts, and how many messages.
 type Variants = Vec<(&'static str, MessageFault, u32)>;
 
-/// Longer than any detector waits for one of them; a deployment alone is tried again only every `rpc_timeout`.
+/// More than the repetitions that any detector waits for. A deployment alone is repeated only every `rpc_timeout`.
 const EVERY_TRY: u32 = 10;
 
-/// Each message alone, and with every repetition of it.
+/// Each message alone, and with all its repetitions.
 fn lost(_: &Canon) -> Variants {
     vec![("once", MessageFault::Lose, 1), ("with every repetition", MessageFault::Lose, EVERY_TRY)]
 }
 
-/// Within its conversation, and into the next attempt.
+/// Late within the same exchange, and so late that it arrives in the next attempt.
 fn delayed(c: &Canon) -> Variants {
     c.lengths().map(|(label, by)| (label, MessageFault::Delay(by), 1)).into()
 }
 
-/// At once, late, and so late that another attempt receives it.
+/// Doubled at once, late, and so late that another attempt receives the second one.
 fn doubled(c: &Canon) -> Variants {
     let late = c.lengths().map(|(label, by)| (label, MessageFault::DuplicateLate(by), 1));
     [("at once", MessageFault::Duplicate, 1)].into_iter().chain(late).collect()
@@ -188,7 +188,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     Ok(())
 }
 
-/// A rule about control messages, which its count may end before.
+/// A rule about control messages, which may end earlier when its count is used up.
 #[derive(Debug)]
 struct Hurting(usize);
 

@@ -49,7 +49,7 @@ fn lengths(action: &FaultAction) -> Vec<Length> {
     Length::until_end("action.refuse.heal_after", *heal_after)
 }
 
-/// With a reset: only who connects again is refused.
+/// Combined with a reset, because only a node that connects again can be refused.
 fn canonical(c: &Canon) -> Vec<Canonical> {
     let each = c.connected().flat_map(|victim| c.lengths().map(|length| (victim, length)));
     each.map(|(victim, (label, length))| {
@@ -69,7 +69,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     Ok(())
 }
 
-/// New connections are refused. Refusals add up in the world, so each is taken back once.
+/// A node whose new connections are refused. Refusals add up in the world, so each is taken back once.
 #[derive(Debug)]
 struct Refusing(String);
 

@@ -1,4 +1,4 @@
-//! `slow-receiver`: a node reads what it receives at most so fast.
+//! `slow-receiver`: a node reads what it receives at a limited rate.
 
 use flowquake_engine::env::sim::Gauge;
 use flowquake_engine::time::Time;
@@ -83,7 +83,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// As slowly as the newest fault in force makes it.
+    /// Sets the rate of the newest fault in force.
     fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) {
         let newest = nemesis.newest::<Self>().filter(|(_, other)| other.node == self.node);
         let (owner, rate) = made_by(newest.map(|(fault, reading)| (fault, reading.rate))).unzip();

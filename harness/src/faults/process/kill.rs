@@ -50,7 +50,7 @@ fn read(keys: &mut FaultKeys, mode: KillMode) -> Option<FaultAction> {
     Some(FaultAction::Kill { targets: targets?, mode, restart_after, disk })
 }
 
-/// `target` or `targets`, one of them.
+/// Reads `target` or `targets`, of which exactly one is needed.
 fn targets(keys: &mut FaultKeys) -> Option<Vec<NodeTarget>> {
     match (keys.table.get("target"), keys.table.get("targets")) {
         (Some(one), Some(several)) => {
@@ -128,11 +128,11 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
     }
 }
 
-/// Of JobManagers that never come back, one must be left.
+/// If JobManagers never come back, at least one must be left.
 fn somebody_leads(rules: &mut Rules, targets: &[NodeTarget]) {
     let managers = rules.plan.cluster.job_managers;
     let repeat = match rules.fault.trigger {
-        // A leader may emit an event of many kinds.
+        // A leader may emit events of many kinds.
         Trigger::Each(_) => managers,
         _ => rules.fault.repeat,
     };
@@ -143,7 +143,7 @@ fn somebody_leads(rules: &mut Rules, targets: &[NodeTarget]) {
         let by_each = matches!((target, &rules.fault.trigger), (NodeTarget::Emitter, Trigger::Each(_)));
         let may_lead = known.is_job_manager() == Some(true) || (known == Known::Unknown && by_each);
         if may_lead {
-            // A node by name dies once, a role is filled anew.
+            // A node given by name dies once; a role is taken by another node each time.
             killed = killed.saturating_add(if matches!(known, Known::Node(_)) { 1 } else { repeat });
             first = first.or(Some((index, target, known)));
         }
@@ -177,7 +177,7 @@ fn somebody_leads(rules: &mut Rules, targets: &[NodeTarget]) {
 
 fn lengths(action: &FaultAction) -> Vec<Length> {
     let FaultAction::Kill { restart_after, .. } = action else { foreign(action) };
-    // A restart at once is taken as one after a millisecond.
+    // An immediate restart counts as a restart after a millisecond.
     vec![Length::new("action.kill.restart_after", restart_after.unwrap_or_default())]
 }
 
@@ -189,7 +189,7 @@ fn drawn(a: &Action, mode: KillMode) -> FaultAction {
     FaultAction::Kill { targets: a.one_or_all(), mode, restart_after, disk }
 }
 
-/// Back before anybody has noticed, back with its disk after everybody has, and gone for good.
+/// Back before any detector has noticed, back with its disk after all have, and gone for good.
 fn canonical(c: &Canon, mode: KillMode) -> Vec<Canonical> {
     let mut strikes = Vec::new();
     for victim in c.everybody() {
@@ -233,10 +233,10 @@ pub(super) fn kill(
     Ok(())
 }
 
-/// Madsim drops a killed node's tasks one by one; only after that may its next life begin.
+/// Madsim drops a killed node's tasks one by one, and the node's next life may begin only after that.
 pub(super) const RESTART_MIN: Duration = Duration::from_millis(1);
 
-/// A node is down, and will find this on its disk. What that hurts was noted when it died.
+/// A node that is down, and what it will find on its disk. The harm was noted when the node died.
 #[derive(Debug)]
 struct Down(String, Disk);
 

@@ -76,20 +76,21 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
 struct Paused(String);
 
 impl Effect for Paused {
-    /// What had to wait is seen when it goes on, which is after the end: so up to the next time that it stands still.
+    /// What had to wait is seen only when the node goes on, which is after the end of the pause. So the claim lasts
+    /// until the node stands still the next time.
     fn claim(&self, nemesis: &mut Nemesis, world: &dyn Cluster, fault: usize, _: u64) {
         nemesis.own(world, &Gauge::StoodStill(self.0.clone()), Some(fault), Harm::StepsHeldBack);
     }
 
     fn end(&self, nemesis: &mut Nemesis, world: &dyn Cluster, _: Time) -> Receipt {
-        // Another one may have paused a later life of the node.
+        // Another fault may have paused a later life of the node.
         if nemesis.newest::<Self>().any(|(_, other)| other == self) {
             return Receipt::InVain;
         }
         offered(world.processes()).resume(&self.0)
     }
 
-    /// Of a node that never went on, nothing tells what it would have done.
+    /// If a node never goes on, nothing shows what it would have done.
     fn harm_without_end(&self) -> Option<Harm> {
         Some(Harm::NodesStopped)
     }

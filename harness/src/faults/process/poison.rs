@@ -71,11 +71,11 @@ fn rules(rules: &mut Rules, action: &FaultAction) {
     }
 }
 
-/// A record that is still to come when the faults begin.
+/// Draws a record that has not been read yet when the faults begin.
 fn drawn(a: &Action) -> FaultAction {
     let input = &a.scene.plan.job.input;
     let splits = u64::from(input.splits.max(1));
-    // As many as have arrived at a drawn moment; without a rate all are there at once.
+    // As many records as have arrived at a drawn moment; without a rate all have arrived from the start.
     let all = a.scene.records().unwrap_or(1);
     let arrived = input.rate.map_or(all, |rate| (rate * a.scene.moment(a.draws).as_secs_f64()) as u64);
     let split = a.draws.number("split", 0, splits - 1);
@@ -83,7 +83,7 @@ fn drawn(a: &Action) -> FaultAction {
     FaultAction::Poison { split: split as u32, position, times: Some(a.draws.number("count", 1, 3) as u32) }
 }
 
-/// A record from the middle of the input, which fails again in the second attempt.
+/// A record from the middle of the input; it fails in the first and in the second attempt.
 fn canonical(c: &Canon) -> Vec<Canonical> {
     let input = &c.plan.job.input;
     let InputSource::Generator { records, .. } = input.source else { return Vec::new() };

@@ -107,7 +107,7 @@ fn canonical(c: &Canon, work: SlowWork) -> Vec<Canonical> {
         .collect()
 }
 
-/// Within the timeout of a checkpoint, and beyond it.
+/// Within the checkpoint timeout, and longer than it.
 fn canonical_hang(c: &Canon) -> Vec<Canonical> {
     let timeout = c.plan.job.config.checkpoints.timeout;
     let lengths = [("briefly", c.brief()), ("beyond the checkpoint's timeout", timeout + c.beyond())];
@@ -150,7 +150,7 @@ struct Slowed {
 }
 
 impl Slowed {
-    /// As slow as the newest fault in force makes it.
+    /// Sets the slowness of the newest fault in force.
     fn set(&self, nemesis: &mut Nemesis, world: &dyn Cluster) -> Receipt {
         let same = |other: &&Self| (&other.node, other.work) == (&self.node, self.work);
         let newest = nemesis.newest::<Self>().filter(|(_, other)| same(other));

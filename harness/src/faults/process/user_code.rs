@@ -52,7 +52,7 @@ fn drawn(a: &Action, how: UserFailure) -> FaultAction {
     FaultAction::UserCode { target: a.target(), how }
 }
 
-/// It strikes at the next record, which comes whatever the protocol does: so once per phase.
+/// The fault strikes at the next record, which comes whatever the protocol does. So one strike per phase is enough.
 fn canonical(c: &Canon, how: UserFailure) -> Vec<Canonical> {
     let busy = c.task_managers().filter(|victim| victim.busy);
     busy.map(|victim| {

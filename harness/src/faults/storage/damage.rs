@@ -52,7 +52,7 @@ fn file(keys: &mut FaultKeys) -> FileTarget {
     }
 }
 
-/// The file that is damaged where the scenario names none.
+/// The file that is damaged if the scenario names none.
 pub(crate) fn newest_state() -> FileTarget {
     FileTarget { checkpoint: None, kind: FileKind::State, index: 0 }
 }
@@ -87,7 +87,7 @@ fn write(action: &FaultAction) -> Vec<Option<String>> {
     vec![Some(file), Some(pair("how", text(name(*how))))]
 }
 
-/// The word for it in scenario files.
+/// The word for this damage in scenario files.
 pub(super) fn name(how: DamageKind) -> &'static str {
     match how {
         DamageKind::FlipByte => "flip-byte",
@@ -138,7 +138,7 @@ fn drawn(a: &Action) -> FaultAction {
     FaultAction::Damage { file: FileTarget { checkpoint: None, kind, index }, how }
 }
 
-/// Each kind of file in each way, and a failure, for which it is read.
+/// Each kind of file with each kind of damage, followed by a failure, so that the file is read.
 fn canonical(c: &Canon) -> Vec<Canonical> {
     let Some(failure) = c.failure().filter(|_| c.is_event()) else { return Vec::new() };
     let hows = [DamageKind::FlipByte, DamageKind::Truncate, DamageKind::Delete, DamageKind::Swap];
@@ -172,7 +172,7 @@ fn strike(s: &mut Striking, action: &FaultAction) -> Struck {
     let (contents, detail) = match how {
         DamageKind::Delete => (None, "deleted".to_owned()),
         DamageKind::Swap => return swap(s, checkpoint, file.kind, target, bytes),
-        // Nothing can be cut from or flipped in a file without bytes; to call that a strike would be a lie.
+        // An empty file cannot be truncated and has no byte to flip, so the strike is in vain.
         _ if length == 0 => return Err(format!("{target} is empty")),
         DamageKind::Truncate => (Some(bytes.slice(..length / 2)), format!("cut from {length} to {} bytes", length / 2)),
         DamageKind::FlipByte => {
@@ -193,8 +193,8 @@ fn damage_file(s: &mut Striking, path: &str, contents: Option<Bytes>) -> Receipt
     offered(s.world.stores()).damage_checkpoint_file(path, contents)
 }
 
-/// The file changes places with another one of its kind and checkpoint, else with one of another checkpoint. One with equal
-/// contents would not do.
+/// Exchanges the file with another one of its kind and checkpoint; if there is none, with one of another checkpoint. A
+/// file with equal content is not used, because the exchange would change nothing.
 fn swap(s: &mut Striking, checkpoint: CheckpointId, kind: FileKind, target: String, bytes: Bytes) -> Struck {
     let all = offered(s.world.stores()).checkpoint_files("");
     let of_kind = |file: &String| match kind {

@@ -37,7 +37,7 @@ fn read(keys: &mut FaultKeys) -> Option<FaultAction> {
     Some(FaultAction::DamageLocal { target: target?, how: how? })
 }
 
-/// What can be done to a file that the backend holds open.
+/// The kinds of damage that are possible for a file that the backend holds open.
 fn damage_kind(value: &DeValue) -> Result<DamageKind, Refusal> {
     value::word(value, &["flip-byte", "truncate", "delete"], |word| match word {
         "flip-byte" => Some(DamageKind::FlipByte),

@@ -22,7 +22,7 @@ use crate::writer::{heal_after, node_name, pair, speed, text, time};
 
 const STORE: Param = may("store", "checkpoints|output");
 const AGE: Param = must("age", "duration");
-/// What a store that has lied can cost.
+/// What can follow from a store that has lied.
 const SPOILS: &[Class] = &[Class::Masked, Class::FellBack, Class::FailedLoudly];
 
 pub(crate) const STORE_UNAVAILABLE: Spec = Spec {
@@ -146,7 +146,7 @@ pub(crate) const LAGGING_LIST: Spec = Spec {
     ..STORE_UNAVAILABLE
 };
 
-/// `how` is none if it was refused: the other keys are still read.
+/// `how` is `None` if it was refused; the other keys are still read.
 fn read(keys: &mut FaultKeys, how: Option<StoreFault>) -> Option<FaultAction> {
     let store = keys.may("store", "store.store", store_name);
     let node = keys.may("node", "store.node", node::node);
@@ -155,7 +155,7 @@ fn read(keys: &mut FaultKeys, how: Option<StoreFault>) -> Option<FaultAction> {
     Some(FaultAction::Store { store, node, how: how?, count, heal_after })
 }
 
-/// What is seen is of some age, which ends up at `below`.
+/// Reads a store fault whose readers see an old state. The age ends up at `below`.
 fn read_old(keys: &mut FaultKeys, below: &str, how: fn(Duration) -> StoreFault) -> Option<FaultAction> {
     let age = keys.must("age", below, "say how old what is seen is: age = \"5s\"", value::duration);
     read(keys, age.map(how))
@@ -221,24 +221,24 @@ pub(in crate::faults) fn lengths(action: &FaultAction) -> Vec<Length> {
 fn drawn(a: &Action, how: StoreFault, counted: bool) -> FaultAction {
     let store = a.draws.one_of("store", [None, Some(StoreName::Checkpoints), Some(StoreName::Output)]);
     let node = (!a.draws.one_in("any node", 2)).then(|| a.target());
-    // More than anybody tries, now and then.
+    // Sometimes more requests than any process repeats.
     let most = if a.draws.one_in("every try", 5) { 40 } else { 5 };
     let count = counted.then(|| a.draws.number("count", 1, most) as u32);
     FaultAction::Store { store, node, how, count, heal_after: a.heals() }
 }
 
-/// One write of a TaskManager to the checkpoint store: a file of state. (What else is written there is the JobManager's own
-/// record of what is complete; to lose that is to lose the job.)
+/// One write of a TaskManager to the checkpoint store: a state file. (Everything else there is written by the
+/// JobManager as its record of what is complete. Losing that record loses the job, so it is not drawn.)
 fn spoilt_write(a: &Action, how: StoreFault) -> FaultAction {
     let (store, node) = (Some(StoreName::Checkpoints), Some(a.target()));
     FaultAction::Store { store, node, how, count: Some(1), heal_after: a.heals() }
 }
 
-/// More than anybody tries.
+/// More requests than any process repeats.
 const EVERY_TRY: u32 = 40;
-/// All tries of a write together take less: whoever gives up has come to the end of them.
+/// All attempts of one write together take less than this; a process that gives up has used them all.
 const ALL_TRIES: Duration = Duration::from_secs(10);
-/// How old what is seen is.
+/// Age of the state that readers see.
 const PAST: Duration = Duration::from_millis(300);
 
 const BOTH: [(StoreName, &str, &str); 2] =
@@ -248,7 +248,7 @@ fn everybodys(store: StoreName, how: StoreFault, heal_after: Duration) -> FaultA
     FaultAction::Store { store: Some(store), node: None, how, count: None, heal_after: Some(heal_after) }
 }
 
-/// One of the stores misbehaves towards everybody for a while.
+/// One of the stores misbehaves towards all nodes for a while.
 fn windows(c: &Canon, label: &str, how: StoreFault) -> Vec<Canonical> {
     let stores = BOTH.iter().filter(|_| c.is_event());
     stores
@@ -260,7 +260,7 @@ fn windows(c: &Canon, label: &str, how: StoreFault) -> Vec<Canonical> {
         .collect()
 }
 
-/// What is seen is old, and the job restores meanwhile.
+/// Readers see an old state, and the job restores in the meantime.
 fn past(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     let Some(failure) = c.failure().filter(|_| c.is_event()) else { return Vec::new() };
     let strike = |(store, role, name)| {
@@ -269,7 +269,7 @@ fn past(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     BOTH.map(strike).into()
 }
 
-/// The writes of a node from one on: that one, and every try of it.
+/// The writes of a node, from one on: only that write, or every repetition of it as well.
 fn writes(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     let Place::Write(store, victim) = c.place else { return Vec::new() };
     let role = if store == StoreName::Checkpoints { CHECKPOINT_STORE } else { OUTPUT_STORE };
@@ -281,8 +281,8 @@ fn writes(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     [("once", 1), ("with every try", EVERY_TRY)].map(strike).into()
 }
 
-/// One write of state is not what it was acknowledged as, and the job restores later. (What a JobManager writes there is its own
-/// record of what is complete; to lose that is to lose the job.)
+/// One write of state is not stored as it was acknowledged, and the job restores later. (A JobManager writes its record
+/// of what is complete there. Losing that record loses the job, so it is not struck.)
 fn spoilt(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     let Place::Write(StoreName::Checkpoints, victim) = c.place else { return Vec::new() };
     let Some(failure) = c.failure().filter(|_| victim.role == TASK_MANAGER) else { return Vec::new() };
@@ -292,8 +292,8 @@ fn spoilt(c: &Canon, how: StoreFault) -> Vec<Canonical> {
     vec![strike.later("checkpoint-completed", c.brief() * 2, failure)]
 }
 
-/// Both stores get a rule of their own, if none is named, so that it can be told which of them was hurt. The victim is of the
-/// given role, if that is not the store's.
+/// If no store is named, each store gets a rule of its own, so that it can be said which store was hurt. `victim` is
+/// the role to note, if it is not the store's.
 pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction, victim: Option<&'static str>) -> Struck {
     let FaultAction::Store { store, node, how, count, heal_after } = action else { foreign(action) };
     let node = node.as_ref().map(|node| s.node(node)).transpose()?;
@@ -307,7 +307,7 @@ pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction, victim: 
         let target = node.as_ref().map_or(name.to_owned(), |node| format!("{name} of {node}"));
         let rule = StoreRule { store: Some(kind), node: node.clone(), fault: *how, count: *count };
         let rule = offered(s.world.stores()).add_store_rule(rule);
-        // What was acknowledged and is not there goes missing only at the end.
+        // A lost write is acknowledged, and its loss shows only at the end.
         let limit = count.filter(|_| !matches!(how, StoreFault::LostWrite));
         let (done, harm) = hurts(how);
         s.nemesis.watch(Watched::new(s.blow, Armed::Requests(rule), role, target, done).at_most(limit));
@@ -316,7 +316,7 @@ pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction, victim: 
     Ok(())
 }
 
-/// What a store does, as what was done to a request; and what that hurts.
+/// What the fault does to a request, in words, and what that hurts.
 fn hurts(fault: &StoreFault) -> (String, Harm) {
     let time = humantime::format_duration;
     match fault {
@@ -347,7 +347,8 @@ pub(in crate::faults) struct Requests {
 }
 
 impl Effect for Requests {
-    /// Up to the end of the run: what it makes vanish is missed after it has ended.
+    /// The claim lasts until the end of the run, because what the rule made vanish is missed only after the rule has
+    /// ended.
     fn claim(&self, nemesis: &mut Nemesis, world: &dyn Cluster, fault: usize, _: u64) {
         nemesis.claim(world, fault, None, Gauge::Requests(self.rule), self.harm);
     }

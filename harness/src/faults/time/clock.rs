@@ -15,9 +15,9 @@ use crate::reader::{FaultKeys, value};
 use crate::units;
 use crate::writer::{heal_after, pair, target, text, time};
 
-/// What to write where a jump has no length.
+/// Remedy for a jump without a length.
 pub(in crate::faults) const BY_HELP: &str = "say how far the clock jumps: by = \"10s\"";
-/// Faster than this no clock drifts, in microseconds per second.
+/// Greatest drift of a clock, in microseconds per second.
 const DRIFT_MAX: u32 = 500_000;
 
 pub(crate) const CLOCK_FORWARD: Spec = Spec {
@@ -57,7 +57,7 @@ pub(crate) const CLOCK_DRIFT: Spec = Spec {
     ..CLOCK_FORWARD
 };
 
-/// A jump, whose length ends up at `below`.
+/// Reads a jump; its length ends up at `below`.
 fn read_jump(keys: &mut FaultKeys, below: &str, how: fn(Duration) -> ClockFault) -> Option<FaultAction> {
     let target = keys.target("clock.target");
     let by = keys.must("by", below, BY_HELP, value::duration);
@@ -77,7 +77,7 @@ fn write(action: &FaultAction) -> Vec<Option<String>> {
     [vec![Some(target(node))], write_change(action)].concat()
 }
 
-/// What happens to the clock, and how long; not to whose.
+/// The keys for what happens to the clock and how long, without its node.
 pub(in crate::faults) fn write_change(action: &FaultAction) -> Vec<Option<String>> {
     let FaultAction::Clock { how, heal_after: after, .. } = action else { foreign(action) };
     let how = match how {
@@ -159,7 +159,7 @@ pub(in crate::faults) fn strike(s: &mut Striking, action: &FaultAction) -> Struc
             let gains = if drift < 0 { "loses" } else { "gains" };
             let hit = s.hit_node(&node, format!("the clock {gains} {} us in a second", drift.unsigned_abs()));
             let drifting = Drifting { node, drift };
-            // A clock that drifted is wrong for good, also when it has ceased to drift.
+            // A clock that has drifted stays wrong, even after it has stopped drifting.
             if drift != drifting.in_force(s.nemesis) {
                 s.claim(Gauge::WrongClock(drifting.node.clone()), Harm::WrongClockReadings);
             }
@@ -184,7 +184,7 @@ struct Drifting {
 }
 
 impl Drifting {
-    /// How far the clock of this node drifts now: as the newest fault in force makes it.
+    /// The drift of this node's clock at this moment: that of the newest fault in force.
     fn in_force(&self, nemesis: &Nemesis) -> i32 {
         let mut newest = nemesis.newest::<Self>().filter(|(_, other)| other.node == self.node);
         newest.next().map_or(0, |(_, drifting)| drifting.drift)

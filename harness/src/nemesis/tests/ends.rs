@@ -1,4 +1,4 @@
-//! What lasts, and how it ends.
+//! Effects that last, and how they end.
 
 use proptest::prelude::*;
 
@@ -114,7 +114,7 @@ fn healing_everything_undoes_what_is_in_force_once_and_lets_nothing_strike_again
     ];
     assert_eq!(healed, expected);
     assert_eq!(fake.cut_links(), [""; 0]);
-    // Killed this very instant: its old tasks are still to be dropped.
+    // The node was killed at this very instant, and its old tasks must be dropped first.
     assert_eq!(nemesis.next_time(), Some(ms(2_001)));
     assert_eq!(run_to(&mut nemesis, &fake, 600_000), ["restart tm-3"], "NEMESIS-N1");
     assert_eq!(fake.cut_links(), [""; 0]);
@@ -122,7 +122,7 @@ fn healing_everything_undoes_what_is_in_force_once_and_lets_nothing_strike_again
     assert!(nemesis.strikes()[..8].iter().all(|strike| strike.healed_at().is_some()));
 }
 
-/// One rule about messages has hurt one, one has used up its count, one has hurt nothing.
+/// One rule about messages has hurt a message, one has used up its count, and one has hurt nothing.
 #[test]
 fn healing_everything_ends_rules_about_messages() {
     let message = |id, count| {
@@ -144,7 +144,7 @@ fn healing_everything_ends_rules_about_messages() {
     assert_eq!((hits.len(), missed.as_str()), (0, "nothing came that it could hurt"), "NEMESIS-N4");
 }
 
-/// A restart begins a life that stands still no longer, and that another fault may pause.
+/// A restart begins a life that does not stand still, and another fault may pause that life.
 #[test]
 fn the_end_of_a_pause_leaves_that_of_a_later_life() {
     let pause = |id, at, after| FaultPlan {
@@ -158,7 +158,7 @@ fn the_end_of_a_pause_leaves_that_of_a_later_life() {
     assert_eq!(run_to(&mut nemesis, &fake, 12_000), ["resume tm-1"]);
 }
 
-/// One of the faults that last, with victims that overlap often.
+/// One of the faults that last, with victims that often overlap.
 fn lasting() -> impl Strategy<Value = FaultAction> {
     let some = || prop::sample::select(vec![node("tm-1"), node("tm-2"), NodeTarget::Leader, NodeTarget::Peer]);
     let after = || prop::option::of((1..5_000u64).prop_map(Duration::from_millis));
@@ -231,7 +231,8 @@ fn lasting() -> impl Strategy<Value = FaultAction> {
 }
 
 proptest! {
-    /// Whatever was struck, however it overlapped, and wherever it stood: healed, the cluster is as it was (NEMESIS-N1, NEMESIS-N2).
+    /// Whatever was struck, however strikes overlapped, and at whatever point: after healing, the cluster is as it was
+    /// (NEMESIS-N1, NEMESIS-N2).
     #[test]
     fn healing_everything_leaves_no_trace(
         faults in prop::collection::vec((0..4_000u64, lasting()), 1..12),
@@ -246,7 +247,7 @@ proptest! {
         run_to(&mut nemesis, &fake, 1_000_000);
         prop_assert_eq!(fake.changed(), [""; 0]);
         prop_assert_eq!(nemesis.next_time(), None);
-        // What has struck has ended.
+        // Every hit has ended.
         let ended = nemesis.strikes().iter().flat_map(|strike| &strike.hits).all(|hit| hit.healed_at >= Some(hit.at));
         prop_assert!(ended);
     }

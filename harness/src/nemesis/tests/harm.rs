@@ -1,4 +1,4 @@
-//! Whose doing it is what the world counts.
+//! To which fault the counts of the world are attributed.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn link(from: &str, to: &str) -> Gauge {
 }
 
 impl Fake {
-    /// Something was hurt so often more.
+    /// The gauge counts this many more.
     fn hurts(&self, gauge: Gauge, more: u64) {
         *self.harms.borrow_mut().entry(gauge).or_default() += more;
     }
@@ -44,7 +44,7 @@ fn bandwidth(id: u32, at: u64, rate: u64, heal_after: u64) -> FaultPlan {
     FaultPlan { trigger: Trigger::At(secs(at)), ..fault(id, action) }
 }
 
-/// HARM-3.
+/// Tries HARM-3.
 #[test]
 fn a_property_has_one_owner_at_a_time_and_whoever_sets_it_to_the_same_owns_nothing() {
     let fake = Fake::default();
@@ -57,7 +57,7 @@ fn a_property_has_one_owner_at_a_time_and_whoever_sets_it_to_the_same_owns_nothi
     run_to(&mut nemesis, &fake, 7_000);
     fake.hurts(speed(), 4);
     run_to(&mut nemesis, &fake, 10_500);
-    // The first one has ended: the second makes it so now.
+    // The first fault has ended, so now the second one sets the property.
     fake.hurts(speed(), 8);
     run_to(&mut nemesis, &fake, 12_000);
     fake.hurts(speed(), 16);
@@ -85,7 +85,7 @@ fn what_is_done_at_once_is_noted_at_once_and_a_node_that_never_goes_on_was_stopp
     ]);
     run_to(&mut nemesis, &fake, 3_000);
     fake.hurts(Gauge::WrongClock("tm-2".into()), 7);
-    // Seen once the node has gone on.
+    // Seen only after the node has gone on.
     fake.hurts(Gauge::StoodStill("jm-2".into()), 3);
     nemesis.finish(&fake, ms(4_000));
     let expected = [

@@ -1,4 +1,4 @@
-//! Triggers, strikes and ends, on a cluster that only remembers what was done to it.
+//! Triggers, strikes and ends, on a fake cluster that only records what is done to it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,19 +21,19 @@ mod harm;
 mod strikes;
 mod triggers;
 
-/// Remembers every call in words, and the state that calls depend on.
+/// Records every call in words, and the state that calls depend on.
 #[derive(Default)]
 struct Fake {
     down: RefCell<BTreeSet<String>>,
     calls: RefCell<Vec<String>>,
-    /// Cuts less heals, by direction.
+    /// Number of cuts minus number of heals, by direction.
     cuts: RefCell<BTreeMap<(String, String), i32>>,
-    /// What else differs from a healthy cluster, by what it is about.
+    /// Other differences from a healthy cluster, by subject.
     differs: RefCell<BTreeMap<String, i32>>,
     files: RefCell<BTreeMap<String, Bytes>>,
     hurt: RefCell<BTreeMap<usize, Hurt>>,
     rules: RefCell<usize>,
-    /// What every gauge shows.
+    /// The counts of all gauges.
     harms: RefCell<BTreeMap<Gauge, u64>>,
     connections: usize,
 }
@@ -43,7 +43,7 @@ impl Fake {
         self.calls.borrow_mut().push(call);
     }
 
-    /// What was done since the last look.
+    /// What was done since the last call.
     fn done(&self) -> Vec<String> {
         std::mem::take(&mut *self.calls.borrow_mut())
     }
@@ -54,12 +54,12 @@ impl Fake {
         cuts.iter().filter(|(_, count)| **count != 0).map(|((from, to), n)| format!("{from}>{to}:{n}")).collect()
     }
 
-    /// Counts up what is done, and down what is undone.
+    /// Counts up when something is done, and down when it is undone.
     fn count(&self, what: String, by: i32) {
         *self.differs.borrow_mut().entry(what).or_default() += by;
     }
 
-    /// Notes whether a property has another value than in health.
+    /// Notes whether a property differs from its healthy value.
     fn set(&self, what: String, changed: bool) {
         self.differs.borrow_mut().insert(what, changed.into());
     }
@@ -77,7 +77,7 @@ impl Fake {
         *self.rules.borrow()
     }
 
-    /// A rule was applied.
+    /// Says that a rule was applied.
     fn hurt(&self, rule: usize, count: u32, last: u64) {
         self.hurt.borrow_mut().insert(rule, (count, Some(ms(last))));
     }
@@ -234,7 +234,7 @@ impl Stores for Fake {
     }
 }
 
-/// Two JobManagers, three TaskManagers.
+/// A nemesis for two JobManagers and three TaskManagers.
 fn nemesis(faults: Vec<FaultPlan>) -> Nemesis {
     Nemesis::new(1, faults, 2, 3, UserCode::default(), crate::faults::strike)
 }
@@ -247,7 +247,7 @@ fn node(name: &str) -> NodeTarget {
     NodeTarget::Node(name.into())
 }
 
-/// Strikes at 1 s.
+/// A fault that strikes at 1 s.
 fn fault(id: u32, action: FaultAction) -> FaultPlan {
     FaultPlan { id, trigger: Trigger::At(secs(1)), delay: Duration::ZERO, repeat: 1, action }
 }
@@ -272,7 +272,7 @@ fn events() -> [EventRecord; 5] {
     })
 }
 
-/// Lets the clock run, and says what was done.
+/// Lets the clock run, and returns what was done.
 fn run_to(nemesis: &mut Nemesis, fake: &Fake, until: u64) -> Vec<String> {
     while let Some(next) = nemesis.next_time().filter(|next| *next <= ms(until)) {
         nemesis.on_time(fake, next);

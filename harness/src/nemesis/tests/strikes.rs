@@ -1,4 +1,4 @@
-//! What strikes do, to whom, and what is told of them.
+//! What strikes do, to which victims, and what is reported of them.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn a_drawn_task_manager_is_up_and_its_peer_is_another() {
         let targets: BTreeSet<_> = nemesis.strikes().iter().map(Strike::target).collect();
         assert_eq!(targets, ["tm-2".to_owned(), "tm-3".to_owned()].into());
     }
-    // With an emitter that is a TaskManager, it is that one.
+    // If the emitter is a TaskManager, the emitter is the victim.
     let at_event = |id, target| FaultPlan { trigger: Trigger::On(on("snapshot-sync-begun")), ..pause(id, target) };
     let (mut nemesis, fake) =
         (nemesis(vec![at_event(1, NodeTarget::TaskManager), at_event(2, NodeTarget::Peer)]), Fake::default());
@@ -165,7 +165,7 @@ fn files_are_damaged_as_asked() {
     let (flipped, strike) = state(1, DamageKind::FlipByte);
     assert_eq!((flipped.len(), flipped[0].1.len()), (1, 4));
     assert!(strike.detail().ends_with(" of 4 flipped"), "{}", strike.detail());
-    // A file with equal contents would not do.
+    // Not swapped with the file that has equal content: that would change nothing.
     let (swapped, strike) = state(0, DamageKind::Swap);
     assert_eq!(swapped, [is("chk-00000002/a", "cccccc"), is("chk-00000002/c", "aaaa")]);
     assert_eq!(strike.target(), "chk-00000002/a, chk-00000002/c");

@@ -92,13 +92,13 @@ fn matches_count_only_once_the_fault_before_has_struck() {
     assert_eq!(nemesis.due(&fake, &third), [1]);
 }
 
-/// Neither what came before the event, nor the event itself.
+/// Neither the events before that event count, nor the event itself.
 #[test]
 fn matches_count_only_once_the_event_before_was_seen() {
     let after = |event: &str| EventTrigger { after: Some(event.into()), ..on("snapshot-sync-begun") };
     assert_eq!(strikes_at(after("job-running")), [0; 0]);
     assert_eq!(strikes_at(after("snapshot-sync-begun")), [1]);
-    // With a fault to wait for as well, the event has to come after that.
+    // If the trigger also waits for a fault, the event must come after that fault.
     let trigger = EventTrigger { after_fault: Some(1), ..after("snapshot-sync-begun") };
     let (mut nemesis, fake) =
         (nemesis(vec![kill(1, Trigger::At(secs(1))), kill(2, Trigger::On(trigger))]), Fake::default());
@@ -111,7 +111,7 @@ fn matches_count_only_once_the_event_before_was_seen() {
 
 #[test]
 fn matches_count_only_from_a_time_on() {
-    // A millisecond apart.
+    // The events are a millisecond apart.
     let records: Vec<_> = (0..).map(ms).zip(events()).map(|(at, record)| EventRecord { at, ..record }).collect();
     let strikes = |from: u64, nth| {
         let not_before = Some(Duration::from_millis(from));

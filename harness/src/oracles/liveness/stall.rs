@@ -1,8 +1,9 @@
-//! Why a job that does not end is stuck, in the words of its own events.
+//! Why a job that does not end is stuck, read from the events of the run.
 //!
-//! Start at [`Stall::of`]: one pass over the trace notes how far leadership, attempt, checkpoint and commits have come. A job
-//! that restarts for ever is in a loop (`restart_loop`), and so is one whose leaders follow each other (`takeovers`); else the first step that is missing is the reason. A pending checkpoint is followed from the sources downwards to the first subtask
-//! that could go on and does not.
+//! Start at [`Stall::of`]: one pass over the trace notes how far leadership, attempt, checkpoint and commits have come.
+//! A job that restarts forever is in a loop (`restart_loop`), and so is a job whose leaders keep replacing each other
+//! (`takeovers`). Otherwise the reason is the first step that is missing. For a pending checkpoint, the search goes
+//! from the sources downstream to the first subtask that could go on and does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,40 +24,40 @@ mod takeovers;
 mod tests;
 mod words;
 
-/// What a stuck job waits for. Lists are never empty.
+/// What a stuck job waits for. The lists are never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Waits {
     /// Nobody leads the job.
     NoLeader(String),
     /// There are not enough slots.
     NoSlots { needed: u16, offered: u16 },
-    /// Tasks of a failed attempt are still there.
+    /// Tasks of a failed attempt have not ended yet.
     Cancelation(Attempt),
     /// There are slots, but nothing was deployed: the leader waits for the checkpoint store.
     Deployment,
-    /// Deployed, but these do not run; those that have begun to load their state are marked.
+    /// The job is deployed, but these subtasks do not run; `true` marks those that have begun to load their state.
     Running(Attempt, Vec<(SubtaskId, bool)>),
-    /// A source was asked for a barrier and has injected none: it stands before a full output, or was never asked.
+    /// A source was asked for a barrier and has not injected it: its output is full, or it never received the request.
     Injection(CheckpointId, Vec<SubtaskId>),
-    /// A subtask has not got the barrier of these channels, whose other ends have sent it or not.
+    /// A subtask has not received the barrier on these channels; `true` marks those whose upstream subtask has sent it.
     Barriers { checkpoint: CheckpointId, subtask: SubtaskId, arrived: Vec<SubtaskId>, missing: Vec<(SubtaskId, bool)> },
     /// The synchronous part of a snapshot does not end.
     SyncPart(CheckpointId, Vec<SubtaskId>),
-    /// The asynchronous part does not end: a store does not answer.
+    /// The asynchronous part of a snapshot does not end: a store does not answer.
     AsyncPart(CheckpointId, Vec<SubtaskId>),
-    /// Snapshots are durable, and the leader has not heard of it.
+    /// Snapshots are durable, but the leader has not received the acknowledgements.
     Acknowledgements(CheckpointId, Vec<SubtaskId>),
-    /// All have acknowledged; manifest or log entry is not durable.
+    /// All subtasks have acknowledged, but the manifest or the log entry is not durable.
     Sealing(CheckpointId, &'static str),
-    /// Sinks have not said that they committed.
+    /// Sinks have not reported that they committed.
     Commits(CheckpointId, Vec<SubtaskId>),
-    /// The job restarts and restarts.
+    /// The job restarts again and again.
     Loop(RestartLoop),
-    /// One leader takes over from the other, and none gets anywhere.
+    /// Leaders take over from each other, and none of them makes progress.
     Takeovers(TakeoverLoop),
-    /// Records are processed still, or were when the time was over.
+    /// Records are still being processed, or were when the time was over.
     Backlog(Vec<SubtaskId>),
-    /// Nothing of all that.
+    /// No reason of the above was found.
     Nothing,
 }
 
@@ -79,12 +80,12 @@ struct Pending {
     manifest: bool,
 }
 
-/// What outlasts attempts and leaders.
+/// What is kept across attempts and leaders.
 #[derive(Default)]
 struct History {
     failovers: Vec<Failover>,
     completed: Option<(CheckpointId, Time)>,
-    /// The last checkpoint that was given up, and how far the job had come then.
+    /// The last checkpoint that was given up, and how far the job had come by then.
     given_up: Option<(CheckpointId, AbortReason, Progress)>,
 }
 
@@ -105,7 +106,7 @@ struct Progress {
 }
 
 impl Stall {
-    /// Reads the reason from what happened. Without the job's graph, subtasks are known by their events only.
+    /// Finds the reason from the events. Without the job's graph, only subtasks that have events are known.
     pub(super) fn of(plan: &RunPlan, outcome: &Outcome, graph: Option<&JobGraph>) -> Self {
         let parallelism = plan.job.config.parallelism;
         let (mut progress, mut history) = (Progress::default(), History::default());
@@ -137,7 +138,7 @@ impl Stall {
     }
 }
 
-/// Why nobody leads, if nobody does, as far as the leadership log is shown.
+/// Why nobody leads; `None` if somebody does, or if the outcome does not show the leadership log.
 fn no_leader(outcome: &Outcome) -> Option<String> {
     if !outcome.sections.contains(&Section::Log) {
         return None;
@@ -165,7 +166,7 @@ fn is_loss(record: &EventRecord, leader: &NodeName, life: u32, lost: Term) -> bo
     by_leader && matches!(&record.event, Event::LeadershipLost { term } if *term == lost)
 }
 
-/// When a life of a node ended, if it did before the run.
+/// When a life of a node ended, if it ended before the run.
 fn died(outcome: &Outcome, node: &NodeName, life: u32) -> Option<Time> {
     let mut lives = outcome.lives.iter().filter(|(name, ..)| name == node.as_str());
     let (_, _, to) = lives.nth(life as usize - 1)?;
@@ -173,7 +174,7 @@ fn died(outcome: &Outcome, node: &NodeName, life: u32) -> Option<Time> {
 }
 
 impl Progress {
-    /// A new leader knows nothing of what the old one had under way.
+    /// A new leader knows nothing of what the old leader had in progress.
     fn take_over(&mut self) {
         let sinks = std::mem::take(&mut self.sinks);
         *self = Self { sinks, ..Self::default() };
@@ -270,7 +271,7 @@ impl Progress {
 }
 
 impl Pending {
-    /// From the sources downwards: subtasks come in the order of the graph.
+    /// Goes from the sources downstream: subtasks come in the order of the graph.
     fn waits(
         &self,
         checkpoint: CheckpointId,
@@ -282,7 +283,8 @@ impl Pending {
         };
         let sources: BTreeSet<_> = all.iter().copied().filter(|id| inputs(*id).is_empty()).collect();
         let silent = missing(&self.injected, &sources);
-        // A subtask whose alignment is open blocks channels: then it, and not the source behind them, is the reason.
+        // A subtask with an open alignment blocks channels. Then that subtask is the reason, and not the source behind
+        // the blocked channels.
         for subtask in all.iter().filter(|id| !self.sync_begun.contains(id)) {
             let wanted = inputs(*subtask);
             let arrived = self.received.get(subtask).cloned().unwrap_or_default();

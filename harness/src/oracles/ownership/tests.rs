@@ -1,4 +1,4 @@
-//! Legal histories hold, zombies included; each kind of violation is found.
+//! Legal histories hold, those with superseded leaders included; each kind of violation is found.
 
 use flowquake_engine::ha::entry::Ending;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn evidence(outcome: &Outcome) -> Vec<String> {
     judge(outcome).violations.into_iter().map(|violation| violation.evidence).collect()
 }
 
-/// The change of the stores at `time`: fixtures number them by milliseconds.
+/// A claim made by the change of the stores at `time`: fixtures number the changes by milliseconds.
 fn claim(time: u64, checkpoint: u64, term: u64) -> Claim {
     let path = format!("chk-{checkpoint:08}/1-0-{term}-1-heap");
     Claim { order: time, checkpoint: CheckpointId(checkpoint), term: Term(term), path }
@@ -40,7 +40,7 @@ fn deployed(attempt: u32, restored: Option<u64>) -> Event {
     Event::DeploymentBegun { attempt: Attempt(attempt), restored: restored.map(CheckpointId), state_bytes: 0 }
 }
 
-/// Adds an event behind everything that is in the log.
+/// Adds an event that comes after everything in the log.
 fn emit(outcome: &mut Outcome, time: u64, node: &str, event: Event) {
     outcome.trace.push(at(time, node, event));
 }
@@ -50,7 +50,7 @@ fn a_take_over_is_legal_and_so_is_a_zombie_without_effect() {
     let mut outcome = taken_over();
     // `fixtures::logged` puts `jm-1` in charge of term 1, and `jm-2` of term 2.
     emit(&mut outcome, 120, "jm-2", deployed(2, Some(1)));
-    // The old leader is back, and deploys and counts what it knows of.
+    // The old leader is back; it deploys and counts acknowledgements as far as it knows.
     emit(&mut outcome, 130, "jm-1", deployed(1, None));
     let (attempt, checkpoint, subtask) = (Attempt(1), CheckpointId(2), subtask(1, 0));
     emit(&mut outcome, 140, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false });
@@ -212,7 +212,7 @@ fn a_commit_is_decided_after_the_completion_and_once() {
         evidence(&outcome)
     };
     assert_eq!(decision(41, 1, true), [""; 0]);
-    // Nobody can commit what was aborted: that may be decided at any time.
+    // No sink can commit what was aborted, so `abort` may be decided at any time.
     assert_eq!(decision(15, 3, false), [""; 0]);
     let expected = "at 0.039000s subtask 1#0 decided to commit epoch 1, when no checkpoint covered it";
     assert_eq!(decision(39, 1, true), [expected]);

@@ -1,8 +1,10 @@
-//! What a restart strategy allows after each failover of one leader: computed from the times of failovers and the settings alone.
+//! What a restart strategy allows after each failover of one leader, computed from the settings and the times of
+//! failovers alone.
 //!
-//! Start at [`Rule::on_failover`]. This is no copy of the engine's state machine: a failure rate looks at all failures, and an
-//! exponential delay keeps every past that the events allow. The jitter of a delay is not seen, so until the restart is ready there is a
-//! range of times at which it may have been due, and a job that ran for about the threshold may or may not have been reset.
+//! Start at [`Rule::on_failover`]. This is not a copy of the engine's state machine: a failure rate looks at all
+//! failures, and an exponential delay keeps every past that the events allow. The jitter of a delay is not visible, so
+//! until the restart is ready there is a range of times at which it may be due, and a job that ran for about the
+//! threshold may or may not have been reset.
 //! Source: apache/flink `FailureRateRestartBackoffTimeStrategy`, `ExponentialDelayRestartBackoffTimeStrategy`.
 
 use flowquake_engine::config::{ExponentialDelay, JobConfig, RestartStrategy};
@@ -10,12 +12,12 @@ use flowquake_engine::time::{Time, nanos};
 
 use super::TOLERANCE_NS;
 
-/// What may follow a failover. At least one of both; both where a time lies at its limit.
+/// What may follow a failover: a restart, the end of the job, or both if a time lies exactly at its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// Least and greatest delay of a restart, in nanoseconds.
     pub(super) delay_ns: Option<(u64, u64)>,
-    /// The end of the job.
+    /// Whether the job may end.
     pub(super) end: bool,
 }
 
@@ -29,12 +31,12 @@ impl Allowed {
     }
 }
 
-/// One past of an exponential delay that the events allow.
+/// One past of an exponential delay that fits the events.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Past {
     /// Failures since the last reset.
     failures: u32,
-    /// When the last restart was due: not before, not after.
+    /// Earliest and latest time at which the last restart was due.
     due: (u64, u64),
 }
 
@@ -42,9 +44,9 @@ struct Past {
 #[derive(Debug, Clone)]
 pub(super) struct Rule<'p> {
     config: &'p JobConfig,
-    /// Times of all its failovers.
+    /// Times of all failovers of this leader.
     failovers: Vec<Time>,
-    /// Of `exponential-delay`; empty before the first failover.
+    /// For `exponential-delay`; empty before the first failover.
     pasts: Vec<Past>,
 }
 
@@ -100,7 +102,8 @@ impl<'p> Rule<'p> {
         Allowed { delay_ns: least.zip(most), end: self.pasts.iter().any(|past| past.failures > limit) }
     }
 
-    /// The restart was ready at `at`; `waited_for_delay`: nothing else held it up, so that it was due just then.
+    /// The restart was ready at `at`. With `waited_for_delay` nothing but the delay held it up, so it was due exactly
+    /// then.
     pub(super) fn on_ready(&mut self, at: Time, waited_for_delay: bool) {
         let (from, to) = (at.0.saturating_sub(TOLERANCE_NS), at.0.saturating_add(TOLERANCE_NS));
         let mut possible = Vec::new();
@@ -109,13 +112,14 @@ impl<'p> Rule<'p> {
             let most = (*most).min(to);
             possible.extend((least <= most).then_some(Past { failures: *failures, due: (least, most) }));
         }
-        // Otherwise the delay was wrong, which is told; the next one is judged by what it should have been.
+        // If no past fits, the delay was wrong, and that is reported. The next delay is judged by what this one should
+        // have been.
         if !possible.is_empty() {
             self.pasts = possible;
         }
     }
 
-    /// From when on times of this leader had a part in what is allowed now.
+    /// The earliest time of this leader that still influences what is allowed now.
     pub(super) fn since(&self) -> Time {
         let newest = self.failovers.last().copied().unwrap_or_default();
         match &self.config.restart_strategy {
@@ -131,7 +135,7 @@ impl<'p> Rule<'p> {
 fn delays_ns(settings: &ExponentialDelay, failures: u32) -> (u64, u64) {
     let (initial, max) = (nanos(settings.initial_backoff) as f64, nanos(settings.max_backoff) as f64);
     let multiplier = f64::from(settings.backoff_multiplier.0) / 1e3;
-    // Far beyond any greatest delay, whatever the jitter.
+    // Far above any greatest delay, whatever the jitter.
     let backoff = (initial * libm::pow(multiplier, f64::from(failures - 1))).min(1e30);
     let jitter = backoff * f64::from(settings.jitter_factor.0) / 1e3;
     let bounded = |ns: f64| ns.min(max).max(initial) as u64;
@@ -171,8 +175,8 @@ mod tests {
     }
 
     proptest! {
-        /// The engine's strategies never do what this model forbids: for each failure how long the job ran before, how late its leader
-        /// told of it, a draw, and how long cancelling took.
+        /// The engine's strategies never do what this model forbids. Each tuple is one failure: how long the job ran
+        /// before it, how late its leader reported it, a draw, and how long cancelling took.
         #[test]
         fn what_the_engine_does_is_allowed(
             restart_strategy in strategies(),

@@ -28,7 +28,7 @@ pub(in crate::scenario) fn expect(reader: &mut Reader, table: Option<&Table>) ->
     }
     if let Some(table) = table {
         expect.job = reader.read(table, "job", "expect.job", job_end).unwrap_or(ExpectedEnd::Finished);
-        // Always judged, so the key only spells out what holds anyway.
+        // Exactly-once is always judged, so this key only states what holds anyway.
         let _: Option<()> = reader.read(table, "output", "expect.exactly_once", output);
         expect.recovers_within = reader.read(table, "recovers_within", "expect.recovers_within", value::duration);
         expect.failovers = reader.read(table, "failovers", "expect.failovers", value::whole_u32);
@@ -64,7 +64,7 @@ fn timing(reader: &mut Reader, table: &Table) -> TimingBounds {
     }
 }
 
-/// `"< 800ms"`.
+/// Reads `"< 800ms"`.
 fn below(value: &DeValue) -> Result<Duration, Refusal> {
     const MESSAGE: &str = "must be an upper bound";
     const HELP: &str = "write what it must stay below: {key} = \"< 800ms\"";
@@ -87,12 +87,13 @@ fn below(value: &DeValue) -> Result<Duration, Refusal> {
     if bound.is_zero() { Err(refuse("nothing takes less than no time")) } else { Ok(bound) }
 }
 
-/// `"20%"`, as thousandths.
+/// Reads `"20%"` as thousandths.
 fn percent(value: &DeValue) -> Result<u32, Refusal> {
     share(value, "", "a share of the time, from 0.1% to 100% in steps of 0.1%, such as {key} = \"20%\"")
 }
 
-/// A share behind a word. A number without the sign is the commonest mistake, so the answer offers that very number with it.
+/// A share after a word. The most common mistake is a number without the percent sign, so the remedy offers that number
+/// with the sign.
 fn share(value: &DeValue, word: &str, what: &str) -> Result<u32, Refusal> {
     const MESSAGE: &str = "must be a share";
     let (label, bare) = match (value, value::number_text(value)) {
@@ -110,7 +111,7 @@ fn share(value: &DeValue, word: &str, what: &str) -> Result<u32, Refusal> {
     };
     let space = if word.is_empty() { "" } else { " " };
     let offers = bare.map_or_else(Vec::new, |number| {
-        // `0.2` may be a fifth of the whole as well as a fifth of a percent.
+        // `0.2` can mean a fifth of the whole, or a fifth of a percent.
         let of_one = number.parse().ok().filter(|share: &f64| *share <= 1.0);
         let of_one = of_one.map(|share| format!("{}%", (share * 1_000.0).round() / 10.0));
         of_one.into_iter().chain([format!("{number}%")]).filter(|text| permille(text).is_some()).collect()
@@ -125,7 +126,7 @@ fn permille(text: &str) -> Option<u32> {
     let percent = text.strip_suffix('%')?.trim_end();
     let (whole, tenths) = percent.split_once('.').unwrap_or((percent, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // Beyond the first decimal only zeros: thousandths are exact.
+    // After the first decimal only zeros are allowed, so that thousandths are exact.
     let tenths = Some(tenths).filter(|tenths| digits(tenths))?.trim_end_matches('0');
     let tenths = if tenths.is_empty() { 0 } else { Some(tenths).filter(|tenths| tenths.len() == 1)?.parse().ok()? };
     let whole: u32 = Some(whole).filter(|whole| digits(whole))?.parse().ok()?;
@@ -133,7 +134,7 @@ fn permille(text: &str) -> Option<u32> {
     (1..=1_000).contains(&permille).then_some(permille)
 }
 
-/// `"within 5%"`, as thousandths.
+/// Reads `"within 5%"` as thousandths.
 fn within(value: &DeValue) -> Result<u32, Refusal> {
     share(value, "within", "{key} = \"within 5%\": how far the measured recovery may be from the predicted one")
 }

@@ -1,7 +1,9 @@
-//! What the value of each key looks like: the readers of this folder as data, for the JSON schema that editors use.
+//! What the value of each key looks like. This gives the readers of this folder as data, for the JSON schema that
+//! editors use.
 //!
-//! Start at [`form`], which has an entry for every key of [`SECTIONS`](super::SECTIONS); the keys of a kind of fault come from
-//! the catalogue ([`of_param`]). A test asks reader and schema about the same values, key by key, and their answers must agree.
+//! Start at [`form`], which has an entry for every key of [`SECTIONS`](super::SECTIONS). The keys of a kind of fault
+//! come from the catalogue ([`of_param`]). A test gives reader and schema the same values, key by key, and both must
+//! agree.
 
 use flowquake_engine::config::{BackendKind, RestartStrategy, TriggerSchedule};
 
@@ -12,7 +14,7 @@ use crate::reader::{node::ROLES, value::NODES_MAX};
 /// The form of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::scenario) enum Form {
-    /// Text with something in it.
+    /// Text that is not empty.
     Text,
     /// Lower-case words joined by hyphens.
     KebabCase,
@@ -34,13 +36,13 @@ pub(in crate::scenario) enum Form {
     Event,
     /// A node, by name or role.
     Node,
-    /// Two ends; with sets of nodes at both, with a direction.
+    /// Two ends; `sets`: each may be a set of nodes; `arrow`: a direction may be given.
     Link { sets: bool, arrow: bool },
     /// A duration with its unit.
     Duration,
     /// A duration or a range of them.
     DurationRange,
-    /// A range of durations, which one for both ends is not.
+    /// A range of durations; a single duration for both ends is refused.
     Spread,
     /// A number of bytes.
     Size,
@@ -70,16 +72,16 @@ pub(in crate::scenario) enum Form {
     Counts(Vec<&'static str>),
     /// The table of this section.
     Table(&'static str),
-    /// A list of at least so many of these.
+    /// A list with at least this many values of this form.
     List(usize, Box<Form>),
-    /// A pair of these.
+    /// Two values of this form.
     Pair(Box<Form>),
     /// One of several forms.
     Either(Vec<Form>),
 }
 
-/// The form of a key, and whether it must be there; `None`: the section has no such key, or its form depends on the kind of
-/// fault.
+/// The form of a key, and whether the key is required. `None`: the section has no such key, or its form depends on the
+/// kind of fault.
 pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)> {
     use Form::*;
     let u16 = || Whole(u16::MAX.into());
@@ -205,7 +207,7 @@ pub(in crate::scenario) fn form(section: &str, key: &str) -> Option<(Form, bool)
     }
 }
 
-/// The form of a key of a kind of fault, from what the catalogue says of it.
+/// The form of a key of a kind of fault, from the catalogue.
 pub(in crate::scenario) fn of_param(param: &Param) -> Option<Form> {
     Some(match param.form {
         "node" => Form::Node,
@@ -224,7 +226,7 @@ pub(in crate::scenario) fn of_param(param: &Param) -> Option<Form> {
     })
 }
 
-/// Roles of nodes, beside their names.
+/// Roles that can be written in place of a node's name.
 pub(in crate::scenario) fn roles() -> Vec<&'static str> {
     ROLES.iter().map(|(name, _)| *name).collect()
 }

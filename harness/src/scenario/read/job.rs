@@ -11,21 +11,21 @@ use crate::plan::{InputPlan, InputSource};
 use crate::reader::{Problem, suggest};
 use crate::units::Rate;
 
-/// What `[job]` says; settings of the engine stand in other sections.
+/// What `[job]` says. Settings of the engine stand in other sections.
 pub(in crate::scenario) struct JobSection {
     /// Name in the registry.
     pub(in crate::scenario) name: String,
-    /// Parameters, the job's defaults filled in.
+    /// Parameters, with the job's defaults filled in.
     pub(in crate::scenario) params: BTreeMap<String, String>,
-    /// What it reads.
+    /// What the job reads.
     pub(in crate::scenario) input: InputPlan,
-    /// The rate as it was written, from which the time limit is worked out.
+    /// The rate as it was written; the time limit is computed from it.
     pub(in crate::scenario) rate: Option<Rate>,
     /// Instances of every vertex.
     pub(in crate::scenario) parallelism: u16,
 }
 
-/// Reads `[job]`; files are looked for beside the scenario, in `folder`.
+/// Reads `[job]`. Input files are looked for in `folder`, which holds the scenario.
 pub(in crate::scenario) fn job(
     reader: &mut Reader,
     table: &Table,
@@ -52,7 +52,7 @@ fn params(reader: &mut Reader, table: &Table, catalogue: &JobCatalogue, job: &st
                 let (name, path) = (key.get_ref().as_ref(), format!("job.params.{}", key.get_ref()));
                 if let Some(text) = reader.read(&given, name, &path, value::parameter) {
                     params.insert(name.to_owned(), text);
-                    // What the rules may object to is the name.
+                    // Rules that object to a parameter point at its name.
                     reader.place(&path, key.span());
                 }
             }
@@ -98,7 +98,7 @@ fn input(reader: &mut Reader, job: &Table, folder: &Path, parallelism: u16) -> (
     (InputPlan { source, splits, rate: rate.map(Rate::per_second) }, rate)
 }
 
-/// A file or a generator: each with keys of its own, and never both.
+/// A file or a generator. Each has keys of its own, and both together are refused.
 fn source(reader: &mut Reader, table: &Table, folder: &Path) -> Option<InputSource> {
     const PATH: &str = "job.input.source";
     let misplaced = |reader: &mut Reader, key: &str, owner: &str| {

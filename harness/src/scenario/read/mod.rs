@@ -1,6 +1,6 @@
 //! The sections of a scenario file, each read in a file of its own.
 //!
-//! Start at [`SECTIONS`]. How a table is read, and mistakes are collected, is the matter of [`crate::reader`].
+//! Start at [`SECTIONS`]. [`crate::reader`] reads tables and collects mistakes.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ pub(super) mod tune;
 /// Keys that every kind of fault takes.
 const FAULT: &[&str] = &["on", "at", "every", "each", "delay", "repeat", "do"];
 
-/// Every section with its keys: what each table accepts, and where a key belongs that stands in the wrong one.
+/// Every section with its keys: what each table accepts, and where a misplaced key belongs.
 pub(super) static SECTIONS: LazyLock<Vec<(&'static str, Vec<&'static str>)>> = LazyLock::new(|| {
     let mut sections: Vec<(&str, Vec<&str>)> = WRITTEN.iter().map(|(name, keys)| (*name, keys.to_vec())).collect();
     if let Some((_, keys)) = sections.iter_mut().find(|(name, _)| *name == "[[fault]]") {
@@ -32,7 +32,7 @@ pub(super) static SECTIONS: LazyLock<Vec<(&'static str, Vec<&'static str>)>> = L
     sections
 });
 
-/// Every section with its keys; `[[fault]]` has those of the kinds of faults besides.
+/// Every section with its keys. `[[fault]]` also has those of the kinds of faults, which are added above.
 const WRITTEN: &[(&str, &[&str])] = &[
     (
         "the top level",

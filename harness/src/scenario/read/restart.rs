@@ -1,7 +1,7 @@
 //! The restart strategy of `[engine]`: `restart_strategy` and the settings that belong to it.
 //!
-//! Start at [`strategy`]. Keys are spelt as Flink's options are; which strategy obeys which stands in
-//! [`RestartStrategy::SETTINGS`]. A setting beside a strategy that does not obey it is refused: it would change nothing.
+//! Start at [`strategy`]. Keys are spelt like Flink's options; [`RestartStrategy::SETTINGS`] says which strategy obeys
+//! which key. A setting that the strategy does not obey is refused, because it would change nothing.
 
 use flowquake_engine::config::{RestartStrategy, Thousandths};
 use toml::de::DeValue;
@@ -10,10 +10,10 @@ use super::settings::show_duration;
 use super::{Reader, Table};
 use crate::reader::{Problem, Refusal, value};
 
-/// Where the strategy stands in a plan.
+/// Path of the strategy in a plan.
 const PATH: &str = "job.config.restart_strategy";
 
-/// Where a setting of `strategy` stands in a plan.
+/// Path of a setting of `strategy` in a plan.
 pub(in crate::scenario) fn path(strategy: &RestartStrategy, setting: &str) -> String {
     match setting {
         "restart_delay" | "restart_attempts" => format!("job.config.{setting}"),
@@ -26,7 +26,7 @@ pub(super) fn strategy(reader: &mut Reader, table: Option<&Table>) -> RestartStr
     let Some(table) = table else { return RestartStrategy::default() };
     let named = reader.read(table, "restart_strategy", PATH, name);
     if named.is_none() && reader.tainted.iter().any(|path| path == PATH) {
-        // Nobody knows which settings belong to what was meant.
+        // It is unknown which strategy was meant, so the settings cannot be checked.
         return RestartStrategy::default();
     }
     let mut strategy = named.unwrap_or_default();

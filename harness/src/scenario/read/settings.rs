@@ -1,7 +1,8 @@
 //! `[cluster]`, `[checkpointing]` and `[engine]`: plain settings, each with a default.
 //!
-//! A key is spelt as the field it sets. Where the file is silent, `JobConfig::default()` decides for the engine and
-//! [`cluster_default`], with the cost profile, for the cluster, and the choice is noted in the plan's options.
+//! A key is spelt like the field that it sets. Where the file says nothing, `JobConfig::default()` decides for the
+//! engine, and [`cluster_default`] with the cost profile decides for the cluster. The choice is noted in the plan's
+//! options.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::profile::{Profile, ProfileError};
 use crate::reader::{Problem, Refusal, value};
 use crate::units;
 
-/// The cluster of a scenario that says nothing about it but its profile.
+/// The cluster of a scenario that sets nothing but its profile.
 pub(crate) fn cluster_default(profile: &Profile) -> ClusterPlan {
     ClusterPlan {
         job_managers: 1,
@@ -37,7 +38,7 @@ pub(crate) fn cluster_default(profile: &Profile) -> ClusterPlan {
     }
 }
 
-/// The profile that `[cluster]` names; files are looked for beside the scenario, in `folder`.
+/// The profile that `[cluster]` names. Profile files are looked for in `folder`, which holds the scenario.
 pub(in crate::scenario) fn profile(reader: &mut Reader, table: Option<&Table>, folder: &Path) -> Profile {
     const PATH: &str = "cluster.cost_profile";
     let show = |name: &String| name.clone();
@@ -66,7 +67,7 @@ pub(in crate::scenario) fn cluster(reader: &mut Reader, table: Option<&Table>, p
     }
     let writes = table.is_some_and(|table| table.get("store_throughput").is_some());
     let store_throughput = read!(store_throughput, value::bandwidth, |rate| units::format_bandwidth(*rate));
-    // One speed was written: it is meant for both ways.
+    // Only one speed was written, so it holds for both directions.
     if writes {
         d.store_read_throughput = store_throughput;
     }
@@ -118,7 +119,7 @@ pub(in crate::scenario) fn checkpointing(
     (config, kind)
 }
 
-/// The engine's settings where a scenario is silent.
+/// The engine's settings where a scenario says nothing.
 fn defaults(profile: &Profile) -> JobConfig {
     let mut config = JobConfig::default();
     profile.engine.clone().unwrap_or_default().apply(&mut config);
@@ -162,13 +163,13 @@ pub(in crate::scenario) fn engine(
         lease: read!(lease, value::duration, show_duration),
         rpc_timeout: read!(rpc_timeout, value::duration, show_duration),
     };
-    // What the strategy does not obey was not chosen either.
+    // A setting that the strategy does not obey was not chosen, so it is not listed.
     reader.options.retain(|(key, _)| RestartStrategy::owners(key).is_none() || config.restart_strategy.obeys(key));
     config
 }
 
-/// Whether the backend is in this build is not asked here: a run without it gets the verdict *not built*, and a file that
-/// is right stays right on a machine that lacks RocksDB.
+/// Does not check whether this build has the backend: a run without it gets the verdict *not built*, and a correct file
+/// stays correct on a machine that lacks RocksDB.
 fn backend(value: &DeValue) -> Result<BackendKind, Refusal> {
     let names: Vec<&str> = BackendKind::ALL.iter().map(|kind| kind.name()).collect();
     value::word(value, &names, BackendKind::from_name)

@@ -10,7 +10,7 @@ use crate::faults::{Family, Kind};
 use crate::reader::{Problem, Refusal, suggest, value};
 use crate::swarm::Swarm;
 
-/// Reads `[swarm]`. What a job keeps, and which settings are written, is filled in when the whole file was read.
+/// Reads `[swarm]`. What the job keeps, and which settings are written, is filled in after the whole file was read.
 pub(in crate::scenario) fn swarm(reader: &mut Reader, table: &Table, top: &Table) -> Swarm {
     if let Some(span) = top.key_span("fault") {
         let help = "keep one of them: faults are either scripted or drawn from the seed";
@@ -127,7 +127,7 @@ fn records(value: &DeValue) -> Result<(u64, u64), Refusal> {
     }
 }
 
-/// Names of kinds and of families, which stand for all their kinds.
+/// Names of kinds, and of families, which stand for all their kinds.
 fn kinds(value: &DeValue) -> Result<BTreeSet<&'static str>, Refusal> {
     let families = Family::ALL.map(Family::name);
     let names: Vec<&str> = families.into_iter().chain(Kind::ALL.iter().map(|kind| kind.name())).collect();

@@ -1,4 +1,4 @@
-//! `[tune]`: over which intervals, state sizes, loads and backends `flowquake tune` sweeps.
+//! `[tune]`: the intervals, state sizes, loads and backends that `flowquake tune` sweeps over.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::reader::{Refusal, value};
 use crate::tune::{Tune, spread};
 use crate::units;
 
-/// What can happen to `tm-1`.
+/// The faults that can strike `tm-1`.
 pub(super) const FAULTS: [&str; 2] = ["kill", "machine-loss"];
 
 /// Reads `[tune]`.
@@ -90,7 +90,7 @@ fn durations(value: &DeValue) -> Result<Vec<Duration>, Refusal> {
     distinct(list(value, positive)?, |duration| units::format_duration(*duration))
 }
 
-/// Refuses a value that is there twice: its runs would be made, and counted, twice.
+/// Refuses a value that is listed twice: its runs would be made, and counted, twice.
 fn distinct<T: PartialEq>(all: Vec<T>, show: impl Fn(&T) -> String) -> Result<Vec<T>, Refusal> {
     match (1..all.len()).find(|at| all[..*at].contains(&all[*at])) {
         Some(at) => {
@@ -132,7 +132,7 @@ fn intervals(value: &DeValue) -> Result<Vec<Duration>, Refusal> {
 }
 
 fn states(value: &DeValue) -> Result<Vec<Option<u64>>, Refusal> {
-    /// A petabyte: more than any job keeps, and far from where sums of bytes overflow.
+    /// A petabyte: more state than any job keeps, and far below where sums of bytes overflow.
     const MOST: u64 = 1_000_000_000_000_000;
     let all = list(value, |item| match value::size(item)? {
         0 => Err(wrong("must be more than zero", "no state", "write a size such as \"100MB\", or leave {key} out")),

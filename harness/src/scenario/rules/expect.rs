@@ -1,4 +1,4 @@
-//! Rules for expectations: each must be one that a run could fail, and could meet.
+//! Rules for expectations: a run must be able to meet each, and to fail it.
 
 use super::Finding;
 use crate::plan::{ExpectedEnd, RunPlan};
@@ -13,7 +13,7 @@ pub(super) fn check(plan: &RunPlan, found: &mut Vec<Finding>) {
         let finding = Finding::new("no-reason", "the job may fail, but not for just any reason", help);
         found.push(finding.at("expect.job", "no reason given"));
     }
-    // A planted bug may well break the output; anything else that does is a failure of the engine.
+    // A planted bug can break the output on purpose. Without one, wrong output is always a failure of the engine.
     if !expect.exactly_once && !cfg!(feature = "mutations") {
         let help =
             "write true: the output is always judged; only runs with planted bugs (feature `mutations`) may go without";

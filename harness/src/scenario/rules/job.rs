@@ -1,4 +1,5 @@
-//! Rules for the job and what it reads: a registered name, parameters it has, and an input that exists and has records.
+//! Rules for the job and its input: the name is registered, the job has the parameters, and the input exists and has
+//! records.
 
 use std::path::Path;
 
@@ -11,10 +12,10 @@ use crate::reader::suggest;
 use crate::scenario::input_file::{self, InputFacts, InputFault};
 use crate::units;
 
-/// Records beyond this are a slip of the keyboard: no machine makes so many in a year.
+/// More records than this are a typing mistake: no machine makes so many in a year.
 const RECORDS_MAX: u64 = 1_000_000_000_000;
 
-/// Longest time in which an input may arrive, seconds: ten years, which virtual time holds with ease.
+/// Longest time in seconds in which an input may arrive: ten years, which virtual time can easily hold.
 const ARRIVAL_MAX: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
 
 pub(super) fn check(
@@ -28,7 +29,7 @@ pub(super) fn check(
             params(plan, entry, found);
             let before = found.len();
             accepts(plan, entry, found);
-            // A job that cannot have its input cannot be asked.
+            // A job whose input is unusable cannot be asked about its parameters.
             if found.len() == before && !matches!(input, Some(Err(_))) {
                 values(plan, entry, found);
             }
@@ -63,7 +64,7 @@ fn params(plan: &RunPlan, entry: &JobEntry, found: &mut Vec<Finding>) {
     }
 }
 
-/// Asks the job about the values of its parameters. Which of them it refuses is found by asking about each alone.
+/// Asks the job about the values of its parameters. To find which of them it refuses, each is asked about alone.
 fn values(plan: &RunPlan, entry: &JobEntry, found: &mut Vec<Finding>) {
     let Some(check) = entry.accepts.as_ref().filter(|_| !entry.params.is_empty()) else { return };
     if plan.job.config.validate().is_err() || !(1..=SPLITS_MAX).contains(&plan.job.input.splits) {
@@ -146,7 +147,7 @@ fn numbers(plan: &RunPlan, found: &mut Vec<Finding>) {
         }
         _ => {}
     }
-    // Also refuses what is not a number, which a comparison with a range would let through.
+    // Written so that NaN is refused, too, which the opposite comparison would let through.
     let in_range = |rate: f64| rate > 0.0 && rate <= units::RATE_MAX as f64;
     if let Some(rate) = input.rate.filter(|rate| !in_range(*rate)) {
         let message = format!("at a rate of {rate}/s no record ever arrives, or all at once");
@@ -155,7 +156,7 @@ fn numbers(plan: &RunPlan, found: &mut Vec<Finding>) {
     }
 }
 
-/// No more records than can be made, and none that would arrive beyond the end of virtual time.
+/// Refuses more records than can be made, and records that would arrive after the end of virtual time.
 fn amount(plan: &RunPlan, input: Option<&Result<InputFacts, InputFault>>, found: &mut Vec<Finding>) {
     let (records, path) = match (&plan.job.input.source, input) {
         (InputSource::Generator { records, .. }, _) => (*records, "job.input.source.generator.records"),

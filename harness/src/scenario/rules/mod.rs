@@ -1,10 +1,11 @@
 //! What a run plan must fulfil before it may run, whether it was made from a scenario file or edited by hand.
 //!
-//! Start at [`check`]. Rules see only the plan and return [`Finding`]s that name places by *plan path* (`faults[0].trigger.on`);
-//! [`report`] turns paths into places of the text, which is TOML for one reader and JSON for the other.
+//! Start at [`check`]. Rules see only the plan and return [`Finding`]s that name places by *plan path*
+//! (`faults[0].trigger.on`). [`report`] turns these paths into places of the text, which is TOML for a scenario and
+//! JSON for a plan.
 //!
-//! Invariants: (RULES-C1) no plan, however odd, makes a rule panic or loop; (RULES-C2) a finding names its path, the value it found, and
-//! the remedy; (RULES-C3) a finding that leans on a refused value is dropped ([`report`]).
+//! Invariants: (RULES-C1) no plan, however odd, makes a rule panic or loop; (RULES-C2) a finding names its path, the
+//! value it found, and the remedy; (RULES-C3) a finding that depends on a refused value is dropped ([`report`]).
 
 use super::input_file::{InputFacts, InputFault};
 use crate::checker::{Finding, JobCatalogue};
@@ -38,16 +39,16 @@ pub(super) fn check(
     found
 }
 
-/// What kind of text the findings are told of.
+/// What kind of text the findings are about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wording {
-    /// A scenario: what is not written there has its default.
+    /// A scenario: values that are not written there have their defaults.
     Scenario,
-    /// A plan: everything is written, and paths are what its reader sees.
+    /// A plan: all values are written, and its readers see plan paths.
     Plan,
 }
 
-/// The findings as problems of a text, without those that lean on a value at a `tainted` path.
+/// The findings as problems of a text, without those that depend on a value at a `tainted` path.
 pub(super) fn report(
     found: Vec<Finding>,
     tainted: &[String],
@@ -64,7 +65,7 @@ pub(super) fn report(
         };
         let (span, label) = match locate(&path) {
             Some(span) => (span, label),
-            // What stands nowhere is shown at the section that could have held it.
+            // A value that is not written is shown at the section that could hold it.
             None => (enclosing(&path, &locate).unwrap_or(0..0), format!("{label} (by default)")),
         };
         let mut problem = Problem::new(finding.code, message, finding.help).at(span, label);
@@ -77,7 +78,7 @@ pub(super) fn report(
     })
 }
 
-/// Where the nearest enclosing value of `path` stands.
+/// Where the nearest written value around `path` stands.
 fn enclosing(path: &str, locate: &impl Fn(&str) -> Option<Span>) -> Option<Span> {
     let mut path = path;
     while let Some(end) = path.rfind(['.', '[']) {

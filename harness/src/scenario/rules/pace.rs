@@ -1,8 +1,9 @@
-//! How often something may come due: a timer that is due again before anything can have come of it only makes work, and a plan
-//! of such timers never ends.
+//! Rules for how often something may come due. A timer that fires again before its last firing can have had an effect
+//! only makes work, and a run full of such timers never ends.
 //!
-//! Start at [`check`]. The bound is a millisecond: a message takes longer in any network that is worth a test, and the simulator
-//! wakes nobody sooner. A zero is told by the rules of its setting; intervals of checkpoints and leases have a bound in the engine.
+//! Start at [`check`]. The bound is a millisecond, because a message takes longer in any network that is worth a test.
+//! A zero is reported by the rules of its setting; intervals of checkpoints and leases are bounded by the engine.
+//! are bounded by the engine.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::Finding;
 use crate::plan::RunPlan;
 use crate::units;
 
-/// Shortest time from one time that something is due to the next.
+/// Shortest allowed time between two firings.
 const LEAST: Duration = Duration::from_millis(1);
 
 pub(super) fn check(plan: &RunPlan, found: &mut Vec<Finding>) {

@@ -1,7 +1,7 @@
-//! Rules for cluster and engine settings: ranges, and pairs that cannot stand together.
+//! Rules for cluster and engine settings: their ranges, and pairs that exclude each other.
 //!
-//! What the engine itself validates (`JobConfig::validate`) is asked there and mapped onto the plan; only ranges that the
-//! engine leaves open are judged here.
+//! The engine validates its own settings (`JobConfig::validate`), and its errors are mapped onto the plan. Only ranges
+//! that the engine leaves open are judged here.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::reader::value::NODES_MAX;
 use crate::scenario::read::restart;
 use crate::units;
 
-/// Beyond it, prices would overflow.
+/// Above this, prices would overflow.
 const WEIGHT_MAX: u64 = 1_000_000_000;
 
 pub(super) fn check(plan: &RunPlan, found: &mut Vec<Finding>) {
@@ -37,7 +37,7 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
         let message = format!("`{}` cannot be {}", error.field, error.value);
         let mut finding =
             Finding::new("bad-setting", message, format!("accepted: {}", error.accepted)).at(path, "not accepted");
-        // The other field of a pair is shown beside it.
+        // The other field of a bad pair is shown too.
         finding = match error.field {
             "max_concurrent" if !config.checkpoints.min_pause.is_zero() => {
                 finding.at("job.config.checkpoints.min_pause", "because of this pause")
@@ -53,7 +53,7 @@ fn engine(plan: &RunPlan, found: &mut Vec<Finding>) {
         };
         found.push(finding);
     }
-    // A timer of zero would come due again at once, for ever.
+    // A timer of zero would fire again at once, forever.
     let timers = [("sink_flush_interval", config.sink_flush_interval), ("connect_timeout", config.connect_timeout)];
     for (field, _) in timers.iter().filter(|(_, timer)| timer.is_zero()) {
         let finding = Finding::new(
@@ -124,7 +124,7 @@ fn slots(plan: &RunPlan, found: &mut Vec<Finding>) {
     let (needed, c) = (u64::from(plan.job.config.parallelism), &plan.cluster);
     let (nodes, slots) = (u64::from(c.task_managers), u64::from(c.slots));
     let offered = nodes * slots;
-    // A cluster without nodes or slots has been told so above.
+    // A cluster without nodes or slots was reported above.
     if offered == 0 || needed <= offered {
         return;
     }
@@ -143,7 +143,7 @@ fn slots(plan: &RunPlan, found: &mut Vec<Finding>) {
     found.push(finding);
 }
 
-/// No duration beyond a year: sums of them must not overflow the clock.
+/// No duration may be longer than a year, so that sums of durations cannot overflow the clock.
 fn durations(plan: &RunPlan, found: &mut Vec<Finding>) {
     let (config, c) = (&plan.job.config, &plan.cluster);
     let mut all: Vec<(String, Duration)> = [

@@ -1,7 +1,8 @@
-//! Rules for swarms: budgets that leave something to draw, and a job that can notice, survive and outlast what is drawn.
+//! Rules for swarms: budgets must leave something to draw, and the job must be able to notice, survive and outlast what
+//! is drawn.
 //!
-//! A swarm is no part of a plan, so these are the only rules that see more than one; a plan made from it is held to all the
-//! others.
+//! A swarm is not part of a plan, so these are the only rules that see more than the plan. A plan that a swarm makes is
+//! also checked by all other rules.
 
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use flowquake_engine::config::{JobConfig, RestartStrategy};
 use super::Finding;
 use crate::checker::JobCatalogue;
 use crate::faults::{Family, Kind};
-use crate::plan::{InputSource, RunPlan};
+use crate::plan::{ExpectedEnd, InputSource, RunPlan};
 use crate::reader::suggest;
+use crate::scenario::NO_WAY_BACK;
 use crate::scenario::read::restart;
 use crate::swarm::{Need, Swarm};
 use crate::units;
 
-/// More faults than this are a slip of the keyboard.
+/// More faults than this are a typing mistake.
 const FAULTS_MAX: u32 = 1_000;
 
 /// Plan path of the time after which a checkpoint is given up.
@@ -24,7 +26,7 @@ const TIMEOUT: &str = "job.config.checkpoints.timeout";
 /// Plan path of the restart strategy.
 const RESTART_STRATEGY: &str = "job.config.restart_strategy";
 
-/// All offences of `swarm` over the plan that it fills in.
+/// All problems of `swarm` together with the plan that it fills in.
 pub(in crate::scenario) fn check(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue) -> Vec<Finding> {
     let mut found = Vec::new();
     budgets(swarm, plan, &mut found);
@@ -47,7 +49,7 @@ fn budgets(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
         found.push(finding.at("swarm.faults", "ends are swapped"));
     }
     let nodes = plan.cluster.task_managers;
-    // Where the number of nodes is drawn, the budget is cut to it.
+    // Where the number of nodes is drawn, the budget is reduced to fit.
     let drawn = swarm.vary && !swarm.written.contains("cluster.task_managers");
     if let Some(down) = swarm.nodes_down.filter(|down| *down == 0 || (*down > nodes && !drawn)) {
         let help = format!("write 1 to {nodes}, the number of TaskManagers; left out, it is half of them");
@@ -123,7 +125,8 @@ fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     }
     let named: Vec<&Kind> = Kind::ALL.iter().filter(|kind| swarm.kinds.contains(kind.name())).collect();
     let unmet = |kind: &Kind| kind.spec().drawn.need.unmet(plan, swarm.keyed);
-    // One that applies is enough: the others are for seeds, or copies of this file, whose settings let them.
+    // One kind that applies is enough: the others may apply for other seeds, or in copies of this file with other
+    // settings.
     if named.iter().any(|kind| unmet(kind).is_none()) {
         return;
     }
@@ -147,7 +150,7 @@ fn kinds(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     }
 }
 
-/// Parameters to draw: the job has them, they are not written as well, and it takes each value.
+/// Parameters to draw: the job must have them and accept each value, and the file must not also set them.
 fn params(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue, found: &mut Vec<Finding>) {
     let Some(entry) = catalogue.get(&plan.job.name) else { return };
     let names = entry.param_names();
@@ -174,7 +177,8 @@ fn params(swarm: &Swarm, plan: &RunPlan, catalogue: &JobCatalogue, found: &mut V
     }
 }
 
-/// The setting that limits how often the job restarts, if one does (`None`: the strategy itself), and what comes of that.
+/// The setting that limits how often the job restarts, if one does, and what follows. `None` in the pair: the strategy
+/// itself is the limit.
 fn limited(config: &JobConfig) -> Option<(Option<&'static str>, String)> {
     let may_end = |setting, limit: u32| {
         let message =
@@ -191,14 +195,17 @@ fn limited(config: &JobConfig) -> Option<(Option<&'static str>, String)> {
     }
 }
 
-/// What the job must be able to do so that each drawn fault is survived, and noticed before the run ends.
+/// The job must be able to survive each drawn fault, and to notice it before the run ends.
 fn job(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     let config = &plan.job.config;
-    if let Some((setting, message)) = limited(config) {
-        let help = match setting {
+    // Without a word about it, a swarm expects the end that damage can cause.
+    let expected = matches!(&plan.expect.job, ExpectedEnd::FinishedOrFailed(why) if why != NO_WAY_BACK);
+    if let Some((setting, message)) = limited(config).filter(|_| !expected) {
+        let other = match setting {
             Some("max_failures_per_interval") | None => "write another restart_strategy, or leave it out".to_owned(),
             Some(setting) => format!("write {setting} = \"unlimited\", or leave it out"),
         };
+        let help = format!("{other}; or expect it, with job = \"finished-or-failed(used up)\" in [expect]");
         let path =
             setting.map_or(RESTART_STRATEGY.to_owned(), |setting| restart::path(&config.restart_strategy, setting));
         let finding = Finding::new("bad-swarm", message, help).at(path, "limited");
@@ -212,7 +219,7 @@ fn job(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
             "a checkpoint that a fault holds up is given up after {timeout}, but the run is stopped at {limit}"
         );
         let help = "write a `timeout` of at most a tenth of `time_limit`, such as timeout = \"5s\" in [checkpointing]";
-        // By default it is too long, so it often stands nowhere.
+        // Often the timeout is not written in the file, and its default is what is too long.
         let (path, label) = match swarm.written.contains(TIMEOUT) {
             true => (TIMEOUT, "too long"),
             false => ("swarm", "may hold checkpoints up"),

@@ -1,4 +1,5 @@
-//! Every report a user may get, as it is shown. A change here is a change of what users read: look at it as one.
+//! Every report that a user can get, as it is shown. A changed snapshot means that users read something else, so review
+//! it as such.
 
 use super::*;
 
@@ -129,8 +130,8 @@ fn binary_input_file() {
     assert_eq!(error.problems()[0].code_name(), "empty-input");
 }
 
-/// The offences too plain to be worth a picture: each gets its own code, and only that. No rule complains of what stands in for the refused
-/// value (READ-R2), and what leans on one is dropped (RULES-C3).
+/// Offences too simple for a snapshot: each gives its own code and nothing else. No rule complains about the stand-in
+/// of the refused value (READ-R2), and findings that depend on a refused value are dropped (RULES-C3).
 #[test]
 fn each_offence_is_told_once_under_its_code() {
     let fault = |text: &str| format!("{HEAD}{JOB}\n[[fault]]\n{text}\n");
@@ -227,7 +228,7 @@ fn each_offence_is_told_once_under_its_code() {
     assert_eq!(codes(&keyless), ["no-state-files"]);
 }
 
-/// What the problem says, and its remedy, of each that `text` has.
+/// Message and remedy of each problem of `text`.
 fn told(text: &str, catalogue: &JobCatalogue) -> Vec<(String, String)> {
     let error = Scenario::parse(text, Path::new("scenarios/broken.toml"), catalogue).unwrap_err();
     let help = |problem: &Problem| problem.help().map(|help| help.to_string()).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Every kind of fault: read from the examples of the reference, held to the catalogue, and refused where it cannot apply.
+//! Every kind of fault: read from the examples of the reference, compared with the catalogue, and refused where it
+//! cannot apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use crate::plan::{
 /// The reference that users read.
 const REFERENCE: &str = include_str!("../../../../docs/scenario-format.md");
 
-/// A row of the reference: keys, answer of a correct engine, example.
+/// A row of the reference: the keys, what a correct engine does, and an example.
 struct Row {
     keys: String,
     answer: String,
@@ -52,7 +53,7 @@ fn read(faults: &[String]) -> Vec<FaultPlan> {
     parse(&with_faults(faults)).unwrap_or_else(|error| panic!("{}", render(&error))).plan(1).faults
 }
 
-/// What is wrong with a fault that is read from these keys in that cluster.
+/// What is wrong with a fault with these keys in that cluster.
 fn refused(fault: &str) -> Vec<&'static str> {
     codes(&with_faults(&[format!("{{ {fault} }}")]))
 }
@@ -80,7 +81,8 @@ fn every_example_of_the_reference_is_accepted_and_gives_its_kind_back() {
     }
 }
 
-/// Paths are what ties a rule to a place in the file, and plans are what is replayed.
+/// Rules refer to places of the file by plan paths, and plans are what is replayed. So both must be right for every
+/// kind.
 #[test]
 fn every_kind_is_read_to_places_of_the_plan_and_survives_its_file() {
     let examples: Vec<String> =
@@ -164,7 +166,7 @@ fn links_join_nodes_and_sets_of_nodes() {
     }
 }
 
-/// Faults that cannot apply, or would do nothing, are refused before anything runs.
+/// Faults that cannot apply, or would do nothing, are refused before the run.
 #[test]
 fn what_cannot_apply_is_refused() {
     let every = "at = \"1s\", every = \"1s\"";
@@ -235,7 +237,7 @@ fn what_cannot_apply_is_refused() {
     }
 }
 
-/// The plan calls some lengths otherwise than the file.
+/// Some durations have another name in the plan than in the file.
 #[test]
 fn a_length_that_is_too_short_is_named_by_its_key() {
     for (key, fault) in [
@@ -266,7 +268,7 @@ fn roles_that_nobody_plays_and_files_that_nobody_writes_are_refused() {
     ] {
         assert_eq!(codes(&single(fault)), [code], "{fault}");
     }
-    // It comes back, or another one leads.
+    // The leader comes back, or another JobManager leads.
     assert_eq!(codes(&single("do = \"kill\", target = \"leader\", restart_after = \"3s\"")), [""; 0]);
     assert_eq!(refused("at = \"1s\", do = \"kill\", target = \"leader\""), [""; 0]);
     assert_eq!(codes(&single("do = \"store-unavailable\", node = \"jm-1\", heal_after = \"1s\"")), [""; 0]);
@@ -320,7 +322,7 @@ fn number() -> impl Strategy<Value = u32> {
     prop_oneof![Just(0), Just(u32::MAX), 0..5u32]
 }
 
-/// Any action there is, sensible or not.
+/// Any action that can be written, sensible or not.
 fn any_action() -> impl Strategy<Value = FaultAction> {
     let after = || prop::option::of(duration());
     let nodes = || prop::collection::vec(target(), 0..3);
@@ -422,8 +424,8 @@ fn any_trigger() -> impl Strategy<Value = Trigger> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whoever edits a plan by hand gets a plan or an error; and what passes has names, victims and ends.
-    /// Tries RULES-C1.
+    /// A plan that was edited by hand gives a plan or an error, never a panic; and what passes has names, victims and
+    /// ends. Tries RULES-C1.
     #[test]
     fn no_plan_makes_the_rules_panic(
         faults in prop::collection::vec((any_trigger(), duration(), number(), any_action()), 1..4),

@@ -1,11 +1,11 @@
-//! Whatever is fed in, the answer is a scenario, a plan or an error that can be shown: never a panic.
+//! Whatever the text, loading gives a scenario, a plan or an error that can be shown, and never panics.
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
 
-/// Pieces that lead deep into the reader before something is wrong.
+/// Pieces that get far into the reader before something is wrong.
 const PIECES: &[&str] = &[
     "name = \"broken\"\n",
     "why = \"w\"\n",
@@ -83,7 +83,7 @@ fn good() -> String {
     )
 }
 
-/// `text` with a few stretches replaced.
+/// `text` with a few parts replaced.
 fn mutated(mut text: String, edits: Vec<(prop::sample::Index, usize, String)>) -> String {
     for (at, cut, insert) in edits {
         let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
@@ -133,7 +133,7 @@ proptest! {
         at in prop::collection::vec(0..299_000_000_000u64, 0..5),
     ) {
         let time = |nanos| units::format_duration(Duration::from_nanos(nanos));
-        // What arrives within ten years.
+        // As many records as arrive within ten years.
         let most = rate.map_or(u64::MAX, |(whole, milli)| (whole * 1000 + u64::from(milli)) * 315_000);
         let records = records.min(most);
         let rate = rate.map(|(whole, milli)| format!(", rate = \"{whole}.{milli:03}/s\"")).unwrap_or_default();

@@ -13,7 +13,7 @@ mod garbage;
 mod plans;
 mod schema;
 
-/// A job with everything, a job for generated records, and one without keyed state.
+/// A catalogue: a job that uses everything, a job for generated records, and a job without keyed state.
 fn catalogue() -> JobCatalogue {
     let param = |name: &str, default: &str, meaning: &str| JobParam {
         name: name.into(),
@@ -46,7 +46,7 @@ fn render(error: &dyn Diagnostic) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// The head of a scenario that is right, with generated input and no other section.
+/// The head of a correct scenario, with generated input and no other section.
 const HEAD: &str = r#"name = "broken"
 why = "shows what a mistake looks like"
 "#;

@@ -1,4 +1,4 @@
-//! What right scenarios become, and what happens to plans on disk.
+//! What correct scenarios become, and what happens to plans on disk.
 
 use flowquake_engine::config::{ExponentialDelay, FailureRate, RestartStrategy, Thousandths};
 
@@ -116,7 +116,7 @@ fn a_complete_scenario_becomes_a_plan() {
     assert!(matches!(plan.faults[2].trigger, Trigger::At(at) if at == Duration::from_millis(7250)));
 }
 
-/// Paths are what ties a rule to a place in the file: each one that a section records must exist in the plan's JSON.
+/// Rules find places of the file by plan paths, so each path that a section records must exist in the plan's JSON.
 #[test]
 fn every_recorded_path_is_a_path_of_the_plan() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,7 +198,7 @@ fn seeds_differ_in_nothing_but_the_seeds() {
     let (one, other) = (scenario.plan(1), scenario.plan(2));
     assert_eq!(scenario.plan(1), one);
     assert_ne!(one.scheduling_seed, other.scheduling_seed);
-    // Fixed for ever: saved seeds must keep their meaning.
+    // Must never change: saved seeds must keep their meaning.
     assert_eq!(one.scheduling_seed, xxh3_64_with_seed(b"scheduling", 1));
     let same = RunPlan { seed: 1, scheduling_seed: one.scheduling_seed, options: one.options.clone(), ..other };
     assert_eq!(same, one);
@@ -211,7 +211,7 @@ fn a_plan_survives_its_file() {
     let path = folder.path().join("run.plan.json");
     save_plan(&path, &plan).unwrap();
     assert_eq!(load_plan(&path, &catalogue()).unwrap(), plan);
-    // Over an existing one, and without leaving anything behind.
+    // Saving over an existing file works, and leaves no other file behind.
     save_plan(&path, &plan).unwrap();
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
@@ -219,7 +219,7 @@ fn a_plan_survives_its_file() {
     assert_eq!(error.problems()[0].code_name(), "unwritable");
 }
 
-/// Edits the JSON of a plan and renders what loading it says.
+/// Edits the JSON of a plan, and renders the result of loading it.
 fn edited(from: &str, to: &str) -> String {
     let text =
         format!("{HEAD}{JOB}\n[[fault]]\non = {{ event = \"barrier-received\" }}\ndo = \"kill\"\ntarget = \"tm-2\"\n");

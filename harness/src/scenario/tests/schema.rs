@@ -1,4 +1,4 @@
-//! The JSON schema of scenario files: it knows what the reader knows, and judges values as the reader does.
+//! The JSON schema of scenario files has the same keys as the reader, and judges values as the reader does.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn json(text: &str) -> Value {
     toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// What the reader says about the form of `text`, whatever the rules say about its meaning.
+/// What the reader says about the form of `text`, without the rules.
 fn read(text: &str) -> Vec<String> {
     let (root, errors) = DeTable::parse_recoverable(text);
     assert!(errors.is_empty(), "{errors:?}\n{text}");
@@ -65,7 +65,7 @@ fn every_key_that_the_reader_knows_has_a_form() {
     }
 }
 
-/// Values of every form, and of none.
+/// Values of every form, and values that have no valid form.
 const SAMPLES: &[&str] = &[
     "true",
     "0",
@@ -174,12 +174,13 @@ const SAMPLES: &[&str] = &[
     "{ file = \"x\" }",
 ];
 
-/// Keys whose values the reader looks up or holds to a range as well, so a value of the right form may still be refused.
+/// Keys whose values the reader also looks up or checks against a range, so that a value of the right form may still be
+/// refused.
 const LOOKED_UP: &[&str] = &["name", "cost_profile", "moving"];
-/// Keys whose values have names that the rules know, not the reader: the schema lists them.
+/// Keys whose values are names that the rules know and the reader does not. The schema lists these names.
 const LISTED: &[&str] = &["name", "generator", "event", "after", "node", "target", "targets", "link", "params"];
 
-/// Asks both about a text in which `key` has each of the samples in turn, and says where they differ.
+/// Gives reader and schema a text in which `key` has each of the samples in turn, and returns where they differ.
 fn differences(validator: &Validator, section: &str, key: &str, text: impl Fn(&str) -> String) -> Vec<String> {
     let mut differences = Vec::new();
     for sample in SAMPLES {
@@ -193,7 +194,7 @@ fn differences(validator: &Validator, section: &str, key: &str, text: impl Fn(&s
     differences
 }
 
-/// The ends of all ranges in a schema, each with its neighbour outside.
+/// The ends of all ranges in a schema, each with the neighbouring value outside.
 fn corners(schema: &Value, found: &mut BTreeSet<(i64, i64)>) {
     match schema {
         Value::Object(parts) => {
@@ -235,7 +236,7 @@ fn reader_and_schema_agree_on_the_value_of_every_key() {
     for (section, keys) in SECTIONS.iter() {
         for key in keys {
             let text = |value: &str| match (*section, *key) {
-                // These are text or tables of their own, and asked key by key below.
+                // These are text, or tables of their own whose keys are tested below.
                 ("the top level", "name") => format!("name = {value}\nwhy = \"x\"\n{job}"),
                 ("the top level", "why") => format!("name = \"broken\"\nwhy = {value}\n{job}"),
                 ("the top level", "job") => format!("{head}job = {value}\n"),
@@ -280,7 +281,7 @@ fn reader_and_schema_agree_on_the_value_of_every_key() {
                     )
                 }
                 ("[[fault]]", "do") => format!("{head}{job}[[fault]]\nat = \"1s\"\ndo = {value}\n"),
-                // Asked for each kind below.
+                // Tested for each kind of fault below.
                 ("[[fault]]", key) if form(section, key).is_none() => format!("{head}{job}"),
                 ("[[fault]]", key) => {
                     format!("{head}{job}[[fault]]\nat = \"1s\"\n{key} = {value}\ndo = \"rival-leader\"\nby = \"5s\"\n")
@@ -297,11 +298,11 @@ fn reader_and_schema_agree_on_the_value_of_every_key() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// A key that does not go with the kind is reported, too (READ-R1).
+/// A key that does not belong to the kind is reported, too (READ-R1).
 #[test]
 fn reader_and_schema_agree_on_the_keys_of_every_kind_of_fault() {
     let validator = validator(&catalogue());
-    // A value for each key of each kind that both accept.
+    // For each key of each kind, a value that both accept.
     let sound = |param: &crate::faults::Param| {
         let form = format!("{:?}", of_param(param).unwrap());
         let value = match form.as_str() {

@@ -1,9 +1,9 @@
-//! Failures that are one failure: what a person reads once.
+//! Buckets: failures that are the same failure, so that a person reads each only once.
 //!
-//! Start at [`BucketKey::of`]. A bucket is named by the way of failing (class and oracle), the oracle's objection without its numbers and
-//! names, and where the first fault struck.
+//! Start at [`BucketKey::of`]. A bucket's key is the way of failing (class and oracle), the oracle's evidence without
+//! its numbers and names, and where the first fault struck.
 //!
-//! Invariant: (BUCKET-1) numbers, times and names of nodes tell no buckets apart.
+//! Invariant: (BUCKET-1) failures that differ only in numbers, times and names of nodes are in the same bucket.
 
 use std::fmt;
 
@@ -18,28 +18,28 @@ use crate::shrink::Failure;
 /// What failures have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BucketKey {
-    /// `failed O1`, `stuck`, `crashed`.
+    /// Such as `failed O1`, `stuck`, `crashed`.
     pub failure: String,
     /// The first line of evidence, with `#` in place of each number.
     pub objection: String,
-    /// Kind of the fault that struck first, the event where it did, and its victim's role.
+    /// Kind of the fault that struck first, the event at which it struck, and its victim's role.
     pub position: String,
 }
 
-/// One failure, however often it came.
+/// One failure, however often it occurred.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// What they have in common.
+    /// What its runs have in common.
     pub key: BucketKey,
-    /// Runs that failed so.
+    /// Number of runs that failed like this.
     pub runs: u64,
-    /// The number of the run that failed so first, from 1.
+    /// Number of the first run that failed like this, from 1.
     pub first_run: u64,
-    /// Its evidence in a line.
+    /// The evidence of that run, in one line.
     pub headline: String,
     /// The exit code of its verdict.
     pub exit_code: u8,
-    /// A plan that fails so: of those with the fewest faults, the first.
+    /// A plan that fails like this: the first of those with the fewest faults.
     pub plan: RunPlan,
 }
 
@@ -60,7 +60,7 @@ impl BucketKey {
         Some(Self { failure, objection: without_numbers(objection), position })
     }
 
-    /// A name for files: the same in every search.
+    /// A name for files, the same in every search.
     pub fn name(&self) -> String {
         format!("{:016x}", xxh3_64(format!("{}\n{}\n{}", self.failure, self.objection, self.position).as_bytes()))
     }
@@ -76,7 +76,8 @@ impl fmt::Display for BucketKey {
     }
 }
 
-/// Every number becomes `#`, digits with dots and commas between them being one; hexadecimal words are numbers, too.
+/// Replaces every number by `#`. Digits with dots and commas between them are one number, and hexadecimal words are
+/// numbers, too.
 fn without_numbers(text: &str) -> String {
     let mut out = String::new();
     let mut letters = text.chars().peekable();

@@ -1,9 +1,10 @@
 //! The corpus on disk: one JSON file per plan, with what it showed and its last verdict.
 //!
-//! Start at [`to_text`] and [`read`]; the folder itself is the command's business. A file that does not load (of another version, cut
-//! off, or of a scenario that is not hunted) is no error of the hunt: it is put aside and told, for whoever knows what it was.
+//! Start at [`to_text`] and [`read`]; the command handles the folder. A file that does not load (it has another
+//! version, is cut off, or belongs to a scenario that is not hunted) is no error of the hunt: it is put aside and
+//! reported.
 //!
-//! Invariant: (CORPUS-1) what was written is read back as it was, and nothing that breaks a rule of plans is read at all.
+//! Invariant: (CORPUS-1) what was written is read back unchanged, and no plan that breaks a rule is read.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::checker::JobCatalogue;
 use crate::plan::RunPlan;
 use crate::scenario::{Scenario, parse_plan};
 
-/// Version of these files; another one is put aside.
+/// Version of these files. Files of any other version are put aside.
 pub const CORPUS_VERSION: u32 = 1;
 
 /// What a file holds.
@@ -22,24 +23,24 @@ pub const CORPUS_VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct File {
     corpus_version: u32,
-    /// Of the run that put it there, or of the last one that was made of it.
+    /// Verdict of the run that put the plan there, or of its last run.
     verdict: String,
     failed: bool,
-    /// Signals that nothing before it had shown.
+    /// Number of signals that nothing before it had shown.
     fresh_signals: usize,
     plan: serde_json::Value,
 }
 
-/// A plan of the corpus as it was found.
+/// A plan of the corpus, as it was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// Name of its file, without the ending.
+    /// Name of the plan's file, without the extension.
     pub name: String,
     /// The plan.
     pub plan: RunPlan,
     /// Index of its scenario.
     pub scenario: usize,
-    /// Whether it failed when it was run last.
+    /// Whether the plan failed when it was last run.
     pub failed: bool,
 }
 
@@ -55,7 +56,7 @@ pub fn to_text(entry: &Entry) -> String {
     serde_json::to_string_pretty(&file).expect("an entry is always JSON") + "\n"
 }
 
-/// Reads an entry's file, and says in a line why it cannot be used.
+/// Reads an entry's file. `Err`: why the file cannot be used, in one line.
 pub fn read(text: &str, path: &Path, scenarios: &[Scenario], catalogue: &JobCatalogue) -> Result<Found, String> {
     #[derive(Deserialize)]
     struct Version {
@@ -79,7 +80,7 @@ pub fn read(text: &str, path: &Path, scenarios: &[Scenario], catalogue: &JobCata
     Ok(Found { name, plan, scenario, failed: file.failed })
 }
 
-/// In which order a corpus is run: what failed first, then what has the fewest faults, then by name.
+/// Sorts a corpus into the order in which to run it: first what failed, then what has the fewest faults, then by name.
 pub fn order(found: &mut [Found]) {
     found.sort_by(|a, b| {
         let key = |found: &Found| (!found.failed, found.plan.faults.len());

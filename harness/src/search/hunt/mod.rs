@@ -1,15 +1,16 @@
-//! A hunt: plans are changed where they showed something new, and run again, until time or novelty is used up.
+//! A hunt: changes plans that showed something new and runs them again, until time or novelty is used up.
 //!
 //! ```text
 //! seeds ──► plan ──► run ──► signals ──new──► corpus ──► change ──► plan ──► …
 //!                      └───► failure ──► bucket ──► shrunk once
 //! ```
-//! Start at [`Hunt::next`], which says what to run, and [`Hunt::record`], which takes what it showed. Both are pure: the same answers
-//! in the same order give the same hunt. Without guidance it is a plain swarm: one fresh seed after another.
+//! Start at [`Hunt::next`], which says what to run, and [`Hunt::record`], which takes what the run showed. Both are
+//! pure: the same results in the same order give the same hunt. Without guidance a hunt is a plain swarm: one fresh
+//! seed after another.
 //!
-//! A plan enters the corpus if it shows a signal ([`signals`]) that no run showed before. Which plan is changed next is drawn, plans with
-//! rare signals being likelier; so is how ([`mod@mutate`]). One run in `FRESH` is a fresh seed all the same: changes alone stay near what
-//! is known.
+//! A plan enters the corpus if it shows a signal ([`signals`]) that no run showed before. The plan to change next is
+//! drawn, and plans with rare signals are drawn more often; the change is drawn, too ([`mod@mutate`]). One run in
+//! `FRESH` is a fresh seed nevertheless, because changes alone stay close to what is known.
 //!
 //! Invariants: (HUNT-1) every run is counted once in classes and in at most one bucket; (HUNT-2) a plan is in the corpus only if it showed a
 //! signal that nothing in the corpus had before it.
@@ -35,11 +36,11 @@ use bucket::{Bucket, BucketKey};
 use mutate::{Change, Ground, mutate};
 use saturation::Seen;
 
-/// One in so many runs of a guided hunt is a fresh seed.
+/// One in this many runs of a guided hunt is a fresh seed.
 const FRESH: u64 = 3;
-/// So many changes are tried until one keeps the rules of plans.
+/// How many changes are tried until one keeps the rules of plans.
 const TRIES: u64 = 8;
-/// Plans that are looked at when the next one is chosen; the one with the rarest signals is taken.
+/// How many plans are considered when choosing the next one; the one with the rarest signals is taken.
 const TOURNAMENT: u64 = 4;
 
 /// A plan to run.
@@ -49,47 +50,47 @@ pub struct Candidate {
     pub number: u64,
     /// The plan.
     pub plan: RunPlan,
-    /// Index of its scenario.
+    /// Index of the plan's scenario.
     pub scenario: usize,
-    /// Where it comes from.
+    /// Where the plan comes from.
     pub origin: Origin,
 }
 
 /// Where a plan comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A seed that nothing was made of before.
+    /// A seed that was not used before.
     Seed,
-    /// The corpus, as it was found.
+    /// The corpus that the hunt began with.
     Corpus {
-        /// Its file's name.
+        /// Name of the plan's file.
         name: String,
     },
-    /// A change of what is in the corpus.
+    /// A change of a plan in the corpus.
     Changed,
 }
 
 /// What a run showed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Its verdict.
+    /// The run's verdict.
     pub verdict: Verdict,
-    /// How it went.
+    /// How the run went.
     pub signature: Signature,
     /// S1 and S2 ([`signals::steps`]).
     pub steps: Vec<u64>,
-    /// How often each event came.
+    /// How often each event was emitted.
     pub emitted: BTreeMap<String, u64>,
 }
 
 impl Shown {
-    /// From a run's record, and what was computed beside it.
+    /// Made from a run's record and what was computed beside it.
     pub fn of(record: &RunRecord, signature: Signature, steps: Vec<u64>) -> Self {
         let emitted = record.totals.events_by_name.clone();
         Self { verdict: record.verdict.clone(), signature, steps, emitted }
     }
 
-    /// All signals, each once.
+    /// All signals of the run.
     fn signals(&self) -> BTreeSet<u64> {
         let class = signals::class(self.signature.class());
         self.steps.iter().copied().chain(signals::counts(&self.emitted)).chain([class]).collect()
@@ -99,41 +100,41 @@ impl Shown {
 /// A plan of the corpus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Name of its file, without the ending.
+    /// Name of the plan's file, without the extension.
     pub name: String,
     /// The plan.
     pub plan: RunPlan,
-    /// Index of its scenario.
+    /// Index of the plan's scenario.
     pub scenario: usize,
-    /// What it showed.
+    /// What the plan showed.
     pub signals: BTreeSet<u64>,
-    /// How many of them nothing showed before it.
+    /// How many of these signals nothing before it had shown.
     pub fresh: usize,
-    /// How often each event came.
+    /// How often each event was emitted.
     emitted: BTreeMap<String, u64>,
-    /// Its verdict, in a word.
+    /// The plan's last verdict, in one word.
     pub verdict: &'static str,
-    /// Whether it failed.
+    /// Whether the plan failed.
     pub failed: bool,
 }
 
-/// What became of a run.
+/// What followed from a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
-    /// It entered the corpus, as this entry.
+    /// The index of the entry, if the plan entered the corpus.
     pub kept: Option<usize>,
-    /// It came from the corpus, and adds nothing to it any more.
+    /// The file's name, if the plan came from the corpus and adds nothing to it any more.
     pub dropped: Option<String>,
-    /// It failed as nothing before.
+    /// The failure's key, if no run failed like this before.
     pub new_bucket: Option<BucketKey>,
 }
 
-/// A hunt under way.
+/// A hunt in progress.
 pub struct Hunt<'h> {
     scenarios: &'h [Scenario],
     seeds: Seeds,
     guided: bool,
-    /// Found before, to be run first.
+    /// Plans of the corpus that the hunt began with; they are run first.
     found: Vec<(String, RunPlan, usize)>,
     entries: Vec<Entry>,
     /// How many runs showed each signal.
@@ -141,17 +142,18 @@ pub struct Hunt<'h> {
     seen: Seen,
     buckets: BTreeMap<BucketKey, Bucket>,
     verdicts: BTreeMap<&'static str, u64>,
-    /// Runs that were asked for, and those among them that were fresh seeds.
+    /// How many runs were asked for, and how many of them were fresh seeds.
     asked: u64,
     fresh: u64,
 }
 
 impl<'h> Hunt<'h> {
-    /// A hunt over scenarios with swarms. `found` are plans of a former corpus with the index of their scenario, by name; they are
-    /// run first, in this order.
+    /// A hunt over scenarios with swarms. `found` are plans of an earlier corpus, each with its name and the index of
+    /// its scenario; they are run first, in this order.
     ///
     /// # Panics
-    /// If there is no scenario, or one without a swarm: whoever calls says that better.
+    /// If there is no scenario, or one without a swarm. The caller should check this first, because it can give a
+    /// better message.
     pub fn new(scenarios: &'h [Scenario], seeds: Seeds, guided: bool, found: Vec<(String, RunPlan, usize)>) -> Self {
         assert!(!scenarios.is_empty() && scenarios.iter().all(Scenario::is_swarm), "a hunt is over swarms");
         let found = found.into_iter().rev().collect();
@@ -170,7 +172,7 @@ impl<'h> Hunt<'h> {
         }
     }
 
-    /// What to run next. `may_run` says whether a changed plan keeps the rules of plans.
+    /// The plan to run next. `may_run` says whether a changed plan keeps the rules of plans.
     pub fn next(&mut self, may_run: impl Fn(&RunPlan) -> bool) -> Candidate {
         self.asked += 1;
         let number = self.asked;
@@ -190,7 +192,7 @@ impl<'h> Hunt<'h> {
         Candidate { number, plan: self.scenarios[scenario].plan(seed), scenario, origin: Origin::Seed }
     }
 
-    /// A changed plan of the corpus: one to three changes, one above the other.
+    /// A changed plan of the corpus, with one to three changes on top of each other.
     fn changed(&self, draws: &Draws, n: u64) -> Option<(RunPlan, usize)> {
         let entry = self.chosen(draws, n)?;
         let swarm = self.scenarios.get(entry.scenario)?.swarm()?;
@@ -211,7 +213,7 @@ impl<'h> Hunt<'h> {
         any.then_some((plan, entry.scenario))
     }
 
-    /// The plan to change: of some that are drawn, the one whose signals are the rarest.
+    /// The plan to change: of several that are drawn, the one with the rarest signals.
     fn chosen(&self, draws: &Draws, n: u64) -> Option<&Entry> {
         let drawn = (0..TOURNAMENT).filter_map(|k| {
             let at = draws.nth("hunt entry", n * TOURNAMENT + k, 0, (self.entries.len() as u64).saturating_sub(1));
@@ -249,7 +251,7 @@ impl<'h> Hunt<'h> {
             Origin::Corpus { name } => Some(name),
             Origin::Seed | Origin::Changed => None,
         };
-        // One that failed stays, so that the next hunt begins with it.
+        // A plan that failed stays in the corpus, so that the next hunt begins with it.
         let is_new = fresh > 0 || (failed && (known.is_some() || news.new_bucket.is_some()));
         match (is_new, known) {
             (true, known) => {
@@ -300,7 +302,7 @@ impl<'h> Hunt<'h> {
         &self.entries
     }
 
-    /// What was seen how often.
+    /// How often each class of runs was seen.
     pub fn seen(&self) -> &Seen {
         &self.seen
     }
@@ -312,7 +314,7 @@ impl<'h> Hunt<'h> {
         buckets
     }
 
-    /// Runs that failed.
+    /// Number of runs that failed.
     pub fn failures(&self) -> u64 {
         self.buckets.values().map(|bucket| bucket.runs).sum()
     }
@@ -322,12 +324,12 @@ impl<'h> Hunt<'h> {
         &self.verdicts
     }
 
-    /// Signals that were shown.
+    /// Number of different signals that were shown.
     pub fn signals(&self) -> u64 {
         self.frequency.len() as u64
     }
 
-    /// Fresh seeds that were used.
+    /// Number of fresh seeds that were used.
     pub fn fresh(&self) -> u64 {
         self.fresh
     }

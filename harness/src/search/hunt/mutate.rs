@@ -1,11 +1,12 @@
-//! Changes to a plan: what a hunt tries next to what showed something new.
+//! Changes to a plan: what a hunt tries next, based on a plan that showed something new.
 //!
-//! Start at [`mutate`]. A change touches one thing and leaves every other draw as it was, since draws are named: random bytes under the
-//! whole run would roll all of it anew with each change. All changes keep to the budgets of the plan's swarm, so that a correct engine
-//! survives them: faults are drawn by the swarm itself or moved among what it may strike.
+//! Start at [`mutate`]. A change touches one thing and leaves every other draw as it was, because draws are named. (If
+//! random bytes drove the whole run, each change would draw everything anew.) All changes keep the budgets of the
+//! plan's swarm, so that a correct engine survives them: faults are drawn by the swarm itself, or moved among the nodes
+//! that it may strike.
 //!
-//! Invariants: (MUTATE-1) faults are numbered by their places, and wait for none but earlier ones; (MUTATE-2) only TaskManagers that the
-//! plan's swarm may strike are struck.
+//! Invariants: (MUTATE-1) faults are numbered by their positions, and wait only for earlier faults; (MUTATE-2) only
+//! TaskManagers that the plan's swarm may strike are struck.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +19,10 @@ use crate::faults::Kind;
 use crate::plan::{FaultPlan, Redraw, RunPlan, Trigger};
 use crate::swarm::Swarm;
 
-/// More faults than this are no plan that anybody reads.
+/// A plan with more faults than this would be unreadable.
 const FAULTS_MAX: usize = 30;
 
-/// What comes between a failure and the job's first record after it: where a second fault meets what is rarely tried.
+/// Events between a failure and the job's first record after it. A second fault there meets code that is rarely tested.
 const RECOVERY: [&str; 10] = [
     "task-manager-lost",
     "failover-begun",
@@ -38,15 +39,15 @@ const RECOVERY: [&str; 10] = [
 /// One sort of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// Another order of tasks.
+    /// Another order of runnable tasks.
     Schedule,
-    /// All timing anew behind some event.
+    /// All timing drawn anew after some event.
     Timing,
-    /// A fault strikes at a neighbouring event, another match of it, or a little later.
+    /// A fault strikes at a neighbouring event, at another match, or a little earlier or later.
     Trigger,
-    /// A fault strikes somebody else.
+    /// A fault strikes another victim.
     Victim,
-    /// A fault is of another kind.
+    /// A fault becomes another kind of fault.
     Kind,
     /// One more fault strikes while the job recovers.
     Recovery,
@@ -54,7 +55,7 @@ pub enum Change {
     More,
     /// The faults of another plan follow some of this one's.
     Splice,
-    /// A fault less.
+    /// One fault less.
     Fewer,
 }
 
@@ -75,9 +76,9 @@ impl Change {
 
 /// What a change is made from.
 pub struct Ground<'g> {
-    /// The swarm that the plan is of.
+    /// The swarm that the plan was drawn by.
     pub swarm: &'g Swarm,
-    /// How often each event came when the plan was run.
+    /// How often each event was emitted when the plan was run.
     pub emitted: &'g BTreeMap<String, u64>,
     /// Another plan of the same scenario.
     pub other: Option<&'g RunPlan>,
@@ -85,7 +86,8 @@ pub struct Ground<'g> {
     pub seed: u64,
 }
 
-/// The plan with one change; `None` if it cannot be changed so. Whether it keeps the rules of plans is still to be asked.
+/// The plan with one change; `None` if this change cannot be made. The caller must still check whether the result keeps
+/// the rules of plans.
 pub fn mutate(plan: &RunPlan, change: Change, ground: &Ground<'_>) -> Option<RunPlan> {
     let draws = Draws { seed: ground.seed, entity: 0 };
     let mut next = plan.clone();
@@ -109,7 +111,7 @@ pub fn mutate(plan: &RunPlan, change: Change, ground: &Ground<'_>) -> Option<Run
         Change::Kind => {
             let fault = next.faults.get(at)?;
             let mut other = ground.swarm.another(plan, None, ground.seed, fault.id)?;
-            // What triggers one kind triggers another, unless the victim must be who emits it.
+            // What triggers one kind of fault can trigger another, unless the fault names the emitter as its victim.
             if !names_emitter(&other) && !names_emitter(fault) {
                 (other.trigger, other.delay) = (fault.trigger.clone(), fault.delay);
             }
@@ -151,12 +153,12 @@ pub fn mutate(plan: &RunPlan, change: Change, ground: &Ground<'_>) -> Option<Run
     }
     next.faults.truncate(FAULTS_MAX);
     number_anew(&mut next.faults);
-    // The prediction was of another plan (PLAN-P2).
+    // The prediction belongs to the old plan (PLAN-P2).
     next.prediction = None;
     (next != *plan && !next.faults.is_empty() && ground.swarm.is_within(&next)).then_some(next)
 }
 
-/// Gives each fault the number of its place (MUTATE-1).
+/// Numbers the faults by their positions (MUTATE-1).
 fn number_anew(faults: &mut [FaultPlan]) {
     for (id, fault) in (1..).zip(faults.iter_mut()) {
         fault.id = id;
@@ -169,7 +171,7 @@ fn number_anew(faults: &mut [FaultPlan]) {
 fn move_trigger(fault: &mut FaultPlan, ground: &Ground<'_>, draws: &Draws) -> Option<()> {
     let on = match &mut fault.trigger {
         Trigger::At(at) | Trigger::Every { first: at, .. } => {
-            // Up to a tenth earlier or later.
+            // Moves the time by up to a tenth, earlier or later.
             let permille = draws.number("moved", 900, 1_100) as u32;
             *at = (*at * permille / 1_000).min(ground.swarm.until);
             return Some(());
@@ -180,7 +182,7 @@ fn move_trigger(fault: &mut FaultPlan, ground: &Ground<'_>, draws: &Draws) -> Op
     match draws.number("how", 0, 4) {
         0 | 1 => {
             on.event = neighbour(&on.event, ground, draws)?.to_owned();
-            // The neighbour may carry less.
+            // The neighbouring event may carry fewer fields.
             let row = Event::row(&on.event)?;
             let carries = |carried| carried == flowquake_engine::event::Carried::Always;
             on.checkpoint = on.checkpoint.filter(|_| carries(row.checkpoint));
@@ -203,7 +205,7 @@ fn move_trigger(fault: &mut FaultPlan, ground: &Ground<'_>, draws: &Draws) -> Op
     Some(())
 }
 
-/// An event near this one in the protocol's vocabulary, among those that the run emitted.
+/// An event that is near this one in the event catalogue, among those that the run emitted.
 fn neighbour(event: &str, ground: &Ground<'_>, draws: &Draws) -> Option<&'static str> {
     let is_there = |row: &&EventRow| {
         row.name == event
@@ -219,7 +221,8 @@ fn neighbour(event: &str, ground: &Ground<'_>, draws: &Draws) -> Option<&'static
     draws.pick("neighbour", &near)
 }
 
-/// The fault on another TaskManager that may be struck; one that strikes none of them is drawn anew.
+/// The fault with another TaskManager, of those that may be struck, as its victim. A fault that strikes no TaskManager
+/// is drawn anew.
 fn other_victim(fault: &FaultPlan, plan: &RunPlan, ground: &Ground<'_>, draws: &Draws) -> Option<FaultPlan> {
     let victims = ground.swarm.victims(plan);
     let text = serde_json::to_value(fault).ok()?;
@@ -234,7 +237,8 @@ fn other_victim(fault: &FaultPlan, plan: &RunPlan, ground: &Ground<'_>, draws: &
     renamed(fault, &swap)
 }
 
-/// The fault of another plan of the same scenario, its victims those of `to` (MUTATE-2); `None`: it has no place there.
+/// The fault of another plan of the same scenario, with its victims replaced by those of `to` (MUTATE-2). `None`: it
+/// does not fit there.
 fn moved_over(fault: &FaultPlan, from: &RunPlan, to: &RunPlan, swarm: &Swarm) -> Option<FaultPlan> {
     let text = serde_json::to_value(fault).ok()?;
     if !ends(&text) && !swarm.bears_losses(to) {
@@ -260,7 +264,7 @@ fn moved_over(fault: &FaultPlan, from: &RunPlan, to: &RunPlan, swarm: &Swarm) ->
     named.iter().all(fits).then(|| renamed(fault, &map)).flatten()
 }
 
-/// Whether nothing of it lasts for ever.
+/// Whether no part of the fault lasts forever.
 fn ends(fault: &Value) -> bool {
     match fault {
         Value::Object(fields) => fields.iter().all(|(key, value)| {
@@ -335,7 +339,7 @@ mod tests {
         Event::ROWS.iter().map(|row| (row.name.to_owned(), 3)).collect()
     }
 
-    /// Every change of many plans keeps the numbers of faults, the budgets and, nearly always, the rules of plans.
+    /// Many changes to many plans keep the numbering of faults, the budgets and, nearly always, the rules of plans.
     #[test]
     fn changed_plans_keep_to_the_budgets_of_their_swarm() {
         let (scenario, emitted) = (scenario_with("faults = [2, 8]\nvary = true"), emitted());
@@ -360,7 +364,7 @@ mod tests {
                     plan = next;
                 }
             }
-            // Nobody is killed, cut off for good or isolated but those that may be.
+            // Only nodes that may be struck are killed, isolated, or cut off for good.
             let victims: BTreeSet<String> = swarm.victims(&plan).into_iter().collect();
             for fault in &plan.faults {
                 let (mut named, value) = (Vec::new(), serde_json::to_value(fault).unwrap());

@@ -1,6 +1,6 @@
-//! What a hunt found, as data and as text; and the one report of several shards.
+//! What a hunt found, as data and as text, and how reports of several shards are merged into one.
 //!
-//! Start at [`HuntReport`]; [`merge`] adds shards, and refuses what does not belong together.
+//! Start at [`HuntReport`]; [`merge`] adds up shards, and refuses reports that do not belong together.
 //!
 //! Invariant: (HUNT-REPORT-1) a merged report counts every run of its shards once, and lists each failure once.
 
@@ -15,9 +15,9 @@ use super::bucket::Bucket;
 use super::saturation::Seen;
 use crate::search::seeds::{Seeds, Shard};
 
-/// Version of the report; another one is refused.
+/// Version of the report. Reports of any other version are refused.
 pub const HUNT_REPORT_VERSION: u32 = 1;
-/// Failures that the text tells.
+/// How many failures the text lists.
 const TOLD_MAX: usize = 20;
 
 /// What a hunt found.
@@ -25,31 +25,31 @@ const TOLD_MAX: usize = 20;
 pub struct HuntReport {
     /// [`HUNT_REPORT_VERSION`].
     pub hunt_version: u32,
-    /// The program, with its commit where that is known.
+    /// The program, with its commit if that is known.
     pub program: String,
     /// The command line.
     pub command: String,
     /// Names of the scenarios.
     pub scenarios: Vec<String>,
-    /// Whether plans were changed by what was new.
+    /// Whether new behaviour guided which plans were changed.
     pub guided: bool,
-    /// Where its seeds begin, and which shard it is.
+    /// First seed, and which shard this is.
     pub seeds: Seeds,
     /// The shards in this report.
     pub shards: Vec<Shard>,
-    /// Why it ended.
+    /// Why the hunt ended.
     pub ended: String,
-    /// Real time, nanoseconds; of several shards the sum.
+    /// Real time in nanoseconds; for several shards, their sum.
     pub wall_ns: u64,
     /// Processor time of the runs, nanoseconds.
     pub cpu_ns: u64,
-    /// Fresh seeds among the runs.
+    /// Number of fresh seeds among the runs.
     pub fresh: u64,
     /// Runs by verdict.
     pub verdicts: BTreeMap<String, u64>,
     /// How often each class of runs was seen.
     pub seen: Seen,
-    /// Signals that were shown (S1 to S4).
+    /// Number of signals that were shown (S1 to S4).
     pub signals: u64,
     /// Plans in the corpus at the end.
     pub corpus: u64,
@@ -57,39 +57,39 @@ pub struct HuntReport {
     pub failures: Vec<FailureFound>,
 }
 
-/// A failure with what was made of it.
+/// A failure with what was made of its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailureFound {
     /// The failure.
     pub bucket: Bucket,
-    /// Where its plan is.
+    /// The file that holds the failure's plan.
     pub file: String,
-    /// Faults of the smallest plan that fails so, if it was made smaller.
+    /// Number of faults of the smallest plan that fails like this, if the plan was made smaller.
     pub small_faults: Option<u64>,
-    /// The command that replays it.
+    /// The command that replays the failure.
     pub replay: String,
 }
 
-/// Why reports make no sum.
+/// Why reports cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// They are of two hunts.
+    /// The reports are of different hunts.
     #[error("{what} of the second report differs from that of the first: {found}, not {expected}")]
     Differs {
-        /// What.
+        /// What differs.
         what: &'static str,
-        /// Of the first.
+        /// The value in the first report.
         expected: String,
-        /// Of the other.
+        /// The value in the other report.
         found: String,
     },
-    /// Runs would be counted twice.
+    /// A shard is there twice, so its runs would be counted twice.
     #[error("shard {0} is there twice")]
     Twice(Shard),
-    /// The sum would pass for the whole.
+    /// A shard is missing, so the sum would be taken for the whole hunt.
     #[error("shard {0} is missing")]
     Missing(Shard),
-    /// There is nothing.
+    /// There are no reports.
     #[error("there is no report")]
     Nothing,
 }
@@ -141,7 +141,8 @@ impl HuntReport {
             *self.verdicts.entry(verdict).or_default() += runs;
         }
         self.seen.merge(&other.seen);
-        // Each shard counts its own; which of them are the same is in no report.
+        // Each report counts the signals of its own shard only. Which signals are the same in both is not known, so the
+        // greater number is kept.
         self.signals = self.signals.max(other.signals);
         self.corpus += other.corpus;
         for failure in other.failures {
@@ -162,13 +163,13 @@ impl HuntReport {
         assert!(self.seen.runs() == self.verdicts.values().sum::<u64>(), "HUNT-REPORT-1");
     }
 
-    /// Runs made.
+    /// Number of runs.
     pub fn runs(&self) -> u64 {
         self.seen.runs()
     }
 
-    /// The exit code: 0 if nothing failed, else that of the worst failure. A plan that hurt nothing proves nothing, and is no news: most
-    /// changes of a plan are in vain.
+    /// The exit code: 0 if nothing failed, else the code of the worst failure. A plan that hurt nothing (vacuous) does
+    /// not count here, because most changes of a plan have no effect.
     pub fn exit_code(&self) -> u8 {
         let classes = [Class::Failed, Class::Crashed, Class::Stuck, Class::Nondeterministic];
         let is_there =
@@ -176,13 +177,13 @@ impl HuntReport {
         classes.into_iter().find(is_there).map_or(0, Class::exit_code)
     }
 
-    /// For a terminal, and for logs.
+    /// The report as text for a terminal or a log.
     pub fn text(&self) -> String {
         let count = units::count;
         let runs = self.runs();
         let mut out = String::new();
         let mut line = |text: String| {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(out, "{text}");
         };
         for (number, failure) in (1..).zip(self.failures.iter().take(TOLD_MAX)) {

@@ -1,8 +1,8 @@
-//! How much a search has not seen yet, by what it has seen exactly once.
+//! Estimates how much a search has not seen yet, from what it has seen exactly once.
 //!
-//! Start at [`Seen`]. Good and Turing: of `n` runs with `f1` classes that were seen exactly once, the chance that the next run shows a
-//! class that nobody has seen is about `f1 / n`. It is an estimate for runs that are drawn as these were; a search that changes its aim
-//! (as a guided one does) may find more.
+//! Start at [`Seen`]. After Good and Turing: if `f1` classes were seen exactly once in `n` runs, the chance that the
+//! next run shows a new class is about `f1 / n`. The estimate holds for runs that are drawn in the same way. A search
+//! that changes its aim, as a guided one does, may find more.
 //! Source: Good, "The population frequencies of species and the estimation of population parameters", 1953; Böhme, "STADS: Software
 //! Testing as Species Discovery", 2018.
 
@@ -17,7 +17,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Counts a run of this class; whether it is the first.
+    /// Counts a run of this class, and returns whether the class is new.
     pub fn count(&mut self, class: u64) -> bool {
         let times = self.classes.entry(class).or_default();
         *times += 1;
@@ -31,22 +31,22 @@ impl Seen {
         }
     }
 
-    /// Runs.
+    /// Number of runs.
     pub fn runs(&self) -> u64 {
         self.classes.values().sum()
     }
 
-    /// Classes.
+    /// Number of classes.
     pub fn classes(&self) -> u64 {
         self.classes.len() as u64
     }
 
-    /// Classes that were seen exactly once.
+    /// Number of classes that were seen exactly once.
     pub fn once(&self) -> u64 {
         self.classes.values().filter(|times| **times == 1).count() as u64
     }
 
-    /// The estimated chance that the next run shows a new class; of no runs, certainty.
+    /// The estimated chance that the next run shows a new class; 1 before the first run.
     pub fn unseen(&self) -> f64 {
         match self.runs() {
             0 => 1.0,
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!((both.runs(), both.once(), both.unseen()), (6, 0, 0.0));
     }
 
-    /// Of a world with 64 equally likely classes, drawn by a counter-based stream, the estimate is near the truth.
+    /// In a world with 64 equally likely classes, drawn from a counter-based stream, the estimate is near the truth.
     #[test]
     fn the_estimate_is_near_the_truth() {
         let class = |n: u64| flowquake_engine::env::draw(1, "class", 0, n) % 64;

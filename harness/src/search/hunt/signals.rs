@@ -1,18 +1,19 @@
-//! What a run shows, as numbers: two runs that share all of them went about the same way.
+//! Signals: what a run shows, as numbers. Two runs with the same signals went about the same way.
 //!
-//! Start at [`steps`]. Four sorts, by which a hunt decides whether a plan is worth to be changed further:
+//! Start at [`steps`]. There are four sorts; with them a hunt decides whether a plan is worth changing further:
 //!
-//! - **S1** steps of one process: an event and the next one of the same role, such as `leader: checkpoint-aborted, failover-begun`. The
-//!   engine's state machines are not looked into; what they do one after the other shows in what they emit.
-//! - **S2** steps across processes: an event and the next one of another node, whoever emits it. Which of two comes first is what races
-//!   are about.
+//! - **S1** steps of one process: an event and the next one of the same role, such as `leader: checkpoint-aborted,
+//!   failover-begun`. The engine's state machines are not looked into; the order of their events shows what they do.
+//! - **S2** steps across processes: an event and the next one of another node, whichever node that is. In a race, the
+//!   order of two such events differs.
 //! - **S3** the class of the run's [`Signature`](crate::search::signature::Signature), which stands beside these.
 //! - **S4** how often each kind of event came, in powers of two.
 //!
-//! S1 and S2 count what came behind the first strike; before that all runs of a plan are alike. Periodic events (heartbeats) are left
-//! out: their place among others is noise.
+//! S1 and S2 count only what comes after the first strike, because before it all runs of a plan are the same. Periodic
+//! events (heartbeats) are left out, because their position among other events is random.
 //!
-//! Invariant: (SIGNALS-1) signals depend on the order and kinds of events only: not on times, numbers of checkpoints or names of nodes.
+//! Invariant: (SIGNALS-1) signals depend only on the order and kinds of events, not on times, checkpoint ids or names
+//! of nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ use flowquake_engine::event::{Event, EventRecord, Occasion};
 use flowquake_engine::time::Time;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The numbers of S1 and S2 of a run, ordered, each once.
+/// The numbers of S1 and S2 of a run, sorted, each once.
 pub fn steps(events: &[EventRecord], struck_at: Option<Time>) -> Vec<u64> {
     let Some(struck_at) = struck_at else { return Vec::new() };
     let mut found = BTreeSet::new();
@@ -93,7 +94,7 @@ mod tests {
         let mut swapped = run(0, ["tm-1", "tm-2"]);
         swapped.swap(1, 3);
         assert_ne!(one, of(&swapped));
-        // The same process twice: a step of its own.
+        // Two steps of the same process are another step than steps of two processes.
         assert_ne!(one, of(&run(0, ["tm-1", "tm-1"])));
         assert!(steps(&run(0, ["tm-1", "tm-2"]), None).is_empty(), "nothing struck");
     }

@@ -1,4 +1,4 @@
-//! A hunt against a made-up world: what enters the corpus, what is tried next, and that all is counted.
+//! A hunt in a made-up world: what enters the corpus, what is tried next, and that all runs are counted.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(super) fn scenario() -> Scenario {
     scenario_with("faults = [2, 5]")
 }
 
-/// The scenario that hunts are tried on, with these keys in its `[swarm]`.
+/// The scenario that the tests hunt over, with these keys in its `[swarm]`.
 pub(super) fn scenario_with(swarm: &str) -> Scenario {
     let text = r#"
 name = "hunted"
@@ -66,7 +66,8 @@ fn seeds() -> Seeds {
     Seeds { first: 1, shard: Shard::default() }
 }
 
-/// A world in which a plan shows the kinds of its faults, pair by pair, and fails if two certain kinds follow each other.
+/// A world in which a plan shows the kinds of its faults, pair by pair, and fails if two certain kinds follow each
+/// other.
 fn world(plan: &RunPlan) -> Shown {
     let kinds: Vec<&str> = plan.faults.iter().map(|fault| crate::faults::kind(&fault.action)).collect();
     let fails = kinds.windows(2).any(|pair| pair == ["clock-back", "half-open"]);
@@ -111,7 +112,7 @@ fn without_guidance_it_is_a_swarm_and_with_it_changes_what_was_new() {
     assert!((50..110).contains(&changed), "{changed} of 120 were changed");
     assert!(entries > 5 && more > 0 && known > 0, "{entries} entries, {more} signals, {known} without guidance");
     assert_eq!(hunted(true, 120).0, guided, "the same answers give the same hunt");
-    // Plans that run twice tell nothing.
+    // Running the same plan twice would show nothing new.
     let different: BTreeSet<String> = guided.iter().map(|candidate| format!("{:?}", candidate.plan)).collect();
     assert!(different.len() > 115, "{}", different.len());
 }

@@ -1,7 +1,8 @@
-//! Every public formula as a row: what it says, what it needs, where it holds, who says so, and how it is asked.
+//! Every public formula as a row: its equation, its inputs, its domain, its source, and the function that computes it.
 //!
-//! Start at [`FORMULAS`]. A formula that is added beside this file needs a row here, which a test asks for (Q1). The table of
-//! [`tuning`](crate::tuning) is another one: it has the formulas that choose an interval, in the words of its report.
+//! Start at [`FORMULAS`]. A formula that is added to `formulas` needs a row here; a test checks that (Q1). The table of
+//! [`tuning`](crate::tuning) is a different one: it has the formulas that choose an interval, in the words of its
+//! report.
 
 use super::quantity::Quantity;
 use super::symbol::Symbol::{self, *};
@@ -13,34 +14,34 @@ use crate::formulas::{OutsideDomain, optimum, recovery, state, trigger};
 /// A formula.
 #[derive(Debug, Clone, Copy)]
 pub struct Formula {
-    /// The function behind it, below `formulas`; unique.
+    /// The function that computes it, below `formulas`; unique.
     pub function: &'static str,
-    /// Under which heading it is listed.
+    /// The heading under which it is listed.
     pub heading: &'static str,
-    /// Its name; unique.
+    /// Name of the formula; unique.
     pub name: &'static str,
-    /// Symbol of its result.
+    /// Symbol of the result.
     pub letter: &'static str,
-    /// What it says.
+    /// The equation.
     pub equation: &'static str,
-    /// What that is.
+    /// What the result is.
     pub gives: &'static str,
-    /// Of which kind it is: a time, a share.
+    /// Unit of the result, such as a time or a share.
     pub unit: &'static str,
-    /// What it needs to know.
+    /// Inputs that the formula needs.
     pub needs: &'static [Symbol],
-    /// Where it holds.
+    /// Where the formula holds.
     pub domain: &'static str,
-    /// Who says so.
+    /// Source of the formula.
     pub source: &'static str,
     answer: fn(&Values) -> Answer,
 }
 
-/// A value, or why there is none.
+/// A value, or the reason why there is none.
 type Answer = Result<Quantity, String>;
 
 impl Formula {
-    /// What it says to these values (Q2).
+    /// The outcome for these values (Q2).
     pub(super) fn outcome(&self, values: &Values) -> Outcome {
         if let Some(lacking) = values.lacking(self.needs) {
             return lacking;
@@ -51,7 +52,7 @@ impl Formula {
         }
     }
 
-    /// What it says to what was given.
+    /// The outcome for what was given.
     pub fn of(&self, inputs: &Inputs) -> Outcome {
         self.outcome(&Values::of(inputs))
     }
@@ -66,7 +67,7 @@ const STATE: &str = "What the size of the state does";
 const ARTICLES: &str = "Flink tuning articles";
 const DESIGN: &str = "this project's design";
 
-/// All of them, in the order in which they are listed.
+/// All formulas, in the order in which they are listed.
 pub static FORMULAS: [Formula; 27] = [
     Formula {
         function: "trigger::article_interval",
@@ -438,12 +439,12 @@ fn time(seconds: Result<f64, OutsideDomain>) -> Answer {
     seconds.map(Quantity::Time).map_err(words)
 }
 
-/// A rule over two times in nanoseconds, seconds.
+/// Applies a rule to two times in nanoseconds; the result is in seconds.
 fn both(v: &Values, one: Symbol, other: Symbol, rule: fn(u64, u64) -> u64) -> Result<f64, OutsideDomain> {
     Ok(rule(v.nanoseconds(one)?, v.nanoseconds(other)?) as f64 / 1e9)
 }
 
-/// What the formulas under load are told; what a formula does not ask for may be nothing.
+/// The inputs of the formulas under load. Inputs that a formula does not need may be zero.
 fn under_load(v: &Values) -> UnderLoad {
     UnderLoad {
         cost: v.or_zero(Cost),
@@ -456,7 +457,7 @@ fn under_load(v: &Values) -> UnderLoad {
     }
 }
 
-/// The trigger behind that of a checkpoint which followed one of duration d, and took no time itself.
+/// The trigger that follows a checkpoint of duration d, if the following checkpoint takes no time itself.
 fn behind_a_long_one(v: &Values) -> Result<f64, OutsideDomain> {
     let duration = v.nanoseconds(Duration)?;
     let mut grid = trigger::Grid::of_attempt(0, v.nanoseconds(Interval)?, v.nanoseconds(MinPause)?);
@@ -464,7 +465,7 @@ fn behind_a_long_one(v: &Values) -> Result<f64, OutsideDomain> {
     Ok((grid.next_trigger(second, true) - second) as f64 / 1e9)
 }
 
-/// In records per second, or as a share where only ρ is known.
+/// In records per second; if only ρ is known, as a share.
 fn capacity(v: &Values) -> Answer {
     let left = recovery::capacity_with_checkpoints(v.get(Capacity), v.get(Rate), v.get(Cost), v.get(Period));
     left.map(if v.of_capacity { Quantity::OfCapacity } else { Quantity::Rate }).map_err(words)

@@ -1,7 +1,7 @@
-//! The catalogue, and a sheet, as JSON for programs.
+//! The catalogue and a sheet as JSON for programs.
 //!
-//! Start at [`to_string`]. Times in seconds, sizes in bytes, shares as fractions, all with every digit; texts are those of
-//! the terminal.
+//! Start at [`to_string`]. Times are in seconds, sizes in bytes, shares are fractions, all with every digit. Texts are
+//! the same as on the terminal.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::json::pretty;
 /// Version of this document.
 pub const FORMULAS_VERSION: u32 = 1;
 
-/// The fields of the file, in their order.
+/// The fields of the document, in order.
 #[derive(Serialize)]
 struct Document {
     formulas_version: u32,
@@ -25,7 +25,7 @@ struct Document {
     symbols: Vec<Value>,
 }
 
-/// Pretty JSON, ended by a line break. Without inputs no formula has an `answer`.
+/// Pretty JSON, ending with a line break. Without inputs no formula has an `answer`.
 pub fn to_string(inputs: &Inputs) -> String {
     let (inputs, formulas) = if inputs.is_empty() {
         (Vec::new(), FORMULAS.iter().map(|formula| described(formula, None)).collect())

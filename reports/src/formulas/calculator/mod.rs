@@ -1,11 +1,11 @@
-//! Every formula's answer to what somebody has measured: no run, no simulation.
+//! Evaluates every formula with inputs that the user has measured, without a run or a simulation.
 //!
-//! Start at [`Sheet::of`]. [`symbol`] is the table of what can be given, [`catalogue`] that of the formulas, and
-//! both are the only lists of their kind; `values` says what follows from what was given. [`terminal`] and [`json`] make
-//! documents of a sheet, or of the catalogue alone.
+//! Start at [`Sheet::of`]. [`symbol`] is the table of inputs, and [`catalogue`] is the table of formulas; each is the
+//! only list of its kind. `values` derives further values from what was given. [`terminal`] and [`json`] make documents
+//! of a sheet, or of the catalogue alone.
 //!
-//! Invariants: (Q1) every public formula has exactly one row; (Q2) a formula is asked only if all that it needs has a value,
-//! and answers with a number, or with the words of [`OutsideDomain`](super::OutsideDomain).
+//! Invariants: (Q1) every public formula has exactly one row; (Q2) a formula is evaluated only if all its inputs have
+//! values, and then gives a number, or the words of [`OutsideDomain`](super::OutsideDomain).
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// The same with a value for `symbol`; [`Symbol::Levels`] has no single value, see [`Inputs::with_level`].
+    /// The same with a value for `symbol`. [`Symbol::Levels`] has no single value; see [`Inputs::with_level`].
     pub fn with(mut self, symbol: Symbol, value: f64) -> Inputs {
         if symbol != Symbol::Levels {
             self.given.insert(symbol, value);
@@ -67,18 +67,18 @@ impl Inputs {
     }
 }
 
-/// What a formula says.
+/// The outcome of a formula.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Its value.
     Value(Quantity),
-    /// It was not asked: these are not known (never empty).
+    /// The formula was not evaluated, because these inputs are not known (never empty).
     Missing(Vec<Symbol>),
-    /// It has none here, and says why.
+    /// The inputs are outside of the formula's domain; the text says why.
     Outside(String),
 }
 
-/// A formula with what it says.
+/// A formula with its outcome.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The formula.
@@ -87,30 +87,30 @@ pub struct Row {
     pub outcome: Outcome,
 }
 
-/// A value that formulas were told.
+/// A value that formulas used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// What it is a value of.
+    /// The symbol that has the value.
     pub symbol: Symbol,
     /// The value.
     pub value: Quantity,
-    /// Where it came from.
+    /// Where the value came from.
     pub origin: Origin,
-    /// What its definition says of it, where another value was given.
+    /// If a value was given: what its definition says instead, where the two differ.
     pub beside: Option<(&'static str, Quantity)>,
 }
 
-/// What was given, what follows from it, and what every formula says.
+/// What was given, what follows from it, and the outcome of every formula.
 #[derive(Debug, Clone)]
 pub struct Sheet {
-    /// All that was given, and what else a formula of this sheet was told.
+    /// All values that were given, and all others that a formula of this sheet used.
     pub known: Vec<Known>,
-    /// One per formula, in the order of the catalogue.
+    /// One row per formula, in the order of the catalogue.
     pub rows: Vec<Row>,
 }
 
 impl Sheet {
-    /// Asks every formula.
+    /// Evaluates every formula.
     pub fn of(inputs: &Inputs) -> Sheet {
         let values = Values::of(inputs);
         let row = |formula: &'static Formula| Row { formula, outcome: formula.outcome(&values) };
@@ -120,12 +120,12 @@ impl Sheet {
     }
 }
 
-/// What every formula says; see [`Sheet::of`].
+/// The outcome of every formula; see [`Sheet::of`].
 pub fn rows(inputs: &Inputs) -> Vec<Row> {
     Sheet::of(inputs).rows
 }
 
-/// A value as it is told, unless nobody gave it and no formula asked for it.
+/// The value of a symbol with its origin; `None` if it was not given and no formula used it.
 fn known(symbol: Symbol, values: &Values, rows: &[Row]) -> Option<Known> {
     if symbol == Symbol::Levels {
         let levels = values.levels();
@@ -142,13 +142,13 @@ fn known(symbol: Symbol, values: &Values, rows: &[Row]) -> Option<Known> {
     Some(Known { symbol, value: quantity(value), origin, beside })
 }
 
-/// Whether a formula that answered was told this value, or one that follows from it.
+/// Whether a formula with a value used this symbol, or a value that follows from it.
 fn asked(symbol: Symbol, values: &Values, rows: &[Row]) -> bool {
     let follows = |from: Symbol| values.known(from).is_some_and(|(_, origin)| matches!(origin, Origin::From(_)));
     let answered = |row: &&Row| !matches!(row.outcome, Outcome::Missing(_));
     let needed = |wanted: Symbol| rows.iter().filter(answered).any(|row| row.formula.needs.contains(&wanted));
     match symbol {
-        // Nobody should read a recovery without its load.
+        // The load is always shown with a recovery, which means little without it.
         Symbol::Load => [Symbol::Load, Symbol::Rate, Symbol::Capacity].into_iter().any(needed),
         Symbol::MinPause if follows(Symbol::Period) => needed(symbol) || asked(Symbol::Period, values, rows),
         Symbol::Period if follows(Symbol::Age) => needed(symbol) || asked(Symbol::Age, values, rows),

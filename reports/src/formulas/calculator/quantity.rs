@@ -1,15 +1,15 @@
-//! Results and inputs as people read them, and as numbers with a unit for programs.
+//! Results and inputs as text for people, and as numbers with a unit for programs.
 //!
-//! Start at [`Quantity`]. Times of a second and more are told with four digits, since published values are compared with them;
-//! what is an estimate by nature, with three.
+//! Start at [`Quantity`]. Times of a second and more have four digits, so that they can be compared with published
+//! values. Estimates have three.
 
 use crate::formulas::state::Level;
 use crate::{numbers, units};
 
-/// Beyond it nanoseconds do not fit 64 bits, and nobody waits.
+/// Above this, nanoseconds do not fit into 64 bits.
 const CENTURIES: f64 = 1e10;
 
-/// A number that says what it counts.
+/// A number with its unit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Quantity {
     /// Seconds.
@@ -26,9 +26,9 @@ pub enum Quantity {
     Frequency(f64),
     /// Seconds per byte.
     TimePerByte(f64),
-    /// A part of one; above it where more is spent than there is.
+    /// A part of one; more than one if more is spent than there is.
     Share(f64),
-    /// A part of the capacity μ, which was not given.
+    /// A share of the capacity μ, where μ was not given.
     OfCapacity(f64),
     /// Share of the time in which output is late; the rest is the availability.
     Unavailability(f64),
@@ -39,7 +39,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// As text with its unit.
+    /// The quantity as text with its unit.
     pub fn text(&self) -> String {
         match self {
             Quantity::Time(seconds) => time(*seconds),
@@ -57,7 +57,7 @@ impl Quantity {
             }
             Quantity::Number(number) => short(*number),
             Quantity::Levels(levels) => {
-                // As they were written: 1/(1/7,200) is a little more than two hours.
+                // Rounded to what was written, because 1/(1/7,200) is a little more than two hours.
                 let chosen = |seconds: f64| numbers::chosen((seconds * 1e9).round() / 1e9);
                 let each = |level: &Level| format!("{}:{}", chosen(1.0 / level.failure_rate), chosen(level.cost));
                 levels.iter().map(each).collect::<Vec<_>>().join(", ")
@@ -65,7 +65,7 @@ impl Quantity {
         }
     }
 
-    /// What one of it is, for programs.
+    /// The unit of the number, for programs.
     pub fn unit(&self) -> &'static str {
         match self {
             Quantity::Time(_) | Quantity::Times(_) | Quantity::Levels(_) => "s",
@@ -85,7 +85,7 @@ pub(super) fn time(seconds: f64) -> String {
     if seconds > CENTURIES {
         return "more than 300 years".into();
     }
-    // Durations are cut where they are told, so rounding comes before: 170.26 s is nearer to 170.3 s.
+    // Formatting cuts digits off, so the number is rounded before: 170.26 s is nearer to 170.3 s.
     let step = match seconds {
         s if !s.is_finite() || s < 0.0 => return "–".into(),
         ..0.9995 => return units::duration(numbers::three_digits(seconds)),
@@ -98,7 +98,7 @@ pub(super) fn time(seconds: f64) -> String {
     units::duration(((seconds / step).round() * step * 1e9).round() as u64)
 }
 
-/// A number with four digits at most, without zeros behind the point.
+/// A number with four digits at most, without trailing zeros.
 fn short(number: f64) -> String {
     match number {
         n if !n.is_finite() => "–".into(),
@@ -112,7 +112,7 @@ fn short(number: f64) -> String {
     }
 }
 
-/// How often something comes: `20/s`, or `1 in 30.00 s` where that is less than once a second.
+/// How often something happens: `20/s`, or `1 in 30.00 s` if it is less than once a second.
 fn often(frequency: f64) -> String {
     if frequency > 0.0 && frequency < 1.0 {
         return format!("1 in {}", time(1.0 / frequency));

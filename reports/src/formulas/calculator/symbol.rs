@@ -1,7 +1,7 @@
-//! What the formulas ask for: every input with its symbol, its option on the command line, its kind and its meaning.
+//! The inputs of the formulas: every input with its symbol, its option on the command line, its kind and its meaning.
 //!
-//! Start at [`Symbol::ALL`]; the command line is made of this table, so that an option and the symbol that it sets cannot
-//! drift apart. One letter has one meaning: Daly's restart time is R₀ here, since R is the recovery.
+//! Start at [`Symbol::ALL`]. The command line is made from this table, so that an option and its symbol always agree.
+//! One letter has one meaning: Daly's restart time is R₀ here, because R is the recovery.
 
 use super::quantity::Quantity;
 use crate::formulas::trigger::TRIGGER_GAP;
@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What stands for a value of this kind in a usage line.
+    /// The placeholder of such a value in a usage line.
     pub fn placeholder(self) -> &'static str {
         match self {
             Kind::Time => "TIME",
@@ -45,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// The value as people read it.
+    /// The value as a quantity.
     pub(super) fn quantity(self, value: f64) -> Quantity {
         match self {
             Kind::Time => Quantity::Time(value),
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// An input; in the order in which they are listed.
+/// An input, in the order in which inputs are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the table below says what each is")]
 pub enum Symbol {
@@ -93,20 +93,20 @@ pub enum Symbol {
     Init,
 }
 
-/// What there is to know of a [`Symbol`].
+/// Everything known about a [`Symbol`].
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
-    /// As in the equations.
+    /// The letter in equations.
     pub letter: &'static str,
     /// Name of the option, without dashes.
     pub option: &'static str,
-    /// How it is written.
+    /// How the value is written.
     pub kind: Kind,
-    /// Under which heading it is listed.
+    /// The heading under which the input is listed.
     pub heading: &'static str,
-    /// What it is.
+    /// What the input is.
     pub meaning: &'static str,
-    /// Where else it comes from if it is not given; empty: from nowhere.
+    /// Where the value comes from if it is not given; empty: from nowhere.
     pub otherwise: &'static str,
 }
 
@@ -117,7 +117,7 @@ const STATE: &str = "State";
 const OUTAGE: &str = "Parts of an outage";
 
 impl Symbol {
-    /// All of them, in their order.
+    /// All symbols, in order.
     pub const ALL: [Symbol; 28] = {
         use Symbol::*;
         [
@@ -152,7 +152,7 @@ impl Symbol {
         ]
     };
 
-    /// Its row in the table.
+    /// The symbol's row in the table.
     pub fn spec(self) -> Spec {
         use Kind::{
             Bandwidth as SizePerSecond, Count, Frequency, Level, Number, Rate as PerSecond, Size, Time, TimePerSize,
@@ -216,7 +216,7 @@ impl Symbol {
         Spec { letter, option, kind, heading, meaning, otherwise }
     }
 
-    /// As in the equations.
+    /// The letter in equations.
     pub fn letter(self) -> &'static str {
         self.spec().letter
     }

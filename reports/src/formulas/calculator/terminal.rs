@@ -1,6 +1,6 @@
 //! The catalogue, and a sheet, for a terminal.
 //!
-//! Start at [`catalogue`] and [`sheet`]. Both keep within the width that they are given, as far as words can be broken.
+//! Start at [`catalogue`] and [`sheet`]. Both keep within the given width, as far as words can be broken.
 
 use super::catalogue::FORMULAS;
 use super::quantity::Quantity;
@@ -10,7 +10,7 @@ use crate::ansi::{Color, Style, paint};
 use crate::table::{Align, Cell, Table, titled};
 use crate::{numbers, units};
 
-/// Every formula with equation, what it gives and needs, domain and source; then every input with its option.
+/// Every formula with its equation, result, inputs, domain and source; then every input with its option.
 pub fn catalogue(width: usize, color: Color) -> String {
     let mut out = String::new();
     let mut heading = "";
@@ -35,7 +35,7 @@ pub fn catalogue(width: usize, color: Color) -> String {
     out
 }
 
-/// What was given, what each formula says, and what the others lack.
+/// What was given, the outcome of each formula, and what the others lack.
 pub fn sheet(inputs: &Inputs, width: usize, color: Color) -> String {
     let sheet = Sheet::of(inputs);
     let mut out = known(&sheet.known, width, color);
@@ -80,7 +80,7 @@ fn known(known: &[Known], width: usize, color: Color) -> String {
     out
 }
 
-/// The formulas that have a value; with equations where there is room for them.
+/// The formulas that have a value; with their equations if there is enough space.
 fn answers(rows: &[Row], width: usize) -> Table {
     let columns = [("formula", Align::Left), ("", Align::Right), ("value", Align::Right), ("equation", Align::Left)];
     let mut whole = Table::new(columns);
@@ -96,7 +96,8 @@ fn answers(rows: &[Row], width: usize) -> Table {
     if fits { whole } else { narrow }
 }
 
-/// Every reason once, with the formulas that give it: an overloaded job is outside of all that know the load.
+/// Every reason once, with the formulas that have it: an overloaded job, for example, is outside of all formulas that
+/// use the load.
 fn outside(rows: &[Row], width: usize, color: Color) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for Row { formula, outcome } in rows {
@@ -117,7 +118,7 @@ fn outside(rows: &[Row], width: usize, color: Color) -> String {
     out
 }
 
-/// A line per formula that was not asked, with what it lacks.
+/// A line for each formula that was not evaluated, with the inputs that it lacks.
 fn missing(rows: &[Row], width: usize, color: Color) -> String {
     let missing = |row: &Row| match &row.outcome {
         Outcome::Missing(symbols) => Some((row.formula.name, letters(symbols))),
@@ -169,7 +170,7 @@ fn widest<T: AsRef<str>>(texts: impl Iterator<Item = T>) -> usize {
     texts.map(|text| text.as_ref().chars().count()).max().unwrap_or(0)
 }
 
-/// Words in lines of at most `width` characters, each behind `indent` blanks and ended by a line break.
+/// Words in lines of at most `width` characters. Each line is indented by `indent` spaces, and ends with a line break.
 fn wrapped(text: &str, indent: usize, width: usize, style: Style, color: Color) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -185,7 +186,7 @@ fn wrapped(text: &str, indent: usize, width: usize, style: Style, color: Color) 
     lines.iter().map(line).collect()
 }
 
-/// Stands for a blank at which no line ends.
+/// Stands for a space at which a line must not be broken.
 const TIED: char = '\u{a0}';
 
 /// Equations stay on one line.

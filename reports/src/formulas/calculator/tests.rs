@@ -1,4 +1,4 @@
-//! The list against the sources (Q1), every row against its needs (Q2), and the documents as snapshots.
+//! Compares the list with the sources (Q1) and every row with its inputs (Q2), and keeps the documents as snapshots.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::ansi::Color;
 use crate::formulas::optimum;
 
-/// What is public beside the formulas and is none: the start of a grid, a function that a formula uses.
+/// Public functions that are not formulas: the start of a grid, and a function that a formula uses.
 const NO_FORMULAS: [&str; 2] = ["optimum::lambert_w0", "trigger::Grid::of_attempt"];
 
 /// Every public function of the modules, as `module::Type::name`.
@@ -39,7 +39,7 @@ fn public_functions() -> Vec<String> {
     found
 }
 
-/// Ordinary values for everything.
+/// An ordinary value for every symbol.
 fn everything() -> Inputs {
     let given = [
         (Symbol::Interval, 10.0),
@@ -76,7 +76,7 @@ fn everything() -> Inputs {
         .with_level(Level { failure_rate: 1.0 / 7_200.0, cost: 36.0 })
 }
 
-/// The same with nothing but these symbols.
+/// The same values, but only for these symbols.
 fn only(symbols: &[Symbol]) -> Inputs {
     let Inputs { given, levels } = everything();
     Inputs {
@@ -111,7 +111,7 @@ fn a_formula_reads_what_it_needs_and_nothing_else() {
         let whole = formula.of(&all);
         assert!(matches!(whole, Outcome::Value(_)), "{}: {whole:?}", formula.name);
         assert!(formula.equation.starts_with(formula.letter), "{}", formula.name);
-        // Of the three symbols of the load any that are given say the same.
+        // Any two of the three symbols of the load give the same result.
         let (Outcome::Value(whole), Outcome::Value(least)) = (whole, formula.of(&only(formula.needs))) else {
             panic!("Q2: {} needs more than it says", formula.name);
         };
@@ -131,7 +131,7 @@ fn every_input_is_needed_by_a_formula() {
     }
 }
 
-/// c = 30 s and M = 600 s, for which all four choices are published or computed to many digits.
+/// c = 30 s and M = 600 s, for which all four choices are published or were computed to many digits.
 #[test]
 fn published_numbers() {
     let inputs = Inputs::default().with(Symbol::Cost, 30.0).with(Symbol::Mtbf, 600.0);
@@ -165,7 +165,7 @@ fn a_weight_of_lateness_changes_what_costs_least() {
     assert!(twice < once);
 }
 
-/// Points of the grid at 10, 20, 30 s, and no pause that would move it.
+/// Grid points at 10, 20 and 30 s, and no pause that moves the trigger.
 #[test]
 fn a_long_checkpoint_is_followed_by_a_short_gap_on_the_grid() {
     let gap = |duration: f64, pause: f64| {
@@ -194,7 +194,7 @@ fn only_values_that_were_used_are_told() {
     );
 }
 
-/// A job as a team measures it: everything but the state's own numbers and the parts of the outage.
+/// A job as a team would measure it: everything except the sizes of the state and the parts of the outage.
 fn measured() -> Inputs {
     let given = [
         (Symbol::Interval, 60.0),
@@ -263,7 +263,7 @@ fn the_document_for_programs() {
     assert_eq!(catalogue["formulas"].as_array().unwrap().len(), FORMULAS.len());
 }
 
-/// Numbers that hurt, next to ordinary ones.
+/// Numbers that are likely to cause errors, and ordinary ones.
 fn any_number() -> impl Strategy<Value = f64> {
     prop_oneof![any::<f64>(), 0.0..1e6f64, Just(0.0), Just(-1.0), Just(f64::NAN), Just(f64::INFINITY)]
 }

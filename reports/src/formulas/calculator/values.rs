@@ -1,9 +1,9 @@
-//! From what was given to what the formulas are told: values that follow from others, and two that are assumed.
+//! From what was given to the inputs of the formulas: values that follow from others, and two that are assumed.
 //!
-//! Start at [`Values::of`]. A value follows only where that is a matter of definition (T from the trigger rule, ρ from λ/μ),
-//! and never replaces one that was given. The documents name each of them with where it came from.
+//! Start at [`Values::of`]. A value is derived only by definition (T from the trigger rule, ρ from λ/μ), and never
+//! replaces a value that was given. The documents show each derived value with its origin.
 //!
-//! Invariant: (CALCULATOR-D1) a symbol has a value, or misses inputs, or lies outside of a domain; never two of these.
+//! Invariant: (CALCULATOR-D1) a symbol has a value, or lacks inputs, or lies outside of a domain; never two of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,24 +18,24 @@ use crate::record::RecoveryParts;
 pub enum Origin {
     /// It was given.
     Given,
-    /// It follows from others, as the equation says.
+    /// It follows from others by this equation.
     From(&'static str),
-    /// Nobody said; for this reason.
+    /// It was not given, and is assumed for this reason.
     Assumed(&'static str),
 }
 
-/// What a given value may differ from its definition by, as a share, without a word.
+/// By which share a given value may differ from its definition without a note.
 const DIFFERS: f64 = 1e-3;
 
-/// Everything the formulas can be told.
+/// All values for the formulas.
 pub(super) struct Values {
     known: BTreeMap<Symbol, (f64, Origin)>,
-    /// Why a symbol has no value, where there is more to say than that it was not given.
+    /// Why a symbol has no value, if there is more to say than that it was not given.
     lacking: BTreeMap<Symbol, Outcome>,
     levels: Vec<Level>,
-    /// What a definition says of a symbol that was given, where the two differ.
+    /// For symbols that were given: the value by definition, where the two differ.
     besides: BTreeMap<Symbol, (&'static str, f64)>,
-    /// Only ρ is known, so rates are shares of the capacity.
+    /// Whether only ρ is known, so that rates are shares of the capacity.
     pub(super) of_capacity: bool,
 }
 
@@ -61,7 +61,7 @@ impl Values {
         values
     }
 
-    /// The value of a symbol that a formula needs, which the caller has looked up.
+    /// The value of a symbol that a formula needs. The caller has checked that it exists.
     pub(super) fn get(&self, symbol: Symbol) -> f64 {
         let (value, _) = self.known.get(&symbol).expect("CALCULATOR-D1: needs are looked up before a formula is asked");
         *value
@@ -69,11 +69,11 @@ impl Values {
 
     /// The value of a symbol in whole nanoseconds.
     pub(super) fn nanoseconds(&self, symbol: Symbol) -> Result<u64, OutsideDomain> {
-        // Beyond 64 bits the cast saturates, as the formulas do.
+        // Above 64 bits the cast saturates, as the formulas do.
         not_negative(symbol.letter(), self.get(symbol)).map(|seconds| (seconds * 1e9).round() as u64)
     }
 
-    /// The value of a symbol, or nothing of a formula that does not ask for it.
+    /// The value of a symbol, or zero if it has none; for formulas that do not need it.
     pub(super) fn or_zero(&self, symbol: Symbol) -> f64 {
         self.known.get(&symbol).map_or(0.0, |(value, _)| *value)
     }
@@ -87,12 +87,12 @@ impl Values {
         self.known.get(&symbol).copied()
     }
 
-    /// What the definition of a symbol says that was given another value.
+    /// The value of a symbol by definition, if another value was given.
     pub(super) fn beside(&self, symbol: Symbol) -> Option<(&'static str, f64)> {
         self.besides.get(&symbol).copied()
     }
 
-    /// Why not all of these symbols have values.
+    /// Why some of these symbols have no value; `None` if all have one.
     pub(super) fn lacking(&self, needs: &[Symbol]) -> Option<Outcome> {
         let mut missing = BTreeSet::new();
         for symbol in needs.iter().filter(|symbol| !self.has(**symbol)) {
@@ -113,8 +113,8 @@ impl Values {
         self.known.entry(symbol).or_insert((value, Origin::Assumed(why)));
     }
 
-    /// Gives a symbol the value that follows from `parts`. What they miss is asked for only if one of `hints` is there:
-    /// else it is simpler to give the symbol itself.
+    /// Gives a symbol the value that follows from `parts`. Missing parts are asked for only if one of `hints` is known;
+    /// otherwise it is simpler for the user to give the symbol itself.
     fn derive(
         &mut self,
         symbol: Symbol,
@@ -124,8 +124,8 @@ impl Values {
         value: impl Fn(&Values) -> Result<f64, OutsideDomain>,
     ) {
         if self.has(symbol) {
-            // An age or a restart time of its own is as good as the one that follows; a definition is not to be contradicted
-            // without a word.
+            // An age or a restart time that was given is as good as a derived one. For symbols with a definition, a
+            // different value must be noted.
             let defined = matches!(symbol, Symbol::Period | Symbol::Duration | Symbol::Outage);
             if let (true, Some(said)) = (defined, self.ask(parts, &value)) {
                 let given = self.get(symbol);
@@ -148,7 +148,7 @@ impl Values {
         }
     }
 
-    /// What `value` says, if all of `parts` are known.
+    /// The result of `value`, if all of `parts` are known.
     fn ask(&self, parts: &[Symbol], value: impl Fn(&Values) -> Result<f64, OutsideDomain>) -> Option<f64> {
         if self.lacking(parts).is_some() { None } else { value(self).ok() }
     }
@@ -177,11 +177,11 @@ impl Values {
     fn derive_outage(&mut self) {
         use Symbol::{Backoff, Deploy, Detect, Init, Outage, Slots, StateLoad};
         let parts = [StateLoad, Detect, Backoff, Slots, Deploy, Init];
-        // Loading the state alone is what the planning rule asks for.
+        // Only the time to load the state is asked for, by the planning rule.
         self.derive(Outage, "the sum of its parts", &parts[1..], &parts, outage);
     }
 
-    /// Of λ, μ and ρ any two give the third; ρ alone is enough for all that is no rate.
+    /// Any two of λ, μ and ρ give the third. ρ alone is enough for everything that is not a rate.
     fn derive_load(&mut self) {
         use Symbol::{Capacity, Load, Rate};
         let value = |symbol| self.known.get(&symbol).map(|(value, _)| *value);
@@ -216,7 +216,7 @@ impl Values {
     }
 }
 
-/// Trigger to next trigger by the engine's rule, seconds.
+/// Time from a trigger to the next by the engine's rule, in seconds.
 pub(super) fn period(v: &Values) -> Result<f64, OutsideDomain> {
     let [interval, pause, duration] = [Symbol::Interval, Symbol::MinPause, Symbol::Duration].map(|s| v.nanoseconds(s));
     Ok(trigger::next_trigger(0, duration?, interval?, pause?) as f64 / 1e9)

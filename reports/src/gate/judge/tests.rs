@@ -1,17 +1,17 @@
-//! One edit to what was measured, and what it comes to.
+//! One edit to what was measured, and the judgement that follows.
 
 use super::*;
 use crate::gate::budget::Budget;
 use crate::gate::fixtures::{baseline, measured};
 
-/// Judges the fixture after `edit` was done to what is measured now.
+/// Judges the fixture after `edit` was applied to what is measured now.
 fn after(edit: impl FnOnce(&mut Baseline)) -> Judgement {
     let mut now = measured();
     edit(&mut now.baseline);
     judge(&baseline(), &now, Budgets::all(Budget::DEFAULT))
 }
 
-/// The same, with an engine under which every trace is another.
+/// The same, with an engine that changes every trace.
 fn with_engine(edit: impl FnOnce(&mut Baseline)) -> Judgement {
     after(|now| {
         now.engine = "1111111111111111".into();

@@ -101,14 +101,14 @@ pub(in super::super) async fn connect(
     let (name, port) = match to.0.split_once(':') {
         Some((name, "control")) => (name, Port::Control),
         Some((name, "data")) => (name, Port::Data),
-        _ => return Err(NetError::Other(format!("`{to}` is no address of the simulated cluster"))),
+        _ => return Err(NetError::NoAddress(to.clone())),
     };
     let me = node.index;
     let peer = {
         let state = node.world.lock();
         state.network.nodes.iter().position(|n| n.name == name)
     };
-    let Some(peer) = peer else { return Err(NetError::Other(format!("no node is called `{name}`"))) };
+    let Some(peer) = peer else { return Err(NetError::NoNode(name.to_owned())) };
     let deadline = now() + timeout;
     let mut retry = SYN_RETRY;
     // What the request has met: a connection, or no listener. The connection is held here, so that a task that is
@@ -150,7 +150,7 @@ impl SimListener {
         {
             let mut state = node.world.lock();
             let Entry::Vacant(free) = state.network.listeners.entry((node.index, port)) else {
-                return Err(NetError::Other("address already in use".into()));
+                return Err(NetError::InUse);
             };
             free.insert(ListenerState::default());
         }

@@ -429,7 +429,7 @@ fn connecting_is_refused_where_nobody_listens_and_times_out_where_nothing_answer
         world.kill("b", Death::Crash);
         world.heal("b", "a");
         assert_eq!(connect("b", ms(1000)).await.0, Err(NetError::Refused), "a dead process's machine answers");
-        assert!(matches!(connect("nobody", ms(1)).await.0, Err(NetError::Other(_))));
+        assert!(matches!(connect("nobody", ms(1)).await.0, Err(NetError::NoNode(_))));
     });
 }
 

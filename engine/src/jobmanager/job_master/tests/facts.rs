@@ -317,7 +317,7 @@ impl World {
             }
             Input::Disconnect(number, old) => {
                 if let Some(connection) = self.connection(number, old) {
-                    self.step(Fact::Disconnected { node: tm(number), connection, cause: NetError::Closed });
+                    self.step(Fact::Disconnected { node: tm(number), connection, cause: NetError::Closed.into() });
                 }
             }
             Input::Report(number, report, of, attempt, checkpoint) => {

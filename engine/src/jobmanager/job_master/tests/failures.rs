@@ -127,7 +127,7 @@ fn messages_of_a_given_up_connection_change_nothing() {
     ] {
         assert_eq!(old(&mut story, message), [""; 0], "J2");
     }
-    let ended = Fact::Disconnected { node: tm(2), connection: 2, cause: NetError::TimedOut };
+    let ended = Fact::Disconnected { node: tm(2), connection: 2, cause: NetError::TimedOut.into() };
     assert_eq!(story.step(ended), [""; 0]);
     assert_eq!(story.at(5000).time()[..2], ["! heartbeat-missed", "disconnect tm-2 3"], "not even as a sign of life");
 }

@@ -1,8 +1,9 @@
-//! A job that restarts for ever: how often, why, and whether it gets anywhere.
+//! A job that restarts forever: how often, why, and whether it makes progress.
 //!
-//! Start at [`RestartLoop::of`]. A job is in a loop if it failed over at least three times since its last checkpoint, or at least
-//! three times in a row with one cause, and if it still does: a job that has stood still for much longer than it used to take
-//! from one failover to the next is stuck at something else. Two causes are one if they differ in numbers only.
+//! Start at [`RestartLoop::of`]. A job is in a loop if it failed over at least three times since its last checkpoint,
+//! or at least three times in a row with the same cause, and if it still does so. A job that has stood still for much
+//! longer than the usual time between its failovers is stuck at something else. Two causes are the same if they differ
+//! only in numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +16,10 @@ use flowquake_engine::time::Time;
 use super::Waits;
 use crate::plan::{FaultAction, RunPlan};
 
-/// Fewer failovers are bad luck.
+/// Fewer failovers can be bad luck.
 const FAILOVERS_MIN: usize = 3;
 
-/// A failover as the leader tells it.
+/// A failover as the leader reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failover {
     pub(super) at: Time,
@@ -26,7 +27,7 @@ pub(super) struct Failover {
     pub(super) cause: String,
 }
 
-/// A checkpoint that was given up, and what it waited for then.
+/// A checkpoint that was given up, and what it was waiting for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GivenUp {
     pub(super) checkpoint: CheckpointId,
@@ -34,15 +35,15 @@ pub(super) struct GivenUp {
     pub(super) waits: Waits,
 }
 
-/// A job that restarts and restarts.
+/// A job that restarts again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::oracles::liveness) struct RestartLoop {
-    /// Failovers that belong to the loop, and how many of them have the cause.
+    /// How many failovers belong to the loop; `alike` of them have the cause.
     failovers: usize,
     alike: usize,
-    /// Of the newest failover with the cause that is behind most of them.
+    /// The most frequent cause, as its newest failover tells it.
     cause: String,
-    /// The last checkpoint that completed, when, and failovers since.
+    /// The last completed checkpoint, its time, and the number of failovers since.
     completed: Option<(CheckpointId, Time, usize)>,
 }
 
@@ -83,7 +84,7 @@ impl RestartLoop {
     }
 }
 
-/// How many times longer than the pause before a job may stand still before its restart.
+/// By how much the pause before a restart may grow from one failover to the next.
 fn growth(plan: &RunPlan) -> f64 {
     match &plan.job.config.restart_strategy {
         RestartStrategy::ExponentialDelay(delay) => f64::from(delay.backoff_multiplier.0) / 1_000.0,
@@ -104,7 +105,7 @@ fn kind(failover: &Failover) -> String {
     kind
 }
 
-/// The cause as the leader told it, with what the plan and the events say besides.
+/// The cause as the leader reported it, with what plan and events add to it.
 fn cause(plan: &RunPlan, failover: &Failover, given_up: Option<&GivenUp>) -> String {
     let mut text = failover.cause.clone();
     if let (RootCause::CheckpointsFailed { checkpoint }, Some(given_up)) = (&failover.root, given_up)

@@ -1,7 +1,8 @@
-//! A job that is led by one term after the other, none of which gets anywhere.
+//! A job that is led in one term after the other, none of which makes progress.
 //!
-//! Start at [`TakeoverLoop::of`]. Such a job is in a loop if at least three terms were opened since its last checkpoint, and if
-//! terms still are: a job whose last term was opened much longer ago than terms used to last is stuck at something else.
+//! Start at [`TakeoverLoop::of`]. Such a job is in a loop if at least three terms were opened since its last
+//! checkpoint, and if terms are still being opened. A job whose last term was opened much longer ago than terms used to
+//! last is stuck at something else.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,21 +16,21 @@ use super::Waits;
 use crate::outcome::Outcome;
 use crate::plan::RunPlan;
 
-/// Fewer terms are bad luck.
+/// Fewer terms can be bad luck.
 const TERMS_MIN: usize = 3;
 
-/// A job whose leaders follow each other.
+/// A job whose leaders keep replacing each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::oracles::liveness) struct TakeoverLoop {
     /// Terms that were opened since the last checkpoint.
     terms: usize,
-    /// How many leaders gave theirs up since.
+    /// How many leaders gave up their term since.
     given_up: usize,
-    /// What a leader has to renew within.
+    /// The lease: the time within which a leader has to renew.
     lease: Duration,
-    /// The last checkpoint that completed, and when.
+    /// The last completed checkpoint, and its time.
     completed: Option<(CheckpointId, Time)>,
-    /// What the newest leader waited for.
+    /// What the job waited for under the newest leader.
     waits: Box<Waits>,
 }
 

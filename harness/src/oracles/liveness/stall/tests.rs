@@ -1,4 +1,4 @@
-//! Every reason, from the events that lead to it.
+//! Every reason of a stall, from the events that lead to it.
 
 use flowquake_engine::event::RootCause;
 use flowquake_engine::ids::Term;
@@ -9,13 +9,13 @@ use crate::fixtures::{at, graph, logged, ms, outcome, plan, subtask};
 const ATTEMPT: Attempt = Attempt(1);
 const CHECKPOINT: CheckpointId = CheckpointId(4);
 
-/// Why a job of two sources and two sinks with these events, a millisecond apart, is stuck.
+/// Why a job of two sources and two sinks is stuck after these events, which are a millisecond apart.
 fn stall(events: impl IntoIterator<Item = Event>) -> String {
     let events: Vec<EventRecord> = (0..).zip(events).map(|(time, event)| at(time, "jm-1", event)).collect();
     Stall::of(&two_wide(), &outcome(events), Some(&graph())).to_string()
 }
 
-/// As the graph: two subtasks of each vertex.
+/// A plan that matches the graph: two subtasks of each vertex.
 fn two_wide() -> RunPlan {
     let mut plan = plan();
     plan.job.config.parallelism = 2;
@@ -59,7 +59,7 @@ fn received(subtask: SubtaskId, from: SubtaskId) -> Event {
     Event::BarrierReceived { attempt: ATTEMPT, checkpoint: CHECKPOINT, subtask, from }
 }
 
-/// Every barrier is where it belongs.
+/// Every subtask has received every barrier.
 fn barriers() -> Vec<Event> {
     let mut events = pending();
     events.extend(sources().map(injected));
@@ -67,7 +67,7 @@ fn barriers() -> Vec<Event> {
     events
 }
 
-/// As [`barriers`], and these steps of every subtask.
+/// As [`barriers`], followed by these steps of every subtask.
 fn snapshots(steps: &[fn(SubtaskId) -> Event]) -> Vec<Event> {
     let mut events = barriers();
     events.extend(steps.iter().flat_map(|step| sources().into_iter().chain(sinks()).map(step)));
@@ -119,7 +119,7 @@ fn a_source_without_credit_is_named() {
     let mut events = pending();
     let expected = "checkpoint 4: no barrier from 0#0, 0#1: no credit for its output, or never asked";
     assert_eq!(stall(events.clone()), expected);
-    // The barrier of the other one arrived everywhere; who is silent is the reason.
+    // The barrier of the other source has arrived everywhere, so the silent source is the reason.
     events.extend([injected(subtask(0, 0)), SYNC_BEGUN(subtask(0, 0))]);
     events.extend(sinks().map(|sink| received(sink, subtask(0, 0))));
     let expected = "checkpoint 4: no barrier from 0#1: no credit for its output, or never asked";
@@ -184,14 +184,14 @@ fn without_a_leader_nothing_else_matters() {
     // The next leader begins anew.
     logged(&mut outcome, 600, 2, Change::Opened);
     assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
-    // What the old one says does not count.
+    // Events of the old leader do not count.
     outcome.trace.push(at(700, "jm-1", deployed()));
     assert_eq!(text(&outcome), "nothing is deployed: the leader waits for the checkpoint store");
     outcome.trace.push(at(800, "jm-2", Event::LeadershipLost { term: Term(2) }));
     assert!(text(&outcome).starts_with("no leader: jm-2 gave up term 2 at 0.800000s"), "{}", text(&outcome));
 }
 
-/// Attempt after attempt fails, a second apart, with these causes.
+/// Attempts that fail one after the other, a second apart, with these causes.
 fn restarts(causes: &[(RootCause, &str)]) -> Vec<EventRecord> {
     let attempts = (1..).zip(causes).flat_map(|(number, (root, cause))| {
         let attempt = Attempt(number);
@@ -282,11 +282,11 @@ fn leaders_that_follow_each_other_are_a_loop_until_one_stays() {
     let lost = |time, term| at(time, "jm-1", Event::LeadershipLost { term: Term(term) });
     let waiting = at(3_100, "jm-3", Event::WaitingForSlots { attempt: ATTEMPT, needed: 2, offered: 0 });
     let mut outcome = outcome(vec![lost(1_500, 1), lost(2_500, 2), waiting]);
-    // The first is there.
+    // Term 1 is there already.
     for term in 2..=3 {
         logged(&mut outcome, term * 1_000, term, Change::Opened);
     }
-    // Both came behind two events.
+    // Both entries came after two events.
     outcome.log.iter_mut().for_each(|logged| logged.events = 2);
     let text = |outcome: &Outcome| Stall::of(&two_wide(), outcome, Some(&graph())).to_string();
     outcome.ended_at = ms(4_000);

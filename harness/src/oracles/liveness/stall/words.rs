@@ -1,4 +1,4 @@
-//! The words for what a stuck job waits for: who, and for what, in the names that the trace uses.
+//! Says in words what a stuck job waits for: which subtask or node, and what, by the names that the trace uses.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.waits.fmt(f)?;
         match (&self.waits, self.failovers) {
-            // A loop counts them itself.
+            // A loop states the number of failovers itself.
             (Waits::Loop(_), _) | (_, 0) => Ok(()),
             (_, failovers) => write!(f, " ({} before)", counted(failovers, "failover")),
         }

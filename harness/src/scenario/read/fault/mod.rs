@@ -1,10 +1,10 @@
 //! `[[fault]]`: when something goes wrong, what, and to whom.
 //!
-//! Start at [`faults`](fn@faults). Triggers are read in `trigger`, and the keys of each kind of fault in the file of the kind
-//! ([`crate::faults`]), which also tells which keys it takes.
+//! Start at [`faults`](fn@faults). Triggers are read in `trigger`. The file of each kind of fault ([`crate::faults`])
+//! says which keys the kind takes, and reads them.
 //!
-//! Every fault of the file becomes a fault of the plan, even a refused one: a stand-in keeps the numbers that `after_fault`
-//! refers to, and its path is tainted so that no rule looks at it.
+//! Every fault of the file becomes a fault of the plan, even a refused one. A stand-in takes its place, so that the
+//! numbers that `after_fault` refers to stay right, and the stand-in's path is tainted, so that no rule looks at it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::reader::{FaultKeys, Problem, Reader, Refusal, Table, suggest, value};
 
 mod trigger;
 
-/// Forty names would bury the message.
+/// Listing all forty names would hide the message.
 const LISTING: &str = "`flowquake list faults` shows every kind with its keys";
 
 /// Reads all `[[fault]]` tables, in the order of the file.
@@ -121,7 +121,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// The catalogue says which keys a kind takes, the section which keys there are: each key must be known to both.
+    /// The catalogue says which keys each kind takes, and the section says which keys exist: both must know the same
+    /// keys.
     #[test]
     fn the_keys_of_the_section_are_those_of_the_catalogue() {
         let of_kinds = Kind::ALL.iter().flat_map(|kind| kind.keys());

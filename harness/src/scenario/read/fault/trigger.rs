@@ -6,7 +6,7 @@ use crate::plan::{EventTrigger, Trigger};
 use crate::reader::Problem;
 use crate::scenario::read::{Reader, Table, value};
 
-/// Reads the trigger; `path` is that of the fault.
+/// Reads the trigger; `path` is the path of the fault.
 pub(super) fn trigger(reader: &mut Reader, table: &Table, path: &str) -> Option<Trigger> {
     let path = format!("{path}.trigger");
     let given: Vec<&str> = ["on", "each", "at"].into_iter().filter(|key| table.get(key).is_some()).collect();
@@ -32,7 +32,7 @@ pub(super) fn trigger(reader: &mut Reader, table: &Table, path: &str) -> Option<
     }
 }
 
-/// How often it strikes. Faults by the clock need to be told, since time has no end of its own.
+/// How often the fault strikes. A fault by the clock must say how often, because time does not end by itself.
 pub(super) fn repeat(reader: &mut Reader, table: &Table, path: &str) -> Option<u32> {
     let path = format!("{path}.repeat");
     if table.get("every").is_some() && table.get("at").is_some() {
@@ -48,7 +48,7 @@ fn at(reader: &mut Reader, table: &Table, path: &str) -> Option<Trigger> {
     }
     let first = reader.read(table, "at", &format!("{path}.every.first"), value::duration);
     let period = reader.read(table, "every", &format!("{path}.every.period"), value::duration);
-    // A refused one is tainted by itself; the other is still worth judging.
+    // A refused value is tainted by itself; the other one can still be judged.
     Some(Trigger::Every { first: first.unwrap_or(Duration::ZERO), period: period.unwrap_or(Duration::from_secs(1)) })
 }
 

@@ -21,7 +21,8 @@ pub(in crate::scenario::rules) fn lengths(fault: &FaultPlan) -> Vec<Length> {
 }
 
 impl Rules<'_> {
-    /// No duration is too short to mean anything; that none is too long is judged with those of the rest of the plan.
+    /// No duration is too short to have an effect. Whether one is too long is judged with the other durations of the
+    /// plan.
     pub(super) fn lengths(&mut self) {
         for length in lengths(self.fault) {
             let Some((least, meaning)) = length.least.filter(|(least, _)| length.duration < *least) else { continue };

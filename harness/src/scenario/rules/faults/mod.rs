@@ -1,7 +1,7 @@
-//! Rules for faults: what a trigger names must exist and be able to come about, and what is struck must be there to be struck.
+//! Rules for faults: what a trigger names must exist and be able to happen, and what is struck must exist.
 //!
-//! Start at [`check`]. Triggers are judged in `trigger`, durations in `lengths`, and what each kind of fault does in the file of
-//! the kind ([`crate::faults`]).
+//! Start at [`check`]. Triggers are judged in `trigger`, durations in `lengths`, and what each kind of fault does in
+//! the kind's file ([`crate::faults`]).
 
 use crate::checker::{Finding, JobEntry, Rules};
 use crate::faults;

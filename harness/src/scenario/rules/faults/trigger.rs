@@ -1,4 +1,4 @@
-//! Rules for triggers: each must be able to come, and its filters to match.
+//! Rules for triggers: each must be able to happen, and its filters able to match.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::plan::{EventTrigger, Trigger};
 use crate::reader::suggest;
 use crate::units;
 
-/// Strikes of one fault.
+/// Most strikes of one fault.
 const STRIKES_MAX: u64 = 100_000;
 
 impl Rules<'_> {
@@ -46,7 +46,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Every strike is remembered, with what it hit: so many fill a report, more would fill the memory.
+    /// Every strike is recorded with what it hit. This many already fill a report; more would fill the memory.
     pub(super) fn strikes(&mut self) {
         let repeat = self.fault.repeat;
         let all = u64::from(repeat) * u64::from(self.rounds.map_or(1, |(times, _)| times));
@@ -71,7 +71,7 @@ impl Rules<'_> {
         }
     }
 
-    /// The last strike by the clock comes before the run is stopped.
+    /// The last strike by the clock must come before the run is stopped.
     fn within_limit(&mut self, last: Duration, path: &str) {
         let last = last.saturating_add(self.fault.delay);
         if last < self.plan.time_limit {
@@ -83,7 +83,7 @@ impl Rules<'_> {
         let help = "let it strike earlier, or raise `time_limit`";
         let finding = Finding::new("never-strikes", message, help).at(format!("{}.{path}", self.path), "after the end");
         let finding = finding.given(format!("{}.delay", self.path)).given(format!("{}.repeat", self.path));
-        // Without a limit of its own, the scenario's input decides when the run ends.
+        // If the scenario sets no limit, its input decides when the run ends.
         self.push(finding.at("time_limit", "the end").given(self.trigger_path()).given("job.input"));
     }
 
@@ -99,7 +99,7 @@ impl Rules<'_> {
         self.filters(on, &path);
     }
 
-    /// What holds for the filters of any trigger.
+    /// Rules for the filters of any trigger.
     fn filters(&mut self, on: &EventTrigger, path: &str) {
         let from_one = [
             ("checkpoint", on.checkpoint == Some(0), "checkpoints are numbered from 1"),
@@ -161,7 +161,7 @@ impl Rules<'_> {
         }
     }
 
-    /// The first match comes before the run is stopped.
+    /// The first match must come before the run is stopped.
     fn not_before(&mut self, from: Duration, path: String) {
         if from < self.plan.time_limit {
             return;
@@ -173,7 +173,7 @@ impl Rules<'_> {
         self.push(finding.at("time_limit", "the end").given("job.input"));
     }
 
-    /// A filter on something that the event does not carry never matches.
+    /// Refuses filters on fields that the event does not carry: they would never match.
     fn carried_fields(&mut self, on: &EventTrigger, path: &str) {
         let Some(row) = Event::row(&on.event) else { return };
         let filters = [
