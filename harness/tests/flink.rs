@@ -95,18 +95,20 @@ fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     assert!(events[at..].iter().any(|record| restored(&record.event)), "it went on from the checkpoint");
 }
 
-/// The twins ask before each record, and each thread of a Flink waits for its own answer.
+/// The twins ask before each record, whoever reaches a store before each request, and each thread of a Flink waits for its own answer.
 #[test]
-fn user_code_fails_and_snapshots_hang_as_they_are_told_to() {
+fn user_code_fails_and_snapshots_and_stores_wait_as_they_are_told_to() {
     let Some(flink) = flink() else { return };
-    let faults = "[[fault]]\nat = \"0s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 100\ntimes = 1\n\
-                  [[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 4 }\ndo = \"hang-snapshot\"\ntarget = \"tm-1\"\nheal_after = \"700ms\"\n\
+    let faults = "[[fault]]\nat = \"0s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 300\ntimes = 1\n\
+                  [[fault]]\non = { event = \"checkpoint-triggered\", checkpoint = 1 }\ndo = \"hang-snapshot\"\ntarget = \"tm-1\"\nheal_after = \"700ms\"\n\
+                  [[fault]]\nat = \"1200ms\"\ndo = \"slow-store\"\nstore = \"checkpoints\"\nby = \"10ms\"\nheal_after = \"1s\"\n\
                   [expect]\nfailovers = 1\n";
     let (record, outcome) = run(&flink, faults);
     assert_eq!(record.verdict, Verdict::Passed, "{record:#?}");
     let receipt = |fault: usize| record.faults[fault].hits[0].receipt.as_str();
-    assert!(receipt(0).contains("before record 100 of split 1, and was told to fail"), "{}", receipt(0));
+    assert!(receipt(0).contains("before record 300 of split 1, and was told to fail"), "{}", receipt(0));
     assert!(receipt(1).contains("snapshots hung") && receipt(1).contains("healed"), "{}", receipt(1));
+    assert!(receipt(2).contains("asked for") && receipt(2).ends_with("was answered so"), "{}", receipt(2));
     let in_program = |event: &Event| matches!(event, Event::TaskFailed { in_program: true, .. });
     assert_eq!(outcome.trace.events.iter().filter(|record| in_program(&record.event)).count(), 1);
 }
