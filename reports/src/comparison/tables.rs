@@ -209,10 +209,9 @@ mod tests {
                                                                             task-failed
           not shown for lack of room: after
         ");
-        let wide = shown(140);
-        for column in ["checkpoints", "detect", "restart delay", "deploy", "restore", "init", "after"] {
-            assert!(wide.contains(column) && !wide.contains(&format!(", {column}")), "{column}: {wide}");
-        }
+        // All parts of an outage have room there.
+        let left_out = "not shown for lack of room: profile, durations, outages\n";
+        assert!(shown(140).contains(left_out), "{}", shown(140));
         for width in [80, 140] {
             let lines = shown(width);
             assert!(lines.lines().all(|line| crate::ansi::width(line) <= width), "{lines}");
