@@ -55,7 +55,11 @@ fn targets_are_laid_side_by_side_and_what_one_does_not_offer_is_no_pass() {
     let sides = &comparison["rows"][0]["sides"];
     assert_eq!((&sides[0]["profile"], &sides[1]["profile"]), (&"builtin".into(), &"native".into()));
     assert_eq!(sides[1]["compared"], 2, "{sides:#}");
-    assert_eq!(sides[1]["differing"], Value::Array(vec![]), "the same engine takes the same steps: {sides:#}");
+    // The same engine takes the same steps; whether the peer or the leader sees first that a TaskManager is dead is a race.
+    for way in sides[1]["differing"].as_array().unwrap() {
+        let steps = ["first", "second"].map(|side| way["difference"][side]["step"].as_str());
+        assert_eq!(steps, [Some("failover"); 2], "{sides:#}");
+    }
     assert_eq!(comparison["rows"][1]["sides"][1]["verdict"], "not-offered");
     let page = folder.read("target/flowquake/report.html");
     assert!(page.contains("Targets side by side") && page.contains("class=\"fq-targets\""));

@@ -396,7 +396,8 @@ impl Progress {
         self.failed += u64::from(label != "passed");
         self.count();
         if self.bar.is_none() && (self.total <= 100 || label != "passed") {
-            let name = clean(&record.scenario);
+            let on = if record.is_simulated() { String::new() } else { format!(" on {}", record.target) };
+            let name = clean(&format!("{}{on}", record.scenario));
             tell!("{}/{}  {name} seed {}: {label}", self.done, self.total, record.seed);
             self.said = screen::now();
         }
