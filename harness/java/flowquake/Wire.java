@@ -12,9 +12,9 @@ import java.nio.charset.StandardCharsets;
  * The connection from this process to the watcher. A thread reports an event, and waits until the watcher
  * has confirmed it.
  *
- * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has its
- * own connection, so no thread waits for the answer to another thread. If the watcher is gone, this process ends at once,
- * because it must not outlive the harness that started it.
+ * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has
+ * its own connection, so no thread waits for the answer to another thread. If the watcher is gone, this process ends at
+ * once, because it must not outlive the harness that started it.
  */
 public final class Wire {
     /** The address on which the watcher listens. */
