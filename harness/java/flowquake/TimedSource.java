@@ -31,9 +31,9 @@ import org.apache.flink.core.io.SimpleVersionedSerializer;
 /**
  * Reads records from files, one file per split, and emits each record at its arrival time.
  *
- * <p>A line is the arrival time in microseconds after the start, a space, and the record. All attempts of a job have the same
- * start, so records that arrived while the job was down are read at once. Split number n goes to subtask n modulo the
- * parallelism.
+ * <p>A line is the arrival time in microseconds after the start, a space, and the record. All attempts of a job have
+ * the same start, so records that arrived while the job was down are read at once. Split number n goes to subtask n
+ * modulo the parallelism.
  */
 public final class TimedSource implements Source<String, TimedSource.Split, byte[]> {
     private final String folder;
@@ -124,8 +124,8 @@ public final class TimedSource implements Source<String, TimedSource.Split, byte
     }
 
     /**
-     * Gives each reader its splits once. A restarted reader either has the splits of its snapshot, or Flink returns the splits
-     * here.
+     * Gives each reader its splits once. A restarted reader either has the splits of its snapshot, or Flink returns
+     * these splits here.
      */
     private final class Enumerator implements SplitEnumerator<Split, byte[]> {
         private final SplitEnumeratorContext<Split> context;

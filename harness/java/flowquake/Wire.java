@@ -8,11 +8,12 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 
 /**
- * The connection from this process to the watcher. A thread reports an event, and waits until the watcher has confirmed it.
+ * The connection from this process to the watcher. A thread reports an event, and waits until the watcher
+ * has confirmed it.
  *
- * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has its own
- * connection, so no thread waits for the answer to another thread. If the watcher is gone, this process ends at once, because
- * it must not outlive the harness that started it.
+ * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has
+ * its own connection, so no thread waits for the answer to another thread. If the watcher is gone, this process ends at
+ * once, because it must not outlive the harness that started it.
  */
 public final class Wire {
     /** The address on which the watcher listens. */
@@ -43,8 +44,8 @@ public final class Wire {
                     String.join("\t", kind, NODE, source, Thread.currentThread().getName(), text.replace('\n', ' '));
             return exchange(message, bytes);
         } catch (java.nio.channels.ClosedByInterruptException interrupted) {
-            // The thread of a cancelled task: its connection is lost, and perhaps its report, too. No check needs the reports of a
-            // thread that ends.
+            // The thread of a cancelled task: its connection is lost, and perhaps its report, too. No check needs
+            // the reports of a thread that ends.
             CONNECTION.remove();
             Thread.currentThread().interrupt();
             return null;
