@@ -62,7 +62,10 @@ fn effects_before_events(scenario: &str) -> BTreeMap<&'static str, u32> {
             Event::CheckpointCompleted { checkpoint, .. } => {
                 logged(&|change| *change == Change::Completed(*checkpoint), None)
             }
-            Event::DeploymentBegun { attempt, .. } => logged(&|change| *change == Change::AttemptBegun(*attempt), None),
+            Event::DeploymentBegun { attempt, .. } => {
+                let mut before = outcome.log.iter().take_while(|entry| entry.events <= index);
+                Some(before.any(|logged| logged.entry.state.attempt == *attempt))
+            }
             Event::FellBack { to, .. } => logged(&|change| *change == Change::FallingBack(*to), None),
             Event::JobFinished { .. } => logged(&|change| *change == Change::Ended, None),
             Event::ManifestWritten { checkpoint, .. } => {
@@ -72,9 +75,9 @@ fn effects_before_events(scenario: &str) -> BTreeMap<&'static str, u32> {
                 let decided = |decision: &&flowquake::outcome::Decision| {
                     decision.commit && (decision.subtask, decision.epoch) == (*subtask, *epoch)
                 };
-                let parts = outcome.visible.iter().filter(|part| (part.subtask, part.epoch) == (*subtask, *epoch));
+                let mut parts = outcome.visible.iter().filter(|part| (part.subtask, part.epoch) == (*subtask, *epoch));
                 let decided = outcome.decisions.iter().find(decided).is_some_and(|decision| decision.at <= record.at);
-                Some(decided && parts.into_iter().all(|part| part.at <= record.at))
+                Some(decided && parts.all(|part| part.at <= record.at))
             }
             _ => None,
         };
