@@ -1,4 +1,4 @@
-//! What the benchmarks share: plans made of a few numbers, and processor time as their measure.
+//! Shared code of the benchmarks: plans made from a few numbers, and a measure of processor time.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use flowquake::scenario::Scenario;
 use flowquake::session::execute;
 use flowquake_reports::record::{RunRecord, Verdict};
 
-/// That of the `flowquake` program.
+/// The same allocator as in the `flowquake` program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -51,7 +51,7 @@ pub fn plan(text: &str) -> RunPlan {
     scenario.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error))).plan(1)
 }
 
-/// Runs a plan, oracles and measurement included; it has to pass. Returns the processor time of all of it.
+/// Runs a plan, with oracles and measurements; the run must pass. Returns the processor time of all of it.
 pub fn measure(plan: &RunPlan) -> (RunRecord, Outcome, Duration) {
     let before = process_cpu();
     let (record, outcome) = execute(plan, &Jobs::builtin(), &[], String::new());
@@ -60,7 +60,7 @@ pub fn measure(plan: &RunPlan) -> (RunRecord, Outcome, Duration) {
     (record, outcome, spent)
 }
 
-/// Processor time of this process so far, all threads.
+/// Processor time of all threads of this process so far.
 pub fn process_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)

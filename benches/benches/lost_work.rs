@@ -1,16 +1,17 @@
-//! What a checkpoint costs a job that has no time to spare: c as the literature defines it, beside the part of it that reports call
-//! lost work.
+//! What a checkpoint costs a job without spare capacity: the cost c as the literature defines it, next to the part of
+//! it that reports call lost work.
 //!
-//! `cargo bench -p flowquake-benches --profile dev --bench lost_work` runs the same saturated job, record by record, with
-//! checkpoints and without. The difference over the number of checkpoints is the integral of the dip in throughput,
-//! `c = ∫(1 − thr(t)/thr_base) dt`. Virtual time, so the numbers are the same on every machine.
+//! `cargo bench -p flowquake-benches --profile dev --bench lost_work` runs the same saturated job, record by record,
+//! with checkpoints and without. The difference in duration, divided by the number of checkpoints, is the integral of
+//! the dip in throughput, `c = ∫(1 − thr(t)/thr_base) dt`. Durations are virtual, so the numbers are the same on every
+//! machine.
 
 use flowquake::plan::RunPlan;
 use flowquake_benches::{measure, plan};
 use flowquake_reports::record::RunRecord;
 use flowquake_reports::units;
 
-/// All there at once; a second and a half of work.
+/// All records are there at once; they are a second and a half of work.
 const RECORDS: u64 = 10_000_000;
 
 fn saturated(backend: &str, keys: u64, value_bytes: u64, interval: &str) -> RunPlan {
@@ -35,10 +36,10 @@ backend = "{backend}"
     ))
 }
 
-/// A run with when its whole input had been read, seconds.
+/// A run, and the time in seconds at which its whole input had been read.
 fn run(plan: &RunPlan) -> (RunRecord, f64) {
     let (record, ..) = measure(plan);
-    // The final checkpoint may have to wait for the one before.
+    // The final checkpoint may have to wait for the one before, so the end of input is measured.
     let end = record.course.input_ended_ns().expect("it finished");
     (record, end as f64 / 1e9)
 }
@@ -51,7 +52,7 @@ fn main() {
             let (record, end) = run(&saturated(backend, keys, value_bytes, "150ms"));
             let (_, without) = run(&saturated(backend, keys, value_bytes, "1h"));
             let lost: Vec<u64> = record.checkpoints.iter().filter_map(|one| one.lost_work_ns()).collect();
-            // The final one is in both.
+            // The final checkpoint is in both runs.
             let count = (lost.len() - 1) as f64;
             let (dip, lost) =
                 ((end - without) / count, lost[..lost.len() - 1].iter().sum::<u64>() as f64 / 1e9 / count);

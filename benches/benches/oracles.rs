@@ -1,4 +1,5 @@
-//! What judging costs: processor time of the oracles on a recorded run, of recording an event, and what both add to a whole run.
+//! The cost of judging: processor time of the oracles on a recorded run, of recording an event, and what both add to a
+//! whole run.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -26,7 +27,7 @@ task_managers = 4
 slots = 1
 "#;
 
-/// Judges a run that kept no copies.
+/// Judges a run that kept no copies of checkpoints.
 fn judged(plan: &RunPlan, outcome: &Outcome, jobs: &Jobs) {
     let never = |_: &_| unreachable!("no copies are kept");
     black_box(judge(&Case::new(plan, outcome, jobs, &InputFiles::default(), &never)));
@@ -65,8 +66,8 @@ fn events(c: &mut Criterion) {
     group.finish();
 }
 
-/// Whole runs that record nothing, that record, and that record and are judged: per input record where records are many, per
-/// event where the protocol is all there is.
+/// Whole runs: without recording, with recording, and with recording and judging. The unit is an input record where
+/// there are many records, and an event where the protocol is all the work.
 fn whole_runs(c: &mut Criterion) {
     let jobs = Jobs::builtin();
     let events = |plan: &RunPlan| run(plan, &jobs, &[]).trace.events.len() as u64;
@@ -92,7 +93,7 @@ fn whole_runs(c: &mut Criterion) {
     }
 }
 
-/// Processor time of so many calls, whatever else the machine does.
+/// Processor time of so many calls, independent of other load on the machine.
 fn spent(times: u64, once: &dyn Fn()) -> Duration {
     let before = process_cpu();
     (0..times).for_each(|_| once());

@@ -1,4 +1,4 @@
-//! How well the predictions hold: random clusters, jobs and fault times, each predicted from its plan and then run.
+//! How exact the predictions are: random clusters, jobs and fault times, each predicted from its plan and then run.
 //!
 //! `cargo bench -p flowquake-benches --profile dev --bench predictions -- [runs] [first seed]` prints, per predicted time, the
 //! distribution of |residual|, and the worst configurations. Virtual time, so the numbers are the same on every machine.
@@ -13,14 +13,14 @@ use flowquake::session::execute;
 use flowquake_engine::env::{draw, draw_between};
 use flowquake_reports::prediction::compare;
 
-/// Records per second that really move; each stands for as many as the load asks for. With a quarter of them, what waits in
-/// buffers is so much at once that it shows in R.
+/// Simulated records per second. Each stands for as many records as the load needs. With a quarter of this rate, the
+/// records that wait in buffers would be so coarse that R shows it.
 const MOVING: f64 = 12_000.0;
 
 /// A scenario drawn from `seed`, at `share` of its capacity.
 fn scenario(seed: u64) -> (String, f64) {
     let pick = |what: &str, low: u64, high: u64| draw_between(draw(seed, what, 0, 0), low, high);
-    // Evenly over the orders of magnitude.
+    // Evenly over the orders of magnitude, that is, uniform in the logarithm.
     let scale = |what: &str, low: f64, high: f64| {
         let share = draw(seed, what, 0, 0) as f64 / u64::MAX as f64;
         low * libm::pow(high / low, share)
@@ -105,7 +105,7 @@ fn main() {
         // Of the machines: flow control, which would hold up that many records one by one, does not hold up heavy ones.
         let capacity = capacity(&parse(1_000_000, 1), job.model.as_ref().expect("it has a model")).work;
         let weight = ((load * capacity / MOVING) as u64).max(1);
-        // So long that the job has caught up, and a little more.
+        // The run is long enough for the job to catch up, and a little longer.
         let predicted = predict(&parse(1_000_000, weight), job);
         let Some(total) = predicted.recovery.as_ref().and_then(|recovery| recovery.total_ns) else {
             unpredicted += 1;

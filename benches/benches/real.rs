@@ -1,7 +1,9 @@
-//! The engine on real tokio: a JobManager and two TaskManagers over loopback TCP with real files, in this one process.
+//! The engine on the real tokio runtime: a JobManager and two TaskManagers over loopback TCP with real files, in this
+//! one process.
 //!
-//! Throughput is input records per processor second, user and system time of all threads. `flowquake engine` measures the same
-//! with a process each; here criterion repeats it. Per record, compare with `data` in `simulation`.
+//! Throughput is input records per second of processor time (user and system, all threads). `flowquake engine` measures
+//! the same with one process per node; here criterion repeats the measurement. The numbers per record can be compared
+//! with `data` in `simulation`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +22,7 @@ use flowquake_engine::jobmanager::{self, JobResult};
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};
 use object_store::local::LocalFileSystem;
 
-/// What the nodes know each other by: they are all in this process.
+/// The shared secret of the nodes, which are all in this process.
 static SECRET: LazyLock<Secret> = LazyLock::new(|| Secret::random().expect("the system has random numbers"));
 
 const RECORDS: u64 = 2_000_000;

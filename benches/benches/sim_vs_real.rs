@@ -1,10 +1,10 @@
-//! The simulation against the real build: the same job with the same settings in virtual time with the `native` cost profile,
-//! and for real on this machine; how long a checkpoint and a recovery take in each.
+//! Compares the simulation with the real build: the same job with the same settings in virtual time with the `native`
+//! cost profile, and in real time on this machine. Compared is how long a checkpoint and a recovery take.
 //!
-//! `cargo bench -p flowquake-benches --profile dev --bench sim_vs_real -- [megabytes ...]` prints a row per size of keyed state
-//! and backend. Another profile: `FLOWQUAKE_PROFILE=FILE.toml`. What is compared is read from the events of both worlds by the
-//! same code, after the state has reached its size. TaskManagers die one after the other, and come back later; the survivor
-//! has slots for all, so nobody waits for them.
+//! `cargo bench -p flowquake-benches --profile dev --bench sim_vs_real -- [megabytes ...]` prints a row per backend and
+//! size of keyed state. `FLOWQUAKE_PROFILE=FILE.toml` chooses another profile. The same code reads the times from the
+//! events of both runs, after the state has reached its size. TaskManagers die one after the other and come back later.
+//! The surviving TaskManager has enough slots for all tasks, so recovery never waits for a TaskManager.
 #![allow(clippy::disallowed_methods, reason = "faults strike the real engine by the real clock")]
 
 use std::path::Path;
@@ -24,14 +24,14 @@ use flowquake_engine::time::{Time, nanos};
 
 /// Bytes of each key's value.
 const VALUE_BYTES: u64 = 1_000;
-/// Records per second: five seconds bring nearly every key of the largest state.
+/// Records per second. In five seconds, nearly every key of the largest state occurs.
 const RATE: u64 = 100_000;
-/// The state has its size after this long.
+/// After this time the state has its full size.
 const FILLED: Duration = Duration::from_secs(6);
-/// When TaskManagers die, which ones, and the end; after the job began to run.
+/// When TaskManagers die and which ones, in seconds after the job began to run; `END` is the end of the run.
 const DEATHS: [(u64, &str); 3] = [(11, "tm-1"), (15, "tm-2"), (19, "tm-1")];
 const END: u64 = 23;
-/// A dead TaskManager is away for this long.
+/// How long a dead TaskManager is away.
 const AWAY: Duration = Duration::from_secs(2);
 
 fn plan(megabytes: u64, backend: &str, profile: &str) -> RunPlan {
@@ -69,16 +69,18 @@ restart_delay = "0s"
     scenario.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error))).plan(1)
 }
 
-/// What one run took, ms.
+/// The times that one run took, in ms.
 #[derive(Default)]
 struct Took {
-    /// Checkpoints, triggered until complete.
+    /// Duration of checkpoints, from the trigger until complete.
     checkpoints: Vec<f64>,
-    /// The same, parts: until the last synchronous part ended, until the last asynchronous part ended, until complete.
+    /// Parts of the same duration: until the last synchronous part ended, until the last asynchronous part ended, until
+    /// complete.
     parts: [Vec<f64>; 3],
-    /// Death until every subtask has processed its first record, which keyed ones do once they have their state.
+    /// From the death until every subtask has processed its first record. Keyed subtasks do this only once they have
+    /// their state.
     first_records: Vec<f64>,
-    /// Death until every source has read all that has arrived.
+    /// From the death until every source has read all records that have arrived.
     caught_up: Vec<f64>,
 }
 
@@ -155,7 +157,7 @@ fn real(plan: &RunPlan) -> Result<Took, RealFault> {
     Ok(took(&cluster.events(), &deaths))
 }
 
-/// The scenario's clock is the real one here.
+/// In this run the scenario's clock is the real clock.
 fn wait_until(at: Time) {
     std::thread::sleep(at.since(now()));
 }

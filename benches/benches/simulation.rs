@@ -1,5 +1,5 @@
-//! Speed of simulated runs in processor time, oracles included. Throughput is what to read: simulated seconds, records or
-//! runs per processor second.
+//! Speed of simulated runs per second of processor time, oracles included. Read the throughput: simulated seconds,
+//! records or runs per second of processor time.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowquake_benches::{measure, reference};

@@ -1,9 +1,11 @@
-//! What a run costs, said before it of its plan alone: so that a plan which would run for days is refused, and not begun.
+//! Estimates from a plan alone what its run will cost, so that a plan that would run for days is refused before it
+//! begins.
 //!
-//! Start at [`estimate`]: what comes due in the virtual time that the job needs if nothing goes wrong ([`expected`]), times what
-//! one of each took in the runs of the shipped scenarios ([`priced`]; crates optimised, two cores). It is meant to be right within a factor of three; what goes wrong may
-//! cost more, which the watchdog of the run ends. A test holds the counts against those of every shipped scenario's run
-//! (`scenarios/tests/costs.rs`); what the prices make of them stands in benches/README.md.
+//! Start at [`estimate`]: the number of things that are due in the virtual time that the job needs if nothing goes
+//! wrong ([`expected`]), times what each took in the runs of the shipped scenarios ([`priced`]; optimised crates, two
+//! cores). The estimate should be right within a factor of three. If something goes wrong a run may cost more, and then
+//! its watchdog ends it. A test compares the counts with those of every shipped scenario's run
+//! (`scenarios/tests/costs.rs`); benches/README.md says how good the prices are.
 
 use std::time::Duration;
 
@@ -11,24 +13,24 @@ use flowquake_engine::config::BackendKind;
 
 use crate::plan::{InputSource, RunPlan, Trigger};
 
-/// Bytes of a line, where nobody has counted lines.
+/// Assumed bytes of a line, where lines were not counted.
 const LINE_BYTES: u64 = 20;
 
-/// Processor time that a run takes, in parts.
+/// Processor time of a run, in parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cost {
-    /// What takes it, and how many seconds; the largest first.
+    /// What takes the time, and how many seconds; the largest part first.
     pub parts: Vec<(String, f64)>,
 }
 
 impl Cost {
-    /// Seconds in all.
+    /// Total in seconds.
     pub fn seconds(&self) -> f64 {
         self.parts.iter().map(|(_, seconds)| seconds).sum()
     }
 }
 
-/// What a run does that costs processor time.
+/// The things in a run that cost processor time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Counts {
     /// Records that sources read.
@@ -37,11 +39,11 @@ pub struct Counts {
     pub checkpoints: f64,
     /// Heartbeat requests.
     pub heartbeats: f64,
-    /// Times that sinks look for output to write.
+    /// How often sinks look for output to write.
     pub flushes: f64,
 }
 
-/// What the run of a plan costs, about.
+/// Roughly what the run of a plan costs.
 pub fn estimate(plan: &RunPlan) -> Cost {
     let mut cost = priced(plan, &expected(plan));
     for fault in &plan.faults {
@@ -72,7 +74,7 @@ fn length(plan: &RunPlan) -> f64 {
     arrival.max(1.0).min(plan.time_limit.as_secs_f64())
 }
 
-/// What comes due in a run in which nothing goes wrong.
+/// What is due in a run in which nothing goes wrong.
 pub fn expected(plan: &RunPlan) -> Counts {
     let (config, cluster) = (&plan.job.config, &plan.cluster);
     let times = |every: Duration| length(plan) / every.as_secs_f64().max(1e-9);
@@ -85,7 +87,7 @@ pub fn expected(plan: &RunPlan) -> Counts {
     }
 }
 
-/// What so much costs in a run of this plan, the dearest first.
+/// What these counts cost in a run of this plan, the most expensive part first.
 pub fn priced(plan: &RunPlan, counts: &Counts) -> Cost {
     let config = &plan.job.config;
     let subtasks = f64::from(config.parallelism);
@@ -131,7 +133,7 @@ mod tests {
         year.job.config.checkpoints.interval = Duration::from_millis(10);
         let cost = estimate(&year);
         assert!(cost.parts[0].0.ends_with("checkpoints") && cost.seconds() > 100_000.0, "{cost:?}");
-        // It is stopped at its time limit.
+        // The run is stopped at its time limit.
         year.time_limit = Duration::from_secs(1);
         assert!(estimate(&year).seconds() < 200.0);
     }

@@ -120,6 +120,8 @@ impl Director {
         let next = self.nemesis.next_time();
         self.recorder.on_event(stage, record);
         match &record.event {
+            // Where nobody sees the stores.
+            Event::CheckpointCompleted { checkpoint, .. } => self.nemesis.on_sealed(*checkpoint),
             Event::JobFinished { .. } => self.end = Some((End::Finished, record.at)),
             Event::JobFailed { cause, .. } => self.end = Some((End::Failed(cause.clone()), record.at)),
             _ => {}

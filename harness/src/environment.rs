@@ -1,11 +1,12 @@
-//! The machine below a run: what is wrong with it is an error of its own, and never a verdict on the program under test.
+//! Problems of the machine that a run is made on. They are errors of their own, and never a verdict on the program
+//! under test.
 //!
-//! Start at [`Environment`]. Three places find such an error: [`probe`], before a sweep; `disk_for_run`, before a run that
-//! keeps real files; and `Outcome::environment_at_fault`, in the words with which state on a real disk failed within a run.
-//! Whoever runs a plan gets it as an `Err`, and the command line ends with exit code 2.
+//! Start at [`Environment`]. Such an error is found in three places: [`probe`], before a sweep; `disk_for_run`, before
+//! a run that keeps real files; and `Outcome::environment_at_fault`, from the error messages of state on a real disk
+//! within a run. Callers that run a plan get it as an `Err`, and the command line ends with exit code 2.
 //!
-//! Invariant: (ENVIRONMENT-X1) only state that lies in real files can be hurt by the machine. Words of user code, and runs that keep
-//! everything in memory, are never taken for the machine's.
+//! Invariant: (ENVIRONMENT-X1) only state that is in real files can be hurt by the machine. Messages of user code, and
+//! runs that keep everything in memory, never count as problems of the machine.
 
 use std::path::{Path, PathBuf};
 
@@ -32,15 +33,15 @@ impl Environment {
     }
 }
 
-/// Files here are in memory, where the system has such a folder.
+/// A folder whose files are in memory, if the system has it.
 pub(crate) const MEMORY: &str = "/dev/shm";
-/// A folder with less room is taken only if there is no better one.
+/// A folder with less free space is used only if there is no better one.
 const ROOM: u64 = 256 << 20;
-/// With less than this a run with files cannot be begun.
+/// With less free space than this, a run with files cannot begin.
 const ROOM_MIN: u64 = 32 << 20;
-/// Open files of a process that runs plans: its own, and those of the databases of a cluster.
+/// Open files needed by a process that runs plans: its own, and those of the databases of a cluster.
 const FILES_MIN: u64 = 256;
-/// More is never needed, and some systems have limits beyond any number.
+/// More than this is never needed, and some systems have unlimited limits.
 const FILES_ENOUGH: u64 = 65_536;
 
 /// Whether a run of the plan keeps real files.
@@ -49,7 +50,8 @@ pub(crate) fn needs_disk(plan: &RunPlan) -> bool {
     backend == BackendKind::RocksDb && backend.is_built()
 }
 
-/// In words, how busy others keep this machine, if more than half of its cores are; `None`: they are not, or nobody knows.
+/// How busy other programs keep this machine, in words, if they use more than half of its cores. `None`: they do not,
+/// or it is not known.
 pub(crate) fn load() -> Option<String> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     busy(&text, std::thread::available_parallelism().map_or(1, usize::from))
@@ -60,8 +62,8 @@ fn busy(loadavg: &str, cores: usize) -> Option<String> {
     (load > cores as f64 / 2.0).then(|| format!("load {load:.1} on {cores} cores"))
 }
 
-/// Looks at the machine before a sweep: room for local disks, if some run needs them, and open files. Raises the limit on
-/// open files as far as that is allowed.
+/// Checks the machine before a sweep: free space for local disks, if some run needs them, and open files. Raises the
+/// limit on open files as far as that is allowed.
 pub fn probe(disk: bool) -> Result<(), Environment> {
     if disk {
         files()?;
@@ -75,7 +77,7 @@ pub fn probe(disk: bool) -> Result<(), Environment> {
 fn files() -> Result<(), Environment> {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
     let wanted = hard.min(FILES_ENOUGH).max(soft);
-    // Where that is refused, the limit stays, and is judged as it is.
+    // If raising is refused, the present limit stays, and is judged.
     let limit = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_or(soft, |()| wanted);
     files_problem(limit).map_or(Ok(()), Err)
 }
@@ -87,7 +89,7 @@ fn files_problem(limit: u64) -> Option<Environment> {
     })
 }
 
-/// A new folder for the files of a run: in memory if there is room, else where temporary files go.
+/// A new folder for the files of a run: in memory if there is enough space, otherwise where temporary files go.
 pub(crate) fn disk_for_run(prefix: &str) -> Result<TempDir, Environment> {
     let places = [PathBuf::from(MEMORY), std::env::temp_dir()];
     let mut rooms: Vec<(PathBuf, Result<u64, std::io::Error>)> = places
@@ -119,7 +121,7 @@ pub(crate) fn disk_for_run(prefix: &str) -> Result<TempDir, Environment> {
     Err(Environment::new(what, "make room, or set TMPDIR to a folder that can be written"))
 }
 
-/// Without the path that `tempfile` adds: it is named already.
+/// The error without the path that `tempfile` adds, because the message names the path already.
 fn plain(error: &std::io::Error) -> String {
     let words = error.to_string();
     words.split_once(" at path ").map_or(words.as_str(), |(words, _)| words).to_owned()
@@ -135,11 +137,11 @@ fn unusable(folder: &Path, error: &std::io::Error) -> Environment {
     Environment::new(what, "make room, or set TMPDIR to a folder that can be written")
 }
 
-/// How it is told that there is no folder for files.
+/// The message if there is no folder for files.
 const NO_FOLDER: &str = "no folder for the local disks of simulated nodes";
 
-/// The system's words for what only a machine does to files, each with its remedy. A file that is missing is none of them:
-/// faults of a plan remove files.
+/// Messages of the system for errors with files that only the machine can cause, each with its remedy. A missing file
+/// is not among them, because faults of a plan remove files.
 const WORDS: [(&str, &str); 8] = [
     (NO_FOLDER, "make room, or set TMPDIR to a folder that can be written"),
     ("No space left on device", "make room, or set TMPDIR to a folder with more"),
@@ -151,7 +153,7 @@ const WORDS: [(&str, &str); 8] = [
     ("Cannot allocate memory", "take fewer runs at the same time (--jobs)"),
 ];
 
-/// The machine's fault in the words of an error of state that lies in files, if it is one (ENVIRONMENT-X1).
+/// The machine's problem in an error message of state that is in files, if it is one (ENVIRONMENT-X1).
 pub(crate) fn told_in(words: &str) -> Option<Environment> {
     if words.contains("user function failed") || words.contains("user code panicked") {
         return None;

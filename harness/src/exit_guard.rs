@@ -1,16 +1,17 @@
-//! A job that calls `exit` does not end this process as if all were well.
+//! Prevents a job that calls `exit` from ending this process as if it had succeeded.
 //!
-//! Start at [`enter`]. Jobs run in workers that the sweep outlives, but some of their code runs in the process that judges: a
-//! graph or a reference is made, a prediction asks a model, and `flowquake::test` makes whole runs. There `std::process::exit(0)`
-//! would end a `cargo test` or a sweep with exit code 0 and without a verdict. So each call into user code is entered here, and
-//! the system's exit handler looks whether one is still under way: then it says which, and the exit code is [`ENDED_BY_A_JOB`].
+//! Start at [`enter`]. Jobs run in workers, which the sweep outlives. But some of their code runs in the process that
+//! judges: a graph or a reference is made, a prediction asks a model, and `flowquake::test` makes whole runs. There
+//! `std::process::exit(0)` would end a `cargo test` or a sweep with exit code 0 and without a verdict. So each call
+//! into user code is registered here, and the exit handler of the process checks whether one is still in progress. If
+//! so, it prints which, and the exit code is [`ENDED_BY_A_JOB`].
 //!
-//! Exits of our own are announced ([`exit`]); a run that the watchdog gave up does not count ([`give_up`]), since `main` may
-//! well return beside its thread. In a worker nothing of this applies ([`leave_to_starter`]): its starter sees it end and knows
-//! the exit code. What ends a process without exit handlers is not seen here: `_exit`, `quick_exit`, and `exec`. A signal,
-//! `abort` among them, needs no help: whoever waits for the process sees it.
+//! Exits of our own are announced ([`exit`]). A run that the watchdog gave up does not count ([`give_up`]), because
+//! `main` may return while its thread still runs. In a worker none of this applies ([`leave_to_starter`]), because its
+//! starter sees how the worker ends. What ends a process without exit handlers is not noticed here: `_exit`,
+//! `quick_exit`, and `exec`. A signal, `abort` included, needs no help, because the parent process sees it.
 //!
-//! Invariant: (EX1) a process in which user code runs that is waited for does not end with exit code 0 through `exit`.
+//! Invariant: (EX1) a process that waits for user code running in it does not end with exit code 0 through `exit`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,23 +20,23 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use nix::libc;
 use nix::unistd::gettid;
 
-/// The exit code of a process that a job ended: as of a run that crashed.
+/// The exit code of a process that a job ended, which is the one of a crashed run.
 pub(crate) const ENDED_BY_A_JOB: i32 = 5;
 
-/// A thread, as the system counts threads.
+/// A thread's id in the operating system.
 type Thread = i32;
 
 /// The user code that runs in this process.
 #[derive(Debug)]
 struct UserCode {
-    /// Thread and what runs there, in the order in which it was entered.
+    /// Threads with what runs on each, in the order in which it was entered.
     running: Vec<(Thread, String)>,
-    /// Threads that nobody waits for any more.
+    /// Threads that are no longer waited for.
     given_up: BTreeSet<Thread>,
 }
 
 static USER_CODE: Mutex<UserCode> = Mutex::new(UserCode { running: Vec::new(), given_up: BTreeSet::new() });
-/// Whether an exit is no job's doing.
+/// Whether an exit was announced, so that no job caused it.
 static ANNOUNCED: AtomicBool = AtomicBool::new(false);
 
 impl UserCode {
@@ -43,14 +44,14 @@ impl UserCode {
         if let Some(last) = self.running.iter().rposition(|(other, _)| *other == thread) {
             self.running.remove(last);
         }
-        // The system gives the number to another thread later.
+        // The system may give the id to another thread later.
         if !self.running.iter().any(|(other, _)| *other == thread) {
             self.given_up.remove(&thread);
         }
     }
 
-    /// The user code to which an exit by `thread` is put down: what runs on that thread, else whatever is waited for, since the
-    /// exit cuts it short, and may come from a thread that it started.
+    /// The user code that an exit by `thread` is attributed to: what runs on that thread; otherwise any that is waited
+    /// for, because the exit interrupts it, and may come from a thread that it started.
     fn to_blame(&self, thread: Thread, announced: bool) -> Option<&str> {
         let here = self.running.iter().rfind(|(other, _)| *other == thread);
         let elsewhere = || self.running.iter().rfind(|(other, _)| !self.given_up.contains(other));
@@ -67,13 +68,13 @@ fn this_thread() -> Thread {
     gettid().as_raw()
 }
 
-/// User code is under way for as long as this lives, on the thread that made it.
+/// User code is in progress for as long as this value lives, on the thread that made it.
 #[must_use]
 pub(crate) struct Entered {
     thread: Thread,
 }
 
-/// Says that user code runs from here on: `what` it is, as in "the run of …".
+/// Registers that user code runs from here on. `what` describes it, as in "the run of …".
 pub(crate) fn enter(what: impl Into<String>) -> Entered {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
@@ -92,23 +93,23 @@ impl Drop for Entered {
     }
 }
 
-/// Nobody waits for the user code of this thread any more: the process may end beside it.
+/// The user code of this thread is no longer waited for: the process may end while it runs.
 pub(crate) fn give_up(thread: Thread) {
     let mut user_code = user_code();
-    // It may have come back in the meantime.
+    // It may have returned in the meantime.
     if user_code.running.iter().any(|(other, _)| *other == thread) {
         user_code.given_up.insert(thread);
     }
 }
 
-/// Ends this process, whatever user code runs.
+/// Ends this process, whatever user code is running.
 pub(crate) fn exit(code: i32) -> ! {
     ANNOUNCED.store(true, Ordering::SeqCst);
     #[allow(clippy::disallowed_methods, reason = "it is announced")]
     std::process::exit(code)
 }
 
-/// In a process that was started for user code alone: its starter sees how it ends.
+/// For a process that was started only to run user code: its starter sees how it ends.
 pub(crate) fn leave_to_starter() {
     ANNOUNCED.store(true, Ordering::SeqCst);
 }
@@ -120,8 +121,8 @@ extern "C" fn at_exit() {
         "error: {what} was under way when something called `exit`: a job must not end the process that judges it\n  \
          help: let it return an error, or panic; if it was not the job, wait for the run before the process ends\n"
     );
-    // Not through `eprintln!`: a test's output is captured, and nobody would show it any more. Nor is there anybody to tell
-    // that it cannot be written.
+    // Not with `eprintln!`, because the output of a test is captured and would not be shown any more. If writing fails,
+    // that cannot be reported.
     let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());
     // SAFETY: it ends the process without further handlers.
     unsafe { libc::_exit(ENDED_BY_A_JOB) }

@@ -1,18 +1,18 @@
-//! What an oracle, or whoever looks for one at every instant, has found.
+//! What an oracle, or a check at every instant for an oracle, has found.
 
-/// Evidence beyond this many lines of one oracle helps nobody.
+/// Most lines of evidence of one oracle; more would not help.
 pub(crate) const EVIDENCE_MAX: usize = 8;
 
-/// Something that must not be.
+/// Something that must not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which oracle found it.
+    /// The oracle that found it.
     pub oracle: &'static str,
-    /// What, naming the entity at fault; lines behind the first explain it.
+    /// What was found, naming the entity at fault; further lines explain it.
     pub evidence: String,
 }
 
-/// What an oracle is and what it saw.
+/// How much an oracle judged, and what it found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Finding {
     /// How many things it judged.
@@ -22,7 +22,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// What two parts of one oracle saw.
+    /// Adds up what two parts of one oracle found.
     pub(crate) fn and(mut self, other: Finding) -> Finding {
         self.judged += other.judged;
         self.violations.extend(other.violations);

@@ -1,4 +1,4 @@
-//! Hand-made runs for unit tests: a small plan, and outcomes made of the few events that a test is about.
+//! Hand-made runs for unit tests: a small plan, and outcomes made of the few events that a test needs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,8 +81,8 @@ pub(crate) fn part(time: u64, epoch: u64) -> Part {
     Part { at: ms(time), order: time + 1, name, subtask: subtask(1, 0), epoch, bytes: "4 1\n".into() }
 }
 
-/// An entry is added to the log: by `jm-1` in term 1, by `jm-2` in term 2, and so on. Each leader reserves 10 more ids. Changes of
-/// the stores are numbered by their milliseconds. Who opens a term closes the segment before.
+/// Adds an entry to the log: by `jm-1` in term 1, by `jm-2` in term 2, and so on. Each leader reserves 10 more ids.
+/// Changes of the stores are numbered by their milliseconds. A leader that opens a term also closes the segment before.
 pub(crate) fn logged(outcome: &mut Outcome, time: u64, term: u64, change: Change) {
     let newest = outcome.log.last().map(|logged| &logged.entry);
     if let Some(newest) = newest.filter(|newest| change == Change::Opened && newest.change != Change::Closed) {
@@ -139,7 +139,7 @@ pub(crate) fn seal(outcome: &mut Outcome, time: u64, checkpoint: u64) {
     outcome.sealed.insert(CheckpointId(checkpoint), sealed(time, checkpoint, BTreeMap::new()));
 }
 
-/// Makes the manifest of a checkpoint durable that covers the first records of the input.
+/// Makes the manifest of a checkpoint durable. The checkpoint covers the first `records` records of the input.
 pub(crate) fn covers(outcome: &mut Outcome, time: u64, checkpoint: u64, records: u64) {
     let splits = u64::from(plan().job.input.splits);
     let position = |split: u64| {
@@ -165,7 +165,7 @@ fn sealed(time: u64, checkpoint: u64, subtasks: BTreeMap<SubtaskId, SubtaskState
     Sealed { at: ms(time), manifest, files: BTreeMap::new(), keeps_state: false }
 }
 
-/// Path of the one state file of a checkpoint of [`sealed_with_file`].
+/// Path of the only state file of a checkpoint of [`sealed_with_file`].
 pub(crate) fn state_path(checkpoint: u64) -> String {
     let owner = StateFileOwner {
         checkpoint: CheckpointId(checkpoint),
@@ -206,12 +206,12 @@ pub(crate) fn sealed_with_state(states: [&[(u32, i32)]; 2]) -> Sealed {
     sealed
 }
 
-/// Strikes at the first event of this name.
+/// A trigger at the first event with this name.
 pub(crate) fn on(event: &str) -> EventTrigger {
     EventTrigger { event: event.into(), nth: 1, ..EventTrigger::default() }
 }
 
-/// Kills `tm-1`, which stays down.
+/// A fault that kills `tm-1`, which stays down.
 pub(crate) fn kill(id: u32, trigger: Trigger) -> FaultPlan {
     let target = NodeTarget::Node("tm-1".into());
     let action = FaultAction::Kill {

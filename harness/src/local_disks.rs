@@ -1,7 +1,9 @@
-//! Folders that stand for the local disks of simulated nodes, and what interrupted programs left of them.
+//! Folders that stand for the local disks of simulated nodes, and the removal of those that interrupted programs have
+//! left.
 //!
-//! Start at [`root`]. A folder goes with its run, but not if the program is interrupted (Ctrl-C) or killed. So its name
-//! says whose it is, and the next program removes those whose process no longer exists.
+//! Start at [`root`]. A folder is removed with its run, but not if the program is interrupted (Ctrl-C) or killed. So
+//! its name contains the process it belongs to, and the next program removes the folders of processes that no longer
+//! exist.
 
 use std::path::Path;
 use std::sync::Once;
@@ -10,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::environment::{Environment, MEMORY, disk_for_run};
 
-/// What all such folders are called; what is called otherwise is left alone.
+/// Prefix of all such folders; folders with other names are left alone.
 const PREFIX: &str = "flowquake-local-";
 
 /// A new folder for local disks: in memory if that is possible.
@@ -26,20 +28,20 @@ pub(crate) fn root() -> Result<TempDir, Environment> {
     disk_for_run(&prefix)
 }
 
-/// Removes what a process of this program left that has just died.
+/// Removes what a process of this program has left that has just died.
 pub(crate) fn remove_of(process: u32) {
     for folder in [Path::new(MEMORY), &std::env::temp_dir()] {
         sweep(folder, namespace(), |other| other != process);
     }
 }
 
-/// Process ids count within a namespace: a process of another container must not be taken for a dead one.
+/// Process ids are only valid within a namespace: a process of another container must not be taken for a dead one.
 fn namespace() -> u64 {
     let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
-/// Whether a process exists; where the system does not tell, all do.
+/// Whether a process exists; `true` if the system does not say.
 fn exists(process: u32) -> bool {
     !Path::new("/proc/self").exists() || Path::new("/proc").join(process.to_string()).exists()
 }
@@ -54,7 +56,7 @@ fn sweep(folder: &Path, namespace: u64, exists: impl Fn(u32) -> bool) {
     }
 }
 
-/// The process whose folder is called `name`, if it is one of this namespace.
+/// The process whose folder is called `name`, if it belongs to this namespace.
 fn owner(name: &str, namespace: u64) -> Option<u32> {
     let (of, rest) = name.strip_prefix(PREFIX)?.split_once('-')?;
     let (process, _) = rest.split_once('-')?;

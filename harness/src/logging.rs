@@ -1,4 +1,4 @@
-//! The engine's log lines. Each carries virtual time, node and (in the event) attempt; real time would only confuse.
+//! The engine's log lines. Each has virtual time, node and (in the event) attempt; real time would only be confusing.
 
 use clap::ValueEnum;
 use flowquake_reports::ansi::Color;
@@ -23,7 +23,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// What `tracing` is told.
+    /// The filter for `tracing`.
     pub(crate) fn filter(self) -> String {
         let filter = match self {
             Level::Off => return "off".to_owned(),

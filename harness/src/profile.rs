@@ -1,8 +1,9 @@
-//! Cost profiles: whose speed a simulated cluster has. A profile is a file with a price for every kind of work, the speed of
-//! network and store, and, where another engine is imitated, that engine's default settings.
+//! Cost profiles: the speed of a simulated cluster. A profile is a file with a price for every kind of work, the speed
+//! of network and store and, if another engine is imitated, that engine's default settings.
 //!
-//! Shipped ones are known by name ([`SHIPPED`]); `flowquake calibrate` writes one for the machine it runs on, and a scenario
-//! names that by its path. Start at [`Profile::find`]. What a scenario writes itself stands above its profile.
+//! The profiles that ship are known by name ([`SHIPPED`]). `flowquake calibrate` writes one for the machine that it
+//! runs on, and a scenario names that file by its path. Start at [`Profile::find`]. Settings in a scenario take
+//! precedence over its profile.
 //!
 //! Invariant: (PROFILE-F1) every number of a [`Profile`] is finite and in its range, so that no price overflows the clock.
 
@@ -26,16 +27,16 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("flink-2.2", include_str!("../profiles/flink-2.2.toml")),
 ];
 
-/// A price beyond a quarter of an hour per record or KiB is a slip of the keyboard.
+/// A price above a quarter of an hour per record or KiB is a typing mistake.
 const RATE_MAX_NS: f64 = 1e12;
 
-/// Longest file: a profile has a few kilobytes.
+/// Longest file that is read, in bytes; a profile has a few kilobytes.
 const FILE_MAX: u64 = 1 << 20;
 
-/// As many as a cluster may have of anything.
+/// The greatest number that a cluster may have of anything.
 const STREAMS_MAX: u32 = 1_000;
 
-/// Whose speed a cluster has.
+/// The speed of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
@@ -52,7 +53,7 @@ pub struct Profile {
     /// Settings that differ from this engine's defaults, where another engine is imitated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineDefaults>,
-    /// How it was measured, if it was.
+    /// How the profile was measured, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
 }
@@ -61,7 +62,7 @@ pub struct Profile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
-    /// One way, drawn uniformly per frame.
+    /// One-way latency, drawn uniformly for each frame.
     #[serde(with = "readable::range")]
     pub latency: (Duration, Duration),
     /// Bytes per second and direction.
@@ -72,10 +73,10 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// Per request, drawn uniformly.
+    /// Latency of a request, drawn uniformly.
     #[serde(with = "readable::range")]
     pub latency: (Duration, Duration),
-    /// Transfers that one node has under way at once, each with the whole throughput.
+    /// Transfers that one node can have in progress at once, each with the whole throughput.
     pub streams: u32,
     /// Bytes per second of a transfer from a node.
     pub write_throughput: u64,
@@ -83,14 +84,14 @@ pub struct Store {
     pub read_throughput: u64,
 }
 
-/// Default settings of an imitated engine; `None`: as this engine's.
+/// Default settings of an imitated engine; `None`: this engine's default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineDefaults {
     /// Period of heartbeats.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub heartbeat_interval: Option<Duration>,
-    /// Silence after which a peer is lost.
+    /// Silence after which a peer counts as lost.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub heartbeat_timeout: Option<Duration>,
     /// Heartbeats that must not reach a peer before its slots are gone.
@@ -102,7 +103,7 @@ pub struct EngineDefaults {
     /// Tasks that heartbeats contradict for this long count as lost.
     #[serde(with = "readable::option", skip_serializing_if = "Option::is_none")]
     pub rpc_timeout: Option<Duration>,
-    /// From where the next checkpoint is counted.
+    /// What the next checkpoint is counted from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<TriggerSchedule>,
     /// Whether uploads are read back.
@@ -111,7 +112,7 @@ pub struct EngineDefaults {
 }
 
 impl EngineDefaults {
-    /// Replaces what the imitated engine has another default for.
+    /// Sets the settings for which the imitated engine has another default.
     pub fn apply(&self, config: &mut JobConfig) {
         fn set<T: Copy>(setting: &mut T, default: Option<T>) {
             *setting = default.unwrap_or(*setting);
@@ -126,15 +127,15 @@ impl EngineDefaults {
     }
 }
 
-/// What a calibration measured, and on what.
+/// What a calibration measured, and on which machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// Program and commit that measured.
+    /// The program that measured, with its commit.
     pub program: String,
     /// Processor, as the system names it.
     pub processor: String,
-    /// Cores of it.
+    /// Number of its cores.
     pub cores: u32,
     /// 95 % confidence interval of each measured number, by its path in this file, in its unit.
     pub confidence: BTreeMap<String, (f64, f64)>,
@@ -143,13 +144,13 @@ pub struct Measured {
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Nothing of that name ships.
+    /// No profile with this name ships.
     #[error("there is no cost profile `{0}`")]
     Unknown(String),
     /// The file cannot be read.
     #[error("{0}: {1}")]
     Unreadable(String, std::io::Error),
-    /// It is another kind of file.
+    /// The file is of another kind.
     #[error("{path} is no TOML: {message}")]
     NoProfile {
         /// The file.
@@ -168,7 +169,7 @@ pub enum ProfileError {
 }
 
 impl ProfileError {
-    /// What to do about it.
+    /// What the user can do about it.
     pub fn help(&self) -> String {
         let names: Vec<&str> = names().collect();
         match self {
@@ -182,13 +183,13 @@ impl ProfileError {
     }
 }
 
-/// Names of all that ship.
+/// Names of all profiles that ship.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
 
 impl Profile {
-    /// By name; or, if `name` looks like a path, from a file, relative to `folder`.
+    /// The profile with this name; or, if `name` looks like a path, from that file, relative to `folder`.
     pub fn find(name: &str, folder: &Path) -> Result<Self, ProfileError> {
         if name.ends_with(".toml") || name.contains('/') {
             let path = folder.join(name);
@@ -202,7 +203,7 @@ impl Profile {
         Self::parse(text, name)
     }
 
-    /// The profile of a scenario that names none.
+    /// The profile of a scenario that names no profile.
     pub fn builtin() -> Self {
         Self::find("builtin", Path::new("")).expect("it ships, and is tested")
     }
@@ -236,7 +237,7 @@ impl Profile {
             }
         }
         let mut confidence = profile.measured.iter().flat_map(|measured| &measured.confidence);
-        // Also refuses what is no number.
+        // Also refuses NaN.
         let is_interval = |(low, high): &(f64, f64)| low <= high && low.is_finite() && high.is_finite();
         if let Some((name, (low, high))) = confidence.find(|(_, interval)| !is_interval(interval)) {
             return Err(broken(format!("measured.confidence.\"{name}\" = [{low}, {high}]: write [least, most]")));
@@ -244,7 +245,8 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Gives a plan this profile's prices and speed, and the settings of the engine that it imitates, whatever it had.
+    /// Gives a plan this profile's prices and speeds, and the settings of the engine that it imitates, replacing those
+    /// that it had.
     pub fn apply(&self, cluster: &mut ClusterPlan, config: &mut JobConfig) {
         cluster.cost_profile.clone_from(&self.name);
         cluster.rates = self.rates.clone();
@@ -255,13 +257,13 @@ impl Profile {
         self.engine.clone().unwrap_or_default().apply(config);
     }
 
-    /// Its text as a file.
+    /// The profile as the text of a file.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("numbers, texts and tables can be written")
     }
 }
 
-/// What the TOML reader says, without the ends of lines of any length.
+/// The message of the TOML reader, with very long lines cut.
 fn shortened(message: &str) -> String {
     const LINE_MAX: usize = 200;
     message.lines().map(|line| line.chars().take(LINE_MAX).collect::<String>()).collect::<Vec<_>>().join("\n")

@@ -1,19 +1,21 @@
-//! What this program was built from, and the command that runs a saved plan again with the same.
+//! What this program was built from, and the command that runs a saved plan again with the same program.
 //!
-//! Start at [`replay_command`]. Commit, toolchain and the engine's fingerprint come from the build script; what it could not find out is left out.
+//! Start at [`replay_command`]. Commit, toolchain and the engine's fingerprint come from the build script; what it
+//! could not find out is left out.
 
 use std::path::Path;
 
-/// The commit, with `-dirty` behind it if files were changed since; `None`: built outside a checkout, or without git.
+/// The commit, followed by `-dirty` if files were changed since; `None`: built outside of a checkout, or without git.
 pub const COMMIT: Option<&str> = option_env!("FLOWQUAKE_COMMIT");
 
-/// Hash over the sources that can change a trace, 16 hexadecimal digits; `None`: they were not there at build time.
+/// Hash over the sources that can change a trace, 16 hexadecimal digits; `None`: the sources were not there at build
+/// time.
 pub const ENGINE: Option<&str> = option_env!("FLOWQUAKE_ENGINE");
 
-/// What `rustc --version` said.
+/// The output of `rustc --version`.
 const RUSTC: Option<&str> = option_env!("FLOWQUAKE_RUSTC");
 
-/// `flowquake 0.1.0 (1023a44abcde, rustc 1.95.0)`.
+/// Such as `flowquake 0.1.0 (1023a44abcde, rustc 1.95.0)`.
 pub fn program() -> String {
     let name = format!("flowquake {}", env!("CARGO_PKG_VERSION"));
     let rustc = RUSTC.and_then(version_of).map(|version| format!("rustc {version}"));
@@ -21,26 +23,27 @@ pub fn program() -> String {
     if parts.is_empty() { name } else { format!("{name} ({})", parts.join(", ")) }
 }
 
-/// A line for a shell that replays `plan` with this toolchain, and says so if the sources are of another commit.
+/// A shell command that replays `plan` with this toolchain, and reports if the sources are of another commit.
 pub fn replay_command(plan: &Path) -> String {
     replay_line(plan, &invocation(), COMMIT, RUSTC)
 }
 
 fn replay_line(plan: &Path, invocation: &str, commit: Option<&str>, rustc: Option<&str>) -> String {
-    // Read by rustup, ignored where there is none; `cargo +1.95.0` would be an error there. A program that is there already
-    // needs no toolchain.
+    // rustup reads this variable, and without rustup it is ignored; `cargo +1.95.0` would be an error there. A program
+    // that is already built needs no toolchain.
     let toolchain = rustc.and_then(toolchain_of).filter(|_| invocation.starts_with("cargo "));
     let toolchain = toolchain.map(|name| format!("RUSTUP_TOOLCHAIN={name} ")).unwrap_or_default();
     let commit = commit.map(|commit| format!(" --commit {commit}")).unwrap_or_default();
     format!("{toolchain}{invocation} replay {}{commit}", quoted(&plan.to_string_lossy()))
 }
 
-/// A line for a shell that starts this program again, where it was started, with these arguments (quoted already).
+/// A shell command that starts this program again in the way in which it was started, with these arguments (already
+/// quoted).
 pub fn command(arguments: &str) -> String {
     format!("{} {arguments}", invocation())
 }
 
-/// How this program was started: by cargo, whose package and features are known then, or by its path or name.
+/// How this program was started: by cargo, in which case package and features are known, or by its path or name.
 pub fn invocation() -> String {
     let started =
         std::env::args_os().next().map_or_else(|| "flowquake".to_owned(), |word| word.to_string_lossy().into_owned());
@@ -50,7 +53,7 @@ pub fn invocation() -> String {
 
 fn invocation_of(started: &str, package: Option<&str>, rocksdb: bool) -> String {
     let path = Path::new(started);
-    // A test's own name starts nothing.
+    // The path of a test binary is no command for users.
     let is_test = path.parent().is_some_and(|folder| folder.ends_with("deps"));
     match package {
         Some(package) if package == "flowquake" || package.starts_with("flowquake-") => match rocksdb {
@@ -66,12 +69,13 @@ fn invocation_of(started: &str, package: Option<&str>, rocksdb: bool) -> String 
     }
 }
 
-/// `1.95.0` of `rustc 1.95.0 (59807616e 2026-04-14)`.
+/// `1.95.0` from `rustc 1.95.0 (59807616e 2026-04-14)`.
 fn version_of(rustc: &str) -> Option<&str> {
     rustc.split_whitespace().nth(1)
 }
 
-/// Only releases have a toolchain named by their version; a nightly's name is a date that `rustc` does not tell.
+/// Only releases have a toolchain that is named by their version. A nightly is named by a date that `rustc` does not
+/// print.
 fn toolchain_of(rustc: &str) -> Option<&str> {
     version_of(rustc).filter(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
 }
@@ -92,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// A copy of the sources that the fingerprint covers, elsewhere and with other times.
+    /// A copy of the sources that the fingerprint covers, in another folder and with other times.
     fn copy_of_sources(to: &Path) {
         fn copy(from: &Path, to: &Path) {
             if from.is_dir() {

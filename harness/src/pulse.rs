@@ -1,8 +1,8 @@
-//! Whether the machine gave the run the processor time that its time-outs take for granted.
+//! Measures whether the machine gave the run the processor time that its time-outs assume.
 //!
-//! A thread asks to be woken every few milliseconds and notes how much later it was. The processes of the run wait as it does. Where a
-//! heartbeat must come within 500 ms and everybody waits for 200 of them, a lost TaskManager says nothing about the engine. Start at
-//! [`Pulse::begin`]; [`Lateness`] is the pure part.
+//! A thread asks to be woken every few milliseconds, and records how much too late it was woken. The processes of the
+//! run have to wait in the same way. If a heartbeat must come within 500 ms and every process waits for 200 of them, a
+//! lost TaskManager says nothing about the engine. Start at [`Pulse::begin`]; [`Lateness`] is the pure part.
 #![allow(clippy::disallowed_methods, reason = "it measures the real machine, in real time")]
 
 use std::collections::VecDeque;
@@ -15,16 +15,16 @@ use flowquake_reports::units;
 
 use crate::plan::RunPlan;
 
-/// Between two beats.
+/// Time between two beats.
 const BEAT: Duration = Duration::from_millis(5);
-/// The share of a time-out, one in so many, that may be lost to waiting.
+/// One in this many parts of a time-out may be lost to waiting.
 const SHARE: u32 = 4;
 
-/// What was lost to waiting within any stretch of a given length, at most.
+/// The most time that was lost to waiting within any stretch of a given length.
 #[derive(Debug)]
 struct Lateness {
     stretch: Duration,
-    /// Beats of the last stretch: when, and how late; without those that were in time.
+    /// Late beats of the last stretch: when, and how late. Beats in time are left out.
     late: VecDeque<(Duration, Duration)>,
     sum: Duration,
     worst: Duration,
@@ -35,7 +35,7 @@ impl Lateness {
         Self { stretch, late: VecDeque::new(), sum: Duration::ZERO, worst: Duration::ZERO }
     }
 
-    /// A beat came at `at`, this much too late.
+    /// A beat came at `at`, and was late by `late`.
     fn beat(&mut self, at: Duration, late: Duration) {
         while let Some((_, gone)) = self.late.pop_front_if(|(then, _)| at.saturating_sub(*then) > self.stretch) {
             self.sum -= gone;
@@ -46,7 +46,7 @@ impl Lateness {
     }
 }
 
-/// Beats while a run is under way.
+/// Beats while a run is in progress.
 pub(crate) struct Pulse {
     over: Arc<AtomicBool>,
     beats: JoinHandle<Duration>,
@@ -54,7 +54,7 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Begins to beat, for a plan with these time-outs.
+    /// Begins to beat for a plan with these time-outs.
     pub(crate) fn begin(plan: &RunPlan) -> std::io::Result<Self> {
         let config = &plan.job.config;
         let stretch = config.heartbeat_timeout.min(config.lease).min(config.rpc_timeout);
@@ -74,7 +74,7 @@ impl Pulse {
         Ok(Self { over, beats, stretch })
     }
 
-    /// Ends, and says why what depends on time is no evidence; `None`: it is.
+    /// Stops. Returns why results that depend on time prove nothing; `None`: they are valid.
     pub(crate) fn end(self) -> Option<String> {
         self.over.store(true, Ordering::Relaxed);
         let worst = self.beats.join().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What a terminal can show: colours or none, its width, and things that move.
+//! What a terminal can show: colours, its width, and moving lines.
 //!
-//! Start at [`screen`] and [`color_of`]. `--color` decides; without it `NO_COLOR`, then `CLICOLOR_FORCE`, then whether somebody
-//! looks. Variables that are set to nothing count as unset.
+//! Start at [`screen`] and [`color_of`]. `--color` decides; without it `NO_COLOR`, then `CLICOLOR_FORCE`, then whether
+//! the output is a terminal. Variables with an empty value count as unset.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -23,29 +23,29 @@ pub(crate) enum ColorWhen {
     Never,
 }
 
-/// Whether the locale, if there is one, has more than ASCII.
+/// Whether the locale, if there is one, has characters beyond ASCII.
 pub(crate) fn speaks_unicode() -> bool {
     let named = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| std::env::var(name).ok());
     is_unicode(named.into_iter().find(|locale| !locale.is_empty()).as_deref())
 }
 
-/// `C.UTF-8`, `de_DE.utf8`; without a locale what is printed goes where it is read as UTF-8.
+/// Recognises `C.UTF-8`, `de_DE.utf8`. Without a locale, output is assumed to be read as UTF-8.
 fn is_unicode(locale: Option<&str>) -> bool {
     locale.is_none_or(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"))
 }
 
 static WHEN: OnceLock<ColorWhen> = OnceLock::new();
 
-/// What the command line says. Called once, before anything is printed.
+/// Sets what the command line says. Called once, before anything is printed.
 pub(crate) fn settle_color(when: ColorWhen) {
-    // A second call could only come from a second command line, which there is not.
+    // Only a second command line could cause a second call, and there is none.
     let _ = WHEN.set(when);
     let painted = colors_on(std::io::stderr().is_terminal()) == Color::Yes;
-    // The first hook stays; there is no other.
+    // Setting the hook fails only if there is one already, and there is none.
     let _ = miette::set_hook(Box::new(move |_| Box::new(miette::MietteHandlerOpts::new().color(painted).build())));
 }
 
-/// What `--color` says among these words, for whoever has to know before they are parsed.
+/// The value of `--color` among these words, for code that needs it before they are parsed.
 pub(crate) fn asked(words: impl Iterator<Item = OsString>) -> ColorWhen {
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let value = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color") {
@@ -66,7 +66,7 @@ impl From<ColorWhen> for clap::ColorChoice {
     }
 }
 
-/// Standard output.
+/// The screen of standard output.
 pub(crate) fn screen() -> Screen {
     Screen { color: colors_on(std::io::stdout().is_terminal()), width: columns().unwrap_or(usize::MAX) }
 }
@@ -76,18 +76,18 @@ pub(crate) fn errors_color() -> Color {
     colors_on(std::io::stderr().is_terminal())
 }
 
-/// Whether bars and counters may move on standard error: on a terminal that can overwrite a line.
+/// Whether bars and counters may move on standard error, which needs a terminal that can overwrite a line.
 pub(crate) fn moves() -> bool {
     std::io::stderr().is_terminal() && !is_dumb(variable("TERM").as_deref())
 }
 
-/// What time it is for whoever waits for a run.
+/// The real time, for progress displays.
 #[allow(clippy::disallowed_methods, reason = "progress is shown in real time; nothing in a run sees it")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Columns of the terminal; `None`: nobody looks.
+/// Columns of the terminal; `None`: standard output is not a terminal.
 pub(crate) fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(if size.ws_col == 0 { 80 } else { size.ws_col.into() })

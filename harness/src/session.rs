@@ -22,13 +22,13 @@ use crate::{measure, oracles, verdict};
 /// How much is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Depth {
-    /// What one run shows: for many seeds.
+    /// What the run itself shows; used for many seeds.
     Quick,
-    /// Also whether the job can be restored from its checkpoints (O10): at most as much work again.
+    /// Also whether the job can be restored from its checkpoints (O10), which at most doubles the work.
     Full,
 }
 
-/// Runs a plan and says what it proved, as far as the run itself shows. `replay` is the command that runs it again.
+/// Runs a plan and returns what it proved, as far as the run itself shows. `replay` is the command that runs it again.
 ///
 /// # Panics
 /// As [`execute_to`].
@@ -36,10 +36,10 @@ pub fn execute(plan: &RunPlan, jobs: &Jobs, mutations: &[Mutation], replay: Stri
     execute_to(Depth::Quick, plan, jobs, mutations, replay)
 }
 
-/// Runs a plan and says what it proved.
+/// Runs a plan and returns what it proved.
 ///
 /// # Panics
-/// If the machine cannot keep the run: that is no verdict.
+/// If the machine cannot carry out the run, which is not a verdict.
 pub fn execute_to(
     depth: Depth,
     plan: &RunPlan,
@@ -52,7 +52,8 @@ pub fn execute_to(
         .unwrap_or_else(|broken| panic!("the environment: {broken}\n  help: {}", broken.remedy))
 }
 
-/// Runs a plan on a target and says what it proved; `Err`: the machine could not keep the run, which therefore proved nothing.
+/// Runs a plan on a target and returns what it proved. `Err`: the machine could not carry out the run, so it proved
+/// nothing.
 pub fn try_execute(
     target: &dyn Target,
     depth: Depth,
@@ -60,7 +61,7 @@ pub fn try_execute(
     jobs: &Jobs,
     replay: String,
 ) -> Result<(RunRecord, Outcome), Environment> {
-    // Before the run, and of its plan alone.
+    // Predicted before the run, from the plan alone.
     let plan = &foresee(plan, jobs);
     let offers = target.offers(plan);
     let prevented = match (not_built(plan), offers.missing(plan).or_else(|| target.lacks(plan, jobs))) {
@@ -90,12 +91,12 @@ pub fn try_execute(
         })
     };
     let (oracles, violations) = match outcome.end {
-        // A crashed run has no output worth judging; the panic is the verdict.
+        // The output of a crashed run is not judged; the panic is the verdict.
         End::Panicked(_) | End::NoYield(_) => Default::default(),
         _ => oracles::judge(&Case::new(plan, &outcome, jobs, &inputs, &resumed)),
     };
     broken.into_inner()?;
-    // State is read back from files, too.
+    // State is also read back from files, so the machine may be at fault here, too.
     if environment::needs_disk(plan)
         && let Some(environment) = violations
             .iter()
@@ -104,7 +105,7 @@ pub fn try_execute(
     {
         return Err(environment);
     }
-    // They hold on to all that was in the stores.
+    // The copies hold everything that was in the stores, so they are dropped.
     outcome.copies.clear();
     let verdict = verdict::decide(plan, &outcome, &violations);
     let sources = measure::sources(plan, jobs, &inputs);

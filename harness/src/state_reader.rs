@@ -1,4 +1,4 @@
-//! Reads the keyed state of a checkpoint with the job's own types: for the oracles and for `flowquake state show`.
+//! Reads the keyed state of a checkpoint with the job's own types, for the oracles and for `flowquake state show`.
 
 use bytes::Bytes;
 use flowquake_engine::checkpoint::manifest::{Manifest, StatePlace, SubtaskState};
@@ -16,14 +16,14 @@ use crate::local_disks;
 /// Why state cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// A file is not there, or not what the manifest says.
+    /// A file is missing, or differs from what the manifest says.
     #[error("{path}: expected {expected}, found {found}")]
     Damaged {
         /// The file.
         path: String,
         /// What the manifest says.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// The job or the backend refuses.
@@ -31,8 +31,8 @@ pub enum ReadError {
     Refused(String),
 }
 
-/// Shows `each` every entry of keyed state, subtask after subtask, those of one in the order of its backend. `file` gives the
-/// contents of a stored file by its path.
+/// Calls `each` for every entry of keyed state, subtask by subtask, and within a subtask in the order of its backend.
+/// `file` returns the content of a stored file by its path.
 pub fn for_each(
     manifest: &Manifest,
     jobs: &Jobs,
@@ -42,7 +42,7 @@ pub fn for_each(
 ) -> Result<(), ReadError> {
     let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
     let graph = jobs.build(&manifest.job, &JobContext::inert(inputs)).map_err(|error| refused(&error))?;
-    // Keys and values are the job's own types, and so is the code that decodes them.
+    // Keys and values have the job's own types, so decoding them runs the job's code.
     let _entered = exit_guard::enter(format!("reading the state of job `{}`", manifest.job.program));
     for (subtask, state) in &manifest.subtasks {
         let keyed = graph.vertices.get(usize::from(subtask.vertex.0)).is_some_and(|vertex| vertex.is_keyed);
@@ -80,7 +80,7 @@ fn of_subtask(
     let refused = |error: &dyn std::fmt::Display| ReadError::Refused(error.to_string());
     let config = &manifest.job.config;
     let groups = groups_of(subtask.index, config.max_parallelism, config.parallelism);
-    // Only RocksDB asks for a folder: it works on files of its own, which go when the entries are read.
+    // Only RocksDB asks for a folder: it works on copies of files, which are removed when the entries were read.
     let mut folder = None;
     let make = || {
         let made = local_disks::root().map_err(std::io::Error::other)?;

@@ -1,5 +1,5 @@
-//! Scenarios as tests of another crate: [`test_main`] makes each a test of its own name, in a target with `harness = false`;
-//! [`test`] runs them inside one `#[test]`.
+//! Scenarios as tests of another crate. [`test_main`] makes each scenario a test with its own name, in a target with
+//! `harness = false`; [`test`] runs scenarios inside one `#[test]`.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,17 @@ mod named;
 
 pub use named::test_main;
 
-/// Runs every scenario at or below `path` with every seed, in this process: the `main` of a binary of `#[test]`s is not ours, so it
-/// cannot be started again as a worker ([`test_main`] can, and is to be preferred). A job that ends its process ends the test binary, and the tests that were to come with it, but
-/// never as passed: by a signal `cargo test` sees it, and a job that calls `exit` ends the binary with exit code 5 and a line that
-/// names the run, whatever code it gave. Two calls escape that: `_exit`, and `exec` of another program. The command line keeps
-/// such jobs in processes of their own, and calls their runs crashed.
+/// Runs every scenario at or below `path` with every seed, in this process, because a binary of `#[test]`s has a `main`
+/// of its own and cannot be started again as a worker. (Prefer [`test_main`], which can.) A job that ends its process
+/// therefore ends the test binary, with the tests that were still to come, but they never count as passed: `cargo test`
+/// sees a signal, and a job that calls `exit` ends the binary with exit code 5 and a line that names the run, whatever
+/// code it gave. Two calls escape this: `_exit`, and `exec` of another program. The command line runs such jobs in
+/// separate processes, and calls their runs crashed.
 ///
 /// # Panics
-/// If there is no run to make, if a file is wrong, if the machine cannot keep a run, or if one does not pass: with the
-/// explanation that the command line would print. A run that this build cannot make (*not built*) does not count as passed.
+/// If there is no run to make, a file is wrong, the machine cannot carry out a run, or a run does not pass; in the last
+/// case with the explanation that the command line would print. A run that this build cannot make (*not built*) does
+/// not count as passed.
 pub fn test(path: impl AsRef<Path>, seeds: RangeInclusive<u64>, jobs: &Jobs) {
     assert!(!seeds.is_empty(), "{}", no_seeds(&seeds));
     let paths = [PathBuf::from(path.as_ref())];
@@ -54,7 +56,7 @@ fn no_seeds(seeds: &RangeInclusive<u64>) -> String {
     format!("no run: the seeds {start}..={end} are none\n  help: write the smaller one first, such as 1..=3")
 }
 
-/// Many seeds are there to find what luck it takes; a single one is looked at closely.
+/// Many seeds are used to find failures that depend on chance; a single seed is judged fully.
 fn depth(seeds: &RangeInclusive<u64>) -> Depth {
     if seeds.start() == seeds.end() { Depth::Full } else { Depth::Quick }
 }

@@ -1,15 +1,15 @@
 //! The trace of a run: every event in order, and a hash over all of it.
 //!
-//! Two runs of one plan give the same hash, in any thread, process and build. The hash covers every field of every event,
-//! the digest of the network (each frame's time, length and, for records, contents), and the names and contents of what the
-//! sinks write. Of checkpoint files and control frames it takes names, times and lengths only: RocksDB writes other bytes in
-//! every run, and their hashes travel in acknowledgements.
+//! Two runs of one plan give the same hash, in any thread, process and build. The hash covers every field of every
+//! event, the digest of the network (each frame's time, length and, for records, content), and the names and contents
+//! of what the sinks write. For checkpoint files and control frames it covers only names, times and lengths, because
+//! RocksDB writes other bytes in every run, and acknowledgements contain hashes of these.
 
 use flowquake_engine::codec::encode;
 use flowquake_engine::event::{Event, EventRecord};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Events in order of their time.
+/// Events in the order of time.
 #[derive(Default)]
 pub struct Trace {
     /// The events.
@@ -32,7 +32,7 @@ impl Trace {
         self.events.push(record);
     }
 
-    /// Adds something that is no event but belongs to the run.
+    /// Adds something to the hash that is not an event but belongs to the run.
     pub fn mix(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
     }
@@ -43,7 +43,7 @@ impl Trace {
     }
 }
 
-/// The first difference of two traces, with what stands around it; `None` if there is none.
+/// The first difference of two traces, with the events around it; `None` if they are equal.
 pub fn first_difference(one: &[EventRecord], other: &[EventRecord]) -> Option<String> {
     let at = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at))?;
     let mut text = format!("event {at} differs:\n");
@@ -76,7 +76,7 @@ mod tests {
         trace.hash()
     }
 
-    /// `value` with one leaf changed, for each of its leaves but the names of events.
+    /// `value` with one leaf changed, for each of its leaves except the names of events.
     fn variations(value: &Value) -> Vec<Value> {
         match value {
             Value::Object(fields) => {
@@ -93,7 +93,7 @@ mod tests {
             Value::Number(number) => vec![json!(number.as_u64().unwrap() + 1)],
             Value::Bool(flag) => vec![json!(!flag)],
             Value::Null => vec![json!(7)],
-            // The one text that is also a word of an enum.
+            // The only text that is also a variant of an enum.
             _ => vec![json!("Expired")],
         }
     }

@@ -1,14 +1,17 @@
 //! Durations, sizes, bandwidths and rates as people write them: `"2.5s"`, `"64MiB"`, `"1Gbit/s"`, `"2000/s"`.
 //!
-//! Exact: a decimal fraction is scaled in integers, so `"0.1s"` is 100,000,000 ns and nothing is rounded; what does not come
-//! out whole is refused. One reader of decimals serves all four kinds of value, so they refuse in the same words; `bytesize`
-//! takes bare numbers and goes through a float, and `humantime` knows months. Start at [`duration`] and [`UnitError`].
+//! Values are exact: a decimal fraction is scaled in integers, so `"0.1s"` is 100,000,000 ns and nothing is rounded. A
+//! value that is no whole number of the smallest unit is refused. The same function reads the decimals of all four
+//! kinds of value, so error messages have the same words. The crates `bytesize` and `humantime` were not used:
+//! `bytesize` accepts bare numbers and calculates in floats, and `humantime` accepts months. Start at [`duration`] and
+//! [`UnitError`].
 //!
 //! Invariants: (UNITS-U1) `parse(format(x)) == x` for every value in range; (UNITS-U2) no text makes any of these panic.
 
 use std::time::Duration;
 
-/// Longest duration that is accepted: a year. Beyond it clocks in nanoseconds overflow, and nobody waits for the verdict.
+/// Longest duration that is accepted: a year. Longer times could overflow clocks in nanoseconds, and no user waits for
+/// such a run.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Highest rate that is accepted, in records per second.
 pub(super) const RATE_MAX: u64 = 1_000_000_000;
@@ -53,7 +56,7 @@ pub(super) const BANDWIDTHS: &[(&str, u128)] = &[
     ("GiB/s", 8 << 30),
 ];
 
-/// Why a text is no such value, and what would be.
+/// Why a text is not a value of its kind, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnitError {
     /// What is wrong, in a few words.
@@ -62,7 +65,7 @@ pub(crate) struct UnitError {
     pub remedy: String,
 }
 
-/// Arrival rate in thousandths of a record per second: exact where the plan's float need not be.
+/// Arrival rate in thousandths of a record per second. This is exact; the plan's rate is a float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
     /// Records per 1000 s.
@@ -88,14 +91,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
         .ok_or_else(|| UnitError { reason: "longer than a year".into(), remedy: "at most 8760h".into() })?
 }
 
-/// The same, up to the 300 years that fit nanoseconds: times that nobody simulates.
+/// Like [`duration`], but up to 300 years, which still fit nanoseconds: for times that are only calculated, not
+/// simulated.
 pub(crate) fn long_duration(text: &str) -> Result<Duration, UnitError> {
     let most = Duration::from_secs(300 * 365 * 24 * 3_600);
     within(text, most)
         .ok_or_else(|| UnitError { reason: "longer than 300 years".into(), remedy: "at most 2628000h".into() })?
 }
 
-/// A duration up to `most`, or what is wrong with the text; `None`: it is longer.
+/// Reads a duration up to `most`, or says what is wrong with the text; `None`: the duration is longer than `most`.
 fn within(text: &str, most: Duration) -> Option<Result<Duration, UnitError>> {
     let remedy = "write a number with its unit, such as \"5s\", \"2.5s\", \"500ms\" or \"200us\" (ns, us, ms, s, m, h)";
     let mut nanos = 0u128;
@@ -129,7 +133,7 @@ pub(super) fn duration_range(text: &str) -> Result<(Duration, Duration), UnitErr
     Ok((duration(low)?, duration(high)?))
 }
 
-/// What [`duration_range`] reads back.
+/// Writes a range in the form that [`duration_range`] reads.
 pub(crate) fn format_duration_range((low, high): (Duration, Duration)) -> String {
     if low == high {
         return format_duration(low);
@@ -190,7 +194,7 @@ pub(super) fn drift(text: &str) -> Result<i32, UnitError> {
     Ok(sign * micros)
 }
 
-/// What [`drift`] reads back.
+/// Writes a drift in the form that [`drift`] reads.
 pub(super) fn format_drift(micros: i32) -> String {
     let sign = if micros < 0 { "-" } else { "" };
     format!("{sign}{}/s", format_duration(Duration::from_micros(micros.unsigned_abs().into())))

@@ -1,4 +1,5 @@
-//! From an outcome to a verdict: first whether the run means anything, then the oracles, then the scenario's expectations.
+//! Derives the verdict from an outcome. First comes the question whether the run proves anything, then the oracles,
+//! then the expectations of the scenario. Start at [`decide`].
 
 use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::time::Time;
@@ -10,33 +11,36 @@ use crate::oracles::{Violation, causes_first};
 use crate::outcome::{End, Outcome};
 use crate::plan::{ExpectedEnd, FaultAction, RunPlan};
 
-/// Oracles that ask whether things happened in time, or for a cause: a time-out is one.
+/// Oracles that judge whether things happened in time, or for a cause, which may be a time-out. A slow machine can
+/// violate them.
 const TIMED: [&str; 3] = ["O7", "O8", "O9"];
 
-/// Decides.
+/// Returns the verdict of a run.
 pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Verdict {
     match &outcome.end {
         End::Panicked(panic) => return Verdict::Crashed { panic: panic.clone() },
         End::NoYield(why) => return Verdict::Stuck { reason: format!("no yield: {why}") },
         _ => {}
     }
-    // A stall has a class of its own; but wrong output is worse, and may be why.
+    // A stall has a verdict of its own. Wrong output is worse than a stall and may have caused it, so `Stuck` needs
+    // that O7 alone is violated.
     let stall = violations.iter().find(|violation| violation.oracle == "O7");
     let only_that = violations.iter().all(|violation| violation.oracle == "O7");
     let doubts = doubts(plan, outcome);
     if let (End::TimeLimit, Some(stall), true) = (&outcome.end, stall, only_that) {
-        // A job waits for ever for what was not healed.
+        // If a fault was never healed, the job waits for ever, and the stall is no fault of the engine.
         return match (doubts.is_empty(), &outcome.starved) {
             (true, None) => Verdict::Stuck { reason: stall.evidence.clone() },
             (true, Some(why)) => Verdict::Uncertain { doubts: vec![why.clone(), stall.evidence.clone()] },
             (false, _) => Verdict::Uncertain { doubts },
         };
     }
-    // Doubt about a strike excuses no wrong output. What a scenario expects of its strikes can be asked only where they are proved.
+    // A strike in doubt does not excuse wrong output. But the scenario's expectations about its strikes are only asked
+    // if the strikes are proved.
     let proved = doubts.is_empty() && (plan.target.is_sim() || vacuous(plan, outcome).is_none());
     if let Some(failed) = failed(plan, outcome, violations, proved) {
         return match &outcome.starved {
-            // Whom the machine keeps waiting, others give up.
+            // If the machine keeps a process waiting, its peers run into time-outs.
             Some(why) if violations.iter().all(|violation| TIMED.contains(&violation.oracle)) => {
                 Verdict::Uncertain { doubts: vec![why.clone(), failed.headline()] }
             }
@@ -52,7 +56,7 @@ pub fn decide(plan: &RunPlan, outcome: &Outcome, violations: &[Violation]) -> Ve
     Verdict::Passed
 }
 
-/// What nothing shows of the strikes, and what else makes the run uncertain.
+/// Every strike without proof, and everything else that makes the run uncertain.
 fn doubts(plan: &RunPlan, outcome: &Outcome) -> Vec<String> {
     let strikes = plan.faults.iter().zip(&outcome.strikes);
     let of_strikes = strikes.flat_map(|(fault, strike)| {
@@ -62,7 +66,8 @@ fn doubts(plan: &RunPlan, outcome: &Outcome) -> Vec<String> {
     of_strikes.chain(outcome.doubts.iter().cloned()).collect()
 }
 
-/// Everything that was violated: oracles in the order of causes, then, if those are asked, expectations of the scenario.
+/// Everything that was violated: first the oracles, in the order of causes, then the scenario's expectations if
+/// `expects` is set.
 fn failed(plan: &RunPlan, outcome: &Outcome, violations: &[Violation], expects: bool) -> Option<Verdict> {
     let lines = |of: Vec<&Violation>| {
         of.into_iter().flat_map(|violation| violation.evidence.lines().map(str::to_owned)).collect()
@@ -101,7 +106,7 @@ fn unmet(plan: &RunPlan, outcome: &Outcome) -> Vec<(&'static str, String)> {
     unmet
 }
 
-/// How the job ended, where it should have ended otherwise.
+/// How the job ended, if the scenario expects another end.
 fn unmet_end(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     match (&plan.expect.job, &outcome.end) {
         (ExpectedEnd::Finished, End::Failed(cause)) => Some(format!("expected finished, but the job failed: {cause}")),
@@ -122,17 +127,17 @@ fn unmet_end(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     }
 }
 
-/// Whether a fault struck that can spoil a checkpoint.
+/// Whether a fault struck that can damage a checkpoint.
 fn spoiled(plan: &RunPlan, outcome: &Outcome) -> bool {
     let struck = plan.faults.iter().zip(&outcome.strikes).filter(|(_, strike)| strike.struck_at().is_some());
     struck.into_iter().any(|(fault, _)| faults::spoils_checkpoints(&fault.action))
 }
 
-/// What did not happen, of a run that therefore proves nothing.
+/// Why a run proves nothing: something that had to happen did not. `None`: all of it happened.
 fn vacuous(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     if plan.swarm {
-        // Drawn blindly, a fault may wait for what never comes, or hurt nothing: that is the price of a swarm, not a lie. But
-        // where all of them did nothing, the run is one without faults.
+        // A swarm draws its faults at random, so a fault may wait for an event that never comes, or may harm nothing;
+        // this is accepted. But if all of them did nothing, the run was one without faults.
         let struck = outcome.strikes.iter().any(|strike| strike.struck_at().is_some());
         let harmed = outcome.strikes.iter().any(|strike| !strike.harms.is_empty());
         return match (struck, harmed) {
@@ -163,7 +168,8 @@ fn vacuous(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     if outcome.end == End::Finished && !crossed && count(outcome, |e| matches!(e, Event::FailoverBegun { .. })) > 0 {
         let before = &outcome.trace.events[..restarted];
         let last = before.iter().filter(|record| matches!(record.event, Event::EndOfInput { .. })).count();
-        // After the end of input there is nothing left to cross; then the final checkpoint is what the recovery is for.
+        // After the end of input no record is left that could cross the recovery. Then the recovery serves the final
+        // checkpoint.
         if last == 0 {
             return Some("no record crossed the recovery".into());
         }
@@ -171,8 +177,8 @@ fn vacuous(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     None
 }
 
-/// A kill of a TaskManager that had no task of the job. In the simulator it is certain which one has; elsewhere those that come first
-/// have, and such a kill counts for nothing.
+/// Says which kill hit a TaskManager without a task of the job. The simulator knows where the tasks are. On other
+/// targets the tasks are on the TaskManagers that registered first, and the kill of another one does not count.
 fn struck_idle(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
     if plan.target.is_sim() {
         return None;
@@ -186,7 +192,7 @@ fn struck_idle(plan: &RunPlan, outcome: &Outcome) -> Option<String> {
                     && record.event.attempt() == attempt
                     && record.event.subtask().is_some()
             };
-            // While an attempt is being deployed it is not seen yet who has its tasks.
+            // While an attempt is being deployed, the events do not show yet which TaskManager has its tasks.
             let runs = |record: &EventRecord| {
                 matches!(record.event, Event::JobRunning { .. }) && record.event.attempt() == attempt
             };
@@ -459,7 +465,7 @@ mod tests {
         let id = (Attempt(2), subtask(1, 0));
         events.push(at(30, "tm-1", Event::FirstRecord { attempt: id.0, subtask: id.1 }));
         assert_eq!(decide(&plan(), &outcome(events.clone()), &[]), Verdict::Passed);
-        // Input that had ended before the failure leaves nothing to cross.
+        // If input ended before the failure, no record has to cross the recovery.
         events[2].event = Event::EndOfInput { attempt: id.0, subtask: id.1 };
         events.rotate_right(1);
         assert_eq!(decide(&plan(), &outcome(events), &[]), Verdict::Passed);

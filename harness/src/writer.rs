@@ -1,4 +1,4 @@
-//! How keys and values of scenario files are written, so that the reader takes them for what they were.
+//! Writes keys and values of scenario files, so that the reader gets the same values back.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(crate) fn link(from: &NodeTarget, between: &str, to: &NodeTarget) -> String 
     pair("link", text(&format!("{} {between} {}", node_name(from), node_name(to))))
 }
 
-/// How long it lasts, if it ends.
+/// How long a fault lasts, if it ends.
 pub(crate) fn heal_after(after: Option<Duration>) -> Option<String> {
     after.map(|after| pair("heal_after", time(after)))
 }

@@ -1,13 +1,14 @@
-//! The rooms of each crate stand on each other: no file imports a room above its own.
+//! The modules of each crate are layered: no file imports a module above its own.
 //!
-//! A room is a file or folder right under `src/`. The tables below list the rooms from the ground up; whoever adds one finds
-//! its place in it. Tests may look anywhere. What is planted to prove that oracles bite stands beside the product.
+//! A room is a file or folder directly below `src/`. The tables below list the rooms from the lowest layer to the
+//! highest; a new room needs a place in its table. Tests may import any room. The last tests check that the code of
+//! planted bugs, which prove that oracles find something, is separate from the product's code.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The engine: `env` is the ground of all that acts, and knows nothing of messages, files, state or graphs.
+/// The engine. `env` is the lowest layer that acts, and knows nothing of messages, files, state or graphs.
 const ENGINE: &[&str] = &[
     "time",
     "ids",
@@ -33,7 +34,7 @@ const ENGINE: &[&str] = &[
     "model",
 ];
 
-/// The harness: from a plan to a run, from what a run leaves (`outcome`) to what is said about it.
+/// The harness, from the plan to the run, and from the outcome of a run to the judgement of it.
 const HARNESS: &[&str] = &[
     "units",
     "plan",
@@ -84,11 +85,11 @@ const HARNESS: &[&str] = &[
     "cli",
 ];
 
-/// The harness outside the kinds of faults themselves: what asks an action of which sort it is, since it judges, predicts or
-/// explains what came of it, or makes one. Reader, writer, rules, swarm, shrinker and nemesis are not among them: they ask the
-/// kinds, so that a new kind is one file, one row and, if no action fits, one action.
+/// Files outside the kinds of faults that match on the actions of faults, because they judge, predict or explain the
+/// effect of an action, or make one. Reader, writer, rules, swarm, shrinker and nemesis must not be in this list. They
+/// call the kinds, so that a new kind of fault needs one file, one row and, if no existing action fits, one action.
 const ASK_ACTIONS: &[&str] = &[
-    // Which of its processes a fault may strike.
+    // Which processes of the cluster a fault may strike.
     "flink/offers.rs",
     "measure/stalls.rs",
     "oracles/aborts.rs",
@@ -98,15 +99,15 @@ const ASK_ACTIONS: &[&str] = &[
     "oracles/timing.rs",
     "predict/domain.rs",
     "predict/recovery.rs",
-    // The stand-in of a refused fault.
+    // The action that stands in for a fault that was refused.
     "scenario/read/fault/mod.rs",
-    // Makes kills only.
+    // Makes only kills.
     "tune/plan.rs",
-    // A kill of an idle TaskManager of a real target.
+    // Whether a kill on a real target hit an idle TaskManager.
     "verdict.rs",
 ];
 
-/// The reports: the record below all, then what is computed from it, then the documents.
+/// The reports: the record is the lowest layer, then what is computed from the record, then the documents.
 const REPORTS: &[&str] = &[
     "ansi",
     "bounded",
@@ -167,12 +168,12 @@ fn code(path: &Path) -> String {
     text[..end].lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms that code names behind `crate::`.
+/// The rooms that the code names after `crate::`.
 fn imported(code: &str) -> BTreeSet<String> {
     let mut rooms = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         let names: Vec<&str> = match rest.strip_prefix('{') {
-            // Names at the outer level of the braces.
+            // Names at the outer level of the braces count.
             Some(list) => {
                 let (mut depth, mut from, mut names) = (0, 0, Vec::new());
                 for (at, letter) in list.char_indices() {
@@ -200,7 +201,7 @@ fn imported(code: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// Imports that lead up, and rooms that stand in no table.
+/// Imports of higher rooms, and rooms that are in no table.
 fn offences(src: &Path, table: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
     files(src, &mut all);
@@ -263,8 +264,9 @@ fn imports_are_read_in_every_form() {
     assert_eq!(imported(code).into_iter().collect::<Vec<_>>(), ["env", "graph", "ha", "ids", "wire"]);
 }
 
-/// Lines of the engine that are there for planted bugs and should not be: what they do stands in files `planted.rs`, and those
-/// are named only right behind the attribute that leaves the line out of a build without the feature.
+/// Lines of the engine that mention planted bugs where they should not. What planted bugs do belongs into files
+/// `planted.rs`. Such a file may only be named directly after the attribute that leaves the line out of builds without
+/// the feature.
 fn sights(path: &Path, code: &str) -> Vec<String> {
     let mut sights = Vec::new();
     let mut before = "";
@@ -289,13 +291,13 @@ fn planted_bugs_are_out_of_sight() {
     let mut all = Vec::new();
     files(&engine, &mut all);
     let (planted, product): (Vec<_>, Vec<_>) = all.into_iter().partition(|path| path.ends_with("planted.rs"));
-    // Models find planted bugs, too, and exist only in tests of the engine.
+    // The models find planted bugs, too, and exist only in tests of the engine.
     let of_tests = |path: &Path| path.starts_with(engine.join("model")) || path.ends_with("env/scripted.rs");
     let product = product.into_iter().filter(|path| !path.ends_with("mutation.rs") && !of_tests(path));
     let seen: Vec<String> = product.flat_map(|path| sights(&path, &code(&path))).collect();
     assert_eq!(seen, [""; 0], "call a function of `planted.rs`, right behind its `#[cfg(feature = \"mutations\")]`");
 
-    // And each bug does something somewhere.
+    // Each bug must also be used somewhere.
     let planted: String = planted.iter().map(|path| code(path)).collect();
     for bug in flowquake_engine::mutation::Mutation::ALL {
         assert!(planted.contains(&format!("mutated(Mutation::{bug:?})")), "{bug:?} is planted nowhere");

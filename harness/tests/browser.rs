@@ -1,7 +1,7 @@
-//! The report in a real browser: what its script draws and says is held against the record.
+//! The report in a real browser: what its script draws and says is compared with the record.
 //!
-//! Each test looks for Chromium or Chrome and says so where there is none. A page is opened without a window, with an address
-//! that names a run and an instant; what the browser made of it is read as text.
+//! Each test looks for Chromium or Chrome, and prints a line if there is none. A page is opened without a window, with
+//! an address that names a run and an instant. The document that the browser made is read as text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flowquake_reports::record::{RunRecord, RunSet, SubtaskCheckpoint};
 
-/// Real time after which a browser is stuck.
+/// Real time after which a browser counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const SCENARIO: &str = r#"name = "small"
@@ -33,7 +33,7 @@ target = "tm-2"
 restart_after = "700ms"
 "#;
 
-/// A browser that starts; `None`, with a line that says why, where there is none.
+/// A browser that starts. `None`: there is none, and a line was printed that says why.
 fn browser() -> Option<PathBuf> {
     let folders =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
@@ -51,7 +51,7 @@ fn browser() -> Option<PathBuf> {
     Some(found)
 }
 
-/// What the browser made of an address; `None`: it failed, or did not end.
+/// The document that the browser made of an address; `None`: the browser failed, or did not end.
 fn dom(browser: &Path, address: &str) -> Option<String> {
     let home = tempfile::tempdir().unwrap();
     let output = home.path().join("dom.html");
@@ -79,7 +79,7 @@ fn dom(browser: &Path, address: &str) -> Option<String> {
     (status.success() && text.contains("<html")).then_some(text)
 }
 
-/// How a process ended; `None`: not within [`PATIENCE`].
+/// How a process ended; `None`: the process did not end within [`PATIENCE`].
 #[allow(clippy::disallowed_methods, reason = "a browser takes real time")]
 fn ended(child: &mut Child) -> Option<ExitStatus> {
     let begun = Instant::now();
@@ -92,7 +92,7 @@ fn ended(child: &mut Child) -> Option<ExitStatus> {
     None
 }
 
-/// Runs scenarios in a folder; their records, and the address of their report.
+/// Runs scenarios in a folder. Returns the records, and the address of their report.
 fn report(folder: &Path, args: &[&str]) -> (RunSet, String) {
     let said = Command::new(env!("CARGO_BIN_EXE_flowquake"))
         .args(["run", "--json", "runs.json"])
@@ -133,21 +133,21 @@ impl Page {
         self.between(&format!("<tr data-node=\"{node}\""), "</tr>")
     }
 
-    /// What a cell of a row says, without its markup.
+    /// The text of a cell, without markup.
     fn cell(&self, node: &str, cell: &str) -> String {
         let row = self.row(node);
         let content = row.split(&format!("data-cell=\"{cell}\">")).nth(1).unwrap_or_default();
         content.split("</td>").next().unwrap_or_default().to_owned()
     }
 
-    /// What a subtask does, as the panel says it in the row of its node.
+    /// What a subtask does, as the panel says in the row of the node.
     fn does(&self, node: &str, subtask: &str) -> Option<&str> {
         let rest = self.row(node).split(&format!("data-subtask=\"{subtask}\" data-does=\"")).nth(1)?;
         rest.split('"').next()
     }
 }
 
-/// What a subtask was doing for a pending checkpoint, told from the record without the page's script.
+/// What a subtask was doing for a pending checkpoint, computed from the record without the page's script.
 fn doing(task: &SubtaskCheckpoint, at: u64) -> &'static str {
     let reached = |step: Option<u64>| step.is_some_and(|step| step <= at);
     match () {
@@ -181,7 +181,8 @@ fn the_scrubber_says_what_every_subtask_does_for_a_checkpoint() {
         let page = Page::open(&browser, &format!("{address}#run=1&t={at_us}us&w=20ms"));
         assert!(page.0.contains(&format!("checkpoint {} under way", checkpoint.id)));
         for task in &checkpoint.subtasks {
-            // Times of the picture are whole microseconds: whatever lies within this one counts as reached.
+            // Times in the picture are whole microseconds: everything that happened within this microsecond counts as
+            // reached.
             let expected = doing(task, at_us * 1_000 + 999);
             assert_eq!(page.does(&task.node, &task.subtask), Some(expected), "{} at {at_us} µs", task.subtask);
             seen.push(expected);
@@ -190,7 +191,7 @@ fn the_scrubber_says_what_every_subtask_does_for_a_checkpoint() {
             assert_eq!(page.cell(node, "state"), state);
         }
         for drawn in ["class=\"front\"", "class=\"ack\"", "class=\"upload\"", "class=\"strike\""] {
-            // The strike lies outside of this window.
+            // The strike lies outside this window.
             assert_eq!(page.picture().contains(drawn), !drawn.contains("strike"), "{drawn}");
         }
     }
@@ -209,13 +210,13 @@ fn the_scrubber_says_who_is_down_and_which_fault_is_in_force() {
     assert_eq!(page.cell("tm-2", "faults"), "#1 kill");
     assert_eq!(page.cell("tm-1", "faults"), "");
     assert!(page.picture().contains("class=\"strike\"") && page.picture().contains("class=\"band\""));
-    // Seconds work as well as microseconds; behind the restart it is the second life.
+    // An address may also give seconds instead of microseconds. This instant is after the restart, in the second life.
     let later = Page::open(
         &browser,
         &format!("{address}#run=1&t={}.{:06}s", healed / 1_000_000_000, healed / 1_000 % 1_000_000 + 1),
     );
     assert_eq!(later.cell("tm-2", "state"), "up, life 2");
-    // An address without an instant opens the run, and none opens nothing.
+    // An address without an instant opens the run. The bare address opens no run.
     assert!(Page::open(&browser, &format!("{address}#run-1")).0.contains("data-now=\"attempt\""));
     assert!(!Page::open(&browser, &address).0.contains("<tr data-node="));
 }
@@ -235,7 +236,8 @@ fn back_pressure_is_drawn_for_each_subtask_and_an_idle_run_has_no_such_picture()
     assert!(!Page::open(&browser, &address).0.contains("<svg class=\"fq-load\""));
 }
 
-/// Presses keys, turns the wheel and clicks, and notes the scrubber and the width of the window (`-`: the whole run) after each.
+/// Presses keys, turns the wheel and clicks. After each step the script notes the scrubber and the width of the window
+/// (`-`: the whole run).
 const HANDS: &str = r##"<script>
 addEventListener("load", () => {
   const run = document.querySelector("#run-1");
@@ -288,7 +290,8 @@ fn keys_wheel_and_pointer_move_scrubber_and_window() {
     assert!(checkpoint.1.unwrap() < end / 5, "{notes:?}");
 }
 
-/// Types, clicks and goes back in the table of runs, and notes after each which runs it shows, in which order, and the address.
+/// Types, clicks and goes back in the table of runs. After each step the script notes which runs are shown, in which
+/// order, and the address.
 const TABLE: &str = r##"<script>
 addEventListener("load", () => {
   const notes = [], root = document.documentElement, find = (what) => document.querySelector(what);
@@ -336,7 +339,7 @@ fn the_table_of_runs_is_narrowed_and_sorted_and_its_address_says_how() {
             .map(|(run, _)| run)
             .collect::<Vec<_>>()
     };
-    // As an address says it.
+    // Filter and order given by an address.
     let page = Page::open(&browser, &format!("{address}#filter=calm&sort=-seed"));
     assert_eq!(rows(&page), ["4", "3"]);
     assert!(page.0.contains("aria-sort=\"descending\"") && page.0.contains("2 of 4 runs"));
@@ -345,10 +348,11 @@ fn the_table_of_runs_is_narrowed_and_sorted_and_its_address_says_how() {
         1,
         "its section is hidden, too"
     );
-    // An address of a run shows that run, and a broken one does no harm.
+    // An address of a run shows this run, and a malformed address does no harm.
     assert_eq!(rows(&Page::open(&browser, &format!("{address}#run-1"))), ["1", "2", "3", "4"]);
     Page::open(&browser, &format!("{address}#filter=%&sort=no-such-column&verdict=&x=%E4"));
-    // A verdict that a link asks for narrows the table, in any case of its letters, and if no run has it. Paper says so in words.
+    // A link may ask for a verdict in upper or lower case. It narrows the table even if no run has this verdict. A
+    // printed page says so in words.
     for (asked, shown, said, narrowed) in [
         ("verdict=Passed", &["1", "2", "3", "4"][..], "4 of 4 runs", "passed"),
         (
@@ -363,7 +367,7 @@ fn the_table_of_runs_is_narrowed_and_sorted_and_its_address_says_how() {
         assert_eq!(rows(&page), shown, "{asked}");
         assert_eq!(page.between("<output", "</output>"), format!(" data-narrowed=\"{narrowed}\">{said}"), "{asked}");
     }
-    // By hand.
+    // Filter and order set by hand.
     let file = address.trim_start_matches("file://");
     fs::write(file, fs::read_to_string(file).unwrap().replace("</body>", TABLE)).unwrap();
     let page = Page::open(&browser, &address);
@@ -383,7 +387,7 @@ fn the_table_of_runs_is_narrowed_and_sorted_and_its_address_says_how() {
     assert!(page.0.contains("data-focus=\"true\"") && page.0.contains("data-slash=\"true\""));
 }
 
-/// Measures what a reader waits for: `cargo test --test browser -- --ignored --nocapture`.
+/// Measures how long a reader waits: `cargo test --test browser -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes the time of every scenario, and measures real time"]
 fn a_report_of_sixty_runs_is_small_and_opens_quickly() {

@@ -83,7 +83,7 @@ fn a_wrong_expectation_fails_and_the_saved_plan_replays_it() {
     let plan = "flowquake-failures/small-seed-1.json";
     assert!(record.replay.contains(&format!("cargo run -- replay {plan}")), "{}", record.replay);
     assert!(said.out.lines().any(|line| line == record.replay), "{}", said.out);
-    // What stands behind `--` is the same for the built program as for cargo.
+    // The words after `--` are the same for the built program as for cargo.
     let (_, words) = record.replay.split_once(" -- ").unwrap();
     let replayed = folder.flowquake(&words.split(' ').collect::<Vec<_>>(), 1);
     assert!(!replayed.err.contains("the plan was saved with commit"), "{}", replayed.err);
@@ -98,7 +98,7 @@ fn a_plan_of_another_commit_is_replayed_with_a_note() {
     let folder = Folder::new().with("small.toml", small("", "[expect]\nfailovers = 1\n"));
     folder.flowquake(&["run", "small.toml", "--failures", "kept"], 1);
     let said = folder.flowquake(&["replay", "kept/small-seed-1.json", "--commit", "0000000"], 1);
-    // A build outside a checkout has no commit to compare with.
+    // A build outside a checkout has no commit to compare.
     assert_eq!(said.err.contains("saved with commit 0000000"), flowquake::provenance::COMMIT.is_some(), "{}", said.err);
 }
 
@@ -155,7 +155,7 @@ fn what_failed_last_is_run_again_and_documents_for_ci_are_written() {
     assert!(
         folder.flowquake(&["run", "other.toml", "--failed"], 2).err.contains("no run of these scenarios failed last")
     );
-    // Mended, they leave the list.
+    // Scenarios that pass again leave the list.
     fs::write(folder.path().join("small.toml"), small("", "")).unwrap();
     folder.flowquake(&["run", "--failed"], 0);
     folder.flowquake(&["run", "--failed"], 2);
@@ -179,7 +179,7 @@ fn runs_are_picked_by_name_folder_and_last_verdict() {
     assert_eq!(names(&["all", "--only", "lost", "--only", "disk/"], 1), ["slow-disk", "lost"]);
     assert_eq!(names(&["--failed=stuck"], 4), ["slow-disk"]);
     assert_eq!(names(&["--failed", "--only", "net"], 1), ["lost"]);
-    // All folders below the given path count, and every given path does.
+    // All folders below a given path count, and all given paths count.
     assert_eq!(names(&["all", "--only", "net/deep"], 0), ["nested"]);
     assert_eq!(names(&["all/net", "all/disk", "--only", "slow"], 4), ["slow-link", "slow-disk"]);
     let both = names(&["all/net", "all/disk", "--only", "net", "--only", "disk"], 1);
@@ -242,7 +242,7 @@ fn the_history_keeps_the_plans_of_its_runs_and_lists_them() {
     let failed = hash(folder.run(1).0);
     folder.write("small.toml", small("", ""));
     let passed = hash(folder.run(0).0);
-    // Nothing is left of the scenario and of what a user was given: each run is made again from its own folder.
+    // The scenario and the files for users are removed: each run is repeated from its own folder.
     fs::remove_file(folder.at("small.toml")).unwrap();
     fs::remove_dir_all(folder.at("flowquake-failures")).unwrap();
     let said = folder.flowquake(&["list", "runs"], 0);
@@ -284,7 +284,7 @@ fn parallel_runs_are_told_in_order() {
     assert!(said.out.contains("coverage: "), "{}", said.out);
 }
 
-/// A record of `runs.json` with a catalogue of one fault, and one run that was struck by it.
+/// A record `runs.json` with a catalogue of one fault, and one run that this fault struck.
 fn struck(folder: &Folder) -> RunSet {
     folder.flowquake(&["run", "small.toml", "--json", "runs.json"], 0);
     let mut set: RunSet = serde_json::from_slice(&fs::read(folder.path().join("runs.json")).unwrap()).unwrap();
@@ -341,10 +341,10 @@ fn coverage_shows_the_grid_of_several_files_and_is_a_gate() {
     let slots = settings.as_array().unwrap().iter().find(|setting| setting["name"] == "cluster.slots").unwrap();
     assert_eq!((&slots["drawn"], &slots["ranges"][1]["range"]), (&true.into(), &"2".into()), "{slots}");
     assert_eq!(slots["ranges"][1]["runs"], 2, "{slots}");
-    // Nothing without faults tells what is meaningful.
+    // Without a run without faults, coverage cannot tell what is meaningful.
     let said = folder.flowquake(&["coverage", "hit.json"], 2);
     assert!(said.err.contains("no run without faults") && said.err.contains("scenarios/baseline"), "{}", said.err);
-    // Faults and settings are counted without a grid, and a document is whole or not at all.
+    // Faults and settings are counted without a grid. A document is written completely or not at all.
     for part in ["hurt of drawn", "cluster.task_managers", "settings: "] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
@@ -452,7 +452,7 @@ fn a_long_sweep_is_summed_up_and_keeps_of_passed_runs_what_sums_are_made_of() {
         assert!(run.timeline.is_empty() && run.checkpoints.is_empty());
         assert_eq!(run.totals.events_by_name.get("job-finished"), Some(&1));
     }
-    // The page shows what did not pass, which is nothing.
+    // The page lists the runs that did not pass, and there are none.
     let page = fs::read_to_string(folder.path().join("target/flowquake/report.html")).unwrap();
     assert!(page.len() < 100_000, "{}", page.len());
 }
@@ -478,7 +478,7 @@ fn a_failing_plan_is_made_smaller_and_fails_in_the_same_way() {
     assert!(said.out.contains("0 faults, 2,000 records became 0 faults, 1 record"), "{}", said.out);
     let replayed = folder.flowquake(&["replay", "smaller.json"], 1);
     assert!(replayed.out.contains("aborted_checkpoints_min: expected at least 1, there were 0"), "{}", replayed.out);
-    // What passes cannot be shrunk.
+    // A plan that passes cannot be shrunk.
     let text = fs::read_to_string(folder.path().join("smaller.json")).unwrap();
     let text = text.replace("\"aborted_checkpoints_min\": 1", "\"aborted_checkpoints_min\": null");
     let said = folder.with("passes.json", &text).flowquake(&["shrink", "passes.json"], 2);
@@ -530,7 +530,8 @@ fn editors_and_shells_are_given_what_they_need() {
     assert!(page.contains("Examples") && page.contains("scenario"), "{page}");
 }
 
-/// A measured profile is used by a scenario beside it, and what cannot be written is said before anything is measured.
+/// A measured profile is used by a scenario in the same folder. If the profile cannot be written, this is said before
+/// anything is measured.
 #[test]
 fn calibrate_writes_a_profile_that_scenarios_can_name() {
     let scenario = "name = \"small\"\nwhy = \"this machine\"\n[job]\nname = \"keyed-count\"\n\
@@ -547,7 +548,8 @@ fn calibrate_writes_a_profile_that_scenarios_can_name() {
     }
     folder.flowquake(&["calibrate", "--quick", "--output", "a.toml", "--name", " "], 2);
 
-    // On a machine that is busy with other tests one measurement may make no sense; it says so, and writes nothing.
+    // While the machine is busy with other tests, a measurement may make no sense. Then the command says so, and writes
+    // nothing.
     let measure = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
         let args = ["calibrate", "--quick", "--output", "mine.toml", "--name", "this machine"];
@@ -572,6 +574,7 @@ fn pause() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
 fn a_tune_that_is_stopped_leaves_no_report_of_an_earlier_one_and_keeps_its_journal() {
     let sweep =
         "[engine]\ncredits = 12\n[tune]\nbackends = [\"fs\"]\nintervals = \"1s..100s\"\nduration = \"20000s\"\n";

@@ -41,9 +41,9 @@ fn cut() -> String {
 
 #[test]
 fn targets_are_laid_side_by_side_and_what_one_does_not_offer_is_no_pass() {
-    let folder = Folder::new().with("a.toml", KILLED).with("b.toml", cut());
+    let folder = Folder::new().with("killed.toml", KILLED).with("cut.toml", cut());
     let target = ["--target", "sim,process", "--repeat", "2", "--jobs", "1", "--json", "runs.json"];
-    let said = folder.flowquake(&[&["run", "a.toml", "b.toml"][..], &target].concat(), 10);
+    let said = folder.flowquake(&[&["run", "killed.toml", "cut.toml"][..], &target].concat(), 10);
     for part in ["killed", "process  2 passed", "process  2 not offered", "2 scenarios on sim, process"] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
@@ -55,13 +55,17 @@ fn targets_are_laid_side_by_side_and_what_one_does_not_offer_is_no_pass() {
     let sides = &comparison["rows"][0]["sides"];
     assert_eq!((&sides[0]["profile"], &sides[1]["profile"]), (&"builtin".into(), &"native".into()));
     assert_eq!(sides[1]["compared"], 2, "{sides:#}");
-    assert_eq!(sides[1]["differing"], Value::Array(vec![]), "the same engine takes the same steps: {sides:#}");
+    // The same engine takes the same steps; whether the peer or the leader sees first that a TaskManager is dead is a race.
+    for way in sides[1]["differing"].as_array().unwrap() {
+        let steps = ["first", "second"].map(|side| way["difference"][side]["step"].as_str());
+        assert_eq!(steps, [Some("failover"); 2], "{sides:#}");
+    }
     assert_eq!(comparison["rows"][1]["sides"][1]["verdict"], "not-offered");
     let page = folder.read("target/flowquake/report.html");
     assert!(page.contains("Targets side by side") && page.contains("class=\"fq-targets\""));
     // The plan of each target is kept by its own name.
-    let newest = std::fs::read_dir(folder.at("target/flowquake/history")).unwrap().next().unwrap().unwrap();
-    let plans = newest.path().join("plans");
+    let kept = std::fs::read_dir(folder.at("target/flowquake/history")).unwrap().map(|entry| entry.unwrap().path());
+    let plans = kept.map(|of_run| of_run.join("plans")).find(|plans| plans.is_dir()).expect("plans of a run");
     for name in ["killed-seed-1.json", "killed-process-seed-1.json"] {
         assert!(plans.join(name).is_file(), "{name}");
     }
@@ -69,17 +73,17 @@ fn targets_are_laid_side_by_side_and_what_one_does_not_offer_is_no_pass() {
 
 #[test]
 fn runs_on_one_target_leave_no_comparison_behind() {
-    let folder = Folder::new().with("a.toml", KILLED);
+    let folder = Folder::new().with("killed.toml", KILLED);
     folder.write("target/flowquake/comparison.json", "{}");
-    let said = folder.flowquake(&["run", "a.toml"], 0);
+    let said = folder.flowquake(&["run", "killed.toml"], 0);
     assert!(!said.out.contains("Targets") && said.out.contains("worst outage"), "{}", said.out);
     assert!(!folder.at("target/flowquake/comparison.json").exists(), "that of an earlier run is gone");
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_before_anything_runs() {
-    let folder = Folder::new().with("a.toml", KILLED);
-    let refused = |rest: &[&str]| folder.flowquake(&[&["run", "a.toml"], rest].concat(), 2).err;
+    let folder = Folder::new().with("killed.toml", KILLED);
+    let refused = |rest: &[&str]| folder.flowquake(&[&["run", "killed.toml"], rest].concat(), 2).err;
     assert!(refused(&["--target", "sim,sim"]).contains("--target names sim twice"));
     assert!(refused(&["--repeat", "3"]).contains("the same each time"));
     assert!(refused(&["--repeat", "0", "--target", "process"]).contains("1..=1000"));

@@ -1,4 +1,4 @@
-//! Every dependency is used: a crate that nobody names any more is compiled, audited and updated for nothing.
+//! Every dependency is used. A crate that no code names any more would be compiled, audited and updated for nothing.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! `flowquake exhaust` and `flowquake merge` as a user meets them: a search that is stopped goes on, shards are put together, and what
-//! cannot be right is refused.
+//! `flowquake exhaust` and `flowquake merge` as a user sees them: a search that was stopped continues, shards are
+//! merged, and inputs that cannot be right are refused.
 
 mod common;
 
@@ -11,7 +11,7 @@ use flowquake_reports::class::Class;
 use flowquake_reports::exhaust::{ExhaustSet, read};
 
 impl Folder {
-    /// A working folder with the smallest scenario, changed like this.
+    /// A working folder with the smallest scenario, after this change.
     fn short(change: impl Fn(String) -> String) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/exhaust/reference-short.toml");
         Self::new().with(SHORT, change(fs::read_to_string(file).unwrap()))
@@ -53,7 +53,7 @@ fn a_search_that_is_stopped_goes_on_and_draws_its_picture() {
     }));
     let page = fs::read_to_string(folder.at("target/flowquake/exhaust/reference-short.html")).unwrap();
     assert!(page.contains("svg class=\"strikes\""));
-    // The command behind a square of the picture.
+    // The command that the picture gives for one of its squares.
     let number = second.strikes.iter().find(|strike| strike.result.is_some()).unwrap().number.to_string();
     let said = folder.says(&["exhaust", SHORT, "--strike", &number], exit_code(&second, &number));
     assert!(said.contains(&format!("strike {number}: ")), "{said}");

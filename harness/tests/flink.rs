@@ -1,4 +1,5 @@
-//! Scenarios on a real, unmodified Apache Flink, where there is one (`FLINK_HOME`, and a JDK); without it this is said and nothing else is tried.
+//! Scenarios on a real, unmodified Apache Flink. They need `FLINK_HOME` and a JDK. Without these, a line says so and
+//! nothing is tried.
 #![allow(clippy::disallowed_methods, reason = "these tests start, watch and kill real processes")]
 
 mod common;
@@ -22,7 +23,7 @@ use flowquake_reports::record::{RunRecord, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Longest wait for anything.
+/// Longest time to wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job that takes checkpoints for three seconds.
@@ -66,7 +67,8 @@ fn run(flink: &ApacheFlink, rest: &str) -> (RunRecord, Outcome) {
     try_execute(flink, Depth::Full, &plan, &jobs, String::new()).expect("this machine can keep it")
 }
 
-/// The strike lands when Flink has completed the checkpoint and has told nobody: exactly-once output is judged whatever comes then.
+/// The strike lands when Flink has completed the checkpoint but has not told anyone. Exactly-once output must hold in
+/// any case.
 #[test]
 fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     let Some(flink) = flink() else { return };
@@ -80,7 +82,7 @@ fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     assert_eq!(judged, ["O1", "O7", "O8"]);
     let receipt = &outcome.strikes[0].hits[0].receipt;
     assert!(receipt.contains("ended by SIGKILL"), "{receipt}");
-    // TaskManager 1 heard nothing more: at the most the other one did.
+    // TaskManager 1 was killed before it could hear of the checkpoint; at most the other one heard of it.
     let events = &outcome.trace.events;
     let completed = |event: &Event| matches!(event, Event::CheckpointCompleted { checkpoint: CheckpointId(3), .. });
     let at = events.iter().position(|record| completed(&record.event)).expect("it completed");
@@ -93,18 +95,20 @@ fn a_task_manager_is_killed_exactly_when_a_checkpoint_is_complete() {
     assert!(events[at..].iter().any(|record| restored(&record.event)), "it went on from the checkpoint");
 }
 
-/// The twins ask before each record, and each thread of a Flink waits for its own answer.
+/// The twins ask before each record, whoever reaches a store before each request, and each thread of a Flink waits for its own answer.
 #[test]
-fn user_code_fails_and_snapshots_hang_as_they_are_told_to() {
+fn user_code_fails_and_snapshots_and_stores_wait_as_they_are_told_to() {
     let Some(flink) = flink() else { return };
-    let faults = "[[fault]]\nat = \"0s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 100\ntimes = 1\n\
-                  [[fault]]\non = { event = \"checkpoint-completed\", checkpoint = 4 }\ndo = \"hang-snapshot\"\ntarget = \"tm-1\"\nheal_after = \"700ms\"\n\
+    let faults = "[[fault]]\nat = \"0s\"\ndo = \"poison-record\"\nsplit = 1\nposition = 300\ntimes = 1\n\
+                  [[fault]]\non = { event = \"checkpoint-triggered\", checkpoint = 1 }\ndo = \"hang-snapshot\"\ntarget = \"tm-1\"\nheal_after = \"700ms\"\n\
+                  [[fault]]\nat = \"1200ms\"\ndo = \"slow-store\"\nstore = \"checkpoints\"\nby = \"10ms\"\nheal_after = \"1s\"\n\
                   [expect]\nfailovers = 1\n";
     let (record, outcome) = run(&flink, faults);
     assert_eq!(record.verdict, Verdict::Passed, "{record:#?}");
     let receipt = |fault: usize| record.faults[fault].hits[0].receipt.as_str();
-    assert!(receipt(0).contains("before record 100 of split 1, and was told to fail"), "{}", receipt(0));
+    assert!(receipt(0).contains("before record 300 of split 1, and was told to fail"), "{}", receipt(0));
     assert!(receipt(1).contains("snapshots hung") && receipt(1).contains("healed"), "{}", receipt(1));
+    assert!(receipt(2).contains("asked for") && receipt(2).ends_with("was answered so"), "{}", receipt(2));
     let in_program = |event: &Event| matches!(event, Event::TaskFailed { in_program: true, .. });
     assert_eq!(outcome.trace.events.iter().filter(|record| in_program(&record.event)).count(), 1);
 }
@@ -119,7 +123,7 @@ fn a_harness_that_is_killed_leaves_no_java_behind() {
     let mut harness = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
     let ours = |id: u32| java_below(id);
-    // One of them stands still.
+    // One of them is stopped.
     while !ours(harness.id()).iter().any(|id| state(*id) == Some('T')) {
         assert!(begun.elapsed() < PATIENCE, "no Java of this run stands still");
         std::thread::sleep(Duration::from_millis(20));

@@ -1,4 +1,5 @@
-//! `flowquake formulas` as a user meets it: catalogue, answers, files, what is refused, and that its page says the same.
+//! `flowquake formulas` as a user sees it: catalogue, answers, files and refusals. Its page in the docs must say the
+//! same.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde_json::Value;
 /// The page that explains the verb.
 const PAGE: &str = include_str!("../../docs/formulas.md");
 
-/// Standard output and error of the verb, which has to end with `code`.
+/// Standard output and error of the command, which must end with `code`.
 #[track_caller]
 fn formulas(folder: &Path, args: &str, code: i32) -> (String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowquake"));
@@ -67,7 +68,7 @@ fn the_document_goes_to_a_file_or_to_standard_output() {
     assert_eq!(fs::read_to_string(folder.path().join("answers.json")).unwrap(), printed);
     let document: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(document["formulas_version"], 1);
-    // A = 30/2 + 4 s, and as much capacity is spare as is used.
+    // A = 30/2 + 4 s, and the spare capacity equals the used capacity.
     assert_eq!(answer(&document, "recovery")["value"], 99.0);
     assert_eq!(answer(&document, "several levels, periods")["value"], serde_json::json!([60.0, 720.0]));
     assert_eq!(answer(&document, "Young")["missing"], serde_json::json!(["c", "M"]));

@@ -1,4 +1,5 @@
-//! The regression gate as a team meets it: a baseline made, kept, missed, edited, and everything that can be wrong with it.
+//! The regression gate as a team sees it: a baseline is made, kept, missed and edited, and everything in it that can be
+//! wrong.
 
 mod common;
 
@@ -32,7 +33,7 @@ impl Folder {
         self.flowquake(&[&["gate"], args].concat(), code)
     }
 
-    /// Refused with all these words, and the baseline is as it was.
+    /// The gate must refuse with all these words, and leave the baseline unchanged.
     #[track_caller]
     fn refused(&self, args: &[&str], words: &[&str]) {
         let before = fs::read(self.path().join(BASELINE)).ok();
@@ -119,7 +120,7 @@ fn times_beyond_the_budget_are_slower_and_a_wider_budget_lets_them_pass() {
     folder.gate(&["--budget", "p50=20%,max=20%"], 0);
     folder.gate(&["--budget", "p50=20%"], 8);
     folder.refused(&["--budget", "20"], &["`20` is no budget"]);
-    // The diff tells what became longer.
+    // The diff says what took longer.
     let said = folder.gate(&["--update", "--budget", "20%"], 0);
     assert!(said.out.contains("outage max") && said.out.contains("budget"), "{}", said.out);
     assert!(folder.gate(&[], 0).out.contains("budget: 20%"));
@@ -229,7 +230,7 @@ fn a_broken_baseline_is_told_with_line_and_remedy() {
         folder.refused(&[], &words);
         folder.refused(&["--update"], &words);
     }
-    // A new set needs nothing of the old file.
+    // A new set of scenarios needs nothing from the old file.
     let said = folder.gate(&["--update", "scenarios", "--seeds", "2"], 0);
     assert!(said.err.contains("replaced unread"), "{}", said.err);
     assert_eq!(folder.read(BASELINE), good);

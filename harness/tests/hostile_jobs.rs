@@ -1,8 +1,9 @@
-//! Jobs that harm their own process, in a program of another crate: the sweep goes on, and every run has its verdict.
+//! Jobs that harm their own process, in a program of another crate. The sweep must continue, and every run must get a
+//! verdict.
 //!
-//! This is no ordinary test: it is that program, too, so that the workers which `flowquake::main` starts have these jobs. Started
-//! with [`PROGRAM`] in its environment it is the command line, or with [`AS_TEST`] a test binary of that crate; else it runs the
-//! tests of [`TESTS`] whose name contains its first argument.
+//! This file is not only a test; it is also that program, so that the workers which `flowquake::main` starts have these
+//! jobs. With [`PROGRAM`] in its environment it is the command line, with [`AS_TEST`] a test binary of the other crate.
+//! Without both it runs the tests of [`TESTS`] whose name contains its first argument.
 
 mod common;
 
@@ -23,9 +24,10 @@ use flowquake_reports::units::count;
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::Pid;
 
-/// Set where this program is to be the command line.
+/// If this variable is set, the program is the command line.
 const PROGRAM: &str = "FLOWQUAKE_HOSTILE_JOBS";
-/// Set where this program is to call `flowquake::test`; whether a panic of it is one of the program.
+/// If this variable is set, the program calls `flowquake::test`. The value `panics` says that a panic of this call
+/// fails the program.
 const AS_TEST: &str = "FLOWQUAKE_HOSTILE_TEST";
 
 const TESTS: &[(&str, fn())] = &[
@@ -67,13 +69,14 @@ fn main() -> ExitCode {
         return flowquake::main(&Jobs::builtin().with("hostile", HOSTILE));
     }
     if let Some(panics) = std::env::var_os(AS_TEST) {
-        // A run that loops shall be given up soon.
+        // A run that loops should be given up soon.
         flowquake::run::limit_processor_time(std::time::Duration::from_secs(1));
         let test = || flowquake::test("all", 1..=1, &Jobs::default().with("hostile", HOSTILE));
         let failed = std::panic::catch_unwind(test).is_err();
         return if failed && panics == "panics" { ExitCode::from(101) } else { ExitCode::SUCCESS };
     }
-    // Whoever runs this may ignore them (`nohup`, a shell's background job), and a sweep leaves ignored what was ignored.
+    // The parent of this program may ignore these signals (`nohup`, or a shell's background job), and a sweep keeps
+    // ignored signals ignored.
     for interrupt in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: no handler is installed; this process has one thread and handles none of them.
         unsafe { signal(interrupt, SigHandler::SigDfl) }.expect("an ordinary signal");
@@ -150,8 +153,8 @@ impl Source for Numbers {
             "exit" => exit(),
             "abort" => std::process::abort(),
             "overflow" => return overflow(index),
-            // Not address 0: that is noticed by the compiler's checks, which abort.
-            // SAFETY: none. That is what the process is to die of.
+            // Not address 0: the compiler's checks would notice this and abort.
+            // SAFETY: none. The process is meant to die of this.
             "segv" => unsafe { std::ptr::without_provenance_mut::<u32>(8).write_volatile(1) },
             "kill" => raise(Signal::SIGKILL).unwrap(),
             "memory" => {
@@ -163,7 +166,7 @@ impl Source for Numbers {
             "loop" => loop {
                 std::hint::spin_loop();
             },
-            // As if it were an answer.
+            // Prints bytes that look like an answer.
             "print" => println!("\u{0}\u{0}\u{0}\u{7}\"Ready\"printed by a job"),
             _ => {}
         }
@@ -234,25 +237,25 @@ impl Folder {
         command
     }
 
-    /// What it said, which has to end with `code`.
+    /// Runs this program, which must end with `code`, and returns its output.
     #[track_caller]
     fn says(&self, args: &[&str], code: i32) -> Said {
         self.ends(self.own(args), code)
     }
 
-    /// The lines of the journal behind its head.
+    /// The lines of the journal after its head.
     fn journal(&self) -> Vec<RunRecord> {
         let text = fs::read_to_string(self.path().join("target/flowquake/runs.jsonl")).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// A sweep that takes long, when some of its runs are made.
+    /// Starts a long sweep, and returns when some of its runs are made.
     fn long_sweep(&self) -> Child {
         self.begun(&["run", "all", "--seeds", "100000", "--jobs", "2", "--json", "made.json"], 5)
     }
 
-    /// A sweep of which at least this many runs are made.
+    /// Starts a sweep, and returns when at least so many runs are made.
     fn begun(&self, args: &[&str], runs: usize) -> Child {
         let child = self.own(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         while self.journal().len() < runs {
@@ -270,7 +273,7 @@ impl Folder {
         folders
     }
 
-    /// The only journal, to be damaged.
+    /// The only journal.
     fn journal_file(&self) -> PathBuf {
         let folders = self.history();
         assert_eq!(folders.len(), 1, "{folders:?}");
@@ -336,7 +339,7 @@ fn what_a_job_prints_goes_to_standard_error() {
 
 fn a_crash_can_be_replayed_and_shrunk() {
     let folder = Folder::hostile(&[("exit", "exit"), ("loop", "loop")]);
-    // A run that loops is stuck by its processor time, and its thread is gone before the next run.
+    // A run that loops is stopped by its limit of processor time, and its thread is gone before the next run.
     let said = folder.says(&["run", "all", "--jobs", "1", "--run-cpu", "1s"], 5);
     assert!(said.out.contains("1 crashed") && said.out.contains("1 stuck"), "{}", said.out);
     assert!(said.out.contains("more processor time than its limit of 1 s"), "{}", said.out);
@@ -391,7 +394,7 @@ fn a_sweep_that_is_stopped_leaves_no_answer_of_an_earlier_one_and_the_history_te
     folder.says(&[&["run", "all/a.toml"], &documents[..]].concat(), 0);
     let names = ["made.json", "made.xml", "made.md", "target/flowquake/report.html", "target/flowquake/runs.json"];
     assert!(names.iter().all(|name| folder.at(name).is_file()));
-    // What is refused touches nothing.
+    // A call that is refused touches no files.
     folder.says(&[&["run", "all/none.toml"], &documents[..]].concat(), 2);
     assert!(names.iter().all(|name| folder.at(name).is_file()));
     for (signal, code, end) in
@@ -465,7 +468,7 @@ fn a_killed_sweep_leaves_its_journal_and_no_process() {
     panic!("WORKER-W3: workers outlive their sweep: {workers:?}");
 }
 
-/// Records without what the machine's clocks say.
+/// Records without values from the machine's clocks.
 fn timeless(mut records: Vec<RunRecord>) -> Vec<RunRecord> {
     for record in &mut records {
         (record.totals.cpu_ns, record.totals.wall_ns) = (0, 0);
@@ -482,7 +485,7 @@ fn a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been() {
     assert_eq!(sweep.wait().unwrap().signal(), Some(9));
     let made = folder.journal().len();
     assert!((7..60).contains(&made), "{made}");
-    // Killed while it wrote: the last run is lost, and no other.
+    // As if the sweep was killed while it wrote: the last run is lost, and no other.
     let journal = folder.journal_file();
     let mut text = fs::read(&journal).unwrap();
     text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap() - 9);
@@ -509,7 +512,7 @@ fn a_killed_sweep_is_gone_on_with_and_ends_as_if_nothing_had_been() {
 fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
     let folder = Folder::hostile(&[("a", "well"), ("b", "panic")]);
     folder.says(&["run", "all", "--seeds", "3"], 1);
-    // What failed last, stopped at its first failure, then at each further one.
+    // Runs again what failed last, and stops at the first failure, then at each further one.
     let said = folder.says(&["run", "--failed", "--jobs", "1", "--max-failures", "1", "--json", "made.json"], 1);
     assert!(said.err.contains("2 of 3 runs were not made") && said.err.contains("run --resume"), "{}", said.err);
     let said = folder.says(&["run", "--resume"], 1);
@@ -518,9 +521,9 @@ fn an_interrupted_sweep_is_gone_on_with_over_and_over() {
         "{}",
         said.err
     );
-    // Meanwhile the list of failures is another.
+    // Meanwhile the list of failures changed.
     fs::write(folder.path().join("target/flowquake/failed.json"), "[]").unwrap();
-    // What the first call had is taken back.
+    // A resumed call uses the list that the first call had.
     folder.says(&["run", "--resume", "--max-failures", "none"], 1);
     let seeds: Vec<u64> = folder.records("made.json").iter().map(|record| record.seed).collect();
     assert_eq!(seeds, [1, 2, 3]);
@@ -577,7 +580,7 @@ fn two_sweeps_at_once_keep_their_records_apart() {
     }
     names.sort();
     assert_eq!(names, ["a", "b"]);
-    // The documents of the newest are of one run, whichever ended last.
+    // The documents at the top belong to the newest run, whichever run ended last.
     let top: RunSet =
         serde_json::from_slice(&fs::read(folder.path().join("target/flowquake/runs.json")).unwrap()).unwrap();
     assert_eq!(top.runs.len(), 30);
@@ -585,7 +588,7 @@ fn two_sweeps_at_once_keep_their_records_apart() {
 
 fn a_run_survives_a_plan_that_cannot_be_saved() {
     let folder = Folder::hostile(&[("exit", "exit")]);
-    // Writing there is an error whoever asks.
+    // A file that cannot be written is an error for every user, even for root.
     let said = folder.says(&["run", "all", "--failures", "/proc/self/nowhere", "--json", "all.json"], 2);
     assert!(said.out.contains("1 run: 1 crashed"), "{}", said.out);
     assert!(said.err.contains("exit seed 1: ") && said.err.contains("/proc/self/nowhere"), "{}", said.err);
@@ -620,7 +623,7 @@ fn a_job_that_exits_in_the_judging_process_does_not_pass() {
         assert_eq!(said.code, Some(5), "{how}: {}{}", said.out, said.err);
         assert!(said.err.contains(words), "{how}: {}", said.err);
     }
-    // The command line makes runs elsewhere, but it builds jobs to see whether it may.
+    // Commands execute runs in other processes, but they build jobs in this one to check whether they can be built.
     for how in ["exit in build", "exit in thread"] {
         let folder = Folder::hostile(&[("job", how), ("well", "well")]);
         for command in ["check", "run"] {

@@ -1,4 +1,5 @@
-//! Searches as a user meets them: floors of activation, when a failure was decided, and hunts with their corpus.
+//! Searches as a user sees them: minimum rates of faults that strike, the moment at which a failure was decided, and
+//! hunts with their corpus.
 
 mod common;
 
@@ -62,7 +63,7 @@ fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
     let below = "below min_hurt of swarm.toml, 4 runs: kill: ";
     assert!(said.err.contains(below) && said.err.contains("1,000 are asked for"), "{}", said.err);
     assert!(!said.err.contains("pause: "), "{}", said.err);
-    // A single run shows nothing of how often a kind hurts.
+    // A single run does not show how often a kind of fault hurts.
     run("{ kill = 900 }", "1", 0);
     let said = run("{ cut = 1 }", "1", 2);
     assert!(said.err.contains("`min_hurt` asks for `cut`, which is not drawn"), "{}", said.err);
@@ -71,7 +72,8 @@ fn a_sweep_fails_if_a_kind_hurts_more_rarely_than_its_scenario_asks() {
     run("20", "1", 2);
 }
 
-/// A job that is killed by the clock. Whether a checkpoint is aborted with it is a matter of timing, which the scenario forbids.
+/// A job that is killed at a time of the clock. It depends on timing whether a checkpoint is aborted by the kill, which
+/// the scenario forbids.
 const BY_THE_CLOCK: &str = r#"name = "by-the-clock"
 why = "when its failure was decided is asked"
 
@@ -106,7 +108,7 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     });
     let seed = seed.expect("one of 30 seeds aborts nothing");
     let plan = format!("flowquake-failures/by-the-clock-seed-{seed}.json");
-    // The report of the failure has the command, or, if it was asked for, the curve.
+    // The report of the failure has the command, or the curve if it was asked for.
     let reported = || fs::read_to_string(folder.path().join("target/flowquake/report.html")).unwrap();
     assert!(reported().contains(&format!(" when {plan}</code>")) && !reported().contains("class=\"probability\""));
     let words = ["when", &plan, "--samples", "4", "--points", "6", "--output", "when.html", "--json", "when.json"];
@@ -131,7 +133,7 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
         folder.flowquake(&[&command.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--when"]].concat(), 1);
     assert!(said.err.contains(&format!("when by-the-clock seed {seed} was decided")), "{}", said.err);
     assert!(reported().contains("class=\"probability\"") && !reported().contains(&format!(" when {plan}</code>")));
-    // A plan that passes has no failure that was decided.
+    // A plan that passes has no failure, so there is no moment of decision.
     let text = fs::read_to_string(folder.path().join(&plan)).unwrap();
     fs::write(
         folder.path().join("passes.json"),
@@ -144,7 +146,7 @@ fn when_draws_the_curve_of_a_failing_plan_and_refuses_one_that_passes() {
     folder.flowquake(&["when", &plan, "--output", &plan], 2);
 }
 
-/// Plans of a corpus.
+/// The plans in a corpus.
 fn corpus(folder: &Folder) -> Vec<std::path::PathBuf> {
     let files = fs::read_dir(folder.path().join("flowquake-corpus")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "json")).collect();
@@ -167,14 +169,14 @@ fn a_hunt_keeps_what_is_new_goes_on_from_it_and_sets_aside_what_does_not_load() 
     let kept = corpus(&folder);
     assert_eq!(first["corpus"].as_u64().unwrap() as usize, kept.len());
     assert!(!kept.is_empty() && first["fresh"].as_u64().unwrap() < 30, "{first}");
-    // One that was cut off is told and kept; the others are run first.
+    // A plan that was cut off is reported and kept; the others are run first.
     let broken = folder.path().join("flowquake-corpus/broken.json");
     fs::write(&broken, "{\"corpus_version\": 1, ").unwrap();
     let said = folder.flowquake(&hunt, 0);
     assert!(said.err.contains("broken.json is set aside") && said.err.contains("no entry of a corpus"), "{}", said.err);
     assert!(!broken.exists() && folder.path().join("flowquake-corpus/set-aside/broken.json").exists());
     assert!(report(&folder, "hunt.json")["fresh"].as_u64().unwrap() + kept.len() as u64 <= 30);
-    // Nothing says what may be changed in a scripted scenario.
+    // A scripted scenario does not say what may be changed.
     fs::write(folder.path().join("by-the-clock.toml"), BY_THE_CLOCK).unwrap();
     let said = folder.flowquake(&["hunt", "by-the-clock.toml"], 2);
     assert!(said.err.contains("by-the-clock.toml has no [swarm]"), "{}", said.err);
@@ -195,16 +197,16 @@ fn a_hunt_begins_with_an_empty_corpus_or_none() {
     fs::remove_dir_all(folder.path().join("flowquake-corpus")).unwrap();
     folder.flowquake(&hunt, 0);
     assert!(!corpus(&folder).is_empty());
-    // A file is no folder.
+    // A file is not a folder.
     fs::write(folder.path().join("file"), "").unwrap();
     let said = folder.flowquake(&[&hunt[..], &["--corpus", "file"]].concat(), 2);
     assert!(said.err.contains("file"), "{}", said.err);
 }
 
-/// Waits for something that a real process does.
+/// Waits until a real process has done something.
 #[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
 fn until(mut holds: impl FnMut() -> bool) {
-    /// A busy machine takes its time.
+    /// A busy machine needs time.
     const PATIENCE: Duration = Duration::from_secs(300);
     let begun = Instant::now();
     while !holds() {
@@ -220,7 +222,7 @@ fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
     let words = ["hunt", "swarm.toml", "--guided", "--for", "10min", "--jobs", "2", "--json", "hunt.json"];
     let pipes = command.args(words).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let hunt = pipes.spawn().unwrap();
-    // The folder is there before the first plan is.
+    // The folder exists before the first plan is written.
     until(|| folder.path().join("flowquake-corpus").exists() && corpus(&folder).len() >= 3);
     kill(Pid::from_raw(hunt.id() as i32), Signal::SIGTERM).unwrap();
     let said: Said = hunt.wait_with_output().unwrap().into();
@@ -230,7 +232,7 @@ fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
     assert_eq!(found["ended"], "interrupted by SIGTERM");
     let kept = corpus(&folder);
     assert_eq!(found["corpus"].as_u64().unwrap() as usize, kept.len());
-    // Nothing is half written, and all of it loads.
+    // No file is half written, and all files can be loaded.
     let all = fs::read_dir(folder.path().join("flowquake-corpus")).unwrap().count();
     assert_eq!(all, kept.len(), "a file that is no plan is left behind");
     let again = ["hunt", "swarm.toml", "--runs", &kept.len().to_string(), "--jobs", "2", "--json", "again.json"];
@@ -241,7 +243,8 @@ fn an_interrupted_hunt_leaves_corpus_and_report_whole() {
 
 #[test]
 fn a_hunt_names_each_failure_once_makes_it_smaller_and_shards_make_one_report() {
-    // Of each plan that kills somebody one failure, and of the others another: the job is not expected to fail over.
+    // One failure for plans that kill a node, and another for the other plans: the scenario does not expect the job to
+    // fail over.
     let folder = Folder::new().with("swarm.toml", format!("{SWARM}\n[expect]\nfailovers = 0\n"));
     let hunt = |shard: &str, json: &str| {
         let night = ["hunt", "swarm.toml", "--runs", "8", "--nightly", "2026-11-30", "--shrink-runs", "20"];

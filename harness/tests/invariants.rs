@@ -1,7 +1,8 @@
-//! Invariants have one name each: headers define them, ARCHITECTURE.md lists them, and something asserts or tries each.
+//! Each invariant has exactly one name: a header defines it, ARCHITECTURE.md lists it, and some code asserts or tests
+//! it.
 //!
-//! A header names its invariants behind `Invariant:` or `Invariants:`, as `(NAME-1)`. What else the code says under such a
-//! name is found as text.
+//! A header names its invariants after `Invariant:` or `Invariants:`, as `(NAME-1)`. All other uses of a name are found
+//! as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +33,7 @@ fn all() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Capital letters, perhaps a hyphen and more of them, and a number.
+/// Whether a word is made of capital letters, perhaps a hyphen with more of them, and a number.
 fn is_name(word: &str) -> bool {
     let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
     letters.len() < word.len()
@@ -40,7 +41,7 @@ fn is_name(word: &str) -> bool {
         && letters.chars().all(|c| c.is_ascii_uppercase() || c == '-')
 }
 
-/// Names that a header defines.
+/// The names that a header defines.
 fn defined(text: &str) -> Vec<String> {
     let header: Vec<&str> =
         text.lines().take_while(|line| line.starts_with("//!")).map(|line| line[3..].trim()).collect();
@@ -65,7 +66,7 @@ fn definitions() -> BTreeMap<String, Vec<String>> {
     names
 }
 
-/// Names that ARCHITECTURE.md lists; a cell names one, some (`A1, A2`), or a range (`A1 to A4`).
+/// The names that ARCHITECTURE.md lists. A cell has one name, several (`A1, A2`), or a range (`A1 to A4`).
 fn listed() -> BTreeSet<String> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let section = text.split("\n## Invariants\n").nth(1).unwrap().split("\n## ").next().unwrap();

@@ -1,6 +1,7 @@
-//! The museum as a user meets it: what it refuses, what it says of a matrix of another engine, and that a visit goes on after a stop.
+//! The museum as a user sees it: what it refuses, what it says about a matrix of another engine, and that a visit
+//! continues after a stop.
 //!
-//! Planted bugs exist only in builds with the feature `mutations`, as `cargo test` makes them in this workspace.
+//! Planted bugs exist only in builds with the feature `mutations`. `cargo test` makes such builds in this workspace.
 
 use std::fs;
 use std::path::Path;
@@ -123,7 +124,7 @@ fn a_matrix_of_another_engine_is_told_and_judged_all_the_same() {
     fs::write(&file, &other).unwrap();
     let said = folder.museum(&one, 0);
     assert!(said.out.contains("the baseline was made with another engine"), "{}", said.out);
-    // What may not pass does not pass for that.
+    // A difference from the matrix fails the museum, also when the matrix is of another engine.
     fs::write(&file, other.replace("\"forget-commit\"", "\"forgotten\"")).unwrap();
     let said = folder.museum(&one, 1);
     assert!(said.out.contains("DRIFT") && said.out.contains("another engine"), "{}", said.out);
@@ -135,7 +136,7 @@ fn a_visit_goes_on_with_what_it_found_and_comes_to_the_same() {
     let folder = Folder::new();
     let swarm = |args: &[&str], code| {
         let ask = ["--only", "replay-one-too-many", "--only", "skip-sweep", "--by", "swarm", "--starts", "2"];
-        // Their scenarios are elsewhere, and are not run.
+        // The scenarios of the other bugs are elsewhere, and are not run.
         for name in ["killed-between-checkpoints", "killed-when-manifest-is-written"] {
             let text = fs::read_to_string(folder.path().join("scenarios/no-fault.toml")).unwrap();
             let named = text.replace("name = \"no-fault\"", &format!("name = \"{name}\""));
@@ -150,7 +151,7 @@ fn a_visit_goes_on_with_what_it_found_and_comes_to_the_same() {
     let lines = fs::read_to_string(&journal).unwrap();
     let searches = |lines: &str| lines.lines().filter(|line| line.starts_with("{\"search\"")).count();
     assert_eq!(searches(&lines), 4);
-    // Stopped behind its first search, in the middle of a line.
+    // As if the visit was stopped after its first search, in the middle of a line.
     let first = lines.lines().position(|line| line.starts_with("{\"search\"")).unwrap();
     let cut: Vec<&str> = lines.lines().take(first + 1).collect();
     fs::write(&journal, cut.join("\n") + "\n{\"search\": [\"skip-s").unwrap();
@@ -167,11 +168,11 @@ fn a_visit_goes_on_with_what_it_found_and_comes_to_the_same() {
     assert_eq!(timeless(&resumed), timeless(&made));
     let killed = timeless(&resumed)["bugs"][0]["found"]["swarm"].clone();
     assert_eq!((killed["fate"].as_str(), killed["runs"].as_array().unwrap().len()), (Some("killed"), 2), "{resumed}");
-    // All is there: nothing is searched again.
+    // Everything is in the journal: no search is repeated.
     let before = searches(&fs::read_to_string(&journal).unwrap());
     swarm(&["--seeds", "3", "--resume"], 0);
     assert_eq!(searches(&fs::read_to_string(&journal).unwrap()), before);
-    // A scenario that is other than it was makes it another visit.
+    // A scenario that changed makes this a new visit.
     let text = SWARM.replace("records = 2_000", "records = 2_001");
     fs::write(folder.path().join("scenarios/kills.toml"), text).unwrap();
     let said = swarm(&["--seeds", "3", "--resume"], 2);

@@ -1,4 +1,5 @@
-//! Scenarios on real processes: strikes at exact positions, with receipts, judged by the same oracles; and nothing is left behind.
+//! Scenarios on real processes: strikes at exact positions, with receipts, judged by the same oracles. No process may
+//! be left behind.
 #![allow(clippy::disallowed_methods, reason = "these tests start, watch and kill real processes")]
 
 mod common;
@@ -22,7 +23,7 @@ use flowquake_reports::record::{RunRecord, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Longest wait for anything.
+/// Longest time to wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A job that takes checkpoints for two seconds.
@@ -45,7 +46,7 @@ fn scenario(backend: &str, rest: &str) -> String {
     format!("{HEAD}\n[checkpointing]\ninterval = \"250ms\"\nbackend = \"{backend}\"\n{rest}")
 }
 
-/// Runs a scenario on processes of the program that these tests belong to.
+/// Runs a scenario on processes of the program that is under test.
 fn run(text: &str) -> (RunRecord, Outcome) {
     let jobs = Jobs::builtin();
     let scenario = Scenario::parse(text, Path::new("real.toml"), &catalogue(&jobs));
@@ -55,7 +56,8 @@ fn run(text: &str) -> (RunRecord, Outcome) {
     try_execute(&target, Depth::Full, &plan, &jobs, String::new()).expect("this machine can keep it")
 }
 
-/// What no run may lack: exactly-once output, judged; and what the target does not show is not judged rather than held.
+/// Every run must show exactly-once output, and this must be judged. Oracles for which the target shows too little are
+/// not judged, rather than held.
 fn assert_judged(record: &RunRecord) {
     for oracle in &record.oracles {
         let shown = ["O1", "O2", "O5", "O7", "O8"].contains(&oracle.id.as_str());
@@ -66,7 +68,7 @@ fn assert_judged(record: &RunRecord) {
     assert!(content.judged >= 1_000, "{} records were judged", content.judged);
 }
 
-/// After a strike at an event of its victim, that life of the victim takes no further step.
+/// After a strike at an event of the victim, this life of the victim makes no further step.
 fn assert_struck_at_once(outcome: &Outcome, event: &str, victim_of: impl Fn(&Event) -> bool) {
     let hit = &outcome.strikes[0].hits[0];
     assert_eq!(hit.position, event);
@@ -78,7 +80,7 @@ fn assert_struck_at_once(outcome: &Outcome, event: &str, victim_of: impl Fn(&Eve
     assert_eq!(later, None, "PROCESS-2: {node} took a step after it was killed at its {event}");
 }
 
-/// The protocol of checkpoints and of recovery, each step with the checkpoint at which it is struck.
+/// The steps of checkpoints and of recovery, each with the checkpoint at which its node is struck.
 const STEPS: [(&str, Option<u64>); 22] = [
     ("leadership-granted", None),
     ("task-manager-registered", None),
@@ -104,7 +106,7 @@ const STEPS: [(&str, Option<u64>); 22] = [
     ("sink-committed", None),
 ];
 
-/// Whoever takes the step is killed at it, and comes back.
+/// The process that makes the step is killed at this step, and comes back.
 fn killed_at(step: usize) {
     let (event, checkpoint) = STEPS[step];
     let of = checkpoint.map_or_else(String::new, |id| format!(", checkpoint = {id}"));
@@ -122,7 +124,7 @@ fn killed_at(step: usize) {
 
 #[test]
 fn whoever_takes_a_step_is_killed_at_it_and_takes_no_other_at_every_step_of_the_protocol() {
-    // Most of a run is waiting.
+    // A run spends most of its time waiting, so several run in parallel.
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -156,7 +158,7 @@ fn a_process_that_stands_still_goes_on_and_every_thread_of_it_stood() {
     assert!(receipt.contains("threads of process") && receipt.contains("goes on"), "{receipt}");
     let (from, to) = (record.faults[0].struck_at_ns.unwrap(), record.faults[0].healed_at_ns.unwrap());
     let meanwhile = outcome.trace.events.iter().filter(|record| (from..to).contains(&record.at.0));
-    // What it had told before may be heard after; of a thread there is one event at most.
+    // Events sent before the strike may arrive after it; at most one event per thread.
     assert!(meanwhile.filter(|record| record.node.as_str() == "tm-1").count() <= 1);
     assert!(!record.faults[0].hurt.is_empty());
 }
@@ -260,7 +262,7 @@ impl Folder {
         command
     }
 
-    /// How it ended, and what it said on standard output, then on standard error.
+    /// The exit code, and the text on standard output followed by standard error.
     fn says(&self, line: &str) -> (Option<i32>, String) {
         let said = Said::from(self.words(line).output().unwrap());
         (said.code, said.all())
@@ -286,7 +288,8 @@ fn what_real_processes_do_not_offer_is_refused_by_check_and_is_no_pass_of_run() 
     assert!(code == Some(2) && text.contains("cluster.record_weight"), "{text}");
 }
 
-/// Ids of processes whose environment holds this word: all that descend from whoever had it, in whatever group.
+/// Ids of processes with this word in their environment: all descendants of the process that got it, in any process
+/// group.
 fn processes_with(word: &str) -> Vec<i32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -299,7 +302,7 @@ fn processes_with(word: &str) -> Vec<i32> {
     found
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -316,7 +319,7 @@ fn is_engine(id: &i32) -> bool {
 
 #[test]
 fn no_process_outlives_a_harness_that_is_killed_not_even_one_that_stands_still() {
-    // It stands still for longer than this test waits.
+    // The node is paused for longer than this test waits.
     let pause =
         "[[fault]]\non = { event = \"job-running\" }\ndo = \"pause\"\ntarget = \"tm-1\"\nresume_after = \"10m\"\n";
     let folder = Folder::new().with("real.toml", scenario("memory", pause));
@@ -353,6 +356,6 @@ fn a_process_that_somebody_else_kills_makes_the_run_uncertain() {
     let code = harness.wait().unwrap().code();
     let text = fs::read_to_string(folder.path().join("runs.json")).unwrap();
     assert!(text.contains("tm-2 was ended by SIGKILL, which nobody here sent"), "{text}");
-    // One TaskManager has slots enough for the job.
+    // One TaskManager has enough slots for the job.
     assert_eq!(code, Some(11), "{text}");
 }

@@ -1,5 +1,5 @@
-//! The engine for real: processes, sockets and files, struck with SIGKILL and SIGSTOP, judged by the jobs' own references.
-//! Single stories are here; storms of random strikes are in `real/storm.rs`.
+//! The real engine: processes, sockets and files, struck with SIGKILL and SIGSTOP, judged by the references of the
+//! jobs. Each test here is a single story; many random strikes are in `real/storm.rs`.
 #![allow(clippy::disallowed_methods, reason = "these tests start, watch and kill real processes")]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ mod folders;
 #[path = "real/storm.rs"]
 mod storm;
 
-/// Longest wait for anything.
+/// Longest time to wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(45);
 const SPLITS: u32 = 3;
 const PARALLELISM: u16 = 4;
@@ -35,7 +35,8 @@ struct Case {
     root: tempfile::TempDir,
 }
 
-/// Real data beside the repository; without it the small file of this crate, so that something is asserted everywhere.
+/// Real data beside the repository. Without such data the small file of this crate is used, so that the tests assert
+/// something on every machine.
 fn input(name: &str) -> (PathBuf, u32) {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
     if real.is_file() {
@@ -86,25 +87,25 @@ impl Case {
         Run { launcher, lines }
     }
 
-    /// Where the processes have their local state.
+    /// The folder where the processes keep their local state.
     fn temporary(&self) -> PathBuf {
         self.root.path().join("tmp")
     }
 
-    /// Manifests in the checkpoint folder; three are retained.
+    /// Counts the manifests in the checkpoint folder; three are retained.
     fn completed(&self) -> usize {
         let Ok(folders) = fs::read_dir(self.checkpoints()) else { return 0 };
         folders.filter(|folder| folder.as_ref().unwrap().path().join("_metadata").is_file()).count()
     }
 
-    /// Output that is on disk and not committed.
+    /// Output that is on disk but not committed.
     fn pending(&self) -> Vec<PathBuf> {
         let Ok(subtasks) = fs::read_dir(self.output().join(".pending")) else { return Vec::new() };
         let chunks = subtasks.filter_map(|subtask| fs::read_dir(subtask.ok()?.path()).ok()).flatten();
         chunks.filter_map(|chunk| Some(chunk.ok()?.path())).collect()
     }
 
-    /// Stops the processes as they are, at a moment with two completed checkpoints and uncommitted output.
+    /// Stops the processes at a moment with two completed checkpoints and uncommitted output.
     fn freeze(&self, run: &Run, processes: &[u32]) {
         run.until("two completed checkpoints", || self.completed() >= 2);
         run.until("uncommitted output", || {
@@ -121,7 +122,7 @@ impl Case {
         assert_eq!(self.judge(), Ok(()));
     }
 
-    /// What a consumer sees, judged as the output of the whole input.
+    /// Judges what a consumer sees as the output of the whole input.
     fn judge(&self) -> Result<(), String> {
         let kind = InputKind::File { path: self.input.to_str().unwrap().into(), repeat: self.repeat };
         let input = InputSpec { kind, splits: SPLITS, period_fs: 0 };
@@ -174,7 +175,7 @@ impl Run {
         }
     }
 
-    /// The newest process of that name.
+    /// The newest process with this name.
     fn process(&self, name: &str) -> u32 {
         let prefix = format!("{name} started, process ");
         let find = || {
@@ -189,7 +190,7 @@ impl Run {
         ["jm-1", "tm-1", "tm-2"].map(|name| self.process(name))
     }
 
-    /// Waits for the end; returns how it ended and the summary.
+    /// Waits for the end; returns the exit status and the summary.
     fn end(&mut self) -> (ExitStatus, String) {
         let began = Instant::now();
         let status = loop {
@@ -223,7 +224,7 @@ fn signal(process: u32, signal: Signal) {
     kill(Pid::from_raw(process.try_into().unwrap()), signal).unwrap();
 }
 
-/// Whether a process still does something; one that only waits to be reaped does not.
+/// Whether a process still does something. A process that only waits to be reaped does not.
 fn is_alive(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])))
@@ -254,7 +255,7 @@ fn goes_on_after_the_death_of_all(case: &Case) {
     children.iter().for_each(|child| signal(*child, Signal::SIGKILL));
     run.until("death", || !children.iter().any(|child| is_alive(*child)));
     assert!(!case.pending().is_empty(), "struck with uncommitted output");
-    // Reaped, the launcher is dead to everybody.
+    // The launcher must be reaped, so that it counts as dead for other processes.
     drop(run);
     let mut run = case.start(&["--resume"]);
     let summary = run.finishes();
@@ -295,7 +296,7 @@ fn everything_killed_rocksdb() {
     goes_on_after_the_death_of_all(&Case::new(words(), BackendKind::RocksDb));
 }
 
-/// The next JobManager takes over in a new term, while TaskManagers still hold what the old one deployed.
+/// The next JobManager takes over in a new term, while the TaskManagers still have the tasks that the old one deployed.
 #[test]
 fn job_manager_killed() {
     let case = Case::new(words(), BackendKind::Fs);
@@ -309,10 +310,10 @@ fn job_manager_killed() {
     assert!(run.log().contains("jm-1 leads in term 2"), "{}", run.log());
 }
 
-/// Killed before anybody has led: that says nothing about the job, and the next life opens the first term.
+/// A JobManager is killed before any has led. This says nothing about the job, and the next life opens the first term.
 #[test]
 fn job_manager_killed_before_anybody_led() {
-    // A process may be faster than whoever kills it.
+    // The process may become leader before the test kills it, so the test tries several times.
     let first = (1..=10).find(|_| {
         let case = Case::new(words(), BackendKind::Memory);
         let mut run = case.start(&[]);
@@ -329,7 +330,7 @@ fn job_manager_killed_before_anybody_led() {
     assert!(first.is_some(), "ten processes led before they could be killed");
 }
 
-/// The standby takes over while the dead leader waits for its restart; later that one stands by.
+/// The standby takes over while the dead leader waits for its restart. Later the restarted one is the standby.
 #[test]
 fn leader_killed_and_a_standby_takes_over() {
     let case = Case::new(words(), BackendKind::Fs);
@@ -355,7 +356,7 @@ fn leader_killed_and_a_standby_takes_over() {
     assert!(!run.log().contains("leads in term 3"), "{}", run.log());
 }
 
-/// The second failure within the interval is one more than the failure rate allows by default.
+/// By default, the second failure within the interval exceeds the failure rate.
 #[test]
 fn a_failure_rate_that_is_exceeded_ends_the_job() {
     let case = Case::new(words(), BackendKind::Fs);
@@ -393,7 +394,7 @@ fn an_interrupted_run_ends_in_order_and_can_go_on() {
     assert!(!children.iter().any(|child| is_alive(*child)), "{}", run.log());
     let summary = case.start(&["--resume"]).finishes();
     case.assert_exactly_once();
-    // The summary is of the job, not only of this run.
+    // The summary covers the whole job, not only this run.
     assert_eq!(number(&summary, "committed"), 12_000, "{summary}");
     assert!(summary.contains(" before, "), "{summary}");
 }
@@ -421,7 +422,7 @@ fn bad_input_is_refused_before_anything_is_created() {
     }
 }
 
-/// Another run's folders are never touched, and another job never continues them.
+/// Folders of another run are never touched, and another job never continues from them.
 #[test]
 fn folders_with_a_past_are_refused() {
     let mut case = Case::new(words(), BackendKind::Memory);

@@ -1,4 +1,4 @@
-//! What the program refuses, and how it ends where nothing can be written: with a word, a remedy and exit code 2,
+//! What the program refuses, and how it ends if something cannot be written: with a message, a remedy and exit code 2,
 //! before anything runs, and never with a panic.
 
 mod common;
@@ -30,13 +30,13 @@ impl Folder {
         self.command(&line.split_whitespace().collect::<Vec<_>>())
     }
 
-    /// Runs the program, which has to end with `code`; what it said on standard error.
+    /// Runs the program, which must end with `code`, and returns its standard error.
     #[track_caller]
     fn says(&self, line: &str, code: i32) -> String {
         self.ends(self.words(line), code).err
     }
 
-    /// Runs the program, which has to refuse with these words and a remedy.
+    /// Runs the program, which must refuse with these words and a remedy.
     #[track_caller]
     fn refused(&self, args: &str, words: &str) {
         let said = self.says(args, 2);

@@ -1,4 +1,4 @@
-//! What a terminal, a pipe and a closed pipe are shown.
+//! What the program prints to a terminal, to a pipe and to a closed pipe.
 
 use std::fs;
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! A second target, small and scripted: it compiles and runs without a line of the oracles, the recorder or the nemesis knowing it.
-//! It shows events and nothing else, kills, cannot touch a clock, and does not promise the same trace twice.
+//! A second target, small and scripted. It compiles and runs without any line about it in the oracles, the recorder or
+//! the nemesis. It shows only events, can kill, cannot change a clock, and does not promise the same trace twice.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use flowquake_engine::ids::{Attempt, CheckpointId, Term};
 use flowquake_engine::time::Time;
 use flowquake_reports::record::{RunRecord, Verdict};
 
-/// A cluster whose one TaskManager can be killed.
+/// A cluster with one TaskManager that can be killed.
 struct Puppets {
     tm_1_lives: Cell<bool>,
 }
@@ -84,7 +84,7 @@ impl Stage for Puppets {
     }
 }
 
-/// Plays the same piece every time: a checkpoint, then the end.
+/// A target that plays the same events every time: a checkpoint, then the end.
 struct Stub;
 
 impl Target for Stub {

@@ -1,4 +1,4 @@
-//! What other users of the machine, and files that others made, can do to a real run: nothing.
+//! Other users of the machine, and files from others, must not be able to disturb a real run.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -26,10 +26,10 @@ use flowquake_engine::state::heap_file;
 use flowquake_engine::time::Time;
 use flowquake_engine::wire::{TaskFailure, TaskReport, ToJobManager};
 
-/// Longest wait for anything.
+/// Longest time to wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SPLITS: u32 = 3;
-/// Ten seconds of input: longer than strangers need, also on a loaded machine.
+/// Ten seconds of input: longer than the attacks of this test take, also on a loaded machine.
 const REPEAT: u32 = 15;
 
 fn words() -> PathBuf {
@@ -88,7 +88,7 @@ impl Run {
         })
     }
 
-    /// The port that a process listens on, as every user can find out.
+    /// The port on which a process listens; every user can find it out.
     fn port(&self, name: &str) -> u16 {
         let process = self.process(name);
         self.until(&format!("port of {name}"), || {
@@ -109,7 +109,7 @@ impl Run {
         folders.filter(|folder| folder.as_ref().unwrap().path().join("_metadata").is_file()).count()
     }
 
-    /// The job finishes, with exactly the right output; returns the summary.
+    /// The job finishes with exactly the right output; returns the summary.
     fn finishes(mut self) -> String {
         let began = Instant::now();
         let status = loop {
@@ -156,16 +156,16 @@ fn frame(body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32).to_le_bytes()[..], &[0], body].concat()
 }
 
-/// Says all this to a port; whether the connection was closed without an answer that could help.
+/// Sends all these bytes to a port; whether the connection was closed without an answer that helps an attacker.
 fn is_turned_away(port: u16, words: &[u8]) -> bool {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // The other end may have closed in the midst of it.
+    // The other end may have closed the connection meanwhile.
     let _ = stream.write_all(words);
     matches!(stream.read(&mut [0; 64]), Ok(0)) || matches!(stream.read(&mut [0; 64]), Err(_) | Ok(0))
 }
 
-/// What an attacker said who knew the protocol, and found the ports.
+/// What an attacker could send who knows the protocol and has found the ports.
 fn forged() -> Vec<Vec<u8>> {
     let node = "tm-1".into();
     let data = Address("127.0.0.1:1".into());
@@ -198,7 +198,7 @@ fn strangers_on_the_same_machine_change_nothing() {
         for words in forged() {
             assert!(is_turned_away(port, &words), "{}", run.log());
         }
-        // More than a process has descriptors for, if it kept them.
+        // More connections than a process has descriptors for, if it kept all of them.
         waiting.extend((0..400).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()));
     }
     let before = run.completed();
@@ -215,7 +215,7 @@ fn strangers_on_the_same_machine_change_nothing() {
     assert!(!log.contains("stranger's making"), "{log}");
 }
 
-/// Counts what is in a folder; all of it is its user's alone.
+/// Counts the files in a folder. All of them must be accessible to their user only.
 fn private_files(folder: &Path) -> usize {
     let mode = fs::metadata(folder).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o700, "{}", folder.display());
@@ -239,7 +239,7 @@ fn the_secret_stands_where_no_other_user_can_read_it() {
     let run = Run::start();
     for name in ["jm-1", "tm-1"] {
         let process = run.process(name);
-        // What everybody may read, and what the environment would hand on.
+        // Files that everybody may read, and the environment that child processes inherit.
         for file in ["cmdline", "environ"] {
             let text = fs::read(format!("/proc/{process}/{file}")).unwrap();
             assert!(!text.windows(6).any(|window| window == b"secret"), "{name}: {file}");
@@ -248,7 +248,7 @@ fn the_secret_stands_where_no_other_user_can_read_it() {
     run.finishes();
 }
 
-/// A manifest with a right hash that names a file outside.
+/// A manifest with a right hash, which names a file outside the folder.
 fn hostile(outside: &str) -> Vec<u8> {
     let bytes = Bytes::from_static(b"forged");
     let checksum = Checksum::of(&bytes);

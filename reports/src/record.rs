@@ -1,8 +1,8 @@
 //! The record of a run: what a run leaves behind, as plain data, in the JSON that every report is made from.
 //!
-//! Start at [`RunRecord`]; a [`RunSet`] holds those of one command. Times are nanoseconds on the run's clock (virtual time
-//! on `sim`), counted from the start of the run; durations say so in their name. Nothing here knows the engine: whoever
-//! runs something else (real processes, a real Flink cluster) fills in the same record.
+//! Start at [`RunRecord`]; a [`RunSet`] holds the runs of one command. Times are nanoseconds on the run's clock
+//! (virtual time on `sim`), counted from the start of the run; durations say so in their names. Nothing here knows the
+//! engine: a run of something else (real processes, a real Flink cluster) fills in the same record.
 //!
 //! Invariants: (RECORD-R1) the parts of a completed checkpoint and of a recovery sum to the whole, to the nanosecond;
 //! (RECORD-R2) a schema change that readers notice raises [`SCHEMA_VERSION`].
@@ -25,7 +25,7 @@ pub use recovery::{
     Lapse, RecoveryKind, RecoveryParts, RecoveryRecord, SupersededRecovery, recovered_after, worst_outage,
 };
 
-/// Version of this schema; a reader refuses another one.
+/// Version of this schema. Readers refuse any other version.
 pub const SCHEMA_VERSION: u32 = 4;
 
 /// All runs of one command.
@@ -33,13 +33,13 @@ pub const SCHEMA_VERSION: u32 = 4;
 pub struct RunSet {
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
-    /// The command line that made this set, paste-able.
+    /// The command line that made this set; it can be pasted into a shell.
     pub command: String,
-    /// Version of the program, commit included where it is known.
+    /// Version of the program, with its commit if that is known.
     pub program: String,
-    /// Every kind of fault there is, so that a reader can tell what was not tried.
+    /// Every kind of fault that exists, so that a reader can see which were not tried.
     pub fault_kinds: Vec<FaultKindRecord>,
-    /// Every setting there is with its ranges, for the same purpose.
+    /// Every setting that exists, with its ranges, for the same purpose.
     #[serde(default)]
     pub setting_ranges: Vec<SettingRecord>,
     /// The runs, in the order in which they were asked for.
@@ -49,7 +49,7 @@ pub struct RunSet {
 /// A kind of fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultKindRecord {
-    /// Its name in scenario files.
+    /// The kind's name in scenario files.
     pub name: String,
     /// `process`, `network`, `storage`, `time`, `control`.
     pub family: String,
@@ -63,9 +63,9 @@ pub struct FaultKindRecord {
 pub struct SettingRecord {
     /// Section and key in scenario files: `checkpointing.interval`.
     pub name: String,
-    /// In words, the values or ranges in which it should be tried, in order.
+    /// The values or ranges in which the setting should be tried, in words and in order.
     pub ranges: Vec<String>,
-    /// Whether swarms draw it.
+    /// Whether swarms draw the setting.
     pub drawn: bool,
 }
 
@@ -80,22 +80,23 @@ pub struct RunRecord {
     pub file: String,
     /// The seed that every draw of the run was made from.
     pub seed: u64,
-    /// Where it ran: `sim`, `process`, `flink`.
+    /// The target: `sim`, `process`, `flink`.
     pub target: String,
     /// The job under test and its cluster.
     pub job: JobSummary,
     /// What the run proved.
     pub verdict: Verdict,
-    /// What was drawn or defaulted rather than written in the scenario, in a fixed order.
+    /// Settings that were drawn or defaulted instead of written in the scenario, in a fixed order.
     pub options: Vec<(String, String)>,
     /// Hash of the whole trace, 16 hexadecimal digits.
     pub trace_hash: String,
     /// A command that replays exactly this run.
     pub replay: String,
-    /// A command that says at which event the failure was decided; empty, if it did not fail or its plan was not saved.
+    /// A command that finds the event at which the failure was decided; empty if the run did not fail or its plan was
+    /// not saved.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub when: String,
-    /// The cost rates in force, by name of their profile.
+    /// Name of the cost profile that the rates in force come from.
     pub cost_profile: String,
     /// Lanes of the timeline, in display order.
     pub nodes: Vec<NodeLane>,
@@ -103,7 +104,7 @@ pub struct RunRecord {
     pub faults: Vec<FaultRecord>,
     /// Checkpoints, ordered by trigger.
     pub checkpoints: Vec<CheckpointRecord>,
-    /// Outages with the recoveries that ended them, ordered by their beginning.
+    /// Outages with the recoveries that ended them, ordered by their begin.
     pub recoveries: Vec<RecoveryRecord>,
     /// Every oracle that was asked, whether it held or not.
     pub oracles: Vec<OracleRecord>,
@@ -116,11 +117,11 @@ pub struct RunRecord {
     pub totals: Totals,
     /// Bounds and settings that the formulas need.
     pub settings: Settings,
-    /// In which of its ranges the run has each setting of [`RunSet::setting_ranges`], in that order: a letter, `a` for the first
-    /// range; `-` for a setting that the run does not have.
+    /// For each of [`RunSet::setting_ranges`], in that order, the range that the run is in: a letter, `a` for the first
+    /// range, or `-` if the run does not have the setting.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tried: String,
-    /// Who led, what ran where, and what was under way.
+    /// Who led, what ran where, and what was in progress.
     #[serde(default)]
     pub course: Course,
 }
@@ -147,23 +148,23 @@ pub struct Settings {
     pub interval_ns: u64,
     /// Minimum pause `P` between a completion and the next trigger.
     pub min_pause_ns: u64,
-    /// From where the next trigger is counted.
+    /// What the next trigger is counted from.
     #[serde(default)]
     pub trigger_rule: TriggerRule,
     /// Time between two heartbeats.
     pub heartbeat_interval_ns: u64,
     /// Silence after which a peer counts as dead.
     pub heartbeat_timeout_ns: u64,
-    /// Restart delay of the restart strategies that have a fixed one.
+    /// Delay of the restart strategies that have a fixed one.
     pub restart_delay_ns: u64,
-    /// The restart strategy with its settings, in words; empty: the delay is fixed.
+    /// The restart strategy with its settings, in words. Empty: a fixed delay.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub restart_strategy: String,
-    /// Input rate λ in records per second, as they count; 0 means "as fast as it goes".
+    /// Input rate λ in records per second, weights included; 0: the input has no rate, and is read as fast as possible.
     pub input_rate: f64,
 }
 
-/// From where the next trigger is counted.
+/// What the next trigger is counted from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TriggerRule {
@@ -175,7 +176,7 @@ pub enum TriggerRule {
 }
 
 impl TriggerRule {
-    /// Its name in scenario files and tables.
+    /// The rule's name in scenario files and tables.
     pub fn name(self) -> &'static str {
         match self {
             TriggerRule::Spaced => "spaced",
@@ -185,7 +186,7 @@ impl TriggerRule {
 }
 
 impl RunRecord {
-    /// Whether it ran in the simulator, where all that is done is certain and all times are virtual.
+    /// Whether it ran in the simulator, where every effect is certain and all times are virtual.
     pub fn is_simulated(&self) -> bool {
         matches!(self.target.as_str(), "sim" | "")
     }
@@ -195,26 +196,27 @@ impl RunRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every oracle held, the expectations were met, every fault struck and mattered.
+    /// Every oracle held, the expectations were met, and every fault struck and had an effect.
     Passed,
     /// At least one oracle or expectation was violated.
     Failed {
         /// Id of the violated oracle (`O1` …) that is nearest to the cause, or the unmet expectation of the scenario
         /// (`expect.failovers` …) if every oracle held.
         oracle: String,
-        /// What shows it, the most telling line first.
+        /// The evidence, with the most telling line first.
         evidence: Vec<String>,
-        /// Everything else that was violated, cause before consequence.
+        /// Everything else that was violated, causes before consequences.
         also: Vec<Violated>,
     },
-    /// The run proves nothing: this did not happen.
+    /// The run proves nothing, because something did not happen.
     Vacuous {
         /// What did not happen.
         missing: String,
     },
-    /// What was done to the system under test may not have had its effect, or may not have ended: the run says nothing.
+    /// What was done to the system under test may not have had its effect, or the effect may not have ended, so the run
+    /// proves nothing.
     Uncertain {
-        /// What nothing shows, each in a line.
+        /// What nothing proves, one per line.
         doubts: Vec<String>,
     },
     /// The job made no progress; the reason is named.
@@ -227,7 +229,7 @@ pub enum Verdict {
         /// Message of the panic.
         panic: String,
     },
-    /// Two runs of one plan differ; the first differing event.
+    /// Two runs of one plan differ.
     Nondeterministic {
         /// The first event in which the two runs differ.
         difference: String,
@@ -239,19 +241,19 @@ pub enum Verdict {
     },
     /// The target cannot do what the scenario asks for; never counts as passed.
     NotOffered {
-        /// The target.
+        /// Name of the target.
         target: String,
-        /// The first thing that it does not offer.
+        /// The first thing that the target does not offer.
         what: String,
     },
 }
 
-/// An oracle or expectation that was violated, and what shows it.
+/// An oracle or expectation that was violated, with the evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violated {
     /// As in [`Verdict::Failed`].
     pub oracle: String,
-    /// What shows it, the most telling line first.
+    /// The evidence, with the most telling line first.
     pub evidence: Vec<String>,
 }
 
@@ -309,18 +311,18 @@ impl Verdict {
 pub struct NodeLane {
     /// Name of the node, e.g. `tm-2`.
     pub name: String,
-    /// `[from, to)` of each incarnation; `to` is the end of the run for the last one that lived.
+    /// `[from, to)` of each incarnation; for one that was alive at the end, `to` is the end of the run.
     pub up: Vec<(u64, u64)>,
 }
 
-/// One fault of the plan and what became of it.
+/// One fault of the plan, and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultRecord {
     /// Position in the plan, from 1.
     pub id: u32,
-    /// `kill`, `cut`, `damage` …
+    /// Such as `kill`, `cut`, `damage`.
     pub kind: String,
-    /// The node, link or file it aimed at, resolved.
+    /// The node, link or file that it was aimed at, resolved.
     pub target: String,
     /// When it was to strike: a time or an event, as text.
     pub trigger: String,
@@ -330,9 +332,9 @@ pub struct FaultRecord {
     pub healed_at_ns: Option<u64>,
     /// What it did, e.g. the file and byte damaged.
     pub detail: String,
-    /// Every time it struck, ordered by time.
+    /// All its hits, ordered by time.
     pub hits: Vec<HitRecord>,
-    /// What it hurt over all its strikes, each sort by itself. Empty: it hurt nothing, whether it struck or not.
+    /// What all its strikes hurt, one entry per sort of harm. Empty if it hurt nothing, whether it struck or not.
     pub hurt: Vec<HurtRecord>,
 }
 
@@ -341,12 +343,12 @@ pub struct FaultRecord {
 pub struct HurtRecord {
     /// How often.
     pub count: u64,
-    /// What, as a plural whose first word ends in `s`: `frames held back`.
+    /// What was hurt, as a plural whose first word ends in `s`: `frames held back`.
     pub what: String,
 }
 
 impl std::fmt::Display for HurtRecord {
-    /// `14 frames held back`, `1 frame held back`.
+    /// Such as `14 frames held back`, `1 frame held back`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (first, rest) = self.what.split_once(' ').unwrap_or((&self.what, ""));
         let first = if self.count == 1 { first.strip_suffix('s').unwrap_or(first) } else { first };
@@ -360,7 +362,7 @@ impl std::fmt::Display for HurtRecord {
 pub struct HitRecord {
     /// The event at whose emission it struck; empty if it struck by the clock.
     pub position: String,
-    /// Role of its victim, one of those of [`FaultKindRecord::roles`].
+    /// Role of the victim, one of those of [`FaultKindRecord::roles`].
     pub role: String,
     /// The victim, resolved.
     pub target: String,
@@ -368,30 +370,31 @@ pub struct HitRecord {
     pub struck_at_ns: u64,
     /// When its effect ended; `None`: not before the end of the run.
     pub healed_at_ns: Option<u64>,
-    /// What shows that it had its effect, and that this has ended; empty where that is certain, or not shown.
+    /// What shows that the strike had its effect, and that the effect has ended; empty where that is certain, or not
+    /// shown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub receipt: String,
 }
 
-/// What one oracle said.
+/// The result of one oracle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OracleRecord {
-    /// `O1` …
+    /// Such as `O1`.
     pub id: String,
     /// The property it judges, in one line.
     pub property: String,
-    /// Whether the property was judged, and held.
+    /// Whether the property was judged and held.
     pub held: bool,
     /// How many things it judged; an oracle that judged nothing proves nothing.
     pub judged: u64,
     /// What `judged` counts, e.g. `records`.
     pub unit: String,
-    /// Why it was not asked: what the target does not show.
+    /// Why the oracle could not judge: what the target does not show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<String>,
 }
 
-/// Kind of a timeline entry; decides column, sign and colour.
+/// Kind of a timeline entry; decides its column, sign and colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimelineKind {
@@ -418,9 +421,9 @@ pub enum TimelineKind {
 pub struct TimelineEntry {
     /// When it happened.
     pub at_ns: u64,
-    /// The node that it happened on, both nodes of a link with a blank between, `store`; empty for the run as a whole.
+    /// The node that it happened on; both nodes of a link, separated by a space; `store`; empty for the run as a whole.
     pub node: String,
-    /// What sort of change it was.
+    /// The kind of change.
     pub kind: TimelineKind,
     /// The change in one line.
     pub text: String,
@@ -435,18 +438,18 @@ pub struct Totals {
     pub cpu_ns: u64,
     /// Real time that the run took.
     pub wall_ns: u64,
-    /// Records read by the sources, replays counted once.
+    /// Records read by the sources; a replayed record counts once.
     pub records_in: u64,
     /// Records made visible by the sinks.
     pub records_committed: u64,
-    /// Events of the trace.
+    /// Number of events in the trace.
     pub events: u64,
     /// Messages sent over the network.
     pub messages: u64,
     /// Bytes sent over the network.
     pub bytes: u64,
-    /// Age of the oldest record at the instant at which output that holds its effect became visible, the largest over all committed
-    /// checkpoints; `None`: nothing was committed.
+    /// Age of the oldest record at the instant when output with its effect became visible; the largest over all
+    /// committed checkpoints. `None`: nothing was committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness_max_ns: Option<u64>,
     /// How often each event was emitted, by its name.

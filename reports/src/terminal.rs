@@ -1,7 +1,7 @@
 //! Documents for a terminal, as one string each.
 //!
-//! Start at [`verdicts`] for a set of runs; [`details`] shows all of one run; [`failure`] explains one that did not pass.
-//! Colour only if the caller asks for it; without colour nothing is lost.
+//! Start at [`verdicts`] for a set of runs; [`details`] shows everything about one run; [`failure`] explains a run that
+//! did not pass. Colours are used only if the caller asks for them, and nothing is lost without them.
 
 use crate::ansi::{Color, Screen, Style, clean, paint};
 use crate::comparison::Comparison;
@@ -9,7 +9,8 @@ use crate::record::{RunRecord, RunSet, Verdict};
 use crate::table::titled;
 use crate::{comparison, distributions, tables, timeline, timing, units};
 
-/// Runs beyond this number are told by scenario: a table of thousands of lines is read by nobody.
+/// If there are more runs than this, they are summed up by scenario, because nobody reads a table of thousands of
+/// lines.
 pub const ROWS_MAX: usize = 500;
 
 /// The verdict table of a set, or the comparison of its targets, if there are several; one line of evidence per run that did not pass, and
@@ -55,7 +56,7 @@ pub fn sum(set: &RunSet, color: Color) -> String {
     if classes.is_empty() { runs } else { format!("{runs}: {}", classes.join(", ")) }
 }
 
-/// The distribution of every measured time over the runs of a set; empty where nothing was measured.
+/// The distribution of every measured time over the runs of a set; empty if nothing was measured.
 pub fn distributions(set: &RunSet, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let mut out =
@@ -109,10 +110,10 @@ pub fn details(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out
 }
 
-/// Why a run did not pass: the evidence first, then why the scenario exists, the command that replays it, the timeline around
-/// the faults, and the options that are not at their defaults.
+/// Why a run did not pass: first the evidence, then why the scenario exists, the command that replays the run, the
+/// timeline around the faults, and the options that are not at their defaults.
 ///
-/// The replay command stands alone on its line, not indented, to be copied with one gesture.
+/// The replay command is alone on its line and not indented, so that it is easy to copy.
 pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;
@@ -133,7 +134,7 @@ pub fn failure(run: &RunRecord, screen: impl Into<Screen>) -> String {
     out
 }
 
-/// What shows that each strike had its effect, of targets on which that is not certain.
+/// What shows that each strike had its effect, for targets on which that is not certain.
 fn receipts(run: &RunRecord) -> Vec<String> {
     let hits = run.faults.iter().flat_map(|fault| fault.hits.iter().map(move |hit| (fault, hit)));
     let shown = hits.filter(|(_, hit)| !hit.receipt.is_empty());
@@ -188,7 +189,7 @@ fn evidence(verdict: &Verdict) -> Vec<String> {
     evidence_lines(verdict).iter().map(|line| format!("  {}", clean(line))).collect()
 }
 
-/// A heading and lines; nothing without lines.
+/// A heading with lines; empty if there are no lines.
 fn section(heading: &str, lines: &[String], color: Color) -> String {
     if lines.is_empty() {
         return String::new();

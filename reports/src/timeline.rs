@@ -1,9 +1,9 @@
-//! The textual timeline: one fixed-width line per state change, with a column per node, and the part of it that surrounds
-//! what went wrong.
+//! The timeline as text: one fixed-width line per state change, with a column per node. Also excerpts of it around what
+//! went wrong.
 //!
-//! Start at [`excerpt`]. A line is margin, time in seconds, the nodes, kind, text. In a node's column stands the mark of what
-//! happened to it, a bar while it is up, nothing while it is down. Faults carry a mark in the margin, too, so that they are
-//! found without colours.
+//! Start at [`excerpt`]. A line has margin, time in seconds, the nodes, kind and text. A node's column shows the mark
+//! of what happened to it, a bar while the node is up, and nothing while it is down. Faults also have a mark in the
+//! margin, so that they can be found without colours.
 //!
 //! ```text
 //!                jm-1  tm-1  tm-2
@@ -16,20 +16,20 @@ use crate::ansi::{Color, Style, clean, paint};
 use crate::record::{NodeLane, RunRecord, TimelineEntry, TimelineKind};
 use crate::units;
 
-/// Entries shown on each side of a fault, heal, abort or failover, if there is room.
+/// Entries shown on each side of a fault, heal, abort or failover, if there is enough space.
 const NEIGHBOURS: usize = 4;
-/// Entries shown from the end of the run: a violation is often seen only there.
+/// Entries shown from the end of the run, because a violation often shows only there.
 const LAST: usize = 8;
-/// Lines of an excerpt: what goes beyond is read in the report.
+/// Most lines of an excerpt; the report has the rest.
 const LINES_MAX: usize = 60;
-/// Room for the nodes' columns; a cluster that needs more has its nodes named instead.
+/// Width for the nodes' columns. In a cluster that needs more, nodes are named in the lines instead.
 const LANES_MAX: usize = 72;
-/// Names longer than this push their own line out of the column rather than every line.
+/// Longest name that widens the column; longer names only shift their own lines.
 const NODE_WIDTH_MAX: usize = 16;
-/// Characters of a line of an excerpt; the text of a longer one is cut.
+/// Most characters of a line of an excerpt; longer texts are cut.
 const LINE_MAX: usize = 160;
 
-/// Sign, word and style of a kind.
+/// Symbol, word and style of a kind.
 pub fn mark(kind: TimelineKind) -> (&'static str, &'static str, Style) {
     match kind {
         TimelineKind::Fault => ("▼", "fault", Style::Bad),
@@ -43,7 +43,7 @@ pub fn mark(kind: TimelineKind) -> (&'static str, &'static str, Style) {
     }
 }
 
-/// Names of the columns; nothing for an empty timeline.
+/// Names of the columns; `None` for an empty timeline.
 pub fn heading(run: &RunRecord, color: Color) -> Option<String> {
     (!run.timeline.is_empty()).then(|| paint(Layout::of(run).heading().trim_end(), Style::Heading, color))
 }
@@ -54,7 +54,7 @@ pub fn full(run: &RunRecord, color: Color) -> Vec<String> {
     run.timeline.iter().map(|entry| paint(&layout.line(entry), mark(entry.kind).2, color)).collect()
 }
 
-/// The lines around faults, heals, aborts and failovers, and the last ones; what lies between is counted.
+/// The lines around faults, heals, aborts and failovers, and the last lines. Lines left out between them are counted.
 pub fn excerpt(run: &RunRecord, color: Color) -> Vec<String> {
     let layout = Layout::of(run);
     let mut lines: Vec<String> = heading(run, color).into_iter().collect();
@@ -68,11 +68,12 @@ pub fn excerpt(run: &RunRecord, color: Color) -> Vec<String> {
         skipped = 0;
         lines.push(paint(&cut(layout.line(entry)), mark(entry.kind).2, color));
     }
-    // The last entries are always kept, so no gap is owed here.
+    // The last entries are always kept, so there is no gap at the end.
     lines
 }
 
-/// What an excerpt shows: as much around each fault as fits [`LINES_MAX`]; of too many faults, the last.
+/// Which entries an excerpt shows: as much around each fault as fits into [`LINES_MAX`]; if there are too many faults,
+/// the last ones.
 fn kept(timeline: &[TimelineEntry]) -> Vec<bool> {
     let around = |neighbours: usize| {
         let mut kept = vec![false; timeline.len()];
@@ -101,23 +102,23 @@ fn cut(line: String) -> String {
     if line.chars().count() <= LINE_MAX { line } else { line.chars().take(LINE_MAX - 1).chain(['…']).collect() }
 }
 
-/// Where things stand in a line.
+/// The layout of a line.
 struct Layout<'a> {
     time: usize,
     nodes: Nodes<'a>,
 }
 
-/// How a line says on which node something happened.
+/// How a line shows the node of an entry.
 enum Nodes<'a> {
     /// A column per node.
     Lanes(Vec<Lane<'a>>),
-    /// One column with the node's name, so wide.
+    /// One column of this width with the node's name.
     Names(usize),
 }
 
 struct Lane<'a> {
     name: String,
-    /// When the node was up; `None`: no node but, say, a store.
+    /// The node; `None` for something else, such as a store.
     node: Option<&'a NodeLane>,
 }
 
@@ -131,7 +132,7 @@ impl Lane<'_> {
     }
 }
 
-/// Nodes that an entry concerns: a link has two.
+/// Nodes of an entry; a link has two.
 fn concerned(entry: &TimelineEntry) -> impl Iterator<Item = &str> {
     entry.node.split_whitespace()
 }

@@ -1,13 +1,14 @@
-//! Measured times of one run beside what the formulas say.
+//! Compares the measured times of one run with the formulas.
 //!
-//! Start at [`compare`]. Trigger gaps are judged between neighbouring completed periodic checkpoints of one attempt: an
-//! aborted or final checkpoint, or a failover, in between starts the clock of another rule. Outages are judged per recovery.
+//! Start at [`compare`]. Trigger gaps are judged between neighbouring completed periodic checkpoints of one attempt,
+//! because after an aborted checkpoint, a final checkpoint or a failover another rule applies. Outages are judged per
+//! recovery.
 //!
-//! Formulas speak of one failure and one recovery from it. An outage in which recoveries came to nothing, or in which nothing
-//! was tried, is outside of their domain: its rows say so, and have no prediction.
+//! The formulas are about one failure and one recovery from it. An outage with recoveries that did not last, or without
+//! any recovery, is outside of their domain: its rows say so, and have no prediction.
 //!
-//! The corrected outage is a sum of measured parts, so its residual checks the bookkeeping (RECORD-R1) and not the formula; the
-//! planning rule is a prediction of the whole from two numbers, and its residual is what it forgot.
+//! The corrected outage is a sum of measured parts, so its residual checks the bookkeeping (RECORD-R1) and not the
+//! formula. The planning rule predicts the whole from two numbers, and its residual is what it leaves out.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +19,13 @@ use crate::formulas::{recovery, trigger};
 use crate::record::{CheckpointEnd, CheckpointRecord, RecoveryRecord, RunRecord, Settings, TriggerRule};
 use crate::units;
 
-/// Said beside the corrected outage, since a residual of zero there would read like a proof.
+/// Shown beside the corrected outage, because a residual of zero would otherwise look like a proof.
 const IDENTITY: &str = "nothing; a sum of measured parts";
 
-/// What a formula speaks about.
+/// What a formula is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
-    /// Trigger to next trigger.
+    /// From trigger to next trigger.
     TriggerGap,
     /// From the fault until lasting progress.
     Outage,
@@ -40,10 +41,10 @@ impl Subject {
     }
 }
 
-/// Whose formula it is.
+/// Which rule the formula belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// The rule of thumb that people plan with.
+    /// The rule of thumb in common use.
     Article,
     /// The rule that this engine follows.
     Corrected,
@@ -59,39 +60,39 @@ impl Rule {
     }
 }
 
-/// One measured time beside one formula.
+/// One measured time, compared with one formula.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimingRow {
     /// Where it was measured, e.g. `checkpoint 3 to 4`.
     pub what: String,
-    /// What the formula speaks about.
+    /// What the formula is about.
     pub subject: Subject,
-    /// Whose formula it is.
+    /// Which rule the formula belongs to.
     pub rule: Rule,
     /// Measured duration in nanoseconds.
     pub measured_ns: u64,
     /// The formula as text.
     pub formula: &'static str,
-    /// What the formula gives in nanoseconds; `None` where an input of it was not measured.
+    /// The result of the formula in nanoseconds; `None` if one of its inputs was not measured.
     pub predicted_ns: Option<u64>,
     /// Measured less predicted, in nanoseconds.
     pub residual_ns: Option<i64>,
-    /// Where the residual comes from: terms missing from the formula, or the one branch it has.
+    /// What causes the residual: terms missing from the formula, or the single branch that it has.
     pub missing: String,
 }
 
 /// Residuals of one formula over a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimingSummary {
-    /// What the formula speaks about.
+    /// What the formula is about.
     pub subject: Subject,
-    /// Whose formula it is.
+    /// Which rule the formula belongs to.
     pub rule: Rule,
     /// The formula as text.
     pub formula: &'static str,
     /// Rows with a prediction.
     pub judged: usize,
-    /// Rows without one.
+    /// Rows without a prediction.
     pub unpredicted: usize,
     /// Median residual in nanoseconds, the lower of two middle ones.
     pub residual_median_ns: Option<i64>,
@@ -99,7 +100,7 @@ pub struct TimingSummary {
     pub residual_worst_ns: Option<i64>,
 }
 
-/// Percentiles in the unit of what they are of, exact to three digits; the ends are exact.
+/// Percentiles in the unit of the values, exact to three digits; minimum and maximum are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Percentiles {
     /// How many values there are.
@@ -119,11 +120,12 @@ pub struct Percentiles {
 /// All comparisons of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// One row per case and formula; trigger gaps first, then outages, each in the order of the record.
+    /// One row per checkpoint pair or outage and formula: first trigger gaps, then outages, each in the order of the
+    /// record.
     pub rows: Vec<TimingRow>,
     /// One summary per formula that was compared at least once.
     pub summaries: Vec<TimingSummary>,
-    /// Durations of completed checkpoints; `None` without any.
+    /// Durations of completed checkpoints; `None` if there are none.
     pub durations: Option<Percentiles>,
 }
 
@@ -145,8 +147,8 @@ pub fn trigger_gaps_ns(run: &RunRecord) -> Vec<u64> {
     due_triggers(&run.checkpoints, &run.settings).iter().map(DueTrigger::gap_ns).collect()
 }
 
-/// Exactly-once latency of the record right behind each barrier, ns: from its trigger until the last commit of the next
-/// checkpoint, which is the longest that a record waits until its output is visible, without failures.
+/// Exactly-once latency of the record directly after each barrier, in ns: from its trigger until the last commit of the
+/// next checkpoint. That is the longest time until a record's output is visible, without failures.
 pub fn latencies_ns(run: &RunRecord) -> Vec<u64> {
     due_triggers(&run.checkpoints, &run.settings).iter().filter_map(DueTrigger::latency_ns).collect()
 }
@@ -158,20 +160,20 @@ pub struct DueTrigger<'a> {
     pub before: &'a CheckpointRecord,
     /// The second.
     pub after: &'a CheckpointRecord,
-    /// When the trigger rule wants it triggered.
+    /// When the trigger rule required the second.
     pub due_ns: u64,
-    /// From when on everything had a part in that: the trigger before, or the first point of the grid.
+    /// The earliest time that influences when it is due: the trigger before, or the first point of the grid.
     pub since_ns: u64,
 }
 
 impl DueTrigger<'_> {
-    /// Trigger to trigger, as measured.
+    /// The measured time from trigger to trigger.
     pub fn gap_ns(&self) -> u64 {
         self.after.triggered_at_ns - self.before.triggered_at_ns
     }
 
-    /// From the first trigger to the last commit of the second checkpoint: how long the record right behind the first barrier
-    /// waits; `None`: not committed.
+    /// From the first trigger to the last commit of the second checkpoint: how long the record directly after the first
+    /// barrier waits. `None`: not committed.
     pub fn latency_ns(&self) -> Option<u64> {
         self.after.committed_at_ns?.checked_sub(self.before.triggered_at_ns)
     }
@@ -243,7 +245,7 @@ fn gap_formula(rule: TriggerRule) -> &'static str {
     }
 }
 
-/// Rows of one recovery; none of an outage without an end, which has no length to compare.
+/// Rows of one recovery; none for an outage without an end, which has no length to compare.
 fn outages(recovery: &RecoveryRecord) -> Vec<TimingRow> {
     let Some(parts) = recovery.parts else { return Vec::new() };
     let measured_ns = parts.total_ns();
@@ -287,7 +289,7 @@ fn outages(recovery: &RecoveryRecord) -> Vec<TimingRow> {
     ]
 }
 
-/// `measured - predicted`, clamped to what fits.
+/// `measured - predicted`, limited to the range of the type.
 fn residual(measured_ns: u64, predicted_ns: u64) -> i64 {
     let exact = i128::from(measured_ns) - i128::from(predicted_ns);
     i64::try_from(exact).unwrap_or(if exact < 0 { -i64::MAX } else { i64::MAX })
@@ -314,7 +316,7 @@ fn summarise(rows: &[TimingRow]) -> Vec<TimingSummary> {
     groups.into_iter().map(summary).collect()
 }
 
-/// Percentiles of `values`, from an HDR histogram; `None` of nothing.
+/// Percentiles of `values` from an HDR histogram; `None` if there are none.
 pub fn percentiles(values: impl Iterator<Item = u64>) -> Option<Percentiles> {
     let mut histogram = Histogram::<u64>::new(3).expect("three digits is a legal precision");
     let (mut min, mut max) = (u64::MAX, 0);
@@ -322,7 +324,7 @@ pub fn percentiles(values: impl Iterator<Item = u64>) -> Option<Percentiles> {
         histogram.record(value).expect("a resizing histogram holds every u64");
         (min, max) = (min.min(value), max.max(value));
     }
-    // A bucket reports its upper end, which may lie above the largest value there was.
+    // A bucket reports its upper end, which may be above the largest value.
     let at = |quantile| histogram.value_at_quantile(quantile).clamp(min, max);
     (!histogram.is_empty()).then(|| Percentiles {
         count: histogram.len(),
@@ -351,7 +353,7 @@ mod tests {
             .filter(|r| r.subject == Subject::TriggerGap && r.rule == Rule::Corrected)
             .map(|r| r.what.as_str())
             .collect();
-        // 4 was aborted by the failover; 5 begins another attempt; 8 is the final one.
+        // 4 was aborted by the failover, 5 begins another attempt, 8 is the final checkpoint.
         assert_eq!(gaps, ["checkpoint 1 to 2", "checkpoint 2 to 3", "checkpoint 5 to 6", "checkpoint 6 to 7"]);
     }
 

@@ -1,12 +1,13 @@
-//! Numbers as people read them: durations, points in time, bytes, counts, shares.
+//! Numbers as text for people: durations, points in time, bytes, counts, shares.
 //!
-//! Start at [`duration`]. Every function is total and computes in integers, so that the same number prints the same on every
-//! machine. A value and its unit are one space apart; [`aligned`] pads units so that a right-aligned column lines up.
+//! Start at [`duration`]. Every function accepts all values and computes in integers, so that the same number prints
+//! the same on every machine. A value and its unit are separated by one space; [`aligned`] pads units so that a
+//! right-aligned column lines up.
 
 /// Nanoseconds per second.
 pub const SECOND: u64 = 1_000_000_000;
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     /// A duration.
@@ -20,7 +21,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The number as people read it.
+    /// The number as text with its unit.
     pub fn text(self, n: u64) -> String {
         match self {
             Unit::Nanoseconds => duration(n),
@@ -43,7 +44,7 @@ impl Unit {
 
 /// A duration in nanoseconds with three to four digits: `850 ns`, `13.2 ms`, `1.204 s`, `12 min 04 s`, `3 h 07 min`.
 ///
-/// Digits beyond those shown are cut, not rounded: `999.9 µs` must not print as `1000 µs`.
+/// Further digits are cut off, not rounded: `999.9 µs` must not print as `1000 µs`.
 pub fn duration(ns: u64) -> String {
     match ns {
         0 => "0 s".to_owned(),
@@ -96,7 +97,7 @@ pub fn bytes(bytes: u64) -> String {
     format!("{} {name}", three_digits(bytes, unit))
 }
 
-/// A count with its thousands apart: `1,204,331`.
+/// A count with separators for thousands: `1,204,331`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -114,13 +115,13 @@ pub fn count_of(part: u64, whole: u64) -> String {
     format!("{} of {}", count(part), count(whole))
 }
 
-/// A count with its noun: `1 run`, `2 runs`, `1,000 classes`. The noun is given for one; what stands behind it (`class of runs`)
-/// is left as it is.
+/// A count with its noun: `1 run`, `2 runs`, `1,000 classes`. `noun` is in the singular; words after it (`class of
+/// runs`) are left as they are.
 pub fn counted(n: usize, noun: &str) -> String {
     format!("{} {}", count(n as u64), noun_for(n, noun))
 }
 
-/// The noun as it stands behind `n`: `recovery` for 1, else `recoveries`.
+/// The noun as it is used after `n`: `recovery` for 1, otherwise `recoveries`.
 pub fn noun_for(n: usize, noun: &str) -> String {
     if n == 1 {
         return noun.to_owned();
@@ -135,12 +136,12 @@ pub fn noun_for(n: usize, noun: &str) -> String {
     plural + rest
 }
 
-/// A share in percent with one decimal: `12.5 %`; `–` of nothing.
+/// A share in percent with one decimal: `12.5 %`; `–` if `whole` is zero.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "–".to_owned();
     }
-    // In u128, since a part of nanoseconds times 1,000 may not fit.
+    // In u128, because nanoseconds times 1,000 may not fit into 64 bits.
     let tenths = u128::from(part) * 1_000 / u128::from(whole);
     let whole = u64::try_from(tenths / 10).map_or_else(|_| (tenths / 10).to_string(), count);
     format!("{whole}.{} %", tenths % 10)
@@ -154,7 +155,7 @@ pub fn aligned(text: String) -> String {
     }
 }
 
-/// `value / unit` with three digits or, above 999, as many as it takes.
+/// `value / unit` with three digits or, above 999, with as many as it has.
 fn three_digits(value: u64, unit: u64) -> String {
     let whole = value / unit;
     let rest = u128::from(value % unit);

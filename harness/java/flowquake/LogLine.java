@@ -13,7 +13,7 @@ import org.apache.logging.log4j.core.config.plugins.PluginAttribute;
 import org.apache.logging.log4j.core.config.plugins.PluginElement;
 import org.apache.logging.log4j.core.config.plugins.PluginFactory;
 
-/** An appender that tells each line of the log, on the very thread that logs it: it goes on when the line was heard. */
+/** An appender that sends each log line to the watcher. The logging thread waits until the watcher confirmed it. */
 @Plugin(name = "LogLine", category = Core.CATEGORY_NAME, elementType = Appender.ELEMENT_TYPE)
 public final class LogLine extends AbstractAppender {
     private LogLine(String name, Filter filter) {

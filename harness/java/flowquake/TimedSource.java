@@ -29,10 +29,11 @@ import org.apache.flink.core.io.InputStatus;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 
 /**
- * Reads records from files, one file a split, each record when its time has come.
+ * Reads records from files, one file per split, and emits each record at its arrival time.
  *
- * <p>A line is the record's arrival in microseconds after the start, a space, and the record. The start is the same for all attempts of a
- * job, so what arrived while the job was down is read at once. A split goes to the subtask of its number modulo the parallelism.
+ * <p>A line is the arrival time in microseconds after the start, a space, and the record. All attempts of a job have
+ * the same start, so records that arrived while the job was down are read at once. Split number n goes to subtask n
+ * modulo the parallelism.
  */
 public final class TimedSource implements Source<String, TimedSource.Split, byte[]> {
     private final String folder;
@@ -45,7 +46,7 @@ public final class TimedSource implements Source<String, TimedSource.Split, byte
         this.startMillis = startMillis;
     }
 
-    /** A file, and how many of its records were read. */
+    /** A file, and the number of its records that were read. */
     public static final class Split implements SourceSplit, Serializable {
         final int number;
         final long position;
@@ -122,10 +123,13 @@ public final class TimedSource implements Source<String, TimedSource.Split, byte
         };
     }
 
-    /** Gives each reader its splits once; a reader that restarts brings those of its snapshot, or they come back here. */
+    /**
+     * Gives each reader its splits once. A restarted reader either has the splits of its snapshot, or Flink returns
+     * these splits here.
+     */
     private final class Enumerator implements SplitEnumerator<Split, byte[]> {
         private final SplitEnumeratorContext<Split> context;
-        /** Splits that no reader has, by the subtask to which they belong. */
+        /** Splits that no reader has now, by the subtask that gets them. */
         private final Map<Integer, List<Split>> waiting = new TreeMap<>();
 
         Enumerator(SplitEnumeratorContext<Split> context, boolean given) {

@@ -19,7 +19,7 @@ import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.OnCheckpointRollingPolicy;
 import org.apache.flink.util.Collector;
 
-/** The twins of the jobs that ship with the engine: the same input, the same output, so one reference judges both. */
+/** The jobs of the engine as Flink programs. Input and output are the same, so one reference judges both. */
 public final class Twin {
     private Twin() {}
 
@@ -101,7 +101,7 @@ public final class Twin {
             }
         }
 
-        /** Characters of which nothing comes twice, so that a disk that compresses holds as many. */
+        /** Characters without repetition, so that a disk with compression cannot store them in less space. */
         private static byte[] filler(long key, int bytes) {
             byte[] value = new byte[bytes];
             java.util.SplittableRandom random = new java.util.SplittableRandom(key);

@@ -8,23 +8,24 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 
 /**
- * The line from this process to whoever watches it: what happens is told, and nothing goes on before it was heard.
+ * The connection from this process to the watcher. A thread reports an event, and waits until the watcher
+ * has confirmed it.
  *
- * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte, or more where
- * something was asked. Each thread has a connection of
- * its own, so none waits for another's answer. If the watcher is gone this process ends at once: it must not outlive who started it.
+ * <p>A message is a length (four bytes, big-endian) and so many bytes of text; the answer is one byte. Each thread has
+ * its own connection, so no thread waits for the answer to another thread. If the watcher is gone, this process ends at
+ * once, because it must not outlive the harness that started it.
  */
 public final class Wire {
-    /** Where the watcher listens. */
+    /** The address on which the watcher listens. */
     private static final String SOCKET = System.getProperty("flowquake.socket");
-    /** Which node of the cluster this process is. */
+    /** The cluster node that this process is. */
     private static final String NODE = System.getProperty("flowquake.node", "?");
 
     private static final ThreadLocal<SocketChannel> CONNECTION = new ThreadLocal<>();
 
     private Wire() {}
 
-    /** Tells that something happened here, and waits until it was heard. */
+    /** Reports an event of this process, and waits until the watcher has confirmed it. */
     public static void tell(String kind, String source, String text) {
         exchange(kind, source, text, 1);
     }
@@ -43,7 +44,8 @@ public final class Wire {
                     String.join("\t", kind, NODE, source, Thread.currentThread().getName(), text.replace('\n', ' '));
             return exchange(message, bytes);
         } catch (java.nio.channels.ClosedByInterruptException interrupted) {
-            // A cancelled task's thread: its connection is lost, what it said may be too, but nobody watches a thread that ends.
+            // The thread of a cancelled task: its connection is lost, and perhaps its report, too. No check needs
+            // the reports of a thread that ends.
             CONNECTION.remove();
             Thread.currentThread().interrupt();
             return null;

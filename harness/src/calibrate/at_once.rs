@@ -1,20 +1,21 @@
-//! The nodes of a real cluster share this machine, and a checkpoint has them all do the same at the same time. So what a node
-//! costs is measured on [`NODES`] at once: alone, each would have memory, disk and cores for itself.
+//! Measures on several nodes at once. The nodes of a real cluster share this machine, and at a checkpoint all of them
+//! do the same work at the same time. A node measured alone would have memory, disk and cores for itself, so costs are
+//! measured on [`NODES`] at once.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::time::Duration;
 
 use super::fit::Samples;
 
-/// Nodes that work at once: the fewest of which one can fail.
+/// Nodes that work at the same time: the smallest number of which one can fail.
 pub(super) const NODES: usize = 2;
 
-/// More than a processor caches.
+/// More bytes than a processor caches.
 const CACHES: usize = 64 << 20;
-/// In which threads that have nothing to do go to sleep.
+/// Time after which idle threads have gone to sleep.
 const ASLEEP: Duration = Duration::from_millis(20);
 
-/// Calls `measure` with the number of each node, in a thread each; the first error counts.
+/// Calls `measure` with the number of each node, each in its own thread; the first error is returned.
 pub(super) fn at_once<T: Send, E: Send>(measure: impl Fn(usize) -> Result<T, E> + Sync) -> Result<Vec<T>, E> {
     std::thread::scope(|scope| {
         let measure = &measure;
@@ -27,8 +28,8 @@ pub(super) fn at_once<T: Send, E: Send>(measure: impl Fn(usize) -> Result<T, E> 
     })
 }
 
-/// What happens between two checkpoints, as far as it changes what the next one costs: threads go to sleep, and the processor's
-/// caches are filled with other things.
+/// What happens between two checkpoints that changes the cost of the next one: threads go to sleep, and other data
+/// fills the processor's caches.
 pub(super) struct Meanwhile(Vec<u64>);
 
 impl Meanwhile {
@@ -36,7 +37,7 @@ impl Meanwhile {
         Self(vec![0; CACHES / size_of::<u64>()])
     }
 
-    /// Lets it happen.
+    /// Makes it happen.
     pub(super) fn pass(&mut self) {
         std::thread::sleep(ASLEEP);
         self.0.iter_mut().for_each(|word| *word = word.wrapping_add(1));
@@ -44,7 +45,7 @@ impl Meanwhile {
     }
 }
 
-/// The samples of all nodes, size by size; all have measured the same sizes.
+/// The samples of all nodes, size by size. All nodes must have measured the same sizes.
 pub(super) fn pooled(nodes: impl IntoIterator<Item = Vec<Samples>>) -> Vec<Samples> {
     let mut pooled: Vec<Samples> = Vec::new();
     for sizes in nodes {

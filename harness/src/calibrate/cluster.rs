@@ -1,8 +1,8 @@
 //! The real engine in this process: a JobManager and TaskManagers over loopback TCP, with real files, on real tokio.
 //!
-//! Each node has a runtime of its own, so that it can die alone: [`RealCluster::kill`] drops a TaskManager's runtime, its
-//! connections break, and the others learn of it as they would of a dead process. Every event of every node is kept, with
-//! one clock. Start at [`RealCluster::start`].
+//! Each node has a runtime of its own, so that it can die alone: [`RealCluster::kill`] drops a TaskManager's runtime,
+//! its connections break, and the others notice that as with a dead process. Every event of every node is kept, with
+//! times of one clock. Start at [`RealCluster::start`].
 #![allow(clippy::disallowed_methods, reason = "the real engine is driven and timed from outside: by real time")]
 
 use std::collections::BTreeMap;
@@ -25,12 +25,12 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Pause of a TaskManager between two attempts to register, as in simulation.
 const RETRY: Duration = Duration::from_millis(100);
-/// A run that has nothing new to say for this long hangs.
+/// A run without a new event for this long counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// For the tasks of a node to stop.
+/// How long the tasks of a node may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why a real run came to nothing.
+/// Why a real run has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RealFault {
     /// A folder, a socket or a thread was refused.
@@ -44,7 +44,7 @@ pub enum RealFault {
     Hangs(String),
 }
 
-/// Everything that happened so far, and a bell for more.
+/// Everything that happened so far, and a signal for more.
 #[derive(Default)]
 struct Heard {
     events: Mutex<Vec<EventRecord>>,
@@ -73,7 +73,7 @@ pub(super) fn env(
     Ok(Env::real(name.into(), 1, 1, world))
 }
 
-/// What the nodes know each other by: they are all in this process.
+/// The secret by which the nodes know each other; all of them are in this process.
 fn secret() -> io::Result<Secret> {
     static SECRET: OnceLock<Secret> = OnceLock::new();
     match SECRET.get() {
@@ -91,7 +91,7 @@ pub struct RealCluster {
     nodes: BTreeMap<String, Runtime>,
     heard: Arc<Heard>,
     lives: u32,
-    /// After the nodes, so that they are gone first.
+    /// Declared after the nodes, so that it is dropped after them.
     folder: TempDir,
 }
 
@@ -108,7 +108,7 @@ impl RealCluster {
         node.spawn(async move {
             let told = move |address: &Address| drop(listening.send(address.clone()));
             let result = jobmanager::run(within, spec, build, told).await;
-            // Nobody listens if the cluster was dropped before.
+            // The receiver is gone if the cluster was dropped before.
             let _ = end.send(result.map_err(|error| error.to_string()));
         });
         let nodes = BTreeMap::from([("jm-1".to_owned(), node)]);
@@ -151,21 +151,22 @@ impl RealCluster {
         Ok(())
     }
 
-    /// A node dies: its tasks are dropped where they wait, and its connections break.
+    /// Kills a node: its tasks are dropped where they wait, and its connections break.
     pub fn kill(&mut self, name: &str) {
         if let Some(node) = self.nodes.remove(name) {
             node.shutdown_background();
         }
     }
 
-    /// Everything that happened so far, as each node told it; ordered by time.
+    /// Everything that happened so far, as each node reported it, ordered by time.
     pub fn events(&self) -> Vec<EventRecord> {
         let mut events = self.heard.events.lock().expect("nothing in here panics").clone();
         events.sort_by_key(|record| record.at);
         events
     }
 
-    /// Waits until `holds` of everything that happened; returns what it found. `what` it is, for the error.
+    /// Waits until `holds` finds something in the events so far, and returns what it found. `what` names it in the
+    /// error.
     pub fn until<T>(&self, what: &str, holds: impl Fn(&[EventRecord]) -> Option<T>) -> Result<T, RealFault> {
         let mut events = self.heard.events.lock().expect("nothing in here panics");
         loop {
@@ -194,7 +195,8 @@ impl RealCluster {
 
 impl Drop for RealCluster {
     fn drop(&mut self) {
-        // One after the other would wait for each in turn; those that are asked to stop go on stopping.
+        // Shutting nodes down one after the other would wait for each in turn, while those already asked go on
+        // stopping.
         for (_, node) in std::mem::take(&mut self.nodes) {
             node.shutdown_timeout(GRACE);
         }

@@ -1,15 +1,16 @@
-//! From samples to rates: medians, straight lines, and how sure of them one can be. Pure.
+//! From samples to rates: medians, straight lines, and their confidence. Pure.
 //!
-//! A machine that does other things besides makes some samples far too long and none too short, so everything here is robust:
-//! a line's slope is the median of the slopes between samples of different sizes, weighted by how far the sizes are apart
-//! (Theil–Sen), and its fixed part the median of what the smallest size has left. Confidence is the percentile bootstrap's, resampled within each size, from named draws:
-//! equal samples give equal intervals.
+//! On a machine that also does other work, some samples are far too long, and none are too short. So all methods here
+//! are robust. A line's slope is the median of the slopes between samples of different sizes, weighted by the distance
+//! of the sizes (Theil–Sen). Its fixed part is the median of what remains at the smallest size. Confidence intervals
+//! are from a percentile bootstrap that resamples within each size, with named draws: equal samples give equal
+//! intervals.
 
 use flowquake_engine::env::{draw, draw_between};
 
-/// Fewer repetitions say nothing about their spread.
+/// With fewer repetitions nothing is known about their spread.
 pub const REPETITIONS_MIN: usize = 3;
-/// Resamples behind a confidence interval.
+/// Number of resamples for a confidence interval.
 const RESAMPLES: u64 = 500;
 
 /// A number with its 95 % confidence interval.
@@ -24,38 +25,38 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The same in another unit, or seen from another side: `change` is monotonous.
+    /// The same in another unit or another form; `change` must be monotonic.
     #[must_use]
     pub fn map(self, change: impl Fn(f64) -> f64) -> Self {
         let (low, high) = (change(self.low), change(self.high));
         Self { value: change(self.value), low: low.min(high), high: low.max(high) }
     }
 
-    /// Less something else that was measured: intervals add up, as if the worst of both came together.
+    /// The difference to another measurement. The intervals add up, as if the worst ends of both came together.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         Self { value: self.value - other.value, low: self.low - other.high, high: self.high - other.low }
     }
 }
 
-/// Why samples make no rate.
+/// Why samples give no rate.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NoFit {
-    /// Their spread is unknown.
+    /// There are too few samples to know their spread.
     #[error("{what}: {repetitions} repetitions, at least {REPETITIONS_MIN} are needed")]
     TooFew {
         /// What was measured.
         what: String,
-        /// The least of any size.
+        /// Number of samples of the size with the fewest.
         repetitions: usize,
     },
-    /// All of one size: nothing grows.
+    /// All samples have one size, so there is no slope.
     #[error("{what}: all samples are of one size")]
     OneSize {
         /// What was measured.
         what: String,
     },
-    /// More would cost less, or nothing.
+    /// A larger size would cost less, or the same.
     #[error("{what}: {value:.3} {unit}, which is not above zero")]
     NotPositive {
         /// What was measured.
@@ -72,20 +73,20 @@ pub enum NoFit {
 pub struct Samples {
     /// The size.
     pub x: f64,
-    /// What was measured, each time.
+    /// The measured values.
     pub y: Vec<f64>,
 }
 
 /// A straight line over sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Line {
-    /// At size 0, not below 0.
+    /// Value at size 0, not below 0.
     pub fixed: Estimate,
-    /// Per unit of size, above 0.
+    /// Increase per unit of size, above 0.
     pub slope: Estimate,
 }
 
-/// The number below which the share `q` of `values` lies, interpolated; 0 of none.
+/// The number below which the share `q` of `values` is, interpolated; 0 if there are no values.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -95,12 +96,12 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
     below + (above - below) * at.fract()
 }
 
-/// The middle of `values`.
+/// The median of `values`.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// A statistic of repeated samples, with the interval that resampling gives it.
+/// A statistic of repeated samples, with its interval from resampling.
 pub fn of_samples(what: &str, values: &[f64], statistic: impl Fn(&[f64]) -> f64) -> Result<Estimate, NoFit> {
     let sizes = [Samples { x: 0.0, y: values.to_vec() }];
     repeated(what, &sizes)?;
@@ -108,7 +109,7 @@ pub fn of_samples(what: &str, values: &[f64], statistic: impl Fn(&[f64]) -> f64)
     Ok(Estimate { value, low, high })
 }
 
-/// The line through samples of several sizes. `unit`: of its slope.
+/// The line through samples of several sizes. `unit` is the unit of its slope.
 pub fn line(what: &str, unit: &'static str, sizes: &[Samples]) -> Result<Line, NoFit> {
     repeated(what, sizes)?;
     if theil_sen(sizes).is_none() {
@@ -139,9 +140,9 @@ fn repeated(what: &str, sizes: &[Samples]) -> Result<(), NoFit> {
     Ok(())
 }
 
-/// Fixed part and slope; `None` if there is but one size.
+/// Fixed part and slope; `None` if there is only one size.
 fn theil_sen(sizes: &[Samples]) -> Option<(f64, f64)> {
-    // Each with its weight: between sizes that are close, noise is most of the slope.
+    // Each slope with its weight: between sizes that are close, the slope is mostly noise.
     let mut slopes: Vec<(f64, f64)> = Vec::new();
     for (index, small) in sizes.iter().enumerate() {
         for large in sizes[index + 1..].iter().filter(|large| large.x != small.x) {

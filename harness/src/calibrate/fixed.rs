@@ -1,6 +1,6 @@
-//! What a database costs before it holds anything, from runs: how long the keyed subtasks of a real cluster take for a snapshot
-//! and for a restore of hardly any state. Nearly all of that is waiting for the disk, and so depends on who else writes to it
-//! at the same moment: alone, a flush takes half as long as beside a checkpoint.
+//! What a database costs before it holds any data, measured in runs: how long the keyed subtasks of a real cluster take
+//! for a snapshot and for a restore of hardly any state. Nearly all of that is waiting for the disk, so it depends on
+//! what else is written at the same moment: alone, a flush takes half as long as during a checkpoint.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,20 +13,21 @@ use flowquake_engine::time::{Time, nanos};
 use super::cluster::{RealCluster, RealFault};
 use super::job::{builder, spec};
 
-/// Subtasks of each chain, and TaskManagers; each has room for all, so that nobody waits for one that died.
+/// Subtasks of each chain, and number of TaskManagers. Each TaskManager has slots for all subtasks, so no deployment
+/// waits for one that died.
 const PARALLELISM: u16 = 2;
-/// Records per second: the subtasks are awake.
+/// Records per second; enough to keep the subtasks awake.
 const RATE: f64 = 100_000.0;
-/// Different keys: a snapshot writes no more than that.
+/// Different keys. A snapshot writes no more entries than this.
 const KEYS: u64 = 100;
-/// Between two checkpoints.
+/// Time between two checkpoints.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Snapshots of each subtask before a TaskManager dies.
+/// Snapshots of each subtask before a TaskManager is killed.
 const SNAPSHOTS: usize = 5;
-/// Of the job's two chains, the one with state.
+/// The chain with state, of the job's two chains.
 const KEYED: u16 = 1;
 
-/// Snapshots and restores of hardly anything, ns.
+/// Snapshots and restores of hardly any state, in ns.
 #[derive(Default)]
 pub(super) struct FixedSamples {
     /// The synchronous part.
@@ -35,7 +36,7 @@ pub(super) struct FixedSamples {
     pub(super) restores: Vec<f64>,
 }
 
-/// Runs until there are `repetitions` snapshots and half as many restores, at least.
+/// Runs until there are at least `repetitions` snapshots and half as many restores.
 pub(super) fn measure(backend: BackendKind, repetitions: usize) -> Result<FixedSamples, RealFault> {
     let mut cluster = RealCluster::start(slow(backend), builder(0, KEYS), PARALLELISM, PARALLELISM)?;
     let both = usize::from(PARALLELISM);

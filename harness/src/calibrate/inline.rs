@@ -1,5 +1,5 @@
-//! What it costs to have state in a message: a manifest with state of several sizes inside, encoded and decoded as the engine
-//! does, with its checksum. Acknowledgements and orders to deploy are made of the same parts.
+//! What state in a message costs: a manifest that contains state of several sizes is encoded and decoded as the engine
+//! does it, with its checksum. Acknowledgements and deployment orders are made of the same parts.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ use super::at_once::{at_once, pooled};
 use super::fit::Samples;
 use super::job::spec;
 
-/// Encodes and decodes state of each of `sizes` bytes, `repetitions` times, on several nodes at once: ns of one of the two over
-/// KiB.
+/// Encodes and decodes state of each of `sizes` bytes, `repetitions` times, on several nodes at once. Returns the ns of
+/// one encoding or decoding over KiB.
 pub(super) fn measure(sizes: &[u64], repetitions: usize) -> Result<Vec<Samples>, DecodeError> {
     Ok(pooled(at_once(|_| sizes.iter().map(|size| of_one_node(*size, repetitions)).collect())?))
 }

@@ -1,4 +1,5 @@
-//! The job that prices records: two chains as every job has, records of any length, a count per key, hardly any output.
+//! The job that prices records: two chains like every job, records of any length, a count per key, and hardly any
+//! output.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use flowquake_engine::graph::stream::StreamBuilder;
 use flowquake_engine::graph::{InputKind, InputSpec, JobBuilder, JobSpec};
 use flowquake_engine::state::{CurrentKey, StateError, StateOpener, ValueState};
 
-/// Different keys where nothing depends on their number.
+/// Number of different keys, where nothing depends on that number.
 pub(super) const KEYS: u64 = 10_000;
-/// Every so manieth count of a key is output.
+/// One in this many counts of a key is put out.
 const EMIT_EVERY: u64 = 1_000;
 
 /// Records of one length.
@@ -24,7 +25,7 @@ struct Records {
     payload: Bytes,
 }
 
-/// A key and what comes with it.
+/// A key with its payload.
 type Record = (u32, Bytes);
 
 impl Source for Records {
@@ -64,12 +65,12 @@ impl ProcessFunction for Count {
     }
 }
 
-/// Mean bytes on the wire of a record with `payload` bytes beside its key.
+/// Mean bytes on the wire of a record with `payload` bytes besides its key.
 pub(super) fn wire_bytes(payload: usize) -> f64 {
     encoded(&(KEYS as u32 / 2, Bytes::from(vec![0; payload]))).len() as f64
 }
 
-/// Builds it, with so many keys.
+/// Builds the job with this many keys.
 pub(super) fn builder(payload: usize, keys: u64) -> JobBuilder {
     Arc::new(move |spec, _| {
         let InputKind::Generator { records, .. } = spec.input.kind else {
@@ -87,7 +88,7 @@ pub(super) fn builder(payload: usize, keys: u64) -> JobBuilder {
     })
 }
 
-/// All of `records` there at once, over `parallelism` subtasks of each chain.
+/// A job whose `records` are all available at once, with `parallelism` subtasks of each chain.
 pub(super) fn spec(records: u64, parallelism: u16) -> JobSpec {
     let kind = InputKind::Generator { name: "records".into(), records, seed: 1 };
     let checkpoints = CheckpointConfig { interval: std::time::Duration::from_secs(60), ..CheckpointConfig::default() };

@@ -1,10 +1,10 @@
-//! Measures the cost profile of the machine that this runs on, on the real engine: so that a simulation with that profile
-//! takes as long in virtual time as the engine takes for real.
+//! Measures the cost profile of this machine with the real engine, so that a simulation with that profile takes as long
+//! in virtual time as the engine takes in real time.
 //!
-//! Start at [`calibrate`]. Each of `state`, `store`, `network` and `records` measures one part of the price list and returns
-//! plain samples; [`fit`] makes rates of them, without any clock; here they become a [`Profile`]. Samples that make no rate
-//! (too few, nothing that grows) are an error, never a guess. How each rate is got at, and why so, is
-//! [ADR 0018](../../../docs/adr/0018-calibration.md).
+//! Start at [`calibrate`]. `state`, `store`, `network` and `records` each measure one part of the price list, and
+//! return plain samples. [`fit`] turns these into rates without any clock, and this file makes a [`Profile`] of the
+//! rates. Samples that give no rate (because they are too few, or do not grow) are an error, never a guess. [ADR
+//! 0018](../../../docs/adr/0018-calibration.md) says how each rate is measured, and why in that way.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,26 +35,26 @@ use fit::{Estimate, Line, NoFit, line, of_samples, positive, quantile};
 /// How much is measured.
 #[derive(Debug, Clone)]
 pub struct Effort {
-    /// Of everything that is repeated, at least [`fit::REPETITIONS_MIN`].
+    /// Repetitions of everything that is repeated; at least [`fit::REPETITIONS_MIN`].
     pub repetitions: usize,
-    /// Bytes of state, of objects and of frames.
+    /// Sizes in bytes of state, objects and frames.
     pub sizes: Vec<u64>,
     /// Records of one run.
     pub records: u64,
-    /// Small messages, small requests.
+    /// Number of small messages and small requests.
     pub requests: usize,
-    /// Accesses to keyed state that make one sample.
+    /// Number of accesses to keyed state that make one sample.
     pub accesses: u64,
 }
 
 impl Effort {
-    /// A minute or two.
+    /// Takes a minute or two.
     pub fn thorough() -> Self {
         let sizes = [0, 1, 4, 8, 16, 64].map(|mb| mb << 20).to_vec();
         Self { repetitions: 15, sizes, records: 1_000_000, requests: 2_000, accesses: 1_000_000 }
     }
 
-    /// Half a minute at most; with wider intervals.
+    /// Takes half a minute at most, and gives wider intervals.
     pub fn quick() -> Self {
         let sizes = [0, 1, 4, 8].map(|mb| mb << 20).to_vec();
         Self { repetitions: 5, sizes, records: 300_000, requests: 500, accesses: 200_000 }
@@ -70,37 +70,37 @@ pub struct Row {
     pub estimate: Estimate,
     /// Its unit.
     pub unit: &'static str,
-    /// How it was got at.
+    /// How the number was measured.
     pub how: &'static str,
 }
 
 /// A measured machine.
 pub struct Calibration {
-    /// To be written to a file.
+    /// The profile, to be written to a file.
     pub profile: Profile,
-    /// Every number of it.
+    /// Every number of the profile.
     pub rows: Vec<Row>,
 }
 
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrateError {
-    /// The engine cannot be run for real, here and now.
+    /// The real engine cannot be run on this machine at the moment.
     #[error(transparent)]
     Real(#[from] RealFault),
     /// A state backend failed.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A manifest is not what was encoded.
+    /// A manifest was not decoded as what was encoded.
     #[error("{0}")]
     Unreadable(#[from] DecodeError),
-    /// Samples make no sense.
+    /// The samples give no rate.
     #[error("the measurements make no rate: {0}")]
     NoFit(#[from] NoFit),
 }
 
 impl CalibrateError {
-    /// What to do about it.
+    /// What the user can do about it.
     pub fn help(&self) -> &'static str {
         match self {
             Self::Real(_) => {
@@ -113,10 +113,10 @@ impl CalibrateError {
     }
 }
 
-/// Steps that [`calibrate`] tells of.
+/// Number of steps that [`calibrate`] reports.
 pub const STEPS: u64 = 9;
 
-/// Measures everything; `step` hears what is begun, [`STEPS`] times.
+/// Measures everything. `step` is called [`STEPS`] times, with what begins next.
 pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Calibration, CalibrateError> {
     let folder = tempfile::Builder::new().prefix("flowquake-calibrate-").tempdir().map_err(RealFault::Io)?;
     let root = folder.path();
@@ -138,7 +138,7 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
     let reads = line("store.read_throughput", "ns per KiB", &measured.reads)?;
     let store = Store {
         latency,
-        // So many were under way when they were measured; one node alone would have them all.
+        // As many transfers as were in progress during the measurement; one node alone would have all the throughput.
         streams: at_once::NODES as u32,
         write_throughput: sheet.throughput("store.write_throughput", writes, "objects created: slope over size"),
         read_throughput: sheet.throughput("store.read_throughput", reads, "objects read and checked: slope over size"),
@@ -173,14 +173,15 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
             step("rocksdb: runs of the engine with hardly any state");
             let fixed = fixed::measure(BackendKind::RocksDb, *repetitions)?;
             let snapshot = of_samples(ROCKSDB_NAMES[1], &fixed.snapshots, fit::median)?;
-            // Part of it is charged elsewhere: the start, and requests for state files, a listing and a deletion.
+            // A part of the restore is charged elsewhere: the start, and requests for state files, a listing and a
+            // deletion.
             let restore = of_samples(ROCKSDB_NAMES[5], &fixed.restores, fit::median)?;
             let request = f64::from(u32::try_from((latency.0 + latency.1).as_nanos() / 2).unwrap_or(u32::MAX));
             let restore = restore.minus(deploy).map(|ns| (ns - 3.0 * request).max(0.0));
             step("rocksdb: snapshots and restores");
             sheet.state(ROCKSDB_NAMES, access, &both(BackendKind::RocksDb, &folder)?, Some([snapshot, restore]))?
         }
-        // Nothing can run with it in such a build either: what the heap costs stands in, without an interval.
+        // No run can use RocksDB in such a build either, so the costs of the heap are used, without an interval.
         false => {
             step("rocksdb: not in this build");
             step("rocksdb: not in this build");
@@ -205,7 +206,7 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
         .rows
         .iter()
         .map(|row| (row.path.into(), (rounded(row.estimate.low), rounded(row.estimate.high))))
-        // What was too small to measure against its noise has none.
+        // A value that is too small to be distinguished from noise has no interval.
         .filter(|(_, (low, high)): &(String, (f64, f64))| low.is_finite() && high.is_finite())
         .collect();
     let measured = Some(Measured { program, processor, cores, confidence });
@@ -213,7 +214,7 @@ pub fn calibrate(name: &str, effort: &Effort, step: impl Fn(&str)) -> Result<Cal
     Ok(Calibration { profile, rows: sheet.rows })
 }
 
-/// Bytes that records have beside their key.
+/// Bytes of records besides their key.
 const PAYLOADS: [usize; 3] = [16, 250, 1_000];
 
 /// The rows so far.
@@ -223,14 +224,14 @@ struct Sheet {
 }
 
 impl Sheet {
-    /// Notes a number and returns it as the profile has it.
+    /// Adds a number, and returns it as the profile has it.
     fn row(&mut self, path: &'static str, estimate: Estimate, unit: &'static str, how: &'static str) -> f64 {
         self.rows.push(Row { path, estimate, unit, how });
         rounded(estimate.value)
     }
 
-    /// The rates of a backend, from samples of documents and of counts; `fixed`: what a snapshot and a restore of hardly
-    /// anything take in a run, where that is more than the smallest samples.
+    /// The rates of a backend, from samples of documents and of counts. `fixed` is what a snapshot and a restore of
+    /// hardly any state take in a run, if that is more than the smallest samples.
     fn state(
         &mut self,
         names: [&'static str; 8],
@@ -245,7 +246,7 @@ impl Sheet {
         let small = line(entry, "ns per entry", &counts.snapshots)?;
         let (per_entry, per_kib) = told_apart(snapshots.slope, small.slope, lengths);
         let restores = line(restore_kib, "ns per KiB", &documents.restores)?;
-        // A database opens files, however many entries they hold; and only that reads its snapshots from files.
+        // A database opens files, however many entries they have; and only a database reads its snapshots from files.
         let files = !documents.read_backs.is_empty();
         let (restored_entry, restored_kib, read) = match files {
             true => (zero, restores.slope, line(read_back, "ns per KiB", &documents.read_backs)?.slope),
@@ -282,8 +283,8 @@ impl Sheet {
         })
     }
 
-    /// A range from which uniform draws are as long as the samples on average. It begins with the fastest twentieth; what it
-    /// leaves out are the slowest hundredth, which others on the machine have made.
+    /// A range whose uniform draws are on average as long as the samples. It begins at the fastest twentieth. The
+    /// slowest hundredth of the samples is left out, because other work on the machine caused it.
     fn latency(&mut self, paths: [&'static str; 2], ns: &[f64]) -> Result<(Duration, Duration), NoFit> {
         let low = of_samples(paths[0], ns, |ns| quantile(ns, 0.05))?;
         let high = of_samples(paths[1], ns, |ns| 2.0 * trimmed_mean(ns) - quantile(ns, 0.05))?;
@@ -298,8 +299,8 @@ impl Sheet {
     }
 }
 
-/// The price of an entry and that of a KiB, from two mixtures of both: `per_kib` of long entries, `per_entry` of short ones.
-/// `lengths`: their bytes. Neither is below zero: where one of them is nothing, noise decides its sign.
+/// The price of an entry and the price of a KiB, from two mixtures of both: `per_kib` of long entries, `per_entry` of
+/// short ones, with `lengths` as their bytes. Neither price is below zero; if one is near zero, noise decides its sign.
 fn told_apart(per_kib: Estimate, per_entry: Estimate, lengths: [f64; 2]) -> (Estimate, Estimate) {
     let [long, short] = lengths;
     let not_below_zero = |estimate: Estimate| estimate.map(|ns| ns.max(0.0));
@@ -309,19 +310,19 @@ fn told_apart(per_kib: Estimate, per_entry: Estimate, lengths: [f64; 2]) -> (Est
     (entry, kib)
 }
 
-/// Mean without the largest hundredth.
+/// The mean without the largest hundredth.
 fn trimmed_mean(values: &[f64]) -> f64 {
     let most = quantile(values, 0.99);
     let kept: Vec<f64> = values.iter().copied().filter(|value| *value <= most).collect();
     kept.iter().sum::<f64>() / kept.len().max(1) as f64
 }
 
-/// Four digits: more would claim what was not measured.
+/// Rounded to four digits, because more digits would claim a precision that was not measured.
 fn rounded(value: f64) -> f64 {
     format!("{value:.3e}").parse().expect("a number that was printed")
 }
 
-/// As the system names it.
+/// The name of the processor, from the system.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name"));

@@ -1,6 +1,7 @@
-//! What the way from one process to another costs: the engine's own connections over loopback, with its own frames. Small
-//! frames go there and back for the latency, large ones there, and a word back, for the throughput. Small ones come after a
-//! pause, since most messages of a cluster find both sides asleep, and waking up is most of their way.
+//! What a message from one process to another costs: the engine's own connections over loopback, with its own frames.
+//! Small frames go there and back to measure latency; large frames go there, with a small answer, to measure
+//! throughput. Small frames are sent after a pause, because most messages of a cluster find both sides asleep, and
+//! waking up is most of the latency.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::path::Path;
@@ -13,22 +14,23 @@ use super::at_once::{at_once, pooled};
 use super::cluster::{RealFault, env, runtime};
 use super::fit::Samples;
 
-/// Bytes of a frame that is nothing but a message.
+/// Bytes of a frame with a small message.
 const SMALL: usize = 100;
-/// For the connection to come about.
+/// How long the connection may take to be established.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// In which threads that have nothing to do go to sleep.
+/// Time after which idle threads have gone to sleep.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// Messages and transfers.
 pub(super) struct NetworkSamples {
-    /// One way, half of there and back; ns.
+    /// One-way latency, half of the time there and back, in ns.
     pub(super) messages: Vec<f64>,
-    /// ns over KiB.
+    /// Transfers in ns over KiB.
     pub(super) transfers: Vec<Samples>,
 }
 
-/// Sends `messages` small frames, and each of `sizes` bytes `repetitions` times, over several connections at once.
+/// Sends `messages` small frames, and frames of each of `sizes` bytes `repetitions` times, over several connections at
+/// once.
 pub(super) fn measure(
     messages: usize,
     sizes: &[u64],
@@ -52,7 +54,7 @@ fn of_one_connection(
     let address = listener.address();
     there.spawn(async move {
         let Ok(mut connection) = listener.accept().await else { return };
-        // Every frame is answered by a small one, until nobody asks any more.
+        // Answers every frame with a small one, until the other side is gone.
         while connection.receiver.receive().await.is_ok() {
             let answer = Frame::from(Bytes::from_static(&[7; SMALL]));
             if connection.sender.send(answer).await.is_err() {
@@ -61,7 +63,7 @@ fn of_one_connection(
         }
     });
     let sizes = sizes.to_vec();
-    // Spawned, since in a runtime only what it schedules itself runs as the engine does.
+    // Spawned, because only tasks that the runtime schedules itself run as the engine's tasks do.
     let measured = here.spawn(async move {
         let mut connection = near.connect(&address, PATIENCE).await?;
         let mut samples = NetworkSamples { messages: Vec::new(), transfers: Vec::new() };

@@ -1,5 +1,5 @@
-//! What records and the start of subtasks cost, from runs of the whole engine: processor time of this process over the length
-//! of the records, and the events of each run.
+//! What records and starts of subtasks cost, from runs of the whole engine: the processor time of this process over the
+//! length of the records, and the events of each run.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::job::{KEYS, builder, spec, wire_bytes};
 
 /// Subtasks of each chain, one on each TaskManager.
 const PARALLELISM: u16 = 2;
-/// Records of a run that is nothing but its beginning and its end.
+/// Records of a run that consists only of its start and its end.
 const FEW: u64 = 1_000;
 
 /// Records, and starts of subtasks.
 pub(super) struct RunSamples {
     /// Processor time of one record through both chains, ns over its KiB on the wire.
     pub(super) records: Vec<Samples>,
-    /// From the order to deploy until a source ran, ns.
+    /// Time from the order to deploy until a source ran, in ns.
     pub(super) starts: Vec<f64>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn measure(records: u64, payloads: &[usize], repetitions: usize) -> R
     Ok(samples)
 }
 
-/// Processor time of a run, ns.
+/// Processor time of a run, in ns.
 fn run(records: u64, payload: usize, starts: &mut Vec<f64>) -> Result<f64, RealFault> {
     let before = process_cpu();
     let cluster = RealCluster::start(spec(records, PARALLELISM), builder(payload, KEYS), PARALLELISM, 1)?;
@@ -53,8 +53,8 @@ fn run(records: u64, payload: usize, starts: &mut Vec<f64>) -> Result<f64, RealF
     Ok(nanos(process_cpu() - before) as f64)
 }
 
-/// From the first deployment until each subtask of the first vertex ran: it has no state to open and no output to sweep, so
-/// nothing else is in it but the order's way.
+/// Time from the first deployment until each subtask of the first vertex ran. Such a subtask has no state to open and
+/// no output to sweep, so this is only the time that the order takes.
 fn starts_in(events: &[EventRecord]) -> Vec<f64> {
     let begun = events.iter().find(|record| matches!(record.event, Event::DeploymentBegun { .. }));
     let Some(begun) = begun else { return Vec::new() };

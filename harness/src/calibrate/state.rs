@@ -1,9 +1,10 @@
 //! What keyed state costs: access, snapshot and restore of each backend, through the engine's own state API.
 //!
-//! Two regimes tell what an entry costs from what its bytes cost: [`DOCUMENTS`], as a job has that keeps one per key, and
-//! [`COUNTS`]. RocksDB is measured with values that fit into the write-back cache in front of it: a snapshot is priced by what
-//! was written since the one before, and that waits there. Values are such that no compression makes them smaller. The least
-//! state is one entry: an empty database has nothing to flush, and no job has such a one.
+//! Two regimes separate the cost of entries from the cost of their bytes: [`DOCUMENTS`], like a job that keeps a
+//! document per key, and [`COUNTS`]. RocksDB is measured with values that fit into the write-back cache in front of it,
+//! because the price of a snapshot depends on what was written since the one before, and that is in the cache. The
+//! values cannot be compressed. The least state is one entry: an empty database has nothing to flush, and no job has an
+//! empty database.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::hint::black_box;
@@ -22,36 +23,37 @@ use flowquake_engine::state::{
 use super::at_once::{Meanwhile, at_once, pooled};
 use super::fit::Samples;
 
-/// What entries look like.
+/// The shape of entries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Regime {
     /// Bytes of a value.
     value: usize,
-    /// Bytes of a size that was asked for, per entry: of small ones there are more.
+    /// Bytes of the requested size per entry: for a given size there are more of the small entries.
     size: u64,
-    /// What a size is measured in.
+    /// The unit in which a size is measured.
     x: fn(Entries) -> f64,
 }
 
-/// Long values: what they cost is the price of their bytes, and a little of their number. Over KiB.
+/// Long values, whose cost is mostly that of their bytes. Measured over KiB.
 pub(super) const DOCUMENTS: Regime = Regime { value: 1_000, size: 1_000, x: |of| of.bytes as f64 / 1024.0 };
-/// Short values, the other way round. Over their number.
+/// Short values, whose cost is mostly that of their number. Measured over the number of entries.
 pub(super) const COUNTS: Regime = Regime { value: 8, size: 125, x: |of| of.count as f64 };
 
 /// Key groups, as jobs have by default.
 const GROUPS: u16 = 128;
-/// Keys whose access is measured; with RocksDB all their values are in its cache.
+/// Keys whose access is measured. With RocksDB all their values are in the cache.
 const ACCESSED_KEYS: u32 = 50_000;
-/// Of state that RocksDB keeps in memory before a snapshot: what does not fit is written earlier, and not by the snapshot.
+/// Bytes of state that RocksDB keeps in memory before a snapshot. State beyond this is written earlier, and not by the
+/// snapshot.
 const CACHED_BYTES: u64 = 12 << 20;
 
 /// Snapshots and restores of one backend in one regime, in ns.
 pub(super) struct StateSamples {
     pub(super) snapshots: Vec<Samples>,
     pub(super) restores: Vec<Samples>,
-    /// Reading the files of a snapshot; of nothing on the heap, which has none.
+    /// Times to read the files of a snapshot; empty for the heap, which has no files.
     pub(super) read_backs: Vec<Samples>,
-    /// Bytes of an entry as a snapshot counts them.
+    /// Bytes of an entry, as a snapshot counts them.
     pub(super) entry_bytes: f64,
 }
 
@@ -64,7 +66,7 @@ fn key(key: u32) -> CurrentKey<u32> {
     CurrentKey { key, group: group_of(&key, GROUPS) }
 }
 
-/// Numbers the folders of databases: none is used twice.
+/// Numbers the folders of databases, so that none is used twice.
 struct Disk<'a> {
     root: &'a Path,
     used: u32,
@@ -92,7 +94,7 @@ impl Opened {
     }
 }
 
-/// The value of an entry: nothing in it comes twice.
+/// The value of an entry. No part of it repeats, so it cannot be compressed.
 fn value(entry: u32, length: usize) -> Bytes {
     let words = length.div_ceil(8) as u64;
     let mut bytes: Vec<u8> = (0..words).flat_map(|n| draw(1, "value", entry.into(), n).to_le_bytes()).collect();
@@ -100,7 +102,7 @@ fn value(entry: u32, length: usize) -> Bytes {
     bytes.into()
 }
 
-/// What a restore would be given after `snapshot`.
+/// What a restore would get after `snapshot`.
 fn to_restore(snapshot: &LocalSnapshot) -> Result<RestoredState, StateError> {
     let files = match snapshot {
         LocalSnapshot::Bytes { bytes, .. } => vec![(heap_file(), bytes.clone())],
@@ -121,8 +123,8 @@ fn ns_since(began: Instant) -> f64 {
     began.elapsed().as_nanos() as f64
 }
 
-/// Takes and restores snapshots of `sizes` bytes, each `repetitions` times, on several nodes at once; databases are below
-/// `root`.
+/// Takes and restores snapshots of `sizes` bytes, each `repetitions` times, on several nodes at once. Databases are in
+/// folders below `root`.
 pub(super) fn snapshots_and_restores(
     kind: BackendKind,
     regime: Regime,
@@ -169,7 +171,7 @@ fn of_one_node(
                 snapshots.push(took);
                 written = snapshot.written();
             }
-            // Later snapshots of a database hold the same state in more files; the first is of the stated size.
+            // Later snapshots of a database hold the same state in more files, so only the first has the stated size.
             if repetition == 0 {
                 for _ in 0..repetitions {
                     meanwhile.pass();
@@ -197,7 +199,8 @@ fn of_one_node(
     Ok(samples)
 }
 
-/// Processor time of one access to a key's count, ns, each of `repetitions` times; `accesses` together make one sample.
+/// Processor time in ns of one access to a key's count, measured `repetitions` times; `accesses` accesses make one
+/// sample.
 pub(super) fn accesses(
     kind: BackendKind,
     accesses: u64,
@@ -217,12 +220,12 @@ pub(super) fn accesses(
         }
         Ok((thread_ns() - began) as f64 / accesses as f64)
     };
-    // The first time all keys are new.
+    // The first time, all keys are new.
     count_all()?;
     (0..repetitions).map(|_| count_all()).collect()
 }
 
-/// Processor time of this thread: what others do on the machine does not count.
+/// Processor time of this thread, so that other work on the machine does not count.
 fn thread_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
@@ -234,7 +237,7 @@ mod tests {
     use crate::calibrate::at_once::NODES;
     use flowquake_engine::codec::encoded;
 
-    /// In a snapshot, with its key group.
+    /// Bytes of an entry in a snapshot, with its key group.
     fn bytes_of(regime: Regime) -> f64 {
         2.0 + encoded(&(1_u32, Bytes::from(vec![0; regime.value]))).len() as f64
     }

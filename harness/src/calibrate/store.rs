@@ -1,5 +1,6 @@
-//! What a folder costs as a durable store, asked as the engine asks it: small objects for the latency of a request, large
-//! ones for throughput, all after a pause in which threads go to sleep. Writing counts with the checksum that is taken before, reading with the check that follows.
+//! What a folder costs as a durable store, used as the engine uses it: small objects for the latency of a request,
+//! large ones for throughput, always after a pause in which threads go to sleep. Writing includes the checksum that is
+//! computed before, and reading the check afterwards.
 #![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
 
 use std::collections::VecDeque;
@@ -14,19 +15,19 @@ use super::cluster::{RealFault, env, runtime};
 use super::fit::Samples;
 use super::network::PAUSE;
 
-/// Bytes of an object that is nothing but a request.
+/// Bytes of an object whose cost is only that of a request.
 const SMALL: usize = 100;
 
-/// Objects that stay.
+/// Number of objects that stay in the store.
 const RETAINED: usize = 2;
 
 /// Requests and transfers.
 pub(super) struct StoreSamples {
-    /// Of single requests, half of them writes and half reads; ns.
+    /// Times of single requests, half of them writes and half reads, in ns.
     pub(super) requests: Vec<f64>,
-    /// ns over KiB.
+    /// Writes in ns over KiB.
     pub(super) writes: Vec<Samples>,
-    /// ns over KiB.
+    /// Reads in ns over KiB.
     pub(super) reads: Vec<Samples>,
 }
 
@@ -49,7 +50,7 @@ fn of_one_node(requests: usize, sizes: &[u64], repetitions: usize, root: &Path) 
     let store = env.store(StoreKind::Checkpoints);
     let small = Bytes::from(vec![7; SMALL]);
     let sizes = sizes.to_vec();
-    // Spawned, since in a runtime only what it schedules itself runs as the engine does.
+    // Spawned, because only tasks that the runtime schedules itself run as the engine's tasks do.
     let measured = node.spawn(async move {
         let mut samples = StoreSamples { requests: Vec::new(), writes: Vec::new(), reads: Vec::new() };
         for request in 0..requests.div_ceil(2) {
@@ -77,7 +78,7 @@ fn of_one_node(requests: usize, sizes: &[u64], repetitions: usize, root: &Path) 
                 reads.push(written.elapsed().as_nanos() as f64);
                 writes.push((written - began).as_nanos() as f64);
                 drop(found.map_err(|fault| of_read(&path, fault))?);
-                // As checkpoints go when there are newer ones: those of the two before are still there.
+                // Removed as checkpoints are removed once there are newer ones: the last two stay.
                 kept.push_back(path);
                 if kept.len() > RETAINED {
                     store.delete(&kept.pop_front().expect("more than none")).await?;

@@ -1,9 +1,9 @@
-//! What a scenario file may ask for: the registered jobs, as far as a reader of files has to know them.
+//! What a scenario file may ask for: the registered jobs, as far as a reader of files must know them.
 //!
-//! The registry that can *run* jobs holds Rust closures; this is its table of contents, so that files can be checked, and
-//! listed, without building a job. Start at [`JobCatalogue::get`].
+//! The registry that can *run* jobs holds Rust closures. This is its table of contents, so that files can be checked
+//! and listed without building a job. Start at [`JobCatalogue::get`].
 //!
-//! Everything is ordered (`BTreeMap`, `Vec`), since names are listed in messages and messages are compared in tests.
+//! Everything is ordered (`BTreeMap`, `Vec`), because messages list names, and tests compare messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,37 +14,37 @@ use crate::plan::RunPlan;
 /// The jobs that scenarios may name.
 #[derive(Debug, Clone, Default)]
 pub struct JobCatalogue {
-    /// By name.
+    /// Jobs by name.
     pub jobs: BTreeMap<String, JobEntry>,
 }
 
-/// What is known of one job before it is built.
+/// What is known about a job before it is built.
 #[derive(Debug, Clone, Default)]
 pub struct JobEntry {
     /// One line for listings.
     pub description: String,
-    /// Its parameters; a scenario that names another one is refused.
+    /// The job's parameters; a scenario that names any other parameter is refused.
     pub params: Vec<JobParam>,
-    /// Names of the generators whose records it understands.
+    /// Names of the generators whose records the job understands.
     pub generators: Vec<String>,
-    /// Whether it reads lines of a text file.
+    /// Whether the job reads lines of a text file.
     pub accepts_file: bool,
-    /// Operator chains of its graph; triggers name them `0..vertices`.
+    /// Number of operator chains in the job's graph; triggers name them `0..vertices`.
     pub vertices: u16,
-    /// Whether it keeps keyed state, hence has state files that can be damaged.
+    /// Whether the job keeps keyed state, and so has state files that can be damaged.
     pub keyed: bool,
-    /// Asks the job whether it takes the values of its parameters; `None`: only their names are checked.
+    /// Asks the job whether it accepts the values of its parameters; `None`: only the names are checked.
     pub accepts: Option<ParamCheck>,
 }
 
-/// What a job says to the parameters of a plan: nothing, or why it refuses them.
+/// Asks a job about the parameters of a plan: it accepts them, or says why it refuses them.
 #[derive(Clone)]
 pub struct ParamCheck(Arc<Ask>);
 
 type Ask = dyn Fn(&RunPlan) -> Result<(), String> + Send + Sync;
 
 impl ParamCheck {
-    /// With this function.
+    /// A check by this function.
     pub fn new(ask: impl Fn(&RunPlan) -> Result<(), String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
@@ -61,19 +61,20 @@ impl fmt::Debug for ParamCheck {
     }
 }
 
-/// A parameter of a job. The job parses its value, and is asked about it ([`ParamCheck`]).
+/// A parameter of a job. The job parses its value, and is asked whether it accepts it ([`ParamCheck`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobParam {
     /// Name in `[job] params`.
     pub name: String,
-    /// Value where the scenario is silent; written into the plan, so that a saved plan outlives a change of it.
+    /// Value if the scenario sets none. It is written into the plan, so that a saved plan stays the same if the default
+    /// changes.
     pub default: String,
-    /// What it does, in a few words.
+    /// What the parameter does, in a few words.
     pub meaning: String,
 }
 
 impl JobCatalogue {
-    /// The job of that name.
+    /// The job with this name.
     pub fn get(&self, name: &str) -> Option<&JobEntry> {
         self.jobs.get(name)
     }

@@ -1,5 +1,5 @@
-//! Which events a job can emit at all, and who emits them: what a trigger waits for must be able to come. What is true of an
-//! event stands in its row of the engine's vocabulary; here it is held against a plan.
+//! Which events a job can emit, and which processes emit them: the event that a trigger waits for must be able to come.
+//! What is known about an event stands in its row of the engine's vocabulary; here it is compared with a plan.
 
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::event::{Event, Occasion};
@@ -9,7 +9,7 @@ use crate::plan::RunPlan;
 
 pub(crate) use flowquake_engine::event::Emitter;
 
-/// Who emits the event of that name.
+/// The emitter of the event with this name.
 pub(crate) fn emitter(event: &str) -> Emitter {
     Event::row(event).map_or(Emitter::TaskManager, |row| row.emitter)
 }
@@ -18,12 +18,12 @@ fn comes(event: &str, occasion: Occasion) -> bool {
     Event::row(event).is_some_and(|row| row.occasion == occasion)
 }
 
-/// Whether only subtasks with inputs emit it; those of vertex 0 are sources.
+/// Whether only subtasks with inputs emit the event; subtasks of vertex 0 are sources and have none.
 pub(crate) fn needs_inputs(event: &str) -> bool {
     comes(event, Occasion::Channels)
 }
 
-/// Why no run of this plan emits the event, and what that leans on; `None` if one may.
+/// Why no run of this plan emits the event, and the setting that this depends on; `None` if a run may emit it.
 pub(crate) fn never_emitted(event: &str, plan: &RunPlan, entry: Option<&JobEntry>) -> Option<(String, &'static str)> {
     let job = &plan.job.name;
     if needs_inputs(event) && entry.is_some_and(|entry| entry.vertices < 2) {
@@ -49,7 +49,7 @@ pub(crate) fn never_emitted(event: &str, plan: &RunPlan, entry: Option<&JobEntry
 mod tests {
     use super::*;
 
-    /// What belongs to a subtask is emitted where the subtask runs, but for what the coordinator counts.
+    /// Events of a subtask are emitted on the node where it runs, except those that the coordinator counts.
     #[test]
     fn task_managers_emit_what_belongs_to_subtasks() {
         assert_eq!(emitter("snapshot-sync-begun"), Emitter::TaskManager);
@@ -59,7 +59,7 @@ mod tests {
         }
     }
 
-    /// A JobManager that does not lead says only what it takes a rival to come to.
+    /// A JobManager that does not lead emits only events that need a rival.
     #[test]
     fn only_rivals_make_standbys_speak() {
         for row in Event::ROWS {

@@ -1,13 +1,13 @@
-//! Rules for links: two ends that are there, and something that passes between them.
+//! Rules for links: both ends must exist, and messages must pass between them.
 
 use super::{Finding, Known, Rules};
 use crate::plan::NodeTarget;
 
 impl Rules<'_> {
-    /// A single link.
+    /// Rules for a single link.
     pub(crate) fn link(&mut self, from: &NodeTarget, to: &NodeTarget, from_at: &str, to_at: &str) {
         let from_exists = self.target_exists(from, from_at);
-        // Both ends are written in one value: one complaint about a lone `emitter` is enough.
+        // Both ends are written in one value, so one problem about a lone `emitter` is enough.
         let to_exists = if from == to { from_exists } else { self.target_exists(to, to_at) };
         if !(from_exists && to_exists) {
             return;
@@ -23,7 +23,7 @@ impl Rules<'_> {
         self.something_passes(std::slice::from_ref(from), std::slice::from_ref(to), from_at, to_at);
     }
 
-    /// JobManagers meet in the store only.
+    /// JobManagers exchange no messages: they only share the store.
     pub(crate) fn something_passes(&mut self, from: &[NodeTarget], to: &[NodeTarget], from_at: &str, to_at: &str) {
         let idle = from.iter().chain(to).all(|target| self.known(target).is_job_manager() == Some(true));
         if idle {

@@ -1,9 +1,10 @@
-//! What a rule of a plan sees and says: findings that name places by *plan path*, and the ground that the rules of one fault
-//! stand on.
+//! What a rule about plans sees and returns: findings that name places by *plan path*, and the data that the rules of
+//! one fault share.
 //!
-//! Start at [`Finding`], and for faults at [`Rules`]: what a victim stands for is told by `victim`, who emits an event by
-//! `events`, how long something lasts by [`Length`]. What jobs accept is told by `catalogue`. The rules themselves stand
-//! above: those of each kind of fault in its own file, the others with the reader of scenario files.
+//! Start at [`Finding`], and for faults at [`Rules`]. `victim` says which node a target stands for, `events` which
+//! process emits an event, and [`Length`] how long something lasts. `catalogue` says what jobs accept. The rules
+//! themselves are in modules above this one: those of each kind of fault in the kind's file, the others with the reader
+//! of scenario files.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ pub use catalogue::{JobCatalogue, JobEntry, JobParam, ParamCheck};
 pub(crate) use events::{Emitter, emitter, needs_inputs, never_emitted};
 pub(crate) use victim::Known;
 
-/// Madsim drops a killed node's tasks one by one; only after that may its next life begin. Nor does anything that comes again and
-/// again come sooner: no message would arrive in between.
+/// Madsim drops a killed node's tasks one by one, and the node's next life may begin only after that. Repeated actions
+/// must not come sooner either, because no message would arrive in between.
 pub(crate) const LIFE_MIN: Duration = Duration::from_millis(1);
 
 /// One offence against a rule.
@@ -28,9 +29,9 @@ pub(crate) struct Finding {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) help: String,
-    /// Path and label; the first one is the offence.
+    /// Path and label of each place; the first place is the offence.
     pub(crate) places: Vec<(String, String)>,
-    /// Paths whose values led to this finding besides those of `places`.
+    /// Further paths whose values led to this finding.
     given: Vec<String>,
 }
 
@@ -39,19 +40,19 @@ impl Finding {
         Self { code, message: message.into(), help: help.into(), places: Vec::new(), given: Vec::new() }
     }
 
-    /// A place with a text beside it.
+    /// Adds a place with a label.
     pub(crate) fn at(mut self, path: impl Into<String>, label: impl Into<String>) -> Self {
         self.places.push((path.into(), label.into()));
         self
     }
 
-    /// A value that the finding leans on without showing it.
+    /// Adds a value that the finding depends on without showing it.
     pub(crate) fn given(mut self, path: impl Into<String>) -> Self {
         self.given.push(path.into());
         self
     }
 
-    /// Whether it leans on the value at `tainted`, or on something that value contains.
+    /// Whether the finding depends on the value at `tainted`, or on something inside that value.
     pub(crate) fn leans_on(&self, tainted: &str) -> bool {
         let within = |path: &String| {
             path.strip_prefix(tainted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -66,52 +67,52 @@ pub(crate) struct Length {
     pub(crate) path: &'static str,
     /// How long.
     pub(crate) duration: Duration,
-    /// The key that says it, in scenario files.
+    /// The key in scenario files that sets it.
     pub(crate) key: &'static str,
-    /// How long it is at least, and what a shorter one would mean.
+    /// The least duration, and what a shorter one would mean.
     pub(crate) least: Option<(Duration, &'static str)>,
 }
 
 impl Length {
-    /// Of any length; the key is called like the last part of the path.
+    /// A duration without a least value. Its key is the last part of the path.
     pub(crate) fn new(path: &'static str, duration: Duration) -> Self {
         let key = path.rsplit('.').next().unwrap_or(path);
         Self { path, duration, key, least: None }
     }
 
-    /// The time after which a fault ends, if it does.
+    /// The time after which a fault ends, if it ends.
     pub(crate) fn until_end(path: &'static str, after: Option<Duration>) -> Vec<Self> {
         let over = "the fault would be over before it began; leave it out, and it lasts";
         after.map(|after| Self::new(path, after).above_zero(over)).into_iter().collect()
     }
 
-    /// The same, under another key.
+    /// The same with another key.
     pub(crate) fn key(self, key: &'static str) -> Self {
         Self { key, ..self }
     }
 
-    /// The same, which must not be shorter than `least`: that would mean `meaning`.
+    /// The same with a least duration: a shorter one would mean `meaning`.
     pub(crate) fn at_least(self, least: Duration, meaning: &'static str) -> Self {
         Self { least: Some((least, meaning)), ..self }
     }
 
-    /// The same, which must not be zero: that would mean `meaning`.
+    /// The same, but zero is refused: it would mean `meaning`.
     pub(crate) fn above_zero(self, meaning: &'static str) -> Self {
         self.at_least(Duration::from_nanos(1), meaning)
     }
 }
 
-/// What all rules of one fault look at.
+/// The data that all rules of one fault use.
 pub(crate) struct Rules<'p> {
     pub(crate) plan: &'p RunPlan,
     pub(crate) entry: Option<&'p JobEntry>,
-    /// Lines of the input file, all repetitions together, if it could be read.
+    /// Number of lines of the input file, including repetitions, if the file could be read.
     pub(crate) lines: Option<u64>,
     pub(crate) id: u32,
     pub(crate) fault: &'p FaultPlan,
-    /// `faults[0]`.
+    /// Path of the fault, such as `faults[0]`.
     pub(crate) path: String,
-    /// How often it strikes in a row, if it goes in rounds, and the place of that below the action.
+    /// If the fault strikes in rounds: how many rounds, and the path of that number below the action.
     pub(crate) rounds: Option<(u32, &'static str)>,
     pub(crate) found: &'p mut Vec<Finding>,
 }
@@ -141,7 +142,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Refuses a length that is over before a standby takes over; one of zero is refused as that.
+    /// Refuses a duration that ends before a standby takes over. A duration of zero is refused by another rule.
     pub(crate) fn outlasts_the_lease(&mut self, length: Duration, below: &str, what: &str) {
         let lease = self.plan.job.config.lease;
         if length < lease && !length.is_zero() {

@@ -1,22 +1,23 @@
-//! Rules for victims: a node must exist, a role must be filled, and what only a TaskManager has is struck on one.
+//! Rules for victims: a named node must exist, some node must have the role, and a fault that needs a TaskManager must
+//! strike one.
 
 use super::events::{self, Emitter};
 use super::{Finding, Rules};
 use crate::plan::{NodeTarget, Trigger};
 use crate::reader::suggest;
 
-/// What is known before the run of the node that a target stands for.
+/// What is known before the run about the node that a target stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// This very node.
+    /// The node is this one.
     Node(String),
-    /// The leading JobManager, whichever that is.
+    /// The leading JobManager, whichever node that is.
     Leader,
-    /// Another JobManager than the leading one.
+    /// A JobManager that does not lead.
     Standby,
     /// Some JobManager.
     JobManager,
-    /// The TaskManager that emits the event, whichever that is.
+    /// The TaskManager that emits the event, whichever node that is.
     EmittingTaskManager,
     /// Some TaskManager.
     TaskManager,
@@ -25,7 +26,7 @@ pub(crate) enum Known {
 }
 
 impl Known {
-    /// Whether it is a JobManager; `None` if that is open.
+    /// Whether it is a JobManager; `None` if that is not known before the run.
     pub(crate) fn is_job_manager(&self) -> Option<bool> {
         match self {
             Known::Node(name) => Some(name.starts_with("jm-")),
@@ -55,7 +56,7 @@ impl Known {
 }
 
 impl Rules<'_> {
-    /// Whether the target can be told at all; says why not. `below` is its place below the action.
+    /// Refuses a target that can be no node of this plan. `below` is its path below the action.
     pub(crate) fn target_exists(&mut self, target: &NodeTarget, below: &str) -> bool {
         let path = self.at(below);
         match target {
@@ -101,7 +102,7 @@ impl Rules<'_> {
                 .map(String::as_str)
                 .chain(["emitter", "leader", "standby", "task-manager", "peer"])
                 .collect();
-            // Another number is no slip of the keyboard: `tm-4` for `tm-3` would be a guess.
+            // A name with another number is not corrected: `tm-4` for `tm-3` would be a guess.
             let numbered = number(name, "tm-").or(number(name, "jm-")).is_some();
             let short = short(name).filter(|short| names.contains(&short.as_str()));
             let guess = short.as_deref().or_else(|| suggest::nearest(name, &names).filter(|_| !numbered));
@@ -123,7 +124,7 @@ impl Rules<'_> {
         }
     }
 
-    /// What is known before the run of the node that a target stands for.
+    /// What is known before the run about the node that a target stands for.
     pub(crate) fn known(&self, target: &NodeTarget) -> Known {
         let single = self.plan.cluster.job_managers == 1;
         let only = || Known::Node("jm-1".to_owned());
@@ -162,7 +163,7 @@ impl Rules<'_> {
     }
 }
 
-/// The number of a node whose name begins with `kind`, if it is written as names are.
+/// The number in a node's name that begins with `kind`, if the name is well-formed.
 fn number(name: &str, kind: &str) -> Option<u32> {
     let number = name.strip_prefix(kind)?.parse().ok()?;
     (name == format!("{kind}{number}")).then_some(number)
@@ -175,7 +176,7 @@ fn several(kind: &str, count: u32) -> String {
     }
 }
 
-/// `jobmanager-1`, `TaskManager 2`, `tm3` as nodes are called: `jm-1`, `tm-2`, `tm-3`.
+/// Changes `jobmanager-1`, `TaskManager 2`, `tm3` to the names of nodes: `jm-1`, `tm-2`, `tm-3`.
 fn short(name: &str) -> Option<String> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
     let number: u32 = name.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()?;

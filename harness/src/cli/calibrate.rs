@@ -29,7 +29,8 @@ pub(super) struct CalibrateArgs {
 
 pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
     let file = args.output.display();
-    // Minutes of measuring must not end at a file that cannot be written, or that no scenario can name.
+    // Checked first, so that minutes of measuring do not end with a file that cannot be written, or that no scenario
+    // can name.
     if args.output.extension().is_none_or(|ending| ending != "toml") {
         return refuse_text(
             &format!("--output {file}: scenarios name profiles by files that end in .toml"),
@@ -54,7 +55,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
     let effort = if args.quick { Effort::quick() } else { Effort::thorough() };
     let bar = bar();
     let measured = measure(name, &effort, |step| {
-        // Where nothing moves, each step is a line.
+        // Without a progress bar, each step is printed as a line.
         if bar.is_hidden() {
             tell!("measuring: {step}");
         }
@@ -67,7 +68,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
         Err(error) => return refuse_text(&error.to_string(), error.help()),
     };
     let text = profile.to_toml();
-    // What was measured may still be out of what a profile accepts.
+    // A measured value may still be outside of what a profile accepts.
     if let Err(error) = Profile::parse(&text, &file.to_string()) {
         return refuse_text(
             &error.to_string(),
@@ -107,12 +108,12 @@ fn name_of(file: &std::path::Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// `1,234,567`.
+/// Such as `1,234,567`.
 fn grouped(value: f64) -> String {
     indicatif::HumanCount(value.round() as u64).to_string()
 }
 
-/// What moves while it is measured; nothing where nobody looks.
+/// The progress bar; hidden if the output is not a terminal.
 fn bar() -> ProgressBar {
     if !moves() {
         return ProgressBar::hidden();

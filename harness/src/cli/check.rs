@@ -25,7 +25,7 @@ pub(super) struct CheckArgs {
     target: TargetPlan,
 }
 
-/// Loads every scenario below `paths`, or prints every error there is.
+/// Loads every scenario below `paths`, or prints all errors.
 pub(super) fn load(paths: &[PathBuf], jobs: &Jobs) -> Result<Vec<Scenario>, ExitCode> {
     let files = discover(paths).map_err(refuse)?;
     Scenario::load_all(&files, &catalogue(jobs)).map_err(|errors: Vec<ScenarioError>| {
@@ -36,7 +36,8 @@ pub(super) fn load(paths: &[PathBuf], jobs: &Jobs) -> Result<Vec<Scenario>, Exit
     })
 }
 
-/// Refuses everything that the target does not offer, scenario by scenario. A swarm is asked for what its first seed draws.
+/// Refuses everything that the target does not offer, scenario by scenario. For a swarm, the plan of the first seed is
+/// checked.
 fn offered(scenarios: &[Scenario], target: TargetPlan, jobs: &Jobs) -> Result<(), ExitCode> {
     let mut offered = Ok(());
     for scenario in scenarios {

@@ -1,4 +1,5 @@
-//! `flowquake completions` and `flowquake man`: what a shell completes, and manual pages, both made of the command line itself.
+//! `flowquake completions` and `flowquake man`: shell completions and manual pages, both made from the command line's
+//! definition.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `flowquake coverage`: which fault struck whom at which step of the protocol, from the records of runs.
+//! `flowquake coverage`: which fault struck which victim at which step of the protocol, from the records of runs.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use super::print::tell;
 use super::{color, command_line, outputs, print, refuse_text, screen, width};
 use crate::scenario::Scenario;
 
-/// The gate was not reached.
+/// Exit code if coverage is below the gate.
 const BELOW: u8 = 1;
 
 #[derive(Args)]
@@ -64,7 +64,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> ExitCode {
         Err(code) => return code,
     };
     let document = if args.json { grid_json::to_string(&coverage) } else { shown(&coverage, args.empty) };
-    // A pager that was closed early has seen what its reader wanted; the gate holds all the same.
+    // If a pager was closed early, its reader has seen enough; the gate still decides the exit code.
     print::text(&document);
     if let Some(file) = &args.html
         && let Err(error) = json::write_atomically(file, html::page(&coverage, &command_line()).as_bytes())
@@ -98,14 +98,14 @@ pub(super) fn floors(asked: &[Floor], coverage: &Coverage) -> Result<Floors, Exi
     }
 }
 
-/// Whether every kind of fault reaches its floor; those that do not are told.
+/// Whether every kind of fault reaches its floor. Kinds that do not are reported.
 pub(super) fn is_active(floors: &Floors, coverage: &Coverage) -> bool {
     let below = floors.below(&coverage.activation());
     below.iter().for_each(|kind| tell!("below --min-hurt: {kind}"));
     below.is_empty()
 }
 
-/// Whether the runs of every scenario reach the floors of its `[swarm]`; kinds that do not are told.
+/// Whether the runs of every scenario reach the floors of its `[swarm]`. Kinds that do not are reported.
 pub(super) fn swarms_are_active(scenarios: &[Scenario], runs: &[RunRecord]) -> bool {
     let mut active = true;
     for (scenario, swarm) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.swarm()?))) {
@@ -124,7 +124,7 @@ pub(super) fn swarms_are_active(scenarios: &[Scenario], runs: &[RunRecord]) -> b
     active
 }
 
-/// The grid, the tables around it, and the sum last, where a terminal stops.
+/// The grid, the tables about it, and at the end the sum, where the terminal stops.
 fn shown(coverage: &Coverage, empty: bool) -> String {
     let mut out = text::grid(coverage, width(), color());
     let empty = empty.then(|| text::empty(coverage));
@@ -146,7 +146,7 @@ fn shown(coverage: &Coverage, empty: bool) -> String {
     out + "\n" + &settings + &active + &text::summary(coverage) + "\n"
 }
 
-/// The runs of a file that is named twice would be counted twice.
+/// Refuses a file that is named twice, because its runs would be counted twice.
 fn each_once(files: &[&Path]) -> Result<(), ExitCode> {
     let identities: Vec<Option<PathBuf>> = files.iter().map(|file| outputs::identity(file)).collect();
     let twice = |at: &usize| identities[*at].is_some() && identities[..*at].contains(&identities[*at]);
@@ -164,8 +164,8 @@ fn read(files: &[PathBuf]) -> Result<Coverage, ExitCode> {
     Ok(coverage)
 }
 
-/// What needs no grid, and why there is none: how often faults struck and which settings were tried is known without it. A JSON
-/// document is whole or not at all.
+/// Shows what is known without a grid, and says why there is none: how often faults struck, and which settings were
+/// tried. Not for JSON, because a JSON document must be complete.
 fn without_grid(coverage: &Coverage, reason: &NoGrid, json: bool) -> ExitCode {
     if !json {
         let tables = [activation::table(&coverage.activation()), settings::table(coverage.settings())];
@@ -183,7 +183,7 @@ fn without_grid(coverage: &Coverage, reason: &NoGrid, json: bool) -> ExitCode {
     refuse_text(&reason.to_string(), remedy)
 }
 
-/// A file that holds no run records, with what to do about it.
+/// Refuses a file that has no run records, and says what to do.
 pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
     match error {
         ReadError::Unreadable { source, .. } => refuse_text(&format!("{error}: {source}"), "check the path"),
@@ -205,7 +205,7 @@ pub(super) fn refuse_file(file: &Path, error: &ReadError) -> ExitCode {
 
 /// Whether it is the `tuning.json` of a sweep.
 fn is_tuning(file: &Path) -> bool {
-    /// A study is some megabytes at most.
+    /// Longest file that is read; a study has a few megabytes at most.
     const FILE_MAX: u64 = 64 << 20;
     let text = bounded::text(file, FILE_MAX).unwrap_or_default();
     serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|document| document.get("tuning_version").is_some())

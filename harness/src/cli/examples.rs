@@ -1,13 +1,13 @@
 //! Examples of every verb, at the end of its help.
 //!
-//! Start at [`with_examples`]. Each is a command line that works as it stands, under the name by which this program was
-//! started; a test parses them all.
+//! Start at [`with_examples`]. Each example is a command line that works as it is, under the name by which this program
+//! was started. A test parses all of them.
 
 use clap::Command;
 
 use crate::provenance::command;
 
-/// A verb, and what stands behind it with what it does.
+/// A command, and its examples: the arguments, and what they do.
 type Examples = (&'static [&'static str], &'static [(&'static str, &'static str)]);
 
 const EXAMPLES: &[Examples] = &[

@@ -1,10 +1,10 @@
-//! `flowquake exhaust`: every fault of the catalogue at every distinguishable step of a scenario, and the proof that the steps
-//! taken for one may be.
+//! `flowquake exhaust`: every fault of the catalogue at every distinguishable step of a scenario, and the proof that
+//! steps taken to be the same are the same.
 //!
-//! Start at [`exhaust`]. The clean run goes first ([`clean`]): if it does not pass, no strike shows anything. From its survey the catalogue is
-//! made ([`crate::search`]), then what the proof asks for is run, round by round ([`rounds`]); every result goes into a journal at once
-//! ([`journal`]), so that a search that was stopped goes on with `--resume`. [`result`] makes the document of it. `--strike` makes a
-//! single run ([`one`]). Shards are merged by `flowquake merge`.
+//! Start at [`exhaust`]. The clean run is made first ([`clean`]): if it does not pass, no strike shows anything. Its
+//! survey gives the catalogue ([`crate::search`]). Then the runs that the proof asks for are made, round by round
+//! ([`rounds`]). Every result goes into a journal at once ([`journal`]), so that a search that was stopped goes on with
+//! `--resume`. [`result`] makes the document. `--strike` makes a single run ([`one`]). `flowquake merge` merges shards.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -110,7 +110,7 @@ pub(super) fn exhaust(args: &ExhaustArgs, jobs: &Jobs) -> ExitCode {
     }
 }
 
-/// `Err`: it came to nothing, and why was told.
+/// `Err`: the exit code after a problem that was already reported.
 fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let parallel = limits::parallel(args.jobs)?;
     let entries = job_catalogue(jobs);
@@ -200,7 +200,7 @@ fn search(args: &ExhaustArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     })
 }
 
-/// `-2-of-4`, where there are several.
+/// Such as `-2-of-4`, if there are several shards.
 fn of_shard((k, n): (u32, u32)) -> String {
     if n == 1 { String::new() } else { format!("-{k}-of-{n}") }
 }
@@ -213,7 +213,7 @@ pub(super) fn to_json(set: &ExhaustSet) -> String {
     serde_json::to_string(set).expect("a search is always JSON")
 }
 
-/// That of the worst run; one that hurt nothing is no failure of a search, unless none hurt anything.
+/// The code of the worst run. A run that hurt nothing is no failure of a search, unless no run hurt anything.
 pub(super) fn exit_code(set: &ExhaustSet) -> u8 {
     let verdicts = set.verdicts();
     let worst = verdicts.keys().copied().filter(|class| *class != Class::Vacuous).max();

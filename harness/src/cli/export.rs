@@ -1,4 +1,4 @@
-//! `flowquake export`: one run of a file of records, as a file for another tool.
+//! `flowquake export`: writes one run of a file of records as a file for another tool.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `flowquake flink`: what Apache Flink there is on this machine, and what can be done with it.
+//! `flowquake flink`: which Apache Flink is on this machine, and what can be done with it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

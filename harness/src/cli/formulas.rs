@@ -1,7 +1,7 @@
-//! `flowquake formulas`: every formula's answer to what a team has measured on its own engine. Runs nothing.
+//! `flowquake formulas`: evaluates every formula with what a team has measured on its own engine. Makes no runs.
 //!
-//! Start at [`formulas`]. Options are made of the table of symbols, so that each input has its option and no option sets
-//! another one; what is asked and said is decided in [`calculator`].
+//! Start at [`formulas`]. The options are made from the table of symbols, so that each input has its own option.
+//! [`calculator`] decides what is evaluated and shown.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(super) struct FormulasArgs {
     given: Given,
 }
 
-/// What was given, by symbol.
+/// The given values, by symbol.
 struct Given(Inputs);
 
 impl Args for Given {
@@ -67,7 +67,7 @@ fn option(symbol: Symbol) -> Arg {
         .value_name(spec.kind.placeholder())
         .help(format!("{}: {}{more}", spec.letter, spec.meaning))
         .help_heading(spec.heading)
-        // A value such as `-1s` is refused for what it is, not as an unknown option.
+        // So that a value such as `-1s` is refused as a negative value, and not as an unknown option.
         .allow_hyphen_values(true);
     if spec.kind == Kind::Level {
         return option.action(ArgAction::Append).value_parser(level);
@@ -103,7 +103,7 @@ pub(super) fn formulas(args: &FormulasArgs) -> ExitCode {
     }
 }
 
-/// Inputs that cannot be true together, with what to do.
+/// Inputs that contradict each other, and what to do.
 fn contradiction(inputs: &Inputs) -> Option<(&'static str, &'static str)> {
     match (inputs.get(Symbol::Rate), inputs.get(Symbol::Capacity), inputs.get(Symbol::Load)) {
         (Some(_), Some(_), Some(_)) => {
@@ -116,7 +116,7 @@ fn contradiction(inputs: &Inputs) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Reads a value of this kind, in the unit of the formulas.
+/// Reads a value of this kind in the unit of the formulas.
 fn reader(kind: Kind) -> fn(&str) -> Result<f64, String> {
     match kind {
         Kind::Time => time,
@@ -138,13 +138,13 @@ fn time(text: &str) -> Result<f64, String> {
     units::long_duration(text).map(|time| time.as_secs_f64()).map_err(in_words)
 }
 
-/// `0.7` or `70%`.
+/// Reads `0.7` or `70%`.
 fn share(text: &str) -> Result<f64, String> {
     let (number, scale) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |number| (number.trim_end(), 100.0));
     number_of(number).map(|number| number / scale).ok_or_else(|| "write a number from 0 on, such as 0.7 or 70%".into())
 }
 
-/// A decimal number that is finite and not negative; no `inf`, no `1e3`.
+/// A decimal number that is finite and not negative. `inf` and `1e3` are refused.
 fn number_of(text: &str) -> Option<f64> {
     let decimal = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(['e', 'E']);
     text.parse().ok().filter(|number: &f64| decimal && number.is_finite())
@@ -155,7 +155,7 @@ fn count(text: &str) -> Result<f64, String> {
     number.map(f64::from).ok_or_else(|| format!("write a whole number from 1 to {}", u32::MAX))
 }
 
-/// `20/s`, `1/30s`, `2/h`.
+/// Reads `20/s`, `1/30s`, `2/h`.
 fn frequency(text: &str) -> Result<f64, String> {
     let remedy = || "write how many in which time, such as 0.5/s, 1/30s or 2/h".to_owned();
     let (times, per) = text.split_once('/').ok_or_else(remedy)?;
@@ -166,7 +166,7 @@ fn frequency(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `5s/GB`, `4ns/B`, `1ms/64KiB`.
+/// Reads `5s/GB`, `4ns/B`, `1ms/64KiB`.
 fn time_per_size(text: &str) -> Result<f64, String> {
     let remedy = || "write the time for a size, such as 5s/GB or 4ns/B".to_owned();
     let (spent, per) = text.split_once('/').ok_or_else(remedy)?;
@@ -177,13 +177,13 @@ fn time_per_size(text: &str) -> Result<f64, String> {
     Ok(time(spent)? / bytes)
 }
 
-/// A unit alone is one of it: `s` is `1s`.
+/// A unit without a number counts as one: `s` is `1s`.
 fn one_or_more(text: &str, read: impl Fn(&str) -> Result<f64, String>) -> Result<f64, String> {
     let text = text.trim();
     if text.starts_with(|c: char| c.is_alphabetic()) { read(&format!("1{text}")) } else { read(text) }
 }
 
-/// `10min:3s`.
+/// Reads `10min:3s`.
 fn level(text: &str) -> Result<Level, String> {
     let remedy = "write the mean time between failures for which this level is needed and enough, and its cost, such as 10min:3s";
     let (mtbf, cost) = text.split_once(':').ok_or(remedy)?;

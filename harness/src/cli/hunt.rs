@@ -1,8 +1,9 @@
-//! `flowquake hunt`: continuous search over swarms, guided or not, with a corpus, failures in buckets, and each made smaller once.
+//! `flowquake hunt`: continuous search over swarms, guided or not, with a corpus, failures in buckets, and each failure
+//! made smaller once.
 //!
-//! Start at [`hunt`]. What is run next, and what that showed, is [`Hunt`]'s business; here are the folder of the corpus, workers, the
-//! clock, and the report. Each run is recorded as it comes: what enters the corpus is on disk at once, so that Ctrl-C, a full disk
-//! or a kill costs no more than the runs under way.
+//! Start at [`hunt`]. [`Hunt`] decides what is run next and what a run has shown. This file handles the folder of the
+//! corpus, the workers, the clock, and the report. Each run is recorded as it comes, and what enters the corpus is on
+//! disk at once, so Ctrl-C, a full disk or a kill loses only the runs in progress.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ use crate::worker::{Order, Terms, Unmade, Worker};
 
 mod folder;
 
-/// A saturated hunt has made at least so many runs: before that the estimate says nothing.
+/// A hunt counts as saturated only after this many runs, because before that the estimate means little.
 const SATURATED_RUNS: u64 = 200;
 /// The largest report that is read.
 const REPORT_MAX: u64 = 256 << 20;
@@ -115,7 +116,7 @@ pub(super) fn hunt(args: &HuntArgs, jobs: &Jobs) -> ExitCode {
     }
 }
 
-/// The one report of several.
+/// Merges several reports into one.
 fn merged(args: &HuntArgs) -> Result<ExitCode, ExitCode> {
     let read: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
     outputs::check(&[("--json", args.json.as_deref())], &read)?;
@@ -139,7 +140,7 @@ fn merged(args: &HuntArgs) -> Result<ExitCode, ExitCode> {
     Ok(ExitCode::from(report.exit_code()))
 }
 
-/// Says the report, and writes it where that is asked for.
+/// Prints the report, and writes it to a file if that was asked for.
 fn finish(args: &HuntArgs, report: &HuntReport) -> Result<(), ExitCode> {
     say!("{}", report.text().trim_end());
     if let Some(file) = &args.json {
@@ -176,7 +177,7 @@ fn hunted(args: &HuntArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let begun = screen::now();
     let terms = args.limits.terms(args.log);
     let mut known: Vec<_> = found.into_iter().map(|found| (found.name, found.plan, found.scenario)).collect();
-    // A dear plan of a corpus is no reason not to hunt.
+    // An expensive plan in a corpus must not prevent the hunt, so it is left out.
     known.retain(|(_, plan, _)| estimate(plan).seconds() <= args.limits.max_cost().as_secs_f64());
     let mut search = Search {
         args,
@@ -230,7 +231,7 @@ fn hunted(args: &HuntArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     say!("corpus: {}", folder.path().display());
     problems.iter().for_each(|problem| tell!("error: {problem}"));
     let made = hunt.seen().runs();
-    // While failures were made smaller, perhaps.
+    // The signal may have come while failures were made smaller.
     let ended = ended.or_else(|| interrupt::signal().map(Ended::Signal));
     Ok(match ended {
         Some(ended) => ended.settle(made, args.runs.unwrap_or(made)),
@@ -243,7 +244,7 @@ fn hunted(args: &HuntArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
 struct Search<'s> {
     args: &'s HuntArgs,
     hunt: Mutex<Hunt<'s>>,
-    /// What workers are running, by index.
+    /// What the workers are running, by index.
     under_way: Mutex<BTreeMap<u64, Candidate>>,
     folder: Folder,
     saturated: AtomicBool,
@@ -314,7 +315,7 @@ impl Search<'_> {
     }
 }
 
-/// Writes what entered the corpus, and removes what left it.
+/// Writes the file of what entered the corpus, and removes the file of what left it.
 fn keep(folder: &Folder, hunt: &Hunt<'_>, news: &News) -> Result<(), String> {
     if let Some(entry) = news.kept.and_then(|at| hunt.entries().get(at)) {
         folder.write(entry)?;
@@ -322,7 +323,7 @@ fn keep(folder: &Folder, hunt: &Hunt<'_>, news: &News) -> Result<(), String> {
     news.dropped.iter().try_for_each(|name| folder.remove(name))
 }
 
-/// Saves the plan of a failure, made smaller if a worker is given, and not yet made so by a hunt before.
+/// Saves the plan of a failure. It is made smaller if there is a worker, unless an earlier hunt has done that.
 fn saved(
     args: &HuntArgs,
     jobs: &Jobs,
@@ -339,7 +340,7 @@ fn saved(
         problems.extend(saved.err().map(|error| format!("{}: {error}", file.display())));
     };
     save(&whole, &bucket.plan, problems);
-    // Once is enough: of the same failure another plan becomes no smaller.
+    // Once is enough: another plan with the same failure would become no smaller.
     let before = load_plan(&small, catalogue).ok();
     let smallest = before.or_else(|| {
         let smallest = smaller(args, bucket, worker?, catalogue, problems)?;
@@ -355,7 +356,7 @@ fn saved(
     }
 }
 
-/// The smaller plan of a failure; `None` if it does not fail again, which is told.
+/// The smaller plan of a failure; `None` if the plan does not fail again, which is reported.
 fn smaller(
     args: &HuntArgs,
     bucket: &Bucket,

@@ -1,4 +1,4 @@
-//! `flowquake init`: a first scenario, with a word on every section.
+//! `flowquake init`: writes a first scenario, with a comment for every section.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -37,7 +37,7 @@ pub(super) fn init(args: &InitArgs, jobs: &Jobs) -> ExitCode {
         return refuse_text(&format!("--job {job}: no job has this name"), &format!("registered are: {names}"));
     }
     let text = text(&args.file, job, &catalogue);
-    // Held to the reader before it is written: a name that is not kebab-case, a job that needs parameters.
+    // The reader checks the text before it is written: the name may not be kebab-case, or the job may need parameters.
     if let Err(error) = Scenario::parse(&text, &args.file, &catalogue)
         && let Some(problem) = error.problems().iter().find(|problem| problem.code_name() != "missing-input")
     {
@@ -63,7 +63,7 @@ pub(super) fn init(args: &InitArgs, jobs: &Jobs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The scenario: what is not commented out runs and passes; what is shows the defaults.
+/// The scenario. What is not commented out runs and passes; what is commented out shows defaults.
 fn text(file: &Path, job: &str, catalogue: &JobCatalogue) -> String {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let name = toml::Value::from(name.as_ref());
@@ -146,7 +146,7 @@ mod tests {
             let text = text(Path::new("my-first.toml"), job, &catalogue);
             let plan = Scenario::parse(&text, Path::new("my-first.toml"), &catalogue).expect(job).plan(1);
             assert_eq!((plan.faults.len(), plan.expect.failovers), (1, Some(1)));
-            // What is commented out is right as well.
+            // The parts that are commented out are correct, too.
             let more = text.replace("# [engine]\n# ", "[engine]\n").replace("\n# heartbeat", "\nheartbeat");
             let more = more.replace("# [[fault]]\n# at", "[[fault]]\nat");
             let more = ["do", "link", "heal_after", "outage_max", "retained", "timeout", "job_managers", "latency"]

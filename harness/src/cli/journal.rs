@@ -1,9 +1,11 @@
-//! What runs come to, as it comes, one a line: whatever happens to this process or its machine, what was made is there.
+//! The results of runs as they come, one per line: whatever happens to this process or its machine, finished runs are
+//! kept.
 //!
-//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line says what the journal is of; for `run` it is the run set without
-//! its runs, and each further line is a record, in the order in which the runs ended. A new journal replaces the old one in one
-//! step, so two sweeps at once do not mix theirs. An open journal is locked, so nobody continues or removes the journal of a sweep
-//! that is under way. If the journal cannot be written, that is reported at the end, when the records are still in memory.
+//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line says what the journal belongs to. For `run` it is
+//! the run set without its runs, and each further line is a record, in the order in which the runs ended. A new journal
+//! replaces the old one in one step, so two sweeps at the same time do not mix their results. An open journal is
+//! locked, so nobody continues or removes the journal of a sweep that is in progress. If the journal cannot be written,
+//! that is reported at the end, when the records are still in memory.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -14,9 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::Builder;
 
-/// Longest journal that is gone on with: of some fifty thousand runs.
+/// Longest journal in bytes that can be continued: enough for some fifty thousand runs.
 const FILE_MAX: u64 = 4 << 30;
-/// Longest head.
+/// Longest head in bytes.
 #[cfg(any(feature = "mutations", test))]
 const HEAD_MAX: u64 = 16 << 20;
 
@@ -26,10 +28,10 @@ pub(super) struct Journal {
     file: io::Result<File>,
 }
 
-/// What a journal held that is gone on with.
+/// The content of a journal that is continued.
 pub(super) struct Known<L> {
     pub(super) records: Vec<L>,
-    /// Lines that were no records, such as one that was cut off by a kill: their runs are made again.
+    /// Number of lines that were not records, for example because a kill cut a line off. Their runs are made again.
     pub(super) dropped: usize,
 }
 
@@ -41,7 +43,7 @@ impl Journal {
         journal
     }
 
-    /// The head of the journal at `path`; `None`: its first line is none.
+    /// The head of the journal at `path`; `None`: its first line is not a head.
     #[cfg(any(feature = "mutations", test))]
     pub(super) fn head<H: DeserializeOwned>(path: &Path) -> io::Result<Option<H>> {
         let mut line = Vec::new();
@@ -49,9 +51,9 @@ impl Journal {
         Ok(serde_json::from_slice(&line).ok())
     }
 
-    /// Opens the journal at `path` to go on behind its last whole line.
+    /// Opens the journal at `path` to continue after its last complete line.
     ///
-    /// Errors: `WouldBlock`, if the sweep that writes it is under way.
+    /// Errors: `WouldBlock`, if the sweep that writes it is in progress.
     pub(super) fn go_on<H: Serialize + DeserializeOwned, L: DeserializeOwned>(
         path: &Path,
         head: &H,
@@ -77,7 +79,8 @@ impl Journal {
             }
             line.clear();
         }
-        // What stands behind it would be joined with the next line. Without its head the journal is begun anew.
+        // Anything after the last complete line would be joined with the next one. Without a head, the journal is begun
+        // again.
         file.set_len(if has_head { whole } else { 0 })?;
         let mut journal = Self { path: path.to_owned(), file: Ok(file) };
         if !has_head {
@@ -87,7 +90,7 @@ impl Journal {
         Ok((journal, known))
     }
 
-    /// Adds a line; it is the system's when this returns, and survives this process.
+    /// Adds a line. When this returns, the operating system has the line, so it survives this process.
     pub(super) fn add(&mut self, json: &[u8]) {
         if let Ok(file) = &mut self.file {
             let line = [json, b"\n"].concat();
@@ -97,13 +100,14 @@ impl Journal {
         }
     }
 
-    /// Why it is not whole, if it is not. It stays open, and so locked.
+    /// Why the journal is incomplete, if it is. It stays open, and therefore locked.
     pub(super) fn problem(&self) -> Option<String> {
         self.file.as_ref().err().map(|error| format!("journal {}: {error}", self.path.display()))
     }
 }
 
-/// Whether the sweep that writes the journal at `path` is under way; `None`: the file system has no locks, so nobody can tell.
+/// Whether the sweep that writes the journal at `path` is in progress; `None`: the file system has no locks, so this
+/// cannot be known.
 pub(super) fn is_open(path: &Path) -> Option<bool> {
     let Ok(file) = File::open(path) else { return Some(false) };
     match file.try_lock_shared() {
@@ -113,11 +117,11 @@ pub(super) fn is_open(path: &Path) -> Option<bool> {
     }
 }
 
-/// Locks a file until it is closed, where the file system has locks.
+/// Locks a file until it is closed, if the file system has locks.
 fn lock(file: &File) -> io::Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-        // Some network file systems have none: then two sweeps are kept apart by the names of their folders alone.
+        // Some network file systems have no locks. Then only the names of their folders keep two sweeps apart.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
@@ -125,7 +129,7 @@ fn lock(file: &File) -> io::Result<()> {
 fn create(path: &Path) -> io::Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // For all who may read reports.
+    // Readable for everybody who may read reports.
     let readable = fs::Permissions::from_mode(0o644);
     let file = Builder::new().prefix(".runs-").permissions(readable).tempfile_in(folder)?;
     lock(file.as_file())?;
@@ -182,7 +186,7 @@ mod tests {
         drop(journal);
         assert_eq!([is_open(&path), is_open(&folder.path().join("none"))], [Some(false); 2]);
         let begun = fs::read(&path).unwrap();
-        // Killed while it wrote, and after a loss of power: zeros.
+        // The process was killed while it wrote a line; or, after a power loss, zeros were written.
         for torn in [&b"{\"scenario\": \"sm"[..], &[0; 20]] {
             fs::write(&path, [&begun, torn].concat()).unwrap();
             let (mut journal, known) = go_on(&path).unwrap();
@@ -190,7 +194,7 @@ mod tests {
             journal.add(b"{}");
             assert_eq!(fs::read(&path).unwrap(), [&begun[..], b"{}\n"].concat());
         }
-        // Killed before its first line was whole.
+        // Killed before its first line was complete.
         fs::write(&path, &begun[..9]).unwrap();
         let (journal, known) = go_on(&path).unwrap();
         assert_eq!((known.dropped, fs::read(&path).unwrap()), (1, begun));

@@ -1,7 +1,7 @@
-//! Which runs did not pass last: kept beside the report, so that `run --failed` makes them again.
+//! Which runs did not pass last. The list is kept beside the report, so that `run --failed` can make them again.
 //!
-//! Start at [`read`] and [`write`]. A scenario file and a seed identify a run, because the scenario itself may have been changed to
-//! mend the failure. A run that was not made again stays on the list.
+//! Start at [`read`] and [`write`]. A scenario file and a seed identify a run, because the scenario itself may have
+//! been changed to fix the failure. A run that was not made again stays on the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,9 +11,9 @@ use flowquake_reports::bounded;
 use flowquake_reports::json::write_atomically;
 use serde::{Deserialize, Serialize};
 
-/// The file, in the folder of the report.
+/// Name of the file in the folder of the report.
 pub(super) const NAME: &str = "failed.json";
-/// Longest list: of some hundred thousand runs.
+/// Longest list in bytes: enough for some hundred thousand runs.
 const FILE_MAX: u64 = 64 << 20;
 
 /// What identifies a run.
@@ -34,7 +34,7 @@ pub(super) type Failed = BTreeMap<RunId, String>;
 struct Line {
     file: PathBuf,
     seed: u64,
-    /// Lists of older builds have none.
+    /// Lists of older versions do not have it.
     #[serde(default)]
     verdict: String,
 }
@@ -63,7 +63,7 @@ pub(super) fn write(folder: &Path, failed: &Failed) -> io::Result<()> {
     write_atomically(&folder.join(NAME), text.as_bytes())
 }
 
-/// The list after runs were made: without those of `made`, of which only those in `failed` failed.
+/// The list after runs were made: without those in `made`, and with those in `failed`.
 pub(super) fn after(mut before: Failed, made: &BTreeSet<RunId>, failed: Failed) -> Failed {
     before.retain(|run, _| !made.contains(run));
     before.extend(failed);

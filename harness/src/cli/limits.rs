@@ -1,5 +1,5 @@
-//! How many seeds and how many runs at the same time a command takes, and what a single run may take: numbers beyond are slips
-//! of the keyboard, and would end in an overflow or in no memory.
+//! How many seeds and how many runs at the same time a command accepts, and how much a single run may use. Numbers
+//! above these limits are typing mistakes, and would overflow or use up the memory.
 //!
 //! Start at [`seeds`], [`parallel`] and [`PerRun`].
 
@@ -30,7 +30,7 @@ pub(super) struct PerRun {
 }
 
 impl PerRun {
-    /// Refuses a plan whose run would cost more than is allowed, and says what makes it dear.
+    /// Refuses a plan whose run would cost more than is allowed, and says what makes it expensive.
     pub(super) fn affordable(&self, plan: &RunPlan) -> Result<(), ExitCode> {
         let cost = estimate(plan);
         if cost.seconds() <= self.max_cost.as_secs_f64() {
@@ -48,7 +48,7 @@ impl PerRun {
         Err(refuse_text(&what, "ask for less, or allow more with --max-cost and --run-cpu"))
     }
 
-    /// What a run may be estimated to cost.
+    /// The highest estimated cost of a run.
     pub(super) fn max_cost(&self) -> Duration {
         self.max_cost
     }
@@ -64,7 +64,7 @@ fn in_words(error: units::UnitError) -> String {
     format!("{}; {}", error.reason, error.remedy)
 }
 
-/// A process alone needs some tens of mebibytes.
+/// Reads the memory limit. A process by itself needs some tens of mebibytes.
 fn memory(text: &str) -> Result<u64, String> {
     const LEAST: u64 = 64 << 20;
     let bytes = units::size(text).map_err(in_words)?;
@@ -76,12 +76,12 @@ fn cpu(text: &str) -> Result<Duration, String> {
     if time < Duration::from_secs(1) { Err("at least 1s is needed".into()) } else { Ok(time) }
 }
 
-/// Seeds of each scenario: more than a week of runs on any machine.
+/// Most seeds of each scenario: more than a week of runs on any machine.
 pub(super) const SEEDS_MAX: u64 = 1_000_000_000;
-/// Runs at the same time; each has a thread and a cluster in memory.
+/// Most runs at the same time; each has a thread and a cluster in memory.
 const JOBS_MAX: usize = 1024;
 
-/// Refuses seeds of which there are none or more than `most`, or whose last one would be beyond 64 bits.
+/// Refuses zero seeds, more seeds than `most`, and seeds whose last one would not fit into 64 bits.
 pub(super) fn seeds(seed: u64, seeds: u64, most: u64) -> Result<(), ExitCode> {
     seeds_problem(seed, seeds, most).map_or(Ok(()), |(what, remedy)| Err(refuse_text(&what, &remedy)))
 }
@@ -93,14 +93,14 @@ fn seeds_problem(seed: u64, seeds: u64, most: u64) -> Option<(String, String)> {
     if seeds > most {
         return Some((format!("--seeds {seeds}: too many"), format!("write 1 to {most}")));
     }
-    // The last one is `seed + seeds - 1`.
+    // The last seed is `seed + seeds - 1`.
     seed.checked_add(seeds - 1).is_none().then(|| {
         let what = format!("--seed {seed} --seeds {seeds}: the last seed would be beyond {}", u64::MAX);
         (what, format!("begin at {} or below, or take fewer seeds", u64::MAX - (seeds - 1)))
     })
 }
 
-/// Runs at the same time: as `--jobs` says, or one per core.
+/// How many runs are made at the same time: as `--jobs` says, or one per core.
 pub(super) fn parallel(jobs: Option<usize>) -> Result<usize, ExitCode> {
     match jobs {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),

@@ -1,4 +1,4 @@
-//! `flowquake list`: what can stand in a scenario file, what is judged, and what has been run.
+//! `flowquake list`: what a scenario file can contain, what is judged, and what has been run.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! `flowquake merge`: puts the shards of an exhaustive search together.
 //!
-//! Start at [`merge`]. Shards must be of one search (engine, plan, cuts), each there once and none missing: else the sum would say
-//! more than was run. The proof is made anew of all results, since a member may go the way of a class of another shard.
+//! Start at [`merge`]. All shards must belong to one search (engine, plan, cuts), and each must be there exactly once;
+//! otherwise the sum would claim more than was run. The proof is made again from all results, because a member of a
+//! class may go the way of a class of another shard.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -65,7 +66,7 @@ pub(super) fn merge(args: &MergeArgs) -> ExitCode {
 
 type Refusal = (String, &'static str);
 
-/// One set of all shards, each with the name of its file.
+/// Puts all shards, each with the name of its file, into one set.
 fn put_together(shards: Vec<(String, ExhaustSet)>) -> Result<ExhaustSet, Refusal> {
     let mut shards = shards.into_iter();
     let (first, mut whole) = shards.next().ok_or_else(|| ("no file is named".to_owned(), "name all shards"))?;
@@ -119,7 +120,7 @@ fn put_together(shards: Vec<(String, ExhaustSet)>) -> Result<ExhaustSet, Refusal
     Ok(whole)
 }
 
-/// What is other about two shards.
+/// How two shards differ, if they do.
 fn differs(one: &ExhaustSet, other: &ExhaustSet) -> Option<&'static str> {
     let parts = [
         (one.engine == other.engine, "engine"),
@@ -132,7 +133,7 @@ fn differs(one: &ExhaustSet, other: &ExhaustSet) -> Option<&'static str> {
     parts.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }
 
-/// Makes the proof anew.
+/// Makes the proof again.
 fn prove(set: &mut ExhaustSet) {
     let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for strike in &set.strikes {

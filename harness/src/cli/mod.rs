@@ -1,9 +1,9 @@
-//! The command line. Each command is a file; this one knows their names and what they share.
+//! The command line. Each command has a file; this file has their names and what they share.
 //!
-//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built, 10 not offered,
-//! 11 uncertain. Several runs give the code of the worst one, in the order 1, 5, 4, 6, 11, 3, 10, 7. `coverage --min` gives 1 below its gate, `tune` 3 if
-//! no setting has a best interval. `formulas` gives 0 or 2: that a formula has no value is an answer, too. `gate` adds 8
-//! slower and 9 changed, in the order 1, 5, 4, 6, 3, 9, 8, 7.
+//! Exit codes: 0 passed, 1 failed, 2 bad input, 3 vacuous, 4 stuck, 5 crashed, 6 nondeterministic, 7 not built, 10 not
+//! offered, 11 uncertain. Several runs give the code of the worst one, in the order 1, 5, 4, 6, 11, 3, 10, 7. `coverage
+//! --min` gives 1 below its gate, and `tune` gives 3 if no setting has a best interval. `formulas` gives 0 or 2,
+//! because "no value" is an answer, too. `gate` adds 8 (slower) and 9 (changed), in the order 1, 5, 4, 6, 3, 9, 8, 7.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -131,8 +131,8 @@ enum Command {
     Bound(live::BoundArgs),
 }
 
-/// Runs the command line with these jobs; a program that adds its own calls this from its `main`, before anything else: it is
-/// started again by itself, with other arguments, to make runs in processes of their own.
+/// Runs the command line with these jobs. A program that adds jobs of its own calls this from its `main`, before
+/// anything else, because the program starts itself again with other arguments to make runs in separate processes.
 pub fn main(jobs: &Jobs) -> ExitCode {
     print::end_quietly();
     let color = screen::asked(std::env::args_os());
@@ -147,7 +147,7 @@ fn command_of() -> clap::Command {
     examples::with_examples(Cli::command())
 }
 
-/// The arguments of a `run` with this command line, the program left out; `None`: it is another command, or none.
+/// The arguments of a `run` with this command line, without the program; `None`: it is another command, or not valid.
 fn run_args(words: &[String]) -> Option<run::RunArgs> {
     let words = ["flowquake"].into_iter().chain(words.iter().map(String::as_str));
     match Cli::from_arg_matches(&command_of().try_get_matches_from(words).ok()?).ok()?.command {
@@ -202,7 +202,7 @@ fn begin(command: Command, jobs: &Jobs) -> ExitCode {
 /// The registry's table of contents.
 pub fn catalogue(jobs: &Jobs) -> JobCatalogue {
     let builder = jobs.builder();
-    // A job says what it accepts by being built; what is wrong with its input is found by other rules.
+    // To find out what a job accepts, it is built. Problems with its input are found by other rules.
     let accepts = ParamCheck::new(move |plan| match builder(&job_spec(plan), &InputFiles::default()) {
         Err(JobError::Refused { what, .. }) => Err(what),
         _ => Ok(()),
@@ -233,27 +233,27 @@ fn refuse(error: ScenarioError) -> ExitCode {
     ExitCode::from(BAD_INPUT)
 }
 
-/// Characters in a line of what is drawn rather than listed: of the terminal, or, where nobody looks, enough for most of it.
+/// Width of drawings in characters: the terminal's, or, if there is no terminal, wide enough for most.
 fn width() -> usize {
     screen::columns().unwrap_or(120)
 }
 
-/// The command line of this program, to be pasted where it was started.
+/// The command line of this program; it can be pasted into the shell in which it was started.
 fn command_line() -> String {
     let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     [provenance::invocation()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// Makes one run on the calling thread's behalf; `Err` is the exit code of what was told already.
+/// Makes one run in a worker. `Err`: the exit code after a problem that was already reported.
 fn make_one(worker: &mut Worker<'_>, order: &Order) -> Result<Made, ExitCode> {
     worker.make(order).map_err(|unmade| match unmade {
         Unmade::Environment(broken) => refuse_text(&format!("the environment: {broken}"), &broken.remedy),
-        // Only commands of many runs listen for signals; the others are ended by them.
+        // Only commands with many runs handle signals; other commands are ended by them.
         Unmade::Interrupted => ExitCode::from(BAD_INPUT),
     })
 }
 
-/// Refuses a plan whose runs are not repeated exactly, for whoever changes it and compares.
+/// Refuses a plan whose runs are not exactly repeatable, for commands that change a plan and compare the runs.
 fn repeats(plan: &RunPlan, file: &Path) -> Result<(), ExitCode> {
     if plan.target.is_sim() {
         return Ok(());
@@ -262,7 +262,8 @@ fn repeats(plan: &RunPlan, file: &Path) -> Result<(), ExitCode> {
     Err(refuse_text(&what, "take `target` out of the plan, so that it is run in the simulator"))
 }
 
-/// Refuses `by`, a command or an option that holds runs of one plan against each other, where their target is not deterministic.
+/// Refuses `by`, a command or option that compares runs of one plan with each other, if the plan's target is not
+/// deterministic.
 fn comparable(mut plans: impl Iterator<Item = RunPlan>, by: &'static str) -> Result<(), ExitCode> {
     plans.try_for_each(|plan| {
         require_repeatable(plan.target.name(), &check::offers_of(&plan), by)

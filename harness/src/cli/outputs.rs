@@ -1,5 +1,5 @@
-//! The files that a command writes, looked at before anything runs: hours of runs must not end at a file that cannot be
-//! written, or in one that another document of the same command replaces.
+//! Checks the files that a command writes before anything runs: hours of runs must not end with a file that cannot be
+//! written, or that another document of the same command overwrites.
 //!
 //! Start at [`check`].
 
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::refuse_text;
 
-/// A file that a command was told to write, and by which option.
+/// A file that a command was told to write, with the option that said so.
 pub(super) type Output<'a> = (&'static str, Option<&'a Path>);
 
 /// Refuses files that cannot be written, that are named twice, or that are among what the command reads.
@@ -41,8 +41,9 @@ fn problem(written: &[Output<'_>], read: &[&Path]) -> Option<(String, &'static s
     None
 }
 
-/// Removes what an earlier command left in these files, once nothing more can be refused: until this command has written a file
-/// there is none, whatever stops it. Devices and pipes are left alone; of a link, what it leads to goes.
+/// Removes what an earlier command left in these files, once nothing more can be refused. So until this command has
+/// written a file, there is none, whatever stops the command. Devices and pipes are left alone; for a link, its target
+/// is removed.
 pub(super) fn clear(written: &[Output<'_>]) -> Result<(), ExitCode> {
     for (option, file) in written.iter().filter_map(|(option, file)| Some((*option, (*file)?))) {
         let old = fs::canonicalize(file).ok().filter(|old| old.is_file() && !old.starts_with("/proc"));
@@ -54,7 +55,7 @@ pub(super) fn clear(written: &[Output<'_>]) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// Refuses files that the command itself writes into `folder`, by their names or below them.
+/// Refuses files that the command itself writes into `folder`, by their names or as a parent of these.
 pub(super) fn check_own(written: &[Output<'_>], folder: &Path, own: &[&str]) -> Result<(), ExitCode> {
     let own: Vec<PathBuf> = own
         .iter()
@@ -70,7 +71,7 @@ pub(super) fn check_own(written: &[Output<'_>], folder: &Path, own: &[&str]) -> 
     Ok(())
 }
 
-/// Refuses a folder in which a folder has the name of a file that will be written there.
+/// Refuses a folder in which a subfolder has the name of a file that will be written there.
 pub(super) fn check_folder(folder: &Path, names: &[&str]) -> Result<(), ExitCode> {
     match names.iter().map(|name| folder.join(name)).find(|file| file.is_dir()) {
         Some(file) => {
@@ -81,7 +82,7 @@ pub(super) fn check_folder(folder: &Path, names: &[&str]) -> Result<(), ExitCode
     }
 }
 
-/// Refuses what is there and is no folder, where one will be made once there is something to put into it.
+/// Refuses an existing path that is not a folder, if a folder will be made there later.
 pub(super) fn check_made_later(option: &str, folder: &Path) -> Result<(), ExitCode> {
     match folder.ancestors().find(|part| part.exists()).filter(|part| !part.is_dir()) {
         Some(file) => {
@@ -92,8 +93,8 @@ pub(super) fn check_made_later(option: &str, folder: &Path) -> Result<(), ExitCo
     }
 }
 
-/// The same for all paths to one file, whether it is there yet or not; `None` for devices and pipes, which take
-/// several.
+/// The same value for all paths of one file, whether it exists yet or not; `None` for devices and pipes, which can take
+/// several documents.
 pub(super) fn identity(file: &Path) -> Option<PathBuf> {
     match fs::metadata(file) {
         Ok(found) if !found.is_file() => None,
@@ -109,7 +110,7 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether a file can be put there; of devices and pipes nobody knows before.
+/// Whether a file can be written there. For devices and pipes that cannot be known in advance.
 fn writable(file: &Path) -> io::Result<()> {
     let file = match fs::metadata(file) {
         Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),

@@ -1,7 +1,9 @@
-//! Standard output, and the only way there: it may be full or read by nobody any more, and neither is a panic.
+//! Standard output, and the only way to write to it. It may be full, or nobody may read it any more; neither must cause
+//! a panic.
 //!
-//! Start at [`text`] and `say!`; `tell!` is for standard error. The first error is kept until the command is done ([`settle`]), so that it still
-//! writes its files. Who reads only the first lines has seen enough: that is no error.
+//! Start at [`text`] and `say!`; `tell!` is for standard error. The first error is kept until the command is done
+//! ([`settle`]), so that the command still writes its files. If the reader closes the pipe after the first lines, that
+//! is not an error.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -13,7 +15,7 @@ use flowquake_reports::ansi::safe;
 use super::refuse_text;
 use crate::exit_guard;
 
-/// Why nothing more is printed.
+/// Why nothing more can be printed.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Prints a line: `say!("{n} runs")`.
@@ -22,13 +24,13 @@ macro_rules! say {
 }
 pub(super) use say;
 
-/// Says a line on standard error: `tell!("{n} runs")`.
+/// Prints a line on standard error: `tell!("{n} runs")`.
 macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::print::tell_line(format_args!($($text)*)) };
 }
 pub(super) use tell;
 
-/// Prints `text`, without what would steer a terminal.
+/// Prints `text`, without what would control a terminal.
 pub(super) fn text(text: &str) {
     let text = &*safe(text);
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,8 +44,8 @@ pub(super) fn line(line: Arguments<'_>) {
     text(&format!("{line}\n"));
 }
 
-/// Says a line on standard error; see `tell!`. If nobody reads there any more (`2>&1 | head`) or it is full, the command goes
-/// on: it still writes the files it was asked for, and ends with the code of what it found.
+/// Prints a line on standard error; see `tell!`. If nobody reads it any more (`2>&1 | head`) or it is full, the command
+/// goes on: it still writes the files that it was asked for, and ends with the exit code of its result.
 pub(super) fn tell_line(line: Arguments<'_>) {
     let line = format!("{line}\n");
     let _ = put(&mut io::stderr().lock(), &safe(&line));
@@ -54,7 +56,7 @@ fn put(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// The exit code of a command that ends with `code`: another one if something could not be printed.
+/// The exit code of a command that ends with `code`; another code if something could not be printed.
 pub(super) fn settle(code: ExitCode) -> ExitCode {
     match FAILED.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -64,8 +66,8 @@ pub(super) fn settle(code: ExitCode) -> ExitCode {
     }
 }
 
-/// What prints in other ways, such as on standard error, ends the program without a word of panic: with the exit code
-/// of a broken pipe if nobody reads, else with that of a file that cannot be written.
+/// If printing fails elsewhere, such as on standard error, ends the program without a panic message: with the exit code
+/// of a broken pipe if nobody reads, otherwise with that of a file that cannot be written.
 pub(super) fn end_quietly() {
     const BROKEN_PIPE: i32 = 128 + 13;
     let say = std::panic::take_hook();
@@ -77,7 +79,7 @@ pub(super) fn end_quietly() {
         if what.contains("Broken pipe") {
             exit_guard::exit(BROKEN_PIPE);
         }
-        // Perhaps there is room on the other stream; if not, there is nobody to tell.
+        // The other stream may still work; if not, the error cannot be reported.
         let _ = writeln!(io::stderr(), "error: {what}\n  help: print to where there is room");
         exit_guard::exit(super::BAD_INPUT.into());
     }));

@@ -57,7 +57,7 @@ pub(super) fn replay(args: &ReplayArgs, jobs: &Jobs) -> ExitCode {
     {
         tell!("note: the plan was saved with commit {saved}, this build is of {built}: the run may go otherwise");
     }
-    // Who only compares hashes needs no verdict.
+    // To compare hashes, no verdict is needed.
     let depth = if args.hash_only { Depth::Quick } else { Depth::Full };
     let (saved, replay) = (plan.prediction.clone(), provenance::replay_command(&args.plan));
     let order = Order { depth, trace: args.trace.clone(), ..Order::quick(plan, replay) };

@@ -54,7 +54,7 @@ mod listing;
 mod pick;
 mod resume;
 
-/// The records of all runs, one a line, written as they come.
+/// The records of all runs, one per line, written as they come.
 const JOURNAL: &str = "runs.jsonl";
 /// What [`flowquake_reports::folder::write_report_folder`] writes, and the comparison of several targets.
 const DOCUMENTS: [&str; 5] = ["runs.json", "distributions.json", "report.html", "verdicts.txt", COMPARISON];
@@ -154,7 +154,7 @@ pub(super) struct RunArgs {
     log: Level,
 }
 
-/// `--max-failures`: a number, or none.
+/// The value of `--max-failures`: a number, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MaxFailures(Option<u64>);
 
@@ -174,7 +174,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl RunArgs {
-    /// The arguments of a stopped run (`self`), with those that the call which resumes it (`now`) may change.
+    /// The arguments of a stopped run (`self`), with those that the call that resumes it (`now`) may change.
     fn gone_on_with(self, now: &Self) -> Self {
         let bounded = now.max_failures.is_some() || now.stop_on_failure;
         Self {
@@ -216,12 +216,12 @@ pub(super) fn run(args: &RunArgs, jobs: &Jobs) -> ExitCode {
     }
 }
 
-/// Makes all runs, or what is left of those of a run that was stopped.
+/// Makes all runs; or, of a run that was stopped, those that are left.
 fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode {
     let top = report_folder();
     let failed = match last_failed::read(&top) {
         Ok(failed) => failed,
-        // It is replaced below; only who asks for it needs it.
+        // The list is replaced below, and only `--failed` needs it.
         Err(_) if args.failed.is_none() => Failed::new(),
         Err(error) => {
             let what = format!("{}: {error}", top.join(last_failed::NAME).display());
@@ -328,7 +328,7 @@ fn make(args: &RunArgs, jobs: &Jobs, unfinished: Option<Unfinished>) -> ExitCode
     sweep_on(args, &sweep, begun)
 }
 
-/// A run that has its place, and what was made of it before.
+/// A run that has its folder, with what was made of it before.
 struct Begun {
     command: String,
     history: History,
@@ -336,7 +336,7 @@ struct Begun {
     records: BTreeMap<u64, RunRecord>,
 }
 
-/// The place and the records of a run that was stopped, or why it cannot be gone on with.
+/// The folder and the records of a run that was stopped, or why it cannot be resumed.
 fn gone_on(top: &Path, unfinished: Unfinished, sweep: &Sweep<'_>) -> Result<Begun, ExitCode> {
     let Unfinished { folder, entry, ask } = unfinished;
     let refuse = |why: &str, remedy: &str| {
@@ -411,7 +411,7 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let failures = records.iter().filter(|run| is_failure(&run.verdict));
     let failed_now: Failed = failures.map(|run| (id(run), run.verdict.label().to_owned())).collect();
     if made > 0 {
-        // Others may have ended meanwhile.
+        // Other runs may have ended in the meanwhile.
         let _lock = history::lock(&top);
         let mut before = last_failed::read(&top).unwrap_or_default();
         before.retain(|run, _| run.file.exists());
@@ -445,17 +445,17 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
     let can_go_on = end != HistoryEnd::Finished && history.is_kept();
     let bound = Bound { runs: args.history_runs, bytes: args.history_size };
     problems.extend(history.end(&set.runs, end, bound));
-    // Until here the folder is this run's, and nobody goes on in it or removes it (HISTORY-H2).
+    // Until now the journal's lock kept others from resuming this run or removing its folder (HISTORY-H2).
     drop(journal);
-    // A sweep that was stopped has not shown yet how often it hurts.
+    // In a sweep that was stopped, it is not known yet how often faults hurt something.
     let finished = ended.is_none() && !stopped;
     let active = !finished || {
         let asked = coverage::floors(&args.min_hurt, &counted).is_ok_and(|f| coverage::is_active(&f, &counted));
         asked & coverage::swarms_are_active(sweep.scenarios, &set.runs)
     };
-    // Of no runs nothing passed; why is said below.
+    // With no runs nothing passed; the reason is printed below.
     let code = documents::settle(&set.runs, active, &problems);
-    // Said last, where a terminal stops.
+    // Printed last, where the terminal stops.
     let (code, first) = match &ended {
         Some(ended) => (ended.settle(made, total), Some((ended.exit_code(), ended.to_string()))),
         None if !problems.is_empty() => (code, Some((BAD_INPUT, "what could not be written".to_owned()))),
@@ -465,19 +465,19 @@ fn sweep_on(args: &RunArgs, sweep: &Sweep<'_>, begun: Begun) -> ExitCode {
         tell!("  go on with what is left: {}", provenance::command("run --resume"));
     }
     if let Some((shown, why)) = first.filter(|_| made > 0 && worst(&set.runs) != 0) {
-        // Whoever looks at the exit code alone would take the program under test for sound.
+        // So that readers of the exit code alone do not take the program under test for correct.
         let sum = terminal::sum(&set, Color::No);
         tell!("{sum}; exit code {shown} is for {why}, the verdicts alone give {}", worst(&set.runs));
     }
     code
 }
 
-/// Whether it failed, where all timing can be drawn anew: in the simulator.
+/// Whether it is a failure of a run whose timing can be redrawn, which only the simulator can.
 fn can_be_redrawn(run: &RunRecord) -> bool {
     run.target == "sim" && Failure::of(&run.verdict).is_some()
 }
 
-/// When the first failures were decided; and what ended that before its end.
+/// When the first failures were decided; and what ended the measurement early, if anything did.
 fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (Vec<FailureCurve>, Option<Ended>) {
     let mut curves = Vec::new();
     let terms = args.limits.terms(args.log);
@@ -498,10 +498,10 @@ fn curves(args: &RunArgs, sweep: &Sweep<'_>, runs: &[RunRecord], most: u64) -> (
     (curves, None)
 }
 
-/// The index of the `nth` run that is not among the `known` ones, which are sorted; both count from 0.
+/// The index of the `nth` run that is not among the `known` ones, which are sorted. Both count from 0.
 fn unknown(known: &[u64], nth: u64) -> u64 {
     let (mut low, mut high) = (0, known.len());
-    // How many known ones stand before it.
+    // Searches for the number of known runs before it.
     while low < high {
         let middle = low + (high - low) / 2;
         if known[middle] - middle as u64 <= nth { low = middle + 1 } else { high = middle }
@@ -522,8 +522,8 @@ fn order(plan: RunPlan, args: &RunArgs, sweep: &Sweep) -> Order {
     Order { depth, verify: args.verify_determinism, trace, slim, ..Order::quick(plan, replay) }
 }
 
-/// The record of a run, and as JSON. The history keeps its plan, except that of one of thousands that passed; the plan of one that
-/// did not pass is saved for its user as well, if that is possible.
+/// The record of a run, also as JSON. The history keeps its plan, unless it is one of thousands that passed. The plan
+/// of a run that did not pass is also saved for the user, if that is possible.
 fn kept(
     made: Made,
     plan: impl FnOnce() -> Option<RunPlan>,
@@ -589,7 +589,7 @@ fn set_of(command: String, runs: Vec<RunRecord>) -> RunSet {
     }
 }
 
-/// The exit code of a set of runs: that of the worst. Of no runs nothing passed.
+/// The exit code of a set of runs: that of the worst one. With no runs nothing passed.
 fn worst(runs: &[RunRecord]) -> u8 {
     runs.iter().map(|run| run.verdict.class()).max().map_or(BAD_INPUT, Class::exit_code)
 }

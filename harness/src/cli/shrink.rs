@@ -1,8 +1,8 @@
-//! `flowquake shrink`: makes a failing plan smaller, and a scenario file of it if asked for.
+//! `flowquake shrink`: makes a failing plan smaller, and a scenario file from it if asked for.
 //!
-//! A scenario file has no place for the order of tasks, which a plan fixes and which some failures need: it follows from the
-//! seed. So the file is tried before it is promised anything of, with the plan's seed first and then with others, and the seed
-//! that fails in the same way is told.
+//! A scenario file cannot state the order of tasks, which a plan fixes and some failures need; in a scenario the order
+//! follows from the seed. So the file is tested before anything is said about it, first with the plan's seed and then
+//! with others, and the seed that fails in the same way is reported.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ use crate::screen;
 use crate::shrink::{Budget, Failure, only_struck, shrink};
 use crate::worker::{Order, Worker};
 
-/// Seeds that a scenario file is tried with, besides the plan's own.
+/// How many seeds a scenario file is tried with, besides the plan's own seed.
 const SEEDS: u64 = 50;
 
 #[derive(Args)]
@@ -101,7 +101,7 @@ pub(super) fn shrink_plan(args: &ShrinkArgs, jobs: &Jobs) -> ExitCode {
     let budget = Budget { runs: args.runs, schedules: args.schedules };
     let may_run = |plan: &RunPlan| plan_problems(plan, &catalogue).is_empty();
     let mut said = screen::now();
-    // A machine that cannot keep runs is told by the first one; those behind it are not made.
+    // If the machine cannot carry out runs, the first run shows that, and no further runs are made.
     let mut broken = None;
     let shrunk = shrink(plan, struck, budget, may_run, |run, smallest, candidate| {
         if bar.is_hidden() && said.elapsed() >= Duration::from_secs(25) {

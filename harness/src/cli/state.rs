@@ -21,7 +21,7 @@ use super::{refuse_text, screen};
 use crate::jobs::Jobs;
 use crate::state_reader;
 
-/// Longest manifest: with state in it, a checkpoint of the memory backend.
+/// Longest manifest in bytes: one with state inside, of the memory backend.
 const MANIFEST_MAX: u64 = 1 << 30;
 
 #[derive(Args)]
@@ -51,17 +51,17 @@ pub(super) fn state(args: &StateArgs, jobs: &Jobs) -> ExitCode {
     }
 }
 
-/// Whether there was anything to show: a key that was asked for may be absent.
+/// Returns whether anything was shown: a key that was asked for may be absent.
 fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<bool, String> {
     let bytes = bounded::bytes(path, MANIFEST_MAX).map_err(|error| format!("{}: {error}", path.display()))?;
     let manifest = Manifest::decode(&bytes, &path.to_string_lossy()).map_err(|error| error.to_string())?;
-    // Paths in a manifest count from the checkpoint folder, two levels above it.
+    // Paths in a manifest are relative to the checkpoint folder, two levels above it.
     let root = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
     let file = |name: &str| std::fs::read(root.join(name)).ok().map(Bytes::from);
     let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
     let mut keep = |subtask: SubtaskId, Entry { state, group, key: of, value }: Entry<'_>| {
         let of = format!("{of:?}");
-        // A text may be given without the quotes in which it is shown.
+        // A text key may be given without the quotes with which it is shown.
         let wanted = key.is_none_or(|key| key == of || format!("{key:?}") == of);
         if key.is_some() && !wanted {
             keys.insert(of.clone());
@@ -72,7 +72,7 @@ fn show(path: &Path, key: Option<&str>, jobs: &Jobs) -> Result<bool, String> {
     };
     let inputs = InputFiles::default();
     if let InputKind::File { path, .. } = &manifest.job.input.kind {
-        // State needs no input, and a manifest may name any file: it is not opened.
+        // State needs no input, and a manifest may name any file, so the file is not opened.
         let nothing = Lines::parse(b"\n".to_vec(), Path::new(path)).expect("one empty line");
         inputs.insert(path.clone(), Arc::new(nothing));
     }

@@ -1,8 +1,9 @@
-//! Many runs: in parallel, each in a process of a worker, in bounded memory, up to a number of failures.
+//! Makes many runs: in parallel, each in a worker process, in bounded memory, up to a number of failures.
 //!
-//! Start at [`Many::make`]; [`Sweep`] says which runs there are. A plan is made when a worker is free for it and dropped with its run.
-//! In a long sweep ([`LONG`]) runs that passed keep only what the sums need: their plans can be made again from their seeds. The first
-//! run of each scenario stays whole, because a failing run is shown beside a run that passed.
+//! Start at [`Many::make`]; [`Sweep`] says which runs there are. A plan is made when a worker is free for it, and
+//! dropped with its run. In a long sweep ([`LONG`]), runs that passed keep only what the sums need, because their plans
+//! can be made again from their seeds. The first run of each scenario stays whole, because a failing run is compared
+//! with a run that passed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +30,7 @@ use crate::scenario::Scenario;
 use crate::screen;
 use crate::worker::{Made, Order, Terms, Unmade, Worker};
 
-/// With this many runs and more, results are summed up instead of listed one by one.
+/// From this many runs on, results are summed up instead of listed one by one.
 pub(super) const LONG: u64 = 500;
 
 /// Which runs to make.
@@ -41,11 +42,11 @@ pub(super) struct Sweep<'s> {
     pub(super) seed: u64,
     /// Seeds of each scenario.
     pub(super) seeds: u64,
-    /// In place of all seeds of all scenarios: these, each by the index of its scenario.
+    /// If given, only these runs are made, each with the index of its scenario, instead of all seeds of all scenarios.
     pub(super) only: Option<Vec<(usize, u64)>>,
-    /// Runs at the same time.
+    /// How many runs are made at the same time.
     pub(super) parallel: usize,
-    /// No more runs are begun after this many that failed.
+    /// After this many failed runs, no more runs are started.
     pub(super) max_failures: Option<u64>,
 }
 
@@ -96,27 +97,28 @@ impl Sweep<'_> {
         (scenario as u64).checked_mul(self.of_scenario())?.checked_add(within)
     }
 
-    /// Whether the run of this plan keeps only what sums are made of: not the first of a scenario, which its failing runs stand beside.
+    /// Whether the run of this plan keeps only what the sums need. The first run of a scenario stays whole, because
+    /// failing runs are compared with it.
     pub(super) fn is_slim(&self, plan: &RunPlan) -> bool {
         self.is_long() && self.only.is_none() && plan.seed != self.seed
     }
 }
 
-/// How to make many runs.
+/// How many runs to make, and how.
 pub(super) struct Many<'t> {
-    /// How many there are.
+    /// Number of runs.
     pub(super) total: u64,
-    /// Runs at the same time.
+    /// How many runs are made at the same time.
     pub(super) parallel: usize,
-    /// No more runs are begun after this many that failed.
+    /// After this many failed runs, no more runs are started.
     pub(super) max_failures: Option<u64>,
-    /// What each run may take.
+    /// The limits of each run.
     pub(super) terms: &'t Terms,
 }
 
-/// After this long without a run that ended, whoever shows progress is asked to.
+/// If no run has ended for this long, [`Step::Waiting`] is reported.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Where nothing moves, something is said at least this often.
+/// If no run ends, something is printed at least this often.
 const SAID_EVERY: Duration = Duration::from_secs(25);
 
 /// What [`Many::make`] reports while runs are made.
@@ -130,21 +132,21 @@ pub(super) enum Step {
 /// Why not all runs were made, other than too many failures.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The machine could not keep a run.
+    /// The machine could not carry out a run.
     Environment(Environment),
     /// A signal asked for it.
     Signal(Signal),
-    /// What was made could not be kept.
+    /// A result could not be kept.
     Full,
 }
 
 impl Ended {
-    /// Says why, and gives the exit code of the command.
+    /// Prints the reason, and returns the exit code of the command.
     pub(super) fn settle(&self, made: u64, total: u64) -> ExitCode {
         self.settle_of("runs", made, total)
     }
 
-    /// The same of what is no runs.
+    /// The same for something other than runs.
     pub(super) fn settle_of(&self, what: &str, made: u64, total: u64) -> ExitCode {
         let made = units::count_of(made, total);
         match self {
@@ -158,7 +160,7 @@ impl Ended {
         ExitCode::from(self.exit_code())
     }
 
-    /// The exit code of a command that ended so, whatever the verdicts were.
+    /// The exit code of a command that ended for this reason, whatever the verdicts were.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Environment(_) | Self::Full => BAD_INPUT,
@@ -177,16 +179,16 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Looks at the machine, and from now on hears signals: before many runs are made.
+/// Checks the machine and starts to listen for signals. Called before many runs are made.
 pub(super) fn prepare(disk: bool) -> Result<(), ExitCode> {
     environment::probe(disk).map_err(|broken| refuse_text(&format!("the environment: {broken}"), &broken.remedy))?;
     interrupt::watch().map_err(|error| refuse_text(&format!("signals cannot be watched: {error}"), "try again"))
 }
 
 impl Many<'_> {
-    /// Makes the run of every order and gives `each` what came of it, as it comes, on this thread; and word of a pause, if
-    /// nothing comes for a while. `each` answers whether to go on.
-    /// `None`: all were made, or as many as failures allow.
+    /// Makes the run of every order and gives each result to `each` as it comes, on this thread. If nothing comes for a
+    /// while, `each` is told that, too. `each` returns whether to go on. `None`: all runs were made, or as many as
+    /// failures allow.
     pub(super) fn make(
         &self,
         order: impl Fn(u64) -> Option<Order> + Sync,
@@ -216,7 +218,7 @@ impl Many<'_> {
                         match &result {
                             Ok((_, made)) if !is_failure(&made.record.verdict) => {}
                             Ok(_) => drop(failures.fetch_add(1, Ordering::Relaxed)),
-                            // What stops one run stops all.
+                            // What stops one run stops all of them.
                             Err(_) => full.store(true, Ordering::Relaxed),
                         }
                         if done.send(result).is_err() {
@@ -255,12 +257,13 @@ impl Many<'_> {
     }
 }
 
-/// A vacuous or uncertain run proves nothing, but hides nothing either; one that was not built is not worth a stop.
+/// A vacuous or uncertain run proves nothing, but hides no failure either. A run that was not built is no reason to
+/// stop.
 fn is_failure(verdict: &Verdict) -> bool {
     !matches!(verdict, Verdict::Passed | Verdict::Vacuous { .. } | Verdict::Uncertain { .. }) && verdict.class().ran()
 }
 
-/// A long sweep in a table: a line for each scenario, and a subtotal over those of each folder, if there are several.
+/// A long sweep as a table: a line for each scenario, and a subtotal for each folder if there are several.
 pub(super) fn summary(set: &RunSet) -> String {
     let mut sums: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
     let mut folders: BTreeMap<&str, Sum> = BTreeMap::new();
@@ -324,7 +327,7 @@ impl Sum {
         self.runs - self.passed - self.vacuous - self.not_built
     }
 
-    /// `2,000 runs: 1,990 passed, 10 vacuous`.
+    /// Such as `2,000 runs: 1,990 passed, 10 vacuous`.
     fn in_words(&self) -> String {
         let counts = [
             (self.passed, "passed"),
@@ -349,8 +352,8 @@ impl Sum {
     }
 }
 
-/// A bar on a terminal; elsewhere a plain line for each run of few, for each that did not pass, and at least every half minute
-/// how far it got: CI systems end what is silent for long.
+/// A progress bar on a terminal. Elsewhere a line for each run if there are few, a line for each run that did not pass,
+/// and at least every half minute a line about progress, because CI systems end programs that are silent for long.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     total: u64,
@@ -370,7 +373,7 @@ impl Progress {
         Self { bar, total, done: 0, failed: 0, began: now, said: now }
     }
 
-    /// Of as many runs as there is time for, if no number is given.
+    /// Progress over as many runs as time allows, if no number is given.
     pub(super) fn open(total: Option<u64>) -> Self {
         let progress = Self::new(total.unwrap_or(u64::MAX));
         if let (Some(bar), None) = (&progress.bar, total) {
@@ -380,7 +383,7 @@ impl Progress {
         progress
     }
 
-    /// What a search has found so far.
+    /// Shows what a search has found so far.
     pub(super) fn news(&mut self, corpus: usize, failures: usize) {
         self.failed = failures as u64;
         if let Some(bar) = &self.bar {
@@ -393,14 +396,15 @@ impl Progress {
         self.failed += u64::from(label != "passed");
         self.count();
         if self.bar.is_none() && (self.total <= 100 || label != "passed") {
-            let name = clean(&record.scenario);
+            let on = if record.is_simulated() { String::new() } else { format!(" on {}", record.target) };
+            let name = clean(&format!("{}{on}", record.scenario));
             tell!("{}/{}  {name} seed {}: {label}", self.done, self.total, record.seed);
             self.said = screen::now();
         }
         self.wait();
     }
 
-    /// A run of which nothing is said by itself.
+    /// Counts a run without printing anything about it.
     pub(super) fn count(&mut self) {
         self.done += 1;
         if let Some(bar) = &self.bar {
@@ -411,7 +415,7 @@ impl Progress {
         }
     }
 
-    /// Says how far it got, if nothing was said for long.
+    /// Prints the progress if nothing was printed for long.
     pub(super) fn wait(&mut self) {
         match &self.bar {
             Some(bar) => bar.tick(),

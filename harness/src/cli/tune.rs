@@ -31,7 +31,7 @@ use crate::worker::{Order, Terms};
 /// What [`folder::write`] writes, besides pictures.
 const REPORT: [&str; 3] = ["tuning.json", "report.html", "README.md"];
 
-/// From here on a sweep is not begun without being asked twice: runs, and seconds of real time.
+/// A larger sweep must be confirmed: number of runs, and seconds of real time.
 const TOO_MANY: (usize, f64) = (5_000, 4.0 * 3_600.0);
 
 #[derive(Args)]
@@ -135,7 +135,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     tell!("{scale}");
     let output = args.output.clone().unwrap_or_else(|| report_folder().join("tune").join(scenario.name()));
     let path = output.join("tune.journal");
-    // Without sources to hash, the version has to do.
+    // Without the hash of the sources, the version has to be enough.
     let engine = provenance::ENGINE.map_or_else(provenance::program, str::to_owned);
     if let Err(error) = std::fs::create_dir_all(&output) {
         return refuse_text(&format!("{}: {error}", output.display()), "name a folder that can be written");
@@ -191,7 +191,7 @@ pub(super) fn tune(args: &TuneArgs, jobs: &Jobs) -> ExitCode {
     report(args, &output, &set)
 }
 
-/// A setting as its scenario writes it.
+/// A setting in the form of its scenario.
 fn in_words(setting: &Setting) -> String {
     let state = setting.state.map_or(String::new(), |bytes| format!(", state {}", units::format_size(bytes)));
     format!(
@@ -206,7 +206,7 @@ fn human(seconds: f64) -> String {
     flowquake_reports::units::duration(Duration::from_secs_f64(seconds.max(0.0)).as_nanos() as u64)
 }
 
-/// Runs everything that the journal does not know; points in the order of the plans.
+/// Makes all runs that the journal does not have. Returns the points in the order of the plans.
 fn measure(
     planned: &[(Setting, Planned)],
     parallel: usize,

@@ -1,7 +1,7 @@
-//! `flowquake when`: at which event of a failing run its failure was decided.
+//! `flowquake when`: finds the event of a failing run at which the failure was decided.
 //!
-//! Start at [`when`]. The plan is run once for its events; then the runs of each point are made in parallel, by workers, and the next
-//! point follows from what they showed ([`Search`]). Ctrl-C ends it with what was measured.
+//! Start at [`when`]. The plan is run once to get its events. Then workers make the runs of each point in parallel, and
+//! the results decide which point is next ([`Search`]). Ctrl-C ends the search with what was measured so far.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -97,9 +97,9 @@ pub(super) fn command(plan: &Path) -> String {
     provenance::command(&format!("when {}", quoted(&plan.to_string_lossy())))
 }
 
-/// Runs for each point, if nothing else is asked for.
+/// Default number of runs for each point.
 pub(super) const SAMPLES: u64 = 20;
-/// Points at most, if nothing else is asked for.
+/// Default limit on the number of points.
 pub(super) const POINTS: u32 = 32;
 
 /// How a curve is measured.
@@ -110,15 +110,15 @@ pub(super) struct Asked<'t> {
     pub(super) terms: &'t Terms,
 }
 
-/// A curve, as far as it was measured.
+/// A curve as far as it was measured.
 pub(super) struct Measured {
-    /// Of the failing run.
+    /// Record of the failing run.
     pub(super) record: RunRecord,
     pub(super) curve: FailureCurve,
     pub(super) ended: Option<Ended>,
 }
 
-/// Measures the curve of a plan that stands in `file`; refuses one that does not fail.
+/// Measures the curve of the plan in `file`. Refuses a plan that does not fail.
 pub(super) fn curve(asked: &Asked<'_>, plan: &RunPlan, file: &Path) -> Result<Measured, ExitCode> {
     let whole = Whole::make(asked, plan, file)?;
     let mut search = Search::new(whole.events.len() as u64, asked.points as usize);
@@ -137,17 +137,17 @@ pub(super) fn curve(asked: &Asked<'_>, plan: &RunPlan, file: &Path) -> Result<Me
     Ok(Measured { record: whole.record, curve, ended })
 }
 
-/// The failing run as it is.
+/// The failing run without redraws.
 struct Whole {
     record: RunRecord,
     failure: Failure,
-    /// Its events, as text.
+    /// The run's events, as text.
     events: Vec<String>,
     times: Vec<u64>,
 }
 
 impl Whole {
-    /// Makes it, and refuses a plan that does not fail.
+    /// Makes the run. Refuses a plan that does not fail.
     fn make(asked: &Asked<'_>, plan: &RunPlan, saved: &Path) -> Result<Self, ExitCode> {
         let folder = tempfile::tempdir().map_err(|error| {
             refuse_text(&format!("a folder for the trace: {error}"), "make room for temporary files")
@@ -161,7 +161,7 @@ impl Whole {
             return Err(refuse_text(&what, "name a plan whose replay fails, is stuck or crashes"));
         };
         let unreadable = |why: String| refuse_text(&format!("the trace of the failing run: {why}"), "try again");
-        // A run that took its process with it leaves no trace, and no event to keep.
+        // A run that ended its process leaves no trace, so there are no events to keep.
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(_) => return Err(unreadable(made.record.verdict.headline())),
@@ -183,7 +183,7 @@ impl Whole {
     }
 }
 
-/// Measures point after point; how many runs were made.
+/// Measures point after point. Returns why it ended early, and how many runs were made.
 fn measure(asked: &Asked<'_>, plan: &RunPlan, failure: &Failure, search: &mut Search) -> (Option<Ended>, u64) {
     let samples = asked.samples;
     let mut runs = 0;

@@ -1,13 +1,13 @@
 //! The lock on a folder: only one run at a time works on it.
 //!
-//! Two runs on the same folders would be two clusters that fence each other term after term, and whose launchers remove each
-//! other's files. So the launcher locks a file in each folder ([`LOCK_FILE`], always empty) before it changes anything. Its
-//! processes inherit the open file, and the lock with it: an advisory lock belongs to the open file, so the system releases it
-//! when the last process of the run is gone, however each of them ended. A launcher that was killed therefore leaves no stale
-//! lock behind, and a process that outlives it keeps the next run out.
+//! Two runs on the same folders would be two clusters that fence each other term after term, and whose launchers remove
+//! each other's files. So the launcher locks a file in each folder ([`LOCK_FILE`], always empty) before it changes
+//! anything. Its processes inherit the open file, and with it the lock: an advisory lock belongs to the open file, so
+//! the system releases it when the last process of the run is gone, however each of them ended. So a launcher that was
+//! killed leaves no stale lock, and a process that outlives its launcher keeps the next run out.
 //!
-//! Start at [`take`]. Who holds a lock is read from `/proc`: nothing is written down that could be out of date.
-//! Decision: docs/adr/0029.
+//! Start at [`take`]. Which process holds a lock is read from `/proc`, so nothing is written down that could be out of
+//! date. Decision: docs/adr/0029.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -24,13 +24,13 @@ use super::process::GRACE;
 pub(super) const LOCK_FILE: &str = ".flowquake.lock";
 /// How long the processes of a run that was killed may take to end.
 const ORPHANS_END: Duration = Duration::from_secs(2 * GRACE.as_secs() + 1);
-/// How long a lock may be held by nobody who can be seen: a process that is about to be gone shows its files no more, and still
-/// has them.
+/// How long a lock may be held without a visible holder: a process that is about to end no longer shows its open files,
+/// but still has them.
 const UNSEEN_END: Duration = Duration::from_secs(2);
 /// Pause between two tries.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A locked folder. The lock lasts until this is dropped, and every process has ended that was started since
+/// A locked folder. The lock lasts until this is dropped and every process has ended that was started after
 /// [`Claim::hand_on`].
 #[derive(Debug)]
 pub(super) struct Claim {
@@ -38,7 +38,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Every process that is started from here on inherits the lock.
+    /// From here on, every process that is started inherits the lock.
     pub(super) fn hand_on(&self) -> io::Result<()> {
         Ok(fcntl_setfd(&self.file, FdFlags::empty())?)
     }
@@ -48,7 +48,7 @@ impl Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Holder {
     process: u32,
-    /// The name of a process of a run; `None` for its launcher.
+    /// The name of the holder, if it is a process of a run; `None` for a launcher.
     node: Option<String>,
 }
 
@@ -61,11 +61,11 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Refuses a folder that another run has locked, and creates nothing.
+/// Refuses a folder that another run has locked. Creates nothing.
 pub(super) fn look(folder: &Path, option: &str) -> Result<(), Refused> {
     match File::open(folder.join(LOCK_FILE)) {
         Ok(file) => lock(&file, folder, option),
-        // No folder, or none that can be read: what is wrong with it is told by those who look into it.
+        // There is no such folder, or it cannot be read; the code that reads it will report that.
         Err(_) => Ok(()),
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn take(folder: &Path, option: &str) -> Result<Claim, Refused> {
     Ok(Claim { file })
 }
 
-/// Waits for the processes of a launcher that is gone, and for nobody else.
+/// Waits for the processes of a launcher that is gone, and for no others.
 fn lock(file: &File, folder: &Path, option: &str) -> Result<(), Refused> {
     let (began, mut said) = (Instant::now(), false);
     loop {
@@ -136,7 +136,7 @@ fn unlockable(folder: &Path, option: &str, error: &io::Error) -> Refused {
     Refused::new(what, "name a folder that you may write, on a file system that knows locks")
 }
 
-/// The processes that have `path` open, as far as this user may see.
+/// The processes that have `path` open, as far as this user may see them.
 fn holders(path: &Path) -> Vec<Holder> {
     let Ok(path) = path.canonicalize() else { return Vec::new() };
     let mut holders = Vec::new();
@@ -145,11 +145,11 @@ fn holders(path: &Path) -> Vec<Holder> {
         if process == std::process::id() {
             continue;
         }
-        // Processes that end meanwhile, and those of other users, cannot be read.
+        // Processes that end in the meantime, and those of other users, cannot be read.
         let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
         if open.into_iter().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == path)) {
             let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-            // One that is about to be gone has no command line any more, and is nobody to be named.
+            // A process that is about to end has no command line any more, so it cannot be named.
             if line.is_empty() {
                 continue;
             }

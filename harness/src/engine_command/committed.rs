@@ -1,6 +1,6 @@
 //! Counts committed records as a consumer would: the lines of the visible files.
 //!
-//! Consumers may take files away at any time, so a file that is gone is no error: what was counted stays counted.
+//! Consumers may remove files at any time, so a file that is gone is not an error, and its records stay counted.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,13 +13,13 @@ use flowquake_engine::connectors::file_sink::parse_part_name;
 pub(super) struct Committed {
     folder: PathBuf,
     seen: BTreeSet<String>,
-    /// Those that were there before.
+    /// Names of the files that were there before.
     earlier: BTreeSet<String>,
     records: u64,
 }
 
 impl Committed {
-    /// What is visible now belongs to an earlier run and does not count.
+    /// Files that are visible now belong to an earlier run, and do not count.
     pub(super) fn beginning_now(folder: PathBuf) -> io::Result<Self> {
         let mut committed = Self { folder, seen: BTreeSet::new(), earlier: BTreeSet::new(), records: 0 };
         committed.earlier = committed.unseen()?;
@@ -27,7 +27,7 @@ impl Committed {
         Ok(committed)
     }
 
-    /// Reads what is new. A file never changes once it is visible, so each is read once.
+    /// Reads new files. A file never changes once it is visible, so each is read once.
     pub(super) fn look(&mut self) -> io::Result<()> {
         for name in self.unseen()? {
             self.records += self.lines(&name)?;
@@ -36,7 +36,7 @@ impl Committed {
         Ok(())
     }
 
-    /// Records committed, up to the last look.
+    /// Number of records committed, as of the last look.
     pub(super) fn count(&self) -> u64 {
         self.records
     }
@@ -46,7 +46,7 @@ impl Committed {
         self.earlier.iter().map(|name| self.lines(name)).sum()
     }
 
-    /// Records in a file; none if somebody took it away.
+    /// Number of records in a file; zero if the file was removed.
     fn lines(&self, name: &str) -> io::Result<u64> {
         match fs::read(self.folder.join(name)) {
             Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),

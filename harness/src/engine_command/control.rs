@@ -1,9 +1,9 @@
-//! Where the JobManagers of a run listen: one port each, the same in every life.
+//! The ports on which the JobManagers of a run listen: one for each, the same in all its lives.
 //!
-//! TaskManagers are told all addresses at their start, but a port is open only while its JobManager leads. Meanwhile nobody else
-//! may come to it, least of all as the near end of a TaskManager's own attempt to connect. So the launcher holds a socket on
-//! each port that is bound and never listens: connections are refused, the system gives the port to nobody, and the JobManager,
-//! which reuses addresses as every listener of tokio does, may still open it.
+//! TaskManagers are told all addresses at their start, but a port is open only while its JobManager leads. In between,
+//! nothing else may get the port, above all not a TaskManager's own attempt to connect, as its local end. So the
+//! launcher holds a socket on each port that is bound and never listens. Then connections are refused, the system gives
+//! the port to nobody, and the JobManager, which reuses addresses like every listener of tokio, can still open it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +16,7 @@ use tokio::net::TcpSocket;
 pub(crate) struct ControlPorts(BTreeMap<String, (SocketAddr, TcpSocket)>);
 
 impl ControlPorts {
-    /// Ports for `jm-1` to `jm-N`, for as long as this lives.
+    /// Reserves ports for `jm-1` to `jm-N`, for as long as this value lives.
     pub(crate) fn reserve(job_managers: u16) -> io::Result<Self> {
         let reserve = |number| {
             let socket = TcpSocket::new_v4()?;
@@ -27,17 +27,17 @@ impl ControlPorts {
         (1..=job_managers).map(reserve).collect::<io::Result<_>>().map(Self)
     }
 
-    /// The JobManagers.
+    /// Names of the JobManagers.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }
 
-    /// Where this JobManager listens; `None`: it is none.
+    /// The address on which this JobManager listens; `None`: there is no such JobManager.
     pub(crate) fn of(&self, name: &str) -> Option<SocketAddr> {
         self.0.get(name).map(|(address, _)| *address)
     }
 
-    /// Where a JobManager may listen.
+    /// The addresses on which a JobManager may listen.
     pub(crate) fn addresses(&self) -> Vec<Address> {
         self.0.values().map(|(address, _)| Address(address.to_string())).collect()
     }
@@ -51,7 +51,8 @@ mod tests {
 
     use super::*;
 
-    /// Refused at first, open while somebody listens, refused again; and held all the while.
+    /// The port is refused at first, open while the JobManager listens, and refused again; and it is reserved all the
+    /// time.
     #[tokio::test]
     async fn a_port_is_closed_until_its_job_manager_opens_it() {
         let ports = ControlPorts::reserve(3).unwrap();

@@ -1,9 +1,10 @@
-//! The folders of a run: what may be in them before it begins, and what a crash may have left behind.
+//! The folders of a run: what may be in them before the run begins, and what a crash may have left in them.
 //!
-//! A fresh run wants folders without a past, a resumed one the past of this very job. Start at [`own`]: it refuses by reading
-//! first ([`check`], and `past` for a resumed run), and only then creates and locks. Besides, every run has a temporary folder for the local state of its
-//! processes ([`local`]). What file systems and desktops put into folders ([`is_furniture`]) belongs to nobody's run: it is
-//! neither a past nor ever touched.
+//! A fresh run needs folders without earlier results, and a resumed run needs the results of this very job. Start at
+//! [`own`]. It first only reads, and refuses if something is wrong ([`check`], and `past` for a resumed run); only then
+//! does it create and lock. Every run also has a temporary folder for the local state of its processes ([`local`]).
+//! Files that file systems and desktops put into folders ([`is_furniture`]) belong to no run: they do not count as
+//! earlier results, and are never touched.
 
 use std::fs;
 use std::io;
@@ -30,29 +31,29 @@ mod tests;
 
 pub(super) use leftovers::{remove_empty, sweep};
 
-/// What runs keep in a folder besides the engine's own files begins like this.
+/// Prefix of everything that runs keep in a folder besides the engine's own files.
 const OWN_PREFIX: &str = ".flowquake.";
 
-/// What a run owns while it lasts. Fields are dropped in order.
+/// What a run owns while it lasts. The order of fields is the order in which they are dropped.
 #[derive(Debug)]
 pub(super) struct Owned {
-    /// Holds one folder per life of a process.
+    /// The temporary folder, with one folder per life of a process.
     pub(super) local: TempDir,
     claims: [Claim; 2],
 }
 
 impl Owned {
-    /// The processes of the run hold its folders with it from here on.
+    /// From here on, the processes of the run share the locks on its folders.
     pub(super) fn hand_on(&self) -> io::Result<()> {
         self.claims.iter().try_for_each(Claim::hand_on)
     }
 }
 
-/// Makes the folders of a run, and makes them its own. If it refuses, what it has created is gone again.
+/// Makes the folders of a run and locks them. If it refuses, it removes what it has created.
 pub(super) fn own(options: &Options) -> Result<Owned, Refused> {
     let folders = [(&options.output, "--output"), (&options.checkpoints, "--checkpoint-dir")];
     for (folder, option) in folders {
-        // A run that goes on there explains best whatever else is wrong with the folder.
+        // A run in progress there is the best explanation for anything else that is wrong with the folder.
         claim::look(folder, option)?;
     }
     for (folder, option) in folders {
@@ -106,7 +107,8 @@ fn check_fresh(options: &Options) -> Result<(), Refused> {
         return Err(Refused::new(what, format!("name a new folder, such as {}; it is created", new.display())));
     }
     let holds_decisions = !names(&output.join(DECISIONS), "--output")?.is_empty();
-    // What begins with a dot is no committed output; decisions are, since a new job would take them for its own.
+    // Names that begin with a dot are not committed output. But decisions count, because a new job would take them for
+    // its own.
     let committed = names(output, "--output")?.into_iter().find(|name| !name.starts_with('.'));
     let shown = output.display();
     match committed {
@@ -124,7 +126,7 @@ fn check_fresh(options: &Options) -> Result<(), Refused> {
     }
 }
 
-/// What file systems, backup programs and desktops put into folders that they are shown.
+/// Names that file systems, backup programs and desktops put into folders.
 fn is_furniture(name: &str) -> bool {
     const NAMES: [&str; 14] = [
         "lost+found",
@@ -146,7 +148,8 @@ fn is_furniture(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Names of what is in a folder, in order, but for furniture and what every run has there; none if it does not exist.
+/// Names of what is in a folder, in order, without furniture and without what every run has there; empty if the folder
+/// does not exist.
 fn names(folder: &Path, option: &str) -> Result<Vec<String>, Refused> {
     let listing = match fs::read_dir(folder) {
         Ok(listing) => listing,
@@ -166,8 +169,9 @@ fn unreadable(option: &str, path: &Path, error: &io::Error) -> Refused {
     Refused::new(what, "name a folder that you may read and write")
 }
 
-/// A new temporary folder for a run with these checkpoints. Those of earlier runs with them go, unless such a run still lives.
-/// What cannot be removed stays: other launchers clean up as well, and other users' folders are theirs.
+/// Makes a new temporary folder for a run with these checkpoints. Those of earlier runs with the same checkpoints are
+/// removed, unless such a run is still alive. What cannot be removed stays, because other launchers clean up as well,
+/// and other users' folders are theirs.
 fn local(checkpoints: &Path) -> io::Result<TempDir> {
     let run = format!("flowquake-{:016x}-", xxh3_64(checkpoints.as_os_str().as_encoded_bytes()));
     for entry in fs::read_dir(std::env::temp_dir())? {
@@ -175,7 +179,7 @@ fn local(checkpoints: &Path) -> io::Result<TempDir> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let launcher = name.strip_prefix(&run).and_then(|rest| rest.split_once('-')?.0.parse().ok());
         let is_dead = |launcher| kill(Pid::from_raw(launcher), None) == Err(Errno::ESRCH);
-        // Everybody may make folders there, of any name.
+        // Any user may make folders there, with any name.
         if launcher.is_some_and(is_dead) && private::is_own_folder(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }

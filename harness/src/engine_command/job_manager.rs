@@ -1,4 +1,4 @@
-//! A JobManager process: runs the job, leading or standing by, and tells the launcher everything that happens.
+//! A JobManager process: runs the job, as leader or standby, and reports everything that happens to the launcher.
 
 use flowquake_engine::env::Env;
 use flowquake_engine::graph::JobSpec;

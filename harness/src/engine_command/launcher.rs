@@ -1,8 +1,8 @@
-//! Supervises the processes of a run: starts them, starts those again that die, stops them all at the end.
+//! Supervises the processes of a run: starts them, restarts those that die, and stops all of them at the end.
 //!
-//! Nothing that may pass ends a run: what cannot be started is tried again (`lives`), an output folder that cannot be read is
-//! read again, and what cannot be cleaned up at the end is told. A run ends with its job, by a signal, or with the name of what
-//! never worked.
+//! No temporary problem ends a run: a process that cannot be started is tried again (`lives`), an output folder that
+//! cannot be read is read again, and a failed clean-up at the end is only reported. A run ends with its job, by a
+//! signal, or with the name of a process that never worked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) enum Outcome {
     Finished,
     Failed(String),
-    /// The job is not over, but nobody here can go on with it.
+    /// The job is not over, but this launcher cannot go on with it.
     GaveUp(String),
     Interrupted,
 }
@@ -47,15 +47,15 @@ struct Launcher<'a> {
     owned: Owned,
     happenings: UnboundedSender<Happening>,
     control: ControlPorts,
-    /// By which the processes of this run know each other.
+    /// The secret by which the processes of this run know each other.
     secret: Secret,
-    /// A JobManager has led: the cluster is complete, and whoever dies is started again.
+    /// Whether a JobManager has led. Then the cluster is complete, and every process that dies is restarted.
     is_up: bool,
     processes: BTreeMap<String, Supervised>,
     lives: Lives,
     /// JobManagers that gave up since one of them led.
     gave_up: BTreeSet<String>,
-    /// The last that processes said about themselves.
+    /// The last message of each process about itself.
     last_words: BTreeMap<String, String>,
     status: Status,
     progress: Progress,
@@ -125,19 +125,19 @@ impl Launcher<'_> {
             let ended = Ended {
                 committed: committed.count(),
                 earlier,
-                // A part of the input was read by an earlier run, nobody knows here which.
+                // If the run was resumed, an earlier run read an unknown part of the input.
                 input: Some(self.options.input_len).filter(|_| !self.options.resume),
                 took,
                 cpu: children_cpu().ok(),
             };
             let summary = summary(&self.status, &ended, &self.options.output);
-            // Whoever closed the other end wants no summary.
+            // The other end of the pipe may be closed; then the summary is not wanted.
             let _ = writeln!(io::stdout(), "{summary}");
         }
         Ok(outcome)
     }
 
-    /// Removes what writers left half written. While no process of the run lives.
+    /// Removes files that writers left incomplete. May only be called while no process of the run lives.
     fn clean(&mut self) {
         for folder in [&self.options.output, &self.options.checkpoints] {
             if let Err(error) = sweep(folder) {
@@ -198,7 +198,7 @@ impl Launcher<'_> {
         None
     }
 
-    /// Empty folders harm nobody, so one that cannot be removed is told and no more.
+    /// Empty folders do no harm, so a failure to remove one is only reported.
     fn remove_empty(&mut self, newest: CheckpointId) {
         let removed = remove_empty(&self.options.checkpoints, newest);
         let told = removed.map_err(|error| format!("empty folders of checkpoints stay behind: {error}"));
@@ -225,7 +225,7 @@ impl Launcher<'_> {
         }
     }
 
-    /// Starts a process; the end of the run, if it could not be started too often.
+    /// Starts a process. Returns the end of the run if the process could not be started too often.
     async fn start(&mut self, name: &str) -> Option<Outcome> {
         let life = self.lives.begin(name);
         let config = &self.options.job.config;
@@ -263,7 +263,7 @@ impl Launcher<'_> {
         }
     }
 
-    /// Asks all processes to stop and waits for them; those that do not are killed with the runtime.
+    /// Asks all processes to stop, and waits for them. Those that do not stop are killed with the runtime.
     async fn stop(&mut self, heard: &mut UnboundedReceiver<Happening>) {
         let mut running: Vec<String> = std::mem::take(&mut self.processes).into_keys().collect();
         let all_gone = async {
@@ -282,7 +282,7 @@ impl Launcher<'_> {
     }
 }
 
-/// Processor time of all children that have ended, user and system.
+/// Processor time, user and system, of all children that have ended.
 fn children_cpu() -> io::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = |time: nix::sys::time::TimeVal| time.tv_sec() as u64 * 1_000_000 + time.tv_usec() as u64;

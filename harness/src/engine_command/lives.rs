@@ -1,20 +1,23 @@
-//! What follows when a process of a run ends: it is started again, or the run ends, since the process never gets anywhere. Pure.
+//! Decides what happens when a process of a run ends: it is restarted, or the run ends because the process never
+//! becomes useful. Pure.
 //!
-//! A process that was killed is started again, always: that says nothing about the process. One that ended by itself before it
-//! was of use (exit, abort, segmentation fault, or it could not even be started) is tried again after pauses that grow, and only
-//! so often in a row. Failures of the job itself are not counted here: the engine's restart strategy is for those.
+//! A process that was killed is always restarted, because a kill says nothing about the process. A process that ended
+//! by itself before it was of use (exit, abort, segmentation fault, or it could not be started at all) is restarted
+//! after growing pauses, and only a limited number of times in a row. Failures of the job itself are not counted here;
+//! the engine's restart strategy handles those.
 //!
-//! Invariant: (LV1) a run ends here only after [`IN_VAIN_MAX`] lives of one process in a row ended by themselves and were of no
-//! use ([`START_MAX`] until the cluster has been complete once).
+//! Invariant: (LV1) a run ends here only after [`IN_VAIN_MAX`] lives of one process in a row ended by themselves
+//! without being of use ([`START_MAX`] until the cluster has been complete once).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Lives in a row that came to nothing before the run ends.
+/// How many lives in a row may be of no use before the run ends.
 pub(super) const IN_VAIN_MAX: u32 = 20;
-/// The same while no JobManager has ever led: what never worked will rarely work later, and somebody sits and waits.
+/// The same while no JobManager has ever led. What has never worked will probably not work later, and the user is
+/// waiting.
 pub(super) const START_MAX: u32 = 3;
-/// A process that has lived this long was of use, whatever it told.
+/// A process that has lived this long counts as having been of use, whatever it reported.
 const OF_USE_AFTER: Duration = Duration::from_secs(60);
 /// The longest pause between two lives, unless the restart delay itself is longer.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -41,22 +44,22 @@ pub(super) enum Ending {
     ByItself,
 }
 
-/// What to do about it.
+/// What to do after a life has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Start it again after this pause.
     StartAgain(Duration),
-    /// End the run: so many lives in a row came to nothing.
+    /// End the run, because this many lives in a row were of no use.
     GiveUp(u32),
 }
 
 impl Lives {
-    /// `delay`: pause before a process that was killed is started again.
+    /// `delay` is the pause before a killed process is restarted.
     pub(super) fn new(delay: Duration) -> Self {
         Self { delay, by_name: BTreeMap::new() }
     }
 
-    /// A life begins; its number, from 1.
+    /// Begins a life, and returns its number, from 1.
     pub(super) fn begin(&mut self, name: &str) -> u32 {
         let life = self.by_name.entry(name.to_owned()).or_default();
         life.number += 1;
@@ -64,14 +67,14 @@ impl Lives {
         life.number
     }
 
-    /// It does what it is there for: a JobManager leads, a TaskManager is registered.
+    /// Notes that a life is of use: a JobManager leads, or a TaskManager is registered.
     pub(super) fn is_of_use(&mut self, name: &str) {
         if let Some(life) = self.by_name.get_mut(name) {
             life.of_use = true;
         }
     }
 
-    /// A life has ended after `lasted`; `is_up`: the cluster has been complete once.
+    /// Notes that a life has ended after `lasted`. `is_up`: whether the cluster has been complete once.
     pub(super) fn end(&mut self, name: &str, ending: Ending, lasted: Duration, is_up: bool) -> Next {
         let life = self.by_name.entry(name.to_owned()).or_default();
         if life.of_use || lasted >= OF_USE_AFTER {

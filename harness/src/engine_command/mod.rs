@@ -1,14 +1,14 @@
-//! `flowquake engine`: runs a job on the engine for real, as operating-system processes on this machine.
+//! `flowquake engine`: runs a job on the engine for real, in operating-system processes on this machine.
 //!
 //! ```text
 //! launcher (this process): checks, supervises, shows progress
 //!   ├─ job managers    one process each; one leads, and their events come back as JSON lines on their standard output
 //!   └─ task managers   one process each
 //! ```
-//! A process that dies is started again (`lives`), as an orchestrator would. All are this same executable: a child is started
-//! with the hidden subcommand of [`ProcessArgs`], is told what it is in the first line of its standard input, and ends when that
-//! pipe ends, however the launcher died. Start at [`run`]; `options`, `folders`, `writable` and `claim` refuse bad input before
-//! anything is created, `launcher` supervises.
+//! A process that dies is restarted (`lives`), as an orchestrator would do. All processes are this same executable: a
+//! child is started with the hidden subcommand of [`ProcessArgs`], reads what it should be from the first line of its
+//! standard input, and ends when that pipe ends, however the launcher died. Start at [`run`]; `options`, `folders`,
+//! `writable` and `claim` refuse bad input before anything is created, and `launcher` supervises.
 //!
 //! Exit codes: 0 the job finished, 1 it failed, 2 bad input or folders that cannot be used, 130 interrupted.
 #![allow(
@@ -53,7 +53,8 @@ pub use process::{ProcessArgs, run_process};
 const FINISHED: u8 = 0;
 /// The job was given up, or could not be started.
 const FAILED: u8 = 1;
-/// The command line, the input, a folder or a port; nothing was created, or it was removed again.
+/// Something is wrong with the command line, the input, a folder or a port. Nothing was created, or it was removed
+/// again.
 const BAD_INPUT: u8 = 2;
 /// Ctrl-C or SIGTERM.
 const INTERRUPTED: u8 = 130;
@@ -72,7 +73,7 @@ impl Refused {
     }
 }
 
-/// Everything that a run needs before its first process is started; refused, nothing is left behind.
+/// Prepares everything that a run needs before its first process is started. If it refuses, nothing is left behind.
 fn prepare(args: &EngineArgs, jobs: &Jobs) -> Result<(Options, ControlPorts, Owned), Refused> {
     let options = args.check(jobs)?;
     let ports = ControlPorts::reserve(options.job_managers).map_err(|error| {
@@ -116,7 +117,7 @@ pub fn run(args: &EngineArgs, jobs: &Jobs) -> ExitCode {
     }
 }
 
-/// Says something on standard error, which may be closed or full.
+/// Prints something on standard error, which may be closed or full.
 fn complain(what: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{what}");
 }

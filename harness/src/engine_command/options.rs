@@ -1,4 +1,4 @@
-//! The command line of `flowquake engine`, and what is made of it: a job that can be submitted.
+//! The command line of `flowquake engine`, and how it becomes a job that can be submitted.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -17,7 +17,7 @@ use crate::jobs::{Job, JobContext, Jobs};
 use crate::logging::Level;
 use crate::units;
 
-/// Uncommitted output leaves memory this often: early enough to be seen on disk between two checkpoints.
+/// How often uncommitted output is written out: often enough to be seen on disk between two checkpoints.
 const SINK_FLUSH: Duration = Duration::from_millis(200);
 
 /// Runs a job on the engine for real: JobManagers and TaskManagers as processes of this machine.
@@ -125,10 +125,10 @@ pub struct EngineArgs {
     log: Option<Level>,
 }
 
-/// A command line that makes sense, with absolute paths.
+/// A valid command line, with absolute paths.
 pub(super) struct Options {
     pub(super) job: JobSpec,
-    /// Records in the whole input.
+    /// Number of records in the whole input.
     pub(super) input_len: u64,
     pub(super) output: PathBuf,
     pub(super) checkpoints: PathBuf,
@@ -136,14 +136,15 @@ pub(super) struct Options {
     pub(super) job_managers: u16,
     pub(super) task_managers: u16,
     pub(super) slots: u16,
-    /// Whom every process tells its events.
+    /// The observer that every process reports its events to.
     pub(super) observer: Option<PathBuf>,
     /// Which log lines the processes write, as a filter of `tracing`.
     pub(super) log: String,
 }
 
 impl EngineArgs {
-    /// Everything that can be known before a file or folder is touched, but for the state of the folders themselves.
+    /// Checks everything that can be known before a file or folder is touched, except the state of the folders
+    /// themselves.
     pub(super) fn check(&self, jobs: &Jobs) -> Result<Options, Refused> {
         let refused = |error: JobError| Refused::new(error.to_string(), remedy_of(&error));
         let job = jobs.get(&self.job).map_err(refused)?;
@@ -169,7 +170,7 @@ impl EngineArgs {
         jobs.build(&spec, &JobContext::inert(&files)).map_err(refused)?;
         let input_len = jobs.reference(&spec, &files).map_err(refused)?.input_len();
         if let InputKind::File { path, .. } = &mut spec.input.kind {
-            // The same file for every process, and for a later --resume from another folder.
+            // An absolute path names the same file for every process, and for a later --resume from another folder.
             *path = utf8(&resolved(Path::new(path), "--input")?)?;
         }
         let output = resolved(&self.output, "--output")?;
@@ -236,7 +237,7 @@ impl EngineArgs {
             }
             (Some(path), _, _) => InputKind::File { path: utf8(path)?, repeat: self.repeat },
             (None, Some(name), Some(records)) => InputKind::Generator { name: name.clone(), records, seed: self.seed },
-            // The parser of the command line lets neither through.
+            // The parser of the command line refuses both cases.
             (None, _, _) => unreachable!("an input or a generator with its records is required"),
         };
         let period_fs = InputSpec::period_of(self.rate.map(units::Rate::per_second));
@@ -266,7 +267,7 @@ fn utf8(path: &Path) -> Result<String, Refused> {
     text.ok_or_else(|| Refused::new(format!("{}: the path is not UTF-8", path.display()), "rename the file"))
 }
 
-/// Where an observer listens: it has to be there before the processes are.
+/// The socket of an observer, which must exist before the processes start.
 fn observer(socket: &Path) -> Result<PathBuf, Refused> {
     let refused = |why: &dyn std::fmt::Display| {
         let remedy = "start the observer first: it listens on this Unix socket and answers each line with a byte";
@@ -289,7 +290,7 @@ fn remedy_of(error: &JobError) -> &'static str {
     }
 }
 
-/// The same offence, in the words of the command line.
+/// The error, with option names in place of fields.
 fn in_options(error: &ConfigError) -> String {
     let option = match error.field {
         "interval" => "checkpoint-interval".to_owned(),

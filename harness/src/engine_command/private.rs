@@ -1,7 +1,8 @@
 //! Keeps the files of a run from other users of the machine.
 //!
-//! What stands in the folders decides what a job goes on from, and what it has committed: whoever may write there may forge
-//! both. So everything that a run creates is its user's alone, and folders that others may write into are refused.
+//! The content of the folders decides what a job resumes from and what it has committed, so anybody who can write there
+//! could forge both. Therefore everything that a run creates is accessible to its user only, and folders that others
+//! can write to are refused.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,17 +13,17 @@ use nix::unistd::geteuid;
 
 use super::Refused;
 
-/// Write permission of everybody.
+/// The bit for write permission of all other users.
 const OTHERS_WRITE: u32 = 0o002;
 
-/// From now on this process, and those that it starts, create folders of mode 0700 and files of 0600.
+/// From now on this process, and the processes that it starts, create folders with mode 0700 and files with mode 0600.
 pub(super) fn keep_files_private() {
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
 }
 
-/// Refuses a folder, if it exists, that everybody may write into.
+/// Refuses an existing folder that all users may write to.
 pub(super) fn check(option: &str, folder: &Path) -> Result<(), Refused> {
-    // One that cannot be looked at is refused where it is read.
+    // A folder that cannot be examined is refused where it is read.
     let Ok(found) = fs::metadata(folder) else { return Ok(()) };
     if found.mode() & OTHERS_WRITE == 0 {
         return Ok(());
@@ -31,7 +32,7 @@ pub(super) fn check(option: &str, folder: &Path) -> Result<(), Refused> {
     Err(Refused::new(what, format!("run `chmod o-w {}`, or name a folder of your own", folder.display())))
 }
 
-/// Whether this is a folder of this user's, and no link to one.
+/// Whether this is a folder of this user, and not a link to one.
 pub(super) fn is_own_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw())
 }

@@ -1,7 +1,7 @@
-//! What the processes of a run have in common: how a child learns what it is, how it ends, what it tells.
+//! What all processes of a run have in common: how a child learns what it is, how it ends, and what it reports.
 //!
-//! The first line of a child's standard input is its [`Orders`]; the end of that pipe is the order to stop, and comes even
-//! if the launcher was killed. A child of which tasks hang ends by force after [`GRACE`].
+//! The first line of a child's standard input has its [`Orders`]. The end of that pipe is the order to stop, and comes
+//! even if the launcher was killed. A child whose tasks hang is ended by force after [`GRACE`].
 
 use std::io::{BufRead, Read, Write};
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use super::{BAD_INPUT, FAILED, FINISHED, job_manager, task_manager};
 use crate::hooks::Overseen;
 use crate::jobs::{Jobs, UserCode};
 
-/// Time for a process to stop in good order.
+/// Time for a process to stop cleanly.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Name of the hidden subcommand.
@@ -46,21 +46,22 @@ pub enum ProcessArgs {
     },
 }
 
-/// What a child is to be.
+/// What a child should be and do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) node: NodeName,
     /// Which life of the node this is, from 1.
     pub(crate) life: u32,
-    /// Comes this way since a pipe has two ends only, while every user may read a command line.
+    /// The secret is passed in this way because only the two ends of a pipe can read it, while every user can read a
+    /// command line.
     pub(crate) secret: Secret,
     pub(crate) checkpoints: PathBuf,
     pub(crate) output: PathBuf,
-    /// Its own folder, new; it removes it when it stops.
+    /// A new folder for this child, which the child removes when it stops.
     pub(crate) local: PathBuf,
-    /// Which log lines it writes, as a filter of `tracing`.
+    /// Which log lines the child writes, as a filter of `tracing`.
     pub(crate) log: String,
-    /// The Unix socket of an observer, who hears of each event before its emitter goes on ([`EventStream`]).
+    /// The Unix socket of an observer that receives each event before the emitter goes on ([`EventStream`]).
     pub(crate) observer: Option<PathBuf>,
     /// The folder in which it finds whom it asks what is in its way ([`crate::hooks`]).
     pub(crate) hooks: Option<PathBuf>,
@@ -84,10 +85,10 @@ pub(crate) enum Role {
     },
 }
 
-/// What a JobManager says, one line of JSON each.
+/// What a JobManager reports, one line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// It leads, and TaskManagers may connect.
+    /// The JobManager leads, and TaskManagers may connect.
     Listening,
     /// Something happened.
     Event(EventRecord),
@@ -95,11 +96,11 @@ pub(super) enum Report {
     Finished,
     /// The job was given up.
     Failed(String),
-    /// It ends, since something around it failed for too long; the job is not over.
+    /// The JobManager ends because something around it failed for too long. The job is not over.
     GaveUp(String),
 }
 
-/// Says something to the launcher. If that is gone, so will this process be in a moment.
+/// Reports something to the launcher. If the launcher is gone, this process will end in a moment.
 pub(super) fn report(report: &Report) {
     let mut line = serde_json::to_vec(report).expect("plain data");
     line.push(b'\n');
@@ -108,8 +109,8 @@ pub(super) fn report(report: &Report) {
 
 /// Runs a process of a real cluster until its orders end.
 pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
-    // A panicked task would leave a process that answers heartbeats and does nothing else: better to die whole, and be
-    // started again.
+    // After a panic, a process could still answer heartbeats and do nothing else. It is better to end the whole
+    // process, so that it is restarted.
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         say(panic);
@@ -124,7 +125,7 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
             return BAD_INPUT.into();
         }
     };
-    // Standard error is the launcher's pipe: no colours, and a broken one is no panic. Lines carry their own time.
+    // Standard error is the launcher's pipe: no colours, and a broken pipe must not panic. Lines have their own time.
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(&orders.log))
         .with_writer(std::io::stderr)
@@ -140,7 +141,7 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
         return FAILED.into();
     }
     let local = orders.local.clone();
-    // A starter that died before that has closed the pipe.
+    // If the starter died before this point, it has closed the pipe.
     let stopped = watch_lifeline();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -156,16 +157,16 @@ pub fn run_process(_: &ProcessArgs, jobs: &Jobs) -> ExitCode {
     runtime.shutdown_timeout(GRACE);
     let _ = std::fs::remove_dir_all(&local);
     if let Some(all) = local.parent() {
-        // Succeeds for the last process of a run whose launcher cannot do it any more.
+        // Succeeds in the last process of a run whose launcher can no longer do it.
         let _ = std::fs::remove_dir(all);
     }
     code.into()
 }
 
-/// Resolves when the launcher closed its end of standard input, or died.
+/// Resolves when the launcher has closed its end of standard input, or has died.
 fn watch_lifeline() -> oneshot::Receiver<()> {
     let (stop, stopped) = oneshot::channel();
-    // A thread, not a task: a runtime cannot leave a task that reads standard input behind.
+    // A thread and not a task, because a runtime cannot shut down while a task reads standard input.
     std::thread::spawn(move || {
         let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
         let _ = stop.send(());

@@ -1,4 +1,5 @@
-//! What a run shows while it goes on: a line that moves on a terminal, a line every few seconds elsewhere; then a summary.
+//! What a run shows while it goes on: a moving line on a terminal, a line every few seconds elsewhere; and a summary at
+//! the end.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
@@ -10,16 +11,16 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::status::Status;
 
-/// Pause between two lines where there is no terminal.
+/// Pause between two lines if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(2);
-/// Records per second are those of the last few seconds.
+/// The speed in records per second is measured over this time.
 const SPEED_OVER: Duration = Duration::from_secs(5);
 
-/// Before the message: a spinner and the time since the launch.
+/// What stands before the message: a spinner and the time since the launch.
 const TEMPLATE: &str = "{spinner} {elapsed_precise} {msg}";
-/// Columns of what stands before the message.
+/// Columns that this takes.
 const BEFORE_MESSAGE: usize = 1 + 1 + 8 + 1;
-/// Columns of a terminal that does not tell.
+/// Columns of a terminal that does not report its width.
 const COLUMNS: usize = 80;
 
 /// The terminal's side of a run.
@@ -27,9 +28,9 @@ pub(super) struct Progress {
     began: Instant,
     line_at: Instant,
     bar: Option<ProgressBar>,
-    /// What was complained about and still holds.
+    /// Complaints that still hold.
     complaints: BTreeSet<&'static str>,
-    /// Committed records at moments of the last [`SPEED_OVER`].
+    /// Number of committed records at several times during the last [`SPEED_OVER`].
     committed: VecDeque<(Instant, u64)>,
 }
 
@@ -45,21 +46,21 @@ impl Progress {
         Self { began: now, line_at: now, bar, complaints: BTreeSet::new(), committed: VecDeque::from([(now, 0)]) }
     }
 
-    /// Since the launch.
+    /// Time since the launch.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Prints a line above what moves.
+    /// Prints a line above the moving line.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            // Whoever closed the other end of the pipe wants no progress.
+            // The other end of the pipe may be closed; then progress is not wanted.
             None => drop(writeln!(std::io::stderr(), "{:>7.1}s  {line}", self.elapsed().as_secs_f64())),
         }
     }
 
-    /// Prints a complaint about something when it begins to hold, and says so when it does no more.
+    /// Prints a complaint about something when it begins to hold, and says so when it no longer holds.
     pub(super) fn complain_once(&mut self, about: &'static str, complaint: Option<String>) {
         match complaint {
             Some(complaint) if self.complaints.insert(about) => self.say(&complaint),
@@ -68,7 +69,7 @@ impl Progress {
         }
     }
 
-    /// Shows where the run stands.
+    /// Shows the state of the run.
     pub(super) fn show(&mut self, status: &Status, committed: u64) {
         let now = Instant::now();
         self.committed.push_back((now, committed));
@@ -88,7 +89,7 @@ impl Progress {
         }
     }
 
-    /// Removes what moves.
+    /// Removes the moving line.
     pub(super) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -96,14 +97,14 @@ impl Progress {
     }
 }
 
-/// Columns for the message on the terminal as it is now.
+/// Columns for the message, at the present width of the terminal.
 fn room() -> usize {
     let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
     let columns = if columns == 0 { COLUMNS } else { columns };
     columns.saturating_sub(BEFORE_MESSAGE)
 }
 
-/// Where a run stands, in at most `columns` columns: a line that wraps is not wiped away when it is drawn again.
+/// The state of a run in at most `columns` columns, because a line that wraps is not erased when it is drawn again.
 fn describe(status: &Status, committed: u64, speed: u64, columns: usize) -> String {
     let Status { state, checkpoints, last_checkpoint, failovers, .. } = status;
     let last = last_checkpoint.map(|took| format!(" (last {} ms)", took.as_millis())).unwrap_or_default();
@@ -122,21 +123,21 @@ fn describe(status: &Status, committed: u64, speed: u64, columns: usize) -> Stri
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 pub(super) struct Ended {
     /// Records that it committed.
     pub(super) committed: u64,
-    /// Records of earlier runs that it went on with, as far as they still lie there; `None`: it began anew.
+    /// Records of the earlier runs that it resumed, as far as their files still exist; `None`: it did not resume a run.
     pub(super) earlier: Option<u64>,
     /// Records of the input, if it read all of them.
     pub(super) input: Option<u64>,
-    /// From its launch on.
+    /// Time since the launch.
     pub(super) took: Duration,
     /// Processor time of all child processes, user and system.
     pub(super) cpu: Option<Duration>,
 }
 
-/// The last words of a finished run.
+/// The summary of a finished run.
 pub(super) fn summary(status: &Status, ended: &Ended, output: &Path) -> String {
     let mut lines = vec![format!("finished in {:.1} s", ended.took.as_secs_f64())];
     lines.push(match ended.earlier {

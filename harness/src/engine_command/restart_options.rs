@@ -1,7 +1,8 @@
 //! The options of `flowquake engine` about restarts.
 //!
-//! Names are those of the settings (and of Flink's options). An option beside a strategy that does not obey it is refused, as in
-//! a scenario; `--restart-delay` is never, since it is also the pause before a process that died is started again.
+//! Names are those of the settings (and of Flink's options). An option that the strategy does not obey is refused, as
+//! in a scenario. `--restart-delay` is never refused, because it is also the pause before a process that died is
+//! restarted.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl RestartArgs {
         Ok(strategy)
     }
 
-    /// Settings of a strategy that are written.
+    /// Settings of a strategy that were given.
     fn given(&self) -> Vec<&'static str> {
         let given = [
             ("restart_attempts", self.restart_attempts.is_some()),

@@ -1,4 +1,4 @@
-//! What is known of a run, from the events of the JobManager that leads. Pure.
+//! What is known about a run, from the events of the leading JobManager. Pure.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use flowquake_engine::event::{Event, EventRecord};
 use flowquake_engine::ids::{CheckpointId, NodeName};
 use flowquake_engine::time::Time;
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Status {
     /// In a few words.
@@ -15,9 +15,9 @@ pub(super) struct Status {
     pub(super) checkpoints: u64,
     /// Checkpoints given up.
     pub(super) aborted: u64,
-    /// From trigger to completion of the newest completed checkpoint.
+    /// Time from trigger to completion of the newest completed checkpoint.
     pub(super) last_checkpoint: Option<Duration>,
-    /// Failovers of the job, whatever died.
+    /// Number of failovers of the job, whatever died.
     pub(super) failovers: u64,
     leader: Option<NodeName>,
     triggered: Option<(CheckpointId, Time)>,
@@ -38,17 +38,17 @@ impl Default for Status {
 }
 
 impl Status {
-    /// Takes an event; returns a line about it if people should read one.
+    /// Takes an event. Returns a line about it if users should read one.
     pub(super) fn on_event(&mut self, record: &EventRecord) -> Option<String> {
         let led = self.leader.as_ref().is_none_or(|leader| *leader == record.node);
         match &record.event {
             Event::LeadershipGranted { term } => {
-                // A JobManager that follows another, or its own former life, takes the job over.
+                // A JobManager takes the job over, from another JobManager or from its own former life.
                 self.failovers += u64::from(self.leader.replace(record.node.clone()).is_some());
                 self.state = "starting".into();
                 Some(format!("{} leads in {term}", record.node))
             }
-            // One that was replaced does not know it yet.
+            // A former leader that does not know yet that it was replaced.
             _ if !led => None,
             Event::TaskManagerLost { task_manager, cause } => Some(format!("{task_manager} is lost: {cause}")),
             Event::WaitingForSlots { needed, offered, .. } => {

@@ -1,4 +1,4 @@
-//! A child as its launcher sees it: started, listened to, told to stop.
+//! A child process as its launcher sees it: how it is started, listened to, and told to stop.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -18,9 +18,9 @@ use super::process::{Orders, Report, SUBCOMMAND};
 pub(super) enum Happening {
     /// A JobManager's report, with its name.
     Reported(String, Report),
-    /// A line for people.
+    /// A line for the user.
     Said(String, String),
-    /// It ended; everything it said came before.
+    /// The child ended. Everything that it said came before.
     Exited { name: String, ending: Ending, how: String },
     /// Its restart delay is over.
     RestartDue(String),
@@ -46,7 +46,7 @@ impl Supervised {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C at the terminal is for the launcher, which then stops the children in order.
+            // Ctrl-C at the terminal must reach only the launcher, which then stops the children in order.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -62,7 +62,7 @@ impl Supervised {
                 read(stdout, &happenings, said),
                 read(stderr, &happenings, |line| Happening::Said(name.clone(), line)),
             );
-            // It has closed both pipes, so it is gone or about to go, whatever the system says of it.
+            // The child has closed both pipes, so it has ended or is about to, whatever the system says.
             let (ending, how) = match child.wait().await {
                 Ok(status) => (ending(status), status.to_string()),
                 Err(error) => (Ending::ByItself, format!("cannot be waited for: {error}")),
@@ -71,13 +71,14 @@ impl Supervised {
         });
         let mut line = serde_json::to_vec(orders)?;
         line.push(b'\n');
-        // A child that died at once is reported by its exit.
+        // If the child died at once, its exit reports that.
         let _ = lifeline.write_all(&line).await;
         Ok(Self { process_id, since: Instant::now(), _lifeline: lifeline })
     }
 }
 
-/// Whether somebody struck it. What a process does to itself with a signal (abort, a segmentation fault) counts as its own end.
+/// Whether the process was killed from outside. A signal that a process causes itself (abort, a segmentation fault)
+/// counts as its own end.
 fn ending(status: ExitStatus) -> Ending {
     const OWN: [Signal; 5] = [Signal::SIGILL, Signal::SIGABRT, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGSEGV];
     match status.signal() {
@@ -86,7 +87,8 @@ fn ending(status: ExitStatus) -> Ending {
     }
 }
 
-/// Reads lines until the other end is closed. User code may print anything: what is no text is shown as far as it is.
+/// Reads lines until the other end is closed. User code may print anything, so bytes that are not text are shown as
+/// well as possible.
 async fn read(from: impl AsyncRead + Unpin, to: &UnboundedSender<Happening>, happening: impl Fn(String) -> Happening) {
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while from.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {

@@ -1,4 +1,4 @@
-//! The TaskManager process: offers its slots to the JobManager that leads until it is stopped.
+//! The TaskManager process: offers its slots to the leading JobManager until it is stopped.
 
 use flowquake_engine::env::Env;
 use flowquake_engine::taskmanager::{self, TaskManagerConfig};

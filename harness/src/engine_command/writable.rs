@@ -1,8 +1,9 @@
-//! Whether a run can write where it is told to: known before anything is created where that is possible, else tried out.
+//! Checks whether a run can write where it was told to. Where possible this is known before anything is created;
+//! otherwise it is tried.
 //!
-//! [`check`] only reads: permissions of the nearest folder that exists, its file system's state and room. [`create`] then makes
-//! the folder and does in it what the engine does all the time: write, flush to disk, link under a final name, remove. If that
-//! fails it removes what it has made.
+//! [`check`] only reads: the permissions of the nearest existing folder, and the state and free space of its file
+//! system. [`create`] then makes the folder and does in it what the engine does all the time: write, flush to disk,
+//! link under a final name, remove. If that fails, it removes what it has made.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,11 +13,11 @@ use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 
 use super::Refused;
 
-/// What is written to try a folder out: more than what hides in metadata.
+/// What is written to test a folder: more bytes than a file system can keep in metadata.
 const PROBE_BYTES: usize = 64 * 1024;
 const PROBE: &str = ".flowquake.probe";
 
-/// Refuses a folder into which nothing can be written, as far as that can be seen.
+/// Refuses a folder that cannot be written to, as far as that can be seen.
 pub(super) fn check(folder: &Path, option: &str) -> Result<(), Refused> {
     let refused = |why: String| Err(unwritable(folder, option, &why));
     if folder.exists() && !folder.is_dir() {
@@ -30,7 +31,7 @@ pub(super) fn check(folder: &Path, option: &str) -> Result<(), Refused> {
     if let Err(error) = access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
         return refused(format!("{}: {}", nearest.display(), io::Error::from(error)));
     }
-    // What a file system cannot tell is found out by trying.
+    // What a file system does not report is found out by trying.
     if let Ok(state) = statvfs(nearest) {
         if state.f_flag.contains(StatVfsMountFlags::RDONLY) {
             return refused("its file system is mounted read-only".into());
@@ -46,12 +47,12 @@ pub(super) fn check(folder: &Path, option: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Folders that did not exist before, to be removed if the run is refused after all.
+/// Folders that did not exist before. They are removed if the run is refused after all.
 #[derive(Debug, Default)]
 pub(super) struct Created(Vec<PathBuf>);
 
 impl Created {
-    /// Removes them; what somebody has put into one stays, but for what a refused run leaves itself.
+    /// Removes the folders. What others have put into one stays, except for what a refused run leaves itself.
     pub(super) fn remove(self) {
         for folder in self.0.iter().rev() {
             let _ = fs::remove_file(folder.join(super::claim::LOCK_FILE));
@@ -60,7 +61,7 @@ impl Created {
     }
 }
 
-/// Creates a folder with all folders above it, and tries it out.
+/// Creates a folder with all its parents, and tests it.
 pub(super) fn create(folder: &Path, option: &str, created: &mut Created) -> Result<(), Refused> {
     let missing: Vec<_> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     for folder in missing.into_iter().rev() {
@@ -124,14 +125,14 @@ mod tests {
             let told = check(&folder, "--output").unwrap_err().to_string();
             assert!(told.contains(needle) && told.contains("--output") && told.contains("help:"), "{told}");
         }
-        // A file system in which nobody, root included, can create anything.
+        // A file system in which nobody, not even root, can create anything.
         let nowhere = Path::new("/proc/flowquake-cannot-be-here");
         let told = check(nowhere, "--output").and_then(|()| create(nowhere, "--output", &mut Created::default()));
         let told = told.unwrap_err().to_string();
         assert!(told.contains("nothing can be written to /proc") && told.contains("help:"), "{told}");
     }
 
-    /// `/dev/full` stands for a disk without room: what is written to it fails with "no space left".
+    /// `/dev/full` stands for a full disk: writing to it fails with "no space left".
     #[test]
     fn a_full_disk_is_refused() {
         let root = tempfile::tempdir().unwrap();

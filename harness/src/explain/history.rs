@@ -1,8 +1,8 @@
-//! Which execution read a record, and which checkpoint covers it.
+//! Which execution has read a record, and which checkpoint covers it.
 //!
-//! What is known for certain is what manifests say: a source stood at a position when a checkpoint was taken. An execution
-//! that began before a record, and from which no manifest beyond it exists, may have read it; one that ended before the record
-//! arrived has not.
+//! What is certain is what manifests say: the position of a source when a checkpoint was taken. An execution that began
+//! before a record, and of which no manifest beyond the record exists, may have read it. An execution that ended before
+//! the record arrived has not read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,8 +51,9 @@ impl<'a> History<'a> {
         Self { plan, outcome, spans }
     }
 
-    /// Who read a record, in which attempts. `certain` are attempts whose output shows it. That a source was behind a record when
-    /// a checkpoint was taken says that its attempt went past the record, not that it read it.
+    /// Which subtask read a record, in which attempts. `certain` are attempts whose output shows the record. If a
+    /// source was past a record when a checkpoint was taken, its attempt has passed the record, which does not prove
+    /// that it read the record.
     pub(super) fn readers(&self, record: RecordId, certain: &BTreeSet<Attempt>) -> String {
         let (mut read, mut passed, mut perhaps) = (Vec::new(), Vec::new(), Vec::new());
         for span in &self.spans {
@@ -60,7 +61,8 @@ impl<'a> History<'a> {
             let shows = certain.contains(&span.execution.attempt);
             let reached = self.reached(span, record.split);
             if begin > record.position {
-                // It must not have: where its output shows the record all the same, that is the story.
+                // This attempt must not have read it. If its output shows the record nevertheless, that explains the
+                // error.
                 read.extend(shows.then(|| format!("{name} (which began behind it, at position {begin})")));
             } else if shows {
                 read.push(name);
@@ -78,7 +80,7 @@ impl<'a> History<'a> {
         if told.is_empty() { format!("no attempt read it (its reader is {reader})") } else { told.join(", ") }
     }
 
-    /// The first checkpoint that covers a record, with the one before it and the time at which it was durable.
+    /// The first checkpoint that covers a record, the one before it, and the time at which the first was durable.
     pub(super) fn covering(&self, record: RecordId) -> Option<(CheckpointId, CheckpointId, Time)> {
         let mut before = CheckpointId(0);
         for checkpoint in self.outcome.lineage() {
@@ -102,7 +104,7 @@ impl<'a> History<'a> {
         restored.map_or(0, |sealed| position(sealed, split))
     }
 
-    /// How far the source is known to have come in an execution.
+    /// The greatest position that the source is known to have reached in an execution.
     fn reached(&self, span: &Span, split: u32) -> u64 {
         let of_span = |sealed: &&Sealed| {
             let manifest = &sealed.manifest;
@@ -115,14 +117,14 @@ impl<'a> History<'a> {
         let states = self.outcome.sealed.values().flat_map(|sealed| &sealed.manifest.subtasks);
         let mut readers = states.filter(|(_, state)| state.positions.iter().any(|p| p.split == SplitId(split)));
         let parallelism = u32::from(self.plan.job.config.parallelism).max(1);
-        // Without a manifest: splits are spread over the subtasks of the first vertex in turn.
+        // Without a manifest: splits are distributed in turn over the subtasks of the first vertex.
         let index = (split % parallelism) as u16;
         readers.next().map_or(SubtaskId { vertex: VertexId(0), index }, |(subtask, _)| *subtask)
     }
 
     fn arrival(&self, record: RecordId) -> Time {
         let spec = job_spec(self.plan);
-        // Every manifest of a job names the same start; without one, as early as can be.
+        // Every manifest of a job has the same start time; without a manifest, the earliest possible time.
         let start = self.outcome.sealed.values().next().map_or(Time::ZERO, |sealed| sealed.manifest.start);
         let schedule = ArrivalSchedule { start, period_fs: spec.input.period_fs };
         schedule.arrival(index_of(record.position, record.split as usize, spec.input.splits as usize))

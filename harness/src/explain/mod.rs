@@ -1,9 +1,10 @@
-//! Explanations of wrong output: which record, on which path, which commit, and after which fault.
+//! Explanations of wrong output: which record, on which path, in which commit, and after which fault.
 //!
-//! A reference refuses output and names a record or a line ([`Objection`]). Start at [`objection`]: it follows the record
-//! through the run, from the source that read it over the checkpoint that covers it to the parts of output that show it, and
-//! names the fault and the failover before. Everything is read from what the engine said and left behind: events, manifests
-//! (`history`) and output (`output`). An explanation is lines of text, appended to the evidence; it judges nothing.
+//! A reference refuses output, and names a record or a line ([`Objection`]). Start at [`objection`]. It follows the
+//! record through the run, from the source that read it, through the checkpoint that covers it, to the parts of output
+//! that show it, and names the fault and the failover before. Everything is read from what the engine has reported and
+//! left behind: events, manifests (`history`) and output (`output`). An explanation is text that is appended to the
+//! evidence; it judges nothing.
 
 use std::fmt::Write as _;
 
@@ -19,8 +20,8 @@ use crate::plan::RunPlan;
 mod history;
 mod output;
 
-/// Explains what a reference refused: lines to append to the evidence, each begun by a line break; nothing if neither record
-/// nor line is known.
+/// Explains what a reference refused, as lines to append to the evidence, each beginning with a line break. Empty if
+/// neither record nor line is known.
 pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, objection: &Objection) -> String {
     let history = History::of(plan, outcome);
     let mut records = objection.records.clone();
@@ -36,7 +37,7 @@ pub fn objection(plan: &RunPlan, outcome: &Outcome, reference: &dyn Reference, o
             || records.iter().any(|record| reference.shows(line, *record))
     });
     let mut when = outcome.ended_at;
-    // Something is missing from the output of its epoch, where no line of it is refused.
+    // Something is missing from the output of its epoch if none of its lines is refused.
     let missing = objection.lines.is_empty();
     let mut due = None;
     if let Some(record) = records.first() {
@@ -81,7 +82,7 @@ pub fn part(plan: &RunPlan, outcome: &Outcome, part: &Part) -> String {
     format!("\n  output: {}{}", output::committed(outcome, part), before(plan, outcome, part.at))
 }
 
-/// `record: split 1, position 2041 (or one of 2 others that look the same)`.
+/// Such as `record: split 1, position 2041 (or one of 2 others that look the same)`.
 fn named(records: &[RecordId]) -> String {
     let Some((first, others)) = records.split_first() else { return String::new() };
     match others.iter().filter(|other| *other != first).count() {
@@ -91,7 +92,7 @@ fn named(records: &[RecordId]) -> String {
     }
 }
 
-/// The last fault that struck by `when`, and the last failover.
+/// The last fault that struck up to `when`, and the last failover.
 fn before(plan: &RunPlan, outcome: &Outcome, when: Time) -> String {
     let struck = plan.faults.iter().zip(&outcome.strikes).filter_map(|(fault, strike)| {
         let hit = strike.hits.iter().rev().find(|hit| hit.at <= when)?;

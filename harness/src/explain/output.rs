@@ -1,4 +1,5 @@
-//! Where output shows a record, who committed it, and which transaction is missing where none does.
+//! Where output shows a record and which subtask committed it; and, if no output shows it, which transaction is
+//! missing.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,18 +10,18 @@ use flowquake_engine::time::Time;
 
 use crate::outcome::{Outcome, Part};
 
-/// Lines that an explanation names; a record that came out more often is explained by these.
+/// Most lines that an explanation names; further lines of the same record are left out.
 const SHOWN_MAX: usize = 4;
-/// Transactions that an explanation names.
+/// Most transactions that an explanation names.
 const TRANSACTIONS_MAX: usize = 3;
 
-/// A line of output and the part that it stands in.
+/// A line of output, and the part that contains it.
 pub(super) struct Shown<'a> {
     pub(super) line: String,
     pub(super) part: &'a Part,
 }
 
-/// The first lines of visible output that are meant, in the order in which they became visible.
+/// The first lines of visible output that `meant` accepts, in the order in which they became visible.
 pub(super) fn shown(outcome: &Outcome, meant: impl Fn(&str) -> bool) -> Vec<Shown<'_>> {
     let mut shown = Vec::new();
     for part in &outcome.visible {
@@ -39,7 +40,7 @@ pub(super) fn attempts(outcome: &Outcome, shown: &[Shown<'_>]) -> BTreeSet<Attem
     shown.iter().filter_map(|shown| written(outcome, shown.part)).map(|(_, attempt)| attempt).collect()
 }
 
-/// When the transaction of a part was pre-committed for the last time before it became visible, and in which attempt.
+/// When the transaction of a part was last pre-committed before the part became visible, and in which attempt.
 fn written(outcome: &Outcome, part: &Part) -> Option<(Time, Attempt)> {
     let before = outcome.trace.events.iter().rev().filter(|record| record.at <= part.at);
     before.into_iter().find_map(|record| match &record.event {
@@ -52,14 +53,15 @@ fn written(outcome: &Outcome, part: &Part) -> Option<(Time, Attempt)> {
     })
 }
 
-/// `part-1-0-00000006-0000.txt, visible at 6.41s: transaction of 1#0, epoch 6, written in attempt 1, committed …`.
+/// Such as `part-1-0-00000006-0000.txt, visible at 6.41s: transaction of 1#0, epoch 6, written in attempt 1, committed
+/// …`.
 pub(super) fn committed(outcome: &Outcome, part: &Part) -> String {
     let mut text =
         format!("{}, visible at {}: transaction of {}, epoch {}", part.name, part.at, part.subtask, part.epoch);
     if let Some((_, attempt)) = written(outcome, part) {
         let _ = write!(text, ", written in {attempt}");
     }
-    // The event follows the effect.
+    // The event comes after the effect.
     let commit = outcome.trace.events.iter().find_map(|record| match &record.event {
         Event::SinkCommitted { attempt, epoch, subtask, checkpoint }
             if *epoch == part.epoch && *subtask == part.subtask && record.at >= part.at =>
@@ -80,14 +82,15 @@ pub(super) fn committed(outcome: &Outcome, part: &Part) -> String {
     text
 }
 
-/// Which transactions of the epochs `(before, checkpoint]` never became visible: lines, and by when something must have gone
-/// wrong. That is the abort of the first; of a transaction that was never committed it is the end of the run, since faults may
-/// have struck while its commit was due; of what was lost before the sink, the checkpoint that covers it.
+/// Which transactions of the epochs `(before, checkpoint]` never became visible, as lines, and the time by which
+/// something must have gone wrong. For an aborted transaction that is the first abort. For one that was never committed
+/// it is the end of the run, because faults may have struck while its commit was due. For data lost before the sink it
+/// is the checkpoint that covers it.
 pub(super) fn missing(outcome: &Outcome, before: CheckpointId, checkpoint: CheckpointId) -> (String, Time) {
     let is_meant = |epoch: CheckpointId| epoch > before && epoch <= checkpoint;
     let is_visible =
         |subtask: SubtaskId, epoch| outcome.visible.iter().any(|part| (part.subtask, part.epoch) == (subtask, epoch));
-    // Transactions with something in them, by subtask and epoch; an empty one makes nothing visible.
+    // Transactions with content, by subtask and epoch; an empty transaction makes nothing visible.
     let mut lost: BTreeSet<(CheckpointId, SubtaskId)> = BTreeSet::new();
     for record in &outcome.trace.events {
         if let Event::SinkPreCommitted { checkpoint, subtask, bytes, .. } = &record.event

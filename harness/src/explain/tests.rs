@@ -86,7 +86,8 @@ fn appears(outcome: &mut Outcome, time: u64, epoch: u64, lines: &str) {
     });
 }
 
-/// Checkpoint 1 covers records 0 to 9. A kill at 600 ms; attempt 2 begins with checkpoint 1, checkpoint 3 covers all.
+/// Checkpoint 1 covers records 0 to 9. A kill strikes at 600 ms; attempt 2 begins with checkpoint 1, and checkpoint 3
+/// covers everything.
 fn failed_over(events: Vec<EventRecord>) -> (RunPlan, Outcome) {
     let mut all = vec![
         at(0, "jm-1", Event::LeadershipGranted { term: Term(1) }),
@@ -146,7 +147,7 @@ fn a_record_that_no_transaction_lacks_was_lost_before_the_sink() {
     let refused = Objection::from("`w20` is missing".to_owned()).about(vec![RecordId { split: 0, position: 20 }]);
     let text = why(&plan, &outcome, refused);
     assert!(text.contains("every transaction of its epoch is visible: lost before the sink"), "{text}");
-    // Restored at 10, so read again; attempt 1 may have come that far before it failed.
+    // Restored at 10, so the record was read again; attempt 1 may have come that far before it failed.
     let readers = "passed by 0#0 in attempt 2 (which went from position 10 to 40), perhaps read by 0#0 in attempt 1";
     assert!(text.contains(readers), "{text}");
 }
@@ -155,7 +156,7 @@ fn a_record_that_no_transaction_lacks_was_lost_before_the_sink() {
 fn a_record_that_arrived_after_an_attempt_was_not_read_by_it() {
     let (plan, mut outcome) = doubled();
     sealed(&mut outcome, 1500, 3, 2, 2_000);
-    // At 2,000 records per second, 1,500 arrives at 750 ms: attempt 1 was over.
+    // At 2,000 records per second, record 1,500 arrives at 750 ms, after attempt 1 has ended.
     let refused = Objection::from("`w1500` is missing".to_owned()).about(vec![RecordId { split: 0, position: 1_500 }]);
     let text = why(&plan, &outcome, refused);
     assert!(text.contains("; passed by 0#0 in attempt 2 (which went from position 10 to 2000)\n"), "{text}");

@@ -12,15 +12,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
+use flowquake_engine::checkpoint::manifest::folder;
 use flowquake_engine::env::StoreKind;
 use flowquake_engine::env::sim::{Gauge, NetworkTotals};
+use flowquake_engine::fault::StoreRule;
+use flowquake_engine::ids::CheckpointId;
 
 use super::home::Home;
 use super::settings::{self, Ports};
 use crate::hooks::Hooks;
 use crate::jobs::UserCodeHit;
 use crate::live::{Life, Nodes, Starter, bound};
-use crate::nemesis::{Cluster, Processes, Speeds};
+use crate::nemesis::{Cluster, Hurt, Processes, Receipt, Speeds, Stores};
 use crate::plan::RunPlan;
 use crate::run::{job_managers, task_managers};
 use crate::stage::Stage;
@@ -177,6 +180,7 @@ impl FlinkProcesses {
             .arg(option("log4j.configurationFile", &folder.join("log4j.properties")))
             .arg(option("flowquake.socket", &socket(&self.root)))
             .arg(option("flowquake.flag", &self.flag))
+            .arg(option("flowquake.root", &self.root))
             .arg(format!("-Dflowquake.node={name}"))
             .arg("-cp")
             .arg(class_path)
@@ -200,6 +204,8 @@ impl Cluster for FlinkCluster {
     fn harm(&self, gauge: &Gauge) -> u64 {
         match gauge {
             Gauge::Slowed(node, work) => self.hooks.slowed(node, *work),
+            Gauge::Requests(rule) => self.hooks.store_rule_hits(*rule).0.into(),
+            Gauge::Damaged(path) => self.hooks.asked_for_damaged(path).unwrap_or(0),
             gauge => self.nodes.harm(gauge),
         }
     }
@@ -215,6 +221,86 @@ impl Cluster for FlinkCluster {
     fn speeds(&self) -> Option<&dyn Speeds> {
         Some(&self.hooks)
     }
+
+    fn stores(&self) -> Option<&dyn Stores> {
+        Some(self)
+    }
+}
+
+impl FlinkCluster {
+    /// The folder below which Flink has put the checkpoints of the job, which it names by an id of its own.
+    fn of_job(&self) -> Option<PathBuf> {
+        let folders = fs::read_dir(checkpoints(&self.root)).ok()?;
+        folders.flatten().map(|entry| entry.path()).find(|path| path.is_dir())
+    }
+}
+
+impl Stores for FlinkCluster {
+    fn add_store_rule(&self, rule: StoreRule) -> usize {
+        self.hooks.add_store_rule(rule)
+    }
+
+    fn end_store_rule(&self, rule: usize) {
+        self.hooks.end_store_rule(rule);
+    }
+
+    fn store_rule_hits(&self, rule: usize) -> Hurt {
+        self.hooks.store_rule_hits(rule)
+    }
+
+    fn store_rule_shown(&self, rule: usize) -> String {
+        self.hooks.store_rule_shown(rule)
+    }
+
+    fn checkpoint_files(&self, folder: &str) -> Vec<String> {
+        let Some(root) = self.of_job() else { return Vec::new() };
+        let files = files_below(&root, "").into_iter().filter_map(|path| named_here(&path));
+        files.filter(|path| path.starts_with(folder)).collect()
+    }
+
+    fn read_checkpoint_file(&self, path: &str) -> Option<Bytes> {
+        fs::read(self.of_job()?.join(named_there(path)?)).ok().map(Bytes::from)
+    }
+
+    fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
+        match self.of_job().zip(named_there(path)) {
+            Some((root, file)) => self.hooks.damage(&root.join(file), path, contents.as_ref()),
+            None => Receipt::Unproved(format!("the job has no {path}")),
+        }
+    }
+}
+
+/// The number of the checkpoint to which a file belongs, and the file's name.
+fn of_checkpoint(path: &str) -> Option<(u64, &str)> {
+    let (number, name) = path.strip_prefix("chk-")?.split_once('/')?;
+    Some((number.parse().ok()?, name))
+}
+
+/// A file of a checkpoint as it is called here, where numbers have a fixed width: `chk-00000004/_metadata`.
+fn named_here(path: &str) -> Option<String> {
+    let (checkpoint, name) = of_checkpoint(path)?;
+    Some(format!("{}/{name}", folder(CheckpointId(checkpoint))))
+}
+
+/// The same as Flink calls it: `chk-4/_metadata`.
+fn named_there(path: &str) -> Option<String> {
+    let (checkpoint, name) = of_checkpoint(path)?;
+    Some(format!("chk-{checkpoint}/{name}"))
+}
+
+/// Paths of the files in a folder below `root`, in order.
+fn files_below(root: &Path, folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        match entry.path().is_dir() {
+            true => found.extend(files_below(root, &path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
 }
 
 impl Stage for FlinkCluster {
@@ -254,4 +340,16 @@ fn last_words(folder: &Path) -> String {
     let causes = log.lines().filter(|line| line.starts_with("Caused by:") || line.contains(" ERROR "));
     let lines: Vec<&str> = if said.trim().is_empty() { causes.collect() } else { said.lines().collect() };
     lines[lines.len().saturating_sub(3)..].join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_checkpoints_have_the_names_of_both() {
+        assert_eq!(named_here("chk-4/_metadata").as_deref(), Some("chk-00000004/_metadata"));
+        assert_eq!(named_there("chk-00000004/a-b").as_deref(), Some("chk-4/a-b"));
+        assert_eq!((named_here("shared/a"), named_there("chk-x/a")), (None, None));
+    }
 }

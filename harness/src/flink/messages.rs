@@ -3,7 +3,7 @@
 //! Start at [`table`]. Flink offers no list of its steps, but it logs every one, and each line is told by the thread that takes the step
 //! (`harness/java/flowquake/LogLine.java`). A row names the logger, the message with its fields in braces, and the [`Step`]. Messages
 //! change between versions, so a run in which a step that every run has to show was never read is an error of this table, never silence
-//! ([`ALWAYS`]); a recorded log of 2.2.1 is read in the tests.
+//! ([`ALWAYS`]); a recorded log of each version is read in the tests.
 
 use regex::{Captures, Regex};
 

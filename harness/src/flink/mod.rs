@@ -244,6 +244,7 @@ impl Play {
     /// Submits the job from a thread of its own: Flink answers when it has told steps that are heard here.
     fn submit(&mut self, spec: &JobSpec, archive: &Path) {
         self.start = Instant::now() + LEAD;
+        self.cluster.hooks().begin(self.start);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + LEAD;
         let arguments = arguments(spec, since_epoch, &self.cluster);
         let (rest, archive) = (Rest::at(self.cluster.rest_port()), archive.to_owned());
@@ -333,7 +334,7 @@ fn arguments(spec: &JobSpec, start: Duration, cluster: &FlinkCluster) -> Vec<Str
         ("max-parallelism", config.max_parallelism.to_string()),
         ("splits", spec.input.splits.to_string()),
         ("input", cluster.input().display().to_string()),
-        ("output", cluster.output().display().to_string()),
+        ("output", format!("{}://{}", settings::STORE, cluster.output().display())),
         ("start-millis", start.as_millis().to_string()),
     ];
     let own = own.into_iter().map(|(key, value)| format!("{key}={value}"));

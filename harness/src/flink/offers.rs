@@ -9,7 +9,7 @@ use crate::outcome::Section;
 use crate::plan::{FaultAction, FaultPlan, NodeTarget, RunPlan};
 use crate::target::{Missing, Offers};
 
-/// What is done to TaskManagers, and to user code in them.
+/// What is done to TaskManagers, to user code in them, and between Flink and its stores.
 const FAULTS: &[Kind] = &[
     Kind::Kill,
     Kind::MachineLoss,
@@ -20,6 +20,14 @@ const FAULTS: &[Kind] = &[
     Kind::PoisonRecord,
     Kind::SlowOperator,
     Kind::HangSnapshot,
+    Kind::Damage,
+    Kind::StoreUnavailable,
+    Kind::FailedWrite,
+    Kind::AmbiguousWrite,
+    Kind::TornWrite,
+    Kind::NoSpace,
+    Kind::SlowStore,
+    Kind::ThrottledStore,
 ];
 
 /// What every Flink offers.

@@ -17,6 +17,9 @@ pub(super) struct Ports {
     pub(super) rest: u16,
 }
 
+/// Folders that are durable stores are reached through this scheme of addresses (`harness/java/flowquake/HookedFileSystem.java`).
+pub(super) const STORE: &str = "flowquake";
+
 /// Names of packages whose classes log the steps of the protocol, in detail.
 const LOUD: &[&str] = &[
     "org.apache.flink.runtime.checkpoint",
@@ -74,7 +77,9 @@ pub(super) fn config(plan: &RunPlan, node: &str, folder: &Path, checkpoints: &Pa
         "execution.checkpointing.storage",
         if job.backend == BackendKind::Memory { "jobmanager" } else { "filesystem" }.into(),
     );
-    set("execution.checkpointing.dir", format!("file://{}", checkpoints.display()));
+    set("execution.checkpointing.dir", format!("{STORE}://{}", checkpoints.display()));
+    // All state lies in files of its own, as here, however little it is.
+    set("execution.checkpointing.data-inline-threshold", "0 b".into());
     set("execution.buffer-timeout.interval", millis(job.buffer_timeout));
     restart(&job.restart_strategy, job.restart_delay, job.restart_attempts, &mut set);
     for key in ["io.tmp.dirs", "web.tmpdir", "web.upload.dir"] {

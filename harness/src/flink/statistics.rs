@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(all.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2, 9, 10, 11]);
         for account in all.values() {
             let subtasks: Vec<String> = account.subtasks.keys().map(SubtaskId::to_string).collect();
-            assert_eq!(subtasks, ["0.0", "0.1", "1.0", "1.1"]);
+            assert_eq!(subtasks, ["0#0", "0#1", "1#0", "1#1"]);
             let sum: u64 = account.subtasks.values().map(|subtask| subtask.state_bytes).sum();
             assert_eq!(account.state_bytes, sum, "{account:?}");
             assert!(account.new_bytes <= account.state_bytes && account.state_bytes > 0);

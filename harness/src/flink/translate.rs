@@ -91,7 +91,7 @@ pub(super) struct Translator {
     /// one whose trigger did not reach a dead TaskManager it gives up before, as no failure, and here that waits for the failover, too.
     pending: BTreeMap<CheckpointId, Attempt>,
     /// TaskManagers that were given up and have not registered again.
-    lost: BTreeSet<NodeName>,
+    lost: BTreeMap<NodeName, u32>,
     /// Tasks that said of themselves that they failed, by subtask and attempt.
     said_failed: BTreeSet<(SubtaskId, Attempt)>,
     /// A failure that the JobManager has not answered yet.
@@ -115,7 +115,7 @@ impl Translator {
             notified: BTreeSet::new(),
             aborted: BTreeSet::new(),
             pending: BTreeMap::new(),
-            lost: BTreeSet::new(),
+            lost: BTreeMap::new(),
             said_failed: BTreeSet::new(),
             failed: None,
             seen: BTreeSet::new(),
@@ -152,7 +152,8 @@ impl Translator {
             Step::TaskManagerLost => {
                 // JobMaster and ResourceManager give it up one after the other.
                 let task_manager = NodeName::from(fields.text("node"));
-                let first = self.lost.insert(task_manager.clone());
+                let first = !self.lost.contains_key(&task_manager);
+                self.lost.entry(task_manager.clone()).or_insert(self.attempt);
                 let cause = line.message.to_owned();
                 return first.then_some(Event::TaskManagerLost { task_manager, cause }).into_iter().collect();
             }
@@ -318,8 +319,11 @@ impl Translator {
             }
             "FAILED" => {
                 let cause = fields.text("rest").trim_start_matches([' ', '.']).to_owned();
-                let lost = self.lost.iter().find(|node| cause.contains(&format!(" {node} ")));
-                let (root, event) = match lost.cloned() {
+                let lost = self.lost.iter().find(|(node, _)| cause.contains(&format!(" {node} ")));
+                // Whoever was lost before the attempt began was deployed to all the same: JobMaster and ResourceManager hear of it one after
+                // the other.
+                let lost = lost.filter(|(_, lost_in)| **lost_in == self.attempt).map(|(node, _)| node.clone());
+                let (root, event) = match lost {
                     Some(task_manager) => (RootCause::TaskManagerLost { task_manager }, None),
                     None if self.said_failed.contains(&(subtask, attempt)) => (RootCause::TaskFailed { subtask }, None),
                     // It never ran, or nobody can hear that it did: the TaskManager does not have what it was told to run.
@@ -391,12 +395,16 @@ mod tests {
     use super::*;
 
     /// What a job did whose `tm-1` was killed when Flink said that checkpoint 3 is complete: node, logger, thread and message, line by line.
-    const KILLED: &str = include_str!("recorded/2.2.1-killed.log");
+    const KILLED: &[(&str, &str)] = &[
+        ("1.20", include_str!("recorded/1.20.5-killed.log")),
+        ("2.2", include_str!("recorded/2.2.1-killed.log")),
+        ("2.3", include_str!("recorded/2.3.0-killed.log")),
+    ];
 
-    fn translated() -> (Vec<(String, Event)>, BTreeSet<Step>) {
-        let mut translator = Translator::new(table("2.2").unwrap(), 2);
+    fn translated((version, log): &(&str, &str)) -> (Vec<(String, Event)>, BTreeSet<Step>) {
+        let mut translator = Translator::new(table(version).unwrap(), 2);
         let mut events = Vec::new();
-        for text in KILLED.lines() {
+        for text in log.lines() {
             let parts: Vec<&str> = text.splitn(4, '\t').collect();
             let [node, logger, thread, message] = parts[..] else { panic!("{text}") };
             let told = translator.line(&Line { node, logger, thread, message });
@@ -406,36 +414,82 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_run_is_understood() {
-        let (events, seen) = translated();
-        assert!(ALWAYS.iter().all(|step| seen.contains(step)), "{seen:?}");
-        let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(|(_, event)| wanted(event));
-        let completed =
-            place(&|event| matches!(event, Event::CheckpointCompleted { checkpoint: CheckpointId(3), .. })).unwrap();
-        let lost = place(
-            &|event| matches!(event, Event::TaskManagerLost { task_manager, .. } if task_manager.as_str() == "tm-1"),
-        )
-        .unwrap();
-        let begun = place(&|event| {
-            matches!(event, Event::FailoverBegun { attempt: Attempt(1), root: RootCause::TaskManagerLost { .. }, .. })
-        });
-        let restored = place(&|event| {
-            matches!(event, Event::DeploymentBegun { attempt: Attempt(2), restored: Some(CheckpointId(3)), .. })
-        });
-        let running = place(&|event| matches!(event, Event::JobRunning { attempt: Attempt(2) }));
-        let finished = place(&|event| matches!(event, Event::JobFinished { attempt: Attempt(2) }));
-        let order = [completed, lost, begun.unwrap(), restored.unwrap(), running.unwrap(), finished.unwrap()];
-        assert!(order.is_sorted(), "{order:?}");
-        // Nobody heard that checkpoint 3 is complete: its TaskManager was dead before.
-        let notified = |checkpoint| {
-            place(&|event| matches!(event, Event::CompletionNotified { checkpoint: of, .. } if of.0 == checkpoint))
+    fn recorded_runs_of_every_version_are_understood() {
+        let recorded: Vec<&str> = KILLED.iter().map(|(version, _)| *version).collect();
+        assert_eq!(recorded, super::super::messages::VERSIONS.iter().map(|(version, _)| *version).collect::<Vec<_>>());
+        for killed in KILLED {
+            let version = killed.0;
+            let (events, seen) = translated(killed);
+            assert!(ALWAYS.iter().all(|step| seen.contains(step)), "{version}: {seen:?}");
+            let place = |what: &str, wanted: &dyn Fn(&Event) -> bool| {
+                let found = events.iter().position(|(_, event)| wanted(event));
+                found.unwrap_or_else(|| panic!("{version}: no {what}"))
+            };
+            let completed = place("checkpoint 3", &|event| {
+                matches!(event, Event::CheckpointCompleted { checkpoint: CheckpointId(3), .. })
+            });
+            let begun = place("failover", &|event| matches!(event, Event::FailoverBegun { .. }));
+            let restored = place("restore", &|event| {
+                matches!(event, Event::DeploymentBegun { restored: Some(CheckpointId(3)), .. })
+            });
+            let running =
+                place("second attempt", &|event| matches!(event, Event::JobRunning { attempt } if attempt.0 > 1));
+            let finished = place("end", &|event| matches!(event, Event::JobFinished { .. }));
+            let order = [completed, begun, restored, running, finished];
+            assert!(order.is_sorted(), "{version}: {order:?}");
+            let lost = |event: &Event| matches!(event, Event::TaskManagerLost { task_manager, .. } if task_manager.as_str() == "tm-1");
+            assert_eq!(events.iter().filter(|(_, event)| lost(event)).count(), 1, "{version}: lost once");
+        }
+    }
+
+    /// As O8 asks it: what a failover names has happened since the attempt before.
+    #[test]
+    fn the_root_of_every_failover_was_told_in_its_attempt() {
+        for killed in KILLED {
+            let mut since: Vec<Event> = Vec::new();
+            for (_, event) in translated(killed).0 {
+                if let Event::FailoverBegun { root, .. } = &event {
+                    let named = |told: &Event| match (root, told) {
+                        (
+                            RootCause::TaskManagerLost { task_manager },
+                            Event::TaskManagerLost { task_manager: of, .. },
+                        )
+                        | (
+                            RootCause::DeploymentLost { task_manager },
+                            Event::DeploymentLost { task_manager: of, .. },
+                        ) => task_manager == of,
+                        (RootCause::TaskFailed { subtask }, Event::TaskFailed { subtask: of, .. }) => subtask == of,
+                        _ => false,
+                    };
+                    assert!(since.iter().any(named), "{}: {event}", killed.0);
+                }
+                match event {
+                    Event::DeploymentBegun { .. } => since.clear(),
+                    event => since.push(event),
+                }
+            }
+        }
+    }
+
+    /// Of the recorded run of 2.2.1: nobody heard that checkpoint 3 is complete, since its TaskManager was dead before.
+    #[test]
+    fn a_dead_task_manager_hears_of_no_complete_checkpoint() {
+        let (events, _) = translated(&KILLED[1]);
+        let notified = |checkpoint: u64| {
+            let of =
+                |event: &Event| matches!(event, Event::CompletionNotified { checkpoint: of, .. } if of.0 == checkpoint);
+            events.iter().any(|(_, event)| of(event))
         };
-        assert!(notified(2).is_some() && notified(3).is_none());
+        assert!(notified(2) && !notified(3));
+        let rooted = |event: &Event| {
+            matches!(event, Event::FailoverBegun { attempt: Attempt(1), root: RootCause::TaskManagerLost { .. }, .. })
+        };
+        assert!(events.iter().any(|(_, event)| rooted(event)));
     }
 
     #[test]
     fn events_are_told_by_whom_the_vocabulary_names() {
-        let (events, _) = translated();
+        let (events, _) = translated(&KILLED[1]);
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (node, event) in &events {
             *counts.entry(event.name()).or_default() += 1;
@@ -447,6 +501,31 @@ mod tests {
             assert!(arrives || by_task_manager == node.starts_with("tm-"), "{node}: {event}");
         }
         insta::assert_debug_snapshot!(counts);
+    }
+
+    /// ResourceManager and JobMaster give a TaskManager up one after the other, and between the two the job is deployed to it again.
+    #[test]
+    fn who_was_given_up_before_the_attempt_began_was_deployed_to_in_vain() {
+        let mut translator = Translator::new(table("2.2").unwrap(), 2);
+        let mut tell = |logger: &str, message: &str| {
+            translator.line(&Line { node: "jm-1", logger, thread: "main", message }).into_iter().collect::<Vec<_>>()
+        };
+        tell("ExecutionGraph", "Job count (ab) switched from state CREATED to RUNNING.");
+        tell("ExecutionGraph", "count (1/2) (ab_0_0) switched from CREATED to SCHEDULED.");
+        let lost = tell("StandaloneResourceManager", "Closing TaskExecutor connection tm-1 because: it is gone");
+        assert!(matches!(lost[..], [Event::TaskManagerLost { .. }]), "{lost:?}");
+        tell("ExecutionGraph", "Job count (ab) switched from state RUNNING to RESTARTING.");
+        tell("ExecutionGraph", "Job count (ab) switched from state RESTARTING to RUNNING.");
+        assert_eq!(tell("JobMaster", "TaskManager with id tm-1 is no longer reachable."), [], "it is told once");
+        let failed =
+            "count (1/2) (ab_0_1) switched from DEPLOYING to FAILED on tm-1 @ localhost (dataPort=3). [it is gone]";
+        let failed = tell("ExecutionGraph", failed);
+        assert!(matches!(failed[..], [Event::DeploymentLost { .. }]), "{failed:?}");
+        let begun = tell("ExecutionGraph", "Job count (ab) switched from state RUNNING to RESTARTING.");
+        assert!(
+            matches!(begun[..], [Event::FailoverBegun { root: RootCause::DeploymentLost { .. }, .. }]),
+            "{begun:?}"
+        );
     }
 
     #[test]

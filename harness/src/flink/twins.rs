@@ -15,11 +15,16 @@ use crate::environment::Environment;
 /// All sources, by file name.
 const SOURCES: &[(&str, &str)] = &[
     ("Hook.java", include_str!("../../java/flowquake/Hook.java")),
+    ("HookedFileSystem.java", include_str!("../../java/flowquake/HookedFileSystem.java")),
     ("LogLine.java", include_str!("../../java/flowquake/LogLine.java")),
     ("TimedSource.java", include_str!("../../java/flowquake/TimedSource.java")),
     ("Twin.java", include_str!("../../java/flowquake/Twin.java")),
     ("Wire.java", include_str!("../../java/flowquake/Wire.java")),
 ];
+
+/// Under this name Flink looks for what reaches stores, and finds this.
+const STORES: (&str, &str) =
+    ("META-INF/services/org.apache.flink.core.fs.FileSystemFactory", "flowquake.HookedFileSystem$Factory\n");
 
 /// The class that makes a twin's graph.
 pub(super) const ENTRY: &str = "flowquake.Twin";
@@ -46,6 +51,9 @@ pub(super) fn archive(home: &Home) -> Result<PathBuf, Environment> {
     let mut javac = Command::new(&home.javac);
     javac.arg("-d").arg(&classes).arg("-cp").arg(home.class_path());
     run(javac.args(SOURCES.iter().map(|(name, _)| sources.join(name))), home)?;
+    let service = classes.join(STORES.0);
+    fs::create_dir_all(service.parent().unwrap_or(&classes)).map_err(broken)?;
+    fs::write(service, STORES.1).map_err(broken)?;
     // `jar` stands beside `javac`.
     let mut jar = Command::new(home.javac.with_file_name("jar"));
     run(jar.arg("cf").arg(made.path().join("twins.jar")).arg("-C").arg(&classes).arg("."), home)?;
@@ -73,7 +81,7 @@ fn run(command: &mut Command, home: &Home) -> Result<(), Environment> {
 }
 
 fn hash() -> u64 {
-    let all: String = SOURCES.iter().flat_map(|(name, text)| [*name, "\0", text, "\0"]).collect();
+    let all: String = SOURCES.iter().chain([&STORES]).flat_map(|(name, text)| [*name, "\0", text, "\0"]).collect();
     xxh3_64(all.as_bytes())
 }
 

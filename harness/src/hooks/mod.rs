@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use flowquake_engine::env::{StoreKind, Work};
 use flowquake_engine::fault::{SlowWork, StoreRule};
 use flowquake_engine::time::{Time, nanos};
@@ -57,7 +58,8 @@ struct Desk {
     user_code: UserCode,
     /// Of one record.
     price: Duration,
-    clock: Instant,
+    /// The first instant of the run.
+    clock: Mutex<Instant>,
     /// Byte 0: something is ordered of user code; byte 1: something else stands.
     flag: File,
     standing: Mutex<Standing>,
@@ -87,7 +89,7 @@ impl Hooks {
         let state = Some(plan.job.config.backend);
         let price = plan.cluster.rates.price(Work::Records { records: 1, bytes: RECORD_BYTES, state });
         let (user_code, standing, changed) = (user_code.clone(), Mutex::default(), Condvar::new());
-        let desk = Arc::new(Desk { user_code, price, clock, flag, standing, changed });
+        let desk = Arc::new(Desk { user_code, price, clock: Mutex::new(clock), flag, standing, changed });
         let (told, listener) = (desk.clone(), UnixListener::bind(socket(folder))?);
         desk.user_code.announce(move |armed| told.raise(0, armed));
         let answers = desk.clone();
@@ -102,6 +104,11 @@ impl Hooks {
             }
         })?;
         Ok(Self { folder: folder.to_owned(), desk })
+    }
+
+    /// Times count from this instant on.
+    pub(crate) fn begin(&self, clock: Instant) {
+        *self.desk.clock.lock().expect("nothing panics under this lock") = clock;
     }
 
     /// Where processes find it.
@@ -159,8 +166,26 @@ impl Hooks {
         self.desk.standing().rules.shown(rule)
     }
 
+    /// Damages a file of the checkpoint store, there called `path`: in place, so that it is the same file for whoever looks at what was
+    /// done to the store.
+    pub(crate) fn damage(&self, file: &Path, path: &str, contents: Option<&Bytes>) -> Receipt {
+        self.note_damaged(path);
+        let done = match contents {
+            Some(bytes) => std::fs::write(file, bytes),
+            None => std::fs::remove_file(file),
+        };
+        match done.map(|()| std::fs::read(file).ok().map(Bytes::from).as_ref() == contents) {
+            Ok(true) => Receipt::Proved(match contents {
+                Some(bytes) => format!("the file was read back, {} bytes", bytes.len()),
+                None => "the file is gone".into(),
+            }),
+            Ok(false) => Receipt::Unproved(format!("{path} is not what it was made")),
+            Err(error) => Receipt::Unproved(format!("{path} could not be damaged: {error}")),
+        }
+    }
+
     /// A file of the checkpoint store is damaged from now on.
-    pub(crate) fn note_damaged(&self, path: &str) {
+    fn note_damaged(&self, path: &str) {
         self.desk.standing().damaged.entry(path.to_owned()).or_default();
         self.desk.refresh();
     }
@@ -216,7 +241,8 @@ impl Desk {
     }
 
     fn now(&self) -> Time {
-        Time(nanos(self.clock.elapsed()))
+        let clock = *self.clock.lock().expect("nothing panics under this lock");
+        Time(nanos(Instant::now().saturating_duration_since(clock)))
     }
 
     /// Says whether something stands.

@@ -1,9 +1,10 @@
-//! `keyed-count`: the benchmark job. Records of a key and a payload, 100 bytes on the wire; counts per key, emits every n-th
-//! count. With `value_bytes`, each key also has a value of that many bytes from its first record on, so that state of any size
-//! can be had with few keys.
+//! `keyed-count`: the benchmark job. Records have a key and a payload, 100 bytes on the wire. It counts per key, and
+//! emits every n-th count. With `value_bytes`, each key also has a value of that many bytes from its first record on,
+//! so that state of any size is possible with few keys.
 //!
-//! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span. What is due and
-//! what came out are sorted and held side by side: with many keys, a search in a tree per record would cost more than all the rest.
+//! The reference: per key, exactly the counts that are multiples of `emit_every` and were passed in the span. What is
+//! due and what came out are sorted and compared side by side, because with many keys a tree look-up per record would
+//! cost more than everything else.
 
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, and what is iterated is sorted first")]
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ const UPDATE_VALUES: Param = Param {
     default: "0",
     meaning: "1: every record writes its key's second value anew, as a job does that keeps a document; 0: the first one does",
 };
-/// Longest such value.
+/// Longest value in bytes.
 const VALUE_BYTES_MAX: u64 = 1 << 20;
 
 /// Payload bytes: with a key of up to 3 bytes, the payload's length and the key's varint, a record is 96 to 100 bytes.
@@ -80,7 +81,7 @@ struct Payload([u8; PAYLOAD]);
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // As one run of bytes: element by element would cost a hundred calls per record.
+        // As one sequence of bytes, because element by element would cost a hundred calls per record.
         serializer.serialize_bytes(&self.0)
     }
 }
@@ -114,7 +115,7 @@ struct CountPerKey {
     update_values: bool,
 }
 
-/// A key's value: characters of which nothing comes twice, so that it is as long on a disk that compresses.
+/// A key's value: characters without repetition, so that it has the same length on a disk that compresses.
 fn value(key: u32, bytes: usize) -> Bytes {
     let word = |n: usize| draw(0, "value", key.into(), n as u64).to_le_bytes().map(|byte| b'0' + byte % 64);
     let mut value: Vec<u8> = (0..bytes.div_ceil(8)).flat_map(word).collect();
@@ -167,18 +168,18 @@ fn build(spec: &JobSpec, context: &JobContext<'_>) -> Result<JobGraph, JobError>
     Ok(job.build())
 }
 
-/// Of a key drawn uniformly for each record: how many of `keys` were drawn by so many records.
+/// How many of `keys` keys have occurred in this many records, if each record's key is drawn uniformly.
 fn drawn(keys: f64, records: f64) -> f64 {
     keys * (1.0 - libm::exp(-records / keys))
 }
 
-/// Every key that was drawn yet has a count, and a value.
+/// Every key that has occurred has a count, and a value if values are used.
 fn state(spec: &JobSpec, records: f64) -> StateSize {
     let seen = drawn(keys(spec).unwrap_or(1) as f64, records);
     tables(spec, records, seen, seen)
 }
 
-/// Counts are written with each record, values with the first of their key, or with each.
+/// Counts are written with each record; values with the first record of their key, or with each.
 fn written(spec: &JobSpec, before: f64, records: f64) -> StateSize {
     let keys = keys(spec).unwrap_or(1) as f64;
     let counted = drawn(keys, records);
@@ -189,8 +190,8 @@ fn written(spec: &JobSpec, before: f64, records: f64) -> StateSize {
     tables(spec, before + records, counted, valued)
 }
 
-/// So many counts and so many values, once so many records have arrived: a key group, a varint of the key, a varint of its count
-/// or of its value's length; and each subtask's table has a name and a length.
+/// The size of this many counts and this many values, after this many records. An entry has a key group, a varint of
+/// the key, and a varint of its count or of its value's length; each subtask's table has a name and a length.
 fn tables(spec: &JobSpec, records: f64, counted: f64, valued: f64) -> StateSize {
     let keys = keys(spec).unwrap_or(1) as f64;
     let varint = |value: f64| 1.0 + (value.max(1.0).log2() / 7.0).floor();
@@ -205,7 +206,7 @@ fn tables(spec: &JobSpec, records: f64, counted: f64, valued: f64) -> StateSize 
     }
 }
 
-/// A line of key and count.
+/// Bytes of a line with key and count.
 fn output_bytes(spec: &JobSpec) -> f64 {
     let digits = |value: u64| f64::from(value.max(1).ilog10() + 1);
     let emit_every = emit_every(spec).unwrap_or(1);
@@ -329,7 +330,7 @@ impl Reference for Accepted {
         }
     }
 
-    /// The record of that key that arrived `count`-th: exact with one split, near it with several.
+    /// The record of that key that arrived `count`-th: exact with one split, and approximate with several.
     fn origins(&self, line: &str) -> Vec<RecordId> {
         let Some((key, count)) = line
             .split_once(' ')
@@ -343,7 +344,7 @@ impl Reference for Accepted {
 }
 
 impl Accepted {
-    /// Counts the records of a span; the counts that come out, sorted.
+    /// Counts the records of a span, and returns the counts that must come out, sorted.
     fn due(&mut self, consumed: &Consumed) -> Vec<(u32, u64)> {
         let mut due = Vec::new();
         for (split, positions) in consumed.iter().enumerate() {
@@ -421,7 +422,7 @@ mod tests {
         assert!(reference().accept(&all, &refs[2..lines.len()], false).is_err());
         assert_eq!(reference().accept(&all, &refs[2..lines.len()], true), Ok(()));
 
-        // What is refused names its record: with one split, exactly.
+        // A refusal names its record, which is exact with one split.
         let refused = reference().accept(&all, &refs, false).unwrap_err();
         let [Refusal::Content(objection)] = &refused[..] else { panic!("{refused:?}") };
         assert_eq!(objection.lines, [extra]);

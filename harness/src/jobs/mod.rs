@@ -1,8 +1,8 @@
 //! Registered jobs: programs for the engine, each with a reference that says which outputs are right.
 //!
-//! A [`Job`] is what a scenario names. Its program is written with the engine's DataStream API; its [`Reference`] is written
-//! without any of it, from the definition of the job alone, so that a mistake in the engine cannot hide in both. Users add
-//! their own jobs to a [`Jobs`] and hand it to [`crate::main`].
+//! A [`Job`] is what a scenario names. Its program is written with the engine's DataStream API. Its [`Reference`] is
+//! written without that API, only from the definition of the job, so that a mistake in the engine cannot be in both.
+//! Users add their own jobs to a [`Jobs`] and pass it to [`crate::main`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,11 +28,11 @@ pub(crate) use string_length_count::word;
 /// A parameter of a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
-    /// Its name in `[job] params`.
+    /// The parameter's name in `[job] params`.
     pub name: &'static str,
-    /// Its value where a scenario is silent.
+    /// The value if a scenario does not set it.
     pub default: &'static str,
-    /// What it does.
+    /// What the parameter does.
     pub meaning: &'static str,
 }
 
@@ -47,21 +47,21 @@ pub type MakeTexts = fn(&JobSpec, &InputFiles) -> Result<Texts, JobError>;
 
 /// A program with its reference.
 pub struct Job {
-    /// What it computes, in a sentence.
+    /// What the job computes, in one sentence.
     pub description: &'static str,
     /// Its parameters.
     pub params: &'static [Param],
-    /// Generators that it can read from.
+    /// Generators that the job can read from.
     pub generators: &'static [&'static str],
-    /// Whether it can read lines of a file.
+    /// Whether the job can read lines of a file.
     pub accepts_file: bool,
     /// Number of operator chains.
     pub vertices: u16,
-    /// Index of the chain that holds keyed state, if one does.
+    /// Index of the chain that has keyed state, if one has.
     pub keyed_vertex: Option<u16>,
-    /// What its records and its state weigh, for predictions; `None`: nothing is predicted.
+    /// The cost of its records and its state, for predictions; `None`: nothing is predicted.
     pub model: Option<JobModel>,
-    /// Its input as lines of text, for a twin of the job that another engine runs; `None`: there is no twin.
+    /// The input as lines of text, for a twin of the job that another engine runs; `None`: there is no twin.
     pub texts: Option<MakeTexts>,
     /// Builds the program.
     pub build: fn(&JobSpec, &JobContext<'_>) -> Result<JobGraph, JobError>,
@@ -69,28 +69,28 @@ pub struct Job {
     pub reference: MakeReference,
 }
 
-/// What the work of a job weighs, as far as it is known before it runs.
+/// The work of a job, as far as it is known before the job runs.
 #[derive(Debug, Clone)]
 pub struct JobModel {
     /// The operator chains, in order.
     pub vertices: &'static [VertexModel],
-    /// Keyed state once this many records have arrived, over all subtasks, as the heap backends write it.
+    /// Size of the keyed state after this many records, over all subtasks, as the heap backends write it.
     pub state: fn(&JobSpec, f64) -> StateSize,
-    /// Of that state, what is written, each entry once, by so many records that arrive after so many others: `written(spec,
-    /// before, records)`.
+    /// How much of that state is written by `records` records that arrive after `before` others, each entry counted
+    /// once: `written(spec, before, records)`.
     pub written: fn(&JobSpec, f64, f64) -> StateSize,
     /// Mean bytes of output per record of the input.
     pub output_bytes: fn(&JobSpec) -> f64,
-    /// Share of the records that each keyed subtask gets; they sum to 1.
+    /// Share of the records that each keyed subtask gets; the shares sum to 1.
     pub shares: fn(&JobSpec) -> Vec<f64>,
 }
 
-/// How much keyed state there is, on average.
+/// The average size of keyed state.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct StateSize {
-    /// Keys with a value, in every state.
+    /// Number of keys with a value, over all states.
     pub entries: f64,
-    /// Bytes of them, and of what stands around them.
+    /// Bytes of the entries, and of what surrounds them.
     pub bytes: f64,
 }
 
@@ -116,7 +116,8 @@ impl From<StateSize> for Entries {
     }
 }
 
-/// Shares of the keyed subtasks where every one of `keys` is as frequent as the others. Of very many keys, some are enough.
+/// Shares of the keyed subtasks if all of `keys` are equally frequent. If there are very many keys, a part of them is
+/// enough.
 pub fn shares_of_keys<K: Key>(spec: &JobSpec, keys: impl Iterator<Item = K>) -> Vec<f64> {
     const ENOUGH: usize = 50_000;
     let (most, parallelism) = (spec.config.max_parallelism, spec.config.parallelism);
@@ -128,14 +129,14 @@ pub fn shares_of_keys<K: Key>(spec: &JobSpec, keys: impl Iterator<Item = K>) -> 
     counts.into_iter().map(|count| count as f64 / all).collect()
 }
 
-/// What one record of the job costs one operator chain.
+/// The work that one record of the job causes in one operator chain.
 #[derive(Debug, Clone, Copy)]
 pub struct VertexModel {
-    /// Records that reach it per record of the input.
+    /// Number of records that reach the chain per record of the input.
     pub records_in: f64,
-    /// Bytes of each on the wire; 0 at sources.
+    /// Bytes on the wire of each of them; 0 at sources.
     pub bytes_in: f64,
-    /// Whether it looks up keyed state.
+    /// Whether the chain accesses keyed state.
     pub keyed: bool,
 }
 
@@ -156,12 +157,12 @@ impl Jobs {
         self
     }
 
-    /// All jobs, by name.
+    /// All jobs, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Job)> {
         self.0.iter().map(|(name, job)| (name.as_str(), &**job))
     }
 
-    /// The job of that name.
+    /// The job with this name.
     pub fn get(&self, name: &str) -> Result<&Job, JobError> {
         self.0.get(name).map(|job| &**job).ok_or_else(|| {
             let known = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -184,32 +185,32 @@ impl Jobs {
         Ok(Box::new(GuardedReference { inner: (job.reference)(spec, inputs)?, what }))
     }
 
-    /// What the engine builds graphs with, where nobody makes user code fail.
+    /// Builds graphs for the engine, with user code that never fails on order.
     pub fn builder(&self) -> JobBuilder {
         self.builder_for("", &UserCode::default())
     }
 
-    /// What the engine on one node builds graphs with; user code there fails when `user_code` says so.
+    /// Builds graphs for the engine on one node, with user code that fails when `user_code` says so.
     pub fn builder_for(&self, node: &str, user_code: &UserCode) -> JobBuilder {
         let (jobs, node, user_code) = (self.clone(), node.to_owned(), user_code.clone());
         Arc::new(move |spec, files| jobs.build(spec, &JobContext::new(files, &node, user_code.clone())))
     }
 }
 
-/// Which part of the input a span of output belongs to: for each split, positions `[from, to)`.
+/// The part of the input that a span of output belongs to: for each split, positions `[from, to)`.
 pub type Consumed = Vec<Range<u64>>;
 
-/// A record of the input: the how-manieth of which split, both from 0.
+/// A record of the input, given by its split and its position there, both from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordId {
     /// The split.
     pub split: u32,
-    /// Its place in the split.
+    /// Position in the split.
     pub position: u64,
 }
 
 impl RecordId {
-    /// The record of this global index.
+    /// The record with this global index.
     pub fn of_index(index: u64, splits: usize) -> Self {
         Self { split: (index % splits as u64) as u32, position: index / splits as u64 }
     }
@@ -221,25 +222,25 @@ impl fmt::Display for RecordId {
     }
 }
 
-/// What is wrong, in words, and what of input and output it is about: what an explanation starts from.
+/// What is wrong, in words, and the input and output that it concerns. Explanations start from this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Objection {
     /// What is wrong.
     pub what: String,
-    /// Records at fault, the likeliest first; empty where only output is known, or neither.
+    /// Records at fault, the most likely first; empty if they are not known.
     pub records: Vec<RecordId>,
-    /// Lines of output at fault; empty where something is missing.
+    /// Lines of output at fault; empty if something is missing.
     pub lines: Vec<String>,
 }
 
 impl Objection {
-    /// The same about these records.
+    /// The same objection, concerning these records.
     #[must_use]
     pub fn about(self, records: Vec<RecordId>) -> Self {
         Self { records, ..self }
     }
 
-    /// The same, seen in these lines of output.
+    /// The same objection, seen in these lines of output.
     #[must_use]
     pub fn seen_in<T: Into<String>>(self, lines: impl IntoIterator<Item = T>) -> Self {
         Self { lines: lines.into_iter().map(Into::into).collect(), ..self }
@@ -267,37 +268,39 @@ pub enum Refusal {
     Order(Objection),
 }
 
-/// Says which outputs of a job are right. Many can be: subtasks interleave as they like, so a reference accepts, it does not
-/// compare with one expected output. It is fed span after span, from the beginning, and remembers what it needs.
+/// Says which outputs of a job are right. There can be many, because subtasks interleave freely, so a reference accepts
+/// output instead of comparing it with one expected output. It gets one span after the other, from the beginning, and
+/// remembers what it needs.
 pub trait Reference {
     /// Length of the whole input.
     fn input_len(&self) -> u64;
 
-    /// Judges the output between two checkpoints: `lines` is everything committed for the input `consumed` since the last
-    /// call, in no particular order. If `partial`, lines may still be missing.
+    /// Judges the output between two checkpoints. `lines` is everything that was committed for the input `consumed`
+    /// since the last call, in any order. If `partial`, lines may still be missing.
     fn accept(&mut self, consumed: &Consumed, lines: &[&str], partial: bool) -> Result<(), Vec<Refusal>>;
 
-    /// Shows keyed state after everything consumed so far: name of the state, key and value, in any order.
+    /// Calls `each` for every entry of keyed state after everything consumed so far, with the state's name, key and
+    /// value, in any order.
     fn for_each_state(&self, each: &mut dyn FnMut(&str, &dyn fmt::Debug, &dyn fmt::Debug));
 
-    /// Records that a line of output can have come from, the likeliest first and a few at most. Asked only to explain a
-    /// refusal; a job that cannot tell is explained without.
+    /// Records that a line of output can come from, the most likely first, and only a few. Used only to explain a
+    /// refusal; a job that cannot tell returns none.
     fn origins(&self, line: &str) -> Vec<RecordId> {
         let _ = line;
         Vec::new()
     }
 
-    /// Whether a line of output can have come from this record; the counterpart of [`Reference::origins`].
+    /// Whether a line of output can come from this record; the counterpart of [`Reference::origins`].
     fn shows(&self, line: &str, record: RecordId) -> bool {
         let _ = (line, record);
         false
     }
 }
 
-/// A reference that must not end the process which asks it.
+/// A reference that must not end the process that uses it.
 struct GuardedReference {
     inner: Box<dyn Reference>,
-    /// What it is, for whoever reads that it did.
+    /// What it is, for the message if it does.
     what: String,
 }
 
@@ -334,7 +337,7 @@ impl Reference for GuardedReference {
     }
 }
 
-/// A parameter as a number within `accepted`; a value that is none is refused with a text that says what the parameter does.
+/// A parameter as a number within `accepted`. Any other value is refused with a text that says what the parameter does.
 pub fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -> Result<u64, JobError> {
     let text = spec.params.get(param.name).map_or(param.default, String::as_str);
     text.parse().ok().filter(|number| accepted.contains(number)).ok_or_else(|| {
@@ -344,10 +347,11 @@ pub fn number_in(spec: &JobSpec, param: &Param, accepted: RangeInclusive<u64>) -
     })
 }
 
-/// Records that an explanation names; more that look the same tell nothing.
+/// Most records that an explanation names; more records that look the same add nothing.
 pub(crate) const RECORDS_MAX: usize = 4;
 
-/// The global index of record `position` of `split`, where the input has `splits` of them: the counterpart of [`RecordId::of_index`].
+/// The global index of the record at `position` of split `split`, if the input has `splits` splits; the counterpart of
+/// [`RecordId::of_index`].
 pub fn index_of(position: u64, split: usize, splits: usize) -> u64 {
     position * splits as u64 + split as u64
 }

@@ -1,6 +1,7 @@
-//! `string-length-count`: keys strings by their length, counts per key, emits `value - count`, the count before the update.
+//! `string-length-count`: keys strings by their length, counts per key, and emits `value - count` with the count before
+//! the update.
 //!
-//! The program and its input are here, its reference is in `reference`.
+//! The program and its input are in this file, and its reference is in `reference`.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -32,9 +33,9 @@ pub(super) const JOB: Job = Job {
             VertexModel { records_in: 1.0, bytes_in: 0.0, keyed: false },
             VertexModel { records_in: 1.0, bytes_in: 9.0, keyed: true },
         ],
-        // A few dozen lengths, whatever arrives.
+        // A few dozen lengths, however many records arrive.
         state: |spec, _| StateSize { entries: 30.0, bytes: 150.0 + 14.0 * f64::from(spec.config.parallelism) },
-        // Each of them again and again.
+        // Each of them is written again and again.
         written: |spec, _, _| StateSize { entries: 30.0, bytes: 150.0 + 14.0 * f64::from(spec.config.parallelism) },
         // A word, and a count of a few digits.
         output_bytes: |_| 15.0,
@@ -49,7 +50,7 @@ pub(super) const JOB: Job = Job {
     reference: |spec, files| Ok(Box::new(Accepted::new(strings(spec, files)?, spec.input.splits as usize))),
 };
 
-/// The article's program.
+/// The program of the article.
 #[derive(Clone)]
 struct CountPerLength;
 
@@ -116,7 +117,7 @@ impl Source for Strings {
 }
 
 impl Strings {
-    /// Record `index` without a string of its own: one that has to be made is made in the buffer.
+    /// The text of record `index`, without allocating: a text that has to be made is made in the buffer.
     fn text<'a>(&'a self, index: u64, buffer: &'a mut String) -> &'a str {
         match self {
             Strings::Lines(lines) => lines.line(index),
@@ -128,14 +129,14 @@ impl Strings {
     }
 }
 
-/// A word of 1 to 16 letters and its number, so that every record can be told from every other.
+/// A word of 1 to 16 letters with its number, so that all records are different.
 pub(crate) fn word(seed: u64, index: u64) -> String {
     let mut word = String::new();
     spell(seed, index, &mut word);
     word
 }
 
-/// The same, in place of what was in the buffer.
+/// The same, written into the buffer in place of its content.
 fn spell(seed: u64, index: u64, word: &mut String) {
     let bits = draw(seed, "words", 0, index);
     let letters = 1 + (bits >> 60) as usize;
@@ -147,7 +148,7 @@ fn spell(seed: u64, index: u64, word: &mut String) {
 
 /// Value and count of a line `value - count`.
 fn parse(line: &str) -> Option<(&str, i32)> {
-    // The last blank first: to search for three characters at once is much slower.
+    // Looks for the last space first, because searching for three characters at once is much slower.
     let (value, count) = line.rsplit_once(' ')?;
     Some((value.strip_suffix(" -")?, count.parse().ok()?))
 }

@@ -1,13 +1,12 @@
-//! User code that fails when it is told to: how a nemesis hurts the program itself.
+//! User code that fails on order, by which a nemesis hurts the program itself.
 //!
-//! A job wraps its source ([`JobContext::source`]); whenever a subtask reads a record through it, the nemesis' orders are
-//! looked at: [`UserCode::arm`] makes the next record given to user code on a node fail, [`UserCode::poison`] one record
-//! wherever it turns up. So user code fails in the first function of a job, the one that makes the record at a position:
-//! nothing behind it knows where a record stands. An error goes the way of every error of a program; a panic unwinds like
-//! any other, but prints nothing.
+//! A job wraps its source ([`JobContext::source`]). Whenever a subtask reads a record through it, the nemesis' orders
+//! are checked: [`UserCode::arm`] makes user code fail at the next record on a node, and [`UserCode::poison`] makes it
+//! fail at one record, wherever it is read. So user code fails in the first function of a job, which makes the record
+//! at a position, because later functions do not know a record's position. An error is handled like any error of a
+//! program; a panic unwinds like any other, but prints nothing.
 //!
-//! While nothing is ordered a record costs one relaxed load. Where the program runs in another process, the orders stand with whoever
-//! makes the run, and the process asks for them ([`Overseer`]).
+//! While there is no order, a record costs one relaxed load.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +28,7 @@ pub struct UserCode(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Some order stands; else nobody need look at them.
+    /// Whether there is any order; if not, the orders need not be looked at.
     armed: AtomicBool,
     orders: Mutex<Orders>,
     /// Is told whether some order stands.
@@ -68,17 +67,17 @@ pub enum AtRecord {
 
 #[derive(Debug, Default)]
 struct Orders {
-    /// Per node, what is still to come there.
+    /// For each node, the failures that are still to come.
     nodes: BTreeMap<String, Vec<UserFailure>>,
-    /// By split and position, how often each record still fails; `None`: always.
+    /// For each record, by split and position: how often it still fails; `None`: always.
     poisoned: BTreeMap<(u32, u64), Option<u32>>,
     hits: Vec<UserCodeHit>,
 }
 
-/// User code failed because it was told to.
+/// A failure of user code that was ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserCodeHit {
-    /// On which node.
+    /// The node on which it failed.
     pub node: String,
     /// Split of the record that it was given.
     pub split: u32,
@@ -86,7 +85,7 @@ pub struct UserCodeHit {
     pub position: u64,
     /// How it failed.
     pub how: UserFailure,
-    /// Because of the record ([`UserCode::poison`]), not of the node.
+    /// Whether the record was poisoned ([`UserCode::poison`]); otherwise the order was for the node.
     pub poisoned: bool,
 }
 
@@ -116,7 +115,7 @@ impl UserCode {
         self.set_armed(true);
     }
 
-    /// User code fails with an error whenever it is given this record, on any node: `times` times more, or always.
+    /// Makes user code fail with an error whenever it reads this record, on any node: `times` more times, or always.
     pub fn poison(&self, split: u32, position: u64, times: Option<u32>) {
         let mut orders = self.orders();
         let left = orders.poisoned.entry((split, position)).or_insert(Some(0));
@@ -124,7 +123,7 @@ impl UserCode {
         self.set_armed(true);
     }
 
-    /// Takes every order back.
+    /// Takes back all orders.
     pub fn disarm_all(&self) {
         let mut orders = self.orders();
         orders.nodes.clear();
@@ -163,7 +162,7 @@ impl UserCode {
         }
     }
 
-    /// How and why to fail now, and notes it.
+    /// How and why to fail at this record, if an order says so. The failure is recorded.
     fn obey(&self, node: &str, split: u32, position: u64) -> Option<(UserFailure, String)> {
         let mut orders = self.orders();
         let (how, poisoned) = match orders.poisoned.get_mut(&(split, position)) {
@@ -177,7 +176,7 @@ impl UserCode {
             }
         };
         orders.hits.push(UserCodeHit { node: node.into(), split, position, how, poisoned });
-        // Spent orders go, so that a run whose faults are over is as quick as one without.
+        // Fulfilled orders are removed, so that a run whose faults are over is as fast as one without faults.
         orders.nodes.retain(|_, pending| !pending.is_empty());
         orders.poisoned.retain(|_, left| *left != Some(0));
         let idle = orders.nodes.is_empty() && orders.poisoned.is_empty();
@@ -187,7 +186,7 @@ impl UserCode {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        // An ordered panic is raised after the lock is let go.
+        // An ordered panic is raised after the lock is released.
         self.0.orders.lock().expect("nothing panics under this lock")
     }
 }
@@ -206,12 +205,12 @@ pub struct JobContext<'a> {
 }
 
 impl<'a> JobContext<'a> {
-    /// For a program on `node` that `user_code` may make fail.
+    /// For a program on `node`, which `user_code` may make fail.
     pub fn new(files: &'a InputFiles, node: &'a str, user_code: UserCode) -> Self {
         Self { files, node, user_code }
     }
 
-    /// For a program that nobody makes fail: for real, or only to be looked at.
+    /// For a program that never fails on order, because it runs for real or is only examined.
     pub fn inert(files: &'a InputFiles) -> Self {
         Self::new(files, "", UserCode::default())
     }
@@ -221,7 +220,7 @@ impl<'a> JobContext<'a> {
         self.files
     }
 
-    /// A source as user code that can be made to fail. A job that does not wrap its source is out of the nemesis' reach.
+    /// The source as user code that can be made to fail. The nemesis cannot reach a job that does not wrap its source.
     pub fn source<S: Source>(&self, spec: &JobSpec, source: S) -> Watched<S> {
         Watched {
             source,
@@ -232,7 +231,7 @@ impl<'a> JobContext<'a> {
     }
 }
 
-/// A source that fails when it is told to.
+/// A source that fails on order.
 pub struct Watched<S> {
     source: S,
     splits: u64,

@@ -1,9 +1,10 @@
-//! Which fault is behind a failover, a takeover, or the end of a job that failed.
+//! Which fault caused a failover, a takeover, or the end of a job that failed.
 //!
-//! Start at [`fault_behind`]. Of the faults that struck since the interruption before, the newest one is behind it, unless
-//! another one struck what the failover names as its root: the TaskManager that was lost, an end of the connection that failed,
-//! the record that was poisoned, a store that did not take a checkpoint. Such a fault may have struck earlier, if it lasts and is
-//! not behind an interruption already: a lost machine is noticed when its heartbeats have been missing for long enough.
+//! Start at [`fault_behind`]. Of the faults that struck since the interruption before, the newest is taken, unless
+//! another one struck what the failover names as its root: the TaskManager that was lost, an end of the connection that
+//! failed, the record that was poisoned, a store that did not take a checkpoint. Such a fault may have struck earlier,
+//! if it lasts and has not caused an interruption already: a lost machine is noticed only after its heartbeats have
+//! been missing for long enough.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +15,9 @@ use crate::faults::{CHECKPOINT_STORE, OUTPUT_STORE};
 use crate::nemesis::Hit;
 use crate::outcome::Outcome;
 
-/// What an interruption says of its cause.
+/// What is known about the cause of an interruption.
 pub(super) enum Told<'a> {
-    /// A failover: its root, its words, and the node on which the task failed, if one did.
+    /// A failover: its root, its text, and the node on which the task failed, if one did.
     Failover { root: &'a RootCause, cause: &'a str, node: Option<&'a str> },
     /// A takeover: the event with which the former leader began to lead.
     Takeover { former: &'a EventRecord },
@@ -25,7 +26,7 @@ pub(super) enum Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// Of a failover that stands behind `before` in the trace.
+    /// The cause of a failover that comes after `before` in the trace.
     pub(super) fn failover(before: &'a [EventRecord], root: &'a RootCause, cause: &'a str) -> Self {
         let node = before.iter().rev().find_map(|record| match (&record.event, root) {
             (Event::TaskFailed { subtask, .. }, RootCause::TaskFailed { subtask: failed }) if subtask == failed => {
@@ -36,7 +37,7 @@ impl<'a> Told<'a> {
         Told::Failover { root, cause, node }
     }
 
-    /// Whether a hit struck what is named.
+    /// Whether a hit struck something that the cause names.
     fn names(&self, hit: &Hit) -> bool {
         let struck = |node: &str| words(&hit.target).any(|word| word == node);
         let of_store = [CHECKPOINT_STORE, OUTPUT_STORE].contains(&hit.role);
@@ -48,7 +49,8 @@ impl<'a> Told<'a> {
                     struck(task_manager.as_str())
                 }
                 RootCause::TaskFailed { .. } => {
-                    // Nodes and records that the words name, as in `data connection to tm-2` and `(split 0, position 7)`.
+                    // Nodes and records that the text names, as in `data connection to tm-2` and `(split 0, position
+                    // 7)`.
                     let record = record_of(cause).is_some_and(|record| hit.target == record);
                     record || node.is_some_and(struck) || words(cause).any(struck)
                 }
@@ -59,7 +61,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The record that the words of a failure name, as a poisoned record is called.
+/// The record that the text of a failure names, in the form in which a poisoned record is named.
 fn record_of(cause: &str) -> Option<String> {
     let (_, rest) = cause.split_once("(split ")?;
     let (split, rest) = rest.split_once(", position ")?;
@@ -67,8 +69,8 @@ fn record_of(cause: &str) -> Option<String> {
     Some(format!("record {position} of split {split}"))
 }
 
-/// The fault behind an interruption that was detected at `until`, and when it struck. `since`: when the interruption before was
-/// detected; `blamed`: faults that are behind one already.
+/// The fault that caused an interruption that was detected at `until`, and when it struck. `since` is when the
+/// interruption before was detected, and `blamed` are faults that have caused one already.
 pub(super) fn fault_behind(
     outcome: &Outcome,
     told: &Told<'_>,
@@ -78,12 +80,13 @@ pub(super) fn fault_behind(
 ) -> Option<(usize, u64)> {
     let strikes = outcome.strikes.iter().enumerate();
     let hits = strikes.flat_map(|(fault, strike)| strike.hits.iter().map(move |hit| (fault, hit)));
-    // A former leader was lost to what struck it, even to what an interruption before was blamed on, while it lasts.
+    // A former leader was lost because of what struck it. That fault may have caused an earlier interruption too, as
+    // long as it lasts.
     let takeover = matches!(told, Told::Takeover { .. });
     let lasts = |hit: &Hit| hit.healed_at.is_none_or(|end| end.0 > until);
     let earlier =
         |fault: usize, hit: &Hit| told.names(hit) && lasts(hit) && (takeover || !blamed.contains(&(fault, hit.at.0)));
-    // Damage fails nothing by itself: what reads the file does.
+    // Damage causes no failure by itself; reading the file does.
     hits.filter(|(_, hit)| !hit.damages_file() && hit.at.0 <= until)
         .filter(|(fault, hit)| hit.at.0 >= since || earlier(*fault, hit))
         .max_by_key(|(_, hit)| (told.names(hit), hit.at))
@@ -98,14 +101,14 @@ mod tests {
     use crate::fixtures::{at, ms, outcome, struck, subtask};
     use crate::nemesis::Strike;
 
-    /// A fault of the plan that struck `target` at these times, to last until the end.
+    /// A fault of the plan that struck `target` at this time, and lasts until the end.
     fn hit(time: u64, role: &'static str, target: &str) -> Strike {
         let mut strike = struck(time, None);
         (strike.hits[0].role, strike.hits[0].target) = (role, target.into());
         strike
     }
 
-    /// Which of the faults is behind a failover at 10 s, where the interruption before was at 8 s.
+    /// Which of the faults caused a failover at 10 s, if the interruption before was at 8 s.
     fn behind(strikes: &[Strike], root: RootCause, cause: &str) -> Option<usize> {
         let failed = at(
             9_900,

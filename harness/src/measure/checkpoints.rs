@@ -1,5 +1,5 @@
-//! Checkpoints in parts. The parts of a completed one lie along its critical path, through the subtask whose acknowledgement
-//! came last, so that they sum to the whole.
+//! Measures checkpoints in parts. The parts of a completed checkpoint follow its critical path, through the subtask
+//! whose acknowledgement came last, so that they sum to the whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,7 +24,7 @@ struct Building {
     last_acknowledged: Option<SubtaskId>,
 }
 
-/// Every checkpoint that was triggered, by id. Bytes of state are those that count, where each stands for `state_weight`.
+/// Every checkpoint that was triggered, by id. Bytes of state include weights: each counts as `state_weight`.
 pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRecord> {
     let mut all: BTreeMap<CheckpointId, Building> = BTreeMap::new();
     for record in &outcome.trace.events {
@@ -49,7 +49,7 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
             continue;
         }
         let Some(building) = all.get_mut(&id) else { continue };
-        // Another attempt may commit it, but not under the number of a later checkpoint.
+        // Another attempt may commit it, but not under the id of a later checkpoint.
         if let (Event::SinkCommitted { epoch, .. }, Some(checkpoint)) = (event, &mut building.record)
             && *epoch == id
         {
@@ -96,7 +96,7 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
             }
             Event::SnapshotAsyncEnded { bytes, .. } => {
                 entry.async_end_ns = Some(at);
-                // What travels in messages is not uploaded, and nothing but entries.
+                // State that travels in messages is not uploaded, and consists of entries only.
                 let entries = building.uploaded.get(&subtask).unwrap_or(bytes);
                 entry.state_bytes = bytes + entries.saturating_mul(state_weight - 1);
             }
@@ -120,8 +120,8 @@ pub(super) fn measure(outcome: &Outcome, state_weight: u64) -> Vec<CheckpointRec
     records
 }
 
-/// Bytes of the state files that `before` has none of the same contents of, as they count. Names do not matter: what a database
-/// keeps keeps its contents, and goes by another name in another attempt.
+/// Bytes, with weights, of the state files whose contents `before` does not have. Names are not compared, because a
+/// file that a database keeps has another name in another attempt.
 fn new_bytes(manifest: &Manifest, before: Option<&Manifest>, state_weight: u64) -> u64 {
     let contents = |file: &StateFile| (file.checksum.length, file.checksum.hash);
     let known: BTreeSet<(u64, [u8; 8])> = before.into_iter().flat_map(files).map(contents).collect();

@@ -1,4 +1,4 @@
-//! The course of a run: leaderships, attempts with what ran where, edges of the job graph, and what was under way.
+//! The course of a run: leaderships, attempts with what ran where, edges of the job graph, and what was in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use flowquake_reports::record::{AttemptRecord, Course, FlowSample, SubtaskRecord
 use super::ends_attempt;
 use crate::outcome::Outcome;
 
-/// Who led, what ran where, and what was under way; `lanes` are the names of the record's nodes.
+/// Who led, what ran where, and what was in progress. `lanes` are the names of the record's nodes.
 pub(super) fn measure(outcome: &Outcome, lanes: &[&str]) -> Course {
     let events = &outcome.trace.events;
     Course { terms: terms(outcome), attempts: attempts(events), edges: edges(events), flow: flow(outcome, lanes) }
@@ -87,7 +87,7 @@ fn attempts(events: &[EventRecord]) -> Vec<AttemptRecord> {
         .into_values()
         .map(|(whole, subtasks)| AttemptRecord { subtasks: subtasks.into_values().collect(), ..whole })
         .collect();
-    // A new leader replaces the attempt that it finds without a failover of its own.
+    // A new leader replaces the attempt that it finds, without a failover of its own.
     for next in (1..attempts.len()).rev() {
         let replaced = attempts[next].deployed_at_ns;
         attempts[next - 1].ended_at_ns.get_or_insert(replaced);

@@ -1,8 +1,8 @@
-//! What subtasks did with their time, and how late output was: shares of back-pressure, and the age of records when they
-//! became visible.
+//! What subtasks did with their time, and how late output was: shares of back-pressure, and the age of records when
+//! their output became visible.
 //!
-//! Start at [`back_pressure`] and [`lateness`]. Both are exact on the clock of the run: a subtask counts its own time between two
-//! snapshots, and a record's arrival follows from its place in the input.
+//! Start at [`back_pressure`] and [`lateness`]. Both are exact on the clock of the run: a subtask measures its own time
+//! between two snapshots, and a record's arrival follows from its position in the input.
 
 use flowquake_engine::graph::source::ArrivalSchedule;
 use flowquake_engine::time::Time;
@@ -11,16 +11,17 @@ use flowquake_reports::record::CheckpointRecord;
 use crate::outcome::Outcome;
 use crate::plan::{RunPlan, job_spec};
 
-/// The largest share of its time, in thousandths, that a subtask was back-pressured between two of its snapshots, with the subtask and
-/// the checkpoint; `None`: none took a snapshot.
+/// The largest share of its time, in thousandths, in which a subtask was back-pressured between two of its snapshots,
+/// with the subtask and the checkpoint. `None`: no subtask took a snapshot.
 pub fn back_pressure(checkpoints: &[CheckpointRecord]) -> Option<(u16, &str, u64)> {
     let all = checkpoints.iter().flat_map(|checkpoint| checkpoint.subtasks.iter().map(move |of| (of, checkpoint.id)));
     all.filter_map(|(of, id)| Some((of.back_pressured_permille?, of.subtask.as_str(), id)))
         .max_by_key(|(share, ..)| *share)
 }
 
-/// How old the oldest record was whose effect each committed checkpoint made visible, with the checkpoint: from its arrival until
-/// the last commit. Of checkpoints that the job did not fall back behind, and that covered records.
+/// For each committed checkpoint: the age of the oldest record whose effect it made visible, from the record's arrival
+/// to the last commit, with the checkpoint. Only checkpoints that the job did not fall back behind, and that covered
+/// records.
 pub fn lateness(plan: &RunPlan, outcome: &Outcome, checkpoints: &[CheckpointRecord]) -> Vec<(u64, u64)> {
     let (spec, splits) = (job_spec(plan), u64::from(plan.job.input.splits));
     let mut before = vec![0; plan.job.input.splits as usize];

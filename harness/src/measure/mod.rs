@@ -1,8 +1,8 @@
 //! From a trace to measurements: checkpoints and recoveries in parts, the timeline, the totals.
 //!
-//! Everything is read from events; the engine is not asked. Start at [`record`], which puts a run's [`RunRecord`] together.
-//! `recoveries` finds what was tried to bring the job back, `progress` what lasted, `stalls` where nothing was tried, and
-//! `outages` makes of them what a user sees.
+//! Everything is read from events, not from the engine. Start at [`record`], which makes a run's [`RunRecord`].
+//! `recoveries` finds the attempts to bring the job back, `progress` which of them lasted, `stalls` the times in which
+//! no recovery was begun, and `outages` combines these to what a user sees.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ mod timeline;
 
 pub use load::{back_pressure, lateness};
 
-/// What a run leaves behind. `sources` is the number of source subtasks, `replay` the command that runs the plan again.
+/// The record of a run. `sources` is the number of source subtasks, `replay` the command that runs the plan again.
 pub fn record(
     plan: &RunPlan,
     outcome: &Outcome,
@@ -166,7 +166,7 @@ fn hits(strike: &Strike) -> Vec<HitRecord> {
         receipt: hit.receipt.clone(),
     };
     let mut hits: Vec<HitRecord> = strike.hits.iter().map(record).collect();
-    // What a rule has hurt is seen a little later than it was hurt.
+    // The effect of a rule is noticed a little later than it happened, so hits may be out of order.
     hits.sort_by_key(|hit| hit.struck_at_ns);
     hits
 }
@@ -193,12 +193,12 @@ fn totals(plan: &RunPlan, outcome: &Outcome, checkpoints: &[CheckpointRecord]) -
     }
 }
 
-/// What a target is made of: names of nodes among others.
+/// The words of a target, the names of nodes among them.
 fn words(target: &str) -> impl Iterator<Item = &str> {
     target.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'))
 }
 
-/// Whether the job's own words say that this event ends an attempt.
+/// Whether this event says that an attempt has ended.
 fn ends_attempt(event: &Event) -> bool {
     matches!(event, Event::FailoverBegun { .. } | Event::JobFinished { .. } | Event::JobFailed { .. })
 }

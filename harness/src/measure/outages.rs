@@ -1,8 +1,9 @@
-//! Outages: what a user sees, made of everything that was tried until the job came back for good.
+//! Outages: what a user sees, made from all attempts to bring the job back until one lasts.
 //!
-//! Start at [`measure`]. Recoveries follow each other without lasting progress between them: they are one outage, from the
-//! first fault to the recovery that lasts. A stall that ends in a failure begins the outage of that failure. The parts of such
-//! an outage are those of its last recovery, with what came before in front of them, so they sum to the whole (RECORD-R1).
+//! Start at [`measure`]. Recoveries that follow each other without lasting progress in between are one outage, from the
+//! first fault to the recovery that lasts. A stall that ends in a failure begins the outage of that failure. The parts
+//! of such an outage are those of its last recovery, preceded by what came before, so they sum to the whole
+//! (RECORD-R1).
 
 use flowquake_reports::record::{CheckpointRecord, RecoveryKind, RecoveryParts, RecoveryRecord, SupersededRecovery};
 
@@ -23,13 +24,14 @@ pub(super) fn measure(
 ) -> Vec<RecoveryRecord> {
     let all = tried(outcome, checkpoints, sources);
     let mut records: Vec<RecoveryRecord> = Vec::new();
-    // Since when the job has been making progress, or might have been.
+    // Since when the job has, as far as is known, been making progress.
     let mut since = 0;
     let came_back = |tried: &Tried| tried.comeback.is_some();
     for together in all.split_inclusive(came_back) {
         let detected = together[0].detected_at;
         let mut stalls = stalls::between(plan, outcome, checkpoints, since, detected);
-        // One that goes on until the failure is a part of its outage; so is one during which the fault behind it struck.
+        // A stall that goes on until the failure is a part of its outage, and so is a stall during which the fault
+        // struck that caused the failure.
         let begun = together.iter().map(|tried| tried.failed_at).min().unwrap_or(detected);
         let stalled = stalls.iter().position(|stall| stall.to > begun || stall.to == detected);
         let stalled = stalled.and_then(|first| stalls.drain(first..).next());
@@ -39,7 +41,7 @@ pub(super) fn measure(
         records.push(record);
     }
     if since < u64::MAX {
-        // A job that failed for good was told of above.
+        // A job that failed for good was handled above.
         let end = outcome.ended_at.0;
         for stall in stalls::between(plan, outcome, checkpoints, since, end) {
             let is_open = stall.to == end && outcome.end != End::Finished;
@@ -49,7 +51,7 @@ pub(super) fn measure(
     records
 }
 
-/// What was tried until the job came back, or until the run ended.
+/// The recoveries until the job came back, or until the run ended, as one outage.
 fn of_recoveries(
     outcome: &Outcome,
     checkpoints: &[CheckpointRecord],
@@ -84,12 +86,13 @@ fn of_recoveries(
         restored_checkpoint: last.restored.map(|id| id.0),
         snapshot_age_ns: of.map_or(begun, |checkpoint| begun.saturating_sub(checkpoint.triggered_at_ns)),
         restored_checkpoint_duration_ns: of.and_then(CheckpointRecord::duration_ns),
-        // As they count, which the engine does not know.
+        // With weights, which the engine does not know.
         restored_bytes: of.map_or(0, |checkpoint| checkpoint.state_bytes),
         parts,
         confirmed_at_ns: last.comeback.as_ref().map(|comeback| comeback.confirmed_at),
         unended_ns: parts.is_none().then(|| outcome.ended_at.0.saturating_sub(begun)),
-        // Sources may have emitted all there is before any of it is processed again. What did not last was caught up for nothing.
+        // Sources may have emitted everything before any of it is processed again. If the recovery did not last,
+        // catching up does not count.
         caught_up_at_ns: back.and_then(|back| last.caught_up_at.map(|at| at.max(back))),
     }
 }
@@ -124,7 +127,7 @@ fn of_stall(outcome: &Outcome, stall: Stall, end: Option<u64>) -> RecoveryRecord
     }
 }
 
-/// The last attempt that was deployed before.
+/// The last attempt that was deployed before this time.
 fn deployed(outcome: &Outcome, before: u64) -> Option<Attempt> {
     let events = outcome.trace.events.iter().take_while(|record| record.at.0 <= before);
     let attempts = events.filter_map(|record| match record.event {

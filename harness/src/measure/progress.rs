@@ -1,12 +1,13 @@
-//! Lasting progress: what ends an outage.
+//! Lasting progress, which ends an outage.
 //!
-//! A job is back when every vertex processes records again. Whether that lasts is known only later: the same attempt completes
-//! a checkpoint, or finishes the job. Records of an attempt that did neither are processed once more, and nobody sees what came
-//! of them. The outage ends where the progress began, not where it was confirmed: that is the D of the formulas, and what a
-//! user waits for beyond it is the exactly-once latency, which is measured for itself. ADR 0022.
+//! A job is back when every vertex processes records again. Whether that lasts is known only later, when the same
+//! attempt completes a checkpoint or finishes the job. Records of an attempt that did neither are processed again, and
+//! their output is never visible. The outage ends where the lasting progress began, not where it was confirmed: this is
+//! the D of the formulas. What a user waits for after that is the exactly-once latency, which is measured separately.
+//! ADR 0022.
 //!
-//! A vertex that nothing comes to is waited for by nobody: sources that have nothing left to read, and vertices behind them,
-//! say so by a checkpoint that goes through all of them.
+//! A vertex that receives no records is not waited for. Sources that have nothing left to read, and the vertices
+//! downstream of them, show that they work when a checkpoint passes through all of them.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,15 @@ use flowquake_reports::record::{CheckpointEnd, CheckpointRecord};
 /// Progress that lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lasting {
-    /// When the last vertex had its first record; without any record, when the sources had found that there is none.
+    /// When the last vertex had its first record; if there were no records, when the sources had found that nothing is
+    /// left to read.
     pub(super) since: u64,
-    /// When the checkpoint was complete, or the job finished, that shows it.
+    /// When the checkpoint completed, or the job finished, that confirms the progress.
     pub(super) confirmed_at: u64,
 }
 
-/// The lasting progress of an attempt; `None`: it made none. `events` are those of its term, `sources` counts its source
-/// subtasks.
+/// The lasting progress of an attempt; `None`: it made none. `events` are those of its term, and `sources` is the
+/// number of its source subtasks.
 pub(super) fn lasting(
     events: &[EventRecord],
     attempt: Attempt,
@@ -52,9 +54,9 @@ pub(super) fn lasting(
     confirmations.into_iter().find_map(|(confirmed_at, triggered_at)| {
         let seen: Vec<u64> = first.values().copied().filter(|at| *at <= confirmed_at).collect();
         let since = match seen.iter().min() {
-            // What its sources had emitted before the barrier was processed by every vertex that it concerned.
+            // Everything that the sources had emitted before the barrier was processed by every vertex that it reached.
             Some(earliest) if seen.len() == first.len() || *earliest <= triggered_at => seen.iter().copied().max(),
-            // The barrier was faster than all records, and says nothing about the vertices to come.
+            // The barrier was faster than all records, so it says nothing about vertices that have had none.
             Some(_) => None,
             None => nothing_to_read.filter(|at| *at <= confirmed_at),
         };

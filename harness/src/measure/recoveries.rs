@@ -1,12 +1,12 @@
-//! What was tried to bring the job back: failovers, takeovers, and how far each came.
+//! The attempts to bring the job back: failovers, takeovers, and how far each came.
 //!
-//! The job has to come back after a failover, which its leader begins, and after a takeover, when another JobManager, or the
-//! former leader anew, opens a term: that deploys the next attempt without any failover. A takeover has no restart delay, and
-//! tasks are cancelled while their TaskManagers look for the new leader, so that time is one with the wait for slots. A job
-//! that fails for good is tried to be brought back by nobody.
+//! The job has to come back after a failover, which its leader begins, and after a takeover, in which another
+//! JobManager, or the former leader again, opens a term; that deploys the next attempt without a failover. A takeover
+//! has no restart delay, and tasks are cancelled while their TaskManagers look for the new leader, so that time is part
+//! of the wait for slots. A job that fails for good is not brought back.
 //!
-//! Whether a recovery was worth anything is [`lasting`]'s to say; `outages` makes one outage of all that were tried until then.
-//! What a JobManager that was replaced says of the job counts for nothing.
+//! [`lasting`] decides whether a recovery lasted, and `outages` makes one outage of all that were tried until then.
+//! Events of a JobManager that was replaced do not count.
 
 use std::collections::BTreeSet;
 
@@ -23,21 +23,22 @@ use crate::outcome::Outcome;
 /// One failover or takeover that was begun; or the end of a job that failed for good, after which nothing is tried.
 pub(super) struct Tried {
     pub(super) kind: RecoveryKind,
-    /// The attempt with which the job was to come back.
+    /// The attempt with which the job should come back.
     pub(super) next: Attempt,
-    /// Why, as the JobManager stated it.
+    /// The cause as the JobManager stated it.
     pub(super) cause: String,
-    /// The fault behind it, by its position in the plan, from 1.
+    /// The fault that caused it, by its position in the plan, from 1.
     pub(super) fault: Option<u32>,
-    /// When that fault struck, or when lasting progress was last made under it; else when the failure was seen.
+    /// When that fault struck, or when lasting progress was last made under it; if no fault is known, when the failure
+    /// was detected.
     pub(super) failed_at: u64,
-    /// When it was begun.
+    /// When the recovery was begun.
     pub(super) detected_at: u64,
-    /// What it restored.
+    /// The checkpoint that it restored.
     pub(super) restored: Option<CheckpointId>,
-    /// `None`: it came to nothing.
+    /// `None`: it did not lead to lasting progress.
     pub(super) comeback: Option<Comeback>,
-    /// When the sources of its attempt had emitted all that had arrived.
+    /// When the sources of its attempt had emitted everything that had arrived.
     pub(super) caught_up_at: Option<u64>,
 }
 
@@ -45,22 +46,22 @@ pub(super) struct Tried {
 pub(super) struct Comeback {
     /// From `failed_at` until every vertex had processed a record.
     pub(super) parts: RecoveryParts,
-    /// When that turned out to last.
+    /// When the progress was confirmed to be lasting.
     pub(super) confirmed_at: u64,
 }
 
 /// Why the job has to come back.
 struct Interruption<'a> {
     kind: RecoveryKind,
-    /// The attempt with which it does.
+    /// The attempt with which the job comes back.
     next: Attempt,
     cause: String,
-    /// Of a takeover: everything since the former leader's term was opened.
+    /// For a takeover: everything since the former leader's term was opened.
     lost: Option<&'a [EventRecord]>,
     told: Told<'a>,
 }
 
-/// Everything that was tried, in order. `sources` is the number of source subtasks.
+/// All recoveries that were tried, in order. `sources` is the number of source subtasks.
 pub(super) fn tried(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources: usize) -> Vec<Tried> {
     let events = &outcome.trace.events;
     let mut all: Vec<Tried> = Vec::new();
@@ -121,8 +122,8 @@ pub(super) fn tried(outcome: &Outcome, checkpoints: &[CheckpointRecord], sources
     all
 }
 
-/// When a checkpoint was last completed that was triggered under a fault that struck at `struck_at`: until then it had not
-/// stopped the job.
+/// When a checkpoint last completed that was triggered while a fault that struck at `struck_at` was in force. Until
+/// then the fault had not stopped the job.
 fn progress_since(checkpoints: &[CheckpointRecord], struck_at: u64, until: u64) -> Option<u64> {
     let completed = checkpoints.iter().filter(|one| one.end == CheckpointEnd::Completed);
     let under_it = completed.filter(|one| one.triggered_at_ns >= struck_at);
@@ -155,14 +156,14 @@ fn in_term(events: &[EventRecord]) -> &[EventRecord] {
     &events[..next.map_or(events.len(), |next| next + 1)]
 }
 
-/// When the former leader noticed by itself that it does not lead any more; its term begins the slice.
+/// When the former leader itself noticed that it no longer leads. Its term begins the slice.
 fn gave_up(term: &[EventRecord]) -> Option<u64> {
     let lost =
         |record: &&EventRecord| matches!(record.event, Event::LeadershipLost { .. }) && same_life(&term[0], record);
     term.iter().find(lost).map(|record| record.at.0)
 }
 
-/// `rest` begins with the event that interrupted the job. `None`: it did not come back with this attempt.
+/// `rest` begins with the event that interrupted the job. `None`: the job did not come back with this attempt.
 fn comeback(
     rest: &[EventRecord],
     next: Attempt,
@@ -181,7 +182,7 @@ fn comeback(
     let detected = detected.at.0;
     let deployed = at(&|event| matches!(event, Event::DeploymentBegun { attempt, .. } if *attempt == next))?;
     let restoring = at(&|event| matches!(event, Event::RestoreBegun { attempt, .. } if *attempt == next))?;
-    // All subtasks of the new attempt; the job is running only if none of them failed before.
+    // All subtasks of the new attempt run. The job counts as running only if none of them has failed before.
     let running = at(&|event| matches!(event, Event::JobRunning { attempt } if *attempt == next))?;
     let of_next = rest.iter().filter(|record| record.event.attempt() == Some(next));
     let restored =

@@ -1,9 +1,10 @@
-//! Stalls: a fault is in force, no recovery is begun, and nothing lasting comes of what the job does.
+//! Stalls: a fault is in force, no recovery is begun, and the job makes no lasting progress.
 //!
-//! A job whose leader is cut off, whose store fails or whose link is dead may go on for a long time without a failover. What a
-//! user sees is that no output comes. A stall is a time without a completed checkpoint that is longer than the trigger rule
-//! explains, and with a fault in force: more than two and a half times as long as from one completion to the next. So one
-//! checkpoint that was given up is no outage, since that is what `tolerable_failed` is for, and two in a row are. ADR 0022.
+//! A job whose leader is cut off, whose store fails or whose link is dead may go on for a long time without a failover,
+//! while its users see no output. A stall is a time without a completed checkpoint while a fault is in force, if it is
+//! longer than the trigger rule explains: more than two and a half times the usual time from one completion to the
+//! next. So one checkpoint that was given up is not an outage, because `tolerable_failed` allows it, but two in a row
+//! are. ADR 0022.
 
 use std::time::Duration;
 
@@ -16,13 +17,13 @@ use crate::nemesis::Hit;
 use crate::outcome::Outcome;
 use crate::plan::{FaultAction, RunPlan};
 
-/// Below this, what looks like a stall is the jitter of frequent checkpoints.
+/// A shorter time without a checkpoint is only the jitter of frequent checkpoints.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// Requests to the store, one after the other, before a job runs for the first time, and a few more.
+/// Number of sequential requests to the store before a job first runs, with some reserve.
 const REQUESTS_AT_START: u64 = 10;
 
-/// No lasting progress while a fault was in force.
+/// A time without lasting progress while a fault was in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stall {
     /// The fault, by its position in the plan, from 1.
@@ -33,17 +34,17 @@ pub(super) struct Stall {
     pub(super) to: u64,
 }
 
-/// Lasting progress: what a stall is counted from.
+/// Lasting progress, from which a stall is counted.
 struct Mark {
     at: u64,
-    /// Faults that struck later may have stopped the job.
+    /// Only faults that struck after this can have stopped the job.
     covers: u64,
-    /// Time to the next one, by the trigger rule.
+    /// Time until the next lasting progress is due by the trigger rule.
     due_ns: u64,
 }
 
-/// Every stall between two times in which no recovery was begun. `from` is lasting progress, or the start of the run; `to` is
-/// the next failure, or the end of the job or of the run.
+/// Every stall between two times in which no recovery was begun. `from` is lasting progress, or the start of the run;
+/// `to` is the next failure, or the end of the job or of the run.
 pub(super) fn between(
     plan: &RunPlan,
     outcome: &Outcome,
@@ -69,8 +70,8 @@ pub(super) fn between(
     stalls
 }
 
-/// The first trigger of an attempt is drawn from the interval; how long its checkpoint takes is known from those before. At the
-/// start of the run the cluster has to come up besides.
+/// The first trigger of an attempt is drawn from the interval, and the duration of its checkpoint is estimated from
+/// those before. At the start of the run, the cluster has to come up as well.
 fn due_at_first(plan: &RunPlan, checkpoints: &[CheckpointRecord], from: u64) -> u64 {
     let config = &plan.job.config.checkpoints;
     let coming_up = if from == 0 { start_up(plan) } else { 0 };
@@ -81,7 +82,8 @@ fn due_at_first(plan: &RunPlan, checkpoints: &[CheckpointRecord], from: u64) -> 
     coming_up.saturating_add(to_trigger).saturating_add(duration.or_else(shortest).unwrap_or(0))
 }
 
-/// What a cluster may need without a fault until its job runs, at most: a leader, its slots, and one task after the other.
+/// The longest time that a cluster without faults may need until its job runs: for a leader, its slots, and one step
+/// after the other.
 fn start_up(plan: &RunPlan) -> u64 {
     let cluster = &plan.cluster;
     let (deployed, empty) = (Work::Deploy, Entries::default());
@@ -107,10 +109,10 @@ fn stall(plan: &RunPlan, outcome: &Outcome, before: &Mark, to: u64) -> Option<St
     let hits =
         faults.flat_map(|(index, (fault, strike))| strike.hits.iter().map(move |hit| (index, &fault.action, hit)));
     let stopping = hits.filter(|(_, action, hit)| stops(action, hit, before, to));
-    // Of those in force from the beginning, the newest.
+    // Of the faults that were in force from the beginning, the newest.
     let (index, _, hit) = stopping.min_by_key(|(_, _, hit)| (hit.at.0.max(before.at), std::cmp::Reverse(hit.at)))?;
     let from = hit.at.0.max(before.at);
-    // What came so late did not make it so long.
+    // A fault that came so late did not make the time too long.
     (to - from > before.due_ns).then_some(Stall { fault: index as u32 + 1, from, to })
 }
 
@@ -119,7 +121,7 @@ fn stops(action: &FaultAction, hit: &Hit, before: &Mark, to: u64) -> bool {
     if hit.damages_file() || hit.at.0 >= to {
         return false;
     }
-    // A dead node stops the job until it is done without, and not for as long as it is dead.
+    // A dead node stops the job only until the job goes on without it, not for as long as the node is dead.
     let lasts = !matches!(action, FaultAction::Kill { .. });
     hit.at.0 >= before.covers || lasts && hit.healed_at.is_none_or(|end| end.0 > before.at)
 }

@@ -19,7 +19,7 @@ use crate::plan::{FaultAction, NodeTarget, RunPlan, Trigger};
 
 const MS: u64 = 1_000_000;
 
-/// Checkpoint 3 of attempt 1: a source acknowledges early, the sink last.
+/// Checkpoint 3 of attempt 1: a source acknowledges early, and the sink last.
 fn checkpoint() -> Vec<EventRecord> {
     let (attempt, checkpoint) = (Attempt(1), CheckpointId(3));
     let (source, sink) = (subtask(0, 0), subtask(1, 0));
@@ -44,8 +44,8 @@ fn checkpoint() -> Vec<EventRecord> {
     ]
 }
 
-/// Attempt 1 fails at 1200 ms; attempt 2 restores checkpoint 3 and processes its first record at 2600 ms, and its checkpoint 4,
-/// complete at 3100 ms, shows that this lasts.
+/// Attempt 1 fails at 1200 ms. Attempt 2 restores checkpoint 3 and processes its first record at 2600 ms; its
+/// checkpoint 4, complete at 3100 ms, shows that this lasts.
 fn recovery() -> Vec<EventRecord> {
     let (failed, attempt, checkpoint) = (Attempt(1), Attempt(2), Some(CheckpointId(3)));
     let (source, sink) = (subtask(0, 0), subtask(1, 0));
@@ -74,7 +74,7 @@ fn recovery() -> Vec<EventRecord> {
     ]
 }
 
-/// A fault that lasts until it heals, and a checkpoint each second.
+/// A plan with a fault that lasts until it heals, and a checkpoint each second.
 fn cut() -> RunPlan {
     let mut plan = plan();
     plan.job.config.checkpoints.interval = std::time::Duration::from_secs(1);
@@ -231,7 +231,7 @@ fn parts_of_a_recovery_sum_to_the_outage() {
     assert!(record.is_plain());
 }
 
-/// The sink's first record comes when another sink still loads its state: the outage ends with the latter.
+/// The sink's first record comes while another sink still loads its state: the outage ends when that state is loaded.
 #[test]
 fn an_outage_does_not_end_before_all_state_is_loaded() {
     let mut events = recovery();
@@ -256,17 +256,18 @@ fn records_that_no_checkpoint_follows_end_no_outage() {
     let mut events = recovery();
     events.truncate(events.len() - 2);
     assert_eq!(measured(events.clone()).outage(), Lapse::Over(2000 * MS));
-    // A checkpoint of the attempt before says nothing about this one.
+    // A checkpoint of the attempt before says nothing about this attempt.
     let (attempt, checkpoint) = (Attempt(1), CheckpointId(4));
     events.push(at(3_050, "jm-1", Event::CheckpointTriggered { attempt, checkpoint, last: false }));
     events.push(at(3_100, "jm-1", Event::CheckpointCompleted { attempt, checkpoint, bytes: 1 }));
     assert_eq!(measured(events.clone()).outage(), Lapse::Over(2100 * MS));
-    // The end of the job does.
+    // But the end of the job does.
     events.push(at(3_200, "jm-1", Event::JobFinished { attempt: Attempt(2) }));
     assert_eq!(measured(events).outage(), Lapse::Ns(1600 * MS));
 }
 
-/// The recovery of [`recovery`] and its events with every number of an attempt and of a checkpoint one higher, `by` later.
+/// The recovery of [`recovery`] and its events, `by` later, with every attempt number and checkpoint id increased by
+/// one.
 fn again(by: u64) -> Vec<EventRecord> {
     let number = |text: String, name: &str, from: u64| {
         text.replace(&format!("\"{name}\":{from}"), &format!("\"{name}\":{}", from + 1))
@@ -281,7 +282,7 @@ fn again(by: u64) -> Vec<EventRecord> {
     shifted.collect()
 }
 
-/// Attempt 2 processes records, but fails before its checkpoint is complete: with attempt 3 it is one outage.
+/// Attempt 2 processes records, but fails before its checkpoint is complete: together with attempt 3 it is one outage.
 #[test]
 fn recoveries_without_lasting_progress_between_them_are_one_outage() {
     let mut first = recovery();
@@ -300,7 +301,7 @@ fn recoveries_without_lasting_progress_between_them_are_one_outage() {
     assert!(!record.is_plain());
 }
 
-/// A second failure right after the checkpoint that confirmed the first recovery is an outage of its own.
+/// A second failure directly after the checkpoint that confirmed the first recovery is an outage of its own.
 #[test]
 fn lasting_progress_between_two_recoveries_keeps_them_apart() {
     let mut outcome = outcome([checkpoint(), recovery(), again(2_500)].concat());
@@ -312,19 +313,20 @@ fn lasting_progress_between_two_recoveries_keeps_them_apart() {
     assert_eq!(recovered_after(&all, 1, u64::MAX), Lapse::Ns(1_900 * MS));
 }
 
-/// Sources that have nothing left to read have no first record, and neither have those behind them.
+/// Sources that have nothing left to read have no first record, and neither have the vertices downstream.
 #[test]
 fn a_job_that_has_nothing_left_to_read_is_back_when_its_sources_know() {
     let mut events = recovery();
     events.retain(|record| !matches!(record.event, Event::FirstRecord { .. }));
     let parts = measured(events.clone()).parts.expect("it came back");
     assert_eq!((parts.init_ns, parts.total_ns()), (500 * MS, 2_000 * MS), "caught up at 3000 ms");
-    // As long as one of them has not said so, a checkpoint alone proves nothing.
+    // As long as one source has not reported that it has nothing left, a checkpoint alone proves nothing.
     events.retain(|record| !matches!(record.event, Event::CaughtUp { .. }));
     assert_eq!(measured(events).parts, None);
 }
 
-/// The filter before a vertex lets nothing pass for minutes: the barrier behind the sources' records shows that it works.
+/// The filter before a vertex lets nothing pass for minutes. The barrier that follows the sources' records shows that
+/// the vertex works.
 #[test]
 fn a_vertex_that_nothing_comes_to_keeps_no_outage_open() {
     let mut events = recovery();
@@ -342,7 +344,7 @@ fn a_vertex_that_nothing_comes_to_keeps_no_outage_open() {
     assert_eq!(measured(events).parts, None);
 }
 
-/// Checkpoints of 100 ms in attempt 1 that were complete at these times.
+/// Checkpoints of 100 ms in attempt 1 that completed at these times.
 fn completed(times: &[u64]) -> Vec<EventRecord> {
     let attempt = Attempt(1);
     let mut events = vec![at(10, "jm-1", Event::DeploymentBegun { attempt, restored: None, state_bytes: 0 })];
@@ -372,10 +374,10 @@ fn a_stall_is_an_outage_though_nothing_was_restarted() {
     assert_eq!((stall.failed_at_ns, stall.outage()), (2_500 * MS, Lapse::Ns(29_500 * MS)));
     assert_eq!(stall.parts.map(|parts| parts.stalled_ns), stall.outage_ns(), "RECORD-R1");
     assert_eq!(recovered_after(&all, 0, 40_000 * MS), stall.outage());
-    // Nobody is to blame, or it was over by then.
+    // No fault, or a fault that had ended by then.
     assert_eq!(stalls(&times, vec![], End::Finished), []);
     assert_eq!(stalls(&times, cut(300, 1_900), End::Finished), []);
-    // One checkpoint was given up, as is tolerated; two in a row are not.
+    // One checkpoint that was given up is tolerated; two in a row are not.
     let tolerated = [1_100, 2_100, 4_150];
     assert_eq!(stalls(&tolerated, cut(2_500, 3_900), End::Finished), [], "what comes after it is not the fault's");
     let mut tolerated: Vec<u64> = (1..=40).map(|second| second * 1_000).collect();
@@ -383,12 +385,12 @@ fn a_stall_is_an_outage_though_nothing_was_restarted() {
     assert_eq!(stalls(&tolerated, cut(2_500, 3_900), End::Finished), []);
     tolerated.retain(|time| *time != 4_000);
     assert_eq!(stalls(&tolerated, cut(2_500, 4_900), End::Finished)[0].outage(), Lapse::Ns(2_500 * MS));
-    // Until the time limit.
+    // The stall lasts until the time limit.
     let open = stalls(&[1_100, 2_100], cut(2_500, 31_900), End::TimeLimit);
     assert_eq!(open[0].outage(), Lapse::Over(37_500 * MS));
 }
 
-/// The leader is cut off for a second; long after, and still without progress, the attempt fails.
+/// The leader is cut off for a second. Much later, still without progress, the attempt fails.
 #[test]
 fn a_stall_that_ends_in_a_failure_begins_its_outage() {
     let mut late = recovery();
@@ -406,7 +408,7 @@ fn a_stall_that_ends_in_a_failure_begins_its_outage() {
     assert_eq!(record.snapshot_age_ns, 900 * MS);
 }
 
-/// A store that answers slowly for minutes did not fail the attempt as long as its checkpoints went on.
+/// A store that answered slowly for minutes did not cause the failure while its checkpoints went on.
 #[test]
 fn an_outage_begins_with_the_last_lasting_progress_under_a_fault() {
     let mut outcome = outcome([checkpoint(), recovery()].concat());
@@ -426,12 +428,12 @@ fn a_job_that_failed_for_good_is_down_for_ever() {
     assert_eq!((record.kind, record.outage()), (RecoveryKind::Stall, Lapse::Over(500 * MS)));
 }
 
-/// The leader of attempt 1 is lost; `jm-2` opens term 2 at 1200 ms with attempt 2, which needs no restart delay. Then the same
-/// happens as in [`recovery`].
+/// The leader of attempt 1 is lost. `jm-2` opens term 2 at 1200 ms with attempt 2, which needs no restart delay. Then
+/// the same happens as in [`recovery`].
 fn taken_over() -> Outcome {
     let first = at(0, "jm-1", Event::LeadershipGranted { term: Term(1) });
     let mut events: Vec<_> = recovery().split_off(2);
-    // The former leader does not know yet: what it says is not about the job any more.
+    // The former leader does not know yet, so its events no longer count for the job.
     let zombie = Event::FailoverBegun {
         attempt: Attempt(1),
         root: flowquake_engine::event::RootCause::StoreFailed,
@@ -472,7 +474,8 @@ fn parts_of_a_takeover_sum_to_the_outage() {
     assert_eq!(record.caught_up_at_ns, Some(3000 * MS));
 }
 
-/// Of all that struck, what struck the leader is behind its loss; what struck nobody leaves its own word, or the new term.
+/// Of all faults that struck, the one that struck the leader caused its loss. If none did, the time is taken from its
+/// own event, or from the new term.
 #[test]
 fn a_takeover_is_timed_from_what_struck_the_leader() {
     let failed_at = |hits: Vec<Hit>| {
@@ -490,8 +493,8 @@ fn a_takeover_is_timed_from_what_struck_the_leader() {
     assert_eq!(all(&outcome)[0].failed_at_ns, 1_100 * MS);
 }
 
-/// The failover of an isolated leader comes to nothing; it is one outage with that of its successor, which goes on until the
-/// attempt of the latter runs.
+/// The failover of an isolated leader does not succeed. It is one outage with the failover of its successor, and lasts
+/// until the successor's attempt runs.
 #[test]
 fn a_takeover_supersedes_the_failover_before() {
     for (healed_at, superseded) in [(None, 0), (Some(1_150), 200)] {
@@ -579,7 +582,7 @@ fn the_most_back_pressured_subtask_is_named_with_its_checkpoint() {
 #[test]
 fn output_is_as_late_as_the_oldest_record_behind_it() {
     let mut plan = plan();
-    // One record each 100 ms, from the start that the manifests name.
+    // One record each 100 ms, from the start time in the manifests.
     plan.job.input.rate = Some(10.0);
     let mut outcome = outcome([]);
     covers(&mut outcome, 0, 1, 0);

@@ -1,4 +1,4 @@
-//! The timeline: the state changes that a reader of a run wants to see, with the faults in their places.
+//! The timeline: the state changes that a reader of a run wants to see, with the faults among them.
 
 use flowquake_engine::event::Event;
 use flowquake_engine::ids::CheckpointId;
@@ -34,7 +34,7 @@ pub(super) fn entries(plan: &RunPlan, outcome: &Outcome) -> Vec<TimelineEntry> {
     entries
 }
 
-/// The nodes that a target names, each once: one, or both ends of a link, or all of a set. Files are in a store.
+/// The nodes that a target names, each once: one node, both ends of a link, or all of a set. Files are in a store.
 fn nodes(target: &str, outcome: &Outcome) -> String {
     let mut nodes: Vec<&str> = Vec::new();
     for word in words(target) {
@@ -85,7 +85,7 @@ fn describe(event: &Event, committed: &mut Option<CheckpointId>) -> Option<(Time
         Event::CheckpointDamaged { checkpoint, file, expected, found } => {
             (Abort, format!("checkpoint {checkpoint}: {file} is damaged: expected {expected}, found {found}"))
         }
-        // One line per checkpoint, not per sink.
+        // One line per checkpoint, not one per sink.
         Event::SinkCommitted { checkpoint, .. } if *committed != Some(*checkpoint) => {
             *committed = Some(*checkpoint);
             (Commit, format!("commits checkpoint {checkpoint}"))

@@ -1,8 +1,9 @@
-//! The rate that a cluster can bear: where the first subtask, machine, link or way to the store has no time left, or where
-//! flow control lets no more records through.
+//! The rate that a cluster can carry: the rate at which the first subtask, machine, link or path to the store is fully
+//! used, or at which flow control lets no more records through.
 //!
-//! Start at [`of`]. The two are told apart, since records that stand for many cross the network in larger pieces than those
-//! that they stand for: flow control holds them up less, and a cluster that it limits cannot be shown with them.
+//! Start at [`of`]. Work and flow control are separated, because records with a weight cross the network in larger
+//! pieces than the records that they stand for: flow control slows them less, so a cluster that is limited by flow
+//! control cannot be represented by them.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +11,24 @@ use flowquake_engine::env::Work;
 
 use super::{Known, spread};
 
-/// μ, records per second, without checkpoints, by what limits it.
+/// μ in records per second, without checkpoints, by what limits it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capacity {
-    /// By processors, links and stores.
+    /// The limit by processors, links and stores.
     pub work: f64,
-    /// By flow control: the credits of a channel and the send buffer of a connection bound what is under way, and a round trip
-    /// bounds how often.
+    /// The limit by flow control: the credits of a channel and the send buffer of a connection limit what is in flight,
+    /// and a round trip limits how often that can be sent.
     pub flow: f64,
 }
 
 impl Capacity {
-    /// μ: the lower of the two.
+    /// μ: the lower of the two limits.
     pub fn lowest(&self) -> f64 {
         self.work.min(self.flow)
     }
 }
 
-/// Something that can be full: a subtask, a machine, a link, a way to the store.
+/// Something that can be fully used: a subtask, a machine, a link, a path to the store.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Resource {
     Subtask(usize, usize),
@@ -40,8 +41,8 @@ enum Resource {
 
 /// μ without checkpoints.
 ///
-/// A subtask does one thing at a time, the subtasks of a machine share its cores, records between two machines share a link,
-/// and output of a machine its way to the store. The slowest of them decides.
+/// A subtask does one thing at a time, the subtasks of a machine share its cores, records between two machines share a
+/// link, and output of a machine shares its path to the store. The slowest of these decides.
 pub(super) fn of(known: &Known) -> Capacity {
     let cluster = &known.plan.cluster;
     let backend = known.plan.job.config.backend;
@@ -53,7 +54,7 @@ pub(super) fn of(known: &Known) -> Capacity {
         false => 1.0 / p as f64,
     };
     for (vertex, model) in known.model.vertices.iter().enumerate() {
-        // A million at once, since prices are whole nanoseconds.
+        // The price of a million at once, because prices are whole nanoseconds.
         let state = model.keyed.then_some(backend);
         let million = Work::Records { records: 1_000_000, bytes: (1e6 * model.bytes_in) as u64, state };
         let price = cluster.rates.price(million).as_secs_f64() / 1e6 * model.records_in;
@@ -78,21 +79,22 @@ pub(super) fn of(known: &Known) -> Capacity {
     let lowest = |of_flow: bool| {
         let is_flow = |resource: &Resource| matches!(resource, Resource::Channel(..) | Resource::Connection(..));
         let fullest = seconds.iter().filter(|(resource, _)| is_flow(resource) == of_flow).map(|(_, seconds)| *seconds);
-        // Where work is free, nothing but the clock limits it.
+        // If work is free, only the clock limits the rate.
         1.0 / fullest.fold(1e-15, f64::max)
     };
     Capacity { work: lowest(false), flow: lowest(true) }
 }
 
 impl Known<'_> {
-    /// Bytes of a buffer as they count, of records of `bytes` each; it is full with the record that reaches its size.
+    /// Bytes of a buffer, with weights, for records of `bytes` each. A buffer is full with the record that reaches its
+    /// size.
     fn buffer(&self, bytes: f64) -> f64 {
         let records = (f64::from(self.plan.job.config.buffer_size) / bytes).ceil();
         records * bytes * self.plan.cluster.record_weight as f64
     }
 
-    /// A channel has as many buffers under way as it has credits, and gets those back by halves: seconds per byte if nothing
-    /// but that limits it. No frame overtakes another, so of those under way the slowest counts.
+    /// Seconds per byte if only credits limit a channel. A channel has as many buffers in flight as it has credits, and
+    /// gets these back in halves. No frame overtakes another, so the slowest frame in flight counts.
     fn round_trip_per_byte(&self, bytes: f64) -> f64 {
         let (cluster, credits) = (&self.plan.cluster, u32::from(self.plan.job.config.credits));
         if bytes == 0.0 {
@@ -105,7 +107,8 @@ impl Known<'_> {
         ((there + back) / 1e9 + sent) / window
     }
 
-    /// A connection has a send buffer full of bytes under way, or one frame: seconds per byte, if nothing but that limits it.
+    /// Seconds per byte if only the send buffer limits a connection. A connection has a full send buffer in flight, or
+    /// a single frame.
     fn passage_per_byte(&self, bytes: f64) -> f64 {
         let cluster = &self.plan.cluster;
         if bytes == 0.0 {

@@ -1,4 +1,4 @@
-//! A checkpoint, step by step: which messages, requests and charges lie on its critical path.
+//! Predicts a checkpoint step by step: which messages, requests and charges are on its critical path.
 
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::env::Work;
@@ -12,20 +12,22 @@ use super::state::Snapshot;
 /// Bytes of a short line of output.
 const LINE: f64 = 8.0;
 
-/// The parts of a checkpoint that stores this snapshot, `epoch_ns` after the one before; each the mean of its largest.
+/// The parts of a checkpoint that stores this snapshot, `epoch_ns` after the one before. Each part is the expected
+/// maximum over the subtasks.
 pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> CheckpointParts {
     let bytes = snapshot.bytes;
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let p = known.parallelism();
     let (hop, store) = (cluster.latency, cluster.store_latency);
-    // To the source, and on to the keyed subtask: the slowest way into a subtask decides, and the slowest subtask.
+    // To the source, and on to the keyed subtask: the slowest channel into a subtask decides, and then the slowest
+    // subtask.
     let barrier = mean_of_largest(1, &[hop]);
     let aligned = mean_of_largest(p, &[hop, hop]);
-    // Upload, and reading it back; the sinks' output goes the same way at the same time.
+    // Upload and reading back; the sinks' output uses the same path at the same time.
     let on_node = known.on_the_way(bytes / f64::from(p));
     let (write, read) = (cluster.store_throughput as f64, cluster.store_read_throughput as f64);
     let stored = if config.backend == BackendKind::Memory { 0.0 } else { on_node };
-    // Output that the sinks had not written yet; they write whatever waits this long.
+    // Output that the sinks had not written yet; they write what has waited for this long.
     let flush_ns = nanos(config.sink_flush_interval).max(1);
     let unwritten_ns = (epoch_ns % flush_ns) as f64;
     let output = |ns: f64| {
@@ -41,7 +43,7 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
     let requests = 1 + usize::from(config.checkpoints.verify_uploads);
     let moving = output / known.plan.cluster.record_weight as f64;
     let waiting = match config.backend {
-        // Without a line to write there is nothing to wait for.
+        // Without output to write there is nothing to wait for.
         BackendKind::Memory if moving < LINE => 0.0,
         _ => mean_of_largest(p, &vec![store; requests * snapshot.rounds.max(1)]),
     };
@@ -51,7 +53,7 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
     let backend = config.backend;
     let read_back = known.queued(Work::ReadBack { backend, bytes: of_one(snapshot.read_back) }, known.busiest());
     let encoded = known.queued(Work::Inline { bytes: of_one(inline) }, known.busiest());
-    // Out of the acknowledgements, and into the manifest, by one task.
+    // State is taken out of the acknowledgements and put into the manifest by one task.
     let sealed = known.queued(Work::Inline { bytes: 2 * inline as u64 }, 1);
     let finalise = mean_of_largest(1, &[store; 4]) + (inline / write + inline / read) * 1e9 + sealed as f64;
     let ack = mean_of_largest(1, &[hop])
@@ -67,8 +69,8 @@ pub(super) fn parts(known: &Known, snapshot: Snapshot, epoch_ns: u64) -> Checkpo
     }
 }
 
-/// Work that one checkpoint takes from the records, c: its synchronous part, which alone holds them up; ns, of the last
-/// subtask on the busiest machine, since they queue for its cores.
+/// Work that one checkpoint takes from the records, c, in ns. This is the synchronous part, which alone holds records
+/// up, of the last subtask on the busiest machine, because subtasks queue for its cores.
 pub(super) fn lost_work(known: &Known, snapshot: Snapshot) -> f64 {
     let backend = known.plan.job.config.backend;
     let written = (snapshot.written * (1.0 / f64::from(known.parallelism()))).into();

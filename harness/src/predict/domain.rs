@@ -1,8 +1,8 @@
 //! Where the model does not hold: plans for which some of the predicted numbers would be wrong, and why.
 //!
-//! Numbers are kept, since planning a run needs them, however rough; but what is named here is not held against the run. Each
-//! condition is a step that the model leaves out, found by comparing predictions with runs over backends, sizes of values,
-//! weights and loads.
+//! The numbers are kept, because even rough ones help to plan a run, but the run is not judged by those that are named
+//! here. Each condition is a step that the model leaves out. They were found by comparing predictions with runs over
+//! backends, sizes of values, weights and loads.
 
 use std::collections::BTreeSet;
 
@@ -18,31 +18,32 @@ use super::recovery::{Recovered, Struck};
 use crate::faults::kind;
 use crate::plan::FaultAction;
 
-/// Above this share of the capacity that checkpoints leave, an error of one percent in a price becomes one of ten in the time to
-/// catch up, and barriers wait in queues that the model does not know.
+/// Above this share of the capacity that checkpoints leave, an error of one percent in a price becomes an error of ten
+/// percent in the time to catch up, and barriers wait in queues that the model does not contain.
 const LOAD_MAX: f64 = 0.9;
 
-/// The error of a checkpoint's duration, as a share of it: nine in ten predictions are closer.
+/// Error of a checkpoint's duration, as a share of it: nine in ten predictions are closer.
 pub(super) const DURATION_ERROR: f64 = 0.19;
 
-/// Growth of the state over the checkpoints that a prediction is held against, above which they are not those it is about.
+/// If the state grows by more than this factor over the checkpoints that a prediction is compared with, they are not
+/// the checkpoints that the prediction is about.
 const GROWTH_MAX: f64 = 1.25;
 
-/// What is known once everything is predicted.
+/// What is known after everything was predicted.
 pub(super) struct Predicted<'a> {
     /// Duration of the longest checkpoint at the state of the prediction.
     pub(super) longest_ns: u64,
     pub(super) period_ns: u64,
-    /// Where the state stands.
+    /// The time for which the size of the state is predicted.
     pub(super) state_at_ns: u64,
-    /// With checkpoints, of the whole cluster; `None`: it does not keep up.
+    /// Capacity of the whole cluster with checkpoints; `None`: it does not keep up.
     pub(super) effective_capacity: Option<f64>,
     pub(super) recovery: Option<(&'a Struck, &'a Recovered)>,
-    /// Failure until caught up.
+    /// Time from the failure until caught up.
     pub(super) total_ns: Option<u64>,
 }
 
-/// Everything that is outside, most telling first.
+/// Everything that is outside of the domain, the most telling first.
 pub(super) fn outside(known: &Known, predicted: &Predicted<'_>) -> Vec<OutOfDomain> {
     let config = &known.plan.job.config.checkpoints;
     let (interval, pause) = (nanos(config.interval), nanos(config.min_pause));
@@ -66,7 +67,7 @@ pub(super) fn outside(known: &Known, predicted: &Predicted<'_>) -> Vec<OutOfDoma
     }
     let at_most = (duration as f64 * (1.0 + DURATION_ERROR)) as u64;
     if at_most.saturating_add(pause) > interval.max(pause) {
-        // Of RocksDB's each is of another length, and so is each period.
+        // With RocksDB, every checkpoint has another duration, and so every period differs.
         let subjects: &[Subject] = if backend == BackendKind::RocksDb { &both } else { &[Subject::Recovery] };
         let (duration, interval) = (units::duration(duration), units::duration(interval.max(pause)));
         let why = format!(

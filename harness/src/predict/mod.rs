@@ -1,15 +1,16 @@
-//! What a run should take, said before it runs: from its plan alone.
+//! Predicts what a run should take, before it runs and from its plan alone.
 //!
-//! [`predict`] knows the scenario, the cost profile and the times of faults, and the order of steps that the engine's papers
-//! promise; it sees nothing of the run. `checkpoint` has the parts of a checkpoint, `capacity` the rate that a cluster can
-//! bear, `state` what a snapshot consists of, `recovery` the outage after a fault and the time to catch up; `spread` says
-//! what random latency does to the slowest of many. The formulas themselves are those of the reports; what is counted here
-//! are requests, messages and charges.
+//! [`predict`] knows the scenario, the cost profile and the times of faults, and the order of steps that the engine's
+//! protocol has; it sees nothing of the run. `checkpoint` has the parts of a checkpoint, `capacity` the rate that a
+//! cluster can carry, `state` the content of a snapshot, `recovery` the outage after a fault and the time to catch up,
+//! and `spread` the effect of random latency on the slowest of many. The formulas themselves are those of the reports;
+//! this module counts requests, messages and charges.
 //!
-//! A prediction is a pure function of the plan; [`foresee`] puts it in there, and an edited plan gets its own. Where a plan is
-//! outside of what the model knows (several faults, a fault at an event, user jobs without a [`JobModel`]), it says what, and
-//! predicts nothing rather than something wrong. Where the model knows the steps but not well enough (`domain`), the numbers
-//! are there for whoever plans a run, and the prediction says which of them are not to be held against it, and why.
+//! A prediction is a pure function of the plan; [`foresee`] puts it into the plan, and an edited plan gets a new one.
+//! If a plan is outside of what the model knows (several faults, a fault at an event, user jobs without a
+//! [`JobModel`]), the prediction says what is outside, and gives no number instead of a wrong one. If the model knows
+//! the steps but not well enough (`domain`), it gives the numbers, because they help to plan a run, and says which of
+//! them the run is not judged by, and why.
 
 use flowquake_engine::env::Work;
 use flowquake_engine::graph::JobSpec;
@@ -33,7 +34,7 @@ mod state;
 
 pub use capacity::Capacity;
 
-/// What is known before the run, put where every part of the prediction finds it.
+/// Everything that is known before the run, for all parts of the prediction.
 struct Known<'a> {
     plan: &'a RunPlan,
     spec: JobSpec,
@@ -52,13 +53,13 @@ impl<'a> Known<'a> {
         Self { plan, spec, model, shares, slots }
     }
 
-    /// The same knowledge once more.
+    /// A copy of this knowledge.
     fn again(&self) -> Self {
         let (spec, shares, slots) = (self.spec.clone(), self.shares.clone(), self.slots.clone());
         Self { plan: self.plan, spec, model: self.model, shares, slots }
     }
 
-    /// Slots used on the busiest TaskManager: they are dealt out in turn, so the first one has most.
+    /// Number of slots used on the busiest TaskManager. Slots are assigned in turn, so the first TaskManager has most.
     fn busiest(&self) -> u32 {
         self.slots.iter().filter(|node| **node == 0).count() as u32
     }
@@ -67,52 +68,54 @@ impl<'a> Known<'a> {
         self.plan.job.config.parallelism.into()
     }
 
-    /// Records per second that arrive, as they count.
+    /// Records per second that arrive, with weights.
     fn rate(&self) -> Option<f64> {
         self.plan.job.input.rate.map(|rate| rate * self.plan.cluster.record_weight as f64)
     }
 
-    /// So much work of each of the busiest TaskManager's subtasks, until the last of them has done it; ns. They share its cores.
+    /// Time in ns until the last subtask of the busiest TaskManager has done this work, if each does it. They share the
+    /// cores.
     fn queued(&self, work: Work, tasks: u32) -> u64 {
         let cluster = &self.plan.cluster;
         nanos(cluster.rates.price(work)) * u64::from(tasks.div_ceil(cluster.cores))
     }
 
-    /// Bytes that go one after the other to or from the stores, where each of the busiest TaskManager's subtasks has `of_one`.
+    /// Bytes that go one after the other to or from the stores, if each subtask of the busiest TaskManager has `of_one`
+    /// bytes.
     fn on_the_way(&self, of_one: f64) -> f64 {
         of_one * f64::from(self.busiest().div_ceil(self.plan.cluster.store_streams))
     }
 
-    /// To write a byte to the store, and to read it back if that is asked for.
+    /// Seconds to write a byte to the store and, if uploads are verified, to read it back.
     fn seconds_per_stored_byte(&self) -> f64 {
         let (cluster, verify) = (&self.plan.cluster, self.plan.job.config.checkpoints.verify_uploads);
         let read = if verify { 1.0 / cluster.store_read_throughput as f64 } else { 0.0 };
         1.0 / cluster.store_throughput as f64 + read
     }
 
-    /// Keyed state, as it counts, when records have arrived for `after_ns`.
+    /// Keyed state, with weights, after records have arrived for `after_ns`.
     fn state(&self, after_ns: u64) -> StateSize {
         (self.model.state)(&self.spec, self.arrived(after_ns)) * self.plan.cluster.state_weight as f64
     }
 
-    /// What the records write into it, as it counts, that arrive within `period_ns` until `end_ns`.
+    /// State, with weights, that is written by the records that arrive within `period_ns` up to `end_ns`.
     fn written(&self, end_ns: u64, period_ns: u64) -> StateSize {
         self.written_unweighted(end_ns, period_ns) * self.plan.cluster.state_weight as f64
     }
 
-    /// The same in entries and bytes that are really there.
+    /// The same in entries and bytes without weights.
     fn written_unweighted(&self, end_ns: u64, period_ns: u64) -> StateSize {
         let before = self.arrived(end_ns.saturating_sub(period_ns));
         (self.model.written)(&self.spec, before, self.arrived(end_ns) - before)
     }
 
-    /// Records that have moved after `after_ns`.
+    /// Simulated records that have arrived after `after_ns`.
     fn arrived(&self, after_ns: u64) -> f64 {
         let arrived = self.plan.job.input.rate.map_or(f64::MAX, |rate| rate * after_ns as f64 / 1e9);
         arrived.min(self.records().unwrap_or(f64::MAX))
     }
 
-    /// Records of the input, as they move; `None`: those of a file.
+    /// Number of simulated records of the input; `None` for records of a file.
     fn records(&self) -> Option<f64> {
         match &self.plan.job.input.source {
             InputSource::Generator { records, .. } => Some(*records as f64),
@@ -121,23 +124,24 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The TaskManagers of `parallelism` slots that are dealt out in turn to `nodes`, as the JobManager does; all have as many.
+/// For each of `parallelism` slots, the TaskManager that has it. Slots are assigned in turn to `nodes`, as the
+/// JobManager does it; all nodes have the same number of slots.
 fn deal(parallelism: u32, nodes: u32) -> Vec<usize> {
     (0..parallelism as usize).map(|slot| slot % nodes.max(1) as usize).collect()
 }
 
-/// What limits the rate that the cluster of `plan` can bear, all of its nodes alive.
+/// What limits the rate of the cluster of `plan`, with all nodes alive.
 pub fn capacity(plan: &RunPlan, model: &JobModel) -> Capacity {
     capacity::of(&Known::of(plan, model))
 }
 
-/// The plan with the prediction that follows from the rest of it; without one where its job is not known.
+/// The plan with the prediction that follows from the rest of it; without a prediction if its job is not known.
 pub fn foresee(plan: &RunPlan, jobs: &Jobs) -> RunPlan {
     let prediction = jobs.get(&plan.job.name).ok().map(|job| predict(plan, job));
     RunPlan { prediction, ..plan.clone() }
 }
 
-/// Predicts a run. `job` is the one that the plan names.
+/// Predicts a run. `job` is the job that the plan names.
 pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let mut prediction = Prediction::default();
     if !profile::is_of_target(plan) {
@@ -157,11 +161,12 @@ pub fn predict(plan: &RunPlan, job: &Job) -> Prediction {
     let started = recovery::start(&known);
     let first_trigger = started + recovery::first_delay(&known, 1);
     let struck = recovery::only_fault(&known);
-    // Where the state stands: at the fault, or else when half of the input is in.
+    // The time for which the state is predicted: the fault, or if there is none, when half of the input has arrived.
     let middle = plan.job.input.rate.zip(known.records()).map_or(0, |(rate, records)| (records / rate * 5e8) as u64);
     let state_at = struck.as_ref().ok().and_then(Option::as_ref).map_or(middle, |struck| struck.at_ns);
     let (interval, pause) = (nanos(plan.job.config.checkpoints.interval), nanos(plan.job.config.checkpoints.min_pause));
-    // How much changes between two checkpoints depends on their distance, and that on how long they take.
+    // How much changes between two checkpoints depends on the time between them, and that depends on how long they
+    // take.
     let typical = |period| state::typical(&known, state_at, period);
     let first_guess = checkpoint::parts(&known, typical(interval.max(pause)), interval.max(pause)).total_ns();
     let period = trigger::next_trigger(0, first_guess, interval, pause);

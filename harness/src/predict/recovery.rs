@@ -1,4 +1,4 @@
-//! The outage after one fault, step by step, and how old the snapshot is that the job goes on from.
+//! Predicts the outage after one fault, step by step, and the age of the snapshot that the job restores.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use super::{Known, checkpoint, deal, state};
 use crate::jobs::StateSize;
 use crate::plan::{FaultAction, KillMode, NodeTarget, RunPlan, Trigger};
 
-/// Requests to the store before a new cluster has a leader: it looks for the log's end, and opens its term.
+/// Requests to the store before a new cluster has a leader: it looks for the end of the log, and opens its term.
 const ELECTION_REQUESTS: usize = 5;
 /// Pause between a TaskManager's attempts to register.
 const REGISTRATION_RETRY: u64 = 100_000_000;
 
-/// The one fault that the model knows: a TaskManager dies at a time.
+/// The only fault that the model knows: a TaskManager dies at a given time.
 pub(super) struct Struck {
     /// Position in the plan, from 1.
     pub(super) fault: u32,
@@ -31,7 +31,7 @@ pub(super) struct Struck {
     restart_after: Option<Duration>,
 }
 
-/// `None`: there is no fault. An error says why the model does not know what happens.
+/// `None`: there is no fault. `Err`: why the model cannot predict what happens.
 pub(super) fn only_fault(known: &Known) -> Result<Option<Struck>, String> {
     let plan = known.plan;
     let [fault] = &plan.faults[..] else {
@@ -63,7 +63,7 @@ pub(super) fn start(known: &Known) -> u64 {
     deployed + opening(known, None, 0) + hop(known)
 }
 
-/// The engine's own draw for the first trigger of an attempt, of the first leader.
+/// The delay of the first trigger of an attempt under the first leader, by the engine's own draw.
 pub(super) fn first_delay(known: &Known, attempt: u32) -> u64 {
     let config = &known.plan.job.config.checkpoints;
     nanos(first_trigger_delay(known.plan.seed, Term(1), Attempt(attempt), config))
@@ -73,14 +73,15 @@ fn hop(known: &Known) -> u64 {
     mean_of_largest(1, &[known.plan.cluster.latency]) as u64
 }
 
-/// From the order to deploy until the last subtask is open: started, loaded, its sink swept of this many chunks.
+/// Time from the order to deploy until the last subtask is open: it has started, has loaded its state, and its sink has
+/// removed this many leftover chunks.
 fn opening(known: &Known, snapshot: Option<Snapshot>, leftovers: u64) -> u64 {
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let (p, busiest) = (known.parallelism(), known.busiest());
     let started = known.queued(Work::Deploy, busiest * known.model.vertices.len() as u32);
     let of_one = 1.0 / f64::from(p);
     let (bytes, rounds) = snapshot.map_or((0.0, 0), |snapshot| (snapshot.bytes, snapshot.rounds));
-    // The sink looks for what an attempt before left, and deletes it, some at a time.
+    // The sink looks for what an earlier attempt has left, and deletes it, several chunks at a time.
     let at_once = leftovers.min(CHUNKS_AT_ONCE as u64) as u32;
     let deleted = leftovers.div_ceil(CHUNKS_AT_ONCE as u64) as f64 * mean_of_largest(at_once, &[cluster.store_latency]);
     let requests = 1 + rounds;
@@ -89,7 +90,7 @@ fn opening(known: &Known, snapshot: Option<Snapshot>, leftovers: u64) -> u64 {
         transfer = known.on_the_way(bytes * of_one) / cluster.store_read_throughput as f64 * 1e9;
     }
     let backend = config.backend;
-    // The order that it came in.
+    // The deployment order that contains the state.
     let inline = if backend == BackendKind::Memory { (bytes * of_one) as u64 } else { 0 };
     let decoded = known.queued(Work::Inline { bytes: inline }, busiest);
     let waited = mean_of_largest(p, &vec![cluster.store_latency; requests]);
@@ -98,16 +99,17 @@ fn opening(known: &Known, snapshot: Option<Snapshot>, leftovers: u64) -> u64 {
     started + decoded + loaded + (waited + deleted + transfer) as u64
 }
 
-/// How long after its trigger a checkpoint will be completed although one that took part dies: if the dead one had acknowledged,
-/// and if its manifest is durable (after half of the last part) when the death is known, since then nobody gives it up.
+/// How long after its trigger a checkpoint will still complete although a TaskManager that took part dies: the dead
+/// TaskManager must have acknowledged, and the manifest must be durable (after half of the last part) when the death is
+/// known, because from then on nothing can abort the checkpoint.
 fn needed_ns(parts: CheckpointParts, detect_ns: u64) -> u64 {
     let total = parts.total_ns();
     let acknowledged = total - parts.finalise_ns - parts.ack_ns;
     acknowledged.max(total.saturating_sub(parts.finalise_ns / 2 + detect_ns))
 }
 
-/// From the fault until the slots of the dead are known to be gone: so many heartbeats, of those sent since it registered,
-/// shortly before the job first ran.
+/// Time from the fault until the slots of the dead TaskManager are known to be gone: this many heartbeats, counted from
+/// its registration shortly before the job first ran.
 fn released(known: &Known, struck: &Struck, started: u64) -> u64 {
     let config = &known.plan.job.config;
     let (Some(more), KillMode::Crash) = (config.heartbeat_rpc_failure_threshold.checked_sub(1), struck.mode) else {
@@ -120,22 +122,22 @@ fn released(known: &Known, struck: &Struck, started: u64) -> u64 {
     beat + u64::from(more) * interval - struck.at_ns
 }
 
-/// The delay before the restart: it is the first one of the job, whose leader and attempt are the first, too. `None`: there is no
-/// restart.
+/// The delay before the restart. It is the first restart of the job, with the first leader and the first attempt.
+/// `None`: there is no restart.
 fn restart_delay(plan: &RunPlan) -> Option<Duration> {
     first_restart_delay(plan.seed, Term(1), Attempt(1), &plan.job.config)
 }
 
-/// What the recovery comes to.
+/// The predicted recovery.
 pub(super) struct Recovered {
-    /// The checkpoint restored from; `None`: the job begins anew.
+    /// The checkpoint that is restored; `None`: the job begins anew.
     pub(super) restored: Option<u64>,
     pub(super) restored_bytes: u64,
     pub(super) age_ns: u64,
     pub(super) parts: RecoveryParts,
-    /// The TaskManager of each slot afterwards.
+    /// The TaskManager of each slot after the recovery.
     pub(super) slots: Vec<usize>,
-    /// Whether the fault strikes so near to the completion of a checkpoint that it may as well be another one.
+    /// Whether the fault strikes so close to the completion of a checkpoint that the run may restore a different one.
     pub(super) is_close: bool,
 }
 
@@ -143,19 +145,19 @@ pub(super) fn of(known: &Known, struck: &Struck, started: u64, first_trigger: u6
     let (cluster, config) = (&known.plan.cluster, &known.plan.job.config);
     let detect_ns = match struck.mode {
         KillMode::Crash => hop(known),
-        // Heard of last half an interval ago, on average.
+        // The last heartbeat was half an interval ago, on average.
         KillMode::MachineLoss => nanos(config.heartbeat_timeout).saturating_sub(nanos(config.heartbeat_interval) / 2),
     };
     let back = struck.restart_after.map(|after| nanos(after) + 3 * hop(known));
-    // One that comes back says by its registration that it was gone.
+    // A TaskManager that comes back shows by its registration that it was gone.
     let detect_ns = detect_ns.min(back.unwrap_or(u64::MAX));
     let (newest, since) = match struck.at_ns.checked_sub(first_trigger) {
         Some(since) => (Some(since / period), since % period),
         None => (None, struck.at_ns - started.min(struck.at_ns)),
     };
-    // The newest checkpoint that the dead one had its part in; what is under way now, or the one before.
+    // The newest checkpoint in which the dead TaskManager did its part: the one in progress, or the one before.
     let snapshot_of = |nth: u64| state::snapshot(known, nth + 1, first_trigger + nth * period, period);
-    // Of RocksDB's, each is of another size.
+    // With RocksDB, each snapshot has another size.
     let needed = newest.map_or(0, |nth| needed_ns(checkpoint::parts(known, snapshot_of(nth), period), detect_ns));
     let completed = if since < needed { newest.and_then(|nth| nth.checked_sub(1)) } else { newest };
     let is_close = newest.is_some() && since.abs_diff(needed) as f64 <= DURATION_ERROR * needed as f64;
@@ -168,7 +170,7 @@ pub(super) fn of(known: &Known, struck: &Struck, started: u64, first_trigger: u6
     let left = cluster.task_managers - 1;
     let slots_needed = known.parallelism();
     let released = released(known, struck, started).max(ready);
-    // The dead one may be back before the others are asked, or be waited for.
+    // The dead TaskManager may be back before its slots are released, or the job may have to wait for it.
     let returns = back.filter(|back| *back <= released || left * u32::from(cluster.slots) < slots_needed);
     let registered = returns.unwrap_or(released).max(ready) - ready;
     let nodes = if returns.is_some() { cluster.task_managers } else { left };
@@ -185,7 +187,8 @@ pub(super) fn of(known: &Known, struck: &Struck, started: u64, first_trigger: u6
     let after = Known { plan: known.plan, spec, model: known.model, shares, slots };
     let sent = inline / f64::from(slots_needed) * f64::from(after.busiest()) / cluster.bandwidth as f64 * 1e9;
     let deploy_ns = hop(known) + sent as u64;
-    // Sinks write what is not committed yet once in a while, and at the end of an epoch; whoever lived on has left it behind.
+    // Sinks write output that is not committed yet from time to time, and at the end of an epoch; surviving sinks leave
+    // these files behind.
     let flush = nanos(config.sink_flush_interval).max(1);
     let leftovers = since / flush + if completed == newest { 0 } else { (age_ns - since) / flush + 1 };
     let restore_ns = opening(&after, snapshot, leftovers);

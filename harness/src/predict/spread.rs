@@ -1,16 +1,17 @@
-//! How long the slowest of several takes, each a sum of draws from ranges: what latency does to things that wait for all.
+//! How long the slowest of several takes, if each is a sum of random draws: the effect of latency on something that
+//! waits for all.
 
 use std::time::Duration;
 
 use flowquake_engine::time::nanos;
 
-/// Cells of the grid on which densities are kept. A mean is off by less than the width of a cell.
+/// Cells of the grid for densities. The error of a mean is less than the width of a cell.
 const CELLS: usize = 512;
 
 /// Mean of the largest of `n` independent sums, each with one draw from every range; ns.
 ///
-/// `E[max] = high − ∫ F(x)ⁿ dx`, with F the distribution of one sum. For one uniform draw this is `low + width · n / (n + 1)`;
-/// for several F comes from folding the uniform densities on a grid.
+/// `E[max] = high − ∫ F(x)ⁿ dx`, with F the distribution of one sum. For one uniform draw this is `low + width · n / (n
+/// + 1)`; for several draws F is computed by convolving the uniform densities on a grid.
 pub(super) fn mean_of_largest(n: u32, ranges: &[(Duration, Duration)]) -> f64 {
     let low: f64 = ranges.iter().map(|(low, _)| nanos(*low) as f64).sum();
     let widths = ranges.iter().map(|(low, high)| nanos(*high).saturating_sub(nanos(*low)) as f64);
@@ -29,7 +30,7 @@ pub(super) fn mean_of_largest(n: u32, ranges: &[(Duration, Duration)]) -> f64 {
         density = folded(&density, (width / cell).round() as usize);
     }
     let mut below = 0.0;
-    // Each cell holds on average half of its own mass below its middle.
+    // On average, half of a cell's mass is below its middle.
     let integral: f64 = density
         .iter()
         .map(|mass| {
@@ -41,7 +42,7 @@ pub(super) fn mean_of_largest(n: u32, ranges: &[(Duration, Duration)]) -> f64 {
     low + width - integral * cell
 }
 
-/// `base` to the power of `n`, by squaring: the same on every machine, and without a logarithm for each cell.
+/// `base` to the power of `n`, by squaring. It gives the same result on every machine, and needs no logarithm per cell.
 fn power(mut base: f64, mut n: u32) -> f64 {
     let mut product = 1.0;
     while n > 0 {
@@ -54,7 +55,7 @@ fn power(mut base: f64, mut n: u32) -> f64 {
     product
 }
 
-/// The density of a sum with one more draw, uniform on `0..=span` cells.
+/// The density of a sum with one more draw that is uniform over `0..=span` cells.
 fn folded(density: &[f64], span: usize) -> Vec<f64> {
     let mut sum = 0.0;
     let share = 1.0 / (span + 1) as f64;
@@ -84,14 +85,14 @@ mod tests {
     #[test]
     fn known_means() {
         close(mean_of_largest(1, &[ms(5, 15), ms(5, 15)]), 20.0);
-        // n/(n + 1) of the way for one uniform draw.
+        // For one uniform draw: n/(n + 1) of the width.
         close(mean_of_largest(4, &[ms(10, 20)]), 18.0);
         // Two draws: E[max of 2 triangular on 0..2] = 1 + 7/30.
         close(mean_of_largest(2, &[ms(0, 1000), ms(0, 1000)]), 1000.0 * (1.0 + 7.0 / 30.0));
         close(mean_of_largest(8, &[ms(7, 7)]), 7.0);
-        // A range without width only moves the mean.
+        // A range without width only shifts the mean.
         close(mean_of_largest(4, &[ms(7, 7), ms(10, 20)]), 25.0);
-        // The grid agrees with what is exact, where a second draw is too narrow to matter.
+        // The grid agrees with the exact result if the second draw is too narrow to matter.
         let narrow = (Duration::ZERO, Duration::from_nanos(1));
         for n in [2, 3, 4, 17, 1000] {
             let exact = mean_of_largest(n, &[ms(10, 20)]);

@@ -1,7 +1,8 @@
-//! What a snapshot consists of: bytes and files, by backend.
+//! What a snapshot contains: bytes and files, by backend.
 //!
-//! On the heap it is all state in one object. RocksDB writes a table per flush, one at each checkpoint, with the keys that
-//! changed since the one before, and merges them at every fourth: so its snapshots grow and shrink in a saw-tooth.
+//! On the heap a snapshot is all state in one object. RocksDB writes a table at each flush, which happens at each
+//! checkpoint, with the keys that changed since the one before, and merges the tables at every fourth flush. So the
+//! sizes of its snapshots follow a saw-tooth.
 
 use flowquake_engine::config::BackendKind;
 use flowquake_engine::state::{COMPACT_FLUSHES, TABLE_OVERHEAD};
@@ -9,26 +10,26 @@ use flowquake_engine::state::{COMPACT_FLUSHES, TABLE_OVERHEAD};
 use super::Known;
 use crate::jobs::StateSize;
 
-/// Files of a RocksDB snapshot that are no tables: `CURRENT`, `MANIFEST`.
+/// Files of a RocksDB snapshot that are not tables: `CURRENT`, `MANIFEST`.
 const OTHER_FILES: u64 = 2;
-/// Bytes that an entry takes in a table beyond those in a heap snapshot: its sequence number, its lengths, its share of index and
-/// filter, less what neighbouring keys share.
+/// Bytes that an entry needs in a table beyond those in a heap snapshot: its sequence number, its lengths and its share
+/// of index and filter, less what neighbouring keys have in common.
 const TABLE_ENTRY: f64 = 5.0;
-/// Files of one subtask that are under way at once.
+/// Files of one subtask that are transferred at the same time.
 const TRANSFERS: u64 = 4;
 
 /// A snapshot of all subtasks together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Snapshot {
-    /// Bytes in the store, as they count.
+    /// Bytes in the store, with weights.
     pub(super) bytes: f64,
-    /// What the synchronous part writes, as it counts.
+    /// What the synchronous part writes, with weights.
     pub(super) written: StateSize,
-    /// What a restore opens, as it counts.
+    /// What a restore opens, with weights.
     pub(super) loaded: StateSize,
-    /// Bytes that are read from the backend's own files before they are uploaded, as they count.
+    /// Bytes that are read from the backend's own files before they are uploaded, with weights.
     pub(super) read_back: f64,
-    /// Rounds of requests, one after the other, that each subtask makes for its files.
+    /// Sequential rounds of requests that each subtask makes for its files.
     pub(super) rounds: usize,
 }
 
@@ -54,7 +55,7 @@ pub(super) fn snapshot(known: &Known, nth: u64, at_ns: u64, period_ns: u64) -> S
             Snapshot {
                 bytes: entries + overhead,
                 written: flushed(0),
-                // It does not know how many they are.
+                // RocksDB does not know how many entries there are.
                 loaded: StateSize { entries: 0.0, bytes: entries },
                 read_back: entries,
                 rounds: (count + OTHER_FILES).div_ceil(TRANSFERS) as usize,
@@ -63,13 +64,13 @@ pub(super) fn snapshot(known: &Known, nth: u64, at_ns: u64, period_ns: u64) -> S
     }
 }
 
-/// Of the cycle from one compaction to the next, the largest snapshot: the last before it is compacted.
+/// The largest snapshot of the cycle from one compaction to the next: the last one before the compaction.
 pub(super) fn largest(known: &Known, at_ns: u64, period_ns: u64) -> Snapshot {
     snapshot(known, 2 * COMPACT_FLUSHES - 1, at_ns, period_ns)
 }
 
-/// Of the cycle from one compaction to the next, the snapshot in the middle, by its size: of two in the middle the smaller, as
-/// medians are taken. The compacted one is the smallest.
+/// The snapshot with the median size in the cycle from one compaction to the next; of two in the middle the smaller
+/// one, as for medians. The compacted snapshot is the smallest.
 pub(super) fn typical(known: &Known, at_ns: u64, period_ns: u64) -> Snapshot {
     snapshot(known, COMPACT_FLUSHES + COMPACT_FLUSHES / 2 - 1, at_ns, period_ns)
 }

@@ -8,7 +8,8 @@ use crate::cli::catalogue;
 use crate::jobs::Jobs;
 use crate::scenario::Scenario;
 
-/// Predicts a job of 2 of 3 TaskManagers with this fault, and these settings of `[engine]`; store requests take 10 ms, frames 1.
+/// The prediction for a job on 2 of 3 TaskManagers with this fault and these settings of `[engine]`. Store requests
+/// take 10 ms, frames 1 ms.
 fn predicted(engine: &str, fault: &str) -> Prediction {
     let text = format!(
         r#"
@@ -56,7 +57,8 @@ fn slots_are_dealt_out_in_turn() {
 fn a_checkpoint_that_the_dead_one_had_its_part_in_is_restored_if_nobody_gives_it_up() {
     const SECOND: u64 = 1_000_000_000;
     let restored = |at, mode| recovery("", at, mode).restored;
-    // When the fifth is triggered, to the nanosecond: its age is a period then, and nothing after it.
+    // The time when the fifth checkpoint is triggered, to the nanosecond: up to then the age is a period, and
+    // afterwards zero.
     let age = recovery("", 9 * SECOND, "kill").snapshot_age_ns;
     let triggered = 9 * SECOND - age % (2 * SECOND);
     let parts = predicted("", "at = \"9s\"\ndo = \"kill\"").duration.unwrap();
@@ -65,12 +67,14 @@ fn a_checkpoint_that_the_dead_one_had_its_part_in_is_restored_if_nobody_gives_it
     let before = restored(triggered + acknowledged - 2_000, "kill");
     let next = before.map(|checkpoint| checkpoint + 1);
     for (after, mode, expected) in [
-        // A killed one is missed a hop later: its checkpoint goes on only if its manifest is durable by then.
+        // A killed TaskManager is missed one hop later, so its checkpoint completes only if the manifest is durable by
+        // then.
         (acknowledged + 2_000, "kill", before),
         (sealed - 1_002_000, "kill", before),
         (sealed - 998_000, "kill", next),
         (parts.total_ns() + 2_000, "kill", next),
-        // One that falls silent is not missed for seconds, and what it had acknowledged is completed without it.
+        // A TaskManager that falls silent is not missed for seconds, and a checkpoint that it had acknowledged
+        // completes without it.
         (acknowledged - 2_000, "machine-loss", before),
         (acknowledged + 2_000, "machine-loss", next),
     ] {
@@ -85,7 +89,8 @@ fn slots_are_waited_for_until_heartbeats_have_failed() {
         let parts = recovery(&engine, 9_500_000_000, "kill").parts;
         Duration::from_nanos(parts.detect_ns + parts.backoff_or_cancel_ns + parts.slots_ns)
     };
-    // Registered at 0.1 s, so the next beats are at 10.1 s and 11.1 s; the slots settle, and the manifest is read.
+    // Registered at 0.1 s, so the next heartbeats are at 10.1 s and 11.1 s; then the slots settle, and the manifest is
+    // read.
     let settled = slots(0) - Duration::from_millis(101);
     assert_eq!(settled, Duration::from_millis(20));
     for (threshold, beat) in [(1, 600), (2, 1_600)] {
@@ -114,7 +119,8 @@ fn the_delay_is_that_of_the_restart_strategy_with_its_jitter() {
     }
 }
 
-/// Why the numbers of a job with values in RocksDB are outside, by what they are about; of `values` bytes, with these settings.
+/// Why the numbers of a job with values of `values` bytes in RocksDB, with these settings, are outside of the domain,
+/// by subject.
 fn outside(values: &str, cluster: &str, checkpointing: &str, fault: &str) -> Vec<(Vec<Subject>, String)> {
     let text = format!(
         r#"
@@ -149,7 +155,7 @@ backend = "rocksdb"
 fn where_the_model_does_not_hold_the_prediction_says_so() {
     use Subject::{CatchingUp, Checkpoint, Recovery};
     const VALUES: &str = "value_bytes = 1000, update_values = 1";
-    // Far from every completion of a checkpoint, at a load of nothing.
+    // Far from every completion of a checkpoint, and with hardly any load.
     let kill = |at: &str| format!("at = \"{at}\"\ndo = \"kill\"\ntarget = \"tm-1\"");
     assert_eq!(outside(VALUES, "", "", &kill("15s")), []);
     assert_eq!(outside("value_bytes = 1000", "state_weight = 100", "", &kill("15s")), []);
@@ -162,7 +168,7 @@ fn where_the_model_does_not_hold_the_prediction_says_so() {
     let expired = outside(VALUES, heavy, "timeout = \"1s\"", &kill("15s"));
     assert!(expired[0].1.contains("given up after 1.000 s"), "{expired:?}");
     assert_eq!(expired[0].0, [Checkpoint, Recovery]);
-    // The keys are known after half a second; at the fault the first four checkpoints are over.
+    // All keys have occurred after half a second; at the fault the first four checkpoints are over.
     only(outside(VALUES, "", "", &kill("3s")), &[Checkpoint], "the state grows");
     only(
         outside(VALUES, "record_weight = 6000", "", "at = \"15s\"\ndo = \"kill\"\ntarget = \"tm-1\""),
@@ -184,7 +190,7 @@ fn where_the_model_does_not_hold_the_prediction_says_so() {
     only(outside(VALUES, "", "", &kill("29s")), &[CatchingUp], "its input ends");
 }
 
-/// A strike when a checkpoint is about to be durable, and well after it.
+/// A strike when a checkpoint is about to be durable, and one well after that.
 #[test]
 fn a_fault_beside_the_completion_of_a_checkpoint_is_outside() {
     const SECOND: u64 = 1_000_000_000;

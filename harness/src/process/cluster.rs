@@ -219,22 +219,8 @@ impl Stores for ProcessCluster {
         Stage::read(self, StoreKind::Checkpoints, path)
     }
 
-    /// In place, so that it is the same file for whoever looks at what the engine has done.
     fn damage_checkpoint_file(&self, path: &str, contents: Option<Bytes>) -> Receipt {
-        self.hooks.note_damaged(path);
-        let file = self.store(StoreKind::Checkpoints).join(path);
-        let done = match &contents {
-            Some(bytes) => fs::write(&file, bytes),
-            None => fs::remove_file(&file),
-        };
-        match done.map(|()| fs::read(&file).ok().map(Bytes::from) == contents) {
-            Ok(true) => Receipt::Proved(match contents {
-                Some(bytes) => format!("the file was read back, {} bytes", bytes.len()),
-                None => "the file is gone".into(),
-            }),
-            Ok(false) => Receipt::Unproved(format!("{path} is not what it was made")),
-            Err(error) => Receipt::Unproved(format!("{path} could not be damaged: {error}")),
-        }
+        self.hooks.damage(&self.store(StoreKind::Checkpoints).join(path), path, contents.as_ref())
     }
 }
 

@@ -1,10 +1,11 @@
-//! What is wrong with a scenario or plan file, and how that is told.
+//! What is wrong with a scenario or plan file, and how that is shown.
 //!
-//! A [`ScenarioError`] holds every [`Problem`] found in one file; miette renders it with file, line, column and the value
-//! underlined. Each problem says what was read, why that cannot stand, and what would: a user must never have to look at
-//! source code. A command that gets one ends with exit code 2: nothing was run.
+//! A [`ScenarioError`] has every [`Problem`] found in one file. miette renders it with file, line, column and the value
+//! underlined. Each problem says what was read, why it is not accepted, and what would be: a user must never have to
+//! look at source code. A command that gets such an error ends with exit code 2, and nothing was run.
 //!
-//! Invariant: (ERROR-D1) every span lies within the source, else the renderer would fall silent instead of telling the error.
+//! Invariant: (ERROR-D1) every span lies within the source; otherwise the renderer would show nothing instead of the
+//! error.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,9 +15,9 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 use super::Excerpt;
 
-/// Problems of one file that are told.
+/// Most problems of one file that are shown.
 const PROBLEMS_MAX: usize = 20;
-/// Characters of a message.
+/// Most characters of a message.
 const TEXT_MAX: usize = 1500;
 
 /// Byte positions in a file.
@@ -28,7 +29,7 @@ pub struct Problem {
     code: &'static str,
     message: String,
     help: String,
-    /// The first one is the place of the offence, the others are what it collides with.
+    /// The first label is the place of the offence; the others are what it conflicts with.
     labels: Vec<(Span, String)>,
 }
 
@@ -38,8 +39,8 @@ pub struct ScenarioError {
     path: Box<Path>,
     source: Option<NamedSource<String>>,
     problems: Vec<Problem>,
-    /// How many more there are that are not told: nobody mends a thousand at a time, and most of those follow from the
-    /// first.
+    /// How many more problems there are that are not shown. Nobody fixes a thousand at a time, and most of those follow
+    /// from the first.
     more: usize,
 }
 
@@ -54,12 +55,12 @@ impl Problem {
         self
     }
 
-    /// The kind of problem, in kebab-case: stable, for scripts.
+    /// The kind of problem in kebab-case; stable, so that scripts can use it.
     pub fn code_name(&self) -> &'static str {
         self.code
     }
 
-    /// A value of any length stands in these texts; its beginning tells enough.
+    /// These texts may contain a value of any length; its beginning is enough.
     fn shorten(&mut self) {
         for text in [&mut self.message, &mut self.help].into_iter().chain(self.labels.iter_mut().map(|(_, text)| text))
         {
@@ -76,7 +77,7 @@ impl Problem {
 }
 
 impl ScenarioError {
-    /// Problems with the text of `path`, told in the order of the text.
+    /// Problems with the text of `path`, sorted by their place in the text.
     pub(crate) fn in_text(path: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(Problem::position);
         let more = problems.len().saturating_sub(PROBLEMS_MAX);
@@ -108,7 +109,7 @@ impl ScenarioError {
         &self.path
     }
 
-    /// What was found, in the order of the text, up to a number that can be read; never empty.
+    /// The problems in the order of the text, up to a number that can be read; never empty.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

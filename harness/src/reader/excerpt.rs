@@ -1,22 +1,22 @@
-//! The part of a text that an error shows: all of it, unless it has lines that no terminal shows.
+//! The part of a text that an error shows: all of it, unless it has lines that are too long for any terminal.
 //!
-//! Start at [`Excerpt::of`]. What renders excerpts counts columns in 16 bits, and prints every line that a place spans;
-//! so lines are cut where nobody would read on, and places with them.
+//! Start at [`Excerpt::of`]. The renderer counts columns in 16 bits, and prints every line that a place spans. So very
+//! long lines are cut, and places with them.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Bytes of a line beyond which it is cut.
+/// A line with more bytes is cut.
 const LINE_MAX: usize = 400;
-/// Lines beyond which a place is shown by its first one.
+/// A place with more lines is shown by its first line.
 const LINES_MAX: usize = 20;
 
 /// A text whose long lines are cut.
 pub(crate) struct Excerpt<'t> {
-    /// What is shown.
+    /// The text that is shown.
     pub(crate) text: Cow<'t, str>,
     whole: &'t str,
-    /// What is left out, in the order of the text.
+    /// The parts that are left out, in the order of the text.
     cuts: Vec<Cut>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Excerpt<'t> {
 struct Cut {
     from: usize,
     to: usize,
-    /// Where the dots stand for it in the shown text.
+    /// Where the dots that stand for it are in the shown text.
     shown: usize,
 }
 
@@ -51,7 +51,7 @@ impl<'t> Excerpt<'t> {
         Self { text: Cow::Owned(text), whole, cuts }
     }
 
-    /// Where the place `span` of the whole text is shown, and its column (from 1) if that is left out.
+    /// Where the place `span` of the whole text is in the shown text, and its column (from 1) if the place is left out.
     pub(crate) fn place(&self, span: &Range<usize>) -> (Range<usize>, Option<usize>) {
         let end = floor(self.whole, span.end);
         let start = floor(self.whole, span.start).min(end);
@@ -71,7 +71,7 @@ impl<'t> Excerpt<'t> {
     }
 }
 
-/// The last border of a character at or before `at`.
+/// The last character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {

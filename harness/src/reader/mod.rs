@@ -1,10 +1,10 @@
-//! Reads the tables of a scenario file, and collects everything that is wrong instead of stopping at the first offence.
+//! Reads the tables of a scenario file, and collects all mistakes instead of stopping at the first.
 //!
-//! Start at [`Reader::read`]: it takes one key of one [`Table`], and remembers under the key's *plan path* (where the value
-//! ends up in the JSON of the `RunPlan`, such as `job.config.checkpoints.interval`) where it stood. So the rules, which only
-//! see the plan, can be told with the place in the file. What values look like stands in [`value`] and [`node`]. Which sections
-//! there are, and which keys they have, is told by whoever makes a reader: the kinds of faults, which read themselves with it,
-//! stand above it.
+//! Start at [`Reader::read`]. It reads one key of one [`Table`], and records its place in the file under the key's
+//! *plan path* (where the value ends up in the JSON of the `RunPlan`, such as `job.config.checkpoints.interval`). So
+//! problems found by the rules, which see only the plan, can be shown at their place in the file. [`value`] and
+//! [`node`] say what values look like. The maker of a reader says which sections there are, and which keys they have:
+//! the kinds of faults, which use a reader to read themselves, are in a module above this one.
 //!
 //! Invariants: (READ-R1) every key of every table is read, or reported as unknown; (READ-R2) a path whose value was refused is
 //! tainted, so no rule complains about the stand-in value that took its place.
@@ -27,14 +27,14 @@ pub(crate) use excerpt::Excerpt;
 pub(crate) use fault_keys::FaultKeys;
 pub(crate) use value::{Parse, Refusal};
 
-/// The sections of a file, each with its keys: what a table accepts, and where a key belongs that stands in the wrong one.
+/// The sections of a file with their keys: what each table accepts, and where a misplaced key belongs.
 pub(crate) type Sections = [(&'static str, Vec<&'static str>)];
 
 /// One table of the file.
 pub(crate) struct Table<'d> {
-    /// As [`Sections`] calls it.
+    /// The name, as in [`Sections`].
     pub(crate) section: &'static str,
-    /// Its header, or the whole of an inline table.
+    /// The place of its header, or of the whole inline table.
     pub(crate) at: Span,
     /// Keys and values.
     pub(crate) entries: &'d DeTable<'d>,
@@ -46,7 +46,7 @@ impl<'d> Table<'d> {
         self.entries.get(key)
     }
 
-    /// Where the key itself stands.
+    /// The place of the key itself.
     pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
         self.entries.get_key_value(key).map(|(key, _)| key.span())
     }
@@ -55,37 +55,37 @@ impl<'d> Table<'d> {
 /// What was found so far.
 pub(crate) struct Reader {
     sections: &'static Sections,
-    /// What is wrong.
+    /// The problems found so far.
     pub(crate) problems: Vec<Problem>,
-    /// Plan path to place in the file.
+    /// Place in the file, by plan path.
     pub(crate) spans: BTreeMap<String, Span>,
     /// Plan paths whose value was refused.
     pub(crate) tainted: Vec<String>,
-    /// Section and key of what unknown keys were probably meant to be: these count as refused, not as left out.
+    /// Section and key that unknown keys were probably meant to be. These keys count as refused, not as left out.
     misspelt: Vec<(&'static str, &'static str)>,
-    /// Choices that the file left open, and how they were made.
+    /// Settings that the file left open, with the values that were chosen.
     pub(crate) options: Vec<(String, String)>,
 }
 
 impl Reader {
-    /// Nothing is read yet of a file with these sections.
+    /// A reader for a file with these sections, before anything is read.
     pub(crate) fn new(sections: &'static Sections) -> Self {
         let (problems, spans) = (Vec::new(), BTreeMap::new());
         Self { sections, problems, spans, tainted: Vec::new(), misspelt: Vec::new(), options: Vec::new() }
     }
 
-    /// Remembers where the value of `path` stands.
+    /// Records the place of the value of `path`.
     pub(crate) fn place(&mut self, path: &str, span: Span) {
         self.spans.insert(path.to_owned(), span);
     }
 
-    /// Reports `problem`, and keeps the rules away from everything below `path`.
+    /// Reports `problem`, and marks `path` so that the rules ignore everything below it.
     pub(crate) fn refuse(&mut self, path: &str, problem: Problem) {
         self.tainted.push(path.to_owned());
         self.problems.push(problem);
     }
 
-    /// Takes `value` as the table `section`, and reports keys that it does not have.
+    /// Reads `value` as the table `section`, and reports keys that the section does not have.
     pub(crate) fn table<'d>(
         &mut self,
         section: &'static str,
@@ -125,7 +125,7 @@ impl Reader {
         }
     }
 
-    /// Reads `key`, if it is there and in order.
+    /// Reads `key`, if it is there and valid.
     pub(crate) fn read<T>(&mut self, table: &Table, key: &str, path: &str, parse: Parse<T>) -> Option<T> {
         let Some(value) = table.get(key) else {
             if self.is_misspelt(table, key) {
@@ -144,7 +144,7 @@ impl Reader {
         }
     }
 
-    /// Reads `key`, which must be there; `help` says what to write.
+    /// Reads `key`, which is required; `help` says what to write.
     pub(crate) fn required<T>(
         &mut self,
         table: &Table,
@@ -159,7 +159,8 @@ impl Reader {
         self.read(table, key, path, parse)
     }
 
-    /// Reports that `table` lacks all of `keys`, of which it needs one; silent if one was misspelt and reported as that.
+    /// Reports that `table` has none of `keys`, of which it needs one. Silent if one of them was misspelt, because that
+    /// was reported.
     pub(crate) fn missing(&mut self, table: &Table, keys: &[&str], path: &str, help: &str) {
         if keys.iter().any(|key| self.is_misspelt(table, key)) {
             self.tainted.push(path.to_owned());
@@ -174,7 +175,7 @@ impl Reader {
         self.misspelt.contains(&(table.section, key))
     }
 
-    /// Reads `key`, or takes `default` and notes that.
+    /// Reads `key`, or uses `default` and notes that.
     pub(crate) fn or_default<T>(
         &mut self,
         table: Option<&Table>,

@@ -1,22 +1,22 @@
-//! Whom a fault strikes: nodes by name or role, links between two of them, and between sets.
+//! Reads the victims of a fault: nodes by name or role, links between two nodes, and links between two sets.
 //!
-//! Only the form is read here; whether a node exists is a matter of the rules.
+//! Only the form is read here; the rules check whether a node exists.
 
 use toml::de::DeValue;
 
 use super::value::{self, Refusal};
 use crate::plan::NodeTarget;
 
-/// What to write where a node is needed.
+/// Help where a node is needed.
 pub(crate) const HELP: &str = "say who is struck: target = \"emitter\", \"leader\", \"standby\", \"task-manager\", \
                                \"peer\" or a node such as \"tm-2\"";
 
-/// What to write where a link is needed.
+/// Help where a link is needed.
 pub(crate) const LINK_HELP: &str = "name both ends: link = \"tm-1 - tm-3\"";
-/// What to write where a link with a direction is needed.
+/// Help where a link with a direction is needed.
 pub(crate) const ARROW_HELP: &str = "name both ends: link = \"tm-1 -> tm-3\"";
 
-/// Nodes by what they do.
+/// The roles of nodes.
 pub(crate) const ROLES: [(&str, NodeTarget); 5] = [
     ("emitter", NodeTarget::Emitter),
     ("leader", NodeTarget::Leader),
@@ -50,7 +50,7 @@ pub(crate) fn nodes(value: &DeValue) -> Result<Vec<NodeTarget>, Refusal> {
     }
 }
 
-/// `"tm-1,tm-2 - tm-3"` or `"tm-1,tm-2 | tm-3"`. The blanks matter: names contain hyphens.
+/// Reads `"tm-1,tm-2 - tm-3"` or `"tm-1,tm-2 | tm-3"`. The spaces matter, because names contain hyphens.
 pub(crate) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
     let link = value::formed_text(value, "must name two ends", LINK_HELP)?;
     if let Some((from, to)) = link.split_once("->") {
@@ -61,7 +61,7 @@ pub(crate) fn both_sides(value: &DeValue) -> Result<Ends, Refusal> {
     sides(&link, if link.contains('|') { "|" } else { " - " }, help)
 }
 
-/// `"tm-1,tm-2 -> tm-3"`.
+/// Reads `"tm-1,tm-2 -> tm-3"`.
 pub(crate) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
     let link = value::formed_text(value, "must name two ends", ARROW_HELP)?;
     if let (false, Some((from, to))) = (link.contains("->"), link.split_once(" - ").or(link.split_once('|'))) {
@@ -71,7 +71,7 @@ pub(crate) fn senders_and_receivers(value: &DeValue) -> Result<Ends, Refusal> {
     sides(&link, "->", "write sender and receiver with an arrow between: {key} = \"tm-1 -> tm-3\"")
 }
 
-/// `"tm-1 - tm-3"`: one link, both ways.
+/// Reads `"tm-1 - tm-3"`: one link, in both directions.
 pub(crate) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
     let text = value::formed_text(value, "must name two ends", LINK_HELP)?;
     if let Some((from, to)) = text.split_once("->") {
@@ -82,7 +82,7 @@ pub(crate) fn link(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal>
     single(sides(&text, if text.contains('|') { "|" } else { " - " }, help)?)
 }
 
-/// `"tm-1 -> tm-3"`: who has lost its end, and who does not know.
+/// Reads `"tm-1 -> tm-3"`: the node that has lost its end, and the node that does not know.
 pub(crate) fn arrow(value: &DeValue) -> Result<(NodeTarget, NodeTarget), Refusal> {
     let help = "write who has lost its end, and who does not know: {key} = \"tm-1 -> tm-3\"";
     single(sides(&value::formed_text(value, "must name two ends", help)?, "->", help)?)

@@ -1,10 +1,10 @@
-//! "Did you mean": the accepted word that a misspelt one was probably meant to be.
+//! "Did you mean": finds the accepted word that a misspelt one was probably meant to be.
 //!
-//! Optimal string alignment distance (Levenshtein with swaps of neighbours), since swapped letters are the commonest slip.
-//! Start at [`nearest`]. Far-fetched guesses are worse than none: a word must agree in two letters of three, or contain
-//! the other.
+//! Uses the optimal string alignment distance (Levenshtein with swaps of neighbours), because swapped letters are the
+//! most common mistake. Start at [`nearest`]. A far-fetched guess is worse than none: a word must agree in two letters
+//! of three, or contain the other.
 
-/// Words of other tools, and what is called so here.
+/// Words of other tools, and their names here.
 const CALLED: &[(&str, &str)] = &[
     ("partition", "cut"),
     ("network-partition", "cut"),
@@ -32,7 +32,7 @@ const CALLED: &[(&str, &str)] = &[
     ("taskslots", "slots"),
 ];
 
-/// What stream engines have and this one has not, by what its name contains.
+/// Features of other stream engines that this one does not have, by a part of their name.
 const ABSENT: &[(&str, &str)] = &[
     ("unaligned", "unaligned checkpoints"),
     ("incremental", "incremental checkpoints"),
@@ -45,14 +45,14 @@ const ABSENT: &[(&str, &str)] = &[
     ("regional", "failover of regions"),
 ];
 
-/// What `word` asks for, if this engine has none yet.
+/// The feature that `word` asks for, if this engine does not have it.
 pub(crate) fn absent(word: &str) -> Option<&'static str> {
     let wanted = normal(word);
     ABSENT.iter().find(|(part, _)| wanted.contains(part)).map(|(_, what)| *what)
 }
 
-/// The candidate nearest to `word`, if any is near enough. Case, `-` against `_` and the order of words do not count as
-/// differences; words of other tools are known.
+/// The candidate nearest to `word`, if one is near enough. Case, `-` instead of `_`, and the order of words do not
+/// count as differences. Words of other tools are recognised.
 pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let wanted = normal(word);
     let called = CALLED.iter().find(|(other, _)| *other == wanted).map(|(_, here)| *here);
@@ -60,7 +60,7 @@ pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
     if let Some(same) = candidates.iter().find(same) {
         return Some(same);
     }
-    // Whoever pastes a page into a name wants no guess, and the distance is quadratic.
+    // A very long word is no misspelt name, and the distance takes quadratic time.
     if wanted.is_empty() || wanted.len() > 64 {
         return None;
     }
@@ -74,11 +74,11 @@ pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
         let other = normal(candidate);
         wanted.len() >= 4 && other.len() >= 4 && (other.contains(&wanted) || wanted.contains(&other))
     };
-    // A part left out (`pre-committed`) is likelier than many wrong letters, and less likely than two of them.
+    // A left-out part (`pre-committed`) is more likely than many wrong letters, and less likely than two of them.
     near(2).or_else(|| candidates.iter().filter(contains).min_by_key(|c| c.len()).copied()).or_else(|| near(usize::MAX))
 }
 
-/// Help for a word that is not among `accepted`: the guess first, then everything there is to choose from.
+/// Help for a word that is not among `accepted`: first the guess, then all accepted words.
 pub(crate) fn choose(word: &str, accepted: &[&str]) -> String {
     let rest = format!("accepted: {}", quoted(accepted));
     match absent(word) {
@@ -87,7 +87,7 @@ pub(crate) fn choose(word: &str, accepted: &[&str]) -> String {
     }
 }
 
-/// Help that needs no list: the guess, if there is one, before `rest`, which begins in lower case.
+/// Help without a list: the guess, if there is one, before `rest`, which begins in lower case.
 pub(crate) fn guess_then(guess: Option<&str>, rest: &str) -> String {
     let Some(guess) = guess else { return rest.to_owned() };
     let mut letters = rest.chars();
@@ -103,7 +103,7 @@ pub(crate) fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The words of a name in the order of the alphabet: `max_outage` is `outage_max`.
+/// The words of a name in alphabetical order, so that `max_outage` is found to be `outage_max`.
 fn sorted(normal: &str) -> Vec<&str> {
     let mut words: Vec<&str> = normal.split('-').collect();
     words.sort_unstable();

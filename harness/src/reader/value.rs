@@ -1,7 +1,7 @@
-//! TOML values as the types of the plan; a value of another type or form is refused with what to write instead.
+//! Reads TOML values as the types of the plan. A value of another type or form is refused, with what to write instead.
 //!
-//! Every function here is a [`Parse`]: it looks at one value, knows no context, and checks form only. Ranges and names are
-//! the rules' business, since an edited plan has to be held to them as well.
+//! Every function here is a [`Parse`]: it sees one value without its context, and checks only the form. Ranges and
+//! names are checked by the rules, because an edited plan must be checked, too.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use crate::reader::suggest;
 use crate::units::{self, Rate, UnitError};
 
-/// Nodes, slots and cores beyond this are a slip of the keyboard, and would only exhaust memory.
+/// More nodes, slots or cores than this are a typing mistake, and would only use up the memory.
 pub(crate) const NODES_MAX: u32 = 1000;
 
 /// Reads one value.
@@ -21,9 +21,9 @@ pub(crate) type Parse<T> = fn(&DeValue) -> Result<T, Refusal>;
 pub(crate) struct Refusal {
     /// Kind of problem, in kebab-case.
     pub(crate) code: &'static str,
-    /// Follows the key: "must be a whole number".
+    /// The message, which follows the key: "must be a whole number".
     pub(crate) message: String,
-    /// Stands under the value.
+    /// The label under the value.
     pub(crate) label: String,
     /// What to write; `{key}` stands for the key.
     pub(crate) help: String,
@@ -60,7 +60,7 @@ pub(crate) fn text(value: &DeValue) -> Result<String, Refusal> {
     }
 }
 
-/// Text of a form that quotes alone do not make of a number: `help` says what to write instead.
+/// Text of a form that cannot be made from a number by adding quotes; `help` says what to write instead.
 pub(crate) fn formed_text(value: &DeValue, message: &str, help: &str) -> Result<String, Refusal> {
     match value {
         DeValue::String(text) => Ok(text.clone().into_owned()),
@@ -68,7 +68,7 @@ pub(crate) fn formed_text(value: &DeValue, message: &str, help: &str) -> Result<
     }
 }
 
-/// A number of any form, as it is written.
+/// A number of any form, as it was written.
 pub(crate) fn number_text(value: &DeValue) -> Option<String> {
     match value {
         DeValue::Integer(number) => Some(number.to_string()),
@@ -77,7 +77,7 @@ pub(crate) fn number_text(value: &DeValue) -> Option<String> {
     }
 }
 
-/// Text with something in it.
+/// Text that is not empty.
 pub(crate) fn non_empty(value: &DeValue) -> Result<String, Refusal> {
     let text = text(value)?;
     if text.trim().is_empty() {
@@ -116,7 +116,7 @@ fn whole<T: TryFrom<i128>>(value: &DeValue, most: u64) -> Result<T, Refusal> {
     let message = "must be a whole number";
     match value {
         DeValue::Integer(number) => {
-            // Leading zeros and 128 bits: a number of any length is judged, not cut.
+            // Read as 128 bits, so that a large number is judged and not cut.
             let read = i128::from_str_radix(number.as_str(), number.radix()).ok();
             read.filter(|read| (0..=i128::from(most)).contains(read))
                 .and_then(|read| T::try_from(read).ok())
@@ -140,7 +140,7 @@ fn whole<T: TryFrom<i128>>(value: &DeValue, most: u64) -> Result<T, Refusal> {
     }
 }
 
-/// `120k` and `1.5M` as TOML writes such numbers: `120_000`, `1_500_000`.
+/// `120k` and `1.5M` as TOML writes them: `120_000`, `1_500_000`.
 pub(crate) fn thousands(text: &str) -> Option<String> {
     let text = text.trim();
     let (number, zeros) = [('k', 3), ('K', 3), ('m', 6), ('M', 6), ('g', 9), ('G', 9), ('b', 9), ('B', 9)]
@@ -165,17 +165,17 @@ pub(crate) fn whole_u32(value: &DeValue) -> Result<u32, Refusal> {
     whole(value, u32::MAX.into())
 }
 
-/// A number of nodes, or of what a node has: up to a thousand, as the rules have it.
+/// A number of nodes, or of what a node has, up to a thousand.
 pub(crate) fn node_count<T: TryFrom<i128>>(value: &DeValue) -> Result<T, Refusal> {
     whole(value, NODES_MAX.into())
 }
 
-/// A whole number up to 63 bits: TOML knows no larger ones.
+/// A whole number up to 63 bits, the most that TOML has.
 pub(crate) fn whole_u64(value: &DeValue) -> Result<u64, Refusal> {
     whole(value, i64::MAX as u64)
 }
 
-/// A parameter of a job: text as it is, a whole number as its text.
+/// A parameter of a job: a text, or a whole number as text.
 pub(crate) fn parameter(value: &DeValue) -> Result<String, Refusal> {
     match value {
         DeValue::Integer(_) => whole::<i128>(value, i64::MAX as u64).map(|number| number.to_string()),
@@ -184,7 +184,7 @@ pub(crate) fn parameter(value: &DeValue) -> Result<String, Refusal> {
     }
 }
 
-/// A number of failovers, or none given for `"unlimited"`.
+/// A number of failovers; `None` for `"unlimited"`.
 pub(crate) fn attempts(value: &DeValue) -> Result<Option<u32>, Refusal> {
     match value {
         DeValue::String(text) if text == "unlimited" => Ok(None),
@@ -211,7 +211,7 @@ pub(crate) fn thousandths(value: &DeValue) -> Result<Thousandths, Refusal> {
     })
 }
 
-/// One of a few words; `meaning` maps it.
+/// One of a few words; `meaning` maps it to its value.
 pub(crate) fn word<T>(value: &DeValue, accepted: &[&str], meaning: impl Fn(&str) -> Option<T>) -> Result<T, Refusal> {
     let DeValue::String(text) = value else {
         let help = format!("accepted: {}", suggest::quoted(accepted));
@@ -229,7 +229,7 @@ pub(crate) fn duration(value: &DeValue) -> Result<Duration, Refusal> {
     with_unit(value, "must be a duration", samples, units::duration)
 }
 
-/// A range of durations, or one for both ends.
+/// A range of durations, or a single duration for both ends.
 pub(crate) fn duration_range(value: &DeValue) -> Result<(Duration, Duration), Refusal> {
     let samples = ("\"200us..1ms\" or \"1ms\"", &["ms", "us"][..]);
     with_unit(value, "must be a duration or a range of durations", samples, units::duration_range)
@@ -265,7 +265,7 @@ pub(crate) fn rate(value: &DeValue) -> Result<Rate, Refusal> {
     with_unit(value, "must be records per second", ("\"2000/s\"", &["/s"][..]), units::rate)
 }
 
-/// Text with a unit. A bare number is the commonest mistake, so its answer offers that very number with units.
+/// Text with a unit. A bare number is the most common mistake, so its error offers that number with units.
 fn with_unit<T>(
     value: &DeValue,
     message: &str,

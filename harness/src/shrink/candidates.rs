@@ -1,9 +1,9 @@
-//! Plans that are a little smaller than a given one, by what is cut.
+//! Plans that are a little smaller than a given plan, by what is cut.
 //!
-//! Start at [`cuts`] and [`candidates`]. Faults go in halves, quarters, and so on down to single ones, and settings go back to their
-//! defaults in the same way: most failures need few of them. Then go records, nodes, and what is left of each fault. Settings,
-//! triggers and actions are walked as JSON, so a field that is added later shrinks without a word here; what does not fit the
-//! plan's types afterwards is no candidate.
+//! Start at [`cuts`] and [`candidates`]. Faults are removed by halves, quarters, and so on down to single ones, and
+//! settings are put back to their defaults in the same way, because most failures need few of them. Then records,
+//! nodes, and parts of each fault are cut. Settings, triggers and actions are walked as JSON, so a field that is added
+//! later is shrunk without a change here. A result that no longer fits the plan's types is not a candidate.
 
 use std::collections::BTreeSet;
 
@@ -19,24 +19,24 @@ use crate::scenario::cluster_default;
 /// What can be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// So many faults at once.
+    /// This many faults at once.
     Faults(usize),
-    /// So many settings at once go back to their defaults.
+    /// This many settings at once, put back to their defaults.
     Settings(usize),
-    /// Input.
+    /// Records of the input.
     Records,
     /// JobManagers, TaskManagers, parallelism.
     Nodes,
-    /// Of each fault: filters, repetitions, lengths.
+    /// Parts of each fault: filters, repetitions, durations.
     Simpler,
-    /// Any two faults at once, of a few: each of them may be of use only with the other.
+    /// Any two of a few faults at once, because each may be needed only together with the other.
     Pairs,
 }
 
-/// Up to so many faults, any two are tried without.
+/// If there are at most this many faults, every pair is tried.
 const FEW: usize = 6;
 
-/// Everything that can be cut, what most failures can do without first.
+/// Everything that can be cut, beginning with what most failures do not need.
 pub(super) fn cuts(plan: &RunPlan) -> Vec<Cut> {
     let faults = halves(plan.faults.len()).map(Cut::Faults);
     let settings = halves(Setting::all(plan).len()).map(Cut::Settings);
@@ -48,8 +48,8 @@ fn halves(count: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(count), |size| Some(size / 2)).take_while(|size| *size > 0)
 }
 
-/// Every way to make one cut, each with what was cut. Every one is smaller than `plan` in one respect (SHRINK-K3), and none is
-/// larger in another.
+/// Every way to make one cut, each with a description. Every candidate is smaller than `plan` in one respect
+/// (SHRINK-K3), and not larger in any other.
 pub(super) fn candidates(plan: &RunPlan, cut: Cut) -> Vec<(String, RunPlan)> {
     let mut all = Vec::new();
     match cut {
@@ -63,7 +63,7 @@ pub(super) fn candidates(plan: &RunPlan, cut: Cut) -> Vec<(String, RunPlan)> {
     all
 }
 
-/// The plan with only the faults that struck, if any did not: the failure came about without the others.
+/// The plan with only the faults that struck, if some did not: the failure happened without the others.
 pub fn only_struck(plan: &RunPlan, struck: &BTreeSet<u32>) -> Option<(String, RunPlan)> {
     let mut left = plan.faults.clone();
     for at in (0..left.len()).rev() {
@@ -95,14 +95,14 @@ fn without_two(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
     if count > FEW {
         return;
     }
-    // Those that stand beside each other went together before.
+    // Neighbouring faults were already removed together before.
     for (first, second) in (0..count).flat_map(|first| (first + 2..count).map(move |second| (first, second))) {
         let faults = without(&without(&plan.faults, second, second + 1), first, first + 1);
         all.push((format!("faults {} and {} removed", first + 1, second + 1), RunPlan { faults, ..plan.clone() }));
     }
 }
 
-/// The faults without those from `from` to before `to`, numbered anew. A fault that waited for one of them waits no more.
+/// The faults except those from `from` to before `to`, renumbered. A fault that waited for one of them no longer waits.
 fn without(faults: &[FaultPlan], from: usize, to: usize) -> Vec<FaultPlan> {
     let (from_id, to_id) = (from as u32 + 1, to as u32);
     let renumbered = |id: u32| match id {
@@ -134,7 +134,7 @@ fn fewer_records(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
         InputSource::Generator { records, .. } => (records, "records"),
         InputSource::File { repeat, .. } => (repeat.into(), "repeats of the file"),
     };
-    // Half, then less and less, so that the last one left out is about a sixteenth.
+    // Half, then less and less, until about a sixteenth is left out.
     for part in [2, 4, 8, 16] {
         let fewer = count - count.div_ceil(part);
         if (1..count).contains(&fewer) {
@@ -156,7 +156,7 @@ fn simpler_fault(plan: &RunPlan, at: usize, all: &mut Vec<(String, RunPlan)>) {
     if !fault.delay.is_zero() {
         push("no delay".into(), FaultPlan { delay: Default::default(), ..fault.clone() });
     }
-    // A time is no simpler for being earlier; a filter less is simpler, and so is an earlier match.
+    // An earlier time is not simpler. Removing a filter makes a trigger simpler, and so does an earlier match.
     let trigger = |leaf: &Value| match leaf {
         Value::Number(number) => number.as_u64().map_or(Vec::new(), |n| [vec![Value::Null], lower(n)].concat()),
         Value::String(_) => vec![Value::Null],
@@ -205,11 +205,11 @@ fn fewer_nodes(plan: &RunPlan, all: &mut Vec<(String, RunPlan)>) {
     }
 }
 
-/// A setting that is not at its default. The number of nodes and slots is a matter of its own.
+/// A setting that is not at its default. The number of nodes and slots is handled separately.
 struct Setting {
-    /// `config` or `cluster`, by what [`Settings`] calls them, and the place below.
+    /// JSON pointer: `config` or `cluster`, as [`Settings`] names them, and the place below.
     pointer: String,
-    /// `None`: the default leaves it out.
+    /// The default value; `None`: the default leaves the setting out.
     default: Option<Value>,
 }
 
@@ -243,7 +243,7 @@ impl Setting {
         let both = [Settings::of(plan), Settings::default_for(plan)].map(serde_json::to_value);
         let [Ok(here), Ok(default)] = both else { return Vec::new() };
         let mut all = Vec::new();
-        // What the default leaves out goes as a whole.
+        // A setting that the default does not have is removed as a whole.
         for section in ["config", "cluster"] {
             let keys = here[section].as_object().into_iter().flat_map(|of| of.keys());
             for key in keys.filter(|key| default[section].get(key).is_none()) {
@@ -271,7 +271,7 @@ impl Setting {
     }
 }
 
-/// So many settings at a time put at their defaults.
+/// Puts this many settings at a time back to their defaults.
 fn default_settings(plan: &RunPlan, size: usize, all: &mut Vec<(String, RunPlan)>) {
     let Ok(here) = serde_json::to_value(Settings::of(plan)) else { return };
     for group in Setting::all(plan).chunks(size) {
@@ -293,7 +293,7 @@ fn default_settings(plan: &RunPlan, size: usize, all: &mut Vec<(String, RunPlan)
     }
 }
 
-/// Every way to change one leaf of `value` as `change` says, that is still a `T`.
+/// Every way to change one leaf of `value` by `change` that still gives a `T`.
 fn changed<T: Serialize + DeserializeOwned + PartialEq>(
     value: &T,
     change: &dyn Fn(&Value) -> Vec<Value>,
@@ -313,7 +313,8 @@ fn changed<T: Serialize + DeserializeOwned + PartialEq>(
     found
 }
 
-/// JSON pointers of all that is neither object nor list; a list of one kind of leaf counts as one, as ranges do.
+/// JSON pointers of everything that is neither an object nor a list. A list of leaves of one kind counts as one leaf,
+/// because ranges are such lists.
 fn leaves(json: &Value) -> Vec<String> {
     let Value::Object(entries) = json else { return vec![String::new()] };
     let below = |(key, value): (&String, &Value)| {
@@ -323,7 +324,7 @@ fn leaves(json: &Value) -> Vec<String> {
     entries.iter().flat_map(below).collect()
 }
 
-/// `/checkpoints/interval` as people write it.
+/// `/checkpoints/interval` in readable form.
 fn readable(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }

@@ -1,12 +1,13 @@
 //! Makes a failing plan smaller, as long as it fails in the same way.
 //!
-//! Start at [`shrink`]: it tries one kind of cut after another, large ones first, goes on from each smaller plan that still fails
-//! with the same kind of cut, and ends when a round over all kinds makes nothing smaller or the budget of runs is spent. [`Failure`] is what must stay. Nothing is run here: whoever calls
-//! says how a plan is tried.
+//! Start at [`shrink`]. It tries one kind of cut after the other, large cuts first. When a smaller plan still fails, it
+//! goes on from that plan with the same kind of cut. It ends when a round over all kinds makes nothing smaller, or the
+//! budget of runs is used up. [`Failure`] is what must stay the same. Nothing is run here: the caller passes a function
+//! that tries a plan.
 //!
-//! Invariants: (SHRINK-K1) the result fails, since it was tried; (SHRINK-K2) no plan is tried twice; (SHRINK-K3) every step makes the plan smaller,
-//! so the search ends.
-//! Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002 (delta debugging).
+//! Invariants: (SHRINK-K1) the result fails, since it was tried; (SHRINK-K2) no plan is tried twice; (SHRINK-K3) every
+//! step makes the plan smaller, so the search ends. Source: Zeller and Hildebrandt, "Simplifying and Isolating
+//! Failure-Inducing Input", 2002 (delta debugging).
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ mod candidates;
 pub use candidates::only_struck;
 use candidates::{candidates, cuts};
 
-/// The way in which a run failed. Two failures of one way need not tell the same record or the same time.
+/// The way in which a run failed. Two failures of the same way may differ in the record and the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// [`Verdict::label`].
@@ -31,7 +32,7 @@ pub struct Failure {
 }
 
 impl std::fmt::Display for Failure {
-    /// `failed O1`, `stuck`.
+    /// Such as `failed O1`, `stuck`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.oracle {
             Some(oracle) => write!(f, "{} {oracle}", self.class),
@@ -59,32 +60,32 @@ impl Failure {
     }
 }
 
-/// How much may be tried.
+/// Limits of the search.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Runs in all.
+    /// Total number of runs.
     pub runs: u64,
-    /// Schedules per candidate: what is left may need another order of tasks to go wrong. One is enough for a failure that comes about
-    /// with every one of them.
+    /// Schedules to try per candidate, because a smaller plan may need another order of tasks to fail. One is enough if
+    /// the plan fails with every schedule.
     pub schedules: u64,
 }
 
-/// What came out.
+/// The result of shrinking.
 #[derive(Debug)]
 pub struct Shrunk {
     /// The smallest plan found that fails.
     pub plan: RunPlan,
     /// What was cut, in order.
     pub steps: Vec<String>,
-    /// Runs made.
+    /// Number of runs made.
     pub runs: u64,
-    /// The budget of runs was spent before every smaller plan had been tried: more runs might find a smaller one.
+    /// Whether the budget was used up before every smaller plan was tried, so that more runs might find a smaller one.
     pub stopped: bool,
 }
 
-/// Shrinks `plan`, which fails, with what `first` makes of it tried before anything else. `may_run` refuses what breaks a rule, at
-/// no cost. `fails` makes one run and says whether it failed in the same way; it is given the number of the run and the smallest
-/// plan so far, for its progress bar, and the plan to try.
+/// Shrinks `plan`, which fails. The candidates of `first` are tried before all others. `may_run` refuses plans that
+/// break a rule, without a run. `fails` makes one run, and says whether it failed in the same way; it gets the number
+/// of the run and the smallest plan so far, for its progress bar, and the plan to try.
 pub fn shrink(
     plan: RunPlan,
     first: Option<(String, RunPlan)>,
@@ -119,7 +120,7 @@ struct Search<M, F> {
 }
 
 impl<M: Fn(&RunPlan) -> bool, F: FnMut(u64, &RunPlan, &RunPlan) -> bool> Search<M, F> {
-    /// A failure that comes about whatever the schedule needs no second one.
+    /// A plan that fails with every schedule needs only one schedule per candidate.
     fn measure_luck(&mut self) {
         let always = (1..self.budget.schedules).all(|n| self.fails_with(&self.shrunk.plan.clone(), n));
         if always && !self.shrunk.stopped {
@@ -127,7 +128,7 @@ impl<M: Fn(&RunPlan) -> bool, F: FnMut(u64, &RunPlan, &RunPlan) -> bool> Search<
         }
     }
 
-    /// Goes on from the first candidate that fails; whether there is one.
+    /// Goes on from the first candidate that fails; returns whether there is one.
     fn try_out(&mut self, candidates: Vec<(String, RunPlan)>) -> bool {
         for (what, candidate) in candidates {
             if !self.tried.insert(fingerprint(&candidate)) || !(self.may_run)(&candidate) {
@@ -144,7 +145,7 @@ impl<M: Fn(&RunPlan) -> bool, F: FnMut(u64, &RunPlan, &RunPlan) -> bool> Search<
         false
     }
 
-    /// Whether it fails with the `n`-th schedule; not, once the budget is spent.
+    /// Whether the plan fails with the `n`-th schedule; `false` once the budget is used up.
     fn fails_with(&mut self, plan: &RunPlan, n: u64) -> bool {
         if self.shrunk.runs >= self.budget.runs {
             self.shrunk.stopped = true;
@@ -155,7 +156,7 @@ impl<M: Fn(&RunPlan) -> bool, F: FnMut(u64, &RunPlan, &RunPlan) -> bool> Search<
     }
 }
 
-/// The plan with the `n`-th schedule; the first is its own.
+/// The plan with the `n`-th schedule; the first one is the plan's own.
 fn scheduled(plan: &RunPlan, n: u64) -> RunPlan {
     let scheduling_seed = match n {
         0 => plan.scheduling_seed,
@@ -164,10 +165,10 @@ fn scheduled(plan: &RunPlan, n: u64) -> RunPlan {
     RunPlan { scheduling_seed, ..plan.clone() }
 }
 
-/// Tells plans apart whatever their schedule.
+/// A hash that distinguishes plans, whatever their schedule.
 fn fingerprint(plan: &RunPlan) -> u64 {
     let plan = RunPlan { scheduling_seed: 0, ..plan.clone() };
-    // Debug text, not JSON: it cannot fail, and holds every field.
+    // Debug text, not JSON, because it cannot fail and has every field.
     xxh3_64(format!("{plan:?}").as_bytes())
 }
 
@@ -181,7 +182,7 @@ mod tests {
 
     const BUDGET: Budget = Budget { runs: 10_000, schedules: 2 };
 
-    /// Six faults; the fifth waits for the second.
+    /// A plan with six faults; the fifth waits for the second.
     fn large() -> RunPlan {
         let mut plan = plan();
         let waits = EventTrigger { after_fault: Some(2), subtask: Some(1), nth: 3, ..on("sink-committed") };
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_the_failure_does_not_need_is_cut() {
-        // Fails with one credit, 300 records, a fault at a commit and one before it.
+        // Fails with one credit, 300 records, a fault at a commit, and a fault before that.
         let fails = |plan: &RunPlan| {
             let commit = plan.faults.iter().position(|f| matches!(&f.trigger, Trigger::On(on) if on.nth > 0));
             plan.job.config.credits == 1 && records(plan) >= 300 && commit.is_some_and(|at| at > 0)

@@ -1,11 +1,12 @@
-//! `cargo test` with a test for each scenario, named by folder and scenario: `task-manager::killed-during-restore`.
+//! `cargo test` with one test per scenario, named by folder and scenario: `task-manager::killed-during-restore`.
 //!
-//! Start at [`test_main`]. A target with `harness = false` hands its `main` over, so this program can be started again to make
-//! runs in processes of their own ([`crate::worker`]): a job that ends its process fails the test of its scenario, and the other
-//! tests go on. Files are read when their test runs. So `--list` builds no job, and a file that is wrong fails as one test.
+//! Start at [`test_main`]. A target with `harness = false` lets this library provide its `main`, so the program can be
+//! started again to make runs in separate processes ([`crate::worker`]). A job that ends its process fails the test of
+//! its scenario, and the other tests go on. Files are read when their test runs, so `--list` builds no job, and a wrong
+//! file fails as one test.
 //!
-//! Invariants: (NT1) every scenario file below the paths is exactly one test; (NT2) no scenario at all is a failure, whatever the
-//! arguments; (NT3) a test passes only if every one of its seeds was run and passed.
+//! Invariants: (NT1) every scenario file below the paths is exactly one test; (NT2) no scenario at all is a failure,
+//! whatever the arguments; (NT3) a test passes only if every one of its seeds was run and passed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -28,9 +29,9 @@ use crate::provenance::{command, quoted};
 use crate::scenario::{JobCatalogue, Scenario, ScenarioError, discover};
 use crate::worker::{self, Made, Order, Terms, Unmade, Worker};
 
-/// The exit code of a test binary of which a test failed.
+/// The exit code of a test binary with a failed test.
 const FAILED: u8 = 101;
-/// The exit code of arguments that mean nothing.
+/// The exit code for invalid arguments.
 const BAD_INPUT: u8 = 2;
 
 /// The `main` of a test target with `harness = false`: each scenario at or below `paths` is a test that runs it with every seed,
@@ -63,7 +64,7 @@ pub fn test_main<P: AsRef<Path>>(
     };
     let wanted = arguments.test_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
     if wanted == Some(0) {
-        // Without a thread the library would wait for the first test for ever.
+        // With zero threads the library would wait forever for the first test.
         eprintln!("error: --test-threads 0: no test would ever run\n  help: write at least 1, or leave it out");
         return ExitCode::from(BAD_INPUT);
     }
@@ -72,16 +73,17 @@ pub fn test_main<P: AsRef<Path>>(
     let (runners, threads) = Runners::start(if arguments.list { 0 } else { wanted });
     let suite = Arc::new(Suite { seeds, catalogue: catalogue(jobs), runners, disk: OnceLock::new() });
     let conclusion = libtest_mimic::run(&arguments, trials(&paths, files, &suite));
-    // The trials are gone and with them all other users of the suite; without it the runners end, and so do their processes.
+    // The trials are gone, and with them all other users of the suite. Without the suite the runners end, and so do
+    // their processes.
     drop(suite);
     for thread in threads {
-        // A runner that panicked has failed a test already.
+        // If a runner panicked, its test has failed already.
         let _ = thread.join();
     }
     conclusion.exit_code()
 }
 
-/// Whether this process was started to make runs. Both words, since the first alone may be somebody's filter.
+/// Whether this process was started to make runs. Both words are checked, because the first alone may be a filter.
 fn is_worker() -> bool {
     let words: Vec<_> = std::env::args_os().skip(1).take(2).collect();
     words == worker::FIRST_WORDS.map(OsStr::new)
@@ -110,7 +112,7 @@ fn trials(paths: &[PathBuf], files: Vec<PathBuf>, suite: &Arc<Suite>) -> Vec<Tri
     let mut first_of: BTreeMap<String, PathBuf> = BTreeMap::new();
     let trial = |file: PathBuf| {
         let scenario = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        // As on the command line: verdicts and reports go by the scenario's name alone.
+        // As on the command line: verdicts and reports refer to a scenario only by its name.
         let namesake = first_of.get(&scenario).map(|first| {
             format!(
                 "two scenarios are called `{scenario}`: {} and {}\n  help: rename one of them, both the file and its `name`",
@@ -128,7 +130,7 @@ fn trials(paths: &[PathBuf], files: Vec<PathBuf>, suite: &Arc<Suite>) -> Vec<Tri
     files.into_iter().map(trial).collect()
 }
 
-/// The name of a file's test: where it is below the path that it was found by, and what it is called.
+/// The name of a file's test: its place below the path that it was found by, and its name.
 fn name_of(file: &Path, paths: &[PathBuf]) -> String {
     let below = paths.iter().find_map(|path| file.strip_prefix(path).ok()).filter(|below| below.file_name().is_some());
     let below = below.or_else(|| file.file_name().map(Path::new)).unwrap_or(file).with_extension("");
@@ -144,15 +146,16 @@ struct Suite {
     seeds: RangeInclusive<u64>,
     catalogue: JobCatalogue,
     runners: Runners,
-    /// Whether this machine has room for runs that use its disk, once one of them asked.
+    /// Whether this machine has space for runs that use its disk; checked when the first such run asks.
     disk: OnceLock<Result<(), String>>,
 }
 
 impl Suite {
-    /// Runs the scenario of a file with every seed, up to the first that does not pass (NT3); `Err`: what to show.
+    /// Runs the scenario of a file with every seed, up to the first that does not pass (NT3). `Err`: the text to show.
     fn judge(&self, file: &Path) -> Result<(), String> {
         let scenario = Scenario::load(file, &self.catalogue).map_err(shown)?;
-        // The command is pasted wherever somebody stands; tests run in the folder of their package.
+        // An absolute path, because the command may be pasted in any folder, while tests run in the folder of their
+        // package.
         let absolute = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         let absolute = quoted(&absolute.to_string_lossy());
         for seed in self.seeds.clone() {
@@ -178,11 +181,11 @@ fn in_words(broken: &Environment) -> String {
     format!("the environment: {broken}\n  help: {}", broken.remedy)
 }
 
-/// A run to be made, and who waits for it.
+/// A run to make, and the channel for its result.
 type Errand = (Order, mpsc::Sender<Result<Made, Unmade>>);
 
-/// Threads that make runs. Each has a [`Worker`] for as long as it lives, since a worker's life is bound to its thread; the threads
-/// on which the tests run come and go as their library likes.
+/// Threads that make runs. Each has a [`Worker`] for as long as it lives, because a worker's life is bound to its
+/// thread, while the test library may end the threads of tests at any time.
 struct Runners(mpsc::Sender<Errand>);
 
 impl Runners {
@@ -197,7 +200,7 @@ impl Runners {
                 loop {
                     let errand = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((order, answer)) = errand else { return };
-                    // A test that panicked meanwhile waits no more.
+                    // A test that has panicked no longer waits for the answer.
                     let _ = answer.send(worker.make(&order));
                 }
             })

@@ -1,9 +1,10 @@
-//! What a sweep has measured so far, one line per run: a sweep that was stopped goes on where it stood.
+//! The journal of a sweep, one line per run, so that a sweep that was stopped goes on where it was.
 //!
-//! A line is bound to its plan by a hash, and the file to the engine by its fingerprint and to what a point means by
-//! [`TUNING_VERSION`]: points of another plan, engine or meaning are never taken over. A journal of another engine is kept aside
-//! and a new one begun; one of another version is refused and left alone, since the build that wrote it can still use it. A line
-//! that was cut off by the stop is dropped. Both are told ([`Journal::aside`], [`Journal::dropped`]). Start at [`Journal::open`].
+//! A line is bound to its plan by a hash. The file is bound to the engine by its fingerprint, and to the meaning of a
+//! point by [`TUNING_VERSION`]. So points of another plan, engine or meaning are never used. A journal of another
+//! engine is renamed, and a new one is begun. A journal of another version is refused and left alone, because the build
+//! that wrote it can still use it. A line that the stop cut off is dropped. Both are reported ([`Journal::aside`],
+//! [`Journal::dropped`]). Start at [`Journal::open`].
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -18,9 +19,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::plan::RunPlan;
 
-/// Longest journal: of some million runs.
+/// Longest journal in bytes: enough for some million runs.
 const FILE_MAX: u64 = 4 << 30;
-/// Stands between the engine and the version in the first line.
+/// Text between the engine and the version in the first line.
 const VERSION: &str = ", points of version ";
 
 #[derive(Serialize, Deserialize)]
@@ -37,17 +38,17 @@ pub struct Journal {
     dropped: usize,
 }
 
-/// What stands for a plan in the journal.
+/// The key of a plan in the journal.
 pub fn key(plan: &RunPlan) -> String {
     let json = serde_json::to_vec(plan).expect("a plan can be written");
     format!("{:016x}", xxh3_64(&json))
 }
 
 impl Journal {
-    /// Opens the journal at `path`; what another engine wrote there is kept aside. A file that is right is only added to; else a
-    /// right one takes its place in one step, so that a stop meanwhile loses nothing.
+    /// Opens the journal at `path`. A journal that another engine wrote there is renamed. A valid file is only appended
+    /// to; otherwise a valid one replaces it in one step, so that a stop in the meantime loses nothing.
     ///
-    /// Errors: `InvalidData`, and the file stays as it is, if it holds points of another version.
+    /// Errors: `InvalidData`, and the file stays as it is, if it has points of another version.
     pub fn open(path: &Path, engine: &str) -> io::Result<Self> {
         let text = match bounded::text(path, FILE_MAX) {
             Ok(text) => text,
@@ -84,32 +85,32 @@ impl Journal {
         Ok(Self { file, known, aside, dropped })
     }
 
-    /// Where the journal of another engine was put that stood in this one's place.
+    /// The new path of the journal of another engine that was at this path.
     pub fn aside(&self) -> Option<&Path> {
         self.aside.as_deref()
     }
 
-    /// Lines that were not whole; their runs are made again.
+    /// Number of lines that were incomplete; their runs are made again.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// The point of a plan that ran before.
+    /// The point of a plan that was run before.
     pub fn get(&self, plan: &str) -> Option<&Point> {
         self.known.get(plan)
     }
 
-    /// How many are known.
+    /// Number of known points.
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether none is.
+    /// Whether no point is known.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Adds a point; it is in the file when this returns.
+    /// Adds a point. When this returns, it is in the file.
     pub fn add(&mut self, plan: String, point: Point) -> io::Result<()> {
         self.file.write_all(line(&plan, &point)?.as_bytes())?;
         self.known.insert(plan, point);
@@ -117,7 +118,7 @@ impl Journal {
     }
 }
 
-/// A name beside `path` that nothing has yet.
+/// A name beside `path` that does not exist yet.
 fn unused(path: &Path) -> PathBuf {
     let name = |n: u32| path.with_extension(format!("journal.{n}"));
     (1..).map(name).find(|file| !file.exists()).unwrap_or_else(|| name(0))

@@ -1,14 +1,16 @@
-//! Choosing the checkpoint interval: many intervals, state sizes, loads and backends, each run with failures at chosen phases
-//! of the period.
+//! Choosing the checkpoint interval: runs over many intervals, state sizes, loads and backends, each with failures at
+//! chosen phases of the period.
 //!
 //! ```text
 //! scenario + [tune] ─► Grid of Settings ─► RunPlan each (plan.rs) ─► run ─► Point (point.rs) ─► TuningSet ─► reports
 //!                                                                     └► journal.rs, so that a stopped sweep goes on
 //! ```
-//! Start at [`Tune`], what the scenario asks for, and [`Tune::grid`]. Hours of high load and gigabytes of state are simulated
-//! with few records and little state that *stand for* many ([`flowquake_engine::env::sim::Weights`]); the reports say so.
+//! Start at [`Tune`], what the scenario asks for, and [`Tune::grid`]. Hours of high load and gigabytes of state are
+//! simulated with few records and little state that *stand for* many ([`flowquake_engine::env::sim::Weights`]); the
+//! reports say so.
 //!
-//! Invariant: (TUNE-T1) a plan depends on scenario, setting and seed alone, so a sweep that goes on later gives the same points.
+//! Invariant: (TUNE-T1) a plan depends on scenario, setting and seed alone, so a sweep that goes on later gives the
+//! same points.
 
 use std::time::Duration;
 
@@ -25,25 +27,25 @@ pub mod point;
 pub struct Tune {
     /// Checkpoint intervals, ascending.
     pub intervals: Vec<Duration>,
-    /// Sizes of the keyed state, as the heap backends would write it, bytes; `None`: as it is.
+    /// Sizes of the keyed state in bytes, as the heap backends would write it; `None`: the job's own size.
     pub states: Vec<Option<u64>>,
-    /// Backends; those that are not in this build are left out, and told.
+    /// Backends. Those that are not in this build are left out, which is reported.
     pub backends: Vec<BackendKind>,
     /// Loads ρ = λ/μ, between 0 and 1.
     pub loads: Vec<f64>,
-    /// Mean times between failures that the analysis looks at.
+    /// Mean times between failures for which the analysis is made.
     pub failures_every: Vec<Duration>,
     /// Failures in each run, spread over the phases of the period.
     pub failures: u32,
     /// How a TaskManager fails.
     pub fault: KillMode,
-    /// It comes back after this long.
+    /// The TaskManager comes back after this long.
     pub restart_after: Duration,
-    /// Virtual time of each run; fewer failures are injected where so many do not fit.
+    /// Virtual time of each run. If it is too short for all failures, fewer are injected.
     pub duration: Duration,
-    /// Records per second that really move; each stands for as many as the load asks for.
+    /// Simulated records per second; each stands for as many as the load needs.
     pub moving: f64,
-    /// Seconds of late output that are as bad as a second of lost work.
+    /// How many seconds of late output are as bad as a second of lost work.
     pub lateness_weight: f64,
 }
 
@@ -52,7 +54,7 @@ pub struct Tune {
 pub struct Setting {
     /// State backend.
     pub backend: BackendKind,
-    /// Size of the keyed state, bytes; `None`: as it is.
+    /// Size of the keyed state in bytes; `None`: the job's own size.
     pub state: Option<u64>,
     /// Load ρ.
     pub load: f64,
@@ -61,8 +63,8 @@ pub struct Setting {
 }
 
 impl Tune {
-    /// Every run, curve by curve: backend, state, load, and within each curve all intervals. Backends that were not built are
-    /// left out.
+    /// Every run, curve by curve: backend, state, load, and within each curve all intervals. Backends that are not in
+    /// this build are left out.
     pub fn grid(&self) -> Vec<Setting> {
         let mut grid = Vec::new();
         for backend in self.backends.iter().copied().filter(|backend| backend.is_built()) {
@@ -80,7 +82,7 @@ impl Tune {
         grid
     }
 
-    /// The same question asked more closely: twice the intervals, twice the failures, five times the records.
+    /// The same sweep in more detail: twice the intervals, twice the failures, five times the records.
     pub fn thorough(&self) -> Self {
         let mut intervals = Vec::new();
         for pair in self.intervals.windows(2) {
@@ -96,7 +98,7 @@ impl Tune {
     }
 }
 
-/// Intervals evenly over the orders of magnitude, in whole milliseconds.
+/// Intervals that are evenly spaced on a logarithmic scale, in whole milliseconds.
 pub fn spread(from: Duration, to: Duration, points: u32) -> Vec<Duration> {
     let (low, high) = (from.as_secs_f64(), to.as_secs_f64());
     let step = |n: u32| low * libm::pow(high / low, f64::from(n) / f64::from(points.max(2) - 1));

@@ -1,4 +1,5 @@
-//! From a setting of the grid to a plan: the load as a rate, the size of the state as a weight, failures at phases.
+//! Turns a setting of the grid into a plan: the load becomes a rate, the size of the state a weight, and failures come
+//! at phases.
 
 use std::time::Duration;
 
@@ -10,46 +11,46 @@ use crate::plan::{Disk, EventTrigger, FaultAction, FaultPlan, InputSource, KillM
 use crate::predict::{Capacity, capacity, predict};
 use crate::units;
 
-/// A plan with what the report says about it.
+/// A plan, with what the report needs to know about it.
 pub struct Planned {
-    /// Runs as any other.
+    /// An ordinary plan.
     pub plan: RunPlan,
-    /// Capacity μ, records per second, as it counts.
+    /// Capacity μ in records per second, with weights.
     pub capacity: f64,
-    /// Input rate λ, records per second, as it counts.
+    /// Input rate λ in records per second, with weights.
     pub rate: f64,
-    /// From this virtual time on the state is as large as it gets; what was measured before says nothing.
+    /// From this virtual time on the state has its full size; what was measured before is not used.
     pub warm_up: Duration,
 }
 
 /// Why a setting cannot be run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Unplannable {
-    /// The job says nothing about its costs.
+    /// The job has no model of its costs.
     #[error("the job `{0}` has no cost model, so nobody knows which rate is a load of 0.5; it cannot be tuned")]
     NoModel(String),
-    /// The input is a file, whose end is where it is.
+    /// The input is a file, whose length is fixed.
     #[error("the input is a file; tuning needs generated records, as many as the time asks for")]
     FixedInput,
-    /// Records that stand for many are not held up by flow control as the many are.
+    /// Weighted records are not slowed by flow control as the records are that they stand for.
     #[error(
         "flow control lets {:.2} M records per second through, which is less than the {:.2} M that the machines can bear; \
          weighted records cannot show that", flow / 1e6, work / 1e6
     )]
     FlowControl {
-        /// Records per second by flow control.
+        /// Records per second that flow control allows.
         flow: f64,
-        /// By everything else.
+        /// Records per second that everything else allows.
         work: f64,
-        /// Credits of a channel with which flow control limits nothing.
+        /// Credits of a channel with which flow control is no limit.
         credits: u16,
-        /// And the send buffer of a connection, bytes.
+        /// Send buffer of a connection in bytes with which flow control is no limit.
         send_buffer: u64,
     },
 }
 
 impl Unplannable {
-    /// What to do.
+    /// What the user can do about it.
     pub fn help(&self) -> String {
         match self {
             Self::NoModel(_) => "take another job".into(),
@@ -62,10 +63,10 @@ impl Unplannable {
     }
 }
 
-/// Share of the state that has to be there before anything is measured.
+/// Share of the state that must exist before anything is measured.
 const FILLED: f64 = 0.95;
 
-/// The first failure comes behind this trigger of a checkpoint of the full state: the one before has then completed.
+/// The first failure comes after this trigger of a checkpoint of the full state, when the one before has completed.
 const FIRST: u32 = 3;
 
 /// Time for the start and the end of a run.
@@ -79,7 +80,7 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
     let InputSource::Generator { records, .. } = &mut plan.job.input.source else {
         return Err(Unplannable::FixedInput);
     };
-    // Enough that predictions see a full state.
+    // Enough records that predictions see a full state.
     *records = u64::MAX / 4;
     plan.faults.clear();
     plan.expect.failovers = None;
@@ -96,7 +97,7 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
     let capacity = unhindered(&plan, model)?.work;
     plan.cluster.record_weight = ((setting.load * capacity / tune.moving).round() as u64).max(1);
     let weight = plan.cluster.record_weight;
-    // What moves is less than what it stands for: the moving rate makes the load exact.
+    // The rate of simulated records is chosen so that the load is exact.
     let moving = setting.load * capacity / weight as f64;
     plan.job.input.rate = Some(moving);
     weigh_buffers(&mut plan, model);
@@ -105,20 +106,21 @@ pub fn plan(base: &RunPlan, tune: &Tune, setting: &Setting, job: &Job) -> Result
     if let InputSource::Generator { records, .. } = &mut plan.job.input.source {
         *records = (moving * tune.duration.as_secs_f64()) as u64;
     }
-    // Behind by one recovery at the end of its input, at most; twice that, since predictions err. What is not done by then
-    // never will be, and would cost more processor time than all others together.
+    // At the end of its input the job is behind by one recovery at most; twice that is allowed, because predictions
+    // have errors. A job that is not done by then never will be, and would cost more processor time than all other runs
+    // together.
     plan.time_limit = tune.duration + Duration::from_secs_f64(2.0 * recovery).min(tune.duration * 3) + SLACK;
     Ok(Planned { plan, capacity, rate: moving * weight as f64, warm_up })
 }
 
-/// What flow control should let through, of what is asked for: room for latency that happens to be high.
+/// By which factor flow control must allow more than is needed, because latency may happen to be high.
 const ROOM: f64 = 1.25;
 
-/// Credits of a channel whose buffers hold one record for many: with fewer, records that happen to go the same way would hold
-/// up all others; with more, more would be under way than the many that they stand for.
+/// Credits of a channel whose buffers hold one weighted record. With fewer, records that happen to go the same way
+/// would hold up all others; with more, more data would be in flight than for the records that they stand for.
 const CREDITS: u16 = 4;
 
-/// The capacity, if flow control does not limit it.
+/// The capacity, if flow control is not the limit.
 fn unhindered(plan: &RunPlan, model: &JobModel) -> Result<Capacity, Unplannable> {
     let now = capacity(plan, model);
     if now.flow >= now.work {
@@ -126,7 +128,7 @@ fn unhindered(plan: &RunPlan, model: &JobModel) -> Result<Capacity, Unplannable>
     }
     let mut wider = plan.clone();
     let flow = |plan: &RunPlan| capacity(plan, model).flow;
-    // Credits first, with connections that hold anything, and then as much as these need.
+    // First the credits, with connections of unlimited buffers, then the send buffer that these credits need.
     wider.cluster.send_buffer = 1 << 50;
     while flow(&wider) < ROOM * now.work && wider.job.config.credits < 1 << 12 {
         wider.job.config.credits += (wider.job.config.credits / 4).max(1);
@@ -139,13 +141,13 @@ fn unhindered(plan: &RunPlan, model: &JobModel) -> Result<Capacity, Unplannable>
     Err(Unplannable::FlowControl { flow: now.flow, work: now.work, credits, send_buffer })
 }
 
-/// Bytes of keyed state in the middle of a run, as they move.
+/// Simulated bytes of keyed state in the middle of a run.
 fn full_state(plan: &RunPlan, tune: &Tune, model: &JobModel) -> f64 {
     (model.state)(&job_spec(plan), tune.moving * tune.duration.as_secs_f64() / 2.0).bytes
 }
 
-/// A buffer holds one record at least, however many that stands for, so fewer buffers do. What waits in them counts as caught
-/// up with, since the sources have emitted it.
+/// A buffer holds at least one record, however many it stands for, so fewer buffers are used. Records that wait in
+/// buffers count as caught up, because the sources have emitted them.
 fn weigh_buffers(plan: &mut RunPlan, model: &JobModel) {
     let weight = plan.cluster.record_weight;
     let wire = model.vertices.iter().map(|vertex| vertex.bytes_in).fold(1.0, f64::max);
@@ -164,7 +166,7 @@ fn weigh_buffers(plan: &mut RunPlan, model: &JobModel) {
     }
 }
 
-/// When the state is as large as it gets, nearly. Before, checkpoints are short and come more often than later.
+/// When the state has nearly its full size. Before that, checkpoints are shorter and come more often than later.
 fn warm_up(plan: &RunPlan, tune: &Tune, model: &JobModel, moving: f64) -> Duration {
     let full = full_state(plan, tune, model);
     let reached = |seconds: f64| (model.state)(&job_spec(plan), moving * seconds).bytes;
@@ -175,8 +177,8 @@ fn warm_up(plan: &RunPlan, tune: &Tune, model: &JobModel, moving: f64) -> Durati
     Duration::from_secs_f64(filled).min(tune.duration)
 }
 
-/// Adds the failures, each at its phase behind a trigger, once the job has caught up from the one before. Says how long
-/// the longest recovery is until it has caught up, as predicted; seconds.
+/// Adds the failures, each at its phase after a trigger, once the job has caught up from the one before. Returns the
+/// predicted time, in seconds, of the longest recovery until the job has caught up.
 fn fail(plan: &mut RunPlan, tune: &Tune, job: &Job, moving: f64, warm_up: Duration) -> f64 {
     let predicted = predict(plan, job);
     let period = predicted.period_ns.unwrap_or(1).max(1) as f64 / 1e9;
@@ -203,11 +205,11 @@ fn fail(plan: &mut RunPlan, tune: &Tune, job: &Job, moving: f64, warm_up: Durati
             not_before: (n == 1).then_some(warm_up),
             ..EventTrigger::default()
         };
-        // Spread evenly.
+        // Evenly spaced.
         let phase = (f64::from(n) - 0.5) / f64::from(count);
         plan.faults.push(struck(n, Trigger::On(trigger), Duration::from_secs_f64(phase * period), tune));
     }
-    // A failure for which the time was too short after all does not make the run worthless.
+    // A failure that had too little time must not make the run worthless, so not every fault has to strike.
     plan.swarm = true;
     recovery
 }
@@ -222,7 +224,7 @@ fn struck(id: u32, trigger: Trigger, delay: Duration, tune: &Tune) -> FaultPlan 
     FaultPlan { id, trigger, delay, repeat: 1, action }
 }
 
-/// Whether a silent loss takes the heartbeats' word; said in reports.
+/// The name of the fault in reports.
 pub fn fault_name(mode: KillMode) -> &'static str {
     match mode {
         KillMode::Crash => "kill",

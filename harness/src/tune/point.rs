@@ -1,4 +1,4 @@
-//! From the record of a run to a point of a curve.
+//! Turns the record of a run into a point of a curve.
 
 use flowquake_engine::time::nanos;
 use flowquake_reports::capacity::measured;
@@ -9,14 +9,14 @@ use flowquake_reports::tuning::{Point, Recovered};
 use super::Setting;
 use super::plan::Planned;
 
-/// What the run of a setting measured, once its state was there.
+/// What the run of a setting measured, after its state had its full size.
 pub fn point(setting: &Setting, planned: &Planned, record: &RunRecord) -> Point {
     let seconds = |ns: u64| ns as f64 / 1e9;
     let mean = |values: &mut dyn Iterator<Item = u64>| mean_of(values.map(seconds));
     let is_steady = |checkpoint: &CheckpointRecord| checkpoint.triggered_at_ns >= nanos(planned.warm_up);
     let all = || record.checkpoints.iter().filter(|checkpoint| checkpoint.kind == "periodic");
     let periodic: Vec<&CheckpointRecord> = all().filter(|checkpoint| is_steady(checkpoint)).collect();
-    // The first one of all wrote everything.
+    // The very first checkpoint wrote everything.
     let new = all().filter_map(|one| Some((one, one.new_bytes?))).skip(1).filter(|(one, _)| is_steady(one));
     let durations = percentiles(periodic.iter().filter_map(|checkpoint| checkpoint.duration_ns()));
     let state = periodic.iter().rev().map(|checkpoint| checkpoint.state_bytes).find(|bytes| *bytes > 0).unwrap_or(0);
@@ -44,7 +44,7 @@ fn mean_of(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// One per failure that struck and was recovered from. A failure that met another outage has none of its own.
+/// One entry for each failure that struck and was recovered from. A failure during another outage has none of its own.
 fn recoveries(record: &RunRecord, period: Option<f64>) -> Vec<Recovered> {
     let of = |fault: &FaultRecord| {
         let mut mine = record.recoveries.iter().filter(|one| one.fault == Some(fault.id) && !one.is_stall());

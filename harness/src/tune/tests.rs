@@ -68,14 +68,14 @@ fn a_stopped_sweep_goes_on_and_another_engine_begins_anew() {
     journal.add(key(&plan), point(5.0)).unwrap();
     journal.add("other".into(), point(6.0)).unwrap();
     drop(journal);
-    // The stop came in the middle of a line.
+    // The stop cut the last line off.
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.truncate(text.len() - 10);
     std::fs::write(&path, text).unwrap();
     let journal = Journal::open(&path, "engine 1").unwrap();
     assert_eq!((journal.len(), journal.get(&key(&plan))), (1, Some(&point(5.0))));
     assert_eq!((journal.dropped(), journal.aside()), (1, None));
-    // A journal that is right is left as it is: whoever is stopped while opening it has lost nothing.
+    // A valid journal is left as it is, so a stop while it is being opened loses nothing.
     let file = |path: &std::path::Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
     let (before, text) = (file(&path), std::fs::read_to_string(&path).unwrap());
     let mut journal = Journal::open(&path, "engine 1").unwrap();
@@ -136,7 +136,7 @@ fn a_setting_becomes_a_plan_with_its_load_its_state_and_its_failures() {
         panic!("four credits are too few");
     };
     assert!(flow < work && send_buffer >= base.cluster.send_buffer, "{flow} and {work}");
-    // What it says to set is enough.
+    // The settings that the refusal recommends are enough.
     (base.job.config.credits, base.cluster.send_buffer) = (credits, send_buffer);
     let planned = plan::plan(&base, &tune(), &setting, job).unwrap();
     let again = plan::plan(&base, &tune(), &setting, job).unwrap();
@@ -146,7 +146,7 @@ fn a_setting_becomes_a_plan_with_its_load_its_state_and_its_failures() {
     let state = predicted.state_bytes.unwrap() as f64;
     assert!((state / 1e8 - 1.0).abs() < 0.1, "{state}");
     assert!(planned.plan.faults.len() >= 2, "{:?}", planned.plan.faults);
-    // Every key has come when the state is measured, and hardly a checkpoint is left out.
+    // Every key has occurred when the state is measured, and hardly any checkpoint is left out.
     assert!((1.0..60.0).contains(&planned.warm_up.as_secs_f64()), "{:?}", planned.warm_up);
     assert!(crate::scenario::plan_problems(&planned.plan, &catalogue).is_empty());
 }

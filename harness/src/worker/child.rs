@@ -1,8 +1,9 @@
-//! The process that makes runs. Start at [`serve`].
+//! The process that executes runs. Start at [`serve`].
 //!
-//! Its standard input is a socket to who started it: orders come in, answers go out. The first thing it does is to move that
-//! socket to where neither user code nor children find it by habit. It ends with the socket, and is killed by the system
-//! should its starter die while a run is under way (WORKER-W3). Signals that people send to a program are left to the starter.
+//! Its standard input is a socket to the process that started it: orders come in, answers go out. First the process
+//! moves this socket to another descriptor, where neither user code nor child processes use it by accident. The process
+//! ends when the socket is closed. The system kills it if its starter dies during a run (WORKER-W3). Signals from the
+//! terminal are left to the starter.
 
 use std::fs::File;
 use std::io;
@@ -50,7 +51,7 @@ pub struct WorkerArgs {
     pub(crate) log: String,
 }
 
-/// Makes runs until nobody orders any more.
+/// Executes runs until the socket is closed.
 pub fn serve(args: &WorkerArgs, jobs: &Jobs) -> ExitCode {
     let socket = match begin() {
         Ok(socket) => socket,
@@ -62,12 +63,12 @@ pub fn serve(args: &WorkerArgs, jobs: &Jobs) -> ExitCode {
     limit_processor_time(Duration::from_millis(args.cpu_ms));
     match answer_all(&socket, jobs) {
         Ok(()) => ExitCode::SUCCESS,
-        // Who started this has the same error, and says it.
+        // The starter sees the same error, and prints it.
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Takes the socket away from standard input.
+/// Moves the socket away from standard input.
 fn begin() -> io::Result<UnixStream> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     socket.peer_addr()?;
@@ -75,7 +76,7 @@ fn begin() -> io::Result<UnixStream> {
     set_pdeathsig(Signal::SIGKILL)?;
     interrupt::leave_to_others()?;
     exit_guard::leave_to_starter();
-    // If memory runs out, it is for a run, not for the sweep. Not every system allows that.
+    // If memory runs out, the system should kill this run and not the sweep. Not every system allows this setting.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(socket)
 }
@@ -91,7 +92,7 @@ fn answer_all(socket: &UnixStream, jobs: &Jobs) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let order: Order = serde_json::from_slice(&order)?;
-        // What a job says of itself, and what is right of its output, is user code, too.
+        // The job's model and its reference are user code, too, so a panic is caught here.
         let made = catch_unwind(AssertUnwindSafe(|| make(&order, jobs)));
         let made = made.unwrap_or_else(|panic| {
             let words = crate::run::panic_text(&*panic);
@@ -123,7 +124,7 @@ struct Finished {
 fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     let Order { plan, depth, replay, .. } = order;
     if !order.mutations.is_empty() {
-        // An assertion that catches a planted bug is what the run is made for.
+        // An assertion that catches a planted bug is what such a run is for, so its panic needs no message.
         expect_panics();
     }
     let simulator = Simulator::with(&order.mutations).noting(order.survey);
@@ -151,7 +152,7 @@ fn make(order: &Order, jobs: &Jobs) -> Result<Finished, Environment> {
     {
         problems.push(problem);
     }
-    // Of the verdict that stands in the record.
+    // The signature must use the verdict that is in the record.
     let signature = order.signature.then(|| Box::new(Signature::of(plan, &outcome, &record.verdict)));
     let struck_at = outcome.strikes.iter().flat_map(|strike| &strike.hits).map(|hit| hit.at).min();
     let steps = if order.steps { signals::steps(&outcome.trace.events, struck_at) } else { Vec::new() };
@@ -175,7 +176,7 @@ fn write_trace(file: &Path, outcome: &Outcome) -> Result<(), String> {
     write_atomically(file, text.as_bytes()).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Runs the plan in another process; the first difference, if there is one.
+/// Runs the plan in another process, and returns the first difference if there is one.
 fn differs_elsewhere(plan: &RunPlan, outcome: &Outcome) -> Result<Option<String>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let (plan_file, trace_file) = (folder.path().join("plan.json"), folder.path().join("trace.jsonl"));

@@ -1,4 +1,4 @@
-//! How a worker died, in words for the verdict of its run. Start at [`Death`].
+//! How a worker died, in the words of its run's verdict. Start at [`Death`].
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -8,23 +8,23 @@ use nix::sys::signal::Signal;
 
 use crate::units::format_size;
 
-/// Why there is no answer.
+/// Why a worker gave no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Death {
-    /// The process ended on its own.
+    /// The process ended by itself.
     Ended(ExitStatus),
-    /// It was killed, having more memory than it may.
+    /// It was killed because it used more memory than its limit.
     Memory { used: u64, limit: u64 },
-    /// It was killed, having taken more processor time than it may.
+    /// It was killed because it used more processor time than its limit.
     Processor { limit: Duration },
-    /// It was killed, having done nothing for very long.
+    /// It was killed because it did nothing for very long.
     Idle,
-    /// It was killed, having said what is no answer.
+    /// It was killed because its answer could not be read.
     Garbled(String),
 }
 
 impl Death {
-    /// What the verdict says.
+    /// The text for the verdict.
     pub(super) fn words(&self) -> String {
         match self {
             Self::Ended(status) => ended(*status),

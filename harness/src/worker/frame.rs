@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-/// Longest frame; a length beyond it is not one of ours.
+/// Longest frame. A greater length shows that the bytes are not from this protocol.
 const FRAME_MAX: usize = 1 << 30;
 const HEAD: usize = 4;
 
@@ -15,7 +15,7 @@ pub(super) fn write(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     to.write_all(bytes)
 }
 
-/// Reads frames, and keeps what has come of one when the source's time-out passes.
+/// Reads frames. If the source's time-out passes within a frame, the part that has come is kept.
 pub(super) struct Reader<R> {
     from: R,
     held: Vec<u8>,
@@ -27,7 +27,7 @@ impl<R: Read> Reader<R> {
         Self { from, held: Vec::new(), chunk: vec![0; 64 << 10].into() }
     }
 
-    /// The next frame; `None`: a time-out of the source passed first. The end of the source is an error.
+    /// Returns the next frame. `None`: a time-out of the source passed first. The end of the source is an error.
     pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(frame) = self.take()? {
@@ -43,7 +43,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Whether a part of a frame is here.
+    /// Whether no part of a frame is held.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
@@ -67,7 +67,7 @@ impl<R: Read> Reader<R> {
 mod tests {
     use super::*;
 
-    /// Gives its bytes in pieces, with a time-out between two.
+    /// Returns its bytes in pieces, with a time-out between two pieces.
     struct Slow(Vec<Vec<u8>>);
 
     impl Read for Slow {

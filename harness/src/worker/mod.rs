@@ -1,14 +1,15 @@
-//! Runs in processes of their own: what user code does to its process, it does not do to the sweep.
+//! Executes each run in a separate process, so that user code which harms its process does not harm the sweep.
 //!
 //! ```text
 //! flowquake run (keeps plans, records, reports)
 //!   ├─ thread ── Worker ──(socket)── process `run-worker`: makes one run after another
 //!   └─ thread ── Worker ──(socket)── process `run-worker`
 //! ```
-//! Start at [`Worker::make`]. A worker is this same executable, started again with a hidden subcommand; so a program that adds
-//! its own jobs and calls [`crate::main`] works the same. An [`Order`] with a plan goes down, an [`Answer`] and the record as
-//! JSON come up, as frames ([`frame`]) over a socket that is the process' standard input. A worker that dies is replaced, and
-//! its run is `crashed`, with how it died. `process` is the side of the sweep, `child` that of the run, `death` the words.
+//! Start at [`Worker::make`]. A worker is this same executable, started again with a hidden subcommand. So a program
+//! that adds its own jobs and calls [`crate::main`] has these jobs in its workers, too. The sweep sends an [`Order`]
+//! with a plan; the worker returns an [`Answer`] and the record as JSON. They travel as frames ([`frame`]) over a
+//! socket that is the worker's standard input. A worker that dies is replaced; its run gets the verdict `crashed`,
+//! which says how the worker died. `process` is the sweep's side, `child` the worker's side, and `death` has the texts.
 //!
 //! Invariants: (WORKER-W1) a run is answered by a record, whatever it does to its process; (WORKER-W2) no run shares a process with the
 //! thread of one that was given up; (WORKER-W3) a worker does not outlive who started it; (WORKER-W4) what is printed in a worker goes to
@@ -38,30 +39,30 @@ mod usage;
 pub use child::{WorkerArgs, serve};
 pub(crate) use process::{Made, Unmade, Worker};
 
-/// What the command line of a worker begins with.
+/// The first words of a worker's command line.
 pub(crate) const FIRST_WORDS: [&str; 2] = ["run-worker", "--cpu-ms"];
 
-/// How workers are started, and what each of their runs may take.
+/// How workers are started, and the limits of each of their runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
-    /// Memory of its process.
+    /// Limit for the memory of the process, in bytes.
     pub(crate) memory: u64,
-    /// Processor time.
+    /// Limit for the processor time of a run.
     pub(crate) cpu: Duration,
-    /// The engine's log lines: a word that the hidden subcommand understands.
+    /// Which log lines the engine prints, in a form that the hidden subcommand reads.
     pub(crate) log: String,
-    /// The folder of the Apache Flink for runs on one; `None`: what the environment says.
+    /// The folder of the Apache Flink for runs on Flink; `None`: the environment names the folder.
     pub(crate) flink_home: Option<PathBuf>,
 }
 
 impl Default for Terms {
-    /// What the options of the command line say where they are left out.
+    /// The defaults of the command line's options.
     fn default() -> Self {
         Self { memory: 4 << 30, cpu: Duration::from_secs(600), log: "off".into(), flink_home: None }
     }
 }
 
-/// A run to be made.
+/// A run to be executed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) plan: RunPlan,
@@ -72,7 +73,7 @@ pub(crate) struct Order {
     pub(crate) verify: bool,
     /// Where the trace goes.
     pub(crate) trace: Option<PathBuf>,
-    /// Whether a run that passed keeps only what sums are made of.
+    /// Whether a record that passed is reduced to what totals need.
     pub(crate) slim: bool,
     /// Whether the signature of the run is asked for, too.
     pub(crate) signature: bool,
@@ -80,12 +81,12 @@ pub(crate) struct Order {
     pub(crate) steps: bool,
     /// Whether its events, messages and writes are asked for, too.
     pub(crate) survey: bool,
-    /// Bugs that are planted in the engine; only a build with the feature `mutations` can.
+    /// Bugs to be planted in the engine; needs a build with the feature `mutations`.
     pub(crate) mutations: Vec<Mutation>,
 }
 
 impl Order {
-    /// To run `plan` once and judge what that shows.
+    /// An order to run `plan` once and to judge what this run shows.
     pub(crate) fn quick(plan: RunPlan, replay: String) -> Self {
         Self {
             plan,
@@ -102,23 +103,23 @@ impl Order {
     }
 }
 
-/// What is seen of a run besides its record.
+/// What is known of a run besides its record.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// How it went, if the order asks for that.
+    /// How the run went, if the order asks for this.
     pub(crate) signature: Option<Box<Signature>>,
     /// Its steps, if the order asks for them.
     pub(crate) steps: Vec<u64>,
-    /// What happened in it, if the order asks for that and its process lived to tell.
+    /// What happened in the run, if the order asks for this and the process did not die.
     pub(crate) survey: Option<Box<Survey>>,
-    /// A planted bug made its mistake, as far as is known of a run whose process lived.
+    /// Whether a planted bug took effect, as far as this is known: only if the process did not die.
     pub(crate) reached: bool,
-    /// Planted bugs that the engine asked about: no other can change this run.
+    /// Planted bugs that the engine asked about. No other bug can change this run.
     pub(crate) asked: BTreeSet<Mutation>,
 }
 
 impl Seen {
-    /// Of a run of which nothing is known but its record.
+    /// For a run of which only the record is known.
     fn nothing_of(order: &Order, record: &RunRecord) -> Self {
         let signature =
             order.signature.then(|| Box::new(Signature::of(&order.plan, &Outcome::nothing(), &record.verdict)));
@@ -126,25 +127,25 @@ impl Seen {
     }
 }
 
-/// What a worker says.
+/// What a worker answers.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     /// It waits for orders.
     Ready,
-    /// The run is made; its record is the next frame.
+    /// The run ended; its record is the next frame.
     Made {
-        /// What could not be done besides: the verdict stands all the same.
+        /// Problems besides the run, such as a file that could not be written. The verdict is valid all the same.
         problems: Vec<String>,
-        /// The run's thread was given up and runs on (WORKER-W2).
+        /// The run's thread was given up and still runs (WORKER-W2).
         abandoned: bool,
-        /// What else was seen of it.
+        /// What else is known of the run.
         seen: Seen,
     },
-    /// The machine could not keep the run.
+    /// The machine could not carry out the run.
     Broken(Environment),
 }
 
-/// Drops from a passed run what only its reader needs. What is left says what struck where, and what was emitted how often.
+/// Drops details from the record of a passed run. What is left says what struck where, and how often each event was emitted.
 fn slim(record: &mut RunRecord) {
     if record.verdict == Verdict::Passed {
         record.options = Vec::new();

@@ -1,8 +1,9 @@
-//! A worker as its sweep sees it: started when it is needed, watched while it works, replaced when it died.
+//! A worker as the sweep sees it: started when it is needed, watched during a run, replaced after its death.
 //!
-//! Start at [`Worker::make`]. The thread that orders a run also watches it: every [`EVERY`] in which no answer came it looks at
-//! memory, processor time and life of the process, and whether the sweep was interrupted. The run's own watchdog
-//! ([`crate::run`]) is the first to end a loop, and has the better words; the limit here is behind it, for what hangs elsewhere.
+//! Start at [`Worker::make`]. The thread that orders a run also watches the worker. Whenever no answer came for
+//! [`EVERY`], the thread checks the memory, the processor time and the life of the process, and whether the sweep was
+//! interrupted. The run's own watchdog ([`crate::run`]) is meant to end a loop first, because its message says more.
+//! The limit here is for a process that hangs outside of the run.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,43 +23,44 @@ use crate::local_disks;
 use crate::measure;
 use crate::outcome::{End, Outcome};
 
-/// This program, even if its file was replaced meanwhile.
+/// This program, even if its file was replaced since it started.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
-/// Between two looks.
+/// Time between two looks.
 const EVERY: Duration = Duration::from_millis(20);
-/// Looks until a new process has to be there.
+/// Looks after which a new process must be ready.
 const START_LOOKS: u32 = 6_000;
-/// Looks at a process whose socket is closed until it is killed.
+/// Looks at a process that closed its socket before it is killed.
 const END_LOOKS: u32 = 100;
-/// Looks over which a process must have done something: a minute, of which it uses some for watching alone.
+/// Looks in which a process must have done something: a minute. It uses a little of this for watching itself.
 const IDLE_LOOKS: u32 = 3_000;
-/// Processor time in them below which it did nothing.
+/// A process that used less processor time than this during [`IDLE_LOOKS`] did nothing.
 const IDLE_CPU: Duration = Duration::from_millis(100);
-/// So often in a row that it is given up; later than the run's own watchdog.
+/// A process that did nothing for so many periods in a row is given up. This is later than the run's own watchdog.
 const IDLE_TIMES: u32 = 20;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) record: RunRecord,
-    /// The record, as it is written.
+    /// The record as JSON, the form in which it is written to files.
     pub(crate) json: Vec<u8>,
-    /// What could not be done besides.
+    /// Problems besides the run.
     pub(crate) problems: Vec<String>,
-    /// What else was seen of it.
+    /// What else is known of the run.
     pub(crate) seen: Seen,
 }
 
-/// Why nothing came of it.
+/// Why a run has no result.
 #[derive(Debug)]
 pub(crate) enum Unmade {
-    /// The machine could not keep it.
+    /// The machine could not carry out the run.
     Environment(Environment),
     /// The sweep was interrupted.
     Interrupted,
 }
 
-/// A process for runs, when there is one. It must be used and dropped on one thread: its life is bound to that.
+/// A process for runs, if there is one now. It must be used and dropped on one thread, because the system kills the
+/// process when the thread that started it ends.
 pub(crate) struct Worker<'t> {
     terms: &'t Terms,
     process: Option<Process>,
@@ -69,7 +71,7 @@ impl<'t> Worker<'t> {
         Self { terms, process: None }
     }
 
-    /// Makes a run in a process of its own, or in that of the run before.
+    /// Executes a run in a new process, or in the process of the run before.
     pub(crate) fn make(&mut self, order: &Order) -> Result<Made, Unmade> {
         let mut process = match self.process.take() {
             Some(process) => process,
@@ -100,7 +102,7 @@ fn dead(order: &Order, death: &Death) -> Made {
     Made { record, json, problems: Vec::new(), seen }
 }
 
-/// The record of a run of which nothing is known but that it crashed.
+/// The record of a run of which only the crash is known.
 pub(super) fn crashed(order: &Order, how: String) -> RunRecord {
     let outcome = Outcome { end: End::Panicked(how.clone()), ..Outcome::nothing() };
     measure::record(&order.plan, &outcome, 0, Verdict::Crashed { panic: how }, Vec::new(), order.replay.clone())
@@ -172,7 +174,7 @@ impl Process {
         )))
     }
 
-    /// Hands an order down and waits for the answer.
+    /// Sends an order and waits for the answer.
     fn ask(&mut self, order: &Order, terms: &Terms) -> Result<Said, Failure> {
         let garbled = |error: &dyn std::fmt::Display| Failure::Died(Death::Garbled(error.to_string()));
         let begun = usage::processor_time(self.child.id()).unwrap_or_default();
@@ -191,7 +193,7 @@ impl Process {
         }
     }
 
-    /// The next frame, unless the process dies first or must die.
+    /// Returns the next frame, unless the process dies or has to be killed first.
     fn frame(&mut self, begun: Duration, terms: &Terms) -> Result<Vec<u8>, Failure> {
         let id = self.child.id();
         let (mut looks, mut idle, mut cpu_before) = (0_u32, 0_u32, begun);
@@ -207,7 +209,7 @@ impl Process {
             if interrupt::signal().is_some() {
                 return Err(Failure::Interrupted);
             }
-            // A child of the process may keep its end of the socket open.
+            // A child of the process may keep the other end of the socket open, so the process itself is checked.
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(Failure::Died(Death::Ended(status)));
             }
@@ -229,7 +231,7 @@ impl Process {
         }
     }
 
-    /// The socket is closed: how the process died, if nobody wanted it to.
+    /// The socket is closed: returns how the process died, or that the sweep was interrupted.
     fn gone(&mut self) -> Failure {
         match interrupt::signal() {
             Some(_) => Failure::Interrupted,
@@ -237,7 +239,7 @@ impl Process {
         }
     }
 
-    /// How a process ended whose socket is closed.
+    /// How a process ended that closed its socket.
     fn death(&mut self) -> Death {
         for _ in 0..END_LOOKS {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -255,7 +257,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// It has nothing to lose: what it knew was sent.
+    /// Killing the process loses nothing: its answers have been sent.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

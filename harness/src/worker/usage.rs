@@ -1,12 +1,12 @@
-//! What a process of this machine uses: memory of its own, and processor time. Start at [`memory`].
+//! What a process of this machine uses: its own memory, and processor time. Start at [`memory`].
 
 use std::time::Duration;
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-/// Bytes that are the process' own, in memory or swapped out: not its program, which others map as well. `None`: the system
-/// does not tell, or there is no such process.
+/// Bytes that belong to the process alone, in memory or swapped out. The program's file is not counted, because other
+/// processes map the same file. `None`: the system does not tell, or there is no such process.
 pub(super) fn memory(process: u32) -> Option<u64> {
     own_bytes(&std::fs::read_to_string(format!("/proc/{process}/status")).ok()?)
 }
@@ -16,7 +16,7 @@ fn own_bytes(status: &str) -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     };
-    // Older systems tell no parts.
+    // Older systems do not tell the parts.
     let resident = of("RssAnon").map(|own| own + of("RssShmem").unwrap_or(0)).or_else(|| of("VmRSS"))?;
     Some((resident + of("VmSwap").unwrap_or(0)) << 10)
 }

@@ -1,7 +1,8 @@
-//! What tests of the command line share: a working folder of their own, and what a command said in it.
+//! What tests of the command line share: a temporary working folder, and the output of commands that ran in this
+//! folder.
 //!
-//! Start at [`Folder::flowquake`]. A test program that is a command line itself, with jobs of its own, uses [`Folder::ends`] with
-//! its own command instead; its further helpers stand in an `impl Folder` of its file.
+//! Start at [`Folder::flowquake`]. A test program that is a command line itself, with its own jobs, calls
+//! [`Folder::ends`] with its own command instead. Further helpers of one test are in an `impl Folder` of its file.
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 
@@ -11,10 +12,10 @@ use std::process::{Command, Output};
 
 use flowquake_reports::record::{RunRecord, RunSet};
 
-/// A working folder, removed with the test.
+/// A working folder that is removed at the end of the test.
 pub struct Folder(tempfile::TempDir);
 
-/// What a command said.
+/// The output and the exit code of a command.
 pub struct Said {
     pub code: Option<i32>,
     pub out: String,
@@ -83,7 +84,7 @@ impl Folder {
         command
     }
 
-    /// What a command said, which has to end with `code`.
+    /// Runs a command that must end with `code`, and returns its output.
     #[track_caller]
     pub fn ends(&self, mut command: Command, code: i32) -> Said {
         let said: Said = command.output().unwrap().into();
@@ -91,7 +92,7 @@ impl Folder {
         said
     }
 
-    /// What `flowquake` said, which has to end with `code`.
+    /// Runs `flowquake`, which must end with `code`, and returns its output.
     #[track_caller]
     pub fn flowquake(&self, args: &[&str], code: i32) -> Said {
         self.ends(self.command(args), code)

@@ -27,7 +27,7 @@ use flowquake_engine::wire::{
 
 use super::target::Target;
 
-/// The bytes of a file, with the hash that they should have.
+/// The bytes of a file, with a hash that fits them.
 fn with_right_hash(bytes: &[u8]) -> Vec<u8> {
     let mut file = bytes.to_vec();
     let checksum = Checksum::of(bytes);
@@ -96,7 +96,7 @@ fn manifest(backend: BackendKind) -> Manifest {
     }
 }
 
-/// Names that lead elsewhere, as postcard writes them.
+/// Names that lead to other files, encoded with postcard.
 const NAMES: [&[u8]; 6] =
     [b"\x08../../xx", b"\x0b/etc/passwd", b"\x02..", b"\x01/", b"\x05a\x00b/c", b"\x0e.pending/1-1/x"];
 
@@ -111,7 +111,7 @@ fn manifests() {
         if let InputKind::File { path, .. } = &manifest.job.input.kind {
             inputs.insert(path.clone(), Arc::new(Lines::parse(b"\n".to_vec(), Path::new("x")).unwrap()));
         }
-        // RocksDB opens files of its own, some thousand times slower.
+        // RocksDB opens files of its own, which is about a thousand times slower.
         if manifest.job.config.backend != BackendKind::RocksDb {
             let heap = |_: &str| Some(heap());
             let _ = state_reader::for_each(&manifest, &jobs, &inputs, heap, &mut |_, entry| {
@@ -181,7 +181,7 @@ fn entries_of_the_leadership_log() {
     Target { name: "entries of the leadership log", good, words: &[], read: &read }.survives();
 }
 
-/// Files as they are, whose hash is wrong nearly always.
+/// Damaged files with their old hash, which is nearly always wrong.
 #[test]
 fn damaged_files() {
     let read = |bytes: &[u8]| Manifest::decode(bytes, "m").is_ok() || HaEntry::decode(bytes, "e").is_ok();

@@ -1,4 +1,4 @@
-//! What every target has in common: how inputs are made from good ones, and how each is watched.
+//! What all targets share: how inputs are made from valid ones, and how the reading of each input is watched.
 //!
 //! Start at [`Target::survives`].
 
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 
 use flowquake_engine::env::draw;
 
-/// Inputs per target where nothing else is said: a second or so for all of them together.
+/// Inputs per target by default: all targets together take about a second.
 const INPUTS: u64 = 4_000;
-/// Longest time for one input. Far more than any takes, since the machine may be busy.
+/// Longest time for one input. This is far more than any input needs, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Most memory of the whole process, KiB.
 const MEMORY_KIB: u64 = 1 << 20;
 
-/// Something that reads.
+/// A reader that is fuzzed.
 pub(super) struct Target<'a> {
     pub(super) name: &'a str,
-    /// What it reads when nobody has changed it.
+    /// Valid inputs, from which the others are made.
     pub(super) good: Vec<Vec<u8>>,
     /// Words of its format.
     pub(super) words: &'a [&'a [u8]],
-    /// Reads, and uses what it accepted; says whether it did.
+    /// Reads the input, and uses it if it is accepted; returns whether it was accepted.
     pub(super) read: &'a dyn Fn(&[u8]) -> bool,
 }
 
-/// Draws of one input.
+/// The random draws for one input.
 struct Draws<'a> {
     target: &'a str,
     input: u64,
@@ -41,7 +41,7 @@ impl Draws<'_> {
     }
 }
 
-/// Numbers as the formats here write the ends of their ranges.
+/// Encoded numbers at the ends of their ranges.
 const ENDS: [&[u8]; 9] = [
     &[0],
     &[1],
@@ -92,7 +92,7 @@ impl Target<'_> {
         bytes
     }
 
-    /// Reads as many inputs as are asked for: a number of them, or those that a time allows.
+    /// Reads as many inputs as the environment asks for: a number of them, or as many as fit into a time.
     pub(super) fn survives(&self) {
         for good in &self.good {
             assert!((self.read)(good), "{}: what nobody changed is accepted", self.name);
@@ -131,7 +131,7 @@ impl Target<'_> {
     }
 }
 
-/// Ends the process when one input takes too long: a thread that hangs cannot be ended otherwise.
+/// Ends the process when one input takes too long: a thread that hangs cannot be ended in another way.
 struct Watch {
     input: Arc<AtomicU64>,
     done: Arc<AtomicBool>,

@@ -52,7 +52,7 @@ fn repository(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
 }
 
-/// Texts are UTF-8 wherever they are read; what is not is refused before.
+/// All readers of text get UTF-8; other bytes are refused before.
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
@@ -109,18 +109,18 @@ fn baselines() {
     let read = |bytes: &[u8]| {
         Baseline::parse(&text(bytes)).is_ok_and(|baseline| !baseline.text().is_empty() && !baseline.size().is_empty())
     };
-    // Two scenarios of it: edits in a short text hit more.
+    // Keep two of its scenarios: edits in a short text hit more important places.
     let mut short = Baseline::parse(&repository("scenarios/gate.json")).unwrap();
     short.scenarios.truncate(2);
     Target { name: "baselines", good: vec![short.text().into_bytes()], words: &TEXT, read: &read }.survives();
 }
 
-/// Where the readers of files get their input from.
+/// The file from which readers of files get their input.
 struct File(tempfile::TempDir);
 
 impl File {
     fn new() -> Self {
-        // In memory where that is, since there are millions.
+        // In memory if possible, because there are millions of inputs.
         let memory = Path::new("/dev/shm");
         Self(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
     }
@@ -132,7 +132,7 @@ impl File {
     }
 }
 
-/// What was read is shown in every way there is.
+/// Renders what was read in every form.
 fn show(set: &RunSet) {
     let coverage = Coverage::of(set);
     let _ = (coverage.check(), distributions::of(&set.runs), json::to_string(set));

@@ -1,10 +1,11 @@
-//! The doors of the real engine: folders in use, read-only, full, or with furniture in them; input as editors write it.
+//! Folders and input that the real engine meets: folders in use, read-only, full, or with other files in them; input
+//! with a byte order mark or other line ends.
 
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// Ends a run at once, with this exit code and these words.
+/// A run must end at once, with this exit code and these words.
 fn refused(case: &Case, extra: &[&str], needles: &[&str]) {
     let mut run = case.start(extra);
     let (status, _) = run.end();
@@ -30,7 +31,8 @@ fn a_second_run_on_the_same_folders_is_refused_and_names_the_first() {
     case.assert_exactly_once();
 }
 
-/// A process that outlives its launcher would still write: the next run waits for it, and goes on when it is gone.
+/// A process that outlives its launcher would still write. The next run waits for this process, and continues when it
+/// is gone.
 #[test]
 fn a_resumed_run_waits_for_the_orphans_of_a_killed_launcher() {
     let case = Case::new(words(), BackendKind::Fs);
@@ -41,7 +43,7 @@ fn a_resumed_run_waits_for_the_orphans_of_a_killed_launcher() {
     signal(run.launcher.id(), Signal::SIGKILL);
     drop(run);
     let mut run = case.start(&["--resume"]);
-    // Others may be about to end when it looks.
+    // Other processes may be about to end when the run looks.
     let waits = |log: String| log.contains("waiting for process ") && log.contains(&format!("{orphan} (tm-1)"));
     run.until("word that it waits", || waits(run.log()));
     assert!(!run.log().contains("started"), "{}", run.log());
@@ -78,7 +80,7 @@ fn folders_that_cannot_be_written_are_refused() {
     fs::remove_file(&output).unwrap();
     fs::create_dir(&output).unwrap();
     fs::set_permissions(&output, fs::Permissions::from_mode(0o500)).unwrap();
-    // Permissions bind everybody but root.
+    // Permissions do not bind root.
     if fs::write(output.join("probe"), "").is_err() {
         refused(&case, &[], &["--output", "nothing can be written", "Permission denied"]);
     }

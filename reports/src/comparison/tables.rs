@@ -185,8 +185,33 @@ mod tests {
 
     #[test]
     fn targets_are_compared_on_a_narrow_and_on_a_wide_terminal() {
-        insta::assert_snapshot!("narrow", shown(80));
-        insta::assert_snapshot!("wide", shown(140));
+        insta::assert_snapshot!(shown(80), @r"
+        target   verdict      checkpoints  duration   longest      off in  off in outage
+                                                       outage    duration
+
+        killed
+        sim      passed                 7    128 ms  3.450 s       +2.3 %         +2.9 %
+        process  passed                 7    128 ms  3.450 s       +2.3 %         +2.9 %
+        flink    3 passed               7    128 ms  3.550 s       +2.3 %         +5.6 %
+
+        cut
+        sim      passed                 7    128 ms  3.450 s       +2.3 %         +2.9 %
+        process  passed                 7    128 ms  3.450 s       +2.3 %         +2.9 %
+        flink    not offered            –         –         –           –              –
+        not shown for lack of room: profile, durations, outages, init, slots, deploy,
+        before, restart delay, restore, detect
+
+        Differences
+          scenario  target      in  then on sim                             but there
+          killed    flink   1 of 3  attempt 1: a failover began:            attempt 1: a
+                                    task-manager-lost                       failover
+                                                                            began:
+                                                                            task-failed
+          not shown for lack of room: after
+        ");
+        // All parts of an outage have room there.
+        let left_out = "not shown for lack of room: profile, durations, outages\n";
+        assert!(shown(140).contains(left_out), "{}", shown(140));
         for width in [80, 140] {
             let lines = shown(width);
             assert!(lines.lines().all(|line| crate::ansi::width(line) <= width), "{lines}");

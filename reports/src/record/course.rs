@@ -105,7 +105,7 @@ impl Course {
         ends.chain(leader.and_then(|term| term.to_ns)).filter(|end| *end >= triggered).min()
     }
 
-    /// When the last subtask had reached the end of its input; `None`: not all have.
+    /// When the last subtask that reached the end of its input did so; `None`: none has.
     pub fn input_ended_ns(&self) -> Option<u64> {
         let subtasks = self.attempts.iter().flat_map(|attempt| &attempt.subtasks);
         subtasks.filter_map(|subtask| subtask.end_of_input_ns).max()

@@ -1,10 +1,10 @@
-//! From measured curves to advice: the best interval with its confidence, every formula's choice and what it costs, how
+//! From measured curves to advice: the best interval with its confidence, the choice of every formula and its cost, how
 //! sensitive the choice is, and which backend suits which state.
 //!
-//! Start at [`advise`]. Formulas are given the costs measured at the shortest interval that passed, as a team would
-//! measure them once; the outage and the duration likewise. Two formulas are told the cost at their own choice besides,
-//! since it grows with the interval where only changes are written. What a choice costs is read off the measured curve,
-//! between its points.
+//! Start at [`advise`]. The formulas get the costs measured at the shortest interval that passed, because a team would
+//! measure them once; the same holds for outage and duration. Two formulas additionally get the cost at their own
+//! choice, because the cost grows with the interval if only changes are written. What a choice costs is read from the
+//! measured curve, between its points.
 
 use libm::{log, pow};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::{Curve, Point, TuningSet, confidence};
 use crate::formulas::load::{self, Load};
 use crate::formulas::{OutsideDomain, optimum};
 
-/// Times that a formula is told the cost at its own choice.
+/// How many times a formula is evaluated again with the cost at its own choice.
 const ROUNDS_MAX: usize = 30;
 
 /// Advice for one curve and one mean time between failures.
@@ -30,9 +30,9 @@ pub struct Advice {
     pub mtbf: f64,
     /// The best interval, seconds; `None`: too few points can be used.
     pub best: Option<Best>,
-    /// What each formula says.
+    /// The choice of each formula.
     pub choices: Vec<Choice>,
-    /// The shortest interval in which checkpoints leave enough capacity, seconds.
+    /// The shortest interval at which checkpoints leave enough capacity, in seconds.
     pub shortest: Option<f64>,
 }
 
@@ -41,12 +41,12 @@ pub struct Advice {
 pub struct Best {
     /// Where the curve through the measured points is lowest, seconds.
     pub interval: f64,
-    /// 95 % of the bootstrap's resamples lie between these, seconds; `None`: there were too few recoveries to tell, or
-    /// no resample had another best interval.
+    /// 95 % of the bootstrap's resamples lie between these, in seconds. `None`: there were too few recoveries, or no
+    /// resample had another best interval.
     pub confidence: Option<(f64, f64)>,
-    /// Its cost per second: no interval that was measured costs less by more than luck explains.
+    /// Its cost per second. No measured interval costs less by more than chance explains.
     pub cost: f64,
-    /// The optimum lies at an end of what was measured, so the true one may lie beyond.
+    /// The optimum is at an end of the measured range, so the true optimum may be outside.
     pub at_the_end: bool,
     /// Intervals that cost at most 5 % more than the best: from, to, seconds.
     pub within_5_percent: (f64, f64),
@@ -54,14 +54,14 @@ pub struct Best {
     pub unavailability: f64,
 }
 
-/// What a formula chooses.
+/// The choice of a formula.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// Its name.
+    /// Name of the formula.
     pub formula: String,
-    /// The interval, seconds; or why there is none.
+    /// The interval in seconds, or why there is none.
     pub interval: Result<f64, String>,
-    /// What choosing it costs more than the best, as a share; `None` outside of what was measured.
+    /// How much more the choice costs than the best interval, as a share; `None` outside of the measured range.
     pub regret: Option<f64>,
 }
 
@@ -71,7 +71,7 @@ pub fn advise(set: &TuningSet) -> Vec<Advice> {
     set.curves.iter().flat_map(each).collect()
 }
 
-/// Advice for one curve, and a mean time between failures in seconds that need not be one of the set's.
+/// Advice for one curve and a mean time between failures in seconds, which need not be one of the set's.
 pub fn advise_curve(set: &TuningSet, curve: &Curve, mtbf: f64) -> Advice {
     let weight = set.lateness_weight;
     let costs = CostCurve::of(curve, mtbf, weight);
@@ -96,7 +96,7 @@ fn best(curve: &Curve, costs: &CostCurve, mtbf: f64, weight: f64) -> Option<Best
     let measured = costs.costs();
     let ends = [measured.first()?.0, measured.last()?.0];
     let cheap = |period: f64| costs.at(period).is_some_and(|other| other <= cost * 1.05);
-    // Steps of one percent away from the best.
+    // Walks away from the best interval in steps of one percent.
     let walk = |factor: f64| {
         let mut at = interval;
         while cheap(at * factor) {
@@ -114,8 +114,8 @@ fn best(curve: &Curve, costs: &CostCurve, mtbf: f64, weight: f64) -> Option<Best
     })
 }
 
-/// The work lost per checkpoint at a period, between the measured ones along a straight line in logarithms; beyond them
-/// that of the nearest. `points` are (period, cost) by period, in seconds and positive.
+/// The work lost per checkpoint at a period. Between measured periods it is interpolated linearly in logarithms;
+/// outside, the nearest one is taken. `points` are (period, cost), ordered by period, in seconds and positive.
 fn cost_at(points: &[(f64, f64)], period: f64) -> Option<f64> {
     let (first, last) = (points.first()?, points.last()?);
     let next = points.iter().position(|(x, _)| *x >= period);
@@ -129,8 +129,8 @@ fn cost_at(points: &[(f64, f64)], period: f64) -> Option<f64> {
     })
 }
 
-/// The interval that a formula names when it is told the cost at that very interval: again and again, until it stays.
-/// Where only changes are written, a longer interval has costlier checkpoints.
+/// The interval that a formula gives with the cost at that very interval, found by repeating until it no longer
+/// changes. If only changes are written, a longer interval has more expensive checkpoints.
 fn settled(
     points: &[(f64, f64)],
     cost: f64,
@@ -148,7 +148,7 @@ fn settled(
     Ok(interval)
 }
 
-/// What a team would measure once, at the shortest interval that passed.
+/// What a team would measure once: the values at the shortest interval that passed.
 pub fn inputs(set: &TuningSet, curve: &Curve, mtbf: f64) -> Option<Load> {
     let measured = |point: &&Point| point.passed() && point.cost.is_some() && point.outage().is_some();
     let point = curve.points.iter().find(measured)?;
@@ -165,7 +165,7 @@ pub fn inputs(set: &TuningSet, curve: &Curve, mtbf: f64) -> Option<Load> {
 
 fn choices(curve: &Curve, inputs: &Load, min_pause: f64, costs: &CostCurve, best: Option<f64>) -> Vec<Choice> {
     let Load { cost, mtbf, outage, duration, .. } = *inputs;
-    // Daly's two forms are the work between two checkpoints; the interval is counted from trigger to trigger.
+    // Daly's two formulas give the work between two checkpoints, while the interval counts from trigger to trigger.
     let with_cost = |work: Result<f64, OutsideDomain>| work.map(|work| work + cost);
     let passed = curve.points.iter().filter(|point| point.passed());
     let known = passed.filter_map(|point| Some((point.period?, point.cost?.max(1e-9))));
@@ -186,25 +186,25 @@ fn choices(curve: &Curve, inputs: &Load, min_pause: f64, costs: &CostCurve, best
     rows.into_iter()
         .map(|(formula, interval)| {
             let chosen = interval.as_ref().ok().and_then(|interval| costs.at(*interval));
-            // Less than nothing is luck or rounding: see `CostCurve::lowest`.
+            // A negative value is chance or rounding: see `CostCurve::lowest`.
             let regret = chosen.zip(best).map(|(chosen, best)| (chosen / best - 1.0).max(0.0));
             Choice { formula: formula.into(), interval: interval.map_err(|why| why.to_string()), regret }
         })
         .collect()
 }
 
-/// A backend's showing for one state size and load.
+/// The result of a backend for one state size and load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contender {
-    /// The backend.
+    /// Name of the backend.
     pub backend: String,
-    /// Cost per second at its best interval; `None`: it did not pass anywhere.
+    /// Cost per second at the backend's best interval; `None`: no interval passed.
     pub cost: Option<f64>,
-    /// Its best interval, seconds.
+    /// The backend's best interval, in seconds.
     pub interval: Option<f64>,
-    /// Records per second that it can bear.
+    /// Records per second that the backend can process.
     pub capacity: f64,
-    /// Why it is not to be used, if it is not.
+    /// Why the backend should not be used, if it should not.
     pub why_not: Option<String>,
 }
 
@@ -213,16 +213,16 @@ pub struct Contender {
 pub struct Recommendation {
     /// State size, bytes.
     pub state: f64,
-    /// Load ρ of each backend's own capacity.
+    /// Load ρ, relative to each backend's own capacity.
     pub load: f64,
     /// Mean time between failures, seconds.
     pub mtbf: f64,
-    /// The best first; those that cannot be used last.
+    /// The best first, those that cannot be used last.
     pub contenders: Vec<Contender>,
 }
 
-/// Holds the backends against each other, by the cost at their best interval; those within 5 % are as good, and of these the
-/// one that bears more records comes first, or else the cheaper.
+/// Compares the backends by the cost at their best interval. Those within 5 % of the best count as equally good; of
+/// these, the one with the higher capacity comes first, and with equal capacity the cheaper one.
 pub fn recommend(set: &TuningSet, advice: &[Advice]) -> Vec<Recommendation> {
     let mut all: Vec<Recommendation> = Vec::new();
     for one in advice {
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn nothing_that_was_measured_and_no_choice_is_cheaper_than_the_best() {
         let mut set = crate::tuning::fixtures::set();
-        // A lucky point far from the optimum.
+        // A point far from the optimum that is cheap by chance.
         set.curves[0].points[5].recoveries.iter_mut().for_each(|recovered| recovered.total = Some(0.1));
         for advice in advise(&set) {
             let curve = set
@@ -381,7 +381,7 @@ mod tests {
             (&same[1].interval, &same[6].interval),
             "c is the same everywhere"
         );
-        // Changes that grow with the square root of the interval, until all has changed.
+        // The cost of changes grows with the square root of the interval, until everything has changed.
         for point in &mut set.curves[0].points {
             point.cost = Some(0.5 * (point.interval / 5.0).min(16.0).sqrt());
         }

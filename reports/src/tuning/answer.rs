@@ -1,7 +1,7 @@
-//! The answer of a tuning set in a few sentences, and as a table of what to take in which case.
+//! The answer of a tuning set in a few sentences, and as a table of what to use in which case.
 //!
-//! Start at [`sentences`] and [`table`]. Every sentence is computed from the findings, and left out where there is nothing to say:
-//! a set with one backend says nothing about others. Texts are plain; each document escapes them.
+//! Start at [`sentences`] and [`table`]. Every sentence is computed from the findings, and left out if there is nothing
+//! to say: a set with one backend says nothing about others. Texts are plain; each document escapes them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,12 +16,13 @@ use crate::numbers::{bytes, chosen, extremes, median, percent, signed};
 use crate::table::{Align, Cell, Table};
 use crate::units;
 
-/// Cases that a sentence names; the table has them all.
+/// Most cases that a sentence names; the table has all of them.
 const CASES_MAX: usize = 3;
 
-/// What to take, how the interval moves, how much it may be missed by, what the others cost, and which formula to trust.
+/// What to use, how the interval depends on the case, what a wrong interval costs, what the other backends cost, and
+/// which formula to trust.
 pub(super) fn sentences(findings: &Findings<'_>) -> Vec<String> {
-    // Without a failure rate there is nothing to choose by.
+    // Without a failure rate nothing can be chosen.
     if findings.recommendations.is_empty() {
         return Vec::new();
     }
@@ -37,17 +38,17 @@ pub(super) fn sentences(findings: &Findings<'_>) -> Vec<String> {
     parts.into_iter().flatten().collect()
 }
 
-/// What is recommended; `None`: nothing that was measured costs less than all the time.
+/// The recommended backend; `None`: nothing that was measured costs less than all of the time.
 fn taken(recommendation: &Recommendation) -> Option<&Contender> {
     recommendation.contenders.first().filter(|first| first.cost.is_some_and(|cost| cost < 1.0))
 }
 
-/// `a failure every 1 h`.
+/// Such as `a failure every 1 h`.
 fn every(mtbf: f64) -> String {
     format!("a failure every {}", chosen(mtbf))
 }
 
-/// `100 MB at load 0.5`.
+/// Such as `100 MB at load 0.5`.
 fn size(recommendation: &Recommendation) -> String {
     format!("{} at load {}", bytes(recommendation.state), recommendation.load)
 }
@@ -78,7 +79,7 @@ fn backends(findings: &Findings<'_>) -> Option<String> {
     })
 }
 
-/// Where nothing that was measured will do, and where too little passed to say so.
+/// Cases in which nothing that was measured is good enough, and cases in which too little passed to know.
 fn hopeless(findings: &Findings<'_>) -> Option<String> {
     let cases = |is_costly: bool| {
         let none = findings.recommendations.iter().filter(|one| taken(one).is_none());
@@ -104,7 +105,8 @@ fn best<'f>(findings: &'f Findings<'_>, of: &Recommendation) -> Option<Case<'f>>
     findings.case_of(of, &taken(of)?.backend).filter(|case| case.advice.best.is_some())
 }
 
-/// How the best interval moves with state, failure rate and load, each along one line through the middle of what was measured.
+/// How the best interval depends on state, failure rate and load, each along one line through the middle of the
+/// measured values.
 fn moves(findings: &Findings<'_>) -> Option<String> {
     let all = &findings.recommendations;
     let middle = |mut values: Vec<f64>| {
@@ -155,7 +157,7 @@ fn moves(findings: &Findings<'_>) -> Option<String> {
     (!parts.is_empty()).then(|| format!("The best interval moves. {}.", parts.join("; ")))
 }
 
-/// What it costs to be off by a factor of two.
+/// What an interval costs that is wrong by a factor of two.
 fn flatness(findings: &Findings<'_>) -> Option<String> {
     let regrets: Vec<f64> = findings
         .recommendations
@@ -178,7 +180,7 @@ fn flatness(findings: &Findings<'_>) -> Option<String> {
     ))
 }
 
-/// `12.0 % more`.
+/// Such as `12.0 % more`.
 fn more(share: f64) -> String {
     if share < scores::NOTHING { "no more".into() } else { format!("{} more", percent(share)) }
 }
@@ -207,7 +209,7 @@ fn formulas(findings: &Findings<'_>) -> Option<String> {
     let scores: Vec<Score> = scores::of(findings).into_iter().filter(|score| score.measured > 0).collect();
     let worst = |score: &Score| score.worst.as_ref().map_or(0.0, |(worst, _)| *worst);
     let order = |a: &&Score, b: &&Score| a.good.cmp(&b.good).then(worst(b).total_cmp(&worst(a)));
-    // Of two that are as good, the one that is listed first, which knows less.
+    // Of two equally good formulas, take the one that comes first in the list, because it needs fewer inputs.
     let best = scores.iter().rev().max_by(order)?;
     let least = scores.iter().min_by(order)?;
     let of = |score: &Score| {
@@ -225,7 +227,7 @@ fn formulas(findings: &Findings<'_>) -> Option<String> {
     Some(format!("Of the formulas, {} chooses best, and {} worst.", of(best), of(least)))
 }
 
-/// A row per state size and load, a column per failure rate: what to take.
+/// A row per state size and load, with a column per failure rate: what to use.
 pub(super) fn table(findings: &Findings<'_>) -> Table {
     let mtbf = &findings.set.mtbf;
     let mut columns = vec![(Cow::Borrowed("state"), Align::Right), (Cow::Borrowed("load"), Align::Right)];
@@ -235,7 +237,7 @@ pub(super) fn table(findings: &Findings<'_>) -> Table {
     rows.dedup();
     let mut last = None;
     for (state, load) in rows {
-        // The size once per group: the eye then sees where the next begins.
+        // Only the first row of a group has the size, so that the groups are easy to see.
         let name = if last == Some(state) { Cell::new("") } else { Cell::new(bytes(state)) };
         last = Some(state);
         let of = |mtbf: f64| {
@@ -248,7 +250,7 @@ pub(super) fn table(findings: &Findings<'_>) -> Table {
     table
 }
 
-/// `fs every 3.02 s, costs 0.144 %`.
+/// Such as `fs every 3.02 s, costs 0.144 %`.
 fn choice(findings: &Findings<'_>, recommendation: &Recommendation) -> Cell {
     let Some(first) = recommendation.contenders.first() else { return Cell::none() };
     let Some(interval) = findings.case_of(recommendation, &first.backend).and_then(|case| case.best_in_words()) else {
@@ -261,7 +263,7 @@ fn choice(findings: &Findings<'_>, recommendation: &Recommendation) -> Cell {
     }
 }
 
-/// Of each state size and load the curve of the backend to take, at the middle failure rate: what the answer looks like.
+/// For each state size and load, the curve of the backend to use, at the middle failure rate.
 pub(super) fn pictures<'f>(findings: &'f Findings<'_>) -> Vec<Case<'f>> {
     let mut mtbf = findings.set.mtbf.clone();
     mtbf.sort_by(f64::total_cmp);
@@ -272,7 +274,7 @@ pub(super) fn pictures<'f>(findings: &'f Findings<'_>) -> Vec<Case<'f>> {
         .collect()
 }
 
-/// Where a curve stands among all, from 1: what its section is called.
+/// Number of a curve among all, from 1; its section has this number.
 pub(super) fn place(findings: &Findings<'_>, curve: &Curve) -> usize {
     findings.set.curves.iter().position(|other| std::ptr::eq(other, curve)).map_or(0, |index| index + 1)
 }

@@ -1,31 +1,32 @@
-//! The formulas that choose an interval, as a table: equation, what it needs to know, source.
+//! The formulas that choose an interval, as a table with equation, assumptions and source.
 //!
-//! The names are those of [`Choice::formula`](super::analysis::Choice); a test holds both together. Colours of text do not tell
-//! them apart in a picture, so each has a number.
+//! The names are those of [`Choice::formula`](super::analysis::Choice); a test keeps the two equal. In a picture,
+//! colours of text cannot distinguish that many formulas, so each has a number.
 
-/// A formula that names an interval.
+/// A formula that gives an interval.
 pub(super) struct Formula {
-    /// As in [`Choice::formula`](super::analysis::Choice).
+    /// The name, as in [`Choice::formula`](super::analysis::Choice).
     pub(super) name: &'static str,
-    /// What it says; all times in seconds.
+    /// The equation; all times are in seconds.
     pub(super) equation: &'static str,
-    /// What it leaves out or presumes.
+    /// What it leaves out or assumes.
     pub(super) presumes: &'static str,
-    /// Who says so.
+    /// Source of the formula.
     pub(super) source: &'static str,
 }
 
-/// What the letters of the equations stand for.
+/// What the letters in the equations mean.
 pub(super) const SYMBOLS: &str = "c: work lost per checkpoint, d: its duration, M: mean time between failures, D: outage, A: age of the \
     snapshot, λ, μ, ρ = λ/μ: input, capacity, load, w: weight of late output, P: minimum pause";
 
 impl Formula {
-    /// The equation, and those of the quantities in it, each by itself. They stand between commas.
+    /// The equation, and the equations of the quantities in it, each separately. In the text they are separated by
+    /// commas.
     pub(super) fn parts(&self) -> Vec<String> {
         let mut parts: Vec<String> = Vec::new();
         for part in self.equation.split(", ") {
             match parts.last_mut() {
-                // Words with a comma in them are no second equation.
+                // A part with a comma but without an equals sign is not another equation.
                 Some(last) if !part.contains(" = ") => *last = format!("{last}, {part}"),
                 _ => parts.push(part.to_owned()),
             }
@@ -34,7 +35,7 @@ impl Formula {
     }
 }
 
-/// All, in the order in which the analysis lists them.
+/// All formulas, in the order in which the analysis lists them.
 pub(super) const FORMULAS: [Formula; 9] = [
     Formula {
         name: "article: d + P",
@@ -87,7 +88,7 @@ pub(super) const FORMULAS: [Formula; 9] = [
     },
 ];
 
-/// Number of a formula in pictures, from 1; 0 for one that is not listed.
+/// Number of a formula in pictures, from 1; 0 if it is not listed.
 pub(super) fn number(name: &str) -> usize {
     FORMULAS.iter().position(|formula| formula.name == name).map_or(0, |index| index + 1)
 }

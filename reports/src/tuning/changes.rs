@@ -1,9 +1,9 @@
-//! What a checkpoint costs where it writes only what changed since the one before: the longer the interval, the more.
+//! What a checkpoint costs if it writes only what changed since the one before: the longer the interval, the more.
 //!
-//! Start at [`of`]. `c(T) = c₀ + k·S·(1 − e^(−u·T))` ([`incremental_cost`]) is laid through the shortest, the middle and the longest
-//! interval that were measured, and held against all others. A backend that writes everything at each checkpoint has the same
-//! cost at every interval, and nothing is fitted. Where it grows, the square root of Young's formula takes its cost from one interval and
-//! is applied at another.
+//! Start at [`of`]. `c(T) = c₀ + k·S·(1 − e^(−u·T))` ([`incremental_cost`]) is fitted to the shortest, the middle and
+//! the longest measured interval, and compared with all others. A backend that writes everything at each checkpoint has
+//! the same cost at every interval, and nothing is fitted. If the cost grows, Young's formula is not right: it uses the
+//! cost at one interval to choose another.
 
 use libm::{exp, expm1, log};
 
@@ -11,19 +11,19 @@ use super::rules::Ratios;
 use super::{Curve, TuningSet};
 use crate::formulas::state::incremental_cost;
 
-/// A cost that grows by less than this over all intervals is the same at all.
+/// A cost that grows by less than this factor over all intervals counts as constant.
 const GROWS: f64 = 1.2;
-/// Periods closer than this are one.
+/// Periods whose ratio is smaller than this count as one.
 const SAME_PERIOD: f64 = 1.01;
 
 /// `c(T)` of one curve.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Changes<'s> {
-    /// Whose.
+    /// The curve.
     pub(super) curve: &'s Curve,
-    /// What was fitted.
+    /// The fitted numbers.
     pub(super) fit: Fit,
-    /// What the formula says over what was measured, at the intervals that it was not fitted to.
+    /// Formula divided by measurement, at the intervals that were not used for the fit.
     pub(super) ratios: Ratios,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Changes<'s> {
 pub(super) struct Fit {
     /// c₀: cost of a checkpoint without changes, seconds.
     pub(super) fixed: f64,
-    /// k·S: what it costs on top to write everything, seconds.
+    /// k·S: the additional cost of writing everything, in seconds.
     pub(super) all: f64,
     /// u: updates of a key per second.
     pub(super) updates: f64,
@@ -43,8 +43,8 @@ impl Fit {
         incremental_cost(self.fixed, 1.0, self.all, self.updates, period).ok()
     }
 
-    /// Through three points of (period, cost), both growing; `None` if no curve of this form goes through them. A cost without changes
-    /// cannot be negative: where it would be, it is nothing, and the first and the last point decide.
+    /// Fits three points of (period, cost), both growing; `None` if no curve of this form goes through them. The cost
+    /// without changes cannot be negative: if it would be, it is set to zero, and the first and the last point decide.
     fn through([(t0, c0), (t1, c1), (t2, c2)]: [(f64, f64); 3]) -> Option<Fit> {
         let updates = updates([t0, t1, t2], (c1 - c0) / (c2 - c0))?;
         let all = (c2 - c0) / (exp(-updates * t0) - exp(-updates * t2));
@@ -59,8 +59,8 @@ impl Fit {
     }
 }
 
-/// The rate u at which `share` of what changes from `t0` to `t2` has changed at `t1`: between a straight line, if keys hardly change,
-/// and all of it, if they change at once.
+/// The rate u at which `share` of what changes from `t0` to `t2` has changed at `t1`. The share is that of a straight
+/// line if keys hardly change, and all of it if they change at once.
 fn updates([t0, t1, t2]: [f64; 3], share: f64) -> Option<f64> {
     let reached = |updates: f64| {
         let since = |period: f64| -expm1(-updates * (period - t0));
@@ -70,7 +70,7 @@ fn updates([t0, t1, t2]: [f64; 3], share: f64) -> Option<f64> {
     if !(reached(exp(low)) < share && share < reached(exp(high))) {
         return None;
     }
-    // Halved 60 times, thirty orders of magnitude are one double.
+    // Halving 60 times narrows thirty orders of magnitude down to one double.
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
         if reached(exp(middle)) < share { low = middle } else { high = middle }
@@ -87,14 +87,14 @@ fn of_curve(curve: &Curve) -> Option<Changes<'_>> {
     let passed = curve.points.iter().filter(|point| point.passed());
     let mut costs: Vec<(f64, f64)> = passed.filter_map(|point| Some((point.period?, point.cost?))).collect();
     costs.retain(|(period, cost)| *period > 0.0 && period.is_finite() && *cost > 0.0 && cost.is_finite());
-    // Below what a checkpoint takes, every interval has the same period.
+    // At intervals shorter than a checkpoint takes, the period is always the same.
     costs.sort_by(|a, b| a.0.total_cmp(&b.0));
     costs.dedup_by(|a, b| a.0 <= b.0 * SAME_PERIOD);
     let [first, .., last] = costs[..] else { return None };
     if costs.len() < 4 || last.1 < first.1 * GROWS {
         return None;
     }
-    // The one in the middle of the orders of magnitude, as intervals are spread.
+    // The middle in logarithms, because intervals are spread over orders of magnitude.
     let center = (log(first.0) + log(last.0)) / 2.0;
     let off = |index: &usize| (log(costs[*index].0) - center).abs();
     let middle = (1..costs.len() - 1).min_by(|a, b| off(a).total_cmp(&off(b)))?;
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_cost_that_does_not_grow_and_one_of_another_form_are_not_fitted() {
         assert_eq!(of(&with(|_| 0.3)), []);
-        // Faster than a straight line.
+        // Grows faster than a straight line.
         assert_eq!(of(&with(|period| period * period)), []);
         assert_eq!(of(&with(|_| f64::NAN)), []);
     }
@@ -167,7 +167,7 @@ mod tests {
                 point.cost = point.cost.map(|cost| cost * noise);
             }
             let fits = of(&set);
-            // With a clear bend and growth there is a fit, and it is near everywhere.
+            // With a clear bend and enough growth there is a fit, and it is close at every interval.
             if grows > 3.0 && (0.01..0.1).contains(&updates) {
                 prop_assert!(fits.len() == 1 && fits[0].ratios.count() == 4, "{fits:?}");
                 let (low, high) = fits[0].ratios.ends().unwrap();

@@ -1,10 +1,10 @@
-//! How sure a best interval is: where it would lie if other failures of the same kind had struck.
+//! How certain a best interval is: where it would be if other failures of the same kind had struck.
 //!
-//! Recoveries of a point differ by the age of the snapshot, which is known and no chance, and by what is left: the
-//! residual about `R = (D·μₑ + λ·A)/(μₑ − λ)`. A point with one recovery shows no residual of its own, so those of the
-//! whole curve are pooled ([`Noise`]), and each resample draws from the pools. A residual bootstrap in two levels,
-//! since the recoveries of a point are of one run and may be off together: Efron 1979; Davison and Hinkley 1997,
-//! section 3.8.
+//! Recoveries of a point differ by the age of the snapshot, which is known and not chance, and by the residual about `R
+//! = (D·μₑ + λ·A)/(μₑ − λ)`. A point with one recovery shows no residual of its own. So the residuals of the whole
+//! curve are pooled ([`Noise`]), and each resample draws from the pools. This is a residual bootstrap in two levels,
+//! because the recoveries of a point come from one run and may all be off in the same direction: Efron 1979; Davison
+//! and Hinkley 1997, section 3.8.
 //!
 //! Start at [`of`].
 
@@ -15,15 +15,15 @@ use super::{Curve, Recovered};
 use crate::formulas::recovery::{capacity_with_checkpoints, total};
 use crate::numbers::median;
 
-/// Resamples of the bootstrap.
+/// Number of resamples of the bootstrap.
 const RESAMPLES: u64 = 200;
-/// Fewer recoveries on a curve say nothing about their spread …
+/// With fewer recoveries on a curve, nothing is known about their spread …
 const RECOVERIES_MIN: usize = 4;
-/// … nor do those of fewer points: two degrees of freedom go to the trend.
+/// … nor with fewer points, because the trend uses two degrees of freedom.
 const POINTS_MIN: usize = 3;
 
-/// 95 % of the resamples' best intervals lie between these, seconds, `best` among them; `None` where nothing can be
-/// said: too few recoveries, or no resample has another best interval.
+/// 95 % of the resamples' best intervals lie between these, in seconds, with `best` among them. `None` if nothing can
+/// be said: there are too few recoveries, or no resample has another best interval.
 pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f64, f64)> {
     let noise = Noise::of(curve)?;
     let mut bests: Vec<f64> = (0..RESAMPLES)
@@ -35,7 +35,7 @@ pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f6
                 };
                 let each = point.recoveries.iter().enumerate();
                 let all = each.map(|(slot, one)| Some(one.total? * draw(&noise.within, slot + 2)));
-                // What the point itself is off gives way to what another is: the noise must not be counted twice.
+                // The point's own deviation is replaced by a drawn one, so that the noise is not counted twice.
                 let own = noise.own.get(index).map_or(1.0, |own| exp(-own));
                 let recovery = super::mean(all)? * curve.sampling(point);
                 Some((point.cost? * draw(&noise.cost, 0), recovery * own * draw(&noise.between, 1)))
@@ -49,17 +49,19 @@ pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64, best: f64) -> Option<(f6
     (to > from * (1.0 + 1e-9)).then_some((from, to))
 }
 
-/// How far the measurements of a curve are off, each a logarithm of a ratio.
+/// How far the measurements of a curve are off. Each number is the logarithm of a ratio.
 #[derive(Debug)]
 struct Noise {
-    /// Of every point of the curve, the mean of its recoveries over what the formula expects, less the trend over the
-    /// interval; zero where nothing is expected.
+    /// For every point of the curve: the mean of its recoveries divided by what the formula expects, without the trend
+    /// over the interval. Zero where the formula has no value.
     own: Vec<f64>,
-    /// The same of those that have one, widened: a fit comes nearer to its rows than the truth does.
+    /// The same for points where the formula has a value, widened, because a fit is closer to its own points than the
+    /// truth is.
     between: Vec<f64>,
-    /// Recoveries, from the mean of their point.
+    /// Recoveries relative to the mean of their point.
     within: Vec<f64>,
-    /// Work lost per checkpoint, from the straight line between the neighbours; its bend counts as noise.
+    /// Work lost per checkpoint, relative to the straight line between the neighbours. A bend of the true curve counts
+    /// as noise.
     cost: Vec<f64>,
 }
 
@@ -103,7 +105,7 @@ impl Noise {
     }
 }
 
-/// Rows less the straight line through them.
+/// The rows relative to the straight line fitted to them.
 fn about_trend(rows: &[(f64, f64)]) -> Vec<f64> {
     let n = rows.len() as f64;
     let (x, y) = rows.iter().fold((0.0, 0.0), |sum, row| (sum.0 + row.0 / n, sum.1 + row.1 / n));
@@ -113,7 +115,7 @@ fn about_trend(rows: &[(f64, f64)]) -> Vec<f64> {
     rows.iter().map(|row| row.1 - y - slope * (row.0 - x)).collect()
 }
 
-/// Inner rows less the straight line between their neighbours, which are off themselves.
+/// The inner rows relative to the straight line between their neighbours, which are noisy themselves.
 fn about_neighbours(rows: &mut [(f64, f64)]) -> Vec<f64> {
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let off = rows.windows(3).map(|three| {
@@ -124,7 +126,7 @@ fn about_neighbours(rows: &mut [(f64, f64)]) -> Vec<f64> {
     off.filter(|off| off.is_finite()).collect()
 }
 
-/// Source: Steele, Lea and Flood 2014.
+/// A mixing function. Source: Steele, Lea and Flood 2014.
 fn splitmix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
     use crate::tuning::fixtures;
 
-    /// The first curve with one recovery per point, and that about so much off, up and down in turn.
+    /// The first curve with one recovery per point, alternately too high and too low by about this much.
     fn sparse(off: f64) -> Curve {
         let mut curve = fixtures::set().curves.remove(0);
         for (index, point) in curve.points.iter_mut().enumerate() {
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_noise_leaves_out_what_age_and_interval_explain() {
-        // Phases are even; outage and cost of a point are up to three percent off.
+        // Phases are evenly spaced; outage and cost of a point are up to three percent off.
         let noise = Noise::of(&fixtures::set().curves[0]).unwrap();
         assert_eq!((noise.between.len(), noise.within.len(), noise.cost.len()), (7, 28, 5));
         let most = |pool: &[f64]| pool.iter().fold(0.0_f64, |most, off| most.max(off.abs()));
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_truth_lies_within_the_confidence_of_a_noisy_curve() {
-        // What the fixture holds but for its noise, by the formula.
+        // The fixture by the formula, without its noise.
         let set = fixtures::set();
         let (mut held, mut known) = (0, 0);
         for advice in crate::tuning::analysis::advise(&set) {
@@ -204,7 +206,7 @@ mod tests {
                     known += 1;
                     held += usize::from(from <= numerical && numerical <= to);
                 }
-                // Beyond the end of the grid in every resample.
+                // The best interval was beyond the end of the grid in every resample.
                 None => assert!(best.at_the_end, "{best:?}"),
             }
         }

@@ -1,18 +1,18 @@
-//! What an interval costs between those that were measured, and where that is lowest.
+//! What an interval costs between the measured ones, and where that is lowest.
 //!
 //! Both parts of the cost are smooth where their sum has its bend: the overhead `c/T` is a straight line in logarithms
-//! as long as c is what it was, and the recovery R one in T as long as the capacity is. So each is read off on its own.
-//! A straight line through the sums would lie up to a tenth above the cost in a coarse grid, and hold that against
-//! whoever chose well.
+//! as long as c is constant, and the recovery R is a straight line in T as long as the capacity is constant. So each
+//! part is interpolated on its own. A straight line through the sums would lie up to a tenth above the true cost in a
+//! coarse grid, and good choices would seem too expensive.
 //!
-//! Start at [`CostCurve::at`] and [`CostCurve::lowest`]. Invariant: no interval that was measured costs less than the parabola at
-//! its vertex by more than luck explains, or it is the lowest itself.
+//! Start at [`CostCurve::at`] and [`CostCurve::lowest`]. Invariant: no measured interval costs less than the
+//! parabola at its vertex by more than chance explains, or else that interval is itself the lowest.
 
 use libm::{log, pow};
 
 use super::{Curve, Point, curve_fit};
 
-/// What a point may cost less than the true curve there by luck.
+/// By which factor a point may be cheaper than the true curve by chance.
 const LUCK: f64 = 1.1;
 
 /// One interval with both parts of its cost.
@@ -31,17 +31,17 @@ struct Measured {
 pub(super) struct CostCurve {
     /// By period.
     points: Vec<Measured>,
-    /// What a second of recovery costs, `w/M`.
+    /// Cost of a second of recovery, `w/M`.
     price: f64,
 }
 
 impl CostCurve {
-    /// The points of a curve that mean something.
+    /// The points of a curve whose values are valid.
     pub(super) fn of(curve: &Curve, mtbf: f64, weight: f64) -> CostCurve {
         CostCurve::with(curve, mtbf, weight, |_, point| Some((point.cost?, curve.recovery(point)?)))
     }
 
-    /// The same with other measurements: `measured` is told the index of a point and says c and R, in seconds.
+    /// The same with other measurements: `measured` gets the index of a point and returns c and R, in seconds.
     pub(super) fn with(
         curve: &Curve,
         mtbf: f64,
@@ -55,7 +55,7 @@ impl CostCurve {
             (period > 0.0 && [period, one.overhead, recovery].iter().all(|number| number.is_finite())).then_some(one)
         });
         let mut points: Vec<Measured> = points.collect();
-        // Below what a checkpoint takes, every interval has the same period.
+        // At intervals shorter than a checkpoint takes, the period is always the same.
         points.sort_by(|a, b| a.period.total_cmp(&b.period));
         points.dedup_by(|a, b| a.period <= b.period * 1.01);
         CostCurve { points, price: weight / mtbf }
@@ -70,12 +70,12 @@ impl CostCurve {
         point.overhead + self.price * point.recovery
     }
 
-    /// Cost per second at a period in seconds; `None` outside of what was measured.
+    /// Cost per second at a period in seconds; `None` outside of the measured range.
     pub(super) fn at(&self, period: f64) -> Option<f64> {
         Some(self.sum(&self.read_off(period)?))
     }
 
-    /// Mean recovery at a period, both in seconds; `None` outside of what was measured.
+    /// Mean recovery at a period, both in seconds; `None` outside of the measured range.
     pub(super) fn recovery_at(&self, period: f64) -> Option<f64> {
         Some(self.read_off(period)?.recovery)
     }
@@ -97,8 +97,9 @@ impl CostCurve {
 
     /// Where the cost is lowest: period in seconds and cost per second; `None` with fewer than three points.
     ///
-    /// The vertex of a parabola through the points around it, since one point alone may be cheap by luck; but not against the
-    /// evidence: where a point costs less than the vertex by more than that, the curve is no parabola, and the point it is.
+    /// It is the vertex of a parabola through the points around it, because a single point may be cheap by chance. If a
+    /// point costs less than the vertex by more than chance explains, the curve is not a parabola there, and the point
+    /// itself is taken.
     pub(super) fn lowest(&self) -> Option<(f64, f64)> {
         let costs = self.costs();
         let (vertex, fitted) = curve_fit::lowest(&costs)?;
@@ -107,7 +108,7 @@ impl CostCurve {
     }
 }
 
-/// Power of the period that the overhead follows between two neighbours; `None` where it is zero.
+/// The power of the period that the overhead follows between two neighbours; `None` if it is zero.
 fn exponent(from: &Measured, to: &Measured) -> Option<f64> {
     let exponent = log(to.overhead / from.overhead) / log(to.period / from.period);
     Some(exponent).filter(|exponent| exponent.is_finite())
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn luck_does_not_decide_and_evidence_does() {
-        // Young's curve again, and one point off by this much.
+        // Young's curve, with one point off by this factor.
         let off = |by: f64| {
             let points = [5.0, 8.0, 13.0, 20.0, 31.0, 50.0, 80.0].map(|period| {
                 let lucky = if period == 31.0 { by } else { 1.0 };
@@ -157,7 +158,7 @@ mod tests {
             curve(&points).lowest().unwrap()
         };
         assert!((off(1.0).0 / 20.0 - 1.0).abs() < 0.02, "{:?}", off(1.0));
-        // By three percent it would be the cheapest by a hair.
+        // With an error of 11 % the point is still treated as chance.
         assert!((off(0.89).0 / 20.0 - 1.0).abs() < 0.15, "{:?}", off(0.89));
         assert_eq!(off(0.5).0, 31.0);
     }

@@ -1,20 +1,22 @@
-//! The best interval between those that were measured: a parabola in logarithms around the cheapest points.
+//! The best interval between the measured ones: a parabola in logarithms around the cheapest points.
 //!
-//! Near its optimum the cost of an interval is `(x + 1/x)/2` of the best one, with x the ratio of both: flat, so that "the
-//! cheapest point" may be wrong by the step of the grid, while the parabola's vertex is not.
+//! Near its optimum the cost of an interval is `(x + 1/x)/2` of the best cost, with x the ratio of the two intervals.
+//! The curve is so flat that the cheapest point may be wrong by a step of the grid, while the vertex of the parabola is
+//! not.
 
 use libm::{exp, log};
 
-/// The parabola goes through the points within this factor of its vertex: nearer ones alone differ by less than the noise, and
-/// farther ones follow no parabola. A finer grid thus makes the vertex surer.
+/// The parabola goes through the points within this factor of its vertex. Nearer points alone differ by less than the
+/// noise, and farther ones do not follow a parabola. With a finer grid there are more points, so the vertex is more
+/// certain.
 const REACH: f64 = 4.0;
 /// … and through this many at least.
 const POINTS_MIN: usize = 4;
-/// Times that the window is laid around the vertex found before, so that it lies evenly around the last.
+/// How many times the window is moved to the vertex found before, so that in the end it is centred on the vertex.
 const ROUNDS: usize = 4;
 
-/// Where a curve of (interval, cost) is lowest, both positive, by ascending interval, and what it costs there; `None` with fewer
-/// than three points. At an end of the measured range the end itself.
+/// Where a curve of (interval, cost) is lowest, and its cost there. Both are positive, ordered by interval. `None` with
+/// fewer than three points. If the lowest point is an end of the measured range, the end itself.
 pub(super) fn lowest(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let cheapest = (0..points.len()).min_by(|a, b| points[*a].1.total_cmp(&points[*b].1))?;
     if points.len() < 3 || cheapest == 0 || cheapest == points.len() - 1 {
@@ -24,7 +26,7 @@ pub(super) fn lowest(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let mut best = logs[cheapest];
     for _ in 0..ROUNDS {
         let near = window(&logs, best.0);
-        // A vertex beyond its points is a guess about what was not measured.
+        // A vertex outside of the points would be a guess about what was not measured.
         let fit = Parabola::through(near)?;
         let at = fit.vertex().clamp(near[0].0, near[near.len() - 1].0);
         best = (at, fit.at(at));
@@ -74,7 +76,7 @@ impl Parabola {
         Some(Self { centre, a: (t0 - c * s2) / n, b: (t1 - c * s3) / s2, c })
     }
 
-    /// Where it is lowest; the middle of its points if it opens downwards.
+    /// Where the parabola is lowest; the middle of its points if it opens downwards.
     fn vertex(&self) -> f64 {
         if self.c <= 0.0 { self.centre } else { self.centre - self.b / (2.0 * self.c) }
     }
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn on_a_fine_grid_noise_averages_out() {
-        // Steps of 15 % and a noise of 3 %: neighbours of the optimum differ by less than that.
+        // Steps of 15 % and noise of 3 %: neighbours of the optimum differ by less than the noise.
         let noise = |n: u32| [1.0, 1.03, 0.98, 0.97, 1.02, 1.0, 0.99, 1.03, 0.97][n as usize * 7 % 9];
         let period = |n: u32| 4.0 * libm::pow(1.15, f64::from(n));
         let cost = |period: f64| 1.0 / period + period / 400.0;

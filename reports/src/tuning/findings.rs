@@ -1,20 +1,21 @@
-//! A tuning set together with its analysis: what every document is made of.
+//! A tuning set together with its analysis, from which every document is made.
 //!
-//! Start at [`Findings::of`]; [`Findings::curves`] walks curves with their advice, [`Case`] is one of them at one failure rate.
+//! Start at [`Findings::of`]; [`Findings::curves`] iterates over curves with their advice, and a [`Case`] is one curve
+//! at one failure rate.
 
 use super::analysis::{Advice, Recommendation, advise, recommend};
 use super::cost_curve::CostCurve;
 use super::{Curve, TuningSet};
 use crate::{numbers, units};
 
-/// A set, the advice for each of its curves, and the backends held against each other.
+/// A set, the advice for each of its curves, and the comparison of the backends.
 #[derive(Debug, Clone)]
 pub struct Findings<'s> {
     /// What was measured.
     pub set: &'s TuningSet,
     /// Advice for every curve and failure rate, in that order.
     pub advice: Vec<Advice>,
-    /// Backends for every state size, load and failure rate.
+    /// The comparison of backends for every state size, load and failure rate.
     pub recommendations: Vec<Recommendation>,
 }
 
@@ -25,7 +26,7 @@ pub struct Case<'f> {
     pub set: &'f TuningSet,
     /// The curve.
     pub curve: &'f Curve,
-    /// What is advised.
+    /// The advice for it.
     pub advice: &'f Advice,
 }
 
@@ -39,7 +40,7 @@ impl<'s> Findings<'s> {
 
     /// Every curve with its cases, one per failure rate.
     pub fn curves(&self) -> impl Iterator<Item = (&Curve, Vec<Case<'_>>)> {
-        // Without failure rates there is no advice, and chunks of nothing are an error.
+        // Without failure rates there is no advice, and chunks of size zero are not allowed.
         let mut chunks = self.advice.chunks(self.set.mtbf.len().max(1));
         self.set.curves.iter().map(move |curve| {
             let advice = chunks.next().unwrap_or_default();
@@ -61,7 +62,7 @@ impl<'s> Findings<'s> {
     }
 }
 
-/// An end of the measured intervals.
+/// An end of the measured range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Shortest,
@@ -69,7 +70,7 @@ enum End {
 }
 
 impl Case<'_> {
-    /// (period in seconds, cost per second) of every point that means something, by period.
+    /// (period in seconds, cost per second) of every point with valid values, by period.
     pub fn costs(&self) -> Vec<(f64, f64)> {
         self.cost_curve().costs()
     }
@@ -78,12 +79,12 @@ impl Case<'_> {
         CostCurve::of(self.curve, self.advice.mtbf, self.set.lateness_weight)
     }
 
-    /// Cost per second at a period in seconds, read off between the measured ones; `None` outside of them.
+    /// Cost per second at a period in seconds, interpolated between the measured ones; `None` outside of them.
     pub fn cost_at(&self, period: f64) -> Option<f64> {
         self.cost_curve().at(period)
     }
 
-    /// The best interval; `≤` and `≥` where it lies at an end of what was measured.
+    /// The best interval; with `≤` or `≥` if it is at an end of the measured range.
     pub(super) fn best_interval(&self) -> Option<String> {
         let (best, end) = self.best_end()?;
         let sign = match end {
@@ -94,7 +95,7 @@ impl Case<'_> {
         Some(format!("{sign}{best}"))
     }
 
-    /// The same for a sentence: `1.00 s or less`.
+    /// The same for a sentence, such as `1.00 s or less`.
     pub(super) fn best_in_words(&self) -> Option<String> {
         let (best, end) = self.best_end()?;
         let beyond = match end {
@@ -112,8 +113,8 @@ impl Case<'_> {
         Some((numbers::seconds(best.interval), best.at_the_end.then_some(end)))
     }
 
-    /// `11.2 – 13.9 s`, or `unknown`; an end of what was measured has a sign as in [`Case::best_interval`]. `None`
-    /// without a best interval.
+    /// Such as `11.2 – 13.9 s`, or `unknown`; an end of the measured range has a sign as in [`Case::best_interval`].
+    /// `None` without a best interval.
     pub(super) fn confidence(&self) -> Option<String> {
         let Some((from, to)) = self.advice.best?.confidence else { return Some("unknown".into()) };
         let costs = self.costs();
@@ -127,18 +128,19 @@ impl Case<'_> {
         })
     }
 
-    /// `fs, 67.1 MB, load 0.5, a failure every 1 h`.
+    /// Such as `fs, 67.1 MB, load 0.5, a failure every 1 h`.
     pub(super) fn name(&self) -> String {
         format!("{}, a failure every {}", name(self.curve), numbers::chosen(self.advice.mtbf))
     }
 }
 
-/// `fs, 67.1 MB, load 0.5`.
+/// Such as `fs, 67.1 MB, load 0.5`.
 pub(super) fn name(curve: &Curve) -> String {
     format!("{}, {}, load {}", curve.backend, numbers::bytes(curve.state_declared), curve.load)
 }
 
-/// The name as part of a file name, free of blanks and of what a shell or a browser minds: `fs-67.1mb-load-0.5`.
+/// The name as part of a file name, without spaces and characters that are special for a shell or a browser:
+/// `fs-67.1mb-load-0.5`.
 pub(super) fn slug(curve: &Curve) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
     let state = numbers::bytes(curve.state_declared).replace(' ', "");
@@ -146,7 +148,7 @@ pub(super) fn slug(curve: &Curve) -> String {
     format!("{backend}-{}-load-{}", state.to_lowercase(), curve.load)
 }
 
-/// How the predicted capacity held while the job caught up: median over the intervals, and from where to where.
+/// How well the predicted capacity held while the job caught up: median over the intervals, and the range.
 pub(super) fn capacity_held(curve: &Curve) -> Option<String> {
     let ratios = || curve.points.iter().filter_map(|point| point.capacity_ratio(curve.capacity));
     let (middle, (low, high)) = (numbers::median(ratios())?, numbers::extremes(ratios())?);
@@ -154,7 +156,7 @@ pub(super) fn capacity_held(curve: &Curve) -> Option<String> {
     Some(format!("of which catching up reached {middle} times μ(1 − c/T) ({low} to {high})"))
 }
 
-/// What one record and one byte stand for: a number, or from the least to the largest where curves differ.
+/// What one record and one byte stand for: a number, or the least and the greatest where curves differ.
 pub(super) fn weights(set: &TuningSet) -> (String, String) {
     let of = |weight: fn(&Curve) -> u64| {
         let all = || set.curves.iter().map(weight);
@@ -167,7 +169,7 @@ pub(super) fn weights(set: &TuningSet) -> (String, String) {
     (of(|curve| curve.record_weight), of(|curve| curve.state_weight))
 }
 
-/// What the numbers rest on, a sentence each: profile, weights, pause, lateness, time simulated.
+/// The assumptions behind the numbers, one sentence each: profile, weights, pause, lateness, simulated time.
 pub(super) fn notes(set: &TuningSet) -> Vec<String> {
     let (records, state) = weights(set);
     let weighted = match (records.as_str(), state.as_str()) {
@@ -200,11 +202,11 @@ pub(super) fn notes(set: &TuningSet) -> Vec<String> {
     ]
 }
 
-/// What a recommendation rests on without having measured it.
+/// What a recommendation assumes without having measured it.
 pub(super) const RESTS_ON: &str = "Capacity is predicted from the prices of the cost profile, not measured. Its \
     prices of access are those of state that fits the caches. What memory and storage cost does not enter.";
 
-/// Simulated time in hours: `31.4 hours`.
+/// Simulated time in hours, such as `31.4 hours`.
 pub(super) fn hours(seconds: f64) -> String {
     let tenths = (seconds / 360.0 + 0.5) as u64;
     format!("{}.{} hours", units::count(tenths / 10), tenths % 10)

@@ -1,10 +1,11 @@
-//! A tuning set by hand: two backends, two states, two loads, seven intervals; it follows the formulas up to three percent.
+//! A hand-made tuning set: two backends, two states, two loads, seven intervals. It follows the formulas to within
+//! three percent.
 
 use super::{Curve, Point, Recovered, TUNING_VERSION, TuningSet};
 
 const MIB: f64 = 1_048_576.0;
 
-/// Deviates by at most three percent, the same in every run.
+/// A value that deviates by at most three percent, the same in every run.
 fn about(value: f64, salt: u64) -> f64 {
     let mixed = (salt + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     value * (0.97 + 0.06 * mixed as f64 / f64::from(1 << 24))
@@ -59,7 +60,7 @@ fn curve(backend: &str, state: f64, load: f64, index: u64) -> Curve {
     curve
 }
 
-/// The set; the shortest interval of the last curve got stuck.
+/// The set. The shortest interval of the last curve got stuck.
 pub(super) fn set() -> TuningSet {
     let mut curves = Vec::new();
     for backend in ["fs", "rocksdb"] {

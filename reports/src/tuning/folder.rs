@@ -1,4 +1,4 @@
-//! The folder of a tuning set: every document side by side, as it may be committed as a study.
+//! The folder of a tuning set, with all documents, in the form in which a study can be committed.
 //!
 //! Start at [`write()`].
 
@@ -9,11 +9,11 @@ use super::findings::Findings;
 use super::{TuningSet, html, json, markdown, svg};
 use crate::json::write_atomically;
 
-/// Writes `tuning.json`, `report.html`, `curves/*.svg` and `README.md` into `folder`, creating it; returns their paths in that
-/// order.
+/// Writes `tuning.json`, `report.html`, `curves/*.svg` and `README.md` into `folder`, creating it; returns their paths
+/// in that order.
 ///
-/// Each file appears whole or not at all; the data comes first, so that a full disk loses only what can be made again, and the
-/// text that links to the pictures last. Files of other names are left alone.
+/// Each file appears as a whole or not at all. The data is written first, so that a full disk loses only what can be
+/// made again, and the text that links to the pictures is written last. Files with other names are left alone.
 pub fn write(folder: &Path, set: &TuningSet) -> io::Result<Vec<PathBuf>> {
     let findings = Findings::of(set);
     let curves = folder.join("curves");

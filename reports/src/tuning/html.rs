@@ -1,8 +1,8 @@
-//! A tuning set as one HTML file that works offline: no script, no font, no picture from elsewhere.
+//! A tuning set as one HTML file that works offline: nothing is loaded from elsewhere.
 //!
-//! Start at [`page`]: the answer in words, as a table and as curves; then what did not pass, what the answer rests on, how the
-//! formulas did, and per curve the pictures and tables behind it. The tables are those of the terminal. Text of the set is escaped by
-//! `maud` wherever it enters.
+//! Start at [`page`]: the answer in words, as a table and as curves; then what did not pass, what the answer assumes,
+//! how the formulas did, and for each curve its pictures and tables. The tables are the same as on the terminal. Text
+//! of the set is escaped by `maud` wherever it enters.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -16,10 +16,10 @@ use crate::{numbers, units};
 /// What the page adds to the report's CSS.
 const CSS: &str = include_str!("study.css");
 
-/// A link to a curve opens it; without JavaScript one has to click once more.
+/// Opens a curve when its link is followed; without JavaScript one more click is needed.
 const SCRIPT: &str = include_str!("study.js");
 
-/// Sections in their order: address, and what stands in the list of contents.
+/// Sections in order: address, and text in the list of contents.
 const CONTENTS: [(&str, &str); 8] = [
     ("answer", "The answer"),
     ("curves", "The curves behind it"),
@@ -91,7 +91,7 @@ pub fn page(findings: &Findings<'_>) -> String {
     document(&format!("Flowquake: checkpoint interval of {}", set.job), &[svg::STYLE, CSS], &main, SCRIPT)
 }
 
-/// The answer in words and as a table, and what it rests on.
+/// The answer in words and as a table, and what it assumes.
 fn answer(findings: &Findings<'_>) -> Markup {
     html! {
         section.card #answer {
@@ -107,7 +107,7 @@ fn answer(findings: &Findings<'_>) -> Markup {
     }
 }
 
-/// The cost over the interval, of the backend to take, a picture per state size and load.
+/// The cost over the interval for the backend to use, one picture per state size and load.
 fn curves(findings: &Findings<'_>) -> Markup {
     let pictures = answer::pictures(findings);
     html! {
@@ -131,7 +131,7 @@ fn curves(findings: &Findings<'_>) -> Markup {
     }
 }
 
-/// The formulas with their equations, which break between two equations only.
+/// The formulas with their equations. Lines may break only between two equations.
 fn equations() -> Markup {
     html! {
         h3 { "The formulas" small { (SYMBOLS) } }
@@ -189,7 +189,7 @@ fn head<'p>(findings: &'p Findings<'_>) -> Head<'p> {
     Head { title: html! { "Checkpoint interval of " (set.job) }, command: &set.command, notes, counts }
 }
 
-/// One curve, closed until somebody asks for it.
+/// One curve, which is closed at first.
 fn section(set: &TuningSet, curve: &Curve, cases: &[Case<'_>], number: usize) -> Markup {
     let bests: Vec<String> = cases
         .iter()
@@ -243,9 +243,9 @@ mod tests {
         let set = fixtures::set();
         let page = page(&Findings::of(&set));
         assert_eq!(page.matches("<details class=\"run").count(), 8);
-        // Of each curve, and the four of the answer.
+        // Five for each curve, and the four of the answer.
         assert_eq!(page.matches("<svg ").count(), 8 * 5 + 4);
-        // The one address is the name of the SVG namespace, which nobody fetches.
+        // The only address is the name of the SVG namespace, which is never fetched.
         assert_eq!(page.matches("http:").count(), page.matches("\"http://www.w3.org/2000/svg\"").count());
         for tag in ["https:", "<link", "<img", "url(", "@import", " src="] {
             assert!(!page.contains(tag), "{tag}");

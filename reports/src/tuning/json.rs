@@ -1,6 +1,7 @@
-//! A tuning set with its analysis as one JSON file: what was measured can be read back and analysed again.
+//! A tuning set with its analysis as one JSON file. What was measured can be read back and analysed again.
 //!
-//! Start at [`to_string`] and [`read`]. The analysis is in the file for scripts; a reader of this program computes it anew.
+//! Start at [`to_string`] and [`read`]. The analysis is in the file for scripts; this program computes it again when it
+//! reads the file.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::findings::Findings;
 use super::{TUNING_VERSION, TuningSet};
 use crate::json::{ReadError, pretty, read_document};
 
-/// The fields of the file, in their order.
+/// The fields of the file, in order.
 #[derive(Serialize)]
 struct Document<'f> {
     tuning_version: u32,
@@ -20,7 +21,7 @@ struct Document<'f> {
     set: &'f TuningSet,
 }
 
-/// Pretty JSON, ended by a line break; times in seconds, sizes in bytes, shares as fractions.
+/// Pretty JSON, ending with a line break; times in seconds, sizes in bytes, shares as fractions.
 pub fn to_string(findings: &Findings<'_>) -> String {
     let document = Document {
         tuning_version: findings.set.tuning_version,
@@ -70,7 +71,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("old.json");
         assert!(matches!(read(&file), Err(ReadError::Unreadable { .. })));
-        // Whatever else changed: only the version may be looked at.
+        // Whatever else changed: only the version may be read.
         fs::write(&file, r#"{"tuning_version": 999, "set": "none"}"#).unwrap();
         let message = read(&file).unwrap_err().to_string();
         assert_eq!(message, format!("{} has tuning version 999, expected {TUNING_VERSION}", file.display()));

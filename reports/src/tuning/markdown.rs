@@ -1,5 +1,5 @@
-//! A tuning set as a study: what the formulas and rules of thumb say, what was measured, where each holds and by how much it
-//! fails. Links lead to the files that [`folder`](super::folder) writes beside it.
+//! A tuning set as a study: what formulas and rules of thumb say, what was measured, and where and by how much each of
+//! them is wrong. Links lead to the files that [`folder`](super::folder) writes beside it.
 //!
 //! Start at [`study`].
 
@@ -13,7 +13,7 @@ use crate::markdown::{escaped, table};
 use crate::numbers::{availability, chosen, percent, range, ratio, signed};
 use crate::table::Table;
 
-/// Sections that the list of contents leads to.
+/// Sections in the list of contents.
 const CONTENTS: [&str; 9] = [
     ANSWER,
     CURVES,
@@ -32,7 +32,7 @@ const MEASURED: &str = "How it was measured";
 const BACKENDS: &str = "All backends";
 const INTERVALS: &str = "All best intervals";
 
-/// The study, ended by a line break.
+/// The study, ending with a line break.
 pub fn study(findings: &Findings<'_>) -> String {
     let set = findings.set;
     let unpassed = unpassed::table(findings);
@@ -91,12 +91,12 @@ pub fn study(findings: &Findings<'_>) -> String {
     out
 }
 
-/// Where GitHub puts a heading of plain words.
+/// The anchor that GitHub gives to a heading of plain words.
 fn anchor(heading: &str) -> String {
     heading.to_lowercase().replace(' ', "-")
 }
 
-/// The cost over the interval of the backend to take, a picture per state size and load.
+/// The cost over the interval for the backend to use, one picture per state size and load.
 fn pictures(findings: &Findings<'_>) -> String {
     let cases = answer::pictures(findings);
     let Some(first) = cases.first() else { return String::new() };
@@ -112,14 +112,14 @@ fn pictures(findings: &Findings<'_>) -> String {
     out
 }
 
-/// `fs, 1 MB, load 0.5: 3.02 s costs 0.144 %.`
+/// Such as `fs, 1 MB, load 0.5: 3.02 s costs 0.144 %.`
 fn sentence_of(case: &Case<'_>) -> String {
     let best = case.advice.best.zip(case.best_in_words());
     let told = best.map_or_else(String::new, |(best, interval)| format!(": {interval} costs {}", percent(best.cost)));
     format!("**{}**{told}", escaped(&name(case.curve)))
 }
 
-/// Scenario, command, and what the numbers rest on.
+/// Scenario, command, and the assumptions behind the numbers.
 fn measured(set: &TuningSet) -> String {
     let mut out = format!(
         "\n## {MEASURED}\n\nScenario {}, parallelism {}. Made by {} with\n\n",
@@ -127,7 +127,7 @@ fn measured(set: &TuningSet) -> String {
         set.parallelism,
         escaped(&set.program)
     );
-    // A fence in the command would end the block.
+    // A code fence in the command would end the block.
     out += &format!("```sh\n{}\n```\n\n", set.command.replace("```", ""));
     for note in notes(set) {
         out += &format!("- {}\n", escaped(&note));
@@ -135,9 +135,9 @@ fn measured(set: &TuningSet) -> String {
     out
 }
 
-/// A formula as an entry of a list: in a column of a table its equation would be broken.
+/// A formula as an entry of a list, because in the column of a table its equation would be broken.
 fn equation(number: usize, formula: &Formula) -> String {
-    // Of words none is one.
+    // A part that consists of words is not an equation.
     let told = |part: &String| if part.contains(['=', '/']) { format!("`{part}`") } else { escaped(part) };
     let parts: Vec<String> = formula.parts().iter().map(told).collect();
     format!(
@@ -153,7 +153,7 @@ fn link(file: &str) -> String {
     format!("curves/{file}")
 }
 
-/// `marks` say how deep the heading stands.
+/// `marks` is the prefix of the heading, which gives its level.
 fn section(marks: &str, heading: &str, text: &str, content: &Table) -> String {
     let mut out = format!("\n{marks} {heading}\n\n");
     if !text.is_empty() {
@@ -165,7 +165,7 @@ fn section(marks: &str, heading: &str, text: &str, content: &Table) -> String {
     out
 }
 
-/// What is best for one case, and what the formula that knows the load would have chosen.
+/// What is best for one case, and what the load-aware formula would have chosen.
 fn sentence(case: &Case<'_>) -> String {
     let every = chosen(case.advice.mtbf);
     let Some((best, interval)) = case.advice.best.zip(case.best_interval()) else {
@@ -192,7 +192,7 @@ fn sentence(case: &Case<'_>) -> String {
     )
 }
 
-/// Every case in which a formula has no value, or names an interval under which the job falls behind.
+/// Every case in which a formula has no value, or gives an interval at which the job falls behind.
 fn outside(scores: &[Score]) -> String {
     let mut out = String::new();
     for score in scores {

@@ -1,16 +1,20 @@
-//! Which checkpoint interval to choose: what was measured over many intervals, what each formula would have chosen, and what
-//! choosing it would have cost.
+//! Which checkpoint interval to choose: what was measured over many intervals, what each formula would have chosen, and
+//! what that choice would have cost.
 //!
-//! A [`TuningSet`] is the data of one `tune`: a [`Curve`] per backend, state size and load, with a [`Point`] per interval. How
-//! often failures come is no matter of measurement: a point says what *one* failure costs on average, and the analysis
-//! ([`analysis`]) weighs that with the failure rate. `recovery` says what a failure at a random time costs, `cost_curve` reads costs off between the measured intervals
-//! and finds the lowest, `confidence` says how sure that is.
-//! [`findings`] holds a set and its analysis together, and every document is made of that: [`terminal`], [`html`], [`json`],
-//! [`markdown`] and [`svg`]; [`folder`] writes them all. `answer` says in words what to take, `unpassed` what
-//! did not pass and whether that matters. `tables` and `rule_tables` decide what stands in their tables, `scores` how each formula did over all curves, `rules` how the rules of thumb did, `changes` how the cost grows where only changes are written.
+//! A [`TuningSet`] is the data of one `tune`: a [`Curve`] per backend, state size and load, with a [`Point`] per
+//! interval. How often failures come is not measured: a point says what *one* failure costs on average, and the
+//! analysis ([`analysis`]) weighs that by the failure rate. `recovery` says what a failure at a random time costs,
+//! `cost_curve` interpolates costs between the measured intervals and finds the lowest, and `confidence` says how
+//! certain that is.
 //!
-//! Invariants: (TUNING-V1) points of a curve are ordered by interval, each interval once; (TUNING-V2) nothing here is drawn but the
-//! resamples of the bootstrap, from a fixed seed.
+//! [`findings`] holds a set together with its analysis, and every document is made from that: [`terminal`], [`html`],
+//! [`json`], [`markdown`] and [`svg`]; [`folder`] writes all of them. `answer` says in words what to use, and
+//! `unpassed` what did not pass and whether that matters. `tables` and `rule_tables` have the contents of the tables.
+//! `scores` says how each formula did over all curves, `rules` how the rules of thumb did, and `changes` how the cost
+//! grows if only changes are written.
+//!
+//! Invariants: (TUNING-V1) points of a curve are ordered by interval, each interval once; (TUNING-V2) nothing here is
+//! drawn but the resamples of the bootstrap, from a fixed seed.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +42,8 @@ mod unpassed;
 #[cfg(test)]
 mod fixtures;
 
-/// Version of this schema and of what its points mean; a reader refuses another one, and a journal of another one is dropped.
+/// Version of this schema and of the meaning of its points. Readers refuse any other version, and journals of any other
+/// version are dropped.
 pub const TUNING_VERSION: u32 = 2;
 
 /// All measurements of one `tune`.
@@ -46,15 +51,15 @@ pub const TUNING_VERSION: u32 = 2;
 pub struct TuningSet {
     /// [`TUNING_VERSION`] of the writer.
     pub tuning_version: u32,
-    /// The command line, paste-able.
+    /// The command line; it can be pasted into a shell.
     pub command: String,
-    /// Version of the program, commit included where it is known.
+    /// Version of the program, with its commit if that is known.
     pub program: String,
     /// Name of the scenario that was tuned.
     pub scenario: String,
-    /// Why it exists.
+    /// Why the scenario exists.
     pub why: String,
-    /// The job, and its parallelism.
+    /// Name of the job.
     pub job: String,
     /// Parallelism of the job.
     pub parallelism: u32,
@@ -62,11 +67,11 @@ pub struct TuningSet {
     pub cost_profile: String,
     /// Minimum pause P between checkpoints, seconds.
     pub min_pause: f64,
-    /// Mean times between failures M that the analysis looks at, seconds.
+    /// Mean times between failures M for which the analysis is made, in seconds.
     pub mtbf: Vec<f64>,
-    /// Seconds of late output that are as bad as a second of lost work, w.
+    /// Weight w: how many seconds of late output are as bad as one second of lost work.
     pub lateness_weight: f64,
-    /// Virtual time simulated in all, seconds.
+    /// Virtual time that was simulated in all, in seconds.
     pub simulated: f64,
     /// The curves, in the order of backend, state size and load.
     pub curves: Vec<Curve>,
@@ -81,15 +86,15 @@ pub struct Curve {
     pub state_declared: f64,
     /// Load ρ = λ/μ that was asked for.
     pub load: f64,
-    /// Input rate λ, records per second, as it counts.
+    /// Input rate λ in records per second, with weights.
     pub rate: f64,
-    /// Capacity μ as predicted, records per second, as it counts.
+    /// Predicted capacity μ in records per second, with weights.
     pub capacity: f64,
-    /// How many records each one that moved stands for.
+    /// How many records each simulated record stands for.
     pub record_weight: u64,
-    /// How many entries each entry of state stands for.
+    /// How many entries each simulated entry of state stands for.
     pub state_weight: u64,
-    /// One per interval.
+    /// One point per interval.
     pub points: Vec<Point>,
 }
 
@@ -98,25 +103,26 @@ pub struct Curve {
 pub struct Point {
     /// Checkpoint interval I, seconds.
     pub interval: f64,
-    /// Verdict of the run; anything but `passed` and its times mean nothing.
+    /// Verdict of the run. If it is not `passed`, the times mean nothing.
     pub verdict: String,
-    /// Why, if it is not `passed`.
+    /// Why the run did not pass; empty if it did.
     pub headline: String,
-    /// Trigger to trigger T, mean, seconds.
+    /// Mean time from trigger to trigger T, in seconds.
     pub period: Option<f64>,
-    /// Trigger to completion d: median, seconds.
+    /// Median time from trigger to completion d, in seconds.
     pub duration: Option<f64>,
-    /// The same, what 99 of 100 do not exceed.
+    /// The time from trigger to completion that 99 of 100 do not exceed, in seconds.
     pub duration_p99: Option<f64>,
-    /// Work lost per checkpoint c: the longest synchronous part over the subtasks, mean, seconds.
+    /// Work lost per checkpoint c: the longest synchronous part over the subtasks; mean, in seconds.
     pub cost: Option<f64>,
-    /// Bytes of state in the last checkpoint, as they count.
+    /// Bytes of state in the last checkpoint, with weights.
     pub state: f64,
-    /// Bytes of it in files that the checkpoint before did not have: mean, as they count; `None`: not known.
+    /// Mean number of these bytes in files that the checkpoint before did not have, with weights; `None`: not known.
     pub new_bytes: Option<f64>,
-    /// Capacity with checkpoints as catching up showed it, μ_eff: mean over the recoveries that took long enough, records per second.
+    /// Capacity with checkpoints, μ_eff, as measured while catching up: mean over the recoveries that took long enough,
+    /// in records per second.
     pub capacity: Option<f64>,
-    /// Completion to visible output, mean, seconds.
+    /// Mean time from completion to visible output, in seconds.
     pub commit: Option<f64>,
     /// Every recovery.
     pub recoveries: Vec<Recovered>,
@@ -133,9 +139,9 @@ pub struct Recovered {
     pub age: f64,
     /// Outage D, seconds.
     pub outage: f64,
-    /// Failure until caught up R, seconds; `None`: not within the run.
+    /// Time from the failure until caught up, R, in seconds; `None`: not within the run.
     pub total: Option<f64>,
-    /// The part of the outage in which state was loaded, seconds; `None`: not told apart.
+    /// The part of the outage in which state was loaded, in seconds; `None`: not measured separately.
     #[serde(default)]
     pub state_load: Option<f64>,
 }
@@ -146,18 +152,18 @@ impl Point {
         mean(self.recoveries.iter().map(|recovered| Some(recovered.outage)))
     }
 
-    /// Mean time of loading state in a recovery, seconds; `None` where it was not told apart.
+    /// Mean time to load state in a recovery, in seconds; `None` if it was not measured separately.
     pub fn state_load(&self) -> Option<f64> {
         mean(self.recoveries.iter().map(|recovered| recovered.state_load))
     }
 
-    /// Measured capacity over the one that the prediction μ of the curve and `μ(1 − c/T)` leave; `None`: not measured.
+    /// Measured capacity divided by `μ(1 − c/T)`, with the predicted μ of the curve; `None`: not measured.
     pub fn capacity_ratio(&self, predicted: f64) -> Option<f64> {
         let ratio = self.capacity? / (predicted * (1.0 - self.cost? / self.period?));
         (self.passed() && ratio.is_finite() && ratio > 0.0).then_some(ratio)
     }
 
-    /// Whether its times mean something.
+    /// Whether the run passed, so that its times are valid.
     pub fn passed(&self) -> bool {
         self.verdict == "passed"
     }

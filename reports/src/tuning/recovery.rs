@@ -1,39 +1,42 @@
-//! What a failure at a random time costs, from failures at a few times.
+//! Estimates what a failure at a random time costs, from failures at a few times.
 //!
-//! The failures of a point strike at even phases of the period, and those that strike while a checkpoint is under way go back
-//! to the one before. How many do is a whole number: of six failures one or none, where d/T says a fifth of one. So the mean age
-//! of the restored snapshots is off by up to half a period over the number of failures, and the mean recovery with it; more
-//! than what the costs of neighbouring intervals differ by. The age that random failures find is known, though: `T/2 + d`.
+//! The failures of a point strike at evenly spaced phases of the period. Those that strike while a checkpoint is in
+//! progress restore the one before. How many do is a whole number: of six failures one or none, where d/T says a fifth
+//! of one. So the mean age of the restored snapshots is wrong by up to half a period divided by the number of failures,
+//! and so is the mean recovery. That error is larger than the differences between the costs of neighbouring intervals.
+//! But the mean age for failures at random times is known: `T/2 + d`.
 //!
-//! Start at [`Curve::recovery`]: a ratio estimator (Cochran 1977, chapter 6), the measured mean times what `R` is at the age of
-//! random failures over what it is at the ages found. In that ratio the spare capacity cancels, so a capacity that is a few
-//! percent off hardly matters. Whoever holds a formula against measurements takes [`Point::measured_recovery`] instead, which
-//! owes nothing to any formula.
+//! Start at [`Curve::recovery`], a ratio estimator (Cochran 1977, chapter 6): the measured mean, multiplied by `R` at
+//! the age for random failures, divided by `R` at the ages found. The spare capacity cancels in this ratio, so an error
+//! of a few percent in the capacity hardly matters. To compare a formula with measurements, use
+//! [`Point::measured_recovery`] instead, which depends on no formula.
 
 use super::{Curve, Point, mean};
 use crate::formulas::load::mean_snapshot_age;
 use crate::formulas::recovery::{capacity_with_checkpoints, total};
 
 impl Point {
-    /// Mean recovery over the failures as they were, seconds; `None` if one of them was not caught up with.
+    /// Mean recovery over the failures that were made, in seconds; `None` if the job did not catch up after one of
+    /// them.
     pub fn measured_recovery(&self) -> Option<f64> {
         mean(self.recoveries.iter().map(|recovered| recovered.total))
     }
 
-    /// Mean age of the snapshots that its failures went back to, seconds.
+    /// Mean age of the snapshots that were restored, in seconds.
     pub fn sampled_age(&self) -> Option<f64> {
         mean(self.recoveries.iter().map(|recovered| Some(recovered.age)))
     }
 }
 
 impl Curve {
-    /// Mean recovery R after a failure at a random time, seconds; `None` if one of the failures was not caught up with.
+    /// Mean recovery R after a failure at a random time, in seconds; `None` if the job did not catch up after one of
+    /// the failures.
     pub fn recovery(&self, point: &Point) -> Option<f64> {
         Some(point.measured_recovery()? * self.sampling(point))
     }
 
-    /// Recovery at random times over that at the times tried, as far as the ages of snapshots explain it; 1 where that is
-    /// not known.
+    /// The recovery at random times divided by the recovery at the times tried, as far as the ages of snapshots explain
+    /// it; 1 if that is not known.
     pub(super) fn sampling(&self, point: &Point) -> f64 {
         let ratio = || {
             let (period, cost) = (point.period?, point.cost?);
@@ -54,7 +57,8 @@ mod tests {
     use crate::tuning::analysis::inputs;
     use crate::tuning::{Curve, Recovered, fixtures};
 
-    /// A curve whose recoveries follow the formula to the digit, each point with this many at even phases.
+    /// A curve whose recoveries follow the formula exactly. Each point has this many recoveries at evenly spaced
+    /// phases.
     fn exact(failures: u32) -> Curve {
         let mut curve = fixtures::set().curves.remove(0);
         let (rate, capacity) = (curve.rate, curve.capacity);
@@ -66,7 +70,7 @@ mod tests {
             let recovered = |failure: u32| {
                 let phase = (f64::from(failure) + 0.5) / f64::from(failures);
                 let since = phase * period;
-                // A checkpoint under way is none to go back to.
+                // A checkpoint in progress cannot be restored.
                 let age = if since < 1.3 { since + period } else { since };
                 let total = total(rate, effective, age, 6.0).ok();
                 Recovered { phase, age, outage: 6.0, total, state_load: None }

@@ -1,6 +1,6 @@
-//! The tables in which rules stand beside what was measured: the rules of thumb, and what a checkpoint of changes costs.
+//! The tables that compare rules with measurements: the rules of thumb, and what a checkpoint of changes costs.
 //!
-//! Start at [`interval_rules`]. A ratio is what the rule says over what was measured: 1 is right.
+//! Start at [`interval_rules`]. A ratio is the rule divided by the measurement: 1 is right.
 
 use super::rules::{self, Ratios};
 use super::tables::time;
@@ -10,7 +10,7 @@ use crate::numbers::{bytes, ratio, signed};
 use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 
-/// `right of compared` and median of a rule, and from where to where.
+/// `right of compared`, the median, and the range of a rule's ratios.
 fn ratios(ratios: &Ratios) -> [Cell; 3] {
     let right = match ratios.count() {
         0 => Cell::none(),
@@ -24,7 +24,7 @@ fn ratios(ratios: &Ratios) -> [Cell; 3] {
     ]
 }
 
-/// The rule of thumb for the interval beside the engine's, over the measured period.
+/// The rule of thumb for the interval and the engine's rule, each divided by the measured period.
 pub(super) fn interval_rules(set: &TuningSet) -> Table {
     let mut table = Table::new([
         ("backend", Left),
@@ -46,7 +46,7 @@ pub(super) fn interval_rules(set: &TuningSet) -> Table {
     table
 }
 
-/// The rule of thumb for recoveries beside the load-aware formula.
+/// The rule of thumb for recoveries, compared with the load-aware formula.
 pub(super) fn recovery_rules(set: &TuningSet) -> Table {
     let mut table = Table::new([
         ("backend", Left),
@@ -70,7 +70,7 @@ pub(super) fn recovery_rules(set: &TuningSet) -> Table {
     table
 }
 
-/// Duration over state size, and the line through the smallest and the largest.
+/// Duration over state size, and the line through the smallest and the largest state.
 pub(super) fn size_rules(set: &TuningSet) -> Table {
     let mut table = Table::new([
         ("backend", Left),
@@ -85,7 +85,8 @@ pub(super) fn size_rules(set: &TuningSet) -> Table {
     for sizes in rules::sizes(set) {
         for (index, (state, measured, fitted)) in sizes.rows.iter().enumerate() {
             let once = |cell: Cell| if index == 0 { cell } else { Cell::new("") };
-            // The line was laid through both ends, which says nothing of it; unless it would begin below zero.
+            // The line was fitted to both ends, so its error there says nothing, unless it was moved because it would
+            // begin below zero.
             let is_end = index == 0 || index + 1 == sizes.rows.len();
             let off = fitted.map(|fitted| fitted / measured - 1.0).filter(|off| !is_end || off.abs() > 1e-9);
             let bandwidth = sizes.fit.map(|(_, bandwidth)| format!("{}/s", bytes(bandwidth)));
@@ -104,7 +105,7 @@ pub(super) fn size_rules(set: &TuningSet) -> Table {
     table
 }
 
-/// Where the cost of a checkpoint grows with the period, what `c₀ + k·S·(1 − e^(−u·T))` makes of it.
+/// If the cost of a checkpoint grows with the period: how well `c₀ + k·S·(1 − e^(−u·T))` describes it.
 pub(super) fn change_rules(set: &TuningSet) -> Table {
     let mut table = Table::new([
         ("backend", Left),

@@ -1,7 +1,7 @@
-//! The rules of thumb beside what was measured: interval = duration + pause, recovery = duration + state load, larger state
-//! means longer checkpoints. And beside each, the formula that says the same and holds.
+//! Compares the rules of thumb with measurements: interval = duration + pause, recovery = duration + state load, larger
+//! state means longer checkpoints. Beside each is the formula for the same quantity that holds.
 //!
-//! Start at [`intervals`], [`recoveries`] and [`sizes`]. A ratio is what the rule says over what was measured: 1 is right.
+//! Start at [`intervals`], [`recoveries`] and [`sizes`]. A ratio is the rule divided by the measurement: 1 is right.
 
 use super::analysis::inputs;
 use super::{Curve, Point, TuningSet};
@@ -9,10 +9,10 @@ use crate::formulas::recovery::{capacity_with_checkpoints, total};
 use crate::formulas::state::full_duration;
 use crate::numbers::{extremes, median};
 
-/// A rule is right where it is at most this far off.
+/// A rule is right if it is at most this far off, as a share.
 pub(super) const RIGHT: f64 = 0.05;
 
-/// A rule over some points: what it says over what was measured.
+/// A rule over some points: the rule divided by the measurement at each.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Ratios(Vec<f64>);
 
@@ -31,12 +31,12 @@ impl Ratios {
         self.0.iter().filter(|ratio| (**ratio - 1.0).abs() <= RIGHT).count()
     }
 
-    /// Median.
+    /// The median.
     pub(super) fn median(&self) -> Option<f64> {
         median(self.0.iter().copied())
     }
 
-    /// From the smallest to the largest.
+    /// The smallest and the largest.
     pub(super) fn ends(&self) -> Option<(f64, f64)> {
         extremes(self.0.iter().copied())
     }
@@ -46,7 +46,7 @@ fn passed(curve: &Curve) -> impl Iterator<Item = &Point> {
     curve.points.iter().filter(|point| point.passed())
 }
 
-/// The period of checkpoints: the rule of thumb `d + P`, and the engine's `max(I, P, d + P)`.
+/// The period of checkpoints by the rule of thumb `d + P`, and by the engine's `max(I, P, d + P)`.
 pub(super) fn intervals(set: &TuningSet, curve: &Curve) -> (Ratios, Ratios) {
     let thumb = |point: &Point| Some((point.duration? + set.min_pause) / point.period?);
     let engine = |point: &Point| {
@@ -56,14 +56,15 @@ pub(super) fn intervals(set: &TuningSet, curve: &Curve) -> (Ratios, Ratios) {
     (Ratios::of(passed(curve).map(thumb)), Ratios::of(passed(curve).map(engine)))
 }
 
-/// Recoveries: how near the rule of thumb and the formula come.
+/// Recoveries: how close the rule of thumb and the formula are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct RecoveryRules {
-    /// `d + state load` over the outage D; empty where the loading of state was not told apart.
+    /// `d + state load` divided by the outage D; empty if the loading of state was not measured separately.
     pub(super) thumb_outage: Ratios,
-    /// `d + state load` over the recovery R.
+    /// `d + state load` divided by the recovery R.
     pub(super) thumb_total: Ratios,
-    /// `R = (D·μₑ + λ·A)/(μₑ − λ)`, with c and D measured once and the ages A that were found, over the recovery R.
+    /// `R = (D·μₑ + λ·A)/(μₑ − λ)` divided by the measured R, with c and D measured once and the ages A that were
+    /// found.
     pub(super) expected: Ratios,
 }
 
@@ -72,7 +73,8 @@ pub(super) fn recoveries(set: &TuningSet, curve: &Curve) -> RecoveryRules {
     let thumb = |point: &Point| Some(point.duration? + point.state_load()?);
     // R does not depend on how often failures come.
     let load = inputs(set, curve, 1.0);
-    // The ages found, not `T/2 + d`: a few failures find others, and that is no fault of the formula.
+    // With the ages found, not `T/2 + d`: a few failures have another mean age, and the formula is not to blame for
+    // that.
     let expected = |point: &Point| {
         let load = load.as_ref()?;
         let capacity = capacity_with_checkpoints(load.capacity, load.rate, load.cost, point.period?).ok()?;
@@ -92,10 +94,10 @@ pub(super) struct Sizes {
     pub(super) backend: String,
     /// Load ρ.
     pub(super) load: f64,
-    /// d₀ in seconds and B in bytes per second and subtask, through the smallest and the largest state; `None` with fewer than
-    /// two sizes, or where a larger state takes no longer.
+    /// d₀ in seconds, and B in bytes per second and subtask, from the smallest and the largest state. `None` with fewer
+    /// than two sizes, or if a larger state takes no longer.
     pub(super) fit: Option<(f64, f64)>,
-    /// Bytes, measured median duration in seconds, and the duration that the fit says.
+    /// Bytes, measured median duration in seconds, and the duration by the fit.
     pub(super) rows: Vec<(f64, f64, Option<f64>)>,
 }
 
@@ -126,7 +128,7 @@ pub(super) fn sizes(set: &TuningSet) -> Vec<Sizes> {
     all
 }
 
-/// `d = d₀ + S/(p·B)` through the first and the last row; d₀ is no less than zero.
+/// `d = d₀ + S/(p·B)` through the first and the last row, with d₀ not below zero.
 fn fit(rows: &[(f64, f64, Option<f64>)], parallelism: f64) -> Option<(f64, f64)> {
     let ((s0, d0, _), (s1, d1, _)) = (rows.first()?, rows.last()?);
     let per_byte = (d1 - d0) / (s1 - s0);

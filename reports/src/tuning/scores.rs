@@ -1,28 +1,28 @@
-//! How each formula did over all curves and failure rates: what its choices cost, where they were not measured, where it has
-//! no value.
+//! How each formula did over all curves and failure rates: what its choices cost, which choices were not measured, and
+//! where it has no value.
 //!
-//! Start at [`of`]. A choice below `c/(1 − ρ)` is worse than any regret: checkpoints leave less capacity than the input needs,
-//! and the job falls behind for ever.
+//! Start at [`of`]. A choice below `c/(1 − ρ)` is worse than any regret: checkpoints leave less capacity than the input
+//! needs, and the job falls further and further behind.
 
 use super::analysis::Choice;
 use super::catalogue::FORMULAS;
 use super::findings::{Case, Findings};
 use crate::numbers::{self, extremes, median};
 
-/// Regret up to which a choice is as good as the best: costs near the optimum are flat.
+/// Regret up to which a choice counts as good as the best, because costs near the optimum are flat.
 pub(super) const GOOD: f64 = 0.05;
 
-/// Regret that is told as none.
+/// Regret below this is shown as none.
 pub(super) const NOTHING: f64 = 0.0005;
 
 /// Where a choice lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Placed {
-    /// Among the measured intervals: what it costs more than the best, as a share.
+    /// Among the measured intervals. Its value is by how much it costs more than the best, as a share.
     Measured(f64),
-    /// Under this interval the job never keeps up.
+    /// At this interval the job never keeps up.
     Starving,
-    /// Shorter than every measured interval, or longer; or there is no best one to compare with.
+    /// Shorter than every measured interval, or longer; also used if there is no best interval to compare with.
     Shorter,
     Longer,
     Unjudged,
@@ -49,23 +49,23 @@ pub(super) fn place(case: &Case<'_>, choice: &Choice) -> Placed {
 /// One formula over all cases.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Score {
-    /// Its name.
+    /// Name of the formula.
     pub(super) formula: &'static str,
     /// Cases in which its choice was measured.
     pub(super) measured: usize,
-    /// Of these, those that cost at most [`GOOD`] more than the best.
+    /// How many of these cost at most [`GOOD`] more than the best.
     pub(super) good: usize,
     /// Median regret.
     pub(super) median: Option<f64>,
     /// Largest regret, and its case.
     pub(super) worst: Option<(f64, String)>,
-    /// Cases whose choice is shorter than what was measured.
+    /// Cases whose choice is shorter than every measured interval.
     pub(super) shorter: usize,
-    /// Cases whose choice is longer.
+    /// Cases whose choice is longer than every measured interval.
     pub(super) longer: usize,
-    /// Cases in which the job never keeps up with the choice.
+    /// Cases in which the job never keeps up at the chosen interval.
     pub(super) starving: Vec<String>,
-    /// Cases in which it has no value, and why.
+    /// Cases in which the formula has no value, with the reason.
     pub(super) outside: Vec<(String, String)>,
 }
 
@@ -114,7 +114,7 @@ fn score(findings: &Findings<'_>, formula: &'static str) -> Score {
 }
 
 impl Score {
-    /// In one sentence, for a reader who wants no table.
+    /// The score in one sentence, for readers who do not want a table.
     pub(super) fn sentence(&self) -> String {
         let mut parts = Vec::new();
         match (self.median, &self.worst) {

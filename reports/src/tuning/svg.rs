@@ -1,8 +1,8 @@
-//! The curves of a tuning set as pictures, everything over the interval: cost with the best one and every formula's choice,
+//! The curves of a tuning set as pictures over the interval: cost with the best interval and every formula's choice,
 //! recovery, availability, latency.
 //!
-//! Start at [`files`], every picture as a file of its own; [`cost`], [`recovery`], [`uptime`] and [`latency`] are one
-//! each. The line of the cost runs as costs are read off between points; the others are straight.
+//! Start at [`files`], which makes every picture as a file; [`cost`], [`recovery`], [`uptime`] and [`latency`] make one
+//! each. The line of the cost follows the interpolation between points; the other lines are straight.
 
 use super::analysis::inputs;
 use super::catalogue::number;
@@ -17,14 +17,14 @@ use crate::svg::scale::{Axis, decades, model, short_availability, short_percent,
 /// CSS for a page that holds pictures.
 pub const STYLE: &str = PLOT_STYLE;
 
-/// A choice further than this from what was measured stands at the edge.
+/// A choice that is further than this factor outside of the measured range is drawn at the edge.
 const BEYOND: f64 = 3.0;
-/// Classes of lines that differ by failure rate; of more, the last again.
+/// Classes of lines for different failure rates; if there are more rates, the last class is used again.
 const CLASSES: [&str; 3] = ["total", "other", "third"];
 
 /// Every picture with its file name, in the order of the curves.
 pub fn files(findings: &Findings<'_>) -> Vec<(String, String)> {
-    // A viewer paints white behind a picture, whatever the colour scheme: bring the background along.
+    // Viewers paint white behind a picture whatever the colour scheme, so the file has a background of its own.
     let style = format!("<style>{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n");
     let mut files = Vec::new();
     for (curve, cases) in findings.curves() {
@@ -39,7 +39,7 @@ pub fn files(findings: &Findings<'_>) -> Vec<(String, String)> {
     files
 }
 
-/// Name of the file that [`cost`] goes to.
+/// Name of the file for the picture of [`cost`].
 pub(super) fn cost_file(case: &Case<'_>) -> String {
     format!("{}-cost-{}.svg", slug(case.curve), chosen(case.advice.mtbf).replace(' ', ""))
 }
@@ -52,7 +52,7 @@ fn periods(curve: &Curve) -> Option<(f64, f64)> {
     extremes(passed(curve).filter_map(|point| point.period))
 }
 
-/// What an interval costs, at one failure rate; `style` goes in front.
+/// What an interval costs, at one failure rate; `style` goes before everything else.
 pub fn cost(case: &Case<'_>, style: &str) -> String {
     let costs = case.costs();
     let overhead: Vec<(f64, f64)> =
@@ -61,7 +61,7 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
     let near = |x: &f64| measured.is_some_and(|(from, to)| *x >= from / BEYOND && *x <= to * BEYOND);
     let choices = || case.advice.choices.iter().filter_map(|choice| Some((choice, *choice.interval.as_ref().ok()?)));
     let x = extremes(choices().map(|(_, x)| x).filter(near).chain(measured.into_iter().flat_map(|(a, b)| [a, b])));
-    // The overhead may fall far below the total, where nothing is decided.
+    // The overhead may be far below the total, where it does not matter, so it is cut off.
     let total = extremes(costs.iter().map(|(_, cost)| *cost));
     let floor = total.map_or(0.0, |(least, _)| least / 30.0);
     let y = extremes(overhead.iter().chain(&costs).map(|(_, share)| *share).filter(|share| *share >= floor));
@@ -109,13 +109,13 @@ pub fn cost(case: &Case<'_>, style: &str) -> String {
     plot.finish(style)
 }
 
-/// Points with what they say of themselves.
+/// Points with their texts.
 fn told(points: &[(f64, f64)], say: fn(f64) -> String) -> Vec<((f64, f64), String)> {
     points.iter().map(|(x, y)| ((*x, *y), format!("{}: {}", seconds(*x), say(*y)))).collect()
 }
 
-/// Recovery R over the interval: of failures at random as a line, as measured as dots with their spread, beside what the formula
-/// expects.
+/// Recovery R over the interval: for failures at random times as a line, as measured as dots with their spread, and as
+/// the formula expects.
 pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
     let of = |value: &dyn Fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
         passed(curve).filter_map(|point| Some((point.period?, value(point)?))).collect()
@@ -153,7 +153,7 @@ pub fn recovery(set: &TuningSet, curve: &Curve, style: &str) -> String {
     plot.finish(style)
 }
 
-/// Availability over the interval, a line per failure rate; the distance to 100 % is what is logarithmic.
+/// Availability over the interval, one line per failure rate. The distance to 100 % is shown on a logarithmic scale.
 pub fn uptime(set: &TuningSet, curve: &Curve, style: &str) -> String {
     let recovered: Vec<(f64, f64)> =
         passed(curve).filter_map(|point| Some((point.period?, curve.recovery(point)?))).collect();

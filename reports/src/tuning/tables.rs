@@ -1,4 +1,4 @@
-//! What stands in the tables of every document of a tuning set.
+//! The contents of the tables in every document of a tuning set.
 //!
 //! Start at [`overview`]; [`recommendations`] compares backends, [`choices`] and [`points`] are the details of a curve.
 
@@ -21,7 +21,7 @@ fn share(value: Option<f64>) -> Cell {
     value.map_or_else(Cell::none, |value| Cell::new(percent(value)))
 }
 
-/// A difference to the best: as good, or so much that it needs a look.
+/// The difference to the best; emphasised if it is large.
 fn regret(value: f64) -> Cell {
     let style = match value {
         ..=GOOD => Style::Good,
@@ -41,7 +41,7 @@ fn confidence(case: &Case<'_>) -> Cell {
     case.confidence().map_or_else(Cell::none, |text| Cell::new(text).styled(style))
 }
 
-/// Where a choice lies, as a cell of a column of differences.
+/// Where a choice is, as a cell in a column of differences.
 fn placed(place: Placed) -> Cell {
     match place {
         Placed::Measured(value) => regret(value),
@@ -95,7 +95,7 @@ pub(super) fn overview(findings: &Findings<'_>) -> Table {
     table
 }
 
-/// What every formula chooses, and what that costs.
+/// The choice of every formula, and its cost.
 pub(super) fn choices(case: &Case<'_>) -> Table {
     let mut table = Table::new([("", Right), ("formula", Left), ("interval", Right), ("costs", Right), ("", Left)]);
     for choice in &case.advice.choices {
@@ -171,7 +171,7 @@ pub(super) fn points(curve: &Curve) -> Table {
     table
 }
 
-/// Backends by state size, load and failure rate, the best first.
+/// Backends by state size, load and failure rate, with the best first.
 pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
     let mut table = Table::new([
         ("state", Right),
@@ -188,9 +188,9 @@ pub(super) fn recommendations(findings: &Findings<'_>) -> Table {
         let costs = recommendation.contenders.iter().filter_map(|contender| contender.cost);
         let cheapest = costs.fold(f64::INFINITY, f64::min);
         for (index, contender) in recommendation.contenders.iter().enumerate() {
-            // The size once per group: the eye then sees where the next begins.
+            // Only the first row of a group has the size, so that the groups are easy to see.
             let once = |text: String| Cell::new(if index == 0 { text } else { String::new() });
-            // With `≤` or `≥` where it lies at an end.
+            // With `≤` or `≥` if it is at an end of the measured range.
             let best = findings.case_of(recommendation, &contender.backend).and_then(|case| case.best_interval());
             let extra = contender.cost.map(|cost| cost / cheapest - 1.0);
             let (style, remark) = match (index, &contender.why_not, extra) {
@@ -249,7 +249,8 @@ pub(super) fn sensitivity(cases: &[Case<'_>]) -> Table {
     table
 }
 
-/// How the best interval of a curve moves with the time between failures: from a quarter of the least to four times the most.
+/// How the best interval of a curve depends on the time between failures: from a quarter of the least to four times the
+/// greatest.
 pub(super) fn by_failure_rate(set: &TuningSet, curve: &Curve) -> Table {
     let mut table = Table::new([
         ("failure every", Right),

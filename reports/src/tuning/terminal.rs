@@ -30,7 +30,8 @@ pub fn overview(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
     out
 }
 
-/// The overview, then per curve what was measured, every formula's choice at each failure rate, and how sharp the best is.
+/// The overview, then for each curve what was measured, every formula's choice at each failure rate, and how sharp the
+/// optimum is.
 pub fn details(findings: &Findings<'_>, screen: impl Into<Screen>) -> String {
     let screen = screen.into();
     let color = screen.color;

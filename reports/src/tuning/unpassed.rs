@@ -1,7 +1,8 @@
-//! The intervals whose run did not pass: what happened, and whether the answer rests on them.
+//! The intervals whose run did not pass: what happened, and whether the answer depends on them.
 //!
-//! Start at [`of`]. A run that did not pass has no times that mean something, so its interval is in no curve. It matters to the
-//! answer where the best interval lies at the edge of what passed, beside one that did not: the true best may lie beyond.
+//! Start at [`of`]. The times of a run that did not pass are not valid, so its interval is in no curve. It matters to
+//! the answer if the best interval is at the edge of what passed, next to an interval that did not: the true best may
+//! be beyond it.
 
 use super::findings::{Findings, name};
 use super::{Curve, Point};
@@ -11,11 +12,11 @@ use crate::table::Align::{Left, Right};
 use crate::table::{Cell, Table};
 use crate::units;
 
-/// What an interval has to do to pass, and what becomes of one that did not.
+/// When an interval passes, and what follows if it does not.
 pub(super) const WHAT: &str = "An interval passes if its run does: the job ends in time, recovers from every failure, and every oracle \
     holds. The times of a run that did not pass mean nothing, so its interval is in no curve, no cost and no best interval.";
 
-/// What kept `memory` from passing is a property of the backend, which the evidence of a run does not say.
+/// Why `memory` does not pass is a property of the backend, which the evidence of a run does not show.
 const OF_MEMORY: &str =
     "the backend memory keeps snapshots in messages and in the manifest, which one JobManager writes and reads alone";
 
@@ -33,18 +34,18 @@ pub(super) struct Unpassed<'f> {
 /// Whether intervals that did not pass matter to the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Effect {
-    /// Too few are left for a best one, so this backend is no choice; others are.
+    /// Too few are left to find a best one, so this backend cannot be chosen; others can.
     NoChoice,
-    /// Too few are left for a best one, and no other backend has one.
+    /// Too few are left to find a best one, and no other backend has one.
     NoAnswer,
-    /// The best interval lies beside one that did not pass, at these mean times between failures.
+    /// The best interval is next to one that did not pass, at these mean times between failures.
     BesideTheBest(Vec<f64>),
-    /// The best interval lies among intervals that passed.
+    /// The best interval is among intervals that passed.
     Elsewhere,
 }
 
 impl Effect {
-    /// Whether the answer might be another one.
+    /// Whether the answer could be different.
     fn matters(&self) -> bool {
         matches!(self, Effect::NoAnswer | Effect::BesideTheBest(_))
     }
@@ -76,7 +77,7 @@ pub(super) fn of<'f>(findings: &'f Findings<'_>) -> Vec<Unpassed<'f>> {
     all
 }
 
-/// Whether between `best` and the next passed intervals on either side there is one that did not pass.
+/// Whether an interval that did not pass lies between `best` and the next passed interval on either side.
 fn is_beside(curve: &Curve, best: f64) -> bool {
     let passed =
         || curve.points.iter().filter(|point| point.passed()).map(|point| point.period.unwrap_or(point.interval));
@@ -136,7 +137,7 @@ pub(super) fn table(findings: &Findings<'_>) -> Table {
 }
 
 impl Unpassed<'_> {
-    /// `all but 280 s`, `500 ms, 1 s`, or from the first to the last.
+    /// Such as `all but 280 s`, `500 ms, 1 s`, or the first and the last.
     fn intervals(&self) -> String {
         let passed: Vec<&Point> = self.curve.points.iter().filter(|point| point.passed()).collect();
         let list = |points: &[&Point]| points.iter().map(|point| chosen(point.interval)).collect::<Vec<_>>().join(", ");
@@ -148,7 +149,7 @@ impl Unpassed<'_> {
         }
     }
 
-    /// Each verdict with how often and its first evidence.
+    /// Each verdict, with how often it occurred and its first evidence.
     fn happened(&self) -> String {
         let mut verdicts: Vec<(&str, usize, &str)> = Vec::new();
         for point in &self.points {
@@ -199,7 +200,7 @@ mod tests {
     use crate::ansi::Color;
     use crate::tuning::{TuningSet, fixtures};
 
-    /// The set, of whose last curve these intervals did not pass.
+    /// The set, with these intervals of its last curve not passed.
     fn set(broken: &[usize]) -> TuningSet {
         let mut set = fixtures::set();
         for (index, point) in set.curves[7].points.iter_mut().enumerate() {
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn it_matters_where_the_best_lies_beside_one_that_did_not_pass() {
         assert_eq!(effect(&set(&[])), None);
-        // The best ones lie at 15 s and 74 s, between 12 s, 30 s, 75 s and 180 s.
+        // The best intervals are 15 s and 74 s; they lie between 12 s and 30 s, and between 75 s and 180 s.
         assert_eq!(effect(&set(&[0])), Some(Effect::Elsewhere));
         assert_eq!(effect(&set(&[6])), Some(Effect::Elsewhere));
         assert_eq!(effect(&set(&[0, 1, 2])), Some(Effect::BesideTheBest(vec![3_600.0])));

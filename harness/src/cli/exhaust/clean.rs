@@ -1,4 +1,4 @@
-//! What a search strikes with: the catalogue that is made of the clean runs ([`CleanRuns`]), of single faults or of pairs.
+//! What a search strikes with: the catalogue of single faults or of pairs, made from the clean runs ([`CleanRuns`]).
 //!
 //! Start at [`survey`]. A scenario that does not pass by itself ends the search.
 
@@ -29,7 +29,7 @@ use crate::search::surveyed::Surveyed;
 /// What a search strikes with.
 pub(super) struct Found {
     pub(super) catalogue: Catalogue,
-    /// Of a covering array: which pairs its strikes are, and why others cannot be.
+    /// For a covering array: the pairs that its strikes are, and why other pairs cannot be.
     pub(super) covering: Option<Array>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Array {
     pub(super) facts: Facts,
 }
 
-/// The clean runs, and the catalogue that is made of them. `Err`: the scenario itself does not pass, which was told.
+/// Makes the clean runs, and the catalogue from them. `Err`: the scenario itself does not pass, which was reported.
 pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts) -> Result<Found, ExitCode> {
     let terms = args.limits.terms(args.log);
     let mut runs = CleanRuns::of(base.clone(), keyed, &terms);
@@ -79,9 +79,9 @@ pub(super) fn survey(args: &ExhaustArgs, base: RunPlan, keyed: bool, cuts: &Cuts
 /// What each cut of a search removes by itself.
 pub(super) fn measured(args: &ExhaustArgs, catalogue: &Catalogue, cuts: &Cuts) -> Vec<MeasuredCut> {
     match &args.pairs {
-        // A covering array takes nothing for one.
+        // A covering array takes no strikes to be the same.
         Some(Pairs::Cover(_)) => Vec::new(),
-        // Of pairs there are millions, and their other cuts are those of single faults.
+        // There are millions of pairs, and their other cuts are the same as for single faults.
         Some(Pairs::Lineage(_)) => assumed(catalogue, cuts, &[Cut::Lineage]),
         None => {
             let which: Vec<Cut> = Cut::ALL.into_iter().filter(|cut| *cut != Cut::Lineage).collect();
@@ -90,7 +90,7 @@ pub(super) fn measured(args: &ExhaustArgs, catalogue: &Catalogue, cuts: &Cuts) -
     }
 }
 
-/// The catalogue of second strikes. `alone` is that of the scenario itself.
+/// The catalogue of second strikes. `alone` is the catalogue of the scenario itself.
 fn pairs(
     args: &ExhaustArgs,
     file: &std::path::Path,
@@ -112,7 +112,7 @@ fn pairs(
     if singles.engine != engine || singles.scenario != base.scenario || singles.seed != base.seed {
         return Err(refuse("it is of another engine, scenario or seed".into()));
     }
-    // The rarest way first: a search that ends early has tried what is new.
+    // The rarest way first, so that a search that ends early has tried what is new.
     let mut firsts = Vec::new();
     for (signature, ..) in singles.by_signature().iter().rev().filter(|(.., verdict)| *verdict == Class::Passed) {
         let went = |strike: &&flowquake_reports::exhaust::ExhaustStrike| {
@@ -127,7 +127,7 @@ fn pairs(
     }
     let mut grounds = Vec::new();
     for ground in grounds_of_pairs(&alone, &base, &firsts) {
-        // One that does not pass was told by the search for single faults.
+        // A first strike that does not pass was reported by the search for single faults.
         grounds.extend(runs.survey(ground)?.ok());
     }
     tell!("{} stand first", counted(grounds.len(), "strike"));
@@ -135,14 +135,15 @@ fn pairs(
     Ok(Catalogue::new(base, keyed, itself.chain(grounds).collect(), cuts))
 }
 
-/// The same catalogue with kills in the recoveries that follow kills in a recovery. Of those of a ground that go one way, the first stands.
+/// The same catalogue with kills in the recoveries that follow kills in a recovery. Of a ground's kills that go the
+/// same way, the first is taken.
 fn twice(catalogue: Catalogue, keyed: bool, cuts: &Cuts, runs: &mut CleanRuns<'_>) -> Result<Catalogue, ExitCode> {
     let base = catalogue.base().clone();
     let mut ways: BTreeSet<(u16, u64)> = BTreeSet::new();
     let (mut again, mut tried) = (Vec::new(), 0);
     for (first, ground) in grounds_of_recoveries(&catalogue, &base) {
         tried += 1;
-        // One that does not pass is in the catalogue as a strike, and is told there.
+        // A kill that does not pass is a strike of the catalogue, and is reported there.
         let Ok((surveyed, way)) = runs.survey_with_way(ground)? else { continue };
         if ways.insert((first, way)) {
             again.push(surveyed);
@@ -153,7 +154,7 @@ fn twice(catalogue: Catalogue, keyed: bool, cuts: &Cuts, runs: &mut CleanRuns<'_
     Ok(Catalogue::new(base, keyed, grounds, cuts))
 }
 
-/// The covering array of a scenario: which first strikes there are is found out by runs of them, and what comes behind each as well.
+/// The covering array of a scenario. Runs of first strikes show which of them exist, and what comes after each.
 fn cover(
     strength: Strength,
     base: RunPlan,

@@ -1,8 +1,9 @@
-//! The journal of an exhaustive search: its results as they come, one a line, so that one that was stopped goes on.
+//! The journal of an exhaustive search: its results as they come, one per line, so that a search that was stopped can
+//! go on.
 //!
-//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line says which search it is: engine, plan, cuts, shard. Numbers of
-//! strikes mean nothing in another one, so a journal of another engine, plan or version is refused, and what differs is named. A line
-//! that was cut off by a stop is dropped, and its run made again.
+//! Start at [`Journal::begin`] and [`Journal::go_on`]. The first line says which search it is: engine, plan, cuts,
+//! shard. The numbers of strikes mean nothing in another search, so a journal of another engine, plan or version is
+//! refused, and the difference is named. A line that a stop cut off is dropped, and its run is made again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -18,10 +19,10 @@ use crate::provenance;
 use crate::search::cut::Cuts;
 use crate::search::strike::Catalogue;
 
-/// Longest journal: of some millions of runs.
+/// Longest journal in bytes: enough for some millions of runs.
 const FILE_MAX: u64 = 4 << 30;
 
-/// Which search it is.
+/// Identifies the search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) exhaust_version: u32,
@@ -35,9 +36,9 @@ pub(super) struct Head {
 /// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Line {
-    /// Of the strike.
+    /// Number of the strike.
     pub(super) number: u32,
-    /// Its signature in words.
+    /// The run's signature in words.
     pub(super) words: String,
     pub(super) result: ExhaustResult,
 }
@@ -60,7 +61,7 @@ impl Head {
         }
     }
 
-    /// What is other about the search of a journal, in words.
+    /// How the journal's search differs from this one; `None`: it does not.
     fn differs_from(&self, found: &Self) -> Option<String> {
         let shard = |(k, n): (u32, u32)| format!("{k}/{n}");
         let other =
@@ -93,14 +94,14 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Begins a new one at `path`.
+    /// Begins a new journal at `path`.
     pub(super) fn begin(path: &Path, head: &Head) -> io::Result<Self> {
         let mut file = File::create(path)?;
         writeln!(file, "{}", serde_json::to_string(head)?)?;
         Ok(Self { path: path.to_owned(), file: Ok(file) })
     }
 
-    /// Goes on with the one at `path`; else why not, in words.
+    /// Continues the journal at `path`. `Err`: why that is not possible.
     pub(super) fn go_on(path: &Path, head: &Head) -> Result<(Self, BTreeMap<u32, Line>), String> {
         let shown = path.display();
         let text = bounded::text(path, FILE_MAX).map_err(|error| format!("journal {shown}: {error}"))?;
@@ -114,7 +115,7 @@ impl Journal {
         }
         let known: Vec<Line> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
         let file = OpenOptions::new().append(true).open(path).and_then(|mut file| {
-            // What was cut off would be joined with the next line.
+            // Without a line break, the cut-off line would be joined with the next one.
             if !text.ends_with('\n') {
                 file.write_all(b"\n")?;
             }
@@ -125,7 +126,7 @@ impl Journal {
         Ok((Self { path: path.to_owned(), file: Ok(file) }, known))
     }
 
-    /// Adds a result; it is the system's when this returns.
+    /// Adds a result. When this returns, the operating system has it.
     pub(super) fn add(&mut self, line: &Line) {
         if let Ok(file) = &mut self.file {
             let text = serde_json::to_string(line).expect("a result is always JSON");
@@ -135,7 +136,7 @@ impl Journal {
         }
     }
 
-    /// Why it is not whole, if it is not.
+    /// Why the journal is incomplete, if it is.
     pub(super) fn problem(&self) -> Option<String> {
         self.file.as_ref().err().map(|error| format!("journal {}: {error}", self.path.display()))
     }

@@ -1,4 +1,4 @@
-//! A single strike: the command that makes its run, the plan of it, and the run itself as `flowquake replay` shows it.
+//! A single strike: the command that makes its run, its plan, and the run itself, shown as by `flowquake replay`.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What the options of `flowquake exhaust` take, and what is said of a value that they do not.
+//! The values of the options of `flowquake exhaust`, and the errors for values that are refused.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::search::cut::Cut;
 use crate::search::proof::Share;
 use crate::units;
 
-/// When a search ends before its end.
+/// When a search ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Budget {
     Runs(u64),
@@ -19,14 +19,14 @@ pub(super) enum Budget {
 /// How deep recoveries are struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// That of a first fault.
+    /// The recovery from a first fault.
     Once,
-    /// That of a kill in such a recovery as well.
+    /// Also the recovery from a kill in such a recovery.
     Twice,
 }
 
 impl Recovery {
-    /// The option as it is written.
+    /// The value of the option as it is written.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Once => " --recovery",
@@ -46,14 +46,15 @@ pub(super) fn recovery(text: &str) -> Result<Recovery, String> {
 /// Which pairs of faults a search strikes with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pairs {
-    /// One first strike for each way in which those of this file went, and every second one on the way to the first commit after it.
+    /// One first strike for each way in which the strikes of this file went, and with it every second strike up to the
+    /// first commit after it.
     Lineage(PathBuf),
     /// A covering array over kinds and phases.
     Cover(Strength),
 }
 
 impl Pairs {
-    /// As it is written.
+    /// The value as it is written.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Lineage(file) => quoted(&file.to_string_lossy()),

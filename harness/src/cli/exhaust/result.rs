@@ -1,4 +1,4 @@
-//! The document of an exhaustive search: its catalogue, with how each strike went that was run.
+//! The document of an exhaustive search: its catalogue, and how each strike went that was run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::search::position::Phase;
 use crate::search::proof::{Proof, Share};
 use crate::search::strike::Catalogue;
 
-/// Strikes of a catalogue of which all are listed; of a larger one only those that were run.
+/// If a catalogue has more strikes than this, only those that were run are listed.
 const LISTED: usize = 200_000;
 
 /// The classes of a shard, each with the numbers of its strikes.
@@ -31,7 +31,7 @@ pub(super) fn signatures(known: &BTreeMap<u32, Line>) -> BTreeMap<u32, u64> {
     known.iter().map(|(number, line)| (*number, signature(line))).collect()
 }
 
-/// The document; `stopped` says why it is not whole.
+/// The document; `stopped` says why it is incomplete.
 pub(super) fn set(
     catalogue: &Catalogue,
     array: Option<&Array>,
@@ -128,7 +128,7 @@ fn covering(array: &Array, strikes: &[ExhaustStrike]) -> Covering {
     Covering { strength, sorts: counts.iter().map(sort).collect(), missing, pairs }
 }
 
-/// The pairs that were run and of which both faults struck.
+/// The pairs that were run and whose faults both struck.
 fn struck(pairs: &[CoveringPair], strikes: &[ExhaustStrike]) -> Vec<Pair> {
     let struck = |strike: &&ExhaustStrike| strike.result.as_ref().is_some_and(|result| result.struck);
     let numbers: BTreeSet<u32> = strikes.iter().filter(struck).map(|strike| strike.number).collect();
@@ -137,7 +137,7 @@ fn struck(pairs: &[CoveringPair], strikes: &[ExhaustStrike]) -> Vec<Pair> {
     struck.map(|pair| Pair { first: slot(pair.first), second: slot(pair.second) }).collect()
 }
 
-/// What all shards cover together, once their strikes and pairs are.
+/// What all shards cover together, after their strikes and pairs were put together.
 pub(in crate::cli) fn covered_by_all(set: &mut ExhaustSet) {
     let Some(covering) = &mut set.covering else { return };
     let strength = if covering.strength == 3 { Strength::Three } else { Strength::Four };
@@ -148,7 +148,7 @@ pub(in crate::cli) fn covered_by_all(set: &mut ExhaustSet) {
     set.theorem = covering.theorem(set.strikes.iter().filter(|strike| strike.result.is_some()).count());
 }
 
-/// A share as sets have it.
+/// A share in the form of the document.
 fn percent(share: Share) -> u8 {
     match share {
         Share::None => 0,

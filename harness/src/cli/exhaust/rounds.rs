@@ -1,4 +1,5 @@
-//! The runs of a search, round by round: what the proof asks for, until it asks for nothing or the budget is spent.
+//! The runs of a search, round by round: what the proof asks for, until it asks for nothing more or the budget is used
+//! up.
 //!
 //! Start at [`Rounds::run`]. Every result goes into the journal as it comes.
 
@@ -29,9 +30,9 @@ pub(super) struct Rounds<'s> {
     pub(super) share: Share,
     pub(super) parallel: usize,
     pub(super) began: Instant,
-    /// Runs that were made by this process.
+    /// Number of runs made by this process.
     pub(super) made: u64,
-    /// Runs whose rule hit something else than it was aimed at.
+    /// Number of runs whose rule hit something other than what it was aimed at.
     pub(super) astray: u64,
     pub(super) known: &'s mut BTreeMap<u32, Line>,
     pub(super) journal: &'s mut Journal,
@@ -39,7 +40,7 @@ pub(super) struct Rounds<'s> {
 }
 
 impl Rounds<'_> {
-    /// Runs what the proof asks for, until it asks for nothing.
+    /// Makes the runs that the proof asks for, until it asks for nothing more.
     pub(super) fn run(&mut self) -> Option<Ended> {
         loop {
             let open = self.proof().open;
@@ -66,7 +67,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// Why the search is not done; empty: it is.
+    /// Why the search is incomplete; empty if it is complete.
     pub(super) fn stopped(&self, ended: &Option<Ended>) -> String {
         let open = self.proof().open.len();
         match (ended, open) {
@@ -126,7 +127,7 @@ impl Rounds<'_> {
         let Made { record, seen, problems, .. } = made;
         self.problems.extend(problems);
         self.made += 1;
-        // The first fault of its ground stands there; at the scenario itself it is its own.
+        // The faults of the ground come first; for the scenario itself, the strike's own fault does.
         let of_ground = self.catalogue.base().faults.len();
         let before = self.catalogue.faults_before(number);
         let struck = record.faults.get(before).and_then(|fault| fault.struck_at_ns);

@@ -1,7 +1,7 @@
-//! What makes two runs the same run: hashes of plans and of cost profiles.
+//! What identifies a run: hashes of plans and of cost profiles.
 //!
-//! Start at [`of_plan`]. Hashed is JSON in a canonical form: keys sorted, nothing that is empty. So a new setting of the format
-//! that a scenario does not use changes no hash.
+//! Start at [`of_plan`]. What is hashed is JSON in a canonical form: keys are sorted, and empty values are left out. So
+//! a new setting in the format changes no hash of a scenario that does not use it.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,12 +10,13 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::plan::{InputSource, RunPlan};
 use crate::profile::Profile;
 
-/// Hash of everything that decides the run and its verdict: not of the words about it, and not of where its files lie.
+/// Hash of everything that decides the run and its verdict, without descriptions and without the paths of its files.
 pub(super) fn of_plan(plan: &RunPlan) -> String {
     let mut plan = RunPlan { file: String::new(), why: String::new(), options: Vec::new(), ..plan.clone() };
     plan.prediction = None;
     if let InputSource::File { path, .. } = &mut plan.job.input.source {
-        // The name goes to the engine and the contents are what it reads; an unreadable file crashes the run, which tells more.
+        // The name is passed to the engine, and the content is what it reads. If the file is unreadable, the run
+        // crashes with a better message.
         let contents = std::fs::read(&*path).map(|bytes| of_bytes(&bytes)).unwrap_or_default();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         *path = format!("{name} {contents}").into();
@@ -23,13 +24,13 @@ pub(super) fn of_plan(plan: &RunPlan) -> String {
     of(&plan)
 }
 
-/// Hash of all that a cost profile sets: not of the words about it, and not of how it was measured.
+/// Hash of everything that a cost profile sets, without its description and without how it was measured.
 pub(super) fn of_profile(profile: &Profile) -> String {
     of(&Profile { why: String::new(), measured: None, ..profile.clone() })
 }
 
 fn of(value: &impl Serialize) -> String {
-    // Plans and rates are plain data, written to JSON elsewhere as well.
+    // Plans and rates are plain data, which is written to JSON elsewhere, too.
     let value = serde_json::to_value(value).expect("plain data is always JSON");
     let mut text = String::new();
     canonical(&value, &mut text);

@@ -1,8 +1,8 @@
-//! `flowquake gate`: the runs of a committed baseline, made again and compared.
+//! `flowquake gate`: makes the runs of a committed baseline again, and compares them with it.
 //!
-//! Start at [`gate`]. Which runs there are is settled in `set.rs`, what makes two of them the same run in `identity.rs`; the
-//! judgement and its documents are [`flowquake_reports::gate`]. Whatever is wrong with the input is told before anything is
-//! run, and the baseline is written in one piece at the end or not at all.
+//! Start at [`gate`]. `set.rs` decides which runs are made, and `identity.rs` whether two runs are the same; the
+//! judgement and its documents are in [`flowquake_reports::gate`]. Everything that is wrong with the input is reported
+//! before any run, and the baseline is written at the end as a whole, or not at all.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ pub(super) fn gate(args: &GateArgs, jobs: &Jobs) -> ExitCode {
     settled(args, jobs).unwrap_or_else(|code| code)
 }
 
-/// The whole command; `Err` is the code of what was told already and ended it.
+/// The whole command. `Err`: the exit code after a problem that was already reported.
 fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     let Some(engine) = provenance::ENGINE else {
         let help = "build it in a checkout of the whole workspace";
@@ -136,13 +136,13 @@ fn settled(args: &GateArgs, jobs: &Jobs) -> Result<ExitCode, ExitCode> {
     }
 }
 
-/// The percentile that `p50=5%,p50=6%` states twice.
+/// The percentile that a budget such as `p50=5%,p50=6%` names twice.
 fn named_twice(budget: &str) -> Option<&str> {
     let names: Vec<&str> = budget.split(',').filter_map(|part| Some(part.split_once('=')?.0.trim())).collect();
     (1..names.len()).find(|at| names[..*at].contains(&names[*at])).map(|at| names[at])
 }
 
-/// Makes the runs of a set. Of a set that is not whole nothing is judged.
+/// Makes the runs of a set. If one of them could not be made, nothing is judged.
 fn measure(set: &Set, engine: &str, budgets: Budgets, parallel: usize, terms: &Terms) -> Result<Measured, ExitCode> {
     let plans: Vec<RunPlan> = set.plans().collect();
     let many = Many { total: plans.len() as u64, parallel, max_failures: None, terms };
@@ -203,12 +203,12 @@ fn run(plan: &RunPlan, record: &RunRecord) -> RunBaseline {
         verdict: record.verdict.class(),
         plan: identity::of_plan(plan),
         trace: record.trace_hash.clone(),
-        // What a swarm measures are the faults that it drew, which the next change of the engine may move elsewhere.
+        // The times of a swarm are those of the faults that it drew, and the next change of the engine may move these.
         times: if plan.swarm { Times::default() } else { Times::of(record) },
     }
 }
 
-/// Writes what was measured, unless it must not be a baseline: nobody may commit a failure as what is right.
+/// Writes what was measured, unless a run failed, because a failure must not become the reference.
 fn update(before: Option<&Baseline>, now: &Measured, file: &Path) -> Result<ExitCode, ExitCode> {
     let mut worst = Class::Passed;
     for (scenario, notes) in now.baseline.scenarios.iter().zip(&now.notes) {
@@ -262,7 +262,7 @@ fn write(file: &Path, text: &str) -> Result<(), ExitCode> {
     write_atomically(file, text.as_bytes()).map_err(|error| cannot_write(file, &error))
 }
 
-/// Told before the runs are made, not after.
+/// Checked before the runs are made, so that no run is wasted.
 fn make_folder_of(file: &Path) -> Result<(), ExitCode> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|error| cannot_write(file, &error)))
@@ -272,7 +272,7 @@ fn cannot_write(file: &Path, error: &std::io::Error) -> ExitCode {
     refuse_text(&format!("{} cannot be written: {error}", file.display()), "name a file that can be written")
 }
 
-/// Bad input that was told already.
+/// The exit code for bad input that was already reported.
 fn refused() -> ExitCode {
     ExitCode::from(BAD_INPUT)
 }

@@ -1,6 +1,6 @@
-//! Which runs the gate makes, and what may be wrong with a baseline or with the scenarios that it names.
+//! Which runs the gate makes, and what can be wrong with a baseline or with the scenarios that it names.
 //!
-//! Start at [`baseline`] and [`Set`]. All that is wrong is told together, each with the file, the value and a remedy.
+//! Start at [`baseline`] and [`Set`]. All problems are reported at once, each with the file, the value and a remedy.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -18,10 +18,10 @@ use crate::jobs::Jobs;
 use crate::plan::RunPlan;
 use crate::scenario::{Excerpt, Scenario, discover};
 
-/// Seeds of each scenario: every one has a place in a file that people review.
+/// Most seeds of each scenario, because each has a line in a file that people review.
 const SEEDS_MAX: u64 = 100_000;
 
-/// Longest baseline: of a few million runs.
+/// Longest baseline in bytes: enough for a few million runs.
 const FILE_MAX: u64 = 1 << 30;
 
 /// The runs of one gate.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
     pub(super) seeds: Vec<u64>,
 }
 
-/// Reads the baseline. One that is to be replaced as a whole may be missing, or be of another version.
+/// Reads the baseline. If it is to be replaced as a whole, it may be missing or have another version.
 pub(super) fn baseline(file: &Path, replaced: bool) -> Result<Option<Baseline>, ExitCode> {
     let text = match bounded::text(file, FILE_MAX) {
         Ok(text) => text,
@@ -123,7 +123,7 @@ impl Set {
         if entries.len() == baseline.scenarios.len() { Ok(Set { entries }) } else { Err(refused()) }
     }
 
-    /// A new set: each scenario below `paths` with `seeds` seeds from `seed` on.
+    /// A new set: every scenario below `paths`, with `seeds` seeds beginning at `seed`.
     pub(super) fn of_paths(paths: &[PathBuf], seed: u64, seeds: u64, jobs: &Jobs) -> Result<Set, ExitCode> {
         limits::seeds(seed, seeds, SEEDS_MAX)?;
         if let Some(path) = paths.iter().find(|path| path.is_absolute()) {
@@ -146,7 +146,7 @@ impl Set {
         profiles.map(|profile| (profile.name.clone(), identity::of_profile(profile))).collect()
     }
 
-    /// Times under other prices cannot be compared.
+    /// Refuses other cost profiles than those of the baseline, because times under other prices cannot be compared.
     pub(super) fn check_cost_profiles(&self, baseline: &Baseline, file: &Path) -> Result<(), ExitCode> {
         let mut told = Ok(());
         for (name, now) in self.cost_profiles() {
@@ -166,7 +166,7 @@ impl Set {
     }
 }
 
-/// A file of that name near the baseline, or below the folder that it was in.
+/// A file with that name near the baseline, or below the folder in which it was.
 fn elsewhere(path: &Path, baseline: &Path) -> Option<PathBuf> {
     let folder = baseline.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let files = discover(&[folder.to_owned()]).ok()?;

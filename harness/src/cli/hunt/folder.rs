@@ -1,6 +1,7 @@
-//! The folder of a corpus: read once, and then changed file by file. What does not load is moved into `set-aside/`, never removed.
+//! The folder of a corpus: read once, then changed file by file. Files that do not load are moved to `set-aside/`,
+//! never removed.
 //!
-//! Start at [`Folder::open`]. A file is written in one piece; so a hunt that is killed leaves whole files.
+//! Start at [`Folder::open`]. A file is written as a whole, so a hunt that is killed leaves no partial files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::scenario::Scenario;
 use crate::search::hunt::Entry;
 use crate::search::hunt::corpus::{self, Found};
 
-/// Where files go that do not load.
+/// Folder for files that do not load.
 const SET_ASIDE: &str = "set-aside";
 /// The largest file that is read.
 const FILE_MAX: u64 = 16 << 20;
@@ -27,7 +28,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens or makes it, and reads what is there, in the order in which it is run.
+    /// Opens or makes the folder, and reads its plans in the order in which they are run.
     pub(super) fn open(
         path: &Path,
         scenarios: &[Scenario],
@@ -37,7 +38,7 @@ impl Folder {
             refuse_text(&format!("--corpus {}: {error}", what.display()), "name a folder that can be read and written")
         };
         fs::create_dir_all(path).map_err(|error| refuse(path, error))?;
-        // Hours of runs must not end at a folder that takes nothing.
+        // Checked first, so that hours of runs do not end with a folder that cannot be written to.
         tempfile::tempfile_in(path).map_err(|error| refuse(path, error))?;
         let mut files = Vec::new();
         for entry in fs::read_dir(path).map_err(|error| refuse(path, error))? {

@@ -1,4 +1,5 @@
-//! What a `run` says and writes of its records at its end: failures, the table, the report's folder, the files that were asked for.
+//! What a `run` prints and writes of its records at the end: failures, the table, the report's folder, the files that
+//! were asked for.
 //!
 //! Start at [`finish`].
 
@@ -18,21 +19,21 @@ use super::history::{History, INDEX};
 use super::{RunArgs, is_failure, worst};
 use crate::run::report_folder;
 
-/// Runs of a long sweep that its page shows.
+/// Most runs of a long sweep that its page shows.
 const SHOWN_MAX: usize = 100;
-/// Failures explained on the terminal; the report explains all.
+/// Most failures explained on the terminal; the report explains all.
 const FAILURES_MAX: usize = 10;
 
-/// What came of a run's runs.
+/// The results of a run.
 pub(super) struct Results<'r> {
     pub(super) set: &'r RunSet,
-    /// When failures were decided, where it was measured.
+    /// When failures were decided, if that was measured.
     pub(super) curves: &'r [FailureCurve],
     pub(super) counted: &'r Coverage,
 }
 
-/// Says and writes all of it. `stopped`: why not all runs were made. What cannot be written is among the problems, and loses no
-/// verdict.
+/// Prints and writes everything. `stopped` says why not all runs were made. What cannot be written is added to the
+/// problems, and the verdict stands.
 pub(super) fn finish(
     results: &Results<'_>,
     args: &RunArgs,
@@ -45,7 +46,8 @@ pub(super) fn finish(
     for run in set.runs.iter().filter(|run| args.verbose && !is_failure(&run.verdict)) {
         say!("{}", terminal::details(run, screen()));
     }
-    // That a swarm struck nothing is counted in a long sweep, and not worth a page for each seed.
+    // In a long sweep, a swarm's plan that struck nothing is only counted, because it is not worth a page for each
+    // seed.
     let told = |run: &&RunRecord| {
         is_failure(&run.verdict) && !(sweep.is_long() && matches!(run.verdict, Verdict::Vacuous { .. }))
     };
@@ -70,7 +72,7 @@ pub(super) fn finish(
     if set.runs.len() > 1 {
         say!("{}\n", coverage::text::summary(counted));
     }
-    // What scripted scenarios strike with is written in their files; what swarms did is seen only here.
+    // What scripted scenarios strike with stands in their files; what swarms did shows only here.
     let active = counted.activation();
     if sweep.has_swarms() && sweep.is_long() {
         say!("{}", activation::table(&active).text(0, screen()));
@@ -83,8 +85,8 @@ pub(super) fn finish(
         let plans = units::counted(same, "plan");
         say!("determinism: {plans} run again in another process gave the same hash\n");
     }
-    // A page with ten thousand sections serves nobody: that of a long sweep shows what did not pass, and what that is
-    // compared with.
+    // A page with ten thousand sections is useless. The page of a long sweep shows what did not pass, and the runs that
+    // these are compared with.
     let page = sweep.is_long().then(|| {
         let unproved = set.runs.iter().enumerate().filter(|(_, run)| run.verdict != Verdict::Passed).take(SHOWN_MAX);
         let shown: BTreeSet<usize> =
@@ -124,7 +126,8 @@ pub(super) fn finish(
     }
 }
 
-/// The exit code of a run that ended with these problems, which are told. `active`: every kind of fault reached its floor.
+/// The exit code of a run that ended with these problems, which it prints. `active`: every kind of fault reached its
+/// floor.
 pub(super) fn settle(runs: &[RunRecord], active: bool, problems: &[String]) -> ExitCode {
     problems.iter().for_each(|problem| tell!("error: {problem}"));
     ExitCode::from(match (problems.is_empty(), active) {

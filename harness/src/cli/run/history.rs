@@ -1,13 +1,14 @@
-//! A folder of its own for each `run`, below that of the report: `history/NUMBER-TIME/`. The report's folder holds the documents
-//! of the newest as well, and `index.html` lists them all.
+//! Each `run` has a folder of its own below that of the report: `history/NUMBER-TIME/`. The report's folder also has
+//! the documents of the newest run, and `index.html` lists all runs.
 //!
-//! Start at [`History::begin`]; [`History::publish`] puts the newest where it has always been, [`History::end`] writes what is
-//! known at the end. Names are numbered, so that they sort in the order in which runs began, whatever the clock says. The plans
-//! of runs are kept beside their records ([`History::keep_plan`]), so that a run can be made again when its scenario has changed.
+//! Start at [`History::begin`]; [`History::publish`] puts the newest documents into the report's folder, and
+//! [`History::end`] writes what is known at the end. Names begin with a number, so that they sort in the order in which
+//! runs began, whatever the clock says. The plans of runs are kept beside their records ([`History::keep_plan`]), so
+//! that a run can be made again after its scenario was changed.
 //!
-//! Invariants: (HISTORY-H1) what goes wrong here is a problem, told besides; without a folder of its own a run writes straight into
-//! the report's. (HISTORY-H2) a folder is made by one run alone, and removed only when no run writes it.
-//! Decision: docs/adr/0044.
+//! Invariants: (HISTORY-H1) errors here are reported as problems and stop nothing: a run that cannot have a folder of
+//! its own writes into the report's folder. (HISTORY-H2) a folder is made by exactly one run, and removed only when no
+//! run writes it. Decision: docs/adr/0044.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -29,31 +30,31 @@ use crate::screen;
 
 /// The folder of all runs.
 pub(super) const FOLDER: &str = "history";
-/// What is known of a run, in its folder.
+/// The entry of a run, in its folder.
 const ENTRY: &str = "run.json";
-/// The plans of the runs, in the folder of each.
+/// The folder of a run's plans, in its folder.
 pub(super) const PLANS: &str = "plans";
-/// The page that lists them.
+/// The page that lists the runs.
 pub(super) const INDEX: &str = "index.html";
-/// A process that changes the history locks this file.
+/// A file that processes lock while they change the history.
 const LOCK: &str = ".lock";
-/// Longest entry.
+/// Longest entry in bytes.
 const ENTRY_MAX: u64 = 1 << 20;
-/// How many names are tried, should as many runs begin in the same instant.
+/// How many names are tried, in case other runs begin at the same instant.
 const TRIES: u32 = 1_000;
 
-/// How much is kept: the newest runs, as many and as large as this. The newest of all is always kept.
+/// How much is kept: the newest runs, up to this number and size. The newest run is always kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bound {
     pub(super) runs: u32,
     pub(super) bytes: u64,
 }
 
-/// The place of a run that is under way.
+/// The place of a run in progress.
 pub(super) struct History {
     /// The report's folder.
     top: PathBuf,
-    /// Where this run's documents go: a folder of its own, or that of the report.
+    /// Where this run's documents go: a folder of its own, or the report's folder.
     folder: PathBuf,
     entry: HistoryEntry,
     began: Instant,
@@ -61,7 +62,8 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Makes a folder for a run, with its journal in it; both are in the report's folder if that is not possible (HISTORY-H1).
+    /// Makes a folder for a run, with its journal in it. If that is not possible, both are in the report's folder
+    /// (HISTORY-H1).
     pub(super) fn begin(top: &Path, head: &RunSet, asked: u64, ask: &Ask) -> (Self, Journal) {
         let entry = HistoryEntry {
             history_version: HISTORY_VERSION,
@@ -89,7 +91,7 @@ impl History {
         (history, journal)
     }
 
-    /// Goes on in the folder of a run that was stopped.
+    /// Continues in the folder of a run that was stopped.
     pub(super) fn go_on(top: &Path, folder: &Path, entry: HistoryEntry) -> Self {
         let entry = HistoryEntry { resumed: entry.resumed.saturating_add(1), end: None, ..entry };
         let (top, folder) = (top.to_owned(), folder.to_owned());
@@ -104,7 +106,7 @@ impl History {
 
     fn make_folder(&mut self, head: &RunSet, ask: &Ask) -> io::Result<Journal> {
         fs::create_dir_all(self.top.join(FOLDER))?;
-        // Until the journal is locked, the folder could be taken for one that nobody writes (HISTORY-H2).
+        // Until the journal is locked, the folder could be taken for one that no run writes (HISTORY-H2).
         let _lock = lock(&self.top);
         self.entry.name = create(&self.top.join(FOLDER), &self.entry.begun)?;
         self.folder = self.top.join(FOLDER).join(&self.entry.name);
@@ -126,8 +128,8 @@ impl History {
         self.folder != self.top
     }
 
-    /// Keeps the plan of a run that was made, under the name of a file. It is not worth a wait for the disk: after a loss of power
-    /// scenario and seed give the plan again.
+    /// Keeps the plan of a run under a file name. The write is not flushed to disk: after a power loss, scenario and
+    /// seed give the plan again.
     pub(super) fn keep_plan(&mut self, name: &str, plan: &RunPlan) {
         if self.is_kept() {
             let folder = self.folder.join(PLANS);
@@ -137,12 +139,12 @@ impl History {
         }
     }
 
-    /// How long this run took, over all the times that it was resumed.
+    /// How long this run has taken, including the times before it was resumed.
     fn wall_ns(&self) -> u64 {
         self.entry.wall_ns.saturating_add(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Notes how the run ended, and removes what is beyond the bound; returns what went wrong since it began.
+    /// Records how the run ended, and removes what exceeds the bound. Returns what went wrong since the run began.
     pub(super) fn end(mut self, runs: &[RunRecord], end: HistoryEnd, bound: Bound) -> Vec<String> {
         if self.is_kept() {
             self.entry.wall_ns = self.wall_ns();
@@ -168,7 +170,7 @@ impl History {
         write_atomically(&self.folder.join(ENTRY), text.as_bytes())
     }
 
-    /// Puts the documents of this run where those of the newest are.
+    /// Puts the documents of this run into the report's folder.
     pub(super) fn publish(&mut self) {
         if self.is_kept() {
             let _lock = lock(&self.top);
@@ -188,23 +190,23 @@ impl History {
         }
     }
 
-    /// Puts one there: the same file under a second name, or a copy where there is no such thing.
+    /// Puts one document there: as a second name of the same file (a hard link), or as a copy if that is not possible.
     fn publish_file(&self, name: &str) -> io::Result<()> {
         let (from, to) = (self.folder.join(name), self.top.join(name));
-        // What is a link, or no regular file, stays, and is written into as everywhere.
+        // A link, or a file that is not regular, stays, and is written into as elsewhere.
         if fs::symlink_metadata(&to).is_ok_and(|found| !found.is_file()) {
             return write_atomically(&to, &fs::read(&from)?);
         }
         let new = self.top.join(format!(".{name}.{}.new", self.entry.name));
         let made = fs::hard_link(&from, &new).or_else(|_| fs::copy(&from, &new).map(drop));
         let put = made.and_then(|()| fs::rename(&new, &to));
-        // Nothing is renamed, and both names stay, if they are those of one file already.
+        // If both names already belong to the same file, the rename does nothing and leaves the temporary name.
         let _ = fs::remove_file(&new);
         put
     }
 }
 
-/// The newest first: entries that can be read, each with its folder.
+/// The entries that can be read, each with its folder, the newest first.
 pub(super) fn entries(top: &Path) -> io::Result<Vec<(HistoryEntry, PathBuf)>> {
     let mut folders = folders(top)?;
     folders.reverse();
@@ -217,17 +219,17 @@ pub(super) fn entries(top: &Path) -> io::Result<Vec<(HistoryEntry, PathBuf)>> {
     Ok(folders.into_iter().filter_map(read).collect())
 }
 
-/// The folder of the run of this name.
+/// The folder of the run with this name.
 pub(super) fn folder_of(top: &Path, name: &str) -> PathBuf {
     top.join(FOLDER).join(name)
 }
 
-/// Whether some process writes the run of this folder, as far as anybody can tell.
+/// Whether a process is writing the run in this folder, as far as that can be known.
 pub(super) fn is_under_way(folder: &Path) -> bool {
     life(folder) == Life::UnderWay
 }
 
-/// What became of the run of this folder, if its entry has no end.
+/// What became of the run in this folder, if its entry has no end.
 fn life(folder: &Path) -> Life {
     match journal::is_open(&folder.join(JOURNAL)) {
         Some(true) => Life::UnderWay,
@@ -236,7 +238,7 @@ fn life(folder: &Path) -> Life {
     }
 }
 
-/// The newest first: entries that can be read, with what their folders show.
+/// The entries that can be read, with what their folders show, the newest first.
 pub(super) fn rows(top: &Path) -> io::Result<Vec<HistoryRow>> {
     let row = |(entry, folder): (HistoryEntry, PathBuf)| {
         let at = |name: &str| format!("{FOLDER}/{}/{name}", entry.name);
@@ -247,7 +249,7 @@ pub(super) fn rows(top: &Path) -> io::Result<Vec<HistoryRow>> {
     Ok(entries(top)?.into_iter().map(row).collect())
 }
 
-/// The folders of all runs, the oldest first. What has another name is not ours.
+/// The folders of all runs, the oldest first. Folders with other names do not belong to the history.
 fn folders(top: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     match fs::read_dir(top.join(FOLDER)) {
@@ -292,8 +294,8 @@ fn create(history: &Path, begun: &str) -> io::Result<String> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Removes the oldest runs beyond the bound, but neither this one, nor any that is under way, nor the newest of those that can be gone
-/// on with.
+/// Removes the oldest runs that exceed the bound, except this run, runs in progress, and the newest run that can be
+/// resumed.
 fn prune(top: &Path, this: &Path, bound: Bound) -> io::Result<()> {
     let mut folders = folders(top)?;
     folders.reverse();
@@ -305,7 +307,7 @@ fn prune(top: &Path, this: &Path, bound: Bound) -> io::Result<()> {
         let stays = folder == this || Some(&folder) == resumable.as_ref() || is_under_way(&folder);
         if (runs > bound.runs || bytes > bound.bytes) && !stays {
             match fs::remove_dir_all(&folder) {
-                // Where the file system has no locks, another run may remove it, too.
+                // If the file system has no locks, another run may be removing the same folder.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -314,7 +316,7 @@ fn prune(top: &Path, this: &Path, bound: Bound) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of the files in a run's folder and in that of its plans.
+/// Bytes of the files in a run's folder, plans included.
 fn size(folder: &Path) -> u64 {
     let of = |folder: PathBuf| {
         let Ok(entries) = fs::read_dir(folder) else { return 0 };
@@ -324,12 +326,12 @@ fn size(folder: &Path) -> u64 {
     of(folder.to_owned()).saturating_add(of(folder.join(PLANS)))
 }
 
-/// Writes the page that lists all runs, as it is now.
+/// Writes the page that lists all runs, in their present state.
 pub(super) fn write_index(top: &Path) -> io::Result<()> {
     write_atomically(&top.join(INDEX), page(&rows(top)?, &now()).as_bytes())
 }
 
-/// Keeps other runs from changing the history until it is dropped, where the file system has locks.
+/// Keeps other runs from changing the history until the result is dropped, if the file system has locks.
 pub(super) fn lock(top: &Path) -> Option<File> {
     let path = top.join(FOLDER).join(LOCK);
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path).ok()?;
@@ -367,7 +369,7 @@ mod tests {
             assert!(is_under_way(history.folder()));
             fs::write(history.folder().join("report.html"), text).unwrap();
             history.publish();
-            // Twice: the second time both are the same file.
+            // A second time, when both names already belong to the same file.
             history.publish();
             assert_eq!(journal.problem(), None);
             assert!(is_under_way(history.folder()), "until its end");
@@ -415,7 +417,7 @@ mod tests {
     fn the_newest_run_that_can_be_gone_on_with_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path();
-        // Two that were killed, then three that ended.
+        // Two runs that were killed, then three that ended.
         let killed: Vec<String> = (0..2).map(|_| begin(top).0.entry.name).collect();
         for _ in 0..3 {
             let (history, _journal) = begin(top);

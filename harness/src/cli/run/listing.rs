@@ -1,6 +1,7 @@
 //! `flowquake list runs`: the history of this working folder, the newest run first.
 //!
-//! Start at [`runs`]. It looks which runs are under way, and writes the page of the history anew, so that both say the same.
+//! Start at [`runs`]. It checks which runs are in progress, and writes the page of the history again, so that both show
+//! the same.
 
 use std::process::ExitCode;
 
@@ -26,7 +27,8 @@ pub(in crate::cli) fn runs() -> ExitCode {
         say!("no runs in {}: `{}` makes the first", top.display(), provenance::command("run PATH"));
         return ExitCode::SUCCESS;
     }
-    // What cannot be written is of no use to whoever asks for the list: the list is whole without it.
+    // An error of writing the page must not matter to a user who asked for the list, which is complete without the
+    // page.
     let page = history::write_index(&top);
     drop(lock);
     text(&table(&rows).text(0, screen()));

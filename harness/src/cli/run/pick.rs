@@ -1,5 +1,5 @@
-//! Which runs a command makes: the scenarios below its paths, those of them that `--only` names, and, with `--failed`, their runs
-//! that did not pass last.
+//! Which runs a command makes: the scenarios below its paths; with `--only`, those that it names; and with `--failed`,
+//! their runs that did not pass last.
 //!
 //! Start at [`pick`] and [`fits`].
 
@@ -18,12 +18,12 @@ use crate::scenario::Scenario;
 /// What to run.
 pub(super) struct Picked {
     pub(super) scenarios: Vec<Scenario>,
-    /// In place of all seeds of all scenarios: these runs, each by the index of its scenario.
+    /// If given, only these runs are made, each with the index of its scenario, instead of all seeds of all scenarios.
     pub(super) only: Option<Vec<(usize, u64)>>,
 }
 
-/// Loads the scenarios below `paths`, and keeps those that fit one of the `patterns`, if there are any. Of `runs`, if they are
-/// given, those of these scenarios are made; without paths they say which scenarios there are.
+/// Loads the scenarios below `paths`, and keeps those that fit one of the `patterns`, if there are any. If `runs` is
+/// given, only those runs of these scenarios are made; without paths, `runs` also says which scenarios to load.
 pub(super) fn pick(
     paths: &[PathBuf],
     patterns: &[String],
@@ -43,7 +43,7 @@ pub(super) fn pick(
         return Err(refuse_text(&what, "write part of a name or folder, or a pattern such as 'network/*-lost'"));
     }
     let only = runs.map(|runs| {
-        // However a file was named then and now.
+        // However the file was named then and now.
         let same = |file: &Path| file.canonicalize().unwrap_or_else(|_| file.to_owned());
         let places: BTreeMap<PathBuf, usize> =
             (0..).zip(&scenarios).map(|(index, scenario)| (same(Path::new(scenario.file())), index)).collect();
@@ -56,7 +56,8 @@ pub(super) fn pick(
     Ok(Picked { scenarios, only })
 }
 
-/// The runs on the list of failures that `verdict` names, or all; refuses an empty list. Runs of files that are gone are left out.
+/// The runs on the list of failures that have the verdict `verdict`, or all; an empty list is refused. Runs whose files
+/// no longer exist are left out.
 pub(super) fn listed(failed: &Failed, verdict: &str) -> Result<Vec<RunId>, ExitCode> {
     let (failed, gone): (Failed, Failed) = failed.clone().into_iter().partition(|(run, _)| run.file.exists());
     if !gone.is_empty() {
@@ -80,21 +81,21 @@ pub(super) fn listed(failed: &Failed, verdict: &str) -> Result<Vec<RunId>, ExitC
     })
 }
 
-/// Where a scenario stands below the path that it was found by: `FOLDER/…/NAME`, with all folders in between. The last folder is
-/// always there, and all of them where no path was given.
+/// The place of a scenario below the path that it was found by: `FOLDER/…/NAME`, with all folders in between. The last
+/// folder is always included, and all folders are if no path was given.
 fn place(name: &str, file: &Path, paths: &[PathBuf]) -> String {
     let folder = file.parent().unwrap_or(Path::new(""));
     let below = paths.iter().filter_map(|path| folder.strip_prefix(path).ok());
     let nearest = below.max_by_key(|below| below.components().count());
-    // A file that was given itself is below none of the paths.
+    // A file that was named directly is below none of the paths.
     let below = nearest.unwrap_or(if paths.is_empty() { folder } else { Path::new("") });
     let last = || Path::new(folder.file_name().unwrap_or_default());
     let folders = if below.as_os_str().is_empty() { last() } else { below };
     format!("{}/{name}", folders.display())
 }
 
-/// Whether the scenario of this place is called so: its place contains the pattern, or, if that has `*` or `?`, the name matches it
-/// as a whole, alone or with some or all of its folders.
+/// Whether a pattern fits a scenario's place: the place contains the pattern; or, if the pattern has `*` or `?`, it
+/// matches the whole name, with none, some or all of its folders.
 fn fits(pattern: &str, place: &str) -> bool {
     if !pattern.contains(['*', '?']) {
         return place.contains(pattern);
@@ -103,10 +104,11 @@ fn fits(pattern: &str, place: &str) -> bool {
     [place].into_iter().chain(behind_folders).any(|end| matches(pattern, end))
 }
 
-/// Whether `text` as a whole matches a pattern in which `*` stands for anything and `?` for one letter.
+/// Whether the whole `text` matches a pattern in which `*` stands for any text and `?` for one character.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    // Where the last `*` stood, and from where in the text it is tried to end next.
+    // The position of the last `*`, and the position in the text where the part that it stands for is next assumed to
+    // end.
     let (mut at, mut from, mut star) = (0, 0, None);
     while from < text.len() {
         match pattern.get(at) {
@@ -143,7 +145,7 @@ mod tests {
         for pattern in ["scenarios", "lost/", "*deployment", "?lost", "network/*-found"] {
             assert!(!is(pattern), "{pattern}");
         }
-        // The last folder counts whatever path was given, and below a path all folders do.
+        // The last folder counts whatever path was given, and below a path all folders count.
         for paths in [&["scenarios/network"][..], &[file], &["scenarios/", "scenarios/network"]] {
             assert_eq!(of(file, paths), "network/deployment-lost", "{paths:?}");
         }

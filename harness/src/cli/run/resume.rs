@@ -1,8 +1,8 @@
-//! `run --resume`: goes on with a run that was stopped, if what it runs is still the same.
+//! `run --resume`: continues a run that was stopped, if program and files are still the same.
 //!
-//! Start at [`Ask`], which is written when a run begins, and [`find`]. A record says what one program made of one plan: a set
-//! whose records came from two programs, or from two texts of a scenario, would prove nothing. So program and files must be
-//! those that the run began with ([`Ask::refusal`]), and whoever changed them is told what changed.
+//! Start at [`Ask`], which is written when a run begins, and [`find`]. A record says what one program made of one plan.
+//! A set with records of two programs, or of two texts of a scenario, would prove nothing. So program and files must be
+//! those that the run began with ([`Ask::refusal`]), and a refusal says what has changed.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -22,9 +22,9 @@ use crate::provenance;
 use crate::scenario::Scenario;
 use crate::tune::journal::key;
 
-/// What a run was asked for, in its folder.
+/// The file in a run's folder that says what the run was asked for.
 const NAME: &str = "asked.json";
-/// Longest: of some hundred thousand runs.
+/// Longest such file in bytes: enough for some hundred thousand runs.
 const FILE_MAX: u64 = 64 << 20;
 
 /// What is wrong, and what to do about it.
@@ -34,32 +34,33 @@ pub(super) type Refusal = (String, String);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
-    /// The command line without the program.
+    /// The command line, without the program.
     pub(super) words: Vec<String>,
     /// The program's version.
     program: String,
-    /// Hash of its file: a version alone does not tell two builds apart.
+    /// Hash of the program's file, because two builds may have the same version.
     executable: String,
     scenarios: Vec<Asked>,
-    /// With `--failed`: the runs that were on the list then.
+    /// With `--failed`: the runs that were on the list at that time.
     pub(super) runs: Option<Vec<RunId>>,
 }
 
-/// A scenario as it was.
+/// A scenario as it was when the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
     file: String,
     /// Hash of its text.
     text: String,
-    /// Hash of its plan for the first seed, and of the input file that this names: of what it takes from other files.
+    /// Hash of its plan for the first seed and of the input file that the plan names, which covers what the scenario
+    /// takes from other files.
     plan: String,
 }
 
 impl Ask {
-    /// What this program is asked for now.
+    /// What this program is asked for at present.
     pub(super) fn of(scenarios: &[Scenario], seed: u64, runs: Option<Vec<RunId>>) -> Self {
-        // What is no text could not be given again.
+        // An argument that is not valid text could not be given again.
         let words = std::env::args_os().skip(1).map(|word| word.into_string().unwrap_or_default()).collect();
         let scenarios = scenarios.iter().map(|scenario| Asked::of(scenario, seed)).collect();
         Self { words, program: provenance::program(), executable: executable(), scenarios, runs }
@@ -70,7 +71,8 @@ impl Ask {
         write_atomically(&folder.join(NAME), text.as_bytes())
     }
 
-    /// Why a run that began with this must not be gone on with by this program, if it must not; files as far as their text tells.
+    /// Why this program must not continue a run that began with this request, if it must not. Files are compared only
+    /// by their text.
     pub(super) fn refusal(&self) -> Option<String> {
         let program = provenance::program();
         if self.program != program {
@@ -88,7 +90,8 @@ impl Ask {
             .or_else(|| self.words.iter().any(String::is_empty).then(|| "a word of its command is no text".to_owned()))
     }
 
-    /// As [`Ask::refusal`], once the scenarios are loaded: what they take from other files, and whether there are others.
+    /// As [`Ask::refusal`], after the scenarios were loaded: also compares what they take from other files, and whether
+    /// the scenarios are the same.
     pub(super) fn refusal_of(&self, scenarios: &[Scenario], seed: u64) -> Option<String> {
         let now: Vec<Asked> = scenarios.iter().map(|scenario| Asked::of(scenario, seed)).collect();
         let new = now.iter().find(|asked| !self.scenarios.iter().any(|known| known.file == asked.file));
@@ -121,16 +124,16 @@ fn key_with_input(plan: &RunPlan) -> String {
     }
 }
 
-/// Hash of this program's file; empty where it cannot be read.
+/// Hash of this program's file; empty if the file cannot be read.
 fn executable() -> String {
     hash(Path::new("/proc/self/exe")).unwrap_or_default()
 }
 
-/// Hash of the contents of a file.
+/// Hash of the content of a file.
 fn hash(file: &Path) -> io::Result<String> {
     let found = File::open(file)?;
     if !found.metadata()?.is_file() {
-        // What has no end is not read to its end.
+        // A file that may have no end is not read.
         return Ok(format!("{:016x}", xxh3_64(&[])));
     }
     let (mut reader, mut hash) = (BufReader::with_capacity(1 << 20, found), Xxh3::new());
@@ -153,9 +156,9 @@ pub(super) struct Unfinished {
     pub(super) ask: Ask,
 }
 
-/// The run called `name`, or, if that is empty, the newest that is not finished.
+/// The run with this name; if the name is empty, the newest run that is not finished.
 pub(super) fn find(top: &Path, name: &str) -> Result<Unfinished, Refusal> {
-    // A run that has just begun is there as a whole, or not yet.
+    // With the lock held, a run that is just beginning is either complete or not there yet.
     let lock = history::lock(top);
     let entries = history::entries(top)
         .map_err(|error| (format!("--resume: {}: {error}", top.display()), "check the folder".to_owned()))?;

@@ -1,4 +1,5 @@
-//! What a run removes from its folders beside the engine: empty folders, and what killed writers left half written.
+//! What a run removes from its folders besides what the engine removes: empty folders, and files that killed writers
+//! left incomplete.
 
 use std::fs;
 use std::io;
@@ -9,8 +10,9 @@ use flowquake_engine::connectors::file_sink::{DECISIONS, PENDING};
 use flowquake_engine::ha::position;
 use flowquake_engine::ids::CheckpointId;
 
-/// Removes empty folders of checkpoints up to `newest`. A failed upload leaves one: the store makes the folder before the file,
-/// and deletes a folder only with the last file in it. A writer that comes at the same time makes its folder anew.
+/// Removes empty folders of checkpoints up to `newest`. A failed upload leaves one, because the store makes the folder
+/// before the file, and deletes a folder only with its last file. A writer that comes at the same time makes its folder
+/// again.
 pub(in super::super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -> io::Result<()> {
     for entry in fs::read_dir(checkpoints)? {
         let name = entry?.file_name();
@@ -26,8 +28,8 @@ pub(in super::super) fn remove_empty(checkpoints: &Path, newest: CheckpointId) -
     Ok(())
 }
 
-/// Removes what writers that were killed left half written: `object_store` writes to `name#1` and then renames.
-/// To be called only while no process of the run lives. Only folders that a run makes are entered.
+/// Removes files that killed writers left incomplete: `object_store` writes to `name#1` and then renames. May only be
+/// called while no process of the run lives. Only folders that a run makes are entered.
 pub(in super::super) fn sweep(root: &Path) -> io::Result<()> {
     let is_ours =
         |name: &str| [position::FOLDER, PENDING, DECISIONS].contains(&name) || checkpoint_of_folder(name).is_some();

@@ -1,6 +1,7 @@
-//! The past that a resumed run needs: that of this very job, written by this release of the engine.
+//! Checks the earlier results that a resumed run needs: they must belong to this job, and be written by this release of
+//! the engine.
 //!
-//! Start at [`check`]. It only reads; damage is left to the engine, which knows what it may fall back to.
+//! Start at [`check`]. It only reads. Damage is left to the engine, which knows what it can fall back to.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -32,7 +33,8 @@ pub(super) fn check(options: &Options) -> Result<(), Refused> {
     }
     refuse_newer_log(folder)?;
     let Some(manifest) = newest_manifest(folder, &names)? else {
-        // Killed before its first checkpoint: nothing is committed, and the engine begins at the beginning.
+        // The run was killed before its first checkpoint: nothing is committed, and the engine starts from the
+        // beginning.
         return Ok(());
     };
     if let Some((what, taken, given)) = difference(&manifest.job, &options.job) {
@@ -50,12 +52,12 @@ pub(super) fn check(options: &Options) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Refuses a leadership log whose newest whole entry another release of the engine wrote.
+/// Refuses a leadership log whose newest complete entry was written by another release of the engine.
 fn refuse_newer_log(folder: &Path) -> Result<(), Refused> {
     let log = folder.join(position::FOLDER);
-    // What stands there and is no folder is left to the engine, like all damage.
+    // If this is not a folder, that is left to the engine, like all damage.
     let names = if log.is_dir() { names(&log, "--checkpoint-dir")? } else { Vec::new() };
-    // Releases before this one named their entries otherwise: those come first.
+    // Earlier releases named their entries differently, so those names come first.
     let mut paths: Vec<_> = names.iter().map(|name| format!("{}/{name}", position::FOLDER)).collect();
     paths.sort_by_key(|path| Reverse((Position::at(path).is_none(), Position::at(path))));
     for path in paths {
@@ -78,7 +80,7 @@ fn of_other_version(other: &OtherVersion) -> Refused {
     )
 }
 
-/// The newest manifest that can be read. Damage is left to the engine, which knows whether it may fall back.
+/// The newest manifest that can be read. Damage is left to the engine, which knows whether it can fall back.
 fn newest_manifest(folder: &Path, names: &[String]) -> Result<Option<Manifest>, Refused> {
     let mut checkpoints: Vec<_> = names.iter().filter(|name| checkpoint_of_folder(name).is_some()).collect();
     checkpoints.sort();
@@ -97,7 +99,7 @@ fn newest_manifest(folder: &Path, names: &[String]) -> Result<Option<Manifest>, 
     Ok(None)
 }
 
-/// The first thing in which two jobs differ so that the state of the one is not the state of the other.
+/// The first difference between two jobs because of which one cannot use the state of the other.
 fn difference(taken: &JobSpec, given: &JobSpec) -> Option<(&'static str, String, String)> {
     let params = |job: &JobSpec| match job.params.is_empty() {
         true => "none".to_owned(),

@@ -1,4 +1,4 @@
-//! Folders as a run finds them: what is refused, what stays, what goes.
+//! Folders in the state in which a run finds them: what is refused, what stays, what is removed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ fn options(root: &Path, resume: bool) -> Options {
     }
 }
 
-/// A manifest of checkpoint 3 of the job, and the file for it in a folder that is there.
+/// A manifest of the job's checkpoint 3, and the path for it in an existing folder.
 fn manifest(options: &Options) -> (PathBuf, Manifest) {
     let checkpoint = CheckpointId(3);
     let file = options.checkpoints.join(path(checkpoint));
@@ -93,7 +93,7 @@ fn what_file_systems_put_into_folders_is_no_past_and_stays() {
     assert!(refusal(&options).contains("is empty"), "{}", refusal(&options));
 }
 
-/// The advice of a refusal, followed, leads to a run.
+/// Following the advice of a refusal leads to a run.
 #[test]
 fn a_folder_with_foreign_files_is_refused_with_advice_that_works() {
     let root = tempfile::tempdir().unwrap();

@@ -1,9 +1,10 @@
-//! The quick look at a span of output: finds the lengths of which every record came out once, in a plain merge of the splits,
-//! and is not sure of the others. It keeps no text and names no fault; who is not sure looks again ([`super::reference::Accepted`]).
+//! A quick check of a span of output. It finds the lengths of which every record came out once, in a plain merge of the
+//! splits, and leaves the others undecided. It keeps no text and names no fault; undecided lengths are checked again
+//! slowly ([`super::reference::Accepted`]).
 //!
-//! A value is its 64-bit hash here, eight bytes for each record, side by side; a wrong value passes for the right one once in
-//! 2^64. A merge is plain if no step leaves a choice: exactly one split has the value at its head. Equal lines at the heads of two
-//! splits are no fault, but nothing for a quick look.
+//! Here a value is its 64-bit hash, eight bytes for each record, in one array; a wrong value is taken for the right one
+//! once in 2^64. A merge is plain if no step leaves a choice, which means that exactly one split has the value at its
+//! head. Equal lines at the heads of two splits are not wrong, but the quick check cannot decide them.
 
 use std::ops::Range;
 
@@ -12,26 +13,27 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Strings, length, parse};
 use crate::jobs::{Consumed, index_of};
 
-/// A span of input and output by length of the strings, which is an index: no table is longer than the longest record.
+/// A span of input and output by length of the strings. The length is the index, so no table is longer than the longest
+/// record.
 pub(super) struct Span(Vec<OfLength>);
 
 /// The strings of one length.
 #[derive(Default)]
 struct OfLength {
-    /// The first count that is due.
+    /// The first count that must come out.
     first: i32,
-    /// Split after split, in order.
+    /// Hashes of the values that must come out, split after split, in order.
     due: Vec<u64>,
-    /// Which of `due` belong to which split, where there are any.
+    /// The range of `due` for each split that has any.
     splits: Vec<(usize, Range<usize>)>,
-    /// By count, from the first that is due; 0 where nothing came out.
+    /// Hashes of the values that came out, by count, from the first that is due; 0 where nothing came out.
     found: Vec<u64>,
-    /// How many lines came out; if it is the number due and each is in its place, no place was hit twice.
+    /// How many lines came out. If this equals the number due, and each place is filled, no place was filled twice.
     lines: usize,
 }
 
 impl Span {
-    /// What is due for these positions. `first` is the first count that is due for a length.
+    /// What must come out for these positions. `first` is the first count that is due for a length.
     pub(super) fn due(strings: &Strings, splits: usize, consumed: &Consumed, first: impl Fn(u32) -> i32) -> Self {
         let mut lengths: Vec<OfLength> = Vec::new();
         let mut buffer = String::new();
@@ -57,7 +59,7 @@ impl Span {
         (0..).zip(&self.0).map(|(key, of_length)| (key, of_length.due.len())).filter(|(_, due)| *due > 0)
     }
 
-    /// Takes the output. `None`: it holds what belongs to no length that is due; else the lengths that are in doubt, in order.
+    /// Takes the output. `None`: some line belongs to no length that is due. Otherwise the undecided lengths, in order.
     pub(super) fn doubtful(mut self, lines: &[&str]) -> Option<Vec<u32>> {
         for line in lines {
             let (value, count) = parse(line)?;
@@ -85,14 +87,14 @@ impl OfLength {
         }
     }
 
-    /// Whether all came out, each from the head of exactly one split.
+    /// Whether all values came out, each from the head of exactly one split.
     fn came_out_plainly(self) -> bool {
         let Self { due, mut splits, found, lines, .. } = self;
         let all = found.len();
         let plain = found.into_iter().all(|hash| {
             let mut fitting = 0;
             for (_, records) in &mut splits {
-                // More than one: then both have moved on, but the answer is no anyway.
+                // If there is more than one, both have moved on, but then the answer is no anyway.
                 if records.start < records.end && due[records.start] == hash {
                     records.start += 1;
                     fitting += 1;

@@ -1,8 +1,8 @@
-//! The reference of `string-length-count`: per key, the output ordered by count is 0, 1, 2 … once each, and a merge of the splits'
-//! subsequences.
+//! The reference of `string-length-count`: per key, the output ordered by count is 0, 1, 2 …, once each, and is a merge
+//! of the subsequences of the splits.
 //!
-//! Nearly all output is right, and of that a quick look is sure (`plain`); only the keys that it is not sure of are looked at
-//! slowly, which finds out what is wrong, with which records and lines. Start at [`Accepted`].
+//! Nearly all output is right, and a quick check accepts that (`plain`). Only keys that it leaves undecided are checked
+//! slowly, which shows what is wrong, with which records and lines. Start at [`Accepted`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,10 +15,10 @@ use super::plain::Span;
 use super::{Strings, length, parse};
 use crate::jobs::{Consumed, Objection, RECORDS_MAX, RecordId, Reference, Refusal, index_of};
 
-/// How many ways of merging are followed at once; beyond, the order counts as undecided and is not judged.
+/// How many ways of merging are followed at once. With more, the order counts as undecided and is not judged.
 const MERGES_MAX: usize = 4096;
 
-/// Accepts spans of output; remembers the count of every key.
+/// Accepts spans of output, and remembers the count of every key.
 pub(super) struct Accepted {
     strings: Strings,
     splits: usize,
@@ -51,7 +51,7 @@ impl Reference for Accepted {
     fn origins(&self, line: &str) -> Vec<RecordId> {
         let Some((value, _)) = line.rsplit_once(" - ") else { return Vec::new() };
         let indices: Vec<u64> = match &self.strings {
-            // A generated word carries its number.
+            // A generated word contains its number.
             Strings::Words { .. } => {
                 let number = value.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
                 number.into_iter().filter(|index| self.is(value, *index)).collect()
@@ -74,7 +74,7 @@ impl Accepted {
         Self { strings, splits, counts: BTreeMap::new() }
     }
 
-    /// What is wrong with the keys that `concerns` says, in order.
+    /// What is wrong with the keys for which `concerns` is true, in order.
     fn look_closer(
         &self,
         consumed: &Consumed,
@@ -83,7 +83,7 @@ impl Accepted {
         concerns: impl Fn(u32) -> bool,
     ) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        // What must come out, by key: per split, in order.
+        // What must come out, by key: for each split, in order.
         let mut expected: BTreeMap<u32, Vec<Vec<String>>> = BTreeMap::new();
         for (split, positions) in consumed.iter().enumerate() {
             for position in positions.clone() {
@@ -135,7 +135,7 @@ impl Accepted {
         refusals
     }
 
-    /// Where a value stands in a span of the input.
+    /// Where a value occurs in a span of the input.
     fn find(&self, value: &str, consumed: &Consumed) -> Vec<RecordId> {
         let of_split = |(split, positions): (usize, &Range<u64>)| {
             let same = positions.clone().filter(move |at| self.is(value, index_of(*at, split, self.splits)));
@@ -149,7 +149,7 @@ impl Accepted {
     }
 }
 
-/// Judges one key's output of one span, whose counts must be `wanted`. `find` says where a value stands in the span.
+/// Judges one key's output of one span, whose counts must be `wanted`. `find` says where a value occurs in the span.
 fn compare(
     key: u32,
     wanted: Range<i32>,
@@ -163,7 +163,7 @@ fn compare(
     if all_there && is_plain_merge(splits, outputs.values()) {
         return None;
     }
-    // What follows is slower, and finds out what is wrong.
+    // From here on it is slower, and finds out what is wrong.
     let content = |what: String| Objection::from(format!("length {key}: {what}"));
     let mut missing: BTreeMap<&str, i64> = BTreeMap::new();
     splits.iter().flatten().for_each(|value| *missing.entry(value).or_default() += 1);
@@ -201,19 +201,20 @@ fn too_many<'a>(splits: &[Vec<String>], outputs: &BTreeMap<i32, &'a str>) -> Opt
     outputs.iter().find(|(_, value)| !taken(value)).map(|(count, value)| (*count, *value))
 }
 
-/// Whether `found` can be split into the given subsequences, if no choice is left at any step. If one is, or if it cannot, the
-/// answer is no, and [`is_merge`] has to look closer.
+/// Whether `found` can be split into the given subsequences without a choice at any step. If there is a choice, or if
+/// it cannot be split, the answer is no, and [`is_merge`] must look more closely.
 fn is_plain_merge<'a>(splits: &[Vec<String>], mut found: impl Iterator<Item = &'a &'a str>) -> bool {
     let mut heads: Vec<_> = splits.iter().map(|values| values.iter().peekable()).collect();
     found.all(|value| {
         let mut fitting = heads.iter_mut().filter_map(|head| head.next_if(|due| due == value));
-        // More than one: then both have moved on, but the answer is no anyway.
+        // If there is more than one, both have moved on, but then the answer is no anyway.
         fitting.next().is_some() && fitting.next().is_none()
     })
 }
 
-/// Whether `sequence` can be split into the given subsequences; the index at which every try has failed, if not.
-/// Follows all sets of positions that are possible so far: equal values at the heads of two splits leave more than one.
+/// Whether `sequence` can be split into the given subsequences; if not, the index at which every attempt has failed.
+/// Follows all sets of positions that are possible so far, because equal values at the heads of two splits leave more
+/// than one.
 fn is_merge(splits: &[Vec<String>], sequence: &[&str]) -> Option<usize> {
     let mut possible = BTreeSet::from([vec![0usize; splits.len()]]);
     for (at, value) in sequence.iter().enumerate() {
@@ -284,7 +285,7 @@ mod tests {
         let good = output(&mut BTreeMap::new(), &consumed);
         let mut lost = good.clone();
         lost.remove(17);
-        // Splits have a hundred records each: record 17 of the output is record 17 of split 0.
+        // Each split has a hundred records, so record 17 of the output is record 17 of split 0.
         let at = |position| vec![RecordId { split: 0, position }];
         let refused = accepted(200).accept(&consumed, &refs(&lost), false).unwrap_err();
         assert!(matches!(&refused[0], Refusal::Content(lost) if lost.records == at(17) && lost.lines.is_empty()));
@@ -294,7 +295,7 @@ mod tests {
         doubled.push(good[3].clone());
         let refused = accepted(200).accept(&consumed, &refs(&doubled), false).unwrap_err();
         assert!(matches!(&refused[0], Refusal::Content(twice) if twice.lines.contains(&good[3])));
-        // The same record under two counts, both of them due: wrong even if something may be missing.
+        // The same record under two counts that are both due: wrong, even if something may be missing.
         let mut again = good.clone();
         let same =
             |line: &String| length(line.rsplit_once(" - ").unwrap().0) == length(good[3].rsplit_once(" - ").unwrap().0);
@@ -305,7 +306,7 @@ mod tests {
         assert_eq!(accepted(200).accept(&consumed, &refs(&lost), true), Ok(()));
         assert_eq!(accepted(200).origins(&good[3]), at(3));
         assert!(accepted(200).shows(&good[3], at(3)[0]) && !accepted(200).shows(&good[4], at(3)[0]));
-        // Two records of one split and length change their counts.
+        // Exchanges the counts of two records of one split and length.
         let by_length = |line: &String| length(line.rsplit_once(" - ").unwrap().0);
         let (a, b) = (0..100)
             .flat_map(|a| (a + 1..100).map(move |b| (a, b)))
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(said(&["a"], &[(0, "a"), (1, "a"), (2, "a")]), "length 1: `a` came out 2 times too often");
     }
 
-    /// The quick look is sure of nothing that the slow one refuses, whatever happened to the output.
+    /// The quick check accepts nothing that the slow one refuses, whatever happened to the output.
     #[test]
     fn the_quick_look_is_sure_of_what_is_right_and_of_nothing_else() {
         let consumed = vec![0..20, 0..20];

@@ -201,11 +201,13 @@ fn job(swarm: &Swarm, plan: &RunPlan, found: &mut Vec<Finding>) {
     // Without a word about it, a swarm expects the end that damage can cause.
     let expected = matches!(&plan.expect.job, ExpectedEnd::FinishedOrFailed(why) if why != NO_WAY_BACK);
     if let Some((setting, message)) = limited(config).filter(|_| !expected) {
-        let other = match setting {
-            Some("max_failures_per_interval") | None => "write another restart_strategy, or leave it out".to_owned(),
-            Some(setting) => format!("write {setting} = \"unlimited\", or leave it out"),
+        let (other, reason) = match setting {
+            Some("max_failures_per_interval") => ("write another restart_strategy".to_owned(), "failure rate"),
+            None => ("write another restart_strategy".to_owned(), "the restart strategy is none"),
+            Some(setting) => (format!("write {setting} = \"unlimited\""), "used up"),
         };
-        let help = format!("{other}; or expect it, with job = \"finished-or-failed(used up)\" in [expect]");
+        let help =
+            format!("{other}, or leave it out; or expect it, with job = \"finished-or-failed({reason})\" in [expect]");
         let path =
             setting.map_or(RESTART_STRATEGY.to_owned(), |setting| restart::path(&config.restart_strategy, setting));
         let finding = Finding::new("bad-swarm", message, help).at(path, "limited");
