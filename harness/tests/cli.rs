@@ -574,7 +574,6 @@ fn pause() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
 fn a_tune_that_is_stopped_leaves_no_report_of_an_earlier_one_and_keeps_its_journal() {
     let sweep =
         "[engine]\ncredits = 12\n[tune]\nbackends = [\"fs\"]\nintervals = \"1s..100s\"\nduration = \"20000s\"\n";

@@ -2,6 +2,7 @@
 //!
 //! Start at [`StateError`]. What the operating system or RocksDB said is kept in words, since only a person can act upon it.
 
+#[cfg(feature = "rocksdb")]
 use std::fmt;
 use std::io;
 

@@ -16,7 +16,7 @@ pub fn section(set: &RunSet) -> Markup {
     let Some(comparison) = Comparison::of(set) else { return html! {} };
     let first = comparison.targets.first().map_or("", String::as_str);
     html! {
-        section.card #targets {
+        section #targets {
             h2 { "Targets side by side" }
             p.sub { (tables::sum(&comparison)) }
             (titled("", "", &tables::numbers(&comparison, tables::Scenario::InColumn)))
