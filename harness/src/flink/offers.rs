@@ -3,38 +3,17 @@
 use flowquake_engine::event::{Emitter, Event};
 
 use super::translate::TOLD;
-use crate::faults::Kind;
 use crate::jobs::Jobs;
+use crate::live;
 use crate::outcome::Section;
 use crate::plan::{FaultAction, FaultPlan, NodeTarget, RunPlan};
 use crate::target::{Missing, Offers};
-
-/// What is done to TaskManagers, to user code in them, and between Flink and its stores.
-const FAULTS: &[Kind] = &[
-    Kind::Kill,
-    Kind::MachineLoss,
-    Kind::Pause,
-    Kind::CrashLoop,
-    Kind::UserPanic,
-    Kind::UserError,
-    Kind::PoisonRecord,
-    Kind::SlowOperator,
-    Kind::HangSnapshot,
-    Kind::Damage,
-    Kind::StoreUnavailable,
-    Kind::FailedWrite,
-    Kind::AmbiguousWrite,
-    Kind::TornWrite,
-    Kind::NoSpace,
-    Kind::SlowStore,
-    Kind::ThrottledStore,
-];
 
 /// What every Flink offers.
 pub fn offered() -> Offers {
     let untold = Event::CATALOGUE.iter().map(|(name, _)| *name).filter(|name| !TOLD.contains(name));
     Offers {
-        faults: FAULTS.iter().copied().collect(),
+        faults: live::FAULTS.iter().copied().collect(),
         at_events: true,
         untold: untold.collect(),
         weights: false,

@@ -19,11 +19,33 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeVal;
 use nix::unistd::{Pid, getppid};
 
+use crate::faults::Kind;
 use crate::nemesis::Receipt;
 
 mod nodes;
 
 pub(crate) use nodes::{Exit, Life, Nodes, Starter};
+
+/// What is done to the processes of any target, to user code in them, and between them and their stores.
+pub(crate) const FAULTS: &[Kind] = &[
+    Kind::Kill,
+    Kind::MachineLoss,
+    Kind::Pause,
+    Kind::CrashLoop,
+    Kind::UserPanic,
+    Kind::UserError,
+    Kind::PoisonRecord,
+    Kind::SlowOperator,
+    Kind::HangSnapshot,
+    Kind::Damage,
+    Kind::StoreUnavailable,
+    Kind::FailedWrite,
+    Kind::AmbiguousWrite,
+    Kind::TornWrite,
+    Kind::NoSpace,
+    Kind::SlowStore,
+    Kind::ThrottledStore,
+];
 
 /// How long a process may take to end or to stop once it was told to. SIGKILL waits for what the kernel is doing for it.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -36,7 +36,7 @@ use crate::environment::Environment;
 use crate::faults::Kind;
 use crate::hooks::{Held, Hooks};
 use crate::jobs::Jobs;
-use crate::live::{Exit, cpu_of_children};
+use crate::live::{self, Exit, cpu_of_children};
 use crate::local_disks;
 use crate::outcome::{End, Outcome, Section, StoreCopy};
 use crate::plan::{RunPlan, TargetPlan};
@@ -50,28 +50,6 @@ mod stores;
 
 /// Between two looks at whether a process has ended.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// What is done to processes, to their local disks, in their user code, and between them and their stores.
-const FAULTS: &[Kind] = &[
-    Kind::Kill,
-    Kind::MachineLoss,
-    Kind::Pause,
-    Kind::CrashLoop,
-    Kind::UserPanic,
-    Kind::UserError,
-    Kind::PoisonRecord,
-    Kind::SlowOperator,
-    Kind::HangSnapshot,
-    Kind::Damage,
-    Kind::DamageLocal,
-    Kind::StoreUnavailable,
-    Kind::FailedWrite,
-    Kind::AmbiguousWrite,
-    Kind::TornWrite,
-    Kind::NoSpace,
-    Kind::SlowStore,
-    Kind::ThrottledStore,
-];
 
 /// This engine as processes of this machine.
 #[derive(Debug, Clone)]
@@ -100,7 +78,8 @@ impl Target for RealProcesses {
 
     fn offers(&self, _: &RunPlan) -> Offers {
         Offers {
-            faults: FAULTS.iter().copied().collect(),
+            // The folders of local disks are the harness's own here.
+            faults: live::FAULTS.iter().copied().chain([Kind::DamageLocal]).collect(),
             at_events: true,
             untold: Default::default(),
             weights: false,
